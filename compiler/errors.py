@@ -1,0 +1,56 @@
+"""What is wrong with a program or its data: one error a fault, with place, values and mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .syntax import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One fault. `span` is its place in the text, if it has one; `hint` is how to mend it."""
+
+    message: str
+    span: Span | None = None
+    hint: str | None = None
+
+
+class InnerloopError(ValueError):
+    """Something that the user gave is wrong; the message is meant for the user as it stands."""
+
+
+class CompileError(InnerloopError):
+    """A program that does not parse, check or fit a target. Carries all of its diagnostics."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic], text: str = "", source: str = "program") -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n".join(format_diagnostic(d, text, source) for d in self.diagnostics))
+
+
+class DataError(InnerloopError):
+    """Data that does not fit the program: a wrong shape, a missing field, a number that is not finite."""
+
+
+def format_diagnostic(diagnostic: Diagnostic, text: str, source: str) -> str:
+    """`file:line:column: error: …`, the line with a caret under it, and the hint."""
+    span = diagnostic.span
+    if span is None:
+        head = f"{source}: error: {diagnostic.message}"
+        return head if diagnostic.hint is None else f"{head}\n  hint: {_indent(diagnostic.hint)}"
+    lines = text.splitlines()
+    line = lines[span.line - 1] if span.line <= len(lines) else ""
+    width = max(1, min(span.end - span.start, len(line) - span.column + 1))
+    parts = [
+        f"{source}:{span.line}:{span.column}: error: {diagnostic.message}",
+        f"{span.line:5d} | {line}",
+        f"      | {' ' * (span.column - 1)}{'^' * width}",
+    ]
+    if diagnostic.hint is not None:
+        parts.append(f"  hint: {_indent(diagnostic.hint)}")
+    return "\n".join(parts)
+
+
+def _indent(hint: str) -> str:
+    return hint.replace("\n", "\n        ")

@@ -1,0 +1,298 @@
+"""The graph: every value of a program once, each made by one typed operation (single assignment).
+
+The whole intermediate representation is on this page. A value is a number; `Graph.data` is a
+networkx graph whose edges run from operands to results and whose nodes carry one frozen `Node`.
+Order and nesting are in `Graph.block`: a tuple of values and loops. Values of an outer block are
+visible in an inner one; what a loop changes goes through `Carried`.
+
+Components are flattened row-major: a node of shape (4, 8) has 32 components, and the maps in
+`Affine` and `Product` act on those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+import networkx as nx
+
+from .sparse import Bilinear, Matrix, Values
+from .syntax import Span
+
+Value = int
+Kinds = frozenset[str]
+
+
+# Operations --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of the data; lives on the kinds that hold it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The same numbers at every token."""
+
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many `kind` tokens I see, myself included: a function of the position alone (causal) or of the length."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """Σₖ matrices[k] @ operand[k] + offset."""
+
+    matrices: tuple[Matrix, ...]
+    offset: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A bilinear map of two operands; `keyword` is dot, mul or outer, or bilinear for any other."""
+
+    keyword: str
+    form: Bilinear
+
+
+@dataclass(frozen=True, slots=True)
+class Divide:
+    """operand[0] / operand[1], component by component, equal shapes or a scalar divisor; 0/0 is 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of one operand, component by component: relu abs sign clip sigmoid tanh exp log sqrt,
+    and the comparisons `positive` (x > 0) and `nonnegative` (x ≥ 0). `arguments` are constants (clip: low, high)."""
+
+    name: str
+    arguments: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax:
+    """Softmax over the components of one operand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The operand as the token just before me holds it (`first` None), or the first `first` token that I see; else 0."""
+
+    first: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """mean or sum of one operand over the `over` tokens that I see; of none, 0."""
+
+    how: str
+    over: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A read whose body mixes mine and theirs.
+
+    The first `mine` operands are held here, the rest at the token read. `body` is a graph over leaves
+    `Mine(k)` and `Theirs(k)`; its results are (value,) for mean and sum, (score, value) for softmax.
+    """
+
+    how: str
+    over: str
+    mine: int
+    body: Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Theirs:
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """operand[k] at the tokens of kinds[k]; the kinds are disjoint."""
+
+    kinds: tuple[Kinds, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Phi:
+    """What a loop's pass begins with: operand[0] at first, then what the pass before ended with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """What a loop leaves: operands (initial, result of the body)."""
+
+
+Op = (
+    Field | Constant | Count | Affine | Product | Divide | Function | Softmax
+    | Move | Gather | Read | Mine | Theirs | Merge | Phi | Final
+)  # fmt: skip
+
+
+# The graph ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    op: Op
+    operands: tuple[Value, ...]
+    shape: tuple[int, ...]
+    kinds: Kinds
+    """The kinds of token at which the value lives."""
+    name: str | None = None
+    """The program's name for it, if it has one."""
+    span: Span | None = None
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A name that a loop carries: `phi` inside the body, `result` at its end, `final` after the loop."""
+
+    initial: Value
+    phi: Value
+    result: Value
+    final: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """`repeat count` (kind None), or `scan kind up to count`."""
+
+    kind: str | None
+    count: int
+    carried: tuple[Carried, ...]
+    body: Block
+    span: Span | None = None
+
+
+Block = tuple["Value | Loop", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """A field as the data must bring it; `low`, `high` its declared range, `onehot` if it is one."""
+
+    name: str
+    shape: tuple[int, ...]
+    kinds: tuple[str, ...]
+    low: float | None = None
+    high: float | None = None
+    onehot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """`prefix (group)* suffix`."""
+
+    prefix: tuple[str, ...]
+    group: tuple[str, ...]
+    suffix: tuple[str, ...]
+    visible_context: bool = False
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Each kind once, in order of appearance."""
+        return tuple(dict.fromkeys(self.prefix + self.group + self.suffix))
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a compiled program takes: its tokens, fields and bound parameters, and its text."""
+
+    name: str
+    pattern: Pattern
+    fields: tuple[FieldSpec, ...]
+    parameters: dict[str, object]
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """`results` are the outputs (one for a program; see `Read` for bodies)."""
+
+    data: nx.DiGraph[Value]
+    block: Block
+    results: tuple[Value, ...]
+    signature: Signature | None = None
+
+    def __getitem__(self, value: Value) -> Node:
+        node: Node = self.data.nodes[value]["node"]
+        return node
+
+    def loops(self, block: Block | None = None) -> Iterator[Loop]:
+        for item in self.block if block is None else block:
+            if isinstance(item, Loop):
+                yield item
+                yield from self.loops(item.body)
+
+    def values(self, block: Block | None = None) -> Iterator[Value]:
+        """All values in order, a loop's phis before its body and its finals after it."""
+        for item in self.block if block is None else block:
+            if isinstance(item, Loop):
+                yield from (c.phi for c in item.carried)
+                yield from self.values(item.body)
+                yield from (c.final for c in item.carried)
+            else:
+                yield item
+
+
+class GraphBuilder:
+    """Adds nodes in order. Passes read one graph and write another through this."""
+
+    def __init__(self) -> None:
+        self.data: nx.DiGraph[Value] = nx.DiGraph()
+        self._blocks: list[list[Value | Loop]] = [[]]
+
+    def node(self, node: Node, *, place: bool = True) -> Value:
+        """Adds `node`; phis and finals stand in their loop and not in the block (`place=False`)."""
+        value = self.data.number_of_nodes()
+        self.data.add_node(value, node=node)
+        for operand in node.operands:
+            self.data.add_edge(operand, value)
+        if place:
+            self._blocks[-1].append(value)
+        return value
+
+    def __getitem__(self, value: Value) -> Node:
+        node: Node = self.data.nodes[value]["node"]
+        return node
+
+    def open(self) -> None:
+        """Begins the body of a loop."""
+        self._blocks.append([])
+
+    def close(self, kind: str | None, count: int, carried: tuple[Carried, ...], span: Span | None = None) -> Loop:
+        """Ends it; `carried` holds phis, results and finals already added."""
+        loop = Loop(kind, count, carried, tuple(self._blocks.pop()), span)
+        self._blocks[-1].append(loop)
+        return loop
+
+    def drop(self) -> None:
+        """Ends the body of a loop that turned out empty of effect, and forgets its order."""
+        self._blocks.pop()
+
+    def finish(self, results: tuple[Value, ...], signature: Signature | None = None) -> Graph:
+        if len(self._blocks) != 1:
+            raise ValueError("finish inside a loop")
+        return Graph(self.data, tuple(self._blocks[0]), results, signature)

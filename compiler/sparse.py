@@ -1,0 +1,154 @@
+"""Sparse linear and bilinear maps: immutable, comparable by content, and so usable in graph payloads.
+
+    Matrix      y_o = Σ_i M_oi x_i
+    Bilinear    y_o = Σ_t c_t a_{left t} b_{right t},  t over the entries with out t = o
+
+Vectors are the row-major flattening of a value's components.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+class Frozen:
+    """Equality and hash by the bytes of the arrays that `_key` returns."""
+
+    def _key(self) -> tuple[Any, ...]:
+        raise NotImplementedError
+
+    @cached_property
+    def _bytes(self) -> tuple[Any, ...]:
+        return tuple(k.tobytes() if isinstance(k, np.ndarray) else k for k in self._key())
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, Frozen) and self._bytes == other._bytes
+
+    def __hash__(self) -> int:
+        return hash(self._bytes)
+
+
+class Values(Frozen):
+    """An immutable array of numbers."""
+
+    def __init__(self, array: ArrayLike) -> None:
+        self.array: Floats = np.array(array, dtype=np.float64)
+        self.array += 0.0  # −0 becomes 0: equal numbers have equal bytes
+        self.array.setflags(write=False)
+
+    def _key(self) -> tuple[Any, ...]:
+        return (self.array.shape, self.array)
+
+
+class Matrix(Frozen):
+    """A sparse matrix [rows, columns] in canonical form (sorted, no duplicates, no stored zeros)."""
+
+    def __init__(self, matrix: Any) -> None:
+        csr = sp.csr_array(matrix, dtype=np.float64)
+        if csr is matrix:
+            csr = csr.copy()
+        csr.sum_duplicates()
+        csr.eliminate_zeros()
+        csr.sort_indices()
+        self.csr = csr
+
+    @staticmethod
+    def of(rows: ArrayLike, columns: ArrayLike, values: ArrayLike, shape: tuple[int, int]) -> Matrix:
+        rows, columns = np.asarray(rows, dtype=np.int64), np.asarray(columns, dtype=np.int64)
+        values = np.broadcast_to(np.asarray(values, dtype=np.float64), rows.shape)
+        return Matrix(sp.coo_array((values, (rows, columns)), shape=shape))
+
+    @staticmethod
+    def identity(n: int, scale: float = 1.0) -> Matrix:
+        return Matrix(sp.eye_array(n, format="csr") * scale)
+
+    @staticmethod
+    def zero(rows: int, columns: int) -> Matrix:
+        return Matrix(sp.csr_array((rows, columns)))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return (int(self.csr.shape[0]), int(self.csr.shape[1]))
+
+    @property
+    def nnz(self) -> int:
+        return int(self.csr.nnz)
+
+    def _key(self) -> tuple[Any, ...]:
+        return (self.shape, self.csr.indptr.astype(np.int64), self.csr.indices.astype(np.int64), self.csr.data)
+
+    def __matmul__(self, other: Matrix) -> Matrix:
+        return Matrix(self.csr @ other.csr)
+
+    def __add__(self, other: Matrix) -> Matrix:
+        return Matrix(self.csr + other.csr)
+
+    def __mul__(self, scale: float) -> Matrix:
+        return Matrix(self.csr * scale)
+
+    def scalar(self) -> float | None:
+        """c if this is c·I, else None."""
+        n, m = self.shape
+        if n != m or self.nnz != n or not np.array_equal(self.csr.indices, np.arange(n)):
+            return None
+        first = float(self.csr.data[0]) if n else 1.0
+        return first if bool(np.all(self.csr.data == first)) else None
+
+    def apply(self, x: Floats) -> Floats:
+        """x [..., columns] → [..., rows]."""
+        scale = self.scalar()
+        if scale is not None:
+            return x if scale == 1.0 else scale * x
+        flat = x.reshape(-1, x.shape[-1])
+        return np.asarray((self.csr @ flat.T).T).reshape(*x.shape[:-1], self.shape[0])
+
+
+class Bilinear(Frozen):
+    """A sparse bilinear map of a (size `sizes[0]`) and b (`sizes[1]`) to `size` components."""
+
+    def __init__(
+        self, out: ArrayLike, left: ArrayLike, right: ArrayLike, coefficient: ArrayLike, size: int, sizes: tuple[int, int]
+    ) -> None:
+        self.out: Indices = np.asarray(out, dtype=np.int64)
+        self.left: Indices = np.asarray(left, dtype=np.int64)
+        self.right: Indices = np.asarray(right, dtype=np.int64)
+        self.coefficient: Floats = np.array(np.broadcast_to(np.asarray(coefficient, np.float64), self.out.shape))
+        self.size = size
+        self.sizes = sizes
+
+    def _key(self) -> tuple[Any, ...]:
+        return (self.size, self.sizes, self.out, self.left, self.right, self.coefficient)
+
+    @staticmethod
+    def mul(n: int) -> Bilinear:
+        """Component by component."""
+        i = np.arange(n)
+        return Bilinear(i, i, i, 1.0, n, (n, n))
+
+    @staticmethod
+    def outer(n: int, m: int) -> Bilinear:
+        i, j = (k.ravel() for k in np.indices((n, m)))
+        return Bilinear(i * m + j, i, j, 1.0, n * m, (n, m))
+
+    @staticmethod
+    def dot(n: int, k: int, m: int) -> Bilinear:
+        """[n, k] with [k, m]: the last axis of the first with the first axis of the second."""
+        i, l, j = (x.ravel() for x in np.indices((n, k, m)))
+        return Bilinear(i * m + j, i * k + l, l * m + j, 1.0, n * m, (n * k, k * m))
+
+    def apply(self, a: Floats, b: Floats) -> Floats:
+        """a [..., sizes[0]], b [..., sizes[1]] → [..., size]."""
+        terms = a[..., self.left] * b[..., self.right]
+        gather = sp.csr_array(
+            (self.coefficient, (self.out, np.arange(self.out.size))), shape=(self.size, self.out.size)
+        )
+        flat = terms.reshape(-1, terms.shape[-1])
+        return np.asarray((gather @ flat.T).T).reshape(*terms.shape[:-1], self.size)

@@ -1,0 +1,222 @@
+"""The weights of a transformer: a tree of sublayers and loops, with everything that is needed to run it.
+
+Matrices act from the right, x @ W with W [in, out], as GPT-2's do, and stay sparse until they are
+run or written: a compiled layer is more than 95 % zeros. A sublayer is
+
+    Attention   x ← x + softmax(mask(q kᵀ / √d_head)) v @ output + output_bias,   q, k, v linear in norm(x)
+    Mlp         x ← x + activation(norm(x) @ up + up_bias) @ down + down_bias
+
+The tree unrolls to a strict alternation Attention, Mlp, Attention, Mlp …; a layer is one such pair.
+None stands for a sublayer whose weights are all zero.
+
+The first token is a rest for empty reads: it holds no field, and stands before those of the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+
+from .graph import Signature
+from .sparse import Floats, Matrix
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+
+@dataclass(frozen=True)
+class Config:
+    """The architecture. `d_mlp` is the widest sublayer's; `n_layer` counts loops unrolled."""
+
+    target: str
+    n_layer: int
+    d_model: int
+    n_head: int
+    d_head: int
+    d_mlp: int
+    n_positions: int
+    activation: str = "gelu_tanh"
+    norm: str = "layernorm"
+    norm_epsilon: float = 1e-5
+    positions: str = "learned"
+    causal: bool = True
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Norm:
+    """(x − mean) / √(var + ε) · gain + bias, per slot: gain, bias [d_model]."""
+
+    gain: Floats
+    bias: Floats
+
+
+@dataclass(frozen=True)
+class Attention:
+    """query, key, value: [d_model, n_head · d_head], head-major columns; output: [n_head · d_head, d_model]."""
+
+    norm: Norm
+    query: Matrix
+    query_bias: Floats
+    key: Matrix
+    key_bias: Floats
+    value: Matrix
+    value_bias: Floats
+    output: Matrix
+    output_bias: Floats
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """up: [d_model, neurons], down: [neurons, d_model]; the number of neurons may differ between sublayers."""
+
+    norm: Norm
+    up: Matrix
+    up_bias: Floats
+    down: Matrix
+    down_bias: Floats
+
+
+@dataclass(frozen=True)
+class Idle:
+    """An attention or MLP sublayer (`kind`) of zeros: it leaves the stream as it is."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """`body` run `count` times with the same weights; the body has as many attention as MLP sublayers."""
+
+    count: int
+    body: tuple[Sublayer | Repeated, ...]
+
+
+Sublayer = Attention | Mlp | Idle
+Body = tuple[Sublayer | Repeated, ...]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a named value stands: value = stream @ matrix (+ nothing), after each of the sublayers first … last.
+
+    Sublayers are numbered in the order of the tree, a loop's body once. `low`, `high` [size] is the
+    range that the weights were compiled for, at the tokens of `kinds`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kinds: frozenset[str]
+    matrix: Matrix
+    first: int
+    last: int
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
+class InputRange:
+    """The range of a field that the weights were compiled for."""
+
+    name: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was built, and how exact it is; `predicted` and `measured` are largest errors of the output."""
+
+    layers: int
+    critical_path: int
+    width: int
+    slots: int
+    live: int
+    neurons: int
+    heads: int
+    nonzeros: int
+    parameters: int
+    predicted_error: float
+    measured_error: float
+    output_rms: float
+    tasks: int
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """`program output e`: its shape, and the kinds of token that give it."""
+
+    name: str
+    shape: tuple[int, ...]
+    kinds: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A compiled transformer.
+
+    A token's features are its role (one-hot over `roles`), then the components of every field in
+    the signature's order, zero where the token does not hold it. stream = features @ embedding +
+    positions[position]; output = norm(stream) @ readout + readout_bias.
+    """
+
+    config: Config
+    signature: Signature
+    roles: tuple[str, ...]
+    """"rest", then one for each place of the pattern: prefix, group, suffix; see `tokens.py`."""
+    embedding: Matrix
+    positions: Floats
+    body: Body
+    final_norm: Norm
+    readout: Matrix
+    readout_bias: Floats
+    output: OutputSpec
+    layout: tuple[Placement, ...]
+    inputs: tuple[InputRange, ...]
+    report: Report = field(repr=False)
+
+    def sublayers(self) -> Iterator[Sublayer]:
+        """The stored sublayers in the order of the tree, a loop's body once."""
+        return _stored(self.body)
+
+    def unrolled(self) -> Iterator[tuple[int, Sublayer]]:
+        """Every sublayer that runs, in order, with its number among the stored ones."""
+        return iter(_unroll(self.body, 0)[0])
+
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Writes config.json, model.safetensors and program.icl to a new folder, whole or not at all."""
+        from .storage import save
+
+        save(self, folder)
+
+    @staticmethod
+    def load(folder: str | PathLike[str]) -> Weights:
+        """Reads what `save` wrote; a folder that is not whole is refused with the reason."""
+        from .storage import load
+
+        return load(folder)
+
+
+def _stored(body: Body) -> Iterator[Sublayer]:
+    for item in body:
+        if isinstance(item, Repeated):
+            yield from _stored(item.body)
+        else:
+            yield item
+
+
+def _unroll(body: Body, start: int) -> tuple[list[tuple[int, Sublayer]], int]:
+    run: list[tuple[int, Sublayer]] = []
+    for item in body:
+        if isinstance(item, Repeated):
+            once, end = _unroll(item.body, start)
+            run.extend(once * item.count)
+            start = end
+        else:
+            run.append((start, item))
+            start += 1
+    return run, start
+
+
