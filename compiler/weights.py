@@ -88,10 +88,15 @@ class Idle:
 
 @dataclass(frozen=True)
 class Repeated:
-    """`body` run `count` times with the same weights; the body has as many attention as MLP sublayers."""
+    """`body` run `count` times with the same weights; the body has as many attention as MLP sublayers.
+
+    In a `scan` every token repeats its own update, and holds its true values from the pass in which its
+    turn comes; all do in the last.
+    """
 
     count: int
     body: tuple[Sublayer | Repeated, ...]
+    scan: bool = False
 
 
 Sublayer = Attention | Mlp | Idle

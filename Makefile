@@ -1,0 +1,53 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each installs what it needs into .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint format benchmark clean
+
+help:
+	@echo "make demo       run the three compiled programs on real data: a table and a plot in out/"
+	@echo "make test       run the tests"
+	@echo "make lint       ruff, mypy and the import contracts"
+	@echo "make format     let ruff format the code"
+	@echo "make benchmark  measure the precision of the compiled programs on fresh tasks"
+	@echo "make clean      remove .venv and everything that was built"
+
+demo: $(VENV)/.installed
+	@mkdir -p out
+	$(BIN)/innerloop demo -o out/demo.png
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-lint
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+benchmark: $(VENV)/.installed
+	$(BIN)/python benchmarks/precision.py
+
+clean:
+	rm -rf $(VENV) build out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+$(VENV)/.installed-lint: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
+	@touch $@

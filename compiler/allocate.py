@@ -1,0 +1,184 @@
+"""Allocation: every atom that something reads gets slots of the residual stream for as long as it lives.
+
+    before (schedule)                          after
+    0 attention   u       (8, read until 1)    u   slots 4–11   born 0, last read 1, cleared in 2
+    1 mlp         U       (36, read in 2)      U   slots 12–47
+    2 attention   S       (36)                 S   slots 48–83
+    3 mlp         v       (8)                  v   slots 4–11   born 3: u's slots again
+
+A slot is freed by writing the negation of what it holds, in the sublayer of the last reader or a
+later one that does not divide. What lives in a loop's body must leave it empty for the next pass.
+`verify` proves that no two living atoms share a slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .schedule import LoopStage, Schedule, Stage
+from .sparse import Indices
+from .tasks import Atom, Form
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """Numbers of stored stages: written from `birth` on (−1: by the embedding), read until `last`; empty from
+    `clear` on (None: never emptied). `inside`: it lives in a loop's body."""
+
+    birth: int
+    last: int
+    clear: int | None
+    inside: bool
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """`slots[atom]`: one slot a component, numbered from 0; `clears[stage]`: the atoms that this stage empties."""
+
+    slots: dict[Atom, Indices]
+    clears: dict[int, tuple[Atom, ...]]
+    lifetimes: dict[Atom, Lifetime]
+    used: int
+    live: int
+    """The largest number of components that live at once."""
+
+
+@dataclass
+class _Timeline:
+    """The stages numbered, with the loops around each as (first, last) ranges."""
+
+    stages: list[Stage] = field(default_factory=list)
+    around: list[tuple[tuple[int, int], ...]] = field(default_factory=list)
+    loops: list[tuple[LoopStage, tuple[int, int], tuple[tuple[int, int], ...]]] = field(default_factory=list)
+
+    def add(self, items: list[Stage | LoopStage], path: tuple[tuple[int, int], ...]) -> None:
+        for item in items:
+            if isinstance(item, Stage):
+                self.stages.append(item)
+                self.around.append(path)
+            else:
+                span = (len(self.stages), len(self.stages) + _count(item.body) - 1)
+                self.loops.append((item, span, path))
+                self.add(item.body, (*path, span))
+
+
+def _count(items: list[Stage | LoopStage]) -> int:
+    return sum(1 if isinstance(i, Stage) else _count(i.body) for i in items)
+
+
+def allocate(schedule: Schedule) -> Allocation:
+    lifetimes = _lifetimes(schedule)
+    atoms = schedule.tasks.atoms
+    slots: dict[Atom, Indices] = {}
+    clears: dict[int, list[Atom]] = {}
+    free_from: list[int] = []
+    owner: list[Atom] = []
+    for atom in sorted(lifetimes, key=lambda a: (lifetimes[a].birth, a)):
+        life = lifetimes[atom]
+        size = atoms[atom].size
+        chosen = [s for s, time in enumerate(free_from) if time <= life.birth][:size]
+        while len(chosen) < size:
+            chosen.append(len(free_from))
+            free_from.append(-1)
+            owner.append(-1)
+        for slot in chosen:
+            before = owner[slot]
+            if before >= 0 and not lifetimes[before].inside:
+                time = lifetimes[before].clear
+                assert time is not None
+                if before not in clears.setdefault(time, []):
+                    clears[time].append(before)
+            owner[slot] = atom
+            free_from[slot] = np.iinfo(np.int64).max if life.clear is None else life.clear
+        if life.inside:
+            assert life.clear is not None
+            clears.setdefault(life.clear, []).append(atom)
+        slots[atom] = np.array(chosen, dtype=np.int64)
+    stages = sum(1 for _ in schedule.walk())
+    live = max(
+        (sum(atoms[a].size for a, t in lifetimes.items() if t.birth <= g < max(t.last, t.birth + 1)) for g in range(-1, stages)), default=0
+    )
+    result = Allocation(slots, {g: tuple(a) for g, a in clears.items()}, lifetimes, len(free_from), live)
+    verify(result)
+    return result
+
+
+def verify(allocation: Allocation) -> None:
+    """No two atoms that live at the same time share a slot."""
+    holders: dict[int, list[Atom]] = {}
+    for atom, slots in allocation.slots.items():
+        for slot in slots.tolist():
+            holders.setdefault(slot, []).append(atom)
+    for slot, atoms in holders.items():
+        lives = sorted((allocation.lifetimes[a] for a in atoms), key=lambda t: t.birth)
+        for one, two in zip(lives, lives[1:], strict=False):
+            if one.clear is None or one.clear > two.birth:
+                raise AssertionError(f"slot {slot} holds two values: {one} and {two}")
+
+
+def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
+    """Of every atom that has slots: it is read somewhere, or a state, or put there by the embedding."""
+    line = _Timeline()
+    line.add(schedule.stages, ())
+    end = len(line.stages)
+    birth: dict[Atom, int] = {}
+    last: dict[Atom, int] = {}
+    path: dict[Atom, tuple[tuple[int, int], ...]] = {}
+
+    def read(form: Form, time: int) -> None:
+        for atom, _ in form.parts:
+            last[atom] = max(last.get(atom, -1), time)
+
+    for time, stage in enumerate(line.stages):
+        for placed in stage.placed:
+            for write in placed.writes:
+                birth.setdefault(write.atom, time)
+                path.setdefault(write.atom, line.around[time])
+            birth.setdefault(placed.task.out, time)
+            path.setdefault(placed.task.out, line.around[time])
+            for form in placed.task.reads:
+                read(form, time)
+        for division in (stage.prepares, stage.clears):
+            if division is not None:
+                read(division.task.reads[1], time)
+    read(schedule.tasks.output, end)
+    for loop, span, around in line.loops:
+        for state in loop.states:
+            birth[state.atom] = min(birth.get(state.atom, span[0]), span[0])
+            path[state.atom] = around
+            last[state.atom] = max(last.get(state.atom, -1), span[1])
+    for atom, info in enumerate(schedule.tasks.atoms):
+        if info.embedded or (info.start is not None and atom in last):
+            birth[atom], path[atom] = -1, ()
+            last.setdefault(atom, -1)
+    last[0] = end  # the role flags serve every stage
+    result = {}
+    for atom in last:
+        mine = path[atom]
+        until = max([last[atom], *(span[1] for _, span, around in line.loops if span not in mine and _reads_in(line, atom, span))])
+        within = range(max(until, birth[atom], 0), mine[-1][1] + 1 if mine else end)
+        at_rest = schedule.tasks.atoms[atom].start is not None  # neurons are closed at the rest token: a head must clear it there
+        clear = next(
+            (
+                g
+                for g in within
+                if line.around[g] == mine and line.stages[g].division is None and (line.stages[g].side == "attention" or not at_rest)
+            ),
+            None,
+        )
+        if mine and clear is None:
+            raise AssertionError(f"nowhere in its loop to clear {schedule.tasks.atoms[atom].label}")
+        result[atom] = Lifetime(birth[atom], until, clear, bool(mine))
+    return result
+
+
+def _reads_in(line: _Timeline, atom: Atom, span: tuple[int, int]) -> bool:
+    """Whether any stage of the loop reads the atom."""
+    for stage in line.stages[span[0] : span[1] + 1]:
+        forms = [f for p in stage.placed for f in p.task.reads]
+        forms += [p.task.reads[1] for p in (stage.prepares, stage.clears) if p is not None]
+        if any(f.part(atom) is not None for f in forms):
+            return True
+    return False

@@ -1,0 +1,239 @@
+"""The passes in order: text → Program → Graph → Tasks → Schedule → Allocation → Weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .allocate import Allocation, allocate
+from .bind import bind
+from .build import build
+from .calibrate import Ranges, calibrate, draw, repetitions, sample
+from .check import check
+from .emit import Emitted, Emitter, Unplaceable
+from .errors import CompileError, Diagnostic
+from .expand import expand
+from .graph import Graph
+from .interpret import evaluate
+from .layout import placements
+from .legalise import legalise
+from .levels import levels
+from .lower import lower
+from .measure import forward
+from .parse import parse
+from .rewrite import peel, simplify
+from .schedule import Schedule, schedule
+from .separate import divide_factor, invariant, separate_reads
+from .sparse import Floats, Matrix
+from .symmetry import pack_symmetric
+from .tokens import output_rows, read_data, roles
+from .verify import verify
+from .weights import Attention, Body, Idle, InputRange, Mlp, Norm, OutputSpec, Repeated, Report, Weights
+
+TARGETS = ("gpt2",)
+DTYPES = ("float32", "float64")
+POSITIONS = 1025
+"""Tokens that a program without a scan is compiled for, the rest token included."""
+CHECKED = 8
+"""Tasks on which the report's error is measured."""
+
+
+def compile_program(
+    text: str,
+    *,
+    target: str = "gpt2",
+    dtype: str = "float32",
+    calibration: Mapping[str, ArrayLike] | None = None,
+    source: str = "program",
+    **parameters: object,
+) -> Weights:
+    """Compiles a program to the weights of a transformer.
+
+    target: the architecture, `gpt2`. dtype: the precision that the constructions are made for. calibration:
+    sample data, field → [tasks, rows, *shape], from which ranges are taken (see calibrate.py for the default).
+    source: the file's name, as errors print it. The other arguments are the program's parameters.
+
+    Raises CompileError, with all that is wrong, for a program or parameters that do not fit.
+    """
+    graph = optimise(to_graph(text, source, parameters), target)
+    plan = plan_for(graph, target, dtype, calibration)
+    return finish(plan)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A program on its way to weights: the graph as rewritten, its ranges, schedule and slots."""
+
+    graph: Graph
+    ranges: Ranges
+    schedule: Schedule
+    allocation: Allocation
+    target: str
+    dtype: str
+
+
+def to_graph(text: str, source: str, parameters: Mapping[str, object]) -> Graph:
+    """The program as a graph, checked, with its parameters bound."""
+    program = parse(text, source)
+    faults = check(program)
+    if faults:
+        raise CompileError(faults, text, source)
+    bindings = bind(program, parameters)
+    faults = check(program, bindings)
+    if faults:
+        raise CompileError(faults, text, source)
+    graph = build(expand(program), bindings)
+    verify(graph)
+    return graph
+
+
+def optimise(graph: Graph, target: str) -> Graph:
+    """The rewriting passes, verified one by one."""
+    for step in (
+        simplify, separate_reads, lambda g: legalise(g, target), peel, invariant, divide_factor, pack_symmetric,
+    ):  # fmt: skip
+        graph = step(graph)
+        verify(graph)
+    return graph
+
+
+def plan_for(graph: Graph, target: str, dtype: str, calibration: Mapping[str, ArrayLike] | None) -> Plan:
+    signature = graph.signature
+    assert signature is not None
+    if target not in TARGETS:
+        raise CompileError([Diagnostic(f"there is no target `{target}`", None, f"targets: {', '.join(TARGETS)}")], source=signature.source)
+    if dtype not in DTYPES:
+        raise CompileError([Diagnostic(f"there is no dtype `{dtype}`", None, f"dtypes: {', '.join(DTYPES)}")], source=signature.source)
+    ranges = calibrate(graph, sample(graph, calibration))
+    placed = schedule(lower(graph, ranges, target))
+    return Plan(graph, ranges, placed, allocate(placed), target, dtype)
+
+
+def finish(plan: Plan) -> Weights:
+    """The plan's weights, measured."""
+    signature = plan.graph.signature
+    assert signature is not None
+    emitter = Emitter(plan.schedule, plan.allocation, signature, _positions(plan.graph), plan.dtype, plan.target)
+    try:
+        emitted = emitter.emit()
+    except Unplaceable as fault:
+        message = f"target {plan.target} has no rule of position for this: {fault}"
+        raise CompileError([Diagnostic(message)], signature.text, signature.source) from None
+    (result,) = plan.graph.results
+    node = plan.graph[result]
+    fields = {f.name: plan.schedule.tasks.fields.get(f.name) for f in signature.fields}
+    weights = Weights(
+        config=emitted.config,
+        signature=signature,
+        roles=roles(signature.pattern),
+        embedding=_rounded(emitted.embedding, plan.dtype),
+        positions=_round(emitted.positions, plan.dtype),
+        body=_rounded_body(emitted.body, plan.dtype),
+        final_norm=emitted.final_norm,
+        readout=_rounded(emitted.readout, plan.dtype),
+        readout_bias=np.zeros(node.size),
+        output=OutputSpec(signature.name, node.shape, node.kinds),
+        layout=placements(plan.schedule, plan.allocation, emitted.stream),
+        inputs=tuple(
+            InputRange(name, float(plan.schedule.tasks.atoms[atom].low.min()), float(plan.schedule.tasks.atoms[atom].high.max()))
+            for name, atom in fields.items()
+            if atom is not None
+        ),
+        report=_report(plan, emitted),
+    )
+    return replace(weights, report=_measured(weights, plan.graph))
+
+
+def _positions(graph: Graph) -> int:
+    """How many tokens the position table holds, the rest token included."""
+    assert graph.signature is not None
+    pattern = graph.signature.pattern
+    if any(loop.kind is not None for loop in graph.loops()):
+        return 1 + len(pattern.prefix) + len(pattern.suffix) + len(pattern.group) * repetitions(graph)
+    return POSITIONS
+
+
+def _report(plan: Plan, emitted: Emitted) -> Report:
+    """Counts; the errors are filled in by `_measured`."""
+    matrices = [emitted.embedding, emitted.readout]
+    dense = emitted.embedding.shape[0] * emitted.config.d_model + emitted.positions.size + 2 * emitted.config.d_model
+    dense += emitted.readout.shape[0] * emitted.readout.shape[1]
+    for sublayer in _sublayers(emitted.body):
+        dense += 2 * emitted.config.d_model
+        own = [getattr(sublayer, n) for n in ("query", "key", "value", "output", "up", "down") if hasattr(sublayer, n)]
+        matrices += own
+        dense += sum(m.shape[0] * m.shape[1] for m in own) + sum(m.shape[1] for m in own)
+    depth = levels(plan.graph)
+    return Report(
+        layers=emitted.config.n_layer,
+        critical_path=(max(depth[r] for r in plan.graph.results) + 2) // 2,
+        width=emitted.config.d_model,
+        slots=plan.allocation.used,
+        live=plan.allocation.live,
+        neurons=emitted.neurons,
+        heads=emitted.heads,
+        nonzeros=sum(m.nnz for m in matrices) + int(np.count_nonzero(emitted.positions)),
+        parameters=dense,
+        predicted_error=float("nan"),
+        measured_error=float("nan"),
+        output_rms=float("nan"),
+        tasks=0,
+    )
+
+
+def _sublayers(body: Body) -> list[Attention | Mlp]:
+    found: list[Attention | Mlp] = []
+    for item in body:
+        if isinstance(item, Repeated):
+            found += _sublayers(item.body)
+        elif not isinstance(item, Idle):
+            found.append(item)
+    return found
+
+
+def _measured(weights: Weights, graph: Graph) -> Report:
+    """The largest error against the oracle on fresh tasks like the calibration's default."""
+    data = read_data(weights.signature, draw(weights.signature, repetitions(graph), CHECKED, seed=2))
+    at = output_rows(data.sequence, weights.output.kinds)
+    truth = evaluate(graph, data)
+    found = forward(weights, data)[:, at].reshape(truth.shape)
+    return replace(
+        weights.report,
+        measured_error=float(np.abs(found - truth).max()),
+        output_rms=float(np.sqrt(np.mean(truth**2))),
+        tasks=CHECKED,
+    )
+
+
+# Rounding ----------------------------------------------------------------------------------------
+
+
+def _round(array: Floats, dtype: str) -> Floats:
+    return np.asarray(array.astype(dtype).astype(np.float64))
+
+
+def _rounded(matrix: Matrix, dtype: str) -> Matrix:
+    csr = matrix.csr.copy()
+    csr.data = _round(csr.data, dtype)
+    return Matrix(csr)
+
+
+def _rounded_body(body: Body, dtype: str) -> Body:
+    """The weights as numbers of that precision: what is saved and run is what was compiled, bit for bit."""
+
+    def one(item: Attention | Mlp | Idle | Repeated) -> Attention | Mlp | Idle | Repeated:
+        match item:
+            case Repeated(count, inner):
+                return Repeated(count, _rounded_body(inner, dtype))
+            case Idle():
+                return item
+            case _:
+                fields = {n: v for n, v in vars(item).items() if not isinstance(v, Norm)}
+                return replace(item, **{n: _rounded(v, dtype) if isinstance(v, Matrix) else _round(v, dtype) for n, v in fields.items()})
+
+    return tuple(one(item) for item in body)
+
+

@@ -1,0 +1,31 @@
+"""The built-in functions: how many arguments each takes, and how it treats their components."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """`rule` is pointwise (one argument), pairwise (two, stretched as + stretches), clip (a value and two
+    constant bounds), sum (all components to one number), softmax (a vector), or identity (a size)."""
+
+    arity: int
+    rule: str
+
+
+FUNCTIONS: dict[str, Function] = {
+    **{name: Function(1, "pointwise") for name in ["relu", "abs", "sign", "sigmoid", "tanh", "exp", "log", "sqrt"]},
+    "clip": Function(3, "clip"),
+    "max": Function(2, "pairwise"),
+    "min": Function(2, "pairwise"),
+    "sum": Function(1, "sum"),
+    "softmax": Function(1, "softmax"),
+    "identity": Function(1, "identity"),
+}
+
+OPERATIONS: dict[str, int] = {"affine": 1, "rtw": 1, "dot": 2, "mul": 2, "outer": 2, "div": 2}
+"""How many arguments an operation of the calculus takes."""
+
+READS: dict[str, int] = {"mean": 1, "sum": 1, "softmax": 2}
+"""How many arguments a read takes; softmax takes a score and a value."""

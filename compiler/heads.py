@@ -1,0 +1,164 @@
+"""Attention sublayers: copies, means, and the reading of a divided stream, as heads.
+
+    head                 query                       key                              reads, of the tokens it sees
+    copy (positions.py)  2 G P t, −G P²              p/P, (p/P)²                      the one at position t
+    mean over K          1                           −400 off K, −200 at the rest     all K alike; none: the rest token
+    own, divided         digits of p, −n             digits of p, 1                   itself, whatever the norm divides by
+
+Every head sends readers that its task does not concern to the rest token, whose values are 0, by a
+query on their role flags that meets a key on the rest token's. Logits that are to lose are at
+least 104 below the winner's, so in float32 a copy's weight is exactly 1 (e⁻¹⁰⁴ rounds to 0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .graph import Kinds
+from .positions import Target
+from .sparse import Floats, Matrix
+from .stream import Stream, pile, stack
+
+GAP = 1024.0
+REST = 2.0**36
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Who attends to whom: `target` for a copy from tokens of `sources`, None for a mean over them; readers are `kinds`."""
+
+    target: Target | None
+    sources: Kinds
+    kinds: Kinds
+    table: int = -1
+
+    def key(self) -> tuple[object, ...]:
+        target = self.target
+        fixed = None if target is None else (target.slope, target.offsets.tobytes(), self.table)
+        return (fixed, self.sources, self.kinds)
+
+
+@dataclass
+class _Group:
+    pattern: Pattern | None
+    values: list[Matrix] = field(default_factory=list)
+    writes: list[Matrix] = field(default_factory=list)
+
+
+@dataclass
+class Heads:
+    """Collects the heads of one sublayer; values of one pattern share heads."""
+
+    stream: Stream
+    role_kinds: tuple[str | None, ...]
+    positions: int
+    divided: tuple[float, float] | None = None
+    """The divisor's range, if this sublayer's norm divides."""
+    groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
+
+    def add(self, pattern: Pattern, values: Matrix, write: Matrix) -> None:
+        """write [n, width] of the values [width, n] of the tokens that the pattern reads."""
+        group = self.groups.setdefault(pattern.key(), _Group(pattern))
+        group.values.append(values)
+        group.writes.append(write)
+
+    def count(self, d_head: int) -> int:
+        return sum(-(-sum(v.shape[1] for v in g.values) // d_head) for g in self.groups.values())
+
+    def finish(self, n_head: int, d_head: int) -> tuple[Matrix, Floats, Matrix, Floats, Matrix, Matrix]:
+        """query [width, H d], its bias, key, its bias, value, and output [H d, width]."""
+        width, total = self.stream.width, n_head * d_head
+        queries, query_bias, keys, values, outputs = [], np.zeros(total), [], [], []
+        head = 0
+        for group in self.groups.values():
+            assert group.pattern is not None
+            value, write = stack(group.values, width), pile(group.writes, width)
+            kept = np.flatnonzero(np.diff(write.csr.indptr))
+            for start in range(0, kept.size, d_head):
+                part = kept[start : start + d_head]
+                query, bias, key = self._scores(group.pattern, d_head)
+                base = head * d_head
+                queries.append(_shift(query, base, total))
+                keys.append(_shift(key, base, total))
+                query_bias[base : base + bias.size] = bias
+                values.append(_shift(Matrix(value.csr[:, part]), base, total))
+                outputs.append(_shift(Matrix(write.csr[part].T), base, total))
+                head += 1
+        if head > n_head:
+            raise AssertionError(f"{head} heads; there are {n_head}")
+        zero = Matrix.zero(width, total)
+        output = _sum(outputs, zero)
+        return (
+            _sum(queries, zero), query_bias, _sum(keys, zero), np.zeros(total), _sum(values, zero), Matrix(output.csr.T)
+        )  # fmt: skip
+
+    def _scores(self, pattern: Pattern, d_head: int) -> tuple[Matrix, Floats, Matrix]:
+        """query [width, k], bias [k], key [width, k]; logits come out as written above, 1/√d_head undone."""
+        query, bias, key = self._divided_own() if self.divided else self._plain(pattern)
+        away = [r for r, kind in enumerate(self.role_kinds) if kind is not None and kind not in pattern.kinds]
+        if away:
+            roles = self.stream.roles
+            query = _columns(query, [({int(roles[r]): REST for r in away}, 0.0)], self.stream)
+            key = _columns(key, [({int(roles[0]): 1.0}, 0.0)], self.stream)
+            bias = np.append(bias, 0.0)
+        root = np.sqrt(d_head)
+        return self.stream.balanced_read(query * root), bias * root, self.stream.balanced_read(key)
+
+    def _plain(self, pattern: Pattern) -> tuple[Matrix, Floats, Matrix]:
+        s, empty = self.stream, Matrix.zero(self.stream.width, 0)
+        roles = s.roles
+        masked = {int(roles[r]): -1.0 for r, kind in enumerate(self.role_kinds) if kind is not None and kind not in pattern.sources}
+        target = pattern.target
+        if target is None:
+            key = {slot: 400.0 * v for slot, v in masked.items()} | {int(roles[0]): -200.0}
+            return _columns(empty, [({}, 1.0)], s), np.ones(1), _columns(empty, [(key, 0.0)], s)
+        scale = float(scale_of(self.positions))
+        want = {int(roles[r]): 2.0 * GAP * scale * float(o) for r, o in enumerate(target.offsets) if o}
+        place = s.position if target.slope else s.table + pattern.table
+        want[place] = want.get(place, 0.0) + 2.0 * GAP * scale * scale
+        columns = [(want, 0.0), ({}, 0.0)]
+        keys = [({s.position: 1.0}, 0.0), ({s.position + 1: 1.0}, 0.0)]
+        bias = [0.0, -GAP * scale * scale]
+        if masked:
+            columns.append(({}, 0.0))
+            keys.append((masked, 0.0))
+            bias.append(REST)
+        return _columns(empty, columns, s), np.array(bias), _columns(empty, keys, s)
+
+    def _divided_own(self) -> tuple[Matrix, Floats, Matrix]:
+        """Σ digitsᵢ digitsⱼ − n = −2 (digits that differ), scaled by 1/(sᵢ sⱼ): 0 for myself, negative for all others."""
+        assert self.divided is not None
+        s, empty = self.stream, Matrix.zero(self.stream.width, 0)
+        gain = 64.0 * max(abs(self.divided[0]), abs(self.divided[1])) ** 2
+        everyone = {int(slot): 1.0 for slot in s.roles}
+        digits = [({s.digit + b: 1.0}, 0.0) for b in range(s.digits)]
+        query = [({slot: gain * v for slot, v in d.items()}, 0.0) for d, _ in digits]
+        query.append(({slot: -gain * s.digits for slot in everyone}, 0.0))
+        return _columns(empty, query, s), np.zeros(s.digits + 1), _columns(empty, [*digits, (everyone, 0.0)], s)
+
+
+def scale_of(positions: int) -> float:
+    """P: the power of two that positions are divided by in the stream."""
+    return float(2 ** int(np.ceil(np.log2(max(positions, 2)))))
+
+
+def _columns(matrix: Matrix, columns: list[tuple[dict[int, float], float]], stream: Stream) -> Matrix:
+    """The matrix with more columns, each given by its entries."""
+    rows = [slot for entries, _ in columns for slot in entries]
+    cols = [k for k, (entries, _) in enumerate(columns) for _ in entries]
+    values = [v for entries, _ in columns for v in entries.values()]
+    return stack([matrix, Matrix.of(rows, cols, values, (stream.width, len(columns)))], stream.width)
+
+
+def _shift(matrix: Matrix, by: int, total: int) -> Matrix:
+    """[width, n] as columns by … by + n of [width, total]."""
+    coo = matrix.csr.tocoo()
+    return Matrix.of(coo.row, coo.col + by, coo.data, (matrix.shape[0], total))
+
+
+def _sum(matrices: list[Matrix], zero: Matrix) -> Matrix:
+    for matrix in matrices:
+        zero = zero + matrix
+    return zero

@@ -1,0 +1,275 @@
+"""The oracle: a graph run as language.md's semantics say, in NumPy float64.
+
+    before   a Graph, from build.py or after any rewriting, and the data of its tokens
+    after    the result [batch, rows, *shape] at the tokens where it lives
+
+Each value is computed at the tokens where it lives, [batch, live tokens, size], and is 0 at others. A
+scan goes over its tokens one by one; what does not change in it is computed first, at all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .errors import DataError
+from .graph import (
+    Affine, Block, Constant, Count, Divide, Field, Function, Gather, Graph, Kinds, Loop, Merge, Move, Node, Product, Read,
+    Softmax, Value,
+)  # fmt: skip
+from .interpret_operations import divide, function, softmax
+from .interpret_read import gather, read
+from .sparse import Floats, Indices
+from .tokens import TokenData, output_rows, read_data, sequence, visible
+
+if TYPE_CHECKING:
+    from .syntax import Program
+
+__all__ = ["divide", "evaluate", "function", "interpret", "softmax"]
+
+CHUNK_BYTES = 2**27
+"""About how much the values of the tasks that are run together take."""
+
+Observe = Callable[[Value, Floats], None]
+
+
+def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
+    """What a program computes, in float64: [batch, rows, *shape] over the tokens that give output.
+
+    `program` is source text; the keyword arguments are its fields, [batch, rows, *shape] (see tokens.py),
+    and its parameters. Without a batch dimension in the data the result has none.
+
+    Raises CompileError for a program or parameters that are not sound, DataError for data that does not fit.
+    """
+    from .build import graph_of  # running a graph needs no parser
+    from .parse import parse
+
+    tree = parse(program) if isinstance(program, str) else program
+    fields, parameters = [f.name for f in tree.fields], [p.name for p in tree.parameters]
+    for name in arguments:
+        if name not in fields and name not in parameters:
+            near = get_close_matches(name, fields + parameters, 1)
+            listed = ", ".join(f"`{n}`" for n in fields), ", ".join(f"`{n}`" for n in parameters) or "none"
+            hint = f"did you mean `{near[0]}`?" if near else f"its fields are {listed[0]}; its parameters {listed[1]}"
+            raise DataError(f"{tree.name} takes no `{name}`: {hint}")
+    graph = graph_of(tree, {n: arguments[n] for n in parameters if n in arguments})
+    assert graph.signature is not None
+    data = read_data(graph.signature, {n: arguments[n] for n in fields if n in arguments})
+    result = evaluate(graph, data)
+    return result if data.batched else result[0]
+
+
+def evaluate(graph: Graph, data: TokenData, observe: Observe | None = None) -> Floats:
+    """The graph's result, [batch, rows, *shape]. `observe(value, array [tasks, live tokens, size])` is called with
+    everything that is computed, each pass of a loop and each chunk of tasks by itself.
+
+    Raises DataError for more tokens than a scan is compiled for.
+    """
+    (result,) = graph.results
+    chunk = max(1, CHUNK_BYTES // _task_bytes(graph, data))
+    parts = []
+    for start in range(0, data.batch, chunk):
+        fields = {name: array[start : start + chunk] for name, array in data.fields.items()}
+        with np.errstate(all="ignore"):
+            parts.append(_Run(graph, data, fields, observe).run(result))
+    whole = np.concatenate(parts)
+    return whole.reshape(*whole.shape[:2], *graph[result].shape)
+
+
+def _task_bytes(graph: Graph, data: TokenData) -> int:
+    rows = {kinds: output_rows(data.sequence, kinds).size for kinds in {graph[v].kinds for v in graph.values()}}
+    return 8 * sum(rows[graph[v].kinds] * graph[v].size for v in graph.values() if not isinstance(graph[v].op, Constant)) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """Some tokens, in order; `of[token]` is the place of a token among them, or −1."""
+
+    tokens: Indices
+    of: Indices
+
+
+class _Run:
+    """One chunk of tasks. `known` holds every value so far with the tokens that it is known at."""
+
+    def __init__(self, graph: Graph, data: TokenData, fields: Mapping[str, Floats], observe: Observe | None) -> None:
+        assert graph.signature is not None
+        self.graph, self.fields, self.observe = graph, fields, observe
+        self.line, self.pattern = data.sequence, graph.signature.pattern
+        self.batch = next(iter(fields.values())).shape[0]
+        self.seen = visible(self.line, self.pattern)
+        self.known: dict[Value, tuple[_Places, Floats]] = {}
+        self._live: dict[Kinds, _Places] = {}
+        self._fixed: frozenset[Value] = frozenset()
+
+    def run(self, result: Value) -> Floats:
+        self._block(self.graph.block, None)
+        return self._take(result, self._at(self.graph[result].kinds))
+
+    # Where values are ----------------------------------------------------------------------------
+
+    def _places(self, tokens: Indices) -> _Places:
+        of = np.full(len(self.line), -1)
+        of[tokens] = np.arange(tokens.size)
+        return _Places(tokens, of)
+
+    def _at(self, kinds: Kinds) -> _Places:
+        if kinds not in self._live:
+            self._live[kinds] = self._places(output_rows(self.line, kinds))
+        return self._live[kinds]
+
+    def _take(self, value: Value, places: _Places) -> Floats:
+        """A value at some tokens, 0 at those where it does not live: [batch, tokens, size]."""
+        held, array = self.known[value]
+        return array if held is places else self._from(value, places.tokens)
+
+    def _from(self, value: Value, tokens: Indices) -> Floats:
+        """The same for tokens that may repeat, and −1 for none."""
+        held, array = self.known[value]
+        place = np.where(tokens >= 0, held.of[tokens], -1)
+        if place.size == 1 and place[0] >= 0:
+            return array[:, place[0] : place[0] + 1]
+        if place.size and place.min() >= 0:
+            return array[:, place]
+        padded = np.zeros((array.shape[0], place.size, array.shape[2]))
+        padded[:, place >= 0] = array[:, place[place >= 0]]
+        return padded
+
+    def _put(self, value: Value, places: _Places, array: Floats) -> None:
+        self.known[value] = (places, array)
+        if self.observe is not None:
+            self.observe(value, array)
+
+    # Blocks --------------------------------------------------------------------------------------
+
+    def _block(self, block: Block, places: _Places | None) -> None:
+        """`places` is the one token at which a scan is now, else None: each value wherever it lives."""
+        for item in block:
+            if isinstance(item, Loop):
+                if item.kind is None:
+                    self._repeat(item, places)
+                else:
+                    self._scan(item)
+            elif places is None:
+                self._compute(item, self._at(self.graph[item].kinds))
+            elif item not in self._fixed:
+                self._compute(item, places)
+
+    def _repeat(self, loop: Loop, places: _Places | None) -> None:
+        names = [c.initial for c in loop.carried]
+        for _ in range(loop.count):
+            at = [places or self._at(self.graph[c.phi].kinds) for c in loop.carried]
+            arrays = [self._take(name, here) for name, here in zip(names, at, strict=True)]
+            for c, here, array in zip(loop.carried, at, arrays, strict=True):
+                self._put(c.phi, here, array)
+            self._block(loop.body, places)
+            names = [c.result for c in loop.carried]
+        for c, name in zip(loop.carried, names, strict=True):
+            here = places or self._at(self.graph[c.final].kinds)
+            self._put(c.final, here, self._take(name, here))
+
+    def _scan(self, loop: Loop) -> None:
+        assert loop.kind is not None
+        tokens = output_rows(self.line, {loop.kind})
+        if tokens.size > loop.count:
+            raise DataError(
+                f"{tokens.size} `{loop.kind}` tokens given; this program scans `{loop.kind}` up to {loop.count}. "
+                "Give fewer, or raise the limit"
+            )
+        fixed = self._invariant(loop.body, {c.phi for c in loop.carried})
+        for value in fixed:
+            self._compute(value, self._at(self.graph[value].kinds))
+        self._fixed = frozenset(fixed)
+        ends: list[list[Floats]] = [[] for _ in loop.carried]
+        for token in tokens:
+            places = self._places(np.array([token]))
+            for c, so_far in zip(loop.carried, ends, strict=True):
+                self._put(c.phi, places, so_far[-1] if so_far else self._take(c.initial, places))
+            self._block(loop.body, places)
+            for c, so_far in zip(loop.carried, ends, strict=True):
+                so_far.append(self._take(c.result, places))
+        for c, so_far in zip(loop.carried, ends, strict=True):
+            here = self._at(self.graph[c.final].kinds)
+            last = np.searchsorted(tokens, here.tokens, side="right") - 1
+            array = np.array(self._take(c.initial, here))
+            if so_far:
+                array[:, last >= 0] = np.concatenate(so_far, 1)[:, last[last >= 0]]
+            self._put(c.final, here, array)
+
+    def _invariant(self, block: Block, changing: set[Value]) -> list[Value]:
+        """The values of a scan's body that do not change in it, in order; `changing` collects the others."""
+        found = []
+        for item in block:
+            if isinstance(item, Loop):
+                changing.update(c.phi for c in item.carried)
+                found += self._invariant(item.body, changing)
+                changing.update(c.final for c in item.carried)
+            elif changing.isdisjoint(self.graph[item].operands):
+                found.append(item)
+            else:
+                changing.add(item)
+        return found
+
+    # Nodes ---------------------------------------------------------------------------------------
+
+    def _compute(self, value: Value, places: _Places) -> None:
+        self._put(value, places, self._value(self.graph[value], places))
+
+    def _value(self, node: Node, places: _Places) -> Floats:
+        def operand(index: int) -> Floats:
+            return self._take(node.operands[index], places)
+
+        match node.op:
+            case Field(name):
+                return self.fields[name][:, places.tokens]
+            case Constant(values):
+                return np.broadcast_to(values.array.ravel(), (self.batch, places.tokens.size, node.size))
+            case Count(kind):
+                counts = self.seen[:, output_rows(self.line, {kind})].sum(1)[places.tokens]
+                return np.broadcast_to(counts[:, None].astype(np.float64), (self.batch, places.tokens.size, 1))
+            case Affine(matrices, offset):
+                total: Floats = np.broadcast_to(offset.array, (self.batch, places.tokens.size, node.size))
+                for index, matrix in enumerate(matrices):
+                    total = total + matrix.apply(operand(index))
+                return total
+            case Product(_, form):
+                return form.apply(operand(0), operand(1))
+            case Divide():
+                return divide(operand(0), operand(1))
+            case Function(name, arguments):
+                return function(name, arguments, operand(0))
+            case Softmax():
+                return softmax(operand(0))
+            case Move(first):
+                return self._from(node.operands[0], self._sources(first)[places.tokens])
+            case Gather(_, over):
+                others = self._at(frozenset({over}))
+                seen = self.seen[np.ix_(places.tokens, others.tokens)]
+                return gather(node.op, self._take(node.operands[0], others), seen)
+            case Read(_, over, mine):
+                others = self._at(frozenset({over}))
+                seen = self.seen[np.ix_(places.tokens, others.tokens)]
+                theirs = [self._take(o, others) for o in node.operands[mine:]]
+                return read(node.op, [operand(i) for i in range(mine)], theirs, seen)
+            case Merge(kinds):
+                return self._merge(node, kinds, places)
+        raise AssertionError(node)
+
+    def _merge(self, node: Node, kinds: tuple[Kinds, ...], places: _Places) -> Floats:
+        merged = np.zeros((self.batch, places.tokens.size, node.size))
+        for value, at in zip(node.operands, kinds, strict=True):
+            here = np.flatnonzero([self.line.kinds[token] in at for token in places.tokens])
+            merged[:, here] = self._from(value, places.tokens[here])
+        return merged
+
+    def _sources(self, first: str | None) -> Indices:
+        """The token that each token moves from, or −1."""
+        if first is None:
+            return np.arange(len(self.line)) - 1
+        wanted = self.seen & np.array([kind == first for kind in self.line.kinds])
+        return np.where(wanted.any(1), wanted.argmax(1), -1)

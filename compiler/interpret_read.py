@@ -1,0 +1,133 @@
+"""The oracle's reads: a body over pairs of tokens, summed over the token read.
+
+    Σⱼ p_ij ((w_i · u_j) − y_j) u_j   →   s = w uᵀ − yᵀ  [readers, read],   (p ∘ s) u
+
+A body value is [batch, readers, read, size], with 1 readers if it is theirs alone and 1 read if mine
+alone. Sums over the token read go inside affine maps and products wherever one factor is one-sided.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .graph import Affine, Constant, Divide, Function, Gather, Graph, Mine, Node, Product, Read, Softmax, Theirs, Value
+from .interpret_operations import divide, function, softmax
+from .sparse import Floats
+
+BLOCK_BYTES = 2**25
+"""About the largest array over pairs of tokens."""
+
+
+def gather(op: Gather, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
+    """theirs [batch, read, size], seen [readers, read] → [batch, readers, size]."""
+    return np.asarray(np.matmul(_weights(op.how, seen), theirs))
+
+
+def read(op: Read, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bool_]) -> Floats:
+    """mine [batch, readers, size …], theirs [batch, read, size …], seen [readers, read] → [batch, readers, size]."""
+    readers, others = seen.shape
+    size = op.body[op.body.results[-1]].size
+    batch = (mine + theirs)[0].shape[0]
+    widest = max(op.body[v].size for v in op.body.values())
+    step = max(1, BLOCK_BYTES // (8 * max(1, batch * others * widest)))
+    parts = [
+        _Pairs(op.body, [m[:, start : start + step] for m in mine], theirs, seen[start : start + step]).read(op.how)
+        for start in range(0, readers, step)
+    ]
+    return np.concatenate([np.broadcast_to(p, (batch, p.shape[1], size)) for p in parts], 1) if parts else np.zeros((batch, 0, size))
+
+
+def _weights(how: str, seen: NDArray[np.bool_]) -> Floats:
+    count = seen.sum(1, keepdims=True) if how == "mean" else 1
+    return seen / np.maximum(count, 1)
+
+
+class _Pairs:
+    """One body, for some of the readers."""
+
+    def __init__(self, body: Graph, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bool_]) -> None:
+        self.body, self.mine, self.theirs, self.seen = body, mine, theirs, seen
+        self.known: dict[Value, Floats] = {}
+
+    def read(self, how: str) -> Floats:
+        if how != "softmax":
+            return self.total(self.body.results[0], _weights(how, self.seen)[None])
+        score, value = self.body.results
+        scores = np.where(self.seen, self.of(score)[..., 0], -np.inf)
+        top = scores.max(-1, keepdims=True, initial=-np.inf)
+        weights = np.where(self.seen, np.exp(scores - np.where(np.isfinite(top), top, 0.0)), 0.0)
+        whole = weights.sum(-1, keepdims=True)
+        return self.total(value, weights / np.where(whole == 0, 1.0, whole))
+
+    def of(self, value: Value) -> Floats:
+        """[batch, readers or 1, read or 1, size]."""
+        if value not in self.known:
+            self.known[value] = self._compute(self.body[value])
+        return self.known[value]
+
+    def _compute(self, node: Node) -> Floats:
+        operands = [self.of(o) for o in node.operands]
+        match node.op:
+            case Mine(index):
+                return self.mine[index][:, :, None]
+            case Theirs(index):
+                return self.theirs[index][:, None]
+            case Constant(values):
+                return values.array.reshape(1, 1, 1, -1)
+            case Affine(matrices, offset):
+                total: Floats = offset.array.reshape(1, 1, 1, -1)
+                for matrix, operand in zip(matrices, operands, strict=True):
+                    total = total + matrix.apply(operand)
+                return total
+            case Product(_, form):
+                a, b = operands
+                if form.size == 1 and a.shape[2] == 1 and b.shape[1] == 1:  # mine · theirs: a matrix product
+                    bent = _bend(a[:, :, 0], form.left, form.right, form.coefficient, b.shape[3])
+                    return np.asarray(np.matmul(bent, b[:, 0].swapaxes(1, 2)))[..., None]
+                if form.size == 1 and b.shape[2] == 1 and a.shape[1] == 1:
+                    bent = _bend(b[:, :, 0], form.right, form.left, form.coefficient, a.shape[3])
+                    return np.asarray(np.matmul(bent, a[:, 0].swapaxes(1, 2)))[..., None]
+                return form.apply(a, b)
+            case Divide():
+                return divide(*operands)
+            case Function(name, arguments):
+                return function(name, arguments, operands[0])
+            case Softmax():
+                return softmax(operands[0])
+        raise AssertionError(node)
+
+    def total(self, value: Value, weights: Floats) -> Floats:
+        """Σⱼ weights_ij value_ij: [batch, readers, size], for weights [batch or 1, readers, read]."""
+        node = self.body[value]
+        match node.op:
+            case Affine(matrices, offset):
+                total = weights.sum(-1)[..., None] * offset.array
+                for matrix, operand in zip(matrices, node.operands, strict=True):
+                    total = total + matrix.apply(self.total(operand, weights))
+                return total
+            case Product(_, form):
+                for index in (0, 1):
+                    factor = self.of(node.operands[index])
+                    if factor.shape[2] == 1:  # mine: comes out of the sum
+                        sides = [factor[:, :, 0], self.total(node.operands[1 - index], weights)]
+                        return form.apply(*sides[:: 1 if index == 0 else -1])
+                for index in (0, 1):
+                    mixed, theirs = self.of(node.operands[index]), self.of(node.operands[1 - index])
+                    if theirs.shape[1] == 1 and mixed.shape[3] == 1:  # a number a pair: weighs theirs
+                        summed = np.matmul(weights * mixed[..., 0], theirs[:, 0])
+                        sides = [np.ones((1, 1, 1)), summed]
+                        return form.apply(*sides[:: 1 if index == 0 else -1])
+        array = self.of(value)
+        if array.shape[2] == 1:
+            return weights.sum(-1)[..., None] * array[:, :, 0]
+        if array.shape[1] == 1:
+            return np.asarray(np.matmul(weights, array[:, 0]))
+        return np.asarray(np.einsum("...ij,...ijs->...is", weights, array))
+
+
+def _bend(a: Floats, left: NDArray[np.int64], right: NDArray[np.int64], coefficient: Floats, size: int) -> Floats:
+    """The linear function of b that a bilinear form to one component is for this a [batch, readers, size of a]."""
+    bent = np.zeros((*a.shape[:-1], size))
+    np.add.at(bent, (..., right), a[..., left] * coefficient)
+    return bent

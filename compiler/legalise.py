@@ -1,0 +1,33 @@
+"""What no sublayer does directly, in terms of what one does.
+
+    sum over K of v      count of K · mean over K of v
+"""
+
+from __future__ import annotations
+
+from .errors import CompileError, Diagnostic
+from .graph import Count, Gather, Graph, Node, Value
+from .rewrite import Rewriter, rebuild
+from .sparse import Bilinear, Matrix
+
+
+def legalise(graph: Graph, target: str) -> Graph:
+    """Raises CompileError for a sum whose number of terms no token knows."""
+    signature = graph.signature
+    assert signature is not None
+
+    def visit(r: Rewriter, _: Value, node: Node) -> Value:
+        if not isinstance(node.op, Gather) or node.op.how != "sum":
+            return r.node(node)
+        if signature.pattern.visible_context:
+            message = f"target {target} cannot sum over tokens under `visible context`: no token knows how many there are"
+            raise CompileError([Diagnostic(message, node.span, "use `mean`")], signature.text, signature.source)
+        over = node.op.over
+        mean = r.node(Node(Gather("mean", over), node.operands, node.shape, node.kinds, None, node.span))
+        count = r.node(Node(Count(over), (), (), frozenset(signature.pattern.kinds)))
+        ones = Matrix.of(range(node.size), [0] * node.size, 1.0, (node.size, 1))
+        stretched = r.affine([(ones, count)], (node.size,), node.kinds)
+        product = r.product(Bilinear.mul(node.size), stretched, mean, node.kinds, "mul", node.span)
+        return r.affine([(Matrix.identity(node.size), product)], node.shape, node.kinds, 0.0, node.name, node.span)
+
+    return rebuild(graph, visit)

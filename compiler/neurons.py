@@ -1,0 +1,175 @@
+"""MLP sublayers: products, functions and linear maps as neurons g(x @ up + bias) @ down.
+
+    what                    neurons                                                            a component
+    a·b                     two squares, of (a/R_a ± b/R_b)/2; of equal factors one             6 a square (squares.py)
+    f(x)                    a fitted sum of GELUs (fit.py)                                      8 … 256
+    linear                  (g(κx) − g(−κx))/κ = x, exact where |κx| > 6: there g(−κx) is 0     2
+    constant                g(64 · flag) = 64 · flag                                            1
+
+A task's neurons are closed at tokens of other kinds, the rest token too, by a large negative weight
+on their role flags: they give exactly 0 there, and cost nothing elsewhere, since 0 times it is 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.sparse as sp
+
+from .fit import fit
+from .graph import Kinds
+from .schedule import Placed
+from .sparse import Bilinear, Floats, Matrix
+from .squares import square_bank
+from .stream import Stream, pile, stack
+from .tasks import Apply, Form, Linear, Multiply
+
+SHARP = 2.0**10
+
+
+@dataclass
+class Neurons:
+    """Collects the neurons of one sublayer. `bound` [width] is the largest magnitude of each slot."""
+
+    stream: Stream
+    bound: Floats
+    role_kinds: tuple[str | None, ...]
+    dtype: str
+    up: list[Matrix] = field(default_factory=list)
+    bias: list[Floats] = field(default_factory=list)
+    down: list[Matrix] = field(default_factory=list)
+
+    def task(self, placed: Placed, write: Matrix) -> None:
+        """The task's neurons; `write` [size, width] is where its result goes."""
+        task = placed.task
+        match task.op:
+            case Multiply(form, left, right):
+                self.products(form, task.reads[0], task.reads[1], left, right, write, task.kinds)
+            case Apply():
+                self.function(task.op, task.reads[0], write, task.kinds)
+            case Linear():
+                self.linear(task.reads[0], write, task.kinds)
+            case _:
+                raise AssertionError(task)
+
+    def add(self, up: Matrix, bias: Floats, down: Matrix, kinds: Kinds) -> None:
+        """Neurons [width, n], [n], [n, width], closed but at `kinds`; those that write nothing are dropped."""
+        used = np.flatnonzero(np.diff(down.csr.indptr))
+        if used.size < bias.size:
+            up, bias, down = Matrix(up.csr[:, used]), bias[used], Matrix(down.csr[used])
+        if not bias.size:
+            return
+        reach = np.asarray(abs(up.csr).T @ self.bound).ravel() + np.abs(bias)
+        closed = [slot for slot, kind in zip(self.stream.roles.tolist(), self.role_kinds, strict=True) if kind not in kinds]
+        shut = Matrix.of(
+            np.repeat(closed, bias.size), np.tile(np.arange(bias.size), len(closed)), np.tile(-(2.0 * reach + 64.0), len(closed)), up.shape
+        )
+        self.up.append(self.stream.balanced_read(_without_row(up, self.stream.zero) + shut))
+        self.bias.append(bias)
+        self.down.append(down)
+
+    def products(
+        self, form: Bilinear, left: Form, right: Form, left_size: Floats, right_size: Floats, write: Matrix, kinds: Kinds
+    ) -> None:
+        """out_o += Σ c · left_i · right_j by squares of sums and differences; equal factors, once."""
+        a, b = self.stream.read(left), self.stream.read(right)
+        scale_a, scale_b = np.where(left_size > 0, left_size, 1.0), np.where(right_size > 0, right_size, 1.0)
+        key_a, key_b = _keys(a), _keys(b)
+        pairs: dict[tuple[bytes, bytes], int] = {}
+        of_pair: list[tuple[int, int]] = []
+        index = np.empty(form.out.size, dtype=np.int64)
+        for t, (i, j) in enumerate(zip(form.left.tolist(), form.right.tolist(), strict=True)):
+            x, y = key_a[i], key_b[j]
+            key = (x, y) if x <= y else (y, x)
+            index[t] = pairs.setdefault(key, len(pairs))
+            if index[t] == len(of_pair):
+                of_pair.append((i, j))
+        i, j = (np.array(k, dtype=np.int64) for k in zip(*of_pair, strict=True))
+        entries = Matrix.of(index, form.out, form.coefficient, (len(of_pair), form.size))
+        down = entries @ write
+        equal = np.array([key_a[p] == key_b[q] for p, q in of_pair])
+        first = a.csr[:, i] @ sp.diags_array(1.0 / scale_a[i])
+        second = b.csr[:, j] @ sp.diags_array(1.0 / scale_b[j])
+        size = scale_a[i] * scale_b[j]
+        alike, unlike = np.flatnonzero(equal), np.flatnonzero(~equal)
+        if alike.size:
+            own = scale_a[i[alike]]
+            self._squares(Matrix(first[:, alike]), _scaled(down, alike, own * own), kinds, alike.size)
+        if unlike.size:
+            half = sp.csr_array(first[:, unlike]) * 0.5, sp.csr_array(second[:, unlike]) * 0.5
+            both = Matrix(sp.hstack([half[0] + half[1], half[0] - half[1]]))
+            plus, minus = _scaled(down, unlike, size[unlike]), _scaled(down, unlike, -size[unlike])
+            self._squares(both, pile([plus, minus], self.stream.width), kinds, unlike.size)
+
+    def _squares(self, read: Matrix, down: Matrix, kinds: Kinds, period: int) -> None:
+        """Σ down · s² for s = stream @ read in [−1, 1]; squares `period` apart belong to one product.
+
+        A product's neurons stand together, and each beside its mirror image: sums over neurons then
+        cancel as they go, and round at the size of a product and not of all of them.
+        """
+        bank = square_bank(self.dtype)
+        count = read.shape[1]
+        number = np.arange(bank.up.size * count).reshape(bank.up.size, count // period, period)
+        order = number.transpose(2, 1, 0).ravel()
+        up = stack([read * float(u) for u in bank.up], self.stream.width)
+        down = pile([down * float(d) for d in bank.down], self.stream.width)
+        self.add(Matrix(up.csr[:, order]), np.repeat(bank.bias, count)[order], Matrix(down.csr[order]), kinds)
+
+    def function(self, op: Apply, source: Form, write: Matrix, kinds: Kinds) -> None:
+        """One curve for all components, on their common range."""
+        curve = fit(op.name, op.arguments, float(op.low.min()), float(op.high.max()), self.dtype)
+        read, count = self.stream.read(source), source.size
+        self.add(
+            stack([read * float(u) for u in curve.up], self.stream.width),
+            np.repeat(curve.bias, count),
+            pile([write * float(d) for d in curve.down], self.stream.width),
+            kinds,
+        )
+        if curve.slope:
+            self.linear(source, write * curve.slope, kinds)
+        if curve.constant:
+            flags = [slot for slot, kind in zip(self.stream.roles.tolist(), self.role_kinds, strict=True) if kind in kinds]
+            up = Matrix.of(flags, np.zeros(len(flags)), 64.0, (self.stream.width, 1))
+            total = Matrix(sp.csr_array(np.asarray(write.csr.sum(axis=0)).reshape(1, -1)))
+            self.add(up, np.zeros(1), total * (curve.constant / 64.0), kinds)
+
+    def linear(self, source: Form, write: Matrix, kinds: Kinds) -> None:
+        self.passing(self.stream.read(source), write, kinds)
+
+    def passing(self, read: Matrix, write: Matrix, kinds: Kinds) -> None:
+        """write of what `read` [width, n] reads."""
+        self.add(
+            stack([read * SHARP, read * -SHARP], self.stream.width),
+            np.zeros(2 * read.shape[1]),
+            pile([write * (1 / SHARP), write * (-1 / SHARP)], self.stream.width),
+            kinds,
+        )
+
+    def finish(self) -> tuple[Matrix, Floats, Matrix]:
+        return (
+            stack(self.up, self.stream.width),
+            np.concatenate(self.bias) if self.bias else np.zeros(0),
+            pile(self.down, self.stream.width),
+        )
+
+
+def _keys(matrix: Matrix) -> list[bytes]:
+    """One key a column: equal columns have equal keys."""
+    csc = matrix.csr.tocsc()
+    csc.sort_indices()
+    bounds = csc.indptr.tolist()
+    return [csc.indices[s:e].tobytes() + csc.data[s:e].tobytes() for s, e in zip(bounds, bounds[1:], strict=False)]
+
+
+def _scaled(down: Matrix, rows: Floats | np.ndarray, scale: Floats) -> Matrix:
+    return Matrix(sp.diags_array(scale) @ down.csr[rows])
+
+
+def _without_row(matrix: Matrix, row: int) -> Matrix:
+    """The matrix with that row empty."""
+    coo = matrix.csr.tocoo()
+    keep = coo.row != row
+    return Matrix.of(coo.row[keep], coo.col[keep], coo.data[keep], matrix.shape)
+
+

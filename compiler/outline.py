@@ -1,0 +1,183 @@
+"""The outline of saved weights: config.json decoded and consistent, to be filled with tensors.
+
+before   the entries of config.json, the program's text; tensors by name
+after    Weights, or a Fault that names what does not fit
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .graph import Signature
+from .records import Fault, decode, keyed, listed, parameters, record, text, whole
+from .sparse import Matrix
+from .tokens import roles
+from .weights import (
+    Attention,
+    Body,
+    Config,
+    Idle,
+    InputRange,
+    Mlp,
+    Norm,
+    OutputSpec,
+    Placement,
+    Repeated,
+    Report,
+    Sublayer,
+    Weights,
+)  # fmt: skip
+
+Tensors = dict[str, NDArray[Any]]
+
+
+class Outline:
+    """config.json, decoded and consistent: everything but the numbers of model.safetensors."""
+
+    def __init__(self, entries: dict[str, Any], program: str) -> None:
+        self.config: Config = record(Config, entries["config"], "config")
+        if self.config.dtype not in ("float32", "float64"):
+            raise Fault(f"config.dtype is {self.config.dtype!r}, not 'float32' or 'float64'")
+        sizes = {name: getattr(self.config, name) for name in ("d_model", "n_head", "d_head", "n_positions")}
+        if small := [name for name, size in sizes.items() if size < 1]:
+            raise Fault(f"config.{small[0]} is {sizes[small[0]]}, less than 1")
+        bound = parameters(entries["parameters"], "parameters")
+        self.signature: Signature = record(
+            Signature, entries["signature"], "signature", parameters=bound, text=program
+        )  # fmt: skip
+        self.roles: tuple[str, ...] = decode(tuple[str, ...], entries["roles"], "roles")
+        if self.roles != roles(self.signature.pattern):
+            raise Fault(
+                f"roles are {', '.join(self.roles)}; the pattern has {', '.join(roles(self.signature.pattern))}"
+            )
+        self.output: OutputSpec = record(OutputSpec, entries["output"], "output")
+        self.inputs: tuple[InputRange, ...] = decode(tuple[InputRange, ...], entries["inputs"], "inputs")
+        self.layout: tuple[Placement, ...] = decode(tuple[Placement, ...], entries["layout"], "layout")
+        self.report: Report = record(Report, entries["report"], "report")
+        self.body = entries["body"]
+        stored, unrolled = self._count(self.body, "body", 0)
+        if unrolled != 2 * self.config.n_layer:
+            raise Fault(f"the body has {unrolled} sublayers; config.n_layer is {self.config.n_layer}, two each")
+        for index, placement in enumerate(self.layout):
+            self._verify_placement(placement, f"layout[{index}]", stored)
+
+    def _verify_placement(self, placement: Placement, place: str, stored: int) -> None:
+        size = prod(placement.shape)
+        if placement.matrix.shape != (self.config.d_model, size):
+            raise Fault(f"{place}.matrix has shape {placement.matrix.shape}, not {(self.config.d_model, size)}")
+        if placement.low.shape != (size,) or placement.high.shape != (size,):
+            raise Fault(f"{place} has {placement.low.size} lows and {placement.high.size} highs for {size} components")
+        if not placement.first <= placement.last < stored:
+            raise Fault(f"{place} is held from sublayer {placement.first} to {placement.last} of {stored}")
+
+    def _count(self, nodes: Any, place: str, start: int) -> tuple[int, int]:
+        """The sublayers in the tree, stored and unrolled; verifies the nodes on the way. `start` are before it."""
+        stored = unrolled = 0
+        for index, node in enumerate(listed(nodes, place)):
+            here = f"{place}[{index}]"
+            if isinstance(node, dict) and "repeat" in node:
+                keyed(node, here, ("repeat", "scan", "body"))
+                decode(bool, node["scan"], f"{here}.scan")
+                inner, run = self._count(node["body"], f"{here}.body", start + stored)
+                count = whole(node["repeat"], f"{here}.repeat")
+                if count < 0 or inner % 2:
+                    raise Fault(f"{here} repeats {inner} sublayers {count} times")
+                stored, unrolled = stored + inner, unrolled + count * run
+                continue
+            kind, size = self._sublayer(node, here)
+            if kind != ("attention", "mlp")[(start + stored) % 2]:
+                raise Fault(f"{here} is {kind}, where attention and mlp have to alternate")
+            inside = self.config.n_head * self.config.d_head
+            if kind == "attention" and size not in (None, inside):
+                raise Fault(f"{here} has {size} head dimensions, not {self.config.n_head} × {self.config.d_head}")
+            if kind == "mlp" and size is not None and not 0 <= size <= self.config.d_mlp:
+                raise Fault(f"{here} has {size} neurons; config.d_mlp is {self.config.d_mlp}")
+            stored, unrolled = stored + 1, unrolled + 1
+        return stored, unrolled
+
+    @staticmethod
+    def _sublayer(node: Any, place: str) -> tuple[str, int | None]:
+        """Its kind, and its head dimensions or neurons; None if it is idle."""
+        if isinstance(node, dict) and "idle" in node:
+            return text(keyed(node, place, ("idle",))["idle"], f"{place}.idle"), None
+        kind = "mlp" if isinstance(node, dict) and "mlp" in node else "attention"
+        return kind, whole(keyed(node, place, (kind,))[kind], f"{place}.{kind}")
+
+    def fill(self, tensors: Tensors) -> Weights:
+        """The weights, with every tensor of its right shape and none left over."""
+        config, width = self.config, self.config.d_model
+        take = _Take(tensors)
+        features = len(self.roles) + sum(prod(field.shape) for field in self.signature.fields)
+        size = prod(self.output.shape)
+        weights = Weights(
+            config,
+            self.signature,
+            self.roles,
+            take.matrix("embedding", features, width),
+            take.vector("positions", config.n_positions, width),
+            self._body(self.body, "body", take),
+            take.norm("final_norm", width),
+            take.matrix("readout", width, size),
+            take.vector("readout_bias", size),
+            self.output,
+            self.layout,
+            self.inputs,
+            self.report,
+        )
+        if tensors:
+            raise Fault(f"it holds a tensor that belongs nowhere, {min(tensors)}")
+        return weights
+
+    def _body(self, nodes: list[Any], prefix: str, take: _Take) -> Body:
+        items: list[Sublayer | Repeated] = []
+        width, inside = self.config.d_model, self.config.n_head * self.config.d_head
+        for index, node in enumerate(nodes):
+            here = f"{prefix}.{index}"
+            if "repeat" in node:
+                inner = self._body(node["body"], f"{here}.body", take)
+                items.append(Repeated(node["repeat"], inner, node["scan"]))
+            elif "idle" in node:
+                items.append(Idle(node["idle"]))
+            elif "attention" in node:
+                items.append(take.attention(f"{here}.attention", width, inside))
+            else:
+                items.append(take.mlp(f"{here}.mlp", width, node["mlp"]))
+        return tuple(items)
+
+
+class _Take:
+    """Takes tensors out of what was read, by name and shape."""
+
+    def __init__(self, tensors: Tensors) -> None:
+        self.tensors = tensors
+
+    def vector(self, name: str, *shape: int) -> NDArray[np.float64]:
+        if name not in self.tensors:
+            raise Fault(f"the tensor {name} is missing")
+        tensor = self.tensors.pop(name)
+        if tensor.shape != shape:
+            raise Fault(f"{name} has shape {list(tensor.shape)}, not {list(shape)}")
+        return tensor.astype(np.float64)
+
+    def matrix(self, name: str, *shape: int) -> Matrix:
+        return Matrix(self.vector(name, *shape))
+
+    def norm(self, name: str, width: int) -> Norm:
+        return Norm(self.vector(f"{name}.gain", width), self.vector(f"{name}.bias", width))
+
+    def attention(self, name: str, width: int, inside: int) -> Attention:
+        sides: dict[str, Any] = {"output": self.matrix(f"{name}.output", inside, width)}
+        sides["output_bias"] = self.vector(f"{name}.output_bias", width)
+        for side in ("query", "key", "value"):
+            sides[side] = self.matrix(f"{name}.{side}", width, inside)
+            sides[f"{side}_bias"] = self.vector(f"{name}.{side}_bias", inside)
+        return Attention(norm=self.norm(f"{name}.norm", width), **sides)
+
+    def mlp(self, name: str, width: int, neurons: int) -> Mlp:
+        up, up_bias = self.matrix(f"{name}.up", width, neurons), self.vector(f"{name}.up_bias", neurons)
+        down, down_bias = self.matrix(f"{name}.down", neurons, width), self.vector(f"{name}.down_bias", width)
+        return Mlp(self.norm(f"{name}.norm", width), up, up_bias, down, down_bias)

@@ -1,0 +1,115 @@
+"""Polynomials in the components of values, and their compilation back into products.
+
+A polynomial of one component is a dict from monomial to coefficient; a monomial is a sorted tuple of
+leaves, a leaf a pair (value, component). A value's polynomials are a list, one a component.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .graph import Affine, Constant, Kinds, Node, Product, Value
+from .rewrite import Rewriter
+from .sparse import Bilinear, Matrix
+
+Leaf = tuple[Value, int]
+Monomial = tuple[Leaf, ...]
+Polynomial = dict[Monomial, float]
+
+
+def leaves(value: Value, size: int) -> list[Polynomial]:
+    return [{((value, i),): 1.0} for i in range(size)]
+
+
+def expand(
+    node: Node, operand: Callable[[Value], list[Polynomial] | None], most: int = 200_000
+) -> list[Polynomial] | None:
+    """The components of an affine map, a product or a constant as polynomials in what `operand` returns.
+
+    None if the operation is no polynomial, an operand has none, or there would be more than `most` terms.
+    """
+    parts: list[list[Polynomial]] = []
+    for value in node.operands:
+        part = operand(value)
+        if part is None:
+            return None
+        parts.append(part)
+    match node.op:
+        case Constant(values):
+            return [{(): float(v)} if v else {} for v in values.array.ravel()]
+        case Affine(matrices, offset):
+            result: list[Polynomial] = [{(): float(v)} if v else {} for v in offset.array]
+            for matrix, part in zip(matrices, parts, strict=True):
+                coo = matrix.csr.tocoo()
+                for row, column, c in zip(coo.row.tolist(), coo.col.tolist(), coo.data.tolist(), strict=True):
+                    add(result[row], part[column], c)
+            return result
+        case Product(_, form):
+            result = [{} for _ in range(form.size)]
+            terms = 0
+            for out, i, j, c in zip(form.out.tolist(), form.left.tolist(), form.right.tolist(), form.coefficient.tolist(), strict=True):
+                terms += len(parts[0][i]) * len(parts[1][j])
+                if terms > most:
+                    return None
+                for m, a in parts[0][i].items():
+                    for n, b in parts[1][j].items():
+                        key = tuple(sorted(m + n))
+                        result[out][key] = result[out].get(key, 0.0) + c * a * b
+            return result
+        case _:
+            return None
+
+
+def add(to: Polynomial, other: Polynomial, scale: float) -> None:
+    for monomial, c in other.items():
+        to[monomial] = to.get(monomial, 0.0) + scale * c
+
+
+def split(
+    polynomials: Sequence[Polynomial], first: Callable[[Leaf], bool]
+) -> tuple[dict[Monomial, int], dict[Monomial, int], list[tuple[int, int, int, float]]]:
+    """Σ c · a · b with a a monomial in the leaves that `first` accepts, and b one in the others.
+
+    Returns the numbering of the a, that of the b, and the terms (component, a, b, c).
+    """
+    ours: dict[Monomial, int] = {}
+    theirs: dict[Monomial, int] = {}
+    terms = []
+    for out, polynomial in enumerate(polynomials):
+        for monomial, c in sorted(polynomial.items()):
+            if c == 0.0:
+                continue
+            a = tuple(leaf for leaf in monomial if first(leaf))
+            b = tuple(leaf for leaf in monomial if not first(leaf))
+            terms.append((out, ours.setdefault(a, len(ours)), theirs.setdefault(b, len(theirs)), c))
+    return ours, theirs, terms
+
+
+def build(r: Rewriter, monomials: Sequence[Monomial], kinds: Kinds) -> Value:
+    """A vector value of these monomials, each made of as few layers of products as its degree allows."""
+    size = len(monomials)
+    terms: list[tuple[Matrix, Value]] = []
+    offset = [0.0] * size
+    by_leaf: dict[Value, list[tuple[int, int]]] = {}
+    longer: list[int] = []
+    for row, monomial in enumerate(monomials):
+        if not monomial:
+            offset[row] = 1.0
+        elif len(monomial) == 1:
+            by_leaf.setdefault(monomial[0][0], []).append((row, monomial[0][1]))
+        else:
+            longer.append(row)
+    for value, places in by_leaf.items():
+        terms.append((Matrix.of([p[0] for p in places], [p[1] for p in places], 1.0, (size, r[value].size)), value))
+    if longer:
+        halves = [(monomials[row][: len(monomials[row]) // 2], monomials[row][len(monomials[row]) // 2 :]) for row in longer]
+        left = {m: i for i, m in enumerate(dict.fromkeys(h[0] for h in halves))}
+        right = {m: i for i, m in enumerate(dict.fromkeys(h[1] for h in halves))}
+        form = Bilinear(
+            range(len(longer)), [left[h[0]] for h in halves], [right[h[1]] for h in halves], 1.0, len(longer), (len(left), len(right))
+        )
+        product = r.product(form, build(r, list(left), kinds), build(r, list(right), kinds), kinds)
+        terms.append((Matrix.of(longer, range(len(longer)), 1.0, (size, len(longer))), product))
+    return r.affine(terms, (size,), kinds, np.array(offset))

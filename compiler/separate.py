@@ -1,0 +1,194 @@
+"""Separation: every read becomes a gather of something computed where it is read, and every product
+that a loop could do in one layer is done in one.
+
+    before                                                  after (S and b stand in front of the loop)
+    repeat 10                                               v = u ⊗ u, y · u                at y
+        g = mean[y]((dot(w, u[j]) − y[j]) · u[j])           S, b = gather mean y of v
+        w = w − rate · g                                    repeat 10
+                                                                g = S @ w − b
+                                                                w = w − rate · g
+
+Reads: expand the body to Σₖ mineₖ · theirsₖ, monomials in the components of what is held here and
+there; the theirsₖ are computed at the token that is read, gathered by one uniform head, and met by
+the mineₖ here. No gathered monomial mixes; so the gather does not change in a loop, and moves out.
+
+Loops: a value that is linear in what changes, Σₖ changingₖ · fixedₖ, takes one layer of products a
+pass once the fixedₖ are computed in front: uᵀ(P u) = ⟨P, u uᵀ⟩, (w·u − y) u = (u uᵀ) w − y u.
+
+Divisions: (a ∘ b) / s = a ∘ (b / s) where the product would have to wait for its operands anyway.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .errors import CompileError, Diagnostic
+from .graph import Affine, Block, Divide, Gather, Graph, Loop, Mine, Node, Phi, Product, Read, Theirs, Value
+from .levels import following, levels
+from .polynomial import Polynomial, build, expand, leaves, split
+from .rewrite import Rewriter, rebuild
+from .sparse import Bilinear, Matrix
+
+
+def separate_reads(graph: Graph) -> Graph:
+    """Every mean and sum whose body mixes mine and theirs, as gathers of theirs met by mine.
+
+    Raises CompileError where a body is no polynomial, with the place.
+    """
+
+    def visit(r: Rewriter, _: Value, node: Node) -> Value:
+        return _separate(r, node, graph) if isinstance(node.op, Read) else r.node(node)
+
+    return rebuild(graph, visit)
+
+
+def _separate(r: Rewriter, node: Node, graph: Graph) -> Value:
+    read = node.op
+    assert isinstance(read, Read)
+    if read.how == "softmax":
+        return r.node(node)
+    here = {i: node.operands[i] for i in range(read.mine)}
+    there = {i: node.operands[read.mine + i] for i in range(len(node.operands) - read.mine)}
+    known: dict[Value, list[Polynomial]] = {}
+    for value in read.body.values():
+        inner = read.body[value]
+        if isinstance(inner.op, Mine | Theirs):
+            # leaves of the body are told apart by sign: mine are −1, −2, …, theirs 0, 1, …
+            known[value] = leaves(-1 - inner.op.index if isinstance(inner.op, Mine) else inner.op.index, inner.size)
+            continue
+        polynomial = expand(inner, known.__getitem__)
+        if polynomial is None:
+            raise _refusal(graph, node, "no attention head computes this read: mine and theirs are not combined by + − and products alone")
+        known[value] = polynomial
+    mine, theirs, terms = split(known[read.body.results[0]], lambda leaf: leaf[0] < 0)
+    ours = build(r, [tuple((here[-1 - v], i) for v, i in m) for m in mine], node.kinds)
+    over = frozenset({read.over})
+    at_theirs = build(r, [tuple((there[v], i) for v, i in m) for m in theirs], over)
+    gathered = r.node(Node(Gather(read.how, read.over), (at_theirs,), (len(theirs),), node.kinds, None, node.span))
+    return _combine(r, node, ours, gathered, terms, (len(mine), len(theirs)), bare=mine.get(()))
+
+
+def _combine(
+    r: Rewriter, node: Node, ours: Value, others: Value, terms: list[tuple[int, int, int, float]], sizes: tuple[int, int], bare: int | None
+) -> Value:
+    """Σ c · ours · others, where ours[bare] is the number 1."""
+    size = node.size
+    alone = [(out, b, c) for out, a, b, c in terms if a == bare]
+    mixed = [(out, a, b, c) for out, a, b, c in terms if a != bare]
+    parts: list[tuple[Matrix, Value]] = []
+    if alone:
+        out, column, value = zip(*alone, strict=True)
+        parts.append((Matrix.of(out, column, value, (size, sizes[1])), others))
+    if mixed:
+        out, left, right, value = zip(*mixed, strict=True)
+        product = r.product(Bilinear(out, left, right, value, size, sizes), ours, others, node.kinds, span=node.span)
+        parts.append((Matrix.identity(size), product))
+    return r.affine(parts, node.shape, node.kinds, 0.0, node.name, node.span)
+
+
+def _refusal(graph: Graph, node: Node, message: str) -> CompileError:
+    text, source = (graph.signature.text, graph.signature.source) if graph.signature else ("", "program")
+    return CompileError([Diagnostic(message, node.span)], text, source)
+
+
+# Loops -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Loops:
+    """What changes in the innermost loop around each value."""
+
+    changing: set[Value] = field(default_factory=set)
+
+    def of(self, graph: Graph, block: Block, inside: bool) -> None:
+        for item in block:
+            if isinstance(item, Loop):
+                self.changing.update(c.phi for c in item.carried)
+                self.of(graph, item.body, True)
+            elif inside and any(o in self.changing for o in graph[item].operands):
+                self.changing.add(item)
+
+
+def invariant(graph: Graph) -> Graph:
+    """In loops, deep products that are linear in what changes: one layer a pass, the rest in front of the loop."""
+    loops = _Loops()
+    loops.of(graph, graph.block, False)
+    level = levels(graph)
+    known: dict[Value, list[Polynomial] | None] = {}
+
+    def polynomial(value: Value) -> list[Polynomial] | None:
+        if value not in known:
+            node = graph[value]
+            inside = value in loops.changing and not isinstance(node.op, Phi)
+            result = expand(node, polynomial) if inside and isinstance(node.op, Affine | Product) else None
+            if result is not None and not all(_linear(p, loops.changing) for p in result):
+                result = None
+            known[value] = result if result is not None else leaves(value, node.size)
+        return known[value]
+
+    names: dict[Value, Value] = {}
+
+    def visit(r: Rewriter, old: Value, node: Node) -> Value:
+        if not isinstance(node.op, Product) or old not in loops.changing:
+            return r.node(node)
+        terms = polynomial(old)
+        assert terms is not None
+        used = {leaf for p in terms for m in p for leaf, _ in m}
+        ready = max((level[v] for v in used if v in loops.changing), default=-1)
+        if used == {old} or following(ready, attention=False) >= level[old]:
+            return r.node(node)
+        changing, fixed, parts = split(terms, lambda leaf: leaf[0] in loops.changing)
+        ours = build(r, [tuple((names[v], i) for v, i in m) for m in changing], node.kinds)
+        others = build(r, [tuple((names[v], i) for v, i in m) for m in fixed], node.kinds)
+        return _combine(r, node, ours, others, parts, (len(changing), len(fixed)), changing.get(()))
+
+    return rebuild(graph, visit, names=names)
+
+
+def _linear(polynomial: Polynomial, changing: set[Value]) -> bool:
+    return all(sum(value in changing for value, _ in m) <= 1 for m in polynomial)
+
+
+# Divisions ---------------------------------------------------------------------------------------
+
+
+def divide_factor(graph: Graph) -> Graph:
+    """(a ∘ b) / s = a ∘ (b / s), s a scalar, where a ∘ b is ready later than s: the division does not wait for the product."""
+    level = levels(graph)
+
+    def visit(r: Rewriter, old: Value, node: Node) -> Value:
+        if not isinstance(node.op, Divide) or graph[graph[old].operands[1]].size != 1:
+            return r.node(node)
+        top, bottom = graph[old].operands
+        linear, product = _strip(r, node.operands[0])
+        if product is None or level[top] <= level[bottom]:
+            return r.node(node)
+        form = r[product].op
+        assert isinstance(form, Product)
+        stripped = [_strip_map(r, o) for o in r[product].operands]
+        index = 0 if r[stripped[0][1]].size <= r[stripped[1][1]].size else 1
+        inner = r[stripped[index][1]]
+        divided = r.node(Node(Divide(), (stripped[index][1], node.operands[1]), inner.shape, node.kinds, None, node.span))
+        factor = r.affine([(stripped[index][0], divided)], (r[r[product].operands[index]].size,), node.kinds)
+        pair = [r[product].operands[0], r[product].operands[1]]
+        pair[index] = factor
+        again = r.product(form.form, pair[0], pair[1], node.kinds, form.keyword, node.span)
+        return r.affine([(linear, again)], node.shape, node.kinds, 0.0, node.name, node.span)
+
+    return rebuild(graph, visit)
+
+
+def _strip(r: Rewriter, value: Value) -> tuple[Matrix, Value | None]:
+    """value = matrix @ product, if it is."""
+    matrix, inner = _strip_map(r, value)
+    return matrix, inner if isinstance(r[inner].op, Product) else None
+
+
+def _strip_map(r: Rewriter, value: Value) -> tuple[Matrix, Value]:
+    """value = matrix @ inner, through one homogeneous affine map of one operand."""
+    op = r[value].op
+    if isinstance(op, Affine) and len(op.matrices) == 1 and not np.any(op.offset.array):
+        return op.matrices[0], r[value].operands[0]
+    return Matrix.identity(r[value].size), value

@@ -1,0 +1,39 @@
+"""What `show` prints: a program at each stage of its way to weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .errors import InnerloopError
+
+STAGES = ("core", "graph", "schedule", "layout", "report")
+
+
+def show(text: str, stage: str, target: str, parameters: Mapping[str, object], source: str = "program") -> str:
+    """The program as it stands after `stage`. Raises CompileError, and InnerloopError for a stage that there is not."""
+    if stage not in STAGES:
+        raise InnerloopError(f"there is no stage `{stage}`: stages are {', '.join(STAGES)}")
+    if stage == "core":
+        from .check import check
+        from .core import core
+        from .errors import CompileError
+        from .parse import parse
+
+        program = parse(text, source)
+        faults = check(program)
+        if faults:
+            raise CompileError(faults, text, source)
+        return core(program)
+    from .compile import finish, optimise, plan_for, to_graph
+    from .format_graph import format_graph
+    from .format_plan import format_layout, format_report, format_schedule
+
+    graph = optimise(to_graph(text, source, parameters), target)
+    if stage == "graph":
+        return format_graph(graph)
+    plan = plan_for(graph, target, "float32", None)
+    if stage == "schedule":
+        return format_schedule(plan.schedule)
+    if stage == "layout":
+        return format_layout(plan.schedule, plan.allocation)
+    return format_report(finish(plan))

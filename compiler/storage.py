@@ -1,0 +1,212 @@
+"""Saved weights: a folder that is written whole or not at all, and read whole or refused.
+
+    config.json         architecture, tree of sublayers, layout, ranges, report; checksums of all three files
+    model.safetensors   every matrix and bias by name, dense, [in, out]: embedding, positions,
+                        body.3.attention.query, body.5.body.0.mlp.up, final_norm.gain, readout, …
+    program.icl         the program's text
+
+Weights are stored in their own precision, so that float32 weights come back bit for bit. Nothing but
+JSON, text and numbers is read; no code is ever run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from .errors import DataError
+from .outline import Outline, Tensors
+from .records import Fault, encode, keyed
+from .sparse import Matrix
+from .weights import Attention, Body, Idle, Mlp, Repeated, Weights
+
+FORMAT = "innerloop"
+VERSION = 1
+CONFIG, TENSORS, PROGRAM = "config.json", "model.safetensors", "program.icl"
+
+_ENTRIES = (
+    "format", "version", "config", "signature", "parameters", "roles", "output", "inputs", "layout", "report", "body",
+    "checksums",
+)  # fmt: skip
+
+
+# Writing -----------------------------------------------------------------------------------------
+
+
+def save(weights: Weights, folder: str | os.PathLike[str]) -> None:
+    """Writes a new folder, its parents included. Raises DataError if it exists or cannot be written."""
+    target = Path(folder)
+    if os.path.lexists(target):
+        raise DataError(f"{target} exists already: give a new folder, or remove it first")
+    program = weights.signature.text.encode()
+    tensors = save_tensors(_tensors(weights))
+    entries = _entries(weights)
+    entries["checksums"] = {TENSORS: _digest(tensors), PROGRAM: _digest(program)}
+    entries["checksums"][CONFIG] = _digest(entries)
+    files = {CONFIG: json.dumps(entries, indent=1).encode(), TENSORS: tensors, PROGRAM: program}
+    scratch = target.parent / f".innerloop-{uuid.uuid4().hex}"
+    try:
+        scratch.mkdir(parents=True)
+        for name, content in files.items():
+            (scratch / name).write_bytes(content)
+        os.rename(scratch, target)
+    except OSError as error:
+        raise DataError(f"cannot write {target}: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _entries(weights: Weights) -> dict[str, Any]:
+    signature = encode(weights.signature)
+    bound = signature.pop("parameters")
+    del signature["text"]
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": encode(weights.config),
+        "signature": signature,
+        "parameters": bound,
+        "roles": encode(weights.roles),
+        "output": encode(weights.output),
+        "inputs": encode(weights.inputs),
+        "layout": encode(weights.layout),
+        "report": encode(weights.report),
+        "body": _tree(weights.body),
+    }
+
+
+def _tree(body: Body) -> list[Any]:
+    nodes: list[Any] = []
+    for item in body:
+        match item:
+            case Repeated(count, inner, scan):
+                nodes.append({"repeat": count, "scan": scan, "body": _tree(inner)})
+            case Idle(kind):
+                nodes.append({"idle": kind})
+            case Attention():
+                nodes.append({"attention": item.query.shape[1]})
+            case Mlp():
+                nodes.append({"mlp": item.up.shape[1]})
+    return nodes
+
+
+def _tensors(weights: Weights) -> Tensors:
+    dtype = np.dtype(weights.config.dtype)
+    found: Tensors = {}
+
+    def add(prefix: str, value: Any) -> None:
+        if isinstance(value, Matrix):
+            found[prefix] = value.csr.toarray().astype(dtype)
+        elif isinstance(value, np.ndarray):
+            found[prefix] = np.ascontiguousarray(value, dtype)
+        else:
+            for field in fields(value):
+                add(f"{prefix}.{field.name}", getattr(value, field.name))
+
+    def walk(prefix: str, body: Body) -> None:
+        for index, item in enumerate(body):
+            if isinstance(item, Repeated):
+                walk(f"{prefix}.{index}.body", item.body)
+            elif not isinstance(item, Idle):
+                add(f"{prefix}.{index}.{'attention' if isinstance(item, Attention) else 'mlp'}", item)
+
+    for name in ("embedding", "positions", "final_norm", "readout", "readout_bias"):
+        add(name, getattr(weights, name))
+    walk("body", weights.body)
+    return found
+
+
+# Reading -----------------------------------------------------------------------------------------
+
+
+def load(folder: str | os.PathLike[str]) -> Weights:
+    """Reads what `save` wrote. Raises DataError naming the file and the fault if anything is not as it was written."""
+    source = Path(folder)
+    if not source.is_dir():
+        state = "is not a folder" if source.exists() else "does not exist"
+        raise DataError(f"{source} {state}: give a folder that `save` or `innerloop compile -o` wrote")
+    name = CONFIG
+    try:
+        entries = _read_config(_bytes(source / name))
+        name = PROGRAM
+        program = _bytes(source / name)
+        text = _read_program(program)
+        name = CONFIG
+        outline = Outline(entries, text)
+        _same(entries, entries, name)
+        name = PROGRAM
+        _same(program, entries, name)
+        name = TENSORS
+        content = _bytes(source / name)
+        weights = outline.fill(_read_tensors(content, outline.config.dtype))
+        _same(content, entries, name)
+    except Fault as fault:
+        raise DataError(f"{source / name}: {fault}. The folder is damaged: compile or copy it again") from None
+    return weights
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise Fault("the file is missing") from None
+    except OSError as error:
+        raise Fault(f"the file cannot be read ({error.strerror})") from None
+
+
+def _digest(content: Any) -> str:
+    """Of a file's bytes, or of the entries of config.json, however they are laid out, without their own checksum."""
+    if not isinstance(content, bytes):
+        others = {name: checksum for name, checksum in content["checksums"].items() if name != CONFIG}
+        content = json.dumps({**content, "checksums": others}, sort_keys=True).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _same(content: Any, entries: dict[str, Any], name: str) -> None:
+    if entries["checksums"][name] != _digest(content):
+        raise Fault("it is not what was saved (its checksum differs)")
+
+
+def _read_config(content: bytes) -> dict[str, Any]:
+    try:
+        entries = json.loads(content)
+    except (ValueError, RecursionError):
+        raise Fault("it is not JSON") from None
+    if not isinstance(entries, dict) or entries.get("format") != FORMAT:
+        raise Fault("it does not describe innerloop weights")
+    if entries.get("version") != VERSION:
+        raise Fault(f"it has format version {entries.get('version')!r}; this innerloop reads version {VERSION}")
+    keyed(entries, "the file", _ENTRIES)
+    keyed(entries["checksums"], "checksums", (CONFIG, TENSORS, PROGRAM))
+    return entries
+
+
+def _read_program(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise Fault("it is not UTF-8 text") from None
+
+
+def _read_tensors(content: bytes, dtype: str) -> Tensors:
+    try:
+        tensors = load_tensors(content)
+    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError) as error:
+        raise Fault(f"it is not a safetensors file ({error})") from None
+    for name, tensor in tensors.items():
+        if tensor.dtype != dtype:
+            raise Fault(f"{name} is {tensor.dtype}; the weights are {dtype}")
+        if not np.isfinite(tensor).all():
+            raise Fault(f"{name} holds NaN or infinity")
+    return tensors

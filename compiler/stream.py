@@ -1,0 +1,183 @@
+"""The residual stream: which slot holds what, and how values are read from it and written to it exactly.
+
+    slots   0 …                the norm's constants +C, −C in adjacent pairs, then its scratch pairs ±N
+            then               `zero` (never written), `balance`, p/P, (p/P)², digits of p, tables
+            then               the atoms, as allocate.py placed them, and unused slots up to the width
+
+The norm. With constants aᵢ·C, −aᵢ·C where 2 Σ aᵢ² = width (four squares do, Lagrange), the variance
+is C² to float precision as long as the squares of all else sum to less than half an ulp of
+width · C²; so LayerNorm divides by C, a power of two, and with gain C it is the identity, exactly.
+Adjacent pairs, because a sum over slots must cancel them before it adds anything small.
+
+The mean. What is written is balanced: every write puts minus its sum into `balance`, so that the
+mean stays at rounding level; and every read puts minus its sum on `zero`, which then holds minus
+the mean, so that even that cancels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+
+from .allocate import Allocation
+from .sparse import Floats, Indices, Matrix
+from .tasks import ROLES, Atom, Form
+
+
+@dataclass(frozen=True)
+class Constants:
+    """`scale` = C. The scratch pairs of a division hold ±aᵢ · `divide` · divisor (`divide` = K; 0 if there is none)."""
+
+    weights: tuple[int, ...]
+    scale: float
+    divide: float
+
+
+def four_squares(n: int) -> tuple[int, ...]:
+    """The fewest positive integers whose squares sum to n; at most four (Lagrange 1770)."""
+    root = int(np.sqrt(n))
+    for a in range(root, 0, -1):
+        if a * a == n:
+            return (a,)
+    for a in range(root, 0, -1):
+        b = int(np.sqrt(n - a * a))
+        if a * a + b * b == n:
+            return (a, b)
+    for a in range(root, 0, -1):
+        rest = n - a * a
+        for b in range(int(np.sqrt(rest)), 0, -1):
+            c = int(np.sqrt(rest - b * b))
+            if c and a * a + b * b + c * c == n:
+                return (a, b, c)
+    return next(
+        (a, *three) for a in range(root, 0, -1) if len(three := four_squares(n - a * a)) == 3
+    )
+
+
+@dataclass(frozen=True)
+class Stream:
+    """`width` slots; `first` is the first atom's."""
+
+    width: int
+    constants: Constants
+    digits: int
+    tables: int
+    allocation: Allocation
+    sizes: tuple[int, ...]
+    """Components of each atom."""
+
+    @staticmethod
+    def reserved(weights: tuple[int, ...], divides: bool, digits: int, tables: int) -> int:
+        return len(weights) * (4 if divides else 2) + 4 + digits + tables
+
+    @cached_property
+    def first(self) -> int:
+        return self.reserved(self.constants.weights, bool(self.constants.divide), self.digits, self.tables)
+
+    @property
+    def _pairs(self) -> int:
+        return 2 * len(self.constants.weights)
+
+    @cached_property
+    def norm_pattern(self) -> Floats:
+        """+aᵢ, −aᵢ on the constants' slots [width]."""
+        pattern = np.zeros(self.width)
+        pattern[0 : self._pairs : 2] = self.constants.weights
+        pattern[1 : self._pairs : 2] = -pattern[0 : self._pairs : 2]
+        return pattern
+
+    @cached_property
+    def scratch_pattern(self) -> Floats:
+        """The same on the scratch slots."""
+        return np.roll(self.norm_pattern, self._pairs)
+
+    @cached_property
+    def scratch(self) -> Indices:
+        return np.arange(self._pairs, 2 * self._pairs)
+
+    @cached_property
+    def zero(self) -> int:
+        return self._pairs * (2 if self.constants.divide else 1)
+
+    @property
+    def balance(self) -> int:
+        return self.zero + 1
+
+    @property
+    def position(self) -> int:
+        """p/P; the next slot holds its square."""
+        return self.zero + 2
+
+    @property
+    def digit(self) -> int:
+        return self.zero + 4
+
+    @property
+    def table(self) -> int:
+        return self.digit + self.digits
+
+    def slots(self, atom: Atom) -> Indices:
+        return self.allocation.slots[atom] + self.first
+
+    @cached_property
+    def roles(self) -> Indices:
+        return self.slots(ROLES)
+
+    # Reading and writing ------------------------------------------------------------------------
+
+    def read(self, form: Form) -> Matrix:
+        """[width, form.size]: stream @ this is the form's value."""
+        rows, columns, values = [], [], []
+        for atom, matrix in form.parts:
+            coo = matrix.csr.tocoo()
+            rows.append(self.slots(atom)[coo.col])
+            columns.append(coo.row)
+            values.append(coo.data)
+        if not rows:
+            return Matrix.zero(self.width, form.size)
+        return self.balanced_read(
+            Matrix.of(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), (self.width, form.size))
+        )
+
+    def pick(self, slots: Indices) -> Matrix:
+        """[width, len(slots)]: reads these slots as they are."""
+        return self.balanced_read(Matrix.of(slots, np.arange(len(slots)), 1.0, (self.width, len(slots))))
+
+    def balanced_read(self, matrix: Matrix) -> Matrix:
+        """Columns made to sum to zero, on the slot that is always zero: the norm's mean then cancels."""
+        sums = np.asarray(matrix.csr.sum(axis=0)).ravel()
+        return matrix + Matrix.of(np.full(sums.size, self.zero), np.arange(sums.size), -sums, matrix.shape)
+
+    def write(self, atom: Atom, matrix: Matrix | None = None) -> Matrix:
+        """[matrix columns, width]: adds matrix @ (what is made) to the atom's slots; None for the identity."""
+        slots = self.slots(atom)
+        if matrix is None:
+            return self.put(slots)
+        coo = matrix.csr.tocoo()
+        return self.balanced_write(Matrix.of(coo.col, slots[coo.row], coo.data, (matrix.shape[1], self.width)))
+
+    def put(self, slots: Indices, scale: float = 1.0) -> Matrix:
+        """[len(slots), width]: adds component k to slots[k]."""
+        return self.balanced_write(Matrix.of(np.arange(len(slots)), slots, scale, (len(slots), self.width)))
+
+    def balanced_write(self, matrix: Matrix) -> Matrix:
+        """Rows made to sum to zero, on `balance`: the stream's mean then stays at rounding level."""
+        sums = np.asarray(matrix.csr.sum(axis=1)).ravel()
+        return matrix + Matrix.of(np.arange(sums.size), np.full(sums.size, self.balance), -sums, matrix.shape)
+
+    def to_scratch(self, sign: float) -> Matrix:
+        """[1, width]: adds ±K times the divisor to the scratch pairs."""
+        return Matrix(sp.csr_array(self.scratch_pattern[None, :] * (sign * self.constants.divide)))
+
+
+def stack(blocks: list[Matrix], width: int) -> Matrix:
+    """Matrices [width, n] side by side."""
+    return Matrix(sp.hstack([b.csr for b in blocks], format="csr")) if blocks else Matrix.zero(width, 0)
+
+
+def pile(blocks: list[Matrix], width: int) -> Matrix:
+    """Matrices [n, width] one above another."""
+    return Matrix(sp.vstack([b.csr for b in blocks], format="csr")) if blocks else Matrix.zero(0, width)

@@ -1,0 +1,215 @@
+"""What sublayers do: the graph without its affine maps, which are folded into what reads them.
+
+    before (graph)                     after (tasks over atoms)
+    e = y − dot(w, u)                  p = multiply w, u
+    g = e · u                          g = multiply (y − p), u       y − p is a form: read by weights, stored nowhere
+
+An *atom* is a value that some sublayer writes to the residual stream, or that the input embedding
+puts there. A *form* is a linear function of atoms; constants are linear in the roles, the one-hot
+code of what a token is. A task reads forms and makes one atom, which is zero at every token whose
+kind is not among the task's; so a merge of values that live on different kinds is their sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .graph import Kinds
+from .sparse import Bilinear, Floats, Matrix
+from .syntax import Span
+
+Atom = int
+ROLES: Atom = 0
+"""The atom that holds a token's role, one-hot (the rest token's too)."""
+
+
+@dataclass(frozen=True)
+class AtomInfo:
+    """`low`, `high` [size] bound it on the calibration data; `kinds` is where it can be other than zero."""
+
+    label: str
+    size: int
+    kinds: Kinds
+    low: Floats
+    high: Floats
+    embedded: bool = False
+    """Whether the input embedding (or the position table) writes it."""
+    start: Matrix | None = None
+    """[size, roles]: a loop's state that starts from a constant has it from the embedding. A scan's is held by the
+    rest token, where the first token of the scan finds it as the state of the one before."""
+
+    @property
+    def magnitude(self) -> Floats:
+        return np.maximum(np.abs(self.low), np.abs(self.high))
+
+
+@dataclass(frozen=True)
+class Form:
+    """Σ matrix @ atom."""
+
+    size: int
+    parts: tuple[tuple[Atom, Matrix], ...]
+
+    @staticmethod
+    def of(size: int, parts: Iterable[tuple[Atom, Matrix]]) -> Form:
+        total: dict[Atom, Matrix] = {}
+        for atom, matrix in parts:
+            total[atom] = total[atom] + matrix if atom in total else matrix
+        return Form(size, tuple((a, m) for a, m in sorted(total.items(), key=lambda p: p[0]) if m.nnz))
+
+    @property
+    def atoms(self) -> frozenset[Atom]:
+        """The atoms that some sublayer has to make first."""
+        return frozenset(a for a, _ in self.parts if a != ROLES)
+
+    def through(self, matrix: Matrix) -> Form:
+        return Form.of(matrix.shape[0], [(a, matrix @ m) for a, m in self.parts])
+
+    def plus(self, other: Form, scale: float = 1.0) -> Form:
+        return Form.of(self.size, [*self.parts, *((a, m * scale) for a, m in other.parts)])
+
+    def without(self, *atoms: Atom) -> Form:
+        return Form(self.size, tuple((a, m) for a, m in self.parts if a not in atoms))
+
+    def part(self, atom: Atom) -> Matrix | None:
+        return next((m for a, m in self.parts if a == atom), None)
+
+
+# Who reads whom ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Which token a copying head reads, a function of the reader's position and role.
+
+    previous    the token just before me
+    first       the first `kind` token that I see
+    before      the last `kind` token before me
+    latest      the last `kind` token at or before me
+    own_first   myself if I am the first `kind` token, else the rest token
+    own_none    myself if no `kind` token is at or before me, else the rest token
+    own         myself
+    The rest token, whose values are zero, where there is none.
+    """
+
+    name: str
+    kind: str | None = None
+
+
+# Tasks -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Copy:
+    relation: Relation
+
+
+@dataclass(frozen=True)
+class Mean:
+    over: str
+
+
+@dataclass(frozen=True)
+class Multiply:
+    """`left`, `right`: the largest magnitude of each component of the two operands."""
+
+    form: Bilinear
+    left: Floats
+    right: Floats
+
+
+@dataclass(frozen=True)
+class Apply:
+    """A function of one operand with components in [low, high]."""
+
+    name: str
+    arguments: tuple[float, ...]
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
+class Quotient:
+    """reads[0] / reads[1]; the divisor, a scalar, lies in [low, high], which does not hold 0."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Linear:
+    """reads[0], at the task's kinds only; an attention head that reads its own token, or pairs of neurons."""
+
+
+Operation = Copy | Mean | Multiply | Apply | Quotient | Linear
+
+
+@dataclass(frozen=True)
+class Task:
+    op: Operation
+    reads: tuple[Form, ...]
+    out: Atom
+    kinds: Kinds
+    span: Span | None = None
+
+    @property
+    def side(self) -> str:
+        """The sort of sublayer that it takes."""
+        match self.op:
+            case Copy() | Mean() | Quotient():
+                return "attention"
+            case Multiply() | Apply():
+                return "mlp"
+            case Linear():
+                return "either"
+
+
+@dataclass(frozen=True)
+class State:
+    """What a loop carries in the slots of `atom`: each pass adds `change` to it."""
+
+    atom: Atom
+    change: Form
+
+
+@dataclass(frozen=True)
+class LoopTask:
+    """`carry`: the relation by which a scan's states move at the head of each pass."""
+
+    count: int
+    states: tuple[State, ...]
+    carry: Relation | None
+    kinds: Kinds
+    body: Block
+
+
+Block = tuple["Task | LoopTask", ...]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A name of the program, as a form that holds once `after` is made (None: in the loop body or block that it ends)."""
+
+    name: str
+    shape: tuple[int, ...]
+    kinds: Kinds
+    form: Form
+    low: Floats
+    high: Floats
+    scope: int
+    """The loop (numbered in order of appearance, −1 for none) in whose body the name is assigned."""
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """The lowered program."""
+
+    atoms: tuple[AtomInfo, ...]
+    block: Block
+    output: Form
+    variables: tuple[Variable, ...]
+    fields: dict[str, Atom]
+    counts: dict[str, Atom]

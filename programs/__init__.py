@@ -1,0 +1,72 @@
+"""The programs that ship, as text, and the small real data sets that ship beside them."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["UnknownNameError", "dataset", "datasets", "load", "names", "purpose"]
+
+_FOLDER = files(__name__)
+_DATA = _FOLDER / "data"
+
+
+class UnknownNameError(LookupError):
+    """No program or data set of this name ships; the message names the nearest."""
+
+
+def names() -> list[str]:
+    """The shipped programs, sorted."""
+    return _stems(".icl")
+
+
+def load(name: str) -> str:
+    """The text of the shipped program `name`. Raises UnknownNameError."""
+    _require("program", name, names())
+    return (_FOLDER / f"{name}.icl").read_text(encoding="utf-8")
+
+
+def purpose(name: str) -> str:
+    """What the program does, in a line: its opening comment up to the source. Raises UnknownNameError."""
+    opening = []
+    for line in load(name).splitlines():
+        if not line.startswith("#") or line.startswith("# Source:"):
+            break
+        opening.append(line.removeprefix("#").strip())
+    return " ".join(opening)
+
+
+def datasets() -> list[str]:
+    """The shipped data sets, sorted."""
+    return _stems(".csv", folder="data")
+
+
+def dataset(name: str) -> tuple[Floats, Floats]:
+    """Features [rows, columns] and target [rows] of the shipped data set `name`, as measured (not standardised).
+
+    The target is the last column of the file. Raises UnknownNameError.
+    """
+    import numpy as np
+
+    _require("data set", name, datasets())
+    lines = (_DATA / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+    table: Floats = np.loadtxt(lines, delimiter=",", skiprows=1, ndmin=2)
+    return table[:, :-1], table[:, -1]
+
+
+def _stems(suffix: str, folder: str = ".") -> list[str]:
+    return sorted(f.name.removesuffix(suffix) for f in (_FOLDER / folder).iterdir() if f.name.endswith(suffix))
+
+
+def _require(what: str, name: str, known: list[str]) -> None:
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(f'`{k}`' for k in known)}"
+        raise UnknownNameError(f"no {what} `{name}` ships with innerloop; {hint}")

@@ -1,0 +1,153 @@
+"""The command line: what the commands take, and what a fault looks like.
+
+    innerloop COMMAND …   →   cli_commands.COMMAND(arguments)   →   exit status
+
+Status 0 is success, 1 something wrong with a program, its data or a file, 2 wrong usage. A fault is one
+message on stderr and never a traceback. Nothing heavy is imported here, so that `check` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from ..compiler.errors import CompileError, InnerloopError
+from ..compiler.stages import STAGES
+from .cli_arguments import assignment
+
+_PROGRAM = "a shipped program's name (see `innerloop programs`) or a path to an .icl file"
+
+_DATA = """\
+data files:
+  NPZ   an array for each field, by its name: [tasks, rows, …]
+  CSV   a header, then rows from top to bottom. A scalar field `y` is one column `y`; a vector `x` is columns
+        `x_0 x_1 …` (or `x0 x1 …`), a matrix `W` is `W_0_0 W_0_1 …`. A field's n-th filled row is its n-th value;
+        an empty cell is skipped, as the last row's unknown label is. A column `task`, if there is one, tells
+        several tasks of one length apart.
+
+          task,x_0,x_1,y
+          a,0.5,1.0,2.0
+          a,1.5,0.2,
+
+A value that leaves the range that the weights were compiled for is an error; `--guard warn` goes on with a warning.
+The output goes to OUT by its suffix, or to the screen; tasks and rows count from 0.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status; `arguments` are sys.argv's if not given."""
+    parsed = _parser().parse_args(arguments)
+    command = getattr(import_module(".cli_commands", __package__), parsed.command)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            status: int = command(parsed)
+            sys.stdout.flush()
+            return status
+    except CompileError as error:
+        print(error, file=sys.stderr)
+    except BrokenPipeError:
+        # What reads our output has seen enough; Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except InnerloopError as error:
+        _fault(str(error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fault(f"{where}{error.strerror or error}")
+    except KeyboardInterrupt:
+        _fault("interrupted")
+        return 130
+    return 1
+
+
+def _fault(message: str) -> None:
+    print(f"innerloop: error: {message}", file=sys.stderr)
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"innerloop: warning: {message}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="innerloop", description="Compiles learning algorithms into transformer weights, and runs them."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, about: str, epilog: str | None = None) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=about,
+            description=about[0].upper() + about[1:] + ".",
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    demo = command("demo", "compile the three shipped programs and run them on real data: a table and a plot")
+    demo.add_argument("-o", "--output", type=Path, default=Path("demo.png"), help="the plot (default: %(default)s)")
+    demo.add_argument("--tasks", type=_positive, default=300, help="in-context problems (default: %(default)s)")
+
+    command("programs", "list what ships, with parameters")
+
+    check = command("check", "print all errors of a program; exit status 1 if there is one")
+    check.add_argument("program", metavar="FILE", help=_PROGRAM)
+    _parameters(check)
+
+    show = command("show", "print a program at a stage of its compilation")
+    show.add_argument("program", metavar="PROGRAM", help=_PROGRAM)
+    show.add_argument("--stage", choices=STAGES, required=True)
+    _parameters(show)
+    _target(show)
+
+    compile_ = command("compile", "compile a program into a folder of weights", _DATA.split("\nA value")[0])
+    compile_.add_argument("program", metavar="PROGRAM", help=_PROGRAM)
+    _parameters(compile_)
+    _target(compile_)
+    compile_.add_argument("--dtype", choices=["float32", "float64"], default="float32", help="(default: %(default)s)")
+    compile_.add_argument(
+        "--calibrate", type=Path, metavar="FILE", help="data whose values give the ranges, .csv or .npz"
+    )
+    compile_.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="a new folder")
+
+    run = command("run", "run compiled weights on data", _DATA)
+    run.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")
+    run.add_argument("--data", type=Path, required=True, metavar="FILE", help=".csv or .npz")
+    run.add_argument("-o", "--output", type=_data_file, metavar="OUT", help=".csv or .npz (default: the screen)")
+    run.add_argument("--dtype", choices=["float32", "float64"], help="(default: what the weights were compiled for)")
+    run.add_argument(
+        "--guard", choices=["raise", "warn", "off"], default="raise", help="values out of range (default: %(default)s)"
+    )
+    return parser
+
+
+def _parameters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-p",
+        dest="parameters",
+        type=assignment,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the program: a number, a list in […] or a .npy file",
+    )
+
+
+def _target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--target", choices=["gpt2"], default="gpt2", help="the architecture (default: %(default)s)")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number of at least 1")
+    return int(text)
+
+
+def _data_file(text: str) -> Path:
+    if Path(text).suffix not in {".csv", ".npz"}:
+        raise argparse.ArgumentTypeError(f"`{text}` ends neither in .csv nor in .npz")
+    return Path(text)

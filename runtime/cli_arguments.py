@@ -1,0 +1,116 @@
+"""From what stands on the command line to what the compiler takes.
+
+"d=8"  "lambdas=[0.1, 1]"  "known=tasks.npy"   →   {"d": 8, "lambdas": [0.1, 1], "known": array}
+"sherman_morrison" or "my/program.icl"         →   Source(name, text)
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import math
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from ..compiler.errors import InnerloopError
+from ..programs import load, names
+
+RESERVED = ("text", "target", "dtype", "calibration", "source", "optimize", "tolerance")
+"""Keyword arguments of the compiler itself; no program may call a parameter so."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A program's text, and the file name that errors print."""
+
+    name: str
+    text: str
+
+
+def program(given: str) -> Source:
+    """A shipped program by its name, or any other by its path.
+
+    Raises InnerloopError if it is neither, and OSError for a file that cannot be read.
+    """
+    if given in names():
+        return Source(f"{given}.icl", load(given))
+    path = Path(given)
+    if not path.exists():
+        near = get_close_matches(path.stem, names(), n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"shipped are {', '.join(names())}"
+        raise InnerloopError(f"{given}: no such file, and no shipped program of this name; {hint}")
+    return Source(given, read_text(path))
+
+
+def read_text(path: Path) -> str:
+    """Raises InnerloopError if the file is not UTF-8 text, and OSError if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InnerloopError(f"{path}: not a text file (byte {error.start} is not UTF-8)") from None
+
+
+def assignment(argument: str) -> tuple[str, str]:
+    """`name=value`, apart; the value is read later, so that a bad one is not a wrong usage."""
+    name, equals, value = argument.partition("=")
+    if not equals or not name.strip().isidentifier() or not value.strip():
+        raise argparse.ArgumentTypeError(f"`{argument}` is not of the form name=value")
+    return name.strip(), value.strip()
+
+
+def parameters(assignments: list[tuple[str, str]]) -> dict[str, object]:
+    """The values of `-p name=value …`: whole and real numbers, lists of them, and arrays from .npy files.
+
+    Raises InnerloopError for a name given twice and for a value that is none of these.
+    """
+    values: dict[str, object] = {}
+    for name, text in assignments:
+        if name in values:
+            raise InnerloopError(f"-p {name}: given twice")
+        if name in RESERVED:
+            raise InnerloopError(f"-p {name}: no program has a parameter of this name")
+        values[name] = _array(name, Path(text)) if text.endswith(".npy") else _number(name, text)
+    return values
+
+
+def _number(name: str, text: str) -> object:
+    try:
+        value: object = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = None
+    if not _numeric(value):
+        raise InnerloopError(f"-p {name}={text}: not a finite number, a list of numbers in […] or a .npy file")
+    return value
+
+
+def _numeric(value: object) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(_numeric(item) for item in value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _array(name: str, path: Path) -> object:
+    import numpy as np
+
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InnerloopError(f"-p {name}={path}: not a .npy file of numbers ({error})") from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb" or not np.isfinite(array).all():
+        raise InnerloopError(f"-p {name}={path}: not an array of finite numbers")
+    return array.astype(np.float64)
+
+
+def new_folder(path: Path) -> None:
+    """Refuses a folder that exists, before the long work that would fill it. Raises InnerloopError."""
+    if path.exists() or path.is_symlink():
+        raise InnerloopError(f"{path}: exists already; name a new folder, or remove it first")
+
+
+def new_file(path: Path) -> None:
+    """Refuses a file in no folder, before the long work that fills it. Raises InnerloopError."""
+    if not path.parent.is_dir():
+        raise InnerloopError(f"{path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise InnerloopError(f"{path}: is a folder, not a file")

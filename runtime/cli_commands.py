@@ -1,0 +1,151 @@
+"""What each command does: parsed arguments in, exit status out.
+
+What a command needs is imported inside it: `check` needs no JAX, and none of them needs all.
+Faults are raised; cli.py words them.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..compiler.errors import format_diagnostic
+from .cli_arguments import Source, new_file, new_folder, parameters, program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..compiler.weights import Weights
+    from .datasets import Arrays
+
+
+def programs(_: Namespace) -> int:
+    from ..compiler.parse import parse
+    from ..programs import load, names, purpose
+    from .tables import console, table
+
+    rows = []
+    for name in names():
+        tree = parse(load(name), f"{name}.icl")
+        given = [
+            p.name if p.default is None else f"{p.name} = {tree.text[p.default.span.start : p.default.span.end]}"
+            for p in tree.parameters
+        ]
+        rows.append([name, ", ".join(given), purpose(name)])
+    console().print(table(["program", "parameters", "what it does"], rows, left=3))
+    return 0
+
+
+def check(arguments: Namespace) -> int:
+    from ..compiler.check import check as diagnose
+    from ..compiler.parse import parse
+
+    given = parameters(arguments.parameters)
+    source = program(arguments.program)
+    diagnostics = diagnose(parse(source.text, source.name), given or None)
+    for diagnostic in diagnostics:
+        print(format_diagnostic(diagnostic, source.text, source.name), file=sys.stderr)
+    if not diagnostics:
+        print(f"{source.name}: no errors")
+    return 1 if diagnostics else 0
+
+
+def show(arguments: Namespace) -> int:
+    from ..compiler.stages import show as stage
+    from .tables import progress
+
+    given = parameters(arguments.parameters)
+    source = program(arguments.program)
+    with progress(f"compiling {source.name}"):
+        text = stage(source.text, arguments.stage, arguments.target, given, source.name)
+    print(text.rstrip("\n"))
+    return 0
+
+
+def compile(arguments: Namespace) -> int:
+    from .tables import console
+
+    given = parameters(arguments.parameters)
+    source = program(arguments.program)
+    new_folder(arguments.output)
+    weights = _compile(source, given, arguments)
+    weights.save(arguments.output)
+    console().print(_summary(weights, arguments.output))
+    return 0
+
+
+def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) -> Weights:
+    from ..compiler import compile_program
+    from .tables import progress
+
+    calibration: Arrays | None = None
+    if arguments.calibrate is not None:
+        from ..compiler.parse import parse
+        from .datasets import read
+
+        fields = parse(source.text, source.name).fields
+        calibration = read(arguments.calibrate, {field.name: None for field in fields})
+    with progress(f"compiling {source.name} for {arguments.target}"):
+        return compile_program(
+            source.text,
+            target=arguments.target,
+            dtype=arguments.dtype,
+            calibration=calibration,
+            source=source.name,
+            **given,
+        )
+
+
+def _summary(weights: Weights, folder: Path) -> object:
+    from .tables import table
+
+    config, report = weights.config, weights.report
+    rows = [
+        ["layers", f"{config.n_layer} (critical path {report.critical_path})"],
+        ["width", f"{config.d_model}, {config.n_head} heads, {config.d_mlp} neurons"],
+        ["parameters", f"{report.parameters:,}, of which {report.nonzeros:,} are not zero"],
+        ["error, predicted", f"{report.predicted_error:.1e}"],
+        ["error, measured", f"{report.measured_error:.1e} on {report.tasks:,} tasks; the output's rms is "
+                            f"{report.output_rms:.3g}"],
+    ]  # fmt: skip
+    return table([weights.signature.name, f"{config.target}, {config.dtype} → {folder}"], rows, left=2)
+
+
+def run(arguments: Namespace) -> int:
+    from ..compiler.weights import Weights
+    from .datasets import read, rows, write
+    from .tables import console, progress, table
+
+    if arguments.output is not None:
+        new_file(arguments.output)
+    weights = Weights.load(arguments.weights)
+    fields = read(arguments.data, {field.name: field.shape for field in weights.signature.fields})
+    with progress(f"running {weights.signature.name}") as move:
+        from . import Transformer
+
+        model = Transformer(
+            weights, arguments.dtype, arguments.guard, on_chunk=lambda done, total: move("tasks", done, total)
+        )
+        outputs = {weights.output.name: model(**fields)}
+    if arguments.output is not None:
+        write(arguments.output, outputs)
+        print(f"{arguments.output}: {weights.output.name} {list(outputs[weights.output.name].shape)}")
+    else:
+        header, *lines = rows(outputs)
+        console().print(table(header, lines, left=2))
+    return 0
+
+
+def demo(arguments: Namespace) -> int:
+    from .demo import demo as run_demo
+    from .plots import FORMATS
+
+    if arguments.output.suffix not in FORMATS:
+        from ..compiler.errors import InnerloopError
+
+        raise InnerloopError(f"{arguments.output}: a plot is written as {', '.join(sorted(FORMATS))}")
+    new_file(arguments.output)
+    run_demo(arguments.output, arguments.tasks)
+    return 0

@@ -1,0 +1,166 @@
+"""The forward pass: exactly the stock GPT-2 block, in JAX.
+
+    before   Parameters (pack.py) and features [batch, tokens, features]
+    after    outputs [batch, rows, size], and how far values left their ranges
+
+A loop is one `lax.scan` over its count, with the weights of its body held once. The compiled
+constructions rest on four properties of the arithmetic, which tests/test_runtime.py holds:
+
+    mean       adjacent slots are added first, so that constants +C, −C cancel before anything is added
+    variance   a true division by the width, and x / √(var + ε): exact when these are powers of two
+    softmax    a winner whose rivals are 104 or more below it (746 in float64) has weight exactly 1
+    products   full precision on every device, never TF32 or bf16
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from .pack import AttentionStep, BiasStep, IdleStep, LoopStep, MlpStep, NormStep, Parameters, Spread, Step
+
+Array = Any  # a NumPy array outside the pass, a JAX array in it
+
+_matmul = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+_einsum = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
+
+
+class Check(NamedTuple):
+    """What the guard looks at after one sublayer: values = stream[slots] (@ matrix, if any), with
+    low, high [tokens, values] (infinite where a token's kind does not hold the value)."""
+
+    slots: Array
+    matrix: Array | None
+    low: Array
+    high: Array
+
+
+@jax.jit
+def forward(
+    parameters: Parameters, features: Array, rows: Array, checks: dict[int, Check]
+) -> tuple[Array, dict[int, Array]]:
+    """features [batch, tokens, features], rows [outputs' tokens] → outputs [batch, rows, size], and for
+    each check by how much a value was out of its range at worst: [batch, values], NaN where it was no number."""
+    stream = _embed(parameters, features)
+    worst = {n: jnp.full((features.shape[0], c.low.shape[1]), -jnp.inf, stream.dtype) for n, c in checks.items()}
+    (stream, worst), _ = _run(parameters.steps, (stream, worst), checks, lambda *_: None)
+    last = layer_norm(stream[:, rows], parameters.final_norm)
+    return _matmul(last, parameters.readout) + parameters.readout_bias, worst
+
+
+@partial(jax.jit, static_argnames="every")
+def streams(parameters: Parameters, features: Array, slots: Array, every: int) -> Array:
+    """The stream [runs, batch, tokens, slots] after each sublayer of the unrolled run (`every` 1) or layer (2)."""
+
+    def collect(stream: Array, number: int) -> Array | None:
+        # A loop's body has an even number of sublayers: stored and unrolled numbers have the same parity.
+        return stream[..., slots] if number % every == every - 1 else None
+
+    _, collected = _run(parameters.steps, (_embed(parameters, features), {}), {}, collect)
+    if collected is None:
+        return jnp.zeros((0, *features.shape[:2], slots.shape[0]), parameters.embedding.dtype)
+    return collected
+
+
+def _embed(parameters: Parameters, features: Array) -> Array:
+    return _matmul(features, parameters.embedding) + parameters.positions[: features.shape[1]]
+
+
+def _run(steps: tuple[Step, ...], carry: Any, checks: dict[int, Check], collect: Any) -> tuple[Any, Array | None]:
+    """Runs `steps` on carry = (stream, worst); what `collect(stream, number)` gives is stacked in order of running."""
+    collected: list[Array] = []
+    for step in steps:
+        if isinstance(step, LoopStep):
+
+            def once(carry: Any, _: None, loop: LoopStep = step) -> tuple[Any, Array | None]:
+                stream, worst = carry
+                if loop.scan:  # Tokens whose turn has not come may hold anything: only the last pass counts.
+                    worst = {**worst, **{n: jnp.full_like(worst[n], -jnp.inf) for n in _numbers(loop) if n in worst}}
+                return _run(loop.steps, (stream, worst), checks, collect)
+
+            carry, found = lax.scan(once, carry, None, length=step.count)
+            found = None if found is None else found.reshape(found.shape[0] * found.shape[1], *found.shape[2:])
+        else:
+            stream, worst = carry
+            if not isinstance(step, IdleStep):
+                stream = stream + _sublayer(step, stream)
+            if step.number in checks:
+                excess = jnp.maximum(worst[step.number], _excess(stream, checks[step.number]))
+                worst = {**worst, step.number: excess}
+            carry = stream, worst
+            found = collect(stream, step.number)
+            found = None if found is None else found[None]
+        if found is not None:
+            collected.append(found)
+    return carry, jnp.concatenate(collected) if collected else None
+
+
+def _numbers(loop: LoopStep) -> Iterator[int]:
+    """The numbers of the sublayers in a loop."""
+    for step in loop.steps:
+        if isinstance(step, LoopStep):
+            yield from _numbers(step)
+        else:
+            yield step.number
+
+
+def _sublayer(step: AttentionStep | MlpStep | BiasStep, stream: Array) -> Array:
+    """What the sublayer adds to the stream [batch, tokens, width]."""
+    if isinstance(step, BiasStep):
+        return step.bias
+    x = layer_norm(stream, step.norm)
+    if step.rows is not None:
+        x = x[..., step.rows]
+    if isinstance(step, AttentionStep):
+        return spread(_matmul(attend(_matmul(x, step.qkv) + step.qkv_bias, step), step.output), step.spread)
+    hidden = jax.nn.gelu(_matmul(x, step.up) + step.up_bias, approximate=True)
+    return spread(_matmul(hidden, step.down), step.spread)
+
+
+def layer_norm(x: Array, norm: NormStep) -> Array:
+    """(x − mean) / √(variance + ε) · gain + bias over the last axis, the variance biased, as in GPT-2."""
+    if x.shape[-1] % 2:
+        x = jnp.concatenate([x, jnp.zeros_like(x[..., :1])], -1)
+    mean = (x[..., 0::2] + x[..., 1::2]).sum(-1, keepdims=True) / norm.width
+    centred = x[..., : norm.gain.shape[0]] - mean
+    variance = jnp.square(centred).sum(-1, keepdims=True) / norm.width
+    # The barrier keeps XLA from turning the division into a product with an approximate 1/√.
+    deviation = lax.optimization_barrier(jnp.sqrt(variance + norm.epsilon))  # type: ignore[no-untyped-call]
+    return centred / deviation * norm.gain + norm.bias
+
+
+def attend(qkv: Array, step: AttentionStep) -> Array:
+    """Softmax attention on packed heads: [batch, tokens, heads · (2 qk + v)] → [batch, tokens, heads · v]."""
+    batch, tokens, _ = qkv.shape
+    ends = (step.heads * step.qk, 2 * step.heads * step.qk)
+    query, key, value = (part.reshape(batch, tokens, step.heads, -1) for part in jnp.split(qkv, ends, -1))
+    logits = _einsum("bthk,bshk->bhts", query, key) / np.sqrt(step.d_head).astype(qkv.dtype)
+    if step.causal:
+        # Each row keeps its own token, so that no row is all −∞.
+        logits = jnp.where(jnp.tri(tokens, dtype=bool), logits, -jnp.inf)
+    shares = jnp.exp(logits - logits.max(-1, keepdims=True))
+    # Divided after the sum over tokens, a lone winner's value and a count are exact.
+    total = shares.sum(-1)
+    mixed = _einsum("bhts,bshv->bthv", shares, value) / jnp.swapaxes(total, 1, 2)[..., None]
+    return mixed.reshape(batch, tokens, -1)
+
+
+def spread(y: Array, to: Spread) -> Array:
+    """[…, written] → […, width], with the sublayer's bias."""
+    if to.columns is not None:
+        y = jnp.concatenate([y, jnp.zeros_like(y[..., :1])], -1)[..., to.columns]
+    return y + to.bias
+
+
+def _excess(stream: Array, check: Check) -> Array:
+    """By how much each value leaves its range, at worst over the tokens: [batch, values]."""
+    values = stream[..., check.slots]
+    if check.matrix is not None:
+        values = _matmul(values, check.matrix)
+    return jnp.maximum(values - check.high, check.low - values).max(1)

@@ -1,0 +1,249 @@
+"""Parameters: the weights as the forward pass takes them, dense and without what is exactly zero.
+
+    before   Weights: a tree of sparse sublayers and loops
+    after    Parameters: the same tree, a pytree of dense arrays whose structure is static
+
+Left out is only what can never change a result: heads that write nothing, head dimensions that
+nothing reads, neurons without effect, slots that a sublayer does not read or write. A compiled
+layer is more than 95 % zeros, and most of a stock head's dimensions stand idle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from innerloop.compiler.weights import Attention, Body, Config, Idle, Mlp, Norm, Repeated, Weights
+from numpy.typing import NDArray
+
+Array = Any  # a NumPy array while packing, a JAX array in the pass
+
+
+class NormStep(NamedTuple):
+    """gain, bias [width]; epsilon and width are scalars of the pass, so that XLA folds no reciprocal of them."""
+
+    gain: Array
+    bias: Array
+    epsilon: Array
+    width: Array
+
+
+class Spread(NamedTuple):
+    """Columns [written] back to slots [width]: slot s takes column columns[s], or the zero after the last one."""
+
+    columns: Array | None
+    bias: Array
+
+
+@dataclass(frozen=True)
+class AttentionStep:
+    """qkv [slots read, heads · (2 qk + v)], output [heads · v, slots written]; `number` as in Weights.sublayers."""
+
+    norm: NormStep
+    rows: Array | None
+    qkv: Array
+    qkv_bias: Array
+    output: Array
+    spread: Spread
+    number: int
+    heads: int
+    qk: int
+    v: int
+    d_head: int
+    causal: bool
+
+
+@dataclass(frozen=True)
+class MlpStep:
+    """up [slots read, neurons], down [neurons, slots written]."""
+
+    norm: NormStep
+    rows: Array | None
+    up: Array
+    up_bias: Array
+    down: Array
+    spread: Spread
+    number: int
+
+
+@dataclass(frozen=True)
+class BiasStep:
+    """A sublayer that adds a constant [width] and nothing else."""
+
+    bias: Array
+    number: int
+
+
+@dataclass(frozen=True)
+class IdleStep:
+    """A sublayer that leaves the stream as it is."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class LoopStep:
+    """`steps` run `count` times; in a scan only the last pass is checked."""
+
+    steps: tuple[Step, ...]
+    count: int
+    scan: bool
+
+
+Sublayer = AttentionStep | MlpStep | BiasStep | IdleStep
+Step = Sublayer | LoopStep
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """embedding [features, width], positions [n_positions, width], readout [width, outputs]."""
+
+    embedding: Array
+    positions: Array
+    steps: tuple[Step, ...]
+    final_norm: NormStep
+    readout: Array
+    readout_bias: Array
+
+
+def _register(cls: type, *static: str) -> None:
+    fields = [name for name in cls.__dataclass_fields__ if name not in static]  # type: ignore[attr-defined]
+    jax.tree_util.register_dataclass(cls, data_fields=fields, meta_fields=list(static))
+
+
+_register(AttentionStep, "number", "heads", "qk", "v", "d_head", "causal")
+_register(MlpStep, "number")
+_register(BiasStep, "number")
+_register(IdleStep, "number")
+_register(LoopStep, "count", "scan")
+_register(Parameters)
+
+
+def pack(weights: Weights, dtype: np.dtype[Any]) -> Parameters:
+    """The weights as dense NumPy arrays of `dtype`, without what is exactly zero."""
+    config = weights.config
+    steps, _ = _pack_body(weights.body, 0, config, dtype)
+    return Parameters(
+        embedding=_dense(weights.embedding, dtype),
+        positions=np.asarray(weights.positions, dtype),
+        steps=steps,
+        final_norm=_pack_norm(weights.final_norm, config, dtype),
+        readout=_dense(weights.readout, dtype),
+        readout_bias=np.asarray(weights.readout_bias, dtype),
+    )
+
+
+def _pack_body(body: Body, number: int, config: Config, dtype: np.dtype[Any]) -> tuple[tuple[Step, ...], int]:
+    steps: list[Step] = []
+    for item in body:
+        if isinstance(item, Repeated):
+            inner, number = _pack_body(item.body, number, config, dtype)
+            steps.append(LoopStep(inner, item.count, item.scan))
+            continue
+        if isinstance(item, Idle):
+            steps.append(IdleStep(number))
+        elif isinstance(item, Attention):
+            steps.append(_pack_attention(item, number, config, dtype))
+        else:
+            steps.append(_pack_mlp(item, number, config, dtype))
+        number += 1
+    return tuple(steps), number
+
+
+def _pack_attention(item: Attention, number: int, config: Config, dtype: np.dtype[Any]) -> Sublayer:
+    shape = (config.d_model, config.n_head, config.d_head)
+    query, key, value = (_dense(m, dtype).reshape(shape) for m in (item.query, item.key, item.value))
+    biases = (item.query_bias, item.key_bias, item.value_bias)
+    query_bias, key_bias, value_bias = (np.asarray(b, dtype).reshape(shape[1:]) for b in biases)
+    output = _dense(item.output, dtype).reshape(*shape[1:], config.d_model)
+
+    # A dimension of q · k counts if both sides can be nonzero, one of v if it is nonzero and is written.
+    compared = _nonzero(query, query_bias) & _nonzero(key, key_bias)
+    carried = _nonzero(value, value_bias) & output.any(-1)
+    kept = np.flatnonzero(carried.any(-1))
+    if not kept.size:
+        return _pack_bias(item.output_bias, number, dtype)
+    qk = max(1, int(compared[kept].sum(-1).max()))
+    v = int(carried[kept].sum(-1).max())
+    columns = np.concatenate(
+        [_columns(query, compared, kept, qk), _columns(key, compared, kept, qk), _columns(value, carried, kept, v)], -1
+    )
+    bias = np.concatenate(
+        [
+            _columns(query_bias[None], compared, kept, qk),
+            _columns(key_bias[None], compared, kept, qk),
+            _columns(value_bias[None], carried, kept, v),
+        ],
+        -1,
+    )[0]
+    packed = _columns(np.moveaxis(output, -1, 0), carried, kept, v).T
+    rows, qkv = _read(columns)
+    written, spread = _spread(packed, item.output_bias, dtype)
+    norm = _pack_norm(item.norm, config, dtype)
+    return AttentionStep(
+        norm, rows, qkv, bias, written, spread, number, len(kept), qk, v, config.d_head, config.causal
+    )  # fmt: skip
+
+
+def _pack_mlp(item: Mlp, number: int, config: Config, dtype: np.dtype[Any]) -> Sublayer:
+    up, down = _dense(item.up, dtype), _dense(item.down, dtype)
+    alive = np.flatnonzero(down.any(-1))
+    if not alive.size:
+        return _pack_bias(item.down_bias, number, dtype)
+    rows, up = _read(up[:, alive])
+    written, spread = _spread(down[alive], item.down_bias, dtype)
+    up_bias = np.asarray(item.up_bias, dtype)[alive]
+    return MlpStep(_pack_norm(item.norm, config, dtype), rows, up, up_bias, written, spread, number)
+
+
+def _pack_bias(bias: NDArray[Any], number: int, dtype: np.dtype[Any]) -> Sublayer:
+    return BiasStep(np.asarray(bias, dtype), number) if np.any(bias) else IdleStep(number)
+
+
+def _pack_norm(norm: Norm, config: Config, dtype: np.dtype[Any]) -> NormStep:
+    return NormStep(
+        np.asarray(norm.gain, dtype),
+        np.asarray(norm.bias, dtype),
+        np.asarray(config.norm_epsilon, dtype),
+        np.asarray(config.d_model, dtype),
+    )
+
+
+def _dense(matrix: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.asarray(matrix.csr.toarray(), dtype)
+
+
+def _nonzero(matrix: NDArray[Any], bias: NDArray[Any]) -> NDArray[np.bool_]:
+    used: NDArray[np.bool_] = matrix.any(0) | (bias != 0)
+    return used
+
+
+def _columns(matrix: NDArray[Any], used: NDArray[np.bool_], heads: NDArray[Any], size: int) -> NDArray[Any]:
+    """[rows, n_head, d_head] → [rows, heads · size]: each kept head's used columns, padded with zeros."""
+    packed = np.zeros((matrix.shape[0], len(heads), size), matrix.dtype)
+    for k, head in enumerate(heads):
+        columns = np.flatnonzero(used[head])
+        packed[:, k, : columns.size] = matrix[:, head, columns]
+    return packed.reshape(matrix.shape[0], -1)
+
+
+def _read(matrix: NDArray[Any]) -> tuple[NDArray[Any] | None, NDArray[Any]]:
+    """The slots that are read and the matrix on them; no list if that is most slots."""
+    rows = np.flatnonzero(matrix.any(-1))
+    if rows.size > 0.9 * len(matrix):
+        return None, matrix
+    rows = rows if rows.size else np.zeros(1, np.int64)
+    return rows.astype(np.int32), matrix[rows]
+
+
+def _spread(matrix: NDArray[Any], bias: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], Spread]:
+    """The matrix on the slots that are written, and how they go back into the stream."""
+    width = matrix.shape[-1]
+    written = np.flatnonzero(matrix.any(0))
+    if written.size > 0.9 * width:
+        return matrix, Spread(None, np.asarray(bias, dtype))
+    index = np.full(width, written.size, np.int32)
+    index[written] = np.arange(written.size)
+    return matrix[:, written], Spread(index, np.asarray(bias, dtype))

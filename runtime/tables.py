@@ -1,0 +1,59 @@
+"""Tables and progress on the terminal: results to stdout, what goes on meanwhile to stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+PLAIN_WIDTH = 100
+"""Columns of text that goes to a file or a pipe."""
+
+
+def console() -> Console:
+    """stdout; as wide as the terminal, and PLAIN_WIDTH where there is none."""
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, title: str | None = None) -> Table:
+    """The first `left` columns flush left, the others, numbers, flush right."""
+    result = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, collapse_padding=True)
+    for index, column in enumerate(columns):
+        if index < left:
+            result.add_column(column, overflow="fold")
+        else:
+            result.add_column(column, justify="right", overflow="fold")
+    for row in rows:
+        result.add_row(*row)
+    return result
+
+
+@contextmanager
+def progress(task: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A line on stderr while the block runs, on a terminal only.
+
+    Yields a function (what, done, in all) that moves it; a total of 0 means that nobody knows.
+    """
+    err = Console(stderr=True)
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    )
+    with bar:
+        line = bar.add_task(task, total=None)
+
+        def move(what: str, done: int, total: int) -> None:
+            bar.update(line, description=what, completed=done, total=total or None)
+
+        yield move

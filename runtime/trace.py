@@ -1,0 +1,91 @@
+"""The trace: every named value, at every layer and token, decoded from the residual stream.
+
+before   the stream after each layer, on the slots that named values use
+after    trace["w"] → [layers, batch, tokens, *shape]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from innerloop.compiler.errors import InnerloopError
+from innerloop.compiler.weights import Placement, Weights
+from numpy.typing import NDArray
+
+
+class UnknownName(InnerloopError, KeyError):
+    """A name that the compiled program does not hold in its stream."""
+
+    def __str__(self) -> str:  # KeyError would print the message quoted
+        return str(self.args[0])
+
+
+class Trace(Mapping[str, NDArray[Any]]):
+    """name → [layers, batch, tokens, *shape], as it stands after each layer; loops unrolled.
+
+    NaN stands where the stream does not hold the name: before it is computed, after its last use,
+    and at tokens of a kind at which it does not live. A name is decoded when it is asked for.
+    """
+
+    def __init__(self, weights: Weights, slots: NDArray[Any], stream: NDArray[Any], kinds: tuple[str, ...]) -> None:
+        """stream: [layers, batch, tokens, slots] on the listed slots, without the rest token."""
+        self._placements: dict[str, list[Placement]] = {}
+        for placement in sorted(weights.layout, key=lambda p: p.first):
+            self._placements.setdefault(placement.name, []).append(placement)
+        self._slots = slots
+        self._stream = stream
+        self._kinds = kinds
+        # The stored number of the MLP sublayer that ends each layer.
+        self._ends = [number for number, _ in weights.unrolled()][1::2]
+        self._decoded: dict[str, NDArray[Any]] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that can be asked for, in order of appearance."""
+        return tuple(self._placements)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._placements:
+            known = ", ".join(self.names) or "none"
+            raise UnknownName(f"the trace holds no `{name}`; its names are: {known}")
+        if name not in self._decoded:
+            self._decoded[name] = self._decode(name)
+        return self._decoded[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._placements
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._placements)
+
+    def __len__(self) -> int:
+        return len(self._placements)
+
+    def __repr__(self) -> str:
+        layers, batch, tokens, _ = self._stream.shape
+        width = max((len(name) for name in self.names), default=0)
+        lines = [f"Trace of {layers} layers, {batch} tasks, {tokens} tokens"]
+        for name, placements in self._placements.items():
+            shape = "×".join(str(n) for n in placements[0].shape) or "scalar"
+            held = [k for k, end in enumerate(self._ends) if any(p.first <= end <= p.last for p in placements)]
+            where = f"layers {held[0]} to {held[-1]}" if held else "within a layer only"
+            kinds = ", ".join(sorted(frozenset().union(*(p.kinds for p in placements))))
+            lines.append(f"  {name:{width}}  {shape:>8}  at {kinds}, {where}")
+        return "\n".join(lines)
+
+    def _decode(self, name: str) -> NDArray[Any]:
+        placements = self._placements[name]
+        layers, batch, tokens, _ = self._stream.shape
+        size = placements[0].matrix.shape[1]
+        result = np.full((layers, batch, tokens, size), np.nan, self._stream.dtype)
+        for placement in placements:
+            matrix = placement.matrix.csr.toarray()[self._slots]
+            used = np.flatnonzero(matrix.any(1))
+            held = np.flatnonzero([kind in placement.kinds for kind in self._kinds])
+            for layer, end in enumerate(self._ends):
+                if placement.first <= end <= placement.last:
+                    stream = self._stream[layer][:, held][..., used].astype(np.float64)
+                    result[layer][:, held] = stream @ matrix[used]
+        return result.reshape(layers, batch, tokens, *placements[0].shape)

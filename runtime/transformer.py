@@ -1,0 +1,191 @@
+"""Running a compiled transformer on data.
+
+    before   Weights, and the program's fields: x [batch, tokens that hold x, …], y …
+    after    the program's output at every token that gives it: [batch, rows, …]
+
+One jitted function over [batch, tokens]. A large batch goes through in chunks of one size, so that
+memory stays bounded and the function is compiled once for each number of tokens; with several
+devices each chunk is sharded along the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Literal, get_args
+
+import jax
+import numpy as np
+from innerloop.compiler.errors import DataError, InnerloopError
+from innerloop.compiler.tokens import TokenData, output_rows, read_data
+from innerloop.compiler.weights import Weights
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from numpy.typing import ArrayLike, NDArray
+
+from .forward import Check, forward, streams
+from .guard import Guard, Mode
+from .pack import Parameters, pack
+from .trace import Trace
+
+CACHED_BYTES = 2**23
+"""A chunk's widest activation on a CPU: about what stays in its cache (measured: 1.8 times as fast as 2²⁵)."""
+DEVICE_BYTES = 2**30
+"""The same on an accelerator, for each device."""
+TRACE_BYTES = 2**31
+"""The largest trace that is kept."""
+
+
+class Transformer:
+    """A compiled transformer as a function of the program's fields.
+
+    dtype    "float32" or "float64"; None: what the weights were compiled for
+    guard    what happens when an input or a named value leaves its compiled range: "warn" (RangeWarning),
+             "raise" (RangeError) or "off"
+    on_chunk called with (tasks done, tasks in all) while a large batch is run
+
+    Raises InnerloopError for weights of an architecture that this runtime does not run.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        dtype: Literal["float32", "float64"] | None = None,
+        guard: Mode = "warn",
+        on_chunk: Callable[[int, int], None] | None = None,
+    ) -> None:
+        _verify(weights, dtype, guard)
+        self.weights = weights
+        self.dtype = np.dtype(dtype or weights.config.dtype)
+        self.on_chunk = on_chunk
+        self._guard = Guard(weights, guard)
+        self._bounds: dict[tuple[str, ...], dict[int, Check]] = {}
+        mesh = Mesh(np.array(jax.devices()), ("batch",))
+        self._devices = mesh.size
+        self._whole = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+        self._split = NamedSharding(mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
+        with self._precision():
+            self._parameters: Parameters = jax.device_put(pack(weights, self.dtype), self._whole)
+
+    def __call__(self, /, **fields: ArrayLike) -> NDArray[Any]:
+        """The program's output, [batch, rows, *shape], at the tokens that give it, in order.
+
+        Each field is [batch, tokens that hold it, *shape]; data without a batch dimension gives an output
+        without one. Raises DataError for data that does not fit, RangeError under guard="raise"."""
+        data = self._read(fields)
+        line, shape = data.sequence, self.weights.output.shape
+        rows = output_rows(line, self.weights.output.kinds)
+        results: list[NDArray[Any]] = []
+        told: set[str] = set()
+        with self._precision():
+            checks = self._checks(line.kinds)
+            for start, count, features in self._chunks(data):
+                found, worst = forward(self._parameters, jax.device_put(features, self._split), rows + 1, checks)
+                results.append(np.asarray(found)[:count])
+                bad = {number: np.asarray(excess)[:count] for number, excess in worst.items()}
+                self._guard.inspect(bad, start, line.kinds, partial(self._rerun, features), told)
+                if self.on_chunk is not None:
+                    self.on_chunk(start + count, data.batch)
+        result = np.concatenate(results).reshape(data.batch, rows.size, *shape)
+        return result if data.batched else result[0]
+
+    def trace(self, /, **fields: ArrayLike) -> Trace:
+        """Every named value after every layer: a mapping name → [layers, batch, tokens, *shape].
+
+        Data without a batch dimension is a batch of 1. Raises DataError as a call does, and for more
+        tasks than a trace of 2 GiB holds."""
+        data = self._read(fields)
+        layout = self.weights.layout
+        slots = np.unique(np.concatenate([np.zeros(0, int), *(p.matrix.csr.tocoo().coords[0] for p in layout)]))
+        layers, tokens = self.weights.config.n_layer, len(data.sequence)
+        task_bytes = layers * tokens * max(1, slots.size) * self.dtype.itemsize
+        if data.batch * task_bytes > TRACE_BYTES:
+            raise DataError(
+                f"a trace of {data.batch} tasks over {layers} layers takes {data.batch * task_bytes / 2**30:.1f} GiB: "
+                f"trace at most {TRACE_BYTES // task_bytes} tasks at a time"
+            )
+        stream = np.zeros((layers, data.batch, tokens, slots.size), self.dtype)
+        with self._precision():
+            for start, count, features in self._chunks(data):
+                split = jax.device_put(features, self._split)
+                found = streams(self._parameters, split, slots.astype(np.int32), every=2)
+                stream[:, start : start + count] = np.asarray(found)[:, :count, 1:]
+                if self.on_chunk is not None:
+                    self.on_chunk(start + count, data.batch)
+        return Trace(self.weights, slots, stream, data.sequence.kinds)
+
+    def __repr__(self) -> str:
+        config = self.weights.config
+        return (
+            f"Transformer({self.weights.signature.name}: {config.n_layer} layers of width {config.d_model}, "
+            f"{self.dtype.name}, guard {self._guard.mode!r})"
+        )
+
+    def _precision(self) -> Any:
+        """float64 for this model's arrays alone: the user's own setting stays as it is."""
+        return jax.enable_x64(self.dtype == np.float64)
+
+    def _read(self, fields: dict[str, ArrayLike]) -> TokenData:
+        """The data as tokens, verified and within the model's length and ranges."""
+        data = read_data(self.weights.signature, fields)
+        pattern, limit = self.weights.signature.pattern, self.weights.config.n_positions - 1
+        if len(data.sequence) > limit:
+            most = (limit - len(pattern.prefix) - len(pattern.suffix)) // len(pattern.group)
+            raise DataError(
+                f"the data has `{' '.join(pattern.group)}` {data.sequence.repetitions} times, {len(data.sequence)} "
+                f"tokens; the weights were compiled for at most {most} times, {limit} tokens: give fewer, or compile "
+                f"for more"
+            )
+        held = {
+            field.name: np.isin(np.arange(len(data.sequence)), output_rows(data.sequence, field.kinds))
+            for field in self.weights.signature.fields
+        }
+        self._guard.inspect_inputs(data.fields, held)
+        return data
+
+    def _chunks(self, data: TokenData) -> Iterator[tuple[int, int, NDArray[Any]]]:
+        """(first task, tasks, features [chunk, 1 + tokens, features]) by chunks of one size, the last one padded."""
+        config = self.weights.config
+        widest = max(config.d_mlp, config.n_head * (len(data.sequence) + 1), config.d_model)
+        task_bytes = (len(data.sequence) + 1) * widest * self.dtype.itemsize
+        budget = CACHED_BYTES if jax.default_backend() == "cpu" else DEVICE_BYTES
+        most = max(1, budget // task_bytes)
+        chunk = self._devices * min(most, 1 << (max(1, -(-data.batch // self._devices)) - 1).bit_length())
+        for start in range(0, data.batch, chunk):
+            count = min(chunk, data.batch - start)
+            yield start, count, self._features(data, start, count, chunk)
+
+    def _features(self, data: TokenData, start: int, count: int, chunk: int) -> NDArray[Any]:
+        """A token's role, one-hot, then every field in the signature's order; the rest token comes first."""
+        roles = np.eye(len(self.weights.roles), dtype=self.dtype)[np.array([0, *data.sequence.roles])]
+        fields = [data.fields[field.name][start : start + count] for field in self.weights.signature.fields]
+        features = np.zeros((chunk, len(roles), len(self.weights.roles) + sum(f.shape[2] for f in fields)), self.dtype)
+        features[:, :, : roles.shape[1]] = roles
+        features[:count, 1:, roles.shape[1] :] = np.concatenate(fields, 2)
+        return features
+
+    def _checks(self, kinds: tuple[str, ...]) -> dict[int, Check]:
+        """The guard's bounds for a sequence, on the devices; those of the last kind of sequence are kept."""
+        if kinds not in self._bounds:
+            self._bounds = {kinds: jax.device_put(self._guard.checks(kinds, self.dtype), self._whole)}
+        return self._bounds[kinds]
+
+    def _rerun(self, features: NDArray[Any], task: int) -> NDArray[Any]:
+        """The stream [sublayers run, tokens, d_model] of one of a chunk's tasks, without the rest token."""
+        slots = np.arange(self.weights.config.d_model, dtype=np.int32)
+        found = streams(self._parameters, jax.device_put(features[task : task + 1], self._whole), slots, every=1)
+        return np.asarray(found)[:, 0, 1:]
+
+
+def _verify(weights: Weights, dtype: str | None, guard: str) -> None:
+    config = weights.config
+    for what, have, want in (
+        ("activation", config.activation, "gelu_tanh"),
+        ("norm", config.norm, "layernorm"),
+        ("positions", config.positions, "learned"),
+    ):
+        if have != want:
+            raise InnerloopError(f"the weights have {what} {have!r}; this runtime runs {want!r}")
+    if dtype not in (None, "float32", "float64"):
+        raise InnerloopError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'")
+    if guard not in get_args(Mode):
+        raise InnerloopError(f"guard is {guard!r}; it must be 'warn', 'raise' or 'off'")

@@ -1,0 +1,17 @@
+program heavy_ball(d, steps = 10, rate = 0.1, momentum = 0.9)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+w : vector[d] = 0
+v : vector[d] = 0
+repeat steps
+    v = rtw(momentum * v - rate * mean[j in y](mul(dot(w, u[j]) - y[j], u[j])))
+    w = affine(w + v)
+
+at x
+    output dot(w, x)

@@ -1,0 +1,17 @@
+program faulty(d, steps = 1, rate = 0.1)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+w : vector[d] = 0
+
+v = [rate, dot(w, w)]
+at x
+    z = [sum(x), 1]
+
+at x
+    output dot(w, x)

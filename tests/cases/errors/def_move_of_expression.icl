@@ -1,0 +1,17 @@
+program faulty(d, steps = 1, rate = 0.1)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+w : vector[d] = 0
+
+def f(a) = move a from previous
+at y
+    v = f(2 * u)
+
+at x
+    output dot(w, x)

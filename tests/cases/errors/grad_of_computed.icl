@@ -1,0 +1,17 @@
+program faulty(d, steps = 1, rate = 0.1)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+w : vector[d] = 0
+
+at y
+    e = dot(w, u) - y
+g = grad[w](mean[j in y](e[j] ^ 2))
+
+at x
+    output dot(w, x)

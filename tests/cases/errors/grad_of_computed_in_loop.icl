@@ -1,0 +1,18 @@
+program faulty(d, steps = 1, rate = 0.1)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+w : vector[d] = 0
+
+r = 0 * w
+repeat steps
+    g = grad[w](dot(w, r))
+    r = r + w
+
+at x
+    output dot(w, x)

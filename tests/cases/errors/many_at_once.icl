@@ -1,0 +1,19 @@
+program faulty(d, steps = 1, rate = 0.1)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+w : vector[d] = 0
+
+v = wieght + 1
+repeat stepps
+    w = w - rat * mean[j in y](u[j])
+at z
+    q = identity(2) @ w
+
+at x
+    output dot(w, x)

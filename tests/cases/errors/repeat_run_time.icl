@@ -1,0 +1,20 @@
+program faulty(d, steps = 1, rate = 0.1)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+w : vector[d] = 0
+
+at y
+    n = y
+repeat steps
+    w = w + 1
+repeat sum(w)
+    w = w + 1
+
+at x
+    output dot(w, x)

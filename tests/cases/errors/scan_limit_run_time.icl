@@ -1,0 +1,18 @@
+program faulty(d, steps = 1, rate = 0.1)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+w : vector[d] = 0
+
+at y
+    n = 2 * y
+scan y up to sum(w)
+    w = w + u
+
+at x
+    output dot(w, x)

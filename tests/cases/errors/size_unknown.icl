@@ -1,0 +1,10 @@
+program faulty(d, steps = 1, rate = 0.1)
+
+tokens (x y)* x
+    x : vector[n]
+    y : scalar
+
+at y
+    u = move x from previous
+
+output 1

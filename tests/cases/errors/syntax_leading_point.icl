@@ -1,0 +1,15 @@
+program faulty(d, steps = 1, rate = 0.1)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+w : vector[d] = 0
+
+v = .5 * w
+
+at x
+    output dot(w, x)

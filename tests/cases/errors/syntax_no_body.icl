@@ -1,0 +1,4 @@
+program faulty(d)
+
+tokens (x)*
+    x : vector[d]

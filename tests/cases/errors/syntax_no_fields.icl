@@ -1,0 +1,5 @@
+program faulty(d)
+
+tokens (x)*
+
+output 1

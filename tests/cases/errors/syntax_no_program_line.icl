@@ -1,0 +1,2 @@
+tokens (x y)* x
+    x : vector[d]

@@ -1,0 +1,3 @@
+program faulty(d)
+
+w : vector[d] = 0

@@ -1,0 +1,93 @@
+"""One table of programs: parameters, data, and the answer of an independent implementation.
+
+Where there is one, the implementation takes another road than the program: closed forms, eigenvalues,
+linear solvers, SciPy, scikit-learn, JAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import batch, classification, online, other
+
+Array = NDArray[np.float64]
+Task = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """`expected(task, parameters)` answers one task, fields without a batch dimension, with [rows, *shape]."""
+
+    program: str
+    parameters: dict[str, Any]
+    draw: Callable[[np.random.Generator], Task]
+    expected: Callable[[Task, Mapping[str, Any]], Any]
+    tolerance: float = 1e-10
+
+    def data(self, seed: int, tasks: int) -> dict[str, NDArray[Any]]:
+        """Fields [tasks, rows, *shape]."""
+        drawn = [self.draw(np.random.default_rng((seed, task))) for task in range(tasks)]
+        return {name: np.stack([task[name] for task in drawn]) for name in drawn[0]}
+
+    def answers(self, data: Mapping[str, NDArray[Any]]) -> Array:
+        tasks = len(next(iter(data.values())))
+        single = ({name: array[task] for name, array in data.items()} for task in range(tasks))
+        return np.stack([np.asarray(self.expected(task, self.parameters), np.float64) for task in single])
+
+
+D = 3
+_rng = np.random.default_rng(7)
+_FEATURES = {"d": D, "m": 4, "A": _rng.standard_normal((4, D)), "c": _rng.standard_normal(4)}
+_KNOWN = {"d": D, "m": 5, "known": _rng.standard_normal((5, D))}
+_PRECONDITIONER = 0.1 * (np.eye(D) + 0.2 * _rng.standard_normal((D, D)))
+
+CASES = (
+    Case("gradient_descent", {"d": D, "steps": 10, "rate": 0.1}, batch.draw, batch.gradient_descent),
+    Case("gradient_descent_by_grad", {"d": D, "steps": 10, "rate": 0.1}, batch.draw, batch.gradient_descent),
+    Case("gradient_descent_dual", {"d": D, "steps": 10, "rate": 0.1}, batch.draw_context, batch.gradient_descent_query),
+    Case("gd_plus", {"d": D, "steps": 4, "curvature": 0.01}, batch.draw_context, batch.gd_plus),
+    Case("preconditioned_gradient_descent", {"d": D, "steps": 5, "A": _PRECONDITIONER}, batch.draw, batch.preconditioned),
+    Case("deep_features", _FEATURES | {"steps": 6}, batch.draw, batch.deep_features),
+    Case("heavy_ball", {"d": D, "steps": 12}, batch.draw, batch.heavy_ball),
+    Case("nesterov", {"d": D, "steps": 12}, batch.draw, batch.nesterov),
+    Case("adam", {"d": D, "steps": 12}, batch.draw, batch.adam),
+    Case("averaging", {"d": D}, batch.draw, batch.averaging),
+    Case("conjugate_gradient", {"d": D, "ridge": 0.2}, batch.draw, batch.conjugate_gradient),
+    Case("iterative_newton", {"d": D, "steps": 6}, batch.draw, batch.iterative_newton),
+    Case("ridge", {"d": D, "steps": 25, "ridge": 0.1}, batch.draw, batch.ridge),
+    Case("lasso", {"d": D, "steps": 50}, batch.draw, batch.lasso),
+    Case("algorithm_selection", {"d": D, "steps": 20}, batch.draw_judged, batch.algorithm_selection),
+    Case("bayes_model_average", _KNOWN, batch.draw, batch.bayes_model_average),
+    Case("temporal_difference", {"d": D, "steps": 15}, batch.draw_transitions, batch.temporal_difference),
+    Case("temporal_difference_lambda", {"d": D, "steps": 15}, batch.draw_transitions, batch.temporal_difference_lambda),
+    Case("stochastic_gradient_descent", {"d": D, "rate": 0.05, "decay": 0.1}, batch.draw, online.stochastic_gradient_descent),
+    Case("normalized_least_mean_squares", {"d": D}, batch.draw, online.normalized_least_mean_squares),
+    Case("sherman_morrison", {"d": D, "ridge": 0.1}, batch.draw, online.sherman_morrison),
+    Case("recursive_least_squares", {"d": D, "ridge": 0.1, "forget": 0.9}, batch.draw, online.recursive_least_squares),
+    Case("kalman_filter", {"d": D}, batch.draw, online.kalman_filter),
+    Case("mesa_layer", {"d": D}, online.draw_states, online.mesa_layer),
+    Case("oja", {"d": D}, online.draw_states, online.oja),
+    Case("principal_component", {"d": D, "steps": 20}, online.draw_states, online.principal_component),
+    Case("ar_mesa_optimizer", {"d": D, "rate": 0.2}, online.draw_complex, online.ar_mesa_optimizer),
+    Case("perceptron", {"d": D}, classification.draw_signs, classification.perceptron),
+    Case("support_vector", {"d": D, "steps": 30}, classification.draw_signs_context, classification.support_vector),
+    Case("logistic_regression", {"d": D, "steps": 10}, classification.draw_bits, classification.logistic_regression),
+    Case(
+        "newton_logistic", {"d": D, "steps": 8, "inner": 25, "ridge": 0.1}, classification.draw_bits,
+        classification.newton_logistic,
+    ),
+    Case("nearest_neighbour", {"d": D, "sharpness": 1e6}, batch.draw, classification.nearest_neighbour),
+    Case("kernel_regression", {"d": D, "width": 0.5}, batch.draw, classification.kernel_regression),
+    Case("functional_gradient_descent", {"d": D}, batch.draw_context, classification.functional_gradient_descent),
+    Case("k_means", {"d": D, "k": 2, "sharpness": 1e5}, other.draw_clusters, other.k_means),
+    Case("mlp_gradient_descent", {"d": D, "hidden": 4}, other.draw_network, other.mlp_gradient_descent),
+    Case("bigram", {"vocabulary": 4}, other.draw_symbols, other.bigram),
+    Case("induction_head", {"vocabulary": 4}, other.draw_symbols, other.induction_head),
+    Case("retargetable_gradient_descent", {"d": D, "steps": 60}, other.draw_loss, other.retargetable_gradient_descent),
+    Case("retargetable_loss_table", {"d": D, "knots": 3, "steps": 60}, other.draw_table, other.retargetable_loss_table),
+)  # fmt: skip

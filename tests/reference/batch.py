@@ -1,0 +1,207 @@
+"""Estimators that use all of their examples at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+from scipy.stats import norm
+from sklearn.linear_model import Ridge
+
+Array = NDArray[np.float64]
+Task = dict[str, Any]
+Parameters = Mapping[str, Any]
+D, N = 3, 7
+
+
+def draw(rng: np.random.Generator) -> Task:
+    """x₁ y₁ … xₙ: a noisy linear function."""
+    x, w = rng.standard_normal((N, D)), rng.standard_normal(D)
+    return {"x": x, "y": x[:-1] @ w + 0.1 * rng.standard_normal(N - 1)}
+
+
+draw_context = draw
+"""Examples, then one query."""
+
+
+def draw_judged(rng: np.random.Generator) -> Task:
+    return draw(rng)
+
+
+def draw_transitions(rng: np.random.Generator) -> Task:
+    phi = rng.standard_normal((N, D))
+    return {"phi": phi, "after": rng.standard_normal((N - 1, D)), "reward": rng.standard_normal(N - 1)}
+
+
+def at_prefixes(predict: Callable[[Array, Array, Array, Parameters], float]) -> Callable[[Task, Parameters], list[float]]:
+    """`predict(X, y, query, parameters)` at every input, from the examples before it."""
+    return lambda task, p: [predict(task["x"][:i], task["y"][:i], task["x"][i], p) for i in range(len(task["x"]))]
+
+
+def at_query(predict: Callable[[Array, Array, Array, Parameters], float]) -> Callable[[Task, Parameters], list[float]]:
+    return lambda task, p: [predict(task["x"][:-1], task["y"], task["x"][-1], p)]
+
+
+def moments(X: Array, y: Array) -> tuple[Array, Array]:
+    """XᵀX/n and Xᵀy/n; of nothing, 0."""
+    n = max(len(y), 1)
+    return X.T @ X / n, X.T @ y / n
+
+
+def _filtered(X: Array, y: Array, gain: Callable[[Array], Array]) -> Array:
+    """gain(H) b by the eigenvalues of H = XᵀX/n."""
+    H, b = moments(X, y)
+    values, vectors = np.linalg.eigh(H)
+    return np.asarray(vectors @ (gain(np.where(values > 1e-13, values, 0.0)) * (vectors.T @ b)))
+
+
+def _descended(values: Array, steps: int, rate: float) -> Array:
+    """(1 − (1 − rate λ)ˢ) / λ, at λ = 0 its limit."""
+    safe = np.where(values == 0, 1.0, values)
+    return np.where(values == 0, rate * steps, (1 - (1 - rate * values) ** steps) / safe)
+
+
+def _gradient_descent(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    return float(_filtered(X, y, lambda v: _descended(v, p["steps"], p["rate"])) @ query)
+
+
+gradient_descent = at_prefixes(_gradient_descent)
+gradient_descent_query = at_query(_gradient_descent)
+
+
+def deep_features(task: Task, p: Parameters) -> list[float]:
+    features = np.tanh(task["x"] @ p["A"].T + p["c"])
+    return gradient_descent({"x": features, "y": task["y"]}, {"rate": 0.1, **p})
+
+
+@at_query
+def gd_plus(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """All tokens at once: R ← R − η K R / n, Z ← Z (I − γ XᵀX)."""
+    Z, r = np.vstack((X, query)), np.append(y, 0.0)
+    n = len(y)
+    for _ in range(p["steps"]):
+        r, Z = r - 0.1 * (Z @ (Z[:n].T @ r[:n])) / n, Z @ (np.eye(len(query)) - p["curvature"] * Z[:n].T @ Z[:n])
+    return float(-r[-1])
+
+
+def _iterate(matrix: Array, start: Array, offset: Array, steps: int) -> Array:
+    """s ← matrix s + offset, `steps` times, by one power of the augmented matrix."""
+    size = len(start)
+    whole = np.block([[matrix, offset[:, None]], [np.zeros((1, size)), np.ones((1, 1))]])
+    return np.asarray((np.linalg.matrix_power(whole, steps) @ np.append(start, 1.0))[:size])
+
+
+@at_prefixes
+def preconditioned(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    H, b = moments(X, y)
+    return float(_iterate(np.eye(D) - p["A"] @ H, np.zeros(D), p["A"] @ b, p["steps"]) @ query)
+
+
+def _momentum(X: Array, y: Array, query: Array, p: Parameters, ahead: float) -> float:
+    """v ← μ v − η (H (w + ahead · v) − b), w ← w + v."""
+    H, b = moments(X, y)
+    rate, momentum, eye = 0.1, 0.9, np.eye(D)
+    new_v = np.hstack((-rate * H, momentum * eye - rate * ahead * H))
+    matrix = np.vstack((np.hstack((eye, np.zeros((D, D)))) + new_v, new_v))
+    state = _iterate(matrix, np.zeros(2 * D), rate * np.concatenate((b, b)), p["steps"])
+    return float(state[:D] @ query)
+
+
+heavy_ball = at_prefixes(lambda X, y, query, p: _momentum(X, y, query, p, 0.0))
+nesterov = at_prefixes(lambda X, y, query, p: _momentum(X, y, query, p, 0.9))
+
+
+@at_prefixes
+def adam(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """With the moments as explicit weighted sums over all gradients so far."""
+    H, b = moments(X, y)
+    w, gradients = np.zeros(D), []
+    for step in range(1, p["steps"] + 1):
+        gradients.append(H @ w - b)
+        past = np.array(gradients)
+        age = np.arange(step)[::-1, None]
+        first = (0.1 * 0.9**age * past).sum(0) / (1 - 0.9**step)
+        second = ((1 - 0.999) * 0.999**age * past**2).sum(0) / (1 - 0.999**step)
+        w = w - 0.1 * first / (np.sqrt(second) + 1e-3)
+    return float(w @ query)
+
+
+@at_prefixes
+def averaging(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    return float(np.mean([label * (x @ query) for x, label in zip(X, y, strict=True)])) if len(y) else 0.0
+
+
+@at_prefixes
+def conjugate_gradient(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """More steps than dimensions: the exact solution."""
+    H, b = moments(X, y)
+    return float(np.linalg.solve(H + p["ridge"] * np.eye(D), b) @ query)
+
+
+@at_prefixes
+def iterative_newton(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """(1 − (1 − λ²/‖H‖²)^(2ˢ)) / λ for each eigenvalue λ of H."""
+    square = np.sum(moments(X, y)[0] ** 2) or 1.0
+
+    def gain(values: Array) -> Array:
+        return (1 - (1 - values**2 / square) ** (2 ** p["steps"])) / np.where(values == 0, 1.0, values)
+
+    return float(_filtered(X, y, gain) @ query)
+
+
+@at_prefixes
+def ridge(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """scikit-learn's, at convergence."""
+    if not len(y):
+        return 0.0
+    model = Ridge(alpha=p["ridge"], fit_intercept=False, solver="cholesky").fit(X, y)
+    return float(model.predict(query[None])[0])
+
+
+@at_prefixes
+def lasso(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """As many proximal steps; test_interpret.py also holds the program against scikit-learn at convergence."""
+    H, b = moments(X, y)
+    w = np.zeros(D)
+    for _ in range(p["steps"]):
+        w = w - 0.1 * (H @ w - b)
+        w = np.sign(w) * np.maximum(np.abs(w) - 0.1 * 0.1, 0)
+    return float(w @ query)
+
+
+def algorithm_selection(task: Task, p: Parameters) -> list[float]:
+    X, y, query = task["x"][:-1], task["y"], task["x"][-1]
+    weights = []
+    for penalty in (0.001, 0.01, 0.1, 1):
+        descended = lambda v, s=penalty: _descended(v + s, p["steps"], 0.1)  # noqa: E731
+        weights.append(_filtered(X[::2], y[::2], descended))
+    W = np.array(weights)
+    loss = ((X[1::2] @ W.T - y[1::2, None]) ** 2).mean(0)
+    return [float(softmax(-100 * loss) @ (W @ query))]
+
+
+@at_prefixes
+def bayes_model_average(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    likelihood = norm.logpdf(y[:, None], X @ p["known"].T, np.sqrt(0.25)).sum(0)
+    return float(softmax(likelihood) @ p["known"] @ query)
+
+
+def _td(task: Task, p: Parameters, traces: Array) -> list[float]:
+    phi, n = task["phi"][:-1], len(task["reward"])
+    A = traces.T @ (phi - 0.9 * task["after"]) / n
+    b = traces.T @ task["reward"] / n
+    w = _iterate(np.eye(D) - 0.1 * A, np.zeros(D), 0.1 * b, p["steps"])
+    return [float(w @ task["phi"][-1])]
+
+
+def temporal_difference(task: Task, p: Parameters) -> list[float]:
+    return _td(task, p, task["phi"][:-1])
+
+
+def temporal_difference_lambda(task: Task, p: Parameters) -> list[float]:
+    age = np.subtract.outer(np.arange(N - 1), np.arange(N - 1))
+    decay = np.where(age >= 0, (0.9 * 0.5) ** np.maximum(age, 0), 0.0)
+    return _td(task, p, decay @ task["phi"][:-1])

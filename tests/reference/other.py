@@ -1,0 +1,104 @@
+"""Clusters, networks, symbols, and losses that the prompt names."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sklearn.cluster import KMeans
+
+from .batch import Array, D, Parameters, Task, draw
+
+H, K, V = 4, 3, 4
+
+
+def draw_clusters(rng: np.random.Generator) -> Task:
+    centres = 3 * rng.standard_normal((2, D))
+    points = np.repeat(centres, 6, axis=0) + rng.standard_normal((12, D))
+    return {"C": (centres + rng.standard_normal((2, D)))[None], "s": rng.permutation(points)}
+
+
+def k_means(task: Task, p: Parameters) -> Array:
+    found = KMeans(p["k"], init=task["C"][0], n_init=1, tol=0, algorithm="lloyd").fit(task["s"])
+    return np.asarray(found.cluster_centers_[found.labels_])
+
+
+def draw_network(rng: np.random.Generator) -> Task:
+    return draw(rng) | {"W": rng.standard_normal((1, H, D)), "a": rng.standard_normal((1, H))}
+
+
+def mlp_gradient_descent(task: Task, p: Parameters) -> list[float]:
+    """JAX differentiates."""
+
+    def loss(network: tuple[jax.Array, jax.Array]) -> jax.Array:
+        W, a = network
+        return jnp.mean((jnp.tanh(task["x"][:-1] @ W.T) @ a - task["y"]) ** 2) / 2
+
+    with jax.enable_x64(True):
+        network = jnp.asarray(task["W"][0]), jnp.asarray(task["a"][0])
+        for _ in range(5):
+            slopes = jax.grad(loss)(network)
+            network = network[0] - 0.1 * slopes[0], network[1] - 0.1 * slopes[1]
+        W, a = (np.asarray(part) for part in network)
+    return [float(np.tanh(W @ task["x"][-1]) @ a)]
+
+
+def draw_symbols(rng: np.random.Generator) -> Task:
+    return {"s": rng.integers(V, size=12)}
+
+
+def bigram(task: Task, p: Parameters) -> Array:
+    symbols, counts, rows = task["s"], np.ones((V, V)), []
+    for t, symbol in enumerate(symbols):
+        if t:
+            counts[symbols[t - 1], symbol] += 1
+        rows.append(counts[symbol] / counts[symbol].sum())
+    return np.array(rows)
+
+
+def induction_head(task: Task, p: Parameters) -> Array:
+    """The mean of what followed my symbol; if it never came before, of everything so far."""
+    symbols, rows = task["s"], []
+    for t, symbol in enumerate(symbols):
+        after = [symbols[j] for j in range(1, t + 1) if symbols[j - 1] == symbol] or list(symbols[: t + 1])
+        rows.append(np.bincount(after, minlength=V) / len(after))
+    return np.array(rows)
+
+
+def draw_loss(rng: np.random.Generator) -> Task:
+    chosen = rng.integers(3)
+    return draw(rng) | {name: np.array([float(k == chosen)]) for k, name in enumerate(("l1", "l2", "linf"))}
+
+
+def retargetable_gradient_descent(task: Task, p: Parameters) -> list[float]:
+    X, y = task["x"][:-1], task["y"]
+    w, rate = np.zeros(D), 0.5
+    for _ in range(p["steps"]):
+        residual = X @ w - y
+        sign = np.clip(residual / 1e-3, -1, 1)
+        if task["l2"][0]:
+            slope = residual @ X / len(y)
+        elif task["l1"][0]:
+            slope = sign @ X / len(y)
+        else:
+            heat = np.exp(200 * (np.abs(residual) - np.abs(residual).max()))
+            slope = (heat / heat.sum() * sign) @ X
+        w, rate = w - rate * slope, 0.985 * rate
+    return [float(w @ task["x"][-1])]
+
+
+def draw_table(rng: np.random.Generator) -> Task:
+    knots = {"knot": rng.standard_normal((1, K)), "slope": rng.random((1, K)), "offset": -rng.random(1)}
+    return draw(rng) | knots
+
+
+def retargetable_loss_table(task: Task, p: Parameters) -> list[float]:
+    X, y = task["x"][:-1], task["y"]
+    knots, slopes = task["knot"][0], task["slope"][0]
+    order = np.argsort(knots)
+    grid = np.concatenate(([-1e3], knots[order], [1e3]))
+    heights = task["offset"][0] + np.array([sum(s * max(g - k, 0) for k, s in zip(knots, slopes, strict=True)) for g in grid])
+    w, rate = np.zeros(D), 0.5
+    for _ in range(p["steps"]):
+        w, rate = w - rate * np.interp(X @ w - y, grid, heights) @ X / len(y), 0.985 * rate
+    return [float(w @ task["x"][-1])]

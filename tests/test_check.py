@@ -1,0 +1,99 @@
+"""Every rule of the language: a program that breaks it, and what is said about it; and programs that break none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from innerloop.compiler.bind import bind
+from innerloop.compiler.check import check
+from innerloop.compiler.core import core
+from innerloop.compiler.errors import CompileError, format_diagnostic
+from innerloop.compiler.parse import parse
+
+CASES = Path(__file__).parent / "cases"
+FAULTY = sorted((CASES / "errors").glob("*.icl"))
+PROGRAMS = sorted((CASES / "programs").glob("*.icl"))
+
+
+def said(text: str, source: str) -> str:
+    """All that is reported about a program."""
+    try:
+        program = parse(text, source)
+    except CompileError as error:
+        return f"{error}\n"
+    return "".join(f"{format_diagnostic(d, text, source)}\n" for d in check(program))
+
+
+@pytest.mark.parametrize("path", FAULTY, ids=lambda path: path.stem)
+def test_faulty_program(path: Path, golden: Callable[[Path, str], None]) -> None:
+    report = said(path.read_text(encoding="utf-8"), path.name)
+    assert "error: " in report
+    golden(path.with_suffix(".expected"), report)
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_sound_program(path: Path) -> None:
+    assert said(path.read_text(encoding="utf-8"), path.name) == ""
+
+
+SIZES = {"d": 3, "m": 5, "k": 2, "hidden": 4, "knots": 3, "vocabulary": 6}
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_sound_program_with_numbers(path: Path) -> None:
+    program = parse(path.read_text(encoding="utf-8"), path.name)
+    given: dict[str, object] = {p.name: SIZES[p.name] for p in program.parameters if p.name in SIZES}
+    shapes = {"known": (5, 3), "A": (5, 3), "c": (5,)}
+    for parameter in program.parameters:
+        if parameter.type is not None and parameter.default is None:
+            rows = shapes[parameter.name]
+            given[parameter.name] = [[0.5] * rows[1]] * rows[0] if len(rows) == 2 else [0.5] * rows[0]
+    assert check(program, bind(program, given)) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(PROGRAMS), st.data())
+def test_any_swapped_words_are_checked(path: Path, data: st.DataObject) -> None:
+    """A program with words changed for others has faults or none; one with none has a core."""
+    words = re.findall(r"\w+|\s+|.", path.read_text(encoding="utf-8"))
+    alike = [k for k, word in enumerate(words) if word[0].isalnum()]
+    for _ in range(data.draw(st.integers(1, 3))):
+        one, other = (data.draw(st.sampled_from(alike)) for _ in range(2))
+        words[one] = words[other]
+    text = "".join(words)
+    try:
+        program = parse(text)
+    except CompileError:
+        return
+    faults = check(program)
+    for fault in faults:
+        assert fault.span is not None
+        assert format_diagnostic(fault, text, "program")
+    if not faults:
+        printed = core(program)
+        assert core(parse(printed)) == printed
+
+
+def test_sizes_as_numbers() -> None:
+    text = (CASES / "errors" / "shape_symbols.icl").read_text(encoding="utf-8")
+    program = parse(text)
+    assert check(program)
+    assert check(program, {"d": 3, "m": 3, "rate": 0.1}) == []
+    assert "`+` of vector[3] and vector[4]" in check(program, {"d": 3, "m": 4, "rate": 0.1})[0].message
+
+
+def test_deep_and_long_programs() -> None:
+    head = "program p(d)\n\ntokens (x)*\n    x : vector[d]\n\n"
+    assert "nested more than 100 deep" in said(head + "v = " + "-" * 20_000 + "x\noutput x\n", "p")
+    assert "nested more than 100 deep" in said(head + "v = " + " + ".join(["x"] * 5_000) + "\noutput x\n", "p")
+    assert said(head + "v = " + "(" * 20_000 + "x" + ")" * 20_000 + "\noutput x\n", "p") == ""
+    assert "`(` is never closed" in said(head + "v = " + "(" * 500 + "x\noutput x\n", "p")
+    blocks = "".join("    " * depth + "repeat 2\n" for depth in range(90))
+    assert said(head + "w : vector[d] = 0\n" + blocks + "    " * 90 + "w = w + x\noutput w\n", "p") == ""
+    lines = "".join(f"v{k} = 0.5 * {f'v{k - 1}' if k else 'x'}\n" for k in range(1_000))
+    assert said(head + lines + "output v9\n", "p") == ""

@@ -1,0 +1,139 @@
+"""Data files: what their columns mean, and what a bad one is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from innerloop.compiler.errors import DataError
+from innerloop.runtime.datasets import read, write
+
+FIELDS: dict[str, tuple[int, ...] | None] = {"x": (2,), "y": ()}
+GOOD = "task,x_0,x_1,y\na,0.5,1,2\na,1.5,0.2,\nb,0.1,0.4,1\nb,0.3,0.3,\n"
+
+
+def csv(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "data.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_rows_become_tasks_and_empty_cells_are_skipped(tmp_path: Path) -> None:
+    data = read(csv(tmp_path, GOOD), FIELDS)
+    np.testing.assert_array_equal(data["x"], [[[0.5, 1], [1.5, 0.2]], [[0.1, 0.4], [0.3, 0.3]]])
+    np.testing.assert_array_equal(data["y"], [[2], [1]])
+
+
+def test_shapes_can_come_from_the_columns(tmp_path: Path) -> None:
+    data = read(csv(tmp_path, GOOD), {"x": None, "y": None})
+    assert {name: array.shape for name, array in data.items()} == {"x": (2, 2, 2), "y": (2, 1)}
+
+
+@pytest.mark.parametrize("header", ["x_0,x_1,y", "x0,x1,y", "y,x_1,x_0", " x_0 , x_1 , y "])
+def test_spellings_and_order_of_columns(tmp_path: Path, header: str) -> None:
+    data = read(csv(tmp_path, f"{header}\n1,2,3\n"), FIELDS)
+    assert (data["x"].shape, data["y"].shape) == ((1, 1, 2), (1, 1))
+
+
+def test_a_matrix_has_a_column_for_each_component(tmp_path: Path) -> None:
+    data = read(csv(tmp_path, "W_0_0,W_0_1,W_1_0,W_1_1\n1,2,3,4\n"), {"W": (2, 2)})
+    np.testing.assert_array_equal(data["W"], [[[[1, 2], [3, 4]]]])
+
+
+def test_a_column_named_as_a_field_is_that_field(tmp_path: Path) -> None:
+    data = read(csv(tmp_path, "x,x1\n1,2\n"), {"x": (), "x1": ()})
+    assert (data["x"].item(), data["x1"].item()) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "needs a header and at least one row"),
+        ("x_0,x_1,y\n", "needs a header and at least one row"),
+        ("x_0,x_1\n1,2\n", ":1: no column for the field `y`"),
+        ("x_0,y\n1,2\n", r":1: no column `x_1`; `x` has shape \(2,\)"),
+        ("x_0,x_1,x_2,y\n1,2,3,4\n", ":1: column `x_2` is too much"),
+        ("x_0,x_1,y,z\n1,2,3,4\n", ":1: column `z` is no field of the program; its fields are `x`, `y`"),
+        ("x_0,x_1,y,y\n1,2,3,4\n", ":1: column `y` stands twice"),
+        ("x_0,x_1,x0,y\n1,2,3,4\n", ":1: column `x0` stands twice, as `x_0` too"),
+        ("x_0,x_1,y\n1,2\n", ":2: has 2 cells; the header has 3"),
+        ("x_0,x_1,y\n1,2,3\n1,two,3\n", ":3: column `x_1`: `two` is not a number"),
+        ("x_0,x_1,y\n1,,3\n", ":2: column `x_1`: is empty"),
+        ("x_0,x_1,y\n1,2,nan\n", ":2: column `y`: `nan` is not a finite number"),
+        ("x_0,x_1,y\n1,inf,3\n", ":2: column `x_1`: `inf` is not a finite number"),
+        ("task,x_0,x_1,y\na,1,2,3\nb,1,2,3\nb,1,2,3\n", "task b has 2 values of `x`, task a has 1"),
+    ],
+)
+def test_a_bad_csv_file_is_refused_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(csv(tmp_path, text), FIELDS)
+
+
+def test_a_binary_file_is_no_csv(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(DataError, match="not a CSV file"):
+        read(path, FIELDS)
+
+
+def test_an_npz_file_is_read_as_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, x=np.ones((3, 4, 2)), y=np.zeros((3, 3)))
+    assert read(path, FIELDS)["x"].shape == (3, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.ones((1, 2, 2))}, "no array `y`; the file holds `x`"),
+        ({"x": np.ones((1, 2, 2)), "y": np.ones((1, 1)), "z": np.ones(1)}, "`z` is no field of the program"),
+        ({"x": np.array(["a"]), "y": np.ones((1, 1))}, "`x` holds no numbers"),
+        ({"x": np.array([None], dtype=object), "y": np.ones((1, 1))}, "not an .npz file of numbers"),
+    ],
+)
+def test_a_bad_npz_file_is_refused(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, allow_pickle=True, **arrays)
+    with pytest.raises(DataError, match=message):
+        read(path, FIELDS)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"no archive at all"])
+def test_a_corrupt_npz_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "data.npz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"not an \.npz file"):
+        read(path, FIELDS)
+
+
+def test_another_suffix_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"read from \.csv and \.npz files"):
+        read(tmp_path / "data.txt", FIELDS)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npz"])
+def test_outputs_are_written_whole(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    output = np.array([[0.1, 2.0, -3.5]], dtype=np.float32)
+    write(path, {"output": output})
+    if suffix == ".npz":
+        np.testing.assert_array_equal(np.load(path)["output"], output)
+    else:
+        assert path.read_text() == "task,row,output\n0,0,0.1\n0,1,2.0\n0,2,-3.5\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_vector_output_has_a_column_for_each_component(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    write(path, {"w": np.arange(4.0).reshape(1, 2, 2)})
+    assert path.read_text() == "task,row,w_0,w_1\n0,0,0.0,1.0\n0,1,2.0,3.0\n"
+
+
+def test_nothing_is_left_of_a_failed_write(tmp_path: Path) -> None:
+    path = tmp_path / "folder.csv"
+    path.mkdir()
+    with pytest.raises(OSError):  # noqa: PT011 - which one differs between systems
+        write(path, {"output": np.ones((1, 1))})
+    assert list(tmp_path.iterdir()) == [path]

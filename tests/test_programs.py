@@ -1,0 +1,45 @@
+"""The programs and the data that ship."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from innerloop.compiler.parse import parse
+from innerloop.programs import UnknownNameError, dataset, datasets, load, names, purpose
+from sklearn.datasets import load_diabetes
+
+
+def test_the_three_programs_ship() -> None:
+    assert {"gradient_descent", "stochastic_gradient_descent", "sherman_morrison"} <= set(names())
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_program_bears_its_file_s_name_and_cites_its_source(name: str) -> None:
+    text = load(name)
+    assert parse(text, name).name == name
+    assert "\n# Source: " in text
+    assert purpose(name).endswith(".")
+    assert len(purpose(name)) <= 80
+
+
+def test_an_unknown_program_names_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean `gradient_descent`"):
+        load("gradient_decent")
+
+
+def test_an_unknown_name_lists_what_there_is_if_nothing_is_near() -> None:
+    with pytest.raises(UnknownNameError, match="there are `diabetes`"):
+        dataset("zzz")
+
+
+def test_a_path_is_no_name() -> None:
+    with pytest.raises(UnknownNameError):
+        load("../programs/gradient_descent")
+
+
+def test_diabetes_is_the_published_data() -> None:
+    published = load_diabetes(scaled=False)
+    features, target = dataset("diabetes")
+    assert datasets() == ["diabetes"]
+    np.testing.assert_array_equal(features, published.data)
+    np.testing.assert_array_equal(target, published.target)

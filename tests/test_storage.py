@@ -1,0 +1,250 @@
+"""Saving and loading: exact, whole or not at all, and every damage is told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from innerloop.compiler import storage
+from innerloop.compiler.errors import DataError, InnerloopError
+from innerloop.compiler.sparse import Matrix
+from innerloop.compiler.storage import load, save
+from innerloop.compiler.weights import Mlp, Placement, Repeated, Weights
+from innerloop.runtime import Transformer
+from safetensors.numpy import load_file, save_file
+
+from .random_weights import tree
+
+
+def whole(dtype: str = "float32") -> Weights:
+    """A tree with loops, a layout, and parameters of every type."""
+    weights = tree(4, dtype=dtype)
+    w = Matrix.of([3, 5], [0, 1], [1.0, -1 / 3], (16, 2))
+    layout = (
+        Placement("w", (2,), frozenset({"x", "y"}), w, -1, 5, np.array([-1 / 3, -np.inf]), np.array([0.1, np.inf])),
+        Placement("s", (), frozenset({"y"}), Matrix.of([7], [0], [2.0], (16, 1)), 3, 3, np.zeros(1), np.ones(1)),
+    )
+    bound: dict[str, object] = {"d": 3, "rate": 0.1, "known": np.arange(6.0).reshape(2, 3) / 7}
+    signature = replace(weights.signature, parameters=bound, text="# Größe\r\nprogram random(d)\n")
+    report = replace(weights.report, measured_error=float("nan"))
+    return replace(weights, layout=layout, signature=signature, report=report)
+
+
+def rewrite(folder: Path, change: Any) -> None:
+    """Changes config.json and gives it a right checksum: the fault itself has to be found."""
+    path = folder / storage.CONFIG
+    entries = json.loads(path.read_text())
+    change(entries)
+    entries["checksums"][storage.CONFIG] = storage._digest(entries)
+    path.write_text(json.dumps(entries))
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    save(whole(), tmp_path / "saved")
+    return tmp_path / "saved"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_round_trip_is_exact(tmp_path: Path, dtype: str) -> None:
+    weights = whole(dtype)
+    weights.save(tmp_path / "new" / "parents" / "saved")
+    again = Weights.load(str(tmp_path / "new" / "parents" / "saved"))
+    np.testing.assert_equal(vars_of(again), vars_of(weights))
+    rng = np.random.default_rng(0)
+    data = {"x": rng.standard_normal((3, 6, 3)), "y": rng.standard_normal((3, 5))}
+    assert np.array_equal(Transformer(again, guard="off")(**data), Transformer(weights, guard="off")(**data))
+
+
+def vars_of(value: Any) -> Any:
+    """A tree of plain values that NumPy compares, NaN equal to NaN."""
+    if isinstance(value, Matrix):
+        return value.csr.toarray()
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: vars_of(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, tuple):
+        return [vars_of(item) for item in value]
+    return value
+
+
+def test_names_and_shapes_are_for_everyone_to_read(saved: Path) -> None:
+    tensors = load_file(saved / "model.safetensors")
+    weights = whole()
+    assert tensors["embedding"].shape == (4 + 3 + 1, 16)
+    assert tensors["body.0.attention.query"].shape == (16, 16)
+    assert tensors["body.2.body.1.mlp.up"].shape == (16, 7)
+    first = next(weights.sublayers())
+    assert np.array_equal(tensors["body.0.attention.query"], first.query.csr.toarray())  # type: ignore[union-attr]
+    assert all(tensor.dtype == np.float32 for tensor in tensors.values())
+    assert (saved / "program.icl").read_bytes().decode() == weights.signature.text
+    assert sorted(path.name for path in saved.parent.iterdir()) == ["saved"]
+
+
+def test_an_existing_folder_is_refused_and_left_alone(saved: Path) -> None:
+    before = {path.name: path.read_bytes() for path in saved.iterdir()}
+    with pytest.raises(InnerloopError, match="exists already"):
+        save(whole(), saved)
+    assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+
+
+def test_nothing_is_left_of_a_save_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> int:
+        if path.name == storage.TENSORS:
+            raise OSError(28, "No space left on device")
+        return original(path, content)
+
+    original = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DataError, match=r"cannot write .*: No space left on device"):
+        save(whole(), tmp_path / "saved")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_parent_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot write"):
+        save(whole(), tmp_path / "file" / "saved")
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        load(tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="is not a folder"):
+        load(tmp_path / "file")
+
+
+FAULTS: list[tuple[str, Any]] = [
+    ("format version 2", lambda e: e.update(version=2)),
+    ("does not describe innerloop weights", lambda e: e.update(format="gpt2")),
+    ("lacks report", lambda e: e.pop("report")),
+    ("unknown entry 'extra'", lambda e: e.update(extra=1)),
+    ("config.n_layer is '4', not a whole number", lambda e: e["config"].update(n_layer="4")),
+    ("config.n_layer is True", lambda e: e["config"].update(n_layer=True)),
+    ("config.n_layer is 99, two each", lambda e: e["config"].update(n_layer=99)),
+    ("config.dtype is 'int8'", lambda e: e["config"].update(dtype="int8")),
+    ("config.d_model is 0", lambda e: e["config"].update(d_model=0)),
+    ("config lacks causal", lambda e: e["config"].pop("causal")),
+    ("config.causal is 1, neither", lambda e: e["config"].update(causal=1)),
+    ("signature is 3, not an object", lambda e: e.update(signature=3)),
+    ("signature.fields is None, not a list", lambda e: e["signature"].update(fields=None)),
+    ("parameters.known is not an array", lambda e: e["parameters"].update(known=[[1.0], [1.0, 2.0]])),
+    ("parameters.d is 1000", lambda e: e["parameters"].update(d=10**400)),
+    ("parameters.d is {}, not a number", lambda e: e["parameters"].update(d={})),
+    ("roles are rest; the pattern has", lambda e: e.update(roles=["rest"])),
+    ("inputs\\[0\\].low is 'far', not a number", lambda e: e["inputs"][0].update(low="far")),
+    ("layout\\[0\\].matrix has a row outside", lambda e: e["layout"][0]["matrix"].update(rows=[3, 16])),
+    ("layout\\[0\\].matrix has shape", lambda e: e["layout"][0]["matrix"].update(shape=[17, 2])),
+    ("layout\\[1\\] has 2 lows", lambda e: e["layout"][1].update(low=[0.0, 1.0])),
+    ("layout\\[1\\] is held from sublayer 3 to 99", lambda e: e["layout"][1].update(last=99)),
+    ("body is {}, not a list", lambda e: e.update(body={})),
+    ("body\\[0\\] is mlp, where attention and mlp have to alternate", lambda e: e["body"].pop(0)),
+    ("body\\[0\\] has 4 head dimensions, not 2 × 8", lambda e: e["body"][0].update(attention=4)),
+    ("body\\[1\\] has 21 neurons; config.d_mlp is 20", lambda e: e["body"][1].update(mlp=21)),
+    ("body\\[2\\] repeats", lambda e: e["body"][2].update(repeat=-1)),
+    ("two each", lambda e: e["body"][2].update(repeat=2**30)),
+    ("report.layers is 1.5", lambda e: e["report"].update(layers=1.5)),
+    ("body.1.mlp.up has shape \\[16, 20\\], not \\[16, 19\\]", lambda e: e["body"][1].update(mlp=19)),
+    ("positions has shape", lambda e: e["config"].update(n_positions=65)),
+]
+
+
+@pytest.mark.parametrize(("message", "change"), FAULTS, ids=[message for message, _ in FAULTS])
+def test_a_fault_in_the_config_is_named(saved: Path, message: str, change: Any) -> None:
+    rewrite(saved, change)
+    with pytest.raises(DataError, match=message) as caught:
+        load(saved)
+    assert "The folder is damaged" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "change"),
+    [
+        ("the tensor positions is missing", lambda t: t.pop("positions")),
+        ("belongs nowhere, other", lambda t: t.update(other=np.zeros(2, np.float32))),
+        ("readout has shape \\[1, 16\\]", lambda t: t.update(readout=t["readout"].T.copy())),
+        ("readout is float64; the weights are float32", lambda t: t.update(readout=t["readout"].astype(np.float64))),
+        ("embedding holds NaN", lambda t: t["embedding"].__setitem__((0, 0), np.nan)),
+        ("checksum differs", lambda t: t["embedding"].__setitem__((0, 0), 7.0)),
+    ],
+)
+def test_a_fault_in_the_tensors_is_named(saved: Path, message: str, change: Any) -> None:
+    path = saved / "model.safetensors"
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path)
+    with pytest.raises(DataError, match=f"model.safetensors: .*{message}"):
+        load(saved)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "program.icl"])
+def test_a_missing_file_is_named(saved: Path, name: str) -> None:
+    (saved / name).unlink()
+    with pytest.raises(DataError, match=f"{name}: the file is missing"):
+        load(saved)
+
+
+def test_a_config_nested_without_end_is_refused(saved: Path) -> None:
+    (saved / "config.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match="it is not JSON"):
+        load(saved)
+    rewritten = '{"body": ' * 900 + "[]" + "}" * 900
+    (saved / "config.json").write_text(rewritten)
+    with pytest.raises(DataError):
+        load(saved)
+
+
+def test_no_random_damage_goes_unnoticed(saved: Path, tmp_path: Path) -> None:
+    """Truncations, flipped bytes (most in the headers), stretches of noise: never a traceback, never wrong weights."""
+    rng = np.random.default_rng(0)
+    names = (storage.CONFIG, storage.TENSORS, storage.PROGRAM)
+    contents = {name: (saved / name).read_bytes() for name in names}
+    for trial in range(300):
+        name = names[trial % 3]
+        content = bytearray(contents[name])
+        where = int(rng.integers(min(len(content), 400 if trial % 2 else len(content))))
+        match rng.integers(3):
+            case 0:
+                del content[where:]
+            case 1:
+                content[where] ^= 1 << int(rng.integers(8))
+            case _:
+                content[where : where + 20] = rng.bytes(20)
+        folder = tmp_path / "damaged"
+        shutil.copytree(saved, folder)
+        (folder / name).write_bytes(bytes(content))
+        told = fault(folder)
+        if told is None:  # a blank of config.json's layout became another blank
+            assert name == storage.CONFIG
+            np.testing.assert_equal(vars_of(load(folder)), vars_of(whole()))
+        else:
+            assert name in told
+        shutil.rmtree(folder)
+
+
+def fault(folder: Path) -> str | None:
+    try:
+        load(folder)
+    except InnerloopError as error:
+        return str(error)
+    return None
+
+
+def test_deep_loops_come_back(tmp_path: Path) -> None:
+    weights = whole()
+    body = weights.body[:2]
+    for _ in range(5):
+        body = (Repeated(1, body, scan=True),)
+    deep = replace(weights, body=body, layout=(), config=replace(weights.config, n_layer=1))
+    save(deep, tmp_path / "saved")
+    again = load(tmp_path / "saved")
+    assert isinstance(again.body[0], Repeated)
+    assert again.body[0].scan
+    last = list(again.sublayers())[1]
+    assert isinstance(last, Mlp)
+    assert last.up == weights.body[1].up  # type: ignore[union-attr]
