@@ -28,14 +28,39 @@ from .check import check
 from .errors import CompileError, Diagnostic
 from .expand import expand
 from .graph import (
-    Carried, Constant, Field, FieldSpec, Final, Graph, GraphBuilder, Kinds, Merge, Node, Pattern, Phi, Signature, Value,
+    Carried,
+    Constant,
+    Field,
+    FieldSpec,
+    Final,
+    Graph,
+    GraphBuilder,
+    Kinds,
+    Merge,
+    Node,
+    Pattern,
+    Phi,
+    Signature,
+    Value,
 )  # fmt: skip
 from .graph import Move as MoveOp
 from .parse import parse
-from .shapes import of_type
 from .sparse import Values
 from .syntax import (
-    Assign, At, Expr, Move, Name, Output, Program, Read, Repeat, Scan, Span, Statement, Theirs, Type,
+    Assign,
+    At,
+    Expr,
+    Move,
+    Name,
+    Output,
+    Program,
+    Read,
+    Repeat,
+    Scan,
+    Span,
+    Statement,
+    Theirs,
+    Type,
 )  # fmt: skip
 from .verify import verify
 from .walk import statements, walk
@@ -59,11 +84,20 @@ def _refuse(diagnostics: list[Diagnostic], program: Program) -> None:
 
 
 def build(program: Program, bindings: Mapping[str, object], text: str | None = None) -> Graph:
-    """The graph of a sound and expanded program; `bindings` as bind.py gives them, `text` if not the program's own.
-
-    Raises CompileError where the values of the parameters leave a name without one (`repeat 0`).
-    """
+    """The graph of a sound and expanded program; `bindings` as bind.py gives them, `text` if not the program's own."""
     return _Program(program if text is None else replace(program, text=text), bindings).run()
+
+
+def _last_uses(program: Program) -> dict[str, int]:
+    """Where in the text each name is used last. To assign it inside a block is a use, of what it keeps elsewhere."""
+    last: dict[str, int] = {}
+    for statement in statements(program.body):
+        if isinstance(statement, Assign | Output):
+            used = [node.name for node in walk(statement.value) if isinstance(node, Name | Theirs | Move)]
+            if isinstance(statement, Assign) and statement not in program.body:
+                used.append(statement.name)
+            last.update(dict.fromkeys(used, statement.span.start))
+    return last
 
 
 class _Builder(GraphBuilder):
@@ -89,11 +123,7 @@ class _Program:
         self.kinds = self.everywhere
         self.values: dict[str, Value] = {}
         self.result: Value | None = None
-        used = [
-            node for s in statements(program.body) if isinstance(s, Assign | Output) for node in walk(s.value)
-            if isinstance(node, Name | Theirs | Move)
-        ]  # fmt: skip
-        self.last_use = {node.name: node.span.start for node in sorted(used, key=lambda node: node.span.start)}
+        self.last_use = _last_uses(program)
 
     def run(self) -> Graph:
         signature = self._signature()
@@ -108,7 +138,8 @@ class _Program:
         program, tokens = self.program, self.program.tokens
         fields = []
         for field in program.fields:
-            low, high = (None if bound is None else float(evaluate(bound, self.bindings)) for bound in (field.low, field.high))
+            ends = (field.low, field.high)
+            low, high = (None if end is None else float(evaluate(end, self.bindings)) for end in ends)
             shape = self._shape(field.type)
             fields.append(FieldSpec(field.name, shape, field.kinds, low, high, field.type.base == "onehot"))
         pattern = Pattern(tokens.prefix, tokens.group, tokens.suffix, tokens.visible_context)
@@ -134,8 +165,6 @@ class _Program:
                     passes = int(evaluate(count, self._constants()))
                     if passes:
                         self._loop(statement, None, passes)
-                    else:
-                        self._skip(statement)
                 case Scan(kind=kind, limit=limit):
                     outer, self.kinds = self.kinds, frozenset({kind})
                     self._loop(statement, kind, int(evaluate(limit, self._constants())))
@@ -202,25 +231,13 @@ class _Program:
         builder.close(kind, count, tuple(records), loop.span)
 
     def _phi(self, initial: Value, kinds: Kinds, name: str, loop: Repeat | Scan) -> Value:
-        return self.builder.node(Node(Phi(), (initial,), self.builder[initial].shape, kinds, name, loop.span), place=False)
+        node = Node(Phi(), (initial,), self.builder[initial].shape, kinds, name, loop.span)
+        return self.builder.node(node, place=False)
 
     def _used_after(self, name: str, loop: Repeat | Scan) -> bool:
-        """Whether a name that a block assigns first is used after it, and so has to be carried out."""
+        """Whether a name that a block assigns first matters after it, and so has to be carried out."""
         end = max(s.span.end for s in statements(loop.body))
         return self.last_use.get(name, -1) >= end
-
-    def _skip(self, loop: Repeat) -> None:
-        """`repeat 0` leaves things as they are; what only its block would assign must not be used."""
-        new = {s.name for s in statements(loop.body) if isinstance(s, Assign)} - set(self.values)
-        faults = [
-            Diagnostic(
-                f"`{name}` is assigned only in this block, which runs 0 times, and is used after it",
-                loop.span, f"give `{name}` a first value above, or run the block at least once",
-            )
-            for name in sorted(new) if self._used_after(name, loop)
-        ]  # fmt: skip
-        if faults:
-            raise CompileError(faults, self.program.text, self.program.source)
 
     # Expressions ---------------------------------------------------------------------------------
 
@@ -258,6 +275,5 @@ class _Program:
 
     def _constant(self, expr: Expr) -> bool:
         known = self._constants()
-        return all(
-            not isinstance(node, Read | Move) and (not isinstance(node, Name | Theirs) or node.name in known) for node in walk(expr)
-        )
+        leaves = [node for node in walk(expr) if isinstance(node, Name | Theirs | Read | Move)]
+        return all(isinstance(leaf, Name | Theirs) and leaf.name in known for leaf in leaves)

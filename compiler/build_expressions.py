@@ -68,9 +68,7 @@ class Expressions:
     """Builds expressions at tokens of `kinds`. `leaf(self, expr)` gives the forms of what is no arithmetic (names,
     reads, moves) and of whatever it wants to give as a whole; None leaves an expression to this class."""
 
-    def __init__(
-        self, builder: GraphBuilder, kinds: Kinds, leaf: Callable[[Expressions, Expr], Form | None]
-    ) -> None:
+    def __init__(self, builder: GraphBuilder, kinds: Kinds, leaf: Callable[[Expressions, Expr], Form | None]) -> None:
         self.builder, self.kinds, self.leaf = builder, kinds, leaf
 
     def form(self, expr: Expr) -> Form:
@@ -151,8 +149,9 @@ class Expressions:
         shape = _whole(elementwise(a.shape, b.shape))
         a = a.stretched(shape)
         if not b.terms and np.all(b.offset):
-            size = a.offset.size
-            return a.through(Matrix.of(np.arange(size), np.arange(size), 1 / b.stretched(shape).offset, (size, size)), shape)
+            each = np.arange(a.offset.size)
+            scales = Matrix.of(each, each, 1 / b.stretched(shape).offset, (each.size, each.size))
+            return a.through(scales, shape)
         return self.apply(Divide(), (self.value(a, span), self.value(b, span)), shape, span)
 
     def _power(self, base: Form, exponent: int, span: Span) -> Form:

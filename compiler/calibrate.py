@@ -9,20 +9,26 @@ widened by `MARGIN`, but for declared fields, which are what they say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .graph import Field, FieldSpec, Graph, Loop, Signature, Value
-from .interpret import evaluate
+from .graph import Field, FieldSpec, Graph, Loop, Product, Signature, Value
+from .oracle import evaluate
 from .sparse import Floats
+from .tasks import Ball
 from .tokens import TokenData, read_data, sequence
 
-MARGIN = 0.25
+MARGIN = 0.1
 TASKS = 2048
 EXAMPLES = 40
+SHORT = 2
+SHORT_TASKS = 16384
+"""With few examples in context the extremes are: a step of gradient descent that diverges on one long input, say."""
+ROWS = 500
+"""Rows of each array that the medians are taken over."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,19 @@ class Ranges:
     low: dict[Value, Floats]
     high: dict[Value, Floats]
     declared: frozenset[Value]
+    centre: dict[Value, Floats]
+    """Where components crowd, if not about 0."""
 
     def __getitem__(self, value: Value) -> tuple[Floats, Floats]:
         low, high = self.low[value], self.high[value]
         margin = 0.0 if value in self.declared else MARGIN
         return low - margin * np.abs(low), high + margin * np.abs(high)
+
+    def ball(self, value: Value) -> Ball:
+        """Centre and radius of each component, for products."""
+        low, high = self[value]
+        centre = self.centre.get(value, np.zeros_like(low))
+        return Ball(centre, np.maximum(high - centre, centre - low))
 
     def tight(self, value: Value) -> tuple[Floats, Floats]:
         """Widened by a factor and never across 0: for divisors."""
@@ -45,20 +59,25 @@ class Ranges:
         return np.where(low > 0, low / factor, low * factor), np.where(high > 0, high * factor, high / factor)
 
 
-def calibrate(graph: Graph, data: TokenData) -> Ranges:
-    """The range of every value over the tokens where it lives and every pass of every loop."""
+def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
+    """The range of every value over all samples, the tokens where it lives and every pass of every loop."""
     low: dict[Value, Floats] = {}
     high: dict[Value, Floats] = {}
+    factors = {o for v in graph.values() if isinstance(graph[v].op, Product) for o in graph[v].operands}
+    some: dict[Value, list[Floats]] = {v: [] for v in factors}
 
     def observe(value: Value, array: Floats) -> None:
         if array.size == 0:
             return
         flat = array.reshape(-1, array.shape[-1])
+        if value in factors:
+            some[value].append(flat[:: 1 + len(flat) // ROWS])
         least, most = flat.min(axis=0), flat.max(axis=0)
         low[value] = np.minimum(low[value], least) if value in low else least
         high[value] = np.maximum(high[value], most) if value in high else most
 
-    evaluate(graph, data, observe)
+    for data in samples:
+        evaluate(graph, data, observe)
     specs = {f.name: f for f in graph.signature.fields} if graph.signature else {}
     declared = set()
     for value in graph.values():
@@ -70,16 +89,24 @@ def calibrate(graph: Graph, data: TokenData) -> Ranges:
             if spec.low is not None and spec.high is not None:
                 declared.add(value)
                 low[value], high[value] = np.full(node.size, spec.low), np.full(node.size, spec.high)
-    return Ranges(low, high, frozenset(declared))
+    return Ranges(low, high, frozenset(declared), {v: _crowd(np.concatenate(rows)) for v, rows in some.items() if rows})
 
 
-def sample(graph: Graph, given: Mapping[str, ArrayLike] | None, tasks: int = TASKS, seed: int = 0) -> TokenData:
-    """The caller's data, or tasks drawn as the module says, of the length that the program scans."""
+def _crowd(rows: Floats) -> Floats:
+    """Each component's median, where that is well away from 0 for its spread; else 0."""
+    middle = np.median(rows, axis=0)
+    return np.where(np.median(np.abs(rows - middle), axis=0) < 0.7 * np.median(np.abs(rows), axis=0), middle, 0.0)
+
+
+def samples(graph: Graph, given: Mapping[str, ArrayLike] | None) -> list[TokenData]:
+    """The caller's data; or tasks drawn as the module says, of the length that the program scans, and many more short ones."""
     signature = graph.signature
     assert signature is not None
     if given is not None:
-        return read_data(signature, given)
-    return read_data(signature, draw(signature, repetitions(graph), tasks, seed))
+        return [read_data(signature, given)]
+    length = repetitions(graph)
+    sizes = [(length, TASKS, 0), (min(length, SHORT), SHORT_TASKS, 1)]
+    return [read_data(signature, draw(signature, groups, tasks, seed)) for groups, tasks, seed in sizes]
 
 
 def repetitions(graph: Graph) -> int:

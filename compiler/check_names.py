@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import pairwise
 
 from .errors import Diagnostic
 from .functions import FUNCTIONS
@@ -68,7 +69,7 @@ def neighbours(tokens: Tokens) -> list[tuple[str, str]]:
     """The pairs of kinds (before, after) that can stand side by side; the group may repeat or be absent."""
     once = tokens.prefix + tokens.group
     runs = [once + tokens.group + tokens.suffix, tokens.prefix + tokens.suffix]
-    return list(dict.fromkeys(pair for run in runs for pair in zip(run, run[1:], strict=False)))
+    return list(dict.fromkeys(pair for run in runs for pair in pairwise(run)))
 
 
 def listed(kinds: Iterable[str]) -> str:

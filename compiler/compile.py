@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike
 from .allocate import Allocation, allocate
 from .bind import bind
 from .build import build
-from .calibrate import Ranges, calibrate, draw, repetitions, sample
+from .calibrate import Ranges, calibrate, draw, repetitions, samples
 from .check import check
 from .emit import Emitted, Emitter, Unplaceable
 from .errors import CompileError, Diagnostic
 from .expand import expand
 from .graph import Graph
-from .interpret import evaluate
+from .oracle import evaluate
 from .layout import placements
 from .legalise import legalise
 from .levels import levels
@@ -107,7 +107,7 @@ def plan_for(graph: Graph, target: str, dtype: str, calibration: Mapping[str, Ar
         raise CompileError([Diagnostic(f"there is no target `{target}`", None, f"targets: {', '.join(TARGETS)}")], source=signature.source)
     if dtype not in DTYPES:
         raise CompileError([Diagnostic(f"there is no dtype `{dtype}`", None, f"dtypes: {', '.join(DTYPES)}")], source=signature.source)
-    ranges = calibrate(graph, sample(graph, calibration))
+    ranges = calibrate(graph, samples(graph, calibration))
     placed = schedule(lower(graph, ranges, target))
     return Plan(graph, ranges, placed, allocate(placed), target, dtype)
 
@@ -226,8 +226,8 @@ def _rounded_body(body: Body, dtype: str) -> Body:
 
     def one(item: Attention | Mlp | Idle | Repeated) -> Attention | Mlp | Idle | Repeated:
         match item:
-            case Repeated(count, inner):
-                return Repeated(count, _rounded_body(inner, dtype))
+            case Repeated():
+                return replace(item, body=_rounded_body(item.body, dtype))
             case Idle():
                 return item
             case _:

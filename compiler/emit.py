@@ -185,7 +185,7 @@ class Emitter:
         body: list[Attention | Mlp | Idle | Repeated] = []
         for stage in stages:
             if isinstance(stage, LoopStage):
-                body.append(Repeated(stage.count, self._body(stage.body)))
+                body.append(Repeated(stage.count, self._body(stage.body), stage.scan))
                 continue
             body.append(self._attention(stage) if stage.side == "attention" else self._mlp(stage))
             self.number += 1

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .interpret import function
+from .oracle import function
 from .sparse import Floats
 from .squares import gelu
 

@@ -20,8 +20,27 @@ from collections.abc import Mapping
 import numpy as np
 
 from .graph import (
-    Affine, Block, Constant, Count, Divide, Field, Final, Function, Gather, Graph, Loop, Merge, Mine, Move, Node, Phi,
-    Product, Read, Softmax, Theirs, Value,
+    Affine,
+    Block,
+    Constant,
+    Count,
+    Divide,
+    Field,
+    Final,
+    Function,
+    Gather,
+    Graph,
+    Loop,
+    Merge,
+    Mine,
+    Move,
+    Node,
+    Phi,
+    Product,
+    Read,
+    Softmax,
+    Theirs,
+    Value,
 )  # fmt: skip
 from .shapes import describe
 from .sparse import Floats, Matrix

@@ -195,7 +195,7 @@ class _Lowering:
             case Gather(_, over):
                 return make(Mean(over), reads[0])
             case Product(_, form):
-                left, right = (self._magnitude(o) for o in node.operands)
+                left, right = (self.ranges.ball(o) for o in node.operands)
                 return make(Multiply(form, left, right), *reads)
             case Function(name, arguments):
                 return make(Apply(name, arguments, *self.ranges[node.operands[0]]), *reads)
@@ -207,10 +207,6 @@ class _Lowering:
                 raise self._refuse(node, f"has no construction for a {how} read with a score of its own yet")
             case _:
                 raise AssertionError(node)
-
-    def _magnitude(self, value: Value) -> Floats:
-        low, high = self.ranges[value]
-        return np.maximum(np.abs(low), np.abs(high))
 
     def _quotient(self, node: Node) -> Quotient:
         divisor = node.operands[1]

@@ -20,10 +20,10 @@ import scipy.sparse as sp
 from .fit import fit
 from .graph import Kinds
 from .schedule import Placed
-from .sparse import Bilinear, Floats, Matrix
+from .sparse import Bilinear, Floats, Indices, Matrix
 from .squares import square_bank
 from .stream import Stream, pile, stack
-from .tasks import Apply, Form, Linear, Multiply
+from .tasks import Apply, Ball, Form, Linear, Multiply
 
 SHARP = 2.0**10
 
@@ -44,8 +44,8 @@ class Neurons:
         """The task's neurons; `write` [size, width] is where its result goes."""
         task = placed.task
         match task.op:
-            case Multiply(form, left, right):
-                self.products(form, task.reads[0], task.reads[1], left, right, write, task.kinds)
+            case Multiply():
+                self.products(task.op, task.reads[0], task.reads[1], write, task.kinds)
             case Apply():
                 self.function(task.op, task.reads[0], write, task.kinds)
             case Linear():
@@ -69,49 +69,65 @@ class Neurons:
         self.bias.append(bias)
         self.down.append(down)
 
-    def products(
-        self, form: Bilinear, left: Form, right: Form, left_size: Floats, right_size: Floats, write: Matrix, kinds: Kinds
-    ) -> None:
-        """out_o += Σ c · left_i · right_j by squares of sums and differences; equal factors, once."""
+    def products(self, op: Multiply, left: Form, right: Form, write: Matrix, kinds: Kinds) -> None:
+        """out_o += Σ c · left_i · right_j by squares of sums and differences; equal factors, once.
+
+        Rounding is relative to the factors' distance from their centres a₀, b₀ and not from 0:
+        a·b = (a − a₀)(b − b₀) + a₀ b + b₀ a − a₀ b₀, the last three linear.
+        """
+        form = op.form
         a, b = self.stream.read(left), self.stream.read(right)
-        scale_a, scale_b = np.where(left_size > 0, left_size, 1.0), np.where(right_size > 0, right_size, 1.0)
-        key_a, key_b = _keys(a), _keys(b)
-        pairs: dict[tuple[bytes, bytes], int] = {}
-        of_pair: list[tuple[int, int]] = []
-        index = np.empty(form.out.size, dtype=np.int64)
-        for t, (i, j) in enumerate(zip(form.left.tolist(), form.right.tolist(), strict=True)):
-            x, y = key_a[i], key_b[j]
-            key = (x, y) if x <= y else (y, x)
-            index[t] = pairs.setdefault(key, len(pairs))
-            if index[t] == len(of_pair):
-                of_pair.append((i, j))
-        i, j = (np.array(k, dtype=np.int64) for k in zip(*of_pair, strict=True))
-        entries = Matrix.of(index, form.out, form.coefficient, (len(of_pair), form.size))
+        entries, i, j = _pairs(form, _keys(a), _keys(b))
         down = entries @ write
-        equal = np.array([key_a[p] == key_b[q] for p, q in of_pair])
-        first = a.csr[:, i] @ sp.diags_array(1.0 / scale_a[i])
-        second = b.csr[:, j] @ sp.diags_array(1.0 / scale_b[j])
-        size = scale_a[i] * scale_b[j]
-        alike, unlike = np.flatnonzero(equal), np.flatnonzero(~equal)
+        self._linear_part(op, a, b, write, kinds)
+        a, b = self._centred(a, op.left, kinds), self._centred(b, op.right, kinds)
+        radius_a = np.where(op.left.radius > 0, op.left.radius, 1.0)[i]
+        radius_b = np.where(op.right.radius > 0, op.right.radius, 1.0)[j]
+        first, second = a.csr[:, i] @ sp.diags_array(1.0 / radius_a), b.csr[:, j] @ sp.diags_array(1.0 / radius_b)
+        same = abs(first - second).max(axis=0).toarray().ravel() == 0.0
+        alike, unlike = np.flatnonzero(same), np.flatnonzero(~same)
+        size = radius_a * radius_b
         if alike.size:
-            own = scale_a[i[alike]]
-            self._squares(Matrix(first[:, alike]), _scaled(down, alike, own * own), kinds, alike.size)
+            self._squares(Matrix(first[:, alike]), _scaled(down, alike, size[alike]), kinds, alike.size)
         if unlike.size:
             half = sp.csr_array(first[:, unlike]) * 0.5, sp.csr_array(second[:, unlike]) * 0.5
             both = Matrix(sp.hstack([half[0] + half[1], half[0] - half[1]]))
             plus, minus = _scaled(down, unlike, size[unlike]), _scaled(down, unlike, -size[unlike])
             self._squares(both, pile([plus, minus], self.stream.width), kinds, unlike.size)
 
+    def _centred(self, read: Matrix, ball: Ball, kinds: Kinds) -> Matrix:
+        """Reads the components less their centres."""
+        return read + self._flags(kinds, -ball.centre) if ball.centre.any() else read
+
+    def _flags(self, kinds: Kinds, values: Floats) -> Matrix:
+        """[width, n]: reads these constants at tokens of `kinds`."""
+        flags = [slot for slot, kind in zip(self.stream.roles.tolist(), self.role_kinds, strict=True) if kind in kinds]
+        n = values.size
+        return Matrix.of(np.repeat(flags, n), np.tile(np.arange(n), len(flags)), np.tile(values, len(flags)), (self.stream.width, n))
+
+    def _linear_part(self, op: Multiply, a: Matrix, b: Matrix, write: Matrix, kinds: Kinds) -> None:
+        """Σ c (a₀ b + b₀ a − a₀ b₀)."""
+        if not (op.left.centre.any() or op.right.centre.any()):
+            return
+        form = op.form
+        of_a = Matrix.of(form.left, form.out, form.coefficient * op.right.centre[form.right], (a.shape[1], form.size))
+        of_b = Matrix.of(form.right, form.out, form.coefficient * op.left.centre[form.left], (b.shape[1], form.size))
+        constant = np.bincount(
+            form.out, form.coefficient * op.left.centre[form.left] * op.right.centre[form.right], minlength=form.size
+        )
+        self.passing(a @ of_a + b @ of_b + self._flags(kinds, -constant), write, kinds)
+
     def _squares(self, read: Matrix, down: Matrix, kinds: Kinds, period: int) -> None:
         """Σ down · s² for s = stream @ read in [−1, 1]; squares `period` apart belong to one product.
 
-        A product's neurons stand together, and each beside its mirror image: sums over neurons then
-        cancel as they go, and round at the size of a product and not of all of them.
+        A product's neurons stand together, those of one sign before their mirror images: sums over neurons
+        then cancel as they go, also in matrix products that keep an accumulator for every fourth or eighth
+        term, and round at the size of one product and not of all.
         """
         bank = square_bank(self.dtype)
         count = read.shape[1]
-        number = np.arange(bank.up.size * count).reshape(bank.up.size, count // period, period)
-        order = number.transpose(2, 1, 0).ravel()
+        number = np.arange(bank.up.size * count).reshape(-1, 2, count // period, period)
+        order = number.transpose(3, 1, 2, 0).ravel()
         up = stack([read * float(u) for u in bank.up], self.stream.width)
         down = pile([down * float(d) for d in bank.down], self.stream.width)
         self.add(Matrix(up.csr[:, order]), np.repeat(bank.bias, count)[order], Matrix(down.csr[order]), kinds)
@@ -129,8 +145,7 @@ class Neurons:
         if curve.slope:
             self.linear(source, write * curve.slope, kinds)
         if curve.constant:
-            flags = [slot for slot, kind in zip(self.stream.roles.tolist(), self.role_kinds, strict=True) if kind in kinds]
-            up = Matrix.of(flags, np.zeros(len(flags)), 64.0, (self.stream.width, 1))
+            up = self._flags(kinds, np.array([64.0]))
             total = Matrix(sp.csr_array(np.asarray(write.csr.sum(axis=0)).reshape(1, -1)))
             self.add(up, np.zeros(1), total * (curve.constant / 64.0), kinds)
 
@@ -152,6 +167,20 @@ class Neurons:
             np.concatenate(self.bias) if self.bias else np.zeros(0),
             pile(self.down, self.stream.width),
         )
+
+
+def _pairs(form: Bilinear, key_a: list[bytes], key_b: list[bytes]) -> tuple[Matrix, Indices, Indices]:
+    """The products that differ, in either order of their factors: [pairs, size] to the outputs, and one (i, j) for each."""
+    pairs: dict[tuple[bytes, bytes], int] = {}
+    first: list[tuple[int, int]] = []
+    index = np.empty(form.out.size, dtype=np.int64)
+    for t, (i, j) in enumerate(zip(form.left.tolist(), form.right.tolist(), strict=True)):
+        x, y = key_a[i], key_b[j]
+        index[t] = pairs.setdefault((x, y) if x <= y else (y, x), len(pairs))
+        if index[t] == len(first):
+            first.append((i, j))
+    i_of, j_of = (np.array(k, dtype=np.int64) for k in zip(*first, strict=True))
+    return Matrix.of(index, form.out, form.coefficient, (len(first), form.size)), i_of, j_of
 
 
 def _keys(matrix: Matrix) -> list[bytes]:

@@ -22,7 +22,7 @@ from .graph import (
     Affine, Block, Carried, Constant, Divide, Field, Final, Function, Gather, Graph, GraphBuilder, Kinds, Loop, Merge, Move,
     Node, Phi, Product, Softmax, Value,
 )  # fmt: skip
-from .interpret import divide, function, softmax
+from .oracle import divide, function, softmax
 from .sparse import Bilinear, Floats, Matrix, Values
 from .syntax import Span
 

@@ -70,7 +70,10 @@ class Stage:
 
 @dataclass
 class LoopStage:
+    """`scan`: its states move from token to token."""
+
     count: int
+    scan: bool
     states: tuple[State, ...]
     body: list[Stage | LoopStage]
 
@@ -156,7 +159,7 @@ class _Blocks:
             pad = [] if start == side else [Stage(side)]
             cost = len(pad) + count * loop.count
             if best is None or cost < best[0]:
-                best = (cost, pad, LoopStage(loop.count, loop.states, body), count * loop.count)
+                best = (cost, pad, LoopStage(loop.count, carry is not None, loop.states, body), count * loop.count)
         assert best is not None
         return best[1], best[2], best[3]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from .calibrate import draw, repetitions
 from .graph import Block, Carried, Graph, Loop, Phi, Value
-from .interpret import evaluate
+from .oracle import evaluate
 from .rewrite import Rewriter, copy_block, prune
 from .sparse import Floats, Matrix
 from .tokens import read_data

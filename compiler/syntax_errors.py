@@ -37,6 +37,8 @@ _AFTER = {
     "=": "a comparison is `<`, `<=`, `>` or `>=`; `=` assigns",
 }
 
+_BEGINNING = "a program begins with `program name(parameters)`"
+
 
 def describe_fault(text: str, error: UnexpectedToken | UnexpectedCharacters) -> Fault:
     """The fault that Lark's error stands for."""
@@ -60,8 +62,7 @@ def _unexpected(text: str, word: str, type: str, span: Span, expected: set[str])
         inner = Span(span.end, span.end + 1, text.count("\n", 0, span.end) + 1, len(word) + 1)
         return Diagnostic("unexpected indentation", inner, "only what stands under `at`, `repeat`, `scan` is indented")
     if "PROGRAM" in expected:
-        hint = "a program begins with `program name(parameters)`"
-        return Diagnostic(f"expected `program`, found `{word}`", span, hint)
+        return Diagnostic(f"expected `program`, found `{word}`", span, _BEGINNING)
     if type in ("SCAN", "DEF") and "OUTPUT" in expected:
         return Diagnostic(f"`{word}` stands at the top level only, not inside a block", span)
     if type in ("PROGRAM", "TOKENS") and "OUTPUT" in expected:
@@ -74,7 +75,7 @@ def _unexpected(text: str, word: str, type: str, span: Span, expected: set[str])
         hint = "there are no components `v[0]`; `v[j]` is v at the token j of a read"
     if type == "NUMBER" and before.endswith("^"):
         hint = "powers are whole numbers"
-    if type not in ("NUMBER",) and before.endswith("^"):
+    if type != "NUMBER" and before.endswith("^"):
         hint = "powers are whole numbers, written out: `e ^ 2`"
     return Diagnostic(f"expected {_plain(expected)}, found `{word}`", span, hint)
 
@@ -87,8 +88,7 @@ def _early_end(text: str, start: int, type: str, expected: set[str]) -> Fault:
     column = end - (text.rfind("\n", 0, end) + 1) + 1
     span = Span(end, end + 1, line, column)
     if "PROGRAM" in expected:
-        hint = "a program begins with `program name(parameters)`"
-        return Fault(Diagnostic("expected `program`, found nothing", Span(0, 1, 1, 1), hint), None)
+        return Fault(Diagnostic("expected `program`, found nothing", Span(0, 1, 1, 1), _BEGINNING), None)
     if "TOKENS" in expected:
         hint = "after the first line comes the pattern of the sequence, as `tokens (x y)* x`"
         return Fault(Diagnostic("expected `tokens`", span, hint), None)
@@ -173,7 +173,7 @@ def indentation_fault(text: str) -> Fault | None:
                 while levels[-1] > width:
                     levels.pop()
                 if width > levels[-1]:
-                    if number > 1 and levels_below(text, position, width):
+                    if number > 1 and _indented_deeper(text, position, width):
                         span = Span(position + width, position + len(code.rstrip()), number, width + 1)
                         known = "indent this line as the lines of its block are"
                         return Fault(Diagnostic("this indentation matches no block", span, known), None)
@@ -183,7 +183,7 @@ def indentation_fault(text: str) -> Fault | None:
     return None
 
 
-def levels_below(text: str, position: int, width: int) -> bool:
+def _indented_deeper(text: str, position: int, width: int) -> bool:
     """Whether the line of code before `position` is indented deeper than `width`."""
     for line in reversed(text[:position].split("\n")):
         code = line.split("#", 1)[0]

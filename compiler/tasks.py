@@ -113,12 +113,20 @@ class Mean:
 
 
 @dataclass(frozen=True)
+class Ball:
+    """|component − centre| ≤ radius, for each component; the centre is 0 but where the values crowd elsewhere."""
+
+    centre: Floats
+    radius: Floats
+
+
+@dataclass(frozen=True)
 class Multiply:
-    """`left`, `right`: the largest magnitude of each component of the two operands."""
+    """A bilinear map of two operands, whose components lie within a radius of a centre."""
 
     form: Bilinear
-    left: Floats
-    right: Floats
+    left: Ball
+    right: Ball
 
 
 @dataclass(frozen=True)

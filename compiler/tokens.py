@@ -185,7 +185,7 @@ def _one_hot(field: FieldSpec, array: NDArray[np.generic]) -> NDArray[np.generic
         return array
     if array.ndim not in (1, 2):
         return array
-    bad = np.argwhere(~((array >= 0) & (array < size) & (array == np.floor(array))))  # type: ignore[operator,call-overload]
+    bad = np.argwhere(~((array >= 0) & (array < size) & (array == np.floor(array))))  # type: ignore[operator]
     if bad.size:
         place = _place(bad[0] if array.ndim == 2 else (0, *bad[0]), array.ndim == 2)
         raise DataError(
@@ -219,7 +219,8 @@ def _repetitions(signature: Signature, rows: Mapping[str, int]) -> int:
             if have != fixed:
                 raise DataError(f"`{field.name}` has {_rows(have)}; `{describe_pattern(pattern)}` holds it at {fixed}")
             continue
-        fits = {n for extra in (0, 1)[: 1 + _may_exceed(field, pattern)] for n in _exactly(have - extra, fixed, repeated)}
+        surplus = (0, 1) if _may_exceed(field, pattern) else (0,)
+        fits = {times for extra in surplus for times in _exactly(have - extra, fixed, repeated)}
         if not fits:
             each = "" if repeated == 1 else f"{repeated} for each repetition"
             least = f"{fixed} and {each}" if each and fixed else each or f"at least {fixed}"
@@ -238,7 +239,8 @@ def _repetitions(signature: Signature, rows: Mapping[str, int]) -> int:
             )
         told = (told[0], told[1] & fits)
     if told is None:
-        raise DataError(f"no field lives on `{' '.join(pattern.group)}`, so the data cannot say how often it is repeated")
+        group = " ".join(pattern.group)
+        raise DataError(f"no field lives on `{group}`, so the data cannot say how often it is repeated")
     return max(told[1])
 
 

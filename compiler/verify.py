@@ -1,9 +1,9 @@
 """Verification between passes: what must hold of any Graph, whatever made it.
 
-    every operand is placed before its use, in the same block or one around it
-    components fit: matrices, bilinear forms and loops agree with the shapes of their operands
-    edges run from operands to results, and never in a circle
-    a loop's phi begins with what its final may leave, of one shape
+every operand is placed before its use, in the same block or one around it
+components fit: matrices, bilinear forms and loops agree with the shapes of their operands
+edges run from operands to results, and never in a circle
+a loop's phi begins with what its final may leave, of one shape
 """
 
 from __future__ import annotations
@@ -11,8 +11,27 @@ from __future__ import annotations
 import networkx as nx
 
 from .graph import (
-    Affine, Block, Constant, Count, Divide, Field, Final, Function, Gather, Graph, Loop, Merge, Mine, Move, Node, Phi,
-    Product, Read, Softmax, Theirs, Value,
+    Affine,
+    Block,
+    Constant,
+    Count,
+    Divide,
+    Field,
+    Final,
+    Function,
+    Gather,
+    Graph,
+    Loop,
+    Merge,
+    Mine,
+    Move,
+    Node,
+    Phi,
+    Product,
+    Read,
+    Softmax,
+    Theirs,
+    Value,
 )  # fmt: skip
 
 
@@ -51,8 +70,10 @@ class _Verifier:
 
     def _hold(self, condition: bool, value: Value, fault: str) -> None:
         if not condition:
-            node = self.graph[value] if value in self.graph.data else None
-            raise InternalError(f"value {value} ({node and node.name or node and type(node.op).__name__}) {fault}")
+            name = ""
+            if value in self.graph.data:
+                name = f" ({self.graph[value].name or type(self.graph[value].op).__name__})"
+            raise InternalError(f"value {value}{name} {fault}")
 
     def _block(self, block: Block, scope: frozenset[Value]) -> frozenset[Value]:
         """`scope`: what may be used; returns it with what this block adds."""
@@ -81,11 +102,10 @@ class _Verifier:
     def _loop(self, loop: Loop, scope: frozenset[Value]) -> frozenset[Value]:
         for c in loop.carried:
             phi, final = self.graph[c.phi], self.graph[c.final]
-            self._hold(isinstance(phi.op, Phi) and phi.operands == (c.initial,), c.phi, "is no phi of its initial value")
-            self._hold(
-                isinstance(final.op, Final) and final.operands == (c.initial, c.result),
-                c.final, "is no final of its initial value and result",
-            )  # fmt: skip
+            begins = isinstance(phi.op, Phi) and phi.operands == (c.initial,)
+            self._hold(begins, c.phi, "is no phi of its initial value")
+            ends = isinstance(final.op, Final) and final.operands == (c.initial, c.result)
+            self._hold(ends, c.final, "is no final of its initial value and result")
             for value in (c.initial, c.result, c.final):
                 self._hold(self.graph[value].shape == phi.shape, value, f"is carried, and not of the shape {phi.shape}")
             self._place(c.phi)
@@ -112,16 +132,22 @@ class _Verifier:
             case Merge(kinds):
                 parts = [kind for part in kinds for kind in part]
                 self._hold(len(parts) == len(set(parts)), value, "merges kinds that overlap")
-                self._hold(set(parts) >= node.kinds, value, f"lives at {sorted(node.kinds)}, and merges {sorted(parts)}")
+                self._hold(
+                    set(parts) >= node.kinds, value, f"lives at {sorted(node.kinds)}, and merges {sorted(parts)}"
+                )
                 for part, operand in zip(kinds, operands, strict=True):
-                    self._hold(part <= operand.kinds, value, f"merges at {sorted(part)} what lives at {sorted(operand.kinds)}")
+                    self._hold(
+                        part <= operand.kinds, value, f"merges at {sorted(part)} what lives at {sorted(operand.kinds)}"
+                    )
             case Gather(_, over) | Read(_, over):
                 theirs = operands[node.op.mine :] if isinstance(node.op, Read) else operands
                 for operand in theirs:
                     self._hold(over in operand.kinds, value, f"reads at {over} what lives at {sorted(operand.kinds)}")
                 if isinstance(node.op, Read):
                     results = 2 if node.op.how == "softmax" else 1
-                    self._hold(len(node.op.body.results) == results, value, f"is a {node.op.how} read of {results} results")
+                    self._hold(
+                        len(node.op.body.results) == results, value, f"is a {node.op.how} read of {results} results"
+                    )
                     _Verifier(node.op.body, node, tuple(sizes)).run()
             case Affine() | Product() | Divide() | Function() | Softmax():
                 for operand in operands:
@@ -134,7 +160,9 @@ class _Verifier:
             case Count():
                 return node.shape == ()
             case Affine(matrices, offset):
-                return [m.shape for m in matrices] == [(node.size, s) for s in sizes] and offset.array.shape == (node.size,)
+                return [m.shape for m in matrices] == [(node.size, s) for s in sizes] and offset.array.shape == (
+                    node.size,
+                )
             case Product(_, form):
                 return form.size == node.size and list(form.sizes) == sizes and _inside(node)
             case Divide():

@@ -26,7 +26,7 @@ output x
 def test_defaults_in_order() -> None:
     bound = bind(PROGRAM, {"d": 2, "rate": 0.5})
     assert (bound["d"], bound["steps"], bound["rate"]) == (2, 10, 0.5)
-    assert isinstance(bound["d"], int) and isinstance(bound["steps"], int) and isinstance(bound["rate"], float)
+    assert [type(bound[name]) for name in ("d", "steps", "rate")] == [int, int, float]
     np.testing.assert_array_equal(bound["A"], 2 * np.eye(2))
     np.testing.assert_array_equal(bound["b"], [1, 1])
 

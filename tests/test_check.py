@@ -93,7 +93,49 @@ def test_deep_and_long_programs() -> None:
     assert "nested more than 100 deep" in said(head + "v = " + " + ".join(["x"] * 5_000) + "\noutput x\n", "p")
     assert said(head + "v = " + "(" * 20_000 + "x" + ")" * 20_000 + "\noutput x\n", "p") == ""
     assert "`(` is never closed" in said(head + "v = " + "(" * 500 + "x\noutput x\n", "p")
-    blocks = "".join("    " * depth + "repeat 2\n" for depth in range(90))
-    assert said(head + "w : vector[d] = 0\n" + blocks + "    " * 90 + "w = w + x\noutput w\n", "p") == ""
+    blocks = "".join("    " * depth + "repeat 2\n" for depth in range(40))
+    assert said(head + "w : vector[d] = 0\n" + blocks + "    " * 40 + "w = w + x\noutput w\n", "p") == ""
     lines = "".join(f"v{k} = 0.5 * {f'v{k - 1}' if k else 'x'}\n" for k in range(1_000))
     assert said(head + lines + "output v9\n", "p") == ""
+
+
+VISIBLE = """program p(d, steps = 3)
+
+tokens start (example)* query  visible context
+    c : vector[d] on start
+    x : vector[d] on example, query
+    y : scalar on example
+
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "w : vector[d] = 0\nrepeat steps\n    w = mean[j in example](sigmoid(dot(w, x[j])) * y[j] * x[j])\noutput w",
+        "k = move c from first start\noutput mean[j in example](relu(x[j] - k))",
+        "at query\n    output mean[j in example](tanh(dot(mean[i in example](x[i]), x[j])))",
+        "m = mean[j in example](y[j])\noutput mean[j in example](x[j] / (1 + m ^ 2 + y[j] ^ 2))",
+        "at query\n    z = tanh(x)\n    output mean[j in example](sigmoid(z) * tanh(x[j]) * (z < 0))",
+        "at query\n    output mean[j in example](sum(x * x[j]) * x[j] / (1 + dot(x, x)))",
+    ],
+)
+def test_one_side_or_shared(body: str) -> None:
+    assert said(f"{VISIBLE}{body}\n", "p") == ""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "r = sum[j in example](y[j])\nk = 2 * steps\nrepeat k\n    r = r + 1\noutput r",
+        "i = [[0, 1], [-1, 0]]\ndef turn(v) = v @ i\nv : vector[2] = 1\noutput turn(turn(v))",
+        "def fit(a, b) = mean[j in example](a[j] * b[j])\noutput fit(2 * x, y)",
+        "def fit(a, b) = mean[j in example](a * b[j])\noutput mean[i in example](x[i]) * fit(steps, y)",
+        "repeat 2\n    g = sum[j in example](y[j])\noutput g",
+        "at example\n    r = y\nat query\n    r = 0\nrepeat steps\n    at query\n        r = r + 1\n"
+        "at query\n    output r",
+        "w : vector[d] = 0\nscan example up to 40\n    w = w + x\n    repeat 2\n        w = w / 2\noutput w",
+    ],
+)
+def test_sound_statements(body: str) -> None:
+    assert said(f"{VISIBLE}{body}\n", "p") == ""

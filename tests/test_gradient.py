@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from innerloop.compiler.check import check
 from innerloop.compiler.expand import expand
-from innerloop.compiler.interpret import interpret
+from innerloop.compiler.oracle import interpret
 from innerloop.compiler.parse import parse
 from innerloop.compiler.syntax import Output
 from innerloop.compiler.unparse import unparse
 from innerloop.compiler.walk import statements
+from numpy.typing import ArrayLike
 
 STEP = 1e-6
 HEAD = """program p(d, C : matrix[d, d])
@@ -73,7 +74,7 @@ def test_against_finite_differences(type: str, loss: str) -> None:
     shape = {"vector[d]": (3,), "matrix[d, d]": (3, 3), "scalar": ()}[type]
     data = {"v": random.normal(size=(4, 3)), "z": random.normal(size=4)}
     w = random.normal(size=(4, *shape))
-    fixed = {"d": 3, "C": random.normal(size=(3, 3))}
+    fixed: dict[str, ArrayLike] = {"d": 3, "C": random.normal(size=(3, 3))}
     program = HEAD.format(type=type, output=f"grad[w]({loss})")
     assert check(parse(program)) == []
     found = interpret(program, w=w, **data, **fixed)

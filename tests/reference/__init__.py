@@ -51,7 +51,9 @@ CASES = (
     Case("gradient_descent_by_grad", {"d": D, "steps": 10, "rate": 0.1}, batch.draw, batch.gradient_descent),
     Case("gradient_descent_dual", {"d": D, "steps": 10, "rate": 0.1}, batch.draw_context, batch.gradient_descent_query),
     Case("gd_plus", {"d": D, "steps": 4, "curvature": 0.01}, batch.draw_context, batch.gd_plus),
-    Case("preconditioned_gradient_descent", {"d": D, "steps": 5, "A": _PRECONDITIONER}, batch.draw, batch.preconditioned),
+    Case(
+        "preconditioned_gradient_descent", {"d": D, "steps": 5, "A": _PRECONDITIONER}, batch.draw, batch.preconditioned
+    ),
     Case("deep_features", _FEATURES | {"steps": 6}, batch.draw, batch.deep_features),
     Case("heavy_ball", {"d": D, "steps": 12}, batch.draw, batch.heavy_ball),
     Case("nesterov", {"d": D, "steps": 12}, batch.draw, batch.nesterov),
@@ -65,7 +67,12 @@ CASES = (
     Case("bayes_model_average", _KNOWN, batch.draw, batch.bayes_model_average),
     Case("temporal_difference", {"d": D, "steps": 15}, batch.draw_transitions, batch.temporal_difference),
     Case("temporal_difference_lambda", {"d": D, "steps": 15}, batch.draw_transitions, batch.temporal_difference_lambda),
-    Case("stochastic_gradient_descent", {"d": D, "rate": 0.05, "decay": 0.1}, batch.draw, online.stochastic_gradient_descent),
+    Case(
+        "stochastic_gradient_descent",
+        {"d": D, "rate": 0.05, "decay": 0.1},
+        batch.draw,
+        online.stochastic_gradient_descent,
+    ),
     Case("normalized_least_mean_squares", {"d": D}, batch.draw, online.normalized_least_mean_squares),
     Case("sherman_morrison", {"d": D, "ridge": 0.1}, batch.draw, online.sherman_morrison),
     Case("recursive_least_squares", {"d": D, "ridge": 0.1, "forget": 0.9}, batch.draw, online.recursive_least_squares),
@@ -78,7 +85,9 @@ CASES = (
     Case("support_vector", {"d": D, "steps": 30}, classification.draw_signs_context, classification.support_vector),
     Case("logistic_regression", {"d": D, "steps": 10}, classification.draw_bits, classification.logistic_regression),
     Case(
-        "newton_logistic", {"d": D, "steps": 8, "inner": 25, "ridge": 0.1}, classification.draw_bits,
+        "newton_logistic",
+        {"d": D, "steps": 8, "inner": 25, "ridge": 0.1},
+        classification.draw_bits,
         classification.newton_logistic,
     ),
     Case("nearest_neighbour", {"d": D, "sharpness": 1e6}, batch.draw, classification.nearest_neighbour),
@@ -90,4 +99,4 @@ CASES = (
     Case("induction_head", {"vocabulary": 4}, other.draw_symbols, other.induction_head),
     Case("retargetable_gradient_descent", {"d": D, "steps": 60}, other.draw_loss, other.retargetable_gradient_descent),
     Case("retargetable_loss_table", {"d": D, "knots": 3, "steps": 60}, other.draw_table, other.retargetable_loss_table),
-)  # fmt: skip
+)

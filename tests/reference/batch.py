@@ -36,7 +36,9 @@ def draw_transitions(rng: np.random.Generator) -> Task:
     return {"phi": phi, "after": rng.standard_normal((N - 1, D)), "reward": rng.standard_normal(N - 1)}
 
 
-def at_prefixes(predict: Callable[[Array, Array, Array, Parameters], float]) -> Callable[[Task, Parameters], list[float]]:
+def at_prefixes(
+    predict: Callable[[Array, Array, Array, Parameters], float],
+) -> Callable[[Task, Parameters], list[float]]:
     """`predict(X, y, query, parameters)` at every input, from the examples before it."""
     return lambda task, p: [predict(task["x"][:i], task["y"][:i], task["x"][i], p) for i in range(len(task["x"]))]
 
@@ -147,7 +149,7 @@ def iterative_newton(X: Array, y: Array, query: Array, p: Parameters) -> float:
     square = np.sum(moments(X, y)[0] ** 2) or 1.0
 
     def gain(values: Array) -> Array:
-        return (1 - (1 - values**2 / square) ** (2 ** p["steps"])) / np.where(values == 0, 1.0, values)
+        return np.asarray((1 - (1 - values**2 / square) ** (2 ** p["steps"])) / np.where(values == 0, 1.0, values))
 
     return float(_filtered(X, y, gain) @ query)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .batch import N, Array, D, Parameters, Task, at_prefixes
+from .batch import Array, D, N, Parameters, Task, at_prefixes
 
 
 def draw_states(rng: np.random.Generator) -> Task:
@@ -58,7 +58,11 @@ def kalman_filter(X: Array, y: Array, query: Array, p: Parameters) -> float:
     step = np.arange(1, len(y) + 1)
     covariance = 1.0 + 0.01 * np.minimum.outer(step, step)
     last = 1.0 + 0.01 * step
-    return float((last * (X @ query)) @ np.linalg.solve(covariance * (X @ X.T) + 0.1 * np.eye(len(y)), y)) if len(y) else 0.0
+    return (
+        float((last * (X @ query)) @ np.linalg.solve(covariance * (X @ X.T) + 0.1 * np.eye(len(y)), y))
+        if len(y)
+        else 0.0
+    )
 
 
 def mesa_layer(task: Task, p: Parameters) -> list[Array]:

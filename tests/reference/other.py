@@ -97,7 +97,9 @@ def retargetable_loss_table(task: Task, p: Parameters) -> list[float]:
     knots, slopes = task["knot"][0], task["slope"][0]
     order = np.argsort(knots)
     grid = np.concatenate(([-1e3], knots[order], [1e3]))
-    heights = task["offset"][0] + np.array([sum(s * max(g - k, 0) for k, s in zip(knots, slopes, strict=True)) for g in grid])
+    heights = task["offset"][0] + np.array(
+        [sum(s * max(g - k, 0) for k, s in zip(knots, slopes, strict=True)) for g in grid]
+    )
     w, rate = np.zeros(D), 0.5
     for _ in range(p["steps"]):
         w, rate = w - rate * np.interp(X @ w - y, grid, heights) @ X / len(y), 0.985 * rate

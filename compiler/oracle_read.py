@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .graph import Affine, Constant, Divide, Function, Gather, Graph, Mine, Node, Product, Read, Softmax, Theirs, Value
-from .interpret_operations import divide, function, softmax
-from .sparse import Floats
+from .oracle_operations import divide, function, softmax
+from .sparse import Bilinear, Floats, Indices, Matrix
 
 BLOCK_BYTES = 2**25
 """About the largest array over pairs of tokens."""
@@ -24,23 +24,23 @@ def gather(op: Gather, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
     return np.asarray(np.matmul(_weights(op.how, seen), theirs))
 
 
-def read(op: Read, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bool_]) -> Floats:
+def read(op: Read, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bool_], batch: int) -> Floats:
     """mine [batch, readers, size …], theirs [batch, read, size …], seen [readers, read] → [batch, readers, size]."""
     readers, others = seen.shape
     size = op.body[op.body.results[-1]].size
-    batch = (mine + theirs)[0].shape[0]
     widest = max(op.body[v].size for v in op.body.values())
     step = max(1, BLOCK_BYTES // (8 * max(1, batch * others * widest)))
     parts = [
         _Pairs(op.body, [m[:, start : start + step] for m in mine], theirs, seen[start : start + step]).read(op.how)
         for start in range(0, readers, step)
     ]
-    return np.concatenate([np.broadcast_to(p, (batch, p.shape[1], size)) for p in parts], 1) if parts else np.zeros((batch, 0, size))
+    whole = [np.zeros((batch, 0, size)), *(np.broadcast_to(part, (batch, part.shape[1], size)) for part in parts)]
+    return np.concatenate(whole, 1)
 
 
 def _weights(how: str, seen: NDArray[np.bool_]) -> Floats:
-    count = seen.sum(1, keepdims=True) if how == "mean" else 1
-    return seen / np.maximum(count, 1)
+    count = seen.sum(1, keepdims=True) if how == "mean" else np.ones((1, 1))
+    return np.asarray(seen / np.maximum(count, 1))
 
 
 class _Pairs:
@@ -49,6 +49,10 @@ class _Pairs:
     def __init__(self, body: Graph, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bool_]) -> None:
         self.body, self.mine, self.theirs, self.seen = body, mine, theirs, seen
         self.known: dict[Value, Floats] = {}
+        self.sides: dict[Value, frozenset[str]] = {}
+        for value in body.values():
+            own = {Mine: {"mine"}, Theirs: {"theirs"}}.get(type(body[value].op), set())
+            self.sides[value] = frozenset(own).union(*(self.sides[o] for o in body[value].operands))
 
     def read(self, how: str) -> Floats:
         if how != "softmax":
@@ -102,32 +106,55 @@ class _Pairs:
         node = self.body[value]
         match node.op:
             case Affine(matrices, offset):
-                total = weights.sum(-1)[..., None] * offset.array
+                total: Floats = weights.sum(-1)[..., None] * offset.array
                 for matrix, operand in zip(matrices, node.operands, strict=True):
                     total = total + matrix.apply(self.total(operand, weights))
                 return total
             case Product(_, form):
-                for index in (0, 1):
-                    factor = self.of(node.operands[index])
-                    if factor.shape[2] == 1:  # mine: comes out of the sum
-                        sides = [factor[:, :, 0], self.total(node.operands[1 - index], weights)]
-                        return form.apply(*sides[:: 1 if index == 0 else -1])
-                for index in (0, 1):
-                    mixed, theirs = self.of(node.operands[index]), self.of(node.operands[1 - index])
-                    if theirs.shape[1] == 1 and mixed.shape[3] == 1:  # a number a pair: weighs theirs
-                        summed = np.matmul(weights * mixed[..., 0], theirs[:, 0])
-                        sides = [np.ones((1, 1, 1)), summed]
-                        return form.apply(*sides[:: 1 if index == 0 else -1])
-        array = self.of(value)
-        if array.shape[2] == 1:
-            return weights.sum(-1)[..., None] * array[:, :, 0]
-        if array.shape[1] == 1:
-            return np.asarray(np.matmul(weights, array[:, 0]))
-        return np.asarray(np.einsum("...ij,...ijs->...is", weights, array))
+                left, right = node.operands
+                return self.total_product(form, left, right, weights)
+        return _sum(self.of(value), weights)
+
+    def total_product(self, form: Bilinear, left: Value, right: Value, weights: Floats) -> Floats:
+        """Σⱼ weights_ij form(left_ij, right_ij)."""
+        if "theirs" not in self.sides[left]:  # mine comes out of the sum
+            return form.apply(self.of(left)[:, :, 0], self.total(right, weights))
+        if "theirs" not in self.sides[right] or ("mine" not in self.sides[left] and "mine" in self.sides[right]):
+            flipped = Bilinear(form.out, form.right, form.left, form.coefficient, form.size, form.sizes[::-1])
+            return self.total_product(flipped, right, left, weights)
+        node = self.body[left]
+        if "mine" in self.sides[left] and "mine" not in self.sides[right]:
+            if isinstance(node.op, Affine):  # (Σₖ Mₖ vₖ + c) · theirs, term by term
+                numbers = form.coefficient * node.op.offset.array[form.left]
+                constant = Matrix.of(form.out, form.right, numbers, (form.size, form.sizes[1]))
+                total = constant.apply(self.total(right, weights))
+                for matrix, operand in zip(node.op.matrices, node.operands, strict=True):
+                    total = total + self.total_product(_after(form, matrix), operand, right, weights)
+                return total
+            if node.size == 1:  # a number a pair weighs theirs
+                theirs = np.asarray(np.matmul(weights * self.of(left)[..., 0], self.of(right)[:, 0]))
+                return form.apply(np.ones((1, 1, 1)), theirs)
+        return _sum(form.apply(self.of(left), self.of(right)), weights)
 
 
-def _bend(a: Floats, left: NDArray[np.int64], right: NDArray[np.int64], coefficient: Floats, size: int) -> Floats:
+def _sum(array: Floats, weights: Floats) -> Floats:
+    if array.shape[2] == 1:
+        return np.asarray(weights.sum(-1)[..., None] * array[:, :, 0])
+    if array.shape[1] == 1:
+        return np.asarray(np.matmul(weights, array[:, 0]))
+    return np.asarray(np.einsum("...ij,...ijs->...is", weights, array))
+
+
+def _after(form: Bilinear, matrix: Matrix) -> Bilinear:
+    """form(matrix a, b) as a form of a and b."""
+    entries = matrix.csr[form.left].tocoo()
+    term = entries.row
+    coefficient = form.coefficient[term] * entries.data
+    return Bilinear(
+        form.out[term], entries.col, form.right[term], coefficient, form.size, (matrix.shape[1], form.sizes[1])
+    )
+
+
+def _bend(a: Floats, left: Indices, right: Indices, coefficient: Floats, size: int) -> Floats:
     """The linear function of b that a bilinear form to one component is for this a [batch, readers, size of a]."""
-    bent = np.zeros((*a.shape[:-1], size))
-    np.add.at(bent, (..., right), a[..., left] * coefficient)
-    return bent
+    return Matrix.of(right, np.arange(right.size), coefficient, (size, right.size)).apply(a[..., left])

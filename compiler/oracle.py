@@ -19,13 +19,29 @@ from numpy.typing import ArrayLike
 
 from .errors import DataError
 from .graph import (
-    Affine, Block, Constant, Count, Divide, Field, Function, Gather, Graph, Kinds, Loop, Merge, Move, Node, Product, Read,
-    Softmax, Value,
+    Affine,
+    Block,
+    Constant,
+    Count,
+    Divide,
+    Field,
+    Function,
+    Gather,
+    Graph,
+    Kinds,
+    Loop,
+    Merge,
+    Move,
+    Node,
+    Product,
+    Read,
+    Softmax,
+    Value,
 )  # fmt: skip
-from .interpret_operations import divide, function, softmax
-from .interpret_read import gather, read
+from .oracle_operations import divide, function, softmax
+from .oracle_read import gather, read
 from .sparse import Floats, Indices
-from .tokens import TokenData, output_rows, read_data, sequence, visible
+from .tokens import TokenData, output_rows, read_data, visible
 
 if TYPE_CHECKING:
     from .syntax import Program
@@ -82,8 +98,9 @@ def evaluate(graph: Graph, data: TokenData, observe: Observe | None = None) -> F
 
 
 def _task_bytes(graph: Graph, data: TokenData) -> int:
-    rows = {kinds: output_rows(data.sequence, kinds).size for kinds in {graph[v].kinds for v in graph.values()}}
-    return 8 * sum(rows[graph[v].kinds] * graph[v].size for v in graph.values() if not isinstance(graph[v].op, Constant)) + 1
+    nodes = [graph[value] for value in graph.values()]
+    rows = {kinds: output_rows(data.sequence, kinds).size for kinds in {node.kinds for node in nodes}}
+    return 1 + 8 * sum(rows[node.kinds] * node.size for node in nodes if not isinstance(node.op, Constant))
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +272,7 @@ class _Run:
                 others = self._at(frozenset({over}))
                 seen = self.seen[np.ix_(places.tokens, others.tokens)]
                 theirs = [self._take(o, others) for o in node.operands[mine:]]
-                return read(node.op, [operand(i) for i in range(mine)], theirs, seen)
+                return read(node.op, [operand(i) for i in range(mine)], theirs, seen, self.batch)
             case Merge(kinds):
                 return self._merge(node, kinds, places)
         raise AssertionError(node)

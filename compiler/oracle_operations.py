@@ -28,7 +28,8 @@ def function(name: str, arguments: tuple[float, ...], x: Floats) -> Floats:
             case "relu":
                 return np.maximum(x, 0.0)
             case "clip":
-                return np.clip(x, *arguments)
+                low, high = arguments
+                return np.clip(x, low, high)
             case "sigmoid":
                 e = np.exp(-np.abs(x))
                 return np.asarray(np.where(x >= 0, 1.0, e) / (1.0 + e))
