@@ -28,7 +28,18 @@ SHORT = 2
 SHORT_TASKS = 16384
 """With few examples in context the extremes are: a step of gradient descent that diverges on one long input, say."""
 ROWS = 500
-"""Rows of each array that the medians are taken over."""
+"""Rows of each array that medians and quantiles are taken over."""
+TAIL = 10.0
+"""A range this far beyond 999 in 1,000 values is a tail, of which the sample need not hold the end: it is doubled."""
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Where a factor's components crowd, if not about 0, and how far from there half and 999 in 1,000 of them stay."""
+
+    centre: Floats
+    usual: Floats
+    most: Floats
 
 
 @dataclass(frozen=True)
@@ -38,8 +49,9 @@ class Ranges:
     low: dict[Value, Floats]
     high: dict[Value, Floats]
     declared: frozenset[Value]
-    centre: dict[Value, Floats]
-    """Where components crowd, if not about 0."""
+    crowd: dict[Value, Crowd]
+    joint: dict[Value, float]
+    """Of products: the largest sum that was seen of |left|/its radius and |right|/its radius, 2 if both are extreme at once."""
 
     def __getitem__(self, value: Value) -> tuple[Floats, Floats]:
         low, high = self.low[value], self.high[value]
@@ -48,9 +60,29 @@ class Ranges:
 
     def ball(self, value: Value) -> Ball:
         """Centre and radius of each component, for products."""
+        low, _ = self[value]
+        crowd = self.crowd.get(value, Crowd(*[np.zeros_like(low)] * 3))
+        radius = self._radius(value, crowd)
+        radius = np.where(radius > TAIL * crowd.most, 2.0 * radius, radius)
+        known = crowd.usual > 0
+        return Ball(crowd.centre, radius, float(np.max(radius[known] / crowd.usual[known], initial=1.0)))
+
+    def _radius(self, value: Value, crowd: Crowd) -> Floats:
         low, high = self[value]
-        centre = self.centre.get(value, np.zeros_like(low))
-        return Ball(centre, np.maximum(high - centre, centre - low))
+        return np.maximum(high - crowd.centre, crowd.centre - low)
+
+    def reach(self, product: Value) -> float:
+        """How much of the sum of its factors' radii a product needs: at most 1."""
+        return min(1.0, 0.5 * (1.0 + MARGIN) * self.joint.get(product, 2.0))
+
+    def together(self, graph: Graph, product: Value, a: Floats, b: Floats) -> float:
+        """The largest sum of |a|/radius and |b|/radius in these arrays [tasks, tokens, size]."""
+        total = np.zeros(a.shape[:2])
+        for value, array in zip(graph[product].operands, (a, b), strict=True):
+            crowd = self.crowd[value]
+            radius = self._radius(value, crowd)
+            total = total + np.max(np.abs(array - crowd.centre) / np.where(radius > 0, radius, 1.0), axis=2, initial=0.0)
+        return float(total.max(initial=0.0))
 
     def tight(self, value: Value) -> tuple[Floats, Floats]:
         """Widened by a factor and never across 0: for divisors."""
@@ -89,13 +121,25 @@ def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
             if spec.low is not None and spec.high is not None:
                 declared.add(value)
                 low[value], high[value] = np.full(node.size, spec.low), np.full(node.size, spec.high)
-    return Ranges(low, high, frozenset(declared), {v: _crowd(np.concatenate(rows)) for v, rows in some.items() if rows})
+    nothing = np.zeros((1, 1))
+    crowd = {v: _crowd(np.concatenate(rows) if rows else nothing.repeat(graph[v].size, 1)) for v, rows in some.items()}
+    ranges = Ranges(low, high, frozenset(declared), crowd, {})
+
+    def factors(product: Value, a: Floats, b: Floats) -> None:
+        ranges.joint[product] = max(ranges.joint.get(product, 0.0), ranges.together(graph, product, a, b))
+
+    for data in samples:
+        evaluate(graph, data, None, factors)
+    return ranges
 
 
-def _crowd(rows: Floats) -> Floats:
-    """Each component's median, where that is well away from 0 for its spread; else 0."""
+def _crowd(rows: Floats) -> Crowd:
+    """The centre is the median, where that is well away from 0 for its spread."""
     middle = np.median(rows, axis=0)
-    return np.where(np.median(np.abs(rows - middle), axis=0) < 0.7 * np.median(np.abs(rows), axis=0), middle, 0.0)
+    away = np.median(np.abs(rows - middle), axis=0) < 0.7 * np.median(np.abs(rows), axis=0)
+    centre = np.where(away, middle, 0.0)
+    distance = np.abs(rows - centre)
+    return Crowd(centre, np.median(distance, axis=0), np.quantile(distance, 0.999, axis=0))
 
 
 def samples(graph: Graph, given: Mapping[str, ArrayLike] | None) -> list[TokenData]:

@@ -69,6 +69,13 @@ class Emitter:
     def everyone(self) -> Kinds:
         return frozenset(self.signature.pattern.kinds)
 
+    @cached_property
+    def _hidden(self) -> tuple[int, ...]:
+        """Under `visible context` attention goes both ways, and what comes after the context is hidden role by role."""
+        pattern = self.signature.pattern
+        count = len(self.role_kinds)
+        return tuple(range(count - len(pattern.suffix), count)) if pattern.visible_context else ()
+
     # Relations ----------------------------------------------------------------------------------
 
     @cached_property
@@ -206,7 +213,8 @@ class Emitter:
 
     def _heads(self, stage: Stage, number: int) -> Heads:
         stream = self.stream
-        heads = Heads(stream, self.role_kinds, self.n_positions, self.divisor if stage.division is not None else None)
+        divisor = self.divisor if stage.division is not None else None
+        heads = Heads(stream, self.role_kinds, self.n_positions, divisor, self._hidden)
         own = Relation("own")
         for placed in stage.placed:
             task = placed.task

@@ -3,6 +3,7 @@
     head                 query                       key                              reads, of the tokens it sees
     copy (positions.py)  2 G P t, −G P²              p/P, (p/P)²                      the one at position t
     mean over K          1                           −400 off K, −200 at the rest     all K alike; none: the rest token
+       … of a suffix     −400 before place s         1 at place s                     under `visible context`, K as late as s
     own, divided         digits of p, −n             digits of p, 1                   itself, whatever the norm divides by
 
 Every head sends readers that its task does not concern to the rest token, whose values are 0, by a
@@ -56,6 +57,8 @@ class Heads:
     positions: int
     divided: tuple[float, float] | None = None
     """The divisor's range, if this sublayer's norm divides."""
+    hidden: tuple[int, ...] = ()
+    """Roles whose tokens the roles before them must not see, though attention goes both ways."""
     groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
 
     def add(self, pattern: Pattern, values: Matrix, write: Matrix) -> None:
@@ -98,6 +101,8 @@ class Heads:
         """query [width, k], bias [k], key [width, k]; logits come out as written above, 1/√d_head undone."""
         query, bias, key = self._divided_own() if self.divided else self._plain(pattern)
         away = [r for r, kind in enumerate(self.role_kinds) if kind is not None and kind not in pattern.kinds]
+        if self.hidden and pattern.target is None:
+            away.append(0)  # the rest token, which now sees others, must hold nothing of them
         if away:
             roles = self.stream.roles
             query = _columns(query, [({int(roles[r]): REST for r in away}, 0.0)], self.stream)
@@ -113,7 +118,10 @@ class Heads:
         target = pattern.target
         if target is None:
             key = {slot: 400.0 * v for slot, v in masked.items()} | {int(roles[0]): -200.0}
-            return _columns(empty, [({}, 1.0)], s), np.ones(1), _columns(empty, [(key, 0.0)], s)
+            late = [place for place in self.hidden if self.role_kinds[place] in pattern.sources]
+            queries = [({}, 0.0), *(({int(slot): -400.0 for slot in roles[1:place]}, 0.0) for place in late)]
+            keys = [(key, 0.0), *(({int(roles[place]): 1.0}, 0.0) for place in late)]
+            return _columns(empty, queries, s), np.eye(1, 1 + len(late))[0], _columns(empty, keys, s)
         scale = float(scale_of(self.positions))
         want = {int(roles[r]): 2.0 * GAP * scale * float(o) for r, o in enumerate(target.offsets) if o}
         place = s.position if target.slope else s.table + pattern.table

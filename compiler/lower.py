@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .calibrate import Ranges
+from .demand import demanded, held
 from .errors import CompileError, Diagnostic
 from .graph import (
     Affine, Block, Carried, Constant, Count, Divide, Field, Final, Function, Gather, Graph, Kinds, Loop, Merge, Move, Node, Phi, Product,
@@ -31,44 +32,6 @@ from .tokens import role_kinds, roles
 def lower(graph: Graph, ranges: Ranges, target: str) -> Tasks:
     """Raises CompileError for an operation that the target has no construction for."""
     return _Lowering(graph, ranges, target).run()
-
-
-def demanded(graph: Graph) -> dict[Value, Kinds]:
-    """The kinds of token at which each value is needed; a named value that is, is needed wherever it lives."""
-    need: dict[Value, Kinds] = {v: frozenset() for v in graph.values()}
-    need.update({v: graph[v].kinds for v in graph.results})
-    carried = [(loop, c) for loop in graph.loops() for c in loop.carried]
-    changed = True
-    while changed:
-        before = dict(need)
-        for loop, c in carried:
-            if loop.kind is not None:
-                need[c.result] |= {loop.kind}
-                need[c.initial] |= need[c.final] | {loop.kind}
-            else:
-                need[c.result] |= need[c.phi] | need[c.final]
-                need[c.initial] |= need[c.phi] | need[c.final]
-                need[c.phi] |= need[c.final]
-        for value in reversed(list(graph.values())):
-            node, kinds = graph[value], need[value]
-            if not kinds:
-                continue
-            if node.name is not None:
-                need[value] = kinds = node.kinds
-            for index, operand in enumerate(node.operands):
-                match node.op:
-                    case Merge(parts):
-                        need[operand] |= kinds & parts[index]
-                    case Gather(_, over):
-                        need[operand] |= {over}
-                    case Move():
-                        need[operand] |= graph[operand].kinds
-                    case Phi() | Final():
-                        pass
-                    case _:
-                        need[operand] |= kinds
-        changed = before != need
-    return need
 
 
 @dataclass
@@ -89,6 +52,7 @@ class _Lowering:
         self.roles = roles(signature.pattern)
         self.role_kinds: tuple[str | None, ...] = role_kinds(signature.pattern)
         self.need = demanded(self.graph)
+        self.held = held(self.graph, self.need)
         count = len(self.roles)
         self.atoms.append(AtomInfo("roles", count, frozenset(signature.pattern.kinds), np.zeros(count), np.ones(count), True))
         block = self._block(self.graph.block, -1)
@@ -110,7 +74,7 @@ class _Lowering:
 
     def _rested(self, form: Form, tasks: list[Task | LoopTask]) -> Form:
         """The form, zero at the rest token, which holds the starts of scans."""
-        if not any(self.atoms[a].start is not None and self.atoms[a].start.csr[:, [0]].nnz for a in form.atoms):  # type: ignore[union-attr]
+        if not any(self.atoms[a].rests for a in form.atoms):
             return form
         kinds = frozenset().union(*(self.atoms[a].kinds for a in form.atoms))
         bound = sum((np.abs(m.csr) @ self.atoms[a].magnitude for a, m in form.parts), np.zeros(form.size))
@@ -148,9 +112,7 @@ class _Lowering:
         node = self.graph[value]
         if node.name is not None:
             low, high = self.ranges[value]
-            form = self.forms[value]
-            kinds = node.kinds & frozenset().union(*(self.atoms[a].kinds for a in form.atoms)) if form.atoms else node.kinds
-            self.variables.append(Variable(node.name, node.shape, kinds, form, low, high, scope))
+            self.variables.append(Variable(node.name, node.shape, self.held[value], self.forms[value], low, high, scope))
 
     def _value(self, value: Value, node: Node, tasks: list[Task | LoopTask]) -> Form:
         reads = [self.forms[o] for o in node.operands]
@@ -196,7 +158,7 @@ class _Lowering:
                 return make(Mean(over), reads[0])
             case Product(_, form):
                 left, right = (self.ranges.ball(o) for o in node.operands)
-                return make(Multiply(form, left, right), *reads)
+                return make(Multiply(form, left, right, self.ranges.reach(value) or 1.0), *reads)
             case Function(name, arguments):
                 return make(Apply(name, arguments, *self.ranges[node.operands[0]]), *reads)
             case Divide():
@@ -288,6 +250,9 @@ class _Lowering:
         others = (self.graph[c.final].kinds & self.need[c.final]) - {kind}
         if not others:
             return own
+        if self.atoms[atom].rests:  # the rest token is not 0 then: every token must look where it should
+            everyone = self.atoms[ROLES].kinds
+            return self._copied(own, Relation("latest", kind), everyone, c.final, tasks)
         total = own.plus(self._copied(own, Relation("latest", kind), others, c.final, tasks))
         if self._uniform(c.initial) is None:
             total = total.plus(self._copied(self.forms[c.initial], Relation("own_none", kind), others, c.initial, tasks))

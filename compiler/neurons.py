@@ -21,11 +21,14 @@ from .fit import fit
 from .graph import Kinds
 from .schedule import Placed
 from .sparse import Bilinear, Floats, Indices, Matrix
-from .squares import square_bank
+from .squares import Bank, square_bank
 from .stream import Stream, pile, stack
 from .tasks import Apply, Ball, Form, Linear, Multiply
 
 SHARP = 2.0**10
+OUT, FAR, FEW = 100.0, 2000.0, 48
+"""Factors with extremes `OUT` times their usual size round badly for the usual ones: where there are fewer than `FEW`
+products, copies of the bank bring it down; from `FAR` on it takes the fine bank."""
 
 
 @dataclass
@@ -87,13 +90,17 @@ class Neurons:
         same = abs(first - second).max(axis=0).toarray().ravel() == 0.0
         alike, unlike = np.flatnonzero(same), np.flatnonzero(~same)
         size = radius_a * radius_b
+        spread = max(op.left.spread, op.right.spread)
+        bank = square_bank(self.dtype, spread > FAR, FEW // i.size if spread > OUT and i.size < FEW else 1)
         if alike.size:
-            self._squares(Matrix(first[:, alike]), _scaled(down, alike, size[alike]), kinds, alike.size)
+            self._squares(bank, Matrix(first[:, alike]), _scaled(down, alike, size[alike]), kinds, alike.size)
         if unlike.size:
-            half = sp.csr_array(first[:, unlike]) * 0.5, sp.csr_array(second[:, unlike]) * 0.5
+            part = 0.5 / op.reach
+            half = sp.csr_array(first[:, unlike]) * part, sp.csr_array(second[:, unlike]) * part
+            size = size[unlike] * op.reach**2
             both = Matrix(sp.hstack([half[0] + half[1], half[0] - half[1]]))
-            plus, minus = _scaled(down, unlike, size[unlike]), _scaled(down, unlike, -size[unlike])
-            self._squares(both, pile([plus, minus], self.stream.width), kinds, unlike.size)
+            plus, minus = _scaled(down, unlike, size), _scaled(down, unlike, -size)
+            self._squares(bank, both, pile([plus, minus], self.stream.width), kinds, unlike.size)
 
     def _centred(self, read: Matrix, ball: Ball, kinds: Kinds) -> Matrix:
         """Reads the components less their centres."""
@@ -117,17 +124,16 @@ class Neurons:
         )
         self.passing(a @ of_a + b @ of_b + self._flags(kinds, -constant), write, kinds)
 
-    def _squares(self, read: Matrix, down: Matrix, kinds: Kinds, period: int) -> None:
+    def _squares(self, bank: Bank, read: Matrix, down: Matrix, kinds: Kinds, period: int) -> None:
         """Σ down · s² for s = stream @ read in [−1, 1]; squares `period` apart belong to one product.
 
-        A product's neurons stand together, those of one sign before their mirror images: sums over neurons
+        A product's neurons stand together, in blocks of eight that their mirror images follow: sums over neurons
         then cancel as they go, also in matrix products that keep an accumulator for every fourth or eighth
         term, and round at the size of one product and not of all.
         """
-        bank = square_bank(self.dtype)
         count = read.shape[1]
-        number = np.arange(bank.up.size * count).reshape(-1, 2, count // period, period)
-        order = number.transpose(3, 1, 2, 0).ravel()
+        number = np.arange(bank.up.size * count).reshape(-1, 4, 2, count // period, period)
+        order = number.transpose(4, 0, 2, 3, 1).ravel()
         up = stack([read * float(u) for u in bank.up], self.stream.width)
         down = pile([down * float(d) for d in bank.down], self.stream.width)
         self.add(Matrix(up.csr[:, order]), np.repeat(bank.bias, count)[order], Matrix(down.csr[order]), kinds)

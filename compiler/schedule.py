@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from .sparse import Matrix
-from .tasks import ROLES, Atom, Block, Form, Linear, LoopTask, Quotient, Relation, State, Task, Tasks
+from .tasks import Atom, Block, Form, Linear, LoopTask, Quotient, Relation, State, Task, Tasks
 
 
 @dataclass(frozen=True)
@@ -199,11 +199,15 @@ class _Segment:
         return time
 
     def _place(self, task: Task, time: int, writes: list[Write] | None = None) -> None:
-        while task.side not in ("either", self._stage(time).side) or self._stage(time).division is not None:
+        side = task.side
+        if side == "either" and any(self.tasks.atoms[a].rests for a in task.reads[0].atoms):
+            side = "mlp"  # a head would give its closed readers what the rest token holds
+        while side not in ("either", self._stage(time).side) or self._stage(time).division is not None:
             time += 1
         placed = Placed(task, writes or [])
         self._stage(time).placed.append(placed)
-        self.made.setdefault(task.out, (time, placed))
+        if not placed.writes:  # a state's atom stands for what it was until the pass ends
+            self.made[task.out] = (time, placed)
 
     def fill(self, tasks: list[Task], starts: set[Atom]) -> None:
         """Places the tasks; those that fill a loop's state (`starts`) last, in what makes their parts."""
@@ -223,14 +227,16 @@ class _Segment:
         """Adds the parts of `change` that are made at `floor` or later in the sublayers that make them; returns the rest."""
         rest = []
         for part, matrix in change.parts:
-            if self._fresh(part, floor):
+            if self._fresh(part, floor, atom):
                 self.made[part][1].writes.append(Write(atom, matrix))
             else:
                 rest.append((part, matrix))
         return Form(change.size, tuple(rest))
 
-    def _fresh(self, part: Atom, floor: int) -> bool:
-        return part != ROLES and part in self.made and self.made[part][0] >= floor
+    def _fresh(self, part: Atom, floor: int, state: Atom) -> bool:
+        """Whether what makes `part` may write it to the state too: it is made late enough, and 0 where the state is."""
+        kinds = self.tasks.atoms[state].kinds
+        return part in self.made and self.made[part][0] >= floor and self.made[part][1].task.kinds <= kinds
 
     def _linear(self, atom: Atom, form: Form, time: int) -> None:
         task = Task(Linear(), (form,), atom, self.tasks.atoms[atom].kinds)
@@ -283,7 +289,8 @@ class _Segment:
         time = 0
         while True:
             rest = {
-                s.atom: Form(s.change.size, tuple(p for p in s.change.parts if not self._fresh(p[0], floor[s.atom]))) for s in states
+                s.atom: Form(s.change.size, tuple(p for p in s.change.parts if not self._fresh(p[0], floor[s.atom], s.atom)))
+                for s in states
             }
             rest = {a: f for a, f in rest.items() if f.parts}
             read = {a for f in rest.values() for a in f.atoms if a in floor}

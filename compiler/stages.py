@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .errors import InnerloopError
+from .check import check
+from .errors import CompileError, Diagnostic, InnerloopError
+from .syntax import Program
 
 STAGES = ("core", "graph", "schedule", "layout", "report")
+
+
+def faults(program: Program, parameters: Mapping[str, object]) -> list[Diagnostic]:
+    """All that is wrong with a program; with parameters, all that `compile` would find wrong with it and them."""
+    found = check(program)
+    if parameters and not found:
+        from .bind import bind
+
+        try:
+            found = check(program, bind(program, parameters))
+        except CompileError as error:
+            found = list(error.diagnostics)
+    return found
 
 
 def show(text: str, stage: str, target: str, parameters: Mapping[str, object], source: str = "program") -> str:
@@ -14,15 +29,12 @@ def show(text: str, stage: str, target: str, parameters: Mapping[str, object], s
     if stage not in STAGES:
         raise InnerloopError(f"there is no stage `{stage}`: stages are {', '.join(STAGES)}")
     if stage == "core":
-        from .check import check
         from .core import core
-        from .errors import CompileError
         from .parse import parse
 
         program = parse(text, source)
-        faults = check(program)
-        if faults:
-            raise CompileError(faults, text, source)
+        if found := faults(program, parameters):
+            raise CompileError(found, text, source)
         return core(program)
     from .compile import finish, optimise, plan_for, to_graph
     from .format_graph import format_graph

@@ -42,6 +42,11 @@ class AtomInfo:
     rest token, where the first token of the scan finds it as the state of the one before."""
 
     @property
+    def rests(self) -> bool:
+        """Whether the rest token holds a start, and so is not 0 for the heads that look there for nothing."""
+        return self.start is not None and bool(self.start.csr[:, [0]].nnz)
+
+    @property
     def magnitude(self) -> Floats:
         return np.maximum(np.abs(self.low), np.abs(self.high))
 
@@ -114,10 +119,12 @@ class Mean:
 
 @dataclass(frozen=True)
 class Ball:
-    """|component − centre| ≤ radius, for each component; the centre is 0 but where the values crowd elsewhere."""
+    """|component − centre| ≤ radius, for each component; the centre is 0 but where the values crowd elsewhere.
+    `spread` is the largest of all radii over the median of |component − centre|: how far the extremes are out."""
 
     centre: Floats
     radius: Floats
+    spread: float
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,8 @@ class Multiply:
     form: Bilinear
     left: Ball
     right: Ball
+    reach: float
+    """|left|/radius + |right|/radius is at most 2 · reach."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ message on stderr and never a traceback. Nothing heavy is imported here, so that
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import warnings
@@ -41,10 +42,13 @@ The output goes to OUT by its suffix, or to the screen; tasks and rows count fro
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status; `arguments` are sys.argv's if not given."""
+    _prepare_streams()
     parsed = _parser().parse_args(arguments)
-    command = getattr(import_module(".cli_commands", __package__), parsed.command)
     try:
+        command = getattr(import_module(".cli_commands", __package__), parsed.command)
         with warnings.catch_warnings():
+            # NumPy's own, about an overflow say: the report and the guard name the value that it came to.
+            warnings.simplefilter("ignore", RuntimeWarning)
             warnings.showwarning = _warn
             status: int = command(parsed)
             sys.stdout.flush()
@@ -59,10 +63,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _fault(f"{where}{error.strerror or error}")
+    except MemoryError as error:
+        _fault(f"not enough memory{f' ({error})' if str(error) else ''}: smaller sizes or fewer tasks need less")
     except KeyboardInterrupt:
         _fault("interrupted")
         return 130
     return 1
+
+
+def _prepare_streams() -> None:
+    """Output to nowhere (`>&-`) is no fault, and a terminal without `×` or `→` shows a question mark."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _fault(message: str) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import ast
-import math
+import os
+import sys
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -87,7 +88,9 @@ def _number(name: str, text: str) -> object:
 def _numeric(value: object) -> bool:
     if isinstance(value, list):
         return bool(value) and all(_numeric(item) for item in value)
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -sys.float_info.max <= value <= sys.float_info.max
 
 
 def _array(name: str, path: Path) -> object:
@@ -106,11 +109,20 @@ def new_folder(path: Path) -> None:
     """Refuses a folder that exists, before the long work that would fill it. Raises InnerloopError."""
     if path.exists() or path.is_symlink():
         raise InnerloopError(f"{path}: exists already; name a new folder, or remove it first")
+    _writable(path, next(above for above in path.absolute().parents if above.exists()))
 
 
 def new_file(path: Path) -> None:
     """Refuses a file in no folder, before the long work that fills it. Raises InnerloopError."""
-    if not path.parent.is_dir():
+    if not path.parent.exists():
         raise InnerloopError(f"{path}: there is no folder {path.parent}")
     if path.is_dir():
         raise InnerloopError(f"{path}: is a folder, not a file")
+    _writable(path, path.parent)
+
+
+def _writable(path: Path, folder: Path) -> None:
+    if not folder.is_dir():
+        raise InnerloopError(f"{path}: {folder} is a file, not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InnerloopError(f"{path}: you may not write in {folder}")

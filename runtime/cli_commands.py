@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import isfinite
 from typing import TYPE_CHECKING
 
-from ..compiler.errors import format_diagnostic
+from ..compiler.errors import CompileError, InnerloopError, format_diagnostic
 from .cli_arguments import Source, new_file, new_folder, parameters, program
 
 if TYPE_CHECKING:
@@ -39,12 +41,12 @@ def programs(_: Namespace) -> int:
 
 
 def check(arguments: Namespace) -> int:
-    from ..compiler.check import check as diagnose
     from ..compiler.parse import parse
+    from ..compiler.stages import faults
 
     given = parameters(arguments.parameters)
     source = program(arguments.program)
-    diagnostics = diagnose(parse(source.text, source.name), given or None)
+    diagnostics = faults(parse(source.text, source.name), given)
     for diagnostic in diagnostics:
         print(format_diagnostic(diagnostic, source.text, source.name), file=sys.stderr)
     if not diagnostics:
@@ -87,7 +89,7 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
 
         fields = parse(source.text, source.name).fields
         calibration = read(arguments.calibrate, {field.name: None for field in fields})
-    with progress(f"compiling {source.name} for {arguments.target}"):
+    with progress(f"compiling {source.name} for {arguments.target}"), _placed(arguments.calibrate):
         return compile_program(
             source.text,
             target=arguments.target,
@@ -106,10 +108,11 @@ def _summary(weights: Weights, folder: Path) -> object:
         ["layers", f"{config.n_layer} (critical path {report.critical_path})"],
         ["width", f"{config.d_model}, {config.n_head} heads, {config.d_mlp} neurons"],
         ["parameters", f"{report.parameters:,}, of which {report.nonzeros:,} are not zero"],
-        ["error, predicted", f"{report.predicted_error:.1e}"],
         ["error, measured", f"{report.measured_error:.1e} on {report.tasks:,} tasks; the output's rms is "
                             f"{report.output_rms:.3g}"],
     ]  # fmt: skip
+    if isfinite(report.predicted_error):
+        rows.insert(3, ["error, predicted", f"{report.predicted_error:.1e}"])
     return table([weights.signature.name, f"{config.target}, {config.dtype} → {folder}"], rows, left=2)
 
 
@@ -122,7 +125,7 @@ def run(arguments: Namespace) -> int:
         new_file(arguments.output)
     weights = Weights.load(arguments.weights)
     fields = read(arguments.data, {field.name: field.shape for field in weights.signature.fields})
-    with progress(f"running {weights.signature.name}") as move:
+    with progress(f"running {weights.signature.name}") as move, _placed(arguments.data):
         from . import Transformer
 
         model = Transformer(
@@ -138,13 +141,22 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
+@contextmanager
+def _placed(data: Path | None) -> Iterator[None]:
+    """Puts the data's file before what is wrong with it."""
+    try:
+        yield
+    except CompileError:  # has a place of its own
+        raise
+    except InnerloopError as error:
+        raise InnerloopError(f"{data}: {error}") from None
+
+
 def demo(arguments: Namespace) -> int:
     from .demo import demo as run_demo
     from .plots import FORMATS
 
     if arguments.output.suffix not in FORMATS:
-        from ..compiler.errors import InnerloopError
-
         raise InnerloopError(f"{arguments.output}: a plot is written as {', '.join(sorted(FORMATS))}")
     new_file(arguments.output)
     run_demo(arguments.output, arguments.tasks)

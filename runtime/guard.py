@@ -141,7 +141,7 @@ class Guard:
     def _tell(self, message: str, depth: int) -> None:
         """`depth`: how far up the stack the user's call is."""
         if self.mode == "raise":
-            raise RangeError(message)
+            raise RangeError(f"{message}. The guard `warn` goes on all the same")
         warnings.warn(message, RangeWarning, stacklevel=depth)
 
 
