@@ -159,7 +159,7 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
         mine = path[atom]
         until = max([last[atom], *(span[1] for _, span, around in line.loops if span not in mine and _reads_in(line, atom, span))])
         within = range(max(until, birth[atom], 0), mine[-1][1] + 1 if mine else end)
-        at_rest = schedule.tasks.atoms[atom].start is not None  # neurons are closed at the rest token: a head must clear it there
+        at_rest = schedule.tasks.atoms[atom].rests  # neurons are closed at the rest token: a head must clear it there
         clear = next(
             (
                 g

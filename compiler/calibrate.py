@@ -27,7 +27,7 @@ EXAMPLES = 40
 SHORT = 2
 SHORT_TASKS = 16384
 """With few examples in context the extremes are: a step of gradient descent that diverges on one long input, say."""
-ROWS = 500
+ROWS = 100
 """Rows of each array that medians and quantiles are taken over."""
 TAIL = 10.0
 """A range this far beyond 999 in 1,000 values is a tail, of which the sample need not hold the end: it is doubled."""

@@ -52,5 +52,10 @@ def format_diagnostic(diagnostic: Diagnostic, text: str, source: str) -> str:
     return "\n".join(parts)
 
 
+def counted(count: int, what: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def _indent(hint: str) -> str:
     return hint.replace("\n", "\n        ")

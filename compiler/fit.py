@@ -3,7 +3,7 @@
     f(x) ≈ constant + slope · x + Σₖ cₖ g(wₖ (x − tₖ))
 
 Functions with kinks (relu, abs, clip, sign, comparisons) are sums of relu(x) = g(κx)/κ, off by at most
-0.17/κ, with κ = 2²⁰ over the range. A comparison and the sign are ramps, `RAMP` of the range wide.
+0.17/κ, with κ = 2²⁴ over the range. A comparison and the sign are ramps, `RAMP` of the range wide.
 Smooth ones (sigmoid, tanh, exp, log, sqrt) are least-squares fits: knots as dense as the curvature
 asks, as many as it takes to reach the tolerance, with a ridge on |cₖ wₖ|, which multiplies rounding.
 """
@@ -72,7 +72,7 @@ def _kinks(name: str, arguments: tuple[float, ...], radius: float) -> tuple[list
 
 
 def _piecewise(kinks: list[tuple[float, float]], slope: float, constant: float, radius: float) -> Curve:
-    sharp = 2.0 ** (20 - np.ceil(np.log2(radius)))
+    sharp = 2.0 ** (24 - np.ceil(np.log2(radius)))
     place = np.array([k[0] for k in kinks])
     change = np.array([k[1] for k in kinks])
     error = 0.17 / sharp * float(np.abs(change).sum())

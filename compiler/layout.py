@@ -1,14 +1,25 @@
-"""Where the program's names can be read: a form over slots, and the stages after which it holds."""
+"""Where the program's names can be read: a form over slots, and the stages after which it holds.
+
+    scan y: w = w + …                 stage   what the slots of w hold
+        w is written in stages 5, 7       4   w at y, as the pass began     (the head of the pass has moved it)
+                                        5–6   neither
+                                          7   w at y, as the pass ended
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from .allocate import Allocation
 from .schedule import LoopStage, Schedule, Stage
 from .stream import Stream
-from .tasks import ROLES, Atom, Form, Variable
+from .tasks import ROLES, Atom, Variable
 from .weights import Placement
+
+Stretch = tuple[int, int]
 
 
 def placements(schedule: Schedule, allocation: Allocation, stream: Stream) -> tuple[Placement, ...]:
@@ -16,14 +27,9 @@ def placements(schedule: Schedule, allocation: Allocation, stream: Stream) -> tu
 
     A value that nothing stores (its sum goes straight into a state's slots) has none.
     """
-    changes = _changes(schedule)
-    end = sum(1 for _ in schedule.walk()) - 1
+    stages = _Stages(schedule)
     by_name: dict[str, list[Placement]] = {}
-    for variable in schedule.tasks.variables:
-        found = _stretch(variable, allocation, changes, end)
-        if found is None:
-            continue
-        first, last = found
+    for variable, (first, last) in stages.stretches(allocation):
         placed = Placement(
             variable.name, variable.shape, variable.kinds, stream.read(variable.form), first, last, variable.low, variable.high
         )
@@ -38,41 +44,101 @@ def placements(schedule: Schedule, allocation: Allocation, stream: Stream) -> tu
     return tuple(sorted(result, key=lambda p: (p.name, p.first)))
 
 
-def _stretch(variable: Variable, allocation: Allocation, changes: dict[Atom, tuple[int, int]], end: int) -> tuple[int, int] | None:
-    first, last = 0, end
-    atoms = [a for a in variable.form.atoms]
-    for atom in atoms:
-        if atom not in allocation.slots:
-            return None
-        life = allocation.lifetimes[atom]
-        first = max(first, life.birth)
-        last = min(last, end if life.clear is None or atom not in _cleared(allocation) else life.clear - 1)
-        if atom in changes and not _alone(variable.form, atom):
-            last = min(last, changes[atom][0] - 1)
-    return (first, last) if first <= last else None
+@dataclass
+class _State:
+    """A loop's state: the stages of the loop, and those of them that change it."""
+
+    loop: Stretch
+    changes: list[int] = field(default_factory=list)
 
 
-def _alone(form: Form, atom: Atom) -> bool:
-    return form.atoms == {atom}
+class _Stages:
+    """The stages numbered, each loop's span (in order of appearance), and who changes its states."""
 
+    def __init__(self, schedule: Schedule) -> None:
+        self.variables = schedule.tasks.variables
+        self.atoms = schedule.tasks.atoms
+        self.count = 0
+        self.loops: list[Stretch] = []
+        self.states: dict[Atom, _State] = {}
+        self.written: dict[Atom, int] = {}
+        """The last stage that writes to an atom, for a state the last before its loop."""
+        self._walk(schedule.stages)
 
-def _cleared(allocation: Allocation) -> frozenset[Atom]:
-    return frozenset(a for atoms in allocation.clears.values() for a in atoms if a != ROLES)
-
-
-def _changes(schedule: Schedule) -> dict[Atom, tuple[int, int]]:
-    """The first and the last stage of its loop that changes each state."""
-    found: dict[Atom, tuple[int, int]] = {}
-
-    def walk(items: list[Stage | LoopStage], number: int, states: frozenset[Atom]) -> int:
+    def _walk(self, items: list[Stage | LoopStage]) -> None:
         for item in items:
             if isinstance(item, LoopStage):
-                number = walk(item.body, number, frozenset(s.atom for s in item.states))
+                number, start = len(self.loops), self.count
+                self.loops.append((start, start))
+                self.states.update({s.atom: _State((start, start)) for s in item.states})
+                self._walk(item.body)
+                self.loops[number] = (start, self.count - 1)
+                for state in item.states:
+                    self.states[state.atom].loop = self.loops[number]
                 continue
-            for write in (w for p in item.placed for w in p.writes if w.atom in states):
-                found[write.atom] = (found.get(write.atom, (number, number))[0], number)
-            number += 1
-        return number
+            for placed in item.placed:
+                for atom in (placed.task.out, *(w.atom for w in placed.writes)):
+                    if atom in self.states:
+                        self.states[atom].changes.append(self.count)
+                    else:
+                        self.written[atom] = self.count
+            self.count += 1
 
-    walk(schedule.stages, 0, frozenset())
-    return found
+    def stretches(self, allocation: Allocation) -> Iterator[tuple[Variable, Stretch]]:
+        """Each variable's, those of a loop's body before what the state holds at its end."""
+        ends: dict[int, list[tuple[Variable, Stretch]]] = {}
+        for index, variable in enumerate(self.variables):
+            before, after = self._stretch(variable, allocation)
+            if before is not None:
+                yield variable, before
+            if after is not None:
+                ends.setdefault(self._last_inside(variable.scope, index), []).append(after)
+            yield from ends.get(index, ())
+
+    def _last_inside(self, scope: int, index: int) -> int:
+        """The last variable that is assigned in this loop, or in one inside it."""
+        return max([index, *(k for k, v in enumerate(self.variables) if self._inside(v.scope, self.loops[scope]))])
+
+    def _inside(self, scope: int, loop: Stretch) -> bool:
+        return scope >= 0 and loop[0] <= self.loops[scope][0] and self.loops[scope][1] <= loop[1]
+
+    def _stretch(self, variable: Variable, allocation: Allocation) -> tuple[Stretch | None, tuple[Variable, Stretch] | None]:
+        """The stages from when all that it reads is there, until some of it goes or changes; and for a state by itself,
+        in its own loop, what it ends a pass with, and the stages from its last change to there."""
+        cleared = {a for atoms in allocation.clears.values() for a in atoms if a != ROLES}
+        first, last = self.loops[variable.scope] if variable.scope >= 0 else (0, self.count - 1)
+        if variable.scope >= 0 and not any(a in self.states for a in variable.form.atoms):
+            first = 0  # what does not change in a loop may be made in front of it
+        own: tuple[Variable, Stretch] | None = None
+        for atom in variable.form.atoms:
+            if atom not in allocation.slots:
+                return None, None
+            life = allocation.lifetimes[atom]
+            first = max(first, life.birth, self.written.get(atom, -1))
+            last = min(last, life.clear - 1 if life.clear is not None and atom in cleared else self.count - 1)
+            state = self.states.get(atom)
+            if state is None:
+                continue
+            if not self._inside(variable.scope, state.loop):
+                first = max(first, state.loop[1] + 1)
+            elif state.changes:
+                if variable.form.atoms == {atom} and (ended := self._ended(variable, atom)) is not None:
+                    own = ended, (max(state.changes), last)
+                last = min(last, min(state.changes) - 1)
+        return (first, last) if first <= last else None, own if own is not None and own[1][0] <= own[1][1] else None
+
+    def _ended(self, variable: Variable, atom: Atom) -> Variable | None:
+        """The variable as a pass leaves it, if it is the carried name itself: called as the state is, or as what reads the
+        state after the loop."""
+        state, (part,) = self.states[atom], [m for a, m in variable.form.parts if a != ROLES]
+        if self.loops[variable.scope] != state.loop or variable.form.part(ROLES) is not None:
+            return None
+        low, high = [variable.low], [variable.high]
+        if variable.name == self.atoms[atom].label and part.scalar() == 1.0:
+            low.append(self.atoms[atom].low)
+            high.append(self.atoms[atom].high)
+        for other in self.variables:
+            if other.name == variable.name and not self._inside(other.scope, state.loop) and other.form.part(atom) == part:
+                low.append(other.low)
+                high.append(other.high)
+        return replace(variable, low=np.min(low, axis=0), high=np.max(high, axis=0)) if len(low) > 1 else None

@@ -217,7 +217,7 @@ class _Lowering:
         if kind is not None:
             everywhere = self._uniform(c.initial)
             if everywhere is None:
-                first = self._copied(initial, Relation("own_first", kind), at, c.initial, tasks)
+                first = self._copied(self._rested(initial, tasks), Relation("own_first", kind), at, c.initial, tasks)
                 self.forms[c.phi] = self.forms[c.phi].plus(first)
             elif np.any(everywhere):
                 self._begin(atom, Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles))))
@@ -232,7 +232,7 @@ class _Lowering:
         return atom
 
     def _begin(self, atom: Atom, start: Matrix) -> None:
-        self.atoms[atom] = replace(self.atoms[atom], start=start)
+        self.atoms[atom] = replace(self.atoms[atom], start=start, rests=bool(start.csr[:, [0]].nnz))
 
     def _uniform(self, value: Value) -> Floats | None:
         """The value's components, if they are the same constants wherever it lives."""
@@ -251,11 +251,14 @@ class _Lowering:
         if not others:
             return own
         if self.atoms[atom].rests:  # the rest token is not 0 then: every token must look where it should
-            everyone = self.atoms[ROLES].kinds
-            return self._copied(own, Relation("latest", kind), everyone, c.final, tasks)
+            total = self._copied(own, Relation("latest", kind), self.atoms[ROLES].kinds, c.final, tasks)
+            (copy,) = total.atoms
+            self.atoms[copy] = replace(self.atoms[copy], rests=True)
+            return total
         total = own.plus(self._copied(own, Relation("latest", kind), others, c.final, tasks))
         if self._uniform(c.initial) is None:
-            total = total.plus(self._copied(self.forms[c.initial], Relation("own_none", kind), others, c.initial, tasks))
+            initial = self._rested(self.forms[c.initial], tasks)
+            total = total.plus(self._copied(initial, Relation("own_none", kind), others, c.initial, tasks))
         return total
 
     def _copied(self, form: Form, relation: Relation, at: Kinds, like: Value, tasks: list[Task | LoopTask]) -> Form:

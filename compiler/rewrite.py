@@ -211,9 +211,14 @@ def copy_block(r: Rewriter, graph: Graph, block: Block, names: dict[Value, Value
         names[item] = r.node(node) if visit is None else visit(r, item, node)
 
 
-def copy_loop(r: Rewriter, graph: Graph, loop: Loop, names: dict[Value, Value], visit: Visit | None = None, count: int | None = None) -> None:
-    count = loop.count if count is None else count
-    initial = {c: names[c.initial] for c in loop.carried}
+def copy_loop(r: Rewriter, graph: Graph, loop: Loop, names: dict[Value, Value], visit: Visit | None = None) -> None:
+    loop_from(r, graph, loop, {c: names[c.initial] for c in loop.carried}, loop.count, names, visit)
+
+
+def loop_from(
+    r: Rewriter, graph: Graph, loop: Loop, initial: dict[Carried, Value], count: int, names: dict[Value, Value], visit: Visit | None = None
+) -> None:
+    """The loop, begun with these values of what it carries and run so many times."""
     if count == 0 and loop.kind is None:
         names.update({c.final: initial[c] for c in loop.carried})
         return
@@ -286,8 +291,8 @@ def peel(graph: Graph, laws: frozenset[str] | None = None) -> Graph:
             saved = len(r._blocks[0])
             copy_block(r, graph, item.body, trial)
             if _hard(r) - before < sum(_is_hard(graph[v]) for v in item.body if not isinstance(v, Loop)):
-                again = dict(names) | {c.initial: trial[c.result] for c in item.carried}
-                copy_loop(r, graph, item, again, None, item.count - 1)
+                again = dict(names)
+                loop_from(r, graph, item, {c: trial[c.result] for c in item.carried}, item.count - 1, again)
                 names.update({c.final: again[c.final] for c in item.carried})
                 names.update({v: again.get(v, trial[v]) for v in _placed(item.body)})
                 continue

@@ -50,7 +50,13 @@ def save(weights: Weights, folder: str | os.PathLike[str]) -> None:
     if os.path.lexists(target):
         raise DataError(f"{target} exists already: give a new folder, or remove it first")
     program = weights.signature.text.encode()
-    tensors = save_tensors(_tensors(weights))
+    named = _tensors(weights)
+    if bad := [name for name, tensor in named.items() if not np.isfinite(tensor).all()]:
+        raise DataError(
+            f"cannot write {target}: the weights hold NaN or infinity ({bad[0]}); "
+            f"the program's values are not finite with these parameters and this data"
+        )
+    tensors = save_tensors(named)
     entries = _entries(weights)
     entries["checksums"] = {TENSORS: _digest(tensors), PROGRAM: _digest(program)}
     entries["checksums"][CONFIG] = _digest(entries)
@@ -162,7 +168,7 @@ def _bytes(path: Path) -> bytes:
     except FileNotFoundError:
         raise Fault("the file is missing") from None
     except OSError as error:
-        raise Fault(f"the file cannot be read ({error.strerror})") from None
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _digest(content: Any) -> str:

@@ -40,11 +40,8 @@ class AtomInfo:
     start: Matrix | None = None
     """[size, roles]: a loop's state that starts from a constant has it from the embedding. A scan's is held by the
     rest token, where the first token of the scan finds it as the state of the one before."""
-
-    @property
-    def rests(self) -> bool:
-        """Whether the rest token holds a start, and so is not 0 for the heads that look there for nothing."""
-        return self.start is not None and bool(self.start.csr[:, [0]].nnz)
+    rests: bool = False
+    """Whether the rest token holds some of it, and so is not 0 for the heads that look there for nothing."""
 
     @property
     def magnitude(self) -> Floats:

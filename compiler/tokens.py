@@ -16,7 +16,7 @@ from difflib import get_close_matches
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import DataError
+from .errors import DataError, counted
 from .graph import FieldSpec, Pattern, Signature
 from .sparse import Floats, Indices
 
@@ -217,14 +217,14 @@ def _repetitions(signature: Signature, rows: Mapping[str, int]) -> int:
         have = rows[field.name]
         if not repeated:
             if have != fixed:
-                raise DataError(f"`{field.name}` has {_rows(have)}; `{describe_pattern(pattern)}` holds it at {fixed}")
+                raise DataError(f"`{field.name}` has {counted(have, 'row')}; `{describe_pattern(pattern)}` holds it at {fixed}")
             continue
         surplus = (0, 1) if _may_exceed(field, pattern) else (0,)
         fits = {times for extra in surplus for times in _exactly(have - extra, fixed, repeated)}
         if not fits:
             each = "" if repeated == 1 else f"{repeated} for each repetition"
             least = f"{fixed} and {each}" if each and fixed else each or f"at least {fixed}"
-            raise DataError(f"`{field.name}` has {_rows(have)}; `{describe_pattern(pattern)}` needs {least}")
+            raise DataError(f"`{field.name}` has {counted(have, 'row')}; `{describe_pattern(pattern)}` needs {least}")
         if told is None:
             told = (field.name, fits)
             continue
@@ -234,7 +234,7 @@ def _repetitions(signature: Signature, rows: Mapping[str, int]) -> int:
             if _may_exceed(field, pattern):
                 wanted += f", or {fixed + repeated * times + 1} of which the last is ignored"
             raise DataError(
-                f"`{field.name}` has {_rows(have)}, and `{told[0]}` has {rows[told[0]]}: "
+                f"`{field.name}` has {counted(have, 'row')}, and `{told[0]}` has {rows[told[0]]}: "
                 f"`{describe_pattern(pattern)}` then needs {wanted}"
             )
         told = (told[0], told[1] & fits)
@@ -258,7 +258,3 @@ def _may_exceed(field: FieldSpec, pattern: Pattern) -> bool:
 def _exactly(have: int, fixed: int, repeated: int) -> set[int]:
     times, left = divmod(have - fixed, repeated)
     return {times} if left == 0 and times >= 0 else set()
-
-
-def _rows(count: int) -> str:
-    return f"{count} row{'' if count == 1 else 's'}"

@@ -23,6 +23,21 @@ from .cli_arguments import assignment
 
 _PROGRAM = "a shipped program's name (see `innerloop programs`) or a path to an .icl file"
 
+_START = """\
+for example:
+  innerloop compile sherman_morrison -p d=2 -p examples=10 -o weights
+  innerloop run weights --data examples.csv
+"""
+
+_STAGES = """\
+stages:
+  core      the program with one operation of the calculus a line: itself a program
+  graph     every value once, as the compiler rewrote it
+  schedule  what each attention and MLP sublayer does
+  layout    which slots of the residual stream hold which value, from which sublayer to which
+  report    size, and error against the float64 oracle
+"""
+
 _DATA = """\
 data files:
   NPZ   an array for each field, by its name: [tasks, rows, …]
@@ -89,7 +104,10 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="innerloop", description="Compiles learning algorithms into transformer weights, and runs them."
+        prog="innerloop",
+        description="Compiles learning algorithms into transformer weights, and runs them.",
+        epilog=_START,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -103,18 +121,22 @@ def _parser() -> argparse.ArgumentParser:
         )
 
     demo = command("demo", "compile the three shipped programs and run them on real data: a table and a plot")
-    demo.add_argument("-o", "--output", type=Path, default=Path("demo.png"), help="the plot (default: %(default)s)")
-    demo.add_argument("--tasks", type=_positive, default=300, help="in-context problems (default: %(default)s)")
+    demo.add_argument(
+        "-o", "--output", type=Path, metavar="PLOT", default=Path("demo.png"), help="the plot (default: %(default)s)"
+    )
+    demo.add_argument(
+        "--tasks", type=_positive, metavar="COUNT", default=300, help="in-context problems (default: %(default)s)"
+    )
 
     command("programs", "list what ships, with parameters")
 
-    check = command("check", "print all errors of a program; exit status 1 if there is one")
+    check = command("check", "print all errors of a program, and of the parameters given; exit status 1 if there is one")
     check.add_argument("program", metavar="FILE", help=_PROGRAM)
     _parameters(check)
 
-    show = command("show", "print a program at a stage of its compilation")
+    show = command("show", "print a program at a stage of its compilation", _STAGES)
     show.add_argument("program", metavar="PROGRAM", help=_PROGRAM)
-    show.add_argument("--stage", choices=STAGES, required=True)
+    show.add_argument("--stage", choices=STAGES, required=True, help="see below")
     _parameters(show)
     _target(show)
 
@@ -122,7 +144,9 @@ def _parser() -> argparse.ArgumentParser:
     compile_.add_argument("program", metavar="PROGRAM", help=_PROGRAM)
     _parameters(compile_)
     _target(compile_)
-    compile_.add_argument("--dtype", choices=["float32", "float64"], default="float32", help="(default: %(default)s)")
+    compile_.add_argument(
+        "--dtype", choices=["float32", "float64"], default="float32", help="the weights' precision (default: %(default)s)"
+    )
     compile_.add_argument(
         "--calibrate", type=Path, metavar="FILE", help="data whose values give the ranges, .csv or .npz"
     )
@@ -132,7 +156,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")
     run.add_argument("--data", type=Path, required=True, metavar="FILE", help=".csv or .npz")
     run.add_argument("-o", "--output", type=_data_file, metavar="OUT", help=".csv or .npz (default: the screen)")
-    run.add_argument("--dtype", choices=["float32", "float64"], help="(default: what the weights were compiled for)")
+    run.add_argument(
+        "--dtype", choices=["float32", "float64"], help="precision (default: what the weights were compiled for)"
+    )
     run.add_argument(
         "--guard", choices=["raise", "warn", "off"], default="raise", help="values out of range (default: %(default)s)"
     )

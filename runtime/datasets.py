@@ -17,6 +17,7 @@ import os
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compiler.errors import DataError
+from ..compiler.errors import DataError, counted
 
 Arrays = dict[str, NDArray[Any]]
 TASK = "task"
@@ -84,11 +85,15 @@ def replace(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
 
 
 def _read_npz(path: Path, fields: Collection[str]) -> Arrays:
+    with path.open("rb") as stream:
+        archived = zipfile.is_zipfile(stream)
+    if not archived:
+        raise DataError(f"{path}: not an .npz file, or not a whole one: write it with numpy.savez")
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, EOFError, zipfile.BadZipFile, TypeError) as error:
-        raise DataError(f"{path}: not an .npz file of numbers ({error})") from None
+    except (ValueError, EOFError, NotImplementedError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read as arrays of numbers ({error})") from None
     for name in arrays:
         if name not in fields:
             raise DataError(f"{path}: `{name}` is no field of the program; its fields are {_listed(fields)}")
@@ -116,7 +121,9 @@ def _read_csv(path: Path, fields: Mapping[str, tuple[int, ...] | None]) -> Array
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             lines = [(n, cells) for n, cells in enumerate(csv.reader(stream), 1) if any(c.strip() for c in cells)]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a text file (byte {error.start} is not UTF-8)") from None
+    except csv.Error as error:
         raise DataError(f"{path}: not a CSV file ({error})") from None
     if len(lines) < 2:
         raise DataError(f"{path}: needs a header and at least one row")
@@ -126,7 +133,7 @@ def _read_csv(path: Path, fields: Mapping[str, tuple[int, ...] | None]) -> Array
     tasks: dict[str, dict[str, list[list[float]]]] = {}
     for line, cells in lines[1:]:
         if len(cells) != len(header):
-            raise DataError(f"{path}:{line}: has {len(cells)} cells; the header has {len(header)}")
+            raise DataError(f"{path}:{line}: has {counted(len(cells), 'cell')}; the header has {len(header)}")
         label = "" if task_column is None else cells[task_column].strip()
         task = tasks.setdefault(label, {name: [] for name in fields})
         for column in columns:
@@ -189,7 +196,8 @@ def _cell(path: Path, line: int, column: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        what = f"`{text}` is not a number" if text else "is empty, and other components of its field are not"
+        shown = text if text.isprintable() else repr(text)
+        what = f"`{shown}` is not a number" if text else "is empty, and other components of its field are not"
         raise DataError(f"{path}:{line}: column `{column}`: {what}") from None
     if not math.isfinite(value):
         raise DataError(f"{path}:{line}: column `{column}`: `{text}` is not a finite number")
@@ -202,7 +210,7 @@ def _stack(path: Path, column: _Column, tasks: Mapping[str, Mapping[str, list[li
     for label, other in lengths.items():
         if other != length:
             raise DataError(
-                f"{path}: task {label} has {other} values of `{column.field}`, task {first} has {length}; "
+                f"{path}: task {label} has {counted(other, 'value')} of `{column.field}`, task {first} has {length}; "
                 f"tasks of one file are of one length"
             )
     values = np.array([task[column.field] for task in tasks.values()], dtype=np.float64)

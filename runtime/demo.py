@@ -126,6 +126,18 @@ def r_squared(predictions: Floats, tasks: Tasks) -> float:
     return float(1 - ((y - predictions[:, -1]) ** 2).sum() / ((y - y.mean()) ** 2).sum())
 
 
+WIDER = 1.25
+"""The unseen may reach further than the patients of the calibration: their features, and labels in context."""
+
+
+def _wider(tasks: Tasks) -> dict[str, Floats]:
+    """Data for the ranges. The context's features stay as they are: a step of gradient descent that is stable on
+    them diverges on longer ones."""
+    x = tasks.x.copy()
+    x[:, -1] *= WIDER
+    return {"x": x, "y": WIDER * tasks.context}
+
+
 def run_program(name: str, tasks: Tasks, calibration: Tasks, told: Callable[[str, int, int], None]) -> Result:
     """Compiles the shipped program with the demo's settings and runs it; `told` hears (what, done, in all)."""
     from ..compiler import compile_program, interpret
@@ -136,7 +148,7 @@ def run_program(name: str, tasks: Tasks, calibration: Tasks, told: Callable[[str
     weights = compile_program(
         load(name),
         target="gpt2",
-        calibration={"x": calibration.x, "y": calibration.context},
+        calibration=_wider(calibration),
         source=f"{name}.icl",
         **settings,
     )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 PLAIN_WIDTH = 100
@@ -44,16 +44,17 @@ def progress(task: str) -> Iterator[Callable[[str, int, int], None]]:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}"),
         TimeElapsedColumn(),
         console=err,
         transient=True,
         disable=not err.is_terminal,
     )
     with bar:
-        line = bar.add_task(task, total=None)
+        line = bar.add_task(task, total=None, count="")
 
         def move(what: str, done: int, total: int) -> None:
-            bar.update(line, description=what, completed=done, total=total or None)
+            count = f"{done:,} of {total:,}" if total else ""
+            bar.update(line, description=what, completed=done, total=total or None, count=count)
 
         yield move

@@ -210,6 +210,8 @@ def test_a_syntax_error_has_its_place(innerloop: Command) -> None:
         (["d=2", "d=3"], ["-p d: given twice"]),
         (["d=two"], ["-p d=two: not a finite number, a list of numbers"]),
         (["d=2", "rate=1e999"], ["-p rate=1e999: not a finite number"]),
+        (["d=2", f"rate=1{'0' * 400}"], ["not a finite number"]),
+        (["d=-1"], ["parameter `d` is -1", "1 or more"]),
         (["d=2", "rate=[]"], ["-p rate=[]: not a finite number"]),
         (["d=2", "target=1"], ["-p target: no program has a parameter of this name"]),
         (["d=2", "rate=missing.npy"], ["missing.npy: No such file"]),
@@ -223,6 +225,25 @@ def test_bad_parameters(innerloop: Command, parameters: Sequence[str], parts: Se
     given = [argument for p in parameters for argument in ("-p", p)]
     one_message(innerloop("compile", "stochastic_gradient_descent", *given, "-o", "weights"), *parts)
     assert not Path("weights").exists()
+
+
+@pytest.mark.parametrize("command", [["check"], ["show", "--stage", "core"], ["show", "--stage", "graph"]])
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [
+        (["dd=3"], "has no parameter `dd`"),
+        (["d=0"], "parameter `d` is 0"),
+        (["d=1.5"], "parameter `d` is 1.5"),
+        (["d=two"], "-p d=two: not a finite number"),
+        (["examples=3"], "parameter `d` has no value"),
+    ],
+)
+def test_parameters_are_checked_wherever_they_are_given(
+    innerloop: Command, command: Sequence[str], given: Sequence[str], part: str
+) -> None:
+    outcome = innerloop(*command, "sherman_morrison", *(a for p in given for a in ("-p", p)))
+    assert (outcome.status, outcome.out) == (1, "")
+    assert part in outcome.err
 
 
 @pytest.mark.parametrize("command", [["check"], ["show", "--stage", "core"], ["compile", "-o", "weights"]])
@@ -255,9 +276,38 @@ def test_an_output_folder_that_exists_is_left_alone(innerloop: Command) -> None:
     assert list(Path("weights").iterdir()) == []
 
 
+def test_an_output_inside_a_file_is_refused_before_the_compiling(innerloop: Command) -> None:
+    Path("file").touch()
+    one_message(innerloop("compile", *SMALL, "-o", "file/sub/weights"), "file is a file, not a folder")
+    assert Path("file").read_bytes() == b""
+
+
+def test_values_that_are_not_finite_are_not_written(innerloop: Command) -> None:
+    ridge = ["sherman_morrison", "-p", "d=2", "-p", "examples=2", "-p", "ridge=0"]
+    outcome = innerloop("compile", *ridge, "-o", "weights")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert not Path("weights").exists()
+
+
+def test_too_little_memory_is_told(innerloop: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> int:
+        raise MemoryError("Unable to allocate 67.1 GiB")
+
+    monkeypatch.setattr("innerloop.runtime.cli_commands.programs", full)
+    one_message(innerloop("programs"), "not enough memory (Unable to allocate 67.1 GiB)")
+
+
+def test_an_interruption_is_no_traceback(innerloop: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("innerloop.runtime.cli_commands.programs", interrupted)
+    assert innerloop("programs") == Outcome(130, "", "innerloop: error: interrupted\n")
+
+
 def test_bad_calibration_data_leaves_no_folder(innerloop: Command) -> None:
     npz(Path("data.npz"), x=np.ones((1, 2, 3)), y=np.ones((1, 1)))
-    one_message(innerloop("compile", *SMALL, "--calibrate", "data.npz", "-o", "weights"), "x")
+    one_message(innerloop("compile", *SMALL, "--calibrate", "data.npz", "-o", "weights"), "data.npz: `x` has shape")
     assert not Path("weights").exists()
 
 
@@ -270,14 +320,14 @@ def with_value(name: str, value: float) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
     ("data", "parts"),
     [
-        (tasks(examples=4), ["3"]),
-        (with_value("x", np.nan), ["x"]),
-        (with_value("y", np.inf), ["y"]),
-        ({**tasks(), "x": np.ones((2, 4, 3))}, ["x"]),
-        ({**tasks(), "y": np.ones((3, 3))}, ["y"]),
+        (tasks(examples=4), ["data.npz: the data has `x y` 4 times", "compiled for at most 3 times"]),
+        (with_value("x", np.nan), ["data.npz: `x` holds nan at task 1, row 2"]),
+        (with_value("y", np.inf), ["data.npz: `y` holds inf at task 1, row 2"]),
+        ({**tasks(), "x": np.ones((2, 4, 3))}, ["data.npz: `x` has shape (2, 4, 3); wanted (batch, rows, 2)"]),
+        ({**tasks(), "y": np.ones((3, 3))}, ["data.npz: `y` has a batch of 3, and `x` one of 2"]),
         ({"x": tasks()["x"]}, ["data.npz: no array `y`"]),
         ({**tasks(), "z": np.ones(1)}, ["data.npz: `z` is no field"]),
-        (with_value("x", 1e3), ["x reached 1000", "compiled for ["]),
+        (with_value("x", 1e3), ["x reached 1000", "compiled for [", "`warn` goes on"]),
     ],
     ids=["too many", "nan", "infinite", "shape", "batch", "missing", "surplus", "range"],
 )
@@ -367,7 +417,36 @@ def test_the_module_is_the_command() -> None:
     assert result.stdout.startswith("usage: innerloop")
 
 
-def test_a_reader_that_stops_early_is_no_fault() -> None:
-    command = f"{sys.executable} -m innerloop.runtime programs | true"
+@pytest.mark.parametrize(
+    "command",
+    [
+        "programs | true",  # a reader that stops early
+        "--help | true",
+        "show sherman_morrison --stage core | head -1",
+        "programs >&-",
+        "check sherman_morrison >&-",
+    ],
+)
+def test_nobody_has_to_read_the_output(command: str) -> None:
+    command = f"{sys.executable} -m innerloop.runtime {command}"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert result.stderr == ""
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", [["programs"], ["show", *SMALL, "--stage", "schedule"], ["run", "--help"]])
+def test_a_terminal_of_few_characters(command: Sequence[str]) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "innerloop.runtime", *command],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert result.stdout.isascii()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_told() -> None:
+    command = f"{sys.executable} -m innerloop.runtime programs > /dev/full"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (1, "innerloop: error: No space left on device\n")

@@ -1,0 +1,104 @@
+"""How exact the compiled programs are: SPD/d against the float64 oracle on fresh tasks, in one table.
+
+    python benchmarks/precision.py [--tasks 1000] [--dtype float32 float64]
+
+x, w ~ N(0, I), noiseless labels, d = 8, 40 examples in context; predictions at every query after at least
+one example. SPD is the mean squared difference of two predictors (Akyürek et al. 2022). Compile times
+are those of this run, calibration included and imports not; peak memory is the process's so far.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from innerloop.compiler import compile_program, interpret
+from innerloop.programs import load
+from innerloop.runtime import Transformer
+from rich.console import Console
+from rich.table import Table
+
+D, EXAMPLES = 8, 40
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row: a program, its parameters, and the SPD/d that it has to reach in float32 (None: not asked)."""
+
+    program: str
+    parameters: dict[str, float]
+    goal: float | None
+
+
+LINES = (
+    Line("gradient_descent", {"steps": 10, "rate": 0.1}, 1e-9),
+    Line("gradient_descent", {"steps": 10, "rate": 0.05}, 1e-11),
+    Line("stochastic_gradient_descent", {"rate": 0.01}, 1e-12),
+    Line("sherman_morrison", {"ridge": 1.0}, 1e-11),
+    Line("sherman_morrison", {"ridge": 0.1}, 1e-11),
+    Line("sherman_morrison", {"ridge": 0.01}, 1e-10),
+    Line("sherman_morrison", {"ridge": 0.001}, 1e-9),
+)
+FLOAT64_GOAL = 1e-16
+
+
+def tasks(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """x [count, 41, 8] and y [count, 40] of fresh noiseless linear tasks."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((count, EXAMPLES + 1, D))
+    w = rng.standard_normal((count, D, 1))
+    return x, (x @ w)[:, :EXAMPLES, 0]
+
+
+def measure(line: Line, dtype: str, count: int, seed: int) -> list[str]:
+    """One row of the table."""
+    started = time.perf_counter()
+    weights = compile_program(load(line.program), dtype=dtype, d=D, **line.parameters)
+    compiled = time.perf_counter() - started
+    x, y = tasks(count, seed)
+    model = Transformer(weights, guard="off")
+    started = time.perf_counter()
+    found = np.asarray(model(x=x, y=y), dtype=np.float64)
+    ran = time.perf_counter() - started
+    error = (found - interpret(load(line.program), x=x, y=y, d=D, **line.parameters))[:, 1:]
+    spd = float(np.mean(error**2)) / D
+    goal = line.goal if dtype == "float32" else (FLOAT64_GOAL if line.parameters.get("ridge", 1.0) >= 0.1 else None)
+    report = weights.report
+    return [
+        line.program,
+        ", ".join(f"{k} {v:g}" for k, v in line.parameters.items()),
+        dtype,
+        f"{spd:.1e}",
+        "–" if goal is None else f"≤ {goal:.0e}{'' if spd <= goal else '  MISSED'}",
+        f"{np.median(error**2) / D:.1e}",
+        str(report.layers),
+        str(report.width),
+        f"{report.neurons:,}",
+        f"{compiled:.1f}",
+        f"{ran:.1f}",
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f}",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--dtype", nargs="+", default=["float32", "float64"], choices=["float32", "float64"])
+    options = parser.parse_args()
+    table = Table(title=f"{options.tasks} fresh tasks, d = {D}, {EXAMPLES} examples, seed {options.seed}")
+    heads = ("program", "parameters", "dtype", "SPD/d", "goal", "median", "layers", "width", "neurons")
+    for head in (*heads, "compile s", "run s", "GiB"):
+        table.add_column(head, justify="left" if head in ("program", "parameters", "dtype", "goal") else "right")
+    for dtype in options.dtype:
+        for line in LINES:
+            # float64 costs about six times as much a task
+            table.add_row(*measure(line, dtype, options.tasks if dtype == "float32" else options.tasks // 10, options.seed))
+    Console(width=150).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The figures of the product: SPD/d against the float64 oracle, through the real forward pass.
+
+The quick tests run 50 tasks a line with room for their scatter; `slow` ones run the figures as the README gives
+them, on 1,000 (float64: 100). benchmarks/precision.py prints the same as a table.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from innerloop.compiler import compile_program, interpret
+from innerloop.programs import load
+from innerloop.runtime import Transformer
+
+D, EXAMPLES = 8, 40
+LINES = [
+    ("gradient_descent", {"steps": 10, "rate": 0.1}, 1e-9),
+    ("gradient_descent", {"steps": 10, "rate": 0.05}, 1e-11),
+    ("stochastic_gradient_descent", {"rate": 0.01}, 1e-12),
+    ("sherman_morrison", {"ridge": 1.0}, 1e-11),
+    ("sherman_morrison", {"ridge": 0.1}, 1e-11),
+    ("sherman_morrison", {"ridge": 0.01}, 1e-10),
+    ("sherman_morrison", {"ridge": 0.001}, 1e-9),
+]
+
+
+def spd(name: str, parameters: dict[str, float], dtype: str, tasks: int, seed: int) -> float:
+    """SPD/d on fresh noiseless tasks x, w ~ N(0, I), at every query after at least one example."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((tasks, EXAMPLES + 1, D))
+    y = (x @ rng.standard_normal((tasks, D, 1)))[:, :EXAMPLES, 0]
+    weights = compile_program(load(name), dtype=dtype, d=D, **parameters)
+    found = np.asarray(Transformer(weights, guard="off")(x=x, y=y), dtype=np.float64)
+    return float(np.mean((found - interpret(load(name), x=x, y=y, d=D, **parameters))[:, 1:] ** 2)) / D
+
+
+@pytest.mark.parametrize(("name", "parameters", "goal"), [LINES[0], LINES[2], LINES[4]])
+def test_float32(name: str, parameters: dict[str, float], goal: float) -> None:
+    assert spd(name, parameters, "float32", 50, seed=11) <= goal
+
+
+@pytest.mark.parametrize(("name", "parameters", "goal"), [LINES[1], LINES[2], LINES[4]])
+def test_float64(name: str, parameters: dict[str, float], goal: float) -> None:
+    assert spd(name, parameters, "float64", 10, seed=11) <= 1e-16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "parameters", "goal"), LINES)
+def test_the_figure(name: str, parameters: dict[str, float], goal: float) -> None:
+    assert spd(name, parameters, "float32", 1000, seed=2026) <= goal
+
+
+@pytest.mark.parametrize(("count", "rate"), [(5, 0.1), (20, 0.05)])
+def test_gradient_descent_is_batch_gradient_descent_on_every_prefix(count: int, rate: float) -> None:
+    """Not one step a layer on each token's own prefix of residuals, which a causal stack would do (von Oswald et al. 2023)."""
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((4, count + 1, D)) * 0.7
+    y = (x @ rng.standard_normal((4, D, 1)))[:, :count, 0]
+    found = Transformer(compile_program(load("gradient_descent"), d=D, steps=10, rate=rate))(x=x, y=y)
+    for task in range(4):
+        for n in range(1, count + 1):
+            w = np.zeros(D)
+            for _ in range(10):
+                w -= rate / n * x[task, :n].T @ (x[task, :n] @ w - y[task, :n])
+            assert abs(found[task, n] - x[task, n] @ w) <= 5e-4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="resource is POSIX only")
+def test_sherman_morrison_compiles_in_two_gigabytes() -> None:
+    """Peak memory of a process that compiles, calibration and measurement included."""
+    import subprocess
+
+    code = (
+        "import resource; from innerloop.compiler import compile_program; from innerloop.programs import load;"
+        "compile_program(load('sherman_morrison'), d=8, ridge=0.1);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    kilobytes = int(done.stdout) / (1024 if sys.platform == "darwin" else 1)
+    assert kilobytes <= 2 * 2**20
