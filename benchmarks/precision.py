@@ -96,7 +96,9 @@ def main() -> None:
     for dtype in options.dtype:
         for line in LINES:
             # float64 costs about six times as much a task
-            table.add_row(*measure(line, dtype, options.tasks if dtype == "float32" else options.tasks // 10, options.seed))
+            table.add_row(
+                *measure(line, dtype, options.tasks if dtype == "float32" else options.tasks // 10, options.seed)
+            )
     Console(width=150).print(table)
 
 

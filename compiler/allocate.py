@@ -14,6 +14,7 @@ later one that does not divide. What lives in a loop's body must leave it empty 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -98,7 +99,11 @@ def allocate(schedule: Schedule) -> Allocation:
         slots[atom] = np.array(chosen, dtype=np.int64)
     stages = sum(1 for _ in schedule.walk())
     live = max(
-        (sum(atoms[a].size for a, t in lifetimes.items() if t.birth <= g < max(t.last, t.birth + 1)) for g in range(-1, stages)), default=0
+        (
+            sum(atoms[a].size for a, t in lifetimes.items() if t.birth <= g < max(t.last, t.birth + 1))
+            for g in range(-1, stages)
+        ),
+        default=0,
     )
     result = Allocation(slots, {g: tuple(a) for g, a in clears.items()}, lifetimes, len(free_from), live)
     verify(result)
@@ -113,7 +118,7 @@ def verify(allocation: Allocation) -> None:
             holders.setdefault(slot, []).append(atom)
     for slot, atoms in holders.items():
         lives = sorted((allocation.lifetimes[a] for a in atoms), key=lambda t: t.birth)
-        for one, two in zip(lives, lives[1:], strict=False):
+        for one, two in pairwise(lives):
             if one.clear is None or one.clear > two.birth:
                 raise AssertionError(f"slot {slot} holds two values: {one} and {two}")
 
@@ -157,14 +162,21 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
     result = {}
     for atom in last:
         mine = path[atom]
-        until = max([last[atom], *(span[1] for _, span, around in line.loops if span not in mine and _reads_in(line, atom, span))])
+        until = max(
+            [
+                last[atom],
+                *(span[1] for _, span, around in line.loops if span not in mine and _reads_in(line, atom, span)),
+            ]
+        )
         within = range(max(until, birth[atom], 0), mine[-1][1] + 1 if mine else end)
         at_rest = schedule.tasks.atoms[atom].rests  # neurons are closed at the rest token: a head must clear it there
         clear = next(
             (
                 g
                 for g in within
-                if line.around[g] == mine and line.stages[g].division is None and (line.stages[g].side == "attention" or not at_rest)
+                if line.around[g] == mine
+                and line.stages[g].division is None
+                and (line.stages[g].side == "attention" or not at_rest)
             ),
             None,
         )

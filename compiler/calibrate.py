@@ -51,7 +51,7 @@ class Ranges:
     declared: frozenset[Value]
     crowd: dict[Value, Crowd]
     joint: dict[Value, float]
-    """Of products: the largest sum that was seen of |left|/its radius and |right|/its radius, 2 if both are extreme at once."""
+    """Of products: the largest sum seen of |left|/its radius and |right|/its radius, 2 if both are extreme at once."""
 
     def __getitem__(self, value: Value) -> tuple[Floats, Floats]:
         low, high = self.low[value], self.high[value]
@@ -81,7 +81,9 @@ class Ranges:
         for value, array in zip(graph[product].operands, (a, b), strict=True):
             crowd = self.crowd[value]
             radius = self._radius(value, crowd)
-            total = total + np.max(np.abs(array - crowd.centre) / np.where(radius > 0, radius, 1.0), axis=2, initial=0.0)
+            total = total + np.max(
+                np.abs(array - crowd.centre) / np.where(radius > 0, radius, 1.0), axis=2, initial=0.0
+            )
         return float(total.max(initial=0.0))
 
     def tight(self, value: Value) -> tuple[Floats, Floats]:
@@ -125,11 +127,11 @@ def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
     crowd = {v: _crowd(np.concatenate(rows) if rows else nothing.repeat(graph[v].size, 1)) for v, rows in some.items()}
     ranges = Ranges(low, high, frozenset(declared), crowd, {})
 
-    def factors(product: Value, a: Floats, b: Floats) -> None:
+    def meet(product: Value, a: Floats, b: Floats) -> None:
         ranges.joint[product] = max(ranges.joint.get(product, 0.0), ranges.together(graph, product, a, b))
 
     for data in samples:
-        evaluate(graph, data, None, factors)
+        evaluate(graph, data, None, meet)
     return ranges
 
 
@@ -143,7 +145,7 @@ def _crowd(rows: Floats) -> Crowd:
 
 
 def samples(graph: Graph, given: Mapping[str, ArrayLike] | None) -> list[TokenData]:
-    """The caller's data; or tasks drawn as the module says, of the length that the program scans, and many more short ones."""
+    """The caller's data; or tasks drawn as the module says, as long as the program scans, and many more short ones."""
     signature = graph.signature
     assert signature is not None
     if given is not None:

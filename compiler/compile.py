@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .allocate import Allocation, allocate
-from .bind import bind
-from .build import build
+from .build import graph_of
 from .calibrate import Ranges, calibrate, draw, repetitions, samples
-from .check import check
-from .emit import Emitted, Emitter, Unplaceable
+from .emit import Emitted, Emitter
 from .errors import CompileError, Diagnostic
-from .expand import expand
 from .graph import Graph
-from .oracle import evaluate
 from .layout import placements
 from .legalise import legalise
 from .levels import levels
 from .lower import lower
 from .measure import forward
-from .parse import parse
-from .rewrite import peel, simplify
+from .oracle import evaluate
+from .peel import peel
+from .predict import predict
+from .rewrite import simplify
 from .schedule import Schedule, schedule
 from .separate import divide_factor, invariant, separate_reads
 from .sparse import Floats, Matrix
@@ -58,7 +57,7 @@ def compile_program(
 
     Raises CompileError, with all that is wrong, for a program or parameters that do not fit.
     """
-    graph = optimise(to_graph(text, source, parameters), target)
+    graph = optimise(graph_of(text, parameters, source), target)
     plan = plan_for(graph, target, dtype, calibration)
     return finish(plan)
 
@@ -75,23 +74,9 @@ class Plan:
     dtype: str
 
 
-def to_graph(text: str, source: str, parameters: Mapping[str, object]) -> Graph:
-    """The program as a graph, checked, with its parameters bound."""
-    program = parse(text, source)
-    faults = check(program)
-    if faults:
-        raise CompileError(faults, text, source)
-    bindings = bind(program, parameters)
-    faults = check(program, bindings)
-    if faults:
-        raise CompileError(faults, text, source)
-    graph = build(expand(program), bindings)
-    verify(graph)
-    return graph
-
-
 def optimise(graph: Graph, target: str) -> Graph:
-    """The rewriting passes, verified one by one."""
+    """The rewriting passes, verified one by one. Raises CompileError for what the target has no construction for."""
+    _one_of("target", target, TARGETS, graph)
     for step in (
         simplify, separate_reads, lambda g: legalise(g, target), peel, invariant, divide_factor, pack_symmetric,
     ):  # fmt: skip
@@ -100,13 +85,18 @@ def optimise(graph: Graph, target: str) -> Graph:
     return graph
 
 
+def _one_of(what: str, given: str, known: tuple[str, ...], graph: Graph) -> None:
+    if given not in known:
+        source = graph.signature.source if graph.signature else "program"
+        raise CompileError(
+            [Diagnostic(f"there is no {what} `{given}`", None, f"{what}s: {', '.join(known)}")], source=source
+        )
+
+
 def plan_for(graph: Graph, target: str, dtype: str, calibration: Mapping[str, ArrayLike] | None) -> Plan:
-    signature = graph.signature
-    assert signature is not None
-    if target not in TARGETS:
-        raise CompileError([Diagnostic(f"there is no target `{target}`", None, f"targets: {', '.join(TARGETS)}")], source=signature.source)
-    if dtype not in DTYPES:
-        raise CompileError([Diagnostic(f"there is no dtype `{dtype}`", None, f"dtypes: {', '.join(DTYPES)}")], source=signature.source)
+    """The graph with ranges, sublayers and slots. Raises CompileError, and DataError for calibration data that does
+    not fit."""
+    _one_of("dtype", dtype, DTYPES, graph)
     ranges = calibrate(graph, samples(graph, calibration))
     placed = schedule(lower(graph, ranges, target))
     return Plan(graph, ranges, placed, allocate(placed), target, dtype)
@@ -117,11 +107,7 @@ def finish(plan: Plan) -> Weights:
     signature = plan.graph.signature
     assert signature is not None
     emitter = Emitter(plan.schedule, plan.allocation, signature, _positions(plan.graph), plan.dtype, plan.target)
-    try:
-        emitted = emitter.emit()
-    except Unplaceable as fault:
-        message = f"target {plan.target} has no rule of position for this: {fault}"
-        raise CompileError([Diagnostic(message)], signature.text, signature.source) from None
+    emitted = emitter.emit()
     (result,) = plan.graph.results
     node = plan.graph[result]
     fields = {f.name: plan.schedule.tasks.fields.get(f.name) for f in signature.fields}
@@ -138,13 +124,17 @@ def finish(plan: Plan) -> Weights:
         output=OutputSpec(signature.name, node.shape, node.kinds),
         layout=placements(plan.schedule, plan.allocation, emitted.stream),
         inputs=tuple(
-            InputRange(name, float(plan.schedule.tasks.atoms[atom].low.min()), float(plan.schedule.tasks.atoms[atom].high.max()))
+            InputRange(
+                name,
+                float(plan.schedule.tasks.atoms[atom].low.min()),
+                float(plan.schedule.tasks.atoms[atom].high.max()),
+            )
             for name, atom in fields.items()
             if atom is not None
         ),
         report=_report(plan, emitted),
     )
-    return replace(weights, report=_measured(weights, plan.graph))
+    return replace(weights, report=_measured(weights, plan))
 
 
 def _positions(graph: Graph) -> int:
@@ -194,14 +184,16 @@ def _sublayers(body: Body) -> list[Attention | Mlp]:
     return found
 
 
-def _measured(weights: Weights, graph: Graph) -> Report:
+def _measured(weights: Weights, plan: Plan) -> Report:
     """The largest error against the oracle on fresh tasks like the calibration's default."""
+    graph = plan.graph
     data = read_data(weights.signature, draw(weights.signature, repetitions(graph), CHECKED, seed=2))
     at = output_rows(data.sequence, weights.output.kinds)
     truth = evaluate(graph, data)
     found = forward(weights, data)[:, at].reshape(truth.shape)
     return replace(
         weights.report,
+        predicted_error=predict(graph, plan.ranges, data, plan.dtype),
         measured_error=float(np.abs(found - truth).max()),
         output_rms=float(np.sqrt(np.mean(truth**2))),
         tasks=CHECKED,
@@ -224,6 +216,15 @@ def _rounded(matrix: Matrix, dtype: str) -> Matrix:
 def _rounded_body(body: Body, dtype: str) -> Body:
     """The weights as numbers of that precision: what is saved and run is what was compiled, bit for bit."""
 
+    def exact(part: Any) -> Any:
+        return (
+            part
+            if isinstance(part, Norm)
+            else _rounded(part, dtype)
+            if isinstance(part, Matrix)
+            else _round(part, dtype)
+        )
+
     def one(item: Attention | Mlp | Idle | Repeated) -> Attention | Mlp | Idle | Repeated:
         match item:
             case Repeated():
@@ -231,9 +232,6 @@ def _rounded_body(body: Body, dtype: str) -> Body:
             case Idle():
                 return item
             case _:
-                fields = {n: v for n, v in vars(item).items() if not isinstance(v, Norm)}
-                return replace(item, **{n: _rounded(v, dtype) if isinstance(v, Matrix) else _round(v, dtype) for n, v in fields.items()})
+                return replace(item, **{n: exact(v) for n, v in vars(item).items()})
 
     return tuple(one(item) for item in body)
-
-

@@ -53,7 +53,8 @@ def demanded(graph: Graph) -> dict[Value, Kinds]:
 
 
 def held(graph: Graph, need: dict[Value, Kinds]) -> dict[Value, Kinds]:
-    """The kinds at which each value can be told from what is made: sums of what is there need no demand of their own."""
+    """The kinds at which each value can be told from what is made: sums of what is there need no demand of their
+    own."""
     found: dict[Value, Kinds] = {}
     for value in graph.values():
         node = graph[value]

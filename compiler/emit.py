@@ -20,6 +20,7 @@ from functools import cached_property
 import numpy as np
 
 from .allocate import Allocation
+from .errors import CompileError, Diagnostic
 from .graph import Kinds, Signature
 from .heads import Heads, Pattern, scale_of
 from .neurons import Neurons
@@ -27,14 +28,10 @@ from .positions import Target, counts, digits, target
 from .schedule import LoopStage, Schedule, Stage
 from .sparse import Floats, Matrix
 from .stream import Constants, Stream, four_squares
-from .tasks import ROLES, Copy, Form, Linear, Mean, Quotient, Relation
+from .syntax import Span
+from .tasks import ROLES, Copy, Linear, Mean, Quotient, Relation
 from .tokens import role_kinds, roles
 from .weights import Attention, Body, Config, Idle, Mlp, Norm, Repeated
-
-
-
-class Unplaceable(Exception):
-    """A relation between tokens that no linear rule of position and role finds."""
 
 
 @dataclass(frozen=True)
@@ -81,23 +78,31 @@ class Emitter:
     @cached_property
     def targets(self) -> dict[tuple[Relation, Kinds], Target]:
         found = {}
-        for relation, kinds in self._relations():
+        for relation, kinds, span in self._relations():
             rule = target(self.signature.pattern, relation, kinds, self.n_positions)
             if rule is None:
-                raise Unplaceable(f"`{relation.name}` {relation.kind or ''} at {', '.join(sorted(kinds))}")
+                wanted, at = f"{relation.name} {relation.kind or ''}".strip(), ", ".join(sorted(kinds))
+                raise self._refuse(
+                    f"finds no token by `{wanted}` at {at}: neither position nor kind says where it is", span
+                )
             found[relation, kinds] = rule
         return found
 
-    def _relations(self) -> Iterator[tuple[Relation, Kinds]]:
-        yield Relation("own"), self.everyone
+    def _refuse(self, message: str, span: Span | None, hint: str | None = None) -> CompileError:
+        return CompileError(
+            [Diagnostic(f"target {self.name} {message}", span, hint)], self.signature.text, self.signature.source
+        )
+
+    def _relations(self) -> Iterator[tuple[Relation, Kinds, Span | None]]:
+        yield Relation("own"), self.everyone, None
         for stage in self.schedule.walk():
             if stage.carry:
-                yield stage.carry.relation, stage.carry.kinds
+                yield stage.carry.relation, stage.carry.kinds, None
             for placed in stage.placed:
                 if isinstance(placed.task.op, Copy):
-                    yield placed.task.op.relation, placed.task.kinds
+                    yield placed.task.op.relation, placed.task.kinds, placed.task.span
                 elif isinstance(placed.task.op, Linear):
-                    yield Relation("own"), placed.task.kinds
+                    yield Relation("own"), placed.task.kinds, placed.task.span
 
     @cached_property
     def tables(self) -> list[tuple[Relation, Kinds]]:
@@ -127,7 +132,14 @@ class Emitter:
         if width % 2 or need > width:
             return None
         sizes = tuple(a.size for a in self.schedule.tasks.atoms)
-        stream = Stream(width, Constants(weights, 1.0, float(self.divisor is not None)), bits, len(self.tables), self.allocation, sizes)
+        stream = Stream(
+            width,
+            Constants(weights, 1.0, float(self.divisor is not None)),
+            bits,
+            len(self.tables),
+            self.allocation,
+            sizes,
+        )
         return Stream(width, self._constants(stream), bits, len(self.tables), self.allocation, sizes)
 
     def _constants(self, stream: Stream) -> Constants:
@@ -139,6 +151,12 @@ class Emitter:
             least, most = self.divisor
             divide = _power(rest / least, DIVIDE_BITS[self.dtype])
             scale = max(scale, _power(divide * most, CONSTANT_BITS[self.dtype]))
+            if scale > LARGEST[self.dtype]:
+                spans = [p.task.span for s in self.schedule.walk() for p in s.placed if isinstance(p.task.op, Quotient)]
+                raise self._refuse(
+                    f"cannot divide in {self.dtype} by numbers from {least:.3g} to {most:.3g} in magnitude", spans[0],
+                    "add a larger floor to the divisor, scale the data, or compile in float64",
+                )  # fmt: skip
         return Constants(stream.constants.weights, scale, divide)
 
     def _bound(self, stream: Stream) -> Floats:
@@ -163,15 +181,23 @@ class Emitter:
         self.neurons, self.heads, self.widest, self.number = 0, 0, 1, 0
         body = self._body(self.schedule.stages)
         config = Config(
-            target=self.name, n_layer=self.schedule.length // 2, d_model=stream.width, n_head=n_head, d_head=d_head, d_mlp=self.widest,
-            n_positions=self.n_positions, causal=not self.signature.pattern.visible_context, dtype=self.dtype,
-        )  # fmt: skip
+            target=self.name,
+            n_layer=self.schedule.length // 2,
+            d_model=stream.width,
+            n_head=n_head,
+            d_head=d_head,
+            d_mlp=self.widest,
+            n_positions=self.n_positions,
+            causal=not self.signature.pattern.visible_context,
+            dtype=self.dtype,
+        )
         embedding, positions = self._embedding()
         readout = stream.read(self.schedule.tasks.output)
         return Emitted(config, embedding, positions, body, self.norm, readout, stream, self.neurons, self.heads)
 
     def _choose(self) -> tuple[Stream, int]:
-        """The narrowest width that holds the slots and the heads; of d_head 64 and 16 the wider head, unless it costs a quarter."""
+        """The narrowest width that holds the slots and the heads; of d_head 64 and 16 the wider head, unless it costs
+        a quarter."""
         best: tuple[Stream, int] | None = None
         for d_head in (16, 64):
             n_head = 1
@@ -186,7 +212,11 @@ class Emitter:
         self.stream = stream
         if stream.digits + 2 > d_head:
             return False
-        return all(self._heads(stage, g).count(d_head) <= n_head for g, stage in enumerate(self.schedule.walk()) if stage.side == "attention")
+        return all(
+            self._heads(stage, g).count(d_head) <= n_head
+            for g, stage in enumerate(self.schedule.walk())
+            if stage.side == "attention"
+        )
 
     def _body(self, stages: list[Stage | LoopStage]) -> Body:
         body: list[Attention | Mlp | Idle | Repeated] = []
@@ -209,7 +239,9 @@ class Emitter:
         if stage.division is not None:
             norm = Norm(np.full(stream.width, stream.constants.divide), np.zeros(stream.width))
             bias = stream.norm_pattern * stream.constants.scale
-        return Attention(norm, query, query_bias, key, key_bias, value, np.zeros(self.n_head * self.d_head), output, bias)
+        return Attention(
+            norm, query, query_bias, key, key_bias, value, np.zeros(self.n_head * self.d_head), output, bias
+        )
 
     def _heads(self, stage: Stage, number: int) -> Heads:
         stream = self.stream
@@ -236,7 +268,9 @@ class Emitter:
         if stage.carry is not None:
             slots = np.concatenate([stream.slots(a) for a in stage.carry.atoms])
             kind = frozenset({stage.carry.relation.kind or ""})
-            heads.add(self._pattern(stage.carry.relation, stage.carry.kinds, kind), stream.pick(slots), stream.put(slots))
+            heads.add(
+                self._pattern(stage.carry.relation, stage.carry.kinds, kind), stream.pick(slots), stream.put(slots)
+            )
             heads.add(mine_at(mine, stage.carry.kinds), stream.pick(slots), stream.put(slots, -1.0))
         for atom in self.allocation.clears.get(number, ()):
             heads.add(mine, stream.pick(stream.slots(atom)), stream.put(stream.slots(atom), -1.0))
@@ -297,10 +331,14 @@ class Emitter:
     # Embedding ----------------------------------------------------------------------------------
 
     def _embedding(self) -> tuple[Matrix, Floats]:
-        """features @ embedding + positions: roles, fields, constant starts; constants of the norm, position codes, counts."""
+        """features @ embedding + positions: roles, fields, constant starts; constants of the norm, position codes,
+        counts."""
         stream, tasks = self.stream, self.schedule.tasks
         names = roles(self.signature.pattern)
-        features = len(names) + sum(tasks.atoms[tasks.fields[f.name]].size if f.name in tasks.fields else _size(f.shape) for f in self.signature.fields)
+        features = len(names) + sum(
+            tasks.atoms[tasks.fields[f.name]].size if f.name in tasks.fields else _size(f.shape)
+            for f in self.signature.fields
+        )
         table = np.zeros((self.n_positions, stream.width))
         scale = scale_of(self.n_positions)
         place = np.arange(self.n_positions) / scale
@@ -322,8 +360,7 @@ class Emitter:
         for kind, atom in tasks.counts.items():
             if atom in self.allocation.slots:
                 found = counts(self.signature.pattern, kind, self.n_positions)
-                if found is None:
-                    raise Unplaceable(f"the number of {kind} tokens seen")
+                assert found is not None  # legalise.py has asked
                 table[:, stream.slots(atom)[0]] = found[0]
                 put(np.arange(len(names)), stream.slots(atom)[0], found[1])
         for atom in self.allocation.slots:
@@ -339,12 +376,16 @@ class Emitter:
             offset += size
         table[:, stream.balance] = -table.sum(axis=1)
         table += stream.norm_pattern * stream.constants.scale
-        matrix = Matrix.of(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), (features, stream.width))
+        matrix = Matrix.of(
+            np.concatenate(rows), np.concatenate(columns), np.concatenate(values), (features, stream.width)
+        )
         return stream.balanced_write(matrix), table
 
 
 DIVIDE_BITS = {"float32": 11.0, "float64": 22.0}
 CONSTANT_BITS = {"float32": 12.0, "float64": 24.0}
+LARGEST = {"float32": 2.0**56, "float64": 2.0**480}
+"""Of the norm's constants, whose squares are summed."""
 
 
 def mine_at(pattern: Pattern, kinds: Kinds) -> Pattern:
@@ -359,5 +400,3 @@ def _power(size: float, bits: float) -> float:
 
 def _size(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape, dtype=int))
-
-

@@ -36,7 +36,7 @@ class Curve:
 
 
 def fit(name: str, arguments: tuple[float, ...], low: float, high: float, dtype: str) -> Curve:
-    """The curve of a function of the language on [low, high]. Raises ValueError where the function is not finite there."""
+    """The curve of a function of the language on [low, high]. Raises ValueError where it is not finite there."""
     span = max(high - low, 1e-6)
     low, high = low - 1e-3 * span, high + 1e-3 * span
     radius = max(abs(low), abs(high))
@@ -50,7 +50,9 @@ def fit(name: str, arguments: tuple[float, ...], low: float, high: float, dtype:
     return _smooth(lambda x: function(name, arguments, x), low, high, 3e-7 if dtype == "float32" else 1e-10)
 
 
-def _kinks(name: str, arguments: tuple[float, ...], radius: float) -> tuple[list[tuple[float, float]], float, float] | None:
+def _kinks(
+    name: str, arguments: tuple[float, ...], radius: float
+) -> tuple[list[tuple[float, float]], float, float] | None:
     """(place, change of slope) of each kink, the slope left of all, and the value at −∞'s line at 0."""
     width = RAMP * radius
     match name:
@@ -108,7 +110,7 @@ def _density(x: Floats, y: Floats) -> Floats:
     slope = np.diff(y) / np.maximum(np.diff(x), 1e-300)
     bend = np.abs(np.gradient(slope, 0.5 * (x[1:] + x[:-1]))) ** (1 / 3)
     total = float(np.sum(bend * np.diff(x)))
-    return bend + 0.1 * max(total, 1e-12) / (x[-1] - x[0])
+    return np.asarray(bend + 0.1 * max(total, 1e-12) / (x[-1] - x[0]))
 
 
 def _knots(x: Floats, y: Floats, count: int) -> Floats:
@@ -124,6 +126,8 @@ def _least_squares(x: Floats, y: Floats, knots: Floats, tolerance: float) -> Cur
     columns = np.column_stack([features / up, np.ones_like(x), x / scale])
     ridge = tolerance * float(np.abs(y).max()) * 0.3 * np.eye(columns.shape[1])
     ridge[knots.size :] = 0.0
-    solution = np.linalg.lstsq(np.vstack([columns, ridge]), np.concatenate([y, np.zeros(ridge.shape[0])]), rcond=None)[0]
+    solution = np.linalg.lstsq(np.vstack([columns, ridge]), np.concatenate([y, np.zeros(ridge.shape[0])]), rcond=None)[
+        0
+    ]
     error = float(np.abs(columns @ solution - y).max())
     return Curve(up, bias, solution[: knots.size] / up, float(solution[-1] / scale), float(solution[-2]), error)

@@ -94,9 +94,14 @@ def format_form(form: Form, tasks: Tasks) -> str:
 
 def format_layout(schedule: Schedule, allocation: Allocation) -> str:
     """Every atom's slots, numbered from the first that an atom has, and its life in sublayers."""
-    lines = [f"{allocation.used} slots; {allocation.live} live at most", f"{'value':14s} {'size':>4s}  {'slots':18s} {'born':>5s} {'read':>5s} {'freed':>5s}"]
+    lines = [
+        f"{allocation.used} slots; {allocation.live} live at most",
+        f"{'value':14s} {'size':>4s}  {'slots':18s} {'born':>5s} {'read':>5s} {'freed':>5s}",
+    ]
     cleared = {a for atoms in allocation.clears.values() for a in atoms}
-    for atom, slots in sorted(allocation.slots.items(), key=lambda item: (allocation.lifetimes[item[0]].birth, item[0])):
+    for atom, slots in sorted(
+        allocation.slots.items(), key=lambda item: (allocation.lifetimes[item[0]].birth, item[0])
+    ):
         life = allocation.lifetimes[atom]
         born = "input" if life.birth < 0 else str(life.birth)
         freed = str(life.clear) if atom in cleared and life.clear is not None else "–"
@@ -119,8 +124,14 @@ def _runs(slots: Indices) -> str:
 def format_report(weights: Weights) -> str:
     """What was built and how exact it is, a line each."""
     report, config = weights.report, weights.config
+    errors = f"largest {report.measured_error:.3g} on {report.tasks} tasks, predicted {report.predicted_error:.3g}"
+    errors += f"; output rms {report.output_rms:.3g}"
+    parameters = ", ".join(f"{k} = {_value(v)}" for k, v in weights.signature.parameters.items())
     rows = [
-        ("program", f"{weights.signature.name}({', '.join(f'{k} = {_value(v)}' for k, v in weights.signature.parameters.items())})"),
+        (
+            "program",
+            f"{weights.signature.name}({parameters})",
+        ),
         ("target", f"{config.target}, {config.dtype}"),
         ("layers", f"{report.layers}, critical path {report.critical_path}"),
         ("width", f"{config.d_model} = {config.n_head} heads × {config.d_head}"),
@@ -128,7 +139,10 @@ def format_report(weights: Weights) -> str:
         ("neurons, heads", f"{report.neurons}, {report.heads} stored; widest MLP {config.d_mlp}"),
         ("nonzeros", f"{report.nonzeros:,} of {report.parameters:,} stored parameters"),
         ("positions", f"{config.n_positions}"),
-        ("error", f"largest {report.measured_error:.3g} on {report.tasks} tasks; output rms {report.output_rms:.3g}"),
+        (
+            "error",
+            errors,
+        ),
     ]
     rows += [(f"range of {r.name}", f"[{r.low:.6g}, {r.high:.6g}]") for r in weights.inputs]
     return "\n".join(f"{name:16s} {text}" for name, text in rows)

@@ -85,7 +85,7 @@ class Softmax:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The operand as the token just before me holds it (`first` None), or the first `first` token that I see; else 0."""
+    """The operand as held by the token just before me (`first` None) or the first `first` token that I see; else 0."""
 
     first: str | None
 
@@ -266,7 +266,7 @@ class GraphBuilder:
 
     def node(self, node: Node, *, place: bool = True) -> Value:
         """Adds `node`; phis and finals stand in their loop and not in the block (`place=False`)."""
-        value = self.data.number_of_nodes()
+        value: Value = self.data.number_of_nodes()
         self.data.add_node(value, node=node)
         for operand in node.operands:
             self.data.add_edge(operand, value)

@@ -3,8 +3,8 @@
     head                 query                       key                              reads, of the tokens it sees
     copy (positions.py)  2 G P t, −G P²              p/P, (p/P)²                      the one at position t
     mean over K          1                           −400 off K, −200 at the rest     all K alike; none: the rest token
-       … of a suffix     −400 before place s         1 at place s                     under `visible context`, K as late as s
-    own, divided         digits of p, −n             digits of p, 1                   itself, whatever the norm divides by
+       … of a suffix     −400 before place s         1 at place s                     K that stand after the context
+    own, divided         digits of p, −n             digits of p, 1                   itself, by any divisor
 
 Every head sends readers that its task does not concern to the rest token, whose values are 0, by a
 query on their role flags that meets a key on the rest token's. Logits that are to lose are at
@@ -28,7 +28,8 @@ REST = 2.0**36
 
 @dataclass(frozen=True)
 class Pattern:
-    """Who attends to whom: `target` for a copy from tokens of `sources`, None for a mean over them; readers are `kinds`."""
+    """Who attends to whom: `target` for a copy from tokens of `sources`, None for a mean over them; readers are
+    `kinds`."""
 
     target: Target | None
     sources: Kinds
@@ -114,7 +115,11 @@ class Heads:
     def _plain(self, pattern: Pattern) -> tuple[Matrix, Floats, Matrix]:
         s, empty = self.stream, Matrix.zero(self.stream.width, 0)
         roles = s.roles
-        masked = {int(roles[r]): -1.0 for r, kind in enumerate(self.role_kinds) if kind is not None and kind not in pattern.sources}
+        masked = {
+            int(roles[r]): -1.0
+            for r, kind in enumerate(self.role_kinds)
+            if kind is not None and kind not in pattern.sources
+        }
         target = pattern.target
         if target is None:
             key = {slot: 400.0 * v for slot, v in masked.items()} | {int(roles[0]): -200.0}
@@ -136,14 +141,15 @@ class Heads:
         return _columns(empty, columns, s), np.array(bias), _columns(empty, keys, s)
 
     def _divided_own(self) -> tuple[Matrix, Floats, Matrix]:
-        """Σ digitsᵢ digitsⱼ − n = −2 (digits that differ), scaled by 1/(sᵢ sⱼ): 0 for myself, negative for all others."""
+        """Σ digitsᵢ digitsⱼ − n = −2 (digits that differ), scaled by 1/(sᵢ sⱼ): 0 for myself, negative for all
+        others."""
         assert self.divided is not None
         s, empty = self.stream, Matrix.zero(self.stream.width, 0)
         gain = 64.0 * max(abs(self.divided[0]), abs(self.divided[1])) ** 2
         everyone = {int(slot): 1.0 for slot in s.roles}
         digits = [({s.digit + b: 1.0}, 0.0) for b in range(s.digits)]
         query = [({slot: gain * v for slot, v in d.items()}, 0.0) for d, _ in digits]
-        query.append(({slot: -gain * s.digits for slot in everyone}, 0.0))
+        query.append((dict.fromkeys(everyone, -gain * s.digits), 0.0))
         return _columns(empty, query, s), np.zeros(s.digits + 1), _columns(empty, [*digits, (everyone, 0.0)], s)
 
 

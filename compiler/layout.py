@@ -1,9 +1,9 @@
 """Where the program's names can be read: a form over slots, and the stages after which it holds.
 
-    scan y: w = w + …                 stage   what the slots of w hold
-        w is written in stages 5, 7       4   w at y, as the pass began     (the head of the pass has moved it)
-                                        5–6   neither
-                                          7   w at y, as the pass ended
+scan y: w = w + …                 stage   what the slots of w hold
+    w is written in stages 5, 7       4   w at y, as the pass began     (the head of the pass has moved it)
+                                    5–6   neither
+                                      7   w at y, as the pass ended
 """
 
 from __future__ import annotations
@@ -31,7 +31,14 @@ def placements(schedule: Schedule, allocation: Allocation, stream: Stream) -> tu
     by_name: dict[str, list[Placement]] = {}
     for variable, (first, last) in stages.stretches(allocation):
         placed = Placement(
-            variable.name, variable.shape, variable.kinds, stream.read(variable.form), first, last, variable.low, variable.high
+            variable.name,
+            variable.shape,
+            variable.kinds,
+            stream.read(variable.form),
+            first,
+            last,
+            variable.low,
+            variable.high,
         )
         by_name.setdefault(variable.name, []).append(placed)
     result = []
@@ -102,7 +109,9 @@ class _Stages:
     def _inside(self, scope: int, loop: Stretch) -> bool:
         return scope >= 0 and loop[0] <= self.loops[scope][0] and self.loops[scope][1] <= loop[1]
 
-    def _stretch(self, variable: Variable, allocation: Allocation) -> tuple[Stretch | None, tuple[Variable, Stretch] | None]:
+    def _stretch(
+        self, variable: Variable, allocation: Allocation
+    ) -> tuple[Stretch | None, tuple[Variable, Stretch] | None]:
         """The stages from when all that it reads is there, until some of it goes or changes; and for a state by itself,
         in its own loop, what it ends a pass with, and the stages from its last change to there."""
         cleared = {a for atoms in allocation.clears.values() for a in atoms if a != ROLES}
@@ -128,7 +137,8 @@ class _Stages:
         return (first, last) if first <= last else None, own if own is not None and own[1][0] <= own[1][1] else None
 
     def _ended(self, variable: Variable, atom: Atom) -> Variable | None:
-        """The variable as a pass leaves it, if it is the carried name itself: called as the state is, or as what reads the
+        """The variable as a pass leaves it, if it is the carried name itself: called as the state is, or as what
+        reads the
         state after the loop."""
         state, (part,) = self.states[atom], [m for a, m in variable.form.parts if a != ROLES]
         if self.loops[variable.scope] != state.loop or variable.form.part(ROLES) is not None:
@@ -138,7 +148,11 @@ class _Stages:
             low.append(self.atoms[atom].low)
             high.append(self.atoms[atom].high)
         for other in self.variables:
-            if other.name == variable.name and not self._inside(other.scope, state.loop) and other.form.part(atom) == part:
+            if (
+                other.name == variable.name
+                and not self._inside(other.scope, state.loop)
+                and other.form.part(atom) == part
+            ):
                 low.append(other.low)
                 high.append(other.high)
         return replace(variable, low=np.min(low, axis=0), high=np.max(high, axis=0)) if len(low) > 1 else None

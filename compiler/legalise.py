@@ -1,14 +1,18 @@
 """What no sublayer does directly, in terms of what one does.
 
-    sum over K of v      count of K · mean over K of v
+sum over K of v      count of K · mean over K of v
 """
 
 from __future__ import annotations
 
 from .errors import CompileError, Diagnostic
 from .graph import Count, Gather, Graph, Node, Value
+from .positions import counts
 from .rewrite import Rewriter, rebuild
 from .sparse import Bilinear, Matrix
+
+SAMPLE = 64
+"""Positions on which a rule for counting tokens is tried."""
 
 
 def legalise(graph: Graph, target: str) -> Graph:
@@ -20,9 +24,16 @@ def legalise(graph: Graph, target: str) -> Graph:
         if not isinstance(node.op, Gather) or node.op.how != "sum":
             return r.node(node)
         if signature.pattern.visible_context:
-            message = f"target {target} cannot sum over tokens under `visible context`: no token knows how many there are"
+            message = (
+                f"target {target} cannot sum over tokens under `visible context`: no token knows how many there are"
+            )
             raise CompileError([Diagnostic(message, node.span, "use `mean`")], signature.text, signature.source)
         over = node.op.over
+        if counts(signature.pattern, over, SAMPLE) is None:
+            message = (
+                f"target {target} cannot sum over `{over}`: no table of positions and kinds says how many a token sees"
+            )
+            raise CompileError([Diagnostic(message, node.span, "use `mean`")], signature.text, signature.source)
         mean = r.node(Node(Gather("mean", over), node.operands, node.shape, node.kinds, None, node.span))
         count = r.node(Node(Count(over), (), (), frozenset(signature.pattern.kinds)))
         ones = Matrix.of(range(node.size), [0] * node.size, 1.0, (node.size, 1))

@@ -7,7 +7,23 @@ is there when its pass begins, at time −1 of the loop's own clock.
 
 from __future__ import annotations
 
-from .graph import Affine, Block, Constant, Count, Divide, Field, Final, Gather, Graph, Loop, Merge, Move, Phi, Read, Value
+from .graph import (
+    Affine,
+    Block,
+    Constant,
+    Count,
+    Divide,
+    Field,
+    Final,
+    Gather,
+    Graph,
+    Loop,
+    Merge,
+    Move,
+    Phi,
+    Read,
+    Value,
+)
 
 
 def levels(graph: Graph) -> dict[Value, int]:

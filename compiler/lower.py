@@ -2,10 +2,10 @@
 
 See tasks.py for the two. What the graph says by structure becomes arithmetic here:
 
-    merge {a at K, b at L}   the sum of a and b, each made zero elsewhere (for nothing, where a task can close its neurons or rest its heads)
+    merge {a at K, b at L}   the sum of a and b, each made zero elsewhere
     repeat                   a state atom; each pass adds (result − what was) to it, so it is updated in place
     scan over K              the same, and at the head of a pass every K token takes the state of the K token before it
-    a constant               a linear function of the role flags; where a state starts from one, the embedding puts it there
+    a constant               a linear function of the role flags; a state that starts from one has it from the embedding
 """
 
 from __future__ import annotations
@@ -18,12 +18,45 @@ from .calibrate import Ranges
 from .demand import demanded, held
 from .errors import CompileError, Diagnostic
 from .graph import (
-    Affine, Block, Carried, Constant, Count, Divide, Field, Final, Function, Gather, Graph, Kinds, Loop, Merge, Move, Node, Phi, Product,
-    Read, Softmax, Value,
+    Affine,
+    Block,
+    Carried,
+    Constant,
+    Count,
+    Divide,
+    Field,
+    Function,
+    Gather,
+    Graph,
+    Kinds,
+    Loop,
+    Merge,
+    Move,
+    Node,
+    Product,
+    Read,
+    Softmax,
+    Value,
 )  # fmt: skip
 from .sparse import Floats, Matrix
 from .tasks import (
-    ROLES, Apply, Atom, AtomInfo, Copy, Form, Linear, LoopTask, Mean, Multiply, Quotient, Relation, State, Task, Tasks, Variable,
+    ROLES,
+    Apply,
+    Atom,
+    AtomInfo,
+    Ball,
+    Copy,
+    Form,
+    Linear,
+    LoopTask,
+    Mean,
+    Multiply,
+    Quotient,
+    Relation,
+    State,
+    Task,
+    Tasks,
+    Variable,
 )  # fmt: skip
 from .tasks import Block as TaskBlock
 from .tokens import role_kinds, roles
@@ -32,6 +65,21 @@ from .tokens import role_kinds, roles
 def lower(graph: Graph, ranges: Ranges, target: str) -> Tasks:
     """Raises CompileError for an operation that the target has no construction for."""
     return _Lowering(graph, ranges, target).run()
+
+
+SMALLEST = 1e-15
+"""Factors that stay below this count as no smaller: their reciprocal is a weight."""
+
+
+FLOOR = "add a floor to it, or declare the ranges of the fields"
+
+
+def _reach(low: float, high: float, what: str = "this") -> str:
+    return f"{what} reaches from {low:.4g} to {high:.4g} on the calibration data"
+
+
+def _resolvable(ball: Ball) -> Ball:
+    return replace(ball, radius=np.where(ball.radius > 0, np.maximum(ball.radius, SMALLEST), 0.0))
 
 
 @dataclass
@@ -54,7 +102,9 @@ class _Lowering:
         self.need = demanded(self.graph)
         self.held = held(self.graph, self.need)
         count = len(self.roles)
-        self.atoms.append(AtomInfo("roles", count, frozenset(signature.pattern.kinds), np.zeros(count), np.ones(count), True))
+        self.atoms.append(
+            AtomInfo("roles", count, frozenset(signature.pattern.kinds), np.zeros(count), np.ones(count), True)
+        )
         block = self._block(self.graph.block, -1)
         (result,) = self.graph.results
         return Tasks(tuple(self.atoms), block, self.forms[result], tuple(self.variables), self.fields, self.counts)
@@ -69,7 +119,9 @@ class _Lowering:
         columns = [i for i, kind in enumerate(self.role_kinds) if kind in kinds]
         size = values.size
         rows = np.repeat(np.arange(size), len(columns))
-        matrix = Matrix.of(rows, np.tile(columns, size), np.repeat(values.ravel(), len(columns)), (size, len(self.roles)))
+        matrix = Matrix.of(
+            rows, np.tile(columns, size), np.repeat(values.ravel(), len(columns)), (size, len(self.roles))
+        )
         return Form.of(size, [(ROLES, matrix)])
 
     def _rested(self, form: Form, tasks: list[Task | LoopTask]) -> Form:
@@ -94,7 +146,9 @@ class _Lowering:
     def _refuse(self, node: Node, message: str, hint: str | None = None) -> CompileError:
         signature = self.graph.signature
         assert signature is not None
-        return CompileError([Diagnostic(f"target {self.target} {message}", node.span, hint)], signature.text, signature.source)
+        return CompileError(
+            [Diagnostic(f"target {self.target} {message}", node.span, hint)], signature.text, signature.source
+        )
 
     # Blocks -------------------------------------------------------------------------------------
 
@@ -112,7 +166,9 @@ class _Lowering:
         node = self.graph[value]
         if node.name is not None:
             low, high = self.ranges[value]
-            self.variables.append(Variable(node.name, node.shape, self.held[value], self.forms[value], low, high, scope))
+            self.variables.append(
+                Variable(node.name, node.shape, self.held[value], self.forms[value], low, high, scope)
+            )
 
     def _value(self, value: Value, node: Node, tasks: list[Task | LoopTask]) -> Form:
         reads = [self.forms[o] for o in node.operands]
@@ -157,10 +213,10 @@ class _Lowering:
             case Gather(_, over):
                 return make(Mean(over), reads[0])
             case Product(_, form):
-                left, right = (self.ranges.ball(o) for o in node.operands)
+                left, right = (_resolvable(self.ranges.ball(o)) for o in node.operands)
                 return make(Multiply(form, left, right, self.ranges.reach(value) or 1.0), *reads)
             case Function(name, arguments):
-                return make(Apply(name, arguments, *self.ranges[node.operands[0]]), *reads)
+                return make(self._applied(node, name, arguments), *reads)
             case Divide():
                 return make(self._quotient(node), *reads)
             case Softmax():
@@ -170,6 +226,13 @@ class _Lowering:
             case _:
                 raise AssertionError(node)
 
+    def _applied(self, node: Node, name: str, arguments: tuple[float, ...]) -> Apply:
+        low, high = self.ranges[node.operands[0]]
+        if (name == "log" and low.min() <= 0.0) or (name == "sqrt" and low.min() < 0.0):
+            numbers = "positive numbers" if name == "log" else "numbers that are not negative"
+            raise self._refuse(node, f"takes {name} of {numbers} only; {_reach(low.min(), high.max())}", FLOOR)
+        return Apply(name, arguments, low, high)
+
     def _quotient(self, node: Node) -> Quotient:
         divisor = node.operands[1]
         if self.graph[divisor].size != 1:
@@ -177,9 +240,8 @@ class _Lowering:
         low, high = (float(b[0]) for b in self.ranges.tight(divisor))
         if low <= 0.0 <= high:
             raise self._refuse(
-                node, f"divides by a number of one sign only; this divisor reaches from {low:.4g} to {high:.4g} on the calibration data",
-                "add a floor to it, or declare the ranges of the fields",
-            )  # fmt: skip
+                node, f"divides by a number of one sign only; {_reach(low, high, 'this divisor')}", FLOOR
+            )
         return Quotient(low, high)
 
     # Loops --------------------------------------------------------------------------------------
@@ -190,8 +252,7 @@ class _Lowering:
         atoms: list[Atom] = []
         kinds: Kinds = frozenset()
         for c in loop.carried:
-            phi = self.graph[c.phi]
-            at = frozenset({loop.kind}) if loop.kind is not None else phi.kinds & self.need[c.phi]
+            at = frozenset({loop.kind}) if loop.kind is not None else self.need[c.phi] | self.need[c.final]
             kinds |= at
             atoms.append(self._state(c, loop.kind, at, scope, tasks))
             self._name(c.phi, number)
@@ -220,7 +281,9 @@ class _Lowering:
                 first = self._copied(self._rested(initial, tasks), Relation("own_first", kind), at, c.initial, tasks)
                 self.forms[c.phi] = self.forms[c.phi].plus(first)
             elif np.any(everywhere):
-                self._begin(atom, Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles))))
+                self._begin(
+                    atom, Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles)))
+                )
             return atom
         start = self._restrict(initial, at)[0]
         constant = start.part(ROLES)
@@ -242,11 +305,14 @@ class _Lowering:
         constant = form.part(ROLES)
         if constant is None:
             return np.zeros(form.size)
-        dense = constant.csr[:, [i for i, kind in enumerate(self.role_kinds) if kind in self.graph[value].kinds]].toarray()
+        dense = constant.csr[
+            :, [i for i, kind in enumerate(self.role_kinds) if kind in self.graph[value].kinds]
+        ].toarray()
         return dense[:, 0] if dense.size and not np.ptp(dense, axis=1).any() else None
 
     def _spread(self, c: Carried, atom: Atom, own: Form, kind: str, tasks: list[Task | LoopTask]) -> Form:
-        """After a scan: K tokens hold their own state, the others that of the last K token before them, or their own start."""
+        """After a scan: K tokens hold their own state, the others that of the last K token before them, or their own
+        start."""
         others = (self.graph[c.final].kinds & self.need[c.final]) - {kind}
         if not others:
             return own
@@ -263,5 +329,5 @@ class _Lowering:
 
     def _copied(self, form: Form, relation: Relation, at: Kinds, like: Value, tasks: list[Task | LoopTask]) -> Form:
         atom = self._atom(relation.name, form.size, at, *self.ranges[like])
-        tasks.append(Task(Copy(relation), (form,), atom, at))
+        tasks.append(Task(Copy(relation), (form,), atom, at, self.graph[like].span))
         return Form.of(form.size, [(atom, Matrix.identity(form.size))])

@@ -38,7 +38,9 @@ def forward(weights: Weights, data: TokenData) -> Real:
     x = (features(weights, data) @ weights.embedding.csr.toarray()).astype(dtype)
     x = x + weights.positions[: x.shape[1]].astype(dtype)
     tokens = x.shape[1]
-    mask = np.where(np.tri(tokens, dtype=bool) if config.causal else np.ones((tokens, tokens), bool), 0.0, -np.inf).astype(dtype)
+    mask = np.where(
+        np.tri(tokens, dtype=bool) if config.causal else np.ones((tokens, tokens), bool), 0.0, -np.inf
+    ).astype(dtype)
     dense: dict[int, list[Real]] = {}
     for number, sublayer in weights.unrolled():
         if isinstance(sublayer, Attention):
@@ -56,10 +58,13 @@ def normalise(x: Real, norm: Norm, epsilon: float) -> Real:
     width = x.shape[-1]
     centred = x - ((x[..., 0::2] + x[..., 1::2]).sum(axis=-1, keepdims=True) / x.dtype.type(width))
     variance = np.square(centred).sum(axis=-1, keepdims=True) / x.dtype.type(width)
-    return np.asarray(centred / np.sqrt(variance + x.dtype.type(epsilon)) * norm.gain.astype(x.dtype) + norm.bias.astype(x.dtype))
+    return np.asarray(
+        centred / np.sqrt(variance + x.dtype.type(epsilon)) * norm.gain.astype(x.dtype) + norm.bias.astype(x.dtype)
+    )
 
 
 def _arrays(sublayer: Attention | Mlp, dtype: np.dtype[Any]) -> list[Real]:
+    matrices: tuple[Real, ...]
     if isinstance(sublayer, Mlp):
         matrices = (sublayer.up.csr.toarray(), sublayer.up_bias, sublayer.down.csr.toarray(), sublayer.down_bias)
     else:

@@ -13,6 +13,7 @@ on their role flags: they give exactly 0 there, and cost nothing elsewhere, sinc
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
@@ -64,9 +65,14 @@ class Neurons:
         if not bias.size:
             return
         reach = np.asarray(abs(up.csr).T @ self.bound).ravel() + np.abs(bias)
-        closed = [slot for slot, kind in zip(self.stream.roles.tolist(), self.role_kinds, strict=True) if kind not in kinds]
+        closed = [
+            slot for slot, kind in zip(self.stream.roles.tolist(), self.role_kinds, strict=True) if kind not in kinds
+        ]
         shut = Matrix.of(
-            np.repeat(closed, bias.size), np.tile(np.arange(bias.size), len(closed)), np.tile(-(2.0 * reach + 64.0), len(closed)), up.shape
+            np.repeat(closed, bias.size),
+            np.tile(np.arange(bias.size), len(closed)),
+            np.tile(-(2.0 * reach + 64.0), len(closed)),
+            up.shape,
         )
         self.up.append(self.stream.balanced_read(_without_row(up, self.stream.zero) + shut))
         self.bias.append(bias)
@@ -109,8 +115,9 @@ class Neurons:
     def _flags(self, kinds: Kinds, values: Floats) -> Matrix:
         """[width, n]: reads these constants at tokens of `kinds`."""
         flags = [slot for slot, kind in zip(self.stream.roles.tolist(), self.role_kinds, strict=True) if kind in kinds]
-        n = values.size
-        return Matrix.of(np.repeat(flags, n), np.tile(np.arange(n), len(flags)), np.tile(values, len(flags)), (self.stream.width, n))
+        n, count = values.size, len(flags)
+        rows, columns = np.repeat(flags, n), np.tile(np.arange(n), count)
+        return Matrix.of(rows, columns, np.tile(values, count), (self.stream.width, n))
 
     def _linear_part(self, op: Multiply, a: Matrix, b: Matrix, write: Matrix, kinds: Kinds) -> None:
         """Σ c (a₀ b + b₀ a − a₀ b₀)."""
@@ -119,10 +126,9 @@ class Neurons:
         form = op.form
         of_a = Matrix.of(form.left, form.out, form.coefficient * op.right.centre[form.right], (a.shape[1], form.size))
         of_b = Matrix.of(form.right, form.out, form.coefficient * op.left.centre[form.left], (b.shape[1], form.size))
-        constant = np.bincount(
-            form.out, form.coefficient * op.left.centre[form.left] * op.right.centre[form.right], minlength=form.size
-        )
-        self.passing(a @ of_a + b @ of_b + self._flags(kinds, -constant), write, kinds)
+        products = form.coefficient * op.left.centre[form.left] * op.right.centre[form.right]
+        constant = -np.bincount(form.out, products, minlength=form.size).astype(np.float64)
+        self.passing(a @ of_a + b @ of_b + self._flags(kinds, constant), write, kinds)
 
     def _squares(self, bank: Bank, read: Matrix, down: Matrix, kinds: Kinds, period: int) -> None:
         """Σ down · s² for s = stream @ read in [−1, 1]; squares `period` apart belong to one product.
@@ -176,7 +182,7 @@ class Neurons:
 
 
 def _pairs(form: Bilinear, key_a: list[bytes], key_b: list[bytes]) -> tuple[Matrix, Indices, Indices]:
-    """The products that differ, in either order of their factors: [pairs, size] to the outputs, and one (i, j) for each."""
+    """The products that differ, factors in either order: [pairs, size] to the outputs, and one (i, j) for each."""
     pairs: dict[tuple[bytes, bytes], int] = {}
     first: list[tuple[int, int]] = []
     index = np.empty(form.out.size, dtype=np.int64)
@@ -194,7 +200,7 @@ def _keys(matrix: Matrix) -> list[bytes]:
     csc = matrix.csr.tocsc()
     csc.sort_indices()
     bounds = csc.indptr.tolist()
-    return [csc.indices[s:e].tobytes() + csc.data[s:e].tobytes() for s, e in zip(bounds, bounds[1:], strict=False)]
+    return [csc.indices[s:e].tobytes() + csc.data[s:e].tobytes() for s, e in pairwise(bounds)]
 
 
 def _scaled(down: Matrix, rows: Floats | np.ndarray, scale: Floats) -> Matrix:
@@ -206,5 +212,3 @@ def _without_row(matrix: Matrix, row: int) -> Matrix:
     coo = matrix.csr.tocoo()
     keep = coo.row != row
     return Matrix.of(coo.row[keep], coo.col[keep], coo.data[keep], matrix.shape)
-
-

@@ -51,7 +51,7 @@ __all__ = ["divide", "evaluate", "function", "interpret", "softmax"]
 CHUNK_BYTES = 2**27
 """About how much the values of the tasks that are run together take."""
 
-Observe = Callable[[Value, Floats], None]
+Observe = Callable[[Value, Floats], Floats | None]
 Factors = Callable[[Value, Floats, Floats], None]
 
 
@@ -81,11 +81,10 @@ def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
     return result if data.batched else result[0]
 
 
-def evaluate(
-    graph: Graph, data: TokenData, observe: Observe | None = None, factors: Factors | None = None
-) -> Floats:
+def evaluate(graph: Graph, data: TokenData, observe: Observe | None = None, factors: Factors | None = None) -> Floats:
     """The graph's result, [batch, rows, *shape]. `observe(value, array [tasks, live tokens, size])` is called with
-    everything that is computed, each pass of a loop and each chunk of tasks by itself; `factors(value, a, b)` with the
+    everything that is computed, each pass of a loop and each chunk of tasks by itself, and may return what stands in
+    its place; `factors(value, a, b)` with the
     two operands of every product, at the same tokens.
 
     Raises DataError for more tokens than a scan is compiled for.
@@ -119,7 +118,12 @@ class _Run:
     """One chunk of tasks. `known` holds every value so far with the tokens that it is known at."""
 
     def __init__(
-        self, graph: Graph, data: TokenData, fields: Mapping[str, Floats], observe: Observe | None, factors: Factors | None
+        self,
+        graph: Graph,
+        data: TokenData,
+        fields: Mapping[str, Floats],
+        observe: Observe | None,
+        factors: Factors | None,
     ) -> None:
         assert graph.signature is not None
         self.graph, self.fields, self.observe, self.factors = graph, fields, observe, factors
@@ -164,9 +168,8 @@ class _Run:
         return padded
 
     def _put(self, value: Value, places: _Places, array: Floats) -> None:
-        self.known[value] = (places, array)
-        if self.observe is not None:
-            self.observe(value, array)
+        instead = None if self.observe is None else self.observe(value, array)
+        self.known[value] = (places, array if instead is None else instead)
 
     # Blocks --------------------------------------------------------------------------------------
 

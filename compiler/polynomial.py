@@ -49,7 +49,9 @@ def expand(
         case Product(_, form):
             result = [{} for _ in range(form.size)]
             terms = 0
-            for out, i, j, c in zip(form.out.tolist(), form.left.tolist(), form.right.tolist(), form.coefficient.tolist(), strict=True):
+            for out, i, j, c in zip(
+                form.out.tolist(), form.left.tolist(), form.right.tolist(), form.coefficient.tolist(), strict=True
+            ):
                 terms += len(parts[0][i]) * len(parts[1][j])
                 if terms > most:
                     return None
@@ -104,11 +106,18 @@ def build(r: Rewriter, monomials: Sequence[Monomial], kinds: Kinds) -> Value:
     for value, places in by_leaf.items():
         terms.append((Matrix.of([p[0] for p in places], [p[1] for p in places], 1.0, (size, r[value].size)), value))
     if longer:
-        halves = [(monomials[row][: len(monomials[row]) // 2], monomials[row][len(monomials[row]) // 2 :]) for row in longer]
+        halves = [
+            (monomials[row][: len(monomials[row]) // 2], monomials[row][len(monomials[row]) // 2 :]) for row in longer
+        ]
         left = {m: i for i, m in enumerate(dict.fromkeys(h[0] for h in halves))}
         right = {m: i for i, m in enumerate(dict.fromkeys(h[1] for h in halves))}
         form = Bilinear(
-            range(len(longer)), [left[h[0]] for h in halves], [right[h[1]] for h in halves], 1.0, len(longer), (len(left), len(right))
+            range(len(longer)),
+            [left[h[0]] for h in halves],
+            [right[h[1]] for h in halves],
+            1.0,
+            len(longer),
+            (len(left), len(right)),
         )
         product = r.product(form, build(r, list(left), kinds), build(r, list(right), kinds), kinds)
         terms.append((Matrix.of(longer, range(len(longer)), 1.0, (size, len(longer))), product))

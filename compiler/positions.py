@@ -72,28 +72,39 @@ def target(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -
     samples = [wanted(pattern, relation, m) for m in tried]
     offsets = np.zeros(len(names))
     for role in live:
-        found = [t - (i + 1) for r, targets in samples for i, t in enumerate(targets.tolist()) if r[i] == role and t > 0]
+        found = [
+            t - (i + 1) for r, targets in samples for i, t in enumerate(targets.tolist()) if r[i] == role and t > 0
+        ]
         offsets[role] = max(found, key=found.count) if found else -float(positions)
-    looked = [(i + 1 + offsets[r[i]], t) for r, targets in samples for i, t in enumerate(targets.tolist()) if r[i] in live]
+    looked = [
+        (i + 1 + offsets[r[i]], t) for r, targets in samples for i, t in enumerate(targets.tolist()) if r[i] in live
+    ]
     if all(at == t if t > 0 else at <= 0 for at, t in looked):
         return Target(1.0, offsets, None)
-    targets_long = samples[-1][1]
     table = np.zeros(positions)
-    table[1 : len(targets_long) + 1] = targets_long
+    table[1:] = wanted(pattern, relation, _beyond(pattern, positions))[1][: positions - 1]
     corrections = np.zeros(len(names))
     for role in live:
-        gaps = {float(t - table[i + 1]) for r, targets in samples for i, t in enumerate(targets.tolist()) if r[i] == role}
+        gaps = {
+            float(t - table[i + 1]) for r, targets in samples for i, t in enumerate(targets.tolist()) if r[i] == role
+        }
         if len(gaps) != 1:
             return None
         corrections[role] = gaps.pop()
     return Target(0.0, corrections, table)
 
 
+def _beyond(pattern: Pattern, positions: int) -> int:
+    """So many groups that every position lies in one: what comes after the groups then differs from them alike at all
+    lengths."""
+    return 1 + positions // len(pattern.group)
+
+
 def digits(positions: int) -> Floats:
     """[positions, digits] of ±1: the binary digits of each position."""
     count = max(1, int(np.ceil(np.log2(positions))))
     bits = (np.arange(positions)[:, None] >> np.arange(count)[None, :]) & 1
-    return 2.0 * bits - 1.0
+    return np.asarray(2.0 * bits - 1.0, dtype=np.float64)
 
 
 def counts(pattern: Pattern, kind: str, positions: int) -> tuple[Floats, Floats] | None:
@@ -103,8 +114,7 @@ def counts(pattern: Pattern, kind: str, positions: int) -> tuple[Floats, Floats]
     longest = max(1, (positions - 1 - fixed) // len(pattern.group))
     lines = [sequence(pattern, m) for m in sorted({1, 2, 3, longest})]
     table = np.zeros(positions)
-    seen = np.cumsum([k == kind for k in lines[-1].kinds])
-    table[1 : len(seen) + 1] = seen
+    table[1:] = np.cumsum([k == kind for k in sequence(pattern, _beyond(pattern, positions)).kinds])[: positions - 1]
     corrections = np.zeros(len(names))
     for role in range(1, len(names)):
         gaps = {

@@ -19,8 +19,21 @@ from dataclasses import replace
 import numpy as np
 
 from .graph import (
-    Affine, Block, Carried, Constant, Divide, Field, Final, Function, Gather, Graph, GraphBuilder, Kinds, Loop, Merge, Move,
-    Node, Phi, Product, Softmax, Value,
+    Affine,
+    Block,
+    Carried,
+    Constant,
+    Divide,
+    Function,
+    Graph,
+    GraphBuilder,
+    Kinds,
+    Loop,
+    Node,
+    Phi,
+    Product,
+    Softmax,
+    Value,
 )  # fmt: skip
 from .oracle import divide, function, softmax
 from .sparse import Bilinear, Floats, Matrix, Values
@@ -58,7 +71,11 @@ class Rewriter(GraphBuilder):
             return value
         for law in self._laws:
             node = law(self, node)
-        if isinstance(node.op, Affine) and node.op.matrices == (Matrix.identity(node.size),) and not np.any(node.op.offset.array):
+        if (
+            isinstance(node.op, Affine)
+            and node.op.matrices == (Matrix.identity(node.size),)
+            and not np.any(node.op.offset.array)
+        ):
             same = self[node.operands[0]]
             if same.shape == node.shape and same.kinds == node.kinds and node.name in (None, same.name):
                 return node.operands[0]
@@ -102,7 +119,9 @@ class Rewriter(GraphBuilder):
         op = Affine(tuple(m for m, _ in terms), Values(np.broadcast_to(np.asarray(offset, float).ravel(), (size,))))
         return self.node(Node(op, tuple(v for _, v in terms), shape, kinds, name, span))
 
-    def product(self, form: Bilinear, a: Value, b: Value, kinds: Kinds, keyword: str = "bilinear", span: Span | None = None) -> Value:
+    def product(
+        self, form: Bilinear, a: Value, b: Value, kinds: Kinds, keyword: str = "bilinear", span: Span | None = None
+    ) -> Value:
         return self.node(Node(Product(keyword, form), (a, b), (form.size,), kinds, None, span))
 
 
@@ -139,7 +158,9 @@ def fold(r: Rewriter, node: Node) -> Node:
 def scale(r: Rewriter, node: Node) -> Node:
     """a · constant is affine in a; 0 · a = 0; a / constant is affine."""
     if isinstance(node.op, Divide) and (divisor := _constant(r, node.operands[1])) is not None and np.all(divisor):
-        matrix = Matrix.of(np.arange(node.size), np.arange(node.size), 1 / np.broadcast_to(divisor, (node.size,)), (node.size,) * 2)
+        matrix = Matrix.of(
+            np.arange(node.size), np.arange(node.size), 1 / np.broadcast_to(divisor, (node.size,)), (node.size,) * 2
+        )
         return replace(node, op=Affine((matrix,), Values(np.zeros(node.size))), operands=node.operands[:1])
     if not isinstance(node.op, Product):
         return node
@@ -148,7 +169,10 @@ def scale(r: Rewriter, node: Node) -> Node:
         value = _constant(r, node.operands[index])
         if value is not None:
             matrix = Matrix.of(form.out, other, form.coefficient * value[mine], (form.size, form.sizes[1 - index]))
-            return chain(r, replace(node, op=Affine((matrix,), Values(np.zeros(node.size))), operands=(node.operands[1 - index],)))
+            return chain(
+                r,
+                replace(node, op=Affine((matrix,), Values(np.zeros(node.size))), operands=(node.operands[1 - index],)),
+            )
     return node
 
 
@@ -178,7 +202,8 @@ def chain(r: Rewriter, node: Node) -> Node:
 LAWS: dict[str, Callable[[Rewriter, Node], Node]] = {"fold": fold, "scale": scale, "chain": chain}
 """f(constants) is a constant; a product with a constant is affine; affine of affine is affine."""
 
-LAW_NAMES = (*LAWS, "share", "hoist", "peel", "divide_factor", "invariant")
+LAW_NAMES = (*LAWS, "share", "hoist")
+"""Of those and of two that are about places: equal nodes become one, what does not change in a loop moves out of it."""
 
 
 # Passes ------------------------------------------------------------------------------------------
@@ -186,11 +211,14 @@ LAW_NAMES = (*LAWS, "share", "hoist", "peel", "divide_factor", "invariant")
 Visit = Callable[[Rewriter, Value, Node], Value]
 
 
-
 def rebuild(
-    graph: Graph, visit: Visit | None = None, laws: frozenset[str] | None = None, names: dict[Value, Value] | None = None
+    graph: Graph,
+    visit: Visit | None = None,
+    laws: frozenset[str] | None = None,
+    names: dict[Value, Value] | None = None,
 ) -> Graph:
-    """The graph written again through a Rewriter, each placed node by `visit(rewriter, old value, node with new operands)`.
+    """The graph written again through a Rewriter, each placed node by `visit(rewriter, old value, node with new
+    operands)`.
 
     `names`, old values to new, is filled as it goes, for a `visit` that must look something up.
     """
@@ -216,7 +244,13 @@ def copy_loop(r: Rewriter, graph: Graph, loop: Loop, names: dict[Value, Value], 
 
 
 def loop_from(
-    r: Rewriter, graph: Graph, loop: Loop, initial: dict[Carried, Value], count: int, names: dict[Value, Value], visit: Visit | None = None
+    r: Rewriter,
+    graph: Graph,
+    loop: Loop,
+    initial: dict[Carried, Value],
+    count: int,
+    names: dict[Value, Value],
+    visit: Visit | None = None,
 ) -> None:
     """The loop, begun with these values of what it carries and run so many times."""
     if count == 0 and loop.kind is None:
@@ -235,7 +269,8 @@ def loop_from(
 
 
 def prune(graph: Graph) -> Graph:
-    """Without what no result needs. A carried name is needed if its final value is, or its phi is needed by one that is."""
+    """Without what no result needs. A carried name is needed if its final value is, or its phi is needed by one that
+    is."""
     needed: set[Value] = set()
     loop_of = {v: c for loop in graph.loops() for c in loop.carried for v in (c.phi, c.final)}
     stack = list(graph.results)
@@ -274,43 +309,3 @@ def _keep(graph: Graph, needed: set[Value]) -> Graph:
 def simplify(graph: Graph, laws: frozenset[str] | None = None) -> Graph:
     """The laws, and nothing else."""
     return rebuild(graph, None, laws)
-
-
-def peel(graph: Graph, laws: frozenset[str] | None = None) -> Graph:
-    """A repeat's first pass stands before it, where the constants that it starts from make an operation fold.
-
-        w = 0; repeat n { w = w − S w + b }   →   w = b; repeat n − 1 { … }
-    """
-    r = Rewriter(laws)
-    names: dict[Value, Value] = {}
-    for item in graph.block:
-        if isinstance(item, Loop) and item.kind is None and item.count > 0 and not any(isinstance(i, Loop) for i in item.body):
-            first = {c.phi: names[c.initial] for c in item.carried}
-            before = _hard(r)
-            trial = dict(names) | first
-            saved = len(r._blocks[0])
-            copy_block(r, graph, item.body, trial)
-            if _hard(r) - before < sum(_is_hard(graph[v]) for v in item.body if not isinstance(v, Loop)):
-                again = dict(names)
-                loop_from(r, graph, item, {c: trial[c.result] for c in item.carried}, item.count - 1, again)
-                names.update({c.final: again[c.final] for c in item.carried})
-                names.update({v: again.get(v, trial[v]) for v in _placed(item.body)})
-                continue
-            del r._blocks[0][saved:]
-            r._known[0] = {k: v for k, v in r._known[0].items() if v in set(r._blocks[0])}
-        copy_block(r, graph, (item,), names)
-    return prune(r.finish(tuple(names[v] for v in graph.results), graph.signature))
-
-
-def _placed(block: Block) -> list[Value]:
-    return [v for v in block if not isinstance(v, Loop)]
-
-
-def _is_hard(node: Node) -> bool:
-    return not isinstance(node.op, (Affine, Constant, Merge, Field, Phi, Final))
-
-
-def _hard(r: Rewriter) -> int:
-    return sum(_is_hard(r[v]) for v in r._blocks[0] if not isinstance(v, Loop))
-
-

@@ -36,7 +36,8 @@ class Write:
 
 @dataclass
 class Placed:
-    """A task in its sublayer. `writes` says where its result goes: its own slots, if anything reads it there, and states."""
+    """A task in its sublayer. `writes` says where its result goes: its own slots, if anything reads it there, and
+    states."""
 
     task: Task
     writes: list[Write] = field(default_factory=list)
@@ -148,7 +149,8 @@ class _Blocks:
         return stages, length
 
     def _loop(self, loop: LoopTask, side: str) -> tuple[list[Stage], LoopStage, int]:
-        """The loop's stages, begun on the side that makes the whole shortest; at most one idle stage stands before it."""
+        """The loop's stages, begun on the side that makes the whole shortest; at most one idle stage stands before
+        it."""
         best: tuple[int, list[Stage], LoopStage, int] | None = None
         carry = Carry(loop.carry, tuple(s.atom for s in loop.states), loop.kinds) if loop.carry else None
         for start in ("attention",) if carry else (side, other(side)):
@@ -224,7 +226,8 @@ class _Segment:
                     self._linear(task.out, rest, 0)
 
     def _direct(self, atom: Atom, change: Form, floor: int) -> Form:
-        """Adds the parts of `change` that are made at `floor` or later in the sublayers that make them; returns the rest."""
+        """Adds the parts of `change` that are made at `floor` or later in the sublayers that make them; returns the
+        rest."""
         rest = []
         for part, matrix in change.parts:
             if self._fresh(part, floor, atom):
@@ -234,9 +237,12 @@ class _Segment:
         return Form(change.size, tuple(rest))
 
     def _fresh(self, part: Atom, floor: int, state: Atom) -> bool:
-        """Whether what makes `part` may write it to the state too: it is made late enough, and 0 where the state is."""
-        kinds = self.tasks.atoms[state].kinds
-        return part in self.made and self.made[part][0] >= floor and self.made[part][1].task.kinds <= kinds
+        """Whether what makes `part` may write it to the state too: it is made late enough, and is 0 where the state
+        is."""
+        if part not in self.made or self.tasks.atoms[part].rests:
+            return False
+        time, placed = self.made[part]
+        return time >= floor and placed.task.kinds <= self.tasks.atoms[state].kinds
 
     def _linear(self, atom: Atom, form: Form, time: int) -> None:
         task = Task(Linear(), (form,), atom, self.tasks.atoms[atom].kinds)
@@ -245,7 +251,8 @@ class _Segment:
     # Divisions ----------------------------------------------------------------------------------
 
     def _divide(self, task: Task) -> None:
-        """The first attention sublayer that no other work takes, with the divisor there for the MLP sublayer before it."""
+        """The first attention sublayer that no other work takes, with the divisor there for the MLP sublayer before
+        it."""
         top, bottom = task.reads
         time = max(self._ready(top), 1)
         for atom in bottom.atoms:
@@ -289,7 +296,9 @@ class _Segment:
         time = 0
         while True:
             rest = {
-                s.atom: Form(s.change.size, tuple(p for p in s.change.parts if not self._fresh(p[0], floor[s.atom], s.atom)))
+                s.atom: Form(
+                    s.change.size, tuple(p for p in s.change.parts if not self._fresh(p[0], floor[s.atom], s.atom))
+                )
                 for s in states
             }
             rest = {a: f for a, f in rest.items() if f.parts}

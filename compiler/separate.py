@@ -60,7 +60,11 @@ def _separate(r: Rewriter, node: Node, graph: Graph) -> Value:
             continue
         polynomial = expand(inner, known.__getitem__)
         if polynomial is None:
-            raise _refusal(graph, node, "no attention head computes this read: mine and theirs are not combined by + − and products alone")
+            raise _refusal(
+                graph,
+                node,
+                "no attention head computes this read: mine and theirs are not combined by + − and products alone",
+            )
         known[value] = polynomial
     mine, theirs, terms = split(known[read.body.results[0]], lambda leaf: leaf[0] < 0)
     ours = build(r, [tuple((here[-1 - v], i) for v, i in m) for m in mine], node.kinds)
@@ -71,7 +75,13 @@ def _separate(r: Rewriter, node: Node, graph: Graph) -> Value:
 
 
 def _combine(
-    r: Rewriter, node: Node, ours: Value, others: Value, terms: list[tuple[int, int, int, float]], sizes: tuple[int, int], bare: int | None
+    r: Rewriter,
+    node: Node,
+    ours: Value,
+    others: Value,
+    terms: list[tuple[int, int, int, float]],
+    sizes: tuple[int, int],
+    bare: int | None,
 ) -> Value:
     """Σ c · ours · others, where ours[bare] is the number 1."""
     size = node.size
@@ -155,7 +165,8 @@ def _linear(polynomial: Polynomial, changing: set[Value]) -> bool:
 
 
 def divide_factor(graph: Graph) -> Graph:
-    """(a ∘ b) / s = a ∘ (b / s), s a scalar, where a ∘ b is ready later than s: the division does not wait for the product."""
+    """(a ∘ b) / s = a ∘ (b / s), s a scalar, where a ∘ b is ready later than s: the division does not wait for the
+    product."""
     level = levels(graph)
 
     def visit(r: Rewriter, old: Value, node: Node) -> Value:
@@ -170,7 +181,9 @@ def divide_factor(graph: Graph) -> Graph:
         stripped = [_strip_map(r, o) for o in r[product].operands]
         index = 0 if r[stripped[0][1]].size <= r[stripped[1][1]].size else 1
         inner = r[stripped[index][1]]
-        divided = r.node(Node(Divide(), (stripped[index][1], node.operands[1]), inner.shape, node.kinds, None, node.span))
+        divided = r.node(
+            Node(Divide(), (stripped[index][1], node.operands[1]), inner.shape, node.kinds, None, node.span)
+        )
         factor = r.affine([(stripped[index][0], divided)], (r[r[product].operands[index]].size,), node.kinds)
         pair = [r[product].operands[0], r[product].operands[1]]
         pair[index] = factor

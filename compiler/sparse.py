@@ -97,7 +97,8 @@ class Matrix(Frozen):
     def scalar(self) -> float | None:
         """c if this is c·I, else None."""
         n, m = self.shape
-        if n != m or self.nnz != n or not np.array_equal(self.csr.indices, np.arange(n)):
+        diagonal = np.array_equal(self.csr.indices, np.arange(n)) and np.array_equal(self.csr.indptr, np.arange(n + 1))
+        if n != m or not diagonal:
             return None
         first = float(self.csr.data[0]) if n else 1.0
         return first if bool(np.all(self.csr.data == first)) else None
@@ -115,7 +116,13 @@ class Bilinear(Frozen):
     """A sparse bilinear map of a (size `sizes[0]`) and b (`sizes[1]`) to `size` components."""
 
     def __init__(
-        self, out: ArrayLike, left: ArrayLike, right: ArrayLike, coefficient: ArrayLike, size: int, sizes: tuple[int, int]
+        self,
+        out: ArrayLike,
+        left: ArrayLike,
+        right: ArrayLike,
+        coefficient: ArrayLike,
+        size: int,
+        sizes: tuple[int, int],
     ) -> None:
         self.out: Indices = np.asarray(out, dtype=np.int64)
         self.left: Indices = np.asarray(left, dtype=np.int64)

@@ -36,11 +36,12 @@ def show(text: str, stage: str, target: str, parameters: Mapping[str, object], s
         if found := faults(program, parameters):
             raise CompileError(found, text, source)
         return core(program)
-    from .compile import finish, optimise, plan_for, to_graph
+    from .build import graph_of
+    from .compile import finish, optimise, plan_for
     from .format_graph import format_graph
     from .format_plan import format_layout, format_report, format_schedule
 
-    graph = optimise(to_graph(text, source, parameters), target)
+    graph = optimise(graph_of(text, parameters, source), target)
     if stage == "graph":
         return format_graph(graph)
     plan = plan_for(graph, target, "float32", None)

@@ -139,8 +139,10 @@ def _tensors(weights: Weights) -> Tensors:
 def load(folder: str | os.PathLike[str]) -> Weights:
     """Reads what `save` wrote. Raises DataError naming the file and the fault if anything is not as it was written."""
     source = Path(folder)
-    if not source.is_dir():
-        state = "is not a folder" if source.exists() else "does not exist"
+    if not any((source / name).exists() for name in (CONFIG, TENSORS, PROGRAM)):
+        state = "does not exist"
+        if source.exists():
+            state = "holds no weights" if source.is_dir() else "is not a folder"
         raise DataError(f"{source} {state}: give a folder that `save` or `innerloop compile -o` wrote")
     name = CONFIG
     try:

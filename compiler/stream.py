@@ -52,9 +52,7 @@ def four_squares(n: int) -> tuple[int, ...]:
             c = int(np.sqrt(rest - b * b))
             if c and a * a + b * b + c * c == n:
                 return (a, b, c)
-    return next(
-        (a, *three) for a in range(root, 0, -1) if len(three := four_squares(n - a * a)) == 3
-    )
+    return next((a, *three) for a in range(root, 0, -1) if len(three := four_squares(n - a * a)) == 3)
 
 
 @dataclass(frozen=True)

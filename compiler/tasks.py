@@ -205,7 +205,7 @@ Block = tuple["Task | LoopTask", ...]
 
 @dataclass(frozen=True)
 class Variable:
-    """A name of the program, as a form that holds once `after` is made (None: in the loop body or block that it ends)."""
+    """A name of the program, as a form over atoms."""
 
     name: str
     shape: tuple[int, ...]

@@ -217,7 +217,9 @@ def _repetitions(signature: Signature, rows: Mapping[str, int]) -> int:
         have = rows[field.name]
         if not repeated:
             if have != fixed:
-                raise DataError(f"`{field.name}` has {counted(have, 'row')}; `{describe_pattern(pattern)}` holds it at {fixed}")
+                raise DataError(
+                    f"`{field.name}` has {counted(have, 'row')}; `{describe_pattern(pattern)}` holds it at {fixed}"
+                )
             continue
         surplus = (0, 1) if _may_exceed(field, pattern) else (0,)
         fits = {times for extra in surplus for times in _exactly(have - extra, fixed, repeated)}

@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-
 from .graph import Signature
 from .sparse import Floats, Matrix
 
@@ -223,5 +222,3 @@ def _unroll(body: Body, start: int) -> tuple[list[tuple[int, Sublayer]], int]:
             run.append((start, item))
             start += 1
     return run, start
-
-

@@ -130,7 +130,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command("programs", "list what ships, with parameters")
 
-    check = command("check", "print all errors of a program, and of the parameters given; exit status 1 if there is one")
+    check = command(
+        "check", "print all errors of a program, and of the parameters given; exit status 1 if there is one"
+    )
     check.add_argument("program", metavar="FILE", help=_PROGRAM)
     _parameters(check)
 
@@ -145,7 +147,10 @@ def _parser() -> argparse.ArgumentParser:
     _parameters(compile_)
     _target(compile_)
     compile_.add_argument(
-        "--dtype", choices=["float32", "float64"], default="float32", help="the weights' precision (default: %(default)s)"
+        "--dtype",
+        choices=["float32", "float64"],
+        default="float32",
+        help="the weights' precision (default: %(default)s)",
     )
     compile_.add_argument(
         "--calibrate", type=Path, metavar="FILE", help="data whose values give the ranges, .csv or .npz"

@@ -44,7 +44,7 @@ def error_curves(path: Path, curves: Mapping[str, Floats], reference: str, refer
         axes = figure.add_subplot()
         examples = np.arange(reference_curve.size)
         for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
-            axes.plot(examples, curve, color=colour, linewidth=2, label=name.replace("_", " "))
+            axes.plot(examples, curve, color=colour, linewidth=2, label=name)
         axes.plot(
             examples,
             reference_curve,

@@ -1,4 +1,4 @@
-"""What all tests share: golden files, printed results that `pytest --update-golden` writes anew."""
+"""What all tests share: golden files, printed results that `pytest --update-golden` writes anew; the command line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from .commands import compiled, innerloop
+
+__all__ = ["compiled", "golden", "innerloop"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

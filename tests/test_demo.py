@@ -18,6 +18,7 @@ from innerloop.runtime.demo import (
     r_squared,
     ridge_regression,
     squared_error,
+    wider,
 )
 from innerloop.runtime.plots import FORMATS, error_curves
 
@@ -50,6 +51,16 @@ def test_the_unseen_do_not_scale_the_data() -> None:
 
 def test_tasks_are_the_same_every_time() -> None:
     np.testing.assert_array_equal(diabetes_tasks(3)[0].x, diabetes_tasks(3)[0].x)
+
+
+def test_the_calibration_reaches_further_than_the_patients_do() -> None:
+    _, known = diabetes_tasks(1, 300)
+    data = wider(known, (1.0, 0.8))
+    assert data["x"].shape == known.x.shape
+    assert data["y"].shape == known.context.shape
+    assert np.abs(data["x"]).max() > 1.2 * np.abs(known.x[:, -1]).max()
+    longest = (known.x[:, :-1] ** 2).sum(-1).max()
+    assert (data["x"][:, :-1] ** 2).sum(-1).max() == pytest.approx(longest)  # stable steps stay stable
 
 
 @pytest.fixture

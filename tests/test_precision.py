@@ -32,7 +32,7 @@ def spd(name: str, parameters: dict[str, float], dtype: str, tasks: int, seed: i
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((tasks, EXAMPLES + 1, D))
     y = (x @ rng.standard_normal((tasks, D, 1)))[:, :EXAMPLES, 0]
-    weights = compile_program(load(name), dtype=dtype, d=D, **parameters)
+    weights = compile_program(load(name), dtype=dtype, d=D, **parameters)  # type: ignore[arg-type]
     found = np.asarray(Transformer(weights, guard="off")(x=x, y=y), dtype=np.float64)
     return float(np.mean((found - interpret(load(name), x=x, y=y, d=D, **parameters))[:, 1:] ** 2)) / D
 
@@ -55,7 +55,7 @@ def test_the_figure(name: str, parameters: dict[str, float], goal: float) -> Non
 
 @pytest.mark.parametrize(("count", "rate"), [(5, 0.1), (20, 0.05)])
 def test_gradient_descent_is_batch_gradient_descent_on_every_prefix(count: int, rate: float) -> None:
-    """Not one step a layer on each token's own prefix of residuals, which a causal stack would do (von Oswald et al. 2023)."""
+    """Which a causal stack of one step a layer is not (von Oswald et al. 2023)."""
     rng = np.random.default_rng(5)
     x = rng.standard_normal((4, count + 1, D)) * 0.7
     y = (x @ rng.standard_normal((4, D, 1)))[:, :count, 0]

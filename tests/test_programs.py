@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from innerloop.compiler.parse import parse
@@ -43,3 +46,25 @@ def test_diabetes_is_the_published_data() -> None:
     assert datasets() == ["diabetes"]
     np.testing.assert_array_equal(features, published.data)
     np.testing.assert_array_equal(target, published.target)
+
+
+CONTRACT = """
+import importlib, pkgutil
+import innerloop.compiler, innerloop.programs, innerloop.runtime
+for package in (innerloop.compiler, innerloop.programs, innerloop.runtime):
+    found = [m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "__main__"]
+    clash = set(found) & set(package.__all__)
+    assert not clash, clash
+    for name in found:
+        importlib.import_module(f"{package.__name__}.{name}")
+from innerloop.compiler import CompileError, Weights, compile_program, interpret
+from innerloop.programs import load, names
+from innerloop.runtime import Transformer
+assert all(callable(f) for f in (compile_program, interpret, load, names, Transformer, Weights))
+"""
+
+
+def test_the_contracts_names_are_what_they_are_whatever_was_imported_before() -> None:
+    """A submodule that is called as a function is would hide it once it is imported."""
+    result = subprocess.run([sys.executable, "-c", CONTRACT], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")

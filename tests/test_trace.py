@@ -1,8 +1,9 @@
 """The trace of the shipped programs: what every name means after every layer, held against NumPy, token by token.
 
-Layers count from 0, examples and passes from 1; y_i is the token of the i-th label. NaN stands where a name is not held.
+Layers count from 0, examples and passes from 1; y_i is the token of the i-th label. NaN: the name is not held there.
 
-    gradient_descent   layer k                  w after k steps on the examples up to the token, at every token
+    gradient_descent   layer k, from 1 on       w after k + 1 steps on the examples up to the token, at every token
+                                                (the mean that layer 1 reads is the first step, from w = 0, itself)
     scan, pass p       its first layer          what y_i began its update with, for i ≤ p  (P, q, s, w of two layers)
                        its last layer           what y_i ended it with, for i ≤ p
     after the last     every program            w at every token: of the last y at or before it
@@ -11,6 +12,7 @@ Layers count from 0, examples and passes from 1; y_i is the token of the i-th la
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from innerloop.runtime.trace import Trace
 
 D, EXAMPLES, STEPS, RATE, RIDGE = 3, 4, 3, 0.1, 0.1
 TASKS = 5
-SETTINGS: dict[str, dict[str, float]] = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "gradient_descent": {"steps": STEPS, "rate": RATE},
     "stochastic_gradient_descent": {"examples": EXAMPLES, "rate": RATE},
     "sherman_morrison": {"examples": EXAMPLES, "ridge": RIDGE},
@@ -84,7 +86,7 @@ def ridge_regression() -> tuple[Floats, Floats]:
     moments = np.einsum("tni,tn->tni", x[:, :-1], y).cumsum(1)
     inverse = np.linalg.inv(np.concatenate([np.zeros_like(grams[:, :1]), grams], 1) + RIDGE * np.eye(D))
     moments = np.concatenate([np.zeros_like(moments[:, :1]), moments], 1)
-    return inverse, np.einsum("tnij,tnj->tni", inverse, moments)
+    return np.asarray(inverse, np.float64), np.einsum("tnij,tnj->tni", inverse, moments)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -116,8 +118,8 @@ def test_fields_and_moves_are_the_data_wherever_they_are_held(name: str) -> None
 def test_gradient_descent_is_a_step_further_after_each_layer() -> None:
     trace, layers = traced("gradient_descent")
     assert layers == STEPS + 1
-    for step in range(1, STEPS + 1):
-        close(trace["w"][step], along_tokens(gradient_descent(step)))
+    for layer in range(1, layers):
+        close(trace["w"][layer], along_tokens(gradient_descent(min(layer + 1, STEPS))))
 
 
 def test_stochastic_gradient_descent_holds_each_update_from_its_pass_on() -> None:

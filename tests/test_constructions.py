@@ -1,0 +1,176 @@
+"""Each construction by itself: one-line programs through the whole compiler and the forward pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from innerloop.compiler.build import graph_of
+from innerloop.compiler.compile import compile_program
+from innerloop.compiler.errors import CompileError
+from innerloop.compiler.measure import forward
+from innerloop.compiler.oracle import evaluate
+from innerloop.compiler.tokens import output_rows, read_data
+from numpy.typing import NDArray
+
+HEAD = "program test(d = 4)\n\ntokens (x y)* x\n    x : vector[d]\n    y : scalar\n\n"
+Array = NDArray[Any]
+
+
+def both(
+    text: str, fields: dict[str, Array], dtype: str = "float32", sample: dict[str, Array] | None = None
+) -> tuple[Array, Array]:
+    """What the compiled program gives, and the truth; compiled for the range of the sample, or of the data."""
+    weights = compile_program(text, dtype=dtype, calibration=sample or fields)
+    data = read_data(weights.signature, fields)
+    truth = evaluate(graph_of(text, {}), data)
+    found = forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)]
+    return found.reshape(truth.shape), truth
+
+
+def draw(examples: int, tasks: int = 4, seed: int = 0) -> dict[str, Array]:
+    """Numbers that float32 holds."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((tasks, examples + 1, 4)).astype(np.float32).astype(np.float64)
+    y = rng.standard_normal((tasks, examples)).astype(np.float32).astype(np.float64)
+    return {"x": x, "y": y}
+
+
+# Attention ---------------------------------------------------------------------------------------
+
+MOVES = {
+    "previous": "at y\n    output move x from previous\n",
+    "previous, everywhere": "p : vector[d] = 0\nat x\n    p = x\noutput move p from previous\n",
+    "first": "output move x from first x\n",
+    "first label": "output move y from first y\n",
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_move_copies_bit_for_bit(move: str) -> None:
+    """Over 1,024 positions, numbers whose sums float32 holds: counts, codes, fixed-point data."""
+    fields = {name: np.round(array * 2**10) / 2**10 for name, array in draw(511, tasks=2).items()}
+    found, truth = both(HEAD + MOVES[move], fields)
+    np.testing.assert_array_equal(found, truth.astype(np.float32))
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_move_copies_any_number_to_the_last_bit_of_the_largest(move: str) -> None:
+    """The norm's mean is rounded at the size of the largest value in the stream; small ones may lose their last bit
+    to it."""
+    found, truth = both(HEAD + MOVES[move], draw(511, tasks=2))
+    assert np.abs(found - truth).max() <= 2.0**-22 * np.abs(truth).max()
+    assert np.mean(found == truth.astype(np.float32)) > 0.75
+
+
+GATHERS = {
+    "mean": "output mean[j in y](y[j])\n",
+    "mean of vectors": "output mean[j in x](x[j])\n",
+    "mean at another kind alone": "at x\n    output mean[j in y](y[j])\n",
+    "sum": "output sum[j in y](y[j])\n",
+    "count": "output sum[j in y](1)\n",
+    "mean of moved": "at y\n    u = move x from previous\noutput mean[j in y](u[j])\n",
+}
+
+
+@pytest.mark.parametrize("examples", [0, 1, 2, 40])
+@pytest.mark.parametrize("gather", GATHERS)
+def test_means_and_sums(gather: str, examples: int) -> None:
+    """Of no token, 0: the first x sees no y."""
+    found, truth = both(HEAD + GATHERS[gather], draw(examples), sample=draw(40, tasks=32))
+    scale = max(1.0, float(np.abs(truth).max()))
+    np.testing.assert_allclose(found, truth, rtol=0, atol=2e-5 * scale)
+
+
+# Neurons -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 5e-6), ("float64", 1e-9)])
+@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
+@pytest.mark.parametrize("value", ["x * x", "x ^ 3", "dot(x, x)", "sum(x) * x", "outer(x, x)"])
+def test_products(value: str, scale: float, dtype: str, tolerance: float) -> None:
+    fields = {"x": scale * draw(10, tasks=16)["x"], "y": draw(10, tasks=16)["y"]}
+    found, truth = both(f"{HEAD}at x\n    output {value}\n", fields, dtype)
+    assert np.abs(found - truth).max() < tolerance * np.abs(truth).max()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-9)])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("wide", [2.0, 10.0, 1000.0])
+def test_division_by_numbers_of_one_sign(wide: float, sign: int, dtype: str, tolerance: float) -> None:
+    text = HEAD.replace("y : scalar", f"y : scalar in [{1 if sign > 0 else -wide}, {wide if sign > 0 else -1}]")
+    fields = draw(10, tasks=16)
+    fields["y"] = sign * np.exp(np.random.default_rng(1).uniform(0, np.log(wide), fields["y"].shape))
+    found, truth = both(f"{text}at y\n    u = move x from previous\n    output u / y\n", fields, dtype)
+    np.testing.assert_allclose(found, truth, rtol=0, atol=tolerance * np.abs(truth).max())
+
+
+FUNCTIONS = {
+    "relu(x)": 2e-6, "abs(x)": 2e-6, "clip(x, -1, 0.5)": 2e-6, "sigmoid(x)": 5e-6, "tanh(x)": 5e-6, "exp(x)": 5e-5,
+    "log(3 + tanh(x))": 2e-5, "sqrt(3 + tanh(x))": 2e-5,
+}  # fmt: skip
+"""Each with its largest error on [−3, 3]."""
+
+
+@pytest.mark.parametrize("value", FUNCTIONS)
+def test_functions(value: str) -> None:
+    fields = draw(10, tasks=16)
+    fields["x"] = np.random.default_rng(2).uniform(-3, 3, fields["x"].shape)
+    text = HEAD.replace("vector[d]", "vector[d] in [-3, 3]")
+    found, truth = both(f"{text}at x\n    output {value}\n", fields)
+    assert np.abs(found - truth).max() < FUNCTIONS[value]
+
+
+@pytest.mark.parametrize("value", ["x < 0.5", "x <= 0.5", "x > 0.5", "x >= 0.5", "sign(x - 0.5)"])
+def test_comparisons_outside_the_ramp(value: str) -> None:
+    """The ramp is a thousandth of the largest difference wide."""
+    fields = draw(10, tasks=16)
+    fields["x"] = np.random.default_rng(3).uniform(-3, 3, fields["x"].shape)
+    text = HEAD.replace("vector[d]", "vector[d] in [-3, 3]")
+    found, truth = both(f"{text}at x\n    output {value}\n", fields)
+    clear = np.abs(fields["x"] - 0.5) > 5e-3
+    assert clear.mean() > 0.9
+    np.testing.assert_allclose(found[clear], truth[clear], atol=1e-3)
+
+
+def test_norms_pass_values_through() -> None:
+    """A program of no operation: the embedding, the final norm and the readout."""
+    fields = draw(20)
+    fields["x"] = np.round(fields["x"] * 2**10) / 2**10
+    found, truth = both(f"{HEAD}at x\n    output x\n", fields)
+    np.testing.assert_array_equal(found, truth.astype(np.float32))
+
+
+# Refusals ----------------------------------------------------------------------------------------
+
+REFUSALS = {
+    "at x\n    output softmax(x)\n": "has no construction for softmax over components",
+    "at x\n    output softmax[j in y](y[j], y[j])\n": "has no construction for a softmax read",
+    "at x\n    output x / (1 + x ^ 2)\n": "divides by one number a token",
+    "at x\n    output x / sum(x)\n": "divides by a number of one sign only",
+    "at x\n    output x / (1e-30 + dot(x, x) ^ 4)\n": "cannot divide in float32 by numbers from",
+    "at x\n    output log(sum(x) - 100)\n": "takes log of positive numbers only",
+}
+
+
+@pytest.mark.parametrize("body", REFUSALS)
+def test_what_has_no_construction_is_refused_with_its_place(body: str) -> None:
+    with pytest.raises(CompileError) as error:
+        compile_program(HEAD + body, calibration={"x": 1e-2 * draw(10)["x"], "y": draw(10)["y"]})
+    (fault,) = error.value.diagnostics
+    assert REFUSALS[body] in fault.message
+    assert fault.span is not None
+
+
+def test_a_sum_under_visible_context_is_refused() -> None:
+    text = HEAD.replace("x\n    x", "x  visible context\n    x")
+    with pytest.raises(CompileError, match="cannot sum over tokens under `visible context`"):
+        compile_program(text + "output sum[j in y](y[j])\n")
+
+
+def test_suffix_tokens_are_hidden_under_visible_context() -> None:
+    text = "program test()\n\ntokens (a)* q q  visible context\n    v : scalar on a, q\n\noutput mean[j in q](v[j])\n"
+    found, truth = both(text, {"v": np.random.default_rng(0).standard_normal((3, 6))})
+    assert not truth[:, :4].any()
+    np.testing.assert_allclose(found, truth, atol=1e-5)

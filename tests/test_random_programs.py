@@ -1,0 +1,147 @@
+"""Random programs: each compiles and agrees with the oracle, or is refused with a message for the user."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis.strategies import integers
+from innerloop.compiler.build import graph_of
+from innerloop.compiler.calibrate import draw
+from innerloop.compiler.compile import compile_program
+from innerloop.compiler.errors import CompileError
+from innerloop.compiler.graph import Graph
+from innerloop.compiler.measure import forward
+from innerloop.compiler.oracle import evaluate
+from innerloop.compiler.sparse import Floats
+from innerloop.compiler.tokens import TokenData, output_rows, read_data
+
+from .reference.programs import random_program
+
+TASKS = 16
+
+
+def checked(text: str) -> Graph | None:
+    """The graph of a text that the checker accepts."""
+    try:
+        return graph_of(text, {})
+    except CompileError:
+        return None
+
+
+def magnitude(graph: Graph, data: TokenData) -> float:
+    """The largest number anywhere in the computation."""
+    most = [1.0]
+
+    def observe(_: int, array: Floats) -> None:
+        most.append(float(np.abs(array).max(initial=0.0)))
+
+    evaluate(graph, data, observe)
+    return max(most)
+
+
+def error(text: str, graph: Graph, repetitions: int, seed: int, dtype: str) -> float:
+    """The largest error over the largest number of the computation; 0 for a program that is refused."""
+    assert graph.signature is not None
+    fields = draw(graph.signature, repetitions, TASKS, seed)
+    data = read_data(graph.signature, fields)
+    most = magnitude(graph, data)
+    if most > 1e3:  # powers of powers, beyond what ranges can bound
+        return 0.0
+    try:
+        weights = compile_program(text, dtype=dtype, calibration=fields)
+    except CompileError as refusal:
+        return 0.0 if all(fault.span is not None for fault in refusal.diagnostics) else float("inf")
+    truth = evaluate(graph, data)
+    found = forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)]
+    return float(np.abs(found.reshape(truth.shape) - truth).max() / most)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-3), ("float64", 1e-5)])
+def test_random_programs_agree_with_the_oracle(dtype: str, tolerance: float) -> None:
+    @settings(max_examples=60, deadline=None, derandomize=True)
+    @given(integers(0, 2**32 - 1), integers(1, 4))
+    def run(seed: int, repetitions: int) -> None:
+        text = random_program(Random(seed))
+        assume(" < " not in text)  # a comparison is a ramp, and a random program may stand on it
+        graph = checked(text)
+        assume(graph is not None)
+        assert graph is not None
+        assert error(text, graph, repetitions, seed % 2**16, dtype) < tolerance, text
+
+    run()
+
+
+FOUND = {
+    "a state read by another state's change": """
+t : scalar = 0
+repeat 3
+    s = 0.5 * s + mean[j in y](t * y[j] + y[j])
+    t = t + s
+output t
+""",
+    "a start that the rest token holds": """
+scan x up to 20
+    s = 0.5 * s + sum(x)
+output s
+""",
+    "a scan after a scan": """
+scan x up to 20
+    s = s * s
+scan y up to 19
+    s = 0.5 * s + y
+output s
+""",
+    "a repeat in a scan": """
+scan y up to 20
+    repeat 2
+        p = tanh(p * y)
+output p
+""",
+    "a start that the body uses as a number": """
+repeat 3
+    s = 0.5 / (1 + s ^ 2) + mean[j in y](y[j])
+output s
+""",
+    "a state that lives at more tokens after a pass": """
+t = 0
+repeat 3
+    at y
+        t = 0.5 * y
+    repeat 1
+        t = mean[j in x](s[j])
+output t
+""",
+    "a repeat after a scan, at some tokens": """
+scan x up to 20
+    s = s * s
+at y
+    repeat 3
+        s = 0.5 * s + y
+output s
+""",
+    "a matrix that is not the identity": """
+output mean[j in y](s * y[j] + sum(p))
+""",
+}
+"""What random programs found, a program for each fault."""
+
+HEAD = """program found(d = 2)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+p : vector[d] = 1
+s : scalar = 0.5
+"""
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_random_programs_found(name: str) -> None:
+    text = HEAD + FOUND[name]
+    graph = graph_of(text, {})
+    for repetitions in (1, 5):
+        assert error(text, graph, repetitions, 3, "float64") < 1e-6

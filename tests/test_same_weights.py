@@ -1,0 +1,43 @@
+"""Texts that say the same compile to the same weights, number for number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from innerloop.compiler import Weights, compile_program
+from innerloop.compiler.sparse import Matrix
+from innerloop.compiler.stages import show
+from innerloop.programs import load, names
+
+CASES = Path(__file__).parent / "cases" / "programs"
+
+
+def assert_same(one: Weights, other: Weights) -> None:
+    assert one.embedding == other.embedding
+    assert one.readout == other.readout
+    assert np.array_equal(one.positions, other.positions)
+    for a, b in zip(one.sublayers(), other.sublayers(), strict=True):
+        assert type(a) is type(b)
+        for name, value in vars(a).items():
+            if isinstance(value, Matrix):
+                assert value == getattr(b, name)
+            elif isinstance(value, np.ndarray):
+                assert np.array_equal(value, getattr(b, name))
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_core_text_compiles_to_the_same_weights(name: str) -> None:
+    text = load(name)
+    assert_same(compile_program(text, d=3), compile_program(show(text, "core", "gpt2", {"d": 3}), d=3))
+
+
+def test_a_loss_that_is_differentiated_compiles_to_the_weights_of_the_gradient_by_hand() -> None:
+    by_grad = (CASES / "gradient_descent_by_grad.icl").read_text(encoding="utf-8")
+    assert_same(compile_program(load("gradient_descent"), d=3), compile_program(by_grad, d=3))
+
+
+def test_compiling_twice_gives_the_same_weights() -> None:
+    text = load("sherman_morrison")
+    assert_same(compile_program(text, d=3, examples=5), compile_program(text, d=3, examples=5))
