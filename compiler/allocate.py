@@ -20,7 +20,7 @@ import numpy as np
 
 from .schedule import LoopStage, Schedule, Stage
 from .sparse import Indices
-from .tasks import Atom, Form
+from .tasks import Atom, Copy, Form
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,8 @@ def _count(items: list[Stage | LoopStage]) -> int:
 def allocate(schedule: Schedule) -> Allocation:
     lifetimes = _lifetimes(schedule)
     atoms = schedule.tasks.atoms
+    # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds; a copy must not.
+    copied = {p.task.out for stage in schedule.walk() for p in stage.placed if isinstance(p.task.op, Copy)}
     slots: dict[Atom, Indices] = {}
     clears: dict[int, list[Atom]] = {}
     free_from: list[int] = []
@@ -79,7 +81,8 @@ def allocate(schedule: Schedule) -> Allocation:
     for atom in sorted(lifetimes, key=lambda a: (lifetimes[a].birth, a)):
         life = lifetimes[atom]
         size = atoms[atom].size
-        chosen = [s for s, time in enumerate(free_from) if time <= life.birth][:size]
+        free = life.birth - 1 if atom in copied else life.birth
+        chosen = [s for s, time in enumerate(free_from) if time <= free][:size]
         while len(chosen) < size:
             chosen.append(len(free_from))
             free_from.append(-1)

@@ -144,9 +144,9 @@ class Emitter:
 
     def _constants(self, stream: Stream) -> Constants:
         """C from what else the stream can hold; with divisions K from that, and C from K."""
-        rest = float(np.sqrt(np.sum(self._bound(stream) ** 2) / stream.width))
-        bits = 12.5 if self.dtype == "float32" else 27.0
-        scale, divide = _power(rest, bits), 0.0
+        bound = self._bound(stream)
+        rest = float(np.sqrt(np.sum(bound**2) / stream.width))
+        scale, divide = _power(float(np.sum(bound)), SWALLOW_BITS[self.dtype]), 0.0
         if self.divisor is not None:
             least, most = self.divisor
             divide = _power(rest / least, DIVIDE_BITS[self.dtype])
@@ -382,6 +382,7 @@ class Emitter:
         return stream.balanced_write(matrix), table
 
 
+SWALLOW_BITS = {"float32": 25.0, "float64": 54.0}
 DIVIDE_BITS = {"float32": 11.0, "float64": 22.0}
 CONSTANT_BITS = {"float32": 12.0, "float64": 24.0}
 LARGEST = {"float32": 2.0**56, "float64": 2.0**480}

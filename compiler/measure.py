@@ -56,7 +56,8 @@ def forward(weights: Weights, data: TokenData) -> Real:
 def normalise(x: Real, norm: Norm, epsilon: float) -> Real:
     """LayerNorm; adjacent slots are added first, since the constants of a compiled stream cancel there."""
     width = x.shape[-1]
-    centred = x - ((x[..., 0::2] + x[..., 1::2]).sum(axis=-1, keepdims=True) / x.dtype.type(width))
+    total = x[..., 0::2].sum(axis=-1, keepdims=True) + x[..., 1::2].sum(axis=-1, keepdims=True)
+    centred = x - total / x.dtype.type(width)
     variance = np.square(centred).sum(axis=-1, keepdims=True) / x.dtype.type(width)
     return np.asarray(
         centred / np.sqrt(variance + x.dtype.type(epsilon)) * norm.gain.astype(x.dtype) + norm.bias.astype(x.dtype)

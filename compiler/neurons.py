@@ -26,7 +26,7 @@ from .squares import Bank, square_bank
 from .stream import Stream, pile, stack
 from .tasks import Apply, Ball, Form, Linear, Multiply
 
-SHARP = 2.0**10
+SHARP = 2.0**20
 OUT, FAR, FEW = 100.0, 2000.0, 48
 """Factors with extremes `OUT` times their usual size round badly for the usual ones: where there are fewer than `FEW`
 products, copies of the bank bring it down; from `FAR` on it takes the fine bank."""

@@ -136,7 +136,7 @@ def layer_norm(x: Array, norm: NormStep) -> Array:
     """(x − mean) / √(variance + ε) · gain + bias over the last axis, the variance biased, as in GPT-2."""
     if x.shape[-1] % 2:
         x = jnp.concatenate([x, jnp.zeros_like(x[..., :1])], -1)
-    mean = (x[..., 0::2] + x[..., 1::2]).sum(-1, keepdims=True) / norm.width
+    mean = (x[..., 0::2].sum(-1, keepdims=True) + x[..., 1::2].sum(-1, keepdims=True)) / norm.width
     centred = x[..., : norm.gain.shape[0]] - mean
     variance = jnp.square(centred).sum(-1, keepdims=True) / norm.width
     # The barrier keeps XLA from turning the division into a product with an approximate 1/√.

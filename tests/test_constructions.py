@@ -49,19 +49,13 @@ MOVES = {
 
 @pytest.mark.parametrize("move", MOVES)
 def test_a_move_copies_bit_for_bit(move: str) -> None:
-    """Over 1,024 positions, numbers whose sums float32 holds: counts, codes, fixed-point data."""
-    fields = {name: np.round(array * 2**10) / 2**10 for name, array in draw(511, tasks=2).items()}
+    """Over 1,023 tokens, random numbers of many sizes."""
+    fields = draw(511, tasks=2)
+    sizes = 10.0 ** np.random.default_rng(1).uniform(-4, 0, fields["x"].shape)
+    fields["x"] = (fields["x"] * sizes).astype(np.float32).astype(np.float64)
+    fields["y"] = fields["y"].astype(np.float32).astype(np.float64)
     found, truth = both(HEAD + MOVES[move], fields)
     np.testing.assert_array_equal(found, truth.astype(np.float32))
-
-
-@pytest.mark.parametrize("move", MOVES)
-def test_a_move_copies_any_number_to_the_last_bit_of_the_largest(move: str) -> None:
-    """The norm's mean is rounded at the size of the largest value in the stream; small ones may lose their last bit
-    to it."""
-    found, truth = both(HEAD + MOVES[move], draw(511, tasks=2))
-    assert np.abs(found - truth).max() <= 2.0**-22 * np.abs(truth).max()
-    assert np.mean(found == truth.astype(np.float32)) > 0.75
 
 
 GATHERS = {
