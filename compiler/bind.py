@@ -39,6 +39,9 @@ from .syntax import (
 from .walk import statements, walk
 
 Array64 = NDArray[np.float64]
+
+LARGEST_SIZE, MOST_PASSES, LONGEST_SCAN = 1024, 100_000, 8192
+"""What a program may ask for; far beyond what has been compiled, and short of what would exhaust a machine unasked."""
 Bound = int | float | Array64
 
 
@@ -186,18 +189,18 @@ def _counts_and_sizes(program: Program, bound: Mapping[str, Bound]) -> list[Diag
     """Sizes and counts that are computed, such as `vector[d - 8]`, and the ranges of fields."""
     faults: list[Diagnostic] = []
 
-    def whole(expr: Expr, least: int, what: str) -> None:
+    def whole(expr: Expr, least: int, most: int, what: str) -> None:
         try:
             value = float(evaluate(expr, bound))
         except (KeyError, TypeError, ValueError):
             return
-        if value != int(value) or value < least:
-            hint = f"it must be a whole number, {least} or more"
+        if not np.isfinite(value) or value != int(value) or not least <= value <= most:
+            hint = f"it must be a whole number from {least} to {most}"
             faults.append(Diagnostic(f"this {what} is {value:g}", expr.span, hint))
 
     for field in program.fields:
         for size in field.type.dimensions:
-            whole(size, 1, "size")
+            whole(size, 1, LARGEST_SIZE, "size")
         if field.low is not None and field.high is not None:
             low, high = evaluate(field.low, bound), evaluate(field.high, bound)
             if not bool(np.all(low < high)):
@@ -206,12 +209,12 @@ def _counts_and_sizes(program: Program, bound: Mapping[str, Bound]) -> list[Diag
     for statement in statements(program.body):
         match statement:
             case Repeat(count=count):
-                whole(count, 0, "count")
+                whole(count, 0, MOST_PASSES, "count")
             case Scan(limit=limit):
-                whole(limit, 1, "limit")
+                whole(limit, 1, LONGEST_SCAN, "limit")
             case Assign(type=type) if type is not None:
                 for size in type.dimensions:
-                    whole(size, 1, "size")
+                    whole(size, 1, LARGEST_SIZE, "size")
     return faults
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .graph import Field, FieldSpec, Graph, Loop, Product, Signature, Value
+from .graph import Block, Field, FieldSpec, Graph, Loop, Move, Product, Signature, Value
 from .oracle import evaluate
 from .sparse import Floats
 from .tasks import Ball
@@ -29,6 +29,8 @@ SHORT_TASKS = 16384
 """With few examples in context the extremes are: a step of gradient descent that diverges on one long input, say."""
 ROWS = 100
 """Rows of each array that medians and quantiles are taken over."""
+MOST_WORK = 1e9
+"""Numbers that the oracle may compute on whole tasks; larger programs are calibrated on fewer."""
 TAIL = 10.0
 """A range this far beyond 999 in 1,000 values is a tail, of which the sample need not hold the end: it is doubled."""
 
@@ -123,6 +125,8 @@ def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
             if spec.low is not None and spec.high is not None:
                 declared.add(value)
                 low[value], high[value] = np.full(node.size, spec.low), np.full(node.size, spec.high)
+        if isinstance(node.op, Field | Move):  # one component's luck is no property of it
+            low[value], high[value] = np.full(node.size, low[value].min()), np.full(node.size, high[value].max())
     nothing = np.zeros((1, 1))
     crowd = {v: _crowd(np.concatenate(rows) if rows else nothing.repeat(graph[v].size, 1)) for v, rows in some.items()}
     ranges = Ranges(low, high, frozenset(declared), crowd, {})
@@ -151,21 +155,29 @@ def samples(graph: Graph, given: Mapping[str, ArrayLike] | None) -> list[TokenDa
     if given is not None:
         return [read_data(signature, given)]
     length = repetitions(graph)
-    sizes = [(length, TASKS, 0), (min(length, SHORT), SHORT_TASKS, 1)]
+    share = min(1.0, MOST_WORK / (TASKS * length * len(signature.pattern.group) * _work(graph, graph.block)))
+    sizes = [(length, max(16, int(share * TASKS)), 0), (min(length, SHORT), max(16, int(share * SHORT_TASKS)), 1)]
     return [read_data(signature, draw(signature, groups, tasks, seed)) for groups, tasks, seed in sizes]
+
+
+def _work(graph: Graph, block: Block) -> int:
+    """Components that the oracle computes at one token, all passes of all loops."""
+    once = [item for item in block if not isinstance(item, Loop)]
+    loops = [item for item in block if isinstance(item, Loop)]
+    passes = [(1 if loop.kind is not None else loop.count) * _work(graph, loop.body) for loop in loops]
+    return sum(graph[value].size for value in once) + sum(passes)
 
 
 def repetitions(graph: Graph) -> int:
     """As many groups as the tightest scan allows, or EXAMPLES."""
     assert graph.signature is not None
     pattern = graph.signature.pattern
-    most = EXAMPLES
+    limits = []
     for loop in graph.loops():
-        if isinstance(loop, Loop) and loop.kind is not None:
+        if loop.kind is not None and loop.kind in pattern.group:
             fixed = (pattern.prefix + pattern.suffix).count(loop.kind)
-            each = pattern.group.count(loop.kind)
-            most = (loop.count - fixed) // each if each else most
-    return max(most, 1)
+            limits.append((loop.count - fixed) // pattern.group.count(loop.kind))
+    return max(1, min(limits, default=EXAMPLES))
 
 
 def draw(signature: Signature, groups: int, tasks: int, seed: int) -> dict[str, Floats]:

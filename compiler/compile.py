@@ -11,33 +11,28 @@ from numpy.typing import ArrayLike
 
 from .allocate import Allocation, allocate
 from .build import graph_of
-from .calibrate import Ranges, calibrate, draw, repetitions, samples
-from .emit import Emitted, Emitter
+from .calibrate import Ranges, calibrate, repetitions, samples
+from .emit import Emitter
 from .errors import CompileError, Diagnostic
 from .graph import Graph
 from .layout import placements
 from .legalise import legalise
-from .levels import levels
 from .lower import lower
-from .measure import forward
-from .oracle import evaluate
 from .peel import peel
-from .predict import predict
+from .report import all_finite, counts, first_tasks, fresh_tasks, measured
 from .rewrite import simplify
 from .schedule import Schedule, schedule
 from .separate import divide_factor, invariant, separate_reads
 from .sparse import Floats, Matrix
 from .symmetry import pack_symmetric
-from .tokens import output_rows, read_data, roles
+from .tokens import TokenData, roles
 from .verify import verify
-from .weights import Attention, Body, Idle, InputRange, Mlp, Norm, OutputSpec, Repeated, Report, Weights
+from .weights import Attention, Body, Idle, InputRange, Mlp, Norm, OutputSpec, Repeated, Weights
 
 TARGETS = ("gpt2",)
 DTYPES = ("float32", "float64")
 POSITIONS = 1025
 """Tokens that a program without a scan is compiled for, the rest token included."""
-CHECKED = 8
-"""Tasks on which the report's error is measured."""
 
 
 def compile_program(
@@ -58,8 +53,8 @@ def compile_program(
     Raises CompileError, with all that is wrong, for a program or parameters that do not fit.
     """
     graph = optimise(graph_of(text, parameters, source), target)
-    plan = plan_for(graph, target, dtype, calibration)
-    return finish(plan)
+    with np.errstate(all="ignore"):  # what overflows is refused below, in words
+        return finish(plan_for(graph, target, dtype, calibration))
 
 
 @dataclass(frozen=True)
@@ -72,6 +67,8 @@ class Plan:
     allocation: Allocation
     target: str
     dtype: str
+    fresh: TokenData
+    """What the report's error is measured on."""
 
 
 def optimise(graph: Graph, target: str) -> Graph:
@@ -97,9 +94,12 @@ def plan_for(graph: Graph, target: str, dtype: str, calibration: Mapping[str, Ar
     """The graph with ranges, sublayers and slots. Raises CompileError, and DataError for calibration data that does
     not fit."""
     _one_of("dtype", dtype, DTYPES, graph)
-    ranges = calibrate(graph, samples(graph, calibration))
+    data = samples(graph, calibration)
+    ranges = calibrate(graph, data)
+    all_finite(graph, ranges)
     placed = schedule(lower(graph, ranges, target))
-    return Plan(graph, ranges, placed, allocate(placed), target, dtype)
+    fresh = fresh_tasks(graph) if calibration is None else first_tasks(data[0])
+    return Plan(graph, ranges, placed, allocate(placed), target, dtype, fresh)
 
 
 def finish(plan: Plan) -> Weights:
@@ -132,9 +132,9 @@ def finish(plan: Plan) -> Weights:
             for name, atom in fields.items()
             if atom is not None
         ),
-        report=_report(plan, emitted),
+        report=counts(plan.graph, plan.allocation, emitted),
     )
-    return replace(weights, report=_measured(weights, plan))
+    return replace(weights, report=measured(weights, plan.graph, plan.ranges, plan.fresh))
 
 
 def _positions(graph: Graph) -> int:
@@ -144,60 +144,6 @@ def _positions(graph: Graph) -> int:
     if any(loop.kind is not None for loop in graph.loops()):
         return 1 + len(pattern.prefix) + len(pattern.suffix) + len(pattern.group) * repetitions(graph)
     return POSITIONS
-
-
-def _report(plan: Plan, emitted: Emitted) -> Report:
-    """Counts; the errors are filled in by `_measured`."""
-    matrices = [emitted.embedding, emitted.readout]
-    dense = emitted.embedding.shape[0] * emitted.config.d_model + emitted.positions.size + 2 * emitted.config.d_model
-    dense += emitted.readout.shape[0] * emitted.readout.shape[1]
-    for sublayer in _sublayers(emitted.body):
-        dense += 2 * emitted.config.d_model
-        own = [getattr(sublayer, n) for n in ("query", "key", "value", "output", "up", "down") if hasattr(sublayer, n)]
-        matrices += own
-        dense += sum(m.shape[0] * m.shape[1] for m in own) + sum(m.shape[1] for m in own)
-    depth = levels(plan.graph)
-    return Report(
-        layers=emitted.config.n_layer,
-        critical_path=(max(depth[r] for r in plan.graph.results) + 2) // 2,
-        width=emitted.config.d_model,
-        slots=plan.allocation.used,
-        live=plan.allocation.live,
-        neurons=emitted.neurons,
-        heads=emitted.heads,
-        nonzeros=sum(m.nnz for m in matrices) + int(np.count_nonzero(emitted.positions)),
-        parameters=dense,
-        predicted_error=float("nan"),
-        measured_error=float("nan"),
-        output_rms=float("nan"),
-        tasks=0,
-    )
-
-
-def _sublayers(body: Body) -> list[Attention | Mlp]:
-    found: list[Attention | Mlp] = []
-    for item in body:
-        if isinstance(item, Repeated):
-            found += _sublayers(item.body)
-        elif not isinstance(item, Idle):
-            found.append(item)
-    return found
-
-
-def _measured(weights: Weights, plan: Plan) -> Report:
-    """The largest error against the oracle on fresh tasks like the calibration's default."""
-    graph = plan.graph
-    data = read_data(weights.signature, draw(weights.signature, repetitions(graph), CHECKED, seed=2))
-    at = output_rows(data.sequence, weights.output.kinds)
-    truth = evaluate(graph, data)
-    found = forward(weights, data)[:, at].reshape(truth.shape)
-    return replace(
-        weights.report,
-        predicted_error=predict(graph, plan.ranges, data, plan.dtype),
-        measured_error=float(np.abs(found - truth).max()),
-        output_rms=float(np.sqrt(np.mean(truth**2))),
-        tasks=CHECKED,
-    )
 
 
 # Rounding ----------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def forward(weights: Weights, data: TokenData) -> Real:
 
 
 def normalise(x: Real, norm: Norm, epsilon: float) -> Real:
-    """LayerNorm; adjacent slots are added first, since the constants of a compiled stream cancel there."""
+    """LayerNorm; even and odd slots are added apart (see stream.py)."""
     width = x.shape[-1]
     total = x[..., 0::2].sum(axis=-1, keepdims=True) + x[..., 1::2].sum(axis=-1, keepdims=True)
     centred = x - total / x.dtype.type(width)

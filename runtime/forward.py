@@ -6,7 +6,7 @@
 A loop is one `lax.scan` over its count, with the weights of its body held once. The compiled
 constructions rest on four properties of the arithmetic, which tests/test_runtime.py holds:
 
-    mean       adjacent slots are added first, so that constants +C, −C cancel before anything is added
+    mean       even and odd slots are added apart: constants +C on the ones, −C on the others, swallow all else
     variance   a true division by the width, and x / √(var + ε): exact when these are powers of two
     softmax    a winner whose rivals are 104 or more below it (746 in float64) has weight exactly 1
     products   full precision on every device, never TF32 or bf16

@@ -1,0 +1,117 @@
+"""The report: what was built, counted, and how exact it came out, measured and predicted.
+
+Raises CompileError rather than hand out weights that are wrong: where values are not finite, or the
+error is of the output's own size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .allocate import Allocation
+from .calibrate import Ranges, draw, repetitions
+from .emit import Emitted
+from .errors import CompileError, Diagnostic
+from .graph import Graph, Node
+from .levels import levels
+from .measure import forward
+from .oracle import evaluate
+from .predict import predict
+from .tokens import TokenData, output_rows, read_data
+from .weights import Attention, Body, Idle, Mlp, Repeated, Report, Weights
+
+CHECKED = 8
+"""Tasks on which the report's error is measured."""
+HOPELESS = 0.5
+"""An error of this share of the output (both root mean squares) is no answer."""
+
+
+def fresh_tasks(graph: Graph) -> TokenData:
+    """Tasks like the default calibration's, which it has not seen."""
+    assert graph.signature is not None
+    return read_data(graph.signature, draw(graph.signature, repetitions(graph), CHECKED, seed=2))
+
+
+def first_tasks(data: TokenData) -> TokenData:
+    """A few of the caller's own."""
+    fields = {name: array[:CHECKED] for name, array in data.fields.items()}
+    return TokenData(data.sequence, min(CHECKED, data.batch), fields, data.batched)
+
+
+def all_finite(graph: Graph, ranges: Ranges) -> None:
+    """Raises CompileError for the first value that is no number on the calibration data."""
+    for value in graph.values():
+        if not (np.isfinite(ranges.low[value]).all() and np.isfinite(ranges.high[value]).all()):
+            node = graph[value]
+            what = f"`{node.name}`" if node.name else "this value"
+            hint = "the program diverges, or divides by 0, with these parameters: try others, or a smaller rate"
+            raise _refusal(graph, node, f"{what} is not finite on the calibration data", hint)
+
+
+def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
+    """What there is to count; the errors are filled in by `measured`."""
+    config = emitted.config
+    matrices = [emitted.embedding, emitted.readout]
+    dense = emitted.embedding.shape[0] * config.d_model + emitted.positions.size + 2 * config.d_model
+    dense += emitted.readout.shape[0] * emitted.readout.shape[1]
+    for sublayer in _sublayers(emitted.body):
+        dense += 2 * config.d_model
+        own = [getattr(sublayer, n) for n in ("query", "key", "value", "output", "up", "down") if hasattr(sublayer, n)]
+        matrices += own
+        dense += sum(m.shape[0] * m.shape[1] for m in own) + sum(m.shape[1] for m in own)
+    depth = levels(graph)
+    return Report(
+        layers=config.n_layer,
+        critical_path=(max(depth[r] for r in graph.results) + 2) // 2,
+        width=config.d_model,
+        slots=allocation.used,
+        live=allocation.live,
+        neurons=emitted.neurons,
+        heads=emitted.heads,
+        nonzeros=sum(m.nnz for m in matrices) + int(np.count_nonzero(emitted.positions)),
+        parameters=dense,
+        predicted_error=float("nan"),
+        measured_error=float("nan"),
+        output_rms=float("nan"),
+        tasks=0,
+    )
+
+
+def measured(weights: Weights, graph: Graph, ranges: Ranges, data: TokenData) -> Report:
+    """The report with its errors, on `data`. Raises CompileError where they leave nothing of the output."""
+    at = output_rows(data.sequence, weights.output.kinds)
+    truth = evaluate(graph, data)
+    error = forward(weights, data)[:, at].reshape(truth.shape) - truth
+    rms, error_rms = float(np.sqrt(np.mean(truth**2))), float(np.sqrt(np.mean(error**2)))
+    if not np.isfinite(error_rms) or error_rms > HOPELESS * rms > 0.0:
+        message = (
+            f"{weights.config.dtype} on target {weights.config.target} cannot hold this program with these parameters: "
+            f"its output is {rms:.3g} rms, and the weights' error {error_rms:.3g}"
+        )
+        hint = "compile in float64, scale the data, or choose parameters that keep its values closer together"
+        raise _refusal(graph, None, message, hint)
+    return replace(
+        weights.report,
+        predicted_error=predict(graph, ranges, data, weights.config.dtype),
+        measured_error=float(np.abs(error).max()),
+        output_rms=rms,
+        tasks=data.batch,
+    )
+
+
+def _sublayers(body: Body) -> list[Attention | Mlp]:
+    found: list[Attention | Mlp] = []
+    for item in body:
+        if isinstance(item, Repeated):
+            found += _sublayers(item.body)
+        elif not isinstance(item, Idle):
+            found.append(item)
+    return found
+
+
+def _refusal(graph: Graph, node: Node | None, message: str, hint: str) -> CompileError:
+    assert graph.signature is not None
+    span = node.span if node is not None else None
+    return CompileError([Diagnostic(message, span, hint)], graph.signature.text, graph.signature.source)
