@@ -72,8 +72,9 @@ def _count(items: list[Stage | LoopStage]) -> int:
 def allocate(schedule: Schedule) -> Allocation:
     lifetimes = _lifetimes(schedule)
     atoms = schedule.tasks.atoms
-    # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds; a copy must not.
-    copied = {p.task.out for stage in schedule.walk() for p in stage.placed if isinstance(p.task.op, Copy)}
+    # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds; a move must not.
+    ops = [p.task for stage in schedule.walk() for p in stage.placed]
+    copied = {task.out for task in ops if isinstance(task.op, Copy) and task.op.relation.name in ("previous", "first")}
     slots: dict[Atom, Indices] = {}
     clears: dict[int, list[Atom]] = {}
     free_from: list[int] = []

@@ -14,6 +14,7 @@ from .build import graph_of
 from .calibrate import Ranges, calibrate, repetitions, samples
 from .emit import Emitter
 from .errors import CompileError, Diagnostic
+from .frame import Frame
 from .graph import Graph
 from .layout import placements
 from .legalise import legalise
@@ -106,8 +107,8 @@ def finish(plan: Plan) -> Weights:
     """The plan's weights, measured."""
     signature = plan.graph.signature
     assert signature is not None
-    emitter = Emitter(plan.schedule, plan.allocation, signature, _positions(plan.graph), plan.dtype, plan.target)
-    emitted = emitter.emit()
+    frame = Frame(plan.schedule, plan.allocation, signature, _positions(plan.graph), plan.dtype, plan.target)
+    emitted = Emitter(frame).emit()
     (result,) = plan.graph.results
     node = plan.graph[result]
     fields = {f.name: plan.schedule.tasks.fields.get(f.name) for f in signature.fields}

@@ -49,7 +49,7 @@ from .tokens import describe_pattern
 
 def format_graph(graph: Graph) -> str:
     """A line a value, loops indented, the head with the program's parameters and tokens if the graph has them."""
-    labels = _labels(graph)
+    labels = labels_of(graph)
     lines: list[str] = []
     everywhere: frozenset[str] = frozenset()
     if graph.signature is not None:
@@ -82,7 +82,8 @@ def format_graph(graph: Graph) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _labels(graph: Graph) -> dict[Value, str]:
+def labels_of(graph: Graph) -> dict[Value, str]:
+    """How each value is called: its name, numbered where several have it, or %1, %2 …."""
     labels: dict[Value, str] = {}
     used: Counter[str] = Counter()
     for value in graph.values():

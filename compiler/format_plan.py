@@ -20,7 +20,7 @@ def format_schedule(schedule: Schedule) -> str:
 def _stages(stages: list[Stage | LoopStage], tasks: Tasks, number: int, indent: str, lines: list[str]) -> int:
     for stage in stages:
         if isinstance(stage, LoopStage):
-            lines.append(f"{indent}repeat {stage.count}")
+            lines.append(f"{indent}{'scan, up to' if stage.scan else 'repeat'} {stage.count}")
             number = _stages(stage.body, tasks, number, indent + "    ", lines)
             continue
         work = list(_work(stage, tasks))
@@ -40,9 +40,9 @@ def _work(stage: Stage, tasks: Tasks) -> list[str]:
     for placed in stage.placed:
         lines.append(_task(placed, tasks))
     if stage.prepares is not None:
-        lines.append("the norm's constants give way to the divisor")
+        lines.append("the divisor takes the place of the norm's constants, for the next sublayer's norm to divide by")
     if stage.clears is not None:
-        lines.append("the divisor is taken out of the norm")
+        lines.append("the divisor is taken out again")
     return lines
 
 

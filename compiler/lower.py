@@ -17,6 +17,7 @@ import numpy as np
 from .calibrate import Ranges
 from .demand import demanded, held
 from .errors import CompileError, Diagnostic
+from .format_graph import labels_of
 from .graph import (
     Affine,
     Block,
@@ -100,6 +101,7 @@ class _Lowering:
         self.roles = roles(signature.pattern)
         self.role_kinds: tuple[str | None, ...] = role_kinds(signature.pattern)
         self.need = demanded(self.graph)
+        self.labels = labels_of(self.graph)
         self.held = held(self.graph, self.need)
         count = len(self.roles)
         self.atoms.append(
@@ -179,7 +181,7 @@ class _Lowering:
             at = kinds
             if isinstance(op, Copy | Mean | Quotient):  # an empty read rests on the first token, which must hold 0
                 sources = (self._rested(sources[0], tasks), *sources[1:])
-            atom = self._atom(node.name or type(op).__name__.lower(), node.size, at, low, high)
+            atom = self._atom(self.labels[value], node.size, at, low, high)
             tasks.append(Task(op, sources, atom, at, node.span))
             return Form.of(node.size, [(atom, Matrix.identity(node.size))])
 
@@ -202,7 +204,7 @@ class _Lowering:
                 for operand, read, at in zip(node.operands, reads, parts, strict=True):
                     form, closed = self._restrict(read, at)
                     if not closed:
-                        atom = self._atom(node.name or "gate", node.size, at, *self.ranges[operand])
+                        atom = self._atom(self.labels[value], node.size, at, *self.ranges[operand])
                         tasks.append(Task(Linear(), (form,), atom, at, node.span))
                         form = Form.of(node.size, [(atom, Matrix.identity(node.size))])
                     total = total.plus(form)
@@ -273,7 +275,7 @@ class _Lowering:
         phi, initial = self.graph[c.phi], self.forms[c.initial]
         low = np.minimum(self.ranges[c.phi][0], self.ranges[c.result][0])
         high = np.maximum(self.ranges[c.phi][1], self.ranges[c.result][1])
-        atom = self._atom(phi.name or "state", phi.size, at, low, high)
+        atom = self._atom(self.labels[c.phi], phi.size, at, low, high)
         self.forms[c.phi] = Form.of(phi.size, [(atom, Matrix.identity(phi.size))])
         if kind is not None:
             everywhere = self._uniform(c.initial)
@@ -328,6 +330,6 @@ class _Lowering:
         return total
 
     def _copied(self, form: Form, relation: Relation, at: Kinds, like: Value, tasks: list[Task | LoopTask]) -> Form:
-        atom = self._atom(relation.name, form.size, at, *self.ranges[like])
+        atom = self._atom(self.labels[like], form.size, at, *self.ranges[like])
         tasks.append(Task(Copy(relation), (form,), atom, at, self.graph[like].span))
         return Form.of(form.size, [(atom, Matrix.identity(form.size))])

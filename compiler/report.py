@@ -14,7 +14,7 @@ from .allocate import Allocation
 from .calibrate import Ranges, draw, repetitions
 from .emit import Emitted
 from .errors import CompileError, Diagnostic
-from .graph import Graph, Node
+from .graph import Function, Graph, Node
 from .levels import levels
 from .measure import forward
 from .oracle import evaluate
@@ -45,6 +45,8 @@ def all_finite(graph: Graph, ranges: Ranges) -> None:
     for value in graph.values():
         if not (np.isfinite(ranges.low[value]).all() and np.isfinite(ranges.high[value]).all()):
             node = graph[value]
+            if isinstance(node.op, Function):
+                return  # lower.py says what the function takes
             what = f"`{node.name}`" if node.name else "this value"
             hint = "the program diverges, or divides by 0, with these parameters: try others, or a smaller rate"
             raise _refusal(graph, node, f"{what} is not finite on the calibration data", hint)

@@ -1,0 +1,65 @@
+"""The embedding: what stands in the stream before the first sublayer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .frame import Frame
+from .heads import scale_of
+from .positions import counts, digits
+from .sparse import Floats, Matrix
+from .stream import Stream
+from .tokens import roles
+
+
+def embed(frame: Frame, stream: Stream) -> tuple[Matrix, Floats]:
+    """features @ embedding + positions: roles, fields, constant starts; constants of the norm, position codes,
+    counts."""
+    tasks, signature = frame.schedule.tasks, frame.signature
+    names = roles(signature.pattern)
+    features = len(names) + sum(
+        tasks.atoms[tasks.fields[f.name]].size if f.name in tasks.fields else _size(f.shape) for f in signature.fields
+    )
+    table = np.zeros((frame.n_positions, stream.width))
+    scale = scale_of(frame.n_positions)
+    place = np.arange(frame.n_positions) / scale
+    table[:, stream.position], table[:, stream.position + 1] = place, place**2
+    if stream.digits:
+        table[:, stream.digit : stream.digit + stream.digits] = digits(frame.n_positions)
+    rows, columns, values = [np.arange(len(names))], [stream.roles], [np.ones(len(names))]
+
+    def put(row: object, column: object, value: object) -> None:
+        r, c, v = np.broadcast_arrays(row, column, value)  # type: ignore[arg-type]
+        rows.append(r.ravel())
+        columns.append(c.ravel())
+        values.append(v.ravel())
+
+    for number, key in enumerate(frame.tables):
+        rule = frame.targets[key]
+        assert rule.table is not None
+        table[:, stream.table + number] = rule.table / scale
+    for kind, atom in tasks.counts.items():
+        if atom in frame.allocation.slots:
+            found = counts(signature.pattern, kind, frame.n_positions)
+            assert found is not None  # legalise.py has asked
+            table[:, stream.slots(atom)[0]] = found[0]
+            put(np.arange(len(names)), stream.slots(atom)[0], found[1])
+    for atom in frame.allocation.slots:
+        start = tasks.atoms[atom].start
+        if start is not None:
+            coo = start.csr.tocoo()
+            put(coo.col, stream.slots(atom)[coo.row], coo.data)
+    offset = len(names)
+    for spec in signature.fields:
+        size = _size(spec.shape)
+        if spec.name in tasks.fields:
+            put(offset + np.arange(size), stream.slots(tasks.fields[spec.name]), 1.0)
+        offset += size
+    table[:, stream.balance] = -table.sum(axis=1)
+    table += stream.norm_pattern * stream.constants.scale
+    matrix = Matrix.of(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), (features, stream.width))
+    return stream.balanced_write(matrix), table
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape, dtype=int))

@@ -1,0 +1,166 @@
+"""The frame: how wide the stream is, what its norm's constants are, and how every relation is found, before any weight.
+
+before   a schedule and its slots
+after    the streams of each width that hold them, and a linear rule of position for each copy
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .allocate import Allocation
+from .errors import CompileError, Diagnostic
+from .graph import Kinds, Signature
+from .heads import Pattern
+from .positions import Target, digits, target
+from .schedule import Schedule
+from .sparse import Floats
+from .stream import Constants, Stream, four_squares
+from .syntax import Span
+from .tasks import Copy, Linear, Quotient, Relation
+from .tokens import role_kinds
+
+SWALLOW_BITS = {"float32": 25.0, "float64": 54.0}
+DIVIDE_BITS = {"float32": 11.0, "float64": 22.0}
+CONSTANT_BITS = {"float32": 12.0, "float64": 24.0}
+LARGEST = {"float32": 2.0**56, "float64": 2.0**480}
+"""Of the norm's constants, whose squares are summed."""
+
+
+@dataclass
+class Frame:
+    """`name` is the target's."""
+
+    schedule: Schedule
+    allocation: Allocation
+    signature: Signature
+    n_positions: int
+    dtype: str
+    name: str
+
+    @cached_property
+    def role_kinds(self) -> tuple[str | None, ...]:
+        return role_kinds(self.signature.pattern)
+
+    @cached_property
+    def everyone(self) -> Kinds:
+        return frozenset(self.signature.pattern.kinds)
+
+    @cached_property
+    def hidden(self) -> tuple[int, ...]:
+        """Under `visible context` attention goes both ways, and what comes after the context is hidden role by role."""
+        pattern = self.signature.pattern
+        count = len(self.role_kinds)
+        return tuple(range(count - len(pattern.suffix), count)) if pattern.visible_context else ()
+
+    # Relations ----------------------------------------------------------------------------------
+
+    @cached_property
+    def targets(self) -> dict[tuple[Relation, Kinds], Target]:
+        found = {}
+        for relation, kinds, span in self._relations():
+            rule = target(self.signature.pattern, relation, kinds, self.n_positions)
+            if rule is None:
+                wanted, at = f"{relation.name} {relation.kind or ''}".strip(), ", ".join(sorted(kinds))
+                raise self._refuse(
+                    f"finds no token by `{wanted}` at {at}: neither position nor kind says where it is", span
+                )
+            found[relation, kinds] = rule
+        return found
+
+    def _refuse(self, message: str, span: Span | None, hint: str | None = None) -> CompileError:
+        return CompileError(
+            [Diagnostic(f"target {self.name} {message}", span, hint)], self.signature.text, self.signature.source
+        )
+
+    def _relations(self) -> Iterator[tuple[Relation, Kinds, Span | None]]:
+        yield Relation("own"), self.everyone, None
+        for stage in self.schedule.walk():
+            if stage.carry:
+                yield stage.carry.relation, stage.carry.kinds, None
+            for placed in stage.placed:
+                if isinstance(placed.task.op, Copy):
+                    yield placed.task.op.relation, placed.task.kinds, placed.task.span
+                elif isinstance(placed.task.op, Linear):
+                    yield Relation("own"), placed.task.kinds, placed.task.span
+
+    @cached_property
+    def tables(self) -> list[tuple[Relation, Kinds]]:
+        return [key for key, rule in self.targets.items() if rule.table is not None]
+
+    def pattern(self, relation: Relation, kinds: Kinds, sources: Kinds) -> Pattern:
+        key = (relation, kinds)
+        return Pattern(self.targets[key], sources, kinds, self.tables.index(key) if key in self.tables else -1)
+
+    # The stream ---------------------------------------------------------------------------------
+
+    @cached_property
+    def divisor(self) -> tuple[float, float] | None:
+        """The smallest and the largest magnitude of all divisors."""
+        ops = [p.task.op for s in self.schedule.walk() for p in s.placed if isinstance(p.task.op, Quotient)]
+        if not ops:
+            return None
+        ends = [sorted((abs(op.low), abs(op.high))) for op in ops]
+        return min(e[0] for e in ends), max(e[1] for e in ends)
+
+    def stream(self, d_head: int, n_head: int) -> Stream | None:
+        """The stream of that width, or None if the values do not fit."""
+        width = d_head * n_head
+        bits = digits(self.n_positions).shape[1] if self.divisor else 0
+        weights = four_squares(width // 2)
+        need = Stream.reserved(weights, self.divisor is not None, bits, len(self.tables)) + self.allocation.used
+        if width % 2 or need > width:
+            return None
+        sizes = tuple(a.size for a in self.schedule.tasks.atoms)
+        stream = Stream(
+            width,
+            Constants(weights, 1.0, float(self.divisor is not None)),
+            bits,
+            len(self.tables),
+            self.allocation,
+            sizes,
+        )
+        return Stream(width, self._constants(stream), bits, len(self.tables), self.allocation, sizes)
+
+    def _constants(self, stream: Stream) -> Constants:
+        """C from what else the stream can hold; with divisions K from that, and C from K."""
+        bound = self.bound(stream)
+        rest = float(np.sqrt(np.sum(bound**2) / stream.width))
+        scale, divide = _power(float(np.sum(bound)), SWALLOW_BITS[self.dtype]), 0.0
+        if self.divisor is not None:
+            least, most = self.divisor
+            divide = _power(rest / least, DIVIDE_BITS[self.dtype])
+            scale = max(scale, _power(divide * most, CONSTANT_BITS[self.dtype]))
+        if scale > LARGEST[self.dtype]:
+            raise self._too_wide(float(bound.max()))
+        return Constants(stream.constants.weights, scale, divide)
+
+    def _too_wide(self, largest: float) -> CompileError:
+        if self.divisor is None:
+            message, span = f"cannot hold values of up to {largest:.3g} in {self.dtype}", None
+        else:
+            least, most = self.divisor
+            message = f"cannot divide in {self.dtype} by numbers from {least:.3g} to {most:.3g} in magnitude"
+            placed = (p.task for s in self.schedule.walk() for p in s.placed)
+            span = next(task.span for task in placed if isinstance(task.op, Quotient))
+        hint = "add a larger floor to what is divided by, scale the data, or compile in float64"
+        return self._refuse(message, span, hint)
+
+    def bound(self, stream: Stream) -> Floats:
+        """The largest magnitude that each slot holds, the norm's own slots aside [width]."""
+        bound = np.zeros(stream.width)
+        for atom in self.allocation.slots:
+            slots = stream.slots(atom)
+            bound[slots] = np.maximum(bound[slots], self.schedule.tasks.atoms[atom].magnitude)
+        bound[stream.position : stream.first] = 1.0
+        bound[stream.balance] = np.sqrt(np.sum(bound**2))
+        return bound
+
+
+def _power(size: float, bits: float) -> float:
+    """The power of two next above size · 2^bits."""
+    return float(2.0 ** np.ceil(np.log2(max(size, 2.0**-20)) + bits))
