@@ -52,8 +52,6 @@ class Ranges:
     high: dict[Value, Floats]
     declared: frozenset[Value]
     crowd: dict[Value, Crowd]
-    joint: dict[Value, float]
-    """Of products: the largest sum seen of |left|/its radius and |right|/its radius, 2 if both are extreme at once."""
 
     def __getitem__(self, value: Value) -> tuple[Floats, Floats]:
         low, high = self.low[value], self.high[value]
@@ -72,21 +70,6 @@ class Ranges:
     def _radius(self, value: Value, crowd: Crowd) -> Floats:
         low, high = self[value]
         return np.maximum(high - crowd.centre, crowd.centre - low)
-
-    def reach(self, product: Value) -> float:
-        """How much of the sum of its factors' radii a product needs: at most 1."""
-        return min(1.0, 0.5 * (1.0 + MARGIN) * self.joint.get(product, 2.0))
-
-    def together(self, graph: Graph, product: Value, a: Floats, b: Floats) -> float:
-        """The largest sum of |a|/radius and |b|/radius in these arrays [tasks, tokens, size]."""
-        total = np.zeros(a.shape[:2])
-        for value, array in zip(graph[product].operands, (a, b), strict=True):
-            crowd = self.crowd[value]
-            radius = self._radius(value, crowd)
-            total = total + np.max(
-                np.abs(array - crowd.centre) / np.where(radius > 0, radius, 1.0), axis=2, initial=0.0
-            )
-        return float(total.max(initial=0.0))
 
     def tight(self, value: Value) -> tuple[Floats, Floats]:
         """Widened by a factor and never across 0: for divisors."""
@@ -129,14 +112,7 @@ def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
             low[value], high[value] = np.full(node.size, low[value].min()), np.full(node.size, high[value].max())
     nothing = np.zeros((1, 1))
     crowd = {v: _crowd(np.concatenate(rows) if rows else nothing.repeat(graph[v].size, 1)) for v, rows in some.items()}
-    ranges = Ranges(low, high, frozenset(declared), crowd, {})
-
-    def meet(product: Value, a: Floats, b: Floats) -> None:
-        ranges.joint[product] = max(ranges.joint.get(product, 0.0), ranges.together(graph, product, a, b))
-
-    for data in samples:
-        evaluate(graph, data, None, meet)
-    return ranges
+    return Ranges(low, high, frozenset(declared), crowd)
 
 
 def _crowd(rows: Floats) -> Crowd:

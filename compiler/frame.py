@@ -24,7 +24,7 @@ from .syntax import Span
 from .tasks import Copy, Linear, Quotient, Relation
 from .tokens import role_kinds
 
-SWALLOW_BITS = {"float32": 25.0, "float64": 54.0}
+NORM_BITS = {"float32": 12.5, "float64": 27.0}
 DIVIDE_BITS = {"float32": 11.0, "float64": 22.0}
 CONSTANT_BITS = {"float32": 12.0, "float64": 24.0}
 LARGEST = {"float32": 2.0**56, "float64": 2.0**480}
@@ -130,7 +130,7 @@ class Frame:
         """C from what else the stream can hold; with divisions K from that, and C from K."""
         bound = self.bound(stream)
         rest = float(np.sqrt(np.sum(bound**2) / stream.width))
-        scale, divide = _power(float(np.sum(bound)), SWALLOW_BITS[self.dtype]), 0.0
+        scale, divide = _power(rest, NORM_BITS[self.dtype]), 0.0
         if self.divisor is not None:
             least, most = self.divisor
             divide = _power(rest / least, DIVIDE_BITS[self.dtype])

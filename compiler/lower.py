@@ -216,7 +216,7 @@ class _Lowering:
                 return make(Mean(over), reads[0])
             case Product(_, form):
                 left, right = (_resolvable(self.ranges.ball(o)) for o in node.operands)
-                return make(Multiply(form, left, right, self.ranges.reach(value) or 1.0), *reads)
+                return make(Multiply(form, left, right), *reads)
             case Function(name, arguments):
                 return make(self._applied(node, name, arguments), *reads)
             case Divide():

@@ -54,10 +54,11 @@ def forward(weights: Weights, data: TokenData) -> Real:
 
 
 def normalise(x: Real, norm: Norm, epsilon: float) -> Real:
-    """LayerNorm; even and odd slots are added apart (see stream.py)."""
+    """LayerNorm; adjacent slots are added first, and the total rounded at the size of the largest (see stream.py)."""
     width = x.shape[-1]
-    total = x[..., 0::2].sum(axis=-1, keepdims=True) + x[..., 1::2].sum(axis=-1, keepdims=True)
-    centred = x - total / x.dtype.type(width)
+    largest = np.abs(x).max(axis=-1, keepdims=True)
+    total = (x[..., 0::2] + x[..., 1::2]).sum(axis=-1, keepdims=True)
+    centred = x - (total + largest - largest) / x.dtype.type(width)
     variance = np.square(centred).sum(axis=-1, keepdims=True) / x.dtype.type(width)
     return np.asarray(
         centred / np.sqrt(variance + x.dtype.type(epsilon)) * norm.gain.astype(x.dtype) + norm.bias.astype(x.dtype)

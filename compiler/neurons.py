@@ -101,9 +101,8 @@ class Neurons:
         if alike.size:
             self._squares(bank, Matrix(first[:, alike]), _scaled(down, alike, size[alike]), kinds, alike.size)
         if unlike.size:
-            part = 0.5 / op.reach
-            half = sp.csr_array(first[:, unlike]) * part, sp.csr_array(second[:, unlike]) * part
-            size = size[unlike] * op.reach**2
+            half = sp.csr_array(first[:, unlike]) * 0.5, sp.csr_array(second[:, unlike]) * 0.5
+            size = size[unlike]
             both = Matrix(sp.hstack([half[0] + half[1], half[0] - half[1]]))
             plus, minus = _scaled(down, unlike, size), _scaled(down, unlike, -size)
             self._squares(bank, both, pile([plus, minus], self.stream.width), kinds, unlike.size)

@@ -52,7 +52,6 @@ CHUNK_BYTES = 2**27
 """About how much the values of the tasks that are run together take."""
 
 Observe = Callable[[Value, Floats], Floats | None]
-Factors = Callable[[Value, Floats, Floats], None]
 
 
 def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
@@ -81,11 +80,10 @@ def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
     return result if data.batched else result[0]
 
 
-def evaluate(graph: Graph, data: TokenData, observe: Observe | None = None, factors: Factors | None = None) -> Floats:
+def evaluate(graph: Graph, data: TokenData, observe: Observe | None = None) -> Floats:
     """The graph's result, [batch, rows, *shape]. `observe(value, array [tasks, live tokens, size])` is called with
     everything that is computed, each pass of a loop and each chunk of tasks by itself, and may return what stands in
-    its place; `factors(value, a, b)` with the
-    two operands of every product, at the same tokens.
+    its place.
 
     Raises DataError for more tokens than a scan is compiled for.
     """
@@ -95,7 +93,7 @@ def evaluate(graph: Graph, data: TokenData, observe: Observe | None = None, fact
     for start in range(0, data.batch, chunk):
         fields = {name: array[start : start + chunk] for name, array in data.fields.items()}
         with np.errstate(all="ignore"):
-            parts.append(_Run(graph, data, fields, observe, factors).run(result))
+            parts.append(_Run(graph, data, fields, observe).run(result))
     whole = np.concatenate(parts)
     return whole.reshape(*whole.shape[:2], *graph[result].shape)
 
@@ -123,10 +121,9 @@ class _Run:
         data: TokenData,
         fields: Mapping[str, Floats],
         observe: Observe | None,
-        factors: Factors | None,
     ) -> None:
         assert graph.signature is not None
-        self.graph, self.fields, self.observe, self.factors = graph, fields, observe, factors
+        self.graph, self.fields, self.observe = graph, fields, observe
         self.line, self.pattern = data.sequence, graph.signature.pattern
         self.batch = next(iter(fields.values())).shape[0]
         self.seen = visible(self.line, self.pattern)
@@ -245,8 +242,6 @@ class _Run:
 
     def _compute(self, value: Value, places: _Places) -> None:
         node = self.graph[value]
-        if self.factors is not None and isinstance(node.op, Product):
-            self.factors(value, *(self._take(o, places) for o in node.operands))
         self._put(value, places, self._value(node, places))
 
     def _value(self, node: Node, places: _Places) -> Floats:

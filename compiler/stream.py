@@ -8,11 +8,10 @@ The norm. With constants aᵢ·C, −aᵢ·C where 2 Σ aᵢ² = width (four squ
 is C² to float precision as long as the squares of all else sum to less than half an ulp of
 width · C²; so LayerNorm divides by C, a power of two, and with gain C it is the identity, exactly.
 
-The mean. All +C stand on even slots and all −C on odd ones, and C is so large that either half of the
-stream sums to exactly ±(Σ aᵢ) C, whatever else it holds: the mean is 0 to the last bit, where it is summed
-by halves (`layer_norm` in runtime/forward.py does). Elsewhere, what is written is balanced: every write
-puts minus its sum into `balance`, so that the mean stays at rounding level, and every read puts minus
-its sum on `zero`, which then holds minus the mean, so that even that cancels.
+The mean. +C and −C stand in adjacent slots, because a sum must cancel them before it adds anything
+small. What is written is balanced: every write puts minus its sum into `balance`, so that the stream
+sums to rounding error, which `layer_norm` in runtime/forward.py rounds to exactly 0 beside C. For other
+runtimes every read puts minus its sum on `zero`, which holds minus the mean, so that the mean cancels.
 """
 
 from __future__ import annotations

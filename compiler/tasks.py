@@ -131,8 +131,6 @@ class Multiply:
     form: Bilinear
     left: Ball
     right: Ball
-    reach: float
-    """|left|/radius + |right|/radius is at most 2 · reach."""
 
 
 @dataclass(frozen=True)
