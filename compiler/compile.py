@@ -13,7 +13,6 @@ from .allocate import Allocation, allocate
 from .build import graph_of
 from .calibrate import Ranges, calibrate, repetitions, samples
 from .emit import Emitter
-from .errors import CompileError, Diagnostic
 from .frame import Frame
 from .graph import Graph
 from .layout import placements
@@ -85,10 +84,8 @@ def optimise(graph: Graph, target: str) -> Graph:
 
 def _one_of(what: str, given: str, known: tuple[str, ...], graph: Graph) -> None:
     if given not in known:
-        source = graph.signature.source if graph.signature else "program"
-        raise CompileError(
-            [Diagnostic(f"there is no {what} `{given}`", None, f"{what}s: {', '.join(known)}")], source=source
-        )
+        assert graph.signature is not None
+        raise graph.signature.refusal(f"there is no {what} `{given}`", None, f"{what}s: {', '.join(known)}")
 
 
 def plan_for(graph: Graph, target: str, dtype: str, calibration: Mapping[str, ArrayLike] | None) -> Plan:

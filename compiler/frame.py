@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from .allocate import Allocation
-from .errors import CompileError, Diagnostic
+from .errors import CompileError
 from .graph import Kinds, Signature
 from .heads import Pattern
 from .positions import Target, digits, target
@@ -73,9 +73,7 @@ class Frame:
         return found
 
     def _refuse(self, message: str, span: Span | None, hint: str | None = None) -> CompileError:
-        return CompileError(
-            [Diagnostic(f"target {self.name} {message}", span, hint)], self.signature.text, self.signature.source
-        )
+        return self.signature.refusal(f"target {self.name} {message}", span, hint)
 
     def _relations(self) -> Iterator[tuple[Relation, Kinds, Span | None]]:
         yield Relation("own"), self.everyone, None

@@ -17,6 +17,7 @@ from math import prod
 
 import networkx as nx
 
+from .errors import CompileError, Diagnostic
 from .sparse import Bilinear, Matrix, Values
 from .syntax import Span
 
@@ -225,6 +226,10 @@ class Signature:
     parameters: dict[str, object]
     text: str
     source: str
+
+    def refusal(self, message: str, span: Span | None = None, hint: str | None = None) -> CompileError:
+        """The error that refuses this program, with its place in the text."""
+        return CompileError([Diagnostic(message, span, hint)], self.text, self.source)
 
 
 @dataclass(frozen=True, slots=True)

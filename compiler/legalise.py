@@ -5,7 +5,6 @@ sum over K of v      count of K · mean over K of v
 
 from __future__ import annotations
 
-from .errors import CompileError, Diagnostic
 from .graph import Count, Gather, Graph, Node, Value
 from .positions import counts
 from .rewrite import Rewriter, rebuild
@@ -27,13 +26,13 @@ def legalise(graph: Graph, target: str) -> Graph:
             message = (
                 f"target {target} cannot sum over tokens under `visible context`: no token knows how many there are"
             )
-            raise CompileError([Diagnostic(message, node.span, "use `mean`")], signature.text, signature.source)
+            raise signature.refusal(message, node.span, "use `mean`")
         over = node.op.over
         if counts(signature.pattern, over, SAMPLE) is None:
             message = (
                 f"target {target} cannot sum over `{over}`: no table of positions and kinds says how many a token sees"
             )
-            raise CompileError([Diagnostic(message, node.span, "use `mean`")], signature.text, signature.source)
+            raise signature.refusal(message, node.span, "use `mean`")
         mean = r.node(Node(Gather("mean", over), node.operands, node.shape, node.kinds, None, node.span))
         count = r.node(Node(Count(over), (), (), frozenset(signature.pattern.kinds)))
         ones = Matrix.of(range(node.size), [0] * node.size, 1.0, (node.size, 1))

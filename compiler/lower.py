@@ -16,7 +16,7 @@ import numpy as np
 
 from .calibrate import Ranges
 from .demand import demanded, held
-from .errors import CompileError, Diagnostic
+from .errors import CompileError
 from .format_graph import labels_of
 from .graph import (
     Affine,
@@ -146,11 +146,8 @@ class _Lowering:
         return Form.of(form.size, parts), all(self.atoms[a].kinds <= kinds for a in form.atoms)
 
     def _refuse(self, node: Node, message: str, hint: str | None = None) -> CompileError:
-        signature = self.graph.signature
-        assert signature is not None
-        return CompileError(
-            [Diagnostic(f"target {self.target} {message}", node.span, hint)], signature.text, signature.source
-        )
+        assert self.graph.signature is not None
+        return self.graph.signature.refusal(f"target {self.target} {message}", node.span, hint)
 
     # Blocks -------------------------------------------------------------------------------------
 

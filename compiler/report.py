@@ -13,8 +13,7 @@ import numpy as np
 from .allocate import Allocation
 from .calibrate import Ranges, draw, repetitions
 from .emit import Emitted
-from .errors import CompileError, Diagnostic
-from .graph import Function, Graph, Node
+from .graph import Function, Graph
 from .levels import levels
 from .measure import forward
 from .oracle import evaluate
@@ -49,7 +48,8 @@ def all_finite(graph: Graph, ranges: Ranges) -> None:
                 return  # lower.py says what the function takes
             what = f"`{node.name}`" if node.name else "this value"
             hint = "the program diverges, or divides by 0, with these parameters: try others, or a smaller rate"
-            raise _refusal(graph, node, f"{what} is not finite on the calibration data", hint)
+            assert graph.signature is not None
+            raise graph.signature.refusal(f"{what} is not finite on the calibration data", node.span, hint)
 
 
 def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
@@ -93,7 +93,7 @@ def measured(weights: Weights, graph: Graph, ranges: Ranges, data: TokenData) ->
             f"its output is {rms:.3g} rms, and the weights' error {error_rms:.3g}"
         )
         hint = "compile in float64, scale the data, or choose parameters that keep its values closer together"
-        raise _refusal(graph, None, message, hint)
+        raise weights.signature.refusal(message, None, hint)
     return replace(
         weights.report,
         predicted_error=predict(graph, ranges, data, weights.config.dtype),
@@ -111,9 +111,3 @@ def _sublayers(body: Body) -> list[Attention | Mlp]:
         elif not isinstance(item, Idle):
             found.append(item)
     return found
-
-
-def _refusal(graph: Graph, node: Node | None, message: str, hint: str) -> CompileError:
-    assert graph.signature is not None
-    span = node.span if node is not None else None
-    return CompileError([Diagnostic(message, span, hint)], graph.signature.text, graph.signature.source)

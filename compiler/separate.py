@@ -24,7 +24,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .errors import CompileError, Diagnostic
 from .graph import Affine, Block, Divide, Gather, Graph, Loop, Mine, Node, Phi, Product, Read, Theirs, Value
 from .levels import following, levels
 from .polynomial import Polynomial, build, expand, leaves, split
@@ -60,11 +59,9 @@ def _separate(r: Rewriter, node: Node, graph: Graph) -> Value:
             continue
         polynomial = expand(inner, known.__getitem__)
         if polynomial is None:
-            raise _refusal(
-                graph,
-                node,
-                "no attention head computes this read: mine and theirs are not combined by + − and products alone",
-            )
+            message = "no attention head computes this read: mine and theirs are not combined by + − and products alone"
+            assert graph.signature is not None
+            raise graph.signature.refusal(message, node.span)
         known[value] = polynomial
     mine, theirs, terms = split(known[read.body.results[0]], lambda leaf: leaf[0] < 0)
     ours = build(r, [tuple((here[-1 - v], i) for v, i in m) for m in mine], node.kinds)
@@ -96,11 +93,6 @@ def _combine(
         product = r.product(Bilinear(out, left, right, value, size, sizes), ours, others, node.kinds, span=node.span)
         parts.append((Matrix.identity(size), product))
     return r.affine(parts, node.shape, node.kinds, 0.0, node.name, node.span)
-
-
-def _refusal(graph: Graph, node: Node, message: str) -> CompileError:
-    text, source = (graph.signature.text, graph.signature.source) if graph.signature else ("", "program")
-    return CompileError([Diagnostic(message, node.span)], text, source)
 
 
 # Loops -------------------------------------------------------------------------------------------

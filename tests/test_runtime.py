@@ -125,7 +125,7 @@ def plain(width: int, dtype: Any, epsilon: float = 1e-5) -> NormStep:
 
 @pytest.mark.parametrize("width", [64, 160, 250])
 def test_large_constants_leave_the_mean_of_a_balanced_stream_exactly_zero(width: int) -> None:
-    """Beside ±C, and ±N that is smaller: every value is divided by the same, to the last bits, and nothing is taken away."""
+    """Beside ±C and a smaller ±N: every value is divided by the same, to the last bits, and nothing is taken away."""
     rng = np.random.default_rng(width)
     x = rng.standard_normal((300, width)).astype(np.float32)
     x[:, 10], x[:, 11] = 2.0**40, -(2.0**40)
