@@ -103,6 +103,7 @@ def test_layers_and_slots_of_the_shipped_programs(name: str) -> None:
 
 
 def test_gradient_descent_is_batch_gradient_descent_at_every_prefix() -> None:
+    # float32 leaves up to 7e-5 here; one step a layer on each own prefix, stacked, would be off by tenths.
     rng = np.random.default_rng(5)
     x = rng.standard_normal((4, 20, 3))
     y = np.einsum("tnd,td->tn", x, rng.standard_normal((4, 3)))
@@ -114,7 +115,7 @@ def test_gradient_descent_is_batch_gradient_descent_at_every_prefix() -> None:
             seen, labels = x[task, :prefix], y[task, :prefix]
             for _ in range(10 if prefix else 0):
                 w = w - 0.1 * seen.T @ (seen @ w - labels) / prefix
-            assert abs(found[task, prefix] - x[task, prefix] @ w) < 5e-5
+            assert abs(found[task, prefix] - x[task, prefix] @ w) < 2e-4
 
 
 def test_float64() -> None:
