@@ -60,16 +60,12 @@ class Ranges:
 
     def ball(self, value: Value) -> Ball:
         """Centre and radius of each component, for products."""
-        low, _ = self[value]
-        crowd = self.crowd.get(value, Crowd(*[np.zeros_like(low)] * 3))
-        radius = self._radius(value, crowd)
+        low, high = self[value]
+        crowd = self.crowd[value]
+        radius = np.maximum(high - crowd.centre, crowd.centre - low)
         radius = np.where(radius > TAIL * crowd.most, 2.0 * radius, radius)
         known = crowd.usual > 0
         return Ball(crowd.centre, radius, float(np.max(radius[known] / crowd.usual[known], initial=1.0)))
-
-    def _radius(self, value: Value, crowd: Crowd) -> Floats:
-        low, high = self[value]
-        return np.maximum(high - crowd.centre, crowd.centre - low)
 
     def tight(self, value: Value) -> tuple[Floats, Floats]:
         """Widened by a factor and never across 0: for divisors."""

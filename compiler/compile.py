@@ -161,13 +161,9 @@ def _rounded_body(body: Body, dtype: str) -> Body:
     """The weights as numbers of that precision: what is saved and run is what was compiled, bit for bit."""
 
     def exact(part: Any) -> Any:
-        return (
-            part
-            if isinstance(part, Norm)
-            else _rounded(part, dtype)
-            if isinstance(part, Matrix)
-            else _round(part, dtype)
-        )
+        if isinstance(part, Norm):  # powers of two
+            return part
+        return _rounded(part, dtype) if isinstance(part, Matrix) else _round(part, dtype)
 
     def one(item: Attention | Mlp | Idle | Repeated) -> Attention | Mlp | Idle | Repeated:
         match item:

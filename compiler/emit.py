@@ -13,7 +13,7 @@ K is so large that N outweighs all else in the norm, and C so large that N does 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -150,7 +150,7 @@ class Emitter:
             heads.add(
                 self.frame.pattern(stage.carry.relation, stage.carry.kinds, kind), stream.pick(slots), stream.put(slots)
             )
-            heads.add(mine_at(mine, stage.carry.kinds), stream.pick(slots), stream.put(slots, -1.0))
+            heads.add(replace(mine, kinds=stage.carry.kinds), stream.pick(slots), stream.put(slots, -1.0))
         for atom in self.frame.allocation.clears.get(number, ()):
             heads.add(mine, stream.pick(stream.slots(atom)), stream.put(stream.slots(atom), -1.0))
         if self.frame.divisor is not None and heads.groups:
@@ -205,8 +205,3 @@ class Emitter:
 
     def _holders(self, atom: int) -> Kinds:
         return self.frame.schedule.tasks.atoms[atom].kinds if atom != ROLES else self.frame.everyone
-
-
-def mine_at(pattern: Pattern, kinds: Kinds) -> Pattern:
-    """The same reading, for readers of `kinds` only."""
-    return Pattern(pattern.target, pattern.sources, kinds, pattern.table)

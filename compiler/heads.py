@@ -22,6 +22,9 @@ from .positions import Target
 from .sparse import Floats, Matrix
 from .stream import Stream, pile, stack
 
+Column = dict[int, float]
+"""What of each slot goes into one dimension of a query or key."""
+
 GAP = 1024.0
 REST = 2.0**36
 
@@ -44,7 +47,7 @@ class Pattern:
 
 @dataclass
 class _Group:
-    pattern: Pattern | None
+    pattern: Pattern
     values: list[Matrix] = field(default_factory=list)
     writes: list[Matrix] = field(default_factory=list)
 
@@ -77,7 +80,6 @@ class Heads:
         queries, query_bias, keys, values, outputs = [], np.zeros(total), [], [], []
         head = 0
         for group in self.groups.values():
-            assert group.pattern is not None
             value, write = stack(group.values, width), pile(group.writes, width)
             kept = np.flatnonzero(np.diff(write.csr.indptr))
             for start in range(0, kept.size, d_head):
@@ -106,15 +108,14 @@ class Heads:
             away.append(0)  # the rest token, which now sees others, must hold nothing of them
         if away:
             roles = self.stream.roles
-            query = _columns(query, [({int(roles[r]): REST for r in away}, 0.0)], self.stream)
-            key = _columns(key, [({int(roles[0]): 1.0}, 0.0)], self.stream)
+            query = stack([query, _columns([{int(roles[r]): REST for r in away}], self.stream)], self.stream.width)
+            key = stack([key, _columns([{int(roles[0]): 1.0}], self.stream)], self.stream.width)
             bias = np.append(bias, 0.0)
         root = np.sqrt(d_head)
         return self.stream.balanced_read(query * root), bias * root, self.stream.balanced_read(key)
 
     def _plain(self, pattern: Pattern) -> tuple[Matrix, Floats, Matrix]:
-        s, empty = self.stream, Matrix.zero(self.stream.width, 0)
-        roles = s.roles
+        s, roles = self.stream, self.stream.roles
         masked = {
             int(roles[r]): -1.0
             for r, kind in enumerate(self.role_kinds)
@@ -124,33 +125,32 @@ class Heads:
         if target is None:
             key = {slot: 400.0 * v for slot, v in masked.items()} | {int(roles[0]): -200.0}
             late = [place for place in self.hidden if self.role_kinds[place] in pattern.sources]
-            queries = [({}, 0.0), *(({int(slot): -400.0 for slot in roles[1:place]}, 0.0) for place in late)]
-            keys = [(key, 0.0), *(({int(roles[place]): 1.0}, 0.0) for place in late)]
-            return _columns(empty, queries, s), np.eye(1, 1 + len(late))[0], _columns(empty, keys, s)
+            queries: list[Column] = [{}, *({int(slot): -400.0 for slot in roles[1:place]} for place in late)]
+            keys = [key, *({int(roles[place]): 1.0} for place in late)]
+            return _columns(queries, s), np.eye(1, 1 + len(late))[0], _columns(keys, s)
         scale = float(scale_of(self.positions))
         want = {int(roles[r]): 2.0 * GAP * scale * float(o) for r, o in enumerate(target.offsets) if o}
         place = s.position if target.slope else s.table + pattern.table
         want[place] = want.get(place, 0.0) + 2.0 * GAP * scale * scale
-        columns = [(want, 0.0), ({}, 0.0)]
-        keys = [({s.position: 1.0}, 0.0), ({s.position + 1: 1.0}, 0.0)]
+        queries, keys = [want, {}], [{s.position: 1.0}, {s.position + 1: 1.0}]
         bias = [0.0, -GAP * scale * scale]
         if masked:
-            columns.append(({}, 0.0))
-            keys.append((masked, 0.0))
+            queries.append({})
+            keys.append(masked)
             bias.append(REST)
-        return _columns(empty, columns, s), np.array(bias), _columns(empty, keys, s)
+        return _columns(queries, s), np.array(bias), _columns(keys, s)
 
     def _divided_own(self) -> tuple[Matrix, Floats, Matrix]:
         """Σ digitsᵢ digitsⱼ − n = −2 (digits that differ), scaled by 1/(sᵢ sⱼ): 0 for myself, negative for all
         others."""
         assert self.divided is not None
-        s, empty = self.stream, Matrix.zero(self.stream.width, 0)
+        s = self.stream
         gain = 64.0 * max(abs(self.divided[0]), abs(self.divided[1])) ** 2
         everyone = {int(slot): 1.0 for slot in s.roles}
-        digits = [({s.digit + b: 1.0}, 0.0) for b in range(s.digits)]
-        query = [({slot: gain * v for slot, v in d.items()}, 0.0) for d, _ in digits]
-        query.append((dict.fromkeys(everyone, -gain * s.digits), 0.0))
-        return _columns(empty, query, s), np.zeros(s.digits + 1), _columns(empty, [*digits, (everyone, 0.0)], s)
+        digits = range(s.digit, s.digit + s.digits)
+        queries = [*({slot: gain} for slot in digits), dict.fromkeys(everyone, -gain * s.digits)]
+        keys = [*({slot: 1.0} for slot in digits), everyone]
+        return _columns(queries, s), np.zeros(s.digits + 1), _columns(keys, s)
 
 
 def scale_of(positions: int) -> float:
@@ -158,12 +158,12 @@ def scale_of(positions: int) -> float:
     return float(2 ** int(np.ceil(np.log2(max(positions, 2)))))
 
 
-def _columns(matrix: Matrix, columns: list[tuple[dict[int, float], float]], stream: Stream) -> Matrix:
-    """The matrix with more columns, each given by its entries."""
-    rows = [slot for entries, _ in columns for slot in entries]
-    cols = [k for k, (entries, _) in enumerate(columns) for _ in entries]
-    values = [v for entries, _ in columns for v in entries.values()]
-    return stack([matrix, Matrix.of(rows, cols, values, (stream.width, len(columns)))], stream.width)
+def _columns(columns: list[Column], stream: Stream) -> Matrix:
+    """[width, columns], each given by its entries."""
+    rows = [slot for entries in columns for slot in entries]
+    cols = [k for k, entries in enumerate(columns) for _ in entries]
+    values = [v for entries in columns for v in entries.values()]
+    return Matrix.of(rows, cols, values, (stream.width, len(columns)))
 
 
 def _shift(matrix: Matrix, by: int, total: int) -> Matrix:

@@ -64,10 +64,6 @@ class Stage:
     prepares: Placed | None = None
     clears: Placed | None = None
 
-    @property
-    def idle(self) -> bool:
-        return not (self.placed or self.carry or self.division or self.prepares or self.clears)
-
 
 @dataclass
 class LoopStage:
