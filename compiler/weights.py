@@ -3,8 +3,9 @@
 Matrices act from the right, x @ W with W [in, out], as GPT-2's do, and stay sparse until they are
 run or written: a compiled layer is more than 95 % zeros. A sublayer is
 
-    Attention   x ← x + softmax(mask(q kᵀ / √d_head)) v @ output + output_bias,   q, k, v linear in norm(x)
-    Mlp         x ← x + activation(norm(x) @ up + up_bias) @ down + down_bias
+    Attention         x ← x + softmax(mask(q kᵀ / √d_head)) v @ output + output_bias,   q, k, v linear in norm(x)
+    LinearAttention   x ← x + mask(q kᵀ) / ρ v @ output,   q, k, v linear in x, ρ a number of tokens
+    Mlp               x ← x + activation(norm(x) @ up + up_bias) @ down + down_bias
 
 The tree unrolls to a strict alternation Attention, Mlp, Attention, Mlp …; a layer is one such pair.
 None stands for a sublayer whose weights are all zero.
@@ -42,6 +43,9 @@ class Config:
     positions: str = "learned"
     causal: bool = True
     dtype: str = "float32"
+    attention: str = "softmax"
+    unread: int = 0
+    """So many last tokens linear attention does not read, be they the reader itself (`LinearAttention`)."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,10 @@ class Norm:
 
 @dataclass(frozen=True)
 class Attention:
-    """query, key, value: [d_model, n_head · d_head], head-major columns; output: [n_head · d_head, d_model]."""
+    """query, key, value: [d_model, n_head · d_head], head-major columns; output: [n_head · d_head, d_model].
+    `norm` None is the identity."""
 
-    norm: Norm
+    norm: Norm | None
     query: Matrix
     query_bias: Floats
     key: Matrix
@@ -68,10 +73,27 @@ class Attention:
 
 
 @dataclass(frozen=True)
-class Mlp:
-    """up: [d_model, neurons], down: [neurons, d_model]; the number of neurons may differ between sublayers."""
+class LinearAttention:
+    """x_i ← x_i + Σ_h (1/ρ_ih) Σ_j (q_ih · k_jh) v_jh @ output_h, over the tokens j that i sees (von Oswald et al. 2022).
 
-    norm: Norm
+    Not read are the last `Config.unread` tokens, the query's: the mask M of Ahn et al. 2023. Shapes as
+    `Attention`'s; `count` [d_model, n_head] reads 1 from a token that ρ counts: ρ_ih = Σ_j x_j @ count_h, and
+    1 where that is 0 (Zhang et al. 2023: ρ is the number of examples).
+    """
+
+    query: Matrix
+    key: Matrix
+    value: Matrix
+    output: Matrix
+    count: Matrix
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """up: [d_model, neurons], down: [neurons, d_model]; the number of neurons may differ between sublayers.
+    `norm` None is the identity."""
+
+    norm: Norm | None
     up: Matrix
     up_bias: Floats
     down: Matrix
@@ -98,7 +120,7 @@ class Repeated:
     scan: bool = False
 
 
-Sublayer = Attention | Mlp | Idle
+Sublayer = Attention | LinearAttention | Mlp | Idle
 Body = tuple[Sublayer | Repeated, ...]
 
 
@@ -173,7 +195,7 @@ class Weights:
     embedding: Matrix
     positions: Floats
     body: Body
-    final_norm: Norm
+    final_norm: Norm | None
     readout: Matrix
     readout_bias: Floats
     output: OutputSpec
