@@ -20,7 +20,7 @@ import numpy as np
 
 from .schedule import LoopStage, Schedule, Stage
 from .sparse import Indices
-from .tasks import Atom, Copy, Form
+from .tasks import ROLES, Atom, Copy, Form
 
 
 @dataclass(frozen=True)
@@ -159,10 +159,11 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
             path[state.atom] = around
             last[state.atom] = max(last.get(state.atom, -1), span[1])
     for atom, info in enumerate(schedule.tasks.atoms):
-        if info.embedded or (info.start is not None and atom in last):
+        if atom in last and (info.embedded or info.start is not None):
             birth[atom], path[atom] = -1, ()
-            last.setdefault(atom, -1)
-    last[0] = end  # the role flags serve every stage
+    birth[ROLES], path[ROLES], last[ROLES] = -1, (), end  # the role flags serve every stage
+    if schedule.tasks.target.linear:  # linear attention cannot empty a token's own slots
+        last = dict.fromkeys(last, end)
     result = {}
     for atom in last:
         mine = path[atom]

@@ -52,6 +52,8 @@ class Ranges:
     high: dict[Value, Floats]
     declared: frozenset[Value]
     crowd: dict[Value, Crowd]
+    scores: dict[Value, float]
+    """Of each `Attend`, the largest |query · key|, as measured."""
 
     def __getitem__(self, value: Value) -> tuple[Floats, Floats]:
         low, high = self.low[value], self.high[value]
@@ -66,6 +68,10 @@ class Ranges:
         radius = np.where(radius > TAIL * crowd.most, 2.0 * radius, radius)
         known = crowd.usual > 0
         return Ball(crowd.centre, radius, float(np.max(radius[known] / crowd.usual[known], initial=1.0)))
+
+    def reach(self, value: Value) -> float:
+        """The largest |query · key| of an `Attend`."""
+        return (1.0 + MARGIN) * self.scores.get(value, 0.0)
 
     def tight(self, value: Value) -> tuple[Floats, Floats]:
         """Widened by a factor and never across 0: for divisors."""
@@ -91,8 +97,9 @@ def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
         low[value] = np.minimum(low[value], least) if value in low else least
         high[value] = np.maximum(high[value], most) if value in high else most
 
+    scores: dict[Value, float] = {}
     for data in samples:
-        evaluate(graph, data, observe)
+        evaluate(graph, data, observe, scores)
     specs = {f.name: f for f in graph.signature.fields} if graph.signature else {}
     declared = set()
     for value in graph.values():
@@ -108,7 +115,7 @@ def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
             low[value], high[value] = np.full(node.size, low[value].min()), np.full(node.size, high[value].max())
     nothing = np.zeros((1, 1))
     crowd = {v: _crowd(np.concatenate(rows) if rows else nothing.repeat(graph[v].size, 1)) for v, rows in some.items()}
-    return Ranges(low, high, frozenset(declared), crowd)
+    return Ranges(low, high, frozenset(declared), crowd, scores)
 
 
 def _crowd(rows: Floats) -> Crowd:

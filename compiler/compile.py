@@ -12,24 +12,19 @@ from numpy.typing import ArrayLike
 from .allocate import Allocation, allocate
 from .build import graph_of
 from .calibrate import Ranges, calibrate, repetitions, samples
+from .choose import named, optimise
 from .emit import Emitter
 from .frame import Frame
 from .graph import Graph
 from .layout import placements
-from .legalise import legalise
 from .lower import lower
-from .peel import peel
 from .report import all_finite, counts, first_tasks, fresh_tasks, measured
-from .rewrite import simplify
 from .schedule import Schedule, schedule
-from .separate import divide_factor, invariant, separate_reads
 from .sparse import Floats, Matrix
-from .symmetry import pack_symmetric
+from .targets import TARGETS, Target
 from .tokens import TokenData, roles
-from .verify import verify
 from .weights import Attention, Body, Idle, InputRange, Mlp, Norm, OutputSpec, Repeated, Weights
 
-TARGETS = ("gpt2",)
 DTYPES = ("float32", "float64")
 POSITIONS = 1025
 """Tokens that a program without a scan is compiled for, the rest token included."""
@@ -39,6 +34,7 @@ def compile_program(
     text: str,
     *,
     target: str = "gpt2",
+    optimize: str = "depth",
     dtype: str = "float32",
     calibration: Mapping[str, ArrayLike] | None = None,
     source: str = "program",
@@ -46,13 +42,14 @@ def compile_program(
 ) -> Weights:
     """Compiles a program to the weights of a transformer.
 
-    target: the architecture, `gpt2`. dtype: the precision that the constructions are made for. calibration:
+    target: the architecture (targets.py). optimize: "depth" takes the fewest layers, and of those the most exact
+    construction; "width" the narrowest residual stream, and of those the fewest layers. dtype: the precision that the constructions are made for. calibration:
     sample data, field → [tasks, rows, *shape], from which ranges are taken (see calibrate.py for the default).
     source: the file's name, as errors print it. The other arguments are the program's parameters.
 
     Raises CompileError, with all that is wrong, for a program or parameters that do not fit.
     """
-    graph = optimise(graph_of(text, parameters, source), target)
+    graph = optimise(graph_of(text, parameters, source), target, optimize)
     with np.errstate(all="ignore"):  # what overflows is refused below, in words
         return finish(plan_for(graph, target, dtype, calibration))
 
@@ -65,46 +62,30 @@ class Plan:
     ranges: Ranges
     schedule: Schedule
     allocation: Allocation
-    target: str
+    target: Target
     dtype: str
     fresh: TokenData
     """What the report's error is measured on."""
 
 
-def optimise(graph: Graph, target: str) -> Graph:
-    """The rewriting passes, verified one by one. Raises CompileError for what the target has no construction for."""
-    _one_of("target", target, TARGETS, graph)
-    for step in (
-        simplify, separate_reads, lambda g: legalise(g, target), peel, invariant, divide_factor, pack_symmetric,
-    ):  # fmt: skip
-        graph = step(graph)
-        verify(graph)
-    return graph
-
-
-def _one_of(what: str, given: str, known: tuple[str, ...], graph: Graph) -> None:
-    if given not in known:
-        assert graph.signature is not None
-        raise graph.signature.refusal(f"there is no {what} `{given}`", None, f"{what}s: {', '.join(known)}")
-
-
 def plan_for(graph: Graph, target: str, dtype: str, calibration: Mapping[str, ArrayLike] | None) -> Plan:
     """The graph with ranges, sublayers and slots. Raises CompileError, and DataError for calibration data that does
     not fit."""
-    _one_of("dtype", dtype, DTYPES, graph)
+    architecture = named("target", target, TARGETS, graph)
+    named("dtype", dtype, dict.fromkeys(DTYPES), graph)
     data = samples(graph, calibration)
     ranges = calibrate(graph, data)
     all_finite(graph, ranges)
-    placed = schedule(lower(graph, ranges, target))
+    placed = schedule(lower(graph, ranges, architecture))
     fresh = fresh_tasks(graph) if calibration is None else first_tasks(data[0])
-    return Plan(graph, ranges, placed, allocate(placed), target, dtype, fresh)
+    return Plan(graph, ranges, placed, allocate(placed), architecture, dtype, fresh)
 
 
 def finish(plan: Plan) -> Weights:
     """The plan's weights, measured."""
     signature = plan.graph.signature
     assert signature is not None
-    frame = Frame(plan.schedule, plan.allocation, signature, _positions(plan.graph), plan.dtype, plan.target)
+    frame = Frame(plan.schedule, plan.allocation, signature, _positions(plan.graph), plan.dtype)
     emitted = Emitter(frame).emit()
     (result,) = plan.graph.results
     node = plan.graph[result]

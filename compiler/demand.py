@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .graph import Affine, Block, Constant, Field, Final, Gather, Graph, Kinds, Loop, Merge, Move, Phi, Value
+from .graph import Affine, Attend, Block, Constant, Field, Final, Gather, Graph, Kinds, Loop, Merge, Move, Phi, Value
 
 
 def demanded(graph: Graph) -> dict[Value, Kinds]:
@@ -41,6 +41,8 @@ def demanded(graph: Graph) -> dict[Value, Kinds]:
                     case Merge(parts):
                         need[operand] |= kinds & parts[index]
                     case Gather(_, over):
+                        need[operand] |= {over}
+                    case Attend(_, over) if index > 0:
                         need[operand] |= {over}
                     case Move():
                         need[operand] |= graph[operand].kinds

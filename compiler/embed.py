@@ -6,9 +6,10 @@ import numpy as np
 
 from .frame import Frame
 from .heads import scale_of
-from .positions import counts, digits
+from .positions import counts, digits, log_counts
 from .sparse import Floats, Matrix
 from .stream import Stream
+from .tasks import ROLES
 from .tokens import roles
 
 
@@ -23,7 +24,8 @@ def embed(frame: Frame, stream: Stream) -> tuple[Matrix, Floats]:
     table = np.zeros((frame.n_positions, stream.width))
     scale = scale_of(frame.n_positions)
     place = np.arange(frame.n_positions) / scale
-    table[:, stream.position], table[:, stream.position + 1] = place, place**2
+    if stream.positioned:
+        table[:, stream.position], table[:, stream.position + 1] = place, place**2
     if stream.digits:
         table[:, stream.digit : stream.digit + stream.digits] = digits(frame.n_positions)
     rows, columns, values = [np.arange(len(names))], [stream.roles], [np.ones(len(names))]
@@ -44,18 +46,26 @@ def embed(frame: Frame, stream: Stream) -> tuple[Matrix, Floats]:
             assert found is not None  # legalise.py has asked
             table[:, stream.slots(atom)[0]] = found[0]
             put(np.arange(len(names)), stream.slots(atom)[0], found[1])
-    for atom in frame.allocation.slots:
-        start = tasks.atoms[atom].start
-        if start is not None:
-            coo = start.csr.tocoo()
-            put(coo.col, stream.slots(atom)[coo.row], coo.data)
+    for kind, atom in tasks.log_counts.items():
+        logs = log_counts(signature.pattern, kind, frame.n_positions)
+        assert logs is not None  # choose.py has asked
+        table[:, stream.slots(atom)[0]] = logs
+    rows_of = {ROLES: 0}
     offset = len(names)
     for spec in signature.fields:
-        size = _size(spec.shape)
         if spec.name in tasks.fields:
-            put(offset + np.arange(size), stream.slots(tasks.fields[spec.name]), 1.0)
-        offset += size
-    table[:, stream.balance] = -table.sum(axis=1)
+            atom = tasks.fields[spec.name]
+            rows_of[atom] = offset
+            if atom in frame.allocation.slots:
+                put(offset + np.arange(_size(spec.shape)), stream.slots(atom), 1.0)
+        offset += _size(spec.shape)
+    for atom in frame.allocation.slots:
+        start = tasks.atoms[atom].start
+        for given, matrix in start.parts if start is not None else ():
+            coo = matrix.csr.tocoo()
+            put(rows_of[given] + coo.col, stream.slots(atom)[coo.row], coo.data)
+    if stream.balanced:
+        table[:, stream.balance] = -table.sum(axis=1)
     table += stream.norm_pattern * stream.constants.scale
     matrix = Matrix.of(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), (features, stream.width))
     return stream.balanced_write(matrix), table

@@ -20,13 +20,15 @@ import numpy as np
 from .embed import embed
 from .frame import Frame
 from .graph import Kinds
-from .heads import Heads, Pattern
+from .heads import Heads, Pattern, Score
+from .linear_heads import LinearHeads
 from .neurons import Neurons
 from .schedule import LoopStage, Placed, Stage
+from .softmax_scores import SCALES, SINK
 from .sparse import Floats, Matrix
 from .stream import Stream
-from .tasks import ROLES, Copy, Linear, Mean, Quotient, Relation
-from .weights import Attention, Body, Config, Idle, Mlp, Norm, Repeated
+from .tasks import ROLES, Attend, Copy, Linear, Mean, Quotient, Relation, Task
+from .weights import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Emitted:
     embedding: Matrix
     positions: Floats
     body: Body
-    final_norm: Norm
+    final_norm: Norm | None
     readout: Matrix
     stream: Stream
     neurons: int
@@ -51,16 +53,16 @@ class Emitter:
     # Emission -----------------------------------------------------------------------------------
 
     def emit(self) -> Emitted:
-        stream, d_head = self._choose()
-        n_head = stream.width // d_head
+        target = self.frame.target
+        stream, d_head, n_head = self._smallest() if target.linear else self._choose()
         self.stream, self.d_head, self.n_head = stream, d_head, n_head
         self.bound = self.frame.bound(stream)
         gain = np.full(stream.width, stream.constants.scale)
-        self.norm = Norm(gain, np.zeros(stream.width))
+        self.norm = Norm(gain, np.zeros(stream.width)) if stream.constants.scale else None
         self.neurons, self.heads, self.widest, self.number = 0, 0, 1, 0
         body = self._body(self.frame.schedule.stages)
         config = Config(
-            target=self.frame.name,
+            target=target.name,
             n_layer=self.frame.schedule.length // 2,
             d_model=stream.width,
             n_head=n_head,
@@ -68,24 +70,48 @@ class Emitter:
             d_mlp=self.widest,
             n_positions=self.frame.n_positions,
             causal=not self.frame.signature.pattern.visible_context,
+            activation=target.activation,
+            norm=target.norm,
+            attention=target.attention,
+            unread=self.frame.schedule.tasks.unread,
             dtype=self.frame.dtype,
         )
         embedding, positions = embed(self.frame, stream)
         readout = stream.read(self.frame.schedule.tasks.output)
         return Emitted(config, embedding, positions, body, self.norm, readout, stream, self.neurons, self.heads)
 
-    def _choose(self) -> tuple[Stream, int]:
+    def _smallest(self) -> tuple[Stream, int, int]:
+        """A stream of just the slots that there are, and heads as large and as many as the sublayers want."""
+        stream = self.frame.stream(self.frame.least, 1)
+        assert stream is not None
+        self.stream = stream
+        stages = [s for s in self.frame.schedule.walk() if s.side == "attention"]
+        scored = [self._linear_heads(s) for s in stages if _scores(s)]
+        d_head = max([3, *(heads.size for heads in scored)])
+        copying = [self._heads(s, g).count(d_head) for g, s in enumerate(stages) if not _scores(s)]
+        return stream, d_head, max([1, *(len(heads.groups) for heads in scored), *copying])
+
+    def _choose(self) -> tuple[Stream, int, int]:
         """The narrowest width that holds the slots and the heads; of d_head 64 and 16 the wider head, unless it costs
         a quarter."""
         best: tuple[Stream, int] | None = None
-        for d_head in (16, 64):
+        for d_head in self._head_sizes():
             n_head = 1
             while (stream := self.frame.stream(d_head, n_head)) is None or not self._heads_fit(stream, d_head, n_head):
                 n_head += 1
             if best is None or stream.width <= 1.25 * best[0].width:
                 best = stream, d_head
         assert best is not None
-        return best
+        return *best, best[0].width // best[1]
+
+    def _head_sizes(self) -> tuple[int, int]:
+        """16 and 64, or the next that hold the queries."""
+        tasks = [p.task for s in self.frame.schedule.walk() for p in s.placed]
+        most = max((t.reads[0].size + 3 + len(self.frame.hidden) for t in tasks if isinstance(t.op, Attend)), default=0)
+        small = 16
+        while small < most:
+            small *= 2
+        return small, max(64, 2 * small if small > 16 else 64)
 
     def _heads_fit(self, stream: Stream, d_head: int, n_head: int) -> bool:
         self.stream = stream
@@ -98,7 +124,7 @@ class Emitter:
         )
 
     def _body(self, stages: list[Stage | LoopStage]) -> Body:
-        body: list[Attention | Mlp | Idle | Repeated] = []
+        body: list[Sublayer | Repeated] = []
         for stage in stages:
             if isinstance(stage, LoopStage):
                 body.append(Repeated(stage.count, self._body(stage.body), stage.scan))
@@ -107,7 +133,11 @@ class Emitter:
             self.number += 1
         return tuple(body)
 
-    def _attention(self, stage: Stage) -> Attention | Idle:
+    def _attention(self, stage: Stage) -> Attention | LinearAttention | Idle:
+        if self.frame.target.linear and _scores(stage):
+            linear = self._linear_heads(stage)
+            self.heads += len(linear.groups)
+            return linear.finish(self.n_head, self.d_head)
         heads = self._heads(stage, self.number)
         if not heads.groups and stage.division is None:
             return Idle("attention")
@@ -122,6 +152,15 @@ class Emitter:
             norm, query, query_bias, key, key_bias, value, np.zeros(self.n_head * self.d_head), output, bias
         )
 
+    def _linear_heads(self, stage: Stage) -> LinearHeads:
+        heads = LinearHeads(self.stream, self.frame.role_kinds)
+        for placed in stage.placed:
+            op = placed.task.op
+            assert isinstance(op, Attend)
+            query, key, value = (self.stream.read(form) for form in placed.task.reads)
+            heads.add(query, key, value, self._writes(placed), op.over if op.how == "mean" else None)
+        return heads
+
     def _heads(self, stage: Stage, number: int) -> Heads:
         stream = self.stream
         divisor = self.frame.divisor if stage.division is not None else None
@@ -131,6 +170,9 @@ class Emitter:
             task = placed.task
             write = self._writes(placed)
             match task.op:
+                case Attend():
+                    self._score(heads, task.op, task, write)
+                    continue
                 case Copy(relation):
                     pattern = self.frame.pattern(relation, task.kinds, self._sources(task.op.relation))
                 case Mean(over):
@@ -141,7 +183,7 @@ class Emitter:
                 case _:
                     pattern = self.frame.pattern(own, task.kinds, self.frame.everyone)
             heads.add(pattern, stream.read(task.reads[0]), write)
-        if stage.division is not None:
+        if stage.division is not None or self.frame.target.linear:
             return heads
         mine = self.frame.pattern(own, self.frame.everyone, self.frame.everyone)
         if stage.carry is not None:
@@ -156,6 +198,21 @@ class Emitter:
         if self.frame.divisor is not None and heads.groups:
             heads.add(mine, stream.pick(stream.scratch), stream.put(stream.scratch, -1.0))
         return heads
+
+    def _score(self, heads: Heads, op: Attend, task: Task, write: Matrix) -> None:
+        """Pairs of softmax heads whose differences are one head of linear attention (softmax_scores.py)."""
+        query, key, value = (self.stream.read(form) for form in task.reads[:3])
+        reach, sink, log_count = op.reach or 1.0, SINK[self.frame.dtype], -1
+        if op.how == "mean":
+            (log_count,) = self.stream.slots(self.frame.schedule.tasks.log_counts[op.over]).tolist()
+        else:
+            sink += float(np.log(self.frame.n_positions))
+        gain = reach * float(np.exp(sink))
+        for scale in SCALES[self.frame.dtype]:
+            for sign in (1.0, -1.0):
+                logits = query * (sign * scale.epsilon / reach)
+                score = Score(logits, key, sink, log_count, frozenset({op.over}), task.kinds)
+                heads.add(score, value, write * (sign * scale.weight * gain))
 
     def _sources(self, relation: Relation) -> Kinds:
         """The kinds of token that the relation may find."""
@@ -205,3 +262,7 @@ class Emitter:
 
     def _holders(self, atom: int) -> Kinds:
         return self.frame.schedule.tasks.atoms[atom].kinds if atom != ROLES else self.frame.everyone
+
+
+def _scores(stage: Stage) -> bool:
+    return any(isinstance(p.task.op, Attend) for p in stage.placed)

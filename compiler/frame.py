@@ -7,7 +7,7 @@ after    the streams of each width that hold them, and a linear rule of position
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +21,7 @@ from .schedule import Schedule
 from .sparse import Floats
 from .stream import Constants, Stream, four_squares
 from .syntax import Span
+from .targets import Target as Architecture
 from .tasks import Copy, Linear, Quotient, Relation
 from .tokens import role_kinds
 
@@ -33,14 +34,15 @@ LARGEST = {"float32": 2.0**56, "float64": 2.0**480}
 
 @dataclass
 class Frame:
-    """`name` is the target's."""
-
     schedule: Schedule
     allocation: Allocation
     signature: Signature
     n_positions: int
     dtype: str
-    name: str
+
+    @property
+    def target(self) -> Architecture:
+        return self.schedule.tasks.target
 
     @cached_property
     def role_kinds(self) -> tuple[str | None, ...]:
@@ -73,10 +75,11 @@ class Frame:
         return found
 
     def _refuse(self, message: str, span: Span | None, hint: str | None = None) -> CompileError:
-        return self.signature.refusal(f"target {self.name} {message}", span, hint)
+        return self.signature.refusal(f"target {self.target.name} {message}", span, hint)
 
     def _relations(self) -> Iterator[tuple[Relation, Kinds, Span | None]]:
-        yield Relation("own"), self.everyone, None
+        if not self.target.linear:
+            yield Relation("own"), self.everyone, None
         for stage in self.schedule.walk():
             if stage.carry:
                 yield stage.carry.relation, stage.carry.kinds, None
@@ -109,20 +112,20 @@ class Frame:
         """The stream of that width, or None if the values do not fit."""
         width = d_head * n_head
         bits = digits(self.n_positions).shape[1] if self.divisor else 0
-        weights = four_squares(width // 2)
-        need = Stream.reserved(weights, self.divisor is not None, bits, len(self.tables)) + self.allocation.used
-        if width % 2 or need > width:
-            return None
+        norm = self.target.norm == "layernorm"
+        constants = Constants(four_squares(width // 2) if width > 1 else (), float(norm), float(self.divisor is not None))
         sizes = tuple(a.size for a in self.schedule.tasks.atoms)
-        stream = Stream(
-            width,
-            Constants(weights, 1.0, float(self.divisor is not None)),
-            bits,
-            len(self.tables),
-            self.allocation,
-            sizes,
-        )
-        return Stream(width, self._constants(stream), bits, len(self.tables), self.allocation, sizes)
+        positioned = not self.target.linear or bool(self.targets)
+        stream = Stream(width, constants, bits, len(self.tables), self.allocation, sizes, positioned)
+        if (width % 2 and stream.balanced) or stream.first + self.allocation.used > width:
+            return None
+        return replace(stream, constants=self._constants(stream)) if stream.balanced else stream
+
+    @property
+    def least(self) -> int:
+        """Slots of the narrowest stream without a norm."""
+        positions = 2 * (not self.target.linear or bool(self.targets))
+        return positions + len(self.tables) + self.allocation.used
 
     def _constants(self, stream: Stream) -> Constants:
         """C from what else the stream can hold; with divisions K from that, and C from K."""
@@ -133,9 +136,9 @@ class Frame:
             least, most = self.divisor
             divide = _power(rest / least, DIVIDE_BITS[self.dtype])
             scale = max(scale, _power(divide * most, CONSTANT_BITS[self.dtype]))
-        if scale > LARGEST[self.dtype]:
+        if max(scale, divide) > LARGEST[self.dtype]:
             raise self._too_wide(float(bound.max()))
-        return Constants(stream.constants.weights, scale, divide)
+        return Constants(stream.constants.weights, scale if stream.constants.scale else 0.0, divide)
 
     def _too_wide(self, largest: float) -> CompileError:
         if self.divisor is None:
@@ -155,7 +158,8 @@ class Frame:
             slots = stream.slots(atom)
             bound[slots] = np.maximum(bound[slots], self.schedule.tasks.atoms[atom].magnitude)
         bound[stream.position : stream.first] = 1.0
-        bound[stream.balance] = np.sqrt(np.sum(bound**2))
+        if stream.balanced:
+            bound[stream.balance] = np.sqrt(np.sum(bound**2))
         return bound
 
 

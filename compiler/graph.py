@@ -100,6 +100,15 @@ class Gather:
 
 
 @dataclass(frozen=True, slots=True)
+class Attend:
+    """mean or sum over the `over` tokens j that I see of (query · key[j]) value[j]: a head of linear attention.
+    Operands: query (mine), key and value (theirs), as vectors."""
+
+    how: str
+    over: str
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
     """A read whose body mixes mine and theirs.
 
@@ -142,7 +151,7 @@ class Final:
 
 Op = (
     Field | Constant | Count | Affine | Product | Divide | Function | Softmax
-    | Move | Gather | Read | Mine | Theirs | Merge | Phi | Final
+    | Move | Gather | Attend | Read | Mine | Theirs | Merge | Phi | Final
 )  # fmt: skip
 
 

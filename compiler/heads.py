@@ -4,6 +4,7 @@
     copy (positions.py)  2 G P t, −G P²              p/P, (p/P)²                      the one at position t
     mean over K          1                           −400 off K, −200 at the rest     all K alike; none: the rest token
        … of a suffix     −400 before place s         1 at place s                     K that stand after the context
+    score (± pairs)      ±ε q/R; L + log n           k; 1 at the rest; −400 off K     K by e^(±ε q·k/R) (softmax_scores.py)
     own, divided         digits of p, −n             digits of p, 1                   itself, by any divisor
 
 Every head sends readers that its task does not concern to the rest token, whose values are 0, by a
@@ -39,15 +40,31 @@ class Pattern:
     kinds: Kinds
     table: int = -1
 
-    def key(self) -> tuple[object, ...]:
+    def grouping(self) -> tuple[object, ...]:
         target = self.target
         fixed = None if target is None else (target.slope, target.offsets.tobytes(), self.table)
         return (fixed, self.sources, self.kinds)
 
 
+@dataclass(frozen=True)
+class Score:
+    """A softmax over tokens of `sources` by stream @ query · stream @ key, [width, k] each; the rest token's logit is
+    `sink`, and what the slot `log_count` holds (−1: nothing) on top."""
+
+    query: Matrix
+    key: Matrix
+    sink: float
+    log_count: int
+    sources: Kinds
+    kinds: Kinds
+
+    def grouping(self) -> tuple[object, ...]:
+        return (self.query, self.key, self.sink, self.log_count, self.sources, self.kinds)
+
+
 @dataclass
 class _Group:
-    pattern: Pattern
+    pattern: Pattern | Score
     values: list[Matrix] = field(default_factory=list)
     writes: list[Matrix] = field(default_factory=list)
 
@@ -65,9 +82,9 @@ class Heads:
     """Roles whose tokens the roles before them must not see, though attention goes both ways."""
     groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
 
-    def add(self, pattern: Pattern, values: Matrix, write: Matrix) -> None:
+    def add(self, pattern: Pattern | Score, values: Matrix, write: Matrix) -> None:
         """write [n, width] of the values [width, n] of the tokens that the pattern reads."""
-        group = self.groups.setdefault(pattern.key(), _Group(pattern))
+        group = self.groups.setdefault(pattern.grouping(), _Group(pattern))
         group.values.append(values)
         group.writes.append(write)
 
@@ -100,11 +117,20 @@ class Heads:
             _sum(queries, zero), query_bias, _sum(keys, zero), np.zeros(total), _sum(values, zero), Matrix(output.csr.T)
         )  # fmt: skip
 
-    def _scores(self, pattern: Pattern, d_head: int) -> tuple[Matrix, Floats, Matrix]:
+    @property
+    def size(self) -> int:
+        """The largest dimension of a query."""
+        scored = (g.pattern for g in self.groups.values() if isinstance(g.pattern, Score))
+        return max((s.query.shape[1] + 3 + len(self.hidden) for s in scored), default=0)
+
+    def _scores(self, pattern: Pattern | Score, d_head: int) -> tuple[Matrix, Floats, Matrix]:
         """query [width, k], bias [k], key [width, k]; logits come out as written above, 1/√d_head undone."""
-        query, bias, key = self._divided_own() if self.divided else self._plain(pattern)
+        if isinstance(pattern, Score):
+            query, bias, key = self._scored(pattern)
+        else:
+            query, bias, key = self._divided_own() if self.divided else self._plain(pattern)
         away = [r for r, kind in enumerate(self.role_kinds) if kind is not None and kind not in pattern.kinds]
-        if self.hidden and pattern.target is None:
+        if self.hidden and (isinstance(pattern, Score) or pattern.target is None):
             away.append(0)  # the rest token, which now sees others, must hold nothing of them
         if away:
             roles = self.stream.roles
@@ -116,18 +142,10 @@ class Heads:
 
     def _plain(self, pattern: Pattern) -> tuple[Matrix, Floats, Matrix]:
         s, roles = self.stream, self.stream.roles
-        masked = {
-            int(roles[r]): -1.0
-            for r, kind in enumerate(self.role_kinds)
-            if kind is not None and kind not in pattern.sources
-        }
+        masked = self._masked(pattern.sources)
         target = pattern.target
         if target is None:
-            key = {slot: 400.0 * v for slot, v in masked.items()} | {int(roles[0]): -200.0}
-            late = [place for place in self.hidden if self.role_kinds[place] in pattern.sources]
-            queries: list[Column] = [{}, *({int(slot): -400.0 for slot in roles[1:place]} for place in late)]
-            keys = [key, *({int(roles[place]): 1.0} for place in late)]
-            return _columns(queries, s), np.eye(1, 1 + len(late))[0], _columns(keys, s)
+            return self._among(pattern.sources, {int(roles[0]): -200.0})
         scale = float(scale_of(self.positions))
         want = {int(roles[r]): 2.0 * GAP * scale * float(o) for r, o in enumerate(target.offsets) if o}
         place = s.position if target.slope else s.table + pattern.table
@@ -139,6 +157,30 @@ class Heads:
             keys.append(masked)
             bias.append(REST)
         return _columns(queries, s), np.array(bias), _columns(keys, s)
+
+    def _masked(self, sources: Kinds) -> Column:
+        """−1 at tokens of other kinds than these."""
+        kinds = enumerate(self.role_kinds)
+        return {int(self.stream.roles[r]): -1.0 for r, k in kinds if k is not None and k not in sources}
+
+    def _among(self, sources: Kinds, rest: Column) -> tuple[Matrix, Floats, Matrix]:
+        """0 for what is read, of these kinds and not hidden; −400 for others; `rest` on top."""
+        roles = self.stream.roles
+        key = {slot: 400.0 * v for slot, v in self._masked(sources).items()} | rest
+        late = [place for place in self.hidden if self.role_kinds[place] in sources]
+        queries: list[Column] = [{}, *({int(slot): -400.0 for slot in roles[1:place]} for place in late)]
+        keys = [key, *({int(roles[place]): 1.0} for place in late)]
+        return _columns(queries, self.stream), np.eye(1, 1 + len(late))[0], _columns(keys, self.stream)
+
+    def _scored(self, score: Score) -> tuple[Matrix, Floats, Matrix]:
+        s = self.stream
+        sink = dict.fromkeys((int(slot) for slot in s.roles), score.sink)
+        if score.log_count >= 0:
+            sink[score.log_count] = 1.0
+        query, bias, key = self._among(score.sources, {})
+        queries = [score.query, _columns([sink], s), query]
+        keys = [score.key, _columns([{int(s.roles[0]): 1.0}], s), key]
+        return stack(queries, s.width), np.concatenate([np.zeros(score.query.shape[1] + 1), bias]), stack(keys, s.width)
 
     def _divided_own(self) -> tuple[Matrix, Floats, Matrix]:
         """Σ digitsᵢ digitsⱼ − n = −2 (digits that differ), scaled by 1/(sᵢ sⱼ): 0 for myself, negative for all

@@ -9,12 +9,13 @@ from .graph import Count, Gather, Graph, Node, Value
 from .positions import counts
 from .rewrite import Rewriter, rebuild
 from .sparse import Bilinear, Matrix
+from .targets import Target
 
 SAMPLE = 64
 """Positions on which a rule for counting tokens is tried."""
 
 
-def legalise(graph: Graph, target: str) -> Graph:
+def legalise(graph: Graph, target: Target) -> Graph:
     """Raises CompileError for a sum whose number of terms no token knows."""
     signature = graph.signature
     assert signature is not None
@@ -24,13 +25,13 @@ def legalise(graph: Graph, target: str) -> Graph:
             return r.node(node)
         if signature.pattern.visible_context:
             message = (
-                f"target {target} cannot sum over tokens under `visible context`: no token knows how many there are"
+                f"target {target.name} cannot sum over tokens under `visible context`: no token knows how many there are"
             )
             raise signature.refusal(message, node.span, "use `mean`")
         over = node.op.over
         if counts(signature.pattern, over, SAMPLE) is None:
             message = (
-                f"target {target} cannot sum over `{over}`: no table of positions and kinds says how many a token sees"
+                f"target {target.name} cannot sum over `{over}`: no table of positions and kinds says how many a token sees"
             )
             raise signature.refusal(message, node.span, "use `mean`")
         mean = r.node(Node(Gather("mean", over), node.operands, node.shape, node.kinds, None, node.span))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .graph import (
     Affine,
+    Attend,
     Block,
     Constant,
     Count,
@@ -49,7 +50,7 @@ def levels(graph: Graph) -> dict[Value, int]:
             match node.op:
                 case Affine() | Merge() | Field() | Constant() | Count() | Phi() | Final():
                     level[item] = ready
-                case Move() | Gather() | Divide() | Read():
+                case Move() | Gather() | Attend() | Divide() | Read():
                     level[item] = following(ready, attention=True)
                 case _:
                     level[item] = following(ready, attention=False)

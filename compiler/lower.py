@@ -20,6 +20,7 @@ from .errors import CompileError
 from .format_graph import labels_of
 from .graph import (
     Affine,
+    Attend,
     Block,
     Carried,
     Constant,
@@ -39,13 +40,13 @@ from .graph import (
     Softmax,
     Value,
 )  # fmt: skip
-from .sparse import Floats, Matrix
+from .lower_forms import FormBuilder, resolvable
+from .sparse import Matrix
+from .targets import Target
 from .tasks import (
     ROLES,
     Apply,
     Atom,
-    AtomInfo,
-    Ball,
     Copy,
     Form,
     Linear,
@@ -59,19 +60,19 @@ from .tasks import (
     Tasks,
     Variable,
 )  # fmt: skip
+from .tasks import Attend as AttendTask
 from .tasks import Block as TaskBlock
-from .tokens import role_kinds, roles
 
 
-def lower(graph: Graph, ranges: Ranges, target: str) -> Tasks:
+def lower(graph: Graph, ranges: Ranges, target: Target) -> Tasks:
     """Raises CompileError for an operation that the target has no construction for."""
-    return _Lowering(graph, ranges, target).run()
+    need = demanded(graph)
+    return _Lowering(graph, ranges, target, need, labels_of(graph)).run()
 
 
-SMALLEST = 1e-15
-"""Factors that stay below this count as no smaller: their reciprocal is a weight."""
-
-
+MOST_POSITIONS = 2**20
+"""More tokens than any position table has."""
+_WITHIN = {Product: "a product within one token", Divide: "a division", Softmax: "a softmax over components"}
 FLOOR = "add a floor to it, or declare the ranges of the fields"
 
 
@@ -79,75 +80,20 @@ def _reach(low: float, high: float, what: str = "this") -> str:
     return f"{what} reaches from {low:.4g} to {high:.4g} on the calibration data"
 
 
-def _resolvable(ball: Ball) -> Ball:
-    return replace(ball, radius=np.where(ball.radius > 0, np.maximum(ball.radius, SMALLEST), 0.0))
-
-
 @dataclass
-class _Lowering:
-    graph: Graph
-    ranges: Ranges
-    target: str
-    atoms: list[AtomInfo] = field(default_factory=list)
-    forms: dict[Value, Form] = field(default_factory=dict)
-    variables: list[Variable] = field(default_factory=list)
-    fields: dict[str, Atom] = field(default_factory=dict)
+class _Lowering(FormBuilder):
     counts: dict[str, Atom] = field(default_factory=dict)
+    log_counts: dict[str, Atom] = field(default_factory=dict)
     loops: int = 0
 
     def run(self) -> Tasks:
-        signature = self.graph.signature
-        assert signature is not None
-        self.roles = roles(signature.pattern)
-        self.role_kinds: tuple[str | None, ...] = role_kinds(signature.pattern)
-        self.need = demanded(self.graph)
-        self.labels = labels_of(self.graph)
         self.held = held(self.graph, self.need)
-        count = len(self.roles)
-        self.atoms.append(
-            AtomInfo("roles", count, frozenset(signature.pattern.kinds), np.zeros(count), np.ones(count), True)
-        )
         block = self._block(self.graph.block, -1)
         (result,) = self.graph.results
-        return Tasks(tuple(self.atoms), block, self.forms[result], tuple(self.variables), self.fields, self.counts)
-
-    # Pieces -------------------------------------------------------------------------------------
-
-    def _atom(self, label: str, size: int, kinds: Kinds, low: Floats, high: Floats, embedded: bool = False) -> Atom:
-        self.atoms.append(AtomInfo(label, size, kinds, np.minimum(low, 0.0), np.maximum(high, 0.0), embedded))
-        return len(self.atoms) - 1
-
-    def _constant(self, values: Floats, kinds: Kinds) -> Form:
-        columns = [i for i, kind in enumerate(self.role_kinds) if kind in kinds]
-        size = values.size
-        rows = np.repeat(np.arange(size), len(columns))
-        matrix = Matrix.of(
-            rows, np.tile(columns, size), np.repeat(values.ravel(), len(columns)), (size, len(self.roles))
-        )
-        return Form.of(size, [(ROLES, matrix)])
-
-    def _rested(self, form: Form, tasks: list[Task | LoopTask]) -> Form:
-        """The form, zero at the rest token, which holds the starts of scans."""
-        if not any(self.atoms[a].rests for a in form.atoms):
-            return form
-        kinds = frozenset().union(*(self.atoms[a].kinds for a in form.atoms))
-        bound = sum((np.abs(m.csr) @ self.atoms[a].magnitude for a, m in form.parts), np.zeros(form.size))
-        atom = self._atom("gate", form.size, kinds, -bound, bound)
-        tasks.append(Task(Linear(), (form,), atom, kinds))
-        return Form.of(form.size, [(atom, Matrix.identity(form.size))])
-
-    def _restrict(self, form: Form, kinds: Kinds) -> tuple[Form, bool]:
-        """The form with its constant part at `kinds` only, and whether its other parts are zero elsewhere already."""
-        constant = form.part(ROLES)
-        parts = [(a, m) for a, m in form.parts if a != ROLES]
-        if constant is not None:
-            keep = np.array([1.0 if kind in kinds else 0.0 for kind in self.role_kinds])
-            parts.append((ROLES, Matrix(constant.csr.multiply(keep[None, :]))))
-        return Form.of(form.size, parts), all(self.atoms[a].kinds <= kinds for a in form.atoms)
-
-    def _refuse(self, node: Node, message: str, hint: str | None = None) -> CompileError:
-        assert self.graph.signature is not None
-        return self.graph.signature.refusal(f"target {self.target} {message}", node.span, hint)
+        return Tasks(
+            self.target, tuple(self.atoms), block, self.forms[result], tuple(self.variables), self.fields, self.counts,
+            self.log_counts, self.unread,
+        )  # fmt: skip
 
     # Blocks -------------------------------------------------------------------------------------
 
@@ -174,21 +120,24 @@ class _Lowering:
         kinds = node.kinds & self.need[value]
         low, high = self.ranges[value]
 
+        if not self.target.neurons and isinstance(node.op, Product | Function | Divide | Softmax):
+            raise self._no_place(node)
+
         def make(op: Copy | Mean | Multiply | Apply | Quotient, *sources: Form) -> Form:
             at = kinds
             if isinstance(op, Copy | Mean | Quotient):  # an empty read rests on the first token, which must hold 0
                 sources = (self._rested(sources[0], tasks), *sources[1:])
             atom = self._atom(self.labels[value], node.size, at, low, high)
             tasks.append(Task(op, sources, atom, at, node.span))
-            return Form.of(node.size, [(atom, Matrix.identity(node.size))])
+            return self._own(atom)
 
         match node.op:
             case Field(name):
                 atom = self.fields[name] = self._atom(name, node.size, node.kinds, low, high, embedded=True)
-                return Form.of(node.size, [(atom, Matrix.identity(node.size))])
+                return self._own(atom)
             case Count(kind):
                 atom = self.counts[kind] = self._atom(f"count {kind}", 1, node.kinds, low, high, embedded=True)
-                return Form.of(1, [(atom, Matrix.identity(1))])
+                return self._own(atom)
             case Constant(values):
                 return self._constant(values.array, node.kinds)
             case Affine(matrices, offset):
@@ -201,18 +150,25 @@ class _Lowering:
                 for operand, read, at in zip(node.operands, reads, parts, strict=True):
                     form, closed = self._restrict(read, at)
                     if not closed:
+                        self._needs_gate(node)
                         atom = self._atom(self.labels[value], node.size, at, *self.ranges[operand])
                         tasks.append(Task(Linear(), (form,), atom, at, node.span))
-                        form = Form.of(node.size, [(atom, Matrix.identity(node.size))])
+                        form = self._own(atom)
                     total = total.plus(form)
                 return total
             case Move(first):
                 relation = Relation("previous") if first is None else Relation("first", first)
                 return make(Copy(relation), reads[0])
+            case Gather(how, over) if self.target.linear:
+                mine, theirs = (self._constant(np.ones(1), at) for at in (node.kinds, frozenset({over})))
+                return self._attend(value, AttendTask(how, over, 1.0), (mine, theirs, reads[0]), kinds, tasks)
             case Gather(_, over):
                 return make(Mean(over), reads[0])
+            case Attend(how, over):
+                op = AttendTask(how, over, self.ranges.reach(value))
+                return self._attend(value, op, (reads[0], reads[1], reads[2]), kinds, tasks)
             case Product(_, form):
-                left, right = (_resolvable(self.ranges.ball(o)) for o in node.operands)
+                left, right = (resolvable(self.ranges.ball(o)) for o in node.operands)
                 return make(Multiply(form, left, right), *reads)
             case Function(name, arguments):
                 return make(self._applied(node, name, arguments), *reads)
@@ -243,6 +199,49 @@ class _Lowering:
             )
         return Quotient(low, high)
 
+    def _no_place(self, node: Node) -> CompileError:
+        what = f"`{node.op.name}`" if isinstance(node.op, Function) else _WITHIN[type(node.op)]
+        hint = "let attention multiply: carry at each token what it adds to the sum, as gradient_descent_dual does"
+        return self._refuse(node, f"has no MLP: {what} has no place", hint)
+
+    # Attention that scores ----------------------------------------------------------------------
+
+    def _needs_gate(self, node: Node) -> None:
+        """Raises CompileError on a target that cannot copy or close what a token holds itself."""
+        if self.target.linear:
+            hint = "give each kind of token names of its own, assigned under `at`"
+            raise self._refuse(node, "has no head that reads one token alone: this must be there from the input", hint)
+
+    def _attend(
+        self, value: Value, op: AttendTask, reads: tuple[Form, Form, Form], kinds: Kinds, tasks: list[Task | LoopTask]
+    ) -> Form:
+        """The head's task. Query, key and value are 0 at tokens that must not read, be read or give."""
+        node, over = self.graph[value], frozenset({op.over})
+        query = self._restrict(reads[0], kinds)[0]
+        key, theirs = (self._restrict(form, over)[0] for form in reads[1:])
+        low, high = self.ranges[value]
+        if not self.target.linear:
+            key, theirs = self._rested(key, tasks), self._rested(theirs, tasks)
+            if op.how == "mean" and op.over not in self.log_counts:
+                most = np.full(1, np.log(MOST_POSITIONS))
+                everyone = frozenset(self.pattern.kinds)
+                self.log_counts[op.over] = self._atom(f"log count {op.over}", 1, everyone, np.zeros(1), most, True)
+        else:
+            if not (self._only(key, over) or self._only(theirs, over)):
+                hint = f"give what is read at `{op.over}` a name that lives there alone"
+                raise self._refuse(node, f"reads `{op.over}` tokens, and what it reads lives at others too", hint)
+            kinds = kinds.union(*(self.atoms[a].kinds for a in query.atoms))
+        counted = (self._own(self.log_counts[op.over]),) if op.over in self.log_counts and op.how == "mean" else ()
+        atom = self._atom(self.labels[value], node.size, kinds, low, high)
+        tasks.append(Task(op, (query, key, theirs, *counted), atom, kinds, node.span))
+        return self._own(atom)
+
+    def _only(self, form: Form, over: Kinds) -> bool:
+        """Whether no token that is read but those of `over` holds any of it."""
+        pattern = self.pattern
+        unread = frozenset(pattern.suffix[len(pattern.suffix) - self.unread :]) - {*pattern.prefix, *pattern.group}
+        return all(self.atoms[a].kinds <= over | unread for a in form.atoms)
+
     # Loops --------------------------------------------------------------------------------------
 
     def _loop(self, loop: Loop, tasks: list[Task | LoopTask], scope: int) -> None:
@@ -258,12 +257,12 @@ class _Lowering:
         body = self._block(loop.body, number)
         states = []
         for c, atom in zip(loop.carried, atoms, strict=True):
-            was = Form.of(self.atoms[atom].size, [(atom, Matrix.identity(self.atoms[atom].size))])
-            states.append(State(atom, self._restrict(self.forms[c.result].plus(was, -1.0), self.atoms[atom].kinds)[0]))
+            change = self.forms[c.result].plus(self._own(atom), -1.0)
+            states.append(State(atom, self._restrict(change, self.atoms[atom].kinds)[0]))
         carry = Relation("before", loop.kind) if loop.kind is not None else None
         tasks.append(LoopTask(loop.count, tuple(states), carry, kinds, body))
         for c, atom in zip(loop.carried, atoms, strict=True):
-            own = Form.of(self.atoms[atom].size, [(atom, Matrix.identity(self.atoms[atom].size))])
+            own = self._own(atom)
             self.forms[c.final] = own if loop.kind is None else self._spread(c, atom, own, loop.kind, tasks)
             self._name(c.final, scope)
 
@@ -273,41 +272,30 @@ class _Lowering:
         low = np.minimum(self.ranges[c.phi][0], self.ranges[c.result][0])
         high = np.maximum(self.ranges[c.phi][1], self.ranges[c.result][1])
         atom = self._atom(self.labels[c.phi], phi.size, at, low, high)
-        self.forms[c.phi] = Form.of(phi.size, [(atom, Matrix.identity(phi.size))])
+        self.forms[c.phi] = self._own(atom)
         if kind is not None:
             everywhere = self._uniform(c.initial)
             if everywhere is None:
                 first = self._copied(self._rested(initial, tasks), Relation("own_first", kind), at, c.initial, tasks)
                 self.forms[c.phi] = self.forms[c.phi].plus(first)
             elif np.any(everywhere):
-                self._begin(
-                    atom, Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles)))
-                )
+                rest = Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles)))
+                self._begin(atom, Form.of(phi.size, [(ROLES, rest)]))
             return atom
         start = self._restrict(initial, at)[0]
-        constant = start.part(ROLES)
-        if constant is not None and scope < 0:
-            self._begin(atom, constant)
-            start = start.without(ROLES)
+        given = {ROLES, *(a for a in self.fields.values() if self.atoms[a].kinds <= at)} if scope < 0 else set()
+        if not given.isdisjoint(a for a, _ in start.parts):
+            self._begin(atom, Form(start.size, tuple(p for p in start.parts if p[0] in given)))
+            start = start.without(*given)
         if start.parts:
+            self._needs_gate(phi)
             tasks.append(Task(Linear(), (start,), atom, at, phi.span))
         return atom
 
-    def _begin(self, atom: Atom, start: Matrix) -> None:
-        self.atoms[atom] = replace(self.atoms[atom], start=start, rests=bool(start.csr[:, [0]].nnz))
-
-    def _uniform(self, value: Value) -> Floats | None:
-        """The value's components, if they are the same constants wherever it lives."""
-        form = self.forms[value]
-        if form.atoms:
-            return None
-        constant = form.part(ROLES)
-        if constant is None:
-            return np.zeros(form.size)
-        dense = constant.csr[
-            :, [i for i, kind in enumerate(self.role_kinds) if kind in self.graph[value].kinds]
-        ].toarray()
-        return dense[:, 0] if dense.size and not np.ptp(dense, axis=1).any() else None
+    def _begin(self, atom: Atom, start: Form) -> None:
+        constant = start.part(ROLES)
+        rests = constant is not None and bool(constant.csr[:, [0]].nnz)
+        self.atoms[atom] = replace(self.atoms[atom], start=start, rests=rests)
 
     def _spread(self, c: Carried, atom: Atom, own: Form, kind: str, tasks: list[Task | LoopTask]) -> Form:
         """After a scan: K tokens hold their own state, the others that of the last K token before them, or their own
@@ -325,8 +313,3 @@ class _Lowering:
             initial = self._rested(self.forms[c.initial], tasks)
             total = total.plus(self._copied(initial, Relation("own_none", kind), others, c.initial, tasks))
         return total
-
-    def _copied(self, form: Form, relation: Relation, at: Kinds, like: Value, tasks: list[Task | LoopTask]) -> Form:
-        atom = self._atom(self.labels[like], form.size, at, *self.ranges[like])
-        tasks.append(Task(Copy(relation), (form,), atom, at, self.graph[like].span))
-        return Form.of(form.size, [(atom, Matrix.identity(form.size))])

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from .errors import DataError
 from .graph import (
     Affine,
+    Attend,
     Block,
     Constant,
     Count,
@@ -39,7 +40,7 @@ from .graph import (
     Value,
 )  # fmt: skip
 from .oracle_operations import divide, function, softmax
-from .oracle_read import gather, read
+from .oracle_read import attend, gather, read, scores
 from .sparse import Floats, Indices
 from .tokens import TokenData, output_rows, read_data, visible
 
@@ -80,10 +81,12 @@ def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
     return result if data.batched else result[0]
 
 
-def evaluate(graph: Graph, data: TokenData, observe: Observe | None = None) -> Floats:
+def evaluate(
+    graph: Graph, data: TokenData, observe: Observe | None = None, reach: dict[Value, float] | None = None
+) -> Floats:
     """The graph's result, [batch, rows, *shape]. `observe(value, array [tasks, live tokens, size])` is called with
     everything that is computed, each pass of a loop and each chunk of tasks by itself, and may return what stands in
-    its place.
+    its place. `reach` collects the largest |query · key| of each `Attend`.
 
     Raises DataError for more tokens than a scan is compiled for.
     """
@@ -93,7 +96,7 @@ def evaluate(graph: Graph, data: TokenData, observe: Observe | None = None) -> F
     for start in range(0, data.batch, chunk):
         fields = {name: array[start : start + chunk] for name, array in data.fields.items()}
         with np.errstate(all="ignore"):
-            parts.append(_Run(graph, data, fields, observe).run(result))
+            parts.append(_Run(graph, data, fields, observe, reach).run(result))
     whole = np.concatenate(parts)
     return whole.reshape(*whole.shape[:2], *graph[result].shape)
 
@@ -121,9 +124,10 @@ class _Run:
         data: TokenData,
         fields: Mapping[str, Floats],
         observe: Observe | None,
+        reach: dict[Value, float] | None,
     ) -> None:
         assert graph.signature is not None
-        self.graph, self.fields, self.observe = graph, fields, observe
+        self.graph, self.fields, self.observe, self.reach = graph, fields, observe, reach
         self.line, self.pattern = data.sequence, graph.signature.pattern
         self.batch = next(iter(fields.values())).shape[0]
         self.seen = visible(self.line, self.pattern)
@@ -242,9 +246,9 @@ class _Run:
 
     def _compute(self, value: Value, places: _Places) -> None:
         node = self.graph[value]
-        self._put(value, places, self._value(node, places))
+        self._put(value, places, self._value(value, node, places))
 
-    def _value(self, node: Node, places: _Places) -> Floats:
+    def _value(self, value: Value, node: Node, places: _Places) -> Floats:
         def operand(index: int) -> Floats:
             return self._take(node.operands[index], places)
 
@@ -275,11 +279,19 @@ class _Run:
                 others = self._at(frozenset({over}))
                 seen = self.seen[np.ix_(places.tokens, others.tokens)]
                 return gather(node.op, self._take(node.operands[0], others), seen)
+            case Attend(_, over):
+                others = self._at(frozenset({over}))
+                seen = self.seen[np.ix_(places.tokens, others.tokens)]
+                key, theirs = (self._take(o, others) for o in node.operands[1:])
+                pairs = scores(operand(0), key, seen)
+                if self.reach is not None and pairs.size:
+                    self.reach[value] = max(self.reach.get(value, 0.0), float(np.abs(pairs).max()))
+                return attend(node.op, pairs, theirs, seen)
             case Read(_, over, mine):
                 others = self._at(frozenset({over}))
                 seen = self.seen[np.ix_(places.tokens, others.tokens)]
-                theirs = [self._take(o, others) for o in node.operands[mine:]]
-                return read(node.op, [operand(i) for i in range(mine)], theirs, seen, self.batch)
+                given = [self._take(o, others) for o in node.operands[mine:]]
+                return read(node.op, [operand(i) for i in range(mine)], given, seen, self.batch)
             case Merge(kinds):
                 return self._merge(node, kinds, places)
         raise AssertionError(node)

@@ -11,7 +11,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .graph import Affine, Constant, Divide, Function, Gather, Graph, Mine, Node, Product, Read, Softmax, Theirs, Value
+from .graph import (
+    Affine,
+    Attend,
+    Constant,
+    Divide,
+    Function,
+    Gather,
+    Graph,
+    Mine,
+    Node,
+    Product,
+    Read,
+    Softmax,
+    Theirs,
+    Value,
+)  # fmt: skip
 from .oracle_operations import divide, function, softmax
 from .sparse import Bilinear, Floats, Indices, Matrix
 
@@ -22,6 +37,16 @@ BLOCK_BYTES = 2**25
 def gather(op: Gather, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
     """theirs [batch, read, size], seen [readers, read] → [batch, readers, size]."""
     return np.asarray(np.matmul(_weights(op.how, seen), theirs))
+
+
+def scores(query: Floats, key: Floats, seen: NDArray[np.bool_]) -> Floats:
+    """query [batch, readers, k], key [batch, read, k] → their products [batch, readers, read], 0 where unseen."""
+    return np.asarray(np.matmul(query, key.swapaxes(1, 2)) * seen)
+
+
+def attend(op: Attend, pairs: Floats, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
+    """pairs [batch, readers, read], theirs [batch, read, size] → [batch, readers, size]."""
+    return np.asarray(np.matmul(pairs * _weights(op.how, seen), theirs))
 
 
 def read(op: Read, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bool_], batch: int) -> Floats:

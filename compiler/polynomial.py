@@ -24,11 +24,14 @@ def leaves(value: Value, size: int) -> list[Polynomial]:
 
 
 def expand(
-    node: Node, operand: Callable[[Value], list[Polynomial] | None], most: int = 200_000
+    node: Node,
+    operand: Callable[[Value], list[Polynomial] | None],
+    most: int = 200_000,
+    ordered: bool = False,
 ) -> list[Polynomial] | None:
     """The components of an affine map, a product or a constant as polynomials in what `operand` returns.
 
-    None if the operation is no polynomial, an operand has none, or there would be more than `most` terms.
+    With `ordered`, the leaves of a monomial stand as they are written, so that x y and y x are two. None if the operation is no polynomial, an operand has none, or there would be more than `most` terms.
     """
     parts: list[list[Polynomial]] = []
     for value in node.operands:
@@ -57,7 +60,7 @@ def expand(
                     return None
                 for m, a in parts[0][i].items():
                     for n, b in parts[1][j].items():
-                        key = tuple(sorted(m + n))
+                        key = m + n if ordered else tuple(sorted(m + n))
                         result[out][key] = result[out].get(key, 0.0) + c * a * b
             return result
         case _:

@@ -100,6 +100,13 @@ def _beyond(pattern: Pattern, positions: int) -> int:
     return 1 + positions // len(pattern.group)
 
 
+def log_counts(pattern: Pattern, kind: str, positions: int) -> Floats | None:
+    """log of how many `kind` tokens each position sees (0 for none) [positions]; None where the position alone does not
+    say."""
+    found = None if pattern.visible_context else counts(pattern, kind, positions)
+    return None if found is None or found[1].any() else np.log(np.maximum(found[0], 1.0))
+
+
 def digits(positions: int) -> Floats:
     """[positions, digits] of ±1: the binary digits of each position."""
     count = max(1, int(np.ceil(np.log2(positions))))

@@ -23,7 +23,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from .sparse import Matrix
-from .tasks import Atom, Block, Form, Linear, LoopTask, Quotient, Relation, State, Task, Tasks
+from .targets import Target
+from .tasks import Atom, Attend, Block, Form, Linear, LoopTask, Quotient, Relation, State, Task, Tasks
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,12 @@ class Stage:
     division: Form | None = None
     prepares: Placed | None = None
     clears: Placed | None = None
+
+    def takes(self, task: Task, target: Target) -> bool:
+        """Whether another task fits in: a division has its sublayer to itself, and one that is linear attention copies
+        nothing."""
+        mixed = target.linear and any(isinstance(p.task.op, Attend) != isinstance(task.op, Attend) for p in self.placed)
+        return self.division is None and not mixed
 
 
 @dataclass
@@ -200,7 +207,7 @@ class _Segment:
         side = task.side
         if side == "either" and any(self.tasks.atoms[a].rests for a in task.reads[0].atoms):
             side = "mlp"  # a head would give its closed readers what the rest token holds
-        while side not in ("either", self._stage(time).side) or self._stage(time).division is not None:
+        while side not in ("either", self._stage(time).side) or not self._stage(time).takes(task, self.tasks.target):
             time += 1
         placed = Placed(task, writes or [])
         self._stage(time).placed.append(placed)

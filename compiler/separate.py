@@ -1,5 +1,5 @@
-"""Separation: every read becomes a gather of something computed where it is read, and every product
-that a loop could do in one layer is done in one.
+"""Separation: every read becomes a gather of something computed where it is read, or heads of linear
+attention; and every product that a loop could do in one layer is done in one.
 
     before                                                  after (S and b stand in front of the loop)
     repeat 10                                               v = u ⊗ u, y · u                at y
@@ -10,7 +10,8 @@ that a loop could do in one layer is done in one.
 
 Reads: expand the body to Σₖ mineₖ · theirsₖ, monomials in the components of what is held here and
 there; the theirsₖ are computed at the token that is read, gathered by one uniform head, and met by
-the mineₖ here. No gathered monomial mixes; so the gather does not change in a loop, and moves out.
+the mineₖ here. No gathered monomial mixes; so the gather does not change in a loop, and moves out. Or the
+body is factored into heads, Σ (query · key[j]) value[j], which take no layer but their own (factor.py).
 
 Loops: a value that is linear in what changes, Σₖ changingₖ · fixedₖ, takes one layer of products a
 pass once the fixedₖ are computed in front: uᵀ(P u) = ⟨P, u uᵀ⟩, (w·u − y) u = (u uᵀ) w − y u.
@@ -20,53 +21,83 @@ Divisions: (a ∘ b) / s = a ∘ (b / s) where the product would have to wait fo
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from .graph import Affine, Block, Divide, Gather, Graph, Loop, Mine, Node, Phi, Product, Read, Theirs, Value
+from .factor import Head, factor
+from .graph import Affine, Attend, Block, Divide, Gather, Graph, Loop, Mine, Node, Phi, Product, Read, Theirs, Value
 from .levels import following, levels
-from .polynomial import Polynomial, build, expand, leaves, split
+from .polynomial import Monomial, Polynomial, build, expand, leaves, split
 from .rewrite import Rewriter, rebuild
 from .sparse import Bilinear, Matrix
 
 
-def separate_reads(graph: Graph) -> Graph:
-    """Every mean and sum whose body mixes mine and theirs, as gathers of theirs met by mine.
+def separate_reads(graph: Graph, attends: Callable[[Read], bool] = lambda _: False) -> Graph:
+    """Every mean and sum whose body mixes mine and theirs, as gathers of theirs met by mine; those that `attends` is
+    true of, as heads of linear attention.
 
     Raises CompileError where a body is no polynomial, with the place.
     """
 
     def visit(r: Rewriter, _: Value, node: Node) -> Value:
-        return _separate(r, node, graph) if isinstance(node.op, Read) else r.node(node)
+        if not isinstance(node.op, Read) or node.op.how == "softmax":
+            return r.node(node)
+        return _attend(r, node, graph) if attends(node.op) else _separate(r, node, graph)
 
     return rebuild(graph, visit)
 
 
-def _separate(r: Rewriter, node: Node, graph: Graph) -> Value:
+def _expanded(node: Node, graph: Graph, ordered: bool) -> list[Polynomial]:
+    """The body's components as polynomials; its leaves are told apart by sign: mine are −1, −2, …, theirs 0, 1, …."""
     read = node.op
     assert isinstance(read, Read)
-    if read.how == "softmax":
-        return r.node(node)
-    here = {i: node.operands[i] for i in range(read.mine)}
-    there = {i: node.operands[read.mine + i] for i in range(len(node.operands) - read.mine)}
     known: dict[Value, list[Polynomial]] = {}
     for value in read.body.values():
         inner = read.body[value]
         if isinstance(inner.op, Mine | Theirs):
-            # leaves of the body are told apart by sign: mine are −1, −2, …, theirs 0, 1, …
             known[value] = leaves(-1 - inner.op.index if isinstance(inner.op, Mine) else inner.op.index, inner.size)
             continue
-        polynomial = expand(inner, known.__getitem__)
+        polynomial = expand(inner, known.__getitem__, ordered=ordered)
         if polynomial is None:
             message = "no attention head computes this read: mine and theirs are not combined by + − and products alone"
             assert graph.signature is not None
             raise graph.signature.refusal(message, node.span)
         known[value] = polynomial
-    mine, theirs, terms = split(known[read.body.results[0]], lambda leaf: leaf[0] < 0)
-    ours = build(r, [tuple((here[-1 - v], i) for v, i in m) for m in mine], node.kinds)
+    return known[read.body.results[0]]
+
+
+def _named(node: Node, monomials: Iterable[Monomial]) -> list[Monomial]:
+    """Monomials in the leaves of a body as monomials in the read's operands."""
+    assert isinstance(node.op, Read)
+    mine = node.op.mine
+    return [tuple((node.operands[-1 - v if v < 0 else mine + v], i) for v, i in m) for m in monomials]
+
+
+def _attend(r: Rewriter, node: Node, graph: Graph) -> Value:
+    read = node.op
+    assert isinstance(read, Read)
+    found = factor(_expanded(node, graph, ordered=True))
     over = frozenset({read.over})
-    at_theirs = build(r, [tuple((there[v], i) for v, i in m) for m in theirs], over)
+    ours = build(r, _named(node, found.mine), node.kinds)
+    keys, values = (build(r, _named(node, m), over) for m in (found.keys, found.values))
+
+    def attended(head: Head) -> tuple[Matrix, Value]:
+        query = r.affine([(head.query, ours)], (head.query.shape[0],), node.kinds)
+        key, value = (r.affine([(m, v)], (m.shape[0],), over) for m, v in ((head.key, keys), (head.value, values)))
+        op = Attend(read.how, read.over)
+        return head.out, r.node(Node(op, (query, key, value), (head.value.shape[0],), node.kinds, None, node.span))
+
+    return r.affine([attended(h) for h in found.heads], node.shape, node.kinds, 0.0, node.name, node.span)
+
+
+def _separate(r: Rewriter, node: Node, graph: Graph) -> Value:
+    read = node.op
+    assert isinstance(read, Read)
+    mine, theirs, terms = split(_expanded(node, graph, ordered=False), lambda leaf: leaf[0] < 0)
+    ours = build(r, _named(node, mine), node.kinds)
+    at_theirs = build(r, _named(node, theirs), frozenset({read.over}))
     gathered = r.node(Node(Gather(read.how, read.over), (at_theirs,), (len(theirs),), node.kinds, None, node.span))
     return _combine(r, node, ours, gathered, terms, (len(mine), len(theirs)), bare=mine.get(()))
 

@@ -24,7 +24,14 @@ def faults(program: Program, parameters: Mapping[str, object]) -> list[Diagnosti
     return found
 
 
-def show(text: str, stage: str, target: str, parameters: Mapping[str, object], source: str = "program") -> str:
+def show(
+    text: str,
+    stage: str,
+    target: str,
+    parameters: Mapping[str, object],
+    source: str = "program",
+    optimize: str = "depth",
+) -> str:
     """The program as it stands after `stage`. Raises CompileError, and InnerloopError for a stage that there is not."""
     if stage not in STAGES:
         raise InnerloopError(f"there is no stage `{stage}`: stages are {', '.join(STAGES)}")
@@ -37,11 +44,12 @@ def show(text: str, stage: str, target: str, parameters: Mapping[str, object], s
             raise CompileError(found, text, source)
         return core(program)
     from .build import graph_of
-    from .compile import finish, optimise, plan_for
+    from .choose import optimise
+    from .compile import finish, plan_for
     from .format_graph import format_graph
     from .format_plan import format_layout, format_report, format_schedule
 
-    graph = optimise(graph_of(text, parameters, source), target)
+    graph = optimise(graph_of(text, parameters, source), target, optimize)
     if stage == "graph":
         return format_graph(graph)
     plan = plan_for(graph, target, "float32", None)

@@ -29,7 +29,7 @@ from .tasks import ROLES, Atom, Form
 
 @dataclass(frozen=True)
 class Constants:
-    """`scale` = C. The scratch pairs of a division hold ±aᵢ · `divide` · divisor (`divide` = K; 0 if there is none)."""
+    """`scale` = C, 0 where sublayers have no norm. The scratch pairs of a division hold ±aᵢ · `divide` · divisor (`divide` = K; 0 if there is none)."""
 
     weights: tuple[int, ...]
     scale: float
@@ -66,23 +66,28 @@ class Stream:
     allocation: Allocation
     sizes: tuple[int, ...]
     """Components of each atom."""
-
-    @staticmethod
-    def reserved(weights: tuple[int, ...], divides: bool, digits: int, tables: int) -> int:
-        return len(weights) * (4 if divides else 2) + 4 + digits + tables
+    positioned: bool = True
+    """Whether tokens know their position."""
 
     @cached_property
     def first(self) -> int:
-        return self.reserved(self.constants.weights, bool(self.constants.divide), self.digits, self.tables)
+        return self.digit + self.digits + self.tables
 
     @property
     def _pairs(self) -> int:
         return 2 * len(self.constants.weights)
 
+    @property
+    def balanced(self) -> bool:
+        """Whether there is a norm, and so a mean to cancel."""
+        return bool(self.constants.scale or self.constants.divide)
+
     @cached_property
     def norm_pattern(self) -> Floats:
         """+aᵢ, −aᵢ on the constants' slots [width]."""
         pattern = np.zeros(self.width)
+        if not self.constants.scale:
+            return pattern
         pattern[0 : self._pairs : 2] = self.constants.weights
         pattern[1 : self._pairs : 2] = -pattern[0 : self._pairs : 2]
         return pattern
@@ -90,15 +95,19 @@ class Stream:
     @cached_property
     def scratch_pattern(self) -> Floats:
         """The same on the scratch slots."""
-        return np.roll(self.norm_pattern, self._pairs)
+        pattern = np.zeros(self.width)
+        pattern[self.scratch[0::2]] = self.constants.weights
+        pattern[self.scratch[1::2]] = -pattern[self.scratch[0::2]]
+        return pattern
 
     @cached_property
     def scratch(self) -> Indices:
-        return np.arange(self._pairs, 2 * self._pairs)
+        start = self._pairs if self.constants.scale else 0
+        return np.arange(start, start + self._pairs)
 
     @cached_property
     def zero(self) -> int:
-        return self._pairs * (2 if self.constants.divide else 1)
+        return self._pairs * (bool(self.constants.scale) + bool(self.constants.divide))
 
     @property
     def balance(self) -> int:
@@ -107,11 +116,11 @@ class Stream:
     @property
     def position(self) -> int:
         """p/P; the next slot holds its square."""
-        return self.zero + 2
+        return self.zero + 2 * self.balanced
 
     @property
     def digit(self) -> int:
-        return self.zero + 4
+        return self.position + 2 * self.positioned
 
     @property
     def table(self) -> int:
@@ -146,6 +155,8 @@ class Stream:
 
     def balanced_read(self, matrix: Matrix) -> Matrix:
         """Columns made to sum to zero, on the slot that is always zero: the norm's mean then cancels."""
+        if not self.balanced:
+            return matrix
         sums = np.asarray(matrix.csr.sum(axis=0)).ravel()
         return matrix + Matrix.of(np.full(sums.size, self.zero), np.arange(sums.size), -sums, matrix.shape)
 
@@ -163,6 +174,8 @@ class Stream:
 
     def balanced_write(self, matrix: Matrix) -> Matrix:
         """Rows made to sum to zero, on `balance`: the stream's mean then stays at rounding level."""
+        if not self.balanced:
+            return matrix
         sums = np.asarray(matrix.csr.sum(axis=1)).ravel()
         return matrix + Matrix.of(np.arange(sums.size), np.full(sums.size, self.balance), -sums, matrix.shape)
 

@@ -20,6 +20,7 @@ import numpy as np
 from .graph import Kinds
 from .sparse import Bilinear, Floats, Matrix
 from .syntax import Span
+from .targets import Target
 
 Atom = int
 ROLES: Atom = 0
@@ -37,8 +38,8 @@ class AtomInfo:
     high: Floats
     embedded: bool = False
     """Whether the input embedding (or the position table) writes it."""
-    start: Matrix | None = None
-    """[size, roles]: a loop's state that starts from a constant has it from the embedding. A scan's is held by the
+    start: Form | None = None
+    """Of the roles and fields: what a loop's state starts from, if the embedding can write it. A scan's is held by the
     rest token, where the first token of the scan finds it as the state of the one before."""
     rests: bool = False
     """Whether the rest token holds some of it, and so is not 0 for the heads that look there for nothing."""
@@ -115,6 +116,16 @@ class Mean:
 
 
 @dataclass(frozen=True)
+class Attend:
+    """mean or sum over the `over` tokens of (reads[0] · theirs of reads[1]) theirs of reads[2]; `reach` bounds
+    |reads[0] · reads[1]|. A mean on softmax heads reads the log of their number, too (reads[3])."""
+
+    how: str
+    over: str
+    reach: float
+
+
+@dataclass(frozen=True)
 class Ball:
     """|component − centre| ≤ radius, for each component; the centre is 0 but where the values crowd elsewhere.
     `spread` is the largest of all radii over the median of |component − centre|: how far the extremes are out."""
@@ -156,7 +167,7 @@ class Linear:
     """reads[0], at the task's kinds only; an attention head that reads its own token, or pairs of neurons."""
 
 
-Operation = Copy | Mean | Multiply | Apply | Quotient | Linear
+Operation = Copy | Mean | Attend | Multiply | Apply | Quotient | Linear
 
 
 @dataclass(frozen=True)
@@ -171,7 +182,7 @@ class Task:
     def side(self) -> str:
         """The sort of sublayer that it takes."""
         match self.op:
-            case Copy() | Mean() | Quotient():
+            case Copy() | Mean() | Attend() | Quotient():
                 return "attention"
             case Multiply() | Apply():
                 return "mlp"
@@ -217,11 +228,15 @@ class Variable:
 
 @dataclass(frozen=True)
 class Tasks:
-    """The lowered program."""
+    """The lowered program; `log_counts`: for each kind, the log of how many of it a token sees."""
 
+    target: Target
     atoms: tuple[AtomInfo, ...]
     block: Block
     output: Form
     variables: tuple[Variable, ...]
     fields: dict[str, Atom]
     counts: dict[str, Atom]
+    log_counts: dict[str, Atom]
+    unread: int
+    """So many last tokens linear attention leaves out."""

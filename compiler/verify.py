@@ -12,6 +12,7 @@ import networkx as nx
 
 from .graph import (
     Affine,
+    Attend,
     Block,
     Constant,
     Count,
@@ -47,7 +48,7 @@ def verify(graph: Graph) -> Graph:
 
 _ARITY: dict[type, int | None] = {
     Field: 0, Constant: 0, Count: 0, Affine: None, Product: 2, Divide: 2, Function: 1, Softmax: 1, Move: 1, Gather: 1,
-    Read: None, Mine: 0, Theirs: 0, Merge: None, Phi: 1, Final: 2,
+    Attend: 3, Read: None, Mine: 0, Theirs: 0, Merge: None, Phi: 1, Final: 2,
 }  # fmt: skip
 """How many operands an operation takes; None if its payload says."""
 
@@ -139,8 +140,9 @@ class _Verifier:
                     self._hold(
                         part <= operand.kinds, value, f"merges at {sorted(part)} what lives at {sorted(operand.kinds)}"
                     )
-            case Gather(_, over) | Read(_, over):
-                theirs = operands[node.op.mine :] if isinstance(node.op, Read) else operands
+            case Gather(_, over) | Attend(_, over) | Read(_, over):
+                mine = node.op.mine if isinstance(node.op, Read) else 1 if isinstance(node.op, Attend) else 0
+                theirs = operands[mine:]
                 for operand in theirs:
                     self._hold(over in operand.kinds, value, f"reads at {over} what lives at {sorted(operand.kinds)}")
                 if isinstance(node.op, Read):
@@ -169,6 +171,8 @@ class _Verifier:
                 return sizes[0] == node.size and sizes[1] in (1, node.size)
             case Function() | Softmax() | Move() | Gather():
                 return sizes[0] == node.size
+            case Attend():
+                return sizes[0] == sizes[1] and sizes[2] == node.size
             case Merge(kinds):
                 return len(kinds) == len(sizes) and set(sizes) == {node.size}
             case Read(_, _, mine, body):

@@ -74,7 +74,7 @@ class Attention:
 
 @dataclass(frozen=True)
 class LinearAttention:
-    """x_i ← x_i + Σ_h (1/ρ_ih) Σ_j (q_ih · k_jh) v_jh @ output_h, over the tokens j that i sees (von Oswald et al. 2022).
+    """x_i ← x_i + Σ_h (1/ρ_ih) Σ_j (q_ih · k_jh) v_jh @ output_h, over tokens j that i sees (von Oswald et al. 2022).
 
     Not read are the last `Config.unread` tokens, the query's: the mask M of Ahn et al. 2023. Shapes as
     `Attention`'s; `count` [d_model, n_head] reads 1 from a token that ρ counts: ρ_ih = Σ_j x_j @ count_h, and

@@ -183,7 +183,15 @@ def _parameters(parser: argparse.ArgumentParser) -> None:
 
 
 def _target(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--target", choices=["gpt2"], default="gpt2", help="the architecture (default: %(default)s)")
+    from ..compiler.targets import TARGETS
+
+    parser.add_argument("--target", choices=list(TARGETS), default="gpt2", help="the architecture (default: %(default)s)")
+    parser.add_argument(
+        "--optimize",
+        choices=["depth", "width"],
+        default="depth",
+        help="fewest layers, or narrowest stream (default: %(default)s)",
+    )
 
 
 def _positive(text: str) -> int:

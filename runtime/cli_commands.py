@@ -61,7 +61,7 @@ def show(arguments: Namespace) -> int:
     given = parameters(arguments.parameters)
     source = program(arguments.program)
     with progress(f"compiling {source.name}"):
-        text = stage(source.text, arguments.stage, arguments.target, given, source.name)
+        text = stage(source.text, arguments.stage, arguments.target, given, source.name, arguments.optimize)
     print(text.rstrip("\n"))
     return 0
 
@@ -93,6 +93,7 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
         return compile_program(
             source.text,
             target=arguments.target,
+            optimize=arguments.optimize,
             dtype=arguments.dtype,
             calibration=calibration,
             source=source.name,

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from innerloop.compiler.build import graph_of
 from innerloop.compiler.calibrate import draw
-from innerloop.compiler.compile import compile_program, optimise
+from innerloop.compiler.choose import optimise
+from innerloop.compiler.compile import compile_program
 from innerloop.compiler.graph import Graph
 from innerloop.compiler.legalise import legalise
 from innerloop.compiler.oracle import evaluate

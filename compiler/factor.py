@@ -1,0 +1,145 @@
+"""Factoring: a read's body as the fewest heads of linear attention, found and not written.
+
+    before   mean[j in y]((dot(w, u[j]) − y[j]) · u[j])
+    after    mean[j in y]((w, −1) · (u[j], y[j])  u[j])           von Oswald et al. 2022, Prop. 1
+
+The body is a sum of terms c · mine · theirs → component. In each term one leaf of theirs is the key and
+the rest the value; the coefficients are then a matrix [(mine, key), (component, value)], and a head is a
+matrix of rank one: its column says how query meets key, its row what becomes of the value. Which leaf is the key is
+tried in the few ways that a program's text suggests, and the least rank wins.
+
+The rank is split by elimination, pivot by pivot, and not by singular values: equal singular values mix,
+and the heads of GD, GD++ and TD(0) then no longer look like what was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from .polynomial import Monomial, Polynomial
+from .sparse import Floats, Matrix
+
+SMALL = 1e-12
+"""Of the largest coefficient: what elimination leaves below this is rounding."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """Σ (query · key) value: `query` [k, mine], `key` [k, keys], `value` [v, values], `out` [components, v]."""
+
+    query: Matrix
+    key: Matrix
+    value: Matrix
+    out: Matrix
+
+
+@dataclass(frozen=True)
+class Factored:
+    """The monomials that queries, keys and values are made of, the heads, and the terms without theirs or without
+    mine."""
+
+    mine: tuple[Monomial, ...]
+    keys: tuple[Monomial, ...]
+    values: tuple[Monomial, ...]
+    heads: tuple[Head, ...]
+
+
+@dataclass(frozen=True)
+class _Term:
+    component: int
+    mine: Monomial
+    theirs: Monomial
+    coefficient: float
+
+
+def factor(body: Sequence[Polynomial]) -> Factored:
+    """The heads of a body whose leaves below 0 are mine (see separate.py); the leaves of its monomials stand in the
+    order of writing."""
+    terms = _terms(body)
+    ways = product((True, False), (True, False))
+    return min((_factored(terms, first, alone, len(body)) for first, alone in ways), key=lambda f: len(f.heads))
+
+
+def _terms(body: Sequence[Polynomial]) -> list[_Term]:
+    """Like terms as one: products of mine commute, and so do those of theirs, as the first of them is written."""
+    total: dict[tuple[int, Monomial, Monomial], float] = {}
+    order: dict[tuple[int, Monomial, Monomial], Monomial] = {}
+    for component, polynomial in enumerate(body):
+        for monomial, c in polynomial.items():
+            mine = tuple(sorted(leaf for leaf in monomial if leaf[0] < 0))
+            theirs = tuple(leaf for leaf in monomial if leaf[0] >= 0)
+            place = (component, mine, tuple(sorted(theirs)))
+            total[place] = total.get(place, 0.0) + c
+            order.setdefault(place, theirs)
+    return [_Term(o, m, order[o, m, t], c) for (o, m, t), c in total.items() if c]
+
+
+def _factored(terms: Sequence[_Term], first: bool, alone: bool, size: int) -> Factored:
+    """With the first of theirs as the key, or the last; `alone`: one that stands alone is the value, and the key is
+    1."""
+    mine: dict[Monomial, int] = {}
+    keys: dict[Monomial, int] = {}
+    values: dict[Monomial, int] = {}
+    rows: dict[tuple[int, int], int] = {}
+    columns: dict[tuple[int, int], int] = {}
+    entries: dict[tuple[int, int], float] = {}
+    for term in terms:
+        if len(term.theirs) < 2:
+            key, value = ((), term.theirs) if alone else (term.theirs, ())
+        else:
+            key, value = (term.theirs[:1], term.theirs[1:]) if first else (term.theirs[-1:], term.theirs[:-1])
+        value = tuple(sorted(value))
+        row = (mine.setdefault(term.mine, len(mine)), keys.setdefault(key, len(keys)))
+        column = (term.component, values.setdefault(value, len(values)))
+        place = (rows.setdefault(row, len(rows)), columns.setdefault(column, len(columns)))
+        entries[place] = entries.get(place, 0.0) + term.coefficient
+    matrix = np.zeros((len(rows), len(columns)))
+    for place, c in entries.items():
+        matrix[place] = c
+    sizes = (len(mine), len(keys), len(values), size)
+    heads = tuple(_head(list(rows), list(columns), left, right, sizes) for left, right in _eliminate(matrix))
+    return Factored(tuple(mine), tuple(keys), tuple(values), heads)
+
+
+def _eliminate(matrix: Floats) -> list[tuple[Floats, Floats]]:
+    """matrix = Σ left rightᵀ, as few as its rank."""
+    left = matrix.copy()
+    bound = SMALL * np.abs(matrix).max(initial=0.0)
+    found = []
+    while left.size and np.abs(left).max() > bound:
+        row, column = np.unravel_index(np.argmax(np.abs(left)), left.shape)
+        pair = left[:, column] / left[row, column], left[row].copy()
+        left -= np.outer(*pair)
+        left[np.abs(left) <= bound] = 0.0
+        found.append(pair)
+    return found
+
+
+def _head(
+    rows: list[tuple[int, int]],
+    columns: list[tuple[int, int]],
+    left: Floats,
+    right: Floats,
+    sizes: tuple[int, int, int, int],
+) -> Head:
+    met = [(rows[i], left[i]) for i in np.flatnonzero(left)]
+    made = [(columns[i], right[i]) for i in np.flatnonzero(right)]
+    mine, keys, values, components = sizes
+    met_keys, met_mine = list(dict.fromkeys(k for (_, k), _ in met)), list(dict.fromkeys(m for (m, _), _ in met))
+    if len(met_keys) <= len(met_mine):  # a dimension a key
+        query = Matrix.of([met_keys.index(k) for (_, k), _ in met], [m for (m, _), _ in met], [c for _, c in met],
+                          (len(met_keys), mine))  # fmt: skip
+        key = Matrix.of(range(len(met_keys)), met_keys, 1.0, (len(met_keys), keys))
+    else:
+        query = Matrix.of(range(len(met_mine)), met_mine, 1.0, (len(met_mine), mine))
+        key = Matrix.of([met_mine.index(m) for (m, _), _ in met], [k for (_, k), _ in met], [c for _, c in met],
+                        (len(met_mine), keys))  # fmt: skip
+    made_values = list(dict.fromkeys(v for (_, v), _ in made))
+    value = Matrix.of(range(len(made_values)), made_values, 1.0, (len(made_values), values))
+    out = Matrix.of([o for (o, _), _ in made], [made_values.index(v) for (_, v), _ in made], [c for _, c in made],
+                    (components, len(made_values)))  # fmt: skip
+    return Head(query, key, value, out)
