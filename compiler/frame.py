@@ -113,7 +113,9 @@ class Frame:
         width = d_head * n_head
         bits = digits(self.n_positions).shape[1] if self.divisor else 0
         norm = self.target.norm == "layernorm"
-        constants = Constants(four_squares(width // 2) if width > 1 else (), float(norm), float(self.divisor is not None))
+        constants = Constants(
+            four_squares(width // 2) if width > 1 else (), float(norm), float(self.divisor is not None)
+        )
         sizes = tuple(a.size for a in self.schedule.tasks.atoms)
         positioned = not self.target.linear or bool(self.targets)
         stream = Stream(width, constants, bits, len(self.tables), self.allocation, sizes, positioned)

@@ -24,15 +24,11 @@ def legalise(graph: Graph, target: Target) -> Graph:
         if not isinstance(node.op, Gather) or node.op.how != "sum":
             return r.node(node)
         if signature.pattern.visible_context:
-            message = (
-                f"target {target.name} cannot sum over tokens under `visible context`: no token knows how many there are"
-            )
+            message = f"target {target.name} cannot sum over tokens under `visible context`: no token knows how many there are"
             raise signature.refusal(message, node.span, "use `mean`")
         over = node.op.over
         if counts(signature.pattern, over, SAMPLE) is None:
-            message = (
-                f"target {target.name} cannot sum over `{over}`: no table of positions and kinds says how many a token sees"
-            )
+            message = f"target {target.name} cannot sum over `{over}`: no table of positions and kinds says how many a token sees"
             raise signature.refusal(message, node.span, "use `mean`")
         mean = r.node(Node(Gather("mean", over), node.operands, node.shape, node.kinds, None, node.span))
         count = r.node(Node(Count(over), (), (), frozenset(signature.pattern.kinds)))

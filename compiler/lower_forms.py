@@ -1,7 +1,7 @@
 """What lowering is made of: atoms, and forms over them, before any operation is looked at.
 
-    constant 2 at x, y        2 · (the flags of the roles of kind x or y)
-    v at x only               v as it is, if it is zero elsewhere; else a task that closes it there
+constant 2 at x, y        2 · (the flags of the roles of kind x or y)
+v at x only               v as it is, if it is zero elsewhere; else a task that closes it there
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ nothing else reads what they add. Written out, what a pass leaves is a sum over 
 from __future__ import annotations
 
 from collections import Counter
+
 from .graph import Affine, Attend, Block, Gather, Graph, Loop, Value
 from .rewrite import Rewriter, copy_block, copy_loop, prune
 from .sparse import Matrix

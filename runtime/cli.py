@@ -185,7 +185,9 @@ def _parameters(parser: argparse.ArgumentParser) -> None:
 def _target(parser: argparse.ArgumentParser) -> None:
     from ..compiler.targets import TARGETS
 
-    parser.add_argument("--target", choices=list(TARGETS), default="gpt2", help="the architecture (default: %(default)s)")
+    parser.add_argument(
+        "--target", choices=list(TARGETS), default="gpt2", help="the architecture (default: %(default)s)"
+    )
     parser.add_argument(
         "--optimize",
         choices=["depth", "width"],

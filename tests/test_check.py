@@ -15,9 +15,10 @@ from innerloop.compiler.core import core
 from innerloop.compiler.errors import CompileError, format_diagnostic
 from innerloop.compiler.parse import parse
 
+from .reference import PROGRAMS
+
 CASES = Path(__file__).parent / "cases"
 FAULTY = sorted((CASES / "errors").glob("*.icl"))
-PROGRAMS = sorted((CASES / "programs").glob("*.icl"))
 
 
 def said(text: str, source: str) -> str:

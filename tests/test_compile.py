@@ -3,7 +3,6 @@ three."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,7 @@ from innerloop.compiler.weights import Weights
 from innerloop.programs import load
 from numpy.typing import NDArray
 
-from .reference import CASES, Case
-
-PROGRAMS = Path(__file__).parent / "cases" / "programs"
+from .reference import CASES, Case, source
 
 REFUSED = {
     "gd_plus": (16, "cannot sum over tokens under `visible context`"),
@@ -48,10 +45,6 @@ LOOSE = {
 """Largest error over the output's root mean square, where it is more than 5e-5."""
 
 
-def source(case: Case) -> str:
-    return (PROGRAMS / f"{case.program}.icl").read_text(encoding="utf-8")
-
-
 def run(weights: Weights, fields: dict[str, NDArray[Any]]) -> NDArray[Any]:
     """The output's rows, as the oracle gives them."""
     data = read_data(weights.signature, fields)
@@ -71,14 +64,14 @@ def test_every_program_compiles_or_is_refused_by_name(case: Case) -> None:
     if case.program in REFUSED:
         line, message = REFUSED[case.program]
         with pytest.raises(CompileError) as error:
-            compile_program(source(case), calibration=sample, **case.parameters)
+            compile_program(source(case.program), calibration=sample, **case.parameters)
         (fault,) = error.value.diagnostics
         assert fault.span is not None
         assert fault.span.line == line
         assert message in fault.message
         return
-    weights = compile_program(source(case), calibration=sample, **case.parameters)
-    graph = graph_of(source(case), case.parameters)
+    weights = compile_program(source(case.program), calibration=sample, **case.parameters)
+    graph = graph_of(source(case.program), case.parameters)
     fields = case.data(seed=0, tasks=8)
     truth = evaluate(graph, read_data(weights.signature, fields))
     assert largest(run(weights, fields), truth) < LOOSE.get(case.program, 5e-5)

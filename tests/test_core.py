@@ -17,8 +17,9 @@ from innerloop.compiler.syntax import Assign, Define, Grad, Output, Type
 from innerloop.compiler.walk import statements, walk
 from numpy.typing import ArrayLike
 
+from .reference import PROGRAMS
+
 CASES = Path(__file__).parent / "cases"
-PROGRAMS = sorted((CASES / "programs").glob("*.icl"))
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)

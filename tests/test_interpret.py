@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,24 +15,18 @@ from innerloop.compiler.tokens import output_rows, read_data, role_kinds, roles,
 from numpy.typing import NDArray
 from sklearn.linear_model import Lasso
 
-from .reference import CASES, Case
-
-PROGRAMS = Path(__file__).parent / "cases" / "programs"
-
-
-def program(name: str) -> str:
-    return (PROGRAMS / f"{name}.icl").read_text(encoding="utf-8")
+from .reference import CASES, PROGRAMS, Case, source
 
 
 def test_every_program_has_a_reference() -> None:
-    assert sorted(case.program for case in CASES) == sorted(path.stem for path in PROGRAMS.glob("*.icl"))
+    assert sorted(case.program for case in CASES) == sorted(path.stem for path in PROGRAMS)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.program)
 def test_program_agrees_with_its_reference(case: Case) -> None:
     data = case.data(seed=0, tasks=3)
     answers = case.answers(data)
-    found = interpret(program(case.program), **data, **case.parameters)
+    found = interpret(source(case.program), **data, **case.parameters)
     assert found.shape == answers.shape
     np.testing.assert_allclose(found, answers, rtol=0, atol=case.tolerance * max(1.0, np.abs(answers).max()))
 
@@ -42,7 +35,7 @@ def test_lasso_converges_to_scikit_learn() -> None:
     rng = np.random.default_rng(3)
     x = rng.standard_normal((21, 3))
     y = x[:20] @ [1.0, -0.05, 2.0] + 0.1 * rng.standard_normal(20)
-    found = interpret(program("lasso"), x=x, y=y, d=3, steps=400, rate=0.3)
+    found = interpret(source("lasso"), x=x, y=y, d=3, steps=400, rate=0.3)
     model = Lasso(alpha=0.1, fit_intercept=False, tol=1e-14, max_iter=100_000).fit(x[:20], y)
     assert model.coef_[1] == 0
     assert abs(found[-1] - x[20] @ model.coef_) < 1e-9
@@ -50,7 +43,7 @@ def test_lasso_converges_to_scikit_learn() -> None:
 
 # Data --------------------------------------------------------------------------------------------
 
-GD = program("gradient_descent")
+GD = source("gradient_descent")
 X = np.random.default_rng(0).standard_normal((2, 5, 3))
 Y = np.random.default_rng(1).standard_normal((2, 5))
 
@@ -70,12 +63,12 @@ def test_a_query_without_examples() -> None:
 
 
 def test_a_field_on_several_kinds_says_the_length() -> None:
-    text = program("algorithm_selection")
+    text = source("algorithm_selection")
     assert interpret(text, x=X, y=Y[:, :4], d=3).shape == interpret(text, x=X, y=Y, d=3).shape == (2, 1)
 
 
 def test_symbols_and_one_hot_vectors_are_the_same() -> None:
-    text, symbols = program("bigram"), np.array([[0, 2, 1, 2], [1, 1, 0, 2]])
+    text, symbols = source("bigram"), np.array([[0, 2, 1, 2], [1, 1, 0, 2]])
     expected = interpret(text, s=symbols, vocabulary=3)
     np.testing.assert_array_equal(interpret(text, s=np.eye(3)[symbols], vocabulary=3), expected)
     np.testing.assert_array_equal(interpret(text, s=symbols[0], vocabulary=3), expected[0])
@@ -151,13 +144,13 @@ SYMBOLS: dict[str, tuple[Any, str]] = {
 def test_faulty_symbols(name: str) -> None:
     data, message = SYMBOLS[name]
     with pytest.raises(DataError) as error:
-        interpret(program("bigram"), s=data, vocabulary=3)
+        interpret(source("bigram"), s=data, vocabulary=3)
     assert str(error.value) == message
 
 
 def test_more_tokens_than_a_scan_takes() -> None:
     with pytest.raises(DataError, match="4 `y` tokens given; this program scans `y` up to 3"):
-        interpret(program("sherman_morrison"), x=X, y=Y, d=3, examples=3)
+        interpret(source("sherman_morrison"), x=X, y=Y, d=3, examples=3)
 
 
 def test_faulty_programs_and_parameters() -> None:
@@ -197,7 +190,7 @@ def test_chunks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_observe_sees_every_value_where_it_lives() -> None:
-    graph = graph_of(program("sherman_morrison"), {"d": 3})
+    graph = graph_of(source("sherman_morrison"), {"d": 3})
     assert graph.signature is not None
     seen: dict[int, int] = {}
 

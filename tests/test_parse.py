@@ -13,7 +13,8 @@ from innerloop.compiler.parse import parse
 from innerloop.compiler.unparse import unparse, unparse_field, unparse_parameter, unparse_tokens
 from innerloop.compiler.walk import statements, walk
 
-PROGRAMS = sorted((Path(__file__).parent / "cases" / "programs").glob("*.icl"))
+from .reference import PROGRAMS
+
 HEAD = "program p(d, rate = 0.1)\n\ntokens (x y)* x\n    x : vector[d]\n    y : scalar\n\n"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from innerloop.compiler import Weights, compile_program
@@ -11,7 +9,7 @@ from innerloop.compiler.sparse import Matrix
 from innerloop.compiler.stages import show
 from innerloop.programs import load, names
 
-CASES = Path(__file__).parent / "cases" / "programs"
+from .reference import source
 
 
 def assert_same(one: Weights, other: Weights) -> None:
@@ -34,7 +32,7 @@ def test_the_core_text_compiles_to_the_same_weights(name: str) -> None:
 
 
 def test_a_loss_that_is_differentiated_compiles_to_the_weights_of_the_gradient_by_hand() -> None:
-    by_grad = (CASES / "gradient_descent_by_grad.icl").read_text(encoding="utf-8")
+    by_grad = source("gradient_descent_by_grad")
     assert_same(compile_program(load("gradient_descent"), d=3), compile_program(by_grad, d=3))
 
 

@@ -8,12 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import batch, classification, online, other
+
+_ROOT = Path(__file__).parents[2]
+PROGRAMS = sorted([*(_ROOT / "programs").glob("*.icl"), *(_ROOT / "tests" / "cases" / "programs").glob("*.icl")],
+                  key=lambda path: path.stem)  # fmt: skip
+"""The programs that ship, and drafts of others."""
+
+
+def source(name: str) -> str:
+    """The text of a program of these."""
+    return next(path for path in PROGRAMS if path.stem == name).read_text(encoding="utf-8")
+
 
 Array = NDArray[np.float64]
 Task = dict[str, Any]
@@ -50,6 +62,12 @@ CASES = (
     Case("gradient_descent", {"d": D, "steps": 10, "rate": 0.1}, batch.draw, batch.gradient_descent),
     Case("gradient_descent_by_grad", {"d": D, "steps": 10, "rate": 0.1}, batch.draw, batch.gradient_descent),
     Case("gradient_descent_dual", {"d": D, "steps": 10, "rate": 0.1}, batch.draw_context, batch.gradient_descent_query),
+    Case(
+        "gradient_descent_alternating",
+        {"d": D, "steps": 10, "rate": 0.1},
+        batch.draw,
+        batch.gradient_descent_in_context,
+    ),
     Case("gd_plus", {"d": D, "steps": 4, "curvature": 0.01}, batch.draw_context, batch.gd_plus),
     Case(
         "preconditioned_gradient_descent", {"d": D, "steps": 5, "A": _PRECONDITIONER}, batch.draw, batch.preconditioned

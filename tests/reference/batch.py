@@ -43,6 +43,13 @@ def at_prefixes(
     return lambda task, p: [predict(task["x"][:i], task["y"][:i], task["x"][i], p) for i in range(len(task["x"]))]
 
 
+def in_context(
+    predict: Callable[[Array, Array, Array, Parameters], float],
+) -> Callable[[Task, Parameters], list[float]]:
+    """At every input, from all examples."""
+    return lambda task, p: [predict(task["x"][:-1], task["y"], query, p) for query in task["x"]]
+
+
 def at_query(predict: Callable[[Array, Array, Array, Parameters], float]) -> Callable[[Task, Parameters], list[float]]:
     return lambda task, p: [predict(task["x"][:-1], task["y"], task["x"][-1], p)]
 
@@ -72,6 +79,7 @@ def _gradient_descent(X: Array, y: Array, query: Array, p: Parameters) -> float:
 
 gradient_descent = at_prefixes(_gradient_descent)
 gradient_descent_query = at_query(_gradient_descent)
+gradient_descent_in_context = in_context(_gradient_descent)
 
 
 def deep_features(task: Task, p: Parameters) -> list[float]:
