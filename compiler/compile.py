@@ -27,7 +27,7 @@ from .sparse import Floats, Matrix
 from .symmetry import pack_symmetric
 from .tokens import TokenData, roles
 from .verify import verify
-from .weights import Attention, Body, Idle, InputRange, Mlp, Norm, OutputSpec, Repeated, Weights
+from .weights import Body, Idle, InputRange, Norm, OutputSpec, Repeated, Sublayer, Weights
 
 TARGETS = ("gpt2",)
 DTYPES = ("float32", "float64")
@@ -161,11 +161,11 @@ def _rounded_body(body: Body, dtype: str) -> Body:
     """The weights as numbers of that precision: what is saved and run is what was compiled, bit for bit."""
 
     def exact(part: Any) -> Any:
-        if isinstance(part, Norm):  # powers of two
+        if part is None or isinstance(part, Norm):  # a norm's are powers of two
             return part
         return _rounded(part, dtype) if isinstance(part, Matrix) else _round(part, dtype)
 
-    def one(item: Attention | Mlp | Idle | Repeated) -> Attention | Mlp | Idle | Repeated:
+    def one(item: Sublayer | Repeated) -> Sublayer | Repeated:
         match item:
             case Repeated():
                 return replace(item, body=_rounded_body(item.body, dtype))
