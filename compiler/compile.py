@@ -23,7 +23,7 @@ from .schedule import Schedule, schedule
 from .sparse import Floats, Matrix
 from .targets import TARGETS, Target
 from .tokens import TokenData, roles
-from .weights import Attention, Body, Idle, InputRange, Mlp, Norm, OutputSpec, Repeated, Weights
+from .weights import Body, Idle, InputRange, Norm, OutputSpec, Repeated, Sublayer, Weights
 
 DTYPES = ("float32", "float64")
 POSITIONS = 1025
@@ -43,7 +43,8 @@ def compile_program(
     """Compiles a program to the weights of a transformer.
 
     target: the architecture (targets.py). optimize: "depth" takes the fewest layers, and of those the most exact
-    construction; "width" the narrowest residual stream, and of those the fewest layers. dtype: the precision that the constructions are made for. calibration:
+    construction; "width" the narrowest residual stream, and of those the fewest layers. dtype: the precision that
+    the constructions are made for. calibration:
     sample data, field → [tasks, rows, *shape], from which ranges are taken (see calibrate.py for the default).
     source: the file's name, as errors print it. The other arguments are the program's parameters.
 
@@ -142,11 +143,11 @@ def _rounded_body(body: Body, dtype: str) -> Body:
     """The weights as numbers of that precision: what is saved and run is what was compiled, bit for bit."""
 
     def exact(part: Any) -> Any:
-        if isinstance(part, Norm):  # powers of two
+        if part is None or isinstance(part, Norm):  # a norm's are powers of two
             return part
         return _rounded(part, dtype) if isinstance(part, Matrix) else _round(part, dtype)
 
-    def one(item: Attention | Mlp | Idle | Repeated) -> Attention | Mlp | Idle | Repeated:
+    def one(item: Sublayer | Repeated) -> Sublayer | Repeated:
         match item:
             case Repeated():
                 return replace(item, body=_rounded_body(item.body, dtype))

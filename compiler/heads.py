@@ -4,7 +4,7 @@
     copy (positions.py)  2 G P t, −G P²              p/P, (p/P)²                      the one at position t
     mean over K          1                           −400 off K, −200 at the rest     all K alike; none: the rest token
        … of a suffix     −400 before place s         1 at place s                     K that stand after the context
-    score (± pairs)      ±ε q/R; L + log n           k; 1 at the rest; −400 off K     K by e^(±ε q·k/R) (softmax_scores.py)
+    score (± pairs)      ±ε q/R; L + log n           k; 1 at the rest; −400 off K     K by e^(±ε q·k/R)
     own, divided         digits of p, −n             digits of p, 1                   itself, by any divisor
 
 Every head sends readers that its task does not concern to the rest token, whose values are 0, by a

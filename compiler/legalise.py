@@ -17,18 +17,18 @@ SAMPLE = 64
 
 def legalise(graph: Graph, target: Target) -> Graph:
     """Raises CompileError for a sum whose number of terms no token knows."""
-    signature = graph.signature
+    signature, refused = graph.signature, f"target {target.name} cannot sum over"
     assert signature is not None
 
     def visit(r: Rewriter, _: Value, node: Node) -> Value:
         if not isinstance(node.op, Gather) or node.op.how != "sum":
             return r.node(node)
         if signature.pattern.visible_context:
-            message = f"target {target.name} cannot sum over tokens under `visible context`: no token knows how many there are"
+            message = f"{refused} tokens under `visible context`: no token knows how many there are"
             raise signature.refusal(message, node.span, "use `mean`")
         over = node.op.over
         if counts(signature.pattern, over, SAMPLE) is None:
-            message = f"target {target.name} cannot sum over `{over}`: no table of positions and kinds says how many a token sees"
+            message = f"{refused} `{over}`: no table of positions and kinds says how many a token sees"
             raise signature.refusal(message, node.span, "use `mean`")
         mean = r.node(Node(Gather("mean", over), node.operands, node.shape, node.kinds, None, node.span))
         count = r.node(Node(Count(over), (), (), frozenset(signature.pattern.kinds)))

@@ -6,13 +6,14 @@ forward passes against each other.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .tokens import TokenData
-from .weights import Attention, Mlp, Norm, Weights
+from .weights import Attention, LinearAttention, Mlp, Norm, Weights
 
 Real = NDArray[Any]
 
@@ -38,14 +39,17 @@ def forward(weights: Weights, data: TokenData) -> Real:
     x = (features(weights, data) @ weights.embedding.csr.toarray()).astype(dtype)
     x = x + weights.positions[: x.shape[1]].astype(dtype)
     tokens = x.shape[1]
-    mask = np.where(
-        np.tri(tokens, dtype=bool) if config.causal else np.ones((tokens, tokens), bool), 0.0, -np.inf
-    ).astype(dtype)
+    seen = np.tri(tokens, dtype=bool) if config.causal else np.ones((tokens, tokens), bool)
+    read = seen & (np.arange(tokens) < tokens - config.unread)
+    softmax = _softmax(seen, config.d_head, dtype)
     dense: dict[int, list[Real]] = {}
     for number, sublayer in weights.unrolled():
         if isinstance(sublayer, Attention):
             arrays = dense.setdefault(number, _arrays(sublayer, dtype))
-            x = x + _attention(normalise(x, sublayer.norm, config.norm_epsilon), arrays, config.n_head, mask)
+            x = x + _attention(normalise(x, sublayer.norm, config.norm_epsilon), arrays, config.n_head, softmax)
+        elif isinstance(sublayer, LinearAttention):
+            *arrays, count = dense.setdefault(number, _arrays(sublayer, dtype))
+            x = x + _attention(x, arrays, config.n_head, _linear(read, x @ count))
         elif isinstance(sublayer, Mlp):
             up, up_bias, down, down_bias = dense.setdefault(number, _arrays(sublayer, dtype))
             x = x + (_gelu(normalise(x, sublayer.norm, config.norm_epsilon) @ up + up_bias) @ down + down_bias)
@@ -53,8 +57,10 @@ def forward(weights: Weights, data: TokenData) -> Real:
     return np.asarray((x @ weights.readout.csr.toarray().astype(dtype) + weights.readout_bias.astype(dtype))[:, 1:])
 
 
-def normalise(x: Real, norm: Norm, epsilon: float) -> Real:
+def normalise(x: Real, norm: Norm | None, epsilon: float) -> Real:
     """LayerNorm; adjacent slots are added first, and the total rounded at the size of the largest (see stream.py)."""
+    if norm is None:
+        return x
     width = x.shape[-1]
     largest = np.abs(x).max(axis=-1, keepdims=True)
     total = (x[..., 0::2] + x[..., 1::2]).sum(axis=-1, keepdims=True)
@@ -65,10 +71,14 @@ def normalise(x: Real, norm: Norm, epsilon: float) -> Real:
     )
 
 
-def _arrays(sublayer: Attention | Mlp, dtype: np.dtype[Any]) -> list[Real]:
+def _arrays(sublayer: Attention | LinearAttention | Mlp, dtype: np.dtype[Any]) -> list[Real]:
+    """Dense, in the order of the class; linear attention with biases of zero, as softmax attention has them."""
     matrices: tuple[Real, ...]
     if isinstance(sublayer, Mlp):
         matrices = (sublayer.up.csr.toarray(), sublayer.up_bias, sublayer.down.csr.toarray(), sublayer.down_bias)
+    elif isinstance(sublayer, LinearAttention):
+        sides = [m.csr.toarray() for m in (sublayer.query, sublayer.key, sublayer.value, sublayer.output)]
+        matrices = (*(part for m in sides for part in (m, np.zeros(m.shape[1]))), sublayer.count.csr.toarray())
     else:
         matrices = (
             sublayer.query.csr.toarray(), sublayer.query_bias, sublayer.key.csr.toarray(), sublayer.key_bias,
@@ -77,7 +87,8 @@ def _arrays(sublayer: Attention | Mlp, dtype: np.dtype[Any]) -> list[Real]:
     return [m.astype(dtype) for m in matrices]
 
 
-def _attention(x: Real, arrays: list[Real], heads: int, mask: Real) -> Real:
+def _attention(x: Real, arrays: list[Real], heads: int, mix: Callable[[int, Real, Real], Real]) -> Real:
+    """What attention adds to x [batch, tokens, width]; `mix(head, q kᵀ, v)` is a head's mixed value."""
     query, query_bias, key, key_bias, value, value_bias, output, output_bias = arrays
     batch, tokens, _ = x.shape
     width = query.shape[1] // heads
@@ -87,10 +98,31 @@ def _attention(x: Real, arrays: list[Real], heads: int, mask: Real) -> Real:
         if not output[at].any():
             continue
         q, k, v = x @ query[:, at] + query_bias[at], x @ key[:, at] + key_bias[at], x @ value[:, at] + value_bias[at]
-        scores = q @ k.transpose(0, 2, 1) / x.dtype.type(np.sqrt(width)) + mask
-        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        total = total + (scores / scores.sum(axis=-1, keepdims=True)) @ v @ output[at]
+        total = total + mix(head, q @ k.transpose(0, 2, 1), v) @ output[at]
     return total
+
+
+def _softmax(seen: NDArray[np.bool_], width: int, dtype: np.dtype[Any]) -> Callable[[int, Real, Real], Real]:
+    """softmax(q kᵀ / √width) v over the tokens seen [tokens, tokens]."""
+    mask = np.where(seen, 0.0, -np.inf).astype(dtype)
+
+    def mix(_: int, scores: Real, v: Real) -> Real:
+        scores = scores / dtype.type(np.sqrt(width)) + mask
+        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        return np.asarray((scores / scores.sum(axis=-1, keepdims=True)) @ v)
+
+    return mix
+
+
+def _linear(read: NDArray[np.bool_], counted: Real) -> Callable[[int, Real, Real], Real]:
+    """q kᵀ v / ρ over the tokens read [tokens, tokens]; ρ from what they count [batch, tokens, heads]."""
+    rho = read.astype(counted.dtype) @ counted
+    rho[rho == 0.0] = 1.0
+
+    def mix(head: int, scores: Real, v: Real) -> Real:
+        return np.asarray(np.where(read, scores, scores.dtype.type(0.0)) @ v / rho[..., head : head + 1])
+
+    return mix
 
 
 def _gelu(x: Real) -> Real:

@@ -22,6 +22,7 @@ from .weights import (
     Config,
     Idle,
     InputRange,
+    LinearAttention,
     Mlp,
     Norm,
     OutputSpec,
@@ -45,6 +46,8 @@ class Outline:
         sizes = {name: getattr(self.config, name) for name in ("d_model", "n_head", "d_head", "n_positions")}
         if small := [name for name, size in sizes.items() if size < 1]:
             raise Fault(f"config.{small[0]} is {sizes[small[0]]}, less than 1")
+        if self.config.unread < 0:
+            raise Fault(f"config.unread is {self.config.unread}, less than 0")
         bound = parameters(entries["parameters"], "parameters")
         self.signature: Signature = record(
             Signature, entries["signature"], "signature", parameters=bound, text=program
@@ -58,6 +61,7 @@ class Outline:
         self.inputs: tuple[InputRange, ...] = decode(tuple[InputRange, ...], entries["inputs"], "inputs")
         self.layout: tuple[Placement, ...] = decode(tuple[Placement, ...], entries["layout"], "layout")
         self.report: Report = record(Report, entries["report"], "report")
+        self.final_norm: bool = self._norm(entries, "final_norm", "final_norm")
         self.body = entries["body"]
         stored, unrolled = self._count(self.body, "body", 0)
         if unrolled != 2 * self.config.n_layer:
@@ -99,13 +103,28 @@ class Outline:
             stored, unrolled = stored + 1, unrolled + 1
         return stored, unrolled
 
-    @staticmethod
-    def _sublayer(node: Any, place: str) -> tuple[str, int | None]:
-        """Its kind, and its head dimensions or neurons; None if it is idle."""
+    def _sublayer(self, node: Any, place: str) -> tuple[str, int | None]:
+        """attention or mlp, and its head dimensions or neurons; None if it is idle. Verifies that config has such."""
         if isinstance(node, dict) and "idle" in node:
             return text(keyed(node, place, ("idle",))["idle"], f"{place}.idle"), None
+        if isinstance(node, dict) and "linear_attention" in node:
+            size = keyed(node, place, ("linear_attention",))["linear_attention"]
+            if self.config.attention != "linear":
+                raise Fault(f"{place} is linear attention; config.attention is {self.config.attention!r}")
+            return "attention", whole(size, f"{place}.linear_attention")
         kind = "mlp" if isinstance(node, dict) and "mlp" in node else "attention"
-        return kind, whole(keyed(node, place, (kind,))[kind], f"{place}.{kind}")
+        size = whole(keyed(node, place, (kind,), ("norm",))[kind], f"{place}.{kind}")
+        if kind == "mlp" and self.config.activation == "none":
+            raise Fault(f"{place} is mlp; config.activation is 'none'")
+        self._norm(node, "norm", f"{place}.norm")
+        return kind, size
+
+    def _norm(self, node: dict[str, Any], name: str, place: str) -> bool:
+        """Whether there is a norm; where nothing is said, there is."""
+        there: bool = decode(bool, node.get(name, True), place)
+        if there != {"layernorm": True, "none": False}.get(self.config.norm, there):
+            raise Fault(f"{place} is {there}; config.norm is {self.config.norm!r}")
+        return there
 
     def fill(self, tensors: Tensors) -> Weights:
         """The weights, with every tensor of its right shape and none left over."""
@@ -120,7 +139,7 @@ class Outline:
             take.matrix("embedding", features, width),
             take.vector("positions", config.n_positions, width),
             self._body(self.body, "body", take),
-            take.norm("final_norm", width),
+            take.norm("final_norm", width, self.final_norm),
             take.matrix("readout", width, size),
             take.vector("readout_bias", size),
             self.output,
@@ -143,9 +162,11 @@ class Outline:
             elif "idle" in node:
                 items.append(Idle(node["idle"]))
             elif "attention" in node:
-                items.append(take.attention(f"{here}.attention", width, inside))
+                items.append(take.attention(f"{here}.attention", width, inside, node.get("norm", True)))
+            elif "linear_attention" in node:
+                items.append(take.linear_attention(f"{here}.linear_attention", width, inside, self.config.n_head))
             else:
-                items.append(take.mlp(f"{here}.mlp", width, node["mlp"]))
+                items.append(take.mlp(f"{here}.mlp", width, node["mlp"], node.get("norm", True)))
         return tuple(items)
 
 
@@ -166,18 +187,23 @@ class _Take:
     def matrix(self, name: str, *shape: int) -> Matrix:
         return Matrix(self.vector(name, *shape))
 
-    def norm(self, name: str, width: int) -> Norm:
-        return Norm(self.vector(f"{name}.gain", width), self.vector(f"{name}.bias", width))
+    def norm(self, name: str, width: int, there: bool) -> Norm | None:
+        return Norm(self.vector(f"{name}.gain", width), self.vector(f"{name}.bias", width)) if there else None
 
-    def attention(self, name: str, width: int, inside: int) -> Attention:
+    def attention(self, name: str, width: int, inside: int, norm: bool) -> Attention:
         sides: dict[str, Any] = {"output": self.matrix(f"{name}.output", inside, width)}
         sides["output_bias"] = self.vector(f"{name}.output_bias", width)
         for side in ("query", "key", "value"):
             sides[side] = self.matrix(f"{name}.{side}", width, inside)
             sides[f"{side}_bias"] = self.vector(f"{name}.{side}_bias", inside)
-        return Attention(norm=self.norm(f"{name}.norm", width), **sides)
+        return Attention(norm=self.norm(f"{name}.norm", width, norm), **sides)
 
-    def mlp(self, name: str, width: int, neurons: int) -> Mlp:
+    def linear_attention(self, name: str, width: int, inside: int, heads: int) -> LinearAttention:
+        query, key, value = (self.matrix(f"{name}.{side}", width, inside) for side in ("query", "key", "value"))
+        output = self.matrix(f"{name}.output", inside, width)
+        return LinearAttention(query, key, value, output, self.matrix(f"{name}.count", width, heads))
+
+    def mlp(self, name: str, width: int, neurons: int, norm: bool) -> Mlp:
         up, up_bias = self.matrix(f"{name}.up", width, neurons), self.vector(f"{name}.up_bias", neurons)
         down, down_bias = self.matrix(f"{name}.down", neurons, width), self.vector(f"{name}.down_bias", width)
-        return Mlp(self.norm(f"{name}.norm", width), up, up_bias, down, down_bias)
+        return Mlp(self.norm(f"{name}.norm", width, norm), up, up_bias, down, down_bias)

@@ -31,7 +31,8 @@ def expand(
 ) -> list[Polynomial] | None:
     """The components of an affine map, a product or a constant as polynomials in what `operand` returns.
 
-    With `ordered`, the leaves of a monomial stand as they are written, so that x y and y x are two. None if the operation is no polynomial, an operand has none, or there would be more than `most` terms.
+    With `ordered`, the leaves of a monomial stand as they are written, so that x y and y x are two.
+    None if the operation is no polynomial, an operand has none, or there would be more than `most` terms.
     """
     parts: list[list[Polynomial]] = []
     for value in node.operands:

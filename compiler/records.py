@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
+from collections.abc import Collection
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -62,19 +63,23 @@ def decode(kind: Any, value: Any, place: str) -> Any:
 
 
 def record(kind: type[Any], value: Any, place: str, **known: Any) -> Any:
-    """An instance of the dataclass `kind`; the fields in `known` are given, all others must be in `value`."""
+    """An instance of the dataclass `kind`; the fields in `known` are given, all others must be in `value`.
+
+    But for those with a default: what was written before such a field came in has the default."""
     hints = {name: hint for name, hint in get_type_hints(kind).items() if name not in known}
-    entries = keyed(value, place, hints)
-    return kind(**known, **{name: decode(hint, entries[name], f"{place}.{name}") for name, hint in hints.items()})
+    defaults = [f.name for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING]
+    entries = keyed(value, place, [name for name in hints if name not in defaults], defaults)
+    found = {name: decode(hint, entries[name], f"{place}.{name}") for name, hint in hints.items() if name in entries}
+    return kind(**known, **found)
 
 
-def keyed(value: Any, place: str, names: Any) -> dict[str, Any]:
-    """`value` as an object with exactly these entries."""
+def keyed(value: Any, place: str, names: Collection[str], optional: Collection[str] = ()) -> dict[str, Any]:
+    """`value` as an object with exactly these entries, the optional ones or not."""
     if not isinstance(value, dict):
         raise Fault(f"{place} is {_short(value)}, not an object")
     if missing := [name for name in names if name not in value]:
         raise Fault(f"{place} lacks {', '.join(missing)}")
-    if extra := [name for name in value if name not in names]:
+    if extra := [name for name in value if name not in (*names, *optional)]:
         raise Fault(f"{place} has an unknown entry {_short(extra[0])}")
     return value
 

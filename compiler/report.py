@@ -18,13 +18,16 @@ from .levels import levels
 from .measure import forward
 from .oracle import evaluate
 from .predict import predict
+from .sparse import Floats, Matrix
 from .tokens import TokenData, output_rows, read_data
-from .weights import Attention, Body, Idle, Mlp, Repeated, Report, Weights
+from .weights import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated, Report, Weights
 
 CHECKED = 8
 """Tasks on which the report's error is measured."""
 HOPELESS = 0.5
 """An error of this share of the output (both root mean squares) is no answer."""
+
+_Part = Matrix | Norm | Floats | None
 
 
 def fresh_tasks(graph: Graph) -> TokenData:
@@ -55,14 +58,8 @@ def all_finite(graph: Graph, ranges: Ranges) -> None:
 def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
     """What there is to count; the errors are filled in by `measured`."""
     config = emitted.config
-    matrices = [emitted.embedding, emitted.readout]
-    dense = emitted.embedding.shape[0] * config.d_model + emitted.positions.size + 2 * config.d_model
-    dense += emitted.readout.shape[0] * emitted.readout.shape[1]
-    for sublayer in _sublayers(emitted.body):
-        dense += 2 * config.d_model
-        own = [getattr(sublayer, n) for n in ("query", "key", "value", "output", "up", "down") if hasattr(sublayer, n)]
-        matrices += own
-        dense += sum(m.shape[0] * m.shape[1] for m in own) + sum(m.shape[1] for m in own)
+    parts: list[_Part] = [emitted.embedding, emitted.positions, emitted.final_norm, emitted.readout]
+    parts += (part for sublayer in _sublayers(emitted.body) for part in vars(sublayer).values())
     depth = levels(graph)
     return Report(
         layers=config.n_layer,
@@ -72,8 +69,8 @@ def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
         live=allocation.live,
         neurons=emitted.neurons,
         heads=emitted.heads,
-        nonzeros=sum(m.nnz for m in matrices) + int(np.count_nonzero(emitted.positions)),
-        parameters=dense,
+        nonzeros=sum(part.nnz for part in parts if isinstance(part, Matrix)) + int(np.count_nonzero(emitted.positions)),
+        parameters=sum(_parameters(part) for part in parts),
         predicted_error=float("nan"),
         measured_error=float("nan"),
         output_rms=float("nan"),
@@ -103,8 +100,20 @@ def measured(weights: Weights, graph: Graph, ranges: Ranges, data: TokenData) ->
     )
 
 
-def _sublayers(body: Body) -> list[Attention | Mlp]:
-    found: list[Attention | Mlp] = []
+def _parameters(part: _Part) -> int:
+    match part:
+        case None:
+            return 0
+        case Norm():
+            return part.gain.size + part.bias.size
+        case Matrix():
+            return part.shape[0] * part.shape[1]
+        case _:
+            return part.size
+
+
+def _sublayers(body: Body) -> list[Attention | LinearAttention | Mlp]:
+    found: list[Attention | LinearAttention | Mlp] = []
     for item in body:
         if isinstance(item, Repeated):
             found += _sublayers(item.body)

@@ -2,7 +2,8 @@
 
     config.json         architecture, tree of sublayers, layout, ranges, report; checksums of all three files
     model.safetensors   every matrix and bias by name, dense, [in, out]: embedding, positions,
-                        body.3.attention.query, body.5.body.0.mlp.up, final_norm.gain, readout, …
+                        body.3.attention.query, body.5.body.0.mlp.up, final_norm.gain, readout, …;
+                        a norm that is None has none
     program.icl         the program's text
 
 Weights are stored in their own precision, so that float32 weights come back bit for bit. Nothing but
@@ -29,7 +30,7 @@ from .errors import DataError
 from .outline import Outline, Tensors
 from .records import Fault, encode, keyed
 from .sparse import Matrix
-from .weights import Attention, Body, Idle, Mlp, Repeated, Weights
+from .weights import Attention, Body, Idle, LinearAttention, Mlp, Repeated, Sublayer, Weights
 
 FORMAT = "innerloop"
 VERSION = 1
@@ -39,6 +40,7 @@ _ENTRIES = (
     "format", "version", "config", "signature", "parameters", "roles", "output", "inputs", "layout", "report", "body",
     "checksums",
 )  # fmt: skip
+_OPTIONAL = ("final_norm",)  # entries that a folder of before may lack
 
 
 # Writing -----------------------------------------------------------------------------------------
@@ -89,6 +91,7 @@ def _entries(weights: Weights) -> dict[str, Any]:
         "layout": encode(weights.layout),
         "report": encode(weights.report),
         "body": _tree(weights.body),
+        "final_norm": weights.final_norm is not None,
     }
 
 
@@ -101,10 +104,16 @@ def _tree(body: Body) -> list[Any]:
             case Idle(kind):
                 nodes.append({"idle": kind})
             case Attention():
-                nodes.append({"attention": item.query.shape[1]})
+                nodes.append({_kind(item): item.query.shape[1], "norm": item.norm is not None})
+            case LinearAttention():
+                nodes.append({_kind(item): item.query.shape[1]})
             case Mlp():
-                nodes.append({"mlp": item.up.shape[1]})
+                nodes.append({_kind(item): item.up.shape[1], "norm": item.norm is not None})
     return nodes
+
+
+def _kind(item: Sublayer) -> str:
+    return {Attention: "attention", LinearAttention: "linear_attention", Mlp: "mlp"}[type(item)]
 
 
 def _tensors(weights: Weights) -> Tensors:
@@ -116,7 +125,7 @@ def _tensors(weights: Weights) -> Tensors:
             found[prefix] = value.csr.toarray().astype(dtype)
         elif isinstance(value, np.ndarray):
             found[prefix] = np.ascontiguousarray(value, dtype)
-        else:
+        elif value is not None:
             for field in fields(value):
                 add(f"{prefix}.{field.name}", getattr(value, field.name))
 
@@ -125,7 +134,7 @@ def _tensors(weights: Weights) -> Tensors:
             if isinstance(item, Repeated):
                 walk(f"{prefix}.{index}.body", item.body)
             elif not isinstance(item, Idle):
-                add(f"{prefix}.{index}.{'attention' if isinstance(item, Attention) else 'mlp'}", item)
+                add(f"{prefix}.{index}.{_kind(item)}", item)
 
     for name in ("embedding", "positions", "final_norm", "readout", "readout_bias"):
         add(name, getattr(weights, name))
@@ -195,7 +204,7 @@ def _read_config(content: bytes) -> dict[str, Any]:
         raise Fault("it does not describe innerloop weights")
     if entries.get("version") != VERSION:
         raise Fault(f"it has format version {entries.get('version')!r}; this innerloop reads version {VERSION}")
-    keyed(entries, "the file", _ENTRIES)
+    keyed(entries, "the file", _ENTRIES, _OPTIONAL)
     keyed(entries["checksums"], "checksums", (CONFIG, TENSORS, PROGRAM))
     return entries
 

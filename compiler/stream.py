@@ -29,7 +29,8 @@ from .tasks import ROLES, Atom, Form
 
 @dataclass(frozen=True)
 class Constants:
-    """`scale` = C, 0 where sublayers have no norm. The scratch pairs of a division hold ±aᵢ · `divide` · divisor (`divide` = K; 0 if there is none)."""
+    """`scale` = C, 0 where sublayers have no norm. The scratch pairs of a
+    division hold ±aᵢ · `divide` · divisor (`divide` = K; 0 if there is none)."""
 
     weights: tuple[int, ...]
     scale: float

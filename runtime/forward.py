@@ -1,4 +1,4 @@
-"""The forward pass: exactly the stock GPT-2 block, in JAX.
+"""The forward pass: exactly the stock GPT-2 block, in JAX; and linear attention, and blocks without a norm.
 
     before   Parameters (pack.py) and features [batch, tokens, features]
     after    outputs [batch, rows, size], and how far values left their ranges
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +25,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .pack import AttentionStep, BiasStep, IdleStep, LoopStep, MlpStep, NormStep, Parameters, Spread, Step
+from .pack import (
+    AttentionStep,
+    BiasStep,
+    IdleStep,
+    LinearAttentionStep,
+    LoopStep,
+    MlpStep,
+    NormStep,
+    Parameters,
+    Spread,
+    Step,
+)  # fmt: skip
 
 Array = Any  # a NumPy array outside the pass, a JAX array in it
 
@@ -51,7 +63,7 @@ def forward(
     stream = _embed(parameters, features)
     worst = {n: jnp.full((features.shape[0], c.low.shape[1]), -jnp.inf, stream.dtype) for n, c in checks.items()}
     (stream, worst), _ = _run(parameters.steps, (stream, worst), checks, lambda *_: None)
-    last = layer_norm(stream[:, rows], parameters.final_norm)
+    last = _normed(stream[:, rows], parameters.final_norm)
     return _matmul(last, parameters.readout) + parameters.readout_bias, worst
 
 
@@ -111,17 +123,20 @@ def _numbers(loop: LoopStep) -> Iterator[int]:
             yield step.number
 
 
-def _sublayer(step: AttentionStep | MlpStep | BiasStep, stream: Array) -> Array:
+def _sublayer(step: AttentionStep | LinearAttentionStep | MlpStep | BiasStep, stream: Array) -> Array:
     """What the sublayer adds to the stream [batch, tokens, width]."""
     if isinstance(step, BiasStep):
         return step.bias
-    x = layer_norm(stream, step.norm)
+    x = stream if isinstance(step, LinearAttentionStep) else _normed(stream, step.norm)
     if step.rows is not None:
         x = x[..., step.rows]
     if isinstance(step, AttentionStep):
-        return spread(_matmul(attend(_matmul(x, step.qkv) + step.qkv_bias, step), step.output), step.spread)
-    hidden = gelu(_matmul(x, step.up) + step.up_bias)
-    return spread(_matmul(hidden, step.down), step.spread)
+        y = _matmul(attend(_matmul(x, step.qkv) + step.qkv_bias, step), step.output)
+    elif isinstance(step, LinearAttentionStep):
+        y = _matmul(attend_linearly(_matmul(x, step.qkvc), step), step.output)
+    else:
+        y = _matmul(gelu(_matmul(x, step.up) + step.up_bias), step.down)
+    return spread(y, step.spread)
 
 
 def gelu(x: Array) -> Array:
@@ -131,6 +146,10 @@ def gelu(x: Array) -> Array:
     come out 20 times as exact at small s.
     """
     return x / (1.0 + jnp.exp(-2.0 * np.sqrt(2.0 / np.pi).astype(x.dtype) * (x + 0.044715 * x * x * x)))
+
+
+def _normed(x: Array, norm: NormStep | None) -> Array:
+    return x if norm is None else layer_norm(x, norm)
 
 
 def layer_norm(x: Array, norm: NormStep) -> Array:
@@ -150,18 +169,34 @@ def layer_norm(x: Array, norm: NormStep) -> Array:
 
 def attend(qkv: Array, step: AttentionStep) -> Array:
     """Softmax attention on packed heads: [batch, tokens, heads · (2 qk + v)] → [batch, tokens, heads · v]."""
-    batch, tokens, _ = qkv.shape
-    ends = (step.heads * step.qk, 2 * step.heads * step.qk)
-    query, key, value = (part.reshape(batch, tokens, step.heads, -1) for part in jnp.split(qkv, ends, -1))
+    query, key, value = _heads(qkv, step.heads, step.qk, step.qk, step.v)
     logits = _einsum("bthk,bshk->bhts", query, key) / np.sqrt(step.d_head).astype(qkv.dtype)
     if step.causal:
         # Each row keeps its own token, so that no row is all −∞.
-        logits = jnp.where(jnp.tri(tokens, dtype=bool), logits, -jnp.inf)
+        logits = jnp.where(jnp.tri(qkv.shape[1], dtype=bool), logits, -jnp.inf)
     shares = jnp.exp(logits - logits.max(-1, keepdims=True))
     # Divided after the sum over tokens, a lone winner's value and a count are exact.
     total = shares.sum(-1)
     mixed = _einsum("bhts,bshv->bthv", shares, value) / jnp.swapaxes(total, 1, 2)[..., None]
-    return mixed.reshape(batch, tokens, -1)
+    return mixed.reshape(*qkv.shape[:2], -1)
+
+
+def attend_linearly(qkvc: Array, step: LinearAttentionStep) -> Array:
+    """Σⱼ (q · kⱼ) vⱼ / ρ on packed heads: [batch, tokens, heads · (2 qk + v + 1)] → [batch, tokens, heads · v]."""
+    tokens = qkvc.shape[1]
+    query, key, value, count = _heads(qkvc, step.heads, step.qk, step.qk, step.v, 1)
+    read = jnp.tri(tokens, dtype=bool) if step.causal else jnp.ones((tokens, tokens), bool)
+    read &= jnp.arange(tokens) < tokens - step.unread
+    scores = jnp.where(read, _einsum("bthk,bshk->bhts", query, key), 0)
+    rho = _einsum("ts,bshc->bthc", read.astype(qkvc.dtype), count)
+    mixed = _einsum("bhts,bshv->bthv", scores, value) / jnp.where(rho == 0, 1, rho)
+    return mixed.reshape(*qkvc.shape[:2], -1)
+
+
+def _heads(x: Array, heads: int, *sizes: int) -> list[Array]:
+    """[batch, tokens, heads · Σ sizes] → for each size [batch, tokens, heads, size]."""
+    ends = [heads * end for end in accumulate(sizes)]
+    return [part.reshape(*x.shape[:2], heads, -1) for part in jnp.split(x, ends[:-1], -1)]
 
 
 def spread(y: Array, to: Spread) -> Array:

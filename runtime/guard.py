@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.sparse import Floats
-from innerloop.compiler.weights import Attention, Body, Idle, Placement, Repeated, Sublayer, Weights
+from innerloop.compiler.weights import Attention, Body, Idle, LinearAttention, Placement, Repeated, Sublayer, Weights
 from numpy.typing import NDArray
 
 from .forward import Check
@@ -185,10 +185,13 @@ def _written(sublayer: Sublayer, width: int) -> NDArray[np.bool_]:
     """The slots that a sublayer adds to."""
     if isinstance(sublayer, Idle):
         return np.zeros(width, bool)
-    if isinstance(sublayer, Attention):
-        matrix, bias = sublayer.output, sublayer.output_bias
-    else:
-        matrix, bias = sublayer.down, sublayer.down_bias
+    match sublayer:
+        case Attention():
+            matrix, bias = sublayer.output, sublayer.output_bias
+        case LinearAttention():
+            matrix, bias = sublayer.output, np.zeros(width)
+        case _:
+            matrix, bias = sublayer.down, sublayer.down_bias
     written: NDArray[np.bool_] = bias != 0
     written[matrix.csr.indices] = True
     return written

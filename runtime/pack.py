@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from innerloop.compiler.weights import Attention, Body, Config, Idle, Mlp, Norm, Repeated, Weights
+from innerloop.compiler.sparse import Floats, Matrix
+from innerloop.compiler.weights import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Weights
 from numpy.typing import NDArray
 
 Array = Any  # a NumPy array while packing, a JAX array in the pass
@@ -39,9 +40,10 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class AttentionStep:
-    """qkv [slots read, heads · (2 qk + v)], output [heads · v, slots written]; `number` as in Weights.sublayers."""
+    """qkv [slots read, heads · (2 qk + v)], output [heads · v, slots written]; `number` as in Weights.sublayers.
+    `norm` None is the identity."""
 
-    norm: NormStep
+    norm: NormStep | None
     rows: Array | None
     qkv: Array
     qkv_bias: Array
@@ -56,10 +58,26 @@ class AttentionStep:
 
 
 @dataclass(frozen=True)
-class MlpStep:
-    """up [slots read, neurons], down [neurons, slots written]."""
+class LinearAttentionStep:
+    """qkvc [slots read, heads · (2 qk + v + 1)], the last column of each head what it counts; output as above."""
 
-    norm: NormStep
+    rows: Array | None
+    qkvc: Array
+    output: Array
+    spread: Spread
+    number: int
+    heads: int
+    qk: int
+    v: int
+    causal: bool
+    unread: int
+
+
+@dataclass(frozen=True)
+class MlpStep:
+    """up [slots read, neurons], down [neurons, slots written]; `norm` None is the identity."""
+
+    norm: NormStep | None
     rows: Array | None
     up: Array
     up_bias: Array
@@ -92,7 +110,7 @@ class LoopStep:
     scan: bool
 
 
-Sublayer = AttentionStep | MlpStep | BiasStep | IdleStep
+Sublayer = AttentionStep | LinearAttentionStep | MlpStep | BiasStep | IdleStep
 Step = Sublayer | LoopStep
 
 
@@ -103,7 +121,7 @@ class Parameters:
     embedding: Array
     positions: Array
     steps: tuple[Step, ...]
-    final_norm: NormStep
+    final_norm: NormStep | None
     readout: Array
     readout_bias: Array
 
@@ -114,6 +132,7 @@ def _register(cls: type, *static: str) -> None:
 
 
 _register(AttentionStep, "number", "heads", "qk", "v", "d_head", "causal")
+_register(LinearAttentionStep, "number", "heads", "qk", "v", "causal", "unread")
 _register(MlpStep, "number")
 _register(BiasStep, "number")
 _register(IdleStep, "number")
@@ -144,7 +163,7 @@ def _pack_body(body: Body, number: int, config: Config, dtype: np.dtype[Any]) ->
             continue
         if isinstance(item, Idle):
             steps.append(IdleStep(number))
-        elif isinstance(item, Attention):
+        elif isinstance(item, Attention | LinearAttention):
             steps.append(_pack_attention(item, number, config, dtype))
         else:
             steps.append(_pack_mlp(item, number, config, dtype))
@@ -152,35 +171,42 @@ def _pack_body(body: Body, number: int, config: Config, dtype: np.dtype[Any]) ->
     return tuple(steps), number
 
 
-def _pack_attention(item: Attention, number: int, config: Config, dtype: np.dtype[Any]) -> Sublayer:
-    shape = (config.d_model, config.n_head, config.d_head)
-    query, key, value = (_dense(m, dtype).reshape(shape) for m in (item.query, item.key, item.value))
-    biases = (item.query_bias, item.key_bias, item.value_bias)
-    query_bias, key_bias, value_bias = (np.asarray(b, dtype).reshape(shape[1:]) for b in biases)
-    output = _dense(item.output, dtype).reshape(*shape[1:], config.d_model)
+def _pack_attention(
+    item: Attention | LinearAttention, number: int, config: Config, dtype: np.dtype[Any]
+) -> Sublayer:  # fmt: skip
+    if isinstance(item, Attention):
+        biases, output_bias = (item.query_bias, item.key_bias, item.value_bias), item.output_bias
+    else:
+        biases, output_bias = (np.zeros(config.n_head * config.d_head),) * 3, np.zeros(config.d_model)
+    query, key, value = (
+        _biased(matrix, bias, config, dtype)
+        for matrix, bias in zip((item.query, item.key, item.value), biases, strict=True)
+    )
+    output = _dense(item.output, dtype).reshape(config.n_head, config.d_head, config.d_model)
 
     # A dimension of q · k counts if both sides can be nonzero, one of v if it is nonzero and is written.
-    compared = _nonzero(query, query_bias) & _nonzero(key, key_bias)
-    carried = _nonzero(value, value_bias) & output.any(-1)
-    kept = np.flatnonzero(carried.any(-1))
+    compared = np.asarray(query.any(0) & key.any(0))
+    carried = np.asarray(value.any(0) & output.any(-1))
+    writing = carried.any(-1)
+    if isinstance(item, LinearAttention):
+        writing &= compared.any(-1)  # with nothing compared, softmax is a mean, and Σ (q · k) v is 0
+    kept = np.flatnonzero(writing)
     if not kept.size:
-        return _pack_bias(item.output_bias, number, dtype)
+        return _pack_bias(output_bias, number, dtype)
     qk = max(1, int(compared[kept].sum(-1).max()))
     v = int(carried[kept].sum(-1).max())
     columns = np.concatenate(
         [_columns(query, compared, kept, qk), _columns(key, compared, kept, qk), _columns(value, carried, kept, v)], -1
     )
-    bias = np.concatenate(
-        [
-            _columns(query_bias[None], compared, kept, qk),
-            _columns(key_bias[None], compared, kept, qk),
-            _columns(value_bias[None], carried, kept, v),
-        ],
-        -1,
-    )[0]
     packed = _columns(np.moveaxis(output, -1, 0), carried, kept, v).T
-    rows, qkv = _read(columns)
-    written, spread = _spread(packed, item.output_bias, dtype)
+    written, spread = _spread(packed, output_bias, dtype)
+    matrix, bias = columns[:-1], columns[-1]
+    if isinstance(item, LinearAttention):
+        rows, qkvc = _read(np.concatenate([matrix, _dense(item.count, dtype)[:, kept]], -1))
+        return LinearAttentionStep(
+            rows, qkvc, written, spread, number, len(kept), qk, v, config.causal, config.unread
+        )  # fmt: skip
+    rows, qkv = _read(matrix)
     norm = _pack_norm(item.norm, config, dtype)
     return AttentionStep(
         norm, rows, qkv, bias, written, spread, number, len(kept), qk, v, config.d_head, config.causal
@@ -202,7 +228,9 @@ def _pack_bias(bias: NDArray[Any], number: int, dtype: np.dtype[Any]) -> Sublaye
     return BiasStep(np.asarray(bias, dtype), number) if np.any(bias) else IdleStep(number)
 
 
-def _pack_norm(norm: Norm, config: Config, dtype: np.dtype[Any]) -> NormStep:
+def _pack_norm(norm: Norm | None, config: Config, dtype: np.dtype[Any]) -> NormStep | None:
+    if norm is None:
+        return None
     return NormStep(
         np.asarray(norm.gain, dtype),
         np.asarray(norm.bias, dtype),
@@ -211,13 +239,14 @@ def _pack_norm(norm: Norm, config: Config, dtype: np.dtype[Any]) -> NormStep:
     )
 
 
-def _dense(matrix: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+def _dense(matrix: Matrix, dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.asarray(matrix.csr.toarray(), dtype)
 
 
-def _nonzero(matrix: NDArray[Any], bias: NDArray[Any]) -> NDArray[np.bool_]:
-    used: NDArray[np.bool_] = matrix.any(0) | (bias != 0)
-    return used
+def _biased(matrix: Matrix, bias: Floats, config: Config, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Queries, keys or values as [d_model + 1, n_head, d_head]; the last row is the bias."""
+    rows = np.concatenate([_dense(matrix, dtype), np.asarray(bias, dtype)[None]])
+    return rows.reshape(-1, config.n_head, config.d_head)
 
 
 def _columns(matrix: NDArray[Any], used: NDArray[np.bool_], heads: NDArray[Any], size: int) -> NDArray[Any]:

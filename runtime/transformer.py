@@ -34,6 +34,13 @@ DEVICE_BYTES = 2**30
 TRACE_BYTES = 2**31
 """The largest trace that is kept."""
 
+_KNOWN = {
+    "attention": ("softmax", "linear"),
+    "activation": ("gelu_tanh", "none"),
+    "norm": ("layernorm", "dividing", "none"),
+    "positions": ("learned",),
+}
+
 
 class Transformer:
     """A compiled transformer as a function of the program's fields.
@@ -178,13 +185,10 @@ class Transformer:
 
 def _verify(weights: Weights, dtype: str | None, guard: str) -> None:
     config = weights.config
-    for what, have, want in (
-        ("activation", config.activation, "gelu_tanh"),
-        ("norm", config.norm, "layernorm"),
-        ("positions", config.positions, "learned"),
-    ):
-        if have != want:
-            raise InnerloopError(f"the weights have {what} {have!r}; this runtime runs {want!r}")
+    for what, known in _KNOWN.items():
+        if (have := getattr(config, what)) not in known:
+            runs = " or ".join(map(repr, known))
+            raise InnerloopError(f"the weights have {what} {have!r}; this runtime runs {runs}")
     if dtype not in (None, "float32", "float64"):
         raise InnerloopError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'")
     if guard not in get_args(Mode):

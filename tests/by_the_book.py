@@ -1,4 +1,4 @@
-"""GPT-2's block written out in NumPy float64, and random data for it."""
+"""GPT-2's block and linear attention written out in NumPy float64, and random data for them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from innerloop.compiler.sparse import Floats
 from innerloop.compiler.tokens import output_rows, read_data
-from innerloop.compiler.weights import Attention, Mlp, Norm, Weights
+from innerloop.compiler.weights import Attention, LinearAttention, Mlp, Norm, Weights
 
 
-def normed(x: Floats, norm: Norm, epsilon: float) -> Floats:
+def normed(x: Floats, norm: Norm | None, epsilon: float) -> Floats:
+    if norm is None:
+        return x
     centred = x - x.mean(-1, keepdims=True)
     y: Floats = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + epsilon) * norm.gain + norm.bias
     return y
@@ -30,6 +32,24 @@ def attention(x: Floats, item: Attention, weights: Weights) -> Floats:
         shares = np.exp(logits - logits.max(-1, keepdims=True))
         mixed[part] = shares / shares.sum(-1, keepdims=True) @ value[part]
     y: Floats = mixed @ item.output.csr.toarray() + item.output_bias
+    return y
+
+
+def linear_attention(x: Floats, item: LinearAttention, weights: Weights) -> Floats:
+    """Token by token, head by head, one token read after the other."""
+    heads, size = weights.config.n_head, weights.config.d_head
+    query, key, value, count = (m.csr.toarray() for m in (item.query, item.key, item.value, item.count))
+    batch, tokens, _ = x.shape
+    mixed = np.zeros((batch, tokens, heads * size))
+    for task, i, head in np.ndindex(batch, tokens, heads):
+        part = slice(head * size, (head + 1) * size)
+        total, rho = np.zeros(size), 0.0
+        for j in range(tokens - weights.config.unread):
+            if j <= i or not weights.config.causal:
+                total += (x[task, i] @ query[:, part]) @ (x[task, j] @ key[:, part]) * (x[task, j] @ value[:, part])
+                rho += x[task, j] @ count[:, head]
+        mixed[task, i, part] = total / (rho if rho != 0 else 1)
+    y: Floats = mixed @ item.output.csr.toarray()
     return y
 
 
@@ -53,6 +73,8 @@ def by_the_book(weights: Weights, **fields: Any) -> tuple[Floats, list[Floats]]:
     for _, item in weights.unrolled():
         if isinstance(item, Attention):
             stream = stream + attention(normed(stream, item.norm, epsilon), item, weights)
+        elif isinstance(item, LinearAttention):
+            stream = stream + linear_attention(stream, item, weights)
         elif isinstance(item, Mlp):
             stream = stream + mlp(normed(stream, item.norm, epsilon), item)
         streams.append(stream[:, 1:])

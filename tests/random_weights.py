@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 from innerloop.compiler.graph import FieldSpec, Pattern, Signature
@@ -13,12 +15,14 @@ from innerloop.compiler.weights import (
     Config,
     Idle,
     InputRange,
+    LinearAttention,
     Mlp,
     Norm,
     OutputSpec,
     Placement,
     Repeated,
     Report,
+    Sublayer,
     Weights,
 )
 
@@ -51,7 +55,10 @@ class Random:
     def rounded(self, values: Floats) -> Floats:
         return values.astype(self.config.dtype).astype(np.float64)
 
-    def norm(self) -> Norm:
+    def norm(self) -> Norm | None:
+        """One where the configuration has them; with `dividing` every other time."""
+        if self.config.norm == "none" or (self.config.norm == "dividing" and self.rng.random() < 0.5):
+            return None
         return Norm(self.rounded(1.0 + self.vector(self.config.d_model)), self.vector(self.config.d_model))
 
     def attention(self, density: float | None = None) -> Attention:
@@ -62,6 +69,14 @@ class Random:
             biases = [b * (self.rng.random(h) < density) for b in biases]
         output = self.matrix(h, d, 0.5, density)
         return Attention(self.norm(), query, biases[0], key, biases[1], value, biases[2], output, self.vector(d))
+
+    def linear_attention(self, density: float | None = None) -> LinearAttention:
+        """The first head counts the last slot, the others nothing."""
+        d, heads, h = self.config.d_model, self.config.n_head, self.config.n_head * self.config.d_head
+        query, key, value = (self.matrix(d, h, 0.3, density) for _ in range(3))
+        return LinearAttention(
+            query, key, value, self.matrix(h, d, 0.15, density), Matrix.of([d - 1], [0], [1.0], (d, heads))
+        )
 
     def mlp(self, neurons: int | None = None, density: float | None = None) -> Mlp:
         d, n = self.config.d_model, self.config.d_mlp if neurons is None else neurons
@@ -111,3 +126,66 @@ def tree(seed: int, causal: bool = True, dtype: str = "float32", width: int = 16
         Repeated(0, (draw.attention(), draw.mlp())),
     )
     return draw.weights(body)
+
+
+def normless_tree(seed: int, norm: str, causal: bool = True, dtype: str = "float32") -> Weights:
+    """Few layers, of which a loop, with norms here and there (`dividing`) or none at all."""
+    draw = Random(seed, replace(config(4, causal=causal, dtype=dtype), norm=norm))
+    loop = Repeated(2, (draw.attention(0.1), draw.mlp(7, 0.1)))
+    return draw.weights((draw.attention(0.2), draw.mlp(13, 0.2), loop, draw.attention(0.1), Idle("mlp")))
+
+
+def linear_tree(
+    seed: int, causal: bool = True, unread: int = 0, dtype: str = "float32", activation: str = "none",
+    norm: str = "none",
+) -> Weights:  # fmt: skip
+    """Softmax and linear attention in distinct layers, a loop, a loop in a loop, idle heads; ρ is the number of y."""
+    drawn = replace(
+        config(9, causal=causal, dtype=dtype), attention="linear", activation=activation, norm=norm, unread=unread
+    )
+    draw = Random(seed, drawn)
+
+    def mlp() -> Mlp | Idle:
+        return Idle("mlp") if activation == "none" else draw.mlp()
+
+    inner = Repeated(2, (draw.linear_attention(0.3), Idle("mlp")))
+    body = (
+        draw.attention(),
+        mlp(),
+        draw.linear_attention(),
+        Idle("mlp"),
+        Repeated(2, (draw.linear_attention(0.1), mlp(), inner)),
+        draw.linear_attention(0.0),
+        mlp(),
+    )
+    return _counting(draw.weights(body))
+
+
+def _counting(weights: Weights) -> Weights:
+    """The same with a last slot that is 1 at y tokens and 0 at all others, which no sublayer writes."""
+    others = np.arange(weights.config.d_model) < weights.config.d_model - 1
+
+    def leave(written: Matrix) -> Matrix:
+        return Matrix(written.csr.toarray() * others)
+
+    def one(item: Sublayer | Repeated) -> Sublayer | Repeated:
+        match item:
+            case Repeated():
+                return replace(item, body=tuple(map(one, item.body)))
+            case Attention():
+                return replace(item, output=leave(item.output), output_bias=item.output_bias * others)
+            case LinearAttention():
+                return replace(item, output=leave(item.output))
+            case Mlp():
+                return replace(item, down=leave(item.down), down_bias=item.down_bias * others)
+            case Idle():
+                return item
+
+    embedding = weights.embedding.csr.toarray() * others
+    embedding[weights.roles.index("group:y"), -1] = 1.0
+    return replace(
+        weights,
+        embedding=Matrix(embedding),
+        positions=weights.positions * others,
+        body=tuple(map(one, weights.body)),
+    )

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from innerloop.compiler.errors import DataError, InnerloopError
 from innerloop.compiler.sparse import Floats, Matrix
-from innerloop.compiler.weights import Mlp, Placement, Repeated, Weights
+from innerloop.compiler.weights import LinearAttention, Mlp, Placement, Repeated, Weights
 from innerloop.runtime import RangeError, RangeWarning, Transformer
 from numpy.typing import NDArray
 
 from .by_the_book import by_the_book, tasks
-from .random_weights import Random, config
+from .random_weights import Random, config, linear_tree
 
 
 def watched(low: Floats | None = None, high: Floats | None = None, **kinds: frozenset[str]) -> Weights:
@@ -152,3 +152,29 @@ def test_the_guard_looks_only_where_a_value_can_be_new() -> None:
     assert sorted(sizes) == [1, 2, 3, 4, 5]
     assert sizes[3].shape == (3, 3)
     assert np.isinf(sizes[3][0]).all()  # the rest token is free
+
+
+def test_values_that_linear_attention_writes_are_traced_and_guarded() -> None:
+    """`w` in slot 3, from the first linear attention to the end of the loop, of which one attention leaves it alone."""
+    weights = linear_tree(1, causal=False, unread=1)
+    assert [n for n, item in enumerate(weights.sublayers()) if isinstance(item, LinearAttention)] == [2, 4, 6, 8]
+    w = Placement("w", (), frozenset({"x", "y"}), Matrix.of([3], [0], [1.0], (16, 1)), 2, 7, -np.ones(1), np.ones(1))
+    data = tasks(3)
+    _, streams = by_the_book(weights, **data)
+
+    model = Transformer(replace(weights, layout=(w,)), guard="off")
+    trace = model.trace(**data)
+    assert trace["w"].shape == (9, 3, 11)
+    assert np.isnan(trace["w"][[0, 8]]).all()
+    assert np.abs(trace["w"][1:8] - np.stack(streams[3:17:2])[..., 3]).max() < 1e-5
+
+    after = {run: streams[run][..., 3] for run, (number, _) in enumerate(weights.unrolled()) if number in (2, 6)}
+    assert len(after) == 5
+    second, largest = np.sort(np.stack([*after.values()]).max((0, 2)))[-2:]
+    limit = (second + largest) / 2  # one task alone leaves it
+    run = min(run for run, values in after.items() if values.max() > limit)
+    task, token = np.unravel_index(after[run].argmax(), (3, 11))
+    model = Transformer(replace(weights, layout=(replace(w, low=np.array([-99.0]), high=np.array([limit])),)))
+    assert sorted(model._guard.checks(("x", "y"), np.dtype("float32"))) == [2, 6]
+    with pytest.warns(RangeWarning, match=rf"w reached .* at layer {run // 2}, token {token} \(task {task}\)"):
+        model(**data)

@@ -21,6 +21,7 @@ from innerloop.compiler.rewrite import LAW_NAMES, simplify
 from innerloop.compiler.separate import divide_factor, invariant, separate_reads
 from innerloop.compiler.stages import show
 from innerloop.compiler.symmetry import pack_symmetric
+from innerloop.compiler.targets import TARGETS
 from innerloop.compiler.tokens import read_data
 from innerloop.compiler.verify import verify
 from innerloop.programs import load
@@ -54,7 +55,7 @@ def test_a_law_changes_no_output(name: str, law: str) -> None:
 PASSES: dict[str, Callable[[Graph], Graph]] = {
     "simplify": simplify,
     "separate_reads": separate_reads,
-    "legalise": lambda graph: legalise(graph, "gpt2"),
+    "legalise": lambda graph: legalise(graph, TARGETS["gpt2"]),
     "peel": peel,
     "invariant": invariant,
     "divide_factor": divide_factor,

@@ -1,4 +1,4 @@
-"""The forward pass against GPT-2's block written out in NumPy float64, and what stands around it."""
+"""The forward passes against GPT-2's block and linear attention in NumPy float64, and what stands around them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from innerloop.compiler import measure
 from innerloop.compiler.errors import DataError, InnerloopError
-from innerloop.compiler.sparse import Matrix
-from innerloop.compiler.weights import Idle
+from innerloop.compiler.sparse import Floats, Matrix
+from innerloop.compiler.tokens import output_rows, read_data
+from innerloop.compiler.weights import Attention, Idle, Mlp, Weights
 from innerloop.runtime import Transformer
-from innerloop.runtime.forward import attend, forward, layer_norm
-from innerloop.runtime.pack import AttentionStep, NormStep, Spread
+from innerloop.runtime.forward import attend, attend_linearly, forward, layer_norm
+from innerloop.runtime.pack import AttentionStep, IdleStep, LinearAttentionStep, NormStep, Spread, pack
 
 from .by_the_book import by_the_book, tasks
-from .random_weights import Random, config, tree
+from .random_weights import Random, config, linear_tree, normless_tree, tree
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -33,6 +35,58 @@ def test_random_trees_are_gpt2(seed: int, dtype: str, error: float, causal: bool
     assert output.dtype == dtype
     assert output.shape == expected.shape == (4, 6)
     assert np.abs(output - expected).max() < error * max(1.0, np.abs(expected).max())
+
+
+def both_passes_agree(weights: Weights, data: dict[str, Floats]) -> None:
+    """The runtime's and the compiler's own with the formulas, to the rounding of the weights' precision."""
+    expected, _ = by_the_book(weights, **data)
+    tokens = read_data(weights.signature, data)
+    rows = output_rows(tokens.sequence, weights.output.kinds)
+    bound = {"float32": 5e-6, "float64": 1e-14}[weights.config.dtype] * max(1.0, float(np.abs(expected).max()))
+    for output in (Transformer(weights, guard="off")(**data), measure.forward(weights, tokens)[:, rows, 0]):
+        assert output.dtype == weights.config.dtype
+        assert output.shape == expected.shape
+        assert np.abs(output - expected).max() < bound
+
+
+@pytest.mark.parametrize("norm", ["dividing", "none"])
+@pytest.mark.parametrize(("dtype", "causal"), [("float32", True), ("float64", False)])
+def test_sublayers_without_a_norm_are_gpt2s_without_it(norm: str, dtype: str, causal: bool) -> None:
+    weights = normless_tree(1, norm, causal, dtype)
+    norms = [item.norm is None for item in weights.sublayers() if isinstance(item, Attention | Mlp)]
+    assert any(norms)
+    assert all(norms) == (norm == "none")
+    both_passes_agree(weights, tasks(4))
+
+
+@pytest.mark.parametrize(("activation", "norm"), [("none", "none"), ("gelu_tanh", "dividing")])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("unread", [0, 1])
+@pytest.mark.parametrize("causal", [True, False])
+def test_linear_attention_is_its_formula(causal: bool, unread: int, dtype: str, activation: str, norm: str) -> None:
+    both_passes_agree(linear_tree(1, causal, unread, dtype, activation, norm), tasks(3))
+
+
+def test_sequences_of_any_length_go_through_linear_attention() -> None:
+    weights = linear_tree(1, unread=2)
+    for examples in (0, 1, 20):
+        both_passes_agree(weights, tasks(2, examples))
+
+
+@pytest.mark.parametrize("unread", [0, 1, 2])
+def test_the_last_tokens_are_read_by_nobody(unread: int) -> None:
+    """Another last x changes what the others see, unless it is not read; another last y where two are not."""
+    draw = Random(
+        3, replace(config(1, causal=False), attention="linear", activation="none", norm="none", unread=unread)
+    )
+    model = Transformer(draw.weights((draw.linear_attention(), Idle("mlp"))))
+    data = tasks(1)
+    before = model(**data)
+    for name, last in (("x", 1), ("y", 2)):
+        changed = data[name].copy()
+        changed[:, -1] += 1.0
+        after = model(**{**data, name: changed})
+        assert np.array_equal(after[:, :-1], before[:, :-1]) == (unread >= last)
 
 
 def test_an_odd_width_is_gpt2_too() -> None:
@@ -110,10 +164,20 @@ def test_unknown_settings_are_refused(dtype: Any, guard: Any) -> None:
         Transformer(tree(1), dtype, guard)
 
 
-def test_another_architecture_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "known"),
+    [
+        ("attention", "local", "'softmax' or 'linear'"),
+        ("activation", "relu", "'gelu_tanh' or 'none'"),
+        ("norm", "rmsnorm", "'layernorm' or 'dividing' or 'none'"),
+        ("positions", "rotary", "'learned'"),
+    ],
+)
+def test_another_architecture_is_refused(name: str, value: str, known: str) -> None:
     weights = tree(1)
-    with pytest.raises(InnerloopError, match="norm 'rmsnorm'"):
-        Transformer(replace(weights, config=replace(weights.config, norm="rmsnorm")))
+    other: Any = {name: value}
+    with pytest.raises(InnerloopError, match=f"the weights have {name} '{value}'; this runtime runs {known}$"):
+        Transformer(replace(weights, config=replace(weights.config, **other)))
 
 
 # The arithmetic that compiled constructions rest on ----------------------------------------------
@@ -176,3 +240,33 @@ def test_an_idle_head_and_a_closed_mlp_cost_and_change_nothing() -> None:
     without = replace(with_idle, body=(Idle("attention"), with_idle.body[1]))
     data = tasks(2)
     assert np.array_equal(Transformer(with_idle)(**data), Transformer(without)(**data))
+
+
+def test_a_mean_by_linear_attention_is_exact() -> None:
+    """Σ 1 · 1 · v / ρ of equal v is v, for as many tokens as there are, the tokens before the first counted one too."""
+    tokens = 1024
+    qkvc = np.ones((1, tokens, 4), np.float32)
+    qkvc[..., 2] = 0.75
+    qkvc[:, 0] = 0.0
+    none: Any = np.zeros(1)
+    step = LinearAttentionStep(None, none, none, Spread(None, none), 0, heads=1, qk=1, v=1, causal=True, unread=0)
+    mixed = np.asarray(jax.jit(lambda x: attend_linearly(x, step))(qkvc))
+    assert np.array_equal(mixed[0, :, 0], qkvc[0, :, 2])
+
+
+def test_heads_of_linear_attention_that_cannot_write_are_left_out() -> None:
+    draw = Random(3, replace(config(1, heads=4), attention="linear", norm="none"))
+    full = draw.linear_attention()
+
+    def only(heads: list[int], matrix: Matrix) -> Matrix:
+        return Matrix(matrix.csr.toarray() * np.isin(np.arange(16) // 4, heads))
+
+    output = Matrix(only([0, 1, 2], Matrix(full.output.csr.T)).csr.T)
+    one = replace(full, key=only([0, 1], full.key), value=only([0, 2, 3], full.value), output=output)
+    weights = draw.weights((one, draw.mlp()))
+    step = pack(weights, np.dtype("float32")).steps[0]
+    assert isinstance(step, LinearAttentionStep)
+    assert step.heads == 1
+    both_passes_agree(weights, tasks(2))
+    idle = replace(weights, body=(replace(one, key=Matrix.zero(16, 16)), weights.body[1]))
+    assert pack(idle, np.dtype("float32")).steps[0] == IdleStep(0)

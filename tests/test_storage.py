@@ -18,7 +18,7 @@ from innerloop.compiler.weights import Mlp, Placement, Repeated, Weights
 from innerloop.runtime import Transformer
 from safetensors.numpy import load_file, save_file
 
-from .random_weights import tree
+from .random_weights import linear_tree, normless_tree, tree
 
 
 def whole(dtype: str = "float32") -> Weights:
@@ -59,6 +59,39 @@ def test_round_trip_is_exact(tmp_path: Path, dtype: str) -> None:
     rng = np.random.default_rng(0)
     data = {"x": rng.standard_normal((3, 6, 3)), "y": rng.standard_normal((3, 5))}
     assert np.array_equal(Transformer(again, guard="off")(**data), Transformer(weights, guard="off")(**data))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "weights",
+    [
+        lambda dtype: linear_tree(2, causal=False, unread=1, dtype=dtype),
+        lambda dtype: linear_tree(2, dtype=dtype, activation="gelu_tanh", norm="dividing"),
+        lambda dtype: normless_tree(2, "dividing", dtype=dtype),
+        lambda dtype: normless_tree(2, "none", dtype=dtype),
+    ],
+    ids=["linear", "linear and mlp", "some norms", "no norms"],
+)
+def test_round_trip_is_exact_for_other_architectures(tmp_path: Path, weights: Any, dtype: str) -> None:
+    before = weights(dtype)
+    save(before, tmp_path / "saved")
+    again = load(tmp_path / "saved")
+    assert [type(item) for item in again.sublayers()] == [type(item) for item in before.sublayers()]
+    np.testing.assert_equal(vars_of(again), vars_of(before))
+
+
+def test_a_folder_from_before_linear_attention_is_read_as_it_was(saved: Path) -> None:
+    def older(nodes: list[Any]) -> None:
+        for node in nodes:
+            node.pop("norm", None)
+            older(node.get("body", []))
+
+    def change(entries: dict[str, Any]) -> None:
+        del entries["config"]["attention"], entries["config"]["unread"], entries["final_norm"]
+        older(entries["body"])
+
+    rewrite(saved, change)
+    np.testing.assert_equal(vars_of(load(saved)), vars_of(whole()))
 
 
 def vars_of(value: Any) -> Any:
@@ -129,7 +162,8 @@ FAULTS: list[tuple[str, Any]] = [
     ("config.n_layer is 99, two each", lambda e: e["config"].update(n_layer=99)),
     ("config.dtype is 'int8'", lambda e: e["config"].update(dtype="int8")),
     ("config.d_model is 0", lambda e: e["config"].update(d_model=0)),
-    ("config lacks causal", lambda e: e["config"].pop("causal")),
+    ("config lacks d_head", lambda e: e["config"].pop("d_head")),
+    ("config.unread is -1, less than 0", lambda e: e["config"].update(unread=-1)),
     ("config.causal is 1, neither", lambda e: e["config"].update(causal=1)),
     ("signature is 3, not an object", lambda e: e.update(signature=3)),
     ("signature.fields is None, not a list", lambda e: e["signature"].update(fields=None)),
@@ -146,6 +180,14 @@ FAULTS: list[tuple[str, Any]] = [
     ("body\\[0\\] is mlp, where attention and mlp have to alternate", lambda e: e["body"].pop(0)),
     ("body\\[0\\] has 4 head dimensions, not 2 × 8", lambda e: e["body"][0].update(attention=4)),
     ("body\\[1\\] has 21 neurons; config.d_mlp is 20", lambda e: e["body"][1].update(mlp=21)),
+    ("body\\[1\\] is mlp; config.activation is 'none'", lambda e: e["config"].update(activation="none")),
+    ("body\\[1\\].norm is False; config.norm is 'layernorm'", lambda e: e["body"][1].update(norm=False)),
+    ("body\\[1\\].norm is 0, neither", lambda e: e["body"][1].update(norm=0)),
+    ("final_norm is True; config.norm is 'none'", lambda e: e["config"].update(norm="none")),
+    (
+        "body\\[0\\] is linear attention; config.attention is 'softmax'",
+        lambda e: e["body"].__setitem__(0, {"linear_attention": 16}),
+    ),
     ("body\\[2\\] repeats", lambda e: e["body"][2].update(repeat=-1)),
     ("two each", lambda e: e["body"][2].update(repeat=2**30)),
     ("report.layers is 1.5", lambda e: e["report"].update(layers=1.5)),
@@ -160,6 +202,25 @@ def test_a_fault_in_the_config_is_named(saved: Path, message: str, change: Any) 
     with pytest.raises(DataError, match=message) as caught:
         load(saved)
     assert "The folder is damaged" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "change"),
+    [
+        ("body\\[2\\] has 4 head dimensions, not 2 × 8", lambda e: e["body"][2].update(linear_attention=4)),
+        ("body\\[2\\] has an unknown entry 'norm'", lambda e: e["body"][2].update(norm=True)),
+        ("body\\[3\\] is attention, where", lambda e: e["body"].__setitem__(3, {"linear_attention": 16})),
+        ("the tensor body.2.attention.output is missing", lambda e: e["body"].__setitem__(2, {"attention": 16})),
+        ("the tensor body.3.mlp.up is missing", lambda e: e["body"].__setitem__(3, {"mlp": 20})),
+        ("config.norm is 'none'", lambda e: e["config"].update(norm="none")),
+        ("final_norm.gain|final_norm.bias", lambda e: e.update(final_norm=not e["final_norm"])),
+    ],
+)
+def test_a_fault_in_linear_attention_is_named(tmp_path: Path, message: str, change: Any) -> None:
+    save(linear_tree(2, activation="gelu_tanh", norm="dividing"), tmp_path / "saved")
+    rewrite(tmp_path / "saved", change)
+    with pytest.raises(DataError, match=message):
+        load(tmp_path / "saved")
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def _descended(values: Array, steps: int, rate: float) -> Array:
 
 
 def _gradient_descent(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    return float(_filtered(X, y, lambda v: _descended(v, p["steps"], p["rate"])) @ query)
+    return float(_filtered(X, y, lambda v: _descended(v, p["steps"], p.get("rate", 0.1))) @ query)
 
 
 gradient_descent = at_prefixes(_gradient_descent)
