@@ -46,11 +46,17 @@ class Config:
     attention: str = "softmax"
     unread: int = 0
     """So many last tokens linear attention does not read, be they the reader itself (`LinearAttention`)."""
+    n_kv_head: int | None = None
+    """Heads of keys and values, each shared by n_head / n_kv_head queries in order (None: n_head)."""
+    rope_theta: float = 10_000.0
+    """Of rotary positions (`positions` "rotary"): angles p θ^(−2i/d_head) on the pairs (i, i + d_head/2) of queries and
+    keys, as Llama has them."""
 
 
 @dataclass(frozen=True)
 class Norm:
-    """(x − mean) / √(var + ε) · gain + bias, per slot: gain, bias [d_model]."""
+    """(x − mean) / √(var + ε) · gain + bias, per slot: gain, bias [d_model]. Where the configuration has
+    "rmsnorm", x / √(mean x² + ε) · gain, and bias is 0."""
 
     gain: Floats
     bias: Floats
@@ -91,13 +97,15 @@ class LinearAttention:
 @dataclass(frozen=True)
 class Mlp:
     """up: [d_model, neurons], down: [neurons, d_model]; the number of neurons may differ between sublayers.
-    `norm` None is the identity."""
+    `norm` None is the identity. With a `gate` [d_model, neurons] (SwiGLU), what goes down is
+    activation(norm(x) @ gate) · (norm(x) @ up + up_bias)."""
 
     norm: Norm | None
     up: Matrix
     up_bias: Floats
     down: Matrix
     down_bias: Floats
+    gate: Matrix | None = None
 
 
 @dataclass(frozen=True)
