@@ -13,6 +13,7 @@ from .allocate import Allocation, allocate
 from .build import graph_of
 from .calibrate import Ranges, calibrate, repetitions, samples
 from .emit import Emitter
+from .empty import fill_empty
 from .frame import Frame
 from .graph import Graph
 from .layout import placements
@@ -93,6 +94,7 @@ def plan_for(graph: Graph, target: str, dtype: str, calibration: Mapping[str, Ar
     not fit."""
     _one_of("dtype", dtype, DTYPES, graph)
     data = samples(graph, calibration)
+    graph = fill_empty(graph, data)
     ranges = calibrate(graph, data)
     all_finite(graph, ranges)
     placed = schedule(lower(graph, ranges, target))

@@ -44,9 +44,11 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many `kind` tokens I see, myself included: a function of the position alone (causal) or of the length."""
+    """How many `kind` tokens I see, myself included; with `none`, 1 if I see none and else 0. A function of the
+    position alone (causal) or of the length."""
 
     kind: str
+    none: bool = False
 
 
 @dataclass(frozen=True, slots=True)

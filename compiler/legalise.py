@@ -6,12 +6,9 @@ sum over K of v      count of K · mean over K of v
 from __future__ import annotations
 
 from .graph import Count, Gather, Graph, Node, Value
-from .positions import counts
+from .positions import SAMPLE, counts
 from .rewrite import Rewriter, rebuild
 from .sparse import Bilinear, Matrix
-
-SAMPLE = 64
-"""Positions on which a rule for counting tokens is tried."""
 
 
 def legalise(graph: Graph, target: str) -> Graph:

@@ -92,7 +92,7 @@ class _Lowering:
     forms: dict[Value, Form] = field(default_factory=dict)
     variables: list[Variable] = field(default_factory=list)
     fields: dict[str, Atom] = field(default_factory=dict)
-    counts: dict[str, Atom] = field(default_factory=dict)
+    counts: dict[Count, Atom] = field(default_factory=dict)
     loops: int = 0
 
     def run(self) -> Tasks:
@@ -186,8 +186,9 @@ class _Lowering:
             case Field(name):
                 atom = self.fields[name] = self._atom(name, node.size, node.kinds, low, high, embedded=True)
                 return Form.of(node.size, [(atom, Matrix.identity(node.size))])
-            case Count(kind):
-                atom = self.counts[kind] = self._atom(f"count {kind}", 1, node.kinds, low, high, embedded=True)
+            case Count(kind, none):
+                label = f"no {kind}" if none else f"count {kind}"
+                atom = self.counts[node.op] = self._atom(label, 1, node.kinds, low, high, embedded=True)
                 return Form.of(1, [(atom, Matrix.identity(1))])
             case Constant(values):
                 return self._constant(values.array, node.kinds)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .graph import Kinds
+from .graph import Count, Kinds
 from .sparse import Bilinear, Floats, Matrix
 from .syntax import Span
 
@@ -224,4 +224,4 @@ class Tasks:
     output: Form
     variables: tuple[Variable, ...]
     fields: dict[str, Atom]
-    counts: dict[str, Atom]
+    counts: dict[Count, Atom]
