@@ -16,6 +16,7 @@ from .emit import Emitter
 from .empty import fill_empty
 from .frame import Frame
 from .graph import Graph
+from .head_start import head_start
 from .layout import placements
 from .legalise import legalise
 from .lower import lower
@@ -77,6 +78,7 @@ def optimise(graph: Graph, target: str) -> Graph:
     _one_of("target", target, TARGETS, graph)
     for step in (
         simplify, separate_reads, lambda g: legalise(g, target), peel, invariant, divide_factor, pack_symmetric,
+        head_start,
     ):  # fmt: skip
         graph = step(graph)
         verify(graph)

@@ -38,7 +38,8 @@ def levels(graph: Graph) -> dict[Value, int]:
                 for c in item.carried:
                     level[c.phi] = -1 if item.kind is None else 0
                 length = block(item.body) + 1
-                last = max(end, 0) + item.count * (length + length % 2)
+                before = max(end, 0) if item.kind is None else end + 1 - end % 2  # a scan begins with attention
+                last = before + item.passes * (length + length % 2)
                 for c in item.carried:
                     level[c.final] = last
                     mine.add(c.final)

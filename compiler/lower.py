@@ -262,7 +262,7 @@ class _Lowering:
             was = Form.of(self.atoms[atom].size, [(atom, Matrix.identity(self.atoms[atom].size))])
             states.append(State(atom, self._restrict(self.forms[c.result].plus(was, -1.0), self.atoms[atom].kinds)[0]))
         carry = Relation("before", loop.kind) if loop.kind is not None else None
-        tasks.append(LoopTask(loop.count, tuple(states), carry, kinds, body))
+        tasks.append(LoopTask(loop.passes, tuple(states), carry, kinds, body))
         for c, atom in zip(loop.carried, atoms, strict=True):
             own = Form.of(self.atoms[atom].size, [(atom, Matrix.identity(self.atoms[atom].size))])
             self.forms[c.final] = own if loop.kind is None else self._spread(c, atom, own, loop.kind, tasks)
@@ -270,24 +270,27 @@ class _Lowering:
 
     def _state(self, c: Carried, kind: str | None, at: Kinds, scope: int, tasks: list[Task | LoopTask]) -> Atom:
         """The state's atom and its start: what of it is constant from the embedding, the rest by a task."""
-        phi, initial = self.graph[c.phi], self.forms[c.initial]
+        phi, start = self.graph[c.phi], self.forms[c.initial]
         low = np.minimum(self.ranges[c.phi][0], self.ranges[c.result][0])
         high = np.maximum(self.ranges[c.phi][1], self.ranges[c.result][1])
+        if c.warm is not None:
+            low, high = np.minimum(low, self.ranges[c.warm][0]), np.maximum(high, self.ranges[c.warm][1])
         atom = self._atom(self.labels[c.phi], phi.size, at, low, high)
         self.forms[c.phi] = Form.of(phi.size, [(atom, Matrix.identity(phi.size))])
         if kind is not None:
             everywhere = self._uniform(c.initial)
             if everywhere is None:
-                first = self._copied(self._rested(initial, tasks), Relation("own_first", kind), at, c.initial, tasks)
+                first = self._copied(self._rested(start, tasks), Relation("own_first", kind), at, c.initial, tasks)
                 self.forms[c.phi] = self.forms[c.phi].plus(first)
-            elif np.any(everywhere):
-                self._begin(
-                    atom, Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles)))
-                )
-            return atom
-        start = self._restrict(initial, at)[0]
+                return atom
+            rest = Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles)))
+            start = Form.of(phi.size, [(ROLES, rest)])
+            if c.warm is not None:
+                start = start.plus(self._restrict(self.forms[c.warm], at)[0])
+        else:
+            start = self._restrict(start, at)[0]
         constant = start.part(ROLES)
-        if constant is not None and scope < 0:
+        if constant is not None and (scope < 0 or kind is not None):
             self._begin(atom, constant)
             start = start.without(ROLES)
         if start.parts:
