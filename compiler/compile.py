@@ -14,6 +14,7 @@ from .build import graph_of
 from .calibrate import Ranges, calibrate, repetitions, samples
 from .choose import named, optimise
 from .emit import Emitter
+from .empty import fill_empty
 from .frame import Frame
 from .graph import Graph
 from .layout import placements
@@ -75,6 +76,7 @@ def plan_for(graph: Graph, target: str, dtype: str, calibration: Mapping[str, Ar
     architecture = named("target", target, TARGETS, graph)
     named("dtype", dtype, dict.fromkeys(DTYPES), graph)
     data = samples(graph, calibration)
+    graph = fill_empty(graph, data)
     ranges = calibrate(graph, data)
     all_finite(graph, ranges)
     placed = schedule(lower(graph, ranges, architecture))

@@ -82,7 +82,7 @@ def _reach(low: float, high: float, what: str = "this") -> str:
 
 @dataclass
 class _Lowering(FormBuilder):
-    counts: dict[str, Atom] = field(default_factory=dict)
+    counts: dict[Count, Atom] = field(default_factory=dict)
     log_counts: dict[str, Atom] = field(default_factory=dict)
     loops: int = 0
 
@@ -135,8 +135,9 @@ class _Lowering(FormBuilder):
             case Field(name):
                 atom = self.fields[name] = self._atom(name, node.size, node.kinds, low, high, embedded=True)
                 return self._own(atom)
-            case Count(kind):
-                atom = self.counts[kind] = self._atom(f"count {kind}", 1, node.kinds, low, high, embedded=True)
+            case Count(kind, none):
+                label = f"no {kind}" if none else f"count {kind}"
+                atom = self.counts[node.op] = self._atom(label, 1, node.kinds, low, high, embedded=True)
                 return self._own(atom)
             case Constant(values):
                 return self._constant(values.array, node.kinds)
@@ -260,7 +261,7 @@ class _Lowering(FormBuilder):
             change = self.forms[c.result].plus(self._own(atom), -1.0)
             states.append(State(atom, self._restrict(change, self.atoms[atom].kinds)[0]))
         carry = Relation("before", loop.kind) if loop.kind is not None else None
-        tasks.append(LoopTask(loop.count, tuple(states), carry, kinds, body))
+        tasks.append(LoopTask(loop.passes, tuple(states), carry, kinds, body))
         for c, atom in zip(loop.carried, atoms, strict=True):
             own = self._own(atom)
             self.forms[c.final] = own if loop.kind is None else self._spread(c, atom, own, loop.kind, tasks)
@@ -268,23 +269,27 @@ class _Lowering(FormBuilder):
 
     def _state(self, c: Carried, kind: str | None, at: Kinds, scope: int, tasks: list[Task | LoopTask]) -> Atom:
         """The state's atom and its start: what of it is constant from the embedding, the rest by a task."""
-        phi, initial = self.graph[c.phi], self.forms[c.initial]
+        phi, start = self.graph[c.phi], self.forms[c.initial]
         low = np.minimum(self.ranges[c.phi][0], self.ranges[c.result][0])
         high = np.maximum(self.ranges[c.phi][1], self.ranges[c.result][1])
+        if c.warm is not None:
+            low, high = np.minimum(low, self.ranges[c.warm][0]), np.maximum(high, self.ranges[c.warm][1])
         atom = self._atom(self.labels[c.phi], phi.size, at, low, high)
         self.forms[c.phi] = self._own(atom)
         if kind is not None:
             everywhere = self._uniform(c.initial)
             if everywhere is None:
-                first = self._copied(self._rested(initial, tasks), Relation("own_first", kind), at, c.initial, tasks)
+                first = self._copied(self._rested(start, tasks), Relation("own_first", kind), at, c.initial, tasks)
                 self.forms[c.phi] = self.forms[c.phi].plus(first)
-            elif np.any(everywhere):
-                rest = Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles)))
-                self._begin(atom, Form.of(phi.size, [(ROLES, rest)]))
-            return atom
-        start = self._restrict(initial, at)[0]
-        given = {ROLES, *(a for a in self.fields.values() if self.atoms[a].kinds <= at)} if scope < 0 else set()
-        if not given.isdisjoint(a for a, _ in start.parts):
+                return atom
+            rest = Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles)))
+            start = Form.of(phi.size, [(ROLES, rest)])
+            if c.warm is not None:
+                start = start.plus(self._restrict(self.forms[c.warm], at)[0])
+        else:
+            start = self._restrict(start, at)[0]
+        given = {ROLES, *(a for a in self.fields.values() if self.atoms[a].kinds <= at)}
+        if (scope < 0 or kind is not None) and not given.isdisjoint(a for a, _ in start.parts):
             self._begin(atom, Form(start.size, tuple(p for p in start.parts if p[0] in given)))
             start = start.without(*given)
         if start.parts:

@@ -257,8 +257,9 @@ class _Run:
                 return self.fields[name][:, places.tokens]
             case Constant(values):
                 return np.broadcast_to(values.array.ravel(), (self.batch, places.tokens.size, node.size))
-            case Count(kind):
+            case Count(kind, none):
                 counts = self.seen[:, output_rows(self.line, {kind})].sum(1)[places.tokens]
+                counts = counts == 0 if none else counts
                 return np.broadcast_to(counts[:, None].astype(np.float64), (self.batch, places.tokens.size, 1))
             case Affine(matrices, offset):
                 total: Floats = np.broadcast_to(offset.array, (self.batch, places.tokens.size, node.size))

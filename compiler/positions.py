@@ -16,7 +16,7 @@ import numpy as np
 from .graph import Kinds, Pattern
 from .sparse import Floats, Indices
 from .tasks import Relation
-from .tokens import role_kinds, roles, sequence
+from .tokens import Sequence, role_kinds, roles, sequence
 
 
 @dataclass(frozen=True)
@@ -114,20 +114,32 @@ def digits(positions: int) -> Floats:
     return np.asarray(2.0 * bits - 1.0, dtype=np.float64)
 
 
-def counts(pattern: Pattern, kind: str, positions: int) -> tuple[Floats, Floats] | None:
-    """How many `kind` tokens each position sees, itself included: a table [positions] and corrections [roles]."""
+SAMPLE = 64
+"""Positions on which a rule for counting tokens is tried."""
+
+
+def counts(pattern: Pattern, kind: str, positions: int, none: bool = False) -> tuple[Floats, Floats] | None:
+    """How many `kind` tokens each position sees, itself included; with `none`, 1 where that is 0 and else 0.
+
+    A table [positions] and corrections [roles], to be added; None where position and role do not say.
+    """
     names = roles(pattern)
     fixed = len(pattern.prefix) + len(pattern.suffix)
     longest = max(1, (positions - 1 - fixed) // len(pattern.group))
+
+    def counted(line: Sequence) -> Floats:
+        seen = np.cumsum([k == kind for k in line.kinds], dtype=np.float64)
+        return np.asarray(seen == 0, dtype=np.float64) if none else seen
+
     lines = [sequence(pattern, m) for m in sorted({1, 2, 3, longest})]
     table = np.zeros(positions)
-    table[1:] = np.cumsum([k == kind for k in sequence(pattern, _beyond(pattern, positions)).kinds])[: positions - 1]
+    table[1:] = counted(sequence(pattern, _beyond(pattern, positions)))[: positions - 1]
     corrections = np.zeros(len(names))
     for role in range(1, len(names)):
         gaps = {
             float(c - table[i + 1])
             for line in lines
-            for i, c in enumerate(np.cumsum([k == kind for k in line.kinds]).tolist())
+            for i, c in enumerate(counted(line).tolist())
             if line.roles[i] == role
         }
         if len(gaps) > 1:

@@ -263,7 +263,8 @@ def loop_from(
     carried = []
     for c in loop.carried:
         final = r.node(replace(graph[c.final], operands=(initial[c], names[c.result])), place=False)
-        carried.append(Carried(initial[c], names[c.phi], names[c.result], final))
+        warm = None if c.warm is None else names[c.warm]
+        carried.append(Carried(initial[c], names[c.phi], names[c.result], final, warm))
         names[c.final] = final
     r.close(loop.kind, count, tuple(carried), loop.span)
 
@@ -283,6 +284,8 @@ def prune(graph: Graph) -> Graph:
         if value in loop_of:
             c = loop_of[value]
             stack.extend((c.initial, c.phi, c.result, c.final))
+            if c.warm is not None:
+                stack.append(c.warm)
     for value in graph.values():  # a named sum of what is there anyway costs nothing, and a trace can show it
         node = graph[value]
         if node.name is not None and isinstance(node.op, Affine) and needed.issuperset(node.operands):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .graph import Kinds
+from .graph import Count, Kinds
 from .sparse import Bilinear, Floats, Matrix
 from .syntax import Span
 from .targets import Target
@@ -236,7 +236,7 @@ class Tasks:
     output: Form
     variables: tuple[Variable, ...]
     fields: dict[str, Atom]
-    counts: dict[str, Atom]
+    counts: dict[Count, Atom]
     log_counts: dict[str, Atom]
     unread: int
     """So many last tokens linear attention leaves out."""

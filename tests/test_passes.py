@@ -14,6 +14,7 @@ from innerloop.compiler.calibrate import draw
 from innerloop.compiler.choose import optimise
 from innerloop.compiler.compile import compile_program
 from innerloop.compiler.graph import Graph
+from innerloop.compiler.head_start import head_start
 from innerloop.compiler.legalise import legalise
 from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.peel import peel
@@ -60,6 +61,7 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "invariant": invariant,
     "divide_factor": divide_factor,
     "pack_symmetric": pack_symmetric,
+    "head_start": head_start,
 }
 
 
@@ -120,6 +122,6 @@ def test_where_names_can_be_read() -> None:
     found: dict[str, list[tuple[list[str], int, int]]] = {}
     for placement in weights.layout:
         found.setdefault(placement.name, []).append((sorted(placement.kinds), placement.first, placement.last))
-    assert found["P"] == [(["y"], 2, 4), (["y"], 5, 5)]
-    assert found["q"] == [(["y"], 3, 4)]
-    assert found["w"] == [(["x", "y"], 0, 1), (["y"], 2, 4), (["y"], 5, 5), (["x", "y"], 6, 7)]
+    assert found["P"] == [(["y"], 4, 6), (["y"], 7, 7)]
+    assert found["q"] == [(["y"], 5, 6)]
+    assert found["w"] == [(["x", "y"], 0, 3), (["y"], 4, 6), (["y"], 7, 7), (["x", "y"], 8, 9)]
