@@ -14,6 +14,7 @@ K is so large that N outweighs all else in the norm, and C so large that N does 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from .graph import Kinds
 from .heads import Heads, Pattern
 from .neurons import Neurons
 from .schedule import LoopStage, Placed, Stage
-from .sparse import Floats, Matrix
+from .sparse import Floats, Indices, Matrix
 from .stream import Stream
 from .tasks import ROLES, Copy, Linear, Mean, Quotient, Relation
 from .weights import Attention, Body, Config, Idle, Mlp, Norm, Repeated
@@ -128,34 +129,41 @@ class Emitter:
         heads = Heads(stream, self.frame.role_kinds, self.frame.n_positions, divisor, self.frame.hidden)
         own = Relation("own")
         for placed in stage.placed:
-            task = placed.task
-            write = self._writes(placed)
+            task, scale = placed.task, 1.0
             match task.op:
                 case Copy(relation):
-                    pattern = self.frame.pattern(relation, task.kinds, self._sources(task.op.relation))
+                    pattern = self.frame.pattern(relation, task.kinds, self._sources(relation))
                 case Mean(over):
                     pattern = Pattern(None, frozenset({over}), task.kinds)
                 case Quotient(low, _):
                     pattern = Pattern(None, self.frame.everyone, task.kinds)
-                    write = write * float(np.sign(low))
+                    scale = float(np.sign(low))
                 case _:
                     pattern = self.frame.pattern(own, task.kinds, self.frame.everyone)
-            heads.add(pattern, stream.read(task.reads[0]), write)
+            heads.add(pattern, task.reads[0].size, partial(self._result, placed, scale))
         if stage.division is not None:
             return heads
         mine = self.frame.pattern(own, self.frame.everyone, self.frame.everyone)
         if stage.carry is not None:
             slots = np.concatenate([stream.slots(a) for a in stage.carry.atoms])
             kind = frozenset({stage.carry.relation.kind or ""})
-            heads.add(
-                self.frame.pattern(stage.carry.relation, stage.carry.kinds, kind), stream.pick(slots), stream.put(slots)
-            )
-            heads.add(replace(mine, kinds=stage.carry.kinds), stream.pick(slots), stream.put(slots, -1.0))
+            there = self.frame.pattern(stage.carry.relation, stage.carry.kinds, kind)
+            heads.add(there, slots.size, partial(self._moved, slots, 1.0))
+            heads.add(replace(mine, kinds=stage.carry.kinds), slots.size, partial(self._moved, slots, -1.0))
         for atom in self.frame.allocation.clears.get(number, ()):
-            heads.add(mine, stream.pick(stream.slots(atom)), stream.put(stream.slots(atom), -1.0))
+            slots = stream.slots(atom)
+            heads.add(mine, slots.size, partial(self._moved, slots, -1.0))
         if self.frame.divisor is not None and heads.groups:
-            heads.add(mine, stream.pick(stream.scratch), stream.put(stream.scratch, -1.0))
+            heads.add(mine, stream.scratch.size, partial(self._moved, stream.scratch, -1.0))
         return heads
+
+    def _result(self, placed: Placed, scale: float) -> tuple[Matrix, Matrix]:
+        """What a head's task reads, and where it writes that."""
+        return self.stream.read(placed.task.reads[0]), self._writes(placed) * scale
+
+    def _moved(self, slots: Indices, scale: float) -> tuple[Matrix, Matrix]:
+        """Slots as they are, and the same slots to add them to."""
+        return self.stream.pick(slots), self.stream.put(slots, scale)
 
     def _sources(self, relation: Relation) -> Kinds:
         """The kinds of token that the relation may find."""

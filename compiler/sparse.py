@@ -8,6 +8,7 @@ Vectors are the row-major flattening of a value's components.
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+
+BLOCK = 2**16
+"""Numbers that a map works on at once, so that they stay in the cache."""
 
 
 class Frozen:
@@ -61,18 +65,33 @@ class Matrix(Frozen):
         self.csr = csr
 
     @staticmethod
+    def _kept(csr: Any) -> Matrix:
+        """Of a csr array that is in canonical form."""
+        matrix = object.__new__(Matrix)
+        matrix.csr = csr
+        return matrix
+
+    @staticmethod
     def of(rows: ArrayLike, columns: ArrayLike, values: ArrayLike, shape: tuple[int, int]) -> Matrix:
+        """Σ values at (rows, columns)."""
         rows, columns = np.asarray(rows, dtype=np.int64), np.asarray(columns, dtype=np.int64)
         values = np.broadcast_to(np.asarray(values, dtype=np.float64), rows.shape)
-        return Matrix(sp.coo_array((values, (rows, columns)), shape=shape))
+        place = rows * shape[1] + columns
+        order = np.argsort(place, kind="stable")
+        place = place[order]
+        if np.any(place[1:] == place[:-1]):
+            return Matrix(sp.coo_array((values, (rows, columns)), shape=shape))
+        order = order[values[order] != 0.0]
+        starts = np.concatenate([[0], np.cumsum(np.bincount(rows[order], minlength=shape[0]))])
+        return Matrix._kept(sp.csr_array((values[order], columns[order], starts), shape=shape))
 
     @staticmethod
     def identity(n: int, scale: float = 1.0) -> Matrix:
-        return Matrix(sp.eye_array(n, format="csr") * scale)
+        return Matrix.of(np.arange(n), np.arange(n), scale, (n, n))
 
     @staticmethod
     def zero(rows: int, columns: int) -> Matrix:
-        return Matrix(sp.csr_array((rows, columns)))
+        return Matrix._kept(sp.csr_array((rows, columns)))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -82,6 +101,12 @@ class Matrix(Frozen):
     def nnz(self) -> int:
         return int(self.csr.nnz)
 
+    @property
+    def entries(self) -> tuple[Indices, Indices, Floats]:
+        """Row, column and value of each, row by row."""
+        rows = np.repeat(np.arange(self.shape[0]), np.diff(self.csr.indptr))
+        return rows, self.csr.indices.astype(np.int64), self.csr.data
+
     def _key(self) -> tuple[Any, ...]:
         return (self.shape, self.csr.indptr.astype(np.int64), self.csr.indices.astype(np.int64), self.csr.data)
 
@@ -89,10 +114,15 @@ class Matrix(Frozen):
         return Matrix(self.csr @ other.csr)
 
     def __add__(self, other: Matrix) -> Matrix:
-        return Matrix(self.csr + other.csr)
+        return Matrix._kept(self.csr + other.csr)
 
     def __mul__(self, scale: float) -> Matrix:
-        return Matrix(self.csr * scale)
+        data = self.csr.data * scale
+        if not data.all():
+            return Matrix(self.csr * scale)
+        csr = copy(self.csr)
+        csr.data = data
+        return Matrix._kept(csr)
 
     def scalar(self) -> float | None:
         """c if this is c·I, else None."""
@@ -153,9 +183,18 @@ class Bilinear(Frozen):
 
     def apply(self, a: Floats, b: Floats) -> Floats:
         """a [..., sizes[0]], b [..., sizes[1]] → [..., size]."""
-        terms = a[..., self.left] * b[..., self.right]
-        gather = sp.csr_array(
-            (self.coefficient, (self.out, np.arange(self.out.size))), shape=(self.size, self.out.size)
-        )
-        flat = terms.reshape(-1, terms.shape[-1])
-        return np.asarray((gather @ flat.T).T).reshape(*terms.shape[:-1], self.size)
+        leading = np.broadcast_shapes(a.shape[:-1], b.shape[:-1])
+        a, b = (np.broadcast_to(x, (*leading, x.shape[-1])).reshape(-1, x.shape[-1]) for x in (a, b))
+        result = np.empty((self.size, a.shape[0]))
+        step = max(1, BLOCK // max(1, self.out.size))
+        for start in range(0, a.shape[0], step):
+            here = slice(start, start + step)
+            terms = np.ascontiguousarray(a[here].T)[self.left]
+            terms *= np.ascontiguousarray(b[here].T)[self.right]
+            result[:, here] = self._gather @ terms
+        return result.T.reshape(*leading, self.size)
+
+    @cached_property
+    def _gather(self) -> Any:
+        """[size, terms]"""
+        return sp.csr_array((self.coefficient, (self.out, np.arange(self.out.size))), shape=(self.size, self.out.size))
