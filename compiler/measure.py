@@ -23,7 +23,7 @@ Real = NDArray[Any]
 Mix = Callable[[int, Real, Real], Real]
 """A head's values, mixed: its number, q kᵀ [batch, tokens, tokens] and v [batch, tokens, size] → as v."""
 
-BLOCK = 2**17
+BLOCK = 2**18
 """Numbers of hidden activations that are worked on at once, so that they stay in the cache."""
 TOGETHER = 16
 """Neurons whose terms cancel stand in blocks of eight, and eight mirror images (see neurons.py)."""
@@ -194,7 +194,7 @@ class _Neurons:
         bias = part.up_bias.astype(dtype)[:, None]
         size = TOGETHER * max(1, BLOCK // (TOGETHER * tokens))
         blocks = [
-            (up[start : start + size], bias[start : start + size], sp.csr_array(down[start : start + size].T))
+            (up[start : start + size], bias[start : start + size], down[start : start + size].T)
             for start in range(0, bias.size, size)
         ]
         return _Neurons(tuple(blocks), part.down_bias.astype(dtype)[:, None])

@@ -126,6 +126,10 @@ class Matrix(Frozen):
 
     def scalar(self) -> float | None:
         """c if this is c·I, else None."""
+        return self._scalar
+
+    @cached_property
+    def _scalar(self) -> float | None:
         n, m = self.shape
         diagonal = np.array_equal(self.csr.indices, np.arange(n)) and np.array_equal(self.csr.indptr, np.arange(n + 1))
         if n != m or not diagonal:
@@ -183,8 +187,11 @@ class Bilinear(Frozen):
 
     def apply(self, a: Floats, b: Floats) -> Floats:
         """a [..., sizes[0]], b [..., sizes[1]] → [..., size]."""
-        leading = np.broadcast_shapes(a.shape[:-1], b.shape[:-1])
-        a, b = (np.broadcast_to(x, (*leading, x.shape[-1])).reshape(-1, x.shape[-1]) for x in (a, b))
+        leading = a.shape[:-1]
+        if leading != b.shape[:-1]:
+            leading = np.broadcast_shapes(leading, b.shape[:-1])
+            a, b = (np.broadcast_to(x, (*leading, x.shape[-1])) for x in (a, b))
+        a, b = a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1])
         result = np.empty((self.size, a.shape[0]))
         step = max(1, BLOCK // max(1, self.out.size))
         for start in range(0, a.shape[0], step):
