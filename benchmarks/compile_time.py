@@ -4,7 +4,7 @@
 
 In milliseconds, in a process that has compiled before; the best of several runs, but for calibration (the oracle on
 sample tasks), which is run once and not part of `total`. A loop's weights are written once however often it runs, so
-`nonzeros` does not grow with the steps; the report runs the loop, and `unrolled` are the nonzeros that it multiplies by.
+`nonzeros` does not grow with the steps; the report runs the loop: `unrolled` are the nonzeros that it multiplies by.
 `ns` is the total but for the report over the nonzeros, `ns unrolled` all of the total over the unrolled ones. Small
 programs pay for what does not depend on their size: the parser, passes over some twenty values, and calls of NumPy.
 """

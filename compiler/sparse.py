@@ -8,6 +8,7 @@ Vectors are the row-major flattening of a value's components.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from functools import cached_property
 from typing import Any
@@ -50,6 +51,12 @@ class Values(Frozen):
 
     def _key(self) -> tuple[Any, ...]:
         return (self.array.shape, self.array)
+
+
+def _blocks(rows: int, width: int) -> Iterator[slice]:
+    """Rows of `width` numbers each, as many at a time as make a block."""
+    step = max(1, BLOCK // max(1, width))
+    return (slice(start, start + step) for start in range(0, rows, step))
 
 
 class Matrix(Frozen):
@@ -143,7 +150,13 @@ class Matrix(Frozen):
         if scale is not None:
             return x if scale == 1.0 else scale * x
         flat = x.reshape(-1, x.shape[-1])
-        return np.asarray((self.csr @ flat.T).T).reshape(*x.shape[:-1], self.shape[0])
+        if flat.flags.f_contiguous:  # what another map has made
+            result = self.csr @ flat.T
+        else:
+            result = np.empty((self.shape[0], flat.shape[0]))
+            for here in _blocks(flat.shape[0], self.shape[1]):
+                result[:, here] = self.csr @ np.ascontiguousarray(flat[here].T)
+        return np.asarray(result.T).reshape(*x.shape[:-1], self.shape[0])
 
 
 class Bilinear(Frozen):
@@ -193,9 +206,7 @@ class Bilinear(Frozen):
             a, b = (np.broadcast_to(x, (*leading, x.shape[-1])) for x in (a, b))
         a, b = a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1])
         result = np.empty((self.size, a.shape[0]))
-        step = max(1, BLOCK // max(1, self.out.size))
-        for start in range(0, a.shape[0], step):
-            here = slice(start, start + step)
+        for here in _blocks(a.shape[0], self.out.size):
             terms = np.ascontiguousarray(a[here].T)[self.left]
             terms *= np.ascontiguousarray(b[here].T)[self.right]
             result[:, here] = self._gather @ terms

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from innerloop.compiler import Weights, compile_program
@@ -16,7 +18,8 @@ COUNTS = {"gradient_descent": "steps", "stochastic_gradient_descent": "examples"
 def compiled(program: str, d: int, number: int) -> Weights:
     rng = np.random.default_rng(0)
     x, w = 0.3 * rng.standard_normal((20, number + 1, d)), rng.standard_normal((20, d, 1))
-    return compile_program(load(program), d=d, calibration={"x": x, "y": (x @ w)[..., 0]}, **{COUNTS[program]: number})
+    parameters: dict[str, Any] = {"d": d, COUNTS[program]: number}
+    return compile_program(load(program), calibration={"x": x, "y": (x @ w)[..., 0]}, **parameters)
 
 
 @pytest.mark.parametrize("program", COUNTS)
