@@ -26,6 +26,7 @@ from .rewrite import simplify
 from .schedule import Schedule, schedule
 from .separate import divide_factor, invariant, separate_reads
 from .sparse import Floats, Matrix
+from .strength import strengthen
 from .symmetry import pack_symmetric
 from .tokens import TokenData, roles
 from .verify import verify
@@ -77,8 +78,8 @@ def optimise(graph: Graph, target: str) -> Graph:
     """The rewriting passes, verified one by one. Raises CompileError for what the target has no construction for."""
     _one_of("target", target, TARGETS, graph)
     for step in (
-        simplify, separate_reads, lambda g: legalise(g, target), peel, invariant, divide_factor, pack_symmetric,
-        head_start,
+        simplify, separate_reads, lambda g: legalise(g, target), peel, invariant, divide_factor, strengthen,
+        pack_symmetric, head_start,
     ):  # fmt: skip
         graph = step(graph)
         verify(graph)
