@@ -11,8 +11,8 @@ work. For p = f(φ, B), f bilinear, the next value f(φ', B) is φ' with f(·, B
 
     sums         f(a + b, B) = f(a, B) + f(b, B)
     quotients    f(a / s, B) = f(a, B) / s
-    products     (A C) B = A (C B), which for matrices is a product of one layer where C B is carried, or stays
-                 f(Σ aᵢ cᵢ, B) = Σ cᵢ f(aᵢ, B), where a stays: a product of one layer of c with what stands in front
+    products     f(g(a, c), B) = L(a, B) c where a stays: one layer, of c with what stands in front of the loop
+                 (A C) B = A (C B), for matrices, where C B is carried (on request: see `strengthen`)
 
 A product of what the loop leaves with something that stays (w = M b) is carried in the same way. Each costs the
 slots of what it carries; the pass keeps what makes the program shorter, the best first, until nothing does.
@@ -44,11 +44,18 @@ class Candidate:
     shape: tuple[int, ...]
 
 
-def strengthen(graph: Graph) -> Graph:
-    """The graph with such products carried, as long as each makes it shorter. Repeats of the outermost block only."""
+def strengthen(graph: Graph, *, reassociate: bool = False) -> Graph:
+    """The graph with such products carried, as long as each makes it shorter. Repeats of the outermost block only.
+
+    reassociate: whether (A C) B = A (C B) may be used where A changes too. It halves the layers of Newton's
+    iteration for an inverse, and takes away that it corrects its own rounding: what is carried drifts from what it
+    stands for, twice as far each step in directions that no example has shown. Float32, 200 tasks, SPD/d:
+        iterative_newton, d = 4, 6 steps     17 layers, 5.7e-12    reassociated: 10 layers, 3.0e-10
+        the same, d = 8, 10 steps            25 layers, 2.8e-11    reassociated: 14 layers, 4.4e-7
+    """
     while True:
         depth = graph_depth(graph)
-        tried = [_carry(graph, candidate) for candidate in dict.fromkeys(_candidates(graph))]
+        tried = [_carry(graph, candidate, reassociate) for candidate in dict.fromkeys(_candidates(graph))]
         best = min(tried, key=graph_depth, default=graph)
         if graph_depth(best) >= depth:
             return graph
@@ -99,7 +106,7 @@ def _sides(graph: Graph, value: Value) -> Iterator[tuple[Bilinear, Value, Value]
 # Rewriting ---------------------------------------------------------------------------------------
 
 
-def _carry(graph: Graph, candidate: Candidate) -> Graph:
+def _carry(graph: Graph, candidate: Candidate, reassociate: bool) -> Graph:
     """The graph with the candidate's product carried by its loop."""
     r = Rewriter()
     names: dict[Value, Value] = {}
@@ -116,7 +123,7 @@ def _carry(graph: Graph, candidate: Candidate) -> Graph:
     for place, item in enumerate(graph.block):
         if place == candidate.place:
             assert isinstance(item, Loop)
-            _loop(r, graph, item, candidate, names, done, visit)
+            _loop(r, graph, item, candidate, names, done, visit, reassociate)
         else:
             copy_block(r, graph, (item,), names, visit)
     return prune(r.finish(tuple(names[v] for v in graph.results), graph.signature))
@@ -130,10 +137,11 @@ def _loop(
     names: dict[Value, Value],
     done: dict[Value, Value],
     visit: Visit,
+    reassociate: bool,
 ) -> None:
     """Writes the loop with one name more; `done` gets that name's values."""
     fixed, mine = names[candidate.fixed], loop.carried[candidate.which]
-    start = _Inside(r, candidate, fixed, None, None).of(candidate.form, names[mine.initial])
+    start = _Inside(r, candidate, fixed).of(candidate.form, names[mine.initial])
     initial = {c: names[c.initial] for c in loop.carried}
     r.open()
     for c in loop.carried:
@@ -143,7 +151,7 @@ def _loop(
     phi = r.node(Node(Phi(), (start,), shape, candidate.kinds), place=False)
     done[mine.phi] = phi
     copy_block(r, graph, loop.body, names, visit)
-    result = _Inside(r, candidate, fixed, names[mine.phi], phi).of(candidate.form, names[mine.result])
+    result = _Inside(r, candidate, fixed, names[mine.phi], phi, reassociate).of(candidate.form, names[mine.result])
     result = r.affine([(Matrix.identity(r[result].size), result)], shape, candidate.kinds)
     carried = []
     for c in loop.carried:
@@ -161,8 +169,9 @@ class _Inside:
     r: Rewriter
     candidate: Candidate
     fixed: Value
-    was: Value | None
-    product: Value | None
+    was: Value | None = None
+    product: Value | None = None
+    reassociate: bool = False
 
     def of(self, form: Bilinear, value: Value) -> Value:
         """form(value, B)."""
@@ -189,7 +198,9 @@ class _Inside:
                 for f, a, c in ((inner, *node.operands), (flipped(inner), *node.operands[::-1])):
                     if self._stays(a):
                         return self._folded(form, f, a, c)
-                    if c == self.was and (outer := factored(form, f, self.candidate.form)) is not None:
+                    if not self.reassociate or c != self.was:
+                        continue
+                    if (outer := factored(form, f, self.candidate.form)) is not None:
                         assert self.product is not None
                         return r.product(outer, a, self.product, kinds, span=node.span)
         return r.product(form, value, self.fixed, kinds, span=node.span)
@@ -199,7 +210,7 @@ class _Inside:
         return self.was is not None and self.r.outside(value)
 
     def _outside(self, form: Bilinear, value: Value) -> Value:
-        return _Inside(self.r, self.candidate, self.fixed, None, None).of(form, value)
+        return _Inside(self.r, self.candidate, self.fixed).of(form, value)
 
     def _divided(self, form: Bilinear, value: Value) -> Value:
         top, bottom = self.r[value].operands

@@ -18,7 +18,7 @@ from innerloop.compiler.weights import Weights
 from innerloop.programs import load
 from numpy.typing import NDArray
 
-from .reference import CASES, Case
+from .reference import CASES, Case, D
 
 PROGRAMS = Path(__file__).parent / "cases" / "programs"
 
@@ -82,7 +82,8 @@ def test_every_program_compiles_or_is_refused_by_name(case: Case) -> None:
     fields = case.data(seed=0, tasks=8)
     truth = evaluate(graph, read_data(weights.signature, fields))
     assert largest(run(weights, fields), truth) < LOOSE.get(case.program, 5e-5)
-    assert weights.report.slots <= 1.1 * weights.report.live
+    live = weights.report.live
+    assert weights.report.slots <= max(1.1 * live, live + D)  # a vector's gap is more than a tenth of a small stream
 
 
 SHIPPED: dict[str, dict[str, Any]] = {

@@ -59,7 +59,7 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "peel": peel,
     "invariant": invariant,
     "divide_factor": divide_factor,
-    "strengthen": strengthen,
+    "strengthen": lambda graph: strengthen(graph, reassociate=True),
     "pack_symmetric": pack_symmetric,
     "head_start": head_start,
 }
