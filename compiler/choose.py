@@ -30,6 +30,7 @@ from .rewrite import simplify
 from .schedule import schedule
 from .separate import divide_factor, invariant, separate_reads
 from .softmax_scores import HEADS
+from .strength import strengthen
 from .symmetry import pack_symmetric
 from .targets import TARGETS, Target
 from .unroll import unroll
@@ -104,6 +105,7 @@ def rewritten(graph: Graph, target: Target, form: Form, without: frozenset[str] 
         "peel": peel,
         "invariant": invariant if form.apart else lambda g: g,
         "divide_factor": divide_factor,
+        "strengthen": strengthen,
         "pack_symmetric": pack_symmetric,
         "head_start": head_start,
     }

@@ -89,6 +89,10 @@ class Rewriter(GraphBuilder):
         self._known[depth][key] = value
         return value
 
+    def outside(self, value: Value) -> bool:
+        """Whether the value stands in front of the loop whose body is open."""
+        return self._depth[value] < len(self._blocks) - 1
+
     def _append(self, node: Node, depth: int) -> Value:
         value = super().node(node, place=False)
         self._blocks[depth].append(value)

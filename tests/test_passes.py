@@ -21,6 +21,7 @@ from innerloop.compiler.peel import peel
 from innerloop.compiler.rewrite import LAW_NAMES, simplify
 from innerloop.compiler.separate import divide_factor, invariant, separate_reads
 from innerloop.compiler.stages import show
+from innerloop.compiler.strength import strengthen
 from innerloop.compiler.symmetry import pack_symmetric
 from innerloop.compiler.targets import TARGETS
 from innerloop.compiler.tokens import read_data
@@ -60,6 +61,7 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "peel": peel,
     "invariant": invariant,
     "divide_factor": divide_factor,
+    "strengthen": lambda graph: strengthen(graph, reassociate=True),
     "pack_symmetric": pack_symmetric,
     "head_start": head_start,
 }
@@ -122,6 +124,6 @@ def test_where_names_can_be_read() -> None:
     found: dict[str, list[tuple[list[str], int, int]]] = {}
     for placement in weights.layout:
         found.setdefault(placement.name, []).append((sorted(placement.kinds), placement.first, placement.last))
-    assert found["P"] == [(["y"], 4, 6), (["y"], 7, 7)]
-    assert found["q"] == [(["y"], 5, 6)]
-    assert found["w"] == [(["x", "y"], 0, 3), (["y"], 4, 6), (["y"], 7, 7), (["x", "y"], 8, 9)]
+    assert found["P"] == [(["y"], 2, 4), (["y"], 5, 5)]
+    assert found["q"] == [(["y"], 3, 4)]
+    assert found["w"] == [(["x", "y"], 0, 1), (["y"], 2, 4), (["y"], 5, 5), (["x", "y"], 6, 7)]
