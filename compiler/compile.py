@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 from .allocate import Allocation, allocate
 from .build import graph_of
 from .calibrate import Ranges, calibrate, repetitions, samples
+from .choose import bounded, meet
+from .constructions import Choice
 from .emit import Emitter
 from .frame import Frame
 from .graph import Graph
@@ -42,19 +44,23 @@ def compile_program(
     dtype: str = "float32",
     calibration: Mapping[str, ArrayLike] | None = None,
     source: str = "program",
+    tolerance: float | None = None,
     **parameters: object,
 ) -> Weights:
     """Compiles a program to the weights of a transformer.
 
     target: the architecture, `gpt2`. dtype: the precision that the constructions are made for. calibration:
     sample data, field → [tasks, rows, *shape], from which ranges are taken (see calibrate.py for the default).
-    source: the file's name, as errors print it. The other arguments are the program's parameters.
+    source: the file's name, as errors print it. tolerance: the largest error of the output to accept on the report's
+    tasks, in the output's own units; the cheapest constructions that meet it are chosen (choose.py). The other
+    arguments are the program's parameters.
 
     Raises CompileError, with all that is wrong, for a program or parameters that do not fit.
     """
     graph = optimise(graph_of(text, parameters, source), target)
+    bounded(graph, tolerance)
     with np.errstate(all="ignore"):  # what overflows is refused below, in words
-        return finish(plan_for(graph, target, dtype, calibration))
+        return weights_of(plan_for(graph, target, dtype, calibration), tolerance)
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,8 @@ class Plan:
     dtype: str
     fresh: TokenData
     """What the report's error is measured on."""
+    choice: Choice = field(default_factory=dict)
+    """What products and functions are built from, where not by default."""
 
 
 def optimise(graph: Graph, target: str) -> Graph:
@@ -98,6 +106,18 @@ def plan_for(graph: Graph, target: str, dtype: str, calibration: Mapping[str, Ar
     placed = schedule(lower(graph, ranges, target))
     fresh = fresh_tasks(graph) if calibration is None else first_tasks(data[0])
     return Plan(graph, ranges, placed, allocate(placed), target, dtype, fresh)
+
+
+def weights_of(plan: Plan, tolerance: float | None) -> Weights:
+    """The plan's weights; with a tolerance, from the cheapest constructions that meet it."""
+    if tolerance is None:
+        return finish(plan)
+
+    def built(choice: Choice) -> Weights:
+        placed = schedule(lower(plan.graph, plan.ranges, plan.target, choice))
+        return finish(replace(plan, schedule=placed, allocation=allocate(placed), choice=choice))
+
+    return meet(plan.graph, plan.ranges, plan.schedule.tasks, plan.fresh, plan.dtype, tolerance, built)
 
 
 def finish(plan: Plan) -> Weights:
@@ -132,7 +152,7 @@ def finish(plan: Plan) -> Weights:
         ),
         report=counts(plan.graph, plan.allocation, emitted),
     )
-    return replace(weights, report=measured(weights, plan.graph, plan.ranges, plan.fresh))
+    return replace(weights, report=measured(weights, plan.graph, plan.ranges, plan.fresh, plan.choice))
 
 
 def _positions(graph: Graph) -> int:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .calibrate import Ranges
+from .constructions import Choice, curve_in, squares_in
 from .demand import demanded, held
 from .errors import CompileError
 from .format_graph import labels_of
@@ -63,9 +64,11 @@ from .tasks import Block as TaskBlock
 from .tokens import role_kinds, roles
 
 
-def lower(graph: Graph, ranges: Ranges, target: str) -> Tasks:
-    """Raises CompileError for an operation that the target has no construction for."""
-    return _Lowering(graph, ranges, target).run()
+def lower(graph: Graph, ranges: Ranges, target: str, choice: Choice | None = None) -> Tasks:
+    """`choice`: what products and functions are built from, where not by default.
+
+    Raises CompileError for an operation that the target has no construction for."""
+    return _Lowering(graph, ranges, target, choice or {}).run()
 
 
 SMALLEST = 1e-15
@@ -88,6 +91,7 @@ class _Lowering:
     graph: Graph
     ranges: Ranges
     target: str
+    choice: Choice
     atoms: list[AtomInfo] = field(default_factory=list)
     forms: dict[Value, Form] = field(default_factory=dict)
     variables: list[Variable] = field(default_factory=list)
@@ -179,7 +183,7 @@ class _Lowering:
             if isinstance(op, Copy | Mean | Quotient):  # an empty read rests on the first token, which must hold 0
                 sources = (self._rested(sources[0], tasks), *sources[1:])
             atom = self._atom(self.labels[value], node.size, at, low, high)
-            tasks.append(Task(op, sources, atom, at, node.span))
+            tasks.append(Task(op, sources, atom, at, node.span, value))
             return Form.of(node.size, [(atom, Matrix.identity(node.size))])
 
         match node.op:
@@ -213,9 +217,10 @@ class _Lowering:
                 return make(Mean(over), reads[0])
             case Product(_, form):
                 left, right = (_resolvable(self.ranges.ball(o)) for o in node.operands)
-                return make(Multiply(form, left, right), *reads)
+                return make(Multiply(form, left, right, squares_in(self.choice, value)), *reads)
             case Function(name, arguments):
-                return make(self._applied(node, name, arguments), *reads)
+                apply = self._applied(node, name, arguments)
+                return make(replace(apply, tolerance=curve_in(self.choice, value)), *reads)
             case Divide():
                 return make(self._quotient(node), *reads)
             case Softmax():

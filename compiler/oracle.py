@@ -52,6 +52,7 @@ CHUNK_BYTES = 2**27
 """About how much the values of the tasks that are run together take."""
 
 Observe = Callable[[Value, Floats], Floats | None]
+Disturb = Callable[[Value, Floats, Callable[[int], Floats], slice], Floats]
 
 
 def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
@@ -80,10 +81,11 @@ def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
     return result if data.batched else result[0]
 
 
-def evaluate(graph: Graph, data: TokenData, observe: Observe | None = None) -> Floats:
+def evaluate(graph: Graph, data: TokenData, observe: Observe | None = None, disturb: Disturb | None = None) -> Floats:
     """The graph's result, [batch, rows, *shape]. `observe(value, array [tasks, live tokens, size])` is called with
     everything that is computed, each pass of a loop and each chunk of tasks by itself, and may return what stands in
-    its place.
+    its place. `disturb(value, array, operand, tasks)` is called with what an operation computes, and returns what
+    stands in its place: `operand(k)` is its k-th operand at the same tokens, `tasks` the chunk's.
 
     Raises DataError for more tokens than a scan is compiled for.
     """
@@ -93,7 +95,8 @@ def evaluate(graph: Graph, data: TokenData, observe: Observe | None = None) -> F
     for start in range(0, data.batch, chunk):
         fields = {name: array[start : start + chunk] for name, array in data.fields.items()}
         with np.errstate(all="ignore"):
-            parts.append(_Run(graph, data, fields, observe).run(result))
+            tasks = slice(start, min(start + chunk, data.batch))
+            parts.append(_Run(graph, data, fields, observe, disturb, tasks).run(result))
     whole = np.concatenate(parts)
     return whole.reshape(*whole.shape[:2], *graph[result].shape)
 
@@ -121,9 +124,12 @@ class _Run:
         data: TokenData,
         fields: Mapping[str, Floats],
         observe: Observe | None,
+        disturb: Disturb | None = None,
+        tasks: slice = slice(None),
     ) -> None:
         assert graph.signature is not None
         self.graph, self.fields, self.observe = graph, fields, observe
+        self.disturb, self.tasks = disturb, tasks
         self.line, self.pattern = data.sequence, graph.signature.pattern
         self.batch = next(iter(fields.values())).shape[0]
         self.seen = visible(self.line, self.pattern)
@@ -242,7 +248,10 @@ class _Run:
 
     def _compute(self, value: Value, places: _Places) -> None:
         node = self.graph[value]
-        self._put(value, places, self._value(node, places))
+        array = self._value(node, places)
+        if self.disturb is not None:
+            array = self.disturb(value, array, lambda index: self._take(node.operands[index], places), self.tasks)
+        self._put(value, places, array)
 
     def _value(self, node: Node, places: _Places) -> Floats:
         def operand(index: int) -> Floats:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .allocate import Allocation
 from .calibrate import Ranges, draw, repetitions
+from .constructions import Choice
 from .emit import Emitted
 from .graph import Function, Graph
 from .levels import levels
@@ -81,8 +82,9 @@ def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
     )
 
 
-def measured(weights: Weights, graph: Graph, ranges: Ranges, data: TokenData) -> Report:
-    """The report with its errors, on `data`. Raises CompileError where they leave nothing of the output."""
+def measured(weights: Weights, graph: Graph, ranges: Ranges, data: TokenData, choice: Choice) -> Report:
+    """The report with its errors, on `data`; `choice` is what it was built from. Raises CompileError where they leave
+    nothing of the output."""
     at = output_rows(data.sequence, weights.output.kinds)
     truth = evaluate(graph, data)
     error = forward(weights, data)[:, at].reshape(truth.shape) - truth
@@ -96,7 +98,7 @@ def measured(weights: Weights, graph: Graph, ranges: Ranges, data: TokenData) ->
         raise weights.signature.refusal(message, None, hint)
     return replace(
         weights.report,
-        predicted_error=predict(graph, ranges, data, weights.config.dtype),
+        predicted_error=predict(graph, ranges, data, weights.config.dtype, truth, choice),
         measured_error=float(np.abs(error).max()),
         output_rms=rms,
         tasks=data.batch,

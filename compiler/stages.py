@@ -24,8 +24,17 @@ def faults(program: Program, parameters: Mapping[str, object]) -> list[Diagnosti
     return found
 
 
-def show(text: str, stage: str, target: str, parameters: Mapping[str, object], source: str = "program") -> str:
-    """The program as it stands after `stage`. Raises CompileError, and InnerloopError for a stage that there is not."""
+def show(
+    text: str,
+    stage: str,
+    target: str,
+    parameters: Mapping[str, object],
+    source: str = "program",
+    tolerance: float | None = None,
+) -> str:
+    """The program as it stands after `stage`; the report is of the cheapest weights within `tolerance`.
+
+    Raises CompileError, and InnerloopError for a stage that there is not."""
     if stage not in STAGES:
         raise InnerloopError(f"there is no stage `{stage}`: stages are {', '.join(STAGES)}")
     if stage == "core":
@@ -37,11 +46,13 @@ def show(text: str, stage: str, target: str, parameters: Mapping[str, object], s
             raise CompileError(found, text, source)
         return core(program)
     from .build import graph_of
-    from .compile import finish, optimise, plan_for
+    from .choose import bounded
+    from .compile import optimise, plan_for, weights_of
     from .format_graph import format_graph
     from .format_plan import format_layout, format_report, format_schedule
 
     graph = optimise(graph_of(text, parameters, source), target)
+    bounded(graph, tolerance)
     if stage == "graph":
         return format_graph(graph)
     plan = plan_for(graph, target, "float32", None)
@@ -49,4 +60,4 @@ def show(text: str, stage: str, target: str, parameters: Mapping[str, object], s
         return format_schedule(plan.schedule)
     if stage == "layout":
         return format_layout(plan.schedule, plan.allocation)
-    return format_report(finish(plan))
+    return format_report(weights_of(plan, tolerance))

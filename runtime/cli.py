@@ -141,11 +141,13 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--stage", choices=STAGES, required=True, help="see below")
     _parameters(show)
     _target(show)
+    _tolerance(show)
 
     compile_ = command("compile", "compile a program into a folder of weights", _DATA.split("\nA value")[0])
     compile_.add_argument("program", metavar="PROGRAM", help=_PROGRAM)
     _parameters(compile_)
     _target(compile_)
+    _tolerance(compile_)
     compile_.add_argument(
         "--dtype",
         choices=["float32", "float64"],
@@ -184,6 +186,15 @@ def _parameters(parser: argparse.ArgumentParser) -> None:
 
 def _target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", choices=["gpt2"], default="gpt2", help="the architecture (default: %(default)s)")
+
+
+def _tolerance(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="ERROR",
+        help="take the cheapest constructions whose largest error of the output is within this, in its own units",
+    )
 
 
 def _positive(text: str) -> int:

@@ -61,7 +61,7 @@ def show(arguments: Namespace) -> int:
     given = parameters(arguments.parameters)
     source = program(arguments.program)
     with progress(f"compiling {source.name}"):
-        text = stage(source.text, arguments.stage, arguments.target, given, source.name)
+        text = stage(source.text, arguments.stage, arguments.target, given, source.name, arguments.tolerance)
     print(text.rstrip("\n"))
     return 0
 
@@ -96,6 +96,7 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
             dtype=arguments.dtype,
             calibration=calibration,
             source=source.name,
+            tolerance=arguments.tolerance,
             **given,
         )
 
