@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .allocate import Allocation
 from .calibrate import Ranges
 from .constructions import CURVE, Choice, Construction, default_squares, distinct, keys
 from .errors import CompileError
@@ -27,9 +29,10 @@ from .fit import fit
 from .graph import Graph, Value
 from .oracle import evaluate
 from .predict import SAFETY, contributions, predict
+from .schedule import Placed, Schedule
 from .sparse import Matrix
 from .squares import UNIT, Squares, square_bank
-from .tasks import Apply, Block, Form, LoopTask, Multiply, Task, Tasks
+from .tasks import Apply, Form, Multiply, Task
 from .tokens import TokenData
 from .weights import Weights
 
@@ -61,7 +64,8 @@ class Option:
 def meet(
     graph: Graph,
     ranges: Ranges,
-    tasks: Tasks,
+    schedule: Schedule,
+    allocation: Allocation,
     data: TokenData,
     dtype: str,
     tolerance: float,
@@ -70,7 +74,7 @@ def meet(
     """The weights with the fewest neurons whose output is within `tolerance` on `data`; `build` makes and measures
     weights. Raises CompileError, with the operation that contributes most, if the most precise are not within it."""
     truth = evaluate(graph, data)
-    offered = options(tasks, dtype)
+    offered = options(schedule, allocation, dtype)
     each = {v: [o.construction for o in some] for v, some in offered.items()}
     parts = contributions(graph, ranges, data, dtype, truth, each)
     goal = min(tolerance, LOOSEST * float(np.sqrt(np.mean(truth**2))))
@@ -135,31 +139,33 @@ def cheapest(
 # What there is to choose from --------------------------------------------------------------------
 
 
-def options(tasks: Tasks, dtype: str) -> dict[Value, list[Option]]:
+def options(schedule: Schedule, allocation: Allocation, dtype: str) -> dict[Value, list[Option]]:
     """The constructions of every product and function, most neurons first; each is more precise than all cheaper
     ones."""
     found: dict[Value, list[Option]] = {}
-    for task in _walk(tasks.block):
+    for placed in (p for stage in schedule.walk() for p in stage.placed):
+        task, written = placed.task, _written(placed, allocation)
         if task.value is None:
             continue
         if isinstance(task.op, Multiply):
-            found[task.value] = _products(task, task.op, dtype)
+            found[task.value] = _products(task, task.op, written, dtype)
         elif isinstance(task.op, Apply):
-            found[task.value] = _functions(task, task.op, dtype)
+            found[task.value] = _functions(task.op, int(written.sum()), dtype)
     return found
 
 
-def _walk(block: Block) -> Iterator[Task]:
-    for item in block:
-        if isinstance(item, LoopTask):
-            yield from _walk(item.body)
-        else:
-            yield item
+def _written(placed: Placed, allocation: Allocation) -> NDArray[np.bool_]:
+    """Which components of what a task makes go anywhere."""
+    matrices = [w.matrix for w in placed.writes]
+    direct = any(w.atom == placed.task.out for w in placed.writes)
+    if placed.task.out in allocation.slots and not direct:
+        matrices.append(Matrix.identity(allocation.slots[placed.task.out].size))
+    return np.asarray(sum(np.asarray(abs(m.csr).sum(axis=0)).ravel() for m in matrices) > 0)
 
 
-def _products(task: Task, op: Multiply, dtype: str) -> list[Option]:
-    pairs = _Pairs.of(task, op)
-    default = default_squares(op.left, op.right, pairs.alike + pairs.unlike, dtype)
+def _products(task: Task, op: Multiply, written: NDArray[np.bool_], dtype: str) -> list[Option]:
+    pairs = _Pairs.of(task, op, written)
+    default = default_squares(op.left, op.right, pairs.distinct, dtype)
     banks: list[Squares] = [default]
     if dtype == "float32":
         banks += [Squares("coarse"), *(Squares("fine", copies) for copies in (1, 2, 4))]
@@ -183,8 +189,7 @@ def _roughly(squares: Squares, dtype: str) -> float:
     return one * (1.5 if squares.shared else 1.0)
 
 
-def _functions(task: Task, op: Apply, dtype: str) -> list[Option]:
-    size = task.reads[0].size
+def _functions(op: Apply, size: int, dtype: str) -> list[Option]:
     found: list[Option] = []
     for tolerance in (CURVE[dtype], *(c for c in CURVES if c > CURVE[dtype])):
         curve = fit(op.name, op.arguments, float(op.low.min()), float(op.high.max()), tolerance)
@@ -196,9 +201,10 @@ def _functions(task: Task, op: Apply, dtype: str) -> list[Option]:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Products of a task that differ: of equal factors, and of others; `lone`: squares if those of lone factors are
-    shared; `straight`: components of its result."""
+    """Products of a task that differ, and of them what its result is made of: those of equal factors, and of others;
+    `lone`: squares if those of lone factors are shared; `straight`: components of the result."""
 
+    distinct: int
     alike: int
     unlike: int
     lone: int
@@ -206,15 +212,21 @@ class _Pairs:
     centred: bool
 
     @staticmethod
-    def of(task: Task, op: Multiply) -> _Pairs:
+    def of(task: Task, op: Multiply, written: NDArray[np.bool_]) -> _Pairs:
         a, b = (_columns(form) for form in task.reads)
-        _, i, j = distinct(op.form, a, b)
-        factors = [(x, y) for x, y in zip((a[k] for k in i), (b[k] for k in j), strict=True)]
+        entries, i, j = distinct(op.form, a, b)
+        count = i.size
+        used = np.asarray(abs(entries.csr)[:, written].sum(axis=1)).ravel() > 0
+        i, j = i[used], j[used]
+        left = [(a[k], op.left.centre[k], op.left.radius[k]) for k in i.tolist()]
+        right = [(b[k], op.right.centre[k], op.right.radius[k]) for k in j.tolist()]
+        factors = list(zip(left, right, strict=True))
         unlike = [(x, y) for x, y in factors if x != y]
         squares = {x for x, y in factors if x == y} | {x for pair in unlike for x in pair}
         centred = bool(op.left.centre.any() or op.right.centre.any())
-        written = np.unique(op.form.out).size
-        return _Pairs(len(factors) - len(unlike), len(unlike), len(unlike) + len(squares), written, centred)
+        return _Pairs(
+            count, len(factors) - len(unlike), len(unlike), len(unlike) + len(squares), int(written.sum()), centred
+        )
 
     def neurons(self, squares: Squares) -> int:
         bank = square_bank(squares)
@@ -224,8 +236,12 @@ class _Pairs:
 
 def _columns(form: Form) -> list[bytes]:
     """A key for each component: equal ones read the same."""
-    parts = [keys(Matrix(matrix.csr.T)) for _, matrix in form.parts]
-    return [b"|".join(column) for column in zip(*parts, strict=True)] if parts else [b""] * form.size
+    found = [b""] * form.size
+    for atom, matrix in form.parts:
+        for component, key in enumerate(keys(Matrix(matrix.csr.T))):
+            if key:
+                found[component] += b"%d:%d:" % (atom, len(key)) + key
+    return found
 
 
 # Refusal -----------------------------------------------------------------------------------------

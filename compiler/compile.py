@@ -117,7 +117,7 @@ def weights_of(plan: Plan, tolerance: float | None) -> Weights:
         placed = schedule(lower(plan.graph, plan.ranges, plan.target, choice))
         return finish(replace(plan, schedule=placed, allocation=allocate(placed), choice=choice))
 
-    return meet(plan.graph, plan.ranges, plan.schedule.tasks, plan.fresh, plan.dtype, tolerance, built)
+    return meet(plan.graph, plan.ranges, plan.schedule, plan.allocation, plan.fresh, plan.dtype, tolerance, built)
 
 
 def finish(plan: Plan) -> Weights:

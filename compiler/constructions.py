@@ -74,4 +74,5 @@ def keys(matrix: Matrix) -> list[bytes]:
     csc = matrix.csr.tocsc()
     csc.sort_indices()
     bounds = csc.indptr.tolist()
-    return [csc.indices[s:e].tobytes() + csc.data[s:e].tobytes() for s, e in pairwise(bounds)]
+    rows = csc.indices.astype(np.int64)  # SciPy picks 32 or 64 bits by the shape
+    return [rows[s:e].tobytes() + csc.data[s:e].tobytes() for s, e in pairwise(bounds)]
