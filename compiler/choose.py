@@ -1,7 +1,7 @@
 """Choosing: the cheapest constructions with which the output stays within a tolerance.
 
     before   tolerance 1e-3; for every product and function its constructions, by falling precision
-    after    U: 2 halved pairs, shared    S w: coarse    dot(w, x): 1 halved pair    the fewest neurons in all
+    after    U: 1 pair, shared    S w: coarse    dot(w, x): 2 pairs, halved          the fewest neurons in all
 
 What each construction contributes to the output's error is found by disturbing its operation alone (predict.py). To
 first order contributions add, so the cheapest combination whose sum stays within a budget is a multiple-choice
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite
+from sys import float_info
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +49,11 @@ def bounded(graph: Graph, tolerance: object) -> None:
     if tolerance is None:
         return
     number = isinstance(tolerance, int | float | np.integer | np.floating) and not isinstance(tolerance, bool)
-    if not number or not isfinite(float(tolerance)) or float(tolerance) <= 0.0:  # type: ignore[arg-type]
-        assert graph.signature is not None
-        message = f"tolerance is {tolerance!r}: not a positive number"
-        raise graph.signature.refusal(message, None, "give the largest error of the output to accept, such as 1e-3")
+    if number and 0.0 < tolerance <= float_info.max:  # type: ignore[operator]
+        return
+    assert graph.signature is not None
+    message = f"tolerance is {tolerance!r}: not a positive number"
+    raise graph.signature.refusal(message, None, "give the largest error of the output to accept, such as 1e-3")
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def meet(
     offered = options(schedule, allocation, dtype)
     each = {v: [o.construction for o in some] for v, some in offered.items()}
     parts = contributions(graph, ranges, data, dtype, truth, each)
-    goal = min(tolerance, LOOSEST * float(np.sqrt(np.mean(truth**2))))
+    share = LOOSEST * float(np.sqrt(np.mean(truth**2)))
+    goal = min(tolerance, share) if 0.0 < share < np.inf else tolerance
     tried: Choice | None = None
     for budget in _budgets(goal):
         choice = cheapest(offered, parts, budget)
@@ -98,7 +100,8 @@ def meet(
 
 def _budgets(goal: float) -> Iterator[float]:
     """From `SPARE` goals to 1/`SPARE`, on a grid that all goals share: a looser goal then never costs more."""
-    first, last = (int(np.floor(STEPS * np.log2(b))) for b in (SPARE * goal, goal / SPARE))
+    middle = np.log2(np.clip(goal, 1e-300, 1e300))
+    first, last = (int(np.floor(STEPS * (middle + octaves))) for octaves in (np.log2(SPARE), -np.log2(SPARE)))
     yield from (2.0 ** (k / STEPS) for k in range(first, last - 1, -1))
 
 
