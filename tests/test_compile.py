@@ -124,6 +124,7 @@ def test_float64() -> None:
     for name, parameters in SHIPPED.items():
         report = compile_program(load(name), dtype="float64", **parameters).report
         assert report.measured_error < 1e-8 * report.output_rms, name
+        assert report.measured_error <= report.predicted_error <= 100 * report.measured_error, name
 
 
 def test_what_is_no_target_or_dtype() -> None:

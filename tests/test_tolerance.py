@@ -13,10 +13,13 @@ from innerloop.compiler.build import graph_of
 from innerloop.compiler.choose import Option, cheapest, options
 from innerloop.compiler.compile import compile_program, finish, optimise, plan_for, weights_of
 from innerloop.compiler.errors import CompileError
+from innerloop.compiler.graph import Product
 from innerloop.compiler.lower import lower
 from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.predict import SAFETY, contributions
 from innerloop.compiler.schedule import schedule
+from innerloop.compiler.squares import Squares
+from innerloop.compiler.weights import Report
 from innerloop.programs import load
 
 from .commands import Command
@@ -91,6 +94,36 @@ def test_products_of_two_vectors_share_their_squares() -> None:
     assert plain.neurons - shared.neurons == 8 * 2 * d * d - 2 * (d * d + 2 * d)
 
 
+MIXED = OUTER.replace("output outer(u, v)", "output outer(u, u) + outer(u, v + 5)")
+"""Equal factors, and factors that crowd away from 0."""
+
+BANKS = [
+    *(Squares(bank, 1, halved, shared) for bank in (1, 2, 3) for halved in (False, True) for shared in (False, True)),
+    *(
+        Squares(bank, copies, False, shared)
+        for bank in ("coarse", "fine")
+        for copies in (1, 3)
+        for shared in (False, True)
+    ),
+]
+EXACT = [Squares("exact", 1, halved, shared) for halved in (False, True) for shared in (False, True)]
+
+
+@pytest.fixture(scope="module")
+def mixed() -> dict[str, Any]:
+    graph = optimise(graph_of(MIXED, {"d": 3}, "program"), "gpt2")
+    return {dtype: plan_for(graph, "gpt2", dtype, None) for dtype in ("float32", "float64")}
+
+
+@pytest.mark.parametrize(("dtype", "squares"), [*(("float32", s) for s in BANKS), *(("float64", s) for s in EXACT)])
+def test_every_construction_is_as_exact_as_its_model(mixed: dict[str, Any], dtype: str, squares: Squares) -> None:
+    plan = mixed[dtype]
+    products = [v for v in plan.graph.values() if isinstance(plan.graph[v].op, Product)]
+    assert products
+    report = _built(plan, dict.fromkeys(products, squares))
+    assert report.measured_error <= report.predicted_error <= 20 * report.measured_error
+
+
 def test_the_neurons_counted_are_the_neurons_built(plans: dict[str, Any]) -> None:
     """Of two choices, by their difference: what moves and clears values is in both."""
     for plan in plans.values():
@@ -100,13 +133,13 @@ def test_the_neurons_counted_are_the_neurons_built(plans: dict[str, Any]) -> Non
         for index in (0, 2, -1):
             some = {value: options_[index] for value, options_ in offered.items()}
             counted.append(sum(o.neurons for o in some.values()))
-            built.append(_built(plan, {v: o.construction for v, o in some.items()}))
+            built.append(_built(plan, {v: o.construction for v, o in some.items()}).neurons)
         assert np.diff(counted).tolist() == np.diff(built).tolist()
 
 
-def _built(plan: Any, choice: Any) -> int:
+def _built(plan: Any, choice: Any) -> Report:
     placed = schedule(lower(plan.graph, plan.ranges, plan.target, choice))
-    return finish(replace(plan, schedule=placed, choice=choice)).report.neurons
+    return finish(replace(plan, schedule=placed, choice=choice)).report
 
 
 def test_a_cheaper_construction_contributes_more(plans: dict[str, Any]) -> None:
