@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .calibrate import Ranges
+from .constructions import Choice, curve_in, squares_in
 from .demand import demanded, held
 from .errors import CompileError
 from .format_graph import labels_of
@@ -64,10 +65,12 @@ from .tasks import Attend as AttendTask
 from .tasks import Block as TaskBlock
 
 
-def lower(graph: Graph, ranges: Ranges, target: Target) -> Tasks:
-    """Raises CompileError for an operation that the target has no construction for."""
+def lower(graph: Graph, ranges: Ranges, target: Target, choice: Choice | None = None) -> Tasks:
+    """`choice`: what products and functions are built from, where not by default.
+
+    Raises CompileError for an operation that the target has no construction for."""
     need = demanded(graph)
-    return _Lowering(graph, ranges, target, need, labels_of(graph)).run()
+    return _Lowering(graph, ranges, target, need, labels_of(graph), choice=choice or {}).run()
 
 
 MOST_POSITIONS = 2**20
@@ -82,6 +85,7 @@ def _reach(low: float, high: float, what: str = "this") -> str:
 
 @dataclass
 class _Lowering(FormBuilder):
+    choice: Choice = field(default_factory=dict)
     counts: dict[Count, Atom] = field(default_factory=dict)
     log_counts: dict[str, Atom] = field(default_factory=dict)
     loops: int = 0
@@ -128,7 +132,7 @@ class _Lowering(FormBuilder):
             if isinstance(op, Copy | Mean | Quotient):  # an empty read rests on the first token, which must hold 0
                 sources = (self._rested(sources[0], tasks), *sources[1:])
             atom = self._atom(self.labels[value], node.size, at, low, high)
-            tasks.append(Task(op, sources, atom, at, node.span))
+            tasks.append(Task(op, sources, atom, at, node.span, value))
             return self._own(atom)
 
         match node.op:
@@ -170,9 +174,10 @@ class _Lowering(FormBuilder):
                 return self._attend(value, op, (reads[0], reads[1], reads[2]), kinds, tasks)
             case Product(_, form):
                 left, right = (resolvable(self.ranges.ball(o)) for o in node.operands)
-                return make(Multiply(form, left, right), *reads)
+                return make(Multiply(form, left, right, squares_in(self.choice, value)), *reads)
             case Function(name, arguments):
-                return make(self._applied(node, name, arguments), *reads)
+                apply = self._applied(node, name, arguments)
+                return make(replace(apply, tolerance=curve_in(self.choice, value)), *reads)
             case Divide():
                 return make(self._quotient(node), *reads)
             case Softmax():

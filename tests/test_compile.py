@@ -74,8 +74,9 @@ def test_every_program_compiles_or_is_refused_by_name(case: Case) -> None:
     fields = case.data(seed=0, tasks=8)
     truth = evaluate(graph, read_data(weights.signature, fields))
     assert largest(run(weights, fields), truth) < LOOSE.get(case.program, 5e-5)
-    live = weights.report.live
-    assert weights.report.slots <= max(1.1 * live, live + D)  # a vector's gap is more than a tenth of a small stream
+    report = weights.report
+    assert report.slots <= max(1.1 * report.live, report.live + D)
+    assert report.measured_error <= report.predicted_error <= 100 * report.measured_error
 
 
 SHIPPED: dict[str, dict[str, Any]] = {
@@ -116,6 +117,7 @@ def test_float64() -> None:
     for name, parameters in SHIPPED.items():
         report = compile_program(load(name), dtype="float64", **parameters).report
         assert report.measured_error < 1e-8 * report.output_rms, name
+        assert report.measured_error <= report.predicted_error <= 100 * report.measured_error, name
 
 
 def test_what_is_no_target_or_dtype() -> None:
