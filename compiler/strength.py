@@ -195,7 +195,8 @@ class _Inside:
             case Divide() if r[node.operands[1]].size == 1:
                 return self._divided(form, value)
             case Product(_, inner):
-                for f, a, c in ((inner, *node.operands), (flipped(inner), *node.operands[::-1])):
+                left, right = node.operands
+                for f, a, c in ((inner, left, right), (flipped(inner), right, left)):
                     if self._stays(a):
                         return self._folded(form, f, a, c)
                     if not self.reassociate or c != self.was:
@@ -226,17 +227,18 @@ class _Inside:
 
     def _folded(self, form: Bilinear, f: Bilinear, a: Value, c: Value) -> Value:
         """form(f(a, c), B) where a stays: L(a, B) in front, and a product of that with c."""
-        entries = composed(form, f)
+        kinds = self.candidate.kinds
         together: dict[tuple[int, int], list[tuple[int, int, float]]] = {}
-        for out, i, j, k, x in entries:
+        for out, i, j, k, x in composed(form, f):
             together.setdefault((out, j), []).append((i, k, x))
+        if not together:
+            return self.r.affine([], (form.size,), kinds)
         number: dict[tuple[tuple[int, int, float], ...], int] = {}
         places = [(out, j, number.setdefault(tuple(sorted(t)), len(number))) for (out, j), t in together.items()]
         terms = [(n, *term) for t, n in number.items() for term in t]
-        n, i, k, x = zip(*terms, strict=True)
-        made = Bilinear(n, i, k, x, len(number), (f.sizes[0], form.sizes[1]))
+        numbers, lefts, rights, values = zip(*terms, strict=True)
+        made = Bilinear(numbers, lefts, rights, values, len(number), (f.sizes[0], form.sizes[1]))
         outs, js, ns = zip(*places, strict=True)
-        kinds = self.candidate.kinds
         front = self.r.product(made, a, self.fixed, kinds)
         return self.r.product(
             Bilinear(outs, js, ns, 1.0, form.size, (f.sizes[1], len(number))), c, front, kinds, span=self.r[c].span
@@ -251,7 +253,8 @@ def canonical(form: Bilinear) -> Bilinear:
     keys, place = np.unique(np.stack([form.out, form.left, form.right]), axis=1, return_inverse=True)
     coefficient = np.bincount(place.ravel(), form.coefficient, minlength=keys.shape[1])
     kept = coefficient != 0
-    return Bilinear(*keys[:, kept], coefficient[kept], form.size, form.sizes)
+    out, left, right = keys[:, kept]
+    return Bilinear(out, left, right, coefficient[kept], form.size, form.sizes)
 
 
 def flipped(form: Bilinear) -> Bilinear:
@@ -305,5 +308,8 @@ def factored(form: Bilinear, inner: Bilinear, known: Bilinear) -> Bilinear | Non
         found.setdefault((out, i, q), []).append(x / unit)
     if any(len(xs) != terms[q] or np.ptp(xs) > 1e-12 * abs(xs[0]) for (_, _, q), xs in found.items()):
         return None
-    out, i, q = zip(*found, strict=True)
-    return canonical(Bilinear(out, i, q, [xs[0] for xs in found.values()], form.size, (inner.sizes[0], known.size)))
+    if not found:
+        return None
+    outs, lefts, rights = zip(*found, strict=True)
+    units = [xs[0] for xs in found.values()]
+    return canonical(Bilinear(outs, lefts, rights, units, form.size, (inner.sizes[0], known.size)))

@@ -43,7 +43,9 @@ SAVED = {
     "right": "M = 0.1 * S\nrepeat 3\n    M = 2 * M - M @ S @ M\nat x\n    output dot(M @ b, x)\n",
     "left": "M = 0.1 * S\nrepeat 3\n    M = 2 * M - M @ (S @ M)\nat x\n    output dot(M @ b, x)\n",
     "a sum": "M = 0.1 * S\nrepeat 3\n    M = 0.5 * M + S - M @ S @ M + identity(2)\nat x\n    output dot(M @ b, x)\n",
-    "at some": "at y\n    r = y\nat x\n    r = 0\nrepeat 3\n    r = r - 0.1 * dot(mean[j in y](r[j] * u[j]), b)\noutput r\n",
+    "at some": (
+        "at y\n    r = y\nat x\n    r = 0\nrepeat 3\n    r = r - 0.1 * dot(mean[j in y](r[j] * u[j]), b)\noutput r\n"
+    ),
 }
 SPARED = {
     "one layer already": "w : vector[2] = 0\nrepeat 3\n    w = w - 0.1 * (S @ w - b)\noutput w\n",
