@@ -18,8 +18,8 @@ def readme(weights: Weights, run: str, note: str, roles: tuple[int, ...]) -> str
 # {name}
 
 A learning algorithm compiled into a transformer by innerloop; the program is in `program.icl`. The weights are
-{weights.config.dtype}; innerloop's own forward pass was measured {report.measured_error:.1e} off the float64 oracle at most
-({report.tasks} tasks, output rms {report.output_rms:.3g}; predicted: {report.predicted_error:.1e}).
+{weights.config.dtype}; innerloop's own forward pass was measured {report.measured_error:.1e} off the float64 oracle
+at most ({report.tasks} tasks, output rms {report.output_rms:.3g}; predicted: {report.predicted_error:.1e}).
 
 A sequence is a rest token, then `{describe_pattern(weights.signature.pattern)}`. A token's features are its role
 (one-hot), then its fields. `tasks.safetensors` holds a few tasks, field by field, and the float64 oracle's output.

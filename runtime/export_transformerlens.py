@@ -34,8 +34,8 @@ output, cache = model.run_with_cache(stream, start_at_layer=0)
 
 NOTE = """
 `layout.json` lists the program's named values: the hooks where the residual stream holds each, and at the tokens of
-which roles. With `matrices = load_file("layout.safetensors")`, an entry `place` and a hook of `place["hooks"]`, its value
-is `cache[hook] @ matrices[place["matrix"]]`.
+which roles. With `matrices = load_file("layout.safetensors")`, an entry `place` and a hook of `place["hooks"]`, its
+value is `cache[hook] @ matrices[place["matrix"]]`.
 """
 
 
