@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format benchmark clean
+.PHONY: help demo test lint format benchmark speed clean
 
 help:
 	@echo "make demo       run the three compiled programs on real data: a table and a plot in out/"
@@ -12,6 +12,7 @@ help:
 	@echo "make lint       ruff, mypy and the import contracts"
 	@echo "make format     let ruff format the code"
 	@echo "make benchmark  measure the precision of the compiled programs on fresh tasks"
+	@echo "make speed      measure throughput against transformers on PyTorch"
 	@echo "make clean      remove .venv and everything that was built"
 
 demo: $(VENV)/.installed
@@ -34,20 +35,23 @@ format: $(VENV)/.installed-lint
 benchmark: $(VENV)/.installed
 	$(BIN)/python benchmarks/precision.py
 
+speed: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/speed.py
+
 clean:
 	rm -rf $(VENV) build out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable .
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
 $(VENV)/.installed-lint: $(VENV)/.installed-test
-	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
 	@touch $@

@@ -17,7 +17,6 @@ import torch
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.sparse import Floats
-from innerloop.compiler.tokens import output_rows, read_data
 from innerloop.programs import load, names
 from innerloop.runtime import Transformer
 from innerloop.runtime.export import export, size
@@ -28,26 +27,17 @@ from . import random_weights
 from .by_the_book import by_the_book
 from .by_the_book import tasks as random_tasks
 from .commands import Command, one_message
+from .stock_models import features
 
-PROGRAMS = {name: {"d": 3, **({"steps": 3} if name == "gradient_descent" else {"examples": 6})} for name in names()}
+PROGRAMS: dict[str, dict[str, Any]] = {
+    name: {"d": 3, **({"steps": 3} if name == "gradient_descent" else {"examples": 6})} for name in names()
+}
 
 
 def tasks(count: int = 100, d: int = 3, examples: int = 6) -> dict[str, Floats]:
     rng = np.random.default_rng(11)
     x = rng.standard_normal((count, examples + 1, d))
     return {"x": x, "y": (x[:, :-1] @ rng.standard_normal((count, d, 1)))[..., 0]}
-
-
-def features(weights: Weights, **fields: Any) -> tuple[torch.Tensor, Any]:
-    """[batch, tokens, features], written out as the folder's README says, and the tokens that give output."""
-    data = read_data(weights.signature, fields)
-    held = np.concatenate([data.fields[field.name] for field in weights.signature.fields], -1)
-    held = np.pad(held, ((0, 0), (1, 0), (0, 0)))
-    roles = np.broadcast_to(
-        np.eye(len(weights.roles))[[0, *data.sequence.roles]], (*held.shape[:2], len(weights.roles))
-    )
-    rows = output_rows(data.sequence, weights.output.kinds) + 1
-    return torch.tensor(np.concatenate([roles, held], -1), dtype=getattr(torch, weights.config.dtype)), rows
 
 
 def gpt2(folder: Path, weights: Weights, **fields: Any) -> Floats:
