@@ -18,8 +18,8 @@ from tables import show
 
 @dataclass(frozen=True)
 class Line:
-    """A program on a target; `count` is the parameter that layers are counted by, at each of `at`; `asked` (a, b) allows
-    a K + b of them."""
+    """A program on a target; `count` is the parameter that layers are counted by, at each of `at`; of K, `asked` (a, b)
+    allows a K + b."""
 
     program: str
     count: str
