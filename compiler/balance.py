@@ -15,17 +15,17 @@ from dataclasses import replace
 from itertools import pairwise
 
 from .allocate import allocate
+from .constructions import CURVE, default_squares
+from .fit import fit
 from .schedule import LoopStage, Placed, Schedule, Stage
+from .squares import square_bank
 from .tasks import Apply, Atom, Form, Multiply
 
-CURVE_NEURONS = 4
-"""About how many products a component of a function costs."""
 
-
-def balance(schedule: Schedule) -> Schedule:
+def balance(schedule: Schedule, dtype: str) -> Schedule:
     """The same sublayers, with some tasks in later ones."""
     moved = Schedule(schedule.tasks, _copied(schedule.stages), schedule.length)
-    if not _runs(moved.stages):
+    if not _runs(moved.stages, dtype):
         return schedule
     return moved if allocate(moved).used <= allocate(schedule).used else schedule
 
@@ -37,29 +37,30 @@ def _copied(stages: list[Stage | LoopStage]) -> list[Stage | LoopStage]:
     ]
 
 
-def _runs(stages: list[Stage | LoopStage]) -> bool:
+def _runs(stages: list[Stage | LoopStage], dtype: str) -> bool:
     """Balances every stretch of sublayers between loops; whether anything moved."""
     moved = False
     ends = [-1, *(k for k, s in enumerate(stages) if isinstance(s, LoopStage)), len(stages)]
     for first, last in pairwise(ends):
         run = [s for s in stages[first + 1 : last] if isinstance(s, Stage)]
-        while _step(run):
+        while _step(run, dtype):
             moved = True
     for stage in stages:
         if isinstance(stage, LoopStage):
-            moved = _runs(stage.body) or moved
+            moved = _runs(stage.body, dtype) or moved
     return moved
 
 
-def _step(run: list[Stage]) -> bool:
+def _step(run: list[Stage], dtype: str) -> bool:
     """Moves one task out of the widest sublayer of a run, if that helps."""
-    wide = max((t for t, s in enumerate(run) if s.side == "mlp"), key=lambda t: _width(run[t]), default=None)
+    widths = [sum(_cost(p, dtype) for p in stage.placed) for stage in run]
+    wide = max((t for t, s in enumerate(run) if s.side == "mlp"), key=lambda t: widths[t], default=None)
     if wide is None:
         return False
-    for placed in sorted(run[wide].placed, key=_cost, reverse=True):
+    for placed in sorted(run[wide].placed, key=lambda p: _cost(p, dtype), reverse=True):
         until = _latest(run, wide, placed)
         for time in range(wide + 2, until + 1, 2):
-            if run[time].division is None and _width(run[time]) + _cost(placed) < _width(run[wide]):
+            if run[time].division is None and widths[time] + _cost(placed, dtype) < widths[wide]:
                 run[wide].placed = [p for p in run[wide].placed if p is not placed]
                 run[time].placed.append(placed)
                 return True
@@ -85,13 +86,13 @@ def _read(atom: Atom, forms: list[Form]) -> bool:
     return any(atom in form.atoms for form in forms)
 
 
-def _width(stage: Stage) -> int:
-    return sum(_cost(p) for p in stage.placed)
-
-
-def _cost(placed: Placed) -> int:
-    """In products."""
+def _cost(placed: Placed, dtype: str) -> int:
+    """Neurons, about."""
     op = placed.task.op
     if isinstance(op, Multiply):
-        return int(op.form.out.size)
-    return CURVE_NEURONS * placed.task.reads[0].size if isinstance(op, Apply) else 0
+        count = int(op.form.out.size)
+        return 2 * count * square_bank(op.squares or default_squares(op.left, op.right, count, dtype)).up.size
+    if isinstance(op, Apply):
+        tolerance = CURVE[dtype] if op.tolerance is None else op.tolerance
+        return placed.task.reads[0].size * fit(op.name, op.arguments, op.low.min(), op.high.max(), tolerance).up.size
+    return 0
