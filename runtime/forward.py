@@ -1,14 +1,16 @@
-"""The forward pass: exactly the stock GPT-2 block, in JAX; and linear attention, and blocks without a norm.
+"""The forward pass: exactly the stock GPT-2 and Llama blocks, in JAX; linear attention, and blocks without a norm.
 
     before   Parameters (pack.py) and features [batch, tokens, features]
     after    outputs [batch, rows, size], and how far values left their ranges
 
 A loop is one `lax.scan` over its count, with the weights of its body held once. The compiled
-constructions rest on four properties of the arithmetic, which tests/test_runtime.py holds:
+constructions rest on six properties of the arithmetic, which tests/test_runtime.py holds:
 
     mean       adjacent slots are added first, so that constants +C, −C cancel before anything is added; and what is
                left is rounded at the size of the largest slot: of a balanced stream to exactly 0
     variance   a true division by the width, and x / √(var + ε): exact when these are powers of two
+    rmsnorm    the same: a constant whose square swallows all others divides everything by itself, exactly
+    silu       x itself from 17 on (37 in float64), 0 from −104 down (−746)
     softmax    a winner whose rivals are 104 or more below it (746 in float64) has weight exactly 1
     products   full precision on every device, never TF32 or bf16
 """
@@ -39,6 +41,8 @@ from .pack import (
 )  # fmt: skip
 
 Array = Any  # a NumPy array outside the pass, a JAX array in it
+Turns = tuple[Array, Array]
+"""Cosines and sines [tokens, d_head / 2] of rotary positions."""
 
 _matmul = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 _einsum = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
@@ -62,7 +66,8 @@ def forward(
     each check by how much a value was out of its range at worst: [batch, values], NaN where it was no number."""
     stream = _embed(parameters, features)
     worst = {n: jnp.full((features.shape[0], c.low.shape[1]), -jnp.inf, stream.dtype) for n, c in checks.items()}
-    (stream, worst), _ = _run(parameters.steps, (stream, worst), checks, lambda *_: None)
+    turns = _turns(parameters, features.shape[1])
+    (stream, worst), _ = _run(parameters.steps, (stream, worst), checks, lambda *_: None, turns)
     last = _normed(stream[:, rows], parameters.final_norm)
     return _matmul(last, parameters.readout) + parameters.readout_bias, worst
 
@@ -75,7 +80,8 @@ def streams(parameters: Parameters, features: Array, slots: Array, every: int) -
         # A loop's body has an even number of sublayers: stored and unrolled numbers have the same parity.
         return stream[..., slots] if number % every == every - 1 else None
 
-    _, collected = _run(parameters.steps, (_embed(parameters, features), {}), {}, collect)
+    turns = _turns(parameters, features.shape[1])
+    _, collected = _run(parameters.steps, (_embed(parameters, features), {}), {}, collect, turns)
     if collected is None:
         return jnp.zeros((0, *features.shape[:2], slots.shape[0]), parameters.embedding.dtype)
     return collected
@@ -85,7 +91,16 @@ def _embed(parameters: Parameters, features: Array) -> Array:
     return _matmul(features, parameters.embedding) + parameters.positions[: features.shape[1]]
 
 
-def _run(steps: tuple[Step, ...], carry: Any, checks: dict[int, Check], collect: Any) -> tuple[Any, Array | None]:
+def _turns(parameters: Parameters, tokens: int) -> Turns | None:
+    """Cosines and sines of the first positions, where positions are rotary."""
+    return (
+        None if parameters.rotations is None else (parameters.rotations[0][:tokens], parameters.rotations[1][:tokens])
+    )
+
+
+def _run(
+    steps: tuple[Step, ...], carry: Any, checks: dict[int, Check], collect: Any, turns: Turns | None
+) -> tuple[Any, Array | None]:
     """Runs `steps` on carry = (stream, worst); what `collect(stream, number)` gives is stacked in order of running."""
     collected: list[Array] = []
     for step in steps:
@@ -95,14 +110,14 @@ def _run(steps: tuple[Step, ...], carry: Any, checks: dict[int, Check], collect:
                 stream, worst = carry
                 if loop.scan:  # Tokens whose turn has not come may hold anything: only the last pass counts.
                     worst = {**worst, **{n: jnp.full_like(worst[n], -jnp.inf) for n in _numbers(loop) if n in worst}}
-                return _run(loop.steps, (stream, worst), checks, collect)
+                return _run(loop.steps, (stream, worst), checks, collect, turns)
 
             carry, found = lax.scan(once, carry, None, length=step.count)
             found = None if found is None else found.reshape(found.shape[0] * found.shape[1], *found.shape[2:])
         else:
             stream, worst = carry
             if not isinstance(step, IdleStep):
-                stream = stream + _sublayer(step, stream)
+                stream = stream + _sublayer(step, stream, turns)
             if step.number in checks:
                 excess = jnp.maximum(worst[step.number], _excess(stream, checks[step.number]))
                 worst = {**worst, step.number: excess}
@@ -123,7 +138,9 @@ def _numbers(loop: LoopStep) -> Iterator[int]:
             yield step.number
 
 
-def _sublayer(step: AttentionStep | LinearAttentionStep | MlpStep | BiasStep, stream: Array) -> Array:
+def _sublayer(
+    step: AttentionStep | LinearAttentionStep | MlpStep | BiasStep, stream: Array, turns: Turns | None
+) -> Array:
     """What the sublayer adds to the stream [batch, tokens, width]."""
     if isinstance(step, BiasStep):
         return step.bias
@@ -131,12 +148,21 @@ def _sublayer(step: AttentionStep | LinearAttentionStep | MlpStep | BiasStep, st
     if step.rows is not None:
         x = x[..., step.rows]
     if isinstance(step, AttentionStep):
-        y = _matmul(attend(_matmul(x, step.qkv) + step.qkv_bias, step), step.output)
+        y = _matmul(attend(_matmul(x, step.qkv) + step.qkv_bias, step, turns), step.output)
     elif isinstance(step, LinearAttentionStep):
         y = _matmul(attend_linearly(_matmul(x, step.qkvc), step), step.output)
     else:
-        y = _matmul(gelu(_matmul(x, step.up) + step.up_bias), step.down)
+        y = _matmul(hidden(_matmul(x, step.up) + step.up_bias, step), step.down)
     return spread(y, step.spread)
+
+
+def hidden(x: Array, step: MlpStep) -> Array:
+    """What the neurons give, from their preactivations [batch, tokens, neurons, or gates before ups]."""
+    activation = ACTIVATIONS[step.activation]
+    if not step.gated:
+        return activation(x)
+    gate, up = jnp.split(x, 2, -1)
+    return activation(gate) * up
 
 
 def gelu(x: Array) -> Array:
@@ -148,8 +174,25 @@ def gelu(x: Array) -> Array:
     return x / (1.0 + jnp.exp(-2.0 * np.sqrt(2.0 / np.pi).astype(x.dtype) * (x + 0.044715 * x * x * x)))
 
 
+def silu(x: Array) -> Array:
+    """Llama's x σ(x)."""
+    return x / (1.0 + jnp.exp(-x))
+
+
+ACTIVATIONS = {"gelu_tanh": gelu, "silu": silu}
+
+
 def _normed(x: Array, norm: NormStep | None) -> Array:
-    return x if norm is None else layer_norm(x, norm)
+    if norm is None:
+        return x
+    return rms_norm(x, norm) if norm.bias is None else layer_norm(x, norm)
+
+
+def rms_norm(x: Array, norm: NormStep) -> Array:
+    """x / √(mean x² + ε) · gain over the last axis, as in Llama."""
+    mean = jnp.square(x).sum(-1, keepdims=True) / norm.width
+    # The barrier is `layer_norm`'s.
+    return x / lax.optimization_barrier(jnp.sqrt(mean + norm.epsilon)) * norm.gain  # type: ignore[no-untyped-call]
 
 
 def layer_norm(x: Array, norm: NormStep) -> Array:
@@ -167,9 +210,11 @@ def layer_norm(x: Array, norm: NormStep) -> Array:
     return centred / deviation * norm.gain + norm.bias
 
 
-def attend(qkv: Array, step: AttentionStep) -> Array:
+def attend(qkv: Array, step: AttentionStep, turns: Turns | None = None) -> Array:
     """Softmax attention on packed heads: [batch, tokens, heads · (2 qk + v)] → [batch, tokens, heads · v]."""
     query, key, value = _heads(qkv, step.heads, step.qk, step.qk, step.v)
+    if turns is not None:
+        query, key = turned(query, step, turns), turned(key, step, turns)
     logits = _einsum("bthk,bshk->bhts", query, key) / np.sqrt(step.d_head).astype(qkv.dtype)
     if step.causal:
         # Each row keeps its own token, so that no row is all −∞.
@@ -179,6 +224,13 @@ def attend(qkv: Array, step: AttentionStep) -> Array:
     total = shares.sum(-1)
     mixed = _einsum("bhts,bshv->bthv", shares, value) / jnp.swapaxes(total, 1, 2)[..., None]
     return mixed.reshape(*qkv.shape[:2], -1)
+
+
+def turned(x: Array, step: AttentionStep, turns: Turns) -> Array:
+    """Queries or keys [batch, tokens, heads, qk] turned by their positions (innerloop.compiler.rotary)."""
+    cos, sin = (table[:, step.pairs] for table in turns)
+    a, b = jnp.split(x, 2, -1)
+    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], -1)
 
 
 def attend_linearly(qkvc: Array, step: LinearAttentionStep) -> Array:

@@ -36,9 +36,9 @@ TRACE_BYTES = 2**31
 
 _KNOWN = {
     "attention": ("softmax", "linear"),
-    "activation": ("gelu_tanh", "none"),
-    "norm": ("layernorm", "dividing", "none"),
-    "positions": ("learned",),
+    "activation": ("gelu_tanh", "silu", "none"),
+    "norm": ("layernorm", "rmsnorm", "dividing", "none"),
+    "positions": ("learned", "rotary"),
 }
 
 
