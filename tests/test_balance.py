@@ -17,9 +17,7 @@ from .reference import CASES, source
 
 def widest(placed: Schedule) -> int:
     """Products of the widest sublayer."""
-    return max(
-        sum(p.task.op.form.out.size for p in s.placed if isinstance(p.task.op, Multiply)) for s in placed.walk()
-    )
+    return max(sum(p.task.op.form.out.size for p in s.placed if isinstance(p.task.op, Multiply)) for s in placed.walk())
 
 
 @pytest.mark.parametrize("name", ["support_vector", "retargetable_loss_table", "gradient_descent", "sherman_morrison"])
