@@ -32,7 +32,7 @@ STAGES = {
     "front end": ("graph_of",),
     "passes": ("optimise",),
     "calibration": ("samples", "calibrate"),
-    "schedule": ("all_finite", "lower", "schedule", "allocate", "fresh_tasks"),
+    "schedule": ("all_finite", "lower", "schedule", "balance", "allocate", "fresh_tasks"),
     "emission": ("finish",),
     "report": ("measured",),
 }
