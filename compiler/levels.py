@@ -2,7 +2,7 @@
 
 Sublayers alternate, attention at even and MLP at odd times. A move, a gather and a division take an
 attention sublayer, a product and a function an MLP sublayer, affine maps none. A pass of a loop waits for
-what the pass before ended with, and of a scan for a head that carries it on; from the second on all take as long.
+what the pass before ended with, and of a scan for a head that carries it on; from the third on all take as long.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ from .graph import (
     Value,
 )
 
+STEADY = 3
+"""The pass from which on a loop takes as long as any later pass does."""
+
 
 def levels(graph: Graph) -> dict[Value, int]:
-    """The time after which each value is there, −1 from the start; of a loop's body, in its second pass."""
+    """The time after which each value is there, −1 from the start; of a loop's body, in its third pass."""
     level: dict[Value, int] = {}
 
     def block(items: Block) -> None:
@@ -45,15 +48,15 @@ def levels(graph: Graph) -> dict[Value, int]:
 
     def loop(item: Loop) -> None:
         ends = [{c: level[c.initial if c.warm is None else c.warm] for c in item.carried}]
-        for _ in range(min(2, item.passes)):
+        for _ in range(min(STEADY, item.passes)):
             for c in item.carried:
                 level[c.phi] = ends[-1][c] if item.kind is None else following(ends[-1][c], attention=True)
             block(item.body)
             ends.append({c: level[c.result] for c in item.carried})
         last = ends[-1]
-        period = max((last[c] - ends[-2][c] for c in item.carried), default=0) if item.passes > 1 else 0
+        period = max((last[c] - ends[-2][c] for c in item.carried), default=0) if item.passes > STEADY else 0
         for c in item.carried:
-            level[c.final] = last[c] + max(0, item.passes - 2) * (period + period % 2)
+            level[c.final] = last[c] + max(0, item.passes - STEADY) * (period + period % 2)
 
     block(graph.block)
     return level

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from innerloop.compiler.tokens import read_data
 from innerloop.compiler.verify import verify
 from innerloop.programs import load
 
-PROGRAMS = Path(__file__).parent / "cases" / "programs"
 HEAD = "program p()\n\ntokens (x y)* x\n    x : vector[2]\n    y : scalar\n\nat y\n    u = move x from previous\n\n"
 MOMENTS = "S = mean[j in y](outer(u[j], u[j]))\nb = mean[j in y](y[j] * u[j])\n"
 
@@ -43,13 +41,15 @@ SAVED = {
     "right": "M = 0.1 * S\nrepeat 3\n    M = 2 * M - M @ S @ M\nat x\n    output dot(M @ b, x)\n",
     "left": "M = 0.1 * S\nrepeat 3\n    M = 2 * M - M @ (S @ M)\nat x\n    output dot(M @ b, x)\n",
     "a sum": "M = 0.1 * S\nrepeat 3\n    M = 0.5 * M + S - M @ S @ M + identity(2)\nat x\n    output dot(M @ b, x)\n",
+    "the last": "w : vector[2] = 0\nrepeat 3\n    w = w - 0.1 * (S @ w - b)\noutput w\n",
+    "read after the loop": "M = 0.1 * S\nrepeat 3\n    M = M - relu(M) @ M\nat x\n    output dot(M @ b, x)\n",
     "at some": (
         "at y\n    r = y\nat x\n    r = 0\nrepeat 3\n    r = r - 0.1 * dot(mean[j in y](r[j] * u[j]), b)\noutput r\n"
     ),
 }
 SPARED = {
-    "one layer already": "w : vector[2] = 0\nrepeat 3\n    w = w - 0.1 * (S @ w - b)\noutput w\n",
-    "what stays not": "M = 0.1 * S\nrepeat 3\n    M = M - relu(M) @ M\nat x\n    output dot(M @ b, x)\n",
+    "no product": "w : vector[2] = 0\nrepeat 3\n    w = relu(w - b)\noutput w\n",
+    "what stays not": "w : vector[2] = 0.1\nrepeat 3\n    w = 0.1 * w * w - b\noutput w\n",
     "a scan": "w : vector[2] = 0.5\nscan y up to 5\n    w = w - 0.1 * (dot(w, u) - y) * u\noutput w\n",
 }
 
@@ -66,7 +66,7 @@ def test_newtons_iteration_keeps_correcting_itself_unless_asked() -> None:
 
 
 def test_a_newton_step_is_a_layer_on_request() -> None:
-    text = (PROGRAMS / "iterative_newton.icl").read_text(encoding="utf-8")
+    text = load("iterative_newton")
     for steps in (4, 9):
         graph = of(text, {"d": 2, "steps": steps})
         assert graph_depth(shorter(graph)) // 2 + 1 <= steps + 4
@@ -86,7 +86,7 @@ def test_the_shipped_programs_have_nothing_to_carry(name: str) -> None:
 
 
 def test_a_dual_step_is_a_layer() -> None:
-    text = (PROGRAMS / "gradient_descent_dual.icl").read_text(encoding="utf-8")
+    text = load("gradient_descent_dual")
     report = compile_program(text, d=3, steps=5).report
     assert report.layers == 6
     assert report.measured_error < 1e-5

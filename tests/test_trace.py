@@ -4,9 +4,9 @@ Layers count from 0, examples and passes from 1; y_i is the token of the i-th la
 
     gradient_descent   layer k, from 1 on       w after k + 1 steps on the examples up to the token, at every token
                                                 (the mean that layer 1 reads is the first step, from w = 0, itself)
-    scan, pass p       its first layer          what y_i began its update with, for i ≤ p  (P, q, s, w of two layers)
-                       its last layer           what y_i ended it with, for i ≤ p  (SGD's: i ≤ p + 1, since every token
-                                                does the first update in front of the scan, for itself)
+    scan, pass p       its first layer          what y_i began its update with, i ≤ p + 1  (P, q, s, w of two layers)
+                       its last layer           what y_i ended it with, for i ≤ p + 1
+                       (every token does the first update in front of the scan, for itself)
     after the last     every program            w at every token: of the last y at or before it
 """
 
@@ -135,13 +135,13 @@ def test_stochastic_gradient_descent_holds_each_update_from_its_pass_on() -> Non
 
 def test_sherman_morrison_holds_each_update_from_its_pass_on() -> None:
     trace, layers = traced("sherman_morrison")
-    assert layers == 2 * EXAMPLES + 2
+    assert layers == 2 * EXAMPLES + 1
     inverse, w = ridge_regression()
     x, _ = data()
     q = np.einsum("tnij,tnj->tni", inverse[:, :-1], x[:, :-1])
     s = 1 + (q * x[:, :-1]).sum(-1)
-    for turn in range(1, EXAMPLES + 1):
-        first, last = 2 * turn - 1, 2 * turn
+    for turn in range(2, EXAMPLES + 1):
+        first, last = 2 * turn - 2, 2 * turn - 1
         close(at_labels(trace["P"][first])[:, :turn], inverse[:, :turn])
         close(at_labels(trace["w"][first])[:, :turn], w[:, :turn])
         close(at_labels(trace["q"][first])[:, :turn], q[:, :turn])
