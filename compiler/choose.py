@@ -39,6 +39,7 @@ from .unroll import unroll
 from .verify import verify
 
 T = TypeVar("T")
+Passes = Mapping[str, Callable[[Graph], Graph]]
 
 
 @dataclass(frozen=True)
@@ -79,58 +80,78 @@ def optimise(graph: Graph, target: str = "gpt2", optimize: str = "depth", withou
     architecture = named("target", target, TARGETS, graph)
     forms = named("optimization", optimize, FORMS, graph) if not architecture.linear else LINEAR
     reads = any(isinstance(graph[v].op, Read) for v in graph.values())
-    found: list[tuple[Form, Graph]] = []
     refused: CompileError | None = None
-    for form in forms:
-        if form.heads and not reads and not architecture.linear:
-            continue
-        try:
-            written = rewritten(graph, architecture, form, frozenset(without))
-        except CompileError as error:
-            refused = refused or error
-            continue
-        if not any(_same(written, other) for _, other in found):
-            found.append((form, written))
-    if not found:
+    best: tuple[tuple[int, ...], Graph] | None = None
+    seen: list[Graph] = []
+    begun: dict[tuple[bool, bool], Graph] = {}
+    with without_laws(frozenset(without) & frozenset(LAW_NAMES)):
+        for form in forms:
+            if form.heads and not reads and not architecture.linear:
+                continue
+            try:
+                written = rewritten(graph, architecture, form, frozenset(without), begun)
+                if any(_same(written, other) for other in seen):
+                    continue
+                seen.append(written)
+                if optimize == "depth" and best is not None and _critical(written) >= best[0][0]:
+                    continue  # as many layers at least, and no other merit
+                found = _tightened(written, architecture) if "tighten" not in without else written
+                cost = _cost(found, architecture, form, optimize)
+            except CompileError as error:
+                refused = refused or error
+                continue
+            if best is None or cost < best[0]:
+                best = cost, found
+    if best is None:
         assert refused is not None
         raise refused
-    if len(found) == 1:
-        return found[0][1]
-    cost = _depth_first if optimize == "depth" else _width_first
-    return min(found, key=lambda f: cost(f[0], f[1], architecture))[1]
+    return best[1]
 
 
-def rewritten(graph: Graph, target: Target, form: Form, without: frozenset[str] = frozenset()) -> Graph:
-    """The graph in this form, verified after each pass."""
+def rewritten(
+    graph: Graph, target: Target, form: Form, without: frozenset[str], begun: dict[tuple[bool, bool], Graph]
+) -> Graph:
+    """The graph in this form, verified after each pass; `tighten` comes when the form is chosen. `begun` keeps what
+    forms that carry products share with those that do not."""
     signature = graph.signature
     assert signature is not None
 
     def attends(read: Read) -> bool:
         return form.heads and (target.linear or read.how == "sum" or _counted(signature.pattern, read.over))
 
-    def tightened(graph: Graph) -> Graph:
-        return tighten(graph, lambda g: _placed(g, target)[0], _critical(graph))
-
-    passes: dict[str, Callable[[Graph], Graph]] = {
-        "simplify": simplify,
-        "separate": lambda g: separate_reads(g, attends),
-        "legalise": lambda g: legalise(g, target),
-        "peel": peel,
-        "invariant": invariant,
-        "divide_factor": divide_factor,
-        "strengthen": strengthen,
+    if target.linear:
+        return _run(graph, {"simplify": simplify, "separate": lambda g: separate_reads(g, attends), "peel": peel,
+                            "unroll": unroll}, without)  # fmt: skip
+    key = form.heads, form.apart
+    if key not in begun:
+        first: Passes = {
+            "simplify": simplify,
+            "separate": lambda g: separate_reads(g, attends),
+            "legalise": lambda g: legalise(g, target),
+            "peel": peel,
+            "invariant": invariant if form.apart else lambda g: g,
+            "divide_factor": divide_factor,
+        }
+        begun[key] = _run(graph, first, without)
+    last: Passes = {
+        "strengthen": strengthen if form.carried else lambda g: g,
         "pack_symmetric": pack_symmetric,
         "head_start": head_start,
-        "tighten": tightened,
     }
-    if target.linear:
-        passes = {name: passes[name] for name in ("simplify", "separate", "peel")} | {"unroll": unroll}
-    left_out = without | ({"invariant"} if not form.apart else set()) | ({"strengthen"} if not form.carried else set())
-    with without_laws(without & frozenset(LAW_NAMES)):
-        for name, step in passes.items():
-            if name not in left_out:
-                graph = verify(step(graph))
+    return _run(begun[key], last, without)
+
+
+def _run(graph: Graph, passes: Passes, without: frozenset[str]) -> Graph:
+    for name, step in passes.items():
+        if name not in without:
+            graph = verify(step(graph))
     return graph
+
+
+def _tightened(graph: Graph, target: Target) -> Graph:
+    if target.linear:
+        return graph
+    return verify(tighten(graph, lambda g: schedule(lower(g, _nominal(g), target)).length // 2, _critical(graph)))
 
 
 def _counted(pattern: Pattern, kind: str) -> bool:
@@ -145,28 +166,21 @@ def _same(one: Graph, other: Graph) -> bool:
 # Costs -------------------------------------------------------------------------------------------
 
 
-def _depth_first(form: Form, graph: Graph, target: Target) -> tuple[int, bool, int]:
-    layers, slots = _placed(graph, target)
-    return layers, form.heads, slots
-
-
-def _width_first(form: Form, graph: Graph, target: Target) -> tuple[int, int, bool]:
-    layers, slots = _placed(graph, target)
-    return slots, layers, form.heads
+def _cost(graph: Graph, target: Target, form: Form, optimize: str) -> tuple[int, ...]:
+    """What is compared, by a run of the later passes with made-up ranges."""
+    placed = schedule(lower(graph, _nominal(graph), target))
+    layers = placed.length // 2
+    if optimize == "depth":
+        return layers, form.heads, allocate(placed).used
+    scored = [graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Attend)]
+    heads = max((HEADS * (graph[query].size + 3) for query in scored), default=0)
+    return max(allocate(placed).used, heads), layers, form.heads
 
 
 def _critical(graph: Graph) -> int:
     """Layers on the critical path."""
     level = levels(graph)
     return (max(level[r] for r in graph.results) + 2) // 2
-
-
-def _placed(graph: Graph, target: Target) -> tuple[int, int]:
-    """Layers, and slots that the values and the heads take, from a run of the later passes with made-up ranges."""
-    placed = schedule(lower(graph, _nominal(graph), target))
-    scored = [graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Attend)]
-    heads = max((HEADS * (graph[query].size + 3) for query in scored), default=0)
-    return placed.length // 2, max(allocate(placed).used, heads)
 
 
 def _nominal(graph: Graph) -> Ranges:
