@@ -15,7 +15,8 @@ work. For p = f(φ, B), f bilinear, the next value f(φ', B) is φ' with f(·, B
                  (A C) B = A (C B), for matrices, where C B is carried (on request: see `strengthen`)
 
 A product of what the loop leaves with something that stays (w = M b) is carried in the same way. Each costs the
-slots of what it carries; the pass keeps what makes the program shorter, the best first, until nothing does.
+slots of what it carries; the pass keeps what makes the program shorter and does not drift (drift.py), the best
+first, until nothing does.
 (The induction variables of Allen, Cocke and Kennedy 1981, with matrices.)
 """
 
@@ -26,6 +27,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .drift import drifts
 from .graph import Affine, Carried, Divide, Final, Graph, Kinds, Loop, Merge, Node, Phi, Product, Value
 from .levels import levels
 from .rewrite import Rewriter, Visit, copy_block, prune
@@ -55,11 +57,20 @@ def strengthen(graph: Graph, *, reassociate: bool = False) -> Graph:
     """
     while True:
         depth = graph_depth(graph)
-        tried = [_carry(graph, candidate, reassociate) for candidate in dict.fromkeys(_candidates(graph))]
-        best = min(tried, key=graph_depth, default=graph)
-        if graph_depth(best) >= depth:
+        tried = [(c, _carry(graph, c, reassociate)) for c in dict.fromkeys(_candidates(graph))]
+        shorter = sorted((t for t in tried if graph_depth(t[1]) < depth), key=lambda t: graph_depth(t[1]))
+        steady = (found for c, found in shorter if reassociate or not _drifts(graph, c, found))
+        best = next(steady, None)
+        if best is None:
             return graph
         graph = best
+
+
+def _drifts(before: Graph, candidate: Candidate, after: Graph) -> bool:
+    """Whether what is carried now loses track of what it stands for."""
+    number = sum(isinstance(item, Loop) for item in before.block[: candidate.place])
+    loop = [item for item in after.block if isinstance(item, Loop)][number]
+    return drifts(after, loop.carried[-1].phi)
 
 
 def graph_depth(graph: Graph) -> int:
