@@ -135,13 +135,13 @@ def test_stochastic_gradient_descent_holds_each_update_from_its_pass_on() -> Non
 
 def test_sherman_morrison_holds_each_update_from_its_pass_on() -> None:
     trace, layers = traced("sherman_morrison")
-    assert layers == 2 * EXAMPLES + 2
+    assert layers == 2 * EXAMPLES + 1
     inverse, w = ridge_regression()
     x, _ = data()
     q = np.einsum("tnij,tnj->tni", inverse[:, :-1], x[:, :-1])
     s = 1 + (q * x[:, :-1]).sum(-1)
-    for turn in range(1, EXAMPLES + 1):
-        first, last = 2 * turn - 1, 2 * turn
+    for turn in range(2, EXAMPLES + 1):
+        first, last = 2 * turn - 2, 2 * turn - 1
         close(at_labels(trace["P"][first])[:, :turn], inverse[:, :turn])
         close(at_labels(trace["w"][first])[:, :turn], w[:, :turn])
         close(at_labels(trace["q"][first])[:, :turn], q[:, :turn])
