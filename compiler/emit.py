@@ -28,7 +28,7 @@ from .schedule import LoopStage, Placed, Stage
 from .softmax_scores import SCALES, SINK
 from .sparse import Floats, Indices, Matrix
 from .stream import Stream
-from .tasks import ROLES, Attend, Copy, Linear, Mean, Quotient, Relation
+from .tasks import ROLES, Attend, Copy, Mean, Quotient, Relation
 from .weights import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
 
 
@@ -249,7 +249,7 @@ class Emitter:
         scratch: dict[int, Matrix] = {}
         if stage.prepares is not None:
             divisor = stage.prepares.task.reads[1]
-            here = {p.task.out: p for p in stage.placed if not isinstance(p.task.op, Linear)}
+            here = {p.task.out for p in stage.placed if p.makes}
             late = {a: m for a, m in divisor.parts if a in here}
             scratch = {a: Matrix(m.csr.T) @ stream.to_scratch(1.0) for a, m in late.items()}
             early = divisor.without(*late)

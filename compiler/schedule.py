@@ -43,6 +43,11 @@ class Placed:
     task: Task
     writes: list[Write] = field(default_factory=list)
 
+    @property
+    def makes(self) -> bool:
+        """Whether its atom begins here, and is not a state that it changes."""
+        return all(write.atom != self.task.out for write in self.writes)
+
 
 @dataclass
 class Carry:
@@ -267,17 +272,13 @@ class _Segment:
         while not self._divisible(time, bottom):
             time += 1
         placed = Placed(task)
-        stage = self._stage(time)
+        stage, before, after = self._stage(time), self._stage(time - 1), self._stage(time + 1)
         stage.placed.append(placed)
-        if stage.division is None:
-            stage.division = bottom
-            self._stage(time - 1).prepares = placed
-            self._stage(time + 1).clears = placed
-        else:  # one divisor for all: it must be there, and go, wherever any of them divides
-            first = self.stages[time - 1].prepares
-            assert first is not None
-            everywhere = Placed(replace(task, kinds=first.task.kinds | task.kinds))
-            self.stages[time - 1].prepares = self.stages[time + 1].clears = everywhere
+        stage.division = bottom
+        # The divisor is written where any quotient is, and by what makes it, and is taken away at the same tokens.
+        kinds = task.kinds | (before.prepares.task.kinds if before.prepares is not None else frozenset())
+        kinds = kinds.union(*(p.task.kinds for p in before.placed if p.makes and p.task.out in bottom.atoms))
+        before.prepares = after.clears = Placed(replace(task, kinds=kinds))
         self.made[task.out] = (time, placed)
 
     def _divisible(self, time: int, bottom: Form) -> bool:
