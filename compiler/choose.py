@@ -94,7 +94,8 @@ def rewritten(graph: Graph, target: Target, form: Form, without: frozenset[str] 
     assert signature is not None
 
     def attends(read: Read) -> bool:
-        return form.heads and (target.linear or read.how == "sum" or _counted(signature.pattern, read.over))
+        counted = not target.rotary and _counted(signature.pattern, read.over)
+        return form.heads and (target.linear or read.how == "sum" or counted)
 
     passes: dict[str, Callable[[Graph], Graph]] = {
         "simplify": simplify,

@@ -35,7 +35,12 @@ class Curve:
     error: float
 
 
-def fit(name: str, arguments: tuple[float, ...], low: float, high: float, dtype: str) -> Curve:
+Activation = Callable[[Floats], Floats]
+
+
+def fit(
+    name: str, arguments: tuple[float, ...], low: float, high: float, dtype: str, activation: Activation = gelu
+) -> Curve:
     """The curve of a function of the language on [low, high]. Raises ValueError where it is not finite there."""
     span = max(high - low, 1e-6)
     low, high = low - 1e-3 * span, high + 1e-3 * span
@@ -47,7 +52,8 @@ def fit(name: str, arguments: tuple[float, ...], low: float, high: float, dtype:
         low = max(low, 1e-4 * high if name == "log" else 0.0)
         if high <= 0.0:
             raise ValueError(f"{name} on [{low:.4g}, {high:.4g}]")
-    return _smooth(lambda x: function(name, arguments, x), low, high, 3e-7 if dtype == "float32" else 1e-10)
+    tolerance = 3e-7 if dtype == "float32" else 1e-10
+    return _smooth(lambda x: function(name, arguments, x), low, high, tolerance, activation)
 
 
 def _kinks(
@@ -81,13 +87,13 @@ def _piecewise(kinks: list[tuple[float, float]], slope: float, constant: float, 
     return Curve(np.full(place.size, sharp), -sharp * place, change / sharp, slope, constant, error)
 
 
-def _smooth(f: Callable[[Floats], Floats], low: float, high: float, tolerance: float) -> Curve:
+def _smooth(f: Callable[[Floats], Floats], low: float, high: float, tolerance: float, activation: Activation) -> Curve:
     x = _samples(f, low, high)
     y = f(x)
     size = max(float(np.abs(y).max()), 1e-30)
     best: Curve | None = None
     for count in KNOTS:
-        curve = _least_squares(x, y, _knots(x, y, count), tolerance)
+        curve = _least_squares(x, y, _knots(x, y, count), tolerance, activation)
         if best is None or curve.error < best.error:
             best = curve
         if best.error <= tolerance * size:
@@ -118,10 +124,10 @@ def _knots(x: Floats, y: Floats, count: int) -> Floats:
     return np.interp(np.linspace(0.0, weight[-1], count), weight, x)
 
 
-def _least_squares(x: Floats, y: Floats, knots: Floats, tolerance: float) -> Curve:
+def _least_squares(x: Floats, y: Floats, knots: Floats, tolerance: float, activation: Activation) -> Curve:
     up = 1.2 / np.gradient(knots)
     bias = -up * knots
-    features = gelu(x[:, None] * up + bias)
+    features = activation(x[:, None] * up + bias)
     scale = max(float(np.abs(x).max()), 1e-12)
     columns = np.column_stack([features / up, np.ones_like(x), x / scale])
     ridge = tolerance * float(np.abs(y).max()) * 0.3 * np.eye(columns.shape[1])

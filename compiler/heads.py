@@ -39,10 +39,12 @@ class Pattern:
     sources: Kinds
     kinds: Kinds
     table: int = -1
+    sums: bool = False
+    """Of a mean: whether it is a sum instead, where heads have a construction for it."""
 
     def grouping(self) -> tuple[object, ...]:
         target = self.target
-        fixed = None if target is None else (target.slope, target.offsets.tobytes(), self.table)
+        fixed = (self.sums,) if target is None else (*target.key, self.table)
         return (fixed, self.sources, self.kinds)
 
 
@@ -87,6 +89,10 @@ class Heads:
         group = self.groups.setdefault(pattern.grouping(), _Group(pattern))
         group.values.append(values)
         group.writes.append(write)
+
+    def restore(self) -> Floats:
+        """After a division: what to add to every token [width], so that the norm's constants are there again."""
+        return self.stream.norm_pattern * self.stream.constants.scale
 
     def count(self, d_head: int) -> int:
         return sum(-(-sum(v.shape[1] for v in g.values) // d_head) for g in self.groups.values())

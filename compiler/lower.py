@@ -162,8 +162,8 @@ class _Lowering(FormBuilder):
             case Gather(how, over) if self.target.linear:
                 mine, theirs = (self._constant(np.ones(1), at) for at in (node.kinds, frozenset({over})))
                 return self._attend(value, AttendTask(how, over, 1.0), (mine, theirs, reads[0]), kinds, tasks)
-            case Gather(_, over):
-                return make(Mean(over), reads[0])
+            case Gather(how, over):
+                return make(Mean(over, how == "sum"), reads[0])
             case Attend(how, over):
                 op = AttendTask(how, over, self.ranges.reach(value))
                 return self._attend(value, op, (reads[0], reads[1], reads[2]), kinds, tasks)

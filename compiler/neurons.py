@@ -86,7 +86,7 @@ class Neurons:
         """
         form = op.form
         a, b = self.stream.read(left), self.stream.read(right)
-        entries, i, j = _pairs(form, _keys(a), _keys(b))
+        entries, i, j = pairs(form, keys(a), keys(b))
         down = entries @ write
         self._linear_part(op, a, b, write, kinds)
         a, b = self._centred(a, op.left, kinds), self._centred(b, op.right, kinds)
@@ -172,6 +172,14 @@ class Neurons:
             kinds,
         )
 
+    def remove(self, kinds: Kinds) -> Floats:
+        """Before a division: what to add to every token [width], so that the norm's constants are gone where it divides."""
+        return -self.stream.norm_pattern * self.stream.constants.scale
+
+    def gates(self) -> Matrix | None:
+        """[width, neurons], where neurons have them."""
+        return None
+
     def finish(self) -> tuple[Matrix, Floats, Matrix]:
         return (
             stack(self.up, self.stream.width),
@@ -180,7 +188,7 @@ class Neurons:
         )
 
 
-def _pairs(form: Bilinear, key_a: list[bytes], key_b: list[bytes]) -> tuple[Matrix, Indices, Indices]:
+def pairs(form: Bilinear, key_a: list[bytes], key_b: list[bytes]) -> tuple[Matrix, Indices, Indices]:
     """The products that differ, factors in either order: [pairs, size] to the outputs, and one (i, j) for each."""
     pairs: dict[tuple[bytes, bytes], int] = {}
     first: list[tuple[int, int]] = []
@@ -194,7 +202,7 @@ def _pairs(form: Bilinear, key_a: list[bytes], key_b: list[bytes]) -> tuple[Matr
     return Matrix.of(index, form.out, form.coefficient, (len(first), form.size)), i_of, j_of
 
 
-def _keys(matrix: Matrix) -> list[bytes]:
+def keys(matrix: Matrix) -> list[bytes]:
     """One key a column: equal columns have equal keys."""
     csc = matrix.csr.tocsc()
     csc.sort_indices()

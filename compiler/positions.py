@@ -27,6 +27,11 @@ class Target:
     offsets: Floats
     table: Floats | None
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for targets that are found alike, but for the table."""
+        return (self.slope, self.offsets.tobytes())
+
 
 def wanted(pattern: Pattern, relation: Relation, repetitions: int) -> tuple[Indices, Indices]:
     """roles [tokens] and targets [tokens] of one sequence, positions counted with the rest token; 0 is none."""

@@ -264,7 +264,7 @@ class _Segment:
                 time = max(time, made + (1 if self.stages[made].side == "mlp" else 2))
             elif self.carry is not None and atom in self.carry.atoms:
                 time = max(time, 2)
-        while not self._divisible(time, bottom):
+        while not self._divisible(time, task):
             time += 1
         placed = Placed(task)
         stage = self._stage(time)
@@ -275,12 +275,12 @@ class _Segment:
             self._stage(time + 1).clears = placed
         self.made[task.out] = (time, placed)
 
-    def _divisible(self, time: int, bottom: Form) -> bool:
-        stage = self._stage(time)
+    def _divisible(self, time: int, task: Task) -> bool:
+        stage, bottom = self._stage(time), task.reads[1]
         if stage.side != "attention":
             return False
         if stage.division is not None:
-            return stage.division == bottom
+            return stage.division == bottom and stage.placed[0].task.kinds == task.kinds
         if stage.placed or stage.carry:
             return False
         near = [t for t, s in enumerate(self.stages) if s.division is not None and abs(t - time) < 4]

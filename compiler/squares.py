@@ -41,6 +41,12 @@ def gelu(x: Floats) -> Floats:
     return np.asarray(0.5 * x * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * x**3))))
 
 
+def silu(x: Floats) -> Floats:
+    """Llama's: x / (1 + exp(−x))."""
+    with np.errstate(over="ignore"):
+        return np.asarray(x / (1.0 + np.exp(-x)))
+
+
 _COARSE = (
     (0.6415558659264641, 1.5406364169497708, 3.0721111593485246, 2.6401001027435114),
     (0.0012099004798375953, 0.016845045384125654, 1.4343772846869036, 1.0723373995491459),
