@@ -145,8 +145,10 @@ def _rounded_body(body: Body, dtype: str) -> Body:
     """The weights as numbers of that precision: what is saved and run is what was compiled, bit for bit."""
 
     def exact(part: Any) -> Any:
-        if part is None or isinstance(part, Norm):  # a norm's are powers of two
-            return part
+        if part is None:
+            return None
+        if isinstance(part, Norm):
+            return Norm(_round(part.gain, dtype), _round(part.bias, dtype))
         return _rounded(part, dtype) if isinstance(part, Matrix) else _round(part, dtype)
 
     def one(item: Sublayer | Repeated) -> Sublayer | Repeated:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .rotary import rotations
 from .tokens import TokenData
-from .weights import Attention, LinearAttention, Mlp, Norm, Weights
+from .weights import Attention, Config, LinearAttention, Mlp, Norm, Weights
 
 Real = NDArray[Any]
 
@@ -42,33 +43,38 @@ def forward(weights: Weights, data: TokenData) -> Real:
     seen = np.tri(tokens, dtype=bool) if config.causal else np.ones((tokens, tokens), bool)
     read = seen & (np.arange(tokens) < tokens - config.unread)
     softmax = _softmax(seen, config.d_head, dtype)
+    turn = _rotary(config, tokens) if config.positions == "rotary" else _unturned
     dense: dict[int, list[Real]] = {}
     for number, sublayer in weights.unrolled():
         if isinstance(sublayer, Attention):
             arrays = dense.setdefault(number, _arrays(sublayer, dtype))
-            x = x + _attention(normalise(x, sublayer.norm, config.norm_epsilon), arrays, config.n_head, softmax)
+            x = x + _attention(normalise(x, sublayer.norm, config), arrays, config, softmax, turn)
         elif isinstance(sublayer, LinearAttention):
             *arrays, count = dense.setdefault(number, _arrays(sublayer, dtype))
-            x = x + _attention(x, arrays, config.n_head, _linear(read, x @ count))
+            x = x + _attention(x, arrays, config, _linear(read, x @ count), _unturned)
         elif isinstance(sublayer, Mlp):
-            up, up_bias, down, down_bias = dense.setdefault(number, _arrays(sublayer, dtype))
-            x = x + (_gelu(normalise(x, sublayer.norm, config.norm_epsilon) @ up + up_bias) @ down + down_bias)
-    x = normalise(x, weights.final_norm, config.norm_epsilon)
+            arrays = dense.setdefault(number, _arrays(sublayer, dtype))
+            x = x + _mlp(normalise(x, sublayer.norm, config), arrays, ACTIVATIONS[config.activation])
+    x = normalise(x, weights.final_norm, config)
     return np.asarray((x @ weights.readout.csr.toarray().astype(dtype) + weights.readout_bias.astype(dtype))[:, 1:])
 
 
-def normalise(x: Real, norm: Norm | None, epsilon: float) -> Real:
-    """LayerNorm; adjacent slots are added first, and the total rounded at the size of the largest (see stream.py)."""
+def normalise(x: Real, norm: Norm | None, config: Config) -> Real:
+    """The configuration's norm.
+
+    LayerNorm: adjacent slots are added first, and the total rounded at the size of the largest (see stream.py).
+    RMSNorm: a sum of squares that is exact gives an exact norm, by true division and a square root."""
     if norm is None:
         return x
-    width = x.shape[-1]
+    width, epsilon = x.dtype.type(x.shape[-1]), x.dtype.type(config.norm_epsilon)
+    if config.norm == "rmsnorm":
+        mean = np.square(x).sum(axis=-1, keepdims=True) / width
+        return np.asarray(x / np.sqrt(mean + epsilon) * norm.gain.astype(x.dtype))
     largest = np.abs(x).max(axis=-1, keepdims=True)
     total = (x[..., 0::2] + x[..., 1::2]).sum(axis=-1, keepdims=True)
-    centred = x - (total + largest - largest) / x.dtype.type(width)
-    variance = np.square(centred).sum(axis=-1, keepdims=True) / x.dtype.type(width)
-    return np.asarray(
-        centred / np.sqrt(variance + x.dtype.type(epsilon)) * norm.gain.astype(x.dtype) + norm.bias.astype(x.dtype)
-    )
+    centred = x - (total + largest - largest) / width
+    variance = np.square(centred).sum(axis=-1, keepdims=True) / width
+    return np.asarray(centred / np.sqrt(variance + epsilon) * norm.gain.astype(x.dtype) + norm.bias.astype(x.dtype))
 
 
 def _arrays(sublayer: Attention | LinearAttention | Mlp, dtype: np.dtype[Any]) -> list[Real]:
@@ -76,6 +82,8 @@ def _arrays(sublayer: Attention | LinearAttention | Mlp, dtype: np.dtype[Any]) -
     matrices: tuple[Real, ...]
     if isinstance(sublayer, Mlp):
         matrices = (sublayer.up.csr.toarray(), sublayer.up_bias, sublayer.down.csr.toarray(), sublayer.down_bias)
+        if sublayer.gate is not None:
+            matrices += (sublayer.gate.csr.toarray(),)
     elif isinstance(sublayer, LinearAttention):
         sides = [m.csr.toarray() for m in (sublayer.query, sublayer.key, sublayer.value, sublayer.output)]
         matrices = (*(part for m in sides for part in (m, np.zeros(m.shape[1]))), sublayer.count.csr.toarray())
@@ -87,19 +95,54 @@ def _arrays(sublayer: Attention | LinearAttention | Mlp, dtype: np.dtype[Any]) -
     return [m.astype(dtype) for m in matrices]
 
 
-def _attention(x: Real, arrays: list[Real], heads: int, mix: Callable[[int, Real, Real], Real]) -> Real:
-    """What attention adds to x [batch, tokens, width]; `mix(head, q kᵀ, v)` is a head's mixed value."""
+def _mlp(x: Real, arrays: list[Real], activation: Callable[[Real], Real]) -> Real:
+    """What an MLP adds to x [batch, tokens, width]."""
+    up, up_bias, down, down_bias, *gate = arrays
+    hidden = x @ up + up_bias
+    hidden = activation(x @ gate[0]) * hidden if gate else activation(hidden)
+    return np.asarray(hidden @ down + down_bias)
+
+
+def _attention(
+    x: Real,
+    arrays: list[Real],
+    config: Config,
+    mix: Callable[[int, Real, Real], Real],
+    turn: Callable[[Real], Real],
+) -> Real:
+    """What attention adds to x [batch, tokens, width]; `mix(head, q kᵀ, v)` is a head's mixed value, and `turn` turns
+    queries and keys by their positions."""
     query, query_bias, key, key_bias, value, value_bias, output, output_bias = arrays
     batch, tokens, _ = x.shape
-    width = query.shape[1] // heads
+    width = config.d_head
+    shared = config.n_head // (config.n_kv_head or config.n_head)
     total = np.broadcast_to(output_bias, (batch, tokens, output.shape[1])).astype(x.dtype)
-    for head in range(heads):
+    for head in range(config.n_head):
         at = slice(head * width, (head + 1) * width)
         if not output[at].any():
             continue
-        q, k, v = x @ query[:, at] + query_bias[at], x @ key[:, at] + key_bias[at], x @ value[:, at] + value_bias[at]
+        of = slice(head // shared * width, (head // shared + 1) * width)
+        q, k = turn(x @ query[:, at] + query_bias[at]), turn(x @ key[:, of] + key_bias[of])
+        v = x @ value[:, of] + value_bias[of]
         total = total + mix(head, q @ k.transpose(0, 2, 1), v) @ output[at]
     return total
+
+
+def _unturned(x: Real) -> Real:
+    return x
+
+
+def _rotary(config: Config, tokens: int) -> Callable[[Real], Real]:
+    """Turns queries or keys [batch, tokens, d_head] (rotary.py)."""
+    cos, sin = rotations(config.d_head, config.rope_theta, tokens)
+    half = config.d_head // 2
+
+    def turn(x: Real) -> Real:
+        c, s = cos.astype(x.dtype), sin.astype(x.dtype)
+        a, b = x[..., :half], x[..., half:]
+        return np.concatenate([a * c - b * s, b * c + a * s], axis=-1)
+
+    return turn
 
 
 def _softmax(seen: NDArray[np.bool_], width: int, dtype: np.dtype[Any]) -> Callable[[int, Real, Real], Real]:
@@ -130,3 +173,12 @@ def _gelu(x: Real) -> Real:
     f = x.dtype.type
     with np.errstate(over="ignore"):
         return np.asarray(x / (f(1.0) + np.exp(f(-2.0 * np.sqrt(2.0 / np.pi)) * (x + f(0.044715) * x * x * x))))
+
+
+def _silu(x: Real) -> Real:
+    """x σ(x): x itself from 17 on (37 in float64), and 0 from −89 down (−710), where exp(−x) is infinite."""
+    with np.errstate(over="ignore"):
+        return np.asarray(x / (x.dtype.type(1.0) + np.exp(-x)))
+
+
+ACTIVATIONS: dict[str, Callable[[Real], Real]] = {"gelu_tanh": _gelu, "silu": _silu}

@@ -16,7 +16,7 @@ from .gated_neurons import GatedNeurons
 from .graph import Kinds
 from .positions import Target
 from .rms_stream import RmsStream
-from .rotary import THETA, phases
+from .phases import THETA, phases
 from .rotary_heads import RotaryHeads, end
 from .sparse import Floats
 from .stream import Constants, Stream, four_squares

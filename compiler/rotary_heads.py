@@ -11,7 +11,7 @@
     score             q                                    k; sink at the rest, −400 off K      K by e^(q·k)
     own, divided      Aᵢ; 1, scaled by 1/s                 1, −Σ A at who divides; low else     itself, by any divisor
 
-Flags stand in pairs that do not turn (rotary.py). A role's flag is 1 for one role of every token, so that the sum of
+Flags stand in pairs that do not turn (phases.py). A role's flag is 1 for one role of every token, so that the sum of
 flags is the constant 1. Roles that do not read, the rest token too, meet the rest token's flag: whose values are 0.
 
 After a division the constants of the norm are where they were not taken away: at the rest token, which never
@@ -28,7 +28,7 @@ import numpy as np
 from .graph import Kinds
 from .heads import REST, Column, Heads, Pattern, Score
 from .positions import Target
-from .rotary import GAP, Phases, phases
+from .phases import GAP, Phases, phases
 from .sparse import Floats, Matrix
 
 SUM_BITS = {"float32": 25, "float64": 54}
