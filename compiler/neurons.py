@@ -173,7 +173,7 @@ class Neurons:
         )
 
     def remove(self, kinds: Kinds) -> Floats:
-        """Before a division: what to add to every token [width], so that the norm's constants are gone where it divides."""
+        """Before a division at `kinds`: what to add to every token [width], to take the norm's constants away there."""
         return -self.stream.norm_pattern * self.stream.constants.scale
 
     def gates(self) -> Matrix | None:

@@ -4,8 +4,8 @@ Llama turns pair i of a query or key at position p by the angle p fᵢ, fᵢ = �
 query A e^(i fᵢ o) then meet in the logit A cos fᵢ(Δ + o), Δ the distance from the key's token back to the query's:
 only distances count. With θ = 10¹⁵ the pairs
 
-    T fᵢ ≥ 2.4e-4    turn: Σ Aᵢ (cos fᵢδ − 1) is 0 at the token wanted (δ = 0) and at most −`GAP` at all others; the least
-                     Σ Aᵢ that does it for all |δ| < T is a linear programme
+    T fᵢ ≥ 2.4e-4    turn: Σ Aᵢ (cos fᵢδ − 1) is 0 at the token wanted (δ = 0) and at most −`GAP` at all others; the
+                     least Σ Aᵢ that does it for all |δ| < T is a linear programme
     below            stand still: flags, and what is read with a score of its own
 
     d_head    16       64

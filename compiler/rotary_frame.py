@@ -14,9 +14,9 @@ import numpy as np
 from .frame import LARGEST, Frame, power
 from .gated_neurons import GatedNeurons
 from .graph import Kinds
+from .phases import THETA, phases
 from .positions import Target
 from .rms_stream import RmsStream
-from .phases import THETA, phases
 from .rotary_heads import RotaryHeads, end
 from .sparse import Floats
 from .stream import Constants, Stream, four_squares

@@ -1,15 +1,15 @@
 """Attention sublayers without biases and without a position in the stream: relations by rotary phases and role flags.
 
-    head              query, on flags of the readers       key, on flags of roles               reads
-    copy              Aᵢ e^(i fᵢ o); 1                     1 in pair i, −Σ A at sources;        the source o tokens away,
-                                                           −GAP/2 at the rest, −2 GAP else      else the rest token
-    first, latest     ∓i A in a slow pair; 1               1 at sources; lower at the rest,     the source farthest away,
-                                                           and lower yet elsewhere              the nearest
-    mean over K       1                                    −400 off K, −200 at the rest         all K alike
-    sum over K        1                                    −400 off K, +L at the rest           K by e^−L each, as the rest
-                                                                                                has all but nothing less than 1
-    score             q                                    k; sink at the rest, −400 off K      K by e^(q·k)
-    own, divided      Aᵢ; 1, scaled by 1/s                 1, −Σ A at who divides; low else     itself, by any divisor
+    head             query, on readers' flags       key, on flags                      reads
+    copy             Aᵢ e^(i fᵢ o); 1               1 in pair i, −Σ A at sources;      the source o tokens away, else
+                                                    −GAP/2 at the rest, −2 GAP else    the rest token
+    first, latest    ∓i A in a slow pair; 1         1 at sources; low at the rest,     the source farthest away,
+                                                    lower elsewhere                    the nearest
+    mean over K      1                              −400 off K, −200 at the rest       all K alike
+    sum over K       1                              −400 off K, +L at the rest         K by e^−L each: the rest token's
+                                                                                       share rounds to 1
+    score            q                              k; sink at the rest, −400 off K    K by e^(q·k)
+    own, divided     Aᵢ; 1, scaled by 1/s           1, −Σ A at who divides; low else   itself, by any divisor
 
 Flags stand in pairs that do not turn (phases.py). A role's flag is 1 for one role of every token, so that the sum of
 flags is the constant 1. Roles that do not read, the rest token too, meet the rest token's flag: whose values are 0.
@@ -27,8 +27,8 @@ import numpy as np
 
 from .graph import Kinds
 from .heads import REST, Column, Heads, Pattern, Score
-from .positions import Target
 from .phases import GAP, Phases, phases
+from .positions import Target
 from .sparse import Floats, Matrix
 
 SUM_BITS = {"float32": 25, "float64": 54}
@@ -127,13 +127,13 @@ class RotaryHeads(Heads):
         reading = [r for r, kind in enumerate(self.role_kinds) if kind is not None and kind in pattern.kinds]
         query, key = Matrix.zero(self.stream.width, d_head), Matrix.zero(self.stream.width, d_head)
         if isinstance(pattern, Score):
-            query, key = self._scored(scores, pattern, reading)
+            query, key = self._given(scores, pattern, reading)
         elif self.dividing is not None:
             if reading:
                 self._own_divided(scores, reading)
         elif pattern.target is None:
             rest = self._sink if pattern.sums else -200.0
-            self._among(scores, reading, pattern.sources, rest, 400.0)
+            self._members(scores, reading, pattern.sources, rest, 400.0)
         elif isinstance(pattern.target, End):
             self._end(scores, pattern.target.sign, reading, pattern.sources)
         else:
@@ -177,26 +177,27 @@ class RotaryHeads(Heads):
         query = {int(self.stream.roles[r]): -1j * sign * p.amplitude for r in reading}
         scores.turning(p.slow, query, self._keys(sources, 1.0, 0.0, 0.0))
         low = p.amplitude + GAP
-        self._among(scores, reading, sources, -low, 2.0 * low)
+        self._members(scores, reading, sources, -low, 2.0 * low)
 
-    def _among(self, scores: _Scores, reading: list[int], sources: Kinds, rest: float, off: float) -> None:
+    def _members(self, scores: _Scores, reading: list[int], sources: Kinds, rest: float, off: float) -> None:
         """0 for what is read, of these kinds and not hidden; `rest` for the rest token, and −`off` for others."""
         scores.flat(self._flags(reading), self._keys(sources, 0.0, rest, -off))
         for place in self.hidden:
             if self.role_kinds[place] in sources:
                 scores.flat(self._flags([r for r in reading if r < place], -off), self._flags([place]))
 
-    def _scored(self, scores: _Scores, score: Score, reading: list[int]) -> tuple[Matrix, Matrix]:
+    def _given(self, scores: _Scores, score: Score, reading: list[int]) -> tuple[Matrix, Matrix]:
         """The query and key as given, in the stillest dimensions, and flags after them."""
         count, d_head = score.query.shape[1], 2 * scores.phases.frequency.size
         scores.used = count
-        self._among(scores, reading, score.sources, score.sink, 400.0)
+        self._members(scores, reading, score.sources, score.sink, 400.0)
         spread = Matrix.of(np.arange(count), scores.phases.still[:count], 1.0, (count, d_head))
         return score.query @ spread, score.key @ spread
 
     def _own_divided(self, scores: _Scores, reading: list[int]) -> None:
         """Σ Aᵢ (cos fᵢΔ − 1), scaled by 1/(sᵢ sⱼ): 0 for myself, low for who divides too, lower for who does not."""
-        assert self.divided is not None and self.dividing is not None
+        assert self.divided is not None
+        assert self.dividing is not None
         least, most = self.divided
         p, c = scores.phases, self.stream.constants
         for pair, weight in enumerate(p.weights.tolist()):
