@@ -11,7 +11,7 @@ asks, as many as it takes to reach the tolerance, with a ridge on |cₖ wₖ|, w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,9 +39,17 @@ Activation = Callable[[Floats], Floats]
 
 
 def fit(
-    name: str, arguments: tuple[float, ...], low: float, high: float, dtype: str, activation: Activation = gelu
+    name: str,
+    arguments: tuple[float, ...],
+    low: float,
+    high: float,
+    dtype: str,
+    activation: Activation = gelu,
+    left: bool = False,
 ) -> Curve:
-    """The curve of a function of the language on [low, high]. Raises ValueError where it is not finite there."""
+    """The curve of a function of the language on [low, high], of neurons g(wₖ (tₖ − x)) with `left`, wₖ > 0.
+
+    Raises ValueError where it is not finite there."""
     span = max(high - low, 1e-6)
     low, high = low - 1e-3 * span, high + 1e-3 * span
     radius = max(abs(low), abs(high))
@@ -53,6 +61,9 @@ def fit(
         if high <= 0.0:
             raise ValueError(f"{name} on [{low:.4g}, {high:.4g}]")
     tolerance = 3e-7 if dtype == "float32" else 1e-10
+    if left:
+        curve = _smooth(lambda x: function(name, arguments, -x), -high, -low, tolerance, activation)
+        return replace(curve, up=-curve.up, slope=-curve.slope)
     return _smooth(lambda x: function(name, arguments, x), low, high, tolerance, activation)
 
 

@@ -83,8 +83,13 @@ class GatedNeurons(Neurons):
         return Matrix.of(rows, columns, np.tile(-(2.0 * reach + SHUT), len(closed)), gate.shape)
 
     def function(self, op: Apply, source: Form, write: Matrix, kinds: Kinds) -> None:
-        """One curve for all components, on their common range."""
-        curve = fit(op.name, op.arguments, float(op.low.min()), float(op.high.max()), self.dtype, silu)
+        """One curve for all components, on their common range.
+
+        Where it is steep at its low end, the neurons are open to the left: few of them, and small, are open where it is
+        flat, and rounding does not cost more than the fit (log on [0.01, 22]: 1.4e-5, to the right 2.9e-3).
+        """
+        steep = op.name in ("log", "sqrt")
+        curve = fit(op.name, op.arguments, float(op.low.min()), float(op.high.max()), self.dtype, silu, steep)
         read, count = self.stream.read(source), source.size
         flags = self._flags(kinds, np.ones(count))
         parts = list(zip(curve.up.tolist(), curve.bias.tolist(), curve.down.tolist(), strict=True))
