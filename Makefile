@@ -4,15 +4,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format benchmark clean
+.PHONY: help demo test lint format benchmark benchmark-compile clean
 
 help:
-	@echo "make demo       run the three compiled programs on real data: a table and a plot in out/"
-	@echo "make test       run the tests"
-	@echo "make lint       ruff, mypy and the import contracts"
-	@echo "make format     let ruff format the code"
-	@echo "make benchmark  measure the precision of the compiled programs on fresh tasks"
-	@echo "make clean      remove .venv and everything that was built"
+	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
+	@echo "make test               run the tests"
+	@echo "make lint               ruff, mypy and the import contracts"
+	@echo "make format             let ruff format the code"
+	@echo "make benchmark          measure the precision of the compiled programs on fresh tasks"
+	@echo "make benchmark-compile  measure how long compiling takes, stage by stage"
+	@echo "make clean              remove .venv and everything that was built"
 
 demo: $(VENV)/.installed
 	@mkdir -p out
@@ -33,6 +34,9 @@ format: $(VENV)/.installed-lint
 
 benchmark: $(VENV)/.installed
 	$(BIN)/python benchmarks/precision.py
+
+benchmark-compile: $(VENV)/.installed
+	$(BIN)/python benchmarks/compile_time.py
 
 clean:
 	rm -rf $(VENV) build out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -18,8 +18,7 @@ import numpy as np
 from innerloop.compiler import compile_program, interpret
 from innerloop.programs import load
 from innerloop.runtime import Transformer
-from rich.console import Console
-from rich.table import Table
+from tables import show
 
 D, EXAMPLES = 8, 40
 
@@ -89,17 +88,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--dtype", nargs="+", default=["float32", "float64"], choices=["float32", "float64"])
     options = parser.parse_args()
-    table = Table(title=f"{options.tasks} fresh tasks, d = {D}, {EXAMPLES} examples, seed {options.seed}")
     heads = ("program", "parameters", "dtype", "SPD/d", "goal", "median", "layers", "width", "neurons")
-    for head in (*heads, "compile s", "run s", "GiB"):
-        table.add_column(head, justify="left" if head in ("program", "parameters", "dtype", "goal") else "right")
-    for dtype in options.dtype:
-        for line in LINES:
-            # float64 costs about six times as much a task
-            table.add_row(
-                *measure(line, dtype, options.tasks if dtype == "float32" else options.tasks // 10, options.seed)
-            )
-    Console(width=150).print(table)
+    show(
+        f"{options.tasks} fresh tasks, d = {D}, {EXAMPLES} examples, seed {options.seed}",
+        (*heads, "compile s", "run s", "GiB"),
+        ("program", "parameters", "dtype", "goal"),
+        # float64 costs about six times as much a task
+        [
+            measure(line, dtype, options.tasks if dtype == "float32" else options.tasks // 10, options.seed)
+            for dtype in options.dtype
+            for line in LINES
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
 
     scores: dict[Value, float] = {}
     for data in samples:
-        evaluate(graph, data, observe, scores)
+        evaluate(graph, data, observe, reach=scores)
     specs = {f.name: f for f in graph.signature.fields} if graph.signature else {}
     declared = set()
     for value in graph.values():

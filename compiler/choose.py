@@ -20,15 +20,17 @@ from .allocate import allocate
 from .calibrate import Crowd, Ranges
 from .errors import CompileError
 from .graph import Attend, Graph, Pattern, Read
-from .legalise import SAMPLE, legalise
+from .head_start import head_start
+from .legalise import legalise
 from .levels import levels
 from .lower import lower
 from .peel import peel
-from .positions import log_counts
+from .positions import SAMPLE, log_counts
 from .rewrite import simplify
 from .schedule import schedule
 from .separate import divide_factor, invariant, separate_reads
 from .softmax_scores import HEADS
+from .strength import strengthen
 from .symmetry import pack_symmetric
 from .targets import TARGETS, Target
 from .unroll import unroll
@@ -104,7 +106,9 @@ def rewritten(graph: Graph, target: Target, form: Form, without: frozenset[str] 
         "peel": peel,
         "invariant": invariant if form.apart else lambda g: g,
         "divide_factor": divide_factor,
+        "strengthen": strengthen,
         "pack_symmetric": pack_symmetric,
+        "head_start": head_start,
     }
     if target.linear:
         passes = {name: passes[name] for name in ("simplify", "separate", "peel")} | {"unroll": unroll}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,12 @@ from .allocate import Allocation, allocate
 from .build import graph_of
 from .calibrate import Ranges, calibrate, repetitions, samples
 from .choose import named, optimise
+from .constructions import Choice
 from .emit import Emitter
+from .empty import fill_empty
 from .frame import Frame
 from .graph import Graph
+from .inexact import ErrorModel
 from .layout import placements
 from .lower import lower
 from .report import all_finite, counts, first_tasks, fresh_tasks, measured
@@ -24,6 +27,7 @@ from .schedule import Schedule, schedule
 from .sparse import Floats, Matrix
 from .targets import TARGETS, Target
 from .tokens import TokenData, roles
+from .tolerance import bounded, meet
 from .weights import Body, Idle, InputRange, Norm, OutputSpec, Repeated, Sublayer, Weights
 
 DTYPES = ("float32", "float64")
@@ -39,6 +43,7 @@ def compile_program(
     dtype: str = "float32",
     calibration: Mapping[str, ArrayLike] | None = None,
     source: str = "program",
+    tolerance: float | None = None,
     **parameters: object,
 ) -> Weights:
     """Compiles a program to the weights of a transformer.
@@ -47,13 +52,16 @@ def compile_program(
     construction; "width" the narrowest residual stream, and of those the fewest layers. dtype: the precision that
     the constructions are made for. calibration:
     sample data, field → [tasks, rows, *shape], from which ranges are taken (see calibrate.py for the default).
-    source: the file's name, as errors print it. The other arguments are the program's parameters.
+    source: the file's name, as errors print it. tolerance: the largest error of the output to accept on the report's
+    tasks, in the output's own units; the cheapest constructions that meet it are chosen (tolerance.py). The other
+    arguments are the program's parameters.
 
     Raises CompileError, with all that is wrong, for a program or parameters that do not fit.
     """
     graph = optimise(graph_of(text, parameters, source), target, optimize)
+    bounded(graph, tolerance)
     with np.errstate(all="ignore"):  # what overflows is refused below, in words
-        return finish(plan_for(graph, target, dtype, calibration))
+        return weights_of(plan_for(graph, target, dtype, calibration), tolerance)
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,12 @@ class Plan:
     dtype: str
     fresh: TokenData
     """What the report's error is measured on."""
+    choice: Choice = field(default_factory=dict)
+    """What products and functions are built from, where not by default."""
+
+    @property
+    def model(self) -> ErrorModel:
+        return ErrorModel(self.graph, self.ranges, self.dtype, self.target)
 
 
 def plan_for(graph: Graph, target: str, dtype: str, calibration: Mapping[str, ArrayLike] | None) -> Plan:
@@ -76,11 +90,24 @@ def plan_for(graph: Graph, target: str, dtype: str, calibration: Mapping[str, Ar
     architecture = named("target", target, TARGETS, graph)
     named("dtype", dtype, dict.fromkeys(DTYPES), graph)
     data = samples(graph, calibration)
+    graph = fill_empty(graph, data)
     ranges = calibrate(graph, data)
     all_finite(graph, ranges)
     placed = schedule(lower(graph, ranges, architecture))
     fresh = fresh_tasks(graph) if calibration is None else first_tasks(data[0])
     return Plan(graph, ranges, placed, allocate(placed), architecture, dtype, fresh)
+
+
+def weights_of(plan: Plan, tolerance: float | None) -> Weights:
+    """The plan's weights; with a tolerance, from the cheapest constructions that meet it."""
+    if tolerance is None:
+        return finish(plan)
+
+    def built(choice: Choice) -> Weights:
+        placed = schedule(lower(plan.graph, plan.ranges, plan.target, choice))
+        return finish(replace(plan, schedule=placed, allocation=allocate(placed), choice=choice))
+
+    return meet(plan.model, plan.schedule, plan.allocation, plan.fresh, tolerance, built)
 
 
 def finish(plan: Plan) -> Weights:
@@ -116,7 +143,7 @@ def finish(plan: Plan) -> Weights:
         ),
         report=counts(plan.graph, plan.allocation, emitted),
     )
-    return replace(weights, report=measured(weights, plan.graph, plan.ranges, plan.fresh))
+    return replace(weights, report=measured(weights, plan.model, plan.fresh, plan.choice))
 
 
 def _positions(graph: Graph) -> int:

@@ -27,6 +27,8 @@ def demanded(graph: Graph) -> dict[Value, Kinds]:
             if loop.kind is not None:
                 need[c.result] |= {loop.kind}
                 need[c.initial] |= need[c.final] | {loop.kind}
+                if c.warm is not None:
+                    need[c.warm] |= {loop.kind}
             else:
                 need[c.result] |= need[c.phi] | need[c.final]
                 need[c.initial] |= need[c.phi] | need[c.final]

@@ -40,10 +40,10 @@ def embed(frame: Frame, stream: Stream) -> tuple[Matrix, Floats]:
         rule = frame.targets[key]
         assert rule.table is not None
         table[:, stream.table + number] = rule.table / scale
-    for kind, atom in tasks.counts.items():
+    for count, atom in tasks.counts.items():
         if atom in frame.allocation.slots:
-            found = counts(signature.pattern, kind, frame.n_positions)
-            assert found is not None  # legalise.py has asked
+            found = counts(signature.pattern, count.kind, frame.n_positions, count.none)
+            assert found is not None  # who made the count has asked
             table[:, stream.slots(atom)[0]] = found[0]
             put(np.arange(len(names)), stream.slots(atom)[0], found[1])
     for kind, atom in tasks.log_counts.items():

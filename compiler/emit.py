@@ -14,6 +14,7 @@ K is so large that N outweighs all else in the norm, and C so large that N does 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -24,9 +25,9 @@ from .heads import Heads, Pattern, Score
 from .linear_heads import LinearHeads
 from .schedule import LoopStage, Placed, Stage
 from .softmax_scores import SCALES, SINK
-from .sparse import Floats, Matrix
+from .sparse import Floats, Indices, Matrix
 from .stream import Stream
-from .tasks import ROLES, Attend, Copy, Linear, Mean, Quotient, Relation, Task
+from .tasks import ROLES, Attend, Copy, Linear, Mean, Quotient, Relation
 from .weights import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
 
 
@@ -163,41 +164,41 @@ class Emitter:
         heads = self.frame.heads(stream, stage.placed[0].task.kinds if stage.division is not None else None)
         own = Relation("own")
         for placed in stage.placed:
-            task = placed.task
-            write = self._writes(placed)
+            task, scale = placed.task, 1.0
             match task.op:
                 case Attend():
-                    self._score(heads, task.op, task, write)
+                    self._score(heads, placed, task.op)
                     continue
                 case Copy(relation):
-                    pattern = self.frame.pattern(relation, task.kinds, self._sources(task.op.relation))
+                    pattern = self.frame.pattern(relation, task.kinds, self._sources(relation))
                 case Mean(over, sums):
                     pattern = Pattern(None, frozenset({over}), task.kinds, sums=sums)
                 case Quotient(low, _):
                     pattern = Pattern(None, self.frame.everyone, task.kinds)
-                    write = write * float(np.sign(low))
+                    scale = float(np.sign(low))
                 case _:
                     pattern = self.frame.pattern(own, task.kinds, self.frame.everyone)
-            heads.add(pattern, stream.read(task.reads[0]), write)
+            heads.add(pattern, task.reads[0].size, partial(self._result, placed, scale))
         if stage.division is not None or self.frame.target.linear:
             return heads
         mine = self.frame.pattern(own, self.frame.everyone, self.frame.everyone)
         if stage.carry is not None:
             slots = np.concatenate([stream.slots(a) for a in stage.carry.atoms])
             kind = frozenset({stage.carry.relation.kind or ""})
-            heads.add(
-                self.frame.pattern(stage.carry.relation, stage.carry.kinds, kind), stream.pick(slots), stream.put(slots)
-            )
-            heads.add(replace(mine, kinds=stage.carry.kinds), stream.pick(slots), stream.put(slots, -1.0))
+            there = self.frame.pattern(stage.carry.relation, stage.carry.kinds, kind)
+            heads.add(there, slots.size, partial(self._moved, slots, 1.0))
+            heads.add(replace(mine, kinds=stage.carry.kinds), slots.size, partial(self._moved, slots, -1.0))
         for atom in self.frame.allocation.clears.get(number, ()):
-            heads.add(mine, stream.pick(stream.slots(atom)), stream.put(stream.slots(atom), -1.0))
+            slots = stream.slots(atom)
+            heads.add(mine, slots.size, partial(self._moved, slots, -1.0))
         if self.frame.divisor is not None and heads.groups:
-            heads.add(mine, stream.pick(stream.scratch), stream.put(stream.scratch, -1.0))
+            heads.add(mine, stream.scratch.size, partial(self._moved, stream.scratch, -1.0))
         return heads
 
-    def _score(self, heads: Heads, op: Attend, task: Task, write: Matrix) -> None:
+    def _score(self, heads: Heads, placed: Placed, op: Attend) -> None:
         """Pairs of softmax heads whose differences are one head of linear attention (softmax_scores.py)."""
-        query, key, value = (self.stream.read(form) for form in task.reads[:3])
+        task = placed.task
+        query, key = (self.stream.read(form) for form in task.reads[:2])
         reach, sink, log_count = op.reach or 1.0, SINK[self.frame.dtype], -1
         if op.how == "mean":
             (log_count,) = self.stream.slots(self.frame.schedule.tasks.log_counts[op.over]).tolist()
@@ -208,7 +209,18 @@ class Emitter:
             for sign in (1.0, -1.0):
                 logits = query * (sign * scale.epsilon / reach)
                 score = Score(logits, key, sink, log_count, frozenset({op.over}), task.kinds)
-                heads.add(score, value, write * (sign * scale.weight * gain))
+                made = partial(self._result, placed, sign * scale.weight * gain)
+                heads.add(score, task.reads[2].size, made)
+
+    def _result(self, placed: Placed, scale: float) -> tuple[Matrix, Matrix]:
+        """What a head's task reads, and where it writes that."""
+        task = placed.task
+        read = task.reads[2 if isinstance(task.op, Attend) else 0]
+        return self.stream.read(read), self._writes(placed) * scale
+
+    def _moved(self, slots: Indices, scale: float) -> tuple[Matrix, Matrix]:
+        """Slots as they are, and the same slots to add them to."""
+        return self.stream.pick(slots), self.stream.put(slots, scale)
 
     def _sources(self, relation: Relation) -> Kinds:
         """The kinds of token that the relation may find."""

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 
 import numpy as np
 
-from .oracle import function
+from .activations import GELU, SILU, Activation
+from .oracle_operations import function
 from .sparse import Floats
-from .squares import gelu
 
 RAMP = 1e-3
 KNOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -33,38 +34,70 @@ class Curve:
     slope: float
     constant: float
     error: float
+    truth: Callable[[Floats], Floats]
+    grid: Floats
+    """Points in order, dense enough that the error is straight between them; none for a function with kinks."""
+    activation: Activation = GELU
+
+    def at(self, x: Floats) -> tuple[Floats, Floats]:
+        """The curve at x, and the rms of its rounding in units."""
+        if not self.grid.size:
+            return self._neurons(x)
+        errors, units = self._tabled
+        return self.truth(x) + np.interp(x, self.grid, errors), np.interp(x, self.grid, units)
+
+    def _neurons(self, x: Floats) -> tuple[Floats, Floats]:
+        inside = x[..., None] * self.up
+        z = inside + self.bias
+        neurons = self.activation.value(z)
+        straight = self.slope * x
+        value = self.constant + straight + neurons @ self.down
+        opened = np.abs(self.activation.derivative(z)) * (np.abs(inside) + np.abs(self.bias))
+        units = (np.abs(neurons) + opened) ** 2 @ self.down**2 + straight**2 + self.constant**2
+        return np.asarray(value), np.asarray(np.sqrt(units))
+
+    @cached_property
+    def _tabled(self) -> tuple[Floats, Floats]:
+        value, units = self._neurons(self.grid)
+        return value - self.truth(self.grid), units
 
 
-Activation = Callable[[Floats], Floats]
-
-
+@cache
 def fit(
     name: str,
     arguments: tuple[float, ...],
     low: float,
     high: float,
-    dtype: str,
-    activation: Activation = gelu,
+    tolerance: float,
+    activation: Activation = GELU,
     left: bool = False,
 ) -> Curve:
-    """The curve of a function of the language on [low, high], of neurons g(wₖ (tₖ − x)) with `left`, wₖ > 0.
-
-    Raises ValueError where it is not finite there."""
+    """The curve of a function of the language on [low, high], off by `tolerance` of its largest value (smooth ones).
+    With `left` its neurons are g(wₖ (tₖ − x)), wₖ > 0. Raises ValueError where it is not finite there."""
     span = max(high - low, 1e-6)
     low, high = low - 1e-3 * span, high + 1e-3 * span
     radius = max(abs(low), abs(high))
     kinks = _kinks(name, arguments, radius)
     if kinks is not None:
-        return _piecewise(*kinks, radius)
+        return replace(_piecewise(*kinks, radius, lambda x: function(name, arguments, x)), activation=activation)
     if name in ("log", "sqrt"):
         low = max(low, 1e-4 * high if name == "log" else 0.0)
         if high <= 0.0:
             raise ValueError(f"{name} on [{low:.4g}, {high:.4g}]")
-    tolerance = 3e-7 if dtype == "float32" else 1e-10
     if left:
         curve = _smooth(lambda x: function(name, arguments, -x), -high, -low, tolerance, activation)
-        return replace(curve, up=-curve.up, slope=-curve.slope)
+        truth, grid = (lambda x: function(name, arguments, x)), -curve.grid[::-1]
+        return replace(curve, up=-curve.up, slope=-curve.slope, truth=truth, grid=grid)
     return _smooth(lambda x: function(name, arguments, x), low, high, tolerance, activation)
+
+
+def gated_fit(name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float) -> Curve:
+    """The same of SiLUs.
+
+    A function that is steep at its low end has neurons that are open to the left: few of them, and small, are open
+    where it is flat, and rounding does not cost more than the fit (log on [0.01, 22]: 1.4e-5, to the right 2.9e-3).
+    """
+    return fit(name, arguments, low, high, tolerance, SILU, name in ("log", "sqrt"))
 
 
 def _kinks(
@@ -90,12 +123,14 @@ def _kinks(
             return None
 
 
-def _piecewise(kinks: list[tuple[float, float]], slope: float, constant: float, radius: float) -> Curve:
+def _piecewise(
+    kinks: list[tuple[float, float]], slope: float, constant: float, radius: float, f: Callable[[Floats], Floats]
+) -> Curve:
     sharp = 2.0 ** (24 - np.ceil(np.log2(radius)))
     place = np.array([k[0] for k in kinks])
     change = np.array([k[1] for k in kinks])
     error = 0.17 / sharp * float(np.abs(change).sum())
-    return Curve(np.full(place.size, sharp), -sharp * place, change / sharp, slope, constant, error)
+    return Curve(np.full(place.size, sharp), -sharp * place, change / sharp, slope, constant, error, f, np.zeros(0))
 
 
 def _smooth(f: Callable[[Floats], Floats], low: float, high: float, tolerance: float, activation: Activation) -> Curve:
@@ -104,7 +139,7 @@ def _smooth(f: Callable[[Floats], Floats], low: float, high: float, tolerance: f
     size = max(float(np.abs(y).max()), 1e-30)
     best: Curve | None = None
     for count in KNOTS:
-        curve = _least_squares(x, y, _knots(x, y, count), tolerance, activation)
+        curve = _least_squares(f, x, y, _knots(x, y, count), tolerance, activation)
         if best is None or curve.error < best.error:
             best = curve
         if best.error <= tolerance * size:
@@ -135,10 +170,12 @@ def _knots(x: Floats, y: Floats, count: int) -> Floats:
     return np.interp(np.linspace(0.0, weight[-1], count), weight, x)
 
 
-def _least_squares(x: Floats, y: Floats, knots: Floats, tolerance: float, activation: Activation) -> Curve:
+def _least_squares(
+    f: Callable[[Floats], Floats], x: Floats, y: Floats, knots: Floats, tolerance: float, activation: Activation
+) -> Curve:
     up = 1.2 / np.gradient(knots)
     bias = -up * knots
-    features = activation(x[:, None] * up + bias)
+    features = activation.value(x[:, None] * up + bias)
     scale = max(float(np.abs(x).max()), 1e-12)
     columns = np.column_stack([features / up, np.ones_like(x), x / scale])
     ridge = tolerance * float(np.abs(y).max()) * 0.3 * np.eye(columns.shape[1])
@@ -147,4 +184,5 @@ def _least_squares(x: Floats, y: Floats, knots: Floats, tolerance: float, activa
         0
     ]
     error = float(np.abs(columns @ solution - y).max())
-    return Curve(up, bias, solution[: knots.size] / up, float(solution[-1] / scale), float(solution[-2]), error)
+    down, slope = solution[: knots.size] / up, float(solution[-1] / scale)
+    return Curve(up, bias, down, slope, float(solution[-2]), error, f, x, activation)

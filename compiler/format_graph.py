@@ -105,8 +105,8 @@ def _node(node: Node, labels: Mapping[Value, str]) -> str:
     match node.op:
         case Field():
             return "field"
-        case Count(kind):
-            return f"count {kind}"
+        case Count(kind, none):
+            return f"no {kind}" if none else f"count {kind}"
         case Move(first):
             return f"move {names[0]} from {'previous' if first is None else f'first {first}'}"
         case Gather(how, over):

@@ -44,9 +44,11 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many `kind` tokens I see, myself included: a function of the position alone (causal) or of the length."""
+    """How many `kind` tokens I see, myself included; with `none`, 1 if I see none and else 0. A function of the
+    position alone (causal) or of the length."""
 
     kind: str
+    none: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +178,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A name that a loop carries: `phi` inside the body, `result` at its end, `final` after the loop."""
+    """A name that a loop carries: `phi` inside the body, `result` at its end, `final` after the loop.
+
+    `warm`, in front of a scan (see head_start.py): what the body makes of `initial` at each token of the scan. The
+    oracle has no use for it.
+    """
 
     initial: Value
     phi: Value
     result: Value
     final: Value
+    warm: Value | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +200,11 @@ class Loop:
     carried: tuple[Carried, ...]
     body: Block
     span: Span | None = None
+
+    @property
+    def passes(self) -> int:
+        """How often a compiled transformer runs the body: once less where the first pass stands in front."""
+        return self.count - any(c.warm is not None for c in self.carried)
 
 
 Block = tuple["Value | Loop", ...]

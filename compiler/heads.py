@@ -14,13 +14,14 @@ least 104 below the winner's, so in float32 a copy's weight is exactly 1 (e⁻¹
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .graph import Kinds
 from .positions import Target
-from .sparse import Floats, Matrix
+from .sparse import Floats, Indices, Matrix
 from .stream import Stream, pile, stack
 
 Column = dict[int, float]
@@ -64,11 +65,15 @@ class Score:
         return (self.query, self.key, self.sink, self.log_count, self.sources, self.kinds)
 
 
+Made = Callable[[], tuple[Matrix, Matrix]]
+"""Values [width, n] and their write [n, width], made when the heads are: to count heads n will do."""
+
+
 @dataclass
 class _Group:
     pattern: Pattern | Score
-    values: list[Matrix] = field(default_factory=list)
-    writes: list[Matrix] = field(default_factory=list)
+    size: int = 0
+    made: list[Made] = field(default_factory=list)
 
 
 @dataclass
@@ -84,50 +89,43 @@ class Heads:
     """Roles whose tokens the roles before them must not see, though attention goes both ways."""
     groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
 
-    def add(self, pattern: Pattern | Score, values: Matrix, write: Matrix) -> None:
-        """write [n, width] of the values [width, n] of the tokens that the pattern reads."""
+    def add(self, pattern: Pattern | Score, size: int, made: Made) -> None:
+        """write [size, width] of the values [width, size] of the tokens that the pattern reads."""
         group = self.groups.setdefault(pattern.grouping(), _Group(pattern))
-        group.values.append(values)
-        group.writes.append(write)
+        group.size += size
+        group.made.append(made)
 
     def restore(self) -> Floats:
         """After a division: what to add to every token [width], so that the norm's constants are there again."""
         return self.stream.norm_pattern * self.stream.constants.scale
 
     def count(self, d_head: int) -> int:
-        return sum(-(-sum(v.shape[1] for v in g.values) // d_head) for g in self.groups.values())
+        return sum(-(-group.size // d_head) for group in self.groups.values())
 
     def finish(self, n_head: int, d_head: int) -> tuple[Matrix, Floats, Matrix, Floats, Matrix, Matrix]:
         """query [width, H d], its bias, key, its bias, value, and output [H d, width]."""
         width, total = self.stream.width, n_head * d_head
-        queries, query_bias, keys, values, outputs = [], np.zeros(total), [], [], []
+        queries, keys, values, outputs = _Blocks(total), _Blocks(total), _Blocks(total), _Blocks(total)
+        query_bias = np.zeros(total)
         head = 0
         for group in self.groups.values():
-            value, write = stack(group.values, width), pile(group.writes, width)
+            made = [m() for m in group.made]
+            value, write = stack([v for v, _ in made], width), pile([w for _, w in made], width)
             kept = np.flatnonzero(np.diff(write.csr.indptr))
-            for start in range(0, kept.size, d_head):
-                part = kept[start : start + d_head]
-                query, bias, key = self._scores(group.pattern, d_head)
-                base = head * d_head
-                queries.append(_shift(query, base, total))
-                keys.append(_shift(key, base, total))
-                query_bias[base : base + bias.size] = bias
-                values.append(_shift(Matrix(value.csr[:, part]), base, total))
-                outputs.append(_shift(Matrix(write.csr[part].T), base, total))
-                head += 1
-        if head > n_head:
-            raise AssertionError(f"{head} heads; there are {n_head}")
-        zero = Matrix.zero(width, total)
-        output = _sum(outputs, zero)
-        return (
-            _sum(queries, zero), query_bias, _sum(keys, zero), np.zeros(total), _sum(values, zero), Matrix(output.csr.T)
-        )  # fmt: skip
-
-    @property
-    def size(self) -> int:
-        """The largest dimension of a query."""
-        scored = (g.pattern for g in self.groups.values() if isinstance(g.pattern, Score))
-        return max((s.query.shape[1] + 3 + len(self.hidden) for s in scored), default=0)
+            heads = -(-kept.size // d_head)
+            if head + heads > n_head:
+                raise AssertionError(f"{head + heads} heads; there are {n_head}")
+            query, bias, key = self._scores(group.pattern, d_head)
+            starts = d_head * np.arange(head, head + heads)
+            queries.add(query, starts)
+            keys.add(key, starts)
+            query_bias[(starts[:, None] + np.arange(bias.size)).ravel()] = np.tile(bias, heads)
+            # the values of a group's heads stand side by side
+            values.add(Matrix(value.csr[:, kept]), starts[:1])
+            outputs.add(Matrix(write.csr[kept].T), starts[:1])
+            head += heads
+        output = Matrix(outputs.matrix(width).csr.T)
+        return queries.matrix(width), query_bias, keys.matrix(width), np.zeros(total), values.matrix(width), output
 
     def _scores(self, pattern: Pattern | Score, d_head: int) -> tuple[Matrix, Floats, Matrix]:
         """query [width, k], bias [k], key [width, k]; logits come out as written above, 1/√d_head undone."""
@@ -214,13 +212,24 @@ def _columns(columns: list[Column], stream: Stream) -> Matrix:
     return Matrix.of(rows, cols, values, (stream.width, len(columns)))
 
 
-def _shift(matrix: Matrix, by: int, total: int) -> Matrix:
-    """[width, n] as columns by … by + n of [width, total]."""
-    coo = matrix.csr.tocoo()
-    return Matrix.of(coo.row, coo.col + by, coo.data, (matrix.shape[0], total))
+@dataclass
+class _Blocks:
+    """A matrix [width, total] of blocks of columns that do not overlap."""
 
+    total: int
+    rows: list[Indices] = field(default_factory=list)
+    columns: list[Indices] = field(default_factory=list)
+    values: list[Floats] = field(default_factory=list)
 
-def _sum(matrices: list[Matrix], zero: Matrix) -> Matrix:
-    for matrix in matrices:
-        zero = zero + matrix
-    return zero
+    def add(self, matrix: Matrix, starts: Indices) -> None:
+        """The same [width, n] at each of these columns."""
+        rows, columns, values = matrix.entries
+        self.rows.append(np.tile(rows, starts.size))
+        self.columns.append((starts[:, None] + columns).ravel())
+        self.values.append(np.tile(values, starts.size))
+
+    def matrix(self, width: int) -> Matrix:
+        if not self.rows:
+            return Matrix.zero(width, self.total)
+        rows, columns, values = (np.concatenate(part) for part in (self.rows, self.columns, self.values))
+        return Matrix.of(rows, columns, values, (width, self.total))

@@ -6,13 +6,10 @@ sum over K of v      count of K · mean over K of v      where positions are lea
 from __future__ import annotations
 
 from .graph import Count, Gather, Graph, Node, Value
-from .positions import counts
+from .positions import SAMPLE, counts
 from .rewrite import Rewriter, rebuild
 from .sparse import Bilinear, Matrix
 from .targets import Target
-
-SAMPLE = 64
-"""Positions on which a rule for counting tokens is tried."""
 
 
 def legalise(graph: Graph, target: Target) -> Graph:

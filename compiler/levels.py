@@ -1,8 +1,8 @@
 """Depth: the earliest sublayer in which each value can be made, were there no limit on width.
 
 Sublayers alternate, attention at even and MLP at odd times. A move, a gather and a division take an
-attention sublayer, a product and a function an MLP sublayer, affine maps none. What a loop carries
-is there when its pass begins, at time −1 of the loop's own clock.
+attention sublayer, a product and a function an MLP sublayer, affine maps none. A pass of a loop waits for
+what the pass before ended with, and of a scan for a head that carries it on; from the second on all take as long.
 """
 
 from __future__ import annotations
@@ -15,48 +15,45 @@ from .graph import (
     Count,
     Divide,
     Field,
-    Final,
     Gather,
     Graph,
     Loop,
     Merge,
     Move,
-    Phi,
     Read,
     Value,
 )
 
 
 def levels(graph: Graph) -> dict[Value, int]:
-    """The time after which each value is there; −1 from the start. A loop's body is timed from its own beginning."""
+    """The time after which each value is there, −1 from the start; of a loop's body, in its second pass."""
     level: dict[Value, int] = {}
 
-    def block(items: Block) -> int:
-        mine: set[Value] = set()  # the rest was there before this block began
-        end = -1
+    def block(items: Block) -> None:
         for item in items:
             if isinstance(item, Loop):
-                for c in item.carried:
-                    level[c.phi] = -1 if item.kind is None else 0
-                length = block(item.body) + 1
-                last = max(end, 0) + item.count * (length + length % 2)
-                for c in item.carried:
-                    level[c.final] = last
-                    mine.add(c.final)
-                end = last
+                loop(item)
                 continue
-            node = graph[item]
-            ready = max((level[o] for o in node.operands if o in mine or isinstance(graph[o].op, Phi)), default=-1)
-            match node.op:
-                case Affine() | Merge() | Field() | Constant() | Count() | Phi() | Final():
+            ready = max((level[o] for o in graph[item].operands), default=-1)
+            match graph[item].op:
+                case Affine() | Merge() | Field() | Constant() | Count():
                     level[item] = ready
                 case Move() | Gather() | Attend() | Divide() | Read():
                     level[item] = following(ready, attention=True)
                 case _:
                     level[item] = following(ready, attention=False)
-            mine.add(item)
-            end = max(end, level[item])
-        return end
+
+    def loop(item: Loop) -> None:
+        ends = [{c: level[c.initial if c.warm is None else c.warm] for c in item.carried}]
+        for _ in range(min(2, item.passes)):
+            for c in item.carried:
+                level[c.phi] = ends[-1][c] if item.kind is None else following(ends[-1][c], attention=True)
+            block(item.body)
+            ends.append({c: level[c.result] for c in item.carried})
+        last = ends[-1]
+        period = max((last[c] - ends[-2][c] for c in item.carried), default=0) if item.passes > 1 else 0
+        for c in item.carried:
+            level[c.final] = last[c] + max(0, item.passes - 2) * (period + period % 2)
 
     block(graph.block)
     return level

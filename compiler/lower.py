@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .calibrate import Ranges
+from .constructions import Choice, curve_in, squares_in
 from .demand import demanded, held
 from .errors import CompileError
 from .format_graph import labels_of
@@ -64,10 +65,12 @@ from .tasks import Attend as AttendTask
 from .tasks import Block as TaskBlock
 
 
-def lower(graph: Graph, ranges: Ranges, target: Target) -> Tasks:
-    """Raises CompileError for an operation that the target has no construction for."""
+def lower(graph: Graph, ranges: Ranges, target: Target, choice: Choice | None = None) -> Tasks:
+    """`choice`: what products and functions are built from, where not by default.
+
+    Raises CompileError for an operation that the target has no construction for."""
     need = demanded(graph)
-    return _Lowering(graph, ranges, target, need, labels_of(graph)).run()
+    return _Lowering(graph, ranges, target, need, labels_of(graph), choice=choice or {}).run()
 
 
 MOST_POSITIONS = 2**20
@@ -82,7 +85,8 @@ def _reach(low: float, high: float, what: str = "this") -> str:
 
 @dataclass
 class _Lowering(FormBuilder):
-    counts: dict[str, Atom] = field(default_factory=dict)
+    choice: Choice = field(default_factory=dict)
+    counts: dict[Count, Atom] = field(default_factory=dict)
     log_counts: dict[str, Atom] = field(default_factory=dict)
     loops: int = 0
 
@@ -128,15 +132,18 @@ class _Lowering(FormBuilder):
             if isinstance(op, Copy | Mean | Quotient):  # an empty read rests on the first token, which must hold 0
                 sources = (self._rested(sources[0], tasks), *sources[1:])
             atom = self._atom(self.labels[value], node.size, at, low, high)
-            tasks.append(Task(op, sources, atom, at, node.span))
+            tasks.append(Task(op, sources, atom, at, node.span, value))
             return self._own(atom)
 
         match node.op:
             case Field(name):
                 atom = self.fields[name] = self._atom(name, node.size, node.kinds, low, high, embedded=True)
                 return self._own(atom)
-            case Count(kind):
-                atom = self.counts[kind] = self._atom(f"count {kind}", 1, node.kinds, low, high, embedded=True)
+            case Count(kind, none) if none and self.target.rotary:
+                return self._none(kind, value, tasks)
+            case Count(kind, none):
+                label = f"no {kind}" if none else f"count {kind}"
+                atom = self.counts[node.op] = self._atom(label, 1, node.kinds, low, high, embedded=True)
                 return self._own(atom)
             case Constant(values):
                 return self._constant(values.array, node.kinds)
@@ -169,9 +176,10 @@ class _Lowering(FormBuilder):
                 return self._attend(value, op, (reads[0], reads[1], reads[2]), kinds, tasks)
             case Product(_, form):
                 left, right = (resolvable(self.ranges.ball(o)) for o in node.operands)
-                return make(Multiply(form, left, right), *reads)
+                return make(Multiply(form, left, right, squares_in(self.choice, value)), *reads)
             case Function(name, arguments):
-                return make(self._applied(node, name, arguments), *reads)
+                apply = self._applied(node, name, arguments)
+                return make(replace(apply, tolerance=curve_in(self.choice, value)), *reads)
             case Divide():
                 return make(self._quotient(node), *reads)
             case Softmax():
@@ -203,6 +211,15 @@ class _Lowering(FormBuilder):
         what = f"`{node.op.name}`" if isinstance(node.op, Function) else _WITHIN[type(node.op)]
         hint = "let attention multiply: carry at each token what it adds to the sum, as gradient_descent_dual does"
         return self._refuse(node, f"has no MLP: {what} has no place", hint)
+
+    def _none(self, kind: str, value: Value, tasks: list[Task | LoopTask]) -> Form:
+        """1 at tokens that see none of that kind: what a mean over them finds at the rest token then is its flag."""
+        everyone = frozenset(self.pattern.kinds)
+        atom = self._atom(f"no {kind}", 1, everyone, np.zeros(1), np.ones(1))
+        self.atoms[atom] = replace(self.atoms[atom], rests=True)
+        flag = Form.of(1, [(ROLES, Matrix.of([0], [0], 1.0, (1, len(self.roles))))])
+        tasks.append(Task(Mean(kind), (flag,), atom, everyone, self.graph[value].span, value))
+        return self._own(atom)
 
     # Attention that scores ----------------------------------------------------------------------
 
@@ -260,7 +277,7 @@ class _Lowering(FormBuilder):
             change = self.forms[c.result].plus(self._own(atom), -1.0)
             states.append(State(atom, self._restrict(change, self.atoms[atom].kinds)[0]))
         carry = Relation("before", loop.kind) if loop.kind is not None else None
-        tasks.append(LoopTask(loop.count, tuple(states), carry, kinds, body))
+        tasks.append(LoopTask(loop.passes, tuple(states), carry, kinds, body))
         for c, atom in zip(loop.carried, atoms, strict=True):
             own = self._own(atom)
             self.forms[c.final] = own if loop.kind is None else self._spread(c, atom, own, loop.kind, tasks)
@@ -268,23 +285,27 @@ class _Lowering(FormBuilder):
 
     def _state(self, c: Carried, kind: str | None, at: Kinds, scope: int, tasks: list[Task | LoopTask]) -> Atom:
         """The state's atom and its start: what of it is constant from the embedding, the rest by a task."""
-        phi, initial = self.graph[c.phi], self.forms[c.initial]
+        phi, start = self.graph[c.phi], self.forms[c.initial]
         low = np.minimum(self.ranges[c.phi][0], self.ranges[c.result][0])
         high = np.maximum(self.ranges[c.phi][1], self.ranges[c.result][1])
+        if c.warm is not None:
+            low, high = np.minimum(low, self.ranges[c.warm][0]), np.maximum(high, self.ranges[c.warm][1])
         atom = self._atom(self.labels[c.phi], phi.size, at, low, high)
         self.forms[c.phi] = self._own(atom)
         if kind is not None:
             everywhere = self._uniform(c.initial)
             if everywhere is None:
-                first = self._copied(self._rested(initial, tasks), Relation("own_first", kind), at, c.initial, tasks)
+                first = self._copied(self._rested(start, tasks), Relation("own_first", kind), at, c.initial, tasks)
                 self.forms[c.phi] = self.forms[c.phi].plus(first)
-            elif np.any(everywhere):
-                rest = Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles)))
-                self._begin(atom, Form.of(phi.size, [(ROLES, rest)]))
-            return atom
-        start = self._restrict(initial, at)[0]
-        given = {ROLES, *(a for a in self.fields.values() if self.atoms[a].kinds <= at)} if scope < 0 else set()
-        if not given.isdisjoint(a for a, _ in start.parts):
+                return atom
+            rest = Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles)))
+            start = Form.of(phi.size, [(ROLES, rest)])
+            if c.warm is not None:
+                start = start.plus(self._restrict(self.forms[c.warm], at)[0])
+        else:
+            start = self._restrict(start, at)[0]
+        given = {ROLES, *(a for a in self.fields.values() if self.atoms[a].kinds <= at)}
+        if (scope < 0 or kind is not None) and not given.isdisjoint(a for a, _ in start.parts):
             self._begin(atom, Form(start.size, tuple(p for p in start.parts if p[0] in given)))
             start = start.without(*given)
         if start.parts:

@@ -1,22 +1,35 @@
 """The compiler's own measurement: the weights run in plain NumPy on fresh tasks, against the float64 oracle.
 
 It is here, and not in the runtime, so that compiling needs no JAX; the runtime's tests hold the two
-forward passes against each other.
+forward passes against each other. It multiplies by what is not zero only, so that it takes time as the nonzeros
+that run, and not as their square; the stream stands on its side, [width, batch · tokens].
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .rotary import rotations
+from .sparse import Indices, Matrix
 from .tokens import TokenData
 from .weights import Attention, Config, LinearAttention, Mlp, Norm, Weights
 
 Real = NDArray[Any]
+Turn = Callable[[Real, Indices], Real]
+"""A head's queries or keys [dimensions, batch, tokens], turned by their positions; the pairs that it has."""
+Mix = Callable[[int, Real, Real], Real]
+"""A head's values, mixed: its number, q kᵀ [batch, tokens, tokens] and v [batch, tokens, size] → as v."""
+
+BLOCK = 2**18
+"""Numbers of hidden activations that are worked on at once, so that they stay in the cache."""
+TOGETHER = 16
+"""Neurons whose terms cancel stand in blocks of eight, and eight mirror images (see neurons.py)."""
 
 
 def features(weights: Weights, data: TokenData) -> Real:
@@ -37,142 +50,216 @@ def forward(weights: Weights, data: TokenData) -> Real:
     """The output at every token of the data [batch, tokens, size], in the precision of the weights."""
     config = weights.config
     dtype = np.dtype(config.dtype)
-    x = (features(weights, data) @ weights.embedding.csr.toarray()).astype(dtype)
-    x = x + weights.positions[: x.shape[1]].astype(dtype)
-    tokens = x.shape[1]
+    given = features(weights, data)
+    batch, tokens = given.shape[:2]
+    x = _turned(weights.embedding, np.dtype(np.float64)) @ given.reshape(batch * tokens, -1).T
+    x = x.astype(dtype) + np.tile(weights.positions[:tokens].T, batch).astype(dtype)
     seen = np.tri(tokens, dtype=bool) if config.causal else np.ones((tokens, tokens), bool)
     read = seen & (np.arange(tokens) < tokens - config.unread)
     softmax = _softmax(seen, config.d_head, dtype)
     turn = _rotary(config, tokens) if config.positions == "rotary" else _unturned
-    dense: dict[int, list[Real]] = {}
-    for number, sublayer in weights.unrolled():
-        if isinstance(sublayer, Attention):
-            arrays = dense.setdefault(number, _arrays(sublayer, dtype))
-            x = x + _attention(normalise(x, sublayer.norm, config), arrays, config, softmax, turn)
-        elif isinstance(sublayer, LinearAttention):
-            *arrays, count = dense.setdefault(number, _arrays(sublayer, dtype))
-            x = x + _attention(x, arrays, config, _linear(read, x @ count), _unturned)
-        elif isinstance(sublayer, Mlp):
-            arrays = dense.setdefault(number, _arrays(sublayer, dtype))
-            x = x + _mlp(normalise(x, sublayer.norm, config), arrays, ACTIVATIONS[config.activation])
+    attention: dict[int, _Heads] = {}
+    mlps: dict[int, _Neurons] = {}
+    for number, part in weights.unrolled():
+        if isinstance(part, Attention | LinearAttention):
+            if number not in attention:
+                attention[number] = _Heads.of(part, config, dtype)
+            mix = softmax
+            if isinstance(part, LinearAttention):
+                mix = _linear(read, (_turned(part.count, dtype) @ x).reshape(-1, batch, tokens))
+            inside = normalise(x, part.norm, config) if isinstance(part, Attention) else x
+            x = x + attention[number].run(inside, batch, mix, turn)
+        elif isinstance(part, Mlp):
+            if number not in mlps:
+                mlps[number] = _Neurons.of(part, x.shape[1], ACTIVATIONS[config.activation], dtype)
+            x = x + mlps[number].run(normalise(x, part.norm, config))
     x = normalise(x, weights.final_norm, config)
-    return np.asarray((x @ weights.readout.csr.toarray().astype(dtype) + weights.readout_bias.astype(dtype))[:, 1:])
+    out = _turned(weights.readout, dtype) @ x + weights.readout_bias.astype(dtype)[:, None]
+    return np.ascontiguousarray(out.T).reshape(batch, tokens, -1)[:, 1:]
 
 
 def normalise(x: Real, norm: Norm | None, config: Config) -> Real:
-    """The configuration's norm.
+    """The configuration's norm of x [width, …].
 
     LayerNorm: adjacent slots are added first, and the total rounded at the size of the largest (see stream.py).
     RMSNorm: a sum of squares that is exact gives an exact norm, by true division and a square root."""
     if norm is None:
         return x
-    width, epsilon = x.dtype.type(x.shape[-1]), x.dtype.type(config.norm_epsilon)
+    width, epsilon = x.dtype.type(x.shape[0]), x.dtype.type(config.norm_epsilon)
     if config.norm == "rmsnorm":
-        mean = np.square(x).sum(axis=-1, keepdims=True) / width
-        return np.asarray(x / np.sqrt(mean + epsilon) * norm.gain.astype(x.dtype))
-    largest = np.abs(x).max(axis=-1, keepdims=True)
-    total = (x[..., 0::2] + x[..., 1::2]).sum(axis=-1, keepdims=True)
+        divided = x / np.sqrt(np.square(x).sum(axis=0) / width + epsilon)
+        return np.asarray(divided * norm.gain.astype(x.dtype)[:, None])
+    largest = np.abs(x).max(axis=0)
+    total = (x[0::2] + x[1::2]).sum(axis=0)
     centred = x - (total + largest - largest) / width
-    variance = np.square(centred).sum(axis=-1, keepdims=True) / width
-    return np.asarray(centred / np.sqrt(variance + epsilon) * norm.gain.astype(x.dtype) + norm.bias.astype(x.dtype))
+    variance = np.square(centred).sum(axis=0) / width
+    centred /= np.sqrt(variance + epsilon)
+    centred *= norm.gain.astype(x.dtype)[:, None]
+    centred += norm.bias.astype(x.dtype)[:, None]
+    return np.asarray(centred)
 
 
-def _arrays(sublayer: Attention | LinearAttention | Mlp, dtype: np.dtype[Any]) -> list[Real]:
-    """Dense, in the order of the class; linear attention with biases of zero, as softmax attention has them."""
-    matrices: tuple[Real, ...]
-    if isinstance(sublayer, Mlp):
-        matrices = (sublayer.up.csr.toarray(), sublayer.up_bias, sublayer.down.csr.toarray(), sublayer.down_bias)
-        if sublayer.gate is not None:
-            matrices += (sublayer.gate.csr.toarray(),)
-    elif isinstance(sublayer, LinearAttention):
-        sides = [m.csr.toarray() for m in (sublayer.query, sublayer.key, sublayer.value, sublayer.output)]
-        matrices = (*(part for m in sides for part in (m, np.zeros(m.shape[1]))), sublayer.count.csr.toarray())
-    else:
-        matrices = (
-            sublayer.query.csr.toarray(), sublayer.query_bias, sublayer.key.csr.toarray(), sublayer.key_bias,
-            sublayer.value.csr.toarray(), sublayer.value_bias, sublayer.output.csr.toarray(), sublayer.output_bias,
-        )  # fmt: skip
-    return [m.astype(dtype) for m in matrices]
+def _turned(matrix: Matrix, dtype: np.dtype[Any]) -> Any:
+    """[out, in] in that precision: what acts on the stream from the left."""
+    return sp.csr_array(matrix.csr.T).astype(dtype)
 
 
-def _mlp(x: Real, arrays: list[Real], activation: Callable[[Real], Real]) -> Real:
-    """What an MLP adds to x [batch, tokens, width]."""
-    up, up_bias, down, down_bias, *gate = arrays
-    hidden = x @ up + up_bias
-    hidden = activation(x @ gate[0]) * hidden if gate else activation(hidden)
-    return np.asarray(hidden @ down + down_bias)
+# Attention ---------------------------------------------------------------------------------------
 
 
-def _attention(
-    x: Real,
-    arrays: list[Real],
-    config: Config,
-    mix: Callable[[int, Real, Real], Real],
-    turn: Callable[[Real], Real],
-) -> Real:
-    """What attention adds to x [batch, tokens, width]; `mix(head, q kᵀ, v)` is a head's mixed value, and `turn` turns
-    queries and keys by their positions."""
-    query, query_bias, key, key_bias, value, value_bias, output, output_bias = arrays
-    batch, tokens, _ = x.shape
-    width = config.d_head
-    shared = config.n_head // (config.n_kv_head or config.n_head)
-    total = np.broadcast_to(output_bias, (batch, tokens, output.shape[1])).astype(x.dtype)
-    for head in range(config.n_head):
-        at = slice(head * width, (head + 1) * width)
-        if not output[at].any():
-            continue
-        of = slice(head // shared * width, (head // shared + 1) * width)
-        q, k = turn(x @ query[:, at] + query_bias[at]), turn(x @ key[:, of] + key_bias[of])
-        v = x @ value[:, of] + value_bias[of]
-        total = total + mix(head, q @ k.transpose(0, 2, 1), v) @ output[at]
-    return total
+@dataclass(frozen=True)
+class _Heads:
+    """An attention sublayer without its empty dimensions. `project` reads queries, keys and values of all heads at
+    once, and each head has its rows of that, and of what `output` reads; `pairs` are the dimensions that it scores by,
+    as rotary positions turn them."""
+
+    project: Any
+    bias: Real
+    heads: tuple[tuple[int, slice, slice, slice, slice], ...]
+    pairs: tuple[Indices, ...]
+    output: Any
+    output_bias: Real
+
+    @staticmethod
+    def of(part: Attention | LinearAttention, config: Config, dtype: np.dtype[Any]) -> _Heads:
+        sides = [part.query, part.key, part.value]
+        total, count = part.query.shape[1], config.n_head
+        biases = [np.zeros(total)] * 3
+        output_bias = np.zeros(part.output.shape[1])
+        if isinstance(part, Attention):
+            biases, output_bias = [part.query_bias, part.key_bias, part.value_bias], part.output_bias
+            if part.key.shape[1] < total:  # a head of keys and values serves several queries
+                own = np.arange(total).reshape(-1, count // (config.n_kv_head or count), config.d_head)
+                shared = (own[:, 0] % config.d_head + config.d_head * np.arange(len(own))[:, None])[:, None]
+                columns = np.broadcast_to(shared, own.shape).ravel()
+                sides[1:] = [Matrix(m.csr[:, columns]) for m in sides[1:]]
+                biases[1:] = [b[columns] for b in biases[1:]]
+        query, key, value = (
+            (np.bincount(m.csr.indices, minlength=total) > 0) | (b != 0) for m, b in zip(sides, biases, strict=True)
+        )
+        if config.positions == "rotary":  # both of a pair, or neither
+            query, key = (m.reshape(count, 2, -1).any(1, keepdims=True).repeat(2, 1).ravel() for m in (query, key))
+        scored = np.flatnonzero(query & key)
+        mixed = np.flatnonzero(value & (np.diff(part.output.csr.indptr) > 0))
+        width = total // count
+        heads, pairs = [], []
+        for head in range(count):
+            s, m = (np.searchsorted(k, [head * width, (head + 1) * width]).tolist() for k in (scored, mixed))
+            if m[0] < m[1]:
+                keys, values = scored.size, 2 * scored.size
+                rows = slice(*s), slice(keys + s[0], keys + s[1]), slice(values + m[0], values + m[1])
+                heads.append((head, *rows, slice(*m)))
+                pairs.append(scored[s[0] : (s[0] + s[1]) // 2] - head * width)
+        kept = [scored, scored, mixed]
+        project = sp.hstack([m.csr[:, k] for m, k in zip(sides, kept, strict=True)])
+        bias = np.concatenate([b[k] for b, k in zip(biases, kept, strict=True)])
+        return _Heads(
+            _turned(Matrix(project), dtype),
+            bias.astype(dtype)[:, None],
+            tuple(heads),
+            tuple(pairs),
+            _turned(Matrix(part.output.csr[mixed]), dtype),
+            output_bias.astype(dtype)[:, None],
+        )
+
+    def run(self, x: Real, batch: int, mix: Mix, turn: Turn) -> Real:
+        """What it adds to the stream, for x [width, batch · tokens] as it reads it."""
+        rows = (self.project @ x + self.bias).reshape(self.bias.size, batch, -1)
+        mixed = np.empty((self.output.shape[1], *rows.shape[1:]), x.dtype)
+        for (head, query, key, value, out), pairs in zip(self.heads, self.pairs, strict=True):
+            scores = turn(rows[query], pairs).transpose(1, 2, 0) @ turn(rows[key], pairs).transpose(1, 0, 2)
+            mixed[out] = mix(head, scores, rows[value].transpose(1, 2, 0)).transpose(2, 0, 1)
+        return np.asarray(self.output @ mixed.reshape(-1, x.shape[1]) + self.output_bias)
 
 
-def _unturned(x: Real) -> Real:
+def _unturned(x: Real, _: Indices) -> Real:
     return x
 
 
-def _rotary(config: Config, tokens: int) -> Callable[[Real], Real]:
-    """Turns queries or keys [batch, tokens, d_head] (rotary.py)."""
-    cos, sin = rotations(config.d_head, config.rope_theta, tokens)
-    half = config.d_head // 2
+def _rotary(config: Config, tokens: int) -> Turn:
+    """Turns queries or keys [dimensions, batch, tokens] by their positions (rotary.py)."""
+    cos, sin = (side.T[:, None].astype(config.dtype) for side in rotations(config.d_head, config.rope_theta, tokens))
 
-    def turn(x: Real) -> Real:
-        c, s = cos.astype(x.dtype), sin.astype(x.dtype)
-        a, b = x[..., :half], x[..., half:]
-        return np.concatenate([a * c - b * s, b * c + a * s], axis=-1)
+    def turn(x: Real, pairs: Indices) -> Real:
+        c, s = cos[pairs], sin[pairs]
+        a, b = x[: pairs.size], x[pairs.size :]
+        return np.concatenate([a * c - b * s, b * c + a * s])
 
     return turn
 
 
-def _softmax(seen: NDArray[np.bool_], width: int, dtype: np.dtype[Any]) -> Callable[[int, Real, Real], Real]:
+def _softmax(seen: NDArray[np.bool_], width: int, dtype: np.dtype[Any]) -> Mix:
     """softmax(q kᵀ / √width) v over the tokens seen [tokens, tokens]."""
     mask = np.where(seen, 0.0, -np.inf).astype(dtype)
+    root = dtype.type(np.sqrt(width))
 
     def mix(_: int, scores: Real, v: Real) -> Real:
-        scores = scores / dtype.type(np.sqrt(width)) + mask
-        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        return np.asarray((scores / scores.sum(axis=-1, keepdims=True)) @ v)
+        scores /= root
+        scores += mask
+        scores -= scores.max(axis=-1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=-1, keepdims=True)
+        return np.asarray(scores @ v)
 
     return mix
 
 
-def _linear(read: NDArray[np.bool_], counted: Real) -> Callable[[int, Real, Real], Real]:
-    """q kᵀ v / ρ over the tokens read [tokens, tokens]; ρ from what they count [batch, tokens, heads]."""
-    rho = read.astype(counted.dtype) @ counted
+def _linear(read: NDArray[np.bool_], counted: Real) -> Mix:
+    """q kᵀ v / ρ over the tokens read [tokens, tokens]; ρ from what they count [heads, batch, tokens]."""
+    rho = counted @ read.astype(counted.dtype).T
     rho[rho == 0.0] = 1.0
 
     def mix(head: int, scores: Real, v: Real) -> Real:
-        return np.asarray(np.where(read, scores, scores.dtype.type(0.0)) @ v / rho[..., head : head + 1])
+        return np.asarray(np.where(read, scores, scores.dtype.type(0.0)) @ v / rho[head][..., None])
 
     return mix
+
+
+# MLP ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Neurons:
+    """An MLP sublayer in blocks of neurons: up [neurons, width], its bias [neurons, 1], down [width, neurons], and a
+    gate as up, if there is one."""
+
+    blocks: tuple[tuple[Any, Real, Any, Any], ...]
+    down_bias: Real
+    activation: Callable[[Real], Real]
+
+    @staticmethod
+    def of(part: Mlp, tokens: int, activation: Callable[[Real], Real], dtype: np.dtype[Any]) -> _Neurons:
+        up, down = _turned(part.up, dtype), part.down.csr.astype(dtype)
+        gate = None if part.gate is None else _turned(part.gate, dtype)
+        bias = part.up_bias.astype(dtype)[:, None]
+        size = TOGETHER * max(1, BLOCK // (TOGETHER * tokens))
+        blocks = [
+            (up[n : n + size], bias[n : n + size], down[n : n + size].T, None if gate is None else gate[n : n + size])
+            for n in range(0, bias.size, size)
+        ]
+        return _Neurons(tuple(blocks), part.down_bias.astype(dtype)[:, None], activation)
+
+    def run(self, x: Real) -> Real:
+        """What it adds to the stream, for x [width, tokens] as it reads it."""
+        total = np.zeros(x.shape, x.dtype)
+        for up, bias, down, gate in self.blocks:
+            hidden = up @ x + bias
+            total += down @ (self.activation(hidden) if gate is None else self.activation(gate @ x) * hidden)
+        return np.asarray(total + self.down_bias)
 
 
 def _gelu(x: Real) -> Real:
     """0.5 x (1 + tanh z) = x / (1 + exp(−2z)), which rounds less: the sum over ± pairs then keeps its small terms."""
     f = x.dtype.type
+    z = f(0.044715) * x
+    z *= x
+    z *= x
+    z += x
+    z *= f(-2.0 * np.sqrt(2.0 / np.pi))
     with np.errstate(over="ignore"):
-        return np.asarray(x / (f(1.0) + np.exp(f(-2.0 * np.sqrt(2.0 / np.pi)) * (x + f(0.044715) * x * x * x))))
+        np.exp(z, out=z)
+    z += f(1.0)
+    return np.asarray(np.divide(x, z, out=z))
 
 
 def _silu(x: Real) -> Real:

@@ -1,7 +1,8 @@
 """MLP sublayers: products, functions and linear maps as neurons g(x @ up + bias) @ down.
 
     what                    neurons                                                            a component
-    a·b                     two squares, of (a/R_a ± b/R_b)/2; of equal factors one             6 a square (squares.py)
+    a·b                     two squares, of (a/R_a ± b/R_b)/2; of equal factors one;            1 … 16 a square
+                            or one and what lone squares it shares with others                  (squares.py)
     f(x)                    a fitted sum of GELUs (fit.py)                                      8 … 256
     linear                  (g(κx) − g(−κx))/κ = x, exact where |κx| > 6: there g(−κx) is 0     2
     constant                g(64 · flag) = 64 · flag                                            1
@@ -13,23 +14,20 @@ on their role flags: they give exactly 0 there, and cost nothing elsewhere, sinc
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
 
+from .constructions import CURVE, default_squares, distinct, keys
 from .fit import fit
 from .graph import Kinds
 from .schedule import Placed
-from .sparse import Bilinear, Floats, Indices, Matrix
-from .squares import Bank, square_bank
+from .sparse import Floats, Matrix
+from .squares import Bank, Squares, square_bank
 from .stream import Stream, pile, stack
 from .tasks import Apply, Ball, Form, Linear, Multiply
 
 SHARP = 2.0**20
-OUT, FAR, FEW = 100.0, 2000.0, 48
-"""Factors with extremes `OUT` times their usual size round badly for the usual ones: where there are fewer than `FEW`
-products, copies of the bank bring it down; from `FAR` on it takes the fine bank."""
 
 
 @dataclass
@@ -86,9 +84,9 @@ class Neurons:
         """
         form = op.form
         a, b = self.stream.read(left), self.stream.read(right)
-        entries, i, j = pairs(form, keys(a), keys(b))
+        entries, i, j = distinct(form, keys(a), keys(b))
         down = entries @ write
-        self._linear_part(op, a, b, write, kinds)
+        straight = self._linear_part(op, a, b, kinds)
         a, b = self._centred(a, op.left, kinds), self._centred(b, op.right, kinds)
         radius_a = np.where(op.left.radius > 0, op.left.radius, 1.0)[i]
         radius_b = np.where(op.right.radius > 0, op.right.radius, 1.0)[j]
@@ -96,8 +94,13 @@ class Neurons:
         same = abs(first - second).max(axis=0).toarray().ravel() == 0.0
         alike, unlike = np.flatnonzero(same), np.flatnonzero(~same)
         size = radius_a * radius_b
-        spread = max(op.left.spread, op.right.spread)
-        bank = square_bank(self.dtype, spread > FAR, FEW // i.size if spread > OUT and i.size < FEW else 1)
+        squares = op.squares or default_squares(op.left, op.right, i.size, self.dtype)
+        bank = square_bank(squares)
+        if bank.slope or squares.shared:
+            self._combined(squares, first, second, size, same, entries, straight, write, kinds)
+            return
+        if straight is not None:
+            self.passing(straight, write, kinds)
         if alike.size:
             self._squares(bank, Matrix(first[:, alike]), _scaled(down, alike, size[alike]), kinds, alike.size)
         if unlike.size:
@@ -118,34 +121,74 @@ class Neurons:
         rows, columns = np.repeat(flags, n), np.tile(np.arange(n), count)
         return Matrix.of(rows, columns, np.tile(values, count), (self.stream.width, n))
 
-    def _linear_part(self, op: Multiply, a: Matrix, b: Matrix, write: Matrix, kinds: Kinds) -> None:
-        """Σ c (a₀ b + b₀ a − a₀ b₀)."""
+    def _combined(
+        self,
+        squares: Squares,
+        first: sp.csr_array,
+        second: sp.csr_array,
+        size: Floats,
+        same: np.ndarray,
+        entries: Matrix,
+        straight: Matrix | None,
+        write: Matrix,
+        kinds: Kinds,
+    ) -> None:
+        """The products first · second · size as combinations of distinct squares, and one linear correction of all."""
+        half = Matrix((first + second) * 0.5), Matrix((first - second) * 0.5)
+        lone, weights = (Matrix(first), Matrix(second)), np.where(same, 0.0, size)
+        alike = (lone[0], np.where(same, size, 0.0))
+        if squares.shared:
+            parts = [alike, (half[0], 2.0 * weights), (lone[0], -0.5 * weights), (lone[1], -0.5 * weights)]
+        else:
+            parts = [alike, (half[0], weights), (half[1], -weights)]
+        found: dict[bytes, int] = {}
+        rows, columns, values, reads = [], [], [], []
+        for read, weight in parts:
+            for pair, key in enumerate(keys(read)):
+                if weight[pair]:
+                    if key not in found:
+                        reads.append(read.csr[:, [pair]])
+                    rows.append(found.setdefault(key, len(found)))
+                    columns.append(pair)
+                    values.append(weight[pair])
+        made = Matrix.of(rows, columns, values, (len(found), same.size)) @ entries
+        read, bank = Matrix(sp.hstack(reads)), square_bank(squares)
+        if bank.slope:
+            correction = read @ made * bank.slope
+            straight = correction if straight is None else straight + correction
+        if straight is not None:
+            self.passing(straight, write, kinds)
+        self._squares(bank, read, made @ write, kinds, len(found))
+
+    def _linear_part(self, op: Multiply, a: Matrix, b: Matrix, kinds: Kinds) -> Matrix | None:
+        """Reads Σ c (a₀ b + b₀ a − a₀ b₀), if that is not 0."""
         if not (op.left.centre.any() or op.right.centre.any()):
-            return
+            return None
         form = op.form
         of_a = Matrix.of(form.left, form.out, form.coefficient * op.right.centre[form.right], (a.shape[1], form.size))
         of_b = Matrix.of(form.right, form.out, form.coefficient * op.left.centre[form.left], (b.shape[1], form.size))
         products = form.coefficient * op.left.centre[form.left] * op.right.centre[form.right]
         constant = -np.bincount(form.out, products, minlength=form.size).astype(np.float64)
-        self.passing(a @ of_a + b @ of_b + self._flags(kinds, constant), write, kinds)
+        return a @ of_a + b @ of_b + self._flags(kinds, constant)
 
     def _squares(self, bank: Bank, read: Matrix, down: Matrix, kinds: Kinds, period: int) -> None:
         """Σ down · s² for s = stream @ read in [−1, 1]; squares `period` apart belong to one product.
 
         A product's neurons stand together, in blocks of eight that their mirror images follow: sums over neurons
         then cancel as they go, also in matrix products that keep an accumulator for every fourth or eighth
-        term, and round at the size of one product and not of all.
+        term, and round at the size of one product and not of all. A bank of fewer than eight just stands together.
         """
         count = read.shape[1]
-        number = np.arange(bank.up.size * count).reshape(-1, 4, 2, count // period, period)
-        order = number.transpose(4, 0, 2, 3, 1).ravel()
+        number = np.arange(bank.up.size * count)
+        block, mirrored = (4, 2) if bank.up.size % 8 == 0 else (bank.up.size, 1)
+        order = number.reshape(-1, block, mirrored, count // period, period).transpose(4, 0, 2, 3, 1).ravel()
         up = stack([read * float(u) for u in bank.up], self.stream.width)
         down = pile([down * float(d) for d in bank.down], self.stream.width)
         self.add(Matrix(up.csr[:, order]), np.repeat(bank.bias, count)[order], Matrix(down.csr[order]), kinds)
 
     def function(self, op: Apply, source: Form, write: Matrix, kinds: Kinds) -> None:
         """One curve for all components, on their common range."""
-        curve = fit(op.name, op.arguments, float(op.low.min()), float(op.high.max()), self.dtype)
+        curve = fit(op.name, op.arguments, float(op.low.min()), float(op.high.max()), op.tolerance or CURVE[self.dtype])
         read, count = self.stream.read(source), source.size
         self.add(
             stack([read * float(u) for u in curve.up], self.stream.width),
@@ -186,28 +229,6 @@ class Neurons:
             np.concatenate(self.bias) if self.bias else np.zeros(0),
             pile(self.down, self.stream.width),
         )
-
-
-def pairs(form: Bilinear, key_a: list[bytes], key_b: list[bytes]) -> tuple[Matrix, Indices, Indices]:
-    """The products that differ, factors in either order: [pairs, size] to the outputs, and one (i, j) for each."""
-    pairs: dict[tuple[bytes, bytes], int] = {}
-    first: list[tuple[int, int]] = []
-    index = np.empty(form.out.size, dtype=np.int64)
-    for t, (i, j) in enumerate(zip(form.left.tolist(), form.right.tolist(), strict=True)):
-        x, y = key_a[i], key_b[j]
-        index[t] = pairs.setdefault((x, y) if x <= y else (y, x), len(pairs))
-        if index[t] == len(first):
-            first.append((i, j))
-    i_of, j_of = (np.array(k, dtype=np.int64) for k in zip(*first, strict=True))
-    return Matrix.of(index, form.out, form.coefficient, (len(first), form.size)), i_of, j_of
-
-
-def keys(matrix: Matrix) -> list[bytes]:
-    """One key a column: equal columns have equal keys."""
-    csc = matrix.csr.tocsc()
-    csc.sort_indices()
-    bounds = csc.indptr.tolist()
-    return [csc.indices[s:e].tobytes() + csc.data[s:e].tobytes() for s, e in pairwise(bounds)]
 
 
 def _scaled(down: Matrix, rows: Floats | np.ndarray, scale: Floats) -> Matrix:

@@ -53,6 +53,7 @@ CHUNK_BYTES = 2**27
 """About how much the values of the tasks that are run together take."""
 
 Observe = Callable[[Value, Floats], Floats | None]
+Disturb = Callable[[Value, Floats, Callable[[int], Floats], slice], Floats]
 
 
 def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
@@ -82,11 +83,17 @@ def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
 
 
 def evaluate(
-    graph: Graph, data: TokenData, observe: Observe | None = None, reach: dict[Value, float] | None = None
+    graph: Graph,
+    data: TokenData,
+    observe: Observe | None = None,
+    disturb: Disturb | None = None,
+    reach: dict[Value, float] | None = None,
 ) -> Floats:
     """The graph's result, [batch, rows, *shape]. `observe(value, array [tasks, live tokens, size])` is called with
     everything that is computed, each pass of a loop and each chunk of tasks by itself, and may return what stands in
-    its place. `reach` collects the largest |query · key| of each `Attend`.
+    its place. `disturb(value, array, operand, tasks)` is called with what an operation computes, and returns what
+    stands in its place: `operand(k)` is its k-th operand at the same tokens, `tasks` the chunk's. `reach` collects
+    the largest |query · key| of each `Attend`.
 
     Raises DataError for more tokens than a scan is compiled for.
     """
@@ -96,7 +103,8 @@ def evaluate(
     for start in range(0, data.batch, chunk):
         fields = {name: array[start : start + chunk] for name, array in data.fields.items()}
         with np.errstate(all="ignore"):
-            parts.append(_Run(graph, data, fields, observe, reach).run(result))
+            tasks = slice(start, min(start + chunk, data.batch))
+            parts.append(_Run(graph, data, fields, observe, disturb, reach, tasks).run(result))
     whole = np.concatenate(parts)
     return whole.reshape(*whole.shape[:2], *graph[result].shape)
 
@@ -124,10 +132,13 @@ class _Run:
         data: TokenData,
         fields: Mapping[str, Floats],
         observe: Observe | None,
+        disturb: Disturb | None,
         reach: dict[Value, float] | None,
+        tasks: slice,
     ) -> None:
         assert graph.signature is not None
-        self.graph, self.fields, self.observe, self.reach = graph, fields, observe, reach
+        self.graph, self.fields, self.observe = graph, fields, observe
+        self.disturb, self.reach, self.tasks = disturb, reach, tasks
         self.line, self.pattern = data.sequence, graph.signature.pattern
         self.batch = next(iter(fields.values())).shape[0]
         self.seen = visible(self.line, self.pattern)
@@ -246,7 +257,10 @@ class _Run:
 
     def _compute(self, value: Value, places: _Places) -> None:
         node = self.graph[value]
-        self._put(value, places, self._value(value, node, places))
+        array = self._value(value, node, places)
+        if self.disturb is not None:
+            array = self.disturb(value, array, lambda index: self._take(node.operands[index], places), self.tasks)
+        self._put(value, places, array)
 
     def _value(self, value: Value, node: Node, places: _Places) -> Floats:
         def operand(index: int) -> Floats:
@@ -257,8 +271,9 @@ class _Run:
                 return self.fields[name][:, places.tokens]
             case Constant(values):
                 return np.broadcast_to(values.array.ravel(), (self.batch, places.tokens.size, node.size))
-            case Count(kind):
+            case Count(kind, none):
                 counts = self.seen[:, output_rows(self.line, {kind})].sum(1)[places.tokens]
+                counts = counts == 0 if none else counts
                 return np.broadcast_to(counts[:, None].astype(np.float64), (self.batch, places.tokens.size, 1))
             case Affine(matrices, offset):
                 total: Floats = np.broadcast_to(offset.array, (self.batch, places.tokens.size, node.size))

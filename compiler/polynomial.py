@@ -46,8 +46,7 @@ def expand(
         case Affine(matrices, offset):
             result: list[Polynomial] = [{(): float(v)} if v else {} for v in offset.array]
             for matrix, part in zip(matrices, parts, strict=True):
-                coo = matrix.csr.tocoo()
-                for row, column, c in zip(coo.row.tolist(), coo.col.tolist(), coo.data.tolist(), strict=True):
+                for row, column, c in zip(*(k.tolist() for k in matrix.entries), strict=True):
                     add(result[row], part[column], c)
             return result
         case Product(_, form):

@@ -16,7 +16,7 @@ import numpy as np
 from .graph import Kinds, Pattern
 from .sparse import Floats, Indices
 from .tasks import Relation
-from .tokens import role_kinds, roles, sequence
+from .tokens import Sequence, role_kinds, roles, sequence
 
 
 @dataclass(frozen=True)
@@ -36,32 +36,30 @@ class Target:
 def wanted(pattern: Pattern, relation: Relation, repetitions: int) -> tuple[Indices, Indices]:
     """roles [tokens] and targets [tokens] of one sequence, positions counted with the rest token; 0 is none."""
     line = sequence(pattern, repetitions)
-    kinds = line.kinds
-    targets = np.zeros(len(kinds), dtype=np.int64)
-    for i, kind in enumerate(kinds):
-        seen = [j for j in range(i + 1) if kinds[j] == relation.kind]
-        match relation.name:
-            case "own":
-                target = i + 1
-            case "previous":
-                target = i
-            case "first":
-                target = seen[0] + 1 if seen else 0
-                if pattern.visible_context and not seen:
-                    group_end = len(pattern.prefix) + len(pattern.group) * repetitions
-                    target = next((j + 1 for j in range(group_end) if kinds[j] == relation.kind), 0)
-            case "before":
-                earlier = [j for j in seen if j < i]
-                target = earlier[-1] + 1 if earlier else 0
-            case "latest":
-                target = seen[-1] + 1 if seen else 0
-            case "own_first":
-                target = i + 1 if kind == relation.kind and len(seen) == 1 else 0
-            case "own_none":
-                target = 0 if seen else i + 1
-            case _:
-                raise AssertionError(relation)
-        targets[i] = target
+    own = np.arange(1, len(line) + 1)
+    found = np.array([kind == relation.kind for kind in line.kinds])
+    latest = np.maximum.accumulate(np.where(found, own, 0))
+    number = np.cumsum(found)
+    match relation.name:
+        case "own":
+            targets = own
+        case "previous":
+            targets = own - 1
+        case "first":
+            group_end = len(pattern.prefix) + len(pattern.group) * repetitions
+            ahead = found[:group_end] if pattern.visible_context else found[:0]
+            first, later = (int(k.argmax()) + 1 if k.any() else 0 for k in (found, ahead))
+            targets = np.where(number > 0, first, later)
+        case "before":
+            targets = np.concatenate([[0], latest[:-1]])
+        case "latest":
+            targets = latest
+        case "own_first":
+            targets = np.where(found & (number == 1), own, 0)
+        case "own_none":
+            targets = np.where(number > 0, 0, own)
+        case _:
+            raise AssertionError(relation)
     return np.asarray(line.roles, dtype=np.int64), targets
 
 
@@ -71,32 +69,38 @@ def target(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -
     if relation.name == "own":
         return Target(1.0, np.zeros(len(names)), None)
     live = [i for i, k in enumerate(role_kinds(pattern)) if k in kinds]
-    fixed = len(pattern.prefix) + len(pattern.suffix)
-    longest = max(1, (positions - 1 - fixed) // len(pattern.group))
-    tried = sorted({m for m in (1, 2, 3, 4, longest) if m <= longest})
-    samples = [wanted(pattern, relation, m) for m in tried]
+    samples = [wanted(pattern, relation, m) for m in _lengths(pattern, positions)]
+    own = np.concatenate([np.arange(1, r.size + 1) for r, _ in samples])
+    role_of, targets = (np.concatenate(k) for k in zip(*samples, strict=True))
     offsets = np.zeros(len(names))
     for role in live:
-        found = [
-            t - (i + 1) for r, targets in samples for i, t in enumerate(targets.tolist()) if r[i] == role and t > 0
-        ]
-        offsets[role] = max(found, key=found.count) if found else -float(positions)
-    looked = [
-        (i + 1 + offsets[r[i]], t) for r, targets in samples for i, t in enumerate(targets.tolist()) if r[i] in live
-    ]
-    if all(at == t if t > 0 else at <= 0 for at, t in looked):
+        mine = (role_of == role) & (targets > 0)
+        offsets[role] = _commonest(targets[mine] - own[mine]) if mine.any() else -float(positions)
+    at = own + offsets[role_of]
+    if np.all(np.where(targets > 0, at == targets, at <= 0)[np.isin(role_of, live)]):
         return Target(1.0, offsets, None)
     table = np.zeros(positions)
     table[1:] = wanted(pattern, relation, _beyond(pattern, positions))[1][: positions - 1]
     corrections = np.zeros(len(names))
     for role in live:
-        gaps = {
-            float(t - table[i + 1]) for r, targets in samples for i, t in enumerate(targets.tolist()) if r[i] == role
-        }
-        if len(gaps) != 1:
+        gaps = np.unique((targets - table[own])[role_of == role])
+        if gaps.size != 1:
             return None
-        corrections[role] = gaps.pop()
+        corrections[role] = gaps[0]
     return Target(0.0, corrections, table)
+
+
+def _commonest(numbers: Indices) -> float:
+    """Of those that are as common the one that comes first."""
+    values, first, count = np.unique(numbers, return_index=True, return_counts=True)
+    return float(values[np.lexsort((first, -count))[0]])
+
+
+def _lengths(pattern: Pattern, positions: int) -> list[int]:
+    """Repetitions that a rule is tried on: the shortest, and the longest that `positions` hold."""
+    fixed = len(pattern.prefix) + len(pattern.suffix)
+    longest = max(1, (positions - 1 - fixed) // len(pattern.group))
+    return sorted({m for m in (1, 2, 3, 4, longest) if m <= longest})
 
 
 def _beyond(pattern: Pattern, positions: int) -> int:
@@ -119,23 +123,30 @@ def digits(positions: int) -> Floats:
     return np.asarray(2.0 * bits - 1.0, dtype=np.float64)
 
 
-def counts(pattern: Pattern, kind: str, positions: int) -> tuple[Floats, Floats] | None:
-    """How many `kind` tokens each position sees, itself included: a table [positions] and corrections [roles]."""
+SAMPLE = 64
+"""Positions on which a rule for counting tokens is tried."""
+
+
+def counts(pattern: Pattern, kind: str, positions: int, none: bool = False) -> tuple[Floats, Floats] | None:
+    """How many `kind` tokens each position sees, itself included; with `none`, 1 where that is 0 and else 0.
+
+    A table [positions] and corrections [roles], to be added; None where position and role do not say.
+    """
     names = roles(pattern)
-    fixed = len(pattern.prefix) + len(pattern.suffix)
-    longest = max(1, (positions - 1 - fixed) // len(pattern.group))
-    lines = [sequence(pattern, m) for m in sorted({1, 2, 3, longest})]
+    lines = [sequence(pattern, m) for m in _lengths(pattern, positions)]
     table = np.zeros(positions)
-    table[1:] = np.cumsum([k == kind for k in sequence(pattern, _beyond(pattern, positions)).kinds])[: positions - 1]
+    table[1:] = _seen(sequence(pattern, _beyond(pattern, positions)), kind, none)[: positions - 1]
     corrections = np.zeros(len(names))
+    role_of = np.concatenate([line.roles for line in lines])
+    off = np.concatenate([_seen(line, kind, none) - table[1 : len(line) + 1] for line in lines])
     for role in range(1, len(names)):
-        gaps = {
-            float(c - table[i + 1])
-            for line in lines
-            for i, c in enumerate(np.cumsum([k == kind for k in line.kinds]).tolist())
-            if line.roles[i] == role
-        }
-        if len(gaps) > 1:
+        gaps = np.unique(off[role_of == role])
+        if gaps.size > 1:
             return None
-        corrections[role] = gaps.pop() if gaps else 0.0
+        corrections[role] = gaps[0] if gaps.size else 0.0
     return table, corrections
+
+
+def _seen(line: Sequence, kind: str, none: bool) -> Floats:
+    seen = np.cumsum([k == kind for k in line.kinds], dtype=np.float64)
+    return np.asarray(seen == 0, dtype=np.float64) if none else seen

@@ -1,55 +1,86 @@
 """Prediction: how far the output can be off, to first order, from the errors of the constructions alone.
 
-The float64 oracle runs the graph again with noise on everything that is computed, as large as the error of what
-computes it: a product's squares (squares.py), a function's fit (fit.py), and the rounding of what is stored.
-The largest change of the output over a few draws, times `SAFETY`, is the prediction.
+The float64 oracle runs the graph again, and every operation gives what its construction makes of its operands
+instead of what is exact (inexact.py). The largest change of the output, times `SAFETY`, is the prediction; with one
+operation disturbed at a time it is that operation's contribution.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 
-from .calibrate import Ranges
-from .fit import fit
-from .graph import Function, Graph, Product, Value
+from .constructions import Choice, Construction
+from .graph import Graph, Value
+from .inexact import ErrorModel, Inexact, Operand
 from .oracle import evaluate
 from .sparse import Floats
-from .squares import square_bank
 from .tokens import TokenData
 
-DRAWS = 3
-SAFETY = 2.0
-"""The largest of many errors over the largest of few draws."""
+SAFETY = 4.0
+"""For rounding is drawn once, and what really rounds may be coherent."""
 
 
-def predict(graph: Graph, ranges: Ranges, data: TokenData, dtype: str) -> float:
-    """The largest error of the output that is to be expected on this data."""
-    sizes = {value: _size(graph, ranges, value, dtype) for value in graph.values()}
-    truth = evaluate(graph, data)
-    most = 0.0
-    for seed in range(DRAWS):
-        rng = np.random.default_rng(seed)
-
-        def disturb(value: Value, array: Floats, rng: np.random.Generator = rng) -> Floats:
-            return np.asarray(array + sizes[value] * rng.standard_normal(array.shape))
-
-        most = max(most, float(np.abs(evaluate(graph, data, disturb) - truth).max()))
-    return SAFETY * most
+def predict(model: ErrorModel, data: TokenData, truth: Floats, choice: Choice) -> float:
+    """The largest error of the output that is to be expected on this data, whose exact output is `truth`."""
+    models = {v: model.of(v, choice.get(v)) for v in model.graph.values()}
+    found = _run(model.graph, data, [models.get])
+    return SAFETY * float(np.abs(found - truth).max())
 
 
-def _size(graph: Graph, ranges: Ranges, value: Value, dtype: str) -> Floats:
-    """The error of each component [size] where it is computed."""
-    node = graph[value]
-    low, high = ranges[value]
-    rounding = float(np.finfo(dtype).eps) * np.maximum(np.abs(low), np.abs(high))
-    match node.op:
-        case Product(_, form):
-            left, right = (ranges.ball(o).radius for o in node.operands)
-            terms = (form.coefficient * left[form.left] * right[form.right]) ** 2
-            squares = np.sqrt(np.bincount(form.out, terms, minlength=form.size))
-            return np.asarray(rounding + square_bank(dtype).error * squares)
-        case Function(name, arguments):
-            low, high = ranges[node.operands[0]]
-            return rounding + fit(name, arguments, float(low.min()), float(high.max()), dtype).error
-        case _:
-            return rounding
+def contributions(
+    model: ErrorModel,
+    data: TokenData,
+    truth: Floats,
+    choices: Mapping[Value, Sequence[Construction | None]],
+) -> dict[Value, list[float]]:
+    """The largest change of the output when one operation alone is built by each of its `choices` (None: by default),
+    and all others are exact."""
+    variants = [{value: model.of(value, chosen)}.get for value, some in choices.items() for chosen in some]
+    if not variants:
+        return {}
+    found = np.abs(_run(model.graph, data, variants) - truth)
+    largest = iter(found.reshape(len(variants), -1).max(axis=1).tolist())
+    return {value: [next(largest) for _ in some] for value, some in choices.items()}
+
+
+def _run(graph: Graph, data: TokenData, variants: Sequence[Callable[[Value], Inexact | None]]) -> Floats:
+    """The outputs [variants, tasks, rows, *shape], each variant with its own models of operations."""
+    count, tasks = len(variants), data.batch
+    fields = {name: np.tile(array, (count, *[1] * (array.ndim - 1))) for name, array in data.fields.items()}
+    everything = TokenData(data.sequence, count * tasks, fields, data.batched)
+    rng = np.random.default_rng(0)
+
+    def disturb(value: Value, array: Floats, operand: Callable[[int], Floats], chunk: slice) -> Floats:
+        found = array
+        for first, last, model in _groups(variants, value):
+            start, stop = max(first * tasks, chunk.start) - chunk.start, min(last * tasks, chunk.stop) - chunk.start
+            if model is None or start >= stop:
+                continue
+            if start == 0 and stop == len(array):
+                return model(array, operand, rng)
+            found = np.array(array) if found is array else found
+            found[start:stop] = model(array[start:stop], _part(operand, slice(start, stop)), rng)
+        return found
+
+    found = evaluate(graph, everything, disturb=disturb)
+    return found.reshape(count, tasks, *found.shape[1:])
+
+
+def _part(operand: Operand, tasks: slice) -> Operand:
+    return lambda index: operand(index)[tasks]
+
+
+def _groups(
+    variants: Sequence[Callable[[Value], Inexact | None]], value: Value
+) -> list[tuple[int, int, Inexact | None]]:
+    """Neighbouring variants with the same model of this value, as (first, last + 1, model)."""
+    groups: list[tuple[int, int, Inexact | None]] = []
+    for index, variant in enumerate(variants):
+        model = variant(value)
+        if groups and groups[-1][2] is model:
+            groups[-1] = (groups[-1][0], index + 1, model)
+        else:
+            groups.append((index, index + 1, model))
+    return groups

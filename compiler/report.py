@@ -12,8 +12,10 @@ import numpy as np
 
 from .allocate import Allocation
 from .calibrate import Ranges, draw, repetitions
+from .constructions import Choice
 from .emit import Emitted
 from .graph import Function, Graph
+from .inexact import ErrorModel
 from .levels import levels
 from .measure import forward
 from .oracle import evaluate
@@ -78,10 +80,11 @@ def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
     )
 
 
-def measured(weights: Weights, graph: Graph, ranges: Ranges, data: TokenData) -> Report:
-    """The report with its errors, on `data`. Raises CompileError where they leave nothing of the output."""
+def measured(weights: Weights, model: ErrorModel, data: TokenData, choice: Choice) -> Report:
+    """The report with its errors, on `data`; `choice` is what it was built from. Raises CompileError where they leave
+    nothing of the output."""
     at = output_rows(data.sequence, weights.output.kinds)
-    truth = evaluate(graph, data)
+    truth = evaluate(model.graph, data)
     error = forward(weights, data)[:, at].reshape(truth.shape) - truth
     rms, error_rms = float(np.sqrt(np.mean(truth**2))), float(np.sqrt(np.mean(error**2)))
     if not np.isfinite(error_rms) or error_rms > HOPELESS * rms > 0.0:
@@ -93,7 +96,7 @@ def measured(weights: Weights, graph: Graph, ranges: Ranges, data: TokenData) ->
         raise weights.signature.refusal(message, None, hint)
     return replace(
         weights.report,
-        predicted_error=predict(graph, ranges, data, weights.config.dtype),
+        predicted_error=predict(model, data, truth, choice),
         measured_error=float(np.abs(error).max()),
         output_rms=rms,
         tasks=data.batch,

@@ -89,6 +89,10 @@ class Rewriter(GraphBuilder):
         self._known[depth][key] = value
         return value
 
+    def outside(self, value: Value) -> bool:
+        """Whether the value stands in front of the loop whose body is open."""
+        return self._depth[value] < len(self._blocks) - 1
+
     def _append(self, node: Node, depth: int) -> Value:
         value = super().node(node, place=False)
         self._blocks[depth].append(value)
@@ -263,7 +267,8 @@ def loop_from(
     carried = []
     for c in loop.carried:
         final = r.node(replace(graph[c.final], operands=(initial[c], names[c.result])), place=False)
-        carried.append(Carried(initial[c], names[c.phi], names[c.result], final))
+        warm = None if c.warm is None else names[c.warm]
+        carried.append(Carried(initial[c], names[c.phi], names[c.result], final, warm))
         names[c.final] = final
     r.close(loop.kind, count, tuple(carried), loop.span)
 
@@ -283,6 +288,8 @@ def prune(graph: Graph) -> Graph:
         if value in loop_of:
             c = loop_of[value]
             stack.extend((c.initial, c.phi, c.result, c.final))
+            if c.warm is not None:
+                stack.append(c.warm)
     for value in graph.values():  # a named sum of what is there anyway costs nothing, and a trace can show it
         node = graph[value]
         if node.name is not None and isinstance(node.op, Affine) and needed.issuperset(node.operands):

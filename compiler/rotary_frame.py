@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from .frame import LARGEST, Frame, power
+from .frame import Frame, power
 from .gated_neurons import GatedNeurons
 from .graph import Kinds
 from .phases import THETA, phases
@@ -23,7 +23,11 @@ from .stream import Constants, Stream, four_squares
 from .tasks import Relation
 
 BITS = {"float32": 12.5, "float64": 27.0}
-"""The norm's constants are so far above the root of all other squares, and a divisor's so far in the mean."""
+"""So far the smallest of the norm's constants is above the root of all other squares."""
+DIVIDE_BITS = {"float32": 11.5, "float64": 26.0}
+"""So far a divisor on its slots is above the root of all other squares, in the mean."""
+LARGEST = {"float32": 2.0**63, "float64": 2.0**511}
+"""Of the norm's constants together, whose squares are summed."""
 SIZES = (16, 64, 256)
 """Of heads: with a power of four 1/√d_head is a power of two, and logits that are sums stay exact."""
 
@@ -74,9 +78,9 @@ class RotaryFrame(Frame):
         rest, divide = float(np.sqrt(np.sum(bound**2))), 0.0
         if self.divisor is not None:
             least, most = self.divisor
-            divide = power(rest / np.sqrt(stream.width) / least, bits)
+            divide = power(rest / np.sqrt(stream.width) / least, DIVIDE_BITS[self.dtype])
             rest = max(rest, divide * most * float(np.sqrt(stream.width)))
         scale = power(rest / min(weights), bits)
-        if scale > LARGEST[self.dtype]:
+        if scale * float(np.sqrt(stream.width)) > LARGEST[self.dtype]:
             raise self._too_wide(float(bound.max()))
         return Constants(weights, scale, divide)

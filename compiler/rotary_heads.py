@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .graph import Kinds
-from .heads import REST, Column, Heads, Pattern, Score
+from .heads import REST, Column, Heads, Made, Pattern, Score
 from .phases import GAP, Phases, phases
 from .positions import Target
 from .sparse import Floats, Matrix
@@ -35,6 +35,8 @@ SUM_BITS = {"float32": 25, "float64": 54}
 """A sum's tokens have weights e^−L, all of them together less than half an ulp of the rest token's 1."""
 FAR = 2.0**20
 """Beyond any noise of logits."""
+NOISE = 2e-6
+"""ε: more than the share of Σ Aᵢ that rounding may take from the logit of the token that is wanted."""
 
 
 @dataclass(frozen=True)
@@ -104,16 +106,23 @@ class RotaryHeads(Heads):
         slots = np.flatnonzero(s.norm_pattern)
         read, write = s.pick(slots), s.put(slots, s.constants.scale / s.constants.divide)
         everyone = frozenset(k for k in self.role_kinds if k is not None)
-        self.add(Pattern(None, everyone, frozenset()), read, write)
-        self.add(Pattern(None, everyone, self.dividing), read, write * -1.0)
+        self.add(Pattern(None, everyone, frozenset()), slots.size, lambda: (read, write))
+        self.add(Pattern(None, everyone, self.dividing), slots.size, lambda: (read, write * -1.0))
 
     def restore(self) -> Floats:
         return np.zeros(self.stream.width)
 
-    def add(self, pattern: Pattern | Score, values: Matrix, write: Matrix) -> None:
-        if isinstance(pattern, Pattern) and pattern.sums:
-            write = write * (1.0 / float(np.exp(-np.asarray(self._sink, dtype=self.dtype))))
-        super().add(pattern, values, write)
+    def add(self, pattern: Pattern | Score, size: int, made: Made) -> None:
+        if not (isinstance(pattern, Pattern) and pattern.sums):
+            super().add(pattern, size, made)
+            return
+        scale = 1.0 / float(np.exp(-np.asarray(self._sink, dtype=self.dtype)))
+
+        def scaled() -> tuple[Matrix, Matrix]:
+            values, write = made()
+            return values, write * scale
+
+        super().add(pattern, size, scaled)
 
     @property
     def _sink(self) -> float:
@@ -195,7 +204,8 @@ class RotaryHeads(Heads):
         return score.query @ spread, score.key @ spread
 
     def _own_divided(self, scores: _Scores, reading: list[int]) -> None:
-        """Σ Aᵢ (cos fᵢΔ − 1), scaled by 1/(sᵢ sⱼ): 0 for myself, low for who divides too, lower for who does not."""
+        """Σ Aᵢ (cos fᵢΔ − 1 + ε), scaled by 1/(sᵢ sⱼ): positive for myself, beyond all rounding, and negative for who
+        divides too, by how much so ever; lower for who does not."""
         assert self.divided is not None
         assert self.dividing is not None
         least, most = self.divided
@@ -205,4 +215,4 @@ class RotaryHeads(Heads):
                 query = {int(self.stream.roles[r]): complex(weight * most**2) for r in reading}
                 scores.turning(pair, query, self._keys(self.dividing, 1.0, 0.0, 0.0))
         low = -FAR * c.scale / c.divide * max(1.0 / most, 1.0 / least)
-        scores.flat(self._flags(reading, most**2), self._keys(self.dividing, -p.total, low, low))
+        scores.flat(self._flags(reading, most**2), self._keys(self.dividing, -p.total * (1.0 - NOISE), low, low))

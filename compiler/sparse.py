@@ -8,6 +8,8 @@ Vectors are the row-major flattening of a value's components.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+
+BLOCK = 2**16
+"""Numbers that a map works on at once, so that they stay in the cache."""
 
 
 class Frozen:
@@ -48,6 +53,12 @@ class Values(Frozen):
         return (self.array.shape, self.array)
 
 
+def _blocks(rows: int, width: int) -> Iterator[slice]:
+    """Rows of `width` numbers each, as many at a time as make a block."""
+    step = max(1, BLOCK // max(1, width))
+    return (slice(start, start + step) for start in range(0, rows, step))
+
+
 class Matrix(Frozen):
     """A sparse matrix [rows, columns] in canonical form (sorted, no duplicates, no stored zeros)."""
 
@@ -61,18 +72,33 @@ class Matrix(Frozen):
         self.csr = csr
 
     @staticmethod
+    def _kept(csr: Any) -> Matrix:
+        """Of a csr array that is in canonical form."""
+        matrix = object.__new__(Matrix)
+        matrix.csr = csr
+        return matrix
+
+    @staticmethod
     def of(rows: ArrayLike, columns: ArrayLike, values: ArrayLike, shape: tuple[int, int]) -> Matrix:
+        """Σ values at (rows, columns)."""
         rows, columns = np.asarray(rows, dtype=np.int64), np.asarray(columns, dtype=np.int64)
         values = np.broadcast_to(np.asarray(values, dtype=np.float64), rows.shape)
-        return Matrix(sp.coo_array((values, (rows, columns)), shape=shape))
+        place = rows * shape[1] + columns
+        order = np.argsort(place, kind="stable")
+        place = place[order]
+        if np.any(place[1:] == place[:-1]):
+            return Matrix(sp.coo_array((values, (rows, columns)), shape=shape))
+        order = order[values[order] != 0.0]
+        starts = np.concatenate([[0], np.cumsum(np.bincount(rows[order], minlength=shape[0]))])
+        return Matrix._kept(sp.csr_array((values[order], columns[order], starts), shape=shape))
 
     @staticmethod
     def identity(n: int, scale: float = 1.0) -> Matrix:
-        return Matrix(sp.eye_array(n, format="csr") * scale)
+        return Matrix.of(np.arange(n), np.arange(n), scale, (n, n))
 
     @staticmethod
     def zero(rows: int, columns: int) -> Matrix:
-        return Matrix(sp.csr_array((rows, columns)))
+        return Matrix._kept(sp.csr_array((rows, columns)))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -82,6 +108,12 @@ class Matrix(Frozen):
     def nnz(self) -> int:
         return int(self.csr.nnz)
 
+    @property
+    def entries(self) -> tuple[Indices, Indices, Floats]:
+        """Row, column and value of each, row by row."""
+        rows = np.repeat(np.arange(self.shape[0]), np.diff(self.csr.indptr))
+        return rows, self.csr.indices.astype(np.int64), self.csr.data
+
     def _key(self) -> tuple[Any, ...]:
         return (self.shape, self.csr.indptr.astype(np.int64), self.csr.indices.astype(np.int64), self.csr.data)
 
@@ -89,13 +121,22 @@ class Matrix(Frozen):
         return Matrix(self.csr @ other.csr)
 
     def __add__(self, other: Matrix) -> Matrix:
-        return Matrix(self.csr + other.csr)
+        return Matrix._kept(self.csr + other.csr)
 
     def __mul__(self, scale: float) -> Matrix:
-        return Matrix(self.csr * scale)
+        data = self.csr.data * scale
+        if not data.all():
+            return Matrix(self.csr * scale)
+        csr = copy(self.csr)
+        csr.data = data
+        return Matrix._kept(csr)
 
     def scalar(self) -> float | None:
         """c if this is c·I, else None."""
+        return self._scalar
+
+    @cached_property
+    def _scalar(self) -> float | None:
         n, m = self.shape
         diagonal = np.array_equal(self.csr.indices, np.arange(n)) and np.array_equal(self.csr.indptr, np.arange(n + 1))
         if n != m or not diagonal:
@@ -109,7 +150,13 @@ class Matrix(Frozen):
         if scale is not None:
             return x if scale == 1.0 else scale * x
         flat = x.reshape(-1, x.shape[-1])
-        return np.asarray((self.csr @ flat.T).T).reshape(*x.shape[:-1], self.shape[0])
+        if flat.flags.f_contiguous:  # what another map has made
+            result = self.csr @ flat.T
+        else:
+            result = np.empty((self.shape[0], flat.shape[0]))
+            for here in _blocks(flat.shape[0], self.shape[1]):
+                result[:, here] = self.csr @ np.ascontiguousarray(flat[here].T)
+        return np.asarray(result.T).reshape(*x.shape[:-1], self.shape[0])
 
 
 class Bilinear(Frozen):
@@ -153,9 +200,19 @@ class Bilinear(Frozen):
 
     def apply(self, a: Floats, b: Floats) -> Floats:
         """a [..., sizes[0]], b [..., sizes[1]] → [..., size]."""
-        terms = a[..., self.left] * b[..., self.right]
-        gather = sp.csr_array(
-            (self.coefficient, (self.out, np.arange(self.out.size))), shape=(self.size, self.out.size)
-        )
-        flat = terms.reshape(-1, terms.shape[-1])
-        return np.asarray((gather @ flat.T).T).reshape(*terms.shape[:-1], self.size)
+        leading = a.shape[:-1]
+        if leading != b.shape[:-1]:
+            leading = np.broadcast_shapes(leading, b.shape[:-1])
+            a, b = (np.broadcast_to(x, (*leading, x.shape[-1])) for x in (a, b))
+        a, b = a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1])
+        result = np.empty((self.size, a.shape[0]))
+        for here in _blocks(a.shape[0], self.out.size):
+            terms = np.ascontiguousarray(a[here].T)[self.left]
+            terms *= np.ascontiguousarray(b[here].T)[self.right]
+            result[:, here] = self._gather @ terms
+        return result.T.reshape(*leading, self.size)
+
+    @cached_property
+    def _gather(self) -> Any:
+        """[size, terms]"""
+        return sp.csr_array((self.coefficient, (self.out, np.arange(self.out.size))), shape=(self.size, self.out.size))

@@ -31,8 +31,11 @@ def show(
     parameters: Mapping[str, object],
     source: str = "program",
     optimize: str = "depth",
+    tolerance: float | None = None,
 ) -> str:
-    """The program as it stands after `stage`. Raises CompileError, and InnerloopError for a stage that there is not."""
+    """The program as it stands after `stage`; the report is of the cheapest weights within `tolerance`.
+
+    Raises CompileError, and InnerloopError for a stage that there is not."""
     if stage not in STAGES:
         raise InnerloopError(f"there is no stage `{stage}`: stages are {', '.join(STAGES)}")
     if stage == "core":
@@ -45,11 +48,13 @@ def show(
         return core(program)
     from .build import graph_of
     from .choose import optimise
-    from .compile import finish, plan_for
+    from .compile import plan_for, weights_of
     from .format_graph import format_graph
     from .format_plan import format_layout, format_report, format_schedule
+    from .tolerance import bounded
 
     graph = optimise(graph_of(text, parameters, source), target, optimize)
+    bounded(graph, tolerance)
     if stage == "graph":
         return format_graph(graph)
     plan = plan_for(graph, target, "float32", None)
@@ -57,4 +62,4 @@ def show(
         return format_schedule(plan.schedule)
     if stage == "layout":
         return format_layout(plan.schedule, plan.allocation)
-    return format_report(finish(plan))
+    return format_report(weights_of(plan, tolerance))

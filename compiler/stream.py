@@ -140,10 +140,10 @@ class Stream:
         """[width, form.size]: stream @ this is the form's value."""
         rows, columns, values = [], [], []
         for atom, matrix in form.parts:
-            coo = matrix.csr.tocoo()
-            rows.append(self.slots(atom)[coo.col])
-            columns.append(coo.row)
-            values.append(coo.data)
+            component, part, value = matrix.entries
+            rows.append(self.slots(atom)[part])
+            columns.append(component)
+            values.append(value)
         if not rows:
             return Matrix.zero(self.width, form.size)
         return self.balanced_read(
@@ -158,7 +158,8 @@ class Stream:
         """Columns made to sum to zero, on the slot that is always zero: the norm's mean then cancels."""
         if not self.balanced:
             return matrix
-        sums = np.asarray(matrix.csr.sum(axis=0)).ravel()
+        _, columns, values = matrix.entries
+        sums = np.bincount(columns, values, minlength=matrix.shape[1])
         return matrix + Matrix.of(np.full(sums.size, self.zero), np.arange(sums.size), -sums, matrix.shape)
 
     def write(self, atom: Atom, matrix: Matrix | None = None) -> Matrix:
@@ -166,8 +167,8 @@ class Stream:
         slots = self.slots(atom)
         if matrix is None:
             return self.put(slots)
-        coo = matrix.csr.tocoo()
-        return self.balanced_write(Matrix.of(coo.col, slots[coo.row], coo.data, (matrix.shape[1], self.width)))
+        component, part, value = matrix.entries
+        return self.balanced_write(Matrix.of(part, slots[component], value, (matrix.shape[1], self.width)))
 
     def put(self, slots: Indices, scale: float = 1.0) -> Matrix:
         """[len(slots), width]: adds component k to slots[k]."""

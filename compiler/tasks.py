@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .graph import Kinds
+from .graph import Count, Kinds, Value
 from .sparse import Bilinear, Floats, Matrix
+from .squares import Squares
 from .syntax import Span
 from .targets import Target
 
@@ -139,21 +140,24 @@ class Ball:
 
 @dataclass(frozen=True)
 class Multiply:
-    """A bilinear map of two operands, whose components lie within a radius of a centre."""
+    """A bilinear map of two operands, whose components lie within a radius of a centre. `squares`: what it is built
+    from, if not by default."""
 
     form: Bilinear
     left: Ball
     right: Ball
+    squares: Squares | None = None
 
 
 @dataclass(frozen=True)
 class Apply:
-    """A function of one operand with components in [low, high]."""
+    """A function of one operand with components in [low, high]. `tolerance`: of its curve, if not the default."""
 
     name: str
     arguments: tuple[float, ...]
     low: Floats
     high: Floats
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,8 @@ class Task:
     out: Atom
     kinds: Kinds
     span: Span | None = None
+    value: Value | None = None
+    """The graph's value that it makes, if it is one."""
 
     @property
     def side(self) -> str:
@@ -238,7 +244,7 @@ class Tasks:
     output: Form
     variables: tuple[Variable, ...]
     fields: dict[str, Atom]
-    counts: dict[str, Atom]
+    counts: dict[Count, Atom]
     log_counts: dict[str, Atom]
     unread: int
     """So many last tokens linear attention leaves out."""

@@ -109,6 +109,10 @@ class _Verifier:
             self._hold(ends, c.final, "is no final of its initial value and result")
             for value in (c.initial, c.result, c.final):
                 self._hold(self.graph[value].shape == phi.shape, value, f"is carried, and not of the shape {phi.shape}")
+            if c.warm is not None:
+                warm = self.graph[c.warm]
+                fits = loop.kind in warm.kinds and warm.shape == phi.shape and c.warm in scope
+                self._hold(fits, c.warm, f"is no first pass of a scan over {loop.kind}")
             self._place(c.phi)
             self._operands(c.phi, scope)
             if loop.kind is not None:

@@ -141,11 +141,13 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--stage", choices=STAGES, required=True, help="see below")
     _parameters(show)
     _target(show)
+    _tolerance(show)
 
     compile_ = command("compile", "compile a program into a folder of weights", _DATA.split("\nA value")[0])
     compile_.add_argument("program", metavar="PROGRAM", help=_PROGRAM)
     _parameters(compile_)
     _target(compile_)
+    _tolerance(compile_)
     compile_.add_argument(
         "--dtype",
         choices=["float32", "float64"],
@@ -193,6 +195,15 @@ def _target(parser: argparse.ArgumentParser) -> None:
         choices=["depth", "width"],
         default="depth",
         help="fewest layers, or narrowest stream (default: %(default)s)",
+    )
+
+
+def _tolerance(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="ERROR",
+        help="take the cheapest constructions whose largest error of the output is within this, in its own units",
     )
 
 

@@ -61,7 +61,8 @@ def show(arguments: Namespace) -> int:
     given = parameters(arguments.parameters)
     source = program(arguments.program)
     with progress(f"compiling {source.name}"):
-        text = stage(source.text, arguments.stage, arguments.target, given, source.name, arguments.optimize)
+        options = (arguments.optimize, arguments.tolerance)
+        text = stage(source.text, arguments.stage, arguments.target, given, source.name, *options)
     print(text.rstrip("\n"))
     return 0
 
@@ -97,6 +98,7 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
             dtype=arguments.dtype,
             calibration=calibration,
             source=source.name,
+            tolerance=arguments.tolerance,
             **given,
         )
 

@@ -17,13 +17,12 @@ from innerloop.compiler.weights import Weights
 from innerloop.programs import load
 from numpy.typing import NDArray
 
-from .reference import CASES, Case, source
+from .reference import CASES, Case, D, source
 
 REFUSED = {
-    "gd_plus": (16, "cannot sum over tokens under `visible context`"),
     "adam": (22, "divides by one number a token; this divisor has several components"),
     "conjugate_gradient": (16, "cannot divide in float32 by numbers from"),
-    "iterative_newton": (13, "divides by a number of one sign only; this divisor reaches from 0"),
+    "iterative_newton": (15, "cannot divide in float32 by numbers from"),
     "algorithm_selection": (15, "has no construction for softmax over components"),
     "bayes_model_average": (13, "has no construction for softmax over components"),
     "k_means": (12, "has no construction for softmax over components"),
@@ -75,7 +74,9 @@ def test_every_program_compiles_or_is_refused_by_name(case: Case) -> None:
     fields = case.data(seed=0, tasks=8)
     truth = evaluate(graph, read_data(weights.signature, fields))
     assert largest(run(weights, fields), truth) < LOOSE.get(case.program, 5e-5)
-    assert weights.report.slots <= 1.1 * weights.report.live
+    report = weights.report
+    assert report.slots <= max(1.1 * report.live, report.live + D)
+    assert report.measured_error <= report.predicted_error <= 100 * report.measured_error
 
 
 SHIPPED: dict[str, dict[str, Any]] = {
@@ -83,8 +84,9 @@ SHIPPED: dict[str, dict[str, Any]] = {
     "stochastic_gradient_descent": {"d": 8},
     "sherman_morrison": {"d": 8},
 }
-LAYERS = {"gradient_descent": 11, "stochastic_gradient_descent": 42, "sherman_morrison": 82}
-"""A step of gradient descent is a layer, and an update of SGD; one of Sherman–Morrison two; two read and write."""
+LAYERS = {"gradient_descent": 11, "stochastic_gradient_descent": 41, "sherman_morrison": 82}
+"""A step of gradient descent is a layer, and an update of SGD; one of Sherman–Morrison two; one more, or two, read and
+write."""
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -115,6 +117,7 @@ def test_float64() -> None:
     for name, parameters in SHIPPED.items():
         report = compile_program(load(name), dtype="float64", **parameters).report
         assert report.measured_error < 1e-8 * report.output_rms, name
+        assert report.measured_error <= report.predicted_error <= 100 * report.measured_error, name
 
 
 def test_what_is_no_target_or_dtype() -> None:

@@ -14,12 +14,14 @@ from innerloop.compiler.calibrate import draw
 from innerloop.compiler.choose import optimise
 from innerloop.compiler.compile import compile_program
 from innerloop.compiler.graph import Graph
+from innerloop.compiler.head_start import head_start
 from innerloop.compiler.legalise import legalise
 from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.peel import peel
 from innerloop.compiler.rewrite import LAW_NAMES, simplify
 from innerloop.compiler.separate import divide_factor, invariant, separate_reads
 from innerloop.compiler.stages import show
+from innerloop.compiler.strength import strengthen
 from innerloop.compiler.symmetry import pack_symmetric
 from innerloop.compiler.targets import TARGETS
 from innerloop.compiler.tokens import read_data
@@ -59,7 +61,9 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "peel": peel,
     "invariant": invariant,
     "divide_factor": divide_factor,
+    "strengthen": lambda graph: strengthen(graph, reassociate=True),
     "pack_symmetric": pack_symmetric,
+    "head_start": head_start,
 }
 
 

@@ -5,7 +5,8 @@ Layers count from 0, examples and passes from 1; y_i is the token of the i-th la
     gradient_descent   layer k, from 1 on       w after k + 1 steps on the examples up to the token, at every token
                                                 (the mean that layer 1 reads is the first step, from w = 0, itself)
     scan, pass p       its first layer          what y_i began its update with, for i ≤ p  (P, q, s, w of two layers)
-                       its last layer           what y_i ended it with, for i ≤ p
+                       its last layer           what y_i ended it with, for i ≤ p  (SGD's: i ≤ p + 1, since every token
+                                                does the first update in front of the scan, for itself)
     after the last     every program            w at every token: of the last y at or before it
 """
 
@@ -125,8 +126,9 @@ def test_gradient_descent_is_a_step_further_after_each_layer() -> None:
 def test_stochastic_gradient_descent_holds_each_update_from_its_pass_on() -> None:
     trace, layers = traced("stochastic_gradient_descent")
     after = stochastic_gradient_descent()
-    for turn in range(1, EXAMPLES + 1):
-        layer = layers - 2 - EXAMPLES + turn
+    assert layers == EXAMPLES + 1
+    for turn in range(2, EXAMPLES + 1):
+        layer = turn - 1
         close(at_labels(trace["w"][layer])[:, :turn], after[:, 1 : turn + 1])
     close(trace["w"][-1], along_tokens(after))
 

@@ -1,0 +1,147 @@
+"""How long compiling takes, stage by stage, and for each nonzero that it writes: one table.
+
+    python benchmarks/compile_time.py [--runs 5] [--programs gradient_descent …]
+
+In milliseconds, in a process that has compiled before; the best of several runs, but for calibration (the oracle on
+sample tasks), which is run once and not part of `total`. A loop's weights are written once however often it runs, so
+`nonzeros` does not grow with the steps; the report runs the loop: `unrolled` are the nonzeros that it multiplies by.
+`ns` is the total but for the report over the nonzeros, `ns unrolled` all of the total over the unrolled ones. Small
+programs pay for what does not depend on their size: the parser, passes over some twenty values, and calls of NumPy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+from innerloop.compiler import Weights, compile_program
+from innerloop.compiler import compile as passes
+from innerloop.compiler.sparse import Matrix
+from innerloop.programs import load
+from tables import show
+
+COUNTS = {"gradient_descent": "steps", "stochastic_gradient_descent": "examples", "sherman_morrison": "examples"}
+SIZES, NUMBERS = (4, 8, 16, 32), (1, 4, 16, 64)
+USUAL_D, USUAL_NUMBER = 8, 16
+STAGES = {
+    "front end": ("graph_of",),
+    "passes": ("optimise",),
+    "calibration": ("samples", "calibrate"),
+    "schedule": ("all_finite", "lower", "schedule", "allocate", "fresh_tasks"),
+    "emission": ("finish",),
+    "report": ("measured",),
+}
+"""The functions of compile.py that make a stage; `finish` calls `measured`, which is taken off it."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row: a program and its parameters."""
+
+    program: str
+    parameters: dict[str, float]
+
+
+def lines(programs: list[str]) -> list[Line]:
+    """Every program over d, and over its steps or examples; and the README's gradient descent."""
+    found = []
+    for program in programs:
+        number = COUNTS[program]
+        sweep = [(d, USUAL_NUMBER) for d in SIZES] + [(USUAL_D, n) for n in NUMBERS if n != USUAL_NUMBER]
+        for d, n in sweep:
+            parameters: dict[str, float] = {"d": d, number: n}
+            if program != "sherman_morrison":
+                parameters["rate"] = 0.08 / d  # the steps then stay small for every d
+            found.append(Line(program, parameters))
+    if "gradient_descent" in programs:
+        found.append(Line("gradient_descent", {"d": 8, "steps": 10, "rate": 0.1}))
+    return found
+
+
+@contextmanager
+def timed(spent: dict[str, float], known: dict[str, Any]) -> Iterator[None]:
+    """Adds the seconds of each of compile.py's functions to `spent`; what `known` holds is not computed again."""
+
+    def around(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            if name in known:
+                return known[name]
+            started = time.perf_counter()
+            try:
+                result = function(*arguments)
+            finally:
+                spent[name] = time.perf_counter() - started
+            if name in STAGES["calibration"]:
+                known[name] = result
+            return result
+
+        return call
+
+    names = [name for stage in STAGES.values() for name in stage]
+    with mock.patch.multiple(passes, **{name: around(name, getattr(passes, name)) for name in names}):
+        yield
+
+
+def measure(line: Line, runs: int) -> list[str]:
+    """One row of the table."""
+    known: dict[str, Any] = {}
+    best: dict[str, float] = {}
+    calibration = 0.0
+    for run in range(runs):
+        spent: dict[str, float] = {}
+        with timed(spent, known):
+            weights = compile_program(load(line.program), **line.parameters)
+        if run == 0:
+            calibration = sum(spent.pop(name) for name in STAGES["calibration"])
+        spent["finish"] -= spent["measured"]
+        if not best or sum(spent.values()) < sum(best.values()):
+            best = spent
+    total, report = sum(best.values()), best["measured"]
+    stages = {stage: sum(best.get(name, 0.0) for name in names) for stage, names in STAGES.items()}
+    stages["calibration"] = calibration
+    counts, run_nonzeros = weights.report, unrolled(weights)
+    return [
+        line.program,
+        f"{line.parameters['d']:g}",
+        f"{line.parameters[COUNTS[line.program]]:g}",
+        *(f"{n:,}" for n in (counts.layers, counts.width, counts.slots, counts.neurons, counts.nonzeros, run_nonzeros)),
+        *(f"{1e3 * seconds:,.{0 if stage == 'calibration' else 1}f}" for stage, seconds in stages.items()),
+        f"{1e3 * total:,.0f}",
+        f"{1e9 * (total - report) / counts.nonzeros:,.0f}",
+        f"{1e9 * total / run_nonzeros:,.0f}",
+    ]
+
+
+def unrolled(weights: Weights) -> int:
+    """The nonzeros of every sublayer that runs, and of the embedding, the positions and the readout."""
+    ends = weights.report.nonzeros - sum(map(nonzeros, weights.sublayers()))
+    return ends + sum(nonzeros(sublayer) for _, sublayer in weights.unrolled())
+
+
+def nonzeros(sublayer: object) -> int:
+    return sum(part.nnz for part in vars(sublayer).values() if isinstance(part, Matrix))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--programs", nargs="+", default=list(COUNTS), choices=list(COUNTS))
+    options = parser.parse_args()
+    compile_program(load("gradient_descent"), d=2)
+    counted = ("d", "steps", "layers", "width", "slots", "neurons", "nonzeros", "unrolled")
+    show(
+        f"milliseconds, the best of {options.runs} runs",
+        ("program", *counted, *STAGES, "total", "ns", "ns unrolled"),
+        ("program",),
+        [measure(line, options.runs) for line in lines(options.programs)],
+        width=200,
+    )
+
+
+if __name__ == "__main__":
+    main()

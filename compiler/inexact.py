@@ -1,0 +1,210 @@
+"""What an operation computes in the weights, as a function of what it computes exactly: the error model.
+
+    operation    systematic                                   rounding, rms (u: one unit, 2⁻²⁴ or 2⁻⁵³)
+    product      c R_a R_b (e(s₊) − e(s₋)), e the bank's fit  u c R_a R_b √(2 floor² + rate² (a² + b²)/2), a, b over R
+      with gates –                                            u √(2 Σ (c a b)² + their sum²)
+    function     the curve                                    u √Σ (neurons' values and what rounds on their way in)²
+    division     1 − rest²/2N², as the norm divides           3 u
+    affine                                                    u √Σ (terms)²
+    mean         –                                            u of the mean, and of the usual size of means
+    scored mean  –                                            u L Σ|c| R ¼ of the largest value (softmax_scores.py)
+    field        –                                            u/2: the data are rounded to the weights' precision
+
+A factor far below its radius R is multiplied with a far smaller error than one at it: see squares.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .calibrate import Ranges
+from .constructions import CURVE, Construction, default_squares
+from .fit import Curve, fit, gated_fit
+from .frame import DIVIDE_BITS
+from .graph import (
+    Affine,
+    Attend,
+    Constant,
+    Count,
+    Divide,
+    Field,
+    Function,
+    Graph,
+    Merge,
+    Mine,
+    Move,
+    Node,
+    Product,
+    Value,
+)
+from .rotary_frame import DIVIDE_BITS as ROTARY_BITS
+from .softmax_scores import SCALES, SINK
+from .sparse import Floats, Indices, Matrix
+from .squares import FINENESS, UNIT, Bank, Squares, square_bank
+from .targets import Target
+from .tasks import Ball
+
+Operand = Callable[[int], Floats]
+Inexact = Callable[[Floats, Operand, np.random.Generator], Floats]
+"""What an operation gives instead of an array, from its operands."""
+
+
+@dataclass(frozen=True)
+class ErrorModel:
+    """Of a graph's operations on a target, in the weights' precision."""
+
+    graph: Graph
+    ranges: Ranges
+    dtype: str
+    target: Target
+
+    def of(self, value: Value, chosen: Construction | None = None) -> Inexact | None:
+        """What one value's operation makes, built as `chosen` (None: by default); None where nothing is lost."""
+        node, unit = self.graph[value], UNIT[self.dtype]
+        match node.op:
+            case Product():
+                if self.target.rotary:
+                    return _exact_product(node.op, unit)
+                left, right = (self.ranges.ball(o) for o in node.operands)
+                squares = chosen if isinstance(chosen, Squares) else default_of(node, self.ranges, self.dtype)
+                return _product(node.op, left, right, squares, unit)
+            case Function(name, arguments):
+                low, high = self.ranges[node.operands[0]]
+                relative = chosen if isinstance(chosen, float) else CURVE[self.dtype]
+                curve = gated_fit if self.target.rotary else fit
+                return _function(curve(name, arguments, float(low.min()), float(high.max()), relative), unit)
+            case Divide():
+                bits = ROTARY_BITS if self.target.rotary else DIVIDE_BITS
+                return _quotient(2.0 ** (-2.0 * bits[self.dtype] - 1.0), unit)
+            case Affine(matrices, offset):
+                return _affine(matrices, offset.array, unit)
+            case Attend() if not self.target.linear:
+                size = self.ranges.reach(value) * np.max(np.abs(self.ranges[node.operands[2]]), axis=0)
+                lost = 0.25 * unit * SINK[self.dtype] * sum(abs(s.weight) for s in SCALES[self.dtype]) * size
+                return lambda array, _, rng: _noisy(array, lost, rng)
+            case Field():
+                return lambda array, _, rng: _noisy(array, 0.5 * unit * np.abs(array), rng)
+            case Constant() | Count() | Move() | Merge() | Mine():
+                return None
+            case _:
+                return lambda array, _, rng: _noisy(array, unit * (np.abs(array) + _usual(array)), rng)
+
+
+def default_of(node: Node, ranges: Ranges, dtype: str) -> Squares:
+    """What a product is built from where nothing else is chosen."""
+    assert isinstance(node.op, Product)
+    left, right = (ranges.ball(o) for o in node.operands)
+    pairs = {(i, j) if i <= j else (j, i) for i, j in zip(*_factors(node), strict=True)}
+    return default_squares(left, right, len(pairs), dtype)
+
+
+def _factors(node: Node) -> tuple[list[int], list[int]]:
+    """The factors of each term, numbered so that equal ones have equal numbers."""
+    assert isinstance(node.op, Product)
+    form, (left, right) = node.op.form, node.operands
+    return form.left.tolist(), (form.right + (0 if left == right else form.sizes[0])).tolist()
+
+
+def _noisy(array: Floats, size: Floats, rng: np.random.Generator) -> Floats:
+    return np.asarray(array + size * rng.standard_normal(array.shape))
+
+
+def _usual(array: Floats) -> Floats:
+    return np.asarray(np.sqrt(np.mean(array**2, axis=(0, 1)))) if array.size else np.zeros(())
+
+
+# Products ----------------------------------------------------------------------------------------
+
+
+def _exact_product(op: Product, unit: float) -> Inexact:
+    """Every product is rounded once, and their sum."""
+    form = op.form
+    gather = Matrix.of(form.out, np.arange(form.out.size), form.coefficient**2, (form.size, form.out.size))
+
+    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+        terms = gather.apply((operand(0)[..., form.left] * operand(1)[..., form.right]) ** 2)
+        return _noisy(array, unit * np.sqrt(2.0 * terms + array**2), rng)
+
+    return model
+
+
+def _product(op: Product, left: Ball, right: Ball, squares: Squares, unit: float) -> Inexact:
+    form, bank = op.form, square_bank(squares)
+    i, j, c = form.left, form.right, form.coefficient
+    radius_a, radius_b = (np.where(ball.radius > 0, ball.radius, 1.0) for ball in (left, right))
+    floor, rate = (unit * units for units in bank.rounding)
+    worst = float(np.abs(bank.fit).max())
+    fitted = worst > 0.5 * rate
+    if not fitted:
+        rate = float(np.hypot(rate, worst))
+    share, lone = (2.25, 4.5) if squares.shared else (0.5, 2.0)
+    shape_a, shape_b = (form.size, form.sizes[0]), (form.size, form.sizes[1])
+    of_a = Matrix.of(form.out, i, share * (rate * c * radius_b[j]) ** 2, shape_a)
+    of_b = Matrix.of(form.out, j, share * (rate * c * radius_a[i]) ** 2, shape_b)
+    by_b = Matrix.of(form.out, i, (unit * c * right.centre[j]) ** 2, shape_a)
+    by_a = Matrix.of(form.out, j, (unit * c * left.centre[i]) ** 2, shape_b)
+    always = np.bincount(
+        form.out,
+        lone * (floor * c * radius_a[i] * radius_b[j]) ** 2 + (unit * c * left.centre[i] * right.centre[j]) ** 2,
+        minlength=form.size,
+    )
+    gather = Matrix.of(form.out, np.arange(c.size), c * radius_a[i] * radius_b[j], (form.size, c.size))
+
+    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+        a, b = operand(0), operand(1)
+        near_a, near_b = a - left.centre, b - right.centre
+        variance = always + of_a.apply(near_a**2) + of_b.apply(near_b**2) + (unit * array) ** 2
+        if by_a.nnz or by_b.nnz:
+            variance = variance + by_a.apply(b**2) + by_b.apply(a**2)
+        found = _noisy(array, np.sqrt(variance), rng)
+        if fitted:
+            errors = _fit_error(bank, (near_a / radius_a)[..., i], (near_b / radius_b)[..., j], squares.shared)
+            found += gather.apply(errors)
+        return found
+
+    return model
+
+
+def _fit_error(bank: Bank, a: Floats, b: Floats, shared: bool) -> Floats:
+    """Of a·b in [−1, 1], by the squares that it is made of."""
+
+    def error(s: Floats) -> Floats:
+        place: Indices = np.clip((s + 1.0) * FINENESS + 0.5, 0, 2 * FINENESS).astype(np.int64)
+        return bank.fit[place]
+
+    both = error(0.5 * (a + b))
+    return 2.0 * both - 0.5 * error(a) - 0.5 * error(b) if shared else both - error(0.5 * (a - b))
+
+
+# Functions, divisions, sums ----------------------------------------------------------------------
+
+
+def _function(curve: Curve, unit: float) -> Inexact:
+    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+        value, units = curve.at(operand(0))
+        return _noisy(value, unit * units, rng)
+
+    return model
+
+
+def _quotient(lost: float, unit: float) -> Inexact:
+    def model(array: Floats, _: Operand, rng: np.random.Generator) -> Floats:
+        share = rng.random((*array.shape[:-1], 1))
+        return _noisy(array * (1.0 - lost * share), 3.0 * unit * np.abs(array), rng)
+
+    return model
+
+
+def _affine(matrices: tuple[Matrix, ...], offset: Floats, unit: float) -> Inexact | None:
+    if len(matrices) == 1 and not offset.any() and np.diff(matrices[0].csr.indptr).max(initial=0) <= 1:
+        return None
+    squared = [Matrix(m.csr**2) for m in matrices]
+
+    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+        variance = sum((m.apply(operand(k) ** 2) for k, m in enumerate(squared)), offset**2)
+        return _noisy(array, unit * np.sqrt(variance), rng)
+
+    return model
