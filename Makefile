@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format benchmark benchmark-compile clean
+.PHONY: help demo test lint format benchmark benchmark-compile benchmark-layers benchmark-speed clean
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -13,6 +13,8 @@ help:
 	@echo "make format             let ruff format the code"
 	@echo "make benchmark          measure the precision of the compiled programs on fresh tasks"
 	@echo "make benchmark-compile  measure how long compiling takes, stage by stage"
+	@echo "make benchmark-layers   the table of layers and widths against the published constructions"
+	@echo "make benchmark-speed    measure throughput against transformers on PyTorch"
 	@echo "make clean              remove .venv and everything that was built"
 
 demo: $(VENV)/.installed
@@ -35,8 +37,14 @@ format: $(VENV)/.installed-lint
 benchmark: $(VENV)/.installed
 	$(BIN)/python benchmarks/precision.py
 
+benchmark-layers: $(VENV)/.installed
+	$(BIN)/python benchmarks/layers.py
+
 benchmark-compile: $(VENV)/.installed
 	$(BIN)/python benchmarks/compile_time.py
+
+benchmark-speed: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/speed.py
 
 clean:
 	rm -rf $(VENV) build out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -44,14 +52,14 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable .
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
 $(VENV)/.installed-lint: $(VENV)/.installed-test
-	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
 	@touch $@

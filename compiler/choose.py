@@ -1,7 +1,7 @@
 """Choosing: the rewriting passes in order, and which of a program's forms a target gets.
 
-A read becomes statistics or heads of linear attention, and a loop's products are taken apart or not. Each
-combination that the target has is written down, and the best one stays:
+A read becomes statistics or heads of linear attention, a loop's products are taken apart or not, and are carried or
+not. Each combination that the target has is written down, and the best one stays:
 
     lsa                      heads, which are exact there and all there is
     optimize="depth"         fewest layers, then the most exact (statistics before heads), then the fewest slots
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import TypeVar
 
 import numpy as np
@@ -33,6 +34,7 @@ from .softmax_scores import HEADS
 from .strength import strengthen
 from .symmetry import pack_symmetric
 from .targets import TARGETS, Target
+from .tighten import tighten
 from .unroll import unroll
 from .verify import verify
 
@@ -41,18 +43,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Form:
-    """How a program is written down; the first of those that cost the same is taken."""
+    """How a program is written down."""
 
     heads: bool
     apart: bool
     """Whether deep products in loops are taken apart (`invariant`)."""
+    carried: bool
+    """Whether loops carry products (`strengthen`)."""
 
 
 FORMS = {
-    "depth": (Form(False, True), Form(True, True)),
-    "width": (Form(False, True), Form(False, False), Form(True, True), Form(True, False)),
+    "depth": tuple(Form(heads, True, carried) for heads in (False, True) for carried in (False, True)),
+    "width": tuple(Form(*flags) for flags in product((False, True), repeat=3)),
 }
-LINEAR = (Form(True, False),)
+LINEAR = (Form(True, False, False),)
 
 
 def named(what: str, given: str, known: Mapping[str, T], graph: Graph) -> T:
@@ -69,7 +73,7 @@ def optimise(graph: Graph, target: str = "gpt2", optimize: str = "depth", withou
     architecture = named("target", target, TARGETS, graph)
     forms = named("optimization", optimize, FORMS, graph) if not architecture.linear else LINEAR
     reads = any(isinstance(graph[v].op, Read) for v in graph.values())
-    found: list[Graph] = []
+    found: list[tuple[Form, Graph]] = []
     refused: CompileError | None = None
     for form in forms:
         if form.heads and not reads and not architecture.linear:
@@ -79,19 +83,19 @@ def optimise(graph: Graph, target: str = "gpt2", optimize: str = "depth", withou
         except CompileError as error:
             refused = refused or error
             continue
-        if not any(_same(written, other) for other in found):
-            found.append(written)
+        if not any(_same(written, other) for _, other in found):
+            found.append((form, written))
     if not found:
         assert refused is not None
         raise refused
     if len(found) == 1:
-        return found[0]
-    cost = _layers if optimize == "depth" else _slots
-    return min(found, key=lambda g: cost(g, architecture))
+        return found[0][1]
+    cost = _depth_first if optimize == "depth" else _width_first
+    return min(found, key=lambda f: cost(f[0], f[1], architecture))[1]
 
 
 def rewritten(graph: Graph, target: Target, form: Form, without: frozenset[str] = frozenset()) -> Graph:
-    """The passes, each with its own verification."""
+    """The graph in this form, verified after each pass."""
     signature = graph.signature
     assert signature is not None
 
@@ -99,21 +103,26 @@ def rewritten(graph: Graph, target: Target, form: Form, without: frozenset[str] 
         counted = not target.rotary and _counted(signature.pattern, read.over)
         return form.heads and (target.linear or read.how == "sum" or counted)
 
+    def tightened(graph: Graph) -> Graph:
+        return tighten(graph, lambda g: _placed(g, target)[0], _critical(graph))
+
     passes: dict[str, Callable[[Graph], Graph]] = {
         "simplify": simplify,
         "separate": lambda g: separate_reads(g, attends),
         "legalise": lambda g: legalise(g, target),
         "peel": peel,
-        "invariant": invariant if form.apart else lambda g: g,
+        "invariant": invariant,
         "divide_factor": divide_factor,
         "strengthen": strengthen,
         "pack_symmetric": pack_symmetric,
         "head_start": head_start,
+        "tighten": tightened,
     }
     if target.linear:
         passes = {name: passes[name] for name in ("simplify", "separate", "peel")} | {"unroll": unroll}
+    left_out = without | ({"invariant"} if not form.apart else set()) | ({"strengthen"} if not form.carried else set())
     for name, step in passes.items():
-        if name not in without:
+        if name not in left_out:
             graph = verify(step(graph))
     return graph
 
@@ -130,18 +139,28 @@ def _same(one: Graph, other: Graph) -> bool:
 # Costs -------------------------------------------------------------------------------------------
 
 
-def _layers(graph: Graph, target: Target) -> tuple[int, int]:
+def _depth_first(form: Form, graph: Graph, target: Target) -> tuple[int, bool, int]:
+    layers, slots = _placed(graph, target)
+    return layers, form.heads, slots
+
+
+def _width_first(form: Form, graph: Graph, target: Target) -> tuple[int, int, bool]:
+    layers, slots = _placed(graph, target)
+    return slots, layers, form.heads
+
+
+def _critical(graph: Graph) -> int:
     """Layers on the critical path."""
     level = levels(graph)
-    return (max(level[r] for r in graph.results) + 2) // 2, 0
+    return (max(level[r] for r in graph.results) + 2) // 2
 
 
-def _slots(graph: Graph, target: Target) -> tuple[int, int]:
-    """Slots that the values and the heads take, and layers, from a run of the later passes with made-up ranges."""
+def _placed(graph: Graph, target: Target) -> tuple[int, int]:
+    """Layers, and slots that the values and the heads take, from a run of the later passes with made-up ranges."""
     placed = schedule(lower(graph, _nominal(graph), target))
     scored = [graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Attend)]
     heads = max((HEADS * (graph[query].size + 3) for query in scored), default=0)
-    return max(allocate(placed).used, heads), placed.length // 2
+    return placed.length // 2, max(allocate(placed).used, heads)
 
 
 def _nominal(graph: Graph) -> Ranges:

@@ -55,6 +55,15 @@ The output goes to OUT by its suffix, or to the screen; tasks and rows count fro
 """
 
 
+_EXPORT = """\
+huggingface      `GPT2Model.from_pretrained(OUT)` of transformers, unmodified
+transformerlens  a HookedTransformer of TransformerLens, in whose cache every named value can be read
+
+OUT/README.md has an example that runs. Loops are unrolled: the size is said first, and refused where the memory or
+the disk does not hold it.
+"""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status; `arguments` are sys.argv's if not given."""
     _prepare_streams()
@@ -169,6 +178,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--guard", choices=["raise", "warn", "off"], default="raise", help="values out of range (default: %(default)s)"
     )
+
+    export = command("export", "write compiled weights as a folder that a stock library loads", _EXPORT)
+    export.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")
+    export.add_argument("--to", choices=["huggingface", "transformerlens"], required=True, help="the library")
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="a new folder")
     return parser
 
 

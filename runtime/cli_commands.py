@@ -144,6 +144,26 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
+def export(arguments: Namespace) -> int:
+    from ..compiler.weights import Weights
+    from .export import export as write
+    from .export import size
+    from .tables import progress
+
+    new_folder(arguments.output)
+    weights = Weights.load(arguments.weights)
+    config = weights.config
+    print(
+        f"{weights.signature.name}, unrolled: {config.n_layer} layers of width {config.d_model}, "
+        f"{config.d_mlp} neurons; {size(weights, arguments.to)}",
+        flush=True,
+    )
+    with progress(f"writing {arguments.output}"):
+        write(weights, arguments.output, arguments.to)
+    print(f"{arguments.output}: README.md has an example that runs")
+    return 0
+
+
 @contextmanager
 def _placed(data: Path | None) -> Iterator[None]:
     """Puts the data's file before what is wrong with it."""

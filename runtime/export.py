@@ -1,0 +1,173 @@
+"""Export: compiled weights as a folder that a stock library loads, written whole or not at all.
+
+    huggingface      config.json and model.safetensors, which `GPT2Model.from_pretrained` loads
+    transformerlens  config.json and model.safetensors of a `HookedTransformer`, and layout.json: which named
+                     value is read where in its cache
+
+    in both          interface.safetensors   embedding, readout, readout_bias: from features to the stream and back
+                     tasks.safetensors       a few tasks and the float64 oracle's output, for a first try
+                     program.icl, README.md  the program, and how to run it with the stock library
+
+Stock models have no loops, and MLPs of one width: loops are unrolled, narrower MLPs padded with zeros, and
+idle sublayers are written as zeros. `Size` says beforehand what that takes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from innerloop.compiler.calibrate import draw
+from innerloop.compiler.errors import InnerloopError
+from innerloop.compiler.oracle import interpret
+from innerloop.compiler.tokens import output_rows, read_data
+from innerloop.compiler.weights import Weights
+
+from . import export_huggingface, export_transformerlens
+from .export_readme import readme
+from .export_tensors import Floats, Tensor, dense, write_tensors
+
+
+class _Library(Protocol):
+    """What a module for one library has."""
+
+    RUN: str
+    NOTE: str
+
+    def config(self, weights: Weights) -> dict[str, Any]: ...
+    def tensors(self, weights: Weights) -> list[Tensor]: ...
+
+
+_LIBRARIES: dict[str, _Library] = {"huggingface": export_huggingface, "transformerlens": export_transformerlens}
+TASKS = 8
+"""Tasks that go along, as long as the program takes but for this many groups at most."""
+GROUPS = 40
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the unrolled weights take: numbers, and bytes both in the file and in the memory of what loads it."""
+
+    parameters: int
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.parameters:,} parameters, {_mebibytes(self.bytes)}"
+
+
+def size(weights: Weights, to: str) -> Size:
+    """What `export` will write. Raises InnerloopError as it does for weights that are no GPT-2."""
+    return _size(weights, _tensors(weights, to))
+
+
+def export(weights: Weights, folder: str | os.PathLike[str], to: str = "huggingface") -> None:
+    """Writes a new folder, its parents included, for the library `to`, "huggingface" or "transformerlens".
+
+    Raises InnerloopError for weights of another architecture than GPT-2's, for a folder that exists or cannot be
+    written, and for more than fits the free memory or disk.
+    """
+    tensors = _tensors(weights, to)
+    target = Path(folder)
+    if os.path.lexists(target):
+        raise InnerloopError(f"{target} exists already: give a new folder, or remove it first")
+    _fits(_size(weights, tensors), target)
+    tasks, roles = _tasks(weights)
+    library = _LIBRARIES[to]
+    interface = [
+        Tensor("embedding", weights.embedding.shape, lambda: dense(weights.embedding)),
+        Tensor("readout", weights.readout.shape, lambda: dense(weights.readout)),
+        Tensor("readout_bias", weights.readout_bias.shape, lambda: weights.readout_bias),
+    ]
+    texts = {
+        "config.json": json.dumps(library.config(weights), indent=1) + "\n",
+        "program.icl": weights.signature.text,
+        "README.md": readme(weights, library.RUN, library.NOTE, roles),
+    }
+    arrays: dict[str, Sequence[Tensor]] = {
+        "model.safetensors": tensors, "interface.safetensors": interface, "tasks.safetensors": tasks,
+    }  # fmt: skip
+    if to == "transformerlens":
+        places, matrices = export_transformerlens.layout(weights)
+        texts["layout.json"] = json.dumps(places, indent=1) + "\n"
+        arrays["layout.safetensors"] = matrices
+    scratch = target.parent / f".innerloop-{uuid.uuid4().hex}"
+    try:
+        scratch.mkdir(parents=True)
+        for name, text in texts.items():
+            (scratch / name).write_text(text, encoding="utf-8")
+        for name, some in arrays.items():
+            write_tensors(scratch / name, some, weights.config.dtype)
+        os.rename(scratch, target)
+    except OSError as error:
+        raise InnerloopError(f"cannot write {target}: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _tensors(weights: Weights, to: str) -> list[Tensor]:
+    if to not in _LIBRARIES:
+        raise InnerloopError(f"there is no export to {to!r}; exports: {', '.join(_LIBRARIES)}")
+    config = weights.config
+    if config.target != "gpt2":
+        raise InnerloopError(
+            f"{weights.signature.name} is compiled for target `{config.target}`, which is no stock GPT-2: "
+            f"compile it with target gpt2 to export it"
+        )
+    return _LIBRARIES[to].tensors(weights)
+
+
+def _size(weights: Weights, tensors: Sequence[Tensor]) -> Size:
+    parameters = sum(tensor.size for tensor in tensors)
+    return Size(parameters, parameters * np.dtype(weights.config.dtype).itemsize)
+
+
+def _fits(need: Size, target: Path) -> None:
+    """Raises InnerloopError where the file would fill the disk, or no memory would hold what it says."""
+    where = next(above for above in target.absolute().parents if above.exists())
+    for what, free in (("disk", shutil.disk_usage(where).free), ("memory", _free_memory())):
+        if free is not None and need.bytes > free:
+            raise InnerloopError(
+                f"cannot write {target}: unrolled, the weights are {need}, and {_mebibytes(free)} of {what} are free; "
+                f"compile for fewer examples or steps, which are layers of a stock model"
+            )
+
+
+def _free_memory() -> int | None:
+    """Bytes that a new process can take; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return found[0] if found else None
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:,.1f} MiB"
+
+
+def _tasks(weights: Weights) -> tuple[list[Tensor], tuple[int, ...]]:
+    """A few tasks within the compiled ranges, the oracle's output, and the roles of their tokens."""
+    signature, pattern = weights.signature, weights.signature.pattern
+    room = weights.config.n_positions - 1 - len(pattern.prefix) - len(pattern.suffix)
+    drawn = draw(signature, max(1, min(GROUPS, room // len(pattern.group))), TASKS, seed=3)
+    for each in weights.inputs:
+        drawn[each.name] = np.clip(drawn[each.name], each.low, each.high)
+    data = read_data(signature, drawn)
+    arguments: dict[str, Any] = {**drawn, **signature.parameters}
+    truth = interpret(signature.text, **arguments)
+    held = {f.name: data.fields[f.name][:, output_rows(data.sequence, f.kinds)] for f in signature.fields}
+    arrays: dict[str, Floats] = {f"field.{name}": array for name, array in held.items()}
+    arrays["output"] = truth.reshape(*truth.shape[:2], -1)
+    return [Tensor(name, a.shape, _constant(a)) for name, a in arrays.items()], (0, *data.sequence.roles)
+
+
+def _constant(array: Floats) -> Callable[[], Floats]:
+    return lambda: array

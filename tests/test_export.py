@@ -1,0 +1,195 @@
+"""Exported folders: stock libraries load them, and compute what we compute."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.compiler.errors import InnerloopError
+from innerloop.compiler.sparse import Floats
+from innerloop.programs import load, names
+from innerloop.runtime import Transformer
+from innerloop.runtime.export import export, size
+from safetensors.torch import load_file
+from transformers import GPT2Model
+
+from . import random_weights
+from .by_the_book import by_the_book
+from .by_the_book import tasks as random_tasks
+from .commands import Command, one_message
+from .stock_models import features
+
+PROGRAMS: dict[str, dict[str, Any]] = {
+    name: {"d": 3, **({"steps": 3} if name == "gradient_descent" else {"examples": 6})} for name in names()
+}
+
+
+def tasks(count: int = 100, d: int = 3, examples: int = 6) -> dict[str, Floats]:
+    rng = np.random.default_rng(11)
+    x = rng.standard_normal((count, examples + 1, d))
+    return {"x": x, "y": (x[:, :-1] @ rng.standard_normal((count, d, 1)))[..., 0]}
+
+
+def gpt2(folder: Path, weights: Weights, **fields: Any) -> Floats:
+    """The output of unmodified transformers on the exported folder: [batch, rows]."""
+    model, told = GPT2Model.from_pretrained(folder, output_loading_info=True)
+    assert not any(told.values()), told
+    assert type(model) is GPT2Model
+    interface = load_file(folder / "interface.safetensors")
+    given, rows = features(weights, **fields)
+    with torch.no_grad():
+        stream = model.eval()(inputs_embeds=given @ interface["embedding"]).last_hidden_state
+    output = stream @ interface["readout"] + interface["readout_bias"]
+    assert output.dtype == getattr(torch, weights.config.dtype)
+    return np.asarray(output[:, rows, 0], np.float64)
+
+
+@pytest.mark.parametrize("name", names())
+def test_gpt2_computes_the_shipped_programs(name: str, tmp_path: Path) -> None:
+    weights = compile_program(load(name), dtype="float64", **PROGRAMS[name])
+    export(weights, tmp_path / "out")
+    data = tasks()
+    found = gpt2(tmp_path / "out", weights, **data)
+    ours = np.asarray(Transformer(weights, guard="off")(**data))
+    truth = interpret(load(name), **data, **PROGRAMS[name])
+    assert np.abs(found - ours).max() < 1e-7 * np.abs(truth).max()
+    assert np.abs(found - truth).max() < 1e-7 * np.abs(truth).max()
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("seed", range(2))
+def test_gpt2_computes_random_trees(seed: int, causal: bool, tmp_path: Path) -> None:
+    """Loops, idle sublayers, MLPs of several widths; attention in both directions."""
+    weights = random_weights.tree(seed, causal=causal)
+    _export_random(weights, tmp_path / "out")
+    data = random_tasks(4)
+    expected, _ = by_the_book(weights, **data)
+    assert np.abs(gpt2(tmp_path / "out", weights, **data) - expected).max() < 5e-6 * max(1.0, np.abs(expected).max())
+
+
+def _export_random(weights: Weights, folder: Path) -> None:
+    """Random weights have no program whose oracle could give sample tasks: that of a program with the same tokens."""
+    text = load("gradient_descent")
+    export(replace(weights, signature=replace(weights.signature, text=text, parameters={"d": 3})), folder)
+
+
+@pytest.mark.parametrize("to", ["huggingface", "transformerlens"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_readmes_example_runs(to: str, dtype: str, tmp_path: Path) -> None:
+    weights = compile_program(load("stochastic_gradient_descent"), d=2, examples=4, dtype=dtype)
+    export(weights, tmp_path / "out", to)
+    (example,) = re.findall("```python\n(.*?)```", (tmp_path / "out/README.md").read_text(), re.DOTALL)
+    run = subprocess.run([sys.executable, "-c", example], cwd=tmp_path / "out", capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    said = re.fullmatch(r"largest difference from the oracle: (\S+)\n", run.stdout)
+    assert said
+    assert 0 < float(said[1]) < weights.report.predicted_error
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_hooked_transformer_holds_every_named_value(name: str, tmp_path: Path) -> None:
+    from transformer_lens import HookedTransformer, HookedTransformerConfig
+
+    weights = compile_program(load(name), dtype="float64", **PROGRAMS[name])
+    folder = tmp_path / "out"
+    export(weights, folder, "transformerlens")
+    entries = json.loads((folder / "config.json").read_text()) | {"dtype": torch.float64}
+    model = HookedTransformer(HookedTransformerConfig.from_dict(entries))
+    missing, unexpected = model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
+    assert not unexpected
+    assert all(name.endswith((".mask", ".IGNORE")) for name in missing)
+
+    data = tasks(5)
+    interface = load_file(folder / "interface.safetensors")
+    given, rows = features(weights, **data)
+    with torch.no_grad():
+        output, cache = model.run_with_cache(
+            given @ interface["embedding"] + model.W_pos[: given.shape[1]], start_at_layer=0
+        )
+    ours, trace = Transformer(weights, guard="off"), Transformer(weights, guard="off").trace(**data)
+    assert np.abs(np.asarray(output[:, rows, 0]) - ours(**data)).max() < 1e-7
+
+    matrices = load_file(folder / "layout.safetensors")
+    roles = given[0, 1:, : len(weights.roles)].argmax(-1)
+    read = {key: np.full_like(value, np.nan) for key, value in trace.items()}
+    for place in json.loads((folder / "layout.json").read_text()):
+        at = np.flatnonzero(np.isin(roles, place["roles"]))
+        for hook in (h for h in place["hooks"] if h.endswith("resid_post")):
+            value = np.asarray(cache[hook][:, 1:][:, at] @ matrices[place["matrix"]])
+            read[place["name"]][int(hook.split(".")[1])][:, at] = value.reshape(*value.shape[:2], *place["shape"])
+    assert {"w", "u"} & set(read)
+    for key, value in trace.items():
+        assert np.array_equal(np.isnan(read[key]), np.isnan(value)), key
+        scale = np.nanmax(np.abs(value)) if np.isfinite(value).any() else 1.0
+        np.testing.assert_allclose(read[key], value, rtol=0, atol=1e-7 * max(1.0, scale), err_msg=key)
+
+
+def test_the_size_is_that_of_the_file(tmp_path: Path) -> None:
+    weights = compile_program(load("gradient_descent"), **PROGRAMS["gradient_descent"])
+    export(weights, tmp_path / "out")
+    tensors = load_file(tmp_path / "out/model.safetensors")
+    assert size(weights, "huggingface").parameters == sum(t.numel() for t in tensors.values())
+    header = (tmp_path / "out/model.safetensors").stat().st_size - size(weights, "huggingface").bytes
+    assert 0 < header < 100 * 200
+
+
+@pytest.mark.parametrize("what", ["disk", "memory"])
+def test_what_does_not_fit_is_refused_and_nothing_is_written(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = compile_program(load("gradient_descent"), **PROGRAMS["gradient_descent"])
+    if what == "disk":
+        few = shutil.disk_usage(tmp_path)._replace(free=2**20 // 4)
+        monkeypatch.setattr("shutil.disk_usage", lambda _: few)
+    else:
+        monkeypatch.setattr("innerloop.runtime.export._free_memory", lambda: 2**20 // 4)
+    with pytest.raises(
+        InnerloopError, match=rf"unrolled, the weights are [\d,]+ parameters, .* 0\.2 MiB of {what} are free"
+    ):
+        export(weights, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("innerloop.runtime.export.write_tensors", full)
+    with pytest.raises(InnerloopError, match=r"cannot write .*: No space left on device"):
+        export(compile_program(load("gradient_descent"), **PROGRAMS["gradient_descent"]), tmp_path / "deep/out")
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_other_architectures_and_libraries_are_refused(tmp_path: Path) -> None:
+    weights = random_weights.tree(1)
+    with pytest.raises(InnerloopError, match="target `lsa`, which is no stock GPT-2"):
+        export(replace(weights, config=replace(weights.config, target="lsa")), tmp_path / "out")
+    with pytest.raises(InnerloopError, match="no export to 'onnx'; exports: huggingface, transformerlens"):
+        export(weights, tmp_path / "out", "onnx")
+
+
+@pytest.mark.parametrize("to", ["huggingface", "transformerlens"])
+def test_the_command_says_the_size_and_writes_the_folder(to: str, innerloop: Command, compiled: Path) -> None:
+    outcome = innerloop("export", compiled, "--to", to, "-o", "out")
+    assert outcome.status == 0, outcome.err
+    assert re.match(
+        r"stochastic_gradient_descent, unrolled: \d+ layers of width \d+, \d+ neurons; [\d,]+ ", outcome.out
+    )
+    assert {"README.md", "config.json", "model.safetensors", "program.icl"} <= {p.name for p in Path("out").iterdir()}
+    one_message(innerloop("export", compiled, "--to", to, "-o", "out"), "out", "exists already")
+
+
+def test_the_command_refuses_what_is_no_folder_of_weights(innerloop: Command, tmp_path: Path) -> None:
+    one_message(innerloop("export", tmp_path / "none", "--to", "huggingface", "-o", "out"), "none does not exist")
+    assert innerloop("export", tmp_path, "--to", "onnx", "-o", "out").status == 2
