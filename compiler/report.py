@@ -62,6 +62,8 @@ def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
     config = emitted.config
     parts: list[_Part] = [emitted.embedding, emitted.positions, emitted.final_norm, emitted.readout]
     parts += (part for sublayer in _sublayers(emitted.body) for part in vars(sublayer).values())
+    if config.norm == "rmsnorm":  # Llama has no biases, and no table of positions
+        parts = [part.gain if isinstance(part, Norm) else part for part in parts if not isinstance(part, np.ndarray)]
     depth = levels(graph)
     return Report(
         layers=config.n_layer,

@@ -65,10 +65,12 @@ def linear_attention(x: Floats, item: LinearAttention, weights: Weights) -> Floa
     mixed = np.zeros((batch, tokens, heads * size))
     for task, i, head in np.ndindex(batch, tokens, heads):
         part = slice(head * size, (head + 1) * size)
+        group = head // (heads // (weights.config.n_kv_head or heads))
+        read = slice(group * size, (group + 1) * size)
         total, rho = np.zeros(size), 0.0
         for j in range(tokens - weights.config.unread):
             if j <= i or not weights.config.causal:
-                total += (x[task, i] @ query[:, part]) @ (x[task, j] @ key[:, part]) * (x[task, j] @ value[:, part])
+                total += (x[task, i] @ query[:, part]) @ (x[task, j] @ key[:, read]) * (x[task, j] @ value[:, read])
                 rho += x[task, j] @ count[:, head]
         mixed[task, i, part] = total / (rho if rho != 0 else 1)
     y: Floats = mixed @ item.output.csr.toarray()

@@ -76,7 +76,8 @@ class Random:
     def linear_attention(self, density: float | None = None) -> LinearAttention:
         """The first head counts the last slot, the others nothing."""
         d, heads, h = self.config.d_model, self.config.n_head, self.config.n_head * self.config.d_head
-        query, key, value = (self.matrix(d, h, 0.3, density) for _ in range(3))
+        shared = (self.config.n_kv_head or heads) * self.config.d_head
+        query, key, value = (self.matrix(d, size, 0.3, density) for size in (h, shared, shared))
         return LinearAttention(
             query, key, value, self.matrix(h, d, 0.15, density), Matrix.of([d - 1], [0], [1.0], (d, heads))
         )
