@@ -212,15 +212,6 @@ class _Lowering(FormBuilder):
         hint = "let attention multiply: carry at each token what it adds to the sum, as gradient_descent_dual does"
         return self._refuse(node, f"has no MLP: {what} has no place", hint)
 
-    def _none(self, kind: str, value: Value, tasks: list[Task | LoopTask]) -> Form:
-        """1 at tokens that see none of that kind: what a mean over them finds at the rest token then is its flag."""
-        everyone = frozenset(self.pattern.kinds)
-        atom = self._atom(f"no {kind}", 1, everyone, np.zeros(1), np.ones(1))
-        self.atoms[atom] = replace(self.atoms[atom], rests=True)
-        flag = Form.of(1, [(ROLES, Matrix.of([0], [0], 1.0, (1, len(self.roles))))])
-        tasks.append(Task(Mean(kind), (flag,), atom, everyone, self.graph[value].span, value))
-        return self._own(atom)
-
     # Attention that scores ----------------------------------------------------------------------
 
     def _needs_gate(self, node: Node) -> None:
@@ -295,7 +286,7 @@ class _Lowering(FormBuilder):
         if kind is not None:
             everywhere = self._uniform(c.initial)
             if everywhere is None:
-                first = self._copied(self._rested(start, tasks), Relation("own_first", kind), at, c.initial, tasks)
+                first = self._alone(self._rested(start, tasks), Relation("own_first", kind), at, c.initial, tasks)
                 self.forms[c.phi] = self.forms[c.phi].plus(first)
                 return atom
             rest = Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles)))
@@ -332,5 +323,5 @@ class _Lowering(FormBuilder):
         total = own.plus(self._copied(own, Relation("latest", kind), others, c.final, tasks))
         if self._uniform(c.initial) is None:
             initial = self._rested(self.forms[c.initial], tasks)
-            total = total.plus(self._copied(initial, Relation("own_none", kind), others, c.initial, tasks))
+            total = total.plus(self._alone(initial, Relation("own_none", kind), others, c.initial, tasks))
         return total

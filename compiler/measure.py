@@ -164,7 +164,7 @@ class _Heads:
 
     def run(self, x: Real, batch: int, mix: Mix, turn: Turn) -> Real:
         """What it adds to the stream, for x [width, batch · tokens] as it reads it."""
-        rows = (self.project @ x + self.bias).reshape(self.bias.size, batch, -1)
+        rows = (self.project @ x + self.bias).reshape(self.bias.size, batch, x.shape[1] // batch)
         mixed = np.empty((self.output.shape[1], *rows.shape[1:]), x.dtype)
         for (head, query, key, value, out), pairs in zip(self.heads, self.pairs, strict=True):
             scores = turn(rows[query], pairs).transpose(1, 2, 0) @ turn(rows[key], pairs).transpose(1, 0, 2)

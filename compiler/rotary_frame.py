@@ -17,7 +17,8 @@ from .graph import Kinds
 from .phases import THETA, phases
 from .positions import Target
 from .rms_stream import RmsStream
-from .rotary_heads import RotaryHeads, end
+from .rotary_heads import RotaryHeads
+from .rotary_positions import rotary_target
 from .sparse import Floats
 from .stream import Constants, Stream, four_squares
 from .tasks import Relation
@@ -38,15 +39,7 @@ class RotaryFrame(Frame):
 
     def rule(self, relation: Relation, kinds: Kinds) -> Target | None:
         """By a distance that the role decides; or the first or the latest of its kind."""
-        found = super().rule(relation, kinds)
-        if found is None or found.table is not None:
-            causal = not self.signature.pattern.visible_context
-            readers = relation.kind is None or relation.kind in kinds
-            if relation.name == "first":
-                return end(1.0)
-            nearest = relation.name == "latest" or (relation.name == "before" and not readers)
-            return end(-1.0) if nearest and causal else None
-        return found
+        return rotary_target(self.signature.pattern, relation, kinds, self.n_positions)
 
     def heads(self, stream: Stream, dividing: Kinds | None = None) -> RotaryHeads:
         divisor = self.divisor if dividing is not None else None

@@ -28,7 +28,7 @@ import numpy as np
 from .graph import Kinds
 from .heads import REST, Column, Heads, Made, Pattern, Score
 from .phases import GAP, Phases, phases
-from .positions import Target
+from .rotary_positions import End
 from .sparse import Floats, Matrix
 
 SUM_BITS = {"float32": 25, "float64": 54}
@@ -37,21 +37,6 @@ FAR = 2.0**20
 """Beyond any noise of logits."""
 NOISE = 2e-6
 """ε: more than the share of Σ Aᵢ that rounding may take from the logit of the token that is wanted."""
-
-
-@dataclass(frozen=True)
-class End(Target):
-    """The first (`sign` 1) or the latest (−1) of the sources that a token sees."""
-
-    sign: float = 1.0
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        return ("end", self.sign)
-
-
-def end(sign: float) -> End:
-    return End(0.0, np.zeros(0), None, sign)
 
 
 def out_of_reach(offset: float, positions: int) -> bool:
