@@ -27,7 +27,7 @@ from .levels import levels
 from .lower import lower
 from .peel import peel
 from .positions import SAMPLE, log_counts
-from .rewrite import simplify
+from .rewrite import LAW_NAMES, simplify, without_laws
 from .schedule import schedule
 from .separate import divide_factor, invariant, separate_reads
 from .softmax_scores import HEADS
@@ -67,9 +67,15 @@ def named(what: str, given: str, known: Mapping[str, T], graph: Graph) -> T:
     return known[given]
 
 
+REWRITES = (
+    *LAW_NAMES, "peel", "invariant", "divide_factor", "strengthen", "pack_symmetric", "head_start", "tighten"
+)  # fmt: skip
+"""What `without` can leave out of a compilation: the laws of rewrite.py, and passes that need not be."""
+
+
 def optimise(graph: Graph, target: str = "gpt2", optimize: str = "depth", without: Iterable[str] = ()) -> Graph:
-    """The graph in the form that suits the target best, verified after each pass; passes named in `without` are left
-    out. Raises CompileError for what the target has no construction for."""
+    """The graph in the form that suits the target best, verified after each pass; `without` names some of `REWRITES`
+    to leave out. Raises CompileError for what the target has no construction for."""
     architecture = named("target", target, TARGETS, graph)
     forms = named("optimization", optimize, FORMS, graph) if not architecture.linear else LINEAR
     reads = any(isinstance(graph[v].op, Read) for v in graph.values())
@@ -121,9 +127,10 @@ def rewritten(graph: Graph, target: Target, form: Form, without: frozenset[str] 
     if target.linear:
         passes = {name: passes[name] for name in ("simplify", "separate", "peel")} | {"unroll": unroll}
     left_out = without | ({"invariant"} if not form.apart else set()) | ({"strengthen"} if not form.carried else set())
-    for name, step in passes.items():
-        if name not in left_out:
-            graph = verify(step(graph))
+    with without_laws(without & frozenset(LAW_NAMES)):
+        for name, step in passes.items():
+            if name not in left_out:
+                graph = verify(step(graph))
     return graph
 
 

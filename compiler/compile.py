@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .allocate import Allocation, allocate
+from .balance import balance
 from .build import graph_of
 from .calibrate import Ranges, calibrate, repetitions, samples
 from .choose import named, optimise
@@ -93,7 +94,7 @@ def plan_for(graph: Graph, target: str, dtype: str, calibration: Mapping[str, Ar
     graph = fill_empty(graph, data)
     ranges = calibrate(graph, data)
     all_finite(graph, ranges)
-    placed = schedule(lower(graph, ranges, architecture))
+    placed = balance(schedule(lower(graph, ranges, architecture)), dtype)
     fresh = fresh_tasks(graph) if calibration is None else first_tasks(data[0])
     return Plan(graph, ranges, placed, allocate(placed), architecture, dtype, fresh)
 
@@ -104,7 +105,7 @@ def weights_of(plan: Plan, tolerance: float | None) -> Weights:
         return finish(plan)
 
     def built(choice: Choice) -> Weights:
-        placed = schedule(lower(plan.graph, plan.ranges, plan.target, choice))
+        placed = balance(schedule(lower(plan.graph, plan.ranges, plan.target, choice)), plan.dtype)
         return finish(replace(plan, schedule=placed, allocation=allocate(placed), choice=choice))
 
     return meet(plan.model, plan.schedule, plan.allocation, plan.fresh, tolerance, built)

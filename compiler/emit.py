@@ -161,7 +161,8 @@ class Emitter:
 
     def _heads(self, stage: Stage, number: int) -> Heads:
         stream = self.stream
-        heads = self.frame.heads(stream, stage.placed[0].task.kinds if stage.division is not None else None)
+        dividing = frozenset[str]().union(*(p.task.kinds for p in stage.placed)) if stage.division is not None else None
+        heads = self.frame.heads(stream, dividing)
         own = Relation("own")
         for placed in stage.placed:
             task, scale = placed.task, 1.0

@@ -21,8 +21,6 @@ from .tokens import TokenData
 from .weights import Attention, Config, LinearAttention, Mlp, Norm, Weights
 
 Real = NDArray[Any]
-Turn = Callable[[Real, Indices], Real]
-"""A head's queries or keys [dimensions, batch, tokens], turned by their positions; the pairs that it has."""
 Mix = Callable[[int, Real, Real], Real]
 """A head's values, mixed: its number, q kᵀ [batch, tokens, tokens] and v [batch, tokens, size] → as v."""
 
@@ -57,21 +55,20 @@ def forward(weights: Weights, data: TokenData) -> Real:
     seen = np.tri(tokens, dtype=bool) if config.causal else np.ones((tokens, tokens), bool)
     read = seen & (np.arange(tokens) < tokens - config.unread)
     softmax = _softmax(seen, config.d_head, dtype)
-    turn = _rotary(config, tokens) if config.positions == "rotary" else _unturned
     attention: dict[int, _Heads] = {}
     mlps: dict[int, _Neurons] = {}
     for number, part in weights.unrolled():
         if isinstance(part, Attention | LinearAttention):
             if number not in attention:
-                attention[number] = _Heads.of(part, config, dtype)
-            mix = softmax
-            if isinstance(part, LinearAttention):
-                mix = _linear(read, (_turned(part.count, dtype) @ x).reshape(-1, batch, tokens))
-            inside = normalise(x, part.norm, config) if isinstance(part, Attention) else x
-            x = x + attention[number].run(inside, batch, mix, turn)
+                attention[number] = _Heads.of(part, config, tokens, dtype)
+            heads = attention[number]
+            if isinstance(part, Attention):
+                x = x + heads.run(normalise(x, part.norm, config), batch, softmax)
+            else:
+                x = x + heads.run(x, batch, _linear(read, (heads.count @ x).reshape(-1, batch, tokens)))
         elif isinstance(part, Mlp):
             if number not in mlps:
-                mlps[number] = _Neurons.of(part, x.shape[1], ACTIVATIONS[config.activation], dtype)
+                mlps[number] = _Neurons.of(part, config.activation, batch * tokens, dtype)
             x = x + mlps[number].run(normalise(x, part.norm, config))
     x = normalise(x, weights.final_norm, config)
     out = _turned(weights.readout, dtype) @ x + weights.readout_bias.astype(dtype)[:, None]
@@ -86,16 +83,18 @@ def normalise(x: Real, norm: Norm | None, config: Config) -> Real:
     if norm is None:
         return x
     width, epsilon = x.dtype.type(x.shape[0]), x.dtype.type(config.norm_epsilon)
+    gain, bias = (part.astype(x.dtype)[:, None] for part in (norm.gain, norm.bias))
     if config.norm == "rmsnorm":
-        divided = x / np.sqrt(np.square(x).sum(axis=0) / width + epsilon)
-        return np.asarray(divided * norm.gain.astype(x.dtype)[:, None])
+        scaled = x / np.sqrt(np.square(x).sum(axis=0) / width + epsilon)
+        scaled *= gain
+        return np.asarray(scaled)
     largest = np.abs(x).max(axis=0)
-    total = (x[0::2] + x[1::2]).sum(axis=0)
-    centred = x - (total + largest - largest) / width
-    variance = np.square(centred).sum(axis=0) / width
-    centred /= np.sqrt(variance + epsilon)
-    centred *= norm.gain.astype(x.dtype)[:, None]
-    centred += norm.bias.astype(x.dtype)[:, None]
+    pairs = x[0::2].copy()
+    pairs[: x.shape[0] // 2] += x[1::2]
+    centred = x - (pairs.sum(axis=0) + largest - largest) / width
+    centred /= np.sqrt(np.square(centred).sum(axis=0) / width + epsilon)
+    centred *= gain
+    centred += bias
     return np.asarray(centred)
 
 
@@ -108,84 +107,105 @@ def _turned(matrix: Matrix, dtype: np.dtype[Any]) -> Any:
 
 
 @dataclass(frozen=True)
+class _Head:
+    """Where a head's queries, keys and values stand in what `project` reads, and its mixed values in what `output`
+    reads; heads that share keys and values name the same ones."""
+
+    number: int
+    query: slice
+    key: Indices
+    value: Indices
+    out: slice
+
+
+@dataclass(frozen=True)
+class _Rotary:
+    """Dimensions `low` and `high` of what `project` reads are pairs that turn with the position: their cosines and
+    sines [pairs, 1, tokens]."""
+
+    low: Indices
+    high: Indices
+    cos: Real
+    sin: Real
+
+    def turn(self, rows: Real) -> None:
+        a, b = rows[self.low], rows[self.high]
+        rows[self.low], rows[self.high] = a * self.cos - b * self.sin, b * self.cos + a * self.sin
+
+
+@dataclass(frozen=True)
 class _Heads:
     """An attention sublayer without its empty dimensions. `project` reads queries, keys and values of all heads at
-    once, and each head has its rows of that, and of what `output` reads; `pairs` are the dimensions that it scores by,
-    as rotary positions turn them."""
+    once; `count` [heads, width] is linear attention's."""
 
     project: Any
     bias: Real
-    heads: tuple[tuple[int, slice, slice, slice, slice], ...]
-    pairs: tuple[Indices, ...]
+    rotary: _Rotary | None
+    heads: tuple[_Head, ...]
     output: Any
     output_bias: Real
+    count: Any
 
     @staticmethod
-    def of(part: Attention | LinearAttention, config: Config, dtype: np.dtype[Any]) -> _Heads:
+    def of(part: Attention | LinearAttention, config: Config, tokens: int, dtype: np.dtype[Any]) -> _Heads:
+        """Of a sublayer that runs on sequences of so many tokens."""
         sides = [part.query, part.key, part.value]
-        total, count = part.query.shape[1], config.n_head
-        biases = [np.zeros(total)] * 3
+        biases = [np.zeros(side.shape[1]) for side in sides]
         output_bias = np.zeros(part.output.shape[1])
+        turns = isinstance(part, Attention) and config.positions == "rotary"
         if isinstance(part, Attention):
             biases, output_bias = [part.query_bias, part.key_bias, part.value_bias], part.output_bias
-            if part.key.shape[1] < total:  # a head of keys and values serves several queries
-                own = np.arange(total).reshape(-1, count // (config.n_kv_head or count), config.d_head)
-                shared = (own[:, 0] % config.d_head + config.d_head * np.arange(len(own))[:, None])[:, None]
-                columns = np.broadcast_to(shared, own.shape).ravel()
-                sides[1:] = [Matrix(m.csr[:, columns]) for m in sides[1:]]
-                biases[1:] = [b[columns] for b in biases[1:]]
-        query, key, value = (
-            (np.bincount(m.csr.indices, minlength=total) > 0) | (b != 0) for m, b in zip(sides, biases, strict=True)
-        )
-        if config.positions == "rotary":  # both of a pair, or neither
-            query, key = (m.reshape(count, 2, -1).any(1, keepdims=True).repeat(2, 1).ravel() for m in (query, key))
+        width, group = config.d_head, config.n_head // (config.n_kv_head or config.n_head)
+        used = [
+            ((np.bincount(m.csr.indices, minlength=b.size) > 0) | (b != 0)).reshape(-1, width)
+            for m, b in zip(sides, biases, strict=True)
+        ]
+        if turns:  # a dimension meets both of its pair
+            used[:2] = [u | np.roll(u, width // 2, axis=1) for u in used[:2]]
+        query, key, value = used[0], *(np.repeat(u, group, axis=0) for u in used[1:])
         scored = np.flatnonzero(query & key)
-        mixed = np.flatnonzero(value & (np.diff(part.output.csr.indptr) > 0))
-        width = total // count
-        heads, pairs = [], []
-        for head in range(count):
-            s, m = (np.searchsorted(k, [head * width, (head + 1) * width]).tolist() for k in (scored, mixed))
-            if m[0] < m[1]:
-                keys, values = scored.size, 2 * scored.size
-                rows = slice(*s), slice(keys + s[0], keys + s[1]), slice(values + m[0], values + m[1])
-                heads.append((head, *rows, slice(*m)))
-                pairs.append(scored[s[0] : (s[0] + s[1]) // 2] - head * width)
-        kept = [scored, scored, mixed]
+        mixed = np.flatnonzero(value.ravel() & (np.diff(part.output.csr.indptr) > 0))
+        shared = np.repeat(np.arange(used[1].size).reshape(-1, width), group, axis=0).ravel()
+        keys, key_at = np.unique(shared[scored], return_inverse=True)
+        values, value_at = np.unique(shared[mixed], return_inverse=True)
+        key_at, value_at = key_at + scored.size, value_at + scored.size + keys.size
+        heads = []
+        for head in range(config.n_head):
+            s, m = (slice(*np.searchsorted(k, [head * width, (head + 1) * width]).tolist()) for k in (scored, mixed))
+            if m.start < m.stop:
+                heads.append(_Head(head, s, key_at[s], value_at[m], m))
+        kept = [scored, keys, values]
         project = sp.hstack([m.csr[:, k] for m, k in zip(sides, kept, strict=True)])
         bias = np.concatenate([b[k] for b, k in zip(biases, kept, strict=True)])
         return _Heads(
             _turned(Matrix(project), dtype),
             bias.astype(dtype)[:, None],
+            _rotary(np.concatenate([scored, keys]) % width, config, tokens, dtype) if turns else None,
             tuple(heads),
-            tuple(pairs),
             _turned(Matrix(part.output.csr[mixed]), dtype),
             output_bias.astype(dtype)[:, None],
+            None if isinstance(part, Attention) else _turned(part.count, dtype),
         )
 
-    def run(self, x: Real, batch: int, mix: Mix, turn: Turn) -> Real:
+    def run(self, x: Real, batch: int, mix: Mix) -> Real:
         """What it adds to the stream, for x [width, batch · tokens] as it reads it."""
         rows = (self.project @ x + self.bias).reshape(self.bias.size, batch, x.shape[1] // batch)
+        if self.rotary is not None:
+            self.rotary.turn(rows)
         mixed = np.empty((self.output.shape[1], *rows.shape[1:]), x.dtype)
-        for (head, query, key, value, out), pairs in zip(self.heads, self.pairs, strict=True):
-            scores = turn(rows[query], pairs).transpose(1, 2, 0) @ turn(rows[key], pairs).transpose(1, 0, 2)
-            mixed[out] = mix(head, scores, rows[value].transpose(1, 2, 0)).transpose(2, 0, 1)
-        return np.asarray(self.output @ mixed.reshape(-1, x.shape[1]) + self.output_bias)
+        for head in self.heads:
+            scores = rows[head.query].transpose(1, 2, 0) @ rows[head.key].transpose(1, 0, 2)
+            mixed[head.out] = mix(head.number, scores, rows[head.value].transpose(1, 2, 0)).transpose(2, 0, 1)
+        return np.asarray(self.output @ mixed.reshape(mixed.shape[0], x.shape[1]) + self.output_bias)
 
 
-def _unturned(x: Real, _: Indices) -> Real:
-    return x
-
-
-def _rotary(config: Config, tokens: int) -> Turn:
-    """Turns queries or keys [dimensions, batch, tokens] by their positions (rotary.py)."""
-    cos, sin = (side.T[:, None].astype(config.dtype) for side in rotations(config.d_head, config.rope_theta, tokens))
-
-    def turn(x: Real, pairs: Indices) -> Real:
-        c, s = cos[pairs], sin[pairs]
-        a, b = x[: pairs.size], x[pairs.size :]
-        return np.concatenate([a * c - b * s, b * c + a * s])
-
-    return turn
+def _rotary(dimensions: Indices, config: Config, tokens: int, dtype: np.dtype[Any]) -> _Rotary:
+    """Of rows that are those dimensions of their heads: the pairs whole, each head's lower halves before its upper."""
+    half = config.d_head // 2
+    low, high = np.flatnonzero(dimensions < half), np.flatnonzero(dimensions >= half)
+    cos, sin = rotations(config.d_head, config.rope_theta, tokens)
+    cos, sin = (table.T[dimensions[low], None].astype(dtype) for table in (cos, sin))
+    return _Rotary(low, high, cos, sin)
 
 
 def _softmax(seen: NDArray[np.bool_], width: int, dtype: np.dtype[Any]) -> Mix:
@@ -220,31 +240,32 @@ def _linear(read: NDArray[np.bool_], counted: Real) -> Mix:
 
 @dataclass(frozen=True)
 class _Neurons:
-    """An MLP sublayer in blocks of neurons: up [neurons, width], its bias [neurons, 1], down [width, neurons], and a
-    gate as up, if there is one."""
+    """An MLP sublayer in blocks of neurons: up [neurons, width], its bias [neurons, 1], the gate as up, if there is
+    one, and down [width, neurons]."""
 
     blocks: tuple[tuple[Any, Real, Any, Any], ...]
     down_bias: Real
     activation: Callable[[Real], Real]
 
     @staticmethod
-    def of(part: Mlp, tokens: int, activation: Callable[[Real], Real], dtype: np.dtype[Any]) -> _Neurons:
+    def of(part: Mlp, activation: str, tokens: int, dtype: np.dtype[Any]) -> _Neurons:
         up, down = _turned(part.up, dtype), part.down.csr.astype(dtype)
         gate = None if part.gate is None else _turned(part.gate, dtype)
         bias = part.up_bias.astype(dtype)[:, None]
         size = TOGETHER * max(1, BLOCK // (TOGETHER * tokens))
-        blocks = [
-            (up[n : n + size], bias[n : n + size], down[n : n + size].T, None if gate is None else gate[n : n + size])
-            for n in range(0, bias.size, size)
-        ]
-        return _Neurons(tuple(blocks), part.down_bias.astype(dtype)[:, None], activation)
+        blocks = []
+        for start in range(0, bias.size, size):
+            at = slice(start, start + size)
+            blocks.append((up[at], bias[at], None if gate is None else gate[at], down[at].T))
+        return _Neurons(tuple(blocks), part.down_bias.astype(dtype)[:, None], ACTIVATIONS[activation])
 
     def run(self, x: Real) -> Real:
         """What it adds to the stream, for x [width, tokens] as it reads it."""
         total = np.zeros(x.shape, x.dtype)
-        for up, bias, down, gate in self.blocks:
+        for up, bias, gate, down in self.blocks:
             hidden = up @ x + bias
-            total += down @ (self.activation(hidden) if gate is None else self.activation(gate @ x) * hidden)
+            hidden = self.activation(hidden) if gate is None else self.activation(gate @ x) * hidden
+            total += down @ hidden
         return np.asarray(total + self.down_bias)
 
 
@@ -256,16 +277,20 @@ def _gelu(x: Real) -> Real:
     z *= x
     z += x
     z *= f(-2.0 * np.sqrt(2.0 / np.pi))
-    with np.errstate(over="ignore"):
-        np.exp(z, out=z)
-    z += f(1.0)
-    return np.asarray(np.divide(x, z, out=z))
+    return _over_one_and_exp(x, z)
 
 
 def _silu(x: Real) -> Real:
     """x σ(x): x itself from 17 on (37 in float64), and 0 from −89 down (−710), where exp(−x) is infinite."""
+    return _over_one_and_exp(x, -x)
+
+
+def _over_one_and_exp(x: Real, z: Real) -> Real:
+    """x / (1 + exp z), in the place of z."""
     with np.errstate(over="ignore"):
-        return np.asarray(x / (x.dtype.type(1.0) + np.exp(-x)))
+        np.exp(z, out=z)
+    z += z.dtype.type(1.0)
+    return np.asarray(np.divide(x, z, out=z))
 
 
 ACTIVATIONS: dict[str, Callable[[Real], Real]] = {"gelu_tanh": _gelu, "silu": _silu}

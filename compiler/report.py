@@ -21,11 +21,13 @@ from .measure import forward
 from .oracle import evaluate
 from .predict import predict
 from .sparse import Floats, Matrix
-from .tokens import TokenData, output_rows, read_data
+from .tokens import Sequence, TokenData, output_rows, read_data, sequence
 from .weights import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated, Report, Weights
 
-CHECKED = 8
-"""Tasks on which the report's error is measured."""
+MOST, FEWEST = 8, 2
+"""Tasks on which the report's error is measured …"""
+TOKENS = 648
+"""… and how many tokens they may have together, so that long sequences take no longer to measure than 81 tokens."""
 HOPELESS = 0.5
 """An error of this share of the output (both root mean squares) is no answer."""
 
@@ -35,13 +37,21 @@ _Part = Matrix | Norm | Floats | None
 def fresh_tasks(graph: Graph) -> TokenData:
     """Tasks like the default calibration's, which it has not seen."""
     assert graph.signature is not None
-    return read_data(graph.signature, draw(graph.signature, repetitions(graph), CHECKED, seed=2))
+    groups = repetitions(graph)
+    tasks = _checked(sequence(graph.signature.pattern, groups))
+    return read_data(graph.signature, draw(graph.signature, groups, tasks, seed=2))
 
 
 def first_tasks(data: TokenData) -> TokenData:
     """A few of the caller's own."""
-    fields = {name: array[:CHECKED] for name, array in data.fields.items()}
-    return TokenData(data.sequence, min(CHECKED, data.batch), fields, data.batched)
+    tasks = _checked(data.sequence)
+    fields = {name: array[:tasks] for name, array in data.fields.items()}
+    return TokenData(data.sequence, min(tasks, data.batch), fields, data.batched)
+
+
+def _checked(sequence: Sequence) -> int:
+    """How many tasks of that length the error is measured on."""
+    return max(FEWEST, min(MOST, TOKENS // max(1, len(sequence))))
 
 
 def all_finite(graph: Graph, ranges: Ranges) -> None:

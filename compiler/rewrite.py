@@ -13,7 +13,9 @@ does not change in a loop moves out in front of it. `simplify` is the pass that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 
 import numpy as np
@@ -39,6 +41,18 @@ from .oracle import divide, function, softmax
 from .sparse import Bilinear, Floats, Matrix, Values
 from .syntax import Span
 
+_LEFT_OUT: ContextVar[frozenset[str]] = ContextVar("laws left out", default=frozenset())
+
+
+@contextmanager
+def without_laws(names: frozenset[str]) -> Iterator[None]:
+    """Every pass that is run inside leaves these laws out."""
+    token = _LEFT_OUT.set(names)
+    try:
+        yield
+    finally:
+        _LEFT_OUT.reset(token)
+
 
 class Rewriter(GraphBuilder):
     """A graph builder that simplifies as it adds. `laws` may name the laws to apply; by default all."""
@@ -47,9 +61,9 @@ class Rewriter(GraphBuilder):
         super().__init__()
         self._known: list[dict[object, Value]] = [{}]
         self._depth: dict[Value, int] = {}
-        self._laws = [law for name, law in LAWS.items() if laws is None or name in laws]
-        self._share = laws is None or "share" in laws
-        self._hoist = laws is None or "hoist" in laws
+        chosen = (frozenset(LAW_NAMES) if laws is None else laws) - _LEFT_OUT.get()
+        self._laws = [law for name, law in LAWS.items() if name in chosen]
+        self._share, self._hoist = "share" in chosen, "hoist" in chosen
 
     def open(self) -> None:
         super().open()

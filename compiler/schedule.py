@@ -20,7 +20,7 @@ it was has read.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .sparse import Matrix
 from .targets import Target
@@ -264,7 +264,7 @@ class _Segment:
                 time = max(time, made + (1 if self.stages[made].side == "mlp" else 2))
             elif self.carry is not None and atom in self.carry.atoms:
                 time = max(time, 2)
-        while not self._divisible(time, task):
+        while not self._divisible(time, bottom):
             time += 1
         placed = Placed(task)
         stage = self._stage(time)
@@ -273,14 +273,19 @@ class _Segment:
             stage.division = bottom
             self._stage(time - 1).prepares = placed
             self._stage(time + 1).clears = placed
+        else:  # one divisor for all: it must be there, and go, wherever any of them divides
+            first = self.stages[time - 1].prepares
+            assert first is not None
+            everywhere = Placed(replace(task, kinds=first.task.kinds | task.kinds))
+            self.stages[time - 1].prepares = self.stages[time + 1].clears = everywhere
         self.made[task.out] = (time, placed)
 
-    def _divisible(self, time: int, task: Task) -> bool:
-        stage, bottom = self._stage(time), task.reads[1]
+    def _divisible(self, time: int, bottom: Form) -> bool:
+        stage = self._stage(time)
         if stage.side != "attention":
             return False
         if stage.division is not None:
-            return stage.division == bottom and stage.placed[0].task.kinds == task.kinds
+            return stage.division == bottom
         if stage.placed or stage.carry:
             return False
         near = [t for t, s in enumerate(self.stages) if s.division is not None and abs(t - time) < 4]

@@ -37,7 +37,7 @@ def tighten(graph: Graph, layers: Callable[[Graph], int], least: int) -> Graph:
 
 
 def _repeats(graph: Graph) -> list[int]:
-    return [k for k, i in enumerate(graph.block) if isinstance(i, Loop) and i.kind is None and i.count > 1]
+    return [k for k, i in enumerate(graph.block) if isinstance(i, Loop) and i.kind is None and i.count]
 
 
 def _without(graph: Graph, place: int, last: bool) -> Graph:

@@ -124,6 +124,6 @@ def test_where_names_can_be_read() -> None:
     found: dict[str, list[tuple[list[str], int, int]]] = {}
     for placement in weights.layout:
         found.setdefault(placement.name, []).append((sorted(placement.kinds), placement.first, placement.last))
-    assert found["P"] == [(["y"], 2, 4), (["y"], 5, 5)]
-    assert found["q"] == [(["y"], 3, 4)]
-    assert found["w"] == [(["x", "y"], 0, 1), (["y"], 2, 4), (["y"], 5, 5), (["x", "y"], 6, 7)]
+    assert found["P"] == [(["y"], 4, 6), (["y"], 7, 7)]
+    assert found["q"] == [(["y"], 5, 6)]
+    assert found["w"] == [(["x", "y"], 0, 3), (["y"], 4, 6), (["y"], 7, 7), (["x", "y"], 8, 9)]

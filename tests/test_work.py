@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.compiler import Weights, compile_program
-from innerloop.compiler.measure import ACTIVATIONS, _Heads, _Neurons
+from innerloop.compiler.measure import _Heads, _Neurons
 from innerloop.compiler.sparse import Matrix
 from innerloop.compiler.weights import Attention, Mlp
 from innerloop.programs import load
@@ -48,10 +48,10 @@ def test_the_forward_pass_multiplies_by_nonzeros_only(program: str) -> None:
     kind = np.dtype(np.float32)
     for sublayer in weights.sublayers():
         if isinstance(sublayer, Mlp):
-            neurons = _Neurons.of(sublayer, 400, ACTIVATIONS[weights.config.activation], kind)
-            multiplied = sum(up.nnz + down.nnz for up, _, down, _ in neurons.blocks)
+            blocks = _Neurons.of(sublayer, weights.config.activation, 400, kind).blocks
+            multiplied = sum(up.nnz + down.nnz for up, _, _, down in blocks)
             assert multiplied == sublayer.up.nnz + sublayer.down.nnz
         elif isinstance(sublayer, Attention):
-            heads = _Heads.of(sublayer, weights.config, kind)
+            heads = _Heads.of(sublayer, weights.config, 400, kind)
             sides = (sublayer.query, sublayer.key, sublayer.value, sublayer.output)
             assert heads.project.nnz + heads.output.nnz <= sum(side.nnz for side in sides)

@@ -130,3 +130,22 @@ class _Writer:
         if self.random.random() < 0.2:
             return f"softmax[j in {over}]({inside.expression(depth - 1, False)}, {value})"
         return f"{self.random.choice(['mean', 'sum'])}[j in {over}]({value})"
+
+
+def random_linear_program(random: Random) -> str:
+    """Source text that linear attention holds: residuals and inputs that loops add to."""
+    lines = ["at example", "    r = y", "at query", "    r = 0", "z = x"]
+    for _ in range(random.randint(1, 2)):
+        lines.append(f"repeat {random.randint(1, 3)}")
+        for _ in range(random.randint(1, 3)):
+            score = f"dot({random.choice('xz')}, {random.choice('xz')}[j])"
+            name, value = random.choice([("r", "r[j]"), ("r", "y[j]"), ("z", "z[j]"), ("z", "r[j] * x[j]")])
+            if value == "r[j] * x[j]":
+                score = random.choice(["1", "r"]) if random.random() < 0.5 else score
+                value = random.choice(["x[j]", "z[j]"])
+            how, keep = random.choice(["mean", "sum"]), random.choice(["", "0.5 * ", "-"])
+            scale = 0.2 if how == "mean" else 0.05
+            lines.append(f"    {name} = {keep}{name} + {scale} * {how}[j in example]({score} * {value})")
+    lines.append(random.choice(["output r", "at query\n    output -r", "output z", "output r + sum(z)"]))
+    head = "tokens (example)* query  visible context\n    x : vector[d] on example, query\n    y : scalar on example"
+    return "\n".join(["program random(d = 2)", "", head, "", *lines, ""])

@@ -1,0 +1,132 @@
+"""Layers and widths of the compiled programs beside the published constructions, in two tables.
+
+    python benchmarks/layers.py
+
+Layers count loops unrolled. The error is the largest of the output over its root mean square, on the report's fresh
+tasks: x, w ~ N(0, I), noiseless labels, 40 examples in context. The second table compiles for d = 4, 8, 16 and 32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from innerloop.compiler import Weights, compile_program
+from innerloop.programs import load
+from tables import show
+
+
+@dataclass(frozen=True)
+class Line:
+    """A program on a target; `count` is the parameter that layers are counted by, at each of `at`; of K, `asked` (a, b)
+    allows a K + b."""
+
+    program: str
+    count: str
+    at: tuple[int, ...]
+    asked: tuple[int, int]
+    anchor: str
+    target: str = "gpt2"
+    optimize: str = "depth"
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+LINES = (
+    Line("gradient_descent_dual", "steps", (1, 2, 10), (1, 0), "von Oswald 2022, Prop. 1: K", "lsa"),
+    Line("gradient_descent_alternating", "steps", (1, 2, 10), (1, 1), "Prop. 3: 2 for one step", "lsa"),
+    Line("gradient_descent_alternating", "steps", (1, 2, 10), (1, 1), "the same"),
+    Line("gradient_descent_dual", "steps", (1, 2, 10), (1, 1), "–"),
+    Line("gd_plus", "steps", (1, 2, 10), (1, 0), "von Oswald 2022: one a step", "lsa", parameters={"curvature": 0.001}),
+    Line("gradient_descent", "steps", (1, 4, 10), (1, 1), "torchwright: 13 for 4 steps"),
+    Line("gradient_descent", "steps", (1, 4, 10), (1, 1), "torchwright: 13 for 4 steps", "gelu"),
+    Line("gradient_descent", "steps", (1, 4, 10), (1, 2), "–", optimize="width", parameters={"rate": 0.05}),
+    Line("stochastic_gradient_descent", "examples", (4, 40), (1, 2), "Akyürek 2022: 9 an update"),
+    Line("stochastic_gradient_descent", "examples", (4, 40), (2, 1), "Akyürek 2022: 9 an update", optimize="width"),
+    Line("stochastic_gradient_descent", "examples", (4, 40), (1, 2), "Akyürek 2022: 9 an update", "gelu"),
+    Line("sherman_morrison", "examples", (4, 40), (2, 3), "Akyürek 2022: 14 an update; torchwright: 30 for 4"),
+    Line("sherman_morrison", "examples", (4, 40), (2, 3), "Akyürek 2022: 14 an update", "gelu"),
+    Line("iterative_newton", "steps", (1, 2, 6), (2, 4), "Fu 2023: k + 8, widths unbounded", parameters={"d": 4}),
+)  # fmt: skip
+
+WIDTHS = (
+    Line("gradient_descent", "steps", (4,), (1, 1), "statistics"),
+    Line("gradient_descent", "steps", (4,), (1, 2), "heads", optimize="width"),
+    Line("stochastic_gradient_descent", "examples", (10,), (1, 2), "one layer an update"),
+    Line("stochastic_gradient_descent", "examples", (10,), (2, 1), "two layers an update", optimize="width"),
+    Line("gradient_descent_dual", "steps", (4,), (1, 0), "heads", "lsa"),
+)
+POWER = {"statistics": 2, "one layer an update": 2, "heads": 1, "two layers an update": 1}
+"""Of d that the width of each construction grows with."""
+DIMENSIONS = (4, 8, 16, 32)
+
+
+def compiled(line: Line, count: int, **more: Any) -> Weights:
+    parameters = {"d": 8} | line.parameters | {line.count: count} | more
+    return compile_program(load(line.program), target=line.target, optimize=line.optimize, **parameters)
+
+
+def layers_row(line: Line) -> list[str]:
+    reports = [compiled(line, count).report for count in line.at]
+    last, (slope, plus) = reports[-1], line.asked
+    missed = any(r.layers > slope * count + plus for r, count in zip(reports, line.at, strict=True))
+    letter = {"steps": "K", "examples": "n"}[line.count]
+    return [
+        line.program,
+        _target(line),
+        (f"{slope} " if slope > 1 else "") + letter + (f" + {plus}" if plus else "") + ("  MISSED" if missed else ""),
+        ", ".join(str(c) for c in line.at),
+        ", ".join(str(r.layers) for r in reports),
+        ", ".join(str(r.critical_path) for r in reports),
+        str(last.width),
+        f"{last.slots} / {last.live}",
+        f"{last.neurons:,}",
+        f"{last.nonzeros:,} / {last.parameters:,}",
+        f"{last.measured_error / last.output_rms:.0e}",
+        line.anchor,
+    ]
+
+
+def width_row(line: Line) -> list[str]:
+    every = [compiled(line, line.at[0], d=d, rate=_steady(line, d)).report for d in DIMENSIONS]
+    power = POWER[line.anchor]
+    return [
+        line.program,
+        _target(line),
+        line.anchor,
+        "O(d)" if power == 1 else "O(d²)",
+        ", ".join(str(r.layers) for r in every),
+        ", ".join(str(r.width) for r in every),
+        ", ".join(str(r.slots) for r in every),
+        ", ".join(f"{r.slots / d**power:.2f}" for r, d in zip(every, DIMENSIONS, strict=True)),
+    ]
+
+
+def _target(line: Line) -> str:
+    return line.target + (", width" if line.optimize == "width" else "")
+
+
+def _steady(line: Line, d: int) -> float:
+    """A rate at which short prefixes do not diverge at any d."""
+    return (0.4 if line.program == "gradient_descent" else 0.08) / d
+
+
+def main() -> None:
+    show(
+        "layers against the published constructions, d = 8 (iterative_newton 4)",
+        ("program", "target", "asked", "K or n", "layers", "critical path", "width", "slots / live", "neurons",
+         "nonzeros / parameters", "error", "published"),
+        ("program", "target", "asked", "published"),
+        [layers_row(line) for line in LINES],
+        width=210,
+    )  # fmt: skip
+    show(
+        f"widths at d = {', '.join(map(str, DIMENSIONS))}",
+        ("program", "target", "construction", "width", "layers", "residual width", "slots", "slots / d or d²"),
+        ("program", "target", "construction", "width"),
+        [width_row(line) for line in WIDTHS],
+        width=170,
+    )
+
+
+if __name__ == "__main__":
+    main()
