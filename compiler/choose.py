@@ -117,7 +117,8 @@ def rewritten(
     assert signature is not None
 
     def attends(read: Read) -> bool:
-        return form.heads and (target.linear or read.how == "sum" or _counted(signature.pattern, read.over))
+        counted = not target.rotary and _counted(signature.pattern, read.over)
+        return form.heads and (target.linear or read.how == "sum" or counted)
 
     if target.linear:
         return _run(graph, {"simplify": simplify, "separate": lambda g: separate_reads(g, attends), "peel": peel,

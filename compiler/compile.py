@@ -23,6 +23,7 @@ from .inexact import ErrorModel
 from .layout import placements
 from .lower import lower
 from .report import all_finite, counts, first_tasks, fresh_tasks, measured
+from .rotary_frame import RotaryFrame
 from .schedule import Schedule, schedule
 from .sparse import Floats, Matrix
 from .targets import TARGETS, Target
@@ -114,7 +115,8 @@ def finish(plan: Plan) -> Weights:
     """The plan's weights, measured."""
     signature = plan.graph.signature
     assert signature is not None
-    frame = Frame(plan.schedule, plan.allocation, signature, _positions(plan.graph), plan.dtype)
+    kind = RotaryFrame if plan.target.rotary else Frame
+    frame = kind(plan.schedule, plan.allocation, signature, _positions(plan.graph), plan.dtype)
     emitted = Emitter(frame).emit()
     (result,) = plan.graph.results
     node = plan.graph[result]

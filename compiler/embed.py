@@ -66,7 +66,12 @@ def embed(frame: Frame, stream: Stream) -> tuple[Matrix, Floats]:
             put(rows_of[given] + coo.col, stream.slots(atom)[coo.row], coo.data)
     if stream.balanced:
         table[:, stream.balance] = -table.sum(axis=1)
-    table += stream.norm_pattern * stream.constants.scale
+    constants = stream.norm_pattern * stream.constants.scale
+    if frame.target.rotary:
+        slots = np.flatnonzero(constants)
+        put(np.arange(len(names))[:, None], slots, constants[slots])
+    else:
+        table += constants
     matrix = Matrix.of(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), (features, stream.width))
     return stream.balanced_write(matrix), table
 

@@ -23,7 +23,6 @@ from .frame import Frame
 from .graph import Kinds
 from .heads import Heads, Pattern, Score
 from .linear_heads import LinearHeads
-from .neurons import Neurons
 from .schedule import LoopStage, Placed, Stage
 from .softmax_scores import SCALES, SINK
 from .sparse import Floats, Indices, Matrix
@@ -73,6 +72,8 @@ class Emitter:
             causal=not self.frame.signature.pattern.visible_context,
             activation=target.activation,
             norm=target.norm,
+            positions=target.positions,
+            rope_theta=self.frame.rope_theta,
             attention=target.attention,
             unread=self.frame.schedule.tasks.unread,
             dtype=self.frame.dtype,
@@ -96,7 +97,7 @@ class Emitter:
         """The narrowest width that holds the slots and the heads; of d_head 64 and 16 the wider head, unless it costs
         a quarter."""
         best: tuple[Stream, int] | None = None
-        for d_head in self._head_sizes():
+        for d_head in self.frame.head_sizes(self._largest_query()):
             n_head = 1
             while (stream := self.frame.stream(d_head, n_head)) is None or not self._heads_fit(stream, d_head, n_head):
                 n_head += 1
@@ -105,14 +106,10 @@ class Emitter:
         assert best is not None
         return *best, best[0].width // best[1]
 
-    def _head_sizes(self) -> tuple[int, int]:
-        """16 and 64, or the next that hold the queries."""
+    def _largest_query(self) -> int:
+        """Dimensions of the largest query of a head that scores."""
         tasks = [p.task for s in self.frame.schedule.walk() for p in s.placed]
-        most = max((t.reads[0].size + 3 + len(self.frame.hidden) for t in tasks if isinstance(t.op, Attend)), default=0)
-        small = 16
-        while small < most:
-            small *= 2
-        return small, max(64, 2 * small if small > 16 else 64)
+        return max((t.reads[0].size + 3 + len(self.frame.hidden) for t in tasks if isinstance(t.op, Attend)), default=0)
 
     def _heads_fit(self, stream: Stream, d_head: int, n_head: int) -> bool:
         self.stream = stream
@@ -142,13 +139,13 @@ class Emitter:
         heads = self._heads(stage, self.number)
         if not heads.groups and stage.division is None:
             return Idle("attention")
-        query, query_bias, key, key_bias, value, output = heads.finish(self.n_head, self.d_head)
-        self.heads += heads.count(self.d_head)
         stream = self.stream
         norm, bias = self.norm, np.zeros(stream.width)
         if stage.division is not None:
             norm = Norm(np.full(stream.width, stream.constants.divide), np.zeros(stream.width))
-            bias = stream.norm_pattern * stream.constants.scale
+            bias = heads.restore()
+        query, query_bias, key, key_bias, value, output = heads.finish(self.n_head, self.d_head)
+        self.heads += heads.count(self.d_head)
         return Attention(
             norm, query, query_bias, key, key_bias, value, np.zeros(self.n_head * self.d_head), output, bias
         )
@@ -164,8 +161,8 @@ class Emitter:
 
     def _heads(self, stage: Stage, number: int) -> Heads:
         stream = self.stream
-        divisor = self.frame.divisor if stage.division is not None else None
-        heads = Heads(stream, self.frame.role_kinds, self.frame.n_positions, divisor, self.frame.hidden)
+        dividing = frozenset[str]().union(*(p.task.kinds for p in stage.placed)) if stage.division is not None else None
+        heads = self.frame.heads(stream, dividing)
         own = Relation("own")
         for placed in stage.placed:
             task, scale = placed.task, 1.0
@@ -175,8 +172,8 @@ class Emitter:
                     continue
                 case Copy(relation):
                     pattern = self.frame.pattern(relation, task.kinds, self._sources(relation))
-                case Mean(over):
-                    pattern = Pattern(None, frozenset({over}), task.kinds)
+                case Mean(over, sums):
+                    pattern = Pattern(None, frozenset({over}), task.kinds, sums=sums)
                 case Quotient(low, _):
                     pattern = Pattern(None, self.frame.everyone, task.kinds)
                     scale = float(np.sign(low))
@@ -244,7 +241,7 @@ class Emitter:
 
     def _mlp(self, stage: Stage) -> Mlp | Idle:
         stream = self.stream
-        neurons = Neurons(stream, self.bound, self.frame.role_kinds, self.frame.dtype)
+        neurons = self.frame.neurons(stream, self.bound)
         bias = np.zeros(stream.width)
         scratch: dict[int, Matrix] = {}
         if stage.prepares is not None:
@@ -255,7 +252,7 @@ class Emitter:
             early = divisor.without(*late)
             if early.parts:
                 neurons.linear(early, stream.to_scratch(1.0), stage.prepares.task.kinds)
-            bias = -stream.norm_pattern * stream.constants.scale
+            bias = neurons.remove(stage.prepares.task.kinds)
         for placed in stage.placed:
             write = self._writes(placed)
             extra = scratch.get(placed.task.out)
@@ -270,7 +267,7 @@ class Emitter:
             return Idle("mlp")
         self.neurons += up_bias.size
         self.widest = max(self.widest, up_bias.size)
-        return Mlp(self.norm, up, up_bias, down, bias)
+        return Mlp(self.norm, up, up_bias, down, bias, neurons.gates())
 
     def _holders(self, atom: int) -> Kinds:
         return self.frame.schedule.tasks.atoms[atom].kinds if atom != ROLES else self.frame.everyone

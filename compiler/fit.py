@@ -11,14 +11,14 @@ asks, as many as it takes to reach the tolerance, with a ridge on |cₖ wₖ|, w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
 
+from .activations import GELU, SILU, Activation
 from .oracle_operations import function
 from .sparse import Floats
-from .squares import derivative, gelu
 
 RAMP = 1e-3
 KNOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -37,6 +37,7 @@ class Curve:
     truth: Callable[[Floats], Floats]
     grid: Floats
     """Points in order, dense enough that the error is straight between them; none for a function with kinks."""
+    activation: Activation = GELU
 
     def at(self, x: Floats) -> tuple[Floats, Floats]:
         """The curve at x, and the rms of its rounding in units."""
@@ -48,10 +49,10 @@ class Curve:
     def _neurons(self, x: Floats) -> tuple[Floats, Floats]:
         inside = x[..., None] * self.up
         z = inside + self.bias
-        neurons = gelu(z)
+        neurons = self.activation.value(z)
         straight = self.slope * x
         value = self.constant + straight + neurons @ self.down
-        opened = np.abs(derivative(z)) * (np.abs(inside) + np.abs(self.bias))
+        opened = np.abs(self.activation.derivative(z)) * (np.abs(inside) + np.abs(self.bias))
         units = (np.abs(neurons) + opened) ** 2 @ self.down**2 + straight**2 + self.constant**2
         return np.asarray(value), np.asarray(np.sqrt(units))
 
@@ -62,20 +63,41 @@ class Curve:
 
 
 @cache
-def fit(name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float) -> Curve:
+def fit(
+    name: str,
+    arguments: tuple[float, ...],
+    low: float,
+    high: float,
+    tolerance: float,
+    activation: Activation = GELU,
+    left: bool = False,
+) -> Curve:
     """The curve of a function of the language on [low, high], off by `tolerance` of its largest value (smooth ones).
-    Raises ValueError where it is not finite there."""
+    With `left` its neurons are g(wₖ (tₖ − x)), wₖ > 0. Raises ValueError where it is not finite there."""
     span = max(high - low, 1e-6)
     low, high = low - 1e-3 * span, high + 1e-3 * span
     radius = max(abs(low), abs(high))
     kinks = _kinks(name, arguments, radius)
     if kinks is not None:
-        return _piecewise(*kinks, radius, lambda x: function(name, arguments, x))
+        return replace(_piecewise(*kinks, radius, lambda x: function(name, arguments, x)), activation=activation)
     if name in ("log", "sqrt"):
         low = max(low, 1e-4 * high if name == "log" else 0.0)
         if high <= 0.0:
             raise ValueError(f"{name} on [{low:.4g}, {high:.4g}]")
-    return _smooth(lambda x: function(name, arguments, x), low, high, tolerance)
+    if left:
+        curve = _smooth(lambda x: function(name, arguments, -x), -high, -low, tolerance, activation)
+        truth, grid = (lambda x: function(name, arguments, x)), -curve.grid[::-1]
+        return replace(curve, up=-curve.up, slope=-curve.slope, truth=truth, grid=grid)
+    return _smooth(lambda x: function(name, arguments, x), low, high, tolerance, activation)
+
+
+def gated_fit(name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float) -> Curve:
+    """The same of SiLUs.
+
+    A function that is steep at its low end has neurons that are open to the left: few of them, and small, are open
+    where it is flat, and rounding does not cost more than the fit (log on [0.01, 22]: 1.4e-5, to the right 2.9e-3).
+    """
+    return fit(name, arguments, low, high, tolerance, SILU, name in ("log", "sqrt"))
 
 
 def _kinks(
@@ -111,13 +133,13 @@ def _piecewise(
     return Curve(np.full(place.size, sharp), -sharp * place, change / sharp, slope, constant, error, f, np.zeros(0))
 
 
-def _smooth(f: Callable[[Floats], Floats], low: float, high: float, tolerance: float) -> Curve:
+def _smooth(f: Callable[[Floats], Floats], low: float, high: float, tolerance: float, activation: Activation) -> Curve:
     x = _samples(f, low, high)
     y = f(x)
     size = max(float(np.abs(y).max()), 1e-30)
     best: Curve | None = None
     for count in KNOTS:
-        curve = _least_squares(f, x, y, _knots(x, y, count), tolerance)
+        curve = _least_squares(f, x, y, _knots(x, y, count), tolerance, activation)
         if best is None or curve.error < best.error:
             best = curve
         if best.error <= tolerance * size:
@@ -148,10 +170,12 @@ def _knots(x: Floats, y: Floats, count: int) -> Floats:
     return np.interp(np.linspace(0.0, weight[-1], count), weight, x)
 
 
-def _least_squares(f: Callable[[Floats], Floats], x: Floats, y: Floats, knots: Floats, tolerance: float) -> Curve:
+def _least_squares(
+    f: Callable[[Floats], Floats], x: Floats, y: Floats, knots: Floats, tolerance: float, activation: Activation
+) -> Curve:
     up = 1.2 / np.gradient(knots)
     bias = -up * knots
-    features = gelu(x[:, None] * up + bias)
+    features = activation.value(x[:, None] * up + bias)
     scale = max(float(np.abs(x).max()), 1e-12)
     columns = np.column_stack([features / up, np.ones_like(x), x / scale])
     ridge = tolerance * float(np.abs(y).max()) * 0.3 * np.eye(columns.shape[1])
@@ -161,4 +185,4 @@ def _least_squares(f: Callable[[Floats], Floats], x: Floats, y: Floats, knots: F
     ]
     error = float(np.abs(columns @ solution - y).max())
     down, slope = solution[: knots.size] / up, float(solution[-1] / scale)
-    return Curve(up, bias, down, slope, float(solution[-2]), error, f, x)
+    return Curve(up, bias, down, slope, float(solution[-2]), error, f, x, activation)

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from .allocate import Allocation
 from .errors import CompileError
 from .graph import Kinds, Signature
-from .heads import Pattern
+from .heads import Heads, Pattern
+from .neurons import Neurons
 from .positions import Target, digits, target
 from .schedule import Schedule
 from .sparse import Floats
@@ -34,6 +36,7 @@ LARGEST = {"float32": 2.0**56, "float64": 2.0**480}
 
 @dataclass
 class Frame:
+    rope_theta: ClassVar[float] = 10_000.0
     schedule: Schedule
     allocation: Allocation
     signature: Signature
@@ -65,7 +68,7 @@ class Frame:
     def targets(self) -> dict[tuple[Relation, Kinds], Target]:
         found = {}
         for relation, kinds, span in self._relations():
-            rule = target(self.signature.pattern, relation, kinds, self.n_positions)
+            rule = self.rule(relation, kinds)
             if rule is None:
                 wanted, at = f"{relation.name} {relation.kind or ''}".strip(), ", ".join(sorted(kinds))
                 raise self._refuse(
@@ -93,9 +96,31 @@ class Frame:
     def tables(self) -> list[tuple[Relation, Kinds]]:
         return [key for key, rule in self.targets.items() if rule.table is not None]
 
+    def rule(self, relation: Relation, kinds: Kinds) -> Target | None:
+        """How readers of `kinds` find their token; None if no head does."""
+        return target(self.signature.pattern, relation, kinds, self.n_positions)
+
     def pattern(self, relation: Relation, kinds: Kinds, sources: Kinds) -> Pattern:
         key = (relation, kinds)
         return Pattern(self.targets[key], sources, kinds, self.tables.index(key) if key in self.tables else -1)
+
+    # What the emitter fills ---------------------------------------------------------------------
+
+    def heads(self, stream: Stream, dividing: Kinds | None = None) -> Heads:
+        """For one attention sublayer, whose norm divides at tokens of these kinds."""
+        divisor = self.divisor if dividing is not None else None
+        return Heads(stream, self.role_kinds, self.n_positions, divisor, self.hidden)
+
+    def neurons(self, stream: Stream, bound: Floats) -> Neurons:
+        """For one MLP sublayer."""
+        return Neurons(stream, bound, self.role_kinds, self.dtype)
+
+    def head_sizes(self, query: int) -> tuple[int, ...]:
+        """16 and 64, or the next that hold queries of so many dimensions."""
+        small = 16
+        while small < query:
+            small *= 2
+        return small, max(64, 2 * small if small > 16 else 64)
 
     # The stream ---------------------------------------------------------------------------------
 
@@ -133,11 +158,11 @@ class Frame:
         """C from what else the stream can hold; with divisions K from that, and C from K."""
         bound = self.bound(stream)
         rest = float(np.sqrt(np.sum(bound**2) / stream.width))
-        scale, divide = _power(rest, NORM_BITS[self.dtype]), 0.0
+        scale, divide = power(rest, NORM_BITS[self.dtype]), 0.0
         if self.divisor is not None:
             least, most = self.divisor
-            divide = _power(rest / least, DIVIDE_BITS[self.dtype])
-            scale = max(scale, _power(divide * most, CONSTANT_BITS[self.dtype]))
+            divide = power(rest / least, DIVIDE_BITS[self.dtype])
+            scale = max(scale, power(divide * most, CONSTANT_BITS[self.dtype]))
         if max(scale, divide) > LARGEST[self.dtype]:
             raise self._too_wide(float(bound.max()))
         return Constants(stream.constants.weights, scale if stream.constants.scale else 0.0, divide)
@@ -165,6 +190,6 @@ class Frame:
         return bound
 
 
-def _power(size: float, bits: float) -> float:
+def power(size: float, bits: float) -> float:
     """The power of two next above size · 2^bits."""
     return float(2.0 ** np.ceil(np.log2(max(size, 2.0**-20)) + bits))

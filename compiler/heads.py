@@ -40,10 +40,12 @@ class Pattern:
     sources: Kinds
     kinds: Kinds
     table: int = -1
+    sums: bool = False
+    """Of a mean: whether it is a sum instead, where heads have a construction for it."""
 
     def grouping(self) -> tuple[object, ...]:
         target = self.target
-        fixed = None if target is None else (target.slope, target.offsets.tobytes(), self.table)
+        fixed = (self.sums,) if target is None else (*target.key, self.table)
         return (fixed, self.sources, self.kinds)
 
 
@@ -92,6 +94,10 @@ class Heads:
         group = self.groups.setdefault(pattern.grouping(), _Group(pattern))
         group.size += size
         group.made.append(made)
+
+    def restore(self) -> Floats:
+        """After a division: what to add to every token [width], so that the norm's constants are there again."""
+        return self.stream.norm_pattern * self.stream.constants.scale
 
     def count(self, d_head: int) -> int:
         return sum(-(-group.size // d_head) for group in self.groups.values())

@@ -2,6 +2,7 @@
 
     operation    systematic                                   rounding, rms (u: one unit, 2⁻²⁴ or 2⁻⁵³)
     product      c R_a R_b (e(s₊) − e(s₋)), e the bank's fit  u c R_a R_b √(2 floor² + rate² (a² + b²)/2), a, b over R
+      with gates –                                            u √(2 Σ (c a b)² + their sum²)
     function     the curve                                    u √Σ (neurons' values and what rounds on their way in)²
     division     1 − rest²/2N², as the norm divides           3 u
     affine                                                    u √Σ (terms)²
@@ -21,7 +22,7 @@ import numpy as np
 
 from .calibrate import Ranges
 from .constructions import CURVE, Construction, default_squares
-from .fit import Curve, fit
+from .fit import Curve, fit, gated_fit
 from .frame import DIVIDE_BITS
 from .graph import (
     Affine,
@@ -39,6 +40,7 @@ from .graph import (
     Product,
     Value,
 )
+from .rotary_frame import DIVIDE_BITS as ROTARY_BITS
 from .softmax_scores import SCALES, SINK
 from .sparse import Floats, Indices, Matrix
 from .squares import FINENESS, UNIT, Bank, Squares, square_bank
@@ -64,15 +66,19 @@ class ErrorModel:
         node, unit = self.graph[value], UNIT[self.dtype]
         match node.op:
             case Product():
+                if self.target.rotary:
+                    return _exact_product(node.op, unit)
                 left, right = (self.ranges.ball(o) for o in node.operands)
                 squares = chosen if isinstance(chosen, Squares) else default_of(node, self.ranges, self.dtype)
                 return _product(node.op, left, right, squares, unit)
             case Function(name, arguments):
                 low, high = self.ranges[node.operands[0]]
                 relative = chosen if isinstance(chosen, float) else CURVE[self.dtype]
-                return _function(fit(name, arguments, float(low.min()), float(high.max()), relative), unit)
+                curve = gated_fit if self.target.rotary else fit
+                return _function(curve(name, arguments, float(low.min()), float(high.max()), relative), unit)
             case Divide():
-                return _quotient(2.0 ** (-2.0 * DIVIDE_BITS[self.dtype] - 1.0), unit)
+                bits = ROTARY_BITS if self.target.rotary else DIVIDE_BITS
+                return _quotient(2.0 ** (-2.0 * bits[self.dtype] - 1.0), unit)
             case Affine(matrices, offset):
                 return _affine(matrices, offset.array, unit)
             case Attend() if not self.target.linear:
@@ -111,6 +117,18 @@ def _usual(array: Floats) -> Floats:
 
 
 # Products ----------------------------------------------------------------------------------------
+
+
+def _exact_product(op: Product, unit: float) -> Inexact:
+    """Every product is rounded once, and their sum."""
+    form = op.form
+    gather = Matrix.of(form.out, np.arange(form.out.size), form.coefficient**2, (form.size, form.out.size))
+
+    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+        terms = gather.apply((operand(0)[..., form.left] * operand(1)[..., form.right]) ** 2)
+        return _noisy(array, unit * np.sqrt(2.0 * terms + array**2), rng)
+
+    return model
 
 
 def _product(op: Product, left: Ball, right: Ball, squares: Squares, unit: float) -> Inexact:

@@ -139,6 +139,8 @@ class _Lowering(FormBuilder):
             case Field(name):
                 atom = self.fields[name] = self._atom(name, node.size, node.kinds, low, high, embedded=True)
                 return self._own(atom)
+            case Count(kind, none) if none and self.target.rotary:
+                return self._none(kind, value, tasks)
             case Count(kind, none):
                 label = f"no {kind}" if none else f"count {kind}"
                 atom = self.counts[node.op] = self._atom(label, 1, node.kinds, low, high, embedded=True)
@@ -167,8 +169,8 @@ class _Lowering(FormBuilder):
             case Gather(how, over) if self.target.linear:
                 mine, theirs = (self._constant(np.ones(1), at) for at in (node.kinds, frozenset({over})))
                 return self._attend(value, AttendTask(how, over, 1.0), (mine, theirs, reads[0]), kinds, tasks)
-            case Gather(_, over):
-                return make(Mean(over), reads[0])
+            case Gather(how, over):
+                return make(Mean(over, how == "sum"), reads[0])
             case Attend(how, over):
                 op = AttendTask(how, over, self.ranges.reach(value))
                 return self._attend(value, op, (reads[0], reads[1], reads[2]), kinds, tasks)
@@ -284,7 +286,7 @@ class _Lowering(FormBuilder):
         if kind is not None:
             everywhere = self._uniform(c.initial)
             if everywhere is None:
-                first = self._copied(self._rested(start, tasks), Relation("own_first", kind), at, c.initial, tasks)
+                first = self._alone(self._rested(start, tasks), Relation("own_first", kind), at, c.initial, tasks)
                 self.forms[c.phi] = self.forms[c.phi].plus(first)
                 return atom
             rest = Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles)))
@@ -321,5 +323,5 @@ class _Lowering(FormBuilder):
         total = own.plus(self._copied(own, Relation("latest", kind), others, c.final, tasks))
         if self._uniform(c.initial) is None:
             initial = self._rested(self.forms[c.initial], tasks)
-            total = total.plus(self._copied(initial, Relation("own_none", kind), others, c.initial, tasks))
+            total = total.plus(self._alone(initial, Relation("own_none", kind), others, c.initial, tasks))
         return total

@@ -13,9 +13,11 @@ import numpy as np
 from .calibrate import Ranges
 from .errors import CompileError
 from .graph import Attend, Gather, Graph, Kinds, Node, Value
-from .sparse import Floats, Matrix
+from .positions import SAMPLE
+from .rotary_positions import rotary_target
+from .sparse import Bilinear, Floats, Matrix
 from .targets import Target
-from .tasks import ROLES, Atom, AtomInfo, Ball, Copy, Form, Linear, LoopTask, Relation, Task, Variable
+from .tasks import ROLES, Atom, AtomInfo, Ball, Copy, Form, Linear, LoopTask, Mean, Multiply, Relation, Task, Variable
 from .tokens import role_kinds, roles
 
 SMALLEST = 1e-15
@@ -111,6 +113,33 @@ class FormBuilder:
     def _copied(self, form: Form, relation: Relation, at: Kinds, like: Value, tasks: list[Task | LoopTask]) -> Form:
         atom = self._atom(self.labels[like], form.size, at, *self.ranges[like])
         tasks.append(Task(Copy(relation), (form,), atom, at, self.graph[like].span))
+        return self._own(atom)
+
+    def _none(self, kind: str, value: Value, tasks: list[Task | LoopTask]) -> Form:
+        """1 at tokens that see none of that kind: what a mean over them finds at the rest token then is its flag."""
+        everyone = frozenset(self.pattern.kinds)
+        atom = self._atom(f"no {kind}", 1, everyone, np.zeros(1), np.ones(1))
+        self.atoms[atom] = replace(self.atoms[atom], rests=True)
+        flag = Form.of(1, [(ROLES, Matrix.of([0], [0], 1.0, (1, len(self.roles))))])
+        tasks.append(Task(Mean(kind), (flag,), atom, everyone, self.graph[value].span, value))
+        return self._own(atom)
+
+    def _alone(self, form: Form, relation: Relation, at: Kinds, like: Value, tasks: list[Task | LoopTask]) -> Form:
+        """The form at tokens that have no token of the relation's kind before them (`own_first`), or at or before them
+        (`own_none`), and else 0. Where distances are all that a head knows, a product with a flag closes it."""
+        if not self.target.rotary or rotary_target(self.pattern, relation, at, SAMPLE) is not None:
+            return self._copied(form, relation, at, like, tasks)
+        assert relation.kind is not None
+        sees = Relation("before" if relation.name == "own_first" else "latest", relation.kind)
+        flag = self._constant(np.ones(1), frozenset({relation.kind}))
+        seen = self._atom(f"{sees.name} {sees.kind}", 1, at, np.zeros(1), np.ones(1))
+        tasks.append(Task(Copy(sees), (flag,), seen, at, self.graph[like].span))
+        none = self._constant(np.ones(1), at).plus(self._own(seen), -1.0)
+        size, (low, high) = form.size, self.ranges[like]
+        atom = self._atom(self.labels[like], size, at, low, high)
+        each = Bilinear(np.arange(size), np.zeros(size), np.arange(size), 1.0, size, (1, size))
+        balls = Ball(np.zeros(1), np.ones(1), 1.0), Ball(np.zeros(size), np.maximum(np.abs(low), np.abs(high)), 1.0)
+        tasks.append(Task(Multiply(each, *balls), (none, form), atom, at, self.graph[like].span))
         return self._own(atom)
 
     def _refuse(self, node: Node, message: str, hint: str | None = None) -> CompileError:

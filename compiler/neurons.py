@@ -215,6 +215,14 @@ class Neurons:
             kinds,
         )
 
+    def remove(self, kinds: Kinds) -> Floats:
+        """Before a division at `kinds`: what to add to every token [width], to take the norm's constants away there."""
+        return -self.stream.norm_pattern * self.stream.constants.scale
+
+    def gates(self) -> Matrix | None:
+        """[width, neurons], where neurons have them."""
+        return None
+
     def finish(self) -> tuple[Matrix, Floats, Matrix]:
         return (
             stack(self.up, self.stream.width),

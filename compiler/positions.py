@@ -27,6 +27,11 @@ class Target:
     offsets: Floats
     table: Floats | None
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for targets that are found alike, but for the table."""
+        return (self.slope, self.offsets.tobytes())
+
 
 def wanted(pattern: Pattern, relation: Relation, repetitions: int) -> tuple[Indices, Indices]:
     """roles [tokens] and targets [tokens] of one sequence, positions counted with the rest token; 0 is none."""
@@ -64,13 +69,13 @@ def target(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -
     if relation.name == "own":
         return Target(1.0, np.zeros(len(names)), None)
     live = [i for i, k in enumerate(role_kinds(pattern)) if k in kinds]
-    samples = [wanted(pattern, relation, m) for m in _lengths(pattern, positions)]
+    samples = [wanted(pattern, relation, m) for m in lengths(pattern, positions)]
     own = np.concatenate([np.arange(1, r.size + 1) for r, _ in samples])
     role_of, targets = (np.concatenate(k) for k in zip(*samples, strict=True))
     offsets = np.zeros(len(names))
     for role in live:
         mine = (role_of == role) & (targets > 0)
-        offsets[role] = _commonest(targets[mine] - own[mine]) if mine.any() else -float(positions)
+        offsets[role] = commonest(targets[mine] - own[mine]) if mine.any() else -float(positions)
     at = own + offsets[role_of]
     if np.all(np.where(targets > 0, at == targets, at <= 0)[np.isin(role_of, live)]):
         return Target(1.0, offsets, None)
@@ -85,13 +90,13 @@ def target(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -
     return Target(0.0, corrections, table)
 
 
-def _commonest(numbers: Indices) -> float:
+def commonest(numbers: Indices) -> float:
     """Of those that are as common the one that comes first."""
     values, first, count = np.unique(numbers, return_index=True, return_counts=True)
     return float(values[np.lexsort((first, -count))[0]])
 
 
-def _lengths(pattern: Pattern, positions: int) -> list[int]:
+def lengths(pattern: Pattern, positions: int) -> list[int]:
     """Repetitions that a rule is tried on: the shortest, and the longest that `positions` hold."""
     fixed = len(pattern.prefix) + len(pattern.suffix)
     longest = max(1, (positions - 1 - fixed) // len(pattern.group))
@@ -128,7 +133,7 @@ def counts(pattern: Pattern, kind: str, positions: int, none: bool = False) -> t
     A table [positions] and corrections [roles], to be added; None where position and role do not say.
     """
     names = roles(pattern)
-    lines = [sequence(pattern, m) for m in _lengths(pattern, positions)]
+    lines = [sequence(pattern, m) for m in lengths(pattern, positions)]
     table = np.zeros(positions)
     table[1:] = _seen(sequence(pattern, _beyond(pattern, positions)), kind, none)[: positions - 1]
     corrections = np.zeros(len(names))

@@ -114,6 +114,8 @@ class Copy:
 @dataclass(frozen=True)
 class Mean:
     over: str
+    sums: bool = False
+    """Whether it is the sum instead."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from .allocate import Allocation
 from .constructions import CURVE, Choice, Construction, default_squares, distinct, keys
 from .errors import CompileError
-from .fit import fit
+from .fit import fit, gated_fit
 from .graph import Graph, Value
 from .inexact import ErrorModel
 from .oracle import evaluate
@@ -148,10 +148,13 @@ def options(schedule: Schedule, allocation: Allocation, dtype: str) -> dict[Valu
         task, written = placed.task, _written(placed, allocation)
         if task.value is None:
             continue
+        gated = schedule.tasks.target.rotary
         if isinstance(task.op, Multiply):
+            if gated:
+                continue  # one construction, and exact
             found[task.value] = _products(task, task.op, written, dtype)
         elif isinstance(task.op, Apply):
-            found[task.value] = _functions(task.op, int(written.sum()), dtype)
+            found[task.value] = _functions(task.op, int(written.sum()), dtype, gated)
     return found
 
 
@@ -190,11 +193,14 @@ def _roughly(squares: Squares, dtype: str) -> float:
     return one * (1.5 if squares.shared else 1.0)
 
 
-def _functions(op: Apply, size: int, dtype: str) -> list[Option]:
+def _functions(op: Apply, size: int, dtype: str, gated: bool) -> list[Option]:
     found: list[Option] = []
     for tolerance in (CURVE[dtype], *(c for c in CURVES if c > CURVE[dtype])):
-        curve = fit(op.name, op.arguments, float(op.low.min()), float(op.high.max()), tolerance)
-        neurons = size * (curve.up.size + (2 if curve.slope else 0)) + (1 if curve.constant else 0)
+        curve = (gated_fit if gated else fit)(
+            op.name, op.arguments, float(op.low.min()), float(op.high.max()), tolerance
+        )
+        line = size if gated else (2 * size if curve.slope else 0) + (1 if curve.constant else 0)
+        neurons = size * curve.up.size + line
         if not found or neurons < found[-1].neurons:
             found.append(Option(tolerance, neurons))
     return found

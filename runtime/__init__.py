@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .guard import RangeError, RangeWarning
+    from .stream import TokenStream
     from .trace import Trace
     from .transformer import Transformer
 
-__all__ = ["RangeError", "RangeWarning", "Trace", "Transformer"]
+__all__ = ["RangeError", "RangeWarning", "TokenStream", "Trace", "Transformer"]
 
-_HOMES = {"RangeError": "guard", "RangeWarning": "guard", "Trace": "trace", "Transformer": "transformer"}
+_HOMES = {
+    "RangeError": "guard",
+    "RangeWarning": "guard",
+    "TokenStream": "stream",
+    "Trace": "trace",
+    "Transformer": "transformer",
+}
 
 
 def __getattr__(name: str) -> object:

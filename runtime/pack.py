@@ -22,6 +22,8 @@ from innerloop.compiler.sparse import Floats, Matrix
 from innerloop.compiler.weights import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Weights
 from numpy.typing import NDArray
 
+from .pack_heads import biased, columns, halves, paired, pairs
+
 Array = Any  # a NumPy array while packing, a JAX array in the pass
 
 
@@ -197,14 +199,17 @@ def _pack_attention(
     biases: Iterable[Floats] = (np.zeros(matrix.shape[1]) for matrix in matrices)
     if isinstance(item, Attention):
         biases, output_bias = (item.query_bias, item.key_bias, item.value_bias), item.output_bias
-    query, key, value = (_biased(matrix, bias, config, dtype) for matrix, bias in zip(matrices, biases, strict=True))
+    query, key, value = (
+        biased(_dense(matrix, dtype), bias, config.n_head, config.d_head)
+        for matrix, bias in zip(matrices, biases, strict=True)
+    )
     output = _dense(item.output, dtype).reshape(config.n_head, config.d_head, config.d_model)
 
     # A dimension of q · k counts if both sides can be nonzero, one of v if it is nonzero and is written.
     rotary = isinstance(item, Attention) and config.positions == "rotary"
     asked, met = np.asarray(query.any(0)), np.asarray(key.any(0))
     if rotary:  # turning mixes a pair: of each side both or none can be nonzero
-        asked, met = _paired(asked), _paired(met)
+        asked, met = paired(asked), paired(met)
     compared = asked & met
     carried = np.asarray(value.any(0) & output.any(-1))
     writing = carried.any(-1)
@@ -215,13 +220,11 @@ def _pack_attention(
         return _pack_bias(output_bias, number, dtype)
     qk = max(1 + rotary, int(compared[kept].sum(-1).max()))
     v = int(carried[kept].sum(-1).max())
-    sides = [
-        _halves(side, compared, kept, qk) if rotary else _columns(side, compared, kept, qk) for side in (query, key)
-    ]
-    columns = np.concatenate([*sides, _columns(value, carried, kept, v)], -1)
-    packed = _columns(np.moveaxis(output, -1, 0), carried, kept, v).T
+    sides = [halves(side, compared, kept, qk) if rotary else columns(side, compared, kept, qk) for side in (query, key)]
+    qkv = np.concatenate([*sides, columns(value, carried, kept, v)], -1)
+    packed = columns(np.moveaxis(output, -1, 0), carried, kept, v).T
     written, spread = _spread(packed, output_bias, dtype)
-    matrix, bias = columns[:-1], columns[-1]
+    matrix, bias = qkv[:-1], qkv[-1]
     if isinstance(item, LinearAttention):
         rows, qkvc = _read(np.concatenate([matrix, _dense(item.count, dtype)[:, kept]], -1))
         return LinearAttentionStep(
@@ -229,25 +232,10 @@ def _pack_attention(
         )  # fmt: skip
     rows, qkv = _read(matrix)
     norm = _pack_norm(item.norm, config, dtype)
-    pairs = _pairs(compared, kept, qk // 2) if rotary else None
+    turned = pairs(compared, kept, qk // 2) if rotary else None
     return AttentionStep(
-        norm, rows, qkv, bias, written, spread, number, len(kept), qk, v, config.d_head, config.causal, pairs
+        norm, rows, qkv, bias, written, spread, number, len(kept), qk, v, config.d_head, config.causal, turned
     )  # fmt: skip
-
-
-def _paired(used: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """[n_head, d_head]: a dimension is used if it or the other of its pair (i, i + d_head/2) is."""
-    half = used.shape[-1] // 2
-    return np.tile(used[:, :half] | used[:, half:], 2)
-
-
-def _pairs(used: NDArray[np.bool_], heads: NDArray[Any], size: int) -> NDArray[np.int32]:
-    """[heads, size]: which pairs each kept head uses, padded with any; [1, size] where all use the same."""
-    pairs = np.zeros((len(heads), size), np.int32)
-    for k, head in enumerate(heads):
-        columns = np.flatnonzero(used[head, : used.shape[-1] // 2])
-        pairs[k, : columns.size] = columns
-    return pairs[:1] if (pairs == pairs[0]).all() else pairs
 
 
 def _pack_mlp(item: Mlp, number: int, config: Config, dtype: np.dtype[Any]) -> Sublayer:
@@ -286,30 +274,6 @@ def _pack_norm(norm: Norm | None, config: Config, dtype: np.dtype[Any]) -> NormS
 
 def _dense(matrix: Matrix, dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.asarray(matrix.csr.toarray(), dtype)
-
-
-def _biased(matrix: Matrix, bias: Floats, config: Config, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Queries, keys or values as [d_model + 1, n_head, d_head]; the last row is the bias. A key or value that heads
-    share stands at each of them."""
-    rows = np.concatenate([_dense(matrix, dtype), np.asarray(bias, dtype)[None]])
-    heads = rows.reshape(len(rows), -1, config.d_head)
-    return np.repeat(heads, config.n_head // heads.shape[1], axis=1)
-
-
-def _columns(matrix: NDArray[Any], used: NDArray[np.bool_], heads: NDArray[Any], size: int) -> NDArray[Any]:
-    """[rows, n_head, d_head] → [rows, heads · size]: each kept head's used columns, padded with zeros."""
-    packed = np.zeros((matrix.shape[0], len(heads), size), matrix.dtype)
-    for k, head in enumerate(heads):
-        columns = np.flatnonzero(used[head])
-        packed[:, k, : columns.size] = matrix[:, head, columns]
-    return packed.reshape(matrix.shape[0], -1)
-
-
-def _halves(matrix: NDArray[Any], used: NDArray[np.bool_], heads: NDArray[Any], size: int) -> NDArray[Any]:
-    """`_columns` of dimensions in pairs (i, i + d_head/2), which come to stand at (i, i + size/2)."""
-    half = used.shape[-1] // 2
-    sides = [_columns(matrix[..., at], used[:, at], heads, size // 2) for at in (slice(half), slice(half, None))]
-    return np.concatenate([side.reshape(len(matrix), len(heads), -1) for side in sides], -1).reshape(len(matrix), -1)
 
 
 def _read(matrix: NDArray[Any]) -> tuple[NDArray[Any] | None, NDArray[Any]]:

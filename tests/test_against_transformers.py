@@ -51,6 +51,8 @@ def stock(weights: Weights) -> Any:
         rms_norm_eps=of.norm_epsilon,
         rope_parameters={"rope_type": "default", "rope_theta": of.rope_theta},
         attn_implementation="eager",
+        bos_token_id=None,
+        eos_token_id=None,
     )
     model = transformers.LlamaModel(settings).eval()
     state = {"embed_tokens.weight": np.zeros((1, of.d_model)), "norm.weight": gain(weights.final_norm)}

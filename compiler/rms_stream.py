@@ -1,0 +1,46 @@
+"""The residual stream under RMSNorm: the norm's constants, and nothing to balance.
+
+    slots   0 …       aᵢ·C, where Σ aᵢ² = width (four squares do, Lagrange), then the norm's scratch aᵢ·N
+            then      the atoms, as allocate.py placed them, and unused slots up to the width
+
+The root mean square is C to float precision as long as the squares of all else sum to less than half an ulp of the
+smallest constant's: RMSNorm divides by C, a power of two, and with gain C it is the identity, exactly, for
+whatever order the squares are added in. There is no position table: the role flags write the constants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .sparse import Floats, Indices
+from .stream import Stream
+
+
+@dataclass(frozen=True)
+class RmsStream(Stream):
+    """`width` slots; `first` is the first atom's."""
+
+    @property
+    def _pairs(self) -> int:
+        return len(self.constants.weights)
+
+    @property
+    def balanced(self) -> bool:
+        return False
+
+    @cached_property
+    def norm_pattern(self) -> Floats:
+        """aᵢ on the constants' slots [width]."""
+        return self._pattern(np.arange(self._pairs))
+
+    @cached_property
+    def scratch_pattern(self) -> Floats:
+        return self._pattern(self.scratch)
+
+    def _pattern(self, slots: Indices) -> Floats:
+        pattern = np.zeros(self.width)
+        pattern[slots] = self.constants.weights
+        return pattern
