@@ -1,6 +1,7 @@
 """Export: compiled weights as a folder that a stock library loads, written whole or not at all.
 
-    huggingface      config.json and model.safetensors, which `GPT2Model.from_pretrained` loads
+    huggingface      config.json and model.safetensors, which `GPT2Model.from_pretrained` loads, or
+                     `LlamaModel.from_pretrained` where the target is llama
     transformerlens  config.json and model.safetensors of a `HookedTransformer`, and layout.json: which named
                      value is read where in its cache
 
@@ -30,13 +31,13 @@ from innerloop.compiler.oracle import interpret
 from innerloop.compiler.tokens import output_rows, read_data
 from innerloop.compiler.weights import Weights
 
-from . import export_huggingface, export_transformerlens
+from . import export_huggingface, export_llama, export_transformerlens
 from .export_readme import readme
 from .export_tensors import Floats, Tensor, dense, write_tensors
 
 
 class _Library(Protocol):
-    """What a module for one library has."""
+    """What a module for one library and target has."""
 
     RUN: str
     NOTE: str
@@ -45,7 +46,11 @@ class _Library(Protocol):
     def tensors(self, weights: Weights) -> list[Tensor]: ...
 
 
-_LIBRARIES: dict[str, _Library] = {"huggingface": export_huggingface, "transformerlens": export_transformerlens}
+_LIBRARIES: dict[str, dict[str, _Library]] = {
+    "huggingface": {"gpt2": export_huggingface, "llama": export_llama},
+    "transformerlens": {"gpt2": export_transformerlens},
+}
+"""By library, then by target."""
 TASKS = 8
 """Tasks that go along, as long as the program takes but for this many groups at most."""
 GROUPS = 40
@@ -63,23 +68,23 @@ class Size:
 
 
 def size(weights: Weights, to: str) -> Size:
-    """What `export` will write. Raises InnerloopError as it does for weights that are no GPT-2."""
-    return _size(weights, _tensors(weights, to))
+    """What `export` will write. Raises InnerloopError as it does for weights that `to` does not hold."""
+    return _size(weights, _library(weights, to).tensors(weights))
 
 
 def export(weights: Weights, folder: str | os.PathLike[str], to: str = "huggingface") -> None:
     """Writes a new folder, its parents included, for the library `to`, "huggingface" or "transformerlens".
 
-    Raises InnerloopError for weights of another architecture than GPT-2's, for a folder that exists or cannot be
-    written, and for more than fits the free memory or disk.
+    Raises InnerloopError for weights of an architecture that the library does not hold, for a folder that exists or
+    cannot be written, and for more than fits the free memory or disk.
     """
-    tensors = _tensors(weights, to)
+    library = _library(weights, to)
+    tensors = library.tensors(weights)
     target = Path(folder)
     if os.path.lexists(target):
         raise InnerloopError(f"{target} exists already: give a new folder, or remove it first")
     _fits(_size(weights, tensors), target)
     tasks, roles = _tasks(weights)
-    library = _LIBRARIES[to]
     interface = [
         Tensor("embedding", weights.embedding.shape, lambda: dense(weights.embedding)),
         Tensor("readout", weights.readout.shape, lambda: dense(weights.readout)),
@@ -111,16 +116,16 @@ def export(weights: Weights, folder: str | os.PathLike[str], to: str = "huggingf
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _tensors(weights: Weights, to: str) -> list[Tensor]:
+def _library(weights: Weights, to: str) -> _Library:
     if to not in _LIBRARIES:
         raise InnerloopError(f"there is no export to {to!r}; exports: {', '.join(_LIBRARIES)}")
-    config = weights.config
-    if config.target != "gpt2":
+    target, held = weights.config.target, _LIBRARIES[to]
+    if target not in held:
         raise InnerloopError(
-            f"{weights.signature.name} is compiled for target `{config.target}`, which is no stock GPT-2: "
-            f"compile it with target gpt2 to export it"
+            f"{weights.signature.name} is compiled for target `{target}`, which {to} does not hold: "
+            f"compile it with target {' or '.join(held)} to export it"
         )
-    return _LIBRARIES[to].tensors(weights)
+    return held[target]
 
 
 def _size(weights: Weights, tensors: Sequence[Tensor]) -> Size:

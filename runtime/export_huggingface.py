@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from innerloop.compiler.weights import Attention, Mlp, Norm, Sublayer, Weights
 
-from .export_tensors import Tensor, constant, dense, vector
+from .export_tensors import Tensor, constant, dense, layers, vector
 
 RUN = """\
 from transformers import GPT2Model
@@ -55,15 +55,12 @@ def config(weights: Weights) -> dict[str, Any]:
 
 def tensors(weights: Weights) -> list[Tensor]:
     """Every tensor of the model's state."""
-    found = [
+    return [
         Tensor("wte.weight", weights.embedding.shape, partial(dense, weights.embedding)),
         Tensor("wpe.weight", weights.positions.shape, lambda: weights.positions),
+        *layers(weights, "h", _attention, _mlp),
+        *_norm("ln_f", weights.final_norm, weights.config.d_model),
     ]
-    for index, (_, item) in enumerate(weights.unrolled()):
-        found += (
-            _attention(f"h.{index // 2}", item, weights) if index % 2 == 0 else _mlp(f"h.{index // 2}", item, weights)
-        )
-    return found + _norm("ln_f", weights.final_norm, weights.config.d_model)
 
 
 def _norm(name: str, norm: Norm | None, width: int) -> list[Tensor]:

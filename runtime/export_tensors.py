@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 from innerloop.compiler.sparse import Floats, Matrix
+from innerloop.compiler.weights import Sublayer, Weights
 
-__all__ = ["Floats", "Tensor", "constant", "dense", "vector", "write_tensors"]
+__all__ = ["Floats", "Tensor", "constant", "dense", "layers", "vector", "write_tensors"]
 
 _CODES = {"float32": "F32", "float64": "F64"}
 
@@ -48,6 +49,19 @@ def write_tensors(path: Path, tensors: Sequence[Tensor], dtype: str) -> None:
             array = np.ascontiguousarray(tensor.make(), np.dtype(dtype).newbyteorder("<"))
             assert array.shape == tensor.shape, (tensor.name, array.shape)
             file.write(array.tobytes())
+
+
+Part = Callable[[str, Sublayer, Weights], list[Tensor]]
+"""(the layer's name, a sublayer, the weights) → the sublayer's tensors."""
+
+
+def layers(weights: Weights, prefix: str, attention: Part, mlp: Part) -> list[Tensor]:
+    """The tensors of every layer, loops unrolled; layer n is named "`prefix`.n"."""
+    return [
+        tensor
+        for index, (_, item) in enumerate(weights.unrolled())
+        for tensor in (mlp if index % 2 else attention)(f"{prefix}.{index // 2}", item, weights)
+    ]
 
 
 def dense(matrix: Matrix, shape: tuple[int, int] | None = None) -> Floats:

@@ -17,7 +17,7 @@ from innerloop.compiler.sparse import Floats, Matrix
 from innerloop.compiler.tokens import role_kinds
 from innerloop.compiler.weights import Attention, Mlp, Norm, Sublayer, Weights
 
-from .export_tensors import Tensor, constant, dense, vector
+from .export_tensors import Tensor, constant, dense, layers, vector
 
 RUN = """\
 import json
@@ -63,15 +63,10 @@ def config(weights: Weights) -> dict[str, Any]:
 
 def tensors(weights: Weights) -> list[Tensor]:
     """Every tensor of the model's state but for its causal masks."""
-    found = [
+    return [
         Tensor("embed.W_E", weights.embedding.shape, partial(dense, weights.embedding)),
         Tensor("pos_embed.W_pos", weights.positions.shape, lambda: weights.positions),
-    ]
-    for index, (_, item) in enumerate(weights.unrolled()):
-        block = f"blocks.{index // 2}"
-        found += _attention(block, item, weights) if index % 2 == 0 else _mlp(block, item, weights)
-    return [
-        *found,
+        *layers(weights, "blocks", _attention, _mlp),
         *_norm("ln_final", weights.final_norm, weights.config.d_model),
         Tensor("unembed.W_U", weights.readout.shape, partial(dense, weights.readout)),
         Tensor("unembed.b_U", weights.readout_bias.shape, lambda: weights.readout_bias),

@@ -30,7 +30,7 @@ from .commands import Command, one_message
 from .stock_models import features
 
 PROGRAMS: dict[str, dict[str, Any]] = {
-    name: {"d": 3, **({"steps": 3} if name == "gradient_descent" else {"examples": 6})} for name in names()
+    name: {"d": 3, **({"examples": 6} if "examples =" in load(name) else {"steps": 3})} for name in names()
 }
 
 
@@ -173,7 +173,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 
 def test_other_architectures_and_libraries_are_refused(tmp_path: Path) -> None:
     weights = random_weights.tree(1)
-    with pytest.raises(InnerloopError, match="target `lsa`, which is no stock GPT-2"):
+    with pytest.raises(InnerloopError, match="target `lsa`, which huggingface does not hold: compile it with target gpt2 or llama"):
         export(replace(weights, config=replace(weights.config, target="lsa")), tmp_path / "out")
     with pytest.raises(InnerloopError, match="no export to 'onnx'; exports: huggingface, transformerlens"):
         export(weights, tmp_path / "out", "onnx")
