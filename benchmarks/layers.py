@@ -45,6 +45,9 @@ LINES = (
     Line("stochastic_gradient_descent", "examples", (4, 40), (1, 2), "Akyürek 2022: 9 an update", "gelu"),
     Line("sherman_morrison", "examples", (4, 40), (2, 3), "Akyürek 2022: 14 an update; torchwright: 30 for 4"),
     Line("sherman_morrison", "examples", (4, 40), (2, 3), "Akyürek 2022: 14 an update", "gelu"),
+    Line("gradient_descent", "steps", (1, 4, 10), (1, 1), "torchwright: 13 for 4 steps", "llama"),
+    Line("stochastic_gradient_descent", "examples", (4, 40), (1, 2), "Akyürek 2022: 9 an update", "llama"),
+    Line("sherman_morrison", "examples", (4, 40), (2, 3), "Akyürek 2022: 14 an update", "llama"),
     Line("iterative_newton", "steps", (1, 2, 6), (2, 4), "Fu 2023: k + 8, widths unbounded", parameters={"d": 4}),
 )  # fmt: skip
 

@@ -144,7 +144,7 @@ class Frame:
         sizes = tuple(a.size for a in self.schedule.tasks.atoms)
         positioned = not self.target.linear or bool(self.targets)
         stream = Stream(width, constants, bits, len(self.tables), self.allocation, sizes, positioned)
-        if (width % 2 and stream.balanced) or stream.first + self.allocation.used > width:
+        if not stream.fits:
             return None
         return replace(stream, constants=self._constants(stream)) if stream.balanced else stream
 

@@ -78,7 +78,7 @@ def forward(weights: Weights, data: TokenData) -> Real:
 def normalise(x: Real, norm: Norm | None, config: Config) -> Real:
     """The configuration's norm of x [width, …].
 
-    LayerNorm: adjacent slots are added first, and the total rounded at the size of the largest (see stream.py).
+    LayerNorm: slots eight apart are added first, and the total rounded at the size of the largest (see stream.py).
     RMSNorm: a sum of squares that is exact gives an exact norm, by true division and a square root."""
     if norm is None:
         return x
@@ -89,9 +89,10 @@ def normalise(x: Real, norm: Norm | None, config: Config) -> Real:
         scaled *= gain
         return np.asarray(scaled)
     largest = np.abs(x).max(axis=0)
-    pairs = x[0::2].copy()
-    pairs[: x.shape[0] // 2] += x[1::2]
-    centred = x - (pairs.sum(axis=0) + largest - largest) / width
+    blocks = x.shape[0] // 16
+    pairs = x[: 16 * blocks].reshape(blocks, 2, 8, *x.shape[1:])
+    total = (pairs[:, 0] + pairs[:, 1]).sum(axis=(0, 1)) + x[16 * blocks :].sum(axis=0)
+    centred = x - (total + largest - largest) / width
     centred /= np.sqrt(np.square(centred).sum(axis=0) / width + epsilon)
     centred *= gain
     centred += bias

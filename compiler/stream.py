@@ -1,17 +1,19 @@
 """The residual stream: which slot holds what, and how values are read from it and written to it exactly.
 
-    slots   0 …                the norm's constants +C, −C in adjacent pairs, then its scratch pairs ±N
-            then               `zero` (never written), `balance`, p/P, (p/P)², digits of p, tables
-            then               the atoms, as allocate.py placed them, and unused slots up to the width
+    slots   0 … 15             pair i of the norm's constants ±C at i and 8 + i, after them its scratch pairs ±N
+            16 …               `zero` (never written), `balance`, p/P, (p/P)², digits of p, tables
+            the others         the atoms, as allocate.py placed them, and unused slots up to the width
 
 The norm. With constants aᵢ·C, −aᵢ·C where 2 Σ aᵢ² = width (four squares do, Lagrange), the variance
 is C² to float precision as long as the squares of all else sum to less than half an ulp of
 width · C²; so LayerNorm divides by C, a power of two, and with gain C it is the identity, exactly.
 
-The mean. +C and −C stand in adjacent slots, because a sum must cancel them before it adds anything
-small. What is written is balanced: every write puts minus its sum into `balance`, so that the stream
-sums to rounding error, which `layer_norm` in runtime/forward.py rounds to exactly 0 beside C. For other
-runtimes every read puts minus its sum on `zero`, which holds minus the mean, so that the mean cancels.
+The mean. +C and −C stand `LANES` apart, because a sum must cancel them before it adds anything small: PyTorch keeps a
+running mean in each of 8 SIMD lanes, and in the constants' lanes the first two vectors make it exactly 0. (In adjacent
+slots, so in two lanes, C swallows what else is added there, and in float32 the mean is off by ulps of C.) What is
+written is balanced: every write puts minus its sum into `balance`, so that the stream sums to rounding error, which
+`layer_norm` in runtime/forward.py rounds to exactly 0 beside C. For other runtimes every read puts minus its sum on
+`zero`, which holds minus the mean, so that the mean cancels.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ import scipy.sparse as sp
 from .allocate import Allocation
 from .sparse import Floats, Indices, Matrix
 from .tasks import ROLES, Atom, Form
+
+LANES = 8
+"""Slots from +C to −C, which stand in the first two vectors of so many float32 numbers."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def four_squares(n: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Stream:
-    """`width` slots; `first` is the first atom's."""
+    """`width` slots, a multiple of 2 · `LANES` if there is a norm. From `first` on all are atoms'."""
 
     width: int
     constants: Constants
@@ -75,10 +80,6 @@ class Stream:
         return self.digit + self.digits + self.tables
 
     @property
-    def _pairs(self) -> int:
-        return 2 * len(self.constants.weights)
-
-    @property
     def balanced(self) -> bool:
         """Whether there is a norm, and so a mean to cancel."""
         return bool(self.constants.scale or self.constants.divide)
@@ -86,29 +87,31 @@ class Stream:
     @cached_property
     def norm_pattern(self) -> Floats:
         """+aᵢ, −aᵢ on the constants' slots [width]."""
-        pattern = np.zeros(self.width)
-        if not self.constants.scale:
-            return pattern
-        pattern[0 : self._pairs : 2] = self.constants.weights
-        pattern[1 : self._pairs : 2] = -pattern[0 : self._pairs : 2]
-        return pattern
+        return self._pattern(self._pairs(0)) if self.constants.scale else np.zeros(self.width)
 
     @cached_property
     def scratch_pattern(self) -> Floats:
         """The same on the scratch slots."""
-        pattern = np.zeros(self.width)
-        pattern[self.scratch[0::2]] = self.constants.weights
-        pattern[self.scratch[1::2]] = -pattern[self.scratch[0::2]]
-        return pattern
+        return self._pattern(self.scratch)
 
     @cached_property
     def scratch(self) -> Indices:
-        start = self._pairs if self.constants.scale else 0
-        return np.arange(start, start + self._pairs)
+        return self._pairs(1 if self.constants.scale else 0)
 
-    @cached_property
+    def _pairs(self, number: int) -> Indices:
+        """The slots of the constants (0) or of what stands after them (1): first the positive ones."""
+        count = len(self.constants.weights)
+        first = number * count + np.arange(count)
+        return np.concatenate([first, LANES + first])
+
+    def _pattern(self, slots: Indices) -> Floats:
+        pattern = np.zeros(self.width)
+        pattern[slots] = np.multiply.outer([1.0, -1.0], self.constants.weights).ravel()
+        return pattern
+
+    @property
     def zero(self) -> int:
-        return self._pairs * (bool(self.constants.scale) + bool(self.constants.divide))
+        return 2 * LANES * self.balanced
 
     @property
     def balance(self) -> int:
@@ -127,8 +130,25 @@ class Stream:
     def table(self) -> int:
         return self.digit + self.digits
 
+    @cached_property
+    def _open(self) -> Indices:
+        """The slots that atoms take, in order: what the norm leaves of the first ones, and all from `first` on."""
+        taken = np.arange(self.width) < self.first
+        taken[: self.zero] = False
+        if self.constants.scale:
+            taken[self._pairs(0)] = True
+        if self.constants.divide:
+            taken[self.scratch] = True
+        return np.flatnonzero(~taken)
+
+    @property
+    def fits(self) -> bool:
+        """Whether all have a slot."""
+        whole = not self.balanced or self.width % (2 * LANES) == 0
+        return whole and self.first <= self.width and self.allocation.used <= self._open.size
+
     def slots(self, atom: Atom) -> Indices:
-        return self.allocation.slots[atom] + self.first
+        return self._open[self.allocation.slots[atom]]
 
     @cached_property
     def roles(self) -> Indices:

@@ -6,7 +6,7 @@
 A loop is one `lax.scan` over its count, with the weights of its body held once. The compiled
 constructions rest on six properties of the arithmetic, which tests/test_runtime.py holds:
 
-    mean       adjacent slots are added first, so that constants +C, −C cancel before anything is added; and what is
+    mean       slots eight apart are added first, so that constants +C, −C cancel before anything is added; and what is
                left is rounded at the size of the largest slot: of a balanced stream to exactly 0
     variance   a true division by the width, and x / √(var + ε): exact when these are powers of two
     rmsnorm    the same: a constant whose square swallows all others divides everything by itself, exactly
@@ -224,13 +224,13 @@ def rms_norm(x: Array, norm: NormStep) -> Array:
 
 def layer_norm(x: Array, norm: NormStep) -> Array:
     """(x − mean) / √(variance + ε) · gain + bias over the last axis, the variance biased, as in GPT-2."""
-    if x.shape[-1] % 2:
-        x = jnp.concatenate([x, jnp.zeros_like(x[..., :1])], -1)
+    blocks = x.shape[-1] // 16
+    pairs = x[..., : 16 * blocks].reshape(*x.shape[:-1], blocks, 2, 8)
+    total = ((pairs[..., 0, :] + pairs[..., 1, :]).sum((-1, -2)) + x[..., 16 * blocks :].sum(-1))[..., None]
     largest = jnp.abs(x).max(-1, keepdims=True)
-    total = (x[..., 0::2] + x[..., 1::2]).sum(-1, keepdims=True)
     # The barrier keeps the rounding of the total at the size of the largest slot.
     mean = (lax.optimization_barrier(total + largest) - largest) / norm.width  # type: ignore[no-untyped-call]
-    centred = x[..., : norm.gain.shape[0]] - mean
+    centred = x - mean
     variance = jnp.square(centred).sum(-1, keepdims=True) / norm.width
     # The barrier keeps XLA from turning the division into a product with an approximate 1/√.
     deviation = lax.optimization_barrier(jnp.sqrt(variance + norm.epsilon))  # type: ignore[no-untyped-call]

@@ -42,7 +42,7 @@ def tasks(count: int = 100, d: int = 3, examples: int = 6) -> dict[str, Floats]:
 
 def gpt2(folder: Path, weights: Weights, **fields: Any) -> Floats:
     """The output of unmodified transformers on the exported folder: [batch, rows]."""
-    model, told = GPT2Model.from_pretrained(folder, output_loading_info=True)
+    model, told = GPT2Model.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
     assert not any(told.values()), told
     assert type(model) is GPT2Model
     interface = load_file(folder / "interface.safetensors")
@@ -64,6 +64,23 @@ def test_gpt2_computes_the_shipped_programs(name: str, tmp_path: Path) -> None:
     truth = interpret(load(name), **data, **PROGRAMS[name])
     assert np.abs(found - ours).max() < 1e-7 * np.abs(truth).max()
     assert np.abs(found - truth).max() < 1e-7 * np.abs(truth).max()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [*((name, {"d": 4}) for name in names()), ("gradient_descent", {"d": 8, "steps": 10, "rate": 0.1})],
+)
+def test_gpt2_holds_the_precision_in_float32(name: str, parameters: dict[str, Any], tmp_path: Path) -> None:
+    """Otherwise at the defaults, and the last at a rate where some short prefixes diverge."""
+    weights = compile_program(load(name), **parameters)
+    export(weights, tmp_path / "out")
+    data = tasks(100, parameters["d"], examples=40)
+    found = gpt2(tmp_path / "out", weights, **data)
+    ours = np.asarray(Transformer(weights, guard="off")(**data), np.float64)
+    truth = interpret(load(name), **data, **parameters)
+    assert np.abs(found - ours).max() <= 1e-4 * np.abs(truth).max()
+    assert np.abs(found - truth).max() <= weights.report.predicted_error
+    assert np.abs(ours - truth).max() <= weights.report.predicted_error
 
 
 @pytest.mark.parametrize("causal", [True, False])
