@@ -1,13 +1,19 @@
-"""Data as stock models take it."""
+"""Stock models from exported folders, and data as they take it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from innerloop.compiler import Weights
+from innerloop.compiler.sparse import Floats
 from innerloop.compiler.tokens import output_rows, read_data
+from innerloop.programs import load
+from innerloop.runtime.export import export
+from safetensors.torch import load_file
 
 
 def features(weights: Weights, **fields: Any) -> tuple[torch.Tensor, Any]:
@@ -20,3 +26,23 @@ def features(weights: Weights, **fields: Any) -> tuple[torch.Tensor, Any]:
     )
     rows = output_rows(data.sequence, weights.output.kinds) + 1
     return torch.tensor(np.concatenate([roles, held], -1), dtype=getattr(torch, weights.config.dtype)), rows
+
+
+def outputs(kind: type[Any], folder: Path, weights: Weights, **fields: Any) -> Floats:
+    """The output of unmodified transformers, its model class `kind`, on the exported folder: [batch, rows]."""
+    model, told = kind.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
+    assert not any(told.values()), told
+    assert type(model) is kind
+    interface = load_file(folder / "interface.safetensors")
+    given, rows = features(weights, **fields)
+    with torch.no_grad():
+        stream = model.eval()(inputs_embeds=given @ interface["embedding"]).last_hidden_state
+    output = stream @ interface["readout"] + interface["readout_bias"]
+    assert output.dtype == getattr(torch, weights.config.dtype)
+    return np.asarray(output[:, rows, 0], np.float64)
+
+
+def export_random(weights: Weights, folder: Path) -> None:
+    """Random weights have no program whose oracle could give sample tasks: that of a program with the same tokens."""
+    text = load("gradient_descent")
+    export(replace(weights, signature=replace(weights.signature, text=text, parameters={"d": 3})), folder)

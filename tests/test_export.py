@@ -27,7 +27,7 @@ from . import random_weights
 from .by_the_book import by_the_book
 from .by_the_book import tasks as random_tasks
 from .commands import Command, one_message
-from .stock_models import features
+from .stock_models import export_random, features, outputs
 
 PROGRAMS: dict[str, dict[str, Any]] = {
     name: {"d": 3, **({"examples": 6} if "examples =" in load(name) else {"steps": 3})} for name in names()
@@ -41,17 +41,7 @@ def tasks(count: int = 100, d: int = 3, examples: int = 6) -> dict[str, Floats]:
 
 
 def gpt2(folder: Path, weights: Weights, **fields: Any) -> Floats:
-    """The output of unmodified transformers on the exported folder: [batch, rows]."""
-    model, told = GPT2Model.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
-    assert not any(told.values()), told
-    assert type(model) is GPT2Model
-    interface = load_file(folder / "interface.safetensors")
-    given, rows = features(weights, **fields)
-    with torch.no_grad():
-        stream = model.eval()(inputs_embeds=given @ interface["embedding"]).last_hidden_state
-    output = stream @ interface["readout"] + interface["readout_bias"]
-    assert output.dtype == getattr(torch, weights.config.dtype)
-    return np.asarray(output[:, rows, 0], np.float64)
+    return outputs(GPT2Model, folder, weights, **fields)
 
 
 @pytest.mark.parametrize("name", names())
@@ -88,16 +78,10 @@ def test_gpt2_holds_the_precision_in_float32(name: str, parameters: dict[str, An
 def test_gpt2_computes_random_trees(seed: int, causal: bool, tmp_path: Path) -> None:
     """Loops, idle sublayers, MLPs of several widths; attention in both directions."""
     weights = random_weights.tree(seed, causal=causal)
-    _export_random(weights, tmp_path / "out")
+    export_random(weights, tmp_path / "out")
     data = random_tasks(4)
     expected, _ = by_the_book(weights, **data)
     assert np.abs(gpt2(tmp_path / "out", weights, **data) - expected).max() < 5e-6 * max(1.0, np.abs(expected).max())
-
-
-def _export_random(weights: Weights, folder: Path) -> None:
-    """Random weights have no program whose oracle could give sample tasks: that of a program with the same tokens."""
-    text = load("gradient_descent")
-    export(replace(weights, signature=replace(weights.signature, text=text, parameters={"d": 3})), folder)
 
 
 @pytest.mark.parametrize("to", ["huggingface", "transformerlens"])
@@ -145,7 +129,7 @@ def test_a_hooked_transformer_holds_every_named_value(name: str, tmp_path: Path)
         for hook in (h for h in place["hooks"] if h.endswith("resid_post")):
             value = np.asarray(cache[hook][:, 1:][:, at] @ matrices[place["matrix"]])
             read[place["name"]][int(hook.split(".")[1])][:, at] = value.reshape(*value.shape[:2], *place["shape"])
-    assert {"w", "u"} & set(read)
+    assert {"w", "u", "r"} & set(read)
     for key, value in trace.items():
         assert np.array_equal(np.isnan(read[key]), np.isnan(value)), key
         scale = np.nanmax(np.abs(value)) if np.isfinite(value).any() else 1.0
@@ -190,7 +174,9 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 
 def test_other_architectures_and_libraries_are_refused(tmp_path: Path) -> None:
     weights = random_weights.tree(1)
-    with pytest.raises(InnerloopError, match="target `lsa`, which huggingface does not hold: compile it with target gpt2 or llama"):
+    with pytest.raises(
+        InnerloopError, match="target `lsa`, which huggingface does not hold: compile it with target gpt2 or llama"
+    ):
         export(replace(weights, config=replace(weights.config, target="lsa")), tmp_path / "out")
     with pytest.raises(InnerloopError, match="no export to 'onnx'; exports: huggingface, transformerlens"):
         export(weights, tmp_path / "out", "onnx")
