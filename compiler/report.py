@@ -6,14 +6,16 @@ error is of the output's own size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from .allocate import Allocation
-from .calibrate import Ranges, draw, repetitions
+from .calibrate import Ranges, describe, draw, repetitions
 from .constructions import Choice
 from .emit import Emitted
+from .errors import counted
 from .graph import Function, Graph
 from .inexact import ErrorModel
 from .levels import levels
@@ -22,10 +24,24 @@ from .oracle import evaluate
 from .predict import predict
 from .sparse import Floats, Matrix
 from .tokens import TokenData, output_rows, read_data
-from .weights import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated, Report, Weights
+from .weights import (
+    Attention,
+    Body,
+    Certificate,
+    Idle,
+    InputRange,
+    LinearAttention,
+    Mlp,
+    Norm,
+    Repeated,
+    Report,
+    Weights,
+)  # fmt: skip
 
 CHECKED = 8
 """Tasks on which the report's error is measured."""
+SEED = 2
+"""Of those tasks, where they are drawn; calibration's are drawn from others."""
 HOPELESS = 0.5
 """An error of this share of the output (both root mean squares) is no answer."""
 
@@ -35,13 +51,40 @@ _Part = Matrix | Norm | Floats | None
 def fresh_tasks(graph: Graph) -> TokenData:
     """Tasks like the default calibration's, which it has not seen."""
     assert graph.signature is not None
-    return read_data(graph.signature, draw(graph.signature, repetitions(graph), CHECKED, seed=2))
+    return read_data(graph.signature, draw(graph.signature, repetitions(graph), CHECKED, SEED))
 
 
 def first_tasks(data: TokenData) -> TokenData:
     """A few of the caller's own."""
     fields = {name: array[:CHECKED] for name, array in data.fields.items()}
     return TokenData(data.sequence, min(CHECKED, data.batch), fields, data.batched)
+
+
+def certificate(
+    graph: Graph, data: TokenData, samples: Sequence[TokenData], default: bool, optimize: str
+) -> Certificate:
+    """Of errors measured on `data`, with ranges from `samples`; `default` if both were drawn here."""
+    assert graph.signature is not None
+
+    def described(some: TokenData) -> str:
+        return f"{counted(some.batch, 'task')} of {counted(len(some.sequence), 'token')}"
+
+    drawn = describe(graph.signature, data.sequence.repetitions)
+    told = f"drawn: {drawn}" if default else "the first of the caller's calibration data"
+    seen = []
+    for spec in graph.signature.fields:
+        held = data.fields[spec.name][:, output_rows(data.sequence, spec.kinds)]
+        if held.size:
+            seen.append(InputRange(spec.name, float(held.min()), float(held.max())))
+    return Certificate(
+        measured_on=f"{described(data)}, {told}",
+        seen=tuple(seen),
+        calibrated=f"{' and '.join(map(described, samples))}, {f'drawn: {drawn}' if default else 'given by the caller'}",
+        default=default,
+        seed=SEED if default else None,
+        optimize=optimize,
+        tolerance=None,
+    )
 
 
 def all_finite(graph: Graph, ranges: Ranges) -> None:

@@ -144,6 +144,38 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
+def diff(arguments: Namespace) -> int:
+    from ..compiler.weights import Weights
+    from .datasets import read
+    from .tables import console, progress, table
+
+    weights = Weights.load(arguments.weights)
+    shapes = {field.name: field.shape for field in weights.signature.fields}
+    fields = read(arguments.data, shapes)
+    calibration = None if arguments.calibrate is None else read(arguments.calibrate, shapes)
+    with progress(f"comparing {weights.signature.name}"), _placed(arguments.data):
+        from . import Transformer
+
+        found = Transformer(weights, arguments.dtype).diff(calibration, **fields)
+    rows = []
+    for d in found.differences if arguments.layers else found.worst().values():
+        held = found.layers(d.name)
+        where = "output" if d.layer is None else str(d.layer)
+        if not arguments.layers and d.layer is not None:
+            where = f"{min(held)} to {max(held)}, worst {d.layer}" if len(held) > 1 else str(d.layer)
+        rows.append([d.name, where, f"{d.error:.1e}", f"{d.bound:.1e}", str(d.task), str(d.token)])
+    console().print(table(["value", "layers", "largest error", "bound", "task", "token"], rows, left=2))
+    if (first := found.first) is None:
+        print("every value is within its bound")
+        return 0
+    where = "in the output" if first.layer is None else f"after layer {first.layer}"
+    print(
+        f"first beyond its bound: {first.name} {where}, off by {first.error:.3g} at task {first.task}, token "
+        f"{first.token}; its bound is {first.bound:.3g}"
+    )
+    return 1
+
+
 def export(arguments: Namespace) -> int:
     from ..compiler.weights import Weights
     from .export import export as write
