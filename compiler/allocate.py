@@ -43,7 +43,7 @@ class Allocation:
     lifetimes: dict[Atom, Lifetime]
     used: int
     live: int
-    """The largest number of components that live at once."""
+    """The largest number of components that live at once: no allocation takes fewer slots."""
 
 
 @dataclass
@@ -75,15 +75,16 @@ def allocate(schedule: Schedule) -> Allocation:
     # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds; a move must not.
     ops = [p.task for stage in schedule.walk() for p in stage.placed]
     copied = {task.out for task in ops if isinstance(task.op, Copy) and task.op.relation.name in ("previous", "first")}
+    start = {a: life.birth - (a in copied) for a, life in lifetimes.items()}
     slots: dict[Atom, Indices] = {}
     clears: dict[int, list[Atom]] = {}
     free_from: list[int] = []
     owner: list[Atom] = []
-    for atom in sorted(lifetimes, key=lambda a: (lifetimes[a].birth, a)):
+    # In order of when the slots must be empty, first fit takes no slot more than overlap at one time.
+    for atom in sorted(lifetimes, key=lambda a: (start[a], lifetimes[a].birth, a)):
         life = lifetimes[atom]
         size = atoms[atom].size
-        free = life.birth - 1 if atom in copied else life.birth
-        chosen = [s for s, time in enumerate(free_from) if time <= free][:size]
+        chosen = [s for s, time in enumerate(free_from) if time <= start[atom]][:size]
         while len(chosen) < size:
             chosen.append(len(free_from))
             free_from.append(-1)
@@ -101,17 +102,22 @@ def allocate(schedule: Schedule) -> Allocation:
             assert life.clear is not None
             clears.setdefault(life.clear, []).append(atom)
         slots[atom] = np.array(chosen, dtype=np.int64)
-    stages = sum(1 for _ in schedule.walk())
-    live = max(
-        (
-            sum(atoms[a].size for a, t in lifetimes.items() if t.birth <= g < max(t.last, t.birth + 1))
-            for g in range(-1, stages)
-        ),
-        default=0,
+    result = Allocation(
+        slots, {g: tuple(a) for g, a in clears.items()}, lifetimes, len(free_from), _live(schedule, lifetimes)
     )
-    result = Allocation(slots, {g: tuple(a) for g, a in clears.items()}, lifetimes, len(free_from), live)
     verify(result)
     return result
+
+
+def _live(schedule: Schedule, lifetimes: dict[Atom, Lifetime]) -> int:
+    """The most components that stand in the stream at once. What a sublayer reads may go as it writes, but not while
+    the norm divides: heads then read value / divisor, and cannot take the value away."""
+    stages = list(schedule.walk())
+    most = np.zeros(len(stages) + 1, dtype=np.int64)  # after the embedding, after stage 0, …
+    for atom, life in lifetimes.items():
+        divided = life.last < len(stages) and life.last >= 0 and stages[life.last].division is not None
+        most[life.birth + 1 : max(life.last + divided, life.birth + 1) + 1] += schedule.tasks.atoms[atom].size
+    return int(most.max())
 
 
 def verify(allocation: Allocation) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .allocate import Allocation, allocate
+from .balance import balance
 from .build import graph_of
 from .calibrate import Ranges, calibrate, repetitions, samples
 from .choose import named, optimise
@@ -146,7 +147,7 @@ def plan_for(
     graph = fill_empty(graph, data)
     ranges = calibrate(graph, data)
     all_finite(graph, ranges)
-    placed = schedule(lower(graph, ranges, architecture))
+    placed = balance(schedule(lower(graph, ranges, architecture)), dtype)
     default = calibration is None
     fresh = fresh_tasks(graph) if default else first_tasks(data[0])
     made = certificate(graph, fresh, data, default, optimize)
@@ -164,7 +165,7 @@ def _built(plan: Plan, tolerance: float) -> tuple[Plan, Weights]:
 
     def built(choice: Choice) -> Weights:
         nonlocal taken
-        placed = schedule(lower(plan.graph, plan.ranges, plan.target, choice))
+        placed = balance(schedule(lower(plan.graph, plan.ranges, plan.target, choice)), plan.dtype)
         taken = replace(taken, schedule=placed, allocation=allocate(placed), choice=choice)
         return finish(taken)
 
@@ -233,8 +234,10 @@ def _rounded_body(body: Body, dtype: str) -> Body:
     """The weights as numbers of that precision: what is saved and run is what was compiled, bit for bit."""
 
     def exact(part: Any) -> Any:
-        if part is None or isinstance(part, Norm):  # a norm's are powers of two
-            return part
+        if part is None:
+            return None
+        if isinstance(part, Norm):
+            return Norm(_round(part.gain, dtype), _round(part.bias, dtype))
         return _rounded(part, dtype) if isinstance(part, Matrix) else _round(part, dtype)
 
     def one(item: Sublayer | Repeated) -> Sublayer | Repeated:

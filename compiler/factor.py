@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
@@ -60,8 +59,14 @@ def factor(body: Sequence[Polynomial]) -> Factored:
     """The heads of a body whose leaves below 0 are mine (see separate.py); the leaves of its monomials stand in the
     order of writing."""
     terms = _terms(body)
-    ways = product((True, False), (True, False))
-    return min((_factored(terms, first, alone, len(body)) for first, alone in ways), key=lambda f: len(f.heads))
+    best = _Table(terms, True, True)
+    pairs = _eliminate(best.matrix)
+    for first, alone in ((True, False), (False, True), (False, False)):
+        table = _Table(terms, first, alone)
+        fewer = _eliminate(table.matrix, len(pairs))
+        if len(fewer) < len(pairs):
+            best, pairs = table, fewer
+    return best.factored(pairs, len(body))
 
 
 def _terms(body: Sequence[Polynomial]) -> list[_Term]:
@@ -78,39 +83,45 @@ def _terms(body: Sequence[Polynomial]) -> list[_Term]:
     return [_Term(o, m, order[o, m, t], c) for (o, m, t), c in total.items() if c]
 
 
-def _factored(terms: Sequence[_Term], first: bool, alone: bool, size: int) -> Factored:
-    """With the first of theirs as the key, or the last; `alone`: one that stands alone is the value, and the key is
-    1."""
-    mine: dict[Monomial, int] = {}
-    keys: dict[Monomial, int] = {}
-    values: dict[Monomial, int] = {}
-    rows: dict[tuple[int, int], int] = {}
-    columns: dict[tuple[int, int], int] = {}
-    entries: dict[tuple[int, int], float] = {}
-    for term in terms:
-        if len(term.theirs) < 2:
-            key, value = ((), term.theirs) if alone else (term.theirs, ())
-        else:
-            key, value = (term.theirs[:1], term.theirs[1:]) if first else (term.theirs[-1:], term.theirs[:-1])
-        value = tuple(sorted(value))
-        row = (mine.setdefault(term.mine, len(mine)), keys.setdefault(key, len(keys)))
-        column = (term.component, values.setdefault(value, len(values)))
-        place = (rows.setdefault(row, len(rows)), columns.setdefault(column, len(columns)))
-        entries[place] = entries.get(place, 0.0) + term.coefficient
-    matrix = np.zeros((len(rows), len(columns)))
-    for place, c in entries.items():
-        matrix[place] = c
-    sizes = (len(mine), len(keys), len(values), size)
-    heads = tuple(_head(list(rows), list(columns), left, right, sizes) for left, right in _eliminate(matrix))
-    return Factored(tuple(mine), tuple(keys), tuple(values), heads)
+class _Table:
+    """The coefficients as a matrix [(mine, key), (component, value)], with what its rows and columns are."""
+
+    def __init__(self, terms: Sequence[_Term], first: bool, alone: bool) -> None:
+        """With the first of theirs as the key, or the last; `alone`: one that stands alone is the value, and the key is
+        1."""
+        self.mine: dict[Monomial, int] = {}
+        self.keys: dict[Monomial, int] = {}
+        self.values: dict[Monomial, int] = {}
+        self.rows: dict[tuple[int, int], int] = {}
+        self.columns: dict[tuple[int, int], int] = {}
+        entries: dict[tuple[int, int], float] = {}
+        for term in terms:
+            if len(term.theirs) < 2:
+                key, value = ((), term.theirs) if alone else (term.theirs, ())
+            else:
+                key, value = (term.theirs[:1], term.theirs[1:]) if first else (term.theirs[-1:], term.theirs[:-1])
+            value = tuple(sorted(value))
+            row = (self.mine.setdefault(term.mine, len(self.mine)), self.keys.setdefault(key, len(self.keys)))
+            column = (term.component, self.values.setdefault(value, len(self.values)))
+            place = (self.rows.setdefault(row, len(self.rows)), self.columns.setdefault(column, len(self.columns)))
+            entries[place] = entries.get(place, 0.0) + term.coefficient
+        self.matrix: Floats = np.zeros((len(self.rows), len(self.columns)))
+        for place, c in entries.items():
+            self.matrix[place] = c
+
+    def factored(self, pairs: Sequence[tuple[Floats, Floats]], size: int) -> Factored:
+        """The matrix as Σ left rightᵀ, of a body of `size` components."""
+        sizes = (len(self.mine), len(self.keys), len(self.values), size)
+        heads = tuple(_head(list(self.rows), list(self.columns), left, right, sizes) for left, right in pairs)
+        return Factored(tuple(self.mine), tuple(self.keys), tuple(self.values), heads)
 
 
-def _eliminate(matrix: Floats) -> list[tuple[Floats, Floats]]:
-    """matrix = Σ left rightᵀ, as few as its rank."""
+def _eliminate(matrix: Floats, most: float = np.inf) -> list[tuple[Floats, Floats]]:
+    """matrix = Σ left rightᵀ, as few as its rank; no more than the first `most` of them."""
     left = matrix.copy()
     bound = SMALL * np.abs(matrix).max(initial=0.0)
-    found = []
-    while left.size and np.abs(left).max() > bound:
+    found: list[tuple[Floats, Floats]] = []
+    while left.size and len(found) < most and np.abs(left).max() > bound:
         row, column = np.unravel_index(np.argmax(np.abs(left)), left.shape)
         pair = left[:, column] / left[row, column], left[row].copy()
         left -= np.outer(*pair)

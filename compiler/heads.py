@@ -132,7 +132,8 @@ class Heads:
             away.append(0)  # the rest token, which now sees others, must hold nothing of them
         if away:
             roles = self.stream.roles
-            query = stack([query, _columns([{int(roles[r]): REST for r in away}], self.stream)], self.stream.width)
+            send = dict.fromkeys((int(roles[r]) for r in away), self._sent)
+            query = stack([query, _columns([send], self.stream)], self.stream.width)
             key = stack([key, _columns([{int(roles[0]): 1.0}], self.stream)], self.stream.width)
             bias = np.append(bias, 0.0)
         root = np.sqrt(d_head)
@@ -180,12 +181,22 @@ class Heads:
         keys = [score.key, _columns([{int(s.roles[0]): 1.0}], s), key]
         return stack(queries, s.width), np.concatenate([np.zeros(score.query.shape[1] + 1), bias]), stack(keys, s.width)
 
+    @property
+    def _gain(self) -> float:
+        """Of the digits, where the stream is divided: a logit is this over two divisors."""
+        assert self.divided is not None
+        return 64.0 * max(abs(end) for end in self.divided) ** 2
+
+    @property
+    def _sent(self) -> float:
+        """What sends a reader to the rest token. Where the stream is divided it has to outweigh all digits that differ,
+        and what rounding leaves of its own, which is larger the less the token holds beside the rest token."""
+        return REST if self.divided is None else max(REST, 256.0 * self.stream.digits * self._gain)
+
     def _divided_own(self) -> tuple[Matrix, Floats, Matrix]:
         """Σ digitsᵢ digitsⱼ − n = −2 (digits that differ), scaled by 1/(sᵢ sⱼ): 0 for myself, negative for all
         others."""
-        assert self.divided is not None
-        s = self.stream
-        gain = 64.0 * max(abs(self.divided[0]), abs(self.divided[1])) ** 2
+        s, gain = self.stream, self._gain
         everyone = {int(slot): 1.0 for slot in s.roles}
         digits = range(s.digit, s.digit + s.digits)
         queries = [*({slot: gain} for slot in digits), dict.fromkeys(everyone, -gain * s.digits)]

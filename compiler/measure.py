@@ -15,9 +15,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .sparse import Matrix
+from .rotary import rotations
+from .sparse import Indices, Matrix
 from .tokens import TokenData
-from .weights import Attention, LinearAttention, Mlp, Norm, Weights
+from .weights import Attention, Config, LinearAttention, Mlp, Norm, Weights
 
 Real = NDArray[Any]
 Mix = Callable[[int, Real, Real], Real]
@@ -59,34 +60,41 @@ def forward(weights: Weights, data: TokenData) -> Real:
     for number, part in weights.unrolled():
         if isinstance(part, Attention | LinearAttention):
             if number not in attention:
-                attention[number] = _Heads.of(part, config.n_head, dtype)
-            mix = softmax
-            if isinstance(part, LinearAttention):
-                mix = _linear(read, (_turned(part.count, dtype) @ x).reshape(-1, batch, tokens))
-            inside = normalise(x, part.norm, config.norm_epsilon) if isinstance(part, Attention) else x
-            x = x + attention[number].run(inside, batch, mix)
+                attention[number] = _Heads.of(part, config, tokens, dtype)
+            heads = attention[number]
+            if isinstance(part, Attention):
+                x = x + heads.run(normalise(x, part.norm, config), batch, softmax)
+            else:
+                x = x + heads.run(x, batch, _linear(read, (heads.count @ x).reshape(-1, batch, tokens)))
         elif isinstance(part, Mlp):
             if number not in mlps:
-                mlps[number] = _Neurons.of(part, x.shape[1], dtype)
-            x = x + mlps[number].run(normalise(x, part.norm, config.norm_epsilon))
-    x = normalise(x, weights.final_norm, config.norm_epsilon)
+                mlps[number] = _Neurons.of(part, config.activation, batch * tokens, dtype)
+            x = x + mlps[number].run(normalise(x, part.norm, config))
+    x = normalise(x, weights.final_norm, config)
     out = _turned(weights.readout, dtype) @ x + weights.readout_bias.astype(dtype)[:, None]
     return np.ascontiguousarray(out.T).reshape(batch, tokens, -1)[:, 1:]
 
 
-def normalise(x: Real, norm: Norm | None, epsilon: float) -> Real:
-    """LayerNorm of x [width, …]; adjacent slots are added first, and the total rounded at the size of the largest (see
-    stream.py)."""
+def normalise(x: Real, norm: Norm | None, config: Config) -> Real:
+    """The configuration's norm of x [width, …].
+
+    LayerNorm: adjacent slots are added first, and the total rounded at the size of the largest (see stream.py).
+    RMSNorm: a sum of squares that is exact gives an exact norm, by true division and a square root."""
     if norm is None:
         return x
-    width = x.dtype.type(x.shape[0])
+    width, epsilon = x.dtype.type(x.shape[0]), x.dtype.type(config.norm_epsilon)
+    gain, bias = (part.astype(x.dtype)[:, None] for part in (norm.gain, norm.bias))
+    if config.norm == "rmsnorm":
+        scaled = x / np.sqrt(np.square(x).sum(axis=0) / width + epsilon)
+        scaled *= gain
+        return np.asarray(scaled)
     largest = np.abs(x).max(axis=0)
-    total = (x[0::2] + x[1::2]).sum(axis=0)
-    centred = x - (total + largest - largest) / width
-    variance = np.square(centred).sum(axis=0) / width
-    centred /= np.sqrt(variance + x.dtype.type(epsilon))
-    centred *= norm.gain.astype(x.dtype)[:, None]
-    centred += norm.bias.astype(x.dtype)[:, None]
+    pairs = x[0::2].copy()
+    pairs[: x.shape[0] // 2] += x[1::2]
+    centred = x - (pairs.sum(axis=0) + largest - largest) / width
+    centred /= np.sqrt(np.square(centred).sum(axis=0) / width + epsilon)
+    centred *= gain
+    centred += bias
     return np.asarray(centred)
 
 
@@ -99,56 +107,105 @@ def _turned(matrix: Matrix, dtype: np.dtype[Any]) -> Any:
 
 
 @dataclass(frozen=True)
+class _Head:
+    """Where a head's queries, keys and values stand in what `project` reads, and its mixed values in what `output`
+    reads; heads that share keys and values name the same ones."""
+
+    number: int
+    query: slice
+    key: Indices
+    value: Indices
+    out: slice
+
+
+@dataclass(frozen=True)
+class _Rotary:
+    """Dimensions `low` and `high` of what `project` reads are pairs that turn with the position: their cosines and
+    sines [pairs, 1, tokens]."""
+
+    low: Indices
+    high: Indices
+    cos: Real
+    sin: Real
+
+    def turn(self, rows: Real) -> None:
+        a, b = rows[self.low], rows[self.high]
+        rows[self.low], rows[self.high] = a * self.cos - b * self.sin, b * self.cos + a * self.sin
+
+
+@dataclass(frozen=True)
 class _Heads:
     """An attention sublayer without its empty dimensions. `project` reads queries, keys and values of all heads at
-    once, and each head has its rows of that, and of what `output` reads."""
+    once; `count` [heads, width] is linear attention's."""
 
     project: Any
     bias: Real
-    heads: tuple[tuple[int, slice, slice, slice, slice], ...]
+    rotary: _Rotary | None
+    heads: tuple[_Head, ...]
     output: Any
     output_bias: Real
+    count: Any
 
     @staticmethod
-    def of(part: Attention | LinearAttention, count: int, dtype: np.dtype[Any]) -> _Heads:
+    def of(part: Attention | LinearAttention, config: Config, tokens: int, dtype: np.dtype[Any]) -> _Heads:
+        """Of a sublayer that runs on sequences of so many tokens."""
         sides = [part.query, part.key, part.value]
-        total = part.query.shape[1]
-        biases = [np.zeros(total)] * 3
+        biases = [np.zeros(side.shape[1]) for side in sides]
         output_bias = np.zeros(part.output.shape[1])
+        turns = isinstance(part, Attention) and config.positions == "rotary"
         if isinstance(part, Attention):
             biases, output_bias = [part.query_bias, part.key_bias, part.value_bias], part.output_bias
-        query, key, value = (
-            (np.bincount(m.csr.indices, minlength=total) > 0) | (b != 0) for m, b in zip(sides, biases, strict=True)
-        )
+        width, group = config.d_head, config.n_head // (config.n_kv_head or config.n_head)
+        used = [
+            ((np.bincount(m.csr.indices, minlength=b.size) > 0) | (b != 0)).reshape(-1, width)
+            for m, b in zip(sides, biases, strict=True)
+        ]
+        if turns:  # a dimension meets both of its pair
+            used[:2] = [u | np.roll(u, width // 2, axis=1) for u in used[:2]]
+        query, key, value = used[0], *(np.repeat(u, group, axis=0) for u in used[1:])
         scored = np.flatnonzero(query & key)
-        mixed = np.flatnonzero(value & (np.diff(part.output.csr.indptr) > 0))
-        width = total // count
+        mixed = np.flatnonzero(value.ravel() & (np.diff(part.output.csr.indptr) > 0))
+        shared = np.repeat(np.arange(used[1].size).reshape(-1, width), group, axis=0).ravel()
+        keys, key_at = np.unique(shared[scored], return_inverse=True)
+        values, value_at = np.unique(shared[mixed], return_inverse=True)
+        key_at, value_at = key_at + scored.size, value_at + scored.size + keys.size
         heads = []
-        for head in range(count):
-            s, m = (np.searchsorted(k, [head * width, (head + 1) * width]).tolist() for k in (scored, mixed))
-            if m[0] < m[1]:
-                keys, values = scored.size, 2 * scored.size
-                rows = slice(*s), slice(keys + s[0], keys + s[1]), slice(values + m[0], values + m[1])
-                heads.append((head, *rows, slice(*m)))
-        kept = [scored, scored, mixed]
+        for head in range(config.n_head):
+            s, m = (slice(*np.searchsorted(k, [head * width, (head + 1) * width]).tolist()) for k in (scored, mixed))
+            if m.start < m.stop:
+                heads.append(_Head(head, s, key_at[s], value_at[m], m))
+        kept = [scored, keys, values]
         project = sp.hstack([m.csr[:, k] for m, k in zip(sides, kept, strict=True)])
         bias = np.concatenate([b[k] for b, k in zip(biases, kept, strict=True)])
         return _Heads(
             _turned(Matrix(project), dtype),
             bias.astype(dtype)[:, None],
+            _rotary(np.concatenate([scored, keys]) % width, config, tokens, dtype) if turns else None,
             tuple(heads),
             _turned(Matrix(part.output.csr[mixed]), dtype),
             output_bias.astype(dtype)[:, None],
+            None if isinstance(part, Attention) else _turned(part.count, dtype),
         )
 
     def run(self, x: Real, batch: int, mix: Mix) -> Real:
         """What it adds to the stream, for x [width, batch · tokens] as it reads it."""
-        rows = (self.project @ x + self.bias).reshape(self.bias.size, batch, -1)
+        rows = (self.project @ x + self.bias).reshape(self.bias.size, batch, x.shape[1] // batch)
+        if self.rotary is not None:
+            self.rotary.turn(rows)
         mixed = np.empty((self.output.shape[1], *rows.shape[1:]), x.dtype)
-        for head, query, key, value, out in self.heads:
-            scores = rows[query].transpose(1, 2, 0) @ rows[key].transpose(1, 0, 2)
-            mixed[out] = mix(head, scores, rows[value].transpose(1, 2, 0)).transpose(2, 0, 1)
-        return np.asarray(self.output @ mixed.reshape(-1, x.shape[1]) + self.output_bias)
+        for head in self.heads:
+            scores = rows[head.query].transpose(1, 2, 0) @ rows[head.key].transpose(1, 0, 2)
+            mixed[head.out] = mix(head.number, scores, rows[head.value].transpose(1, 2, 0)).transpose(2, 0, 1)
+        return np.asarray(self.output @ mixed.reshape(mixed.shape[0], x.shape[1]) + self.output_bias)
+
+
+def _rotary(dimensions: Indices, config: Config, tokens: int, dtype: np.dtype[Any]) -> _Rotary:
+    """Of rows that are those dimensions of their heads: the pairs whole, each head's lower halves before its upper."""
+    half = config.d_head // 2
+    low, high = np.flatnonzero(dimensions < half), np.flatnonzero(dimensions >= half)
+    cos, sin = rotations(config.d_head, config.rope_theta, tokens)
+    cos, sin = (table.T[dimensions[low], None].astype(dtype) for table in (cos, sin))
+    return _Rotary(low, high, cos, sin)
 
 
 def _softmax(seen: NDArray[np.bool_], width: int, dtype: np.dtype[Any]) -> Mix:
@@ -183,27 +240,32 @@ def _linear(read: NDArray[np.bool_], counted: Real) -> Mix:
 
 @dataclass(frozen=True)
 class _Neurons:
-    """An MLP sublayer in blocks of neurons: up [neurons, width], its bias [neurons, 1] and down [width, neurons]."""
+    """An MLP sublayer in blocks of neurons: up [neurons, width], its bias [neurons, 1], the gate as up, if there is
+    one, and down [width, neurons]."""
 
-    blocks: tuple[tuple[Any, Real, Any], ...]
+    blocks: tuple[tuple[Any, Real, Any, Any], ...]
     down_bias: Real
+    activation: Callable[[Real], Real]
 
     @staticmethod
-    def of(part: Mlp, tokens: int, dtype: np.dtype[Any]) -> _Neurons:
+    def of(part: Mlp, activation: str, tokens: int, dtype: np.dtype[Any]) -> _Neurons:
         up, down = _turned(part.up, dtype), part.down.csr.astype(dtype)
+        gate = None if part.gate is None else _turned(part.gate, dtype)
         bias = part.up_bias.astype(dtype)[:, None]
         size = TOGETHER * max(1, BLOCK // (TOGETHER * tokens))
-        blocks = [
-            (up[start : start + size], bias[start : start + size], down[start : start + size].T)
-            for start in range(0, bias.size, size)
-        ]
-        return _Neurons(tuple(blocks), part.down_bias.astype(dtype)[:, None])
+        blocks = []
+        for start in range(0, bias.size, size):
+            at = slice(start, start + size)
+            blocks.append((up[at], bias[at], None if gate is None else gate[at], down[at].T))
+        return _Neurons(tuple(blocks), part.down_bias.astype(dtype)[:, None], ACTIVATIONS[activation])
 
     def run(self, x: Real) -> Real:
         """What it adds to the stream, for x [width, tokens] as it reads it."""
         total = np.zeros(x.shape, x.dtype)
-        for up, bias, down in self.blocks:
-            total += down @ _gelu(up @ x + bias)
+        for up, bias, gate, down in self.blocks:
+            hidden = up @ x + bias
+            hidden = self.activation(hidden) if gate is None else self.activation(gate @ x) * hidden
+            total += down @ hidden
         return np.asarray(total + self.down_bias)
 
 
@@ -215,7 +277,20 @@ def _gelu(x: Real) -> Real:
     z *= x
     z += x
     z *= f(-2.0 * np.sqrt(2.0 / np.pi))
+    return _over_one_and_exp(x, z)
+
+
+def _silu(x: Real) -> Real:
+    """x σ(x): x itself from 17 on (37 in float64), and 0 from −89 down (−710), where exp(−x) is infinite."""
+    return _over_one_and_exp(x, -x)
+
+
+def _over_one_and_exp(x: Real, z: Real) -> Real:
+    """x / (1 + exp z), in the place of z."""
     with np.errstate(over="ignore"):
         np.exp(z, out=z)
-    z += f(1.0)
+    z += z.dtype.type(1.0)
     return np.asarray(np.divide(x, z, out=z))
+
+
+ACTIVATIONS: dict[str, Callable[[Real], Real]] = {"gelu_tanh": _gelu, "silu": _silu}

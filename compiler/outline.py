@@ -48,6 +48,7 @@ class Outline:
             raise Fault(f"config.{small[0]} is {sizes[small[0]]}, less than 1")
         if self.config.unread < 0:
             raise Fault(f"config.unread is {self.config.unread}, less than 0")
+        self._verify_heads()
         bound = parameters(entries["parameters"], "parameters")
         self.signature: Signature = record(
             Signature, entries["signature"], "signature", parameters=bound, text=program
@@ -68,6 +69,18 @@ class Outline:
             raise Fault(f"the body has {unrolled} sublayers; config.n_layer is {self.config.n_layer}, two each")
         for index, placement in enumerate(self.layout):
             self._verify_placement(placement, f"layout[{index}]", stored)
+
+    def _verify_heads(self) -> None:
+        """What grouped heads and rotary positions ask for."""
+        config = self.config
+        groups = config.n_head if config.n_kv_head is None else config.n_kv_head
+        if groups < 1 or config.n_head % groups:
+            raise Fault(f"config.n_kv_head is {groups}, of which {config.n_head} heads is no multiple")
+        if config.positions == "rotary":
+            if config.d_head % 2:
+                raise Fault(f"config.d_head is {config.d_head}; rotary positions need an even number")
+            if not 0.0 < config.rope_theta < float("inf"):
+                raise Fault(f"config.rope_theta is {config.rope_theta}, not a positive number")
 
     def _verify_placement(self, placement: Placement, place: str, stored: int) -> None:
         size = prod(placement.shape)
@@ -113,16 +126,17 @@ class Outline:
                 raise Fault(f"{place} is linear attention; config.attention is {self.config.attention!r}")
             return "attention", whole(size, f"{place}.linear_attention")
         kind = "mlp" if isinstance(node, dict) and "mlp" in node else "attention"
-        size = whole(keyed(node, place, (kind,), ("norm",))[kind], f"{place}.{kind}")
+        size = whole(keyed(node, place, (kind,), ("norm", "gate")[: 1 + (kind == "mlp")])[kind], f"{place}.{kind}")
         if kind == "mlp" and self.config.activation == "none":
             raise Fault(f"{place} is mlp; config.activation is 'none'")
+        decode(bool, node.get("gate", False), f"{place}.gate")
         self._norm(node, "norm", f"{place}.norm")
         return kind, size
 
     def _norm(self, node: dict[str, Any], name: str, place: str) -> bool:
         """Whether there is a norm; where nothing is said, there is."""
         there: bool = decode(bool, node.get(name, True), place)
-        if there != {"layernorm": True, "none": False}.get(self.config.norm, there):
+        if there != {"layernorm": True, "rmsnorm": True, "none": False}.get(self.config.norm, there):
             raise Fault(f"{place} is {there}; config.norm is {self.config.norm!r}")
         return there
 
@@ -153,7 +167,8 @@ class Outline:
 
     def _body(self, nodes: list[Any], prefix: str, take: _Take) -> Body:
         items: list[Sublayer | Repeated] = []
-        width, inside = self.config.d_model, self.config.n_head * self.config.d_head
+        width, heads, d_head = self.config.d_model, self.config.n_head, self.config.d_head
+        sizes = width, heads * d_head, (self.config.n_kv_head or heads) * d_head
         for index, node in enumerate(nodes):
             here = f"{prefix}.{index}"
             if "repeat" in node:
@@ -162,11 +177,12 @@ class Outline:
             elif "idle" in node:
                 items.append(Idle(node["idle"]))
             elif "attention" in node:
-                items.append(take.attention(f"{here}.attention", width, inside, node.get("norm", True)))
+                items.append(take.attention(f"{here}.attention", *sizes, node.get("norm", True)))
             elif "linear_attention" in node:
-                items.append(take.linear_attention(f"{here}.linear_attention", width, inside, self.config.n_head))
+                items.append(take.linear_attention(f"{here}.linear_attention", *sizes, heads))
             else:
-                items.append(take.mlp(f"{here}.mlp", width, node["mlp"], node.get("norm", True)))
+                there = node.get("norm", True), node.get("gate", False)
+                items.append(take.mlp(f"{here}.mlp", width, node["mlp"], *there))
         return tuple(items)
 
 
@@ -190,20 +206,23 @@ class _Take:
     def norm(self, name: str, width: int, there: bool) -> Norm | None:
         return Norm(self.vector(f"{name}.gain", width), self.vector(f"{name}.bias", width)) if there else None
 
-    def attention(self, name: str, width: int, inside: int, norm: bool) -> Attention:
+    def attention(self, name: str, width: int, inside: int, shared: int, norm: bool) -> Attention:
+        """`shared`: the dimensions of keys and values."""
         sides: dict[str, Any] = {"output": self.matrix(f"{name}.output", inside, width)}
         sides["output_bias"] = self.vector(f"{name}.output_bias", width)
-        for side in ("query", "key", "value"):
-            sides[side] = self.matrix(f"{name}.{side}", width, inside)
-            sides[f"{side}_bias"] = self.vector(f"{name}.{side}_bias", inside)
+        for side, size in (("query", inside), ("key", shared), ("value", shared)):
+            sides[side] = self.matrix(f"{name}.{side}", width, size)
+            sides[f"{side}_bias"] = self.vector(f"{name}.{side}_bias", size)
         return Attention(norm=self.norm(f"{name}.norm", width, norm), **sides)
 
-    def linear_attention(self, name: str, width: int, inside: int, heads: int) -> LinearAttention:
-        query, key, value = (self.matrix(f"{name}.{side}", width, inside) for side in ("query", "key", "value"))
+    def linear_attention(self, name: str, width: int, inside: int, shared: int, heads: int) -> LinearAttention:
+        sizes = {"query": inside, "key": shared, "value": shared}
+        query, key, value = (self.matrix(f"{name}.{side}", width, size) for side, size in sizes.items())
         output = self.matrix(f"{name}.output", inside, width)
         return LinearAttention(query, key, value, output, self.matrix(f"{name}.count", width, heads))
 
-    def mlp(self, name: str, width: int, neurons: int, norm: bool) -> Mlp:
+    def mlp(self, name: str, width: int, neurons: int, norm: bool, gated: bool) -> Mlp:
         up, up_bias = self.matrix(f"{name}.up", width, neurons), self.vector(f"{name}.up_bias", neurons)
         down, down_bias = self.matrix(f"{name}.down", neurons, width), self.vector(f"{name}.down_bias", width)
-        return Mlp(self.norm(f"{name}.norm", width, norm), up, up_bias, down, down_bias)
+        gate = self.matrix(f"{name}.gate", width, neurons) if gated else None
+        return Mlp(self.norm(f"{name}.norm", width, norm), up, up_bias, down, down_bias, gate)

@@ -50,14 +50,13 @@ def expand(
                     add(result[row], part[column], c)
             return result
         case Product(_, form):
+            lengths = [np.array([len(polynomial) for polynomial in part]) for part in parts]
+            if np.sum(lengths[0][form.left] * lengths[1][form.right]) > most:
+                return None
             result = [{} for _ in range(form.size)]
-            terms = 0
             for out, i, j, c in zip(
                 form.out.tolist(), form.left.tolist(), form.right.tolist(), form.coefficient.tolist(), strict=True
             ):
-                terms += len(parts[0][i]) * len(parts[1][j])
-                if terms > most:
-                    return None
                 for m, a in parts[0][i].items():
                     for n, b in parts[1][j].items():
                         key = m + n if ordered else tuple(sorted(m + n))

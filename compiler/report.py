@@ -6,7 +6,6 @@ error is of the output's own size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +22,7 @@ from .measure import forward
 from .oracle import evaluate
 from .predict import predict
 from .sparse import Floats, Matrix
-from .tokens import TokenData, output_rows, read_data
+from .tokens import Sequence, TokenData, output_rows, read_data, sequence
 from .weights import (
     Attention,
     Body,
@@ -38,8 +37,10 @@ from .weights import (
     Weights,
 )  # fmt: skip
 
-CHECKED = 8
-"""Tasks on which the report's error is measured."""
+MOST, FEWEST = 8, 2
+"""Tasks on which the report's error is measured …"""
+TOKENS = 648
+"""… and how many tokens they may have together, so that long sequences take no longer to measure than 81 tokens."""
 SEED = 2
 """Of those tasks, where they are drawn; calibration's are drawn from others."""
 HOPELESS = 0.5
@@ -51,18 +52,24 @@ _Part = Matrix | Norm | Floats | None
 def fresh_tasks(graph: Graph) -> TokenData:
     """Tasks like the default calibration's, which it has not seen."""
     assert graph.signature is not None
-    return read_data(graph.signature, draw(graph.signature, repetitions(graph), CHECKED, SEED))
+    groups = repetitions(graph)
+    tasks = _checked(sequence(graph.signature.pattern, groups))
+    return read_data(graph.signature, draw(graph.signature, groups, tasks, SEED))
 
 
 def first_tasks(data: TokenData) -> TokenData:
     """A few of the caller's own."""
-    fields = {name: array[:CHECKED] for name, array in data.fields.items()}
-    return TokenData(data.sequence, min(CHECKED, data.batch), fields, data.batched)
+    tasks = _checked(data.sequence)
+    fields = {name: array[:tasks] for name, array in data.fields.items()}
+    return TokenData(data.sequence, min(tasks, data.batch), fields, data.batched)
 
 
-def certificate(
-    graph: Graph, data: TokenData, samples: Sequence[TokenData], default: bool, optimize: str
-) -> Certificate:
+def _checked(sequence: Sequence) -> int:
+    """How many tasks of that length the error is measured on."""
+    return max(FEWEST, min(MOST, TOKENS // max(1, len(sequence))))
+
+
+def certificate(graph: Graph, data: TokenData, samples: list[TokenData], default: bool, optimize: str) -> Certificate:
     """Of errors measured on `data`, with ranges from `samples`; `default` if both were drawn here."""
     assert graph.signature is not None
 
@@ -70,7 +77,7 @@ def certificate(
         return f"{counted(some.batch, 'task')} of {counted(len(some.sequence), 'token')}"
 
     drawn = describe(graph.signature, data.sequence.repetitions)
-    told = f"drawn: {drawn}" if default else "the first of the caller's calibration data"
+    told, given = (f"drawn: {drawn}",) * 2 if default else ("the first of the caller's", "given by the caller")
     seen = []
     for spec in graph.signature.fields:
         held = data.fields[spec.name][:, output_rows(data.sequence, spec.kinds)]
@@ -79,7 +86,7 @@ def certificate(
     return Certificate(
         measured_on=f"{described(data)}, {told}",
         seen=tuple(seen),
-        calibrated=f"{' and '.join(map(described, samples))}, {f'drawn: {drawn}' if default else 'given by the caller'}",
+        calibrated=f"{' and '.join(map(described, samples))}, {given}",
         default=default,
         seed=SEED if default else None,
         optimize=optimize,
@@ -105,6 +112,8 @@ def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
     config = emitted.config
     parts: list[_Part] = [emitted.embedding, emitted.positions, emitted.final_norm, emitted.readout]
     parts += (part for sublayer in _sublayers(emitted.body) for part in vars(sublayer).values())
+    if config.norm == "rmsnorm":  # Llama has no biases, and no table of positions
+        parts = [part.gain if isinstance(part, Norm) else part for part in parts if not isinstance(part, np.ndarray)]
     depth = levels(graph)
     return Report(
         layers=config.n_layer,

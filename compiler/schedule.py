@@ -20,7 +20,7 @@ it was has read.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .sparse import Matrix
 from .targets import Target
@@ -273,6 +273,11 @@ class _Segment:
             stage.division = bottom
             self._stage(time - 1).prepares = placed
             self._stage(time + 1).clears = placed
+        else:  # one divisor for all: it must be there, and go, wherever any of them divides
+            first = self.stages[time - 1].prepares
+            assert first is not None
+            everywhere = Placed(replace(task, kinds=first.task.kinds | task.kinds))
+            self.stages[time - 1].prepares = self.stages[time + 1].clears = everywhere
         self.made[task.out] = (time, placed)
 
     def _divisible(self, time: int, bottom: Form) -> bool:

@@ -3,7 +3,7 @@
     config.json         architecture, tree of sublayers, layout, ranges, report; checksums of all three files
     model.safetensors   every matrix and bias by name, dense, [in, out]: embedding, positions,
                         body.3.attention.query, body.5.body.0.mlp.up, final_norm.gain, readout, …;
-                        a norm that is None has none
+                        a norm or a gate that is None has none
     program.icl         the program's text
 
 Weights are stored in their own precision, so that float32 weights come back bit for bit. Nothing but
@@ -108,7 +108,8 @@ def _tree(body: Body) -> list[Any]:
             case LinearAttention():
                 nodes.append({_kind(item): item.query.shape[1]})
             case Mlp():
-                nodes.append({_kind(item): item.up.shape[1], "norm": item.norm is not None})
+                gate = {} if item.gate is None else {"gate": True}
+                nodes.append({_kind(item): item.up.shape[1], "norm": item.norm is not None} | gate)
     return nodes
 
 

@@ -130,6 +130,40 @@ def read_data(signature: Signature, data: Mapping[str, ArrayLike]) -> TokenData:
     return TokenData(line, batch, fields, not bare)
 
 
+def read_token(
+    signature: Signature, batch: int, data: Mapping[str, ArrayLike]
+) -> tuple[dict[str, Floats], bool]:  # fmt: skip
+    """One token's fields: field → [batch, *shape], or for a batch of 1 just *shape, as [batch, size]; and whether
+    there was a batch dimension. A onehot field may also be whole numbers, [batch].
+
+    Raises DataError, naming field, shape and place, for anything that does not fit."""
+    known = {field.name: field for field in signature.fields}
+    read = {name: _row(known[name], given, batch) for name, given in data.items()}
+    if len({batched for _, batched in read.values()}) > 1:
+        raise DataError("some fields have a batch dimension and some have none: all must, or none")
+    return {name: array for name, (array, _) in read.items()}, all(batched for _, batched in read.values())
+
+
+def _row(field: FieldSpec, given: ArrayLike, batch: int) -> tuple[Floats, bool]:
+    try:
+        array = np.asarray(given)
+    except ValueError:
+        raise DataError(f"`{field.name}` is no array: its rows differ in length") from None
+    symbols = field.onehot and (array.ndim == 0 or (array.ndim == 1 and (batch > 1 or array.shape != field.shape)))
+    rank = array.ndim if symbols else array.ndim - len(field.shape)
+    if rank not in (0, 1) or (not symbols and array.shape[rank:] != field.shape):
+        shape = ", ".join((str(batch), *map(str, field.shape)))
+        raise DataError(f"`{field.name}` has shape {array.shape}; wanted ({shape}) for one token")
+    if not symbols and array.dtype.kind in "biu":
+        array = array.astype(np.float64)
+    numbers, batched = _numbers(field, np.expand_dims(array, rank))
+    if len(numbers) != batch:
+        have = f"a batch of {len(numbers)}" if batched else "no batch dimension"
+        raise DataError(f"`{field.name}` has {have}; the stream has a batch of {batch}")
+    _all_finite(field, numbers, batched)
+    return numbers[:, 0], batched
+
+
 def _same_names(signature: Signature, data: Mapping[str, ArrayLike]) -> None:
     known = [field.name for field in signature.fields]
     listed = ", ".join(f"`{name}`" for name in known)

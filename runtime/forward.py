@@ -1,21 +1,23 @@
-"""The forward pass: exactly the stock GPT-2 block, in JAX; and linear attention, and blocks without a norm.
+"""The forward pass: exactly the stock GPT-2 and Llama blocks, in JAX; linear attention, and blocks without a norm.
 
     before   Parameters (pack.py) and features [batch, tokens, features]
     after    outputs [batch, rows, size], and how far values left their ranges
 
 A loop is one `lax.scan` over its count, with the weights of its body held once. The compiled
-constructions rest on four properties of the arithmetic, which tests/test_runtime.py holds:
+constructions rest on six properties of the arithmetic, which tests/test_runtime.py holds:
 
     mean       adjacent slots are added first, so that constants +C, −C cancel before anything is added; and what is
                left is rounded at the size of the largest slot: of a balanced stream to exactly 0
     variance   a true division by the width, and x / √(var + ε): exact when these are powers of two
+    rmsnorm    the same: a constant whose square swallows all others divides everything by itself, exactly
+    silu       x itself from 17 on (37 in float64), 0 from −104 down (−746)
     softmax    a winner whose rivals are 104 or more below it (746 in float64) has weight exactly 1
     products   full precision on every device, never TF32 or bf16
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -39,9 +41,11 @@ from .pack import (
 )  # fmt: skip
 
 Array = Any  # a NumPy array outside the pass, a JAX array in it
+Turns = tuple[Array, Array]
+"""Cosines and sines [tokens, d_head / 2] of rotary positions."""
 
-_matmul = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
-_einsum = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
+matmul = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+einsum = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
 
 
 class Check(NamedTuple):
@@ -54,17 +58,30 @@ class Check(NamedTuple):
     high: Array
 
 
+Mix = Callable[[Any, Array, Any], tuple[Array, Any]]
+"""(attention step, its queries, keys and values, its memory) → mixed values [batch, tokens, heads · v], memory."""
+
+
+class Pass(NamedTuple):
+    """How `run` runs: what the guard looks at, what is kept of the stream, and how tokens are mixed."""
+
+    checks: dict[int, Check]
+    collect: Callable[[Array, int], Array | None]
+    mix: Mix
+
+
 @jax.jit
 def forward(
     parameters: Parameters, features: Array, rows: Array, checks: dict[int, Check]
 ) -> tuple[Array, dict[int, Array]]:
     """features [batch, tokens, features], rows [outputs' tokens] → outputs [batch, rows, size], and for
     each check by how much a value was out of its range at worst: [batch, values], NaN where it was no number."""
-    stream = _embed(parameters, features)
+    stream = embed(parameters, features)
     worst = {n: jnp.full((features.shape[0], c.low.shape[1]), -jnp.inf, stream.dtype) for n, c in checks.items()}
-    (stream, worst), _ = _run(parameters.steps, (stream, worst), checks, lambda *_: None)
-    last = _normed(stream[:, rows], parameters.final_norm)
-    return _matmul(last, parameters.readout) + parameters.readout_bias, worst
+    whole = Pass(checks, lambda *_: None, _over_all(parameters, features.shape[1]))
+    (stream, worst), _, _ = run(parameters.steps, (stream, worst), None, whole)
+    last = normed(stream[:, rows], parameters.final_norm)
+    return matmul(last, parameters.readout) + parameters.readout_bias, worst
 
 
 @partial(jax.jit, static_argnames="every")
@@ -75,43 +92,65 @@ def streams(parameters: Parameters, features: Array, slots: Array, every: int) -
         # A loop's body has an even number of sublayers: stored and unrolled numbers have the same parity.
         return stream[..., slots] if number % every == every - 1 else None
 
-    _, collected = _run(parameters.steps, (_embed(parameters, features), {}), {}, collect)
+    whole = Pass({}, collect, _over_all(parameters, features.shape[1]))
+    _, collected, _ = run(parameters.steps, (embed(parameters, features), {}), None, whole)
     if collected is None:
         return jnp.zeros((0, *features.shape[:2], slots.shape[0]), parameters.embedding.dtype)
     return collected
 
 
-def _embed(parameters: Parameters, features: Array) -> Array:
-    return _matmul(features, parameters.embedding) + parameters.positions[: features.shape[1]]
+def embed(parameters: Parameters, features: Array) -> Array:
+    return matmul(features, parameters.embedding) + parameters.positions[: features.shape[1]]
 
 
-def _run(steps: tuple[Step, ...], carry: Any, checks: dict[int, Check], collect: Any) -> tuple[Any, Array | None]:
-    """Runs `steps` on carry = (stream, worst); what `collect(stream, number)` gives is stacked in order of running."""
+def _over_all(parameters: Parameters, tokens: int) -> Mix:
+    """Attention over a whole sequence of so many tokens, which remembers nothing."""
+    tables = parameters.rotations
+    turns = None if tables is None else (tables[0][:tokens], tables[1][:tokens])
+
+    def mix(step: AttentionStep | LinearAttentionStep, projected: Array, memory: None) -> tuple[Array, None]:
+        if isinstance(step, LinearAttentionStep):
+            return attend_linearly(projected, step), memory
+        return attend(projected, step, turns), memory
+
+    return mix
+
+
+def run(
+    steps: tuple[Step, ...], carry: Any, memory: tuple[Any, ...] | None, of: Pass
+) -> tuple[Any, Array | None, tuple[Any, ...]]:
+    """Runs `steps` on carry = (stream, worst); what `of.collect(stream, number)` gives is stacked in order of running.
+
+    `memory` has what attention remembers for each step, a loop's with the pass as first axis; it comes back renewed."""
     collected: list[Array] = []
-    for step in steps:
+    remembered: list[Any] = []
+    for step, own in zip(steps, (None,) * len(steps) if memory is None else memory, strict=True):
         if isinstance(step, LoopStep):
 
-            def once(carry: Any, _: None, loop: LoopStep = step) -> tuple[Any, Array | None]:
+            def once(carry: Any, own: Any, loop: LoopStep = step) -> tuple[Any, Any]:
                 stream, worst = carry
                 if loop.scan:  # Tokens whose turn has not come may hold anything: only the last pass counts.
                     worst = {**worst, **{n: jnp.full_like(worst[n], -jnp.inf) for n in _numbers(loop) if n in worst}}
-                return _run(loop.steps, (stream, worst), checks, collect)
+                carry, found, own = run(loop.steps, (stream, worst), own, of)
+                return carry, (found, own)
 
-            carry, found = lax.scan(once, carry, None, length=step.count)
+            carry, (found, own) = lax.scan(once, carry, own, length=step.count)
             found = None if found is None else found.reshape(found.shape[0] * found.shape[1], *found.shape[2:])
         else:
             stream, worst = carry
             if not isinstance(step, IdleStep):
-                stream = stream + _sublayer(step, stream)
-            if step.number in checks:
-                excess = jnp.maximum(worst[step.number], _excess(stream, checks[step.number]))
+                change, own = _sublayer(step, stream, own, of.mix)
+                stream = stream + change
+            if step.number in of.checks:
+                excess = jnp.maximum(worst[step.number], _excess(stream, of.checks[step.number]))
                 worst = {**worst, step.number: excess}
             carry = stream, worst
-            found = collect(stream, step.number)
+            found = of.collect(stream, step.number)
             found = None if found is None else found[None]
+        remembered.append(own)
         if found is not None:
             collected.append(found)
-    return carry, jnp.concatenate(collected) if collected else None
+    return carry, jnp.concatenate(collected) if collected else None, tuple(remembered)
 
 
 def _numbers(loop: LoopStep) -> Iterator[int]:
@@ -123,20 +162,34 @@ def _numbers(loop: LoopStep) -> Iterator[int]:
             yield step.number
 
 
-def _sublayer(step: AttentionStep | LinearAttentionStep | MlpStep | BiasStep, stream: Array) -> Array:
-    """What the sublayer adds to the stream [batch, tokens, width]."""
+def _sublayer(
+    step: AttentionStep | LinearAttentionStep | MlpStep | BiasStep, stream: Array, memory: Any, mix: Mix
+) -> tuple[Array, Any]:
+    """What the sublayer adds to the stream [batch, tokens, width], and what attention then remembers."""
     if isinstance(step, BiasStep):
-        return step.bias
-    x = stream if isinstance(step, LinearAttentionStep) else _normed(stream, step.norm)
+        return step.bias, memory
+    x = stream if isinstance(step, LinearAttentionStep) else normed(stream, step.norm)
     if step.rows is not None:
         x = x[..., step.rows]
-    if isinstance(step, AttentionStep):
-        y = _matmul(attend(_matmul(x, step.qkv) + step.qkv_bias, step), step.output)
-    elif isinstance(step, LinearAttentionStep):
-        y = _matmul(attend_linearly(_matmul(x, step.qkvc), step), step.output)
+    if isinstance(step, MlpStep):
+        y = matmul(hidden(matmul(x, step.up) + step.up_bias, step), step.down)
     else:
-        y = _matmul(gelu(_matmul(x, step.up) + step.up_bias), step.down)
-    return spread(y, step.spread)
+        if isinstance(step, LinearAttentionStep):
+            projected = matmul(x, step.qkvc)
+        else:
+            projected = matmul(x, step.qkv) + step.qkv_bias
+        mixed, memory = mix(step, projected, memory)
+        y = matmul(mixed, step.output)
+    return spread(y, step.spread), memory
+
+
+def hidden(x: Array, step: MlpStep) -> Array:
+    """What the neurons give, from their preactivations [batch, tokens, neurons, or gates before ups]."""
+    activation = ACTIVATIONS[step.activation]
+    if not step.gated:
+        return activation(x)
+    gate, up = jnp.split(x, 2, -1)
+    return activation(gate) * up
 
 
 def gelu(x: Array) -> Array:
@@ -148,8 +201,25 @@ def gelu(x: Array) -> Array:
     return x / (1.0 + jnp.exp(-2.0 * np.sqrt(2.0 / np.pi).astype(x.dtype) * (x + 0.044715 * x * x * x)))
 
 
-def _normed(x: Array, norm: NormStep | None) -> Array:
-    return x if norm is None else layer_norm(x, norm)
+def silu(x: Array) -> Array:
+    """Llama's x σ(x)."""
+    return x / (1.0 + jnp.exp(-x))
+
+
+ACTIVATIONS = {"gelu_tanh": gelu, "silu": silu}
+
+
+def normed(x: Array, norm: NormStep | None) -> Array:
+    if norm is None:
+        return x
+    return rms_norm(x, norm) if norm.bias is None else layer_norm(x, norm)
+
+
+def rms_norm(x: Array, norm: NormStep) -> Array:
+    """x / √(mean x² + ε) · gain over the last axis, as in Llama."""
+    mean = jnp.square(x).sum(-1, keepdims=True) / norm.width
+    # The barrier is `layer_norm`'s.
+    return x / lax.optimization_barrier(jnp.sqrt(mean + norm.epsilon)) * norm.gain  # type: ignore[no-untyped-call]
 
 
 def layer_norm(x: Array, norm: NormStep) -> Array:
@@ -167,33 +237,48 @@ def layer_norm(x: Array, norm: NormStep) -> Array:
     return centred / deviation * norm.gain + norm.bias
 
 
-def attend(qkv: Array, step: AttentionStep) -> Array:
+def attend(qkv: Array, step: AttentionStep, turns: Turns | None = None) -> Array:
     """Softmax attention on packed heads: [batch, tokens, heads · (2 qk + v)] → [batch, tokens, heads · v]."""
-    query, key, value = _heads(qkv, step.heads, step.qk, step.qk, step.v)
-    logits = _einsum("bthk,bshk->bhts", query, key) / np.sqrt(step.d_head).astype(qkv.dtype)
-    if step.causal:
-        # Each row keeps its own token, so that no row is all −∞.
-        logits = jnp.where(jnp.tri(qkv.shape[1], dtype=bool), logits, -jnp.inf)
+    query, key, value = split_heads(qkv, step.heads, step.qk, step.qk, step.v)
+    if turns is not None:
+        query, key = turned(query, step, turns), turned(key, step, turns)
+    # Each row keeps its own token, so that no row is all −∞.
+    return softmax_mean(query, key, value, jnp.tri(qkv.shape[1], dtype=bool) if step.causal else None, step)
+
+
+def softmax_mean(query: Array, key: Array, value: Array, seen: Array | None, step: AttentionStep) -> Array:
+    """Σ softmax(q · k / √d_head) v over the tokens seen [queries, keys] (None: all): query [batch, queries, heads, qk],
+    key and value [batch, keys, heads, …] → [batch, queries, heads · v]."""
+    logits = einsum("bthk,bshk->bhts", query, key) / np.sqrt(step.d_head).astype(query.dtype)
+    if seen is not None:
+        logits = jnp.where(seen, logits, -jnp.inf)
     shares = jnp.exp(logits - logits.max(-1, keepdims=True))
     # Divided after the sum over tokens, a lone winner's value and a count are exact.
     total = shares.sum(-1)
-    mixed = _einsum("bhts,bshv->bthv", shares, value) / jnp.swapaxes(total, 1, 2)[..., None]
-    return mixed.reshape(*qkv.shape[:2], -1)
+    mixed = einsum("bhts,bshv->bthv", shares, value) / jnp.swapaxes(total, 1, 2)[..., None]
+    return mixed.reshape(*query.shape[:2], -1)
+
+
+def turned(x: Array, step: AttentionStep, turns: Turns) -> Array:
+    """Queries or keys [batch, tokens, heads, qk] turned by their positions (innerloop.compiler.rotary)."""
+    cos, sin = (table[:, step.pairs] for table in turns)
+    a, b = jnp.split(x, 2, -1)
+    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], -1)
 
 
 def attend_linearly(qkvc: Array, step: LinearAttentionStep) -> Array:
     """Σⱼ (q · kⱼ) vⱼ / ρ on packed heads: [batch, tokens, heads · (2 qk + v + 1)] → [batch, tokens, heads · v]."""
     tokens = qkvc.shape[1]
-    query, key, value, count = _heads(qkvc, step.heads, step.qk, step.qk, step.v, 1)
+    query, key, value, count = split_heads(qkvc, step.heads, step.qk, step.qk, step.v, 1)
     read = jnp.tri(tokens, dtype=bool) if step.causal else jnp.ones((tokens, tokens), bool)
     read &= jnp.arange(tokens) < tokens - step.unread
-    scores = jnp.where(read, _einsum("bthk,bshk->bhts", query, key), 0)
-    rho = _einsum("ts,bshc->bthc", read.astype(qkvc.dtype), count)
-    mixed = _einsum("bhts,bshv->bthv", scores, value) / jnp.where(rho == 0, 1, rho)
+    scores = jnp.where(read, einsum("bthk,bshk->bhts", query, key), 0)
+    rho = einsum("ts,bshc->bthc", read.astype(qkvc.dtype), count)
+    mixed = einsum("bhts,bshv->bthv", scores, value) / jnp.where(rho == 0, 1, rho)
     return mixed.reshape(*qkvc.shape[:2], -1)
 
 
-def _heads(x: Array, heads: int, *sizes: int) -> list[Array]:
+def split_heads(x: Array, heads: int, *sizes: int) -> list[Array]:
     """[batch, tokens, heads · Σ sizes] → for each size [batch, tokens, heads, size]."""
     ends = [heads * end for end in accumulate(sizes)]
     return [part.reshape(*x.shape[:2], heads, -1) for part in jnp.split(x, ends[:-1], -1)]
@@ -210,5 +295,5 @@ def _excess(stream: Array, check: Check) -> Array:
     """By how much each value leaves its range, at worst over the tokens: [batch, values]."""
     values = stream[..., check.slots]
     if check.matrix is not None:
-        values = _matmul(values, check.matrix)
+        values = matmul(values, check.matrix)
     return jnp.maximum(values - check.high, check.low - values).max(1)

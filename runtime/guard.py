@@ -65,7 +65,9 @@ class Guard:
         owners = self._owners.items()
         return {n: _check([self._watches[k] for k in watches], kinds, dtype) for n, watches in owners}
 
-    def inspect_inputs(self, fields: dict[str, NDArray[Any]], held: dict[str, NDArray[np.bool_]]) -> None:
+    def inspect_inputs(
+        self, fields: dict[str, NDArray[Any]], held: dict[str, NDArray[np.bool_]], first_token: int = 0
+    ) -> None:
         """fields: name → [batch, tokens, size]; held: name → [tokens], where the field stands.
 
         Raises RangeError, or warns, once for each field out of its range."""
@@ -80,7 +82,7 @@ class Guard:
             if not out.size or not out.max() > slack:
                 continue
             task, token, component = np.unravel_index(out.argmax(), out.shape)
-            place = _place(None, int(token), int(task), int(component), values.shape[2])
+            place = _place(None, first_token + int(token), int(task), int(component), values.shape[2])
             self._tell(
                 f"{bound.name} reached {values[task, token, component]:.4g} at {place}; compiled for "
                 f"[{bound.low:g}, {bound.high:g}]. Scale the data, or declare `{bound.name}` with a wider range "
@@ -95,6 +97,7 @@ class Guard:
         kinds: tuple[str, ...],
         rerun: Callable[[int], NDArray[Any]],
         told: set[str],
+        first_token: int = 0,
     ) -> None:
         """worst: number → [batch, values] from the pass; `rerun(task)`: the stream [sublayers run, tokens, d_model] of
         one task of this chunk; `told`: the names already named in this call, which grows."""
@@ -104,7 +107,8 @@ class Guard:
             bad = self._tasks(worst, index)
             if bad.size:
                 told.add(watch.placement.name)
-                self._tell(self._locate(watch, rerun(int(bad[0])), first_task + int(bad[0]), kinds), 4)
+                task = first_task + int(bad[0])
+                self._tell(self._locate(watch, rerun(int(bad[0])), task, kinds, first_token), 4)
 
     def _tasks(self, worst: dict[int, NDArray[Any]], index: int) -> NDArray[np.intp]:
         """The tasks in which this watch's value was out of its range, or not a number."""
@@ -118,7 +122,9 @@ class Guard:
                 start += size
         return np.flatnonzero(bad)
 
-    def _locate(self, watch: Watch, stream: NDArray[Any], task: int, kinds: tuple[str, ...]) -> str:
+    def _locate(
+        self, watch: Watch, stream: NDArray[Any], task: int, kinds: tuple[str, ...], first_token: int
+    ) -> str:  # fmt: skip
         """The first layer after which the value was out, and there the token and component where it was out most."""
         placement = watch.placement
         everything, _ = _runs(self._weights.body, 0)
@@ -131,7 +137,7 @@ class Guard:
         # Run alone, the task may round differently: if nothing is out any more, the place where it came closest.
         run = int(np.argmax(most > 0)) if (most > 0).any() else int(most.argmax())
         token, component = np.unravel_index(out[run].argmax(), out[run].shape)
-        place = _place(runs[run] // 2, int(tokens[token]), task, int(component), watch.low.size)
+        place = _place(runs[run] // 2, first_token + int(tokens[token]), task, int(component), watch.low.size)
         low, high = placement.low.ravel()[component], placement.high.ravel()[component]
         return (
             f"{placement.name} reached {values[run, token, component]:.4g} at {place}; "

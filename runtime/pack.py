@@ -4,17 +4,20 @@
     after    Parameters: the same tree, a pytree of dense arrays whose structure is static
 
 Left out is only what can never change a result: heads that write nothing, head dimensions that
-nothing reads, neurons without effect, slots that a sublayer does not read or write. A compiled
-layer is more than 95 % zeros, and most of a stock head's dimensions stand idle.
+nothing reads (where positions are rotary, pairs of them), neurons without effect, slots that a
+sublayer does not read or write. A compiled layer is more than 95 % zeros, and most of a stock head's
+dimensions stand idle. Heads that share keys and values get their own, each what it uses of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from innerloop.compiler.rotary import rotations
 from innerloop.compiler.sparse import Floats, Matrix
 from innerloop.compiler.weights import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Weights
 from numpy.typing import NDArray
@@ -23,10 +26,11 @@ Array = Any  # a NumPy array while packing, a JAX array in the pass
 
 
 class NormStep(NamedTuple):
-    """gain, bias [width]; epsilon and width are scalars of the pass, so that XLA folds no reciprocal of them."""
+    """gain, bias [width]; epsilon and width are scalars of the pass, so that XLA folds no reciprocal of them.
+    `bias` None is RMSNorm, which takes no mean away."""
 
     gain: Array
-    bias: Array
+    bias: Array | None
     epsilon: Array
     width: Array
 
@@ -41,7 +45,8 @@ class Spread(NamedTuple):
 @dataclass(frozen=True)
 class AttentionStep:
     """qkv [slots read, heads · (2 qk + v)], output [heads · v, slots written]; `number` as in Weights.sublayers.
-    `norm` None is the identity."""
+    `norm` None is the identity. `pairs` [heads or 1, qk / 2], where positions are rotary: the columns of
+    `Parameters.rotations` that turn dimensions i and i + qk / 2 of each head."""
 
     norm: NormStep | None
     rows: Array | None
@@ -55,6 +60,7 @@ class AttentionStep:
     v: int
     d_head: int
     causal: bool
+    pairs: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,8 @@ class LinearAttentionStep:
 
 @dataclass(frozen=True)
 class MlpStep:
-    """up [slots read, neurons], down [neurons, slots written]; `norm` None is the identity."""
+    """up [slots read, neurons], down [neurons, slots written]; `norm` None is the identity. With a gate, `up` and
+    `up_bias` hold the gates of all neurons before their ups."""
 
     norm: NormStep | None
     rows: Array | None
@@ -84,6 +91,8 @@ class MlpStep:
     down: Array
     spread: Spread
     number: int
+    activation: str = "gelu_tanh"
+    gated: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,8 @@ Step = Sublayer | LoopStep
 
 @dataclass(frozen=True)
 class Parameters:
-    """embedding [features, width], positions [n_positions, width], readout [width, outputs]."""
+    """embedding [features, width], positions [n_positions, width], readout [width, outputs]; `rotations`, where
+    positions are rotary: cosines and sines, each [n_positions, d_head / 2]."""
 
     embedding: Array
     positions: Array
@@ -124,6 +134,7 @@ class Parameters:
     final_norm: NormStep | None
     readout: Array
     readout_bias: Array
+    rotations: tuple[Array, Array] | None = None
 
 
 def _register(cls: type, *static: str) -> None:
@@ -133,7 +144,7 @@ def _register(cls: type, *static: str) -> None:
 
 _register(AttentionStep, "number", "heads", "qk", "v", "d_head", "causal")
 _register(LinearAttentionStep, "number", "heads", "qk", "v", "causal", "unread")
-_register(MlpStep, "number")
+_register(MlpStep, "number", "activation", "gated")
 _register(BiasStep, "number")
 _register(IdleStep, "number")
 _register(LoopStep, "count", "scan")
@@ -151,7 +162,15 @@ def pack(weights: Weights, dtype: np.dtype[Any]) -> Parameters:
         final_norm=_pack_norm(weights.final_norm, config, dtype),
         readout=_dense(weights.readout, dtype),
         readout_bias=np.asarray(weights.readout_bias, dtype),
+        rotations=_rotations(config, dtype),
     )
+
+
+def _rotations(config: Config, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    if config.positions != "rotary":
+        return None
+    cos, sin = rotations(config.d_head, config.rope_theta, config.n_positions)
+    return cos.astype(dtype), sin.astype(dtype)
 
 
 def _pack_body(body: Body, number: int, config: Config, dtype: np.dtype[Any]) -> tuple[tuple[Step, ...], int]:
@@ -174,18 +193,19 @@ def _pack_body(body: Body, number: int, config: Config, dtype: np.dtype[Any]) ->
 def _pack_attention(
     item: Attention | LinearAttention, number: int, config: Config, dtype: np.dtype[Any]
 ) -> Sublayer:  # fmt: skip
+    matrices, output_bias = (item.query, item.key, item.value), np.zeros(config.d_model)
+    biases: Iterable[Floats] = (np.zeros(matrix.shape[1]) for matrix in matrices)
     if isinstance(item, Attention):
         biases, output_bias = (item.query_bias, item.key_bias, item.value_bias), item.output_bias
-    else:
-        biases, output_bias = (np.zeros(config.n_head * config.d_head),) * 3, np.zeros(config.d_model)
-    query, key, value = (
-        _biased(matrix, bias, config, dtype)
-        for matrix, bias in zip((item.query, item.key, item.value), biases, strict=True)
-    )
+    query, key, value = (_biased(matrix, bias, config, dtype) for matrix, bias in zip(matrices, biases, strict=True))
     output = _dense(item.output, dtype).reshape(config.n_head, config.d_head, config.d_model)
 
     # A dimension of q · k counts if both sides can be nonzero, one of v if it is nonzero and is written.
-    compared = np.asarray(query.any(0) & key.any(0))
+    rotary = isinstance(item, Attention) and config.positions == "rotary"
+    asked, met = np.asarray(query.any(0)), np.asarray(key.any(0))
+    if rotary:  # turning mixes a pair: of each side both or none can be nonzero
+        asked, met = _paired(asked), _paired(met)
+    compared = asked & met
     carried = np.asarray(value.any(0) & output.any(-1))
     writing = carried.any(-1)
     if isinstance(item, LinearAttention):
@@ -193,11 +213,12 @@ def _pack_attention(
     kept = np.flatnonzero(writing)
     if not kept.size:
         return _pack_bias(output_bias, number, dtype)
-    qk = max(1, int(compared[kept].sum(-1).max()))
+    qk = max(1 + rotary, int(compared[kept].sum(-1).max()))
     v = int(carried[kept].sum(-1).max())
-    columns = np.concatenate(
-        [_columns(query, compared, kept, qk), _columns(key, compared, kept, qk), _columns(value, carried, kept, v)], -1
-    )
+    sides = [
+        _halves(side, compared, kept, qk) if rotary else _columns(side, compared, kept, qk) for side in (query, key)
+    ]
+    columns = np.concatenate([*sides, _columns(value, carried, kept, v)], -1)
     packed = _columns(np.moveaxis(output, -1, 0), carried, kept, v).T
     written, spread = _spread(packed, output_bias, dtype)
     matrix, bias = columns[:-1], columns[-1]
@@ -208,20 +229,44 @@ def _pack_attention(
         )  # fmt: skip
     rows, qkv = _read(matrix)
     norm = _pack_norm(item.norm, config, dtype)
+    pairs = _pairs(compared, kept, qk // 2) if rotary else None
     return AttentionStep(
-        norm, rows, qkv, bias, written, spread, number, len(kept), qk, v, config.d_head, config.causal
+        norm, rows, qkv, bias, written, spread, number, len(kept), qk, v, config.d_head, config.causal, pairs
     )  # fmt: skip
+
+
+def _paired(used: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """[n_head, d_head]: a dimension is used if it or the other of its pair (i, i + d_head/2) is."""
+    half = used.shape[-1] // 2
+    return np.tile(used[:, :half] | used[:, half:], 2)
+
+
+def _pairs(used: NDArray[np.bool_], heads: NDArray[Any], size: int) -> NDArray[np.int32]:
+    """[heads, size]: which pairs each kept head uses, padded with any; [1, size] where all use the same."""
+    pairs = np.zeros((len(heads), size), np.int32)
+    for k, head in enumerate(heads):
+        columns = np.flatnonzero(used[head, : used.shape[-1] // 2])
+        pairs[k, : columns.size] = columns
+    return pairs[:1] if (pairs == pairs[0]).all() else pairs
 
 
 def _pack_mlp(item: Mlp, number: int, config: Config, dtype: np.dtype[Any]) -> Sublayer:
     up, down = _dense(item.up, dtype), _dense(item.down, dtype)
-    alive = np.flatnonzero(down.any(-1))
+    up_bias = np.asarray(item.up_bias, dtype)
+    used = down.any(-1)
+    if item.gate is not None:
+        gate = _dense(item.gate, dtype)
+        used &= gate.any(0) & (up.any(0) | (up_bias != 0))  # activation(0) = 0
+    alive = np.flatnonzero(used)
     if not alive.size:
         return _pack_bias(item.down_bias, number, dtype)
-    rows, up = _read(up[:, alive])
+    up, up_bias = up[:, alive], up_bias[alive]
+    if item.gate is not None:
+        up, up_bias = np.concatenate([gate[:, alive], up], -1), np.concatenate([np.zeros_like(up_bias), up_bias])
+    rows, up = _read(up)
     written, spread = _spread(down[alive], item.down_bias, dtype)
-    up_bias = np.asarray(item.up_bias, dtype)[alive]
-    return MlpStep(_pack_norm(item.norm, config, dtype), rows, up, up_bias, written, spread, number)
+    norm = _pack_norm(item.norm, config, dtype)
+    return MlpStep(norm, rows, up, up_bias, written, spread, number, config.activation, item.gate is not None)
 
 
 def _pack_bias(bias: NDArray[Any], number: int, dtype: np.dtype[Any]) -> Sublayer:
@@ -233,7 +278,7 @@ def _pack_norm(norm: Norm | None, config: Config, dtype: np.dtype[Any]) -> NormS
         return None
     return NormStep(
         np.asarray(norm.gain, dtype),
-        np.asarray(norm.bias, dtype),
+        None if config.norm == "rmsnorm" else np.asarray(norm.bias, dtype),
         np.asarray(config.norm_epsilon, dtype),
         np.asarray(config.d_model, dtype),
     )
@@ -244,9 +289,11 @@ def _dense(matrix: Matrix, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _biased(matrix: Matrix, bias: Floats, config: Config, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Queries, keys or values as [d_model + 1, n_head, d_head]; the last row is the bias."""
+    """Queries, keys or values as [d_model + 1, n_head, d_head]; the last row is the bias. A key or value that heads
+    share stands at each of them."""
     rows = np.concatenate([_dense(matrix, dtype), np.asarray(bias, dtype)[None]])
-    return rows.reshape(-1, config.n_head, config.d_head)
+    heads = rows.reshape(len(rows), -1, config.d_head)
+    return np.repeat(heads, config.n_head // heads.shape[1], axis=1)
 
 
 def _columns(matrix: NDArray[Any], used: NDArray[np.bool_], heads: NDArray[Any], size: int) -> NDArray[Any]:
@@ -256,6 +303,13 @@ def _columns(matrix: NDArray[Any], used: NDArray[np.bool_], heads: NDArray[Any],
         columns = np.flatnonzero(used[head])
         packed[:, k, : columns.size] = matrix[:, head, columns]
     return packed.reshape(matrix.shape[0], -1)
+
+
+def _halves(matrix: NDArray[Any], used: NDArray[np.bool_], heads: NDArray[Any], size: int) -> NDArray[Any]:
+    """`_columns` of dimensions in pairs (i, i + d_head/2), which come to stand at (i, i + size/2)."""
+    half = used.shape[-1] // 2
+    sides = [_columns(matrix[..., at], used[:, at], heads, size // 2) for at in (slice(half), slice(half, None))]
+    return np.concatenate([side.reshape(len(matrix), len(heads), -1) for side in sides], -1).reshape(len(matrix), -1)
 
 
 def _read(matrix: NDArray[Any]) -> tuple[NDArray[Any] | None, NDArray[Any]]:

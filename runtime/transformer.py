@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from .forward import Check, forward, streams
 from .guard import Guard, Mode
 from .pack import Parameters, pack
+from .stream import TokenStream
 from .trace import Trace
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ TRACE_BYTES = 2**31
 
 _KNOWN = {
     "attention": ("softmax", "linear"),
-    "activation": ("gelu_tanh", "none"),
-    "norm": ("layernorm", "dividing", "none"),
-    "positions": ("learned",),
+    "activation": ("gelu_tanh", "silu", "none"),
+    "norm": ("layernorm", "rmsnorm", "dividing", "none"),
+    "positions": ("learned", "rotary"),
 }
 
 
@@ -147,6 +148,14 @@ class Transformer:
                 if self.on_chunk is not None:
                     self.on_chunk(start + count, data.batch)
         return Trace(self.weights, slots, stream, data.sequence.kinds)
+
+    def stream(self, batch: int = 1) -> TokenStream:
+        """A sequence of so many tasks, to be given token by token; each gives the predictions of a whole call.
+
+        Raises InnerloopError for weights that read tokens yet to come."""
+        if batch < 1:
+            raise DataError(f"a stream has a batch of at least 1, not {batch}")
+        return TokenStream(self.weights, self._parameters, self._guard, self.dtype, batch)
 
     def __repr__(self) -> str:
         config = self.weights.config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -59,29 +60,34 @@ class Random:
         """One where the configuration has them; with `dividing` every other time."""
         if self.config.norm == "none" or (self.config.norm == "dividing" and self.rng.random() < 0.5):
             return None
-        return Norm(self.rounded(1.0 + self.vector(self.config.d_model)), self.vector(self.config.d_model))
+        gain, bias = self.rounded(1.0 + self.vector(self.config.d_model)), self.vector(self.config.d_model)
+        return Norm(gain, bias * (self.config.norm != "rmsnorm"))
 
     def attention(self, density: float | None = None) -> Attention:
         d, h = self.config.d_model, self.config.n_head * self.config.d_head
-        query, key, value = (self.matrix(d, h, 1.5, density) for _ in range(3))
-        biases = [self.vector(h) for _ in range(3)]
+        sizes = h, *[(self.config.n_kv_head or self.config.n_head) * self.config.d_head] * 2
+        query, key, value = (self.matrix(d, size, 1.5, density) for size in sizes)
+        biases = [self.vector(size) for size in sizes]
         if density is not None:  # a compiled head: some of its dimensions idle
-            biases = [b * (self.rng.random(h) < density) for b in biases]
+            biases = [b * (self.rng.random(b.size) < density) for b in biases]
         output = self.matrix(h, d, 0.5, density)
         return Attention(self.norm(), query, biases[0], key, biases[1], value, biases[2], output, self.vector(d))
 
     def linear_attention(self, density: float | None = None) -> LinearAttention:
         """The first head counts the last slot, the others nothing."""
         d, heads, h = self.config.d_model, self.config.n_head, self.config.n_head * self.config.d_head
-        query, key, value = (self.matrix(d, h, 0.3, density) for _ in range(3))
+        shared = (self.config.n_kv_head or heads) * self.config.d_head
+        query, key, value = (self.matrix(d, size, 0.3, density) for size in (h, shared, shared))
         return LinearAttention(
             query, key, value, self.matrix(h, d, 0.15, density), Matrix.of([d - 1], [0], [1.0], (d, heads))
         )
 
     def mlp(self, neurons: int | None = None, density: float | None = None) -> Mlp:
+        """With a gate if the activation is Llama's."""
         d, n = self.config.d_model, self.config.d_mlp if neurons is None else neurons
         up, down = self.matrix(d, n, 1.5, density), self.matrix(n, d, 0.5, density)
-        return Mlp(self.norm(), up, self.vector(n), down, self.vector(d))
+        mlp = Mlp(self.norm(), up, self.vector(n), down, self.vector(d))
+        return mlp if self.config.activation != "silu" else replace(mlp, gate=self.matrix(d, n, 1.5, density))
 
     def weights(self, body: Body, d: int = 3, layout: tuple[Placement, ...] = ()) -> Weights:
         of = signature(d)
@@ -133,6 +139,24 @@ def normless_tree(seed: int, norm: str, causal: bool = True, dtype: str = "float
     draw = Random(seed, replace(config(4, causal=causal, dtype=dtype), norm=norm))
     loop = Repeated(2, (draw.attention(0.1), draw.mlp(7, 0.1)))
     return draw.weights((draw.attention(0.2), draw.mlp(13, 0.2), loop, draw.attention(0.1), Idle("mlp")))
+
+
+def llama_tree(seed: int, dtype: str = "float32", **parts: Any) -> Weights:
+    """Few layers, of which a loop, idle sublayers and heads; `parts` are of Llama's that the configuration has."""
+    drawn = replace(config(7, heads=4, dtype=dtype), **parts)
+    draw = Random(seed, drawn)
+    loop = Repeated(3, (draw.attention(0.1), draw.mlp(7, 0.2)))
+    body = (
+        draw.attention(0.15),
+        draw.mlp(13),
+        loop,
+        draw.attention(),
+        Idle("mlp"),
+        Idle("attention"),
+        draw.mlp(5, 0.1),
+    )
+    last = draw.attention(0.0), draw.mlp(9, 0.0)
+    return draw.weights((*body, *last))
 
 
 def linear_tree(

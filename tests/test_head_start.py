@@ -25,10 +25,12 @@ UPDATE = "w = w - 0.1 * (dot(w, u) - y) * u"
 WARM: dict[str, tuple[str, dict[str, Any]]] = {
     "sgd": (load("stochastic_gradient_descent"), {"d": 3, "examples": 5}),
     "sgd that forgets": (load("stochastic_gradient_descent"), {"d": 3, "examples": 5, "decay": 0.5}),
+    "sherman_morrison": (load("sherman_morrison"), {"d": 3, "examples": 5}),
     "from other numbers": (
         HEAD + f"w : vector[2] = 0.5\nscan y up to 5\n    {UPDATE}\nat x\n    output dot(w, x)\n",
         {},
     ),
+    "divides": (HEAD + "w : scalar = 0\nscan y up to 5\n    w = (w + y) / (3 + w ^ 2)\noutput w\n", {}),
     "with a clip": (
         HEAD + f"w : vector[2] = 0.5\nscan y up to 5\n    {UPDATE}\n    w = clip(w, -0.7, 0.6)\noutput w\n",
         {},
@@ -36,7 +38,6 @@ WARM: dict[str, tuple[str, dict[str, Any]]] = {
 }
 COLD = {
     "one pass": f"w : vector[2] = 0\nscan y up to 1\n    {UPDATE}\nat x\n    output dot(w, x)\n",
-    "divides": "w : scalar = 0\nscan y up to 5\n    w = (w + y) / (3 + w ^ 2)\noutput w\n",
     "nothing saved": "w : scalar = 0.5\nscan y up to 5\n    w = clip(w + y, 0, 1)\noutput w\n",
     "starts from data": f"at y\n    w = u\nat x\n    w = x\nscan y up to 5\n    {UPDATE}\nat x\n    output dot(w, x)\n",
 }

@@ -122,6 +122,14 @@ at y
         s = 0.5 * s + y
 output s
 """,
+    "a divisor of two kinds of token": """
+q = 2 + mean[j in y](y[j] ^ 2)
+at x
+    s = sum(x) / q
+at y
+    s = y / q
+output s
+""",
     "a matrix that is not the identity": """
 output mean[j in y](s * y[j] + sum(p))
 """,

@@ -15,13 +15,13 @@ from innerloop.compiler import measure
 from innerloop.compiler.errors import DataError, InnerloopError
 from innerloop.compiler.sparse import Floats, Matrix
 from innerloop.compiler.tokens import output_rows, read_data
-from innerloop.compiler.weights import Attention, Idle, Mlp, Weights
+from innerloop.compiler.weights import Attention, Idle, Mlp, Norm, Weights
 from innerloop.runtime import Transformer
-from innerloop.runtime.forward import attend, attend_linearly, forward, layer_norm
+from innerloop.runtime.forward import attend, attend_linearly, forward, layer_norm, rms_norm, silu
 from innerloop.runtime.pack import AttentionStep, IdleStep, LinearAttentionStep, NormStep, Spread, pack
 
 from .by_the_book import by_the_book, tasks
-from .random_weights import Random, config, linear_tree, normless_tree, tree
+from .random_weights import Random, config, linear_tree, llama_tree, normless_tree, tree
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -65,6 +65,77 @@ def test_sublayers_without_a_norm_are_gpt2s_without_it(norm: str, dtype: str, ca
 @pytest.mark.parametrize("causal", [True, False])
 def test_linear_attention_is_its_formula(causal: bool, unread: int, dtype: str, activation: str, norm: str) -> None:
     both_passes_agree(linear_tree(1, causal, unread, dtype, activation, norm), tasks(3))
+
+
+LLAMA: dict[str, Any] = {
+    "target": "llama", "activation": "silu", "norm": "rmsnorm", "positions": "rotary", "n_kv_head": 2,
+}  # fmt: skip
+PARTS: list[dict[str, Any]] = [
+    {"activation": "silu"},
+    {"norm": "rmsnorm"},
+    {"positions": "rotary"},
+    {"n_kv_head": 1},
+    LLAMA,
+    {**LLAMA, "n_kv_head": None, "rope_theta": 1e15},
+    {**LLAMA, "n_kv_head": 1, "causal": False, "rope_theta": 100.0},
+]
+
+
+@pytest.mark.parametrize("parts", PARTS, ids=lambda parts: " ".join(map(str, parts.values())))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_llamas_sublayers_are_their_formulas_each_and_together(dtype: str, parts: dict[str, Any]) -> None:
+    for seed in range(2):
+        weights = llama_tree(seed, dtype, **parts)
+        gated = {item.gate is not None for item in weights.sublayers() if isinstance(item, Mlp)}
+        assert gated == {"activation" in parts}
+        both_passes_agree(weights, tasks(3, examples=9, seed=seed))
+
+
+def test_heads_of_linear_attention_share_keys_and_values_too() -> None:
+    drawn = replace(config(1, heads=4), attention="linear", activation="none", norm="none", n_kv_head=2)
+    draw = Random(5, drawn)
+    both_passes_agree(draw.weights((draw.linear_attention(), Idle("mlp"))), tasks(3))
+
+
+def turned_pairs(weights: Weights) -> Weights:
+    """The first sublayer with queries on the first of each pair and keys on the second: turning makes them meet."""
+    first = weights.body[0]
+    assert isinstance(first, Attention)
+    d, heads = weights.config.d_head, weights.config.n_head
+    low, high = np.arange(d) < d // 2, np.arange(d) >= d // 2
+    query, key = np.tile(low, heads), np.tile(high, heads)
+    halves = replace(
+        first,
+        query=Matrix(first.query.csr.toarray() * query),
+        query_bias=first.query_bias * query,
+        key=Matrix(first.key.csr.toarray() * key),
+        key_bias=first.key_bias * key,
+    )
+    return replace(weights, body=(halves, *weights.body[1:]))
+
+
+def test_a_pair_that_only_turning_brings_together_is_kept() -> None:
+    draw = Random(8, replace(config(1, heads=2, dtype="float64"), positions="rotary"))
+    weights = turned_pairs(draw.weights((draw.attention(), draw.mlp())))
+    step = pack(weights, np.dtype("float64")).steps[0]
+    assert isinstance(step, AttentionStep)
+    assert step.qk == weights.config.d_head
+    both_passes_agree(weights, tasks(2))
+
+
+def test_a_pair_that_one_side_leaves_out_is_dropped_at_each_head() -> None:
+    draw = Random(8, replace(config(1, heads=2), positions="rotary", n_kv_head=1))
+    full = draw.attention()
+    query = full.query.csr.toarray()
+    query[:, [0, 4, 1, 5, 8 + 2, 8 + 6]] = 0.0  # head 0 keeps pairs 2 and 3, head 1 all but 2
+    bias = full.query_bias.copy()
+    bias[[0, 4, 1, 5, 8 + 2, 8 + 6]] = 0.0
+    weights = draw.weights((replace(full, query=Matrix(query), query_bias=bias), draw.mlp()))
+    step = pack(weights, np.dtype("float32")).steps[0]
+    assert isinstance(step, AttentionStep)
+    assert step.qk == 6
+    assert np.asarray(step.pairs).tolist() == [[2, 3, 0], [0, 1, 3]]
+    both_passes_agree(weights, tasks(2))
 
 
 def test_sequences_of_any_length_go_through_linear_attention() -> None:
@@ -168,9 +239,9 @@ def test_unknown_settings_are_refused(dtype: Any, guard: Any) -> None:
     ("name", "value", "known"),
     [
         ("attention", "local", "'softmax' or 'linear'"),
-        ("activation", "relu", "'gelu_tanh' or 'none'"),
-        ("norm", "rmsnorm", "'layernorm' or 'dividing' or 'none'"),
-        ("positions", "rotary", "'learned'"),
+        ("activation", "relu", "'gelu_tanh' or 'silu' or 'none'"),
+        ("norm", "batchnorm", "'layernorm' or 'rmsnorm' or 'dividing' or 'none'"),
+        ("positions", "relative", "'learned' or 'rotary'"),
     ],
 )
 def test_another_architecture_is_refused(name: str, value: str, known: str) -> None:
@@ -214,6 +285,46 @@ def test_a_norm_that_is_a_power_of_two_is_exact(width: int) -> None:
     scale = np.sqrt(slots / width) * 2.0**30
     assert np.log2(scale) % 1 == 0
     assert np.array_equal(y * np.float32(scale), x)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_huge_constant_makes_rms_norm_the_identity(dtype: str) -> None:
+    """Slots aᵢ·2³⁶ with Σ aᵢ² = width, gain 2³⁶ (float64: 2⁶⁴), in both passes and every way to write the width."""
+    rng = np.random.default_rng(0)
+    for width, factors in ((32, (4, 4)), (256, (16,)), (124, (1, 1, 1, 11)), (334, (3, 6, 8, 15)), (1022, (5, 6, 31))):
+        assert sum(a * a for a in factors) == width
+        constant = 2.0 ** (36 if dtype == "float32" else 64)
+        x = rng.standard_normal((50, width)) * 2.0 ** rng.integers(-20, 20, (50, 1))
+        x = x.astype(dtype)
+        x[:, rng.permutation(width)[: len(factors)]] = np.array(factors) * constant
+        drawn = replace(config(1, width, dtype=dtype), norm="rmsnorm")
+        gain = np.full(width, constant)
+        with jax.enable_x64(dtype == "float64"):
+            step = plain(width, dtype)._replace(gain=gain.astype(dtype), bias=None)
+            assert np.array_equal(jax.jit(rms_norm)(x, step), x)
+        assert np.array_equal(measure.normalise(x.T, Norm(gain, np.zeros(width)), drawn).T, x)
+
+
+def test_rms_norm_divides_by_a_value_that_outweighs_the_rest() -> None:
+    """One slot at N·√width: every value is divided by N, to the last bits, for any N."""
+    width = 256
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((300, width)).astype(np.float32)
+    divisor = rng.uniform(2**20, 2**22, 300).astype(np.float32)
+    x[:, 3] = 16 * divisor
+    step = plain(width, np.float32)._replace(bias=None)
+    np.testing.assert_allclose(jax.jit(rms_norm)(x, step), x / divisor[:, None], rtol=3e-7, atol=0)
+
+
+@pytest.mark.parametrize(("dtype", "open_", "shut"), [("float32", 17.0, -104.0), ("float64", 37.0, -746.0)])
+def test_silu_is_the_identity_when_open_and_zero_when_shut(dtype: str, open_: float, shut: float) -> None:
+    rng = np.random.default_rng(0)
+    span = np.concatenate([[0.0], np.logspace(0, 30, 3001), rng.uniform(0, 1e4, 3001)])
+    with jax.enable_x64(dtype == "float64"):
+        for function in (jax.jit(silu), measure.ACTIVATIONS["silu"]):
+            for start, sign, kept in ((open_, 1, 1), (shut, -1, 0)):
+                x = (start + sign * span).astype(dtype)
+                assert np.array_equal(function(x), x * kept)
 
 
 @pytest.mark.parametrize(("dtype", "gap"), [("float32", 104.0), ("float64", 746.0)])

@@ -18,7 +18,7 @@ from innerloop.compiler.weights import Mlp, Placement, Repeated, Weights
 from innerloop.runtime import Transformer
 from safetensors.numpy import load_file, save_file
 
-from .random_weights import linear_tree, normless_tree, tree
+from .random_weights import linear_tree, llama_tree, normless_tree, tree
 
 
 def whole(dtype: str = "float32") -> Weights:
@@ -33,6 +33,11 @@ def whole(dtype: str = "float32") -> Weights:
     signature = replace(weights.signature, parameters=bound, text="# Größe\r\nprogram random(d)\n")
     report = replace(weights.report, measured_error=float("nan"))
     return replace(weights, layout=layout, signature=signature, report=report)
+
+
+LLAMA: dict[str, Any] = {
+    "activation": "silu", "norm": "rmsnorm", "positions": "rotary", "n_kv_head": 2, "rope_theta": 1e15,
+}  # fmt: skip
 
 
 def rewrite(folder: Path, change: Any) -> None:
@@ -69,8 +74,9 @@ def test_round_trip_is_exact(tmp_path: Path, dtype: str) -> None:
         lambda dtype: linear_tree(2, dtype=dtype, activation="gelu_tanh", norm="dividing"),
         lambda dtype: normless_tree(2, "dividing", dtype=dtype),
         lambda dtype: normless_tree(2, "none", dtype=dtype),
+        lambda dtype: llama_tree(2, dtype, **LLAMA),
     ],
-    ids=["linear", "linear and mlp", "some norms", "no norms"],
+    ids=["linear", "linear and mlp", "some norms", "no norms", "llama"],
 )
 def test_round_trip_is_exact_for_other_architectures(tmp_path: Path, weights: Any, dtype: str) -> None:
     before = weights(dtype)
@@ -87,7 +93,9 @@ def test_a_folder_from_before_linear_attention_is_read_as_it_was(saved: Path) ->
             older(node.get("body", []))
 
     def change(entries: dict[str, Any]) -> None:
-        del entries["config"]["attention"], entries["config"]["unread"], entries["final_norm"]
+        for name in ("attention", "unread", "n_kv_head", "rope_theta"):
+            del entries["config"][name]
+        del entries["final_norm"]
         older(entries["body"])
 
     rewrite(saved, change)
@@ -218,6 +226,28 @@ def test_a_fault_in_the_config_is_named(saved: Path, message: str, change: Any) 
 )
 def test_a_fault_in_linear_attention_is_named(tmp_path: Path, message: str, change: Any) -> None:
     save(linear_tree(2, activation="gelu_tanh", norm="dividing"), tmp_path / "saved")
+    rewrite(tmp_path / "saved", change)
+    with pytest.raises(DataError, match=message):
+        load(tmp_path / "saved")
+
+
+@pytest.mark.parametrize(
+    ("message", "change"),
+    [
+        ("config.n_kv_head is 3, of which 4 heads is no multiple", lambda e: e["config"].update(n_kv_head=3)),
+        ("config.n_kv_head is 0, of which", lambda e: e["config"].update(n_kv_head=0)),
+        ("config.d_head is 3; rotary positions need an even number", lambda e: e["config"].update(d_head=3)),
+        ("config.rope_theta is 0.0, not a positive", lambda e: e["config"].update(rope_theta=0)),
+        ("config.rope_theta is inf, not a positive", lambda e: e["config"].update(rope_theta="inf")),
+        ("body.0.attention.key has shape \\[16, 8\\], not \\[16, 16\\]", lambda e: e["config"].update(n_kv_head=None)),
+        ("a tensor that belongs nowhere, body.1.mlp.gate", lambda e: e["body"][1].pop("gate")),
+        ("body\\[1\\].gate is 1, neither true nor false", lambda e: e["body"][1].update(gate=1)),
+        ("body\\[0\\] has an unknown entry 'gate'", lambda e: e["body"][0].update(gate=True)),
+        ("body\\[0\\].norm is False; config.norm is 'rmsnorm'", lambda e: e["body"][0].update(norm=False)),
+    ],
+)
+def test_a_fault_in_llamas_parts_is_named(tmp_path: Path, message: str, change: Any) -> None:
+    save(llama_tree(2, **LLAMA), tmp_path / "saved")
     rewrite(tmp_path / "saved", change)
     with pytest.raises(DataError, match=message):
         load(tmp_path / "saved")

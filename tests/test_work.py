@@ -48,9 +48,10 @@ def test_the_forward_pass_multiplies_by_nonzeros_only(program: str) -> None:
     kind = np.dtype(np.float32)
     for sublayer in weights.sublayers():
         if isinstance(sublayer, Mlp):
-            multiplied = sum(up.nnz + down.nnz for up, _, down in _Neurons.of(sublayer, 400, kind).blocks)
+            blocks = _Neurons.of(sublayer, weights.config.activation, 400, kind).blocks
+            multiplied = sum(up.nnz + down.nnz for up, _, _, down in blocks)
             assert multiplied == sublayer.up.nnz + sublayer.down.nnz
         elif isinstance(sublayer, Attention):
-            heads = _Heads.of(sublayer, weights.config.n_head, kind)
+            heads = _Heads.of(sublayer, weights.config, 400, kind)
             sides = (sublayer.query, sublayer.key, sublayer.value, sublayer.output)
             assert heads.project.nnz + heads.output.nnz <= sum(side.nnz for side in sides)
