@@ -21,19 +21,24 @@ from .tokens import TokenData
 SAFETY = 4.0
 """For rounding is drawn once, and what really rounds may be coherent."""
 
+COPIES = 4
+"""So often the tasks are run, each time disturbed anew."""
+
 
 def predict(model: ErrorModel, data: TokenData, truth: Floats, choice: Choice) -> float:
     """The largest error of the output that is to be expected on this data, whose exact output is `truth`."""
-    models = {v: model.of(v, choice.get(v)) for v in model.graph.values()}
-    found = _run(model.graph, data, [models.get])
+    found = disturbed(model, data, choice, COPIES)
     return SAFETY * float(np.abs(found - truth).max())
 
 
-def disturbed(model: ErrorModel, data: TokenData, choice: Choice, copies: int, observe: Observe) -> Floats:
+def disturbed(
+    model: ErrorModel, data: TokenData, choice: Choice, copies: int, observe: Observe | None = None
+) -> Floats:
     """The outputs [copies, tasks, rows, *shape] as the constructions make them, rounding drawn anew for each copy of
-    the data; `observe` sees the values of copies · tasks, as `evaluate`'s does."""
-    models = {v: model.of(v, choice.get(v)) for v in model.graph.values()}
-    return _run(model.graph, data, [models.get] * copies, observe)
+    the data, and for all but the first how far fits are off, too: where errors grow on their way, the first alone can
+    be lucky. `observe` sees the values of copies · tasks, as `evaluate`'s does."""
+    first, others = ({v: model.of(v, choice.get(v), drawn) for v in model.graph.values()} for drawn in (False, True))
+    return _run(model.graph, data, [first.get, *[others.get] * (copies - 1)], observe)
 
 
 def contributions(

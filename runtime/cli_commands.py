@@ -104,6 +104,7 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
 
 
 def _summary(weights: Weights, folder: Path) -> object:
+    from ..compiler.format_plan import certificate_rows
     from .tables import table
 
     config, report = weights.config, weights.report
@@ -116,6 +117,7 @@ def _summary(weights: Weights, folder: Path) -> object:
     ]  # fmt: skip
     if isfinite(report.predicted_error):
         rows.insert(3, ["error, predicted", f"{report.predicted_error:.1e}"])
+    rows += [list(row) for row in certificate_rows(weights)]
     return table([weights.signature.name, f"{config.target}, {config.dtype} → {folder}"], rows, left=2)
 
 
