@@ -86,7 +86,7 @@ def _corrupted(body: Any, number: int, start: int) -> tuple[Any, int]:
             side = "down" if isinstance(item, Mlp) else "output"
             csr = getattr(item, side).csr.copy()
             csr.data[np.abs(csr.data).argmax()] *= 1.5
-            item = replace(item, **{side: Matrix(csr)})
+            item = replace(item, down=Matrix(csr)) if isinstance(item, Mlp) else replace(item, output=Matrix(csr))
         items.append(item)
         start += 1
     return tuple(items), start
