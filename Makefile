@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format benchmark benchmark-compile benchmark-layers benchmark-speed clean
+.PHONY: help demo test lint format benchmark benchmark-compile benchmark-layers benchmark-operations benchmark-speed clean
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -14,6 +14,7 @@ help:
 	@echo "make benchmark          measure the precision of the compiled programs on fresh tasks"
 	@echo "make benchmark-compile  measure how long compiling takes, stage by stage"
 	@echo "make benchmark-layers   the table of layers and widths against the published constructions"
+	@echo "make benchmark-operations  how exact one division and one product are"
 	@echo "make benchmark-speed    measure throughput against transformers on PyTorch"
 	@echo "make clean              remove .venv and everything that was built"
 
@@ -39,6 +40,9 @@ benchmark: $(VENV)/.installed
 
 benchmark-layers: $(VENV)/.installed
 	$(BIN)/python benchmarks/layers.py
+
+benchmark-operations: $(VENV)/.installed
+	$(BIN)/python benchmarks/operations.py
 
 benchmark-compile: $(VENV)/.installed
 	$(BIN)/python benchmarks/compile_time.py

@@ -165,17 +165,38 @@ def draw(signature: Signature, groups: int, tasks: int, seed: int) -> dict[str, 
     kinds = sequence(signature.pattern, groups).kinds
     rows = {f.name: sum(k in f.kinds for k in kinds) for f in signature.fields}
     drawn: dict[str, Floats] = {}
-    vectors = [f for f in signature.fields if len(f.shape) == 1 and not f.onehot]
     for spec in (f for f in signature.fields if f.shape or f.low is not None):
         drawn[spec.name] = _independent(spec, (tasks, rows[spec.name]), rng)
     for spec in (f for f in signature.fields if f.name not in drawn):
-        beside = next((v for v in vectors if rows[v.name] >= rows[spec.name]), None)
+        beside = _beside(signature, spec, rows)
         if beside is None:
             drawn[spec.name] = rng.standard_normal((tasks, rows[spec.name]))
         else:
             weights = rng.standard_normal((tasks, beside.shape[0], 1))
             drawn[spec.name] = (drawn[beside.name][:, : rows[spec.name]] @ weights)[..., 0]
     return drawn
+
+
+def _beside(signature: Signature, scalar: FieldSpec, rows: Mapping[str, int]) -> FieldSpec | None:
+    """The vector that a scalar is a linear function of."""
+    vectors = [f for f in signature.fields if len(f.shape) == 1 and not f.onehot]
+    return next((v for v in vectors if rows[v.name] >= rows[scalar.name]), None)
+
+
+def describe(signature: Signature, groups: int) -> str:
+    """What `draw` draws, in words: "x from N(0, 1), y = w · x with w from N(0, I)"."""
+    kinds = sequence(signature.pattern, groups).kinds
+    rows = {f.name: sum(k in f.kinds for k in kinds) for f in signature.fields}
+
+    def one(spec: FieldSpec) -> str:
+        if spec.onehot:
+            return f"{spec.name} one-hot"
+        if spec.low is not None and spec.high is not None:
+            return f"{spec.name} uniform in [{spec.low:g}, {spec.high:g}]"
+        beside = None if spec.shape else _beside(signature, spec, rows)
+        return f"{spec.name} from N(0, 1)" if beside is None else f"{spec.name} = w · {beside.name} with w from N(0, I)"
+
+    return ", ".join(one(spec) for spec in signature.fields)
 
 
 def _independent(spec: FieldSpec, leading: tuple[int, int], rng: np.random.Generator) -> Floats:

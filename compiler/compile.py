@@ -17,19 +17,31 @@ from .choose import named, optimise
 from .constructions import Choice
 from .emit import Emitter
 from .empty import fill_empty
+from .errors import DataError
 from .frame import Frame
 from .graph import Graph
 from .inexact import ErrorModel
-from .layout import placements
+from .layout import Holding, holdings, placements
 from .lower import lower
-from .report import all_finite, counts, first_tasks, fresh_tasks, measured
+from .report import all_finite, certificate, counts, first_tasks, fresh_tasks, measured
 from .rotary_frame import RotaryFrame
 from .schedule import Schedule, schedule
 from .sparse import Floats, Matrix
 from .targets import TARGETS, Target
 from .tokens import TokenData, roles
 from .tolerance import bounded, meet
-from .weights import Body, Idle, InputRange, Norm, OutputSpec, Repeated, Sublayer, Weights
+from .weights import (
+    Body,
+    Certificate,
+    Idle,
+    InputRange,
+    Norm,
+    OutputSpec,
+    Placement,
+    Repeated,
+    Sublayer,
+    Weights,
+)  # fmt: skip
 
 DTYPES = ("float32", "float64")
 POSITIONS = 1025
@@ -62,7 +74,46 @@ def compile_program(
     graph = optimise(graph_of(text, parameters, source), target, optimize)
     bounded(graph, tolerance)
     with np.errstate(all="ignore"):  # what overflows is refused below, in words
-        return weights_of(plan_for(graph, target, dtype, calibration), tolerance)
+        return weights_of(plan_for(graph, target, dtype, calibration, optimize), tolerance)
+
+
+def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None) -> Plan:
+    """The plan that these weights were made by, from their program's text and their certificate.
+
+    calibration: the data that the weights were compiled with, where those were the caller's.
+
+    Raises DataError where the data is wanting, or where what comes out is not what the weights hold: they were made
+    from other data, or by another version of the compiler.
+    """
+    signature, made = weights.signature, weights.report.certificate
+    optimize, tolerance = (made.optimize, made.tolerance) if made is not None else ("depth", None)
+    if made is not None and made.default != (calibration is None):
+        raise DataError(
+            f"{signature.name} was compiled with ranges from calibration data of the caller's: give the same data again"
+            if calibration is None
+            else f"{signature.name} was compiled without calibration data: give none"
+        )
+    target, dtype = weights.config.target, weights.config.dtype
+    graph = optimise(graph_of(signature.text, signature.parameters, signature.source), target, optimize)
+    with np.errstate(all="ignore"):
+        plan = plan_for(graph, target, dtype, calibration, optimize)
+        plan = plan if tolerance is None else _built(plan, tolerance)[0]
+    held = holdings(plan.schedule, plan.allocation)
+    if len(held) != len(weights.layout) or not all(map(_alike, held, weights.layout)):
+        raise DataError(
+            f"{signature.name} does not compile to these weights again: they were made from other calibration data, or "
+            "by another version of innerloop. Compile the program again"
+        )
+    return plan
+
+
+def _alike(held: Holding, placed: Placement) -> bool:
+    """Whether a saved placement is where, and for the range for which, the name is held."""
+    v = held.variable
+    same = (v.name, v.shape, v.kinds, held.first, held.last) == (
+        placed.name, placed.shape, placed.kinds, placed.first, placed.last,
+    )  # fmt: skip
+    return same and np.allclose(v.low, placed.low, 1e-6, 0.0) and np.allclose(v.high, placed.high, 1e-6, 0.0)
 
 
 @dataclass(frozen=True)
@@ -77,6 +128,7 @@ class Plan:
     dtype: str
     fresh: TokenData
     """What the report's error is measured on."""
+    certificate: Certificate
     choice: Choice = field(default_factory=dict)
     """What products and functions are built from, where not by default."""
 
@@ -85,9 +137,11 @@ class Plan:
         return ErrorModel(self.graph, self.ranges, self.dtype, self.target)
 
 
-def plan_for(graph: Graph, target: str, dtype: str, calibration: Mapping[str, ArrayLike] | None) -> Plan:
-    """The graph with ranges, sublayers and slots. Raises CompileError, and DataError for calibration data that does
-    not fit."""
+def plan_for(
+    graph: Graph, target: str, dtype: str, calibration: Mapping[str, ArrayLike] | None, optimize: str = "depth"
+) -> Plan:
+    """The graph with ranges, sublayers and slots; `optimize` is what it was rewritten for. Raises CompileError, and
+    DataError for calibration data that does not fit."""
     architecture = named("target", target, TARGETS, graph)
     named("dtype", dtype, dict.fromkeys(DTYPES), graph)
     data = samples(graph, calibration)
@@ -95,20 +149,29 @@ def plan_for(graph: Graph, target: str, dtype: str, calibration: Mapping[str, Ar
     ranges = calibrate(graph, data)
     all_finite(graph, ranges)
     placed = balance(schedule(lower(graph, ranges, architecture)), dtype)
-    fresh = fresh_tasks(graph) if calibration is None else first_tasks(data[0])
-    return Plan(graph, ranges, placed, allocate(placed), architecture, dtype, fresh)
+    default = calibration is None
+    fresh = fresh_tasks(graph) if default else first_tasks(data[0])
+    made = certificate(graph, fresh, data, default, optimize)
+    return Plan(graph, ranges, placed, allocate(placed), architecture, dtype, fresh, made)
 
 
 def weights_of(plan: Plan, tolerance: float | None) -> Weights:
     """The plan's weights; with a tolerance, from the cheapest constructions that meet it."""
-    if tolerance is None:
-        return finish(plan)
+    return finish(plan) if tolerance is None else _built(plan, tolerance)[1]
+
+
+def _built(plan: Plan, tolerance: float) -> tuple[Plan, Weights]:
+    """The plan with the constructions that meet the tolerance, and its weights."""
+    taken = replace(plan, certificate=replace(plan.certificate, tolerance=float(tolerance)))
 
     def built(choice: Choice) -> Weights:
+        nonlocal taken
         placed = balance(schedule(lower(plan.graph, plan.ranges, plan.target, choice)), plan.dtype)
-        return finish(replace(plan, schedule=placed, allocation=allocate(placed), choice=choice))
+        taken = replace(taken, schedule=placed, allocation=allocate(placed), choice=choice)
+        return finish(taken)
 
-    return meet(plan.model, plan.schedule, plan.allocation, plan.fresh, tolerance, built)
+    weights = meet(plan.model, plan.schedule, plan.allocation, plan.fresh, tolerance, built)
+    return taken, weights
 
 
 def finish(plan: Plan) -> Weights:
@@ -142,7 +205,7 @@ def finish(plan: Plan) -> Weights:
             for name, atom in fields.items()
             if atom is not None
         ),
-        report=counts(plan.graph, plan.allocation, emitted),
+        report=replace(counts(plan.graph, plan.allocation, emitted), certificate=plan.certificate),
     )
     return replace(weights, report=measured(weights, plan.model, plan.fresh, plan.choice))
 

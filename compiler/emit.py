@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 
 import numpy as np
 
@@ -90,7 +91,10 @@ class Emitter:
         stages = [s for s in self.frame.schedule.walk() if s.side == "attention"]
         scored = [self._linear_heads(s) for s in stages if _scores(s)]
         d_head = max([3, *(heads.size for heads in scored)])
-        copying = [self._heads(s, g).count(d_head) for g, s in enumerate(stages) if not _scores(s)]
+        copies = [self._heads(s, g) for g, s in enumerate(stages) if not _scores(s)]
+        if any(heads.groups for heads in copies):  # a copy's logits are exact if 1/√d_head is a power of two
+            d_head = next(4**k for k in count(1) if 4**k >= d_head)
+        copying = [heads.count(d_head) for heads in copies]
         return stream, d_head, max([1, *(len(heads.groups) for heads in scored), *copying])
 
     def _choose(self) -> tuple[Stream, int, int]:

@@ -146,8 +146,24 @@ def format_report(weights: Weights) -> str:
             errors,
         ),
     ]
-    rows += [(f"range of {r.name}", f"[{r.low:.6g}, {r.high:.6g}]") for r in weights.inputs]
+    rows += certificate_rows(weights)
     return "\n".join(f"{name:16s} {text}" for name, text in rows)
+
+
+def certificate_rows(weights: Weights) -> list[tuple[str, str]]:
+    """What the errors hold for, and the range of every field: (heading, text)."""
+    made = weights.report.certificate
+    seen = {} if made is None else {r.name: f"; measured on [{r.low:.6g}, {r.high:.6g}]" for r in made.seen}
+    ranges = [(f"range of {r.name}", f"[{r.low:.6g}, {r.high:.6g}]{seen.get(r.name, '')}") for r in weights.inputs]
+    if made is None:
+        return [("measured on", "not recorded: saved before weights carried a certificate"), *ranges]
+    rows = [
+        ("measured on", made.measured_on + (f", seed {made.seed}" if made.seed is not None else "")),
+        ("ranges from", made.calibrated),
+    ]
+    if made.tolerance is not None:
+        rows.append(("tolerance", f"{made.tolerance:g}"))
+    return rows + ranges
 
 
 def _value(value: object) -> str:

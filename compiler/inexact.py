@@ -7,7 +7,7 @@
     division     1 − rest²/2N², as the norm divides           3 u
     affine                                                    u √Σ (terms)²
     mean         –                                            u of the mean, and of the usual size of means
-    scored mean  –                                            u L Σ|c| R ¼ of the largest value (softmax_scores.py)
+    scored mean  drawn: the share that the heads' sum is off  u L Σ|c| R ¼ of the largest value (softmax_scores.py)
     field        –                                            u/2: the data are rounded to the weights' precision
 
 A factor far below its radius R is multiplied with a far smaller error than one at it: see squares.py.
@@ -41,7 +41,7 @@ from .graph import (
     Value,
 )
 from .rotary_frame import DIVIDE_BITS as ROTARY_BITS
-from .softmax_scores import SCALES, SINK
+from .softmax_scores import SCALES, SINK, relative_error
 from .sparse import Floats, Indices, Matrix
 from .squares import FINENESS, UNIT, Bank, Squares, square_bank
 from .targets import Target
@@ -61,8 +61,9 @@ class ErrorModel:
     dtype: str
     target: Target
 
-    def of(self, value: Value, chosen: Construction | None = None) -> Inexact | None:
-        """What one value's operation makes, built as `chosen` (None: by default); None where nothing is lost."""
+    def of(self, value: Value, chosen: Construction | None = None, drawn: bool = False) -> Inexact | None:
+        """What one value's operation makes, built as `chosen` (None: by default); None where nothing is lost. `drawn`:
+        the errors of products' fits are multiplied by normal numbers, as if the factors stood elsewhere on the fit."""
         node, unit = self.graph[value], UNIT[self.dtype]
         match node.op:
             case Product():
@@ -70,7 +71,7 @@ class ErrorModel:
                     return _exact_product(node.op, unit)
                 left, right = (self.ranges.ball(o) for o in node.operands)
                 squares = chosen if isinstance(chosen, Squares) else default_of(node, self.ranges, self.dtype)
-                return _product(node.op, left, right, squares, unit)
+                return _product(node.op, left, right, squares, unit, drawn)
             case Function(name, arguments):
                 low, high = self.ranges[node.operands[0]]
                 relative = chosen if isinstance(chosen, float) else CURVE[self.dtype]
@@ -84,7 +85,8 @@ class ErrorModel:
             case Attend() if not self.target.linear:
                 size = self.ranges.reach(value) * np.max(np.abs(self.ranges[node.operands[2]]), axis=0)
                 lost = 0.25 * unit * SINK[self.dtype] * sum(abs(s.weight) for s in SCALES[self.dtype]) * size
-                return lambda array, _, rng: _noisy(array, lost, rng)
+                share = relative_error(self.dtype)
+                return lambda array, _, rng: _noisy(array, lost + share * np.abs(array), rng)
             case Field():
                 return lambda array, _, rng: _noisy(array, 0.5 * unit * np.abs(array), rng)
             case Constant() | Count() | Move() | Merge() | Mine():
@@ -131,7 +133,7 @@ def _exact_product(op: Product, unit: float) -> Inexact:
     return model
 
 
-def _product(op: Product, left: Ball, right: Ball, squares: Squares, unit: float) -> Inexact:
+def _product(op: Product, left: Ball, right: Ball, squares: Squares, unit: float, drawn: bool) -> Inexact:
     form, bank = op.form, square_bank(squares)
     i, j, c = form.left, form.right, form.coefficient
     radius_a, radius_b = (np.where(ball.radius > 0, ball.radius, 1.0) for ball in (left, right))
@@ -162,7 +164,7 @@ def _product(op: Product, left: Ball, right: Ball, squares: Squares, unit: float
         found = _noisy(array, np.sqrt(variance), rng)
         if fitted:
             errors = _fit_error(bank, (near_a / radius_a)[..., i], (near_b / radius_b)[..., j], squares.shared)
-            found += gather.apply(errors)
+            found += gather.apply(errors * rng.standard_normal(errors.shape) if drawn else errors)
         return found
 
     return model

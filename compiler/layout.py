@@ -22,33 +22,43 @@ from .weights import Placement
 Stretch = tuple[int, int]
 
 
+@dataclass(frozen=True)
+class Holding:
+    """A name held in the slots after the stages first … last. `ended`: the state of which it is what a pass left;
+    None where it is the variable's own value."""
+
+    variable: Variable
+    first: int
+    last: int
+    ended: Atom | None = None
+
+
 def placements(schedule: Schedule, allocation: Allocation, stream: Stream) -> tuple[Placement, ...]:
-    """One for each stretch of stages in which a name has a value; stretches of one name do not overlap.
+    """One for each of the `holdings`, in their order."""
+
+    def placed(held: Holding) -> Placement:
+        v = held.variable
+        return Placement(v.name, v.shape, v.kinds, stream.read(v.form), held.first, held.last, v.low, v.high)
+
+    return tuple(placed(held) for held in holdings(schedule, allocation))
+
+
+def holdings(schedule: Schedule, allocation: Allocation) -> tuple[Holding, ...]:
+    """One for each stretch of stages in which a name has a value, by name; stretches of one name do not overlap.
 
     A value that nothing stores (its sum goes straight into a state's slots) has none.
     """
-    stages = _Stages(schedule)
-    by_name: dict[str, list[Placement]] = {}
-    for variable, (first, last) in stages.stretches(allocation):
-        placed = Placement(
-            variable.name,
-            variable.shape,
-            variable.kinds,
-            stream.read(variable.form),
-            first,
-            last,
-            variable.low,
-            variable.high,
-        )
-        by_name.setdefault(variable.name, []).append(placed)
+    by_name: dict[str, list[Holding]] = {}
+    for held in _Stages(schedule).stretches(allocation):
+        by_name.setdefault(held.variable.name, []).append(held)
     result = []
-    for placed_list in by_name.values():
-        for k, placed in enumerate(placed_list):
-            later = [p.first for p in placed_list[k + 1 :] if p.first <= placed.last]
-            last = min([placed.last, *(f - 1 for f in later)])
-            if last >= placed.first:
-                result.append(replace(placed, last=last))
-    return tuple(sorted(result, key=lambda p: (p.name, p.first)))
+    for stretches in by_name.values():
+        for k, held in enumerate(stretches):
+            later = [h.first for h in stretches[k + 1 :] if h.first <= held.last]
+            last = min([held.last, *(f - 1 for f in later)])
+            if last >= held.first:
+                result.append(replace(held, last=last))
+    return tuple(sorted(result, key=lambda h: (h.variable.name, h.first)))
 
 
 @dataclass
@@ -91,13 +101,13 @@ class _Stages:
                         self.written[atom] = self.count
             self.count += 1
 
-    def stretches(self, allocation: Allocation) -> Iterator[tuple[Variable, Stretch]]:
+    def stretches(self, allocation: Allocation) -> Iterator[Holding]:
         """Each variable's, those of a loop's body before what the state holds at its end."""
-        ends: dict[int, list[tuple[Variable, Stretch]]] = {}
+        ends: dict[int, list[Holding]] = {}
         for index, variable in enumerate(self.variables):
             before, after = self._stretch(variable, allocation)
             if before is not None:
-                yield variable, before
+                yield Holding(variable, *before)
             if after is not None:
                 ends.setdefault(self._last_inside(variable.scope, index), []).append(after)
             yield from ends.get(index, ())
@@ -109,16 +119,14 @@ class _Stages:
     def _inside(self, scope: int, loop: Stretch) -> bool:
         return scope >= 0 and loop[0] <= self.loops[scope][0] and self.loops[scope][1] <= loop[1]
 
-    def _stretch(
-        self, variable: Variable, allocation: Allocation
-    ) -> tuple[Stretch | None, tuple[Variable, Stretch] | None]:
+    def _stretch(self, variable: Variable, allocation: Allocation) -> tuple[Stretch | None, Holding | None]:
         """The stages from when all that it reads is there, until some of it goes or changes; and for a state by itself,
         in its own loop, what it ends a pass with, and the stages from its last change to there."""
         cleared = {a for atoms in allocation.clears.values() for a in atoms if a != ROLES}
         first, last = self.loops[variable.scope] if variable.scope >= 0 else (0, self.count - 1)
         if variable.scope >= 0 and not any(a in self.states for a in variable.form.atoms):
             first = 0  # what does not change in a loop may be made in front of it
-        own: tuple[Variable, Stretch] | None = None
+        own: Holding | None = None
         for atom in variable.form.atoms:
             if atom not in allocation.slots:
                 return None, None
@@ -132,9 +140,9 @@ class _Stages:
                 first = max(first, state.loop[1] + 1)
             elif state.changes:
                 if variable.form.atoms == {atom} and (ended := self._ended(variable, atom)) is not None:
-                    own = ended, (max(state.changes), last)
+                    own = Holding(ended, max(state.changes), last, atom)
                 last = min(last, min(state.changes) - 1)
-        return (first, last) if first <= last else None, own if own is not None and own[1][0] <= own[1][1] else None
+        return (first, last) if first <= last else None, own if own is not None and own.first <= own.last else None
 
     def _ended(self, variable: Variable, atom: Atom) -> Variable | None:
         """The variable as a pass leaves it, if it is the carried name itself: called as the state is, or as what

@@ -116,7 +116,7 @@ class _Lowering(FormBuilder):
         if node.name is not None:
             low, high = self.ranges[value]
             self.variables.append(
-                Variable(node.name, node.shape, self.held[value], self.forms[value], low, high, scope)
+                Variable(node.name, node.shape, self.held[value], self.forms[value], low, high, scope, value)
             )
 
     def _value(self, value: Value, node: Node, tasks: list[Task | LoopTask]) -> Form:

@@ -98,7 +98,7 @@ def evaluate(
     Raises DataError for more tokens than a scan is compiled for.
     """
     (result,) = graph.results
-    chunk = max(1, CHUNK_BYTES // _task_bytes(graph, data))
+    chunk = together(graph, data)
     parts = []
     for start in range(0, data.batch, chunk):
         fields = {name: array[start : start + chunk] for name, array in data.fields.items()}
@@ -109,10 +109,12 @@ def evaluate(
     return whole.reshape(*whole.shape[:2], *graph[result].shape)
 
 
-def _task_bytes(graph: Graph, data: TokenData) -> int:
+def together(graph: Graph, data: TokenData) -> int:
+    """How many tasks are run together: what is observed comes by so many."""
     nodes = [graph[value] for value in graph.values()]
     rows = {kinds: output_rows(data.sequence, kinds).size for kinds in {node.kinds for node in nodes}}
-    return 1 + 8 * sum(rows[node.kinds] * node.size for node in nodes if not isinstance(node.op, Constant))
+    task_bytes = 1 + 8 * sum(rows[node.kinds] * node.size for node in nodes if not isinstance(node.op, Constant))
+    return max(1, CHUNK_BYTES // task_bytes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,19 +14,31 @@ import numpy as np
 from .constructions import Choice, Construction
 from .graph import Graph, Value
 from .inexact import ErrorModel, Inexact, Operand
-from .oracle import evaluate
+from .oracle import Observe, evaluate
 from .sparse import Floats
 from .tokens import TokenData
 
 SAFETY = 4.0
 """For rounding is drawn once, and what really rounds may be coherent."""
 
+COPIES = 4
+"""So often the tasks are run, each time disturbed anew."""
+
 
 def predict(model: ErrorModel, data: TokenData, truth: Floats, choice: Choice) -> float:
     """The largest error of the output that is to be expected on this data, whose exact output is `truth`."""
-    models = {v: model.of(v, choice.get(v)) for v in model.graph.values()}
-    found = _run(model.graph, data, [models.get])
+    found = disturbed(model, data, choice, COPIES)
     return SAFETY * float(np.abs(found - truth).max())
+
+
+def disturbed(
+    model: ErrorModel, data: TokenData, choice: Choice, copies: int, observe: Observe | None = None
+) -> Floats:
+    """The outputs [copies, tasks, rows, *shape] as the constructions make them, rounding drawn anew for each copy of
+    the data, and for all but the first how far fits are off, too: where errors grow on their way, the first alone can
+    be lucky. `observe` sees the values of copies · tasks, as `evaluate`'s does."""
+    first, others = ({v: model.of(v, choice.get(v), drawn) for v in model.graph.values()} for drawn in (False, True))
+    return _run(model.graph, data, [first.get, *[others.get] * (copies - 1)], observe)
 
 
 def contributions(
@@ -45,11 +57,21 @@ def contributions(
     return {value: [next(largest) for _ in some] for value, some in choices.items()}
 
 
-def _run(graph: Graph, data: TokenData, variants: Sequence[Callable[[Value], Inexact | None]]) -> Floats:
+def repeated(data: TokenData, count: int) -> TokenData:
+    """The tasks so many times over."""
+    fields = {name: np.tile(array, (count, *[1] * (array.ndim - 1))) for name, array in data.fields.items()}
+    return TokenData(data.sequence, count * data.batch, fields, data.batched)
+
+
+def _run(
+    graph: Graph,
+    data: TokenData,
+    variants: Sequence[Callable[[Value], Inexact | None]],
+    observe: Observe | None = None,
+) -> Floats:
     """The outputs [variants, tasks, rows, *shape], each variant with its own models of operations."""
     count, tasks = len(variants), data.batch
-    fields = {name: np.tile(array, (count, *[1] * (array.ndim - 1))) for name, array in data.fields.items()}
-    everything = TokenData(data.sequence, count * tasks, fields, data.batched)
+    everything = repeated(data, count)
     rng = np.random.default_rng(0)
 
     def disturb(value: Value, array: Floats, operand: Callable[[int], Floats], chunk: slice) -> Floats:
@@ -64,7 +86,7 @@ def _run(graph: Graph, data: TokenData, variants: Sequence[Callable[[Value], Ine
             found[start:stop] = model(array[start:stop], _part(operand, slice(start, stop)), rng)
         return found
 
-    found = evaluate(graph, everything, disturb=disturb)
+    found = evaluate(graph, everything, observe, disturb)
     return found.reshape(count, tasks, *found.shape[1:])
 
 

@@ -11,9 +11,10 @@ from dataclasses import replace
 import numpy as np
 
 from .allocate import Allocation
-from .calibrate import Ranges, draw, repetitions
+from .calibrate import Ranges, describe, draw, repetitions
 from .constructions import Choice
 from .emit import Emitted
+from .errors import counted
 from .graph import Function, Graph
 from .inexact import ErrorModel
 from .levels import levels
@@ -22,12 +23,26 @@ from .oracle import evaluate
 from .predict import predict
 from .sparse import Floats, Matrix
 from .tokens import Sequence, TokenData, output_rows, read_data, sequence
-from .weights import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated, Report, Weights
+from .weights import (
+    Attention,
+    Body,
+    Certificate,
+    Idle,
+    InputRange,
+    LinearAttention,
+    Mlp,
+    Norm,
+    Repeated,
+    Report,
+    Weights,
+)  # fmt: skip
 
 MOST, FEWEST = 8, 2
 """Tasks on which the report's error is measured …"""
 TOKENS = 648
 """… and how many tokens they may have together, so that long sequences take no longer to measure than 81 tokens."""
+SEED = 2
+"""Of those tasks, where they are drawn; calibration's are drawn from others."""
 HOPELESS = 0.5
 """An error of this share of the output (both root mean squares) is no answer."""
 
@@ -39,7 +54,7 @@ def fresh_tasks(graph: Graph) -> TokenData:
     assert graph.signature is not None
     groups = repetitions(graph)
     tasks = _checked(sequence(graph.signature.pattern, groups))
-    return read_data(graph.signature, draw(graph.signature, groups, tasks, seed=2))
+    return read_data(graph.signature, draw(graph.signature, groups, tasks, SEED))
 
 
 def first_tasks(data: TokenData) -> TokenData:
@@ -52,6 +67,31 @@ def first_tasks(data: TokenData) -> TokenData:
 def _checked(sequence: Sequence) -> int:
     """How many tasks of that length the error is measured on."""
     return max(FEWEST, min(MOST, TOKENS // max(1, len(sequence))))
+
+
+def certificate(graph: Graph, data: TokenData, samples: list[TokenData], default: bool, optimize: str) -> Certificate:
+    """Of errors measured on `data`, with ranges from `samples`; `default` if both were drawn here."""
+    assert graph.signature is not None
+
+    def described(some: TokenData) -> str:
+        return f"{counted(some.batch, 'task')} of {counted(len(some.sequence), 'token')}"
+
+    drawn = describe(graph.signature, data.sequence.repetitions)
+    told, given = (f"drawn: {drawn}",) * 2 if default else ("the first of the caller's", "given by the caller")
+    seen = []
+    for spec in graph.signature.fields:
+        held = data.fields[spec.name][:, output_rows(data.sequence, spec.kinds)]
+        if held.size:
+            seen.append(InputRange(spec.name, float(held.min()), float(held.max())))
+    return Certificate(
+        measured_on=f"{described(data)}, {told}",
+        seen=tuple(seen),
+        calibrated=f"{' and '.join(map(described, samples))}, {given}",
+        default=default,
+        seed=SEED if default else None,
+        optimize=optimize,
+        tolerance=None,
+    )
 
 
 def all_finite(graph: Graph, ranges: Ranges) -> None:

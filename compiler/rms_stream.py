@@ -24,23 +24,24 @@ class RmsStream(Stream):
     """`width` slots; `first` is the first atom's."""
 
     @property
-    def _pairs(self) -> int:
-        return len(self.constants.weights)
-
-    @property
     def balanced(self) -> bool:
         return False
 
-    @cached_property
-    def norm_pattern(self) -> Floats:
-        """aᵢ on the constants' slots [width]."""
-        return self._pattern(np.arange(self._pairs))
-
-    @cached_property
-    def scratch_pattern(self) -> Floats:
-        return self._pattern(self.scratch)
+    def _pairs(self, number: int) -> Indices:
+        """The slots of the constants (0) or of what stands after them (1)."""
+        count = len(self.constants.weights)
+        return number * count + np.arange(count)
 
     def _pattern(self, slots: Indices) -> Floats:
         pattern = np.zeros(self.width)
         pattern[slots] = self.constants.weights
         return pattern
+
+    @property
+    def zero(self) -> int:
+        """The first slot after the norm's own; no slot is kept at 0."""
+        return len(self.constants.weights) * (2 if self.constants.divide else 1)
+
+    @cached_property
+    def _open(self) -> Indices:
+        return np.arange(self.first, self.width)

@@ -57,7 +57,7 @@ def show(
     bounded(graph, tolerance)
     if stage == "graph":
         return format_graph(graph)
-    plan = plan_for(graph, target, "float32", None)
+    plan = plan_for(graph, target, "float32", None, optimize)
     if stage == "schedule":
         return format_schedule(plan.schedule)
     if stage == "layout":

@@ -232,6 +232,8 @@ class Variable:
     high: Floats
     scope: int
     """The loop (numbered in order of appearance, −1 for none) in whose body the name is assigned."""
+    value: Value
+    """The graph's value that bears the name."""
 
 
 @dataclass(frozen=True)

@@ -160,8 +160,28 @@ class InputRange:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """What a report's errors were measured on, and what else the weights were made from.
+
+    measured_on  the tasks, in words, those of the default drawn from `seed`; `seen`: each field's range on them
+    calibrated   the data that the compiled ranges were taken from, in words; the ranges are `Weights.inputs`
+    default      whether both are drawn by calibrate.py, and not the caller's
+    optimize, tolerance    as `compile_program` was given them
+    """
+
+    measured_on: str
+    seen: tuple[InputRange, ...]
+    calibrated: str
+    default: bool
+    seed: int | None
+    optimize: str
+    tolerance: float | None
+
+
+@dataclass(frozen=True)
 class Report:
-    """What was built, and how exact it is; `predicted` and `measured` are largest errors of the output."""
+    """What was built, and how exact it is; `predicted` and `measured` are largest errors of the output.
+    `certificate` is None for weights that were saved before there was one."""
 
     layers: int
     critical_path: int
@@ -176,6 +196,7 @@ class Report:
     measured_error: float
     output_rms: float
     tasks: int
+    certificate: Certificate | None = None
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,12 @@ The output goes to OUT by its suffix, or to the screen; tasks and rows count fro
 """
 
 
+_DIFF = """\
+Every named value after every layer is held against the float64 oracle. Its bound is what the error model of the
+constructions gives for this data. In a scan only those tokens count whose turn has come. Exit status 1 if an error
+exceeds its bound; the first such value is named.
+"""
+
 _EXPORT = """\
 huggingface      `GPT2Model.from_pretrained(OUT)` of transformers, unmodified
 transformerlens  a HookedTransformer of TransformerLens, in whose cache every named value can be read
@@ -178,6 +184,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--guard", choices=["raise", "warn", "off"], default="raise", help="values out of range (default: %(default)s)"
     )
+
+    diff = command("diff", "compare what compiled weights hold, layer by layer, with what they should", _DIFF)
+    diff.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")
+    diff.add_argument("--data", type=Path, required=True, metavar="FILE", help=".csv or .npz, as for `run`")
+    diff.add_argument(
+        "--calibrate", type=Path, metavar="FILE", help="the data that `compile --calibrate` was given, if it was"
+    )
+    diff.add_argument(
+        "--dtype", choices=["float32", "float64"], help="precision (default: what the weights were compiled for)"
+    )
+    diff.add_argument("--layers", action="store_true", help="a line for each layer, not only the worst of each name")
 
     export = command("export", "write compiled weights as a folder that a stock library loads", _EXPORT)
     export.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")

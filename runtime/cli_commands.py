@@ -104,6 +104,7 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
 
 
 def _summary(weights: Weights, folder: Path) -> object:
+    from ..compiler.format_plan import certificate_rows
     from .tables import table
 
     config, report = weights.config, weights.report
@@ -116,6 +117,7 @@ def _summary(weights: Weights, folder: Path) -> object:
     ]  # fmt: skip
     if isfinite(report.predicted_error):
         rows.insert(3, ["error, predicted", f"{report.predicted_error:.1e}"])
+    rows += [list(row) for row in certificate_rows(weights)]
     return table([weights.signature.name, f"{config.target}, {config.dtype} → {folder}"], rows, left=2)
 
 
@@ -142,6 +144,38 @@ def run(arguments: Namespace) -> int:
         header, *lines = rows(outputs)
         console().print(table(header, lines, left=2))
     return 0
+
+
+def diff(arguments: Namespace) -> int:
+    from ..compiler.weights import Weights
+    from .datasets import read
+    from .tables import console, progress, table
+
+    weights = Weights.load(arguments.weights)
+    shapes = {field.name: field.shape for field in weights.signature.fields}
+    fields = read(arguments.data, shapes)
+    calibration = None if arguments.calibrate is None else read(arguments.calibrate, shapes)
+    with progress(f"comparing {weights.signature.name}"), _placed(arguments.data):
+        from . import Transformer
+
+        found = Transformer(weights, arguments.dtype).diff(calibration, **fields)
+    rows = []
+    for d in found.differences if arguments.layers else found.worst().values():
+        held = found.layers(d.name)
+        where = "output" if d.layer is None else str(d.layer)
+        if not arguments.layers and d.layer is not None:
+            where = f"{min(held)} to {max(held)}, worst {d.layer}" if len(held) > 1 else str(d.layer)
+        rows.append([d.name, where, f"{d.error:.1e}", f"{d.bound:.1e}", str(d.task), str(d.token)])
+    console().print(table(["value", "layers", "largest error", "bound", "task", "token"], rows, left=2))
+    if (first := found.first) is None:
+        print("every value is within its bound")
+        return 0
+    where = "in the output" if first.layer is None else f"after layer {first.layer}"
+    print(
+        f"first beyond its bound: {first.name} {where}, off by {first.error:.3g} at task {first.task}, token "
+        f"{first.token}; its bound is {first.bound:.3g}"
+    )
+    return 1
 
 
 def export(arguments: Namespace) -> int:

@@ -15,6 +15,7 @@ import csv
 import math
 import os
 import re
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -84,6 +85,19 @@ def replace(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
 # NPZ ---------------------------------------------------------------------------------------------
 
 
+_UNREADABLE = (
+    ValueError, EOFError, NotImplementedError, RuntimeError, TypeError, KeyError, OverflowError, MemoryError, OSError,
+    SyntaxError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy and zipfile raise for bytes that are no archive of arrays."""
+
+
+def _short(error: BaseException) -> str:
+    """Without the bytes of the file that such messages print whole."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 120 else f"{text[:119]}…"
+
+
 def _read_npz(path: Path, fields: Collection[str]) -> Arrays:
     with path.open("rb") as stream:
         archived = zipfile.is_zipfile(stream)
@@ -92,8 +106,8 @@ def _read_npz(path: Path, fields: Collection[str]) -> Arrays:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, EOFError, NotImplementedError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read as arrays of numbers ({error})") from None
+    except _UNREADABLE as error:
+        raise DataError(f"{path}: cannot be read as arrays of numbers ({_short(error)})") from None
     for name in arrays:
         if name not in fields:
             raise DataError(f"{path}: `{name}` is no field of the program; its fields are {_listed(fields)}")

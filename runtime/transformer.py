@@ -10,9 +10,9 @@ devices each chunk is sharded along the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import jax
 import numpy as np
@@ -27,6 +27,9 @@ from .guard import Guard, Mode
 from .pack import Parameters, pack
 from .stream import TokenStream
 from .trace import Trace
+
+if TYPE_CHECKING:
+    from .diff import Diff
 
 CACHED_BYTES = 2**23
 """A chunk's widest activation on a CPU: about what stays in its cache (measured: 1.8 times as fast as 2²⁵)."""
@@ -80,6 +83,11 @@ class Transformer:
         Each field is [batch, tokens that hold it, *shape]; data without a batch dimension gives an output
         without one. Raises DataError for data that does not fit, RangeError under guard="raise"."""
         data = self._read(fields)
+        result = self.outputs_of(data)
+        return result if data.batched else result[0]
+
+    def outputs_of(self, data: TokenData) -> NDArray[Any]:
+        """The output [batch, rows, *shape] for data that was read already."""
         line, shape = data.sequence, self.weights.output.shape
         rows = output_rows(line, self.weights.output.kinds)
         results: list[NDArray[Any]] = []
@@ -93,8 +101,7 @@ class Transformer:
                 self._guard.inspect(bad, start, line.kinds, partial(self._rerun, features), told)
                 if self.on_chunk is not None:
                     self.on_chunk(start + count, data.batch)
-        result = np.concatenate(results).reshape(data.batch, rows.size, *shape)
-        return result if data.batched else result[0]
+        return np.concatenate(results).reshape(data.batch, rows.size, *shape)
 
     def trace(self, /, **fields: ArrayLike) -> Trace:
         """Every named value after every layer: a mapping name → [layers, batch, tokens, *shape].
@@ -102,15 +109,36 @@ class Transformer:
         Data without a batch dimension is a batch of 1. Raises DataError as a call does, and for more
         tasks than a trace of 2 GiB holds."""
         data = self._read(fields)
-        layout = self.weights.layout
-        slots = np.unique(np.concatenate([np.zeros(0, int), *(p.matrix.csr.tocoo().coords[0] for p in layout)]))
-        layers, tokens = self.weights.config.n_layer, len(data.sequence)
-        task_bytes = layers * tokens * max(1, slots.size) * self.dtype.itemsize
-        if data.batch * task_bytes > TRACE_BYTES:
+        layers, most = self.weights.config.n_layer, self.traceable(data)
+        if data.batch > most:
             raise DataError(
-                f"a trace of {data.batch} tasks over {layers} layers takes {data.batch * task_bytes / 2**30:.1f} GiB: "
-                f"trace at most {TRACE_BYTES // task_bytes} tasks at a time"
+                f"a trace of {data.batch} tasks over {layers} layers takes more than {TRACE_BYTES / 2**30:.1f} GiB: "
+                f"trace at most {most} tasks at a time"
             )
+        return self.trace_of(data)
+
+    def diff(self, calibration: Mapping[str, ArrayLike] | None = None, /, **fields: ArrayLike) -> Diff:
+        """Every named value after every layer against the float64 oracle, each with the bound that the error model
+        gives it on this data: see diff.py. `calibration` is what the weights were compiled with, if anything.
+
+        Raises DataError as a call does, and where the weights' program does not compile to them again."""
+        from .diff import diff
+
+        return diff(self, self._read(fields), calibration)
+
+    def traceable(self, data: TokenData) -> int:
+        """How many tasks like these a trace holds."""
+        layers, tokens = self.weights.config.n_layer, len(data.sequence)
+        return TRACE_BYTES // (layers * tokens * max(1, self._traced().size) * self.dtype.itemsize)
+
+    def _traced(self) -> NDArray[np.int64]:
+        """The slots that named values use."""
+        slots = [p.matrix.csr.tocoo().coords[0] for p in self.weights.layout]
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *slots]))
+
+    def trace_of(self, data: TokenData) -> Trace:
+        """The trace for data that was read already, and for no more tasks than `traceable` says."""
+        slots, layers, tokens = self._traced(), self.weights.config.n_layer, len(data.sequence)
         stream = np.zeros((layers, data.batch, tokens, slots.size), self.dtype)
         with self._precision():
             for start, count, features in self._chunks(data):

@@ -1,0 +1,125 @@
+"""The difference between what a transformer holds and what it should: trace against oracle, value by value.
+
+before   weights, and data
+after    sherman_morrison: s at layer 5: error 3.1, bound 2.4e-05       the first value beyond its bound
+
+The weights are compiled again from their program, as far as ranges and layout, to know what each name should be after
+each layer and how exact it can be (compiler/bounds.py). Their numbers take no part in that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from innerloop.compiler.bounds import Bounds
+from innerloop.compiler.compile import plan_of
+from innerloop.compiler.oracle import together
+from innerloop.compiler.tokens import TokenData, output_rows
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from .transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of one name after one layer (counted from 0; None: the output): the largest error, the place of it, and the
+    bound of the error on this data. Tasks and tokens count from 0, as the trace's do."""
+
+    name: str
+    layer: int | None
+    error: float
+    bound: float
+    task: int
+    token: int
+
+    @property
+    def exceeds(self) -> bool:
+        return not self.error <= self.bound
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Every name after every layer that holds it, in the order in which they are computed, the output last."""
+
+    differences: tuple[Difference, ...]
+
+    @property
+    def first(self) -> Difference | None:
+        """The first value whose error exceeds its bound."""
+        return next((d for d in self.differences if d.exceeds), None)
+
+    def worst(self) -> dict[tuple[str, bool], Difference]:
+        """Of each name (and whether it is the output), the layer after which its error is largest for its bound."""
+        found: dict[tuple[str, bool], Difference] = {}
+        for d in self.differences:
+            key = d.name, d.layer is None
+            if key not in found or _share(d) > _share(found[key]):
+                found[key] = d
+        return found
+
+    def layers(self, name: str) -> list[int]:
+        """The layers after which a name is held."""
+        return [d.layer for d in self.differences if d.name == name and d.layer is not None]
+
+
+def diff(model: Transformer, data: TokenData, calibration: Mapping[str, ArrayLike] | None = None) -> Diff:
+    """`data` as `model` takes it. Raises DataError where the weights cannot be compiled again (see `plan_of`)."""
+    weights = model.weights
+    plan = plan_of(weights, calibration)
+    largest: dict[tuple[int, int], Difference] = {}
+    rows = output_rows(data.sequence, weights.output.kinds)
+    output = (len(weights.layout), weights.config.n_layer)
+    step = max(1, min(together(plan.graph, data), model.traceable(data)))
+    for start in range(0, data.batch, step):
+        part = _tasks(data, slice(start, start + step))
+        trace, bounds = model.trace_of(part), Bounds(plan, part)
+        for e in bounds:
+            name, layer = weights.layout[e.placement].name, e.layer
+            found = trace[name][layer][:, e.tokens].reshape(e.exact.shape)
+            one = _compared(name, layer, found, e.exact, e.bound, start, e.tokens)
+            _keep(largest, (e.placement, layer), one)
+        shape = (part.batch, rows.size, -1)
+        found, exact = model.outputs_of(part).reshape(shape), bounds.output.reshape(shape)
+        _keep(largest, output, _compared(weights.output.name, None, found, exact, bounds.output_bound, start, rows))
+
+    def order(place: tuple[int, int]) -> tuple[int, int, float]:
+        placement, layer = place
+        born = weights.layout[placement].first if place != output else 0
+        return layer, born, -_share(largest[place])
+
+    return Diff(tuple(largest[place] for place in sorted(largest, key=order)))
+
+
+def _compared(
+    name: str,
+    layer: int | None,
+    found: NDArray[Any],
+    exact: NDArray[np.float64],
+    bound: float,
+    first_task: int,
+    tokens: NDArray[np.int64],
+) -> Difference:
+    """found, exact: [tasks, tokens, size]."""
+    error = np.abs(found.astype(np.float64) - exact).max(2)
+    error = np.where(np.isnan(error), np.inf, error)
+    task, token = np.unravel_index(error.argmax(), error.shape)
+    return Difference(name, layer, float(error[task, token]), bound, first_task + int(task), int(tokens[token]))
+
+
+def _keep(largest: dict[tuple[int, int], Difference], place: tuple[int, int], one: Difference) -> None:
+    """The error relative to the bound of its own part of the data is what counts."""
+    if place not in largest or _share(one) > _share(largest[place]):
+        largest[place] = one
+
+
+def _share(d: Difference) -> float:
+    return d.error / d.bound if d.bound else float(np.inf if d.error else 0.0)
+
+
+def _tasks(data: TokenData, tasks: slice) -> TokenData:
+    fields = {name: array[tasks] for name, array in data.fields.items()}
+    return TokenData(data.sequence, len(range(*tasks.indices(data.batch))), fields, data.batched)

@@ -1,0 +1,86 @@
+"""Certificates: what a report says its errors hold for, and that the prediction does hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from innerloop.compiler import CompileError, Weights, compile_program, storage
+from innerloop.compiler.format_plan import format_report
+from innerloop.compiler.targets import TARGETS
+from innerloop.programs import load
+
+from .commands import Command
+from .reference import CASES, Case, source
+
+QUICK = ("gradient_descent", "gradient_descent_dual", "gd_plus", "lasso", "sherman_morrison", "bigram", "averaging")
+
+
+def _cases() -> list[object]:
+    return [pytest.param(c, id=c.program, marks=() if c.program in QUICK else pytest.mark.slow) for c in CASES]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("case", _cases())
+def test_the_prediction_holds(case: Case, target: str, dtype: str) -> None:
+    sample = case.data(seed=1, tasks=256)
+    try:
+        report = compile_program(
+            source(case.program), target=target, dtype=dtype, calibration=sample, **case.parameters
+        ).report
+    except CompileError:
+        pytest.skip(f"{target} does not hold {case.program} in {dtype}")
+    assert report.measured_error <= report.predicted_error <= 100 * report.measured_error
+
+
+def test_what_the_default_certificate_says() -> None:
+    weights = compile_program(load("gradient_descent"), d=2)
+    made = weights.report.certificate
+    assert made is not None
+    assert made.default
+    assert made.seed == 2
+    assert made.tolerance is None
+    assert made.measured_on == "8 tasks of 81 tokens, drawn: x from N(0, 1), y = w · x with w from N(0, I)"
+    assert made.calibrated.startswith("2048 tasks of 81 tokens and 16384 tasks of 5 tokens, drawn: ")
+    inside = {r.name: (r.low, r.high) for r in weights.inputs}
+    for seen in made.seen:
+        assert inside[seen.name][0] <= seen.low < seen.high <= inside[seen.name][1]
+    shown = format_report(weights)
+    for part in (made.measured_on, made.calibrated, "seed 2", "range of x", "range of y", "; measured on ["):
+        assert part in shown
+
+
+def test_the_callers_calibration_is_named_and_saved(tmp_path: Path) -> None:
+    case = next(c for c in CASES if c.program == "gradient_descent")
+    weights = compile_program(
+        source(case.program), calibration=case.data(seed=1, tasks=64), tolerance=1e-2, **case.parameters
+    )
+    weights.save(tmp_path / "saved")
+    again = Weights.load(tmp_path / "saved").report
+    assert again == weights.report
+    assert again.certificate is not None
+    assert again.certificate.measured_on == "8 tasks of 13 tokens, the first of the caller's"
+    assert again.certificate.tolerance == 1e-2
+    assert not again.certificate.default
+    assert "tolerance        0.01" in format_report(weights)
+
+
+def test_a_folder_from_before_certificates_is_read_and_says_so(tmp_path: Path, innerloop: Command) -> None:
+    compile_program(load("gradient_descent"), d=2).save(tmp_path / "saved")
+    path = tmp_path / "saved" / storage.CONFIG
+    entries = json.loads(path.read_text())
+    del entries["report"]["certificate"]
+    entries["checksums"][storage.CONFIG] = storage._digest(entries)
+    path.write_text(json.dumps(entries))
+    weights = Weights.load(tmp_path / "saved")
+    assert weights.report.certificate is None
+    assert "not recorded" in format_report(weights)
+
+
+def test_compiling_prints_it(innerloop: Command, tmp_path: Path) -> None:
+    done = innerloop("compile", "gradient_descent", "-p", "d=2", "--tolerance", "1e-2", "-o", tmp_path / "w")
+    assert done.status == 0, done
+    for part in ("error, predicted", "error, measured", "measured on", "ranges from", "tolerance", "range of x"):
+        assert part in done.out

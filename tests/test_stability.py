@@ -1,0 +1,51 @@
+"""A long run: Sherman–Morrison for 512 examples, d = 4, one block run over and over."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+from innerloop.compiler import compile_program, interpret
+from innerloop.compiler.weights import Repeated, Weights
+from innerloop.programs import load
+from innerloop.runtime import Transformer
+from innerloop.runtime.forward import streams
+
+D, EXAMPLES, TASKS, LAST = 4, 512, 20, 10
+
+
+def constants(weights: Weights) -> np.ndarray:
+    """The slots that hold the norm's ±C: every token's embedding has the same large numbers there."""
+    roles = weights.embedding.csr.toarray()[: len(weights.roles)]
+    alike = (roles == roles[0]).all(0)
+    slots = np.flatnonzero(alike & (np.abs(roles[0]) >= 2.0**16))
+    assert slots.size
+    assert roles[0, slots].sum() == 0.0
+    return slots
+
+
+@pytest.mark.slow
+def test_the_certificate_holds_and_the_norm_does_not_drift() -> None:
+    weights = compile_program(load("sherman_morrison"), d=D, examples=EXAMPLES)
+    assert [type(item) for item in weights.body].count(Repeated) == 1
+    assert weights.config.n_layer >= 2 * EXAMPLES - 2
+    rng = np.random.default_rng(512)
+    x = rng.standard_normal((TASKS, EXAMPLES + 1, D))
+    y = (x @ rng.standard_normal((TASKS, D, 1)))[:, :EXAMPLES, 0]
+    model = Transformer(weights, guard="off")
+    truth = interpret(load("sherman_morrison"), x=x, y=y, d=D, examples=EXAMPLES)
+    error = np.abs(model(x=x, y=y) - truth)
+    report = weights.report
+    print(
+        f"{weights.config.n_layer} layers; largest error of the last {LAST} predictions {error[:, -LAST:].max():.2e}, "
+        f"of all {error.max():.2e}; measured {report.measured_error:.2e}, predicted {report.predicted_error:.2e}"
+    )
+    assert report.measured_error <= report.predicted_error <= 100 * report.measured_error
+    assert error[:, -LAST:].max() <= report.predicted_error
+    slots = constants(weights)
+    data = model._read({"x": x[:1], "y": y[:1]})
+    (_, _, features), *_ = model._chunks(data)
+    found = np.asarray(streams(model._parameters, jax.device_put(features), slots.astype(np.int32), every=2))
+    first, last = found[0], found[-1]
+    assert np.array_equal(first, last)
+    assert np.array_equal(last, np.broadcast_to(weights.embedding.csr.toarray()[0, slots], last.shape))
