@@ -43,6 +43,8 @@ TOKENS = 648
 """… and how many tokens they may have together, so that long sequences take no longer to measure than 81 tokens."""
 SEED = 2
 """Of those tasks, where they are drawn; calibration's are drawn from others."""
+WORST = 3
+"""Of those, the tasks that the prediction is made for."""
 HOPELESS = 0.5
 """An error of this share of the output (both root mean squares) is no answer."""
 
@@ -148,11 +150,19 @@ def measured(weights: Weights, model: ErrorModel, data: TokenData, choice: Choic
         raise weights.signature.refusal(message, None, hint)
     return replace(
         weights.report,
-        predicted_error=predict(model, data, truth, choice),
+        predicted_error=_predicted(model, data, truth, error, choice),
         measured_error=float(np.abs(error).max()),
         output_rms=rms,
         tasks=data.batch,
     )
+
+
+def _predicted(model: ErrorModel, data: TokenData, truth: Floats, error: Floats, choice: Choice) -> float:
+    """The prediction on the tasks whose measured error is largest: it is the largest that is to be bounded."""
+    sizes = np.abs(error).reshape(len(error), -1).max(axis=1, initial=0.0)
+    worst = np.sort(np.argsort(sizes, kind="stable")[-WORST:])
+    fields = {name: array[worst] for name, array in data.fields.items()}
+    return predict(model, TokenData(data.sequence, worst.size, fields, data.batched), truth[worst], choice)
 
 
 def _parameters(part: _Part) -> int:

@@ -67,7 +67,7 @@ def test_float64_meets_it_then() -> None:
     exact = compile_program(load("sherman_morrison"), dtype="float64", **parameters)
     chosen = compile_program(load("sherman_morrison"), dtype="float64", tolerance=1e-8, **parameters)
     assert chosen.report.measured_error <= 1e-8
-    assert chosen.report.neurons < 0.7 * exact.report.neurons
+    assert chosen.report.neurons < 0.8 * exact.report.neurons  # functions of position and moves stay
 
 
 @pytest.mark.parametrize("tolerance", [0, -1e-3, float("nan"), float("inf"), "1e-3", True, [1e-3], 10**400])
