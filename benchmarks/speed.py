@@ -1,14 +1,18 @@
-"""Throughput of our forward pass against Hugging Face transformers' GPT2Model on PyTorch: same weights, same batch.
+"""Throughput of our forward pass against Hugging Face transformers' GPT2Model and LlamaModel on PyTorch: same weights,
+same batch.
 
-    python benchmarks/speed.py [--runs 7] [--program sherman_morrison …]
+    python benchmarks/speed.py [--runs 5] [--threads 1] [--program sherman_morrison …] [--target gpt2 llama]
 
-Weights are exported and loaded as a user would; both sides go from the tokens' features to the output, in float32, on
-all cores. They take turns, and the medians are compared. Not counted: loading, compiling, and the first two runs.
+Weights are exported and loaded as a user would; both sides go from the tasks' fields to the output, in float32, on
+all cores, or with so many threads on so many of them. They take turns, so that other load meets both alike, and the
+medians are compared. Not counted: loading, compiling, and the first two runs. Where other processes take the cores,
+PyTorch's threads wait for each other at every operation; compare with `--threads 1`, where there are none to wait for.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -24,39 +28,46 @@ from innerloop.compiler import Weights, compile_program
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.export import export
-from rich.console import Console
-from rich.table import Table
-from transformers import GPT2Model
+from transformers import GPT2Model, LlamaModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tests.random_weights import Random, config
+from benchmarks.tables import show
+from tests.random_weights import Random, config, without_biases
 from tests.stock_models import features
 
-D = 8
+D, EXAMPLES = 8, 40
+STOCK = {"gpt2": GPT2Model, "llama": LlamaModel}
 
 
-def gpt2_sized() -> Weights:
+def sized_as_gpt2(target: str) -> Weights:
     """12 layers of width 256, dense random weights."""
     size = replace(config(12, 256, heads=4, d_mlp=1024), n_positions=128)
+    if target == "llama":
+        size = replace(size, target="llama", activation="silu", norm="rmsnorm", positions="rotary")
     draw = Random(0, size, density=1.0)
     weights = draw.weights(tuple(item for _ in range(12) for item in (draw.attention(), draw.mlp())), d=D)
     # Of the program only the tokens matter, and they are those of gradient_descent.
     signature = replace(weights.signature, text=load("gradient_descent"), parameters={"d": D})
-    return replace(weights, signature=signature)
+    weights = replace(weights, signature=signature)
+    return without_biases(weights) if target == "llama" else weights
 
 
-CASES: dict[str, tuple[Callable[[], Weights], int, float]] = {
-    "random": (gpt2_sized, 16, 1.5),
-    "sherman_morrison": (lambda: compile_program(load("sherman_morrison"), d=D), 32, 3.0),
-    "stochastic_gradient_descent": (lambda: compile_program(load("stochastic_gradient_descent"), d=D), 32, 3.0),
-    "gradient_descent": (lambda: compile_program(load("gradient_descent"), d=D, steps=40, rate=0.01), 32, 3.0),
+def shipped(name: str, **parameters: float) -> Callable[[str], Weights]:
+    return lambda target: compile_program(load(name), target=target, d=D, **parameters)
+
+
+CASES: dict[str, tuple[Callable[[str], Weights], int, float]] = {
+    "random": (sized_as_gpt2, 16, 1.5),
+    "sherman_morrison": (shipped("sherman_morrison"), 8, 3.0),
+    "stochastic_gradient_descent": (shipped("stochastic_gradient_descent"), 8, 3.0),
+    "gradient_descent": (shipped("gradient_descent", steps=40, rate=0.01), 8, 3.0),
 }
-"""Weights, tasks in the batch, and the ratio of throughputs to reach."""
+"""Weights for a target, tasks in the batch, and the ratio of throughputs to reach."""
 
 
-def tasks(count: int, examples: int = 40) -> dict[str, np.ndarray]:
+def tasks(count: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((count, examples + 1, D))
+    x = rng.standard_normal((count, EXAMPLES + 1, D))
     return {"x": x, "y": (x[:, :-1] @ rng.standard_normal((count, D, 1)))[..., 0]}
 
 
@@ -72,13 +83,13 @@ def seconds(sides: list[Callable[[], np.ndarray]], runs: int) -> list[float]:
     return [statistics.median(found) for found in times]
 
 
-def measure(name: str, runs: int) -> list[str]:
+def measure(name: str, target: str, runs: int) -> list[str]:
     """One row of the table."""
     make, count, goal = CASES[name]
-    weights, fields = make(), tasks(count)
+    weights, fields = make(target), tasks(count)
     with tempfile.TemporaryDirectory() as folder:
         export(weights, Path(folder) / "out")
-        stock = GPT2Model.from_pretrained(Path(folder) / "out").eval()
+        stock = STOCK[target].from_pretrained(Path(folder) / "out").eval()
     ours = Transformer(weights, guard="off")
     embedding = torch.tensor(weights.embedding.csr.toarray(), dtype=torch.float32)
     readout = torch.tensor(weights.readout.csr.toarray(), dtype=torch.float32)
@@ -95,8 +106,9 @@ def measure(name: str, runs: int) -> list[str]:
     of = weights.config
     return [
         name,
+        target,
         f"{of.n_layer} × {of.d_model}, {of.d_mlp} neurons",
-        f"{count} × {2 * 40 + 2}",
+        f"{count} × {2 * EXAMPLES + 2}",
         f"{1e3 * mine:,.0f}",
         f"{1e3 * others:,.0f}",
         f"{others / mine:.1f}",
@@ -105,20 +117,29 @@ def measure(name: str, runs: int) -> list[str]:
     ]
 
 
+HEADS = ("weights", "target", "layers × width", "tasks × tokens", "ours ms", "theirs ms", "ratio", "goal", "difference")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--program", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--target", nargs="+", default=list(STOCK), choices=list(STOCK))
+    parser.add_argument("--threads", type=int, help="of each side (default: as many as there are cores)")
     options = parser.parse_args()
-    device = jax.devices()[0].platform
-    table = Table(
-        title=f"JAX {jax.__version__} on {device}, PyTorch {torch.__version__}, {torch.get_num_threads()} threads"
+    if options.threads is not None:  # XLA starts as many threads as it has cores, when it is first used
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+        torch.set_num_threads(options.threads)
+    before = os.getloadavg()[0]
+    rows = [measure(name, target, options.runs) for name in options.program for target in options.target]
+    cores = len(os.sched_getaffinity(0))
+    show(
+        f"JAX {jax.__version__} on {jax.devices()[0].platform}, {cores} threads; PyTorch {torch.__version__} on cpu, "
+        f"{torch.get_num_threads()} threads; load of the machine {before:.1f} before, {os.getloadavg()[0]:.1f} after",
+        HEADS,
+        ("weights", "target", "layers × width", "goal"),
+        rows,
     )
-    for head in ("weights", "layers × width", "tasks × tokens", "ours ms", "theirs ms", "ratio", "goal", "difference"):
-        table.add_column(head, justify="left" if head in ("weights", "layers × width", "goal") else "right")
-    for name in options.program:
-        table.add_row(*measure(name, options.runs))
-    Console(width=150).print(table)
 
 
 if __name__ == "__main__":

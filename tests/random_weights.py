@@ -213,3 +213,14 @@ def _counting(weights: Weights) -> Weights:
         positions=weights.positions * others,
         body=tuple(map(one, weights.body)),
     )
+
+
+def without_biases(weights: Weights) -> Weights:
+    """The same with biases of 0 and an empty table of positions, as a stock Llama's."""
+
+    def of(item: Sublayer | Repeated) -> Sublayer | Repeated:
+        if isinstance(item, Repeated):
+            return replace(item, body=tuple(map(of, item.body)))
+        return replace(item, **{name: 0.0 * value for name, value in vars(item).items() if name.endswith("_bias")})
+
+    return replace(weights, positions=0.0 * weights.positions, body=tuple(map(of, weights.body)))

@@ -10,40 +10,23 @@ import numpy as np
 import pytest
 from innerloop.compiler import measure
 from innerloop.compiler.tokens import output_rows, read_data
-from innerloop.compiler.weights import Attention, Idle, Mlp, Repeated, Weights
+from innerloop.compiler.weights import Idle, Repeated, Weights
 from innerloop.runtime import Transformer
 
 from .by_the_book import tasks
-from .random_weights import Random, config
+from .random_weights import Random, config, without_biases
 
 transformers = pytest.importorskip("transformers")
 stock_models = pytest.importorskip("tests.stock_models")
 
 
 def drawn(seed: int, **parts: Any) -> Weights:
-    """A random Llama: no biases, no table of positions; a loop, idle sublayers, an MLP that is narrower."""
+    """A random Llama: a loop, idle sublayers, MLPs of several widths."""
     llama = replace(config(9, 32, 4, 40), target="llama", activation="silu", norm="rmsnorm", positions="rotary")
     draw = Random(seed, replace(llama, **parts))
-
-    def attention() -> Attention:
-        made = draw.attention()
-        return replace(made, **{name: 0.0 * value for name, value in vars(made).items() if name.endswith("_bias")})
-
-    def mlp(neurons: int | None = None) -> Mlp:
-        made = draw.mlp(neurons)
-        return replace(made, up_bias=0.0 * made.up_bias, down_bias=0.0 * made.down_bias)
-
-    loop = Repeated(2, (attention(), mlp(7), attention(), Idle("mlp")))
-    body = (
-        attention(),
-        mlp(),
-        loop,
-        Idle("attention"),
-        mlp(13),
-        *(part() for _ in range(3) for part in (attention, mlp)),
-    )
-    weights = draw.weights(body)
-    return replace(weights, positions=np.zeros_like(weights.positions))
+    loop = Repeated(2, (draw.attention(), draw.mlp(7), draw.attention(), Idle("mlp")))
+    last = [part() for _ in range(3) for part in (draw.attention, draw.mlp)]
+    return without_biases(draw.weights((draw.attention(), draw.mlp(), loop, Idle("attention"), draw.mlp(13), *last)))
 
 
 @pytest.mark.parametrize(
