@@ -255,6 +255,9 @@ class _Lowering(FormBuilder):
     def _loop(self, loop: Loop, tasks: list[Task | LoopTask], scope: int) -> None:
         number = self.loops
         self.loops += 1
+        if loop.kind is not None and self.target.linear:
+            hint = "its heads only add to what a token holds: let a `repeat` do that, over all tokens at once"
+            raise self._refuse(replace(self.graph[loop.carried[0].phi], span=loop.span), "has no scan", hint)
         atoms: list[Atom] = []
         kinds: Kinds = frozenset()
         for c in loop.carried:
@@ -266,6 +269,8 @@ class _Lowering(FormBuilder):
         states = []
         for c, atom in zip(loop.carried, atoms, strict=True):
             change = self.forms[c.result].plus(self._own(atom), -1.0)
+            if not all(self.atoms[a].kinds <= self.atoms[atom].kinds for a in change.atoms):
+                self._needs_gate(self.graph[c.result])
             states.append(State(atom, self._restrict(change, self.atoms[atom].kinds)[0]))
         carry = Relation("before", loop.kind) if loop.kind is not None else None
         tasks.append(LoopTask(loop.passes, tuple(states), carry, kinds, body))

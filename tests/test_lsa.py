@@ -134,7 +134,7 @@ def test_causal_attention_counts_what_a_token_sees() -> None:
     [
         ("lasso", 8, "target lsa has no MLP: `relu` has no place"),
         ("gradient_descent", 18, "target lsa has no MLP: a product within one token has no place"),
-        ("sherman_morrison", 16, "target lsa has no MLP"),
+        ("sherman_morrison", 15, "target lsa has no scan"),
     ],
 )
 def test_what_has_no_place_is_refused_by_name(name: str, line: int, message: str) -> None:
@@ -143,6 +143,47 @@ def test_what_has_no_place_is_refused_by_name(name: str, line: int, message: str
     (fault,) = error.value.diagnostics
     assert fault.span is not None
     assert message in fault.message
+    assert fault.span.line == line
+
+
+SCAN = """program total()
+
+tokens (e)*
+    y : scalar on e
+
+w : scalar = 0
+scan e up to 5
+    w = w + y
+output w
+"""
+AT_SOME = """program some(d)
+
+tokens (e)* q  visible context
+    x : vector[d] on e, q
+    y : scalar on e
+
+at e
+    r = y
+    repeat 3
+        r = r - 0.1 * mean[j in e](dot(x, x[j]) * r[j])
+at q
+    r = 0
+output r
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (SCAN, 7, "target lsa has no scan"),
+        (AT_SOME, 10, "target lsa has no head that reads one token alone"),
+    ],
+)
+def test_what_one_token_does_by_itself_is_refused(text: str, line: int, message: str) -> None:
+    with pytest.raises(CompileError, match=message) as error:
+        compile_program(text.replace("(d)", "(d = 2)"), target="lsa")
+    (fault,) = error.value.diagnostics
+    assert fault.span is not None
     assert fault.span.line == line
 
 
