@@ -1,12 +1,13 @@
 """Throughput of our forward pass against Hugging Face transformers' GPT2Model and LlamaModel on PyTorch: same weights,
 same batch.
 
-    python benchmarks/speed.py [--runs 5] [--threads 1] [--program sherman_morrison …] [--target gpt2 llama]
+    python benchmarks/speed.py [--runs 3] [--threads 1] [--program sherman_morrison …] [--target gpt2 llama]
 
 Weights are exported and loaded as a user would; both sides go from the tasks' fields to the output, in float32, on
 all cores, or with so many threads on so many of them. They take turns, so that other load meets both alike, and the
-medians are compared. Not counted: loading, compiling, and the first two runs. Where other processes take the cores,
-PyTorch's threads wait for each other at every operation; compare with `--threads 1`, where there are none to wait for.
+medians are compared. Not counted: loading, compiling, the run whose outputs are compared, and the next. Where other
+processes take the cores, PyTorch's threads wait for each other at every operation; compare with `--threads 1`, where
+there are none to wait for.
 """
 
 from __future__ import annotations
@@ -74,11 +75,11 @@ def tasks(count: int) -> dict[str, np.ndarray]:
 def seconds(sides: list[Callable[[], np.ndarray]], runs: int) -> list[float]:
     """The median of each side's times; the sides take turns."""
     times: list[list[float]] = [[] for _ in sides]
-    for run in range(runs + 2):
+    for run in range(runs + 1):
         for side, found in zip(sides, times, strict=True):
             started = time.perf_counter()
             side()
-            if run >= 2:
+            if run >= 1:
                 found.append(time.perf_counter() - started)
     return [statistics.median(found) for found in times]
 
@@ -122,7 +123,7 @@ HEADS = ("weights", "target", "layers × width", "tasks × tokens", "ours ms", "
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--program", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--target", nargs="+", default=list(STOCK), choices=list(STOCK))
     parser.add_argument("--threads", type=int, help="of each side (default: as many as there are cores)")

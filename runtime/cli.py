@@ -62,8 +62,8 @@ exceeds its bound; the first such value is named.
 """
 
 _EXPORT = """\
-huggingface      `GPT2Model.from_pretrained(OUT)` of transformers, unmodified
-transformerlens  a HookedTransformer of TransformerLens, in whose cache every named value can be read
+huggingface      `GPT2Model.from_pretrained(OUT)` of transformers, unmodified; LlamaModel for target llama
+transformerlens  a HookedTransformer of TransformerLens, in whose cache every named value can be read; target gpt2 only
 
 OUT/README.md has an example that runs. Loops are unrolled: the size is said first, and refused where the memory or
 the disk does not hold it.

@@ -44,4 +44,4 @@ def test_random_weights_are_llamas(seed: int, parts: dict[str, Any], tmp_path: P
     rows = output_rows(tokens.sequence, weights.output.kinds)
     largest = np.abs(expected).max()
     for found in (Transformer(weights, guard="off")(**data), measure.forward(weights, tokens)[:, rows, 0]):
-        assert np.abs(found - expected).max() < 2e-6 * largest
+        assert np.abs(found - expected).max() < 5e-6 * largest
