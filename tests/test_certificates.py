@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from innerloop.compiler import CompileError, Weights, compile_program, storage
 from innerloop.compiler.format_plan import format_report
@@ -32,7 +33,8 @@ def test_the_prediction_holds(case: Case, target: str, dtype: str) -> None:
         ).report
     except CompileError:
         pytest.skip(f"{target} does not hold {case.program} in {dtype}")
-    assert report.measured_error <= report.predicted_error <= 100 * report.measured_error
+    least = np.finfo(dtype).eps * report.output_rms  # in float64 the weights may be as exact as the oracle itself
+    assert report.measured_error <= report.predicted_error <= 100 * max(report.measured_error, least)
 
 
 def test_what_the_default_certificate_says() -> None:
