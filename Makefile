@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format benchmark benchmark-compile benchmark-layers benchmark-operations benchmark-speed clean
+.PHONY: help demo test test-slow lint format benchmark benchmark-compile benchmark-layers benchmark-operations benchmark-speed clean
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
-	@echo "make test               run the tests"
+	@echo "make test               run the tests, but for the slow ones"
+	@echo "make test-slow          run the slow ones"
 	@echo "make lint               ruff, mypy and the import contracts"
 	@echo "make format             let ruff format the code"
 	@echo "make benchmark          measure the precision of the compiled programs on fresh tasks"
@@ -23,7 +24,10 @@ demo: $(VENV)/.installed
 	$(BIN)/innerloop demo -o out/demo.png
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
