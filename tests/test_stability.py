@@ -11,16 +11,15 @@ from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.forward import streams
 
-D, EXAMPLES, TASKS, LAST = 4, 512, 20, 10
+D, EXAMPLES, TASKS, LAST = 4, 512, 2, 10
 
 
 def constants(weights: Weights) -> np.ndarray:
-    """The slots that hold the norm's ±C: every token's embedding has the same large numbers there."""
-    roles = weights.embedding.csr.toarray()[: len(weights.roles)]
-    alike = (roles == roles[0]).all(0)
-    slots = np.flatnonzero(alike & (np.abs(roles[0]) >= 2.0**16))
+    """The slots that hold the norm's ±C: every position has the same large numbers there."""
+    table = weights.positions
+    slots = np.flatnonzero((np.ptp(table, axis=0) == 0.0) & (np.abs(table[0]) >= 2.0**16))
     assert slots.size
-    assert roles[0, slots].sum() == 0.0
+    assert table[0, slots].sum() == 0.0
     return slots
 
 
@@ -46,6 +45,6 @@ def test_the_certificate_holds_and_the_norm_does_not_drift() -> None:
     data = model._read({"x": x[:1], "y": y[:1]})
     (_, _, features), *_ = model._chunks(data)
     found = np.asarray(streams(model._parameters, jax.device_put(features), slots.astype(np.int32), every=2))
-    first, last = found[0], found[-1]
-    assert np.array_equal(first, last)
-    assert np.array_equal(last, np.broadcast_to(weights.embedding.csr.toarray()[0, slots], last.shape))
+    held = found[found.any((1, 2, 3))]  # a layer that ends with a divisor in their place holds 0 there
+    assert len(held) >= EXAMPLES
+    assert np.array_equal(held, np.broadcast_to(weights.positions[0, slots].astype(held.dtype), held.shape))
