@@ -35,7 +35,7 @@ def test_the_prediction_holds(case: Case, target: str, dtype: str) -> None:
         pytest.skip(f"{target} does not hold {case.program} in {dtype}")
     least = (
         float(np.finfo(dtype).eps) * report.output_rms
-    )  # in float64 the weights may be as exact as the oracle itself
+    )  # float64 weights may be as exact as the oracle
     assert report.measured_error <= report.predicted_error <= 100 * max(report.measured_error, least)
 
 

@@ -35,8 +35,8 @@ PROGRAMS: dict[str, dict[str, Any]] = {
 
 
 _FOUR_LANES = pytest.mark.xfail(
-    reason="PyTorch's float64 LayerNorm sums in four lanes, where +C meets other slots before −C: a division by numbers "
-    "of so wide a range loses digits"
+    reason="PyTorch's float64 LayerNorm sums in four lanes, where +C meets other slots before −C: a division by "
+    "numbers of so wide a range loses digits"
 )
 EXACT = [pytest.param(n, marks=_FOUR_LANES) if n == "iterative_newton" else n for n in names()]
 
