@@ -33,9 +33,7 @@ def test_the_prediction_holds(case: Case, target: str, dtype: str) -> None:
         ).report
     except CompileError:
         pytest.skip(f"{target} does not hold {case.program} in {dtype}")
-    least = (
-        float(np.finfo(dtype).eps) * report.output_rms
-    )  # float64 weights may be as exact as the oracle
+    least = float(np.finfo(dtype).eps) * report.output_rms  # float64 weights may be as exact as the oracle
     assert report.measured_error <= report.predicted_error <= 100 * max(report.measured_error, least)
 
 
