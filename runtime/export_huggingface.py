@@ -13,17 +13,10 @@ from typing import Any
 import numpy as np
 from innerloop.compiler.weights import Attention, Mlp, Norm, Sublayer, Weights
 
+from .export_readme import transformers_example
 from .export_tensors import Tensor, constant, dense, layers, vector
 
-RUN = """\
-from transformers import GPT2Model
-
-model = GPT2Model.from_pretrained(".", dtype=torch.{dtype}).eval()
----
-stream = model(inputs_embeds=features @ interface["embedding"]).last_hidden_state
-output = stream @ interface["readout"] + interface["readout_bias"]
-"""
-"""The library's part of the README's example: what comes before the features, and after."""
+RUN = transformers_example("GPT2Model")
 
 NOTE = ""
 

@@ -15,17 +15,10 @@ from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.sparse import Floats, Matrix
 from innerloop.compiler.weights import Attention, Mlp, Norm, Sublayer, Weights
 
+from .export_readme import transformers_example
 from .export_tensors import Tensor, constant, dense, layers
 
-RUN = """\
-from transformers import LlamaModel
-
-model = LlamaModel.from_pretrained(".", dtype=torch.{dtype}).eval()
----
-stream = model(inputs_embeds=features @ interface["embedding"]).last_hidden_state
-output = stream @ interface["readout"] + interface["readout_bias"]
-"""
-"""The library's part of the README's example: what comes before the features, and after."""
+RUN = transformers_example("LlamaModel")
 
 NOTE = ""
 

@@ -9,6 +9,18 @@ from innerloop.compiler.tokens import describe_pattern, role_kinds
 from innerloop.compiler.weights import Weights
 
 
+def transformers_example(model: str) -> str:
+    """The part of `readme`'s example that runs a model of transformers: what comes before the features, and after."""
+    return f"""\
+from transformers import {model}
+
+model = {model}.from_pretrained(".", dtype=torch.{{dtype}}).eval()
+---
+stream = model(inputs_embeds=features @ interface["embedding"]).last_hidden_state
+output = stream @ interface["readout"] + interface["readout_bias"]
+"""
+
+
 def readme(weights: Weights, run: str, note: str, roles: tuple[int, ...]) -> str:
     """`run` is the library's part of the example, before and after the features, apart by a line `---`; `roles` are
     those of the tokens of tasks.safetensors, with the rest token; `note` is what else there is to say."""
