@@ -76,6 +76,8 @@ def meet(
     offered = options(schedule, allocation, model.dtype)
     each = {v: [o.construction for o in some] for v, some in offered.items()}
     parts = contributions(model, data, truth, each)
+    # What the oracle does not run, the first pass of a scan in front of it, keeps its default.
+    offered = {v: some for v, some in offered.items() if any(parts[v])}
     share = LOOSEST * float(np.sqrt(np.mean(truth**2)))
     goal = min(tolerance, share) if 0.0 < share < np.inf else tolerance
     tried: Choice | None = None
@@ -85,7 +87,7 @@ def meet(
             break
         if choice != tried and predict(model, data, truth, choice) <= SAFETY * goal:
             weights = build(choice)
-            if weights.report.measured_error <= goal:
+            if weights.report.measured_error <= goal and weights.report.predicted_error <= SAFETY * goal:
                 return weights
         tried = choice
     precise = {v: some[int(np.argmin(parts[v]))].construction for v, some in offered.items()}

@@ -98,9 +98,10 @@ class Guard:
         rerun: Callable[[int], NDArray[Any]],
         told: set[str],
         first_token: int = 0,
+        depth: int = 4,
     ) -> None:
         """worst: number → [batch, values] from the pass; `rerun(task)`: the stream [sublayers run, tokens, d_model] of
-        one task of this chunk; `told`: the names already named in this call, which grows."""
+        one task of this chunk; `told`: the names already named in this call, which grows; `depth`: see `_tell`."""
         for index, watch in enumerate(self._watches):
             if watch.placement.name in told:
                 continue
@@ -108,7 +109,7 @@ class Guard:
             if bad.size:
                 told.add(watch.placement.name)
                 task = first_task + int(bad[0])
-                self._tell(self._locate(watch, rerun(int(bad[0])), task, kinds, first_token), 4)
+                self._tell(self._locate(watch, rerun(int(bad[0])), task, kinds, first_token), depth)
 
     def _tasks(self, worst: dict[int, NDArray[Any]], index: int) -> NDArray[np.intp]:
         """The tasks in which this watch's value was out of its range, or not a number."""

@@ -98,7 +98,7 @@ class Transformer:
                 found, worst = forward(self._parameters, jax.device_put(features, self._split), rows + 1, checks)
                 results.append(np.asarray(found)[:count])
                 bad = {number: np.asarray(excess)[:count] for number, excess in worst.items()}
-                self._guard.inspect(bad, start, line.kinds, partial(self._rerun, features), told)
+                self._guard.inspect(bad, start, line.kinds, partial(self._rerun, features), told, depth=5)
                 if self.on_chunk is not None:
                     self.on_chunk(start + count, data.batch)
         return np.concatenate(results).reshape(data.batch, rows.size, *shape)

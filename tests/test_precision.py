@@ -78,6 +78,11 @@ def test_sherman_morrison_compiles_in_two_gigabytes() -> None:
         "compile_program(load('sherman_morrison'), d=8, ridge=0.1);"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
+    if sys.platform == "linux":  # where ru_maxrss begins at the size of the process that started this one
+        code = code.replace(
+            "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss",
+            "next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM'))",
+        )
     root = Path(__file__).resolve().parent.parent
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     kilobytes = int(done.stdout) / (1024 if sys.platform == "darwin" else 1)

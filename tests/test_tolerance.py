@@ -149,7 +149,9 @@ def test_a_cheaper_construction_contributes_more(plans: dict[str, Any]) -> None:
     truth = evaluate(plan.graph, plan.fresh)
     each = {v: [some[0].construction, some[-1].construction] for v, some in offered.items()}
     parts = contributions(plan.model, plan.fresh, truth, each)
-    assert all(precise < cheap for precise, cheap in parts.values())
+    reached = [both for both in parts.values() if any(both)]  # the scan's first pass stands in front for lowering alone
+    assert len(reached) >= 4
+    assert all(precise < cheap for precise, cheap in reached)
 
 
 def test_the_cheapest_choice_is_the_best_of_all() -> None:
