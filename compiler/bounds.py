@@ -32,8 +32,9 @@ from .tokens import TokenData, output_rows
 
 DRAWS = 32
 """Tasks that rounding is drawn for at least: fewer are repeated."""
-STORED = 2.0
-"""Units of a value that rounding it into the stream, and its constants into weights, costs."""
+STORED = 4.0
+"""Units of a value that rounding it into the stream, and its constants into weights, costs; the latter alike in every
+pass."""
 
 Passes = Mapping[int, int]
 """The loops that a sublayer runs in, by their number in order of appearance, and which pass of each it is, from 0."""
