@@ -23,7 +23,7 @@ from .errors import CompileError
 from .graph import Attend, Graph, Pattern, Read
 from .head_start import head_start
 from .legalise import legalise
-from .levels import levels
+from .levels import critical_path
 from .lower import lower
 from .peel import peel
 from .positions import SAMPLE, log_counts
@@ -78,7 +78,9 @@ def optimise(graph: Graph, target: str = "gpt2", optimize: str = "depth", withou
     """The graph in the form that suits the target best, verified after each pass; `without` names some of `REWRITES`
     to leave out. Raises CompileError for what the target has no construction for."""
     architecture = named("target", target, TARGETS, graph)
-    forms = named("optimization", optimize, FORMS, graph) if not architecture.linear else LINEAR
+    forms = named("optimization", optimize, FORMS, graph)
+    if architecture.linear:
+        forms = LINEAR
     reads = any(isinstance(graph[v].op, Read) for v in graph.values())
     refused: CompileError | None = None
     best: tuple[tuple[int, ...], Graph] | None = None
@@ -93,7 +95,7 @@ def optimise(graph: Graph, target: str = "gpt2", optimize: str = "depth", withou
                 if any(_same(written, other) for other in seen):
                     continue
                 seen.append(written)
-                if optimize == "depth" and best is not None and _critical(written) >= best[0][0]:
+                if optimize == "depth" and best is not None and critical_path(written) >= best[0][0]:
                     continue  # as many layers at least, and no other merit
                 found = _tightened(written, architecture) if "tighten" not in without else written
                 cost = _cost(found, architecture, form, optimize)
@@ -152,7 +154,7 @@ def _run(graph: Graph, passes: Passes, without: frozenset[str]) -> Graph:
 def _tightened(graph: Graph, target: Target) -> Graph:
     if target.linear:
         return graph
-    return verify(tighten(graph, lambda g: schedule(lower(g, _nominal(g), target)).length // 2, _critical(graph)))
+    return verify(tighten(graph, lambda g: schedule(lower(g, _nominal(g), target)).length // 2, critical_path(graph)))
 
 
 def _counted(pattern: Pattern, kind: str) -> bool:
@@ -176,12 +178,6 @@ def _cost(graph: Graph, target: Target, form: Form, optimize: str) -> tuple[int,
     scored = [graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Attend)]
     heads = max((HEADS * (graph[query].size + 3) for query in scored), default=0)
     return max(allocate(placed).used, heads), layers, form.heads
-
-
-def _critical(graph: Graph) -> int:
-    """Layers on the critical path."""
-    level = levels(graph)
-    return (max(level[r] for r in graph.results) + 2) // 2
 
 
 def _nominal(graph: Graph) -> Ranges:

@@ -38,8 +38,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Factored:
-    """The monomials that queries, keys and values are made of, the heads, and the terms without theirs or without
-    mine."""
+    """The monomials that queries, keys and values are made of, and the heads."""
 
     mine: tuple[Monomial, ...]
     keys: tuple[Monomial, ...]

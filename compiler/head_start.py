@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .graph import Constant, Graph, Loop, Node, Value
-from .levels import levels
+from .levels import graph_depth
 from .rewrite import Rewriter, copy_block, copy_loop, prune
 
 
@@ -28,7 +28,7 @@ def head_start(graph: Graph) -> Graph:
     for place, item in enumerate(graph.block):
         if isinstance(item, Loop) and _starts_alike(graph, item):
             tried = _warmed(graph, place)
-            if _depth(tried) < _depth(graph):
+            if graph_depth(tried) < graph_depth(graph):
                 graph = tried
     return graph
 
@@ -39,11 +39,6 @@ def _starts_alike(graph: Graph, loop: Loop) -> bool:
     flat = not any(isinstance(item, Loop) for item in loop.body)
     constant = all(isinstance(graph[c.initial].op, Constant) and c.warm is None for c in loop.carried)
     return loop.kind is not None and loop.count > 1 and flat and constant
-
-
-def _depth(graph: Graph) -> int:
-    level = levels(graph)
-    return max(level[r] for r in graph.results)
 
 
 def _warmed(graph: Graph, place: int) -> Graph:

@@ -62,6 +62,17 @@ def levels(graph: Graph) -> dict[Value, int]:
     return level
 
 
+def graph_depth(graph: Graph) -> int:
+    """The time after which all results are there."""
+    level = levels(graph)
+    return max(level[r] for r in graph.results)
+
+
+def critical_path(graph: Graph) -> int:
+    """Layers that no schedule goes below."""
+    return (graph_depth(graph) + 2) // 2
+
+
 def following(after: int, attention: bool) -> int:
     """The first sublayer of that sort later than `after`."""
     time = after + 1

@@ -17,7 +17,7 @@ from .emit import Emitted
 from .errors import counted
 from .graph import Function, Graph
 from .inexact import ErrorModel
-from .levels import levels
+from .levels import critical_path
 from .measure import forward
 from .oracle import evaluate
 from .predict import predict
@@ -116,10 +116,9 @@ def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
     parts += (part for sublayer in _sublayers(emitted.body) for part in vars(sublayer).values())
     if config.norm == "rmsnorm":  # Llama has no biases, and no table of positions
         parts = [part.gain if isinstance(part, Norm) else part for part in parts if not isinstance(part, np.ndarray)]
-    depth = levels(graph)
     return Report(
         layers=config.n_layer,
-        critical_path=(max(depth[r] for r in graph.results) + 2) // 2,
+        critical_path=critical_path(graph),
         width=config.d_model,
         slots=allocation.used,
         live=allocation.live,

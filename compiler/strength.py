@@ -29,7 +29,7 @@ import numpy as np
 
 from .drift import drifts
 from .graph import Affine, Carried, Divide, Final, Graph, Kinds, Loop, Merge, Node, Phi, Product, Value
-from .levels import levels
+from .levels import graph_depth
 from .rewrite import Rewriter, Visit, copy_block, prune
 from .sparse import Bilinear, Floats, Matrix
 
@@ -71,11 +71,6 @@ def _drifts(before: Graph, candidate: Candidate, after: Graph) -> bool:
     number = sum(isinstance(item, Loop) for item in before.block[: candidate.place])
     loop = [item for item in after.block if isinstance(item, Loop)][number]
     return drifts(after, loop.carried[-1].phi)
-
-
-def graph_depth(graph: Graph) -> int:
-    level = levels(graph)
-    return max(level[r] for r in graph.results)
 
 
 # Candidates --------------------------------------------------------------------------------------

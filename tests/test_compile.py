@@ -124,6 +124,9 @@ def test_what_is_no_target_or_dtype() -> None:
         compile_program(load("gradient_descent"), target="gtp2", d=3)
     with pytest.raises(CompileError, match="there is no dtype `float16`"):
         compile_program(load("gradient_descent"), dtype="float16", d=3)
+    for target in ("gpt2", "lsa"):
+        with pytest.raises(CompileError, match="there is no optimization `both`"):
+            compile_program(load("gradient_descent_dual"), target=target, optimize="both", d=3)
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -11,11 +11,12 @@ from innerloop.compiler.build import graph_of
 from innerloop.compiler.calibrate import draw
 from innerloop.compiler.choose import optimise
 from innerloop.compiler.graph import Graph
+from innerloop.compiler.levels import graph_depth
 from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.rewrite import simplify
 from innerloop.compiler.separate import separate_reads
 from innerloop.compiler.sparse import Bilinear, Matrix
-from innerloop.compiler.strength import after, canonical, factored, flipped, graph_depth, strengthen
+from innerloop.compiler.strength import after, canonical, factored, flipped, strengthen
 from innerloop.compiler.tokens import read_data
 from innerloop.compiler.verify import verify
 from innerloop.programs import load
