@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.runtime.cli import main
+from innerloop.commands.cli import main
 
 SMALL = ["stochastic_gradient_descent", "-p", "d=2", "-p", "examples=3", "-p", "rate=0.05"]
 

@@ -141,7 +141,7 @@ def test_wrong_usage_has_status_2(innerloop: Command, arguments: Sequence[str]) 
 )
 def test_commands_import_only_what_they_need(tmp_path: Path, command: Sequence[str], heavy: Sequence[str]) -> None:
     code = (
-        "import sys; from innerloop.runtime.cli import main; status = main(sys.argv[2:]); "
+        "import sys; from innerloop.commands.cli import main; status = main(sys.argv[2:]); "
         "found = set(sys.argv[1].split(',')) & set(sys.modules); sys.exit(str(found) if found else status)"
     )
     result = subprocess.run(
@@ -172,7 +172,7 @@ def test_the_module_is_the_command() -> None:
     ],
 )
 def test_nobody_has_to_read_the_output(command: str) -> None:
-    command = f"{sys.executable} -m innerloop.runtime {command}"
+    command = f"{sys.executable} -m innerloop.commands {command}"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
 
@@ -191,6 +191,6 @@ def test_a_terminal_of_few_characters(command: Sequence[str]) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_told() -> None:
-    command = f"{sys.executable} -m innerloop.runtime programs > /dev/full"
+    command = f"{sys.executable} -m innerloop.commands programs > /dev/full"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (1, "innerloop: error: No space left on device\n")

@@ -120,7 +120,7 @@ def test_too_little_memory_is_told(innerloop: Command, monkeypatch: pytest.Monke
     def full(_: object) -> int:
         raise MemoryError("Unable to allocate 67.1 GiB")
 
-    monkeypatch.setattr("innerloop.runtime.cli_commands.programs", full)
+    monkeypatch.setattr("innerloop.commands.actions.programs", full)
     one_message(innerloop("programs"), "not enough memory (Unable to allocate 67.1 GiB)")
 
 
@@ -128,7 +128,7 @@ def test_an_interruption_is_no_traceback(innerloop: Command, monkeypatch: pytest
     def interrupted(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("innerloop.runtime.cli_commands.programs", interrupted)
+    monkeypatch.setattr("innerloop.commands.actions.programs", interrupted)
     assert innerloop("programs") == Outcome(130, "", "innerloop: error: interrupted\n")
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from innerloop.programs import dataset
-from innerloop.runtime.cli import main
-from innerloop.runtime.demo import (
+from innerloop.commands.cli import main
+from innerloop.commands.demo import (
     EXAMPLES,
     SETTINGS,
     UNSEEN,
@@ -20,6 +19,7 @@ from innerloop.runtime.demo import (
     squared_error,
     wider,
 )
+from innerloop.programs import dataset
 from innerloop.runtime.plots import FORMATS, error_curves
 
 

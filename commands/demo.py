@@ -142,7 +142,7 @@ def wider(tasks: Tasks, scales: Sequence[float]) -> dict[str, Floats]:
 def run_program(name: str, tasks: Tasks, calibration: Tasks, told: Callable[[str, int, int], None]) -> Result:
     """Compiles the shipped program with the demo's settings and runs it; `told` hears (what, done, in all)."""
     from ..compiler import compile_program, interpret
-    from . import Transformer
+    from ..runtime import Transformer
 
     settings = SETTINGS[name]
     # A step of gradient descent that is stable on these patients diverges on longer ones.
@@ -177,8 +177,8 @@ _CLOSED_TAKES = {"steps", "rate", "ridge"}
 
 def demo(plot: Path, count: int) -> None:
     """Runs all three programs on `count` tasks, prints the table and saves the plot."""
-    from .plots import error_curves
-    from .tables import console, progress, table
+    from ..runtime.plots import error_curves
+    from ..runtime.tables import console, progress, table
 
     tasks, calibration = diabetes_tasks(count)
     with progress("reading the data") as told:

@@ -1,6 +1,6 @@
 """The command line: what the commands take, and what a fault looks like.
 
-    innerloop COMMAND …   →   cli_commands.COMMAND(arguments)   →   exit status
+    innerloop COMMAND …   →   actions.COMMAND(arguments)   →   exit status
 
 Status 0 is success, 1 something wrong with a program, its data or a file, 2 wrong usage. A fault is one
 message on stderr and never a traceback. Nothing heavy is imported here, so that `check` answers at once.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..compiler.errors import CompileError, InnerloopError
 from ..compiler.stages import STAGES
-from .cli_arguments import assignment
+from .arguments import assignment
 
 _PROGRAM = "a shipped program's name (see `innerloop programs`) or a path to an .icl file"
 
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _prepare_streams()
     parsed = _parser().parse_args(arguments)
     try:
-        command = getattr(import_module(".cli_commands", __package__), parsed.command)
+        command = getattr(import_module(".actions", __package__), parsed.command)
         with warnings.catch_warnings():
             # NumPy's own, about an overflow say: the report and the guard name the value that it came to.
             warnings.simplefilter("ignore", RuntimeWarning)

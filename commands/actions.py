@@ -14,19 +14,19 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from ..compiler.errors import CompileError, InnerloopError, format_diagnostic
-from .cli_arguments import Source, new_file, new_folder, parameters, program
+from .arguments import Source, new_file, new_folder, parameters, program
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ..compiler.weights import Weights
-    from .datasets import Arrays
+    from ..runtime.datasets import Arrays
 
 
 def programs(_: Namespace) -> int:
     from ..compiler.parse import parse
     from ..programs import load, names, purpose
-    from .tables import console, table
+    from ..runtime.tables import console, table
 
     rows = []
     for name in names():
@@ -56,7 +56,7 @@ def check(arguments: Namespace) -> int:
 
 def show(arguments: Namespace) -> int:
     from ..compiler.stages import show as stage
-    from .tables import progress
+    from ..runtime.tables import progress
 
     given = parameters(arguments.parameters)
     source = program(arguments.program)
@@ -68,7 +68,7 @@ def show(arguments: Namespace) -> int:
 
 
 def compile(arguments: Namespace) -> int:
-    from .tables import console
+    from ..runtime.tables import console
 
     given = parameters(arguments.parameters)
     source = program(arguments.program)
@@ -81,12 +81,12 @@ def compile(arguments: Namespace) -> int:
 
 def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) -> Weights:
     from ..compiler import compile_program
-    from .tables import progress
+    from ..runtime.tables import progress
 
     calibration: Arrays | None = None
     if arguments.calibrate is not None:
         from ..compiler.parse import parse
-        from .datasets import read
+        from ..runtime.datasets import read
 
         fields = parse(source.text, source.name).fields
         calibration = read(arguments.calibrate, {field.name: None for field in fields})
@@ -105,7 +105,7 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
 
 def _summary(weights: Weights, folder: Path) -> object:
     from ..compiler.format_plan import certificate_rows
-    from .tables import table
+    from ..runtime.tables import table
 
     config, report = weights.config, weights.report
     rows = [
@@ -123,15 +123,15 @@ def _summary(weights: Weights, folder: Path) -> object:
 
 def run(arguments: Namespace) -> int:
     from ..compiler.weights import Weights
-    from .datasets import read, rows, write
-    from .tables import console, progress, table
+    from ..runtime.datasets import read, rows, write
+    from ..runtime.tables import console, progress, table
 
     if arguments.output is not None:
         new_file(arguments.output)
     weights = Weights.load(arguments.weights)
     fields = read(arguments.data, {field.name: field.shape for field in weights.signature.fields})
     with progress(f"running {weights.signature.name}") as move, _placed(arguments.data):
-        from . import Transformer
+        from ..runtime import Transformer
 
         model = Transformer(
             weights, arguments.dtype, arguments.guard, on_chunk=lambda done, total: move("tasks", done, total)
@@ -148,15 +148,15 @@ def run(arguments: Namespace) -> int:
 
 def diff(arguments: Namespace) -> int:
     from ..compiler.weights import Weights
-    from .datasets import read
-    from .tables import console, progress, table
+    from ..runtime.datasets import read
+    from ..runtime.tables import console, progress, table
 
     weights = Weights.load(arguments.weights)
     shapes = {field.name: field.shape for field in weights.signature.fields}
     fields = read(arguments.data, shapes)
     calibration = None if arguments.calibrate is None else read(arguments.calibrate, shapes)
     with progress(f"comparing {weights.signature.name}"), _placed(arguments.data):
-        from . import Transformer
+        from ..runtime import Transformer
 
         found = Transformer(weights, arguments.dtype).diff(calibration, **fields)
     rows = []
@@ -180,9 +180,9 @@ def diff(arguments: Namespace) -> int:
 
 def export(arguments: Namespace) -> int:
     from ..compiler.weights import Weights
-    from .export import export as write
-    from .export import size
-    from .tables import progress
+    from ..runtime.export import export as write
+    from ..runtime.export import size
+    from ..runtime.tables import progress
 
     new_folder(arguments.output)
     weights = Weights.load(arguments.weights)
@@ -210,8 +210,8 @@ def _placed(data: Path | None) -> Iterator[None]:
 
 
 def demo(arguments: Namespace) -> int:
+    from ..runtime.plots import FORMATS
     from .demo import demo as run_demo
-    from .plots import FORMATS
 
     if arguments.output.suffix not in FORMATS:
         raise InnerloopError(f"{arguments.output}: a plot is written as {', '.join(sorted(FORMATS))}")

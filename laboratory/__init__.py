@@ -1,0 +1,1 @@
+"""The laboratory: transformers trained on the tasks that programs solve, held against the compiled ones."""
