@@ -175,8 +175,9 @@ def _cost(graph: Graph, target: Target, form: Form, optimize: str) -> tuple[int,
     layers = placed.length // 2
     if optimize == "depth":
         return layers, form.heads, allocate(placed).used
-    scored = [graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Attend)]
-    heads = max((HEADS * (graph[query].size + 3) for query in scored), default=0)
+    scored = [(node.op.how, graph[node.operands[0]].size) for node in map(graph.__getitem__, graph.values())
+              if isinstance(node.op, Attend)]  # fmt: skip
+    heads = max(((1 if how == "softmax" else HEADS) * (size + 3) for how, size in scored), default=0)
     return max(allocate(placed).used, heads), layers, form.heads
 
 

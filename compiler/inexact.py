@@ -7,6 +7,8 @@
     division     1 − rest²/2N², as the norm divides           3 u
     affine                                                    u √Σ (terms)²
     mean         –                                            u of the mean, and of the usual size of means
+    softmax      –                                            u √(Σ (terms)² + (distance to the largest)² + 4) of each
+                                                              logit, and a mean's
     scored mean  drawn: the share that the heads' sum is off  u L Σ|c| R ¼ of the largest value (softmax_scores.py)
     field        –                                            u/2: the data are rounded to the weights' precision
 
@@ -40,6 +42,7 @@ from .graph import (
     Product,
     Value,
 )
+from .oracle_read import shares
 from .rotary_frame import DIVIDE_BITS as ROTARY_BITS
 from .softmax_scores import SCALES, SINK, relative_error
 from .sparse import Floats, Indices, Matrix
@@ -82,6 +85,8 @@ class ErrorModel:
                 return _quotient(2.0 ** (-2.0 * bits[self.dtype] - 1.0), unit)
             case Affine(matrices, offset):
                 return _affine(matrices, offset.array, unit)
+            case Attend("softmax", _):
+                return _softmax(unit)
             case Attend() if not self.target.linear:
                 size = self.ranges.reach(value) * np.max(np.abs(self.ranges[node.operands[2]]), axis=0)
                 lost = 0.25 * unit * SINK[self.dtype] * sum(abs(s.weight) for s in SCALES[self.dtype]) * size
@@ -179,6 +184,26 @@ def _fit_error(bank: Bank, a: Floats, b: Floats, shared: bool) -> Floats:
 
     both = error(0.5 * (a + b))
     return 2.0 * both - 0.5 * error(a) - 0.5 * error(b) if shared else both - error(0.5 * (a - b))
+
+
+# Softmax reads -----------------------------------------------------------------------------------
+
+
+def _softmax(unit: float) -> Inexact:
+    """Logits are rounded at the size of their terms, and exp is a few units off."""
+
+    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+        query, key, value, seen = (operand(k) for k in range(4))
+        logits = query @ key.swapaxes(1, 2)
+        if not logits.size:
+            return array
+        top = np.where(seen, logits, -np.inf).max(-1, keepdims=True)
+        below = np.where(seen, top - logits, 0.0)
+        lost = unit * np.sqrt(query**2 @ (key**2).swapaxes(1, 2) + below**2 + 4.0)
+        found = shares(_noisy(logits, lost, rng), seen) @ value
+        return _noisy(found, unit * (np.abs(found) + _usual(found)), rng)
+
+    return model
 
 
 # Functions, divisions, sums ----------------------------------------------------------------------

@@ -37,12 +37,11 @@ from .graph import (
     Move,
     Node,
     Product,
-    Read,
     Softmax,
     Value,
 )  # fmt: skip
 from .lower_forms import FormBuilder, resolvable
-from .sparse import Matrix
+from .sparse import Floats, Matrix
 from .targets import Target
 from .tasks import (
     ROLES,
@@ -171,6 +170,9 @@ class _Lowering(FormBuilder):
                 return self._attend(value, AttendTask(how, over, 1.0), (mine, theirs, reads[0]), kinds, tasks)
             case Gather(how, over):
                 return make(Mean(over, how == "sum"), reads[0])
+            case Attend("softmax", _) if self.target.linear:
+                hint = "a mean of (query · key[j]) value[j] is what its heads compute; gpt2, gelu and llama hold a softmax"
+                raise self._refuse(node, "has linear attention, and so no softmax", hint)
             case Attend(how, over):
                 op = AttendTask(how, over, self.ranges.reach(value))
                 return self._attend(value, op, (reads[0], reads[1], reads[2]), kinds, tasks)
@@ -184,8 +186,6 @@ class _Lowering(FormBuilder):
                 return make(self._quotient(node), *reads)
             case Softmax():
                 raise self._refuse(node, "has no construction for softmax over components yet")
-            case Read(how, _, _, _):
-                raise self._refuse(node, f"has no construction for a {how} read with a score of its own yet")
             case _:
                 raise AssertionError(node)
 
@@ -230,6 +230,8 @@ class _Lowering(FormBuilder):
         low, high = self.ranges[value]
         if not self.target.linear:
             key, theirs = self._rested(key, tasks), self._rested(theirs, tasks)
+            if op.how == "softmax":
+                op = replace(op, reach=float(self._most(query) @ self._most(key)))
             if op.how == "mean" and op.over not in self.log_counts:
                 most = np.full(1, np.log(MOST_POSITIONS))
                 everyone = frozenset(self.pattern.kinds)
@@ -243,6 +245,14 @@ class _Lowering(FormBuilder):
         atom = self._atom(self.labels[value], node.size, kinds, low, high)
         tasks.append(Task(op, (query, key, theirs, *counted), atom, kinds, node.span))
         return self._own(atom)
+
+    def _most(self, form: Form) -> Floats:
+        """What no component of the form exceeds in magnitude, at any token."""
+        total = np.zeros(form.size)
+        for atom, matrix in form.parts:
+            terms = abs(matrix.csr)
+            total += terms.max(axis=1).toarray().ravel() if atom == ROLES else terms @ self.atoms[atom].magnitude
+        return total
 
     def _only(self, form: Form, over: Kinds) -> bool:
         """Whether no token that is read but those of `over` holds any of it."""
