@@ -7,10 +7,11 @@
     division     1 − rest²/2N², as the norm divides           3 u
     affine                                                    u √Σ (terms)²
     mean         –                                            u of the mean, and of the usual size of means
-    softmax      –                                            u √(Σ (terms)² + (distance to the largest)² + 4) of each
-                                                              logit, and a mean's
+    softmax      –                                            u √(Σ (terms)² + δ² + 4) of each logit, δ below the
+                                                              largest (of that, which is exact: u √Σ); a mean's
     scored mean  drawn: the share that the heads' sum is off  u L Σ|c| R ¼ of the largest value (softmax_scores.py)
-    field        –                                            u/2: the data are rounded to the weights' precision
+    field        –                                            u/2: the data are rounded to the weights' precision;
+                                                              one-hot codes are exact
 
 A factor far below its radius R is multiplied with a far smaller error than one at it: see squares.py.
 """
@@ -92,12 +93,18 @@ class ErrorModel:
                 lost = 0.25 * unit * SINK[self.dtype] * sum(abs(s.weight) for s in SCALES[self.dtype]) * size
                 share = relative_error(self.dtype)
                 return lambda array, _, rng: _noisy(array, lost + share * np.abs(array), rng)
+            case Field(name) if name in self._onehot:
+                return None
             case Field():
                 return lambda array, _, rng: _noisy(array, 0.5 * unit * np.abs(array), rng)
             case Constant() | Count() | Move() | Merge() | Mine():
                 return None
             case _:
                 return lambda array, _, rng: _noisy(array, unit * (np.abs(array) + _usual(array)), rng)
+
+    @property
+    def _onehot(self) -> set[str]:
+        return set() if self.graph.signature is None else {f.name for f in self.graph.signature.fields if f.onehot}
 
 
 def default_of(node: Node, ranges: Ranges, dtype: str) -> Squares:
@@ -190,16 +197,22 @@ def _fit_error(bank: Bank, a: Floats, b: Floats, shared: bool) -> Floats:
 
 
 def _softmax(unit: float) -> Inexact:
-    """Logits are rounded at the size of their terms, and exp is a few units off."""
+    """Logits are rounded at the size of their terms, unless these are short numbers (flags, one-hot codes), and exp is
+    a few units off, but at 0."""
 
     def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
-        query, key, value, seen = (operand(k) for k in range(4))
+        query, key, value = (operand(k) for k in range(3))
+        seen = operand(3) > 0.0
         logits = query @ key.swapaxes(1, 2)
         if not logits.size:
             return array
         top = np.where(seen, logits, -np.inf).max(-1, keepdims=True)
         below = np.where(seen, top - logits, 0.0)
-        lost = unit * np.sqrt(query**2 @ (key**2).swapaxes(1, 2) + below**2 + 4.0)
+        variance = np.where(below > 0.0, below**2 + 4.0, 0.0)
+        for a, b in zip(np.moveaxis(query, -1, 0), np.moveaxis(key, -1, 0), strict=True):
+            terms = a[:, :, None] * b[:, None]
+            variance += np.where(terms == terms.astype(np.float32), 0.0, terms**2)
+        lost = unit * np.sqrt(variance)
         found = shares(_noisy(logits, lost, rng), seen) @ value
         return _noisy(found, unit * (np.abs(found) + _usual(found)), rng)
 

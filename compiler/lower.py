@@ -41,7 +41,7 @@ from .graph import (
     Value,
 )  # fmt: skip
 from .lower_forms import FormBuilder, resolvable
-from .sparse import Floats, Matrix
+from .sparse import Matrix
 from .targets import Target
 from .tasks import (
     ROLES,
@@ -170,9 +170,6 @@ class _Lowering(FormBuilder):
                 return self._attend(value, AttendTask(how, over, 1.0), (mine, theirs, reads[0]), kinds, tasks)
             case Gather(how, over):
                 return make(Mean(over, how == "sum"), reads[0])
-            case Attend("softmax", _) if self.target.linear:
-                hint = "a mean of (query · key[j]) value[j] is what its heads compute; gpt2, gelu and llama hold a softmax"
-                raise self._refuse(node, "has linear attention, and so no softmax", hint)
             case Attend(how, over):
                 op = AttendTask(how, over, self.ranges.reach(value))
                 return self._attend(value, op, (reads[0], reads[1], reads[2]), kinds, tasks)
@@ -245,14 +242,6 @@ class _Lowering(FormBuilder):
         atom = self._atom(self.labels[value], node.size, kinds, low, high)
         tasks.append(Task(op, (query, key, theirs, *counted), atom, kinds, node.span))
         return self._own(atom)
-
-    def _most(self, form: Form) -> Floats:
-        """What no component of the form exceeds in magnitude, at any token."""
-        total = np.zeros(form.size)
-        for atom, matrix in form.parts:
-            terms = abs(matrix.csr)
-            total += terms.max(axis=1).toarray().ravel() if atom == ROLES else terms @ self.atoms[atom].magnitude
-        return total
 
     def _only(self, form: Form, over: Kinds) -> bool:
         """Whether no token that is read but those of `over` holds any of it."""

@@ -273,7 +273,7 @@ class _Run:
         if index < len(node.operands):
             return self._take(node.operands[index], others)
         seen = self.seen[np.ix_(places.tokens, others.tokens)]
-        return np.broadcast_to(seen, (self.batch, *seen.shape))
+        return np.broadcast_to(seen.astype(np.float64), (self.batch, *seen.shape))
 
     def _value(self, value: Value, node: Node, places: _Places) -> Floats:
         def operand(index: int) -> Floats:

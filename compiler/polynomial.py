@@ -13,6 +13,7 @@ import numpy as np
 from .graph import Affine, Constant, Kinds, Node, Product, Value
 from .rewrite import Rewriter
 from .sparse import Bilinear, Matrix
+from .syntax import Span
 
 Leaf = tuple[Value, int]
 Monomial = tuple[Leaf, ...]
@@ -91,12 +92,12 @@ def split(
     return ours, theirs, terms
 
 
-def build(r: Rewriter, monomials: Sequence[Monomial], kinds: Kinds) -> Value:
+def build(r: Rewriter, monomials: Sequence[Monomial], kinds: Kinds, span: Span | None = None) -> Value:
     """A vector value of these monomials, each made of as few layers of products as its degree allows."""
-    return sums(r, [{monomial: 1.0} for monomial in monomials], kinds)
+    return sums(r, [{monomial: 1.0} for monomial in monomials], kinds, span)
 
 
-def sums(r: Rewriter, polynomials: Sequence[Polynomial], kinds: Kinds) -> Value:
+def sums(r: Rewriter, polynomials: Sequence[Polynomial], kinds: Kinds, span: Span | None = None) -> Value:
     """A vector value of these polynomials. The products of a component are added up as they are made, divided by
     their largest coefficient: what is stored is of the size of the monomials."""
     size = len(polynomials)
@@ -130,6 +131,7 @@ def sums(r: Rewriter, polynomials: Sequence[Polynomial], kinds: Kinds) -> Value:
             len(longer),
             (len(left), len(right)),
         )
-        product = r.product(form, build(r, list(left), kinds), build(r, list(right), kinds), kinds)
+        halves = [build(r, list(half), kinds, span) for half in (left, right)]
+        product = r.product(form, halves[0], halves[1], kinds, span=span)
         terms.append((Matrix.of(list(longer), range(len(longer)), largest, (size, len(longer))), product))
     return r.affine(terms, (size,), kinds, offset)

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .factor import Head, factor
-from .graph import Affine, Attend, Block, Divide, Gather, Graph, Loop, Mine, Node, Phi, Product, Read, Theirs, Value
+from .graph import Affine, Attend, Block, Divide, Gather, Graph, Loop, Mine, Node, Op, Phi, Product, Read, Theirs, Value
 from .levels import following, levels
 from .polynomial import Monomial, Polynomial, add, build, expand, leaves, split, sums
 from .rewrite import Rewriter, rebuild
@@ -111,15 +111,16 @@ def _separate(r: Rewriter, node: Node, graph: Graph) -> Value:
     *score, body = _expanded(node, graph, ordered=False)
     mine, theirs, terms = split(body, lambda leaf: leaf[0] < 0)
     over = frozenset({read.over})
-    ours = build(r, _named(node, mine), node.kinds)
-    at_theirs = build(r, _named(node, theirs), over)
+    ours = build(r, _named(node, mine), node.kinds, node.span)
+    at_theirs = build(r, _named(node, theirs), over, node.span)
     scored = dimensions(score[0][0]) if score else []
     if scored:
         query, key = (
-            sums(r, [_in_operands(node, p) for p in side], kinds)
+            sums(r, [_in_operands(node, p) for p in side], kinds, node.span)
             for side, kinds in zip(zip(*scored, strict=True), (node.kinds, over), strict=True)
         )
-        op, operands = Attend("softmax", read.over), (query, key, at_theirs)
+        op: Op = Attend("softmax", read.over)
+        operands: tuple[Value, ...] = (query, key, at_theirs)
     else:
         op, operands = Gather("mean" if score else read.how, read.over), (at_theirs,)
     gathered = r.node(Node(op, operands, (len(theirs),), node.kinds, None, node.span))
