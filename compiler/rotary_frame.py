@@ -58,7 +58,7 @@ class RotaryFrame(Frame):
         scored in pairs that turn by nothing in this precision, if there are so many."""
         flags = 2 + len(self.hidden)
         fit = [p for p in (phases(s, self.n_positions) for s in (*SIZES, LARGE)) if p.still.size >= max(query, flags)]
-        exact = [p for p in fit if p.exact(self.n_positions, UNIT[self.dtype]) >= query - flags]
+        exact = [p for p in fit if p.exact(self.n_positions, UNIT[self.dtype]) >= query - flags - 1]
         return tuple(2 * p.frequency.size for p in exact or fit)[:2]
 
     def stream(self, d_head: int, n_head: int) -> Stream | None:
