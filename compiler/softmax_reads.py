@@ -15,6 +15,7 @@ import numpy as np
 
 from .factor import eliminate
 from .polynomial import Monomial, Polynomial, split
+from .sparse import Floats
 
 
 def dimensions(score: Polynomial) -> list[tuple[Polynomial, Polynomial]]:
@@ -39,5 +40,5 @@ def _named(numbers: dict[Monomial, int], used: set[int]) -> dict[int, Monomial]:
     return {number: monomial for monomial, number in numbers.items() if number in used}
 
 
-def _sum(monomials: list[Monomial], coefficients: np.typing.NDArray[np.float64]) -> Polynomial:
+def _sum(monomials: list[Monomial], coefficients: Floats) -> Polynomial:
     return {m: float(c) for m, c in zip(monomials, coefficients, strict=True) if c}
