@@ -123,6 +123,7 @@ def rewritten(
         return form.heads and (target.linear or read.how == "sum" or counted)
 
     if target.linear:
+        _no_softmax(graph, target)
         return _run(graph, {"simplify": simplify, "separate": lambda g: separate_reads(g, attends), "peel": peel,
                             "unroll": unroll}, without)  # fmt: skip
     key = form.heads, form.apart
@@ -142,6 +143,16 @@ def rewritten(
         "head_start": head_start,
     }
     return _run(begun[key], last, without)
+
+
+def _no_softmax(graph: Graph, target: Target) -> None:
+    """Raises CompileError for a softmax read, which linear attention has not."""
+    for node in map(graph.__getitem__, graph.values()):
+        if isinstance(node.op, Read) and node.op.how == "softmax":
+            assert graph.signature is not None
+            message = f"target {target.name} has linear attention, and so no softmax"
+            hint = "its heads compute `mean[j in K](dot(a, b[j]) * c[j])`; gpt2, gelu and llama have a softmax"
+            raise graph.signature.refusal(message, node.span, hint)
 
 
 def _run(graph: Graph, passes: Passes, without: frozenset[str]) -> Graph:
@@ -175,8 +186,9 @@ def _cost(graph: Graph, target: Target, form: Form, optimize: str) -> tuple[int,
     layers = placed.length // 2
     if optimize == "depth":
         return layers, form.heads, allocate(placed).used
-    scored = [graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Attend)]
-    heads = max((HEADS * (graph[query].size + 3) for query in scored), default=0)
+    scored = [(node.op.how, graph[node.operands[0]].size) for node in map(graph.__getitem__, graph.values())
+              if isinstance(node.op, Attend)]  # fmt: skip
+    heads = max(((1 if how == "softmax" else HEADS) * (size + 3) for how, size in scored), default=0)
     return max(allocate(placed).used, heads), layers, form.heads
 
 

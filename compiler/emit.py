@@ -31,6 +31,11 @@ from .stream import Stream
 from .tasks import ROLES, Attend, Copy, Mean, Quotient, Relation
 from .weights import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
 
+MARGIN = 64.0
+"""So far the rest token's logit is below what no member's should be below, and twice as far as ranges say."""
+FAR = 1024.0
+"""So far other tokens' logits are below the rest token's: their share is exactly 0."""
+
 
 @dataclass(frozen=True)
 class Emitted:
@@ -201,9 +206,16 @@ class Emitter:
         return heads
 
     def _score(self, heads: Heads, placed: Placed, op: Attend) -> None:
-        """Pairs of softmax heads whose differences are one head of linear attention (softmax_scores.py)."""
+        """A softmax as it is: no member's logit is below −B, and the rest token's share at most e^(−B − `MARGIN`) of
+        theirs. Or pairs of softmax heads whose differences are one head of linear attention (softmax_scores.py)."""
         task = placed.task
         query, key = (self.stream.read(form) for form in task.reads[:2])
+        sources = frozenset({op.over})
+        if op.how == "softmax":
+            sink, off = -2.0 * op.reach - MARGIN, 4.0 * op.reach + FAR
+            score = Score(query, key, sink, -1, sources, task.kinds, off)
+            heads.add(score, task.reads[2].size, partial(self._result, placed, 1.0))
+            return
         reach, sink, log_count = op.reach or 1.0, SINK[self.frame.dtype], -1
         if op.how == "mean":
             (log_count,) = self.stream.slots(self.frame.schedule.tasks.log_counts[op.over]).tolist()
@@ -213,7 +225,7 @@ class Emitter:
         for scale in SCALES[self.frame.dtype]:
             for sign in (1.0, -1.0):
                 logits = query * (sign * scale.epsilon / reach)
-                score = Score(logits, key, sink, log_count, frozenset({op.over}), task.kinds)
+                score = Score(logits, key, sink, log_count, sources, task.kinds)
                 made = partial(self._result, placed, sign * scale.weight * gain)
                 heads.add(score, task.reads[2].size, made)
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from .graph import (
     Affine,
+    Attend,
     Constant,
     Count,
     Divide,
@@ -108,8 +109,8 @@ def vanishing(graph: Graph) -> dict[Value, Kinds]:
                 return frozenset() if np.any(values.array) else every
             case Count(kind, none):
                 return frozenset() if none else frozenset({kind})
-            case Gather(_, over):  # what is seen from there is seen from here
-                return operands[0] | {over}
+            case Gather(_, over) | Attend(_, over):  # what is seen from there is seen from here
+                return operands[-1] | {over}
             case Move():
                 return operands[0]
             case Affine(_, offset):

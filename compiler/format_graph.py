@@ -111,6 +111,8 @@ def _node(node: Node, labels: Mapping[Value, str]) -> str:
             return f"move {names[0]} from {'previous' if first is None else f'first {first}'}"
         case Gather(how, over):
             return f"{how}[j in {over}]({names[0]}[j])"
+        case Attend("softmax", over):
+            return f"softmax[j in {over}](dot({names[0]}, {names[1]}[j]), {names[2]}[j])"
         case Attend(how, over):
             return f"{how}[j in {over}](dot({names[0]}, {names[1]}[j]) * {names[2]}[j])"
         case Read():

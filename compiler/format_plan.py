@@ -54,6 +54,8 @@ def _task(placed: Placed, tasks: Tasks) -> str:
             what = f"{reads[0]} from {relation.name}{' ' + relation.kind if relation.kind else ''}"
         case Mean(over, sums):
             what = f"{'sum' if sums else 'mean'} over {over} of {reads[0]}"
+        case Attend("softmax", over, reach):
+            what = f"softmax over {over} of ({reads[0]}) · ({reads[1]}), up to {reach:.4g}, for {reads[2]}"
         case Attend(how, over, reach):
             what = f"{how} over {over} of (({reads[0]}) · ({reads[1]})) ({reads[2]}), scores up to {reach:.4g}"
         case Multiply(form, _, _):

@@ -103,7 +103,8 @@ class Gather:
 
 @dataclass(frozen=True, slots=True)
 class Attend:
-    """mean or sum over the `over` tokens j that I see of (query · key[j]) value[j]: a head of linear attention.
+    """Over the `over` tokens j that I see the mean or sum of (query · key[j]) value[j], a head of linear attention; or
+    softmax, the mean of value[j] weighted by exp(query · key[j]). Of none, 0.
     Operands: query (mine), key and value (theirs), as vectors."""
 
     how: str

@@ -5,6 +5,8 @@
     mean over K          1                           −400 off K, −200 at the rest     all K alike; none: the rest token
        … of a suffix     −400 before place s         1 at place s                     K that stand after the context
     score (± pairs)      ±ε q/R; L + log n           k; 1 at the rest; −400 off K     K by e^(±ε q·k/R)
+    softmax              q; −2 B − 64; 1             k; 1 at the rest; −4 B − 1024    K by e^(q·k), |q·k| ≤ B; none: the
+                                                     off K                            rest token
     own, divided         digits of p, −n             digits of p, 1                   itself, by any divisor
 
 Every head sends readers that its task does not concern to the rest token, whose values are 0, by a
@@ -28,6 +30,7 @@ Column = dict[int, float]
 """What of each slot goes into one dimension of a query or key."""
 
 GAP = 1024.0
+OFF = 400.0
 REST = 2.0**36
 
 
@@ -52,7 +55,7 @@ class Pattern:
 @dataclass(frozen=True)
 class Score:
     """A softmax over tokens of `sources` by stream @ query · stream @ key, [width, k] each; the rest token's logit is
-    `sink`, and what the slot `log_count` holds (−1: nothing) on top."""
+    `sink`, and what the slot `log_count` holds (−1: nothing) on top; tokens of other kinds have −`off` on top."""
 
     query: Matrix
     key: Matrix
@@ -60,9 +63,10 @@ class Score:
     log_count: int
     sources: Kinds
     kinds: Kinds
+    off: float = OFF
 
     def grouping(self) -> tuple[object, ...]:
-        return (self.query, self.key, self.sink, self.log_count, self.sources, self.kinds)
+        return (self.query, self.key, self.sink, self.log_count, self.sources, self.kinds, self.off)
 
 
 Made = Callable[[], tuple[Matrix, Matrix]]
@@ -138,7 +142,8 @@ class Heads:
             away.append(0)  # the rest token, which now sees others, must hold nothing of them
         if away:
             roles = self.stream.roles
-            send = dict.fromkeys((int(roles[r]) for r in away), self._sent)
+            sent = self._sent if isinstance(pattern, Pattern) else max(self._sent, 4.0 * pattern.off)
+            send = dict.fromkeys((int(roles[r]) for r in away), sent)
             query = stack([query, _columns([send], self.stream)], self.stream.width)
             key = stack([key, _columns([{int(roles[0]): 1.0}], self.stream)], self.stream.width)
             bias = np.append(bias, 0.0)
@@ -168,12 +173,12 @@ class Heads:
         kinds = enumerate(self.role_kinds)
         return {int(self.stream.roles[r]): -1.0 for r, k in kinds if k is not None and k not in sources}
 
-    def _among(self, sources: Kinds, rest: Column) -> tuple[Matrix, Floats, Matrix]:
-        """0 for what is read, of these kinds and not hidden; −400 for others; `rest` on top."""
+    def _among(self, sources: Kinds, rest: Column, off: float = OFF) -> tuple[Matrix, Floats, Matrix]:
+        """0 for what is read, of these kinds and not hidden; −`off` for others; `rest` on top."""
         roles = self.stream.roles
-        key = {slot: 400.0 * v for slot, v in self._masked(sources).items()} | rest
+        key = {slot: off * v for slot, v in self._masked(sources).items()} | rest
         late = [place for place in self.hidden if self.role_kinds[place] in sources]
-        queries: list[Column] = [{}, *({int(slot): -400.0 for slot in roles[1:place]} for place in late)]
+        queries: list[Column] = [{}, *({int(slot): -off for slot in roles[1:place]} for place in late)]
         keys = [key, *({int(roles[place]): 1.0} for place in late)]
         return _columns(queries, self.stream), np.eye(1, 1 + len(late))[0], _columns(keys, self.stream)
 
@@ -182,7 +187,7 @@ class Heads:
         sink = dict.fromkeys((int(slot) for slot in s.roles), score.sink)
         if score.log_count >= 0:
             sink[score.log_count] = 1.0
-        query, bias, key = self._among(score.sources, {})
+        query, bias, key = self._among(score.sources, {}, score.off)
         queries = [score.query, _columns([sink], s), query]
         keys = [score.key, _columns([{int(s.roles[0]): 1.0}], s), key]
         return stack(queries, s.width), np.concatenate([np.zeros(score.query.shape[1] + 1), bias]), stack(keys, s.width)

@@ -37,7 +37,6 @@ from .graph import (
     Move,
     Node,
     Product,
-    Read,
     Softmax,
     Value,
 )  # fmt: skip
@@ -184,8 +183,6 @@ class _Lowering(FormBuilder):
                 return make(self._quotient(node), *reads)
             case Softmax():
                 raise self._refuse(node, "has no construction for softmax over components yet")
-            case Read(how, _, _, _):
-                raise self._refuse(node, f"has no construction for a {how} read with a score of its own yet")
             case _:
                 raise AssertionError(node)
 
@@ -230,6 +227,8 @@ class _Lowering(FormBuilder):
         low, high = self.ranges[value]
         if not self.target.linear:
             key, theirs = self._rested(key, tasks), self._rested(theirs, tasks)
+            if op.how == "softmax":
+                op = replace(op, reach=float(self._most(query) @ self._most(key)))
             if op.how == "mean" and op.over not in self.log_counts:
                 most = np.full(1, np.log(MOST_POSITIONS))
                 everyone = frozenset(self.pattern.kinds)

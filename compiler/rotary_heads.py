@@ -8,7 +8,7 @@
     mean over K      1                              −400 off K, −200 at the rest       all K alike
     sum over K       1                              −400 off K, +L at the rest         K by e^−L each: the rest token's
                                                                                        share rounds to 1
-    score            q                              k; sink at the rest, −400 off K    K by e^(q·k)
+    score, softmax   q; 1                           k; as in heads.py                  K by e^(q·k)
     own, divided     Aᵢ; 1, scaled by 1/s           1, −Σ A at who divides; low else   itself, by any divisor
 
 Flags stand in pairs that do not turn (phases.py). A role's flag is 1 for one role of every token, so that the sum of
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .graph import Kinds
-from .heads import REST, Column, Heads, Made, Pattern, Score
+from .heads import OFF, REST, Column, Heads, Made, Pattern, Score
 from .phases import GAP, Phases, phases
 from .rotary_positions import End
 from .sparse import Floats, Matrix
@@ -127,7 +127,7 @@ class RotaryHeads(Heads):
                 self._own_divided(scores, reading)
         elif pattern.target is None:
             rest = self._sink if pattern.sums else -200.0
-            self._members(scores, reading, pattern.sources, rest, 400.0)
+            self._members(scores, reading, pattern.sources, rest, OFF)
         elif isinstance(pattern.target, End):
             self._end(scores, pattern.target.sign, reading, pattern.sources)
         else:
@@ -137,7 +137,8 @@ class RotaryHeads(Heads):
                 self._copy(scores, {r: offsets[r] for r in reading}, pattern.sources)
         away = [r for r in range(len(slots)) if r not in reading]
         if away:
-            scores.flat({slots[r]: REST * self._undivided(r) for r in away}, {slots[0]: 1.0})
+            sent = REST if isinstance(pattern, Pattern) else max(REST, 4.0 * pattern.off)
+            scores.flat({slots[r]: sent * self._undivided(r) for r in away}, {slots[0]: 1.0})
         more = scores.matrices(self.stream.width)
         return (query + more[0]) * float(np.sqrt(d_head)), np.zeros(0), key + more[1]
 
@@ -178,13 +179,13 @@ class RotaryHeads(Heads):
         scores.flat(self._flags(reading), self._keys(sources, 0.0, rest, -off))
         for place in self.hidden:
             if self.role_kinds[place] in sources:
-                scores.flat(self._flags([r for r in reading if r < place], -off), self._flags([place]))
+                scores.flat(self._flags([r for r in reading if r < place]), self._flags([place], -off))
 
     def _given(self, scores: _Scores, score: Score, reading: list[int]) -> tuple[Matrix, Matrix]:
         """The query and key as given, in the stillest dimensions, and flags after them."""
         count, d_head = score.query.shape[1], 2 * scores.phases.frequency.size
         scores.used = count
-        self._members(scores, reading, score.sources, score.sink, 400.0)
+        self._members(scores, reading, score.sources, score.sink, score.off)
         spread = Matrix.of(np.arange(count), scores.phases.still[:count], 1.0, (count, d_head))
         return score.query @ spread, score.key @ spread
 

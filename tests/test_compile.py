@@ -26,11 +26,6 @@ REFUSED = {
     "algorithm_selection": (15, "has no construction for softmax over components"),
     "bayes_model_average": (13, "has no construction for softmax over components"),
     "k_means": (12, "has no construction for softmax over components"),
-    "nearest_neighbour": (14, "has no construction for a softmax read"),
-    "kernel_regression": (14, "has no construction for a softmax read"),
-    "functional_gradient_descent": (14, "has no construction for a softmax read"),
-    "induction_head": (8, "has no construction for a softmax read"),
-    "retargetable_gradient_descent": (22, "has no construction for a softmax read"),
 }
 """What `gpt2` does not hold yet: the line of the operation, and how the message names it."""
 

@@ -75,15 +75,15 @@ def retargetable_gradient_descent(task: Task, p: Parameters) -> list[float]:
     w, rate = np.zeros(D), 0.5
     for _ in range(p["steps"]):
         residual = X @ w - y
-        sign = np.clip(residual / 1e-3, -1, 1)
+        sign = np.clip(residual / p["width"], -1, 1)
         if task["l2"][0]:
             slope = residual @ X / len(y)
         elif task["l1"][0]:
             slope = sign @ X / len(y)
         else:
-            heat = np.exp(200 * (np.abs(residual) - np.abs(residual).max()))
+            heat = np.exp(p["sharpness"] * (np.abs(residual) - np.abs(residual).max()))
             slope = (heat / heat.sum() * sign) @ X
-        w, rate = w - rate * slope, 0.985 * rate
+        w, rate = w - rate * slope, 0.988 * rate
     return [float(w @ task["x"][-1])]
 
 
