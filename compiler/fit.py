@@ -45,6 +45,7 @@ class Curve:
         if not self.grid.size:
             return self._neurons(x)
         errors, units = self._tabled
+        x = np.clip(x, self.grid[0], self.grid[-1])  # a root of less than nothing is as one of the least
         return self.truth(x) + np.interp(x, self.grid, errors), np.interp(x, self.grid, units)
 
     def _neurons(self, x: Floats) -> tuple[Floats, Floats]:

@@ -40,6 +40,8 @@ FLAT = 1e-3
 """Of the tolerance: an exponential is followed down to so much of its largest value."""
 NEAR = 1e-5
 """Of its largest value: a root's error is relative down to here, and below as it is here."""
+SHUT = 64.0
+"""Where a neuron is shut."""
 LOWEST = 1e-15
 """Of the largest x: roots and logarithms are followed down to here."""
 
@@ -66,7 +68,8 @@ def steep(name: str, low: float, high: float, tolerance: float, activation: Acti
         case "log" | "sqrt":
             if high <= 0.0:
                 raise ValueError(f"{name} on [{low:.4g}, {high:.4g}]")
-            return _scaled(name, max(low / 1.05, LOWEST * high), 1.05 * high, tolerance, activation)
+            found = _scaled(name, max(low / 1.05, LOWEST * high), 1.05 * high, tolerance, activation)
+            return found if name == "log" else _level(found)
         case "reciprocal":
             if low <= 0.0 <= high:
                 raise ValueError(f"1/x on [{low:.4g}, {high:.4g}]")
@@ -104,6 +107,15 @@ def _scaled(name: str, low: float, high: float, tolerance: float, activation: Ac
         return _solved(y, x, -width / (ratio * t), t, size * ratio / width, weight, line, tolerance, activation)
 
     return made(high, *_form(lambda *form: made(min(high, low * 2.0**TRIED), *form), tolerance))
+
+
+def _level(curve: Steep) -> Steep:
+    """The same curve, level below 0: what rounding makes of a root's 0 is not far from 0, at a slope that is."""
+    falls = curve.slope + float(curve.up @ curve.down)
+    up = SHUT / float(curve.grid[0])
+    return replace(
+        curve, up=np.append(curve.up, -up), bias=np.append(curve.bias, 0.0), down=np.append(curve.down, falls / up)
+    )
 
 
 def _exponential(low: float, high: float, tolerance: float, activation: Activation) -> Steep:
