@@ -5,7 +5,7 @@
     softmax(v)             m = the largest of v                  max(a, b) = b + relu(a − b), in ⌈log₂ n⌉ rounds
                            e = exp(v − m)                        in (0, 1], and exactly 0 far below
                            e / sum(e)                            by the norm: the divisor is in [1, n]
-    … of two               s = sigmoid(clip(v₀ − v₁)); s, 1 − s
+    … of two               s = sigmoid(v₀ − v₁ within ±40); s, 1 − s
 
 Components of b that are one form are one 1/b; where all of them are, the norm divides. An error of m is a shift
 of all scores, and cancels.
@@ -86,11 +86,12 @@ def _softmax(r: Rewriter, node: Node) -> Value:
 
 def _of_two(r: Rewriter, node: Node, scores: Value) -> Value:
     apart = r.affine([(Matrix.of([0, 0], [0, 1], [1.0, -1.0], (1, 2)), scores)], (), node.kinds, 0.0, None, node.span)
-    clipped = Function("clip", (-SATURATED, SATURATED))
-    for function in (clipped, Function("sigmoid")):
-        apart = r.node(Node(function, (apart,), (), node.kinds, None, node.span))
     both = Matrix.of([0, 1], [0, 0], [1.0, -1.0], (2, 1))
-    return r.affine([(both, apart)], node.shape, node.kinds, np.array([0.0, 1.0]), node.name, node.span)
+    beyond = r.affine([(both, apart)], (2,), node.kinds, -SATURATED, None, node.span)
+    over = r.node(Node(Function("relu"), (beyond,), (2,), node.kinds, None, node.span))  # 0 where clip would round
+    within = r.affine([(Matrix.identity(1), apart), (Matrix(both.csr.T) * -1.0, over)], (), node.kinds)
+    first = r.node(Node(Function("sigmoid"), (within,), (), node.kinds, None, node.span))
+    return r.affine([(both, first)], node.shape, node.kinds, np.array([0.0, 1.0]), node.name, node.span)
 
 
 def _largest(r: Rewriter, node: Node, scores: Value) -> Value:

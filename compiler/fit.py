@@ -3,7 +3,8 @@
     f(x) ≈ constant + slope · x + Σₖ cₖ g(wₖ (x − tₖ))
 
 Functions with kinks (relu, abs, clip, sign, comparisons) are sums of relu(x) = g(κx)/κ, off by at most
-0.17/κ, with κ = 2²⁴ over the range. A comparison and the sign are ramps, `RAMP` of the range wide.
+0.17/κ, with κ = 2²⁴ over the range, and 2⁴⁰ where the kink is at 0. A comparison and the sign are ramps, `RAMP` of the
+range wide.
 Smooth ones (sigmoid, tanh) are least-squares fits: knots as dense as the curvature asks, as many as it takes
 to reach the tolerance, with a ridge on |cₖ wₖ|, which multiplies rounding. Steep ones (exp, log, sqrt, 1/x): steep.py.
 """
@@ -121,8 +122,8 @@ def _kinks(
 def _piecewise(
     kinks: list[tuple[float, float]], slope: float, constant: float, radius: float, f: Callable[[Floats], Floats]
 ) -> Curve:
-    sharp = 2.0 ** (24 - np.ceil(np.log2(radius)))
     place = np.array([k[0] for k in kinks])
+    sharp = 2.0 ** ((24 if place.any() else 40) - np.ceil(np.log2(radius)))  # κx has all its digits, κ(x − t) has not
     change = np.array([k[1] for k in kinks])
     error = 0.17 / sharp * float(np.abs(change).sum())
     return Curve(np.full(place.size, sharp), -sharp * place, change / sharp, slope, constant, error, f, np.zeros(0))

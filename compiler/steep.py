@@ -73,7 +73,9 @@ def steep(name: str, low: float, high: float, tolerance: float, activation: Acti
         case "reciprocal":
             if low <= 0.0 <= high:
                 raise ValueError(f"1/x on [{low:.4g}, {high:.4g}]")
-            found = _scaled(name, min(abs(low), abs(high)) / 1.05, 1.05 * max(abs(low), abs(high)), tolerance, activation)
+            found = _scaled(
+                name, min(abs(low), abs(high)) / 1.05, 1.05 * max(abs(low), abs(high)), tolerance, activation
+            )
             if low > 0.0:
                 return found
             return replace(found, up=-found.up, down=-found.down, constant=-found.constant, grid=-found.grid[::-1])
