@@ -1,7 +1,7 @@
 """Functions that are steep at one end, as sums of neurons that are open to that end.
 
     log, sqrt, 1/x      g(wₖ (tₖ − x)), knots tₖ at equal ratios      few are open where the function is flat
-    exp                 g(wₖ (x − tₖ)), knots tₖ at equal distances   all are closed below: there it is exactly 0
+    exp, sigmoid to 0   g(wₖ (x − tₖ)), knots tₖ at equal distances   all are closed below: there it is exactly 0
 
 Each looks alike at every scale, and so do the neurons: the error is relative to the function (of a log, absolute), at
 every size of x, and so is rounding: what is open at x is no larger than the function there. Only the square root,
@@ -79,9 +79,9 @@ def steep(name: str, low: float, high: float, tolerance: float, activation: Acti
             if low > 0.0:
                 return found
             return replace(found, up=-found.up, down=-found.down, constant=-found.constant, grid=-found.grid[::-1])
-        case "exp":
+        case "exp" | "sigmoid" if name == "exp" or high <= 0.0:
             high += 0.05 + min(1e-3 * (high - low), 1.0)
-            return _exponential(max(low, high + np.log(FLAT * tolerance)), high, tolerance, activation)
+            return _exponential(name, max(low, high + np.log(FLAT * tolerance)), high, tolerance, activation)
         case _:
             return None
 
@@ -120,7 +120,7 @@ def _level(curve: Steep) -> Steep:
     )
 
 
-def _exponential(low: float, high: float, tolerance: float, activation: Activation) -> Steep:
+def _exponential(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Steep:
     """Knots at equal distances."""
 
     def made(low: float, knots: float, width: float) -> Steep:
@@ -129,7 +129,7 @@ def _exponential(low: float, high: float, tolerance: float, activation: Activati
         count = int(np.ceil((high - low) / distance)) + 1
         t = low + distance * np.arange(-beyond, count + beyond)
         x = np.linspace(low, high, SAMPLES * count + 1)
-        y = np.exp(x)
+        y = function(name, (), x)
         up = np.full(t.size, width / distance)
         return _solved(y, x, up, t, np.exp(t) * distance / width, 1.0 / (y + y[0]), 0.0, tolerance, activation)
 

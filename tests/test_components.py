@@ -53,11 +53,11 @@ def off(text: str, target: str, dtype: str, data: list[dict[str, NDArray[Any]]])
 @pytest.mark.parametrize(("n", "sharpness"), [(2, 1.0), (2, 1e3), (3, 100.0), (5, 1.0), (8, 1e3)])
 def test_softmax(n: int, sharpness: float, target: str, dtype: str) -> None:
     data = [fields(n, 0.5, 2.0, seed, tasks=16) for seed in (0, 1)]
-    data[0]["a"] *= 1.2  # what the second reaches, and more
+    data[0] = {name: np.concatenate([one[name] for one in data]) for name in data[0]}
     error, truth = off(program(f"output softmax({sharpness} * a)", n), target, dtype, data)
     assert np.allclose(truth.sum(-1), 1.0)
     scores = 4.0 * sharpness  # float32 holds them to 6e-8 of their size
-    assert error < {"float32": 2e-6 + 3e-7 * scores, "float64": 1e-7}[dtype]  # the fit of sigmoid
+    assert error < {"float32": 2e-6 + 3e-7 * scores, "float64": 5e-9}[dtype]
 
 
 def test_softmax_of_one_component_is_1() -> None:
