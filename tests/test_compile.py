@@ -19,20 +19,16 @@ from numpy.typing import NDArray
 
 from .reference import CASES, Case, source
 
-REFUSED = {
-    "adam": (22, "divides by one number a token; this divisor has several components"),
-    "conjugate_gradient": (16, "cannot divide in float32 by numbers from"),
-    "iterative_newton": (15, "cannot divide in float32 by numbers from"),
-    "algorithm_selection": (15, "has no construction for softmax over components"),
-    "bayes_model_average": (13, "has no construction for softmax over components"),
-    "k_means": (12, "has no construction for softmax over components"),
-}
-"""What `gpt2` does not hold yet: the line of the operation, and how the message names it."""
-
 LOOSE = {
     "ridge": 1e-2,  # the inverse of a sum over a few examples, 25 Newton steps deep
     "mesa_layer": 5e-4,
-    "principal_component": 2e-3,  # a square root down to 0, where no sum of GELUs has its slope
+    "principal_component": 1e-3,
+    "adam": 5e-3,  # a gradient's component near 0 over its own size
+    "conjugate_gradient": 2e-2,  # directions of what is left of what is almost solved
+    "iterative_newton": 2e-3,
+    "algorithm_selection": 1e-3,  # losses times 100
+    "bayes_model_average": 3e-4,
+    "k_means": 2e-3,  # points between two centres, scores times 1e5
     "perceptron": 5e-4,  # hundreds of updates without decay
     "support_vector": 0.2,  # examples within the ramp of a comparison
 }
@@ -53,17 +49,8 @@ def largest(found: NDArray[Any], truth: NDArray[Any]) -> float:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.program)
-def test_every_program_compiles_or_is_refused_by_name(case: Case) -> None:
+def test_every_program_compiles(case: Case) -> None:
     sample = case.data(seed=1, tasks=256)
-    if case.program in REFUSED:
-        line, message = REFUSED[case.program]
-        with pytest.raises(CompileError) as error:
-            compile_program(source(case.program), calibration=sample, **case.parameters)
-        (fault,) = error.value.diagnostics
-        assert fault.span is not None
-        assert fault.span.line == line
-        assert message in fault.message
-        return
     weights = compile_program(source(case.program), calibration=sample, **case.parameters)
     graph = graph_of(source(case.program), case.parameters)
     fields = case.data(seed=0, tasks=8)

@@ -101,7 +101,7 @@ HEAVY = {"principal_component", "newton_logistic", "mlp_gradient_descent", "logi
 HELD = [
     pytest.param(case, id=case.program, marks=[pytest.mark.slow] if case.program in HEAVY else [])
     for case in CASES
-    if case.program not in REFUSED.keys() - {"iterative_newton"}
+    if case.program not in REFUSED
 ]
 
 
