@@ -2,8 +2,8 @@
 
     f(x) ≈ constant + slope · x + Σₖ cₖ g(wₖ (x − tₖ))
 
-Functions with kinks (relu, abs, clip, sign, comparisons) are sums of relu(x) = g(κx)/κ, off by at most
-0.17/κ, with κ = 2²⁴ over the range. A comparison and the sign are ramps, `RAMP` of the range wide.
+Functions with kinks (relu, abs, clip) are sums of relu(x) = g(κx)/κ, off by at most 0.17/κ (0.28/κ for SiLUs), with
+κ = 2⁴⁰ over the range: what is left is rounding. (The cube in tanh-GELU is then 2¹²⁰ at most, a float32 still.)
 Smooth ones (sigmoid, tanh, exp, log, sqrt) are least-squares fits: knots as dense as the curvature
 asks, as many as it takes to reach the tolerance, with a ridge on |cₖ wₖ|, which multiplies rounding.
 """
@@ -20,7 +20,8 @@ from .activations import GELU, SILU, Activation
 from .oracle_operations import function
 from .sparse import Floats
 
-RAMP = 1e-3
+SHARP = 40
+"""log₂ of κ times the range."""
 KNOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
@@ -77,7 +78,7 @@ def fit(
     span = max(high - low, 1e-6)
     low, high = low - 1e-3 * span, high + 1e-3 * span
     radius = max(abs(low), abs(high))
-    kinks = _kinks(name, arguments, radius)
+    kinks = _kinks(name, arguments)
     if kinks is not None:
         return replace(_piecewise(*kinks, radius, lambda x: function(name, arguments, x)), activation=activation)
     if name in ("log", "sqrt"):
@@ -100,11 +101,8 @@ def gated_fit(name: str, arguments: tuple[float, ...], low: float, high: float, 
     return fit(name, arguments, low, high, tolerance, SILU, name in ("log", "sqrt"))
 
 
-def _kinks(
-    name: str, arguments: tuple[float, ...], radius: float
-) -> tuple[list[tuple[float, float]], float, float] | None:
+def _kinks(name: str, arguments: tuple[float, ...]) -> tuple[list[tuple[float, float]], float, float] | None:
     """(place, change of slope) of each kink, the slope left of all, and the value at −∞'s line at 0."""
-    width = RAMP * radius
     match name:
         case "relu":
             return [(0.0, 1.0)], 0.0, 0.0
@@ -113,12 +111,6 @@ def _kinks(
         case "clip":
             low, high = arguments
             return [(low, 1.0), (high, -1.0)], 0.0, low
-        case "sign":
-            return [(-width, 1 / width), (width, -1 / width)], 0.0, -1.0
-        case "positive":
-            return [(0.0, 1 / width), (width, -1 / width)], 0.0, 0.0
-        case "nonnegative":
-            return [(-width, 1 / width), (0.0, -1 / width)], 0.0, 0.0
         case _:
             return None
 
@@ -126,7 +118,7 @@ def _kinks(
 def _piecewise(
     kinks: list[tuple[float, float]], slope: float, constant: float, radius: float, f: Callable[[Floats], Floats]
 ) -> Curve:
-    sharp = 2.0 ** (24 - np.ceil(np.log2(radius)))
+    sharp = 2.0 ** (SHARP - np.ceil(np.log2(radius)))
     place = np.array([k[0] for k in kinks])
     change = np.array([k[1] for k in kinks])
     error = 0.17 / sharp * float(np.abs(change).sum())
