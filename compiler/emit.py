@@ -28,7 +28,7 @@ from .schedule import LoopStage, Placed, Stage
 from .softmax_scores import SCALES, SINK
 from .sparse import Floats, Indices, Matrix
 from .stream import Stream
-from .switches import APART, offset, slope
+from .switches import APART, shift, slope
 from .tasks import ROLES, Attend, Copy, Keep, Mean, Quotient, Relation
 from .weights import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
 
@@ -226,11 +226,13 @@ class Emitter:
         stream, (_, decides), kinds = self.stream, placed.task.reads, placed.task.kinds
         flags = [int(slot) for slot, kind in zip(stream.roles, self.frame.role_kinds, strict=True) if kind in kinds]
         read, which, apart = stream.read(decides), np.array(op.which), APART[self.frame.dtype]
-        steep, level = slope(np.array(op.reach), self.frame.dtype), offset(op.strict, op.tied, self.frame.dtype)
+        steep = slope(np.array(op.reach), self.frame.dtype)
+        bound = self.frame.bound(stream)
+        level = shift(op.tied, self.frame.target.rotary, self.frame.dtype) * (-1.0 if op.strict else 1.0)
         for component in np.unique(which).tolist():
             kept = np.flatnonzero(which == component)
             query = Matrix(read.csr[:, [component]] * steep[component])
-            farthest = float((abs(query.csr).T @ self.frame.bound(stream))[0])
+            farthest = float((abs(query.csr).T @ bound)[0])
             query = query + Matrix.of(flags, [0] * len(flags), level, (stream.width, 1))
             made = partial(self._kept, placed, kept)
             heads.add(Switch(query, apart, 4.0 * (apart + farthest), kinds), kept.size, made)

@@ -46,7 +46,7 @@ from .rotary_frame import DIVIDE_BITS as ROTARY_BITS
 from .softmax_scores import SCALES, SINK, relative_error
 from .sparse import Floats, Indices, Matrix
 from .squares import FINENESS, UNIT, Bank, Squares, square_bank
-from .switches import weights
+from .switches import shift, slope, weights
 from .targets import Target
 from .tasks import Ball
 
@@ -81,8 +81,10 @@ class ErrorModel:
                 curve = gated_fit if self.target.rotary else fit
                 return _function(curve(name, arguments, float(low.min()), float(high.max()), relative), unit)
             case Keep(_, which):
-                reach = np.abs(self.ranges[node.operands[0]]).max(axis=0)[list(which)]
-                return _kept(node.op, reach, node.operands[0] in self.ranges.ties, self.dtype)
+                decides = node.operands[0]
+                reach = np.abs(self.ranges[decides]).max(axis=0)[list(which)]
+                level = shift(decides in self.ranges.ties, self.target.rotary, self.dtype)
+                return _kept(node.op, slope(reach, self.dtype), level)
             case Divide():
                 bits = ROTARY_BITS if self.target.rotary else DIVIDE_BITS
                 return _quotient(2.0 ** (-2.0 * bits[self.dtype] - 1.0), unit)
@@ -198,9 +200,9 @@ def _function(curve: Curve, unit: float) -> Inexact:
     return model
 
 
-def _kept(op: Keep, reach: Floats, tied: bool, dtype: str) -> Inexact:
+def _kept(op: Keep, slopes: Floats, level: float) -> Inexact:
     def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
-        return np.asarray(operand(1) * weights(operand(0)[..., op.which], op.strict, reach, tied, dtype, rng))
+        return np.asarray(operand(1) * weights(operand(0)[..., op.which], slopes, op.strict, level, rng))
 
     return model
 
