@@ -23,6 +23,7 @@ from .components import components
 from .errors import CompileError
 from .graph import Attend, Graph, Pattern, Read
 from .head_start import head_start
+from .keep import compares, keep_compared
 from .legalise import legalise
 from .levels import critical_path
 from .lower import lower
@@ -52,11 +53,14 @@ class Form:
     """Whether deep products in loops are taken apart (`invariant`)."""
     carried: bool
     """Whether loops carry products (`strengthen`)."""
+    kept: bool = True
+    """Whether comparisons keep what is multiplied by them (`keep_compared`)."""
 
 
+BOTH = (False, True)
 FORMS = {
-    "depth": tuple(Form(heads, True, carried) for heads in (False, True) for carried in (False, True)),
-    "width": tuple(Form(*flags) for flags in product((False, True), repeat=3)),
+    "depth": tuple(Form(heads, True, carried, kept) for heads, carried, kept in product(BOTH, BOTH, BOTH[::-1])),
+    "width": tuple(Form(*flags) for flags in product(BOTH, BOTH, BOTH, BOTH[::-1])),
 }
 LINEAR = (Form(True, False, False),)
 
@@ -86,10 +90,11 @@ def optimise(graph: Graph, target: str = "gpt2", optimize: str = "depth", withou
     refused: CompileError | None = None
     best: tuple[tuple[int, ...], Graph] | None = None
     seen: list[Graph] = []
-    begun: dict[tuple[bool, bool], Graph] = {}
+    begun: dict[tuple[bool, ...], Graph] = {}
+    compared = compares(graph)
     with without_laws(frozenset(without) & frozenset(LAW_NAMES)):
         for form in forms:
-            if form.heads and not reads and not architecture.linear:
+            if (form.heads and not reads and not architecture.linear) or not (form.kept or compared):
                 continue
             try:
                 written = rewritten(graph, architecture, form, frozenset(without), begun)
@@ -112,7 +117,7 @@ def optimise(graph: Graph, target: str = "gpt2", optimize: str = "depth", withou
 
 
 def rewritten(
-    graph: Graph, target: Target, form: Form, without: frozenset[str], begun: dict[tuple[bool, bool], Graph]
+    graph: Graph, target: Target, form: Form, without: frozenset[str], begun: dict[tuple[bool, ...], Graph]
 ) -> Graph:
     """The graph in this form, verified after each pass; `tighten` comes when the form is chosen. `begun` keeps what
     forms that carry products share with those that do not."""
@@ -127,7 +132,7 @@ def rewritten(
         _no_softmax(graph, target)
         return _run(graph, {"simplify": simplify, "separate": lambda g: separate_reads(g, attends), "peel": peel,
                             "unroll": unroll}, without)  # fmt: skip
-    key = form.heads, form.apart
+    key = form.heads, form.apart, form.kept
     if key not in begun:
         first: Passes = {
             "simplify": simplify,
@@ -137,6 +142,7 @@ def rewritten(
             "peel": peel,
             "invariant": invariant if form.apart else lambda g: g,
             "divide_factor": divide_factor,
+            "keep": lambda g: keep_compared(g, form.kept),
         }
         begun[key] = _run(graph, first, without)
     last: Passes = {
@@ -187,11 +193,11 @@ def _cost(graph: Graph, target: Target, form: Form, optimize: str) -> tuple[int,
     placed = schedule(lower(graph, _nominal(graph), target))
     layers = placed.length // 2
     if optimize == "depth":
-        return layers, form.heads, allocate(placed).used
+        return layers, form.heads, not form.kept, allocate(placed).used
     scored = [(node.op.how, graph[node.operands[0]].size) for node in map(graph.__getitem__, graph.values())
               if isinstance(node.op, Attend)]  # fmt: skip
     heads = max(((1 if how == "softmax" else HEADS) * (size + 3) for how, size in scored), default=0)
-    return max(allocate(placed).used, heads), layers, form.heads
+    return max(allocate(placed).used, heads), layers, form.heads, not form.kept
 
 
 def _nominal(graph: Graph) -> Ranges:

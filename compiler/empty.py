@@ -26,6 +26,7 @@ from .graph import (
     Function,
     Gather,
     Graph,
+    Keep,
     Kinds,
     Merge,
     Move,
@@ -119,6 +120,8 @@ def vanishing(graph: Graph) -> dict[Value, Kinds]:
                 return operands[0] | operands[1]
             case Divide():
                 return operands[0]
+            case Keep(strict, _):
+                return operands[1] | operands[0] if strict else operands[1]
             case Function(name, arguments):
                 return operands[0] if function(name, arguments, np.zeros(1))[0] == 0 else frozenset()
             case Merge(parts):

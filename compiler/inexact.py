@@ -4,6 +4,7 @@
     product      c R_a R_b (e(s₊) − e(s₋)), e the bank's fit  u c R_a R_b √(2 floor² + rate² (a² + b²)/2), a, b over R
       with gates –                                            u √(2 Σ (c a b)² + their sum²)
     function     the curve                                    u √Σ (neurons' values and what rounds on their way in)²
+    comparison   anything where x is at the threshold        – (switches.py)
     division     1 − rest²/2N², as the norm divides           3 u
     affine                                                    u √Σ (terms)²
     mean         –                                            u of the mean, and of the usual size of means
@@ -36,6 +37,7 @@ from .graph import (
     Field,
     Function,
     Graph,
+    Keep,
     Merge,
     Mine,
     Move,
@@ -48,6 +50,7 @@ from .rotary_frame import DIVIDE_BITS as ROTARY_BITS
 from .softmax_scores import SCALES, SINK, relative_error
 from .sparse import Floats, Indices, Matrix
 from .squares import FINENESS, UNIT, Bank, Squares, square_bank
+from .switches import shift, slope, weights
 from .targets import Target
 from .tasks import Ball
 
@@ -81,6 +84,11 @@ class ErrorModel:
                 relative = chosen if isinstance(chosen, float) else CURVE[self.dtype]
                 curve = gated_fit if self.target.rotary else fit
                 return _function(curve(name, arguments, float(low.min()), float(high.max()), relative), unit)
+            case Keep(_, which):
+                decides = node.operands[0]
+                reach = np.abs(self.ranges[decides]).max(axis=0)[list(which)]
+                level = shift(decides in self.ranges.ties, self.target.rotary, self.dtype)
+                return _kept(node.op, slope(reach, self.dtype), level)
             case Divide():
                 bits = ROTARY_BITS if self.target.rotary else DIVIDE_BITS
                 return _quotient(2.0 ** (-2.0 * bits[self.dtype] - 1.0), unit)
@@ -226,6 +234,13 @@ def _function(curve: Curve, unit: float) -> Inexact:
     def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
         value, units = curve.at(operand(0))
         return _noisy(value, 1.5 * unit * units, rng)  # exp is a few units off itself
+
+    return model
+
+
+def _kept(op: Keep, slopes: Floats, level: float) -> Inexact:
+    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+        return np.asarray(operand(1) * weights(operand(0)[..., op.which], slopes, op.strict, level, rng))
 
     return model
 

@@ -29,6 +29,7 @@ from .graph import (
     Function,
     Gather,
     Graph,
+    Keep,
     Kinds,
     Loop,
     Merge,
@@ -39,7 +40,7 @@ from .graph import (
     Softmax,
     Value,
 )  # fmt: skip
-from .oracle_operations import divide, function, softmax
+from .oracle_operations import divide, function, keep, softmax
 from .oracle_read import attend, gather, read, scores
 from .sparse import Floats, Indices
 from .tokens import TokenData, output_rows, read_data, visible
@@ -299,6 +300,8 @@ class _Run:
                 return divide(operand(0), operand(1))
             case Function(name, arguments):
                 return function(name, arguments, operand(0))
+            case Keep(strict, which):
+                return keep(strict, operand(0)[..., which], operand(1))
             case Softmax():
                 return softmax(operand(0))
             case Move(first):

@@ -29,8 +29,6 @@ LOOSE = {
     "algorithm_selection": 1e-3,  # losses times 100
     "bayes_model_average": 3e-4,
     "k_means": 2e-3,  # points between two centres, scores times 1e5
-    "perceptron": 5e-4,  # hundreds of updates without decay
-    "support_vector": 0.2,  # examples within the ramp of a comparison
 }
 """Largest error over the output's root mean square, where it is more than 5e-5."""
 
