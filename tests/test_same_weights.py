@@ -7,9 +7,9 @@ import pytest
 from innerloop.compiler import Weights, compile_program
 from innerloop.compiler.sparse import Matrix
 from innerloop.compiler.stages import show
-from innerloop.programs import load, names
+from innerloop.programs import load
 
-from .reference import source
+from .reference import REGRESSIONS, source
 
 
 def assert_same(one: Weights, other: Weights) -> None:
@@ -30,7 +30,7 @@ _NAMED = pytest.mark.xfail(
 )
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=_NAMED) if n == "iterative_newton" else n for n in names()])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=_NAMED) if n == "iterative_newton" else n for n in REGRESSIONS])
 def test_the_core_text_compiles_to_the_same_weights(name: str) -> None:
     text = load(name)
     assert_same(compile_program(text, d=3), compile_program(show(text, "core", "gpt2", {"d": 3}), d=3))

@@ -110,35 +110,6 @@ def preconditioned(X: Array, y: Array, query: Array, p: Parameters) -> float:
     return float(_iterate(np.eye(D) - p["A"] @ H, np.zeros(D), p["A"] @ b, p["steps"]) @ query)
 
 
-def _momentum(X: Array, y: Array, query: Array, p: Parameters, ahead: float) -> float:
-    """v ← μ v − η (H (w + ahead · v) − b), w ← w + v."""
-    H, b = moments(X, y)
-    rate, momentum, eye = 0.1, 0.9, np.eye(D)
-    new_v = np.hstack((-rate * H, momentum * eye - rate * ahead * H))
-    matrix = np.vstack((np.hstack((eye, np.zeros((D, D)))) + new_v, new_v))
-    state = _iterate(matrix, np.zeros(2 * D), rate * np.concatenate((b, b)), p["steps"])
-    return float(state[:D] @ query)
-
-
-heavy_ball = at_prefixes(lambda X, y, query, p: _momentum(X, y, query, p, 0.0))
-nesterov = at_prefixes(lambda X, y, query, p: _momentum(X, y, query, p, 0.9))
-
-
-@at_prefixes
-def adam(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """With the moments as explicit weighted sums over all gradients so far."""
-    H, b = moments(X, y)
-    w, gradients = np.zeros(D), []
-    for step in range(1, p["steps"] + 1):
-        gradients.append(H @ w - b)
-        past = np.array(gradients)
-        age = np.arange(step)[::-1, None]
-        first = (0.1 * 0.9**age * past).sum(0) / (1 - 0.9**step)
-        second = ((1 - 0.999) * 0.999**age * past**2).sum(0) / (1 - 0.999**step)
-        w = w - 0.1 * first / (np.sqrt(second) + 1e-3)
-    return float(w @ query)
-
-
 @at_prefixes
 def averaging(X: Array, y: Array, query: Array, p: Parameters) -> float:
     return float(np.mean([label * (x @ query) for x, label in zip(X, y, strict=True)])) if len(y) else 0.0

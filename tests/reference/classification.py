@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.spatial.distance import cdist
 from scipy.special import expit, softmax
+from sklearn.linear_model import Perceptron
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.neighbors import KNeighborsRegressor
 
 from .batch import Array, D, Parameters, Task, at_prefixes, at_query, draw
@@ -26,30 +27,13 @@ def draw_bits(rng: np.random.Generator) -> Task:
 
 @at_prefixes
 def perceptron(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """In the dual: how often each example was added."""
-    added = np.zeros(len(y))
-    gram = X @ X.T
-    for i in range(len(y)):
-        added[i] = float(y[i] * (gram[i] @ (added * y)) <= 0)
-    return float((added * y) @ X @ query)
-
-
-@at_query
-def support_vector(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """Steps of 1/λt make w the mean of all subgradients so far, over λ."""
-    total = np.zeros(D)
-    for t in range(p["steps"]):
-        w = total / (0.1 * max(t, 1))
-        total = total + np.where(y * (X @ w) < 1, y, 0.0) @ X / len(y)
-    return float(total @ query / (0.1 * p["steps"]))
-
-
-@at_query
-def logistic_regression(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    w = np.zeros(D)
-    for _ in range(p["steps"]):
-        w = w - X.T @ (expit(X @ w) - y) / len(y)
-    return float(expit(w @ query))
+    """scikit-learn's, one pass in order."""
+    model = Perceptron(fit_intercept=False, shuffle=False, max_iter=1, tol=None)
+    if not len(y):
+        return 0.0
+    for x, label in zip(X, y, strict=True):
+        model.partial_fit(x[None], [label], classes=[-1.0, 1.0])
+    return float(model.decision_function(query[None])[0])
 
 
 @at_query
@@ -79,8 +63,10 @@ def nearest_neighbour(X: Array, y: Array, query: Array, p: Parameters) -> float:
 
 @at_prefixes
 def kernel_regression(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    kernel = np.exp(-cdist(X, query[None], "sqeuclidean")[:, 0] / (2 * p["width"] ** 2))
-    return float(kernel @ y / kernel.sum()) if len(y) else 0.0
+    if not len(y):
+        return 0.0
+    kernel = rbf_kernel(X, query[None], gamma=1 / (2 * p["width"] ** 2))[:, 0]
+    return float(np.average(y, weights=kernel))
 
 
 @at_query

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from .batch import Array, D, N, Parameters, Task, at_prefixes
 
@@ -103,3 +104,17 @@ def ar_mesa_optimizer(task: Task, p: Parameters) -> list[Any]:
         after = W @ x[t]
         rows.append(np.stack((after.real, after.imag), -1))
     return rows
+
+
+def draw_pairs(rng: np.random.Generator) -> Task:
+    """Keys of length 1, as the paper has them."""
+    k, q = rng.standard_normal((2, N, D))
+    keys = k / np.linalg.norm(k, axis=1, keepdims=True)
+    return {"k": keys, "v": rng.standard_normal((N, 2)), "q": q, "beta": rng.random(N)}
+
+
+def fast_weights(task: Task, p: Parameters) -> list[Array]:
+    """All at once: W_t = Uᵀ K over the first t tokens, with (I + diag(β) tril(K Kᵀ, −1)) U = diag(β) V."""
+    k, beta = task["k"], task["beta"][:, None]
+    written = solve_triangular(np.eye(N) + beta * np.tril(k @ k.T, -1), beta * task["v"], lower=True)
+    return [written[: t + 1].T @ (k[: t + 1] @ q) for t, q in enumerate(task["q"])]
