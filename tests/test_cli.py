@@ -169,7 +169,7 @@ def test_commands_import_only_what_they_need(tmp_path: Path, command: Sequence[s
 
 def test_the_module_is_the_command() -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "innerloop.runtime", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "innerloop.commands", "--help"], capture_output=True, text=True, check=True
     )
     assert result.stdout.startswith("usage: innerloop")
 
@@ -193,7 +193,7 @@ def test_nobody_has_to_read_the_output(command: str) -> None:
 @pytest.mark.parametrize("command", [["programs"], ["show", *SMALL, "--stage", "schedule"], ["run", "--help"]])
 def test_a_terminal_of_few_characters(command: Sequence[str]) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "innerloop.runtime", *command],
+        [sys.executable, "-m", "innerloop.commands", *command],
         capture_output=True,
         check=False,
         env={**os.environ, "PYTHONIOENCODING": "ascii"},

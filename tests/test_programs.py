@@ -60,10 +60,10 @@ def test_diabetes_is_the_published_data() -> None:
 
 CONTRACT = """
 import importlib, pkgutil
-import innerloop.compiler, innerloop.programs, innerloop.runtime
-for package in (innerloop.compiler, innerloop.programs, innerloop.runtime):
+import innerloop.commands, innerloop.compiler, innerloop.laboratory, innerloop.programs, innerloop.runtime
+for package in (innerloop.compiler, innerloop.laboratory, innerloop.programs, innerloop.runtime):
     found = [m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "__main__"]
-    clash = set(found) & set(package.__all__)
+    clash = set(found) & set(getattr(package, "__all__", ()))
     assert not clash, clash
     for name in found:
         importlib.import_module(f"{package.__name__}.{name}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("compiler", "programs", "runtime")
+FOLDERS = ("commands", "compiler", "laboratory", "programs", "runtime")
 
 
 @pytest.fixture(scope="module")
