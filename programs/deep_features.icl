@@ -14,7 +14,7 @@ at y
 
 w : vector[m] = 0
 repeat steps
-    w = w - rate * mean[j in y]((dot(w, u[j]) - y[j]) * u[j])
+    w = w - rate * grad[w](mean[j in y]((dot(w, u[j]) - y[j]) ^ 2 / 2))
 
 at x
     output dot(w, z)

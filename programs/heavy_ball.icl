@@ -13,7 +13,7 @@ at y
 w : vector[d] = 0
 v : vector[d] = 0
 repeat steps
-    v = momentum * v - rate * mean[j in y]((dot(w, u[j]) - y[j]) * u[j])
+    v = momentum * v - rate * grad[w](mean[j in y]((dot(w, u[j]) - y[j]) ^ 2 / 2))
     w = w + v
 
 at x

@@ -15,7 +15,7 @@ at y
 
 w : vector[d] = 0
 repeat steps
-    w = shrink(w - rate * mean[j in y]((dot(w, u[j]) - y[j]) * u[j]), rate * penalty)
+    w = shrink(w - rate * grad[w](mean[j in y]((dot(w, u[j]) - y[j]) ^ 2 / 2)), rate * penalty)
 
 at x
     output dot(w, x)

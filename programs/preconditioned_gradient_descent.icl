@@ -12,7 +12,7 @@ at y
 
 w : vector[d] = 0
 repeat steps
-    w = w - A @ mean[j in y]((dot(w, u[j]) - y[j]) * u[j])
+    w = w - A @ grad[w](mean[j in y]((dot(w, u[j]) - y[j]) ^ 2 / 2))
 
 at x
     output dot(w, x)

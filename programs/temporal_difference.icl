@@ -4,14 +4,20 @@
 # reinforcement learning" (arXiv 2405.13861).
 program temporal_difference(d, steps = 40, rate = 0.1, discount = 0.9)
 
-tokens (transition)* query
+tokens (transition)* query  visible context
     phi : vector[d] on transition, query          # features of the state
     after : vector[d] on transition               # and of the state that followed
     reward : scalar on transition
 
-w : vector[d] = 0
-repeat steps
-    w = w + rate * mean[j in transition]((reward[j] + discount * dot(w, after[j]) - dot(w, phi[j])) * phi[j])
+at transition
+    e = reward                         # the temporal difference; at the query, minus the value
+    g = discount * after
+at query
+    e = 0
+    g : vector[d] = 0
+
+repeat steps                           # for w ← w + rate · mean e φ, which no token holds
+    e = e + rate * mean[j in transition](dot(g - phi, phi[j]) * e[j])
 
 at query
-    output dot(w, phi)
+    output -e

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import getdoc
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,11 @@ class Case:
     draw: Callable[[np.random.Generator], Task]
     expected: Callable[[Task, Mapping[str, Any]], Any]
     tolerance: float = 1e-10
+
+    @property
+    def against(self) -> str:
+        """What answers: the first paragraph of `expected`'s docstring."""
+        return " ".join((getdoc(self.expected) or "").split("\n\n")[0].split())
 
     def data(self, seed: int, tasks: int) -> dict[str, NDArray[Any]]:
         """Fields [tasks, rows, *shape]."""

@@ -25,20 +25,19 @@ def draw_bits(rng: np.random.Generator) -> Task:
     return {"x": task["x"], "y": (task["y"] > 0).astype(float)}
 
 
-@at_prefixes
-def perceptron(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """scikit-learn's, one pass in order."""
+def perceptron(task: Task, p: Parameters) -> list[float]:
+    """scikit-learn's Perceptron, one pass in order."""
     model = Perceptron(fit_intercept=False, shuffle=False, max_iter=1, tol=None)
-    if not len(y):
-        return 0.0
-    for x, label in zip(X, y, strict=True):
+    found = [0.0]
+    for x, label, query in zip(task["x"][:-1], task["y"], task["x"][1:], strict=True):
         model.partial_fit(x[None], [label], classes=[-1.0, 1.0])
-    return float(model.decision_function(query[None])[0])
+        found.append(float(model.decision_function(query[None])[0]))
+    return found
 
 
 @at_query
 def newton_logistic(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """SciPy's minimum of the penalised loss."""
+    """The minimum of the penalised loss by scipy.optimize.minimize."""
 
     def gradient(w: Array) -> Array:
         return np.asarray(p["ridge"] * w + X.T @ (expit(X @ w) - y) / len(y))
@@ -58,11 +57,13 @@ def newton_logistic(X: Array, y: Array, query: Array, p: Parameters) -> float:
 
 @at_prefixes
 def nearest_neighbour(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """scikit-learn's KNeighborsRegressor."""
     return float(KNeighborsRegressor(1).fit(X, y).predict(query[None])[0]) if len(y) else 0.0
 
 
 @at_prefixes
 def kernel_regression(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """NumPy's weighted average under scikit-learn's rbf_kernel."""
     if not len(y):
         return 0.0
     kernel = rbf_kernel(X, query[None], gamma=1 / (2 * p["width"] ** 2))[:, 0]
@@ -71,7 +72,7 @@ def kernel_regression(X: Array, y: Array, query: Array, p: Parameters) -> float:
 
 @at_query
 def functional_gradient_descent(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """r ← (I − η P) r over examples and query at once."""
+    """r ← (I − η P) r over examples and query at once, by NumPy's matrix_power and SciPy's softmax."""
     tokens = np.vstack((X, query))
     P = np.hstack((softmax(tokens @ X.T, axis=1), np.zeros((len(tokens), 1))))
     r = np.linalg.matrix_power(np.eye(len(tokens)) - 0.5 * P, 10) @ np.append(y, 0.0)

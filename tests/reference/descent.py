@@ -66,17 +66,22 @@ def _adam() -> optax.GradientTransformation:
 
 
 def heavy_ball(task: Task, p: Parameters) -> list[float]:
+    """optax.sgd with momentum, on a loss that JAX differentiates."""
     at, w, _ = _run(task, p["steps"], _sgd(0.9), _HALF_SQUARE, query=False)
     return _predictions(at, w)
 
 
 def nesterov(task: Task, p: Parameters) -> list[float]:
-    """optax holds w + 0.9 v, where the gradient is taken, and −v/0.1 as its trace."""
+    """optax.sgd with Nesterov's momentum, on a loss that JAX differentiates.
+
+    optax holds w + 0.9 v, where the gradient is taken, and −v/0.1 as its trace.
+    """
     at, ahead, state = _run(task, p["steps"], _sgd(0.9, True), _HALF_SQUARE, query=False)
     return _predictions(at, ahead + 0.9 * 0.1 * np.asarray(optax.tree.get(state, "trace")))
 
 
 def adam(task: Task, p: Parameters) -> list[float]:
+    """optax.adam, on a loss that JAX differentiates."""
     at, w, _ = _run(task, p["steps"], _adam(), _HALF_SQUARE, query=False)
     return _predictions(at, w)
 
@@ -87,6 +92,7 @@ def _unit_sgd() -> optax.GradientTransformation:
 
 
 def logistic_regression(task: Task, p: Parameters) -> list[float]:
+    """optax.sgd on optax's sigmoid_binary_cross_entropy, which JAX differentiates."""
     at, w, _ = _run(task, p["steps"], _unit_sgd(), optax.losses.sigmoid_binary_cross_entropy, query=True)
     return [float(1 / (1 + np.exp(-v))) for v in _predictions(at, w)]
 
@@ -97,5 +103,6 @@ def _harmonic(ridge: float) -> optax.GradientTransformation:
 
 
 def support_vector(task: Task, p: Parameters) -> list[float]:
+    """optax.sgd with a schedule of 1/λt on optax's hinge_loss, which JAX differentiates."""
     at, w, _ = _run(task, p["steps"], _harmonic(0.1), optax.losses.hinge_loss, query=True, ridge=0.1)
     return _predictions(at, w)

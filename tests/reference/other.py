@@ -21,6 +21,7 @@ def draw_clusters(rng: np.random.Generator) -> Task:
 
 
 def k_means(task: Task, p: Parameters) -> Array:
+    """scikit-learn's KMeans, from the same centres."""
     found = KMeans(p["k"], init=task["C"][0], n_init=1, tol=0, algorithm="lloyd").fit(task["s"])
     return np.asarray(found.cluster_centers_[found.labels_])
 
@@ -30,7 +31,7 @@ def draw_network(rng: np.random.Generator) -> Task:
 
 
 def mlp_gradient_descent(task: Task, p: Parameters) -> list[float]:
-    """JAX differentiates."""
+    """Gradient steps that JAX differentiates."""
 
     def loss(network: tuple[jax.Array, jax.Array]) -> jax.Array:
         W, a = network
@@ -50,6 +51,7 @@ def draw_symbols(rng: np.random.Generator) -> Task:
 
 
 def bigram(task: Task, p: Parameters) -> Array:
+    """Counts in NumPy."""
     symbols, counts, rows = task["s"], np.ones((V, V)), []
     for t, symbol in enumerate(symbols):
         if t:
@@ -59,7 +61,7 @@ def bigram(task: Task, p: Parameters) -> Array:
 
 
 def induction_head(task: Task, p: Parameters) -> Array:
-    """The mean of what followed my symbol; if it never came before, of everything so far."""
+    """NumPy's mean of what followed my symbol; if it never came before, of everything so far."""
     symbols, rows = task["s"], []
     for t, symbol in enumerate(symbols):
         after = [symbols[j] for j in range(1, t + 1) if symbols[j - 1] == symbol] or list(symbols[: t + 1])
@@ -100,7 +102,7 @@ def draw_patterns(rng: np.random.Generator) -> Task:
 
 
 def associative_memory(task: Task, p: Parameters) -> Array:
-    """PyTorch's attention, with the patterns as keys and values."""
+    """PyTorch's scaled_dot_product_attention, with the patterns as keys and values."""
     import torch  # here: the other references need not wait for it
 
     x = torch.from_numpy(task["x"])
@@ -116,6 +118,7 @@ def draw_loss(rng: np.random.Generator) -> Task:
 
 
 def retargetable_gradient_descent(task: Task, p: Parameters) -> list[float]:
+    """As many steps in NumPy, a branch for each loss."""
     X, y = task["x"][:-1], task["y"]
     w, rate = np.zeros(D), 0.5
     for _ in range(p["steps"]):
@@ -138,6 +141,7 @@ def draw_table(rng: np.random.Generator) -> Task:
 
 
 def retargetable_loss_table(task: Task, p: Parameters) -> list[float]:
+    """As many steps in NumPy, ℓ′ by its piecewise linear interpolation."""
     X, y = task["x"][:-1], task["y"]
     knots, slopes = task["knot"][0], task["slope"][0]
     order = np.argsort(knots)
