@@ -117,8 +117,8 @@ def _refusals(text: str, found: Found) -> list[str]:
     for (target, dtype), what in found.items():
         if isinstance(what, Refused):
             always = all(other == what for place, other in found.items() if place[0] == target)
-            line = text.splitlines()[what.line - 1].partition("#")[0].strip() if what.line else "it"
-            told = f"`{target}`{'' if always else f' in {dtype}'} refuses `{line}`: {what.message}."
+            line = f"`{text.splitlines()[what.line - 1].partition('#')[0].strip()}`" if what.line else "it"
+            told = f"`{target}`{'' if always else f' in {dtype}'} refuses {line}: {what.message}."
             said[f"{told} {_sentence(what.hint)}" if what.hint else told] = None
     return list(said)
 
