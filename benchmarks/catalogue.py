@@ -60,7 +60,7 @@ def _case(name: str) -> Case:
 def page(name: str, found: Found) -> str:
     """A program's page, in Markdown."""
     case, text = _case(name), load(name)
-    body = text[text.index("program ") :].rstrip("\n")
+    body = text[text.index("\nprogram ") :].strip("\n")
     parts = [
         f"# {name}",
         purpose(name),
