@@ -311,6 +311,7 @@ def test_fresh_models(weights: Weights, dual: Weights, tmp_path: Path) -> None:
     loaded = Transformer(Weights.load(tmp_path / "model"))(**fields)
     np.testing.assert_allclose(model.apply(model.parameters, fields), loaded, atol=1e-6)
     assert set(Model.fresh(dual, 0).parameters) == set(Model.of(dual).parameters)
+    change: dict[str, Any]
     for change, said in ({"depth": 3}, "can differ in n_layer"), ({"n_layer": 0}, "at least 1"), (
         {"d_model": 10, "n_head": 3}, "does not divide d_model=10"
     ):  # fmt: skip
