@@ -129,7 +129,7 @@ def train(
     }
     with model.precision():
         stepper = _stepper(model, task, batch, frozen, rule)
-        run = _Run(stepper, seed)
+        run = Run(stepper, seed)
         place = None if folder is None else Path(folder)
         kept = None if place is None else checkpoint.read(place)
         if kept is not None and place is not None:
@@ -151,7 +151,7 @@ def train(
         return Trained(model, run.parameters(), run.losses)
 
 
-class _Stepper:
+class Stepper:
     """The jitted function of many steps, for one model, task and rule."""
 
     def __init__(self, model: Model, task: Task, batch: int, frozen: frozenset[str], rule: Rule) -> None:
@@ -187,14 +187,14 @@ class _Stepper:
         return jax.lax.scan(one, carry, first + jnp.arange(count))
 
 
-_stepper = lru_cache(maxsize=4)(_Stepper)
+_stepper = lru_cache(maxsize=4)(Stepper)
 """Runs of one model, task and rule share what was compiled, as when one is resumed or repeated with another seed."""
 
 
-class _Run:
+class Run:
     """The state of a run: `losses` of the `step` steps that are done."""
 
-    def __init__(self, stepper: _Stepper, seed: int) -> None:
+    def __init__(self, stepper: Stepper, seed: int) -> None:
         self._stepper = stepper
         self._key = jax.random.key(seed)
         # Copies: those that train are given away to each call.
@@ -290,7 +290,7 @@ def _digest(model: Model) -> str:
 
 
 def _diverged(
-    run: _Run, found: NDArray[np.float32], steps: int, rate: float, folder: Path | None, last: int | None
+    run: Run, found: NDArray[np.float32], steps: int, rate: float, folder: Path | None, last: int | None
 ) -> DivergenceError:  # fmt: skip
     bad = np.flatnonzero(~np.isfinite(found))
     step = run.step - len(found) + int(bad[0]) + 1 if bad.size else run.step
