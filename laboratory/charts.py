@@ -1,6 +1,6 @@
 """Figures of a comparison, drawn once for both the page and the PNG files.
 
-    Comparison → {name: (caption, Figure)}     svg(figure): text for a page, its ink the page's own
+Comparison → {name: (caption, Figure)}     svg(figure): text for a page, its ink the page's own
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from innerloop.runtime.plots import COLOURS, STYLE
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .distance import Floats
 from .interpolate import Line
@@ -73,7 +74,7 @@ def png(figure: Figure) -> bytes:
 @contextmanager
 def _panels(count: int, columns: int = 3, height: float = 3.2) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure of so many panels; a lone one is as wide as two."""
-    columns = min(columns, count)
+    columns = min(columns, count) if count != 4 else 2
     rows = -(-count // columns)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(7.0 if columns == 1 else 3.7 * columns, height * rows), dpi=140, layout="constrained")
@@ -100,7 +101,7 @@ def by_examples(losses: dict[str, Floats], spd: Floats) -> Figure:
 
 def alignments(found: Alignment) -> Figure:
     with _panels(2) as (figure, (left, right)):
-        left.hist(found.cosine, bins=np.linspace(min(0.0, float(found.cosine.min())), 1, 41), color=BETWEEN)
+        left.hist(found.cosine, bins=np.linspace(min(0.0, float(found.cosine.min())), 1, 41).tolist(), color=BETWEEN)
         left.set_xlabel("cosine of ∂ŷ/∂x")
         left.set_ylabel("tasks")
         left.set_title(f"mean {found.mean_cosine:.4f}")
@@ -168,9 +169,9 @@ def probes(curves: Sequence[Curve], targets: Sequence[Target]) -> Figure:
             axes.axhline(HELD, color=FAINT, linewidth=0.8)
             axes.set_ylim(-0.12, 1.06)
             axes.set_title(f"{target.name}, token {target.token}")
-            axes.set_xlabel("layer (0: embedding)")
+            _layers(axes)
         grid[0].set_ylabel("R² on held-out tasks")
-        grid[0].legend(loc="center left")
+        grid[0].legend()
     return figure
 
 
@@ -181,14 +182,24 @@ def patches(found: Sequence[Patch]) -> Figure:
             for patch in (p for p in found if p.variable == name):
                 layers, style = np.arange(patch.explained.size), "-" if patch.directions == "probe" else "--"
                 axes.plot(layers, np.maximum(patch.explained, -0.5), style, color=colour(patch.model), linewidth=2,
-                          marker="o", markersize=4, label=f"{patch.model}, along its {patch.directions}")  # fmt: skip
+                          marker="o", markersize=4, label=f"{patch.model}, {_along(patch)}")  # fmt: skip
+                axes.set_xlim(-0.3, max(axes.get_xlim()[1], layers[-1] + 0.3))
             axes.axhline(0, color=FAINT, linewidth=0.8)
             axes.set_ylim(-0.55, 1.06)
             axes.set_title(f"{name} of another task put in")
-            axes.set_xlabel("layer (0: embedding)")
+            _layers(axes)
         grid[0].set_ylabel("explained share of what it implies")
         grid[0].legend()
     return figure
+
+
+def _along(patch: Patch) -> str:
+    return "read by no probe" if np.isnan(patch.explained).all() else f"along its {patch.directions}"
+
+
+def _layers(axes: Axes) -> None:
+    axes.set_xlabel("layer (0: embedding)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _logarithmic(axes: Axes, curves: Sequence[Floats]) -> None:
@@ -197,4 +208,5 @@ def _logarithmic(axes: Axes, curves: Sequence[Floats]) -> None:
     positive = values[np.isfinite(values) & (values > 0)]
     if positive.size and positive.max() > 30 * positive.min():
         axes.set_yscale("log")
-        axes.set_ylim(bottom=max(float(positive.min()) * 0.7, float(positive.max()) * 1e-16))
+        usual = min(float(np.median(c[c > 0])) for c in map(np.ravel, curves) if (c > 0).any())
+        axes.set_ylim(bottom=max(float(positive.min()) * 0.7, usual * 1e-2))
