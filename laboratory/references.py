@@ -44,12 +44,12 @@ def gradient_descent(x: Floats, y: Floats, steps: int, rate: float) -> Floats:
 
 
 def stochastic_gradient_descent(x: Floats, y: Floats, rate: float) -> Floats:
-    """One pass of w ← w − η (w · xᵢ − yᵢ) xᵢ from 0, an example at a time."""
+    """One pass of w ← w − 2η (w · xᵢ − yᵢ) xᵢ from 0, an example at a time, as the shipped program (Akyürek et al.)."""
     w, answers = np.zeros((len(x), x.shape[2])), []
     for i in range(x.shape[1]):
         answers.append((w * x[:, i]).sum(-1))
         if i < y.shape[1]:
-            w = w - rate * (answers[-1] - y[:, i])[:, None] * x[:, i]
+            w = w - 2 * rate * (answers[-1] - y[:, i])[:, None] * x[:, i]
     return np.stack(answers, 1)
 
 
