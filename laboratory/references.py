@@ -24,10 +24,10 @@ def ridge_regression(x: Floats, y: Floats, ridge: float) -> Floats:
     """w = (XᵀX + λ I)⁻¹ Xᵀ y, and of least norm where λ = 0: ordinary least squares."""
     products, moments = _statistics(x, y)
     if ridge > 0:
-        inverse = np.linalg.inv(products + ridge * np.eye(x.shape[2]))
+        w = np.linalg.solve(products + ridge * np.eye(x.shape[2]), moments[..., None])
     else:
-        inverse = np.linalg.pinv(products, rcond=1e-10, hermitian=True)
-    return _applied(np.asarray(inverse @ moments[..., None], np.float64)[..., 0], x)
+        w = np.linalg.pinv(products, rcond=1e-10, hermitian=True) @ moments[..., None]
+    return _applied(np.asarray(w, np.float64)[..., 0], x)
 
 
 def gradient_descent(x: Floats, y: Floats, steps: int, rate: float) -> Floats:
