@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def scrambled(weights: Weights) -> Weights:
 
     def attention(item: Attention) -> Attention:
         turns = [np.linalg.qr(rng.standard_normal((size, size)))[0] for _ in range(2)]
-        parts = {}
+        parts: dict[str, Any] = {}
         for side, turn, scale in (("query", 0, 3.0), ("key", 0, 1 / 3.0), ("value", 1, -0.5)):
             for name in (side, f"{side}_bias"):
                 held = getattr(item, name)

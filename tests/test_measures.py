@@ -100,7 +100,7 @@ def test_least_squares_averaging_and_neighbours_by_hand() -> None:
     fields, _ = tasks(5)
     x, y = fields["x"], fields["y"]
     least, mean, near = (
-        predicted(reference(f, **s), fields)  # type: ignore[arg-type]
+        predicted(reference(f, **s), fields)
         for f, s in ((ridge_regression, {"ridge": 0.0}), (averaging, {}), (nearest_neighbours, {"count": 2}))
     )
     for task in range(5):
