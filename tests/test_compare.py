@@ -6,11 +6,14 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from innerloop.compiler import DataError, compile_program
+from innerloop.laboratory import charts
 from innerloop.laboratory import tasks as known
 from innerloop.laboratory.compare import agree
 from innerloop.laboratory.model import Model
+from innerloop.laboratory.nearest import Nearest
 from innerloop.programs import load
 
 from .commands import Command, one_message
@@ -124,3 +127,11 @@ def test_models_of_other_fields_or_outputs_are_refused() -> None:
     vector = compile_program(text, d=2, steps=1)
     with pytest.raises(DataError, match=r"the outputs are of shapes \(\) and \(2,\)"):
         agree(descent(), vector)
+
+
+def test_a_sweep_is_a_table_with_the_nearest_of_each_model_framed() -> None:
+    spd = np.array([[1e-3, 1.0], [1e-2, 1e-4], [0.5, 0.0]])[..., None]
+    figure = charts.algorithms(Nearest(("1 layer", "2 layers", "4 layers"), ("GD", "ridge"), spd))
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["1e-03", "1e+00", "1e-02", "1e-04", "5e-01", "0e+00"]
+    assert [round(frame.get_x() + 0.48) for frame in axes.patches] == [0, 1, 1]
