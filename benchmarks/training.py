@@ -1,4 +1,5 @@
-"""Training steps a second against PyTorch: `transformers`' GPT2Model as Garg et al. 2022 train it, same sizes and batch.
+"""Training steps a second against PyTorch: `transformers`' GPT2Model as Garg et al. 2022 train it, same sizes,
+same batch.
 
     python benchmarks/training.py [--size small garg …] [--pairs 5] [--threads 2]
 
