@@ -15,6 +15,7 @@ from innerloop.laboratory.compare import agree
 from innerloop.laboratory.model import Model
 from innerloop.laboratory.nearest import Nearest
 from innerloop.programs import load
+from matplotlib.patches import Rectangle
 
 from .commands import Command, one_message
 from .models import compiled, descent, dual
@@ -134,4 +135,5 @@ def test_a_sweep_is_a_table_with_the_nearest_of_each_model_framed() -> None:
     figure = charts.algorithms(Nearest(("1 layer", "2 layers", "4 layers"), ("GD", "ridge"), spd))
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.texts] == ["1e-03", "1e+00", "1e-02", "1e-04", "5e-01", "0e+00"]
-    assert [round(frame.get_x() + 0.48) for frame in axes.patches] == [0, 1, 1]
+    frames = [frame for frame in axes.patches if isinstance(frame, Rectangle)]
+    assert [round(frame.get_x() + 0.48) for frame in frames] == [0, 1, 1]
