@@ -56,7 +56,7 @@ def test_a_root_down_to_0_and_below(low: float, activation: str, dtype: str) -> 
     allowed = {"float32": 1e-6, "float64": 1e-8}[dtype] * np.sqrt(high)
     assert np.abs(found - np.sqrt(x)).max() < allowed
     noise = made(curve, -np.geomspace(1e-12, 1e-5, 50), ACTIVATIONS[activation], dtype)
-    assert np.abs(noise).max() < np.sqrt(low) + 5e-5
+    assert np.abs(noise).max() < np.sqrt(low) + 3e-4
     if dtype == "float64":
         some = x[x > 1e-6 * high]
         exact = made(curve, some, ACTIVATIONS[activation], dtype) / np.sqrt(some)
