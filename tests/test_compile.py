@@ -33,9 +33,9 @@ LOOSE = {
 """Largest error over the output's root mean square, where it is more than 5e-5."""
 
 
-PESSIMISTIC = {"adam": 400}
-"""Predicted over measured error, where it is more than 100: a disturbance drawn anew for each gradient near 0 is worse
-than what heads really leave there."""
+PESSIMISTIC = {"conjugate_gradient": 1000}
+"""Predicted over measured error, where it is more than 100: what is left of what is solved has no direction of its
+own, and steps along it, drawn anew, are worse than those that rounding takes."""
 
 
 def run(weights: Weights, fields: dict[str, NDArray[Any]]) -> NDArray[Any]:
