@@ -12,7 +12,7 @@ repeat steps
     at point
         a = softmax(sharpness * (C @ s - C ^ 2 @ one / 2))   # 1 at the nearest centre
     n = mean[j in point](a[j])
-    C = mean[j in point](outer(a[j], s[j])) / outer(max(n, floor), one)
+    C = C + (mean[j in point](outer(a[j], s[j])) - outer(n, one) * C) / outer(max(n, floor), one)
 
 at point
     output a @ C
