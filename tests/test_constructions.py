@@ -127,10 +127,8 @@ def test_norms_pass_values_through() -> None:
 # Refusals ----------------------------------------------------------------------------------------
 
 REFUSALS = {
-    "at x\n    output softmax(x)\n": "has no construction for softmax over components",
-    "at x\n    output x / (1 + x ^ 2)\n": "divides by one number a token",
     "at x\n    output x / sum(x)\n": "divides by a number of one sign only",
-    "at x\n    output x / (1e-30 + dot(x, x) ^ 4)\n": "cannot divide in float32 by numbers from",
+    "at x\n    output x / (1e-30 + dot(x, x) ^ 8)\n": "cannot divide in float32 by numbers from",
     "at x\n    output log(sum(x) - 100)\n": "takes log of positive numbers only",
 }
 
@@ -138,7 +136,7 @@ REFUSALS = {
 @pytest.mark.parametrize("body", REFUSALS)
 def test_what_has_no_construction_is_refused_with_its_place(body: str) -> None:
     with pytest.raises(CompileError) as error:
-        compile_program(HEAD + body, calibration={"x": 1e-2 * draw(10)["x"], "y": draw(10)["y"]})
+        compile_program(HEAD + body, calibration=draw(10))
     (fault,) = error.value.diagnostics
     assert REFUSALS[body] in fault.message
     assert fault.span is not None
