@@ -35,7 +35,8 @@ LOOSE = {
 
 PESSIMISTIC = {"conjugate_gradient": 1000, "algorithm_selection": 300}
 """Predicted over measured error, where it is more than 100: what is left of what is solved has no direction of its
-own, and steps along it, drawn anew, are worse than those that rounding takes; and a loss is multiplied by 100 and exponentiated."""
+own, and steps along it, drawn anew, are worse than those that rounding takes; and a
+loss is multiplied by 100 and exponentiated."""
 
 
 def run(weights: Weights, fields: dict[str, NDArray[Any]]) -> NDArray[Any]:
