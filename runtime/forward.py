@@ -76,7 +76,7 @@ def forward(
     each check by how much a value was out of its range at worst: [batch, values], NaN where it was no number."""
     stream = embed(parameters, features)
     worst = {n: jnp.full((features.shape[0], c.low.shape[1]), -jnp.inf, stream.dtype) for n, c in checks.items()}
-    whole = Pass(checks, lambda *_: None, _over_all(parameters, features.shape[1]))
+    whole = Pass(checks, lambda *_: None, over_all(parameters, features.shape[1]))
     (stream, worst), _, _ = run(parameters.steps, (stream, worst), None, whole)
     last = normed(stream[:, rows], parameters.final_norm)
     return matmul(last, parameters.readout) + parameters.readout_bias, worst
@@ -90,7 +90,7 @@ def streams(parameters: Parameters, features: Array, slots: Array, every: int) -
         # A loop's body has an even number of sublayers: stored and unrolled numbers have the same parity.
         return stream[..., slots] if number % every == every - 1 else None
 
-    whole = Pass({}, collect, _over_all(parameters, features.shape[1]))
+    whole = Pass({}, collect, over_all(parameters, features.shape[1]))
     _, collected, _ = run(parameters.steps, (embed(parameters, features), {}), None, whole)
     if collected is None:
         return jnp.zeros((0, *features.shape[:2], slots.shape[0]), parameters.embedding.dtype)
@@ -101,7 +101,7 @@ def embed(parameters: Parameters, features: Array) -> Array:
     return matmul(features, parameters.embedding) + parameters.positions[: features.shape[1]]
 
 
-def _over_all(parameters: Parameters, tokens: int) -> Mix:
+def over_all(parameters: Parameters, tokens: int) -> Mix:
     """Attention over a whole sequence of so many tokens, which remembers nothing."""
     tables = parameters.rotations
     turns = None if tables is None else (tables[0][:tokens], tables[1][:tokens])
