@@ -17,6 +17,10 @@ from typing import Any
 from innerloop.compiler.weights import Weights
 from matplotlib.figure import Figure as Picture
 
+from ..model import Model
+from ..tasks import Task
+from ..train import Trained, train
+
 LONGER = 8
 """So many times the steps of a usual run has a long one."""
 
@@ -90,6 +94,17 @@ class Setting:
     def steps(self, usual: int) -> int:
         """How many steps to train where `usual` are usual."""
         return max(1, round(usual * self.share * (LONGER if self.long else 1)))
+
+    def train(self, name: str, start: Model | Weights, task: Task, *, steps: int, **options: Any) -> Trained:
+        """`train` of the laboratory for as many steps as `steps` says, with checkpoints in a folder `name`: goes on
+        from them, and gives a run that is done back at once."""
+
+        def moved(done: int, loss: float) -> None:
+            self.told(f"training {name}, loss {loss:.4g}", done, total)
+
+        total = self.steps(steps)
+        self.told(f"training {name}", 0, total)
+        return train(start, task, steps=total, folder=self.folder / name, resume=True, on_step=moved, **options)
 
     def tasks(self, usual: int) -> int:
         """How many tasks to measure on where `usual` are usual."""
