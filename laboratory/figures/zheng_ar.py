@@ -1,7 +1,7 @@
 """What a trained causal layer of linear attention makes of x_{t+1} = W x_t, W = diag(e^{iθ}).
 
     compiled   ar_mesa_optimizer on lsa: ŷ_t = ab/(t−1) Σ_{i=2..t} xᵢ (xᵢ₋₁* x_t), one step of gradient descent
-    trained    the same architecture from a diagonal start, ab = 0.04, all numbers of its attention free; the softmax
+    trained    the same architecture from a diagonal start, ab = 0.09, all numbers of its attention free; the softmax
                layer in front, which lays x_{t−1} beside x_t, is as compiled and stays
 
 Gradient flow from such a start goes to the ab of least loss. With θ uniform and a real x₁, of the second moment of
@@ -35,7 +35,7 @@ from .pictures import COMPILED, INK, TRAINED, panels
 
 D, T = 5, 20
 SIGMA, C = 1.0, 0.8
-BEGIN = 0.2
+BEGIN = 0.3
 """a₀ = b₀ of the diagonal start."""
 
 
@@ -78,7 +78,7 @@ def trained(setting: Setting, start: str, scale: float, steps: int, rate: float)
     compiled = compile_program(text, target="lsa", d=D, rate=closed)
     stream = task("autoregressive", d=D, n=T, form="complex", start=start, start_scale=scale)
     found = setting.train(
-        start, _diagonal(Model.of(unit)), stream, steps=steps, batch=512, rate=rate, warmup=50, clip=10.0,
+        start, _diagonal(Model.of(unit)), stream, steps=steps, batch=1024, rate=rate, warmup=50, clip=10.0,
         freeze=copies(unit),
     )  # fmt: skip
     setting.told("comparing", 0, 0)
@@ -116,8 +116,8 @@ def _drawn(stream: Task, count: int) -> dict[str, Floats]:
 
 
 def run(setting: Setting) -> Result:
-    gaussian = trained(setting, "gaussian", SIGMA, steps=1000, rate=6e-4)
-    sparse = trained(setting, "sparse", C, steps=600, rate=4e-3)
+    gaussian = trained(setting, "gaussian", SIGMA, steps=600, rate=5e-4)
+    sparse = trained(setting, "sparse", C, steps=700, rate=4e-3)
     both = {"gaussian": gaussian, "sparse": sparse}
     wrong = sparse.errors()
     return Result(
@@ -158,7 +158,7 @@ def run(setting: Setting) -> Result:
 
 
 def _picture(gaussian: Found, sparse: Found) -> Picture:
-    with panels(3, "One trained causal layer on x_{t+1} = W x_t") as (picture, (left, middle, right)):
+    with panels(3, "One trained causal layer of linear attention on $x_{t+1} = W x_t$") as (picture, (left, middle, right)):
         for name, found, colour in (("gaussian", gaussian, TRAINED), ("sparse", sparse, COMPILED)):
             group = max(1, found.losses.size // 100)
             curve = found.losses[: found.losses.size // group * group].reshape(-1, group).mean(1)
@@ -184,8 +184,8 @@ def _points(axes: Axes, found: Found, limit: float, title: str) -> None:
               label="trained", rasterized=True)  # fmt: skip
     axes.set_xlim(-limit, limit)
     axes.set_ylim(-limit, limit)
-    axes.set_title(title, fontsize=10)
-    axes.set_xlabel("component of x_{T}")
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.set_xlabel("component of $x_T$")
     axes.set_ylabel("its prediction")
     axes.legend(loc="upper left", markerscale=5)
 
