@@ -43,7 +43,7 @@ at query
     r = 0
 
 repeat steps
-    r = r - mean[j in example](dot(A @ x, x[j]) * r[j])
+    r = r - mean[j in example](dot(x, A @ x[j]) * r[j])
 
 at query
     output -r
