@@ -125,10 +125,10 @@ def _picture(losses: Floats, found: dict[str, float], a: Floats, learnt: float, 
             color=INK,
         )
         right.plot([best], [min(least)], "o", color=COMPILED, markersize=7)
-        right.set_ylim(0.9 * min(least), 1.05 * max(least))
+        right.set_ylim(0.8 * min(least), 1.05 * max(least))
         right.set_xlabel("γ of x ← (I − γ XXᵀ) x")
         right.set_ylabel("least loss")
-        right.legend()
+        right.legend(loc="lower left")
     return picture
 
 
