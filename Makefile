@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow lint format benchmark benchmark-compile benchmark-layers benchmark-operations benchmark-speed clean
+.PHONY: help demo test test-slow lint format benchmark benchmark-compile benchmark-layers benchmark-operations benchmark-speed benchmark-training clean
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -17,6 +17,7 @@ help:
 	@echo "make benchmark-layers   the table of layers and widths against the published constructions"
 	@echo "make benchmark-operations  how exact one division and one product are"
 	@echo "make benchmark-speed    measure throughput against transformers on PyTorch"
+	@echo "make benchmark-training measure training steps a second against transformers on PyTorch"
 	@echo "make clean              remove .venv and everything that was built"
 
 demo: $(VENV)/.installed
@@ -53,6 +54,9 @@ benchmark-compile: $(VENV)/.installed
 
 benchmark-speed: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/speed.py
+
+benchmark-training: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/training.py
 
 clean:
 	rm -rf $(VENV) build out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -121,6 +121,12 @@ def _summary(weights: Weights, folder: Path) -> object:
     return table([weights.signature.name, f"{config.target}, {config.dtype} → {folder}"], rows, left=2)
 
 
+def train(arguments: Namespace) -> int:
+    from .training import train as run_training
+
+    return run_training(arguments)
+
+
 def run(arguments: Namespace) -> int:
     from ..compiler.weights import Weights
     from ..runtime.datasets import read, rows, write

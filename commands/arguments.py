@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from ..compiler.errors import InnerloopError
 from ..programs import load, names
@@ -75,13 +76,25 @@ def parameters(assignments: list[tuple[str, str]]) -> dict[str, object]:
     return values
 
 
-def _number(name: str, text: str) -> object:
+def settings(assignments: list[tuple[str, str]]) -> dict[str, Any]:
+    """The values of `-t name=value …`: whole and real numbers, lists of them, and words.
+
+    Raises InnerloopError for a name given twice."""
+    values: dict[str, Any] = {}
+    for name, text in assignments:
+        if name in values:
+            raise InnerloopError(f"-t {name}: given twice")
+        values[name] = text if text.isidentifier() else _number(name, text, "-t", "a word")
+    return values
+
+
+def _number(name: str, text: str, option: str = "-p", other: str = "a .npy file") -> object:
     try:
         value: object = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = None
     if not _numeric(value):
-        raise InnerloopError(f"-p {name}={text}: not a finite number, a list of numbers in […] or a .npy file")
+        raise InnerloopError(f"{option} {name}={text}: not a finite number, a list of numbers in […] or {other}")
     return value
 
 

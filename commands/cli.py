@@ -61,6 +61,25 @@ constructions gives for this data. In a scan only those tokens count whose turn 
 exceeds its bound; the first such value is named.
 """
 
+_TRAIN = """\
+The program says which tokens there are and what is to be predicted, and its compiled weights which architecture is
+trained; --layers, --width and --heads change it.
+
+tasks, with their parameters (-t NAME=VALUE; those not given have defaults, and d is the program's):
+  linear           y = w · x                       d n inputs input_scale weight_scale
+  noisy_linear     and noise on y                  … noise
+  sparse_linear    most of w is 0                  … nonzeros noise
+  skewed_linear    x ~ N(0, diag λ)                d n power eigenvalues weight_scale noise
+  discrete_linear  w is one of so many             d n tasks noise pool
+  logistic         y is 0 or 1                     d n inputs input_scale weight_scale
+  sine             y = a sin(x + φ)                n
+  autoregressive   x_{t+1} = W x_t                 d n form start start_scale field
+n is the number of examples, or of states.
+
+Until DIR is written, whole, checkpoints lie in DIR.checkpoints; --resume goes on from the last of them, with the same
+settings, and ends with the weights that a run without a break ends with.
+"""
+
 _EXPORT = """\
 huggingface      `GPT2Model.from_pretrained(OUT)` of transformers, unmodified; LlamaModel for target llama
 transformerlens  a HookedTransformer of TransformerLens, in whose cache every named value can be read; target gpt2 only
@@ -191,6 +210,8 @@ def _parser() -> argparse.ArgumentParser:
         "--guard", choices=["raise", "warn", "off"], default="raise", help="values out of range (default: %(default)s)"
     )
 
+    _train(command("train", "train a transformer on the task that a program solves", _TRAIN))
+
     diff = command("diff", "compare what compiled weights hold, layer by layer, with what they should", _DIFF)
     diff.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")
     diff.add_argument("--data", type=Path, required=True, metavar="FILE", help=".csv or .npz, as for `run`")
@@ -212,6 +233,39 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument("-o", "--output", type=Path, metavar="DIR", help="a new folder (default: NAME)")
     reproduce.add_argument("--long", action="store_true", help="bigger: for a GPU")
     return parser
+
+
+def _train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("program", metavar="PROGRAM", help=_PROGRAM)
+    _parameters(parser)
+    _target(parser)
+    add = parser.add_argument
+    add("--task", required=True, metavar="NAME", help="linear, noisy_linear, autoregressive …")
+    add(
+        "-t",
+        dest="settings",
+        type=assignment,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the task: a number, a list in […] or a word",
+    )
+    add("--rows", choices=["all", "query"], default="all", help="the outputs that learn (default: %(default)s)")
+    add("--start", choices=["random", "compiled"], default="random", help="the numbers to begin with")
+    for name in ("layers", "width", "heads"):
+        add(f"--{name}", type=_positive, metavar="COUNT", help="of a random start (default: as compiled)")
+    add("--freeze", action="append", default=[], metavar="NAME", help="parameters that stay: embedding, body.0 …")
+    add("--steps", type=_positive, required=True, metavar="COUNT")
+    add("--batch", type=_positive, default=64, metavar="COUNT", help="tasks a step (default: %(default)s)")
+    add("--rate", type=float, default=1e-3, help="Adam's (default: %(default)s)")
+    add("--warmup", type=int, default=0, metavar="STEPS", help="in which the rate rises from 0 (default: %(default)s)")
+    add("--schedule", choices=["cosine", "constant"], default="cosine", help="what follows (default: %(default)s)")
+    add("--clip", type=float, default=1.0, metavar="NORM", help="the gradient's largest norm (default: %(default)s)")
+    add("--curriculum", action="store_true", help="inputs and prompts grow as in Garg et al. 2022")
+    add("--seed", type=int, default=0, help="of the start and of the tasks (default: %(default)s)")
+    add("--interval", type=_positive, default=1000, metavar="STEPS", help="between checkpoints (default: %(default)s)")
+    add("--resume", action="store_true", help="go on from the last checkpoint, if there is one")
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help="a new folder")
 
 
 def _parameters(parser: argparse.ArgumentParser) -> None:
