@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow lint format benchmark benchmark-compile benchmark-layers benchmark-operations benchmark-speed benchmark-training clean
+.PHONY: help demo test test-slow lint format catalogue clean \
+  benchmark benchmark-compile benchmark-layers benchmark-operations benchmark-speed benchmark-training
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -18,6 +19,7 @@ help:
 	@echo "make benchmark-operations  how exact one division and one product are"
 	@echo "make benchmark-speed    measure throughput against transformers on PyTorch"
 	@echo "make benchmark-training measure training steps a second against transformers on PyTorch"
+	@echo "make catalogue          write docs/catalogue: every shipped program, what it compiles to, and how exact it is"
 	@echo "make clean              remove .venv and everything that was built"
 
 demo: $(VENV)/.installed
@@ -57,6 +59,9 @@ benchmark-speed: $(VENV)/.installed-test
 
 benchmark-training: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/training.py
+
+catalogue: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.catalogue
 
 clean:
 	rm -rf $(VENV) build out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -204,6 +204,12 @@ def export(arguments: Namespace) -> int:
     return 0
 
 
+def compare(arguments: Namespace) -> int:
+    from .comparison import compare as run_comparison
+
+    return run_comparison(arguments)
+
+
 @contextmanager
 def _placed(data: Path | None) -> Iterator[None]:
     """Puts the data's file before what is wrong with it."""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ..compiler.errors import CompileError, InnerloopError
 from ..compiler.stages import STAGES
+from . import comparison
 from .arguments import assignment
 
 _PROGRAM = "a shipped program's name (see `innerloop programs`) or a path to an .icl file"
@@ -222,6 +223,9 @@ def _parser() -> argparse.ArgumentParser:
         "--dtype", choices=["float32", "float64"], help="precision (default: what the weights were compiled for)"
     )
     diff.add_argument("--layers", action="store_true", help="a line for each layer, not only the worst of each name")
+
+    compare = command("compare", "hold compiled weights against trained ones, on one task", comparison.EPILOG)
+    comparison.add_arguments(compare)
 
     export = command("export", "write compiled weights as a folder that a stock library loads", _EXPORT)
     export.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")

@@ -75,10 +75,20 @@ class Divide:
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function of one operand, component by component: relu abs sign clip sigmoid tanh exp log sqrt,
-    and the comparisons `positive` (x > 0) and `nonnegative` (x ≥ 0). `arguments` are constants (clip: low, high)."""
+    the comparisons `positive` (x > 0) and `nonnegative` (x ≥ 0), and `reciprocal` (1/x, and 0 at 0), which passes write
+    for divisors with several components. `arguments` are constants (clip: low, high)."""
 
     name: str
     arguments: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Component o of operand[1] where component which[o] of operand[0] is positive (`strict`: > 0, else ≥ 0), else 0:
+    a comparison and what is multiplied by it."""
+
+    strict: bool
+    which: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,8 @@ class Gather:
 
 @dataclass(frozen=True, slots=True)
 class Attend:
-    """mean or sum over the `over` tokens j that I see of (query · key[j]) value[j]: a head of linear attention.
+    """Over the `over` tokens j that I see the mean or sum of (query · key[j]) value[j], a head of linear attention; or
+    softmax, the mean of value[j] weighted by exp(query · key[j]). Of none, 0.
     Operands: query (mine), key and value (theirs), as vectors."""
 
     how: str
@@ -152,7 +163,7 @@ class Final:
 
 
 Op = (
-    Field | Constant | Count | Affine | Product | Divide | Function | Softmax
+    Field | Constant | Count | Affine | Product | Divide | Function | Keep | Softmax
     | Move | Gather | Attend | Read | Mine | Theirs | Merge | Phi | Final
 )  # fmt: skip
 

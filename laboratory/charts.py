@@ -1,6 +1,6 @@
 """Figures of a comparison, drawn once for both the page and the PNG files.
 
-    Comparison → {name: (caption, Figure)}     svg(figure): text for a page, its ink the page's own
+Comparison → {name: (caption, Figure)}     svg(figure): text for a page, its ink the page's own
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from innerloop.runtime.plots import COLOURS, STYLE
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from .distance import Floats
 from .interpolate import Line
@@ -30,7 +32,7 @@ COMPILED, TRAINED, BETWEEN = COLOURS[0], COLOURS[5], COLOURS[2]
 INK, RULE, FAINT = "#222222", "#e6e6e6", "#808080"
 """Text, grid and axes: on a page, its own (`svg`)."""
 
-VARIABLES = {INK: "var(--ink)", RULE: "var(--rule)", FAINT: "var(--faint)"}
+VARIABLES = {INK: "var(--ink)", RULE: "var(--rule)", FAINT: "var(--faint)", COMPILED.lower(): "var(--compiled)"}
 
 _STYLE: dict[Any, Any] = {
     **STYLE,
@@ -49,6 +51,11 @@ _STYLE: dict[Any, Any] = {
 
 def colour(model: str) -> str:
     return {"compiled": COMPILED, "trained": TRAINED}.get(model, BETWEEN)
+
+
+def _width(model: str) -> float:
+    """The trained curve is drawn over the compiled one, which shows beside it where both are the same."""
+    return 1.6 if model == "trained" else 3.6
 
 
 def svg(figure: Figure) -> str:
@@ -73,7 +80,7 @@ def png(figure: Figure) -> bytes:
 @contextmanager
 def _panels(count: int, columns: int = 3, height: float = 3.2) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure of so many panels; a lone one is as wide as two."""
-    columns = min(columns, count)
+    columns = min(columns, count) if count != 4 else 2
     rows = -(-count // columns)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(7.0 if columns == 1 else 3.7 * columns, height * rows), dpi=140, layout="constrained")
@@ -89,7 +96,7 @@ def by_examples(losses: dict[str, Floats], spd: Floats) -> Figure:
     with _panels(1) as (figure, (axes,)):
         rows = np.arange(spd.size)
         for name, loss in losses.items():
-            axes.plot(rows, loss, color=colour(name), linewidth=2, label=f"loss, {name}")
+            axes.plot(rows, loss, color=colour(name), linewidth=_width(name), label=f"loss, {name}")
         axes.plot(rows, spd, color=BETWEEN, linewidth=2, linestyle=(0, (4, 2)), label="SPD between them")
         _logarithmic(axes, [*losses.values(), spd])
         axes.set_xlabel("row of the output (examples seen)")
@@ -100,7 +107,7 @@ def by_examples(losses: dict[str, Floats], spd: Floats) -> Figure:
 
 def alignments(found: Alignment) -> Figure:
     with _panels(2) as (figure, (left, right)):
-        left.hist(found.cosine, bins=np.linspace(min(0.0, float(found.cosine.min())), 1, 41), color=BETWEEN)
+        left.hist(found.cosine, bins=np.linspace(min(0.0, float(found.cosine.min())), 1, 41).tolist(), color=BETWEEN)
         left.set_xlabel("cosine of ∂ŷ/∂x")
         left.set_ylabel("tasks")
         left.set_title(f"mean {found.mean_cosine:.4f}")
@@ -127,10 +134,12 @@ def line(found: Line) -> Figure:
 
 
 def algorithms(found: Nearest) -> Figure:
-    """SPD/d of every model from every reference, on one axis a reference."""
+    """SPD/d of every model from every reference: of two models dots on one axis, of more a table in shades."""
+    if len(found.models) > 2:
+        return _shades(found)
     with _panels(1, height=0.8 + 0.32 * len(found.references)) as (figure, (axes,)):
         places = np.arange(len(found.references))[::-1]
-        floor = max(1e-16, 0.3 * float(found.mean[found.mean > 0].min(initial=1.0)))
+        floor = _floor(found.mean)
         for model, spd in zip(found.models, found.mean, strict=True):
             axes.plot(np.maximum(spd, floor), places, "o", color=colour(model), markersize=7, label=model, alpha=0.9)
         axes.set_yticks(places, found.references)
@@ -140,11 +149,36 @@ def algorithms(found: Nearest) -> Figure:
     return figure
 
 
+def _floor(spd: Floats) -> float:
+    """What stands for 0 on a logarithmic axis."""
+    return max(1e-16, 0.3 * float(spd[spd > 0].min(initial=1.0)))
+
+
+def _shades(found: Nearest) -> Figure:
+    """A line a model; the nearest reference of each in a frame."""
+    with _panels(1, height=1.6 + 0.36 * len(found.models)) as (figure, (axes,)):
+        logs = np.log10(np.maximum(found.mean, _floor(found.mean)))
+        axes.imshow(-logs, cmap="Blues", aspect="auto", alpha=0.75)
+        middle = (logs.min() + logs.max()) / 2
+        for (line, column), value in np.ndenumerate(found.mean):
+            dark = logs[line, column] < middle - 0.25 * np.ptp(logs)
+            axes.text(column, line, f"{value:.0e}", ha="center", va="center", fontsize=7,
+                      color="white" if dark else "black")  # fmt: skip
+            if found.references[column] == found.nearest(found.models[line]):
+                frame = Rectangle((column - 0.48, line - 0.46), 0.96, 0.92, fill=False, edgecolor=TRAINED, linewidth=2)
+                axes.add_patch(frame)
+        axes.set_xticks(np.arange(len(found.references)), found.references, rotation=30, ha="right", fontsize=8)
+        axes.set_yticks(np.arange(len(found.models)), found.models)
+        axes.grid(False)
+        axes.set_title("SPD/d, mean over rows; framed: the nearest")
+    return figure
+
+
 def shifts(found: Sequence[Shift]) -> Figure:
     with _panels(len(found)) as (figure, grid):
         for axes, shift in zip(grid, found, strict=True):
             for name, loss in shift.loss.items():
-                axes.plot(shift.values, loss, color=colour(name), linewidth=2, label=f"loss, {name}")
+                axes.plot(shift.values, loss, color=colour(name), linewidth=_width(name), label=f"loss, {name}")
             axes.plot(shift.values, shift.spd, color=BETWEEN, linewidth=2, linestyle=(0, (4, 2)), label="SPD")
             _logarithmic(axes, [*shift.loss.values(), shift.spd])
             axes.set_title(shift.what)
@@ -168,9 +202,9 @@ def probes(curves: Sequence[Curve], targets: Sequence[Target]) -> Figure:
             axes.axhline(HELD, color=FAINT, linewidth=0.8)
             axes.set_ylim(-0.12, 1.06)
             axes.set_title(f"{target.name}, token {target.token}")
-            axes.set_xlabel("layer (0: embedding)")
+            _layers(axes)
         grid[0].set_ylabel("R² on held-out tasks")
-        grid[0].legend(loc="center left")
+        grid[0].legend()
     return figure
 
 
@@ -181,14 +215,24 @@ def patches(found: Sequence[Patch]) -> Figure:
             for patch in (p for p in found if p.variable == name):
                 layers, style = np.arange(patch.explained.size), "-" if patch.directions == "probe" else "--"
                 axes.plot(layers, np.maximum(patch.explained, -0.5), style, color=colour(patch.model), linewidth=2,
-                          marker="o", markersize=4, label=f"{patch.model}, along its {patch.directions}")  # fmt: skip
+                          marker="o", markersize=4, label=f"{patch.model}, {_along(patch)}")  # fmt: skip
+                axes.set_xlim(-0.3, max(axes.get_xlim()[1], layers[-1] + 0.3))
             axes.axhline(0, color=FAINT, linewidth=0.8)
             axes.set_ylim(-0.55, 1.06)
             axes.set_title(f"{name} of another task put in")
-            axes.set_xlabel("layer (0: embedding)")
+            _layers(axes)
         grid[0].set_ylabel("explained share of what it implies")
         grid[0].legend()
     return figure
+
+
+def _along(patch: Patch) -> str:
+    return "read by no probe" if np.isnan(patch.explained).all() else f"along its {patch.directions}"
+
+
+def _layers(axes: Axes) -> None:
+    axes.set_xlabel("layer (0: embedding)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _logarithmic(axes: Axes, curves: Sequence[Floats]) -> None:
@@ -197,4 +241,5 @@ def _logarithmic(axes: Axes, curves: Sequence[Floats]) -> None:
     positive = values[np.isfinite(values) & (values > 0)]
     if positive.size and positive.max() > 30 * positive.min():
         axes.set_yscale("log")
-        axes.set_ylim(bottom=max(float(positive.min()) * 0.7, float(positive.max()) * 1e-16))
+        usual = min(float(np.median(c[c > 0])) for c in map(np.ravel, curves) if (c > 0).any())
+        axes.set_ylim(bottom=max(float(positive.min()) * 0.7, usual * 1e-2))

@@ -44,7 +44,7 @@ class Draw(Protocol):
     """Tasks of one kind: the same seed gives the same; `changes` are what shifts, by name."""
 
     def __call__(self, seed: int, tasks: int, **changes: float) -> tuple[Fields, Floats]:
-        """The fields, and the targets [tasks, rows, *shape] of the output."""
+        """The fields, and the targets [tasks, rows, *shape] of the output, NaN at rows without a truth."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`losses`, `spd`, `difference` at each row of the output; `d` the size of an input, by which SPD is divided.
+    """`losses`, `spd`, `difference` at each row of the output that has a truth; the last of these is the query's. `d`:
+    the size of an input, by which SPD is divided.
     What does not apply is None or empty, and `left_out` says why, in words."""
 
     task: str
@@ -104,7 +105,14 @@ def agree(compiled: Weights, trained: Weights) -> None:
         )
 
 
-def _field(spec: tuple[tuple[int, ...], frozenset[str]] | None) -> str:
+def _known(compiled: Weights, variables: Sequence[str]) -> None:
+    names = dict.fromkeys(p.name for p in compiled.layout)
+    for name in variables:
+        if name not in names:
+            raise InnerloopError(f"the compiled stream holds no `{name}`; its names are {', '.join(names) or 'none'}")
+
+
+def _field(spec: tuple[tuple[int, ...], tuple[str, ...]] | None) -> str:
     return "absent" if spec is None else f"of shape {spec[0]} at {', '.join(sorted(spec[1]))}"
 
 
@@ -119,11 +127,12 @@ def compare(
     noise: float = 0.0,
 ) -> Comparison:
     """Every measure on fresh tasks of `draw`. `shifting`: the changes that it takes, each with the values to try;
-    `noise`: the deviation of the tasks' labels, for the Bayes ridge among the references.
+    `noise`: the deviation σ/τ of the labels over that of the weights, for the Bayes ridge among the references.
 
     Raises DataError for models or tasks that do not fit each other, and InnerloopError for an unknown variable."""
     settings = settings or Settings()
     agree(compiled, trained)
+    _known(compiled, settings.variables or ())
     both = Subject(compiled, "compiled"), Subject(trained, "trained")
     told("predictions", 0, 0)
     fields, targets = draw(settings.seed, settings.tasks)
@@ -131,32 +140,35 @@ def compare(
     wanted = np.asarray(targets, np.float64)
     if wanted.shape != answers["compiled"].shape:
         raise DataError(f"the task has targets {wanted.shape}, and the models answer {answers['compiled'].shape}")
+    rows = np.flatnonzero(np.isfinite(wanted).all((0, *range(2, wanted.ndim))))
+    if not rows.size:
+        raise DataError(f"task {task} has no truth for any output of {compiled.signature.name}")
+    row = int(rows[-1])
     notes: list[str] = []
     sensitive = _where(notes, "sensitivities and implicit weights", _has_query(both[0], fields))
     regression = _where(notes, "nearest algorithms", _is_regression(compiled, fields))
     alike = _where(notes, "the line between the weights", comparable(trained, compiled))
     d = prod(np.shape(fields["x"])[2:]) if "x" in fields else 1
-    line = interpolation(compiled, trained, fields, wanted) if alike else None
-    rows = wanted.shape[1]
+    line = interpolation(compiled, trained, fields, wanted, row=row) if alike else None
     models = {model.name: model for model in both}
     told("sensitivities", 0, 0)
-    found = _inside(both, draw, settings, notes, told)
+    found = _inside(both, draw, settings, notes, told, row)
     return Comparison(
         task=task,
         compiled=compiled,
         trained=trained,
         settings=settings,
         d=d,
-        losses={name: squared_error(answer, wanted) for name, answer in answers.items()},
-        spd=squared_prediction_difference(*answers.values()),
-        difference=prediction_difference(*answers.values()),
+        losses={name: squared_error(answer[:, rows], wanted[:, rows]) for name, answer in answers.items()},
+        spd=squared_prediction_difference(*(answer[:, rows] for answer in answers.values())),
+        difference=prediction_difference(*(answer[:, rows] for answer in answers.values())),
         implicit=implicit_weight_difference(*(implicit_weights(m, fields, queries=4 * d) for m in both))
         if sensitive
         else None,
         sensitivities=alignment(*(m.sensitivities(fields) for m in both)) if sensitive else None,
         line=line,
-        algorithms=nearest(models, references(rows, noise), fields, d) if regression else None,
-        shifts=tuple(_shifted(models, draw, shifting, settings, told)),
+        algorithms=nearest(models, references(wanted.shape[1], noise), fields, d) if regression else None,
+        shifts=tuple(_shifted(models, draw, shifting, settings, told, row)),
         targets=found[0],
         curves=found[1],
         patches=found[2],
@@ -189,7 +201,12 @@ def _is_regression(weights: Weights, fields: Fields) -> str | None:
 
 
 def _shifted(
-    models: Mapping[str, Subject], draw: Draw, shifting: Mapping[str, Sequence[float]], settings: Settings, told: Told
+    models: Mapping[str, Subject],
+    draw: Draw,
+    shifting: Mapping[str, Sequence[float]],
+    settings: Settings,
+    told: Told,
+    row: int,
 ) -> list[Shift]:
     found = []
     for number, (what, values) in enumerate(shifting.items()):
@@ -198,12 +215,12 @@ def _shifted(
         def at(value: float, what: str = what) -> tuple[Fields, Floats]:
             return draw(settings.seed, settings.tasks, **{what: value})
 
-        found.append(shift(what, values, at, models))
+        found.append(shift(what, values, at, models, row))
     return found
 
 
 def _inside(
-    both: tuple[Subject, Subject], draw: Draw, settings: Settings, notes: list[str], told: Told
+    both: tuple[Subject, Subject], draw: Draw, settings: Settings, notes: list[str], told: Told, row: int
 ) -> tuple[tuple[Target, ...], tuple[Curve, ...], tuple[Patch, ...]]:
     """Probes and patches, of the variables that the compiled layout holds."""
     compiled = both[0]
@@ -224,11 +241,11 @@ def _inside(
             continue
         told(f"patching {wanted.name}", number, len(targets))
         values = others(wanted.values, settings.seed)
-        expected = implied(compiled, fields, wanted, values)
-        if not np.any(np.abs(expected) > 1e-6 * max(1e-30, float(np.abs(compiled(fields)).max()))):
+        expected = implied(compiled, fields, wanted, values, row)
+        if not np.any(np.abs(expected) > 1e-6 * max(1e-30, float(np.abs(compiled(fields)[:, row]).max()))):
             notes.append(f"patching of {wanted.name}: where the layout holds it, the prediction does not depend on it")
             continue
-        patches += [patch(model, fields, wanted, values, expected) for model in both]
+        patches += [patch(model, fields, wanted, values, expected, row=row) for model in both]
     return tuple(targets), tuple(curves), tuple(patches)
 
 
@@ -236,11 +253,6 @@ def _targets(compiled: Subject, fields: Fields, settings: Settings, notes: list[
     names = list(dict.fromkeys(p.name for p in compiled.weights.layout))
     given = [f.name for f in compiled.weights.signature.fields]
     if settings.variables is not None:
-        for name in settings.variables:
-            if name not in names:
-                raise InnerloopError(
-                    f"the compiled stream holds no `{name}`; its names are {', '.join(names) or 'none'}"
-                )
         return [target(compiled, fields, name) for name in settings.variables]
     found = []
     for name in names:

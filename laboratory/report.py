@@ -1,6 +1,6 @@
 """A comparison for people: rows for a table, and one page that needs nothing else.
 
-    Comparison   →   rows(comparison), page(comparison): HTML with its figures, light or dark as the reader has it
+Comparison   →   rows(comparison), page(comparison): HTML with its figures, light or dark as the reader has it
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def rows(found: Comparison) -> list[list[str]]:
         lines.append(["sensitivities, mean cosine", "", "", f"{found.sensitivities.mean_cosine:.4f}"])
         lines.append(["sensitivities, mean L2", "", "", _number(found.sensitivities.mean_distance)])
     if found.line is not None:
-        lines.append(["loss on the line, rise above its ends", "", "", f"{100 * found.line.rise:.2f} %"])
+        lines.append(["loss on the line, rise above its ends", "", "", _rise(found.line.rise)])
     if found.algorithms is not None:
         nearest = [found.algorithms.nearest(name) for name in found.algorithms.models]
         lines.append(["nearest algorithm", *nearest, ""])
@@ -77,6 +77,10 @@ def _best(values: Floats) -> str:
     return f"{values[best]:.4f} ({best})"
 
 
+def _rise(value: float) -> str:
+    return f"{100 * value:.2f} %" if value < 10 else f"{_number(1 + value)} times"
+
+
 def _number(value: float) -> str:
     return "∞" if np.isinf(value) else f"{value:.3g}"
 
@@ -98,8 +102,8 @@ def figures(found: Comparison) -> dict[str, tuple[str, str, Figure]]:
             charts.alignments(found.sensitivities))  # fmt: skip
     if found.line is not None:
         add("line", "On the line between the weights",
-            "Loss of (1 − α) compiled + α trained, the trained in the compiled one's scale and order of heads and neurons; "
-            "of linear attention the products W_Q W_Kᵀ and W_V P are mixed (von Oswald et al. 2022).",
+            "Loss of (1 − α) compiled + α trained, the trained in the compiled one's scale and order of heads and "
+            "neurons; of linear attention the products W_Q W_Kᵀ and W_V P are mixed (von Oswald et al. 2022).",
             charts.line(found.line))  # fmt: skip
     if found.algorithms is not None:
         add("algorithms", "Nearest algorithm",
@@ -124,9 +128,10 @@ def figures(found: Comparison) -> dict[str, tuple[str, str, Figure]]:
 
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #222222; --rule: #e6e6e6; --faint: #808080; --paper: #ffffff; }
+:root { color-scheme: light dark; --ink: #222222; --rule: #e6e6e6; --faint: #808080; --paper: #ffffff;
+        --compiled: #0072b2; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e4e4; --rule: #383838; --faint: #909090; --paper: #181818; }
+  :root { --ink: #e4e4e4; --rule: #383838; --faint: #909090; --paper: #181818; --compiled: #56b4e9; }
 }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
        max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
