@@ -199,21 +199,21 @@ def test_the_best_step_of_gradient_descent() -> None:
     rate, loss = von_oswald_1.best_step()
     assert rate == pytest.approx(6.0606, abs=1e-4)
     assert loss == pytest.approx(0.20623, abs=1e-5)
-    fields = von_oswald_1.drawn(50_000)
+    fields = von_oswald_1.drawn(5_000)
     text, truth = load("gradient_descent_dual"), fields["y"][:, -1]
     losses = [
         np.mean((np.asarray(interpret(text, d=10, steps=1, rate=r, **fields))[:, 0] - truth) ** 2) / 2
         for r in (rate - 1, rate, rate + 1)
     ]
-    assert losses[1] == pytest.approx(loss, rel=0.02)
+    assert losses[1] == pytest.approx(loss, rel=0.06)
     assert losses[1] == min(losses)
 
 
 def test_two_steps_of_gd_plus() -> None:
-    fields = von_oswald_1.drawn(20_000)
+    fields = von_oswald_1.drawn(5_000)
     found = interpret(load("gd_plus"), d=10, steps=2, rate=13.5, curvature=0.176, **fields)
     loss = np.mean((np.asarray(found)[:, 0] - fields["y"][:, -1]) ** 2) / 2
-    assert von_oswald_2.two_steps(von_oswald_2.covariances(5000), 13.5, 0.176) == pytest.approx(loss, rel=0.05)
+    assert von_oswald_2.two_steps(von_oswald_2.covariances(5000), 13.5, 0.176) == pytest.approx(loss, rel=0.1)
 
 
 def test_curvature_is_read_off_a_layer() -> None:
@@ -248,10 +248,11 @@ def test_the_step_of_least_loss_on_sequences() -> None:
 def test_gamma_preconditions_best() -> None:
     """Γ⁻¹ = E[S] E[S²]⁻¹ on drawn tasks; and a compiled layer's matrix is the program's."""
     rng, values = np.random.default_rng(0), eigenvalues(zhang_gamma.TASKS.parameters)
-    x = rng.standard_normal((50_000, zhang_gamma.N, zhang_gamma.D)) * np.sqrt(values)
+    x = rng.standard_normal((30_000, zhang_gamma.N, zhang_gamma.D)) * np.sqrt(values)
     s = x.swapaxes(1, 2) @ x / zhang_gamma.N
     inverse = np.linalg.inv(zhang_gamma.gamma())
-    assert zhang_gamma.off(s.mean(0) @ np.linalg.inv((s @ s).mean(0)), inverse) < 0.02
+    best = s.mean(0) @ np.linalg.inv((s @ s).mean(0))
+    assert np.linalg.norm(best - inverse) < 0.02 * np.linalg.norm(inverse)
     a = rng.standard_normal((3, 3))
     weights = compile_program(zhang_gamma.PROGRAM, target="lsa", d=3, A=a)
     np.testing.assert_allclose(preconditioner(weights), a, atol=1e-6)
