@@ -29,7 +29,7 @@ from ..distance import Floats
 from ..model import Model
 from ..subject import Subject
 from ..tasks import Task, task
-from .frame import Check, Figure, Result, Setting, Table
+from .frame import LONGER, Check, Figure, Result, Setting, Table
 from .layers import copies
 from .pictures import COMPILED, INK, TRAINED, panels
 
@@ -77,6 +77,8 @@ def trained(setting: Setting, start: str, scale: float, steps: int, rate: float)
     unit = compile_program(text, target="lsa", d=D, rate=1.0)
     compiled = compile_program(text, target="lsa", d=D, rate=closed)
     stream = task("autoregressive", d=D, n=T, form="complex", start=start, start_scale=scale)
+    # Long enough, Adam's noise leaves the diagonal: a long run takes smaller steps over the same way.
+    rate = rate / LONGER if setting.long else rate
     found = setting.train(
         start, _diagonal(Model.of(unit)), stream, steps=steps, batch=1024, rate=rate, warmup=50, clip=10.0,
         freeze=copies(unit),
