@@ -4,7 +4,7 @@
     product      c R_a R_b (e(s₊) − e(s₋)), e the bank's fit  u c R_a R_b √(2 floor² + rate² (a² + b²)/2), a, b over R
       with gates –                                            u √(2 Σ (c a b)² + their sum²)
     function     the curve                                    u √Σ (neurons' values and what rounds on their way in)²
-    comparison   anything where x is at the threshold        – (switches.py)
+    comparison   anything where x is at the threshold         – (switches.py)
     division     1 − rest²/2N², as the norm divides           3 u
     affine                                                    u √Σ (terms)²
     mean         –                                            u of the mean, and of the usual size of means
