@@ -13,6 +13,7 @@
     scored mean  drawn: the share that the heads' sum is off  u L Σ|c| R ¼ of the largest value (softmax_scores.py)
     field        –                                            u/2: the data are rounded to the weights' precision;
                                                               one-hot codes are exact
+    constant     as the weights' precision holds it           –
 
 A factor far below its radius R is multiplied with a far smaller error than one at it: see squares.py.
 """
@@ -105,7 +106,11 @@ class ErrorModel:
                 return None
             case Field():
                 return lambda array, _, rng: _noisy(array, 0.5 * unit * np.abs(array), rng)
-            case Constant() | Count() | Move() | Merge() | Mine():
+            case Constant(values):
+                held = values.array.astype(self.dtype).astype(np.float64)
+                off = (held - values.array).ravel()
+                return (lambda array, _, rng: array + off) if off.any() else None
+            case Count() | Move() | Merge() | Mine():
                 return None
             case _:
                 return lambda array, _, rng: _noisy(array, unit * (np.abs(array) + _usual(array)), rng)
