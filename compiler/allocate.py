@@ -22,6 +22,9 @@ from .schedule import LoopStage, Schedule, Stage
 from .sparse import Indices
 from .tasks import ROLES, Atom, Copy, Form, Keep
 
+SWALLOWED = 2.0**6
+"""What is so many times as small as what a slot held is not written there as that is taken away."""
+
 
 @dataclass(frozen=True)
 class Lifetime:
@@ -72,7 +75,8 @@ def _count(items: list[Stage | LoopStage]) -> int:
 def allocate(schedule: Schedule) -> Allocation:
     lifetimes = _lifetimes(schedule)
     atoms = schedule.tasks.atoms
-    # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds; a move or a comparison must not.
+    # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds at the size of x: a move or a
+    # comparison must not, nor anything that is far smaller (1/x where x is large).
     ops = [p.task for stage in schedule.walk() for p in stage.placed]
     copied = {task.out for task in ops if isinstance(task.op, Copy) and task.op.relation.name in ("previous", "first")}
     copied |= {task.out for task in ops if isinstance(task.op, Keep)}
@@ -81,23 +85,26 @@ def allocate(schedule: Schedule) -> Allocation:
     clears: dict[int, list[Atom]] = {}
     free_from: list[int] = []
     owner: list[Atom] = []
+    held: list[float] = []
     # In order of when the slots must be empty, first fit takes no slot more than overlap at one time.
     for atom in sorted(lifetimes, key=lambda a: (start[a], lifetimes[a].birth, a)):
         life = lifetimes[atom]
-        size = atoms[atom].size
-        chosen = [s for s, time in enumerate(free_from) if time <= start[atom]][:size]
+        size, magnitude = atoms[atom].size, atoms[atom].magnitude
+        most = SWALLOWED * float(np.min(magnitude[magnitude > 0.0], initial=np.inf))
+        chosen = [s for s, t in enumerate(free_from) if t <= start[atom] - (held[s] > most)][:size]
         while len(chosen) < size:
             chosen.append(len(free_from))
             free_from.append(-1)
             owner.append(-1)
-        for slot in chosen:
+            held.append(0.0)
+        for slot, largest in zip(chosen, magnitude.tolist(), strict=True):
             before = owner[slot]
             if before >= 0 and not lifetimes[before].inside:
                 time = lifetimes[before].clear
                 assert time is not None
                 if before not in clears.setdefault(time, []):
                     clears[time].append(before)
-            owner[slot] = atom
+            owner[slot], held[slot] = atom, largest
             free_from[slot] = np.iinfo(np.int64).max if life.clear is None else life.clear
         if life.inside:
             assert life.clear is not None

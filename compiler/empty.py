@@ -5,13 +5,14 @@
     M = S / sum(S ^ 2)                      M = S / (sum(S ^ 2) + c · [no y seen])
 
 Before the first y every mean over y is 0, and 0/0 is 0 in the language; no sublayer divides 0 by 0. [no y seen]
-is a function of the position alone, and 0/c is 0 too. The size of c is that of the divisor elsewhere, which is
-taken from sample data: the range of what is divided by stays as narrow as it was.
+is a function of the position alone, and 0/c is 0 too. The size of c is that of the divisor elsewhere, component by
+component, which is taken from sample data: the range of what is divided by stays as narrow as it was. 1/s is filled
+where all products with it are 0 there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -52,15 +53,16 @@ def fill_empty(graph: Graph, samples: Sequence[TokenData]) -> Graph:
     assert signature is not None
     if signature.pattern.visible_context:  # every token sees the whole context
         return graph
-    divisors = {v: graph[v].operands[1] for v in graph.values() if isinstance(graph[v].op, Divide)}
+    divisors = {v: graph[v].operands[-1] for v in graph.values() if _divides(graph[v])}
     if not divisors:
         return graph
     vanish = vanishing(graph)
+    tops = _tops(graph, divisors)
     unseen: dict[Value, Kinds] = {}
     for divide, divisor in divisors.items():
         kinds = vanish[divisor] & _awaited(signature.pattern, graph[divide].kinds)
         known = all(counts(signature.pattern, kind, SAMPLE, none=True) is not None for kind in kinds)
-        if graph[divisor].size == 1 and known and kinds <= vanish[graph[divide].operands[0]]:  # else it is no 0/0
+        if known and all(top is not None and kinds <= vanish[top] for top in tops[divide]):  # else it is no 0/0
             unseen[divide] = kinds
     sizes = _sizes(graph, samples, {divisors[divide] for divide, kinds in unseen.items() if kinds})
 
@@ -70,29 +72,56 @@ def fill_empty(graph: Graph, samples: Sequence[TokenData]) -> Graph:
             return r.node(node)
         everywhere = frozenset(signature.pattern.kinds)
         none = [r.node(Node(Count(kind, none=True), (), (), everywhere)) for kind in sorted(unseen[old])]
-        one = Matrix.identity(1)
-        terms = [(one, node.operands[1]), *((one * sizes[divisor], value) for value in none)]
-        filled = r.affine(terms, r[node.operands[1]].shape, node.kinds)
-        return r.node(replace(node, operands=(node.operands[0], filled)))
+        *top, bottom = node.operands
+        size = sizes[divisor].size
+        column = Matrix.of(range(size), [0] * size, sizes[divisor], (size, 1))
+        terms = [(Matrix.identity(size), bottom), *((column, value) for value in none)]
+        filled = r.affine(terms, r[bottom].shape, node.kinds)
+        return r.node(replace(node, operands=(*top, filled)))
 
     return rebuild(graph, visit) if sizes else graph
 
 
-def _sizes(graph: Graph, samples: Sequence[TokenData], divisors: set[Value]) -> dict[Value, float]:
-    """The usual value, sign included, of each of these that is 0 somewhere on the samples and not everywhere."""
+def _divides(node: Node) -> bool:
+    return isinstance(node.op, Divide) or node.op == Function("reciprocal")
+
+
+def _tops(graph: Graph, divisors: Mapping[Value, Value]) -> dict[Value, list[Value | None]]:
+    """What each divides, or its 1/s is multiplied by; None where that is used otherwise."""
+    found: dict[Value, list[Value | None]] = {
+        v: [graph[v].operands[0]] if isinstance(graph[v].op, Divide) else [] for v in divisors
+    }
+    for value in graph.values():
+        node = graph[value]
+        for k, operand in enumerate(node.operands):
+            if operand in divisors and not isinstance(graph[operand].op, Divide):
+                found[operand].append(node.operands[1 - k] if isinstance(node.op, Product) else None)
+    for value in graph.results:
+        if value in divisors and not isinstance(graph[value].op, Divide):
+            found[value].append(None)
+    return found
+
+
+def _sizes(graph: Graph, samples: Sequence[TokenData], divisors: set[Value]) -> dict[Value, Floats]:
+    """The usual value of each component, sign included, of each of these that is 0 somewhere on the samples, and none
+    of whose components is 0 everywhere."""
     if not divisors:
         return {}
     seen: dict[Value, list[Floats]] = {v: [] for v in divisors}
 
     def observe(value: Value, array: Floats) -> None:
         if value in divisors:
-            seen[value].append(array.ravel())
+            seen[value].append(array.reshape(-1, array.shape[-1]))
 
     for data in samples:
         few = {name: array[:TASKS] for name, array in data.fields.items()}
         evaluate(graph, TokenData(data.sequence, min(TASKS, data.batch), few, data.batched), observe)
     found = {value: np.concatenate(arrays) for value, arrays in seen.items() if arrays}
-    return {v: float(np.median(a[a != 0])) for v, a in found.items() if np.any(a == 0) and np.any(a != 0)}
+    return {
+        v: np.array([np.median(column[column != 0]) for column in a.T])
+        for v, a in found.items()
+        if np.any(a == 0) and np.all(np.any(a != 0, axis=0))
+    }
 
 
 def vanishing(graph: Graph) -> dict[Value, Kinds]:
@@ -122,6 +151,8 @@ def vanishing(graph: Graph) -> dict[Value, Kinds]:
                 return operands[0]
             case Keep(strict, _):
                 return operands[1] | operands[0] if strict else operands[1]
+            case Function("reciprocal", _):  # 1/0 is 0 until it is filled
+                return frozenset()
             case Function(name, arguments):
                 return operands[0] if function(name, arguments, np.zeros(1))[0] == 0 else frozenset()
             case Merge(parts):

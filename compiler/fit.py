@@ -3,7 +3,8 @@
     f(x) ≈ constant + slope · x + Σₖ cₖ g(wₖ (x − tₖ))
 
 Functions with kinks (relu, abs, clip) are sums of relu(x) = g(κx)/κ, off by at most 0.17/κ (0.28/κ for SiLUs), with
-κ = 2⁴⁰ over the range: what is left is rounding. (The cube in tanh-GELU is then 2¹²⁰ at most, a float32 still.)
+κ = 2⁴⁰ over the range: what is left is rounding. (The cube in tanh-GELU is then 2¹²⁶ at most, a float32 still.) Kinks
+far from the range are none: clip(x, −10⁶, 10⁶) of x in [−1, 1] is x, and not x + 10⁶ − 10⁶.
 Smooth ones (sigmoid, tanh) are least-squares fits: knots as dense as the curvature asks, as many as it takes
 to reach the tolerance, with a ridge on |cₖ wₖ|, which multiplies rounding. Steep ones (exp, log, sqrt, 1/x): steep.py.
 """
@@ -11,7 +12,7 @@ to reach the tolerance, with a ridge on |cₖ wₖ|, which multiplies rounding. 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
@@ -82,13 +83,11 @@ def fit(
             found.up, found.bias, found.down, found.slope, found.constant, found.error * size, truth, found.grid,
             activation,
         )  # fmt: skip
-    span = max(high - low, 1e-6)
-    low, high = low - 1e-3 * span, high + 1e-3 * span
-    radius = max(abs(low), abs(high))
     kinks = _kinks(name, arguments)
     if kinks is not None:
-        return replace(_piecewise(*kinks, radius, truth), activation=activation)
-    return _smooth(truth, low, high, tolerance, activation)
+        return _piecewise(*kinks, low, high, truth, activation)
+    span = max(high - low, 1e-6)
+    return _smooth(truth, low - 1e-3 * span, high + 1e-3 * span, tolerance, activation)
 
 
 def gated_fit(name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float) -> Curve:
@@ -111,13 +110,27 @@ def _kinks(name: str, arguments: tuple[float, ...]) -> tuple[list[tuple[float, f
 
 
 def _piecewise(
-    kinks: list[tuple[float, float]], slope: float, constant: float, radius: float, f: Callable[[Floats], Floats]
+    kinks: list[tuple[float, float]],
+    slope: float,
+    constant: float,
+    low: float,
+    high: float,
+    f: Callable[[Floats], Floats],
+    activation: Activation,
 ) -> Curve:
+    """Kinks that are farther from the range than it is wide are straight lines on it."""
+    span = high - low
+    for at, turn in kinks:
+        if at < low - span:
+            slope, constant = slope + turn, constant - turn * at
+    near = [kink for kink in kinks if low - span <= kink[0] <= high + span]
+    place, change = np.array(near).reshape(-1, 2).T
+    radius = max(abs(low), abs(high), *np.abs(place)) or 1.0
     sharp = 2.0 ** (SHARP - np.ceil(np.log2(radius)))
-    place = np.array([k[0] for k in kinks])
-    change = np.array([k[1] for k in kinks])
-    error = 0.17 / sharp * float(np.abs(change).sum())
-    return Curve(np.full(place.size, sharp), -sharp * place, change / sharp, slope, constant, error, f, np.zeros(0))
+    error = activation.gap / sharp * float(np.abs(change).sum())
+    return Curve(
+        np.full(place.size, sharp), -sharp * place, change / sharp, slope, constant, error, f, np.zeros(0), activation
+    )
 
 
 def _smooth(f: Callable[[Floats], Floats], low: float, high: float, tolerance: float, activation: Activation) -> Curve:

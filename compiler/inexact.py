@@ -4,7 +4,7 @@
     product      c R_a R_b (e(s₊) − e(s₋)), e the bank's fit  u c R_a R_b √(2 floor² + rate² (a² + b²)/2), a, b over R
       with gates –                                            u √(2 Σ (c a b)² + their sum²)
     function     the curve                                    u √Σ (neurons' values and what rounds on their way in)²
-    comparison   anything where x is at the threshold        – (switches.py)
+    comparison   anything where x is at the threshold         – (switches.py)
     division     1 − rest²/2N², as the norm divides           3 u
     affine                                                    u √Σ (terms)²
     mean         –                                            u of the mean, and of the usual size of means
@@ -13,6 +13,7 @@
     scored mean  drawn: the share that the heads' sum is off  u L Σ|c| R ¼ of the largest value (softmax_scores.py)
     field        –                                            u/2: the data are rounded to the weights' precision;
                                                               one-hot codes are exact
+    constant     as the weights' precision holds it           –
 
 A factor far below its radius R is multiplied with a far smaller error than one at it: see squares.py.
 """
@@ -105,7 +106,11 @@ class ErrorModel:
                 return None
             case Field():
                 return lambda array, _, rng: _noisy(array, 0.5 * unit * np.abs(array), rng)
-            case Constant() | Count() | Move() | Merge() | Mine():
+            case Constant(values):
+                held = values.array.astype(self.dtype).astype(np.float64)
+                off = (held - values.array).ravel()
+                return (lambda array, _, rng: array + off) if off.any() else None
+            case Count() | Move() | Merge() | Mine():
                 return None
             case _:
                 return lambda array, _, rng: _noisy(array, unit * (np.abs(array) + _usual(array)), rng)

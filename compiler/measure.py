@@ -274,10 +274,11 @@ def _gelu(x: Real) -> Real:
     """0.5 x (1 + tanh z) = x / (1 + exp(−2z)), which rounds less: the sum over ± pairs then keeps its small terms."""
     f = x.dtype.type
     z = f(0.044715) * x
-    z *= x
-    z *= x
-    z += x
-    z *= f(-2.0 * np.sqrt(2.0 / np.pi))
+    with np.errstate(over="ignore"):  # of neurons that are shut: −∞ does as well
+        z *= x
+        z *= x
+        z += x
+        z *= f(-2.0 * np.sqrt(2.0 / np.pi))
     return _over_one_and_exp(x, z)
 
 

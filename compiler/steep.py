@@ -8,8 +8,8 @@ every size of x, and so is rounding: what is open at x is no larger than the fun
 small where all are open, keeps the rounding of its largest value. Knots beyond both ends, and neurons wider than
 their distance, make errors fall off fast with their number. Largest relative errors, fit and in float32:
 
-    1/x on [1e-3, 3]     8e-8, 2e-7      60 GELUs          1/x on [1e-3, 30]    8e-8, 2e-7      75 GELUs
-    1/x on [1e-6, 276]   8e-8, 2e-7     128 GELUs          sqrt on [1e-3, 30]   2e-9, 1e-5      75 GELUs
+    1/x on [1e-3, 3]     8e-8, 1.5e-7     58 GELUs         1/x on [1e-3, 30]    8e-8, 1.4e-7     72 GELUs
+    1/x on [1e-6, 276]   8e-8, 1.3e-7    124 GELUs         sqrt on [1e-3, 30]   2e-9, 7e-6       73 GELUs
 
 (tests/test_steep.py). A Newton step, r (2 − s r), could only add its own rounding.
 """

@@ -69,6 +69,15 @@ def test_softmax_of_one_component_is_1() -> None:
 # Divisors ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_one_over_what_is_large_is_not_swallowed_by_it(target: str) -> None:
+    data = [fields(2, 1e3, 2e3, seed, tasks=16) for seed in (0, 1)]
+    data[0] = {name: np.concatenate([one[name] for one in data]) for name in data[0]}
+    error, truth = off(program("output [1, 2] * b / ([1, 2] * b + [0, 1] * b ^ 2)", 2), target, "float32", data)
+    assert np.all(truth[..., 0] > 0.999)
+    assert error < 2e-6
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("sign", ["", "-"])

@@ -26,10 +26,15 @@ FILLED = {
     "a square": "s = mean[j in y](y[j] ^ 2)\nm = mean[j in y](y[j])\noutput m / s\n",
     "of negative sign": "s = mean[j in y](y[j] ^ 2)\noutput relu(s) / (-3 * s)\n",
     "carried": "s = mean[j in y](y[j] ^ 2)\nt = s\nrepeat 2\n    t = t + 0.5 * abs(s)\noutput s * 2 / t\n",
+    "of several components": (
+        "s = mean[j in y]([1, 2] * y[j] ^ 2 + [0, 1] * abs(y[j]))\nm = mean[j in y]([1, -1] * y[j])\n"
+        "output sum(m / s)\n"
+    ),
     "at some": "s = mean[j in y](y[j] ^ 2)\nat x\n    output s * x / s\n",
 }
 LEFT = {
     "by what is not 0": "s = mean[j in y](y[j] ^ 2)\noutput s / (1 + s)\n",
+    "of several components, by what is not 0": "s = mean[j in y]([1, 2] * y[j] ^ 2)\noutput sum(s / ([1, 2] + s))\n",
     "where all have read": "s = mean[j in x](x[j] ^ 2)\noutput s / s\n",
 }
 

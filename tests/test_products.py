@@ -130,6 +130,7 @@ def test_the_model_of_a_square_holds_at_every_size(squares: Squares, radius: flo
     ("name", "arguments", "low", "high", "relative"),
     [
         ("relu", (), -8, 8, 3e-7), ("abs", (), -8, 8, 6e-7), ("clip", (-1.0, 2.0), -8, 8, 6e-7),
+        ("clip", (-1e6, 1e6), -8, 8, 0.0), ("clip", (-20.0, -10.0), 3, 4, 0.0), ("relu", (), 9, 10, 0.0),
         ("sigmoid", (), -8, 8, 2e-6), ("tanh", (), -8, 8, 2e-6), ("exp", (), -4, 4, 2e-6), ("log", (), 0.1, 10, 2e-6),
         ("sqrt", (), 0.1, 10, 2e-6),
     ],

@@ -152,3 +152,8 @@ def test_what_random_programs_found(name: str) -> None:
     graph = graph_of(text, {})
     for repetitions in (1, 5):
         assert error(text, graph, repetitions, 3, "float64") < 1e-6
+
+
+def test_the_error_of_a_constant_is_predicted() -> None:
+    report = compile_program(HEAD + "p = tanh(p)\noutput p\n").report
+    assert 0.0 < report.measured_error <= report.predicted_error < 1e-6

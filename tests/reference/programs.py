@@ -119,6 +119,8 @@ class _Writer:
         ]
         if not vector:
             forms += [lambda: f"dot({part(True)}, {part(True)})", lambda: f"sum({part(True)})"]
+        else:
+            forms += [lambda: f"softmax({part(True)})", lambda: f"({part(True)} / (1 + {part(True)} ^ 2))"]
         if self.over is None:
             forms += 3 * [lambda: self.read(depth, vector)]
         return self.random.choice(forms)()
