@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from innerloop.compiler import CompileError, compile_program
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import describe, draw, samples
+from innerloop.compiler.calibrate import describe, draw
 from innerloop.compiler.parse import parse
 from innerloop.programs import load, names
 
@@ -23,7 +23,6 @@ TARGETS = ("gpt2", "llama")
 LARGEST = 1e-3
 OWN_DATA = {"conjugate_gradient"}
 """Programs whose header says that they need calibration data of the user's."""
-LOOSER = {("adam", "gpt2"): 2e-3}
 QUICK = ("fast_weights", "gradient_descent", "nesterov", "perceptron")
 """Of the others, those that came to need a thought for their defaults, and compile in seconds."""
 _RNG = np.random.default_rng(7)
@@ -46,7 +45,7 @@ def _params() -> list[object]:
 @pytest.mark.parametrize("name", _params())
 def test_a_program_compiles_with_its_defaults(name: str, target: str) -> None:
     report = compile_program(load(name), target=target, **required(name)).report
-    assert report.measured_error <= LOOSER.get((name, target), LARGEST) * report.output_rms
+    assert report.measured_error <= LARGEST * report.output_rms
 
 
 @pytest.mark.slow
@@ -60,11 +59,11 @@ def test_a_program_that_needs_calibration_data_says_so(name: str) -> None:
 def test_labels_are_signs_of_a_linear_function_in_whole_tasks_and_uniform_in_short_ones() -> None:
     graph = graph_of(load("perceptron"), {"d": D})
     assert graph.signature is not None
-    whole, short = samples(graph, None)
-    assert set(np.unique(whole.fields["y"])) == {-1.0, 1.0}
-    assert np.abs(np.mean(np.abs(short.fields["y"])) - 0.5) < 0.02
+    short = draw(graph.signature, 2, 5000, 1, labels=False)
+    assert abs(float(np.mean(np.abs(short["y"]))) - 0.5) < 0.02
     assert "y = 1 or -1 by the sign of w · x" in describe(graph.signature, 40)
     drawn = draw(graph.signature, 20, 50, 0)
+    assert set(np.unique(drawn["y"])) == {-1.0, 1.0}
     for x, y in zip(drawn["x"], drawn["y"], strict=True):  # separable: Rosenblatt's rule comes to an end
         w = np.zeros(D)
         for _ in range(10_000):
