@@ -195,7 +195,7 @@ def draw(signature: Signature, groups: int, tasks: int, seed: int, labels: bool 
         if beside is not None:
             weights = rng.standard_normal((tasks, beside.shape[0], 1))
             above = (drawn[beside.name][:, : rows[spec.name]] @ weights)[..., 0] > 0
-            drawn[spec.name] = np.where(above, spec.high, spec.low)
+            drawn[spec.name] = (spec.high or 0.0) * np.where(above, 1.0, -1.0)
     return drawn
 
 

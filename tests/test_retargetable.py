@@ -130,7 +130,7 @@ COMPILED = [(target, given) for target in ("gpt2", "llama") for given in (False,
 @pytest.mark.parametrize(("target", "given"), COMPILED)
 def test_one_transformer_minimises_the_loss_that_its_prompt_names(target: str, given: bool, tmp_path: Path) -> None:
     x, y = draw(1, 1536)
-    prompt = {"named": np.random.default_rng(3).integers(len(NAMED), size=(1536, 1))}
+    prompt: dict[str, Any] = {"named": np.random.default_rng(3).integers(len(NAMED), size=(1536, 1))}
     sample = with_queries(x, y, np.ones((1, D)), prompt) if given else None
     weights = compile_program(source("retargetable_gradient_descent"), target=target, calibration=sample, d=D)
     weights.save(tmp_path / "weights")
