@@ -3,8 +3,10 @@
 Ranges set the scales of products, functions, divisions and norms, as they do in quantisation. The
 sample is the caller's, or drawn here: what a field declares (`in [low, high]`) uniformly; one-hot
 fields evenly; other vectors and matrices from N(0, 1); and a scalar beside a vector as a linear
-function of it, w ~ N(0, I) for each task, which is the task of in-context regression. Ranges are
-widened by `MARGIN`, but for declared fields, which are what they say.
+function of it, w ~ N(0, I) for each task, which is the task of in-context regression. Such a scalar
+in a declared [-a, a] is a classifier's label, ±a by the sign of w · x; only the short tasks have it
+uniform, since what vanishes at both ends (1 − y²) must be seen between them. Ranges are widened by
+`MARGIN`, but for declared fields, which are what they say.
 """
 
 from __future__ import annotations
@@ -148,8 +150,9 @@ def samples(graph: Graph, given: Mapping[str, ArrayLike] | None) -> list[TokenDa
         return [read_data(signature, given)]
     length = repetitions(graph)
     share = min(1.0, MOST_WORK / (TASKS * length * len(signature.pattern.group) * _work(graph, graph.block)))
-    sizes = [(length, max(16, int(share * TASKS)), 0), (min(length, SHORT), max(16, int(share * SHORT_TASKS)), 1)]
-    return [read_data(signature, draw(signature, groups, tasks, seed)) for groups, tasks, seed in sizes]
+    whole = draw(signature, length, max(16, int(share * TASKS)), 0)
+    short = draw(signature, min(length, SHORT), max(16, int(share * SHORT_TASKS)), 1, labels=False)
+    return [read_data(signature, whole), read_data(signature, short)]
 
 
 def _work(graph: Graph, block: Block) -> int:
@@ -172,8 +175,8 @@ def repetitions(graph: Graph) -> int:
     return max(1, min(limits, default=EXAMPLES))
 
 
-def draw(signature: Signature, groups: int, tasks: int, seed: int) -> dict[str, Floats]:
-    """Sample data for a program: field name → [tasks, rows, *shape]."""
+def draw(signature: Signature, groups: int, tasks: int, seed: int, labels: bool = True) -> dict[str, Floats]:
+    """Sample data for a program: field name → [tasks, rows, *shape]; without `labels`, declared scalars are uniform."""
     rng = np.random.default_rng(seed)
     kinds = sequence(signature.pattern, groups).kinds
     rows = {f.name: sum(k in f.kinds for k in kinds) for f in signature.fields}
@@ -187,7 +190,18 @@ def draw(signature: Signature, groups: int, tasks: int, seed: int) -> dict[str, 
         else:
             weights = rng.standard_normal((tasks, beside.shape[0], 1))
             drawn[spec.name] = (drawn[beside.name][:, : rows[spec.name]] @ weights)[..., 0]
+    for spec in (f for f in signature.fields if labels and _labels(f)):
+        beside = _beside(signature, spec, rows)
+        if beside is not None:
+            weights = rng.standard_normal((tasks, beside.shape[0], 1))
+            above = (drawn[beside.name][:, : rows[spec.name]] @ weights)[..., 0] > 0
+            drawn[spec.name] = (spec.high or 0.0) * np.where(above, 1.0, -1.0)
     return drawn
+
+
+def _labels(spec: FieldSpec) -> bool:
+    """Whether a field is declared as a scalar in [-a, a]."""
+    return not spec.shape and spec.high is not None and spec.low == -spec.high
 
 
 def _beside(signature: Signature, scalar: FieldSpec, rows: Mapping[str, int]) -> FieldSpec | None:
@@ -204,9 +218,11 @@ def describe(signature: Signature, groups: int) -> str:
     def one(spec: FieldSpec) -> str:
         if spec.onehot:
             return f"{spec.name} one-hot"
+        beside = None if spec.shape else _beside(signature, spec, rows)
+        if beside is not None and _labels(spec):
+            return f"{spec.name} = {spec.high:g} or {spec.low:g} by the sign of w · {beside.name}"
         if spec.low is not None and spec.high is not None:
             return f"{spec.name} uniform in [{spec.low:g}, {spec.high:g}]"
-        beside = None if spec.shape else _beside(signature, spec, rows)
         return f"{spec.name} from N(0, 1)" if beside is None else f"{spec.name} = w · {beside.name} with w from N(0, I)"
 
     return ", ".join(one(spec) for spec in signature.fields)

@@ -1,7 +1,7 @@
 # Adam on half the mean squared error.
 # Source: Kingma & Ba 2015, "Adam: a method for stochastic optimization", Algorithm 1
 # (arXiv 1412.6980).
-program adam(d, steps = 10, rate = 0.1, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-3)
+program adam(d, steps = 10, rate = 0.1, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-2)
 
 tokens (x y)* x
     x : vector[d]

@@ -1,7 +1,7 @@
 # Ridge regression whose λ is chosen by validation: odd examples fit, even judge.
 # Source: Bai et al. 2023, "Transformers as statisticians: provable in-context learning with
 # in-context algorithm selection", post-ICL validation (arXiv 2306.04637).
-program algorithm_selection(d, steps = 50, rate = 0.1, sharpness = 100, lambdas : vector[4] = [0.001, 0.01, 0.1, 1])
+program algorithm_selection(d, steps = 50, rate = 0.05, sharpness = 100, lambdas : vector[4] = [0.001, 0.01, 0.1, 1])
 
 tokens (fit judge)* query
     x : vector[d] on fit, judge, query

@@ -2,7 +2,7 @@
 # Source: Daubechies et al. 2004, "An iterative thresholding algorithm for linear inverse problems
 # with a sparsity constraint" (arXiv math/0307152); in context: Bai et al. 2023, "Transformers
 # as statisticians" (arXiv 2306.04637).
-program lasso(d, steps = 50, rate = 0.1, penalty = 0.1)
+program lasso(d, steps = 50, rate = 0.05, penalty = 0.1)
 
 tokens (x y)* x
     x : vector[d]

@@ -2,7 +2,7 @@
 # Source: Nesterov 1983, "A method for solving the convex programming problem with convergence rate
 # O(1/k²)", as in Sutskever et al. 2013, "On the importance of initialization and momentum
 # in deep learning", equations 3 and 4.
-program nesterov(d, steps = 10, rate = 0.1, momentum = 0.9)
+program nesterov(d, steps = 10, rate = 0.05, momentum = 0.9)
 
 tokens (x y)* x
     x : vector[d]

@@ -5,7 +5,7 @@ program perceptron(d, examples = 40)
 
 tokens (x y)* x
     x : vector[d]
-    y : scalar
+    y : scalar in [-1, 1]              # −1 or 1
 
 at y
     u = move x from previous

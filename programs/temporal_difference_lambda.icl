@@ -2,7 +2,7 @@
 # Source: Sutton 1988, "Learning to predict by the methods of temporal differences"; in context:
 # Wang et al. 2024, "Transformers can learn temporal difference methods for in-context
 # reinforcement learning" (arXiv 2405.13861).
-program temporal_difference_lambda(d, length = 40, steps = 40, rate = 0.1, discount = 0.9, trace = 0.5)
+program temporal_difference_lambda(d, length = 40, steps = 40, rate = 0.02, discount = 0.9, trace = 0.5)
 
 tokens (transition)* query
     phi : vector[d] on transition, query

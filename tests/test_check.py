@@ -43,7 +43,7 @@ def test_sound_program(path: Path) -> None:
     assert said(path.read_text(encoding="utf-8"), path.name) == ""
 
 
-SIZES = {"d": 3, "m": 5, "k": 2, "hidden": 4, "knots": 3, "vocabulary": 6, "states": 2, "symbols": 3, "edges": 6}
+SIZES = {"d": 3, "m": 5, "k": 2, "hidden": 4, "ramps": 3, "vocabulary": 6, "states": 2, "symbols": 3, "edges": 6}
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)

@@ -9,8 +9,9 @@ of the residuals r = w·x − y are means over the examples, but for L∞:
     epsilon   mean of max(|r| − ε, 0)                               ε = 0.3
 
 Their optima are SciPy's: linear programmes, least squares, BFGS. What the transformer found is read off its predictions
-at the d unit vectors; its excess is its loss less the optimum, in the mean over tasks. Weights are made from data whose
-prompts name the first three (or, for the table, from random tables of two ramps), and stay as they are.
+at the d unit vectors; its excess is its loss less the optimum, in the mean over tasks. Weights are made from the
+default tasks, or from data whose prompts name the first three (for the table: random tables of two ramps), and stay
+as they are.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ DELTA, TAU, EPSILON = 0.3, 0.8, 0.3
 RAMP = 0.01
 """Half the width of the ramp that stands for a jump of ℓ′ in a table."""
 
+NAMED = ["l1", "l2", "linf"]
 LOSSES: dict[str, Callable[[Floats], Floats]] = {
     "l1": lambda r: np.abs(r).mean(-1),
     "l2": lambda r: 0.5 * (r**2).mean(-1),
@@ -43,13 +45,11 @@ LOSSES: dict[str, Callable[[Floats], Floats]] = {
     "epsilon": lambda r: np.maximum(np.abs(r) - EPSILON, 0).mean(-1),
 }
 TABLES = {
-    "huber": ([-DELTA, DELTA, 0, 0], [1, -1, 0, 0], -DELTA),
-    "quantile": ([-RAMP, RAMP, 0, 0], [1, -1, 0, 0] / (2 * np.full(4, RAMP)), -TAU),
-    "epsilon": (
-        [-EPSILON - RAMP, -EPSILON + RAMP, EPSILON - RAMP, EPSILON + RAMP], [1, -1, 1, -1] / (2 * np.full(4, RAMP)), -1,
-    ),
-}  # fmt: skip
-"""ℓ′(r) = offset + Σ slope · relu(r − knot): (knots, slopes, offset)."""
+    "huber": ([-DELTA, 0], [1, 0], [2 * DELTA, 0], [0.5, 0]),
+    "quantile": ([-RAMP, 0], [0.5 / RAMP, 0], [1, 0], [TAU, 0]),
+    "epsilon": ([-EPSILON - RAMP, EPSILON - RAMP], [0.5 / RAMP] * 2, [1, 1], [1, 0]),
+}
+"""ℓ′(r) = Σ clip(slope · (r − knot), 0, rise) − below · rise: (knot, slope, rise, below) of two ramps."""
 
 
 def draw(seed: int, tasks: int) -> tuple[Floats, Floats]:
@@ -87,16 +87,14 @@ def optimum(loss: str, x: Floats, y: Floats) -> float:
     return float(found.fun)
 
 
-def named(loss: str, tasks: int) -> dict[str, Floats]:
-    return {name: np.full((tasks, 1), float(name == loss)) for name in ("l1", "l2", "linf")}
+def named(loss: str, tasks: int) -> dict[str, Any]:
+    return {"named": np.full((tasks, 1), NAMED.index(loss))}
 
 
-def tabled(knots: Any, slopes: Any, offset: Any, tasks: int) -> dict[str, Floats]:
-    return {
-        "knot": np.broadcast_to(knots, (tasks, 4))[:, None],
-        "slope": np.broadcast_to(slopes, (tasks, 4))[:, None],
-        "offset": np.broadcast_to(offset, (tasks,))[:, None],
-    }
+def tabled(table: tuple[Any, ...], tasks: int) -> dict[str, Floats]:
+    """The same ramps for all tasks, or each task's own [tasks, 2]."""
+    columns = zip(("knot", "slope", "rise", "below"), table, strict=True)
+    return {name: np.broadcast_to(column, (tasks, 2))[:, None] for name, column in columns}
 
 
 def with_queries(x: Floats, y: Floats, queries: Floats, prompt: dict[str, Floats]) -> dict[str, Floats]:
@@ -124,18 +122,19 @@ def excesses(folder: Path, prompts: dict[str, dict[str, Floats]], losses: list[s
     return found
 
 
+COMPILED = [(target, given) for target in ("gpt2", "llama") for given in (False, True)]
+"""With ranges from the default tasks, and from data like those that are measured."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["gpt2", "llama"])
-def test_one_transformer_minimises_the_loss_that_its_prompt_names(target: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("target", "given"), COMPILED)
+def test_one_transformer_minimises_the_loss_that_its_prompt_names(target: str, given: bool, tmp_path: Path) -> None:
     x, y = draw(1, 1536)
-    prompts = [named(loss, 512) for loss in ("l1", "l2", "linf")]
-    prompt = {name: np.concatenate([p[name] for p in prompts]) for name in prompts[0]}
-    order = np.random.default_rng(3).permutation(1536)
-    sample = {name: field[order] for name, field in with_queries(x, y, np.ones((1, D)), prompt).items()}
+    prompt: dict[str, Any] = {"named": np.random.default_rng(3).integers(len(NAMED), size=(1536, 1))}
+    sample = with_queries(x, y, np.ones((1, D)), prompt) if given else None
     weights = compile_program(source("retargetable_gradient_descent"), target=target, calibration=sample, d=D)
     weights.save(tmp_path / "weights")
-    losses = ["l1", "l2", "linf"]
-    found = excesses(tmp_path / "weights", {loss: named(loss, TASKS) for loss in losses}, losses)
+    found = excesses(tmp_path / "weights", {loss: named(loss, TASKS) for loss in NAMED}, NAMED)
     assert found["l1", "l1"] <= 1e-3
     assert found["l2", "l2"] <= 1e-3
     assert found["linf", "linf"] <= 1e-2
@@ -143,21 +142,17 @@ def test_one_transformer_minimises_the_loss_that_its_prompt_names(target: str, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["gpt2", "llama"])
-def test_one_transformer_minimises_losses_that_no_weight_has_seen(target: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("target", "given"), COMPILED)
+def test_one_transformer_minimises_losses_that_no_weight_has_seen(target: str, given: bool, tmp_path: Path) -> None:
     x, y = draw(1, 1536)
     rng = np.random.default_rng(2)
-    at, rise = rng.uniform(-1, 1, (1536, 2)), rng.uniform(0, 1, (1536, 2))
-    half = np.exp(rng.uniform(np.log(RAMP), 0, (1536, 2)))
-    knots = np.stack([at - half, at + half], -1).reshape(-1, 4)
-    slopes = np.stack([rise / (2 * half), -rise / (2 * half)], -1).reshape(-1, 4)
-    prompt = tabled(knots, slopes, -rng.uniform(0, 1, 1536) * rise.sum(1), 1536)
-    sample = with_queries(x, y, np.ones((1, D)), prompt)
-    weights = compile_program(source("retargetable_loss_table"), target=target, calibration=sample, d=D, knots=4)
+    slope = np.exp(rng.uniform(0, np.log(0.5 / RAMP), (1536, 2)))
+    prompt = tabled((rng.uniform(-1, 1, (1536, 2)), slope, *rng.random((2, 1536, 2))), 1536)
+    sample = with_queries(x, y, np.ones((1, D)), prompt) if given else None
+    weights = compile_program(source("retargetable_loss_table"), target=target, calibration=sample, d=D, ramps=2)
     weights.save(tmp_path / "weights")
-    found = excesses(
-        tmp_path / "weights", {loss: tabled(*table, TASKS) for loss, table in TABLES.items()}, list(TABLES)
-    )
+    prompts = {loss: tabled(table, TASKS) for loss, table in TABLES.items()}
+    found = excesses(tmp_path / "weights", prompts, list(TABLES))
     for loss in TABLES:
         assert found[loss, loss] <= 1e-2
         assert min(found[other, loss] for other in TABLES if other != loss) > 4 * found[loss, loss]

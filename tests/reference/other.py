@@ -116,20 +116,20 @@ def associative_memory(task: Task, p: Parameters) -> Array:
 
 
 def draw_loss(rng: np.random.Generator) -> Task:
-    chosen = rng.integers(3)
-    return draw(rng) | {name: np.array([float(k == chosen)]) for k, name in enumerate(("l1", "l2", "linf"))}
+    return draw(rng) | {"named": rng.integers(3, size=1)}
 
 
 def retargetable_gradient_descent(task: Task, p: Parameters) -> list[float]:
     """As many steps in NumPy, a branch for each loss."""
     X, y = task["x"][:-1], task["y"]
-    w, rate = np.zeros(D), 0.5
+    loss = ("l1", "l2", "linf")[task["named"][0]]
+    w, rate = np.zeros(D), 1.5 * len(X) / np.linalg.norm(X) ** 2
     for _ in range(p["steps"]):
         residual = X @ w - y
         sign = np.clip(residual / p["width"], -1, 1)
-        if task["l2"][0]:
+        if loss == "l2":
             slope = residual @ X / len(y)
-        elif task["l1"][0]:
+        elif loss == "l1":
             slope = sign @ X / len(y)
         else:
             heat = np.exp(p["sharpness"] * (np.abs(residual) - np.abs(residual).max()))
@@ -139,20 +139,18 @@ def retargetable_gradient_descent(task: Task, p: Parameters) -> list[float]:
 
 
 def draw_table(rng: np.random.Generator) -> Task:
-    knots = {"knot": rng.standard_normal((1, K)), "slope": rng.random((1, K)), "offset": -rng.random(1)}
-    return draw(rng) | knots
+    knot, shares = rng.uniform(-1, 1, (1, K)), rng.random((3, 1, K))
+    return draw(rng) | {"knot": knot, "slope": 1 + shares[0], "rise": shares[1], "below": shares[2]}
 
 
 def retargetable_loss_table(task: Task, p: Parameters) -> list[float]:
     """As many steps in NumPy, ℓ′ by its piecewise linear interpolation."""
     X, y = task["x"][:-1], task["y"]
-    knots, slopes = task["knot"][0], task["slope"][0]
-    order = np.argsort(knots)
-    grid = np.concatenate(([-1e3], knots[order], [1e3]))
-    heights = task["offset"][0] + np.array(
-        [sum(s * max(g - k, 0) for k, s in zip(knots, slopes, strict=True)) for g in grid]
-    )
-    w, rate = np.zeros(D), 0.5
+    knots, rises = task["knot"][0], task["rise"][0]
+    ramps = [[knot, knot + rise / slope] for knot, rise, slope in zip(knots, rises, task["slope"][0], strict=True)]
+    low, high = -task["below"][0] * rises, (1 - task["below"][0]) * rises
+    w, rate = np.zeros(D), 1.5 * len(X) / np.linalg.norm(X) ** 2
     for _ in range(p["steps"]):
-        w, rate = w - rate * np.interp(X @ w - y, grid, heights) @ X / len(y), 0.985 * rate
+        slope = sum(np.interp(X @ w - y, *ramp) for ramp in zip(ramps, zip(low, high, strict=True), strict=True))
+        w, rate = w - rate * slope @ X / len(y), 0.988 * rate
     return [float(w @ task["x"][-1])]

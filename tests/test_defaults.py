@@ -1,0 +1,74 @@
+"""What a newcomer does first: a shipped program, with nothing given but the parameters that have no default.
+
+Ranges come from the tasks that calibrate.py draws. The error is the report's, the largest on fresh tasks like those,
+over the output's root mean square.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from innerloop.compiler import CompileError, compile_program
+from innerloop.compiler.build import graph_of
+from innerloop.compiler.calibrate import describe, draw
+from innerloop.compiler.parse import parse
+from innerloop.programs import load, names
+
+from .reference import D
+from .reference.other import AUTOMATON
+
+TARGETS = ("gpt2", "llama")
+LARGEST = 1e-3
+OWN_DATA = {"conjugate_gradient"}
+"""Programs whose header says that they need calibration data of the user's."""
+QUICK = ("fast_weights", "gradient_descent", "nesterov", "perceptron")
+"""Of the others, those that came to need a thought for their defaults, and compile in seconds."""
+_RNG = np.random.default_rng(7)
+SMALL: dict[str, Any] = {"d": D, "m": 4, "k": 2, "hidden": 4, "ramps": 2, "vocabulary": 4}
+SMALL |= {"A": _RNG.standard_normal((4, D)), "c": _RNG.standard_normal(4), "known": _RNG.standard_normal((4, D))}
+SMALL |= AUTOMATON
+
+
+def required(name: str) -> dict[str, Any]:
+    """The program's parameters without a default, at small sizes."""
+    return {p.name: SMALL[p.name] for p in parse(load(name), name).parameters if p.default is None}
+
+
+def _params() -> list[object]:
+    held = [name for name in names() if name not in OWN_DATA]
+    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in held]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", _params())
+def test_a_program_compiles_with_its_defaults(name: str, target: str) -> None:
+    report = compile_program(load(name), target=target, **required(name)).report
+    assert report.measured_error <= LARGEST * report.output_rms
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(OWN_DATA))
+def test_a_program_that_needs_calibration_data_says_so(name: str) -> None:
+    assert "calibration data of your own" in " ".join(load(name).replace("#", "").split())
+    with pytest.raises(CompileError):
+        compile_program(load(name), target="gpt2", **required(name))
+
+
+def test_labels_are_signs_of_a_linear_function_in_whole_tasks_and_uniform_in_short_ones() -> None:
+    graph = graph_of(load("perceptron"), {"d": D})
+    assert graph.signature is not None
+    short = draw(graph.signature, 2, 5000, 1, labels=False)
+    assert abs(float(np.mean(np.abs(short["y"]))) - 0.5) < 0.02
+    assert "y = 1 or -1 by the sign of w · x" in describe(graph.signature, 40)
+    drawn = draw(graph.signature, 20, 50, 0)
+    assert set(np.unique(drawn["y"])) == {-1.0, 1.0}
+    for x, y in zip(drawn["x"], drawn["y"], strict=True):  # separable: Rosenblatt's rule comes to an end
+        w = np.zeros(D)
+        for _ in range(10_000):
+            wrong = y * (x[:20] @ w) <= 0
+            if not wrong.any():
+                break
+            w = w + (y[:, None] * x[:20])[wrong][0]
+        assert not wrong.any()
