@@ -10,10 +10,10 @@ attention, `gelu_new`; with `--gelu fused` PyTorch's GELU in one kernel, the sam
 torch.optim.Adam as it comes, in eager mode as their code runs.
 
 The two take turns, a few steps each, so that other load meets both alike; compiling and a first turn are not counted.
-Steps a second are of the median of each side's turns by the clock, with the lowest ratio of a pair of turns; CPU seconds
-are user and system time of all threads, which say who computes less where other processes take the cores. PyTorch's
-threads then wait for each other at every operation, and the clock tells nothing: compare with `--threads 1`, where there
-are none to wait for.
+Steps a second are of the median of each side's turns by the clock, with the lowest ratio of a pair of turns; CPU
+seconds are user and system time of all threads, which say who computes less where other processes take the cores.
+PyTorch's threads then wait for each other at every operation, and the clock tells nothing: compare with `--threads 1`,
+where there are none to wait for.
 """
 
 from __future__ import annotations
