@@ -35,9 +35,9 @@ from .curriculum import Curriculum
 from .model import Model, Tree
 from .tasks import Task
 
-CALL_OPERATIONS = 10**11
+CALL_OPERATIONS = 10**12
 """About so many floating-point operations go into one call of the jitted function, of 100 steps at most: enough that
-starting it costs nothing, and few enough that the progress is seen."""
+starting it and fetching its memory cost little, and few enough that the progress is seen, every few seconds."""
 
 
 class DivergenceError(InnerloopError):
