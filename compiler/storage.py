@@ -52,14 +52,14 @@ def save(weights: Weights, folder: str | os.PathLike[str]) -> None:
     if os.path.lexists(target):
         raise DataError(f"{target} exists already: give a new folder, or remove it first")
     program = weights.signature.text.encode()
-    named = _tensors(weights)
+    named = tensors_of(weights)
     if bad := [name for name, tensor in named.items() if not np.isfinite(tensor).all()]:
         raise DataError(
             f"cannot write {target}: the weights hold NaN or infinity ({bad[0]}); "
             f"the program's values are not finite with these parameters and this data"
         )
     tensors = save_tensors(named)
-    entries = _entries(weights)
+    entries = entries_of(weights)
     entries["checksums"] = {TENSORS: _digest(tensors), PROGRAM: _digest(program)}
     entries["checksums"][CONFIG] = _digest(entries)
     files = {CONFIG: json.dumps(entries, indent=1).encode(), TENSORS: tensors, PROGRAM: program}
@@ -75,7 +75,8 @@ def save(weights: Weights, folder: str | os.PathLike[str]) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _entries(weights: Weights) -> dict[str, Any]:
+def entries_of(weights: Weights) -> dict[str, Any]:
+    """config.json without its checksums: what `Outline` reads."""
     signature = encode(weights.signature)
     bound = signature.pop("parameters")
     del signature["text"]
@@ -117,7 +118,8 @@ def _kind(item: Sublayer) -> str:
     return {Attention: "attention", LinearAttention: "linear_attention", Mlp: "mlp"}[type(item)]
 
 
-def _tensors(weights: Weights) -> Tensors:
+def tensors_of(weights: Weights) -> Tensors:
+    """Every matrix and bias by its name in model.safetensors, dense, in the weights' own precision."""
     dtype = np.dtype(weights.config.dtype)
     found: Tensors = {}
 

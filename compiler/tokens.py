@@ -117,9 +117,7 @@ def read_data(signature: Signature, data: Mapping[str, ArrayLike]) -> TokenData:
     batch = next(iter(arrays.values())).shape[0]
     if batch == 0:
         raise DataError(f"`{signature.fields[0].name}` is empty: a batch of 0")
-    line = sequence(signature.pattern, _repetitions(signature, {name: a.shape[1] for name, a in arrays.items()}))
-    if not len(line):
-        raise DataError(f"`{signature.fields[0].name}` is empty: 0 rows, and so no token at all")
+    line = sequence_of(signature, {name: a.shape[1] for name, a in arrays.items()})
     fields = {}
     for field in signature.fields:
         at = output_rows(line, field.kinds)
@@ -128,6 +126,14 @@ def read_data(signature: Signature, data: Mapping[str, ArrayLike]) -> TokenData:
         fields[field.name] = np.zeros((batch, len(line), held.shape[2]))
         fields[field.name][:, at] = held
     return TokenData(line, batch, fields, not bare)
+
+
+def sequence_of(signature: Signature, rows: Mapping[str, int]) -> Sequence:
+    """The tokens of data whose fields have so many rows. Raises DataError where they do not fit together."""
+    line = sequence(signature.pattern, _repetitions(signature, rows))
+    if not len(line):
+        raise DataError(f"`{signature.fields[0].name}` is empty: 0 rows, and so no token at all")
+    return line
 
 
 def read_token(

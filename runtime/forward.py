@@ -4,15 +4,13 @@
     after    outputs [batch, rows, size], and how far values left their ranges
 
 A loop is one `lax.scan` over its count, with the weights of its body held once. The compiled
-constructions rest on six properties of the arithmetic, which tests/test_runtime.py holds:
+constructions rest on properties of the arithmetic, which tests/test_runtime.py holds: those of norms and activations
+(functions.py), and two more:
 
-    mean       slots eight apart are added first, so that constants +C, −C cancel before anything is added; and what is
-               left is rounded at the size of the largest slot: of a balanced stream to exactly 0
-    variance   a true division by the width, and x / √(var + ε): exact when these are powers of two
-    rmsnorm    the same: a constant whose square swallows all others divides everything by itself, exactly
-    silu       x itself from 17 on (37 in float64), 0 from −104 down (−746)
     softmax    a winner whose rivals are 104 or more below it (746 in float64) has weight exactly 1
     products   full precision on every device, never TF32 or bf16
+
+It is differentiable, for the laboratory.
 """
 
 from __future__ import annotations
@@ -27,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .functions import ACTIVATIONS, normed
 from .pack import (
     AttentionStep,
     BiasStep,
@@ -34,7 +33,6 @@ from .pack import (
     LinearAttentionStep,
     LoopStep,
     MlpStep,
-    NormStep,
     Parameters,
     Spread,
     Step,
@@ -78,7 +76,7 @@ def forward(
     each check by how much a value was out of its range at worst: [batch, values], NaN where it was no number."""
     stream = embed(parameters, features)
     worst = {n: jnp.full((features.shape[0], c.low.shape[1]), -jnp.inf, stream.dtype) for n, c in checks.items()}
-    whole = Pass(checks, lambda *_: None, _over_all(parameters, features.shape[1]))
+    whole = Pass(checks, lambda *_: None, over_all(parameters, features.shape[1]))
     (stream, worst), _, _ = run(parameters.steps, (stream, worst), None, whole)
     last = normed(stream[:, rows], parameters.final_norm)
     return matmul(last, parameters.readout) + parameters.readout_bias, worst
@@ -92,7 +90,7 @@ def streams(parameters: Parameters, features: Array, slots: Array, every: int) -
         # A loop's body has an even number of sublayers: stored and unrolled numbers have the same parity.
         return stream[..., slots] if number % every == every - 1 else None
 
-    whole = Pass({}, collect, _over_all(parameters, features.shape[1]))
+    whole = Pass({}, collect, over_all(parameters, features.shape[1]))
     _, collected, _ = run(parameters.steps, (embed(parameters, features), {}), None, whole)
     if collected is None:
         return jnp.zeros((0, *features.shape[:2], slots.shape[0]), parameters.embedding.dtype)
@@ -103,7 +101,7 @@ def embed(parameters: Parameters, features: Array) -> Array:
     return matmul(features, parameters.embedding) + parameters.positions[: features.shape[1]]
 
 
-def _over_all(parameters: Parameters, tokens: int) -> Mix:
+def over_all(parameters: Parameters, tokens: int) -> Mix:
     """Attention over a whole sequence of so many tokens, which remembers nothing."""
     tables = parameters.rotations
     turns = None if tables is None else (tables[0][:tokens], tables[1][:tokens])
@@ -192,51 +190,6 @@ def hidden(x: Array, step: MlpStep) -> Array:
     return activation(gate) * up
 
 
-def gelu(x: Array) -> Array:
-    """GPT-2's GELU, 0.5 x (1 + tanh z) = x / (1 + exp(−2z)) with z = √(2/π) (x + 0.044715 x³).
-
-    The second form, since XLA's tanh is off by several ulp: sums of g(s) + g(−s), which products are made of,
-    come out 20 times as exact at small s.
-    """
-    return x / (1.0 + jnp.exp(-2.0 * np.sqrt(2.0 / np.pi).astype(x.dtype) * (x + 0.044715 * x * x * x)))
-
-
-def silu(x: Array) -> Array:
-    """Llama's x σ(x)."""
-    return x / (1.0 + jnp.exp(-x))
-
-
-ACTIVATIONS = {"gelu_tanh": gelu, "silu": silu}
-
-
-def normed(x: Array, norm: NormStep | None) -> Array:
-    if norm is None:
-        return x
-    return rms_norm(x, norm) if norm.bias is None else layer_norm(x, norm)
-
-
-def rms_norm(x: Array, norm: NormStep) -> Array:
-    """x / √(mean x² + ε) · gain over the last axis, as in Llama."""
-    mean = jnp.square(x).sum(-1, keepdims=True) / norm.width
-    # The barrier is `layer_norm`'s.
-    return x / lax.optimization_barrier(jnp.sqrt(mean + norm.epsilon)) * norm.gain  # type: ignore[no-untyped-call]
-
-
-def layer_norm(x: Array, norm: NormStep) -> Array:
-    """(x − mean) / √(variance + ε) · gain + bias over the last axis, the variance biased, as in GPT-2."""
-    blocks = x.shape[-1] // 16
-    pairs = x[..., : 16 * blocks].reshape(*x.shape[:-1], blocks, 2, 8)
-    total = ((pairs[..., 0, :] + pairs[..., 1, :]).sum((-1, -2)) + x[..., 16 * blocks :].sum(-1))[..., None]
-    largest = jnp.abs(x).max(-1, keepdims=True)
-    # The barrier keeps the rounding of the total at the size of the largest slot.
-    mean = (lax.optimization_barrier(total + largest) - largest) / norm.width  # type: ignore[no-untyped-call]
-    centred = x - mean
-    variance = jnp.square(centred).sum(-1, keepdims=True) / norm.width
-    # The barrier keeps XLA from turning the division into a product with an approximate 1/√.
-    deviation = lax.optimization_barrier(jnp.sqrt(variance + norm.epsilon))  # type: ignore[no-untyped-call]
-    return centred / deviation * norm.gain + norm.bias
-
-
 def attend(qkv: Array, step: AttentionStep, turns: Turns | None = None) -> Array:
     """Softmax attention on packed heads: [batch, tokens, heads · (2 qk + v)] → [batch, tokens, heads · v]."""
     query, key, value = split_heads(qkv, step.heads, step.qk, step.qk, step.v)
@@ -252,7 +205,8 @@ def softmax_mean(query: Array, key: Array, value: Array, seen: Array | None, ste
     logits = einsum("bthk,bshk->bhts", query, key) / np.sqrt(step.d_head).astype(query.dtype)
     if seen is not None:
         logits = jnp.where(seen, logits, -jnp.inf)
-    shares = jnp.exp(logits - logits.max(-1, keepdims=True))
+    # Shares do not depend on what is taken away from all logits, and neither do gradients.
+    shares = jnp.exp(logits - lax.stop_gradient(logits.max(-1, keepdims=True)))
     # Divided after the sum over tokens, a lone winner's value and a count are exact.
     total = shares.sum(-1)
     mixed = einsum("bhts,bshv->bthv", shares, value) / jnp.swapaxes(total, 1, 2)[..., None]

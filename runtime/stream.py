@@ -22,7 +22,8 @@ from innerloop.compiler.weights import LinearAttention, Weights
 from jax import lax
 from numpy.typing import ArrayLike, NDArray
 
-from .forward import Check, Pass, einsum, matmul, normed, run, softmax_mean, split_heads, turned
+from .forward import Check, Pass, einsum, matmul, run, softmax_mean, split_heads, turned
+from .functions import normed
 from .guard import Guard
 from .pack import AttentionStep, LinearAttentionStep, LoopStep, Parameters, Step
 

@@ -196,10 +196,11 @@ class Transformer:
         chunk = self._devices * min(most, 1 << (max(1, -(-data.batch // self._devices)) - 1).bit_length())
         for start in range(0, data.batch, chunk):
             count = min(chunk, data.batch - start)
-            yield start, count, self._features(data, start, count, chunk)
+            yield start, count, self.features(data, start, count, chunk)
 
-    def _features(self, data: TokenData, start: int, count: int, chunk: int) -> NDArray[Any]:
-        """A token's role, one-hot, then every field in the signature's order; the rest token comes first."""
+    def features(self, data: TokenData, start: int, count: int, chunk: int) -> NDArray[Any]:
+        """What the pass takes of `count` tasks from `start` on, [chunk, 1 + tokens, features]: a token's role, one-hot,
+        then every field in the signature's order; the rest token comes first, and tasks of zeros fill the chunk."""
         roles = np.eye(len(self.weights.roles), dtype=self.dtype)[np.array([0, *data.sequence.roles])]
         fields = [data.fields[field.name][start : start + count] for field in self.weights.signature.fields]
         features = np.zeros((chunk, len(roles), len(self.weights.roles) + sum(f.shape[2] for f in fields)), self.dtype)

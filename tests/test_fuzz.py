@@ -63,8 +63,8 @@ def told(action: Callable[[], object], trial: str) -> str | None:
 
 def same(path: Path, other: Path) -> bool:
     one, two = load(path), load(other)
-    again = storage._entries(one) == storage._entries(two)
-    tensors = storage._tensors(one), storage._tensors(two)
+    again = storage.entries_of(one) == storage.entries_of(two)
+    tensors = storage.tensors_of(one), storage.tensors_of(two)
     return again and all(np.array_equal(tensors[0][n], tensors[1][n]) for n in tensors[1])
 
 

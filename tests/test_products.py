@@ -11,7 +11,7 @@ from innerloop.compiler.constructions import CURVE
 from innerloop.compiler.fit import fit
 from innerloop.compiler.oracle import function
 from innerloop.compiler.squares import FINENESS, UNIT, Bank, Squares, gelu, square_bank
-from innerloop.runtime.forward import gelu as runtime_gelu
+from innerloop.runtime.functions import gelu as runtime_gelu
 
 
 def square(bank: Bank, s: np.ndarray, activation: Callable[[np.ndarray], Any] = runtime_gelu) -> np.ndarray:

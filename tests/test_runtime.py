@@ -17,7 +17,8 @@ from innerloop.compiler.sparse import Floats, Matrix
 from innerloop.compiler.tokens import output_rows, read_data
 from innerloop.compiler.weights import Attention, Idle, Mlp, Norm, Weights
 from innerloop.runtime import Transformer
-from innerloop.runtime.forward import attend, attend_linearly, forward, layer_norm, rms_norm, silu
+from innerloop.runtime.forward import attend, attend_linearly, forward
+from innerloop.runtime.functions import layer_norm, rms_norm, silu
 from innerloop.runtime.pack import AttentionStep, IdleStep, LinearAttentionStep, NormStep, Spread, pack
 
 from .by_the_book import by_the_book, tasks
