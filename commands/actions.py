@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 def programs(_: Namespace) -> int:
     from ..compiler.parse import parse
-    from ..programs import load, names, purpose
-    from ..runtime.tables import console, table
+    from ..programs import GROUPS, load, purpose
+    from ..runtime.tables import console, entries
 
-    rows = []
-    for name in names():
-        tree = parse(load(name), f"{name}.icl")
-        given = [
-            p.name if p.default is None else f"{p.name} = {tree.text[p.default.span.start : p.default.span.end]}"
-            for p in tree.parameters
-        ]
-        rows.append([name, ", ".join(given), purpose(name)])
-    console().print(table(["program", "parameters", "what it does"], rows, left=3))
+    out = console()
+    for group, members in GROUPS.items():
+        shown = []
+        for name in members:
+            tree = parse(load(name), f"{name}.icl")
+            ends = [(p.default or p.type or p).span.end for p in tree.parameters]
+            given = [tree.text[p.span.start : end] for p, end in zip(tree.parameters, ends, strict=True)]
+            shown.append((name, given, purpose(name)))
+        out.print(entries(group, shown, out.width))
     return 0
 
 

@@ -12,10 +12,49 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["UnknownNameError", "dataset", "datasets", "load", "names", "purpose"]
+__all__ = ["GROUPS", "UnknownNameError", "dataset", "datasets", "load", "names", "purpose"]
 
 _FOLDER = files(__name__)
 _DATA = _FOLDER / "data"
+
+GROUPS = {
+    "Least squares": (
+        "gradient_descent",
+        "gradient_descent_dual",
+        "gradient_descent_alternating",
+        "stochastic_gradient_descent",
+        "sherman_morrison",
+        "gd_plus",
+        "preconditioned_gradient_descent",
+        "heavy_ball",
+        "nesterov",
+        "adam",
+        "conjugate_gradient",
+        "iterative_newton",
+        "ridge",
+        "recursive_least_squares",
+        "normalized_least_mean_squares",
+        "kalman_filter",
+    ),
+    "Beyond squares": ("lasso", "logistic_regression", "newton_logistic", "perceptron", "support_vector"),
+    "Kernels and neighbours": ("kernel_regression", "functional_gradient_descent", "nearest_neighbour", "averaging"),
+    "Sequences": (
+        "ar_mesa_optimizer",
+        "mesa_layer",
+        "induction_head",
+        "bigram",
+        "finite_automaton",
+        "associative_memory",
+        "fast_weights",
+        "temporal_difference",
+        "temporal_difference_lambda",
+    ),
+    "Unsupervised": ("principal_component", "oja", "k_means"),
+    "Networks": ("mlp_gradient_descent", "deep_features"),
+    "Choosing": ("bayes_model_average", "algorithm_selection"),
+    "Retargetable": ("retargetable_gradient_descent", "retargetable_loss_table"),
+}
+"""The shipped programs by what they do, each once, in the order of a first reading."""
 
 
 class UnknownNameError(LookupError):

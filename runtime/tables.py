@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import wrap
 
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 PLAIN_WIDTH = 100
 """Columns of text that goes to a file or a pipe."""
@@ -31,6 +33,24 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 
     for row in rows:
         result.add_row(*row)
     return result
+
+
+def entries(title: str, rows: Sequence[tuple[str, Sequence[str], str]], width: int) -> Text:
+    """Under a title, each (name, parameters, what it is): a call, broken between parameters only, and a line below."""
+    result = Text(f"{title}\n", style="bold")
+    for name, parameters, what in rows:
+        call = ", ".join(p.replace(" ", "\N{NO-BREAK SPACE}") for p in parameters)
+        lines = _broken(f"{name}({call})", width, "  ", " " * 10)
+        result.append(lines[: 2 + len(name)], style="bold cyan")
+        result.append(lines[2 + len(name) :] + "\n", style="not bold")
+        result.append(_broken(what, width, " " * 6, " " * 6) + "\n", style="not bold")
+    return result
+
+
+def _broken(text: str, width: int, first: str, others: str) -> str:
+    """In lines of that width; a space that is not to be broken at is a space in the end."""
+    lines = wrap(text, width, initial_indent=first, subsequent_indent=others, break_long_words=False)
+    return "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")
 
 
 @contextmanager

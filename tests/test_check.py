@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from innerloop.compiler.bind import bind
+from innerloop.compiler.bind import bind, evaluate
 from innerloop.compiler.check import check
 from innerloop.compiler.core import core
 from innerloop.compiler.errors import CompileError, format_diagnostic
@@ -42,18 +43,17 @@ def test_sound_program(path: Path) -> None:
     assert said(path.read_text(encoding="utf-8"), path.name) == ""
 
 
-SIZES = {"d": 3, "m": 5, "k": 2, "hidden": 4, "knots": 3, "vocabulary": 6}
+SIZES = {"d": 3, "m": 5, "k": 2, "hidden": 4, "knots": 3, "vocabulary": 6, "states": 2, "symbols": 3, "edges": 6}
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
 def test_sound_program_with_numbers(path: Path) -> None:
     program = parse(path.read_text(encoding="utf-8"), path.name)
     given: dict[str, object] = {p.name: SIZES[p.name] for p in program.parameters if p.name in SIZES}
-    shapes = {"known": (5, 3), "A": (5, 3), "c": (5,)}
     for parameter in program.parameters:
         if parameter.type is not None and parameter.default is None:
-            rows = shapes[parameter.name]
-            given[parameter.name] = [[0.5] * rows[1]] * rows[0] if len(rows) == 2 else [0.5] * rows[0]
+            shape = [int(evaluate(dimension, given)) for dimension in parameter.type.dimensions]
+            given[parameter.name] = np.full(shape, 0.5).tolist()
     assert check(program, bind(program, given)) == []
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from innerloop.compiler import Weights, interpret
-from innerloop.programs import load, names
+from innerloop.programs import load, names, purpose
+from innerloop.runtime.tables import entries
 
 from .commands import SMALL, Command, Outcome, npz, tasks
 
@@ -22,8 +23,20 @@ def test_programs_lists_what_ships(innerloop: Command) -> None:
     outcome = innerloop("programs")
     assert outcome.status == 0
     for name in names():
-        assert name in outcome.out
-    assert "ridge = 0.1" in outcome.out
+        assert f"\n  {name}(" in outcome.out
+        assert purpose(name) in outcome.out
+    assert "sherman_morrison(d, examples = 40, ridge = 0.1)\n" in outcome.out
+    assert "known : matrix[m, d]" in outcome.out
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_list_of_programs_is_broken_between_parameters_only(width: int) -> None:
+    given = ["d", *(f"parameter_{k} : vector[d] = {k}" for k in range(6))]
+    lines = entries("Group", [("name", given, "What it does.")], width).plain.splitlines()
+    assert (lines[0], lines[-1]) == ("Group", "      What it does.")
+    assert max(map(len, lines)) <= width
+    assert " ".join(line.strip() for line in lines[1:-1]) == f"name({', '.join(given)})"
+    assert all(line.endswith((",", ")")) for line in lines[1:-1])
 
 
 @pytest.mark.parametrize("name", names())

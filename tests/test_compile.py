@@ -20,17 +20,18 @@ from numpy.typing import NDArray
 from .reference import CASES, Case, source
 
 REFUSED = {
-    "adam": (22, "divides by one number a token; this divisor has several components"),
-    "conjugate_gradient": (16, "cannot divide in float32 by numbers from"),
+    "adam": (24, "divides by one number a token; this divisor has several components"),
+    "conjugate_gradient": (18, "cannot divide in float32 by numbers from"),
     "iterative_newton": (15, "cannot divide in float32 by numbers from"),
-    "algorithm_selection": (15, "has no construction for softmax over components"),
-    "bayes_model_average": (13, "has no construction for softmax over components"),
-    "k_means": (12, "has no construction for softmax over components"),
-    "nearest_neighbour": (14, "has no construction for a softmax read"),
-    "kernel_regression": (14, "has no construction for a softmax read"),
-    "functional_gradient_descent": (14, "has no construction for a softmax read"),
-    "induction_head": (8, "has no construction for a softmax read"),
-    "retargetable_gradient_descent": (22, "has no construction for a softmax read"),
+    "algorithm_selection": (17, "has no construction for softmax over components"),
+    "bayes_model_average": (15, "has no construction for softmax over components"),
+    "k_means": (13, "has no construction for softmax over components"),
+    "nearest_neighbour": (16, "has no construction for a softmax read"),
+    "kernel_regression": (16, "has no construction for a softmax read"),
+    "functional_gradient_descent": (16, "has no construction for a softmax read"),
+    "associative_memory": (11, "has no construction for a softmax read"),
+    "induction_head": (10, "has no construction for a softmax read"),
+    "retargetable_gradient_descent": (24, "has no construction for a softmax read"),
 }
 """What `gpt2` does not hold yet: the line of the operation, and how the message names it."""
 

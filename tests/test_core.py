@@ -72,6 +72,7 @@ def test_one_operation_a_line(statement: str, lines: list[str]) -> None:
 
 
 SIZES = {"d": 3, "m": 4, "k": 2, "hidden": 4, "knots": 3, "vocabulary": 5, "steps": 3, "inner": 3}
+SIZES |= {"states": 2, "symbols": 3, "edges": 6}
 REPETITIONS = 4
 
 

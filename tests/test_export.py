@@ -17,7 +17,7 @@ import torch
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.sparse import Floats
-from innerloop.programs import load, names
+from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.export import export, size
 from safetensors.torch import load_file
@@ -27,10 +27,11 @@ from . import random_weights
 from .by_the_book import by_the_book
 from .by_the_book import tasks as random_tasks
 from .commands import Command, one_message
+from .reference import REGRESSIONS
 from .stock_models import export_random, features, outputs
 
 PROGRAMS: dict[str, dict[str, Any]] = {
-    name: {"d": 3, **({"examples": 6} if "examples =" in load(name) else {"steps": 3})} for name in names()
+    name: {"d": 3, **({"examples": 6} if "examples =" in load(name) else {"steps": 3})} for name in REGRESSIONS
 }
 
 
@@ -38,7 +39,7 @@ _FOUR_LANES = pytest.mark.xfail(
     reason="PyTorch's float64 LayerNorm sums in four lanes, where +C meets other slots before −C: a division by "
     "numbers of so wide a range loses digits"
 )
-EXACT = [pytest.param(n, marks=_FOUR_LANES) if n == "iterative_newton" else n for n in names()]
+EXACT = [pytest.param(n, marks=_FOUR_LANES) if n == "iterative_newton" else n for n in REGRESSIONS]
 
 
 def tasks(count: int = 100, d: int = 3, examples: int = 6) -> dict[str, Floats]:
@@ -66,7 +67,7 @@ def test_gpt2_computes_the_shipped_programs(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "parameters", "relative"),
     [
-        *((name, {"d": 4}, 1e-4) for name in names() if name != "iterative_newton"),
+        *((name, {"d": 4}, 1e-4) for name in REGRESSIONS if name != "iterative_newton"),
         ("gradient_descent", {"d": 8, "steps": 10, "rate": 0.1}, 1e-4),  # some short prefixes diverge
         ("iterative_newton", {"d": 4}, 2e-4),  # each step up to doubles the rounding in M; 7e-5 was measured
     ],

@@ -15,12 +15,13 @@ import pytest
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.sparse import Floats
-from innerloop.programs import load, names
+from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.export import export, size
 
 from . import random_weights
 from .commands import Command
+from .reference import REGRESSIONS
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -39,7 +40,7 @@ def tasks(count: int = 100) -> dict[str, Floats]:
     return {"x": x, "y": (x[:, :-1] @ rng.standard_normal((count, D, 1)))[..., 0]}
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", REGRESSIONS)
 def test_a_llama_computes_the_shipped_programs(name: str, tmp_path: Path) -> None:
     """In float32, with attention one way and both, as the program has it."""
     weights, data = compiled(name), tasks()

@@ -23,10 +23,10 @@ from innerloop.compiler.stream import four_squares
 from innerloop.compiler.tasks import Relation
 from innerloop.compiler.tokens import output_rows, read_data
 from innerloop.compiler.weights import Mlp, Norm, Weights
-from innerloop.programs import load, names
+from innerloop.programs import load
 
 from .random_weights import config
-from .reference import CASES, Case, source
+from .reference import CASES, REGRESSIONS, Case, source
 from .reference.programs import random_program
 from .test_compile import LOOSE, REFUSED, largest, run
 from .test_precision import EXAMPLES, D
@@ -47,7 +47,7 @@ def compiled(name: str, **parameters: float | str) -> Weights:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", REGRESSIONS)
 def test_every_shipped_program_compiles_to_a_llama(name: str, dtype: str) -> None:
     weights = compiled(name, d=3, dtype=dtype, **SMALL.get(name, {}))
     of, report = weights.config, weights.report

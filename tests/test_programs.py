@@ -8,12 +8,22 @@ import sys
 import numpy as np
 import pytest
 from innerloop.compiler.parse import parse
-from innerloop.programs import UnknownNameError, dataset, datasets, load, names, purpose
+from innerloop.programs import GROUPS, UnknownNameError, dataset, datasets, load, names, purpose
 from sklearn.datasets import load_diabetes
 
 
 def test_the_three_programs_ship() -> None:
     assert {"gradient_descent", "stochastic_gradient_descent", "sherman_morrison"} <= set(names())
+
+
+def test_every_program_stands_in_one_group() -> None:
+    assert sorted(name for members in GROUPS.values() for name in members) == names()
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_program_is_short(name: str) -> None:
+    lines = [line for line in load(name).splitlines() if line.strip() and not line.startswith("#")]
+    assert 3 <= len(lines) <= 30
 
 
 @pytest.mark.parametrize("name", names())

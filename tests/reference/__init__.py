@@ -8,18 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import getdoc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import batch, classification, online, other
+from . import batch, classification, descent, online, other
 
 _ROOT = Path(__file__).parents[2]
 PROGRAMS = sorted([*(_ROOT / "programs").glob("*.icl"), *(_ROOT / "tests" / "cases" / "programs").glob("*.icl")],
                   key=lambda path: path.stem)  # fmt: skip
-"""The programs that ship, and drafts of others."""
+"""The programs that ship, and a few of the tests' own."""
+REGRESSIONS = (
+    "gd_plus",
+    "gradient_descent",
+    "gradient_descent_alternating",
+    "gradient_descent_dual",
+    "iterative_newton",
+    "sherman_morrison",
+    "stochastic_gradient_descent",
+)
+"""Shipped programs that compile in a moment, on the default tasks, with nothing given but d: for what all are to do."""
 
 
 def source(name: str) -> str:
@@ -40,6 +51,11 @@ class Case:
     draw: Callable[[np.random.Generator], Task]
     expected: Callable[[Task, Mapping[str, Any]], Any]
     tolerance: float = 1e-10
+
+    @property
+    def against(self) -> str:
+        """What answers: the first paragraph of `expected`'s docstring."""
+        return " ".join((getdoc(self.expected) or "").split("\n\n")[0].split())
 
     def data(self, seed: int, tasks: int) -> dict[str, NDArray[Any]]:
         """Fields [tasks, rows, *shape]."""
@@ -73,9 +89,9 @@ CASES = (
         "preconditioned_gradient_descent", {"d": D, "steps": 5, "A": _PRECONDITIONER}, batch.draw, batch.preconditioned
     ),
     Case("deep_features", _FEATURES | {"steps": 6}, batch.draw, batch.deep_features),
-    Case("heavy_ball", {"d": D, "steps": 12}, batch.draw, batch.heavy_ball),
-    Case("nesterov", {"d": D, "steps": 12}, batch.draw, batch.nesterov),
-    Case("adam", {"d": D, "steps": 12}, batch.draw, batch.adam),
+    Case("heavy_ball", {"d": D, "steps": 12}, batch.draw, descent.heavy_ball),
+    Case("nesterov", {"d": D, "steps": 12}, batch.draw, descent.nesterov),
+    Case("adam", {"d": D, "steps": 12}, batch.draw, descent.adam),
     Case("averaging", {"d": D}, batch.draw, batch.averaging),
     Case("conjugate_gradient", {"d": D, "ridge": 0.2}, batch.draw, batch.conjugate_gradient),
     Case("iterative_newton", {"d": D, "steps": 6}, batch.draw, batch.iterative_newton),
@@ -100,8 +116,8 @@ CASES = (
     Case("principal_component", {"d": D, "steps": 20}, online.draw_states, online.principal_component),
     Case("ar_mesa_optimizer", {"d": D, "rate": 0.2}, online.draw_complex, online.ar_mesa_optimizer),
     Case("perceptron", {"d": D}, classification.draw_signs, classification.perceptron),
-    Case("support_vector", {"d": D, "steps": 30}, classification.draw_signs_context, classification.support_vector),
-    Case("logistic_regression", {"d": D, "steps": 10}, classification.draw_bits, classification.logistic_regression),
+    Case("support_vector", {"d": D, "steps": 30}, classification.draw_signs_context, descent.support_vector),
+    Case("logistic_regression", {"d": D, "steps": 10}, classification.draw_bits, descent.logistic_regression),
     Case(
         "newton_logistic",
         {"d": D, "steps": 8, "inner": 25, "ridge": 0.1},
@@ -111,6 +127,9 @@ CASES = (
     Case("nearest_neighbour", {"d": D, "sharpness": 1e6}, batch.draw, classification.nearest_neighbour),
     Case("kernel_regression", {"d": D, "width": 0.5}, batch.draw, classification.kernel_regression),
     Case("functional_gradient_descent", {"d": D}, batch.draw_context, classification.functional_gradient_descent),
+    Case("finite_automaton", other.AUTOMATON, other.draw_word, other.finite_automaton),
+    Case("associative_memory", {"d": D, "steps": 2}, other.draw_patterns, other.associative_memory),
+    Case("fast_weights", {"d": D, "m": 2}, online.draw_pairs, online.fast_weights),
     Case("k_means", {"d": D, "k": 2, "sharpness": 1e5}, other.draw_clusters, other.k_means),
     Case("mlp_gradient_descent", {"d": D, "hidden": 4}, other.draw_network, other.mlp_gradient_descent),
     Case("bigram", {"vocabulary": 4}, other.draw_symbols, other.bigram),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -40,18 +41,33 @@ def at_prefixes(
     predict: Callable[[Array, Array, Array, Parameters], float],
 ) -> Callable[[Task, Parameters], list[float]]:
     """`predict(X, y, query, parameters)` at every input, from the examples before it."""
-    return lambda task, p: [predict(task["x"][:i], task["y"][:i], task["x"][i], p) for i in range(len(task["x"]))]
+
+    @wraps(predict)
+    def answer(task: Task, p: Parameters) -> list[float]:
+        return [predict(task["x"][:i], task["y"][:i], task["x"][i], p) for i in range(len(task["x"]))]
+
+    return answer
 
 
 def in_context(
     predict: Callable[[Array, Array, Array, Parameters], float],
 ) -> Callable[[Task, Parameters], list[float]]:
     """At every input, from all examples."""
-    return lambda task, p: [predict(task["x"][:-1], task["y"], query, p) for query in task["x"]]
+
+    @wraps(predict)
+    def answer(task: Task, p: Parameters) -> list[float]:
+        return [predict(task["x"][:-1], task["y"], query, p) for query in task["x"]]
+
+    return answer
 
 
 def at_query(predict: Callable[[Array, Array, Array, Parameters], float]) -> Callable[[Task, Parameters], list[float]]:
-    return lambda task, p: [predict(task["x"][:-1], task["y"], task["x"][-1], p)]
+
+    @wraps(predict)
+    def answer(task: Task, p: Parameters) -> list[float]:
+        return [predict(task["x"][:-1], task["y"], task["x"][-1], p)]
+
+    return answer
 
 
 def moments(X: Array, y: Array) -> tuple[Array, Array]:
@@ -74,6 +90,7 @@ def _descended(values: Array, steps: int, rate: float) -> Array:
 
 
 def _gradient_descent(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """(1 − (1 − ηλ)ˢ)/λ for each eigenvalue λ of XᵀX/n, by NumPy's eigh."""
     return float(_filtered(X, y, lambda v: _descended(v, p["steps"], p.get("rate", 0.1))) @ query)
 
 
@@ -83,13 +100,14 @@ gradient_descent_in_context = in_context(_gradient_descent)
 
 
 def deep_features(task: Task, p: Parameters) -> list[float]:
+    """The features by NumPy, and gradient descent by the eigenvalues of their covariance."""
     features = np.tanh(task["x"] @ p["A"].T + p["c"])
     return gradient_descent({"x": features, "y": task["y"]}, {"rate": 0.1, **p})
 
 
 @at_query
 def gd_plus(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """All tokens at once: R ← R − η K R / n, Z ← Z (I − γ XᵀX)."""
+    """All tokens at once, in NumPy: R ← R − η K R / n, Z ← Z (I − γ XᵀX)."""
     Z, r = np.vstack((X, query)), np.append(y, 0.0)
     n = len(y)
     for _ in range(p["steps"]):
@@ -106,54 +124,27 @@ def _iterate(matrix: Array, start: Array, offset: Array, steps: int) -> Array:
 
 @at_prefixes
 def preconditioned(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """One power of the matrix of the affine iteration, by NumPy's matrix_power."""
     H, b = moments(X, y)
     return float(_iterate(np.eye(D) - p["A"] @ H, np.zeros(D), p["A"] @ b, p["steps"]) @ query)
 
 
-def _momentum(X: Array, y: Array, query: Array, p: Parameters, ahead: float) -> float:
-    """v ← μ v − η (H (w + ahead · v) − b), w ← w + v."""
-    H, b = moments(X, y)
-    rate, momentum, eye = 0.1, 0.9, np.eye(D)
-    new_v = np.hstack((-rate * H, momentum * eye - rate * ahead * H))
-    matrix = np.vstack((np.hstack((eye, np.zeros((D, D)))) + new_v, new_v))
-    state = _iterate(matrix, np.zeros(2 * D), rate * np.concatenate((b, b)), p["steps"])
-    return float(state[:D] @ query)
-
-
-heavy_ball = at_prefixes(lambda X, y, query, p: _momentum(X, y, query, p, 0.0))
-nesterov = at_prefixes(lambda X, y, query, p: _momentum(X, y, query, p, 0.9))
-
-
-@at_prefixes
-def adam(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """With the moments as explicit weighted sums over all gradients so far."""
-    H, b = moments(X, y)
-    w, gradients = np.zeros(D), []
-    for step in range(1, p["steps"] + 1):
-        gradients.append(H @ w - b)
-        past = np.array(gradients)
-        age = np.arange(step)[::-1, None]
-        first = (0.1 * 0.9**age * past).sum(0) / (1 - 0.9**step)
-        second = ((1 - 0.999) * 0.999**age * past**2).sum(0) / (1 - 0.999**step)
-        w = w - 0.1 * first / (np.sqrt(second) + 1e-3)
-    return float(w @ query)
-
-
 @at_prefixes
 def averaging(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """NumPy's mean."""
     return float(np.mean([label * (x @ query) for x, label in zip(X, y, strict=True)])) if len(y) else 0.0
 
 
 @at_prefixes
 def conjugate_gradient(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """More steps than dimensions: the exact solution."""
+    """The solution of the normal equations by numpy.linalg.solve: there are more steps than dimensions."""
     H, b = moments(X, y)
     return float(np.linalg.solve(H + p["ridge"] * np.eye(D), b) @ query)
 
 
 @at_prefixes
 def iterative_newton(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """(1 − (1 − λ²/‖H‖²)^(2ˢ)) / λ for each eigenvalue λ of H."""
+    """(1 − (1 − λ²/‖H‖²)^(2ˢ)) / λ for each eigenvalue λ of XᵀX/n, by NumPy's eigh."""
     square = np.sum(moments(X, y)[0] ** 2) or 1.0
 
     def gain(values: Array) -> Array:
@@ -164,7 +155,7 @@ def iterative_newton(X: Array, y: Array, query: Array, p: Parameters) -> float:
 
 @at_prefixes
 def ridge(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """scikit-learn's, at convergence."""
+    """scikit-learn's Ridge."""
     if not len(y):
         return 0.0
     model = Ridge(alpha=p["ridge"], fit_intercept=False, solver="cholesky").fit(X, y)
@@ -173,7 +164,7 @@ def ridge(X: Array, y: Array, query: Array, p: Parameters) -> float:
 
 @at_prefixes
 def lasso(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """As many proximal steps; test_interpret.py also holds the program against scikit-learn at convergence."""
+    """As many proximal steps in NumPy; test_library.py also holds it against scikit-learn's Lasso at convergence."""
     H, b = moments(X, y)
     w = np.zeros(D)
     for _ in range(p["steps"]):
@@ -183,6 +174,7 @@ def lasso(X: Array, y: Array, query: Array, p: Parameters) -> float:
 
 
 def algorithm_selection(task: Task, p: Parameters) -> list[float]:
+    """Each candidate by NumPy's eigh, their losses weighed by SciPy's softmax."""
     X, y, query = task["x"][:-1], task["y"], task["x"][-1]
     weights = []
     for penalty in (0.001, 0.01, 0.1, 1):
@@ -195,6 +187,7 @@ def algorithm_selection(task: Task, p: Parameters) -> list[float]:
 
 @at_prefixes
 def bayes_model_average(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """The likelihoods by scipy.stats, weighed by SciPy's softmax."""
     likelihood = norm.logpdf(y[:, None], X @ p["known"].T, np.sqrt(0.25)).sum(0)
     return float(softmax(likelihood) @ p["known"] @ query)
 
@@ -208,10 +201,12 @@ def _td(task: Task, p: Parameters, traces: Array) -> list[float]:
 
 
 def temporal_difference(task: Task, p: Parameters) -> list[float]:
+    """One power of the matrix of the affine iteration, by NumPy's matrix_power."""
     return _td(task, p, task["phi"][:-1])
 
 
 def temporal_difference_lambda(task: Task, p: Parameters) -> list[float]:
+    """The same power, with all traces from one matrix of decays."""
     age = np.subtract.outer(np.arange(N - 1), np.arange(N - 1))
     decay = np.where(age >= 0, (0.9 * 0.5) ** np.maximum(age, 0), 0.0)
     return _td(task, p, decay @ task["phi"][:-1])

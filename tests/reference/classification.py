@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.spatial.distance import cdist
 from scipy.special import expit, softmax
+from sklearn.linear_model import Perceptron
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.neighbors import KNeighborsRegressor
 
 from .batch import Array, D, Parameters, Task, at_prefixes, at_query, draw
@@ -24,37 +25,19 @@ def draw_bits(rng: np.random.Generator) -> Task:
     return {"x": task["x"], "y": (task["y"] > 0).astype(float)}
 
 
-@at_prefixes
-def perceptron(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """In the dual: how often each example was added."""
-    added = np.zeros(len(y))
-    gram = X @ X.T
-    for i in range(len(y)):
-        added[i] = float(y[i] * (gram[i] @ (added * y)) <= 0)
-    return float((added * y) @ X @ query)
-
-
-@at_query
-def support_vector(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """Steps of 1/λt make w the mean of all subgradients so far, over λ."""
-    total = np.zeros(D)
-    for t in range(p["steps"]):
-        w = total / (0.1 * max(t, 1))
-        total = total + np.where(y * (X @ w) < 1, y, 0.0) @ X / len(y)
-    return float(total @ query / (0.1 * p["steps"]))
-
-
-@at_query
-def logistic_regression(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    w = np.zeros(D)
-    for _ in range(p["steps"]):
-        w = w - X.T @ (expit(X @ w) - y) / len(y)
-    return float(expit(w @ query))
+def perceptron(task: Task, p: Parameters) -> list[float]:
+    """scikit-learn's Perceptron, one pass in order."""
+    model = Perceptron(fit_intercept=False, shuffle=False, max_iter=1, tol=None)
+    found = [0.0]
+    for x, label, query in zip(task["x"][:-1], task["y"], task["x"][1:], strict=True):
+        model.partial_fit(x[None], [label], classes=[-1.0, 1.0])
+        found.append(float(model.decision_function(query[None])[0]))
+    return found
 
 
 @at_query
 def newton_logistic(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """SciPy's minimum of the penalised loss."""
+    """The minimum of the penalised loss by scipy.optimize.minimize."""
 
     def gradient(w: Array) -> Array:
         return np.asarray(p["ridge"] * w + X.T @ (expit(X @ w) - y) / len(y))
@@ -74,18 +57,22 @@ def newton_logistic(X: Array, y: Array, query: Array, p: Parameters) -> float:
 
 @at_prefixes
 def nearest_neighbour(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """scikit-learn's KNeighborsRegressor."""
     return float(KNeighborsRegressor(1).fit(X, y).predict(query[None])[0]) if len(y) else 0.0
 
 
 @at_prefixes
 def kernel_regression(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    kernel = np.exp(-cdist(X, query[None], "sqeuclidean")[:, 0] / (2 * p["width"] ** 2))
-    return float(kernel @ y / kernel.sum()) if len(y) else 0.0
+    """NumPy's weighted average under scikit-learn's rbf_kernel."""
+    if not len(y):
+        return 0.0
+    kernel = rbf_kernel(X, query[None], gamma=1 / (2 * p["width"] ** 2))[:, 0]
+    return float(np.average(y, weights=kernel))
 
 
 @at_query
 def functional_gradient_descent(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """r ← (I − η P) r over examples and query at once."""
+    """r ← (I − η P) r over examples and query at once, by NumPy's matrix_power and SciPy's softmax."""
     tokens = np.vstack((X, query))
     P = np.hstack((softmax(tokens @ X.T, axis=1), np.zeros((len(tokens), 1))))
     r = np.linalg.matrix_power(np.eye(len(tokens)) - 0.5 * P, 10) @ np.append(y, 0.0)

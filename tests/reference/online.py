@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from .batch import Array, D, N, Parameters, Task, at_prefixes
 
@@ -27,6 +28,7 @@ def _linear_updates(maps: list[Array], additions: list[Array]) -> Array:
 
 @at_prefixes
 def stochastic_gradient_descent(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """The sum over all updates of what later ones leave of it, by products of matrices in NumPy."""
     rate = 2 * p["rate"]
     maps = [(1 - rate * p["decay"]) * np.eye(D) - rate * np.outer(x, x) for x in X]
     return float(_linear_updates(maps, [rate * label * x for x, label in zip(X, y, strict=True)]) @ query)
@@ -34,6 +36,7 @@ def stochastic_gradient_descent(X: Array, y: Array, query: Array, p: Parameters)
 
 @at_prefixes
 def normalized_least_mean_squares(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """The sum over all updates of what later ones leave of it, by products of matrices in NumPy."""
     rates = [0.5 / (0.1 + x @ x) for x in X]
     maps = [np.eye(D) - rate * np.outer(x, x) for rate, x in zip(rates, X, strict=True)]
     return float(_linear_updates(maps, [r * label * x for r, x, label in zip(rates, X, y, strict=True)]) @ query)
@@ -41,12 +44,13 @@ def normalized_least_mean_squares(X: Array, y: Array, query: Array, p: Parameter
 
 @at_prefixes
 def sherman_morrison(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """numpy.linalg.solve on the normal equations, at every prefix."""
     return float(np.linalg.solve(X.T @ X + p["ridge"] * np.eye(D), X.T @ y) @ query)
 
 
 @at_prefixes
 def recursive_least_squares(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """Weighted least squares: an example n labels ago weighs fⁿ, and so does the ridge."""
+    """numpy.linalg.solve on the weighted normal equations: an example n labels ago weighs fⁿ, and so does the ridge."""
     weight = p["forget"] ** np.arange(len(y))[::-1]
     matrix = (X.T * weight) @ X + p["ridge"] * p["forget"] ** len(y) * np.eye(D)
     return float(np.linalg.solve(matrix, (X.T * weight) @ y) @ query)
@@ -54,7 +58,7 @@ def recursive_least_squares(X: Array, y: Array, query: Array, p: Parameters) -> 
 
 @at_prefixes
 def kalman_filter(X: Array, y: Array, query: Array, p: Parameters) -> float:
-    """The Gaussian posterior mean in one solve: cov(w_i, w_j) = (prior + drift · min(i, j)) I."""
+    """The Gaussian posterior mean in one numpy.linalg.solve: cov(w_i, w_j) = (prior + drift · min(i, j)) I."""
     step = np.arange(1, len(y) + 1)
     covariance = 1.0 + 0.01 * np.minimum.outer(step, step)
     last = 1.0 + 0.01 * step
@@ -66,6 +70,7 @@ def kalman_filter(X: Array, y: Array, query: Array, p: Parameters) -> float:
 
 
 def mesa_layer(task: Task, p: Parameters) -> list[Array]:
+    """numpy.linalg.solve on the normal equations, at every prefix."""
     s = task["s"]
     past = np.vstack((np.zeros((1, D)), s[:-1]))
     rows = []
@@ -76,7 +81,7 @@ def mesa_layer(task: Task, p: Parameters) -> list[Array]:
 
 
 def oja(task: Task, p: Parameters) -> list[Array]:
-    """w ← (I + η s sᵀ) w − η (wᵀ s sᵀ w) w."""
+    """w ← (I + η s sᵀ) w − η (wᵀ s sᵀ w) w, in NumPy."""
     w, rows = np.full(D, D**-0.5), []
     for s in task["s"]:
         S = np.outer(s, s)
@@ -86,6 +91,7 @@ def oja(task: Task, p: Parameters) -> list[Array]:
 
 
 def principal_component(task: Task, p: Parameters) -> list[Array]:
+    """As high a power of the covariance, by NumPy's matrix_power."""
     rows = []
     for t in range(1, N + 1):
         seen = task["s"][:t]
@@ -95,7 +101,7 @@ def principal_component(task: Task, p: Parameters) -> list[Array]:
 
 
 def ar_mesa_optimizer(task: Task, p: Parameters) -> list[Any]:
-    """One complex matrix W_t = rate · mean xⱼ pⱼᴴ at every prefix."""
+    """One complex matrix W_t = rate · mean xⱼ pⱼᴴ at every prefix, in NumPy."""
     x = task["x"][..., 0] + 1j * task["x"][..., 1]
     rows = []
     for t in range(1, N):
@@ -103,3 +109,17 @@ def ar_mesa_optimizer(task: Task, p: Parameters) -> list[Any]:
         after = W @ x[t]
         rows.append(np.stack((after.real, after.imag), -1))
     return rows
+
+
+def draw_pairs(rng: np.random.Generator) -> Task:
+    """Keys of length 1, as the paper has them."""
+    k, q = rng.standard_normal((2, N, D))
+    keys = k / np.linalg.norm(k, axis=1, keepdims=True)
+    return {"k": keys, "v": rng.standard_normal((N, 2)), "q": q, "beta": rng.random(N)}
+
+
+def fast_weights(task: Task, p: Parameters) -> list[Array]:
+    """All at once by SciPy's solve_triangular: W_t = Uᵀ K, with (I + diag(β) tril(K Kᵀ, −1)) U = diag(β) V."""
+    k, beta = task["k"], task["beta"][:, None]
+    written = solve_triangular(np.eye(N) + beta * np.tril(k @ k.T, -1), beta * task["v"], lower=True)
+    return [written[: t + 1].T @ (k[: t + 1] @ q) for t, q in enumerate(task["q"])]

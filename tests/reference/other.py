@@ -1,6 +1,8 @@
-"""Clusters, networks, symbols, and losses that the prompt names."""
+"""Clusters, memories, networks, symbols, and losses that the prompt names."""
 
 from __future__ import annotations
+
+import re
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +21,7 @@ def draw_clusters(rng: np.random.Generator) -> Task:
 
 
 def k_means(task: Task, p: Parameters) -> Array:
+    """scikit-learn's KMeans, from the same centres."""
     found = KMeans(p["k"], init=task["C"][0], n_init=1, tol=0, algorithm="lloyd").fit(task["s"])
     return np.asarray(found.cluster_centers_[found.labels_])
 
@@ -28,7 +31,7 @@ def draw_network(rng: np.random.Generator) -> Task:
 
 
 def mlp_gradient_descent(task: Task, p: Parameters) -> list[float]:
-    """JAX differentiates."""
+    """Gradient steps that JAX differentiates."""
 
     def loss(network: tuple[jax.Array, jax.Array]) -> jax.Array:
         W, a = network
@@ -48,6 +51,7 @@ def draw_symbols(rng: np.random.Generator) -> Task:
 
 
 def bigram(task: Task, p: Parameters) -> Array:
+    """Counts in NumPy."""
     symbols, counts, rows = task["s"], np.ones((V, V)), []
     for t, symbol in enumerate(symbols):
         if t:
@@ -57,12 +61,55 @@ def bigram(task: Task, p: Parameters) -> Array:
 
 
 def induction_head(task: Task, p: Parameters) -> Array:
-    """The mean of what followed my symbol; if it never came before, of everything so far."""
+    """NumPy's mean of what followed my symbol; if it never came before, of everything so far."""
     symbols, rows = task["s"], []
     for t, symbol in enumerate(symbols):
         after = [symbols[j] for j in range(1, t + 1) if symbols[j - 1] == symbol] or list(symbols[: t + 1])
         rows.append(np.bincount(after, minlength=V) / len(after))
     return np.array(rows)
+
+
+AUTOMATON = {
+    "states": 3,
+    "symbols": 3,
+    "edges": 9,
+    "start": np.eye(3)[0],
+    "tail": np.repeat(np.eye(3), 3, axis=0),
+    "label": np.tile(np.eye(3), (3, 1)),
+    "head": np.eye(3)[[0, 1, 0, 1, 2, 0, 2, 0, 0]],
+}
+"""Counts the symbol 1 modulo 3; the symbol 2 sets it back to 0."""
+
+
+def draw_word(rng: np.random.Generator) -> Task:
+    return {"s": rng.choice(3, size=20, p=[0.4, 0.45, 0.15])}
+
+
+def finite_automaton(task: Task, p: Parameters) -> Array:
+    """Which regular expression matches the word so far: the engine of Python's `re`."""
+    word = "".join("abc"[symbol] for symbol in task["s"])
+    languages = [re.compile(rf"(?:[abc]*c)?(?:a*b){{{state}}}(?:(?:a*b){{3}})*a*") for state in range(3)]
+    return np.array(
+        [[float(bool(language.fullmatch(word[:t]))) for language in languages] for t in range(1, len(word) + 1)]
+    )
+
+
+def draw_patterns(rng: np.random.Generator) -> Task:
+    """Patterns on a sphere, and one of them with noise."""
+    patterns = rng.standard_normal((6, D))
+    patterns /= np.linalg.norm(patterns, axis=1, keepdims=True)
+    return {"x": np.vstack((patterns, patterns[2] + 0.3 * rng.standard_normal(D)))}
+
+
+def associative_memory(task: Task, p: Parameters) -> Array:
+    """PyTorch's scaled_dot_product_attention, with the patterns as keys and values."""
+    import torch  # here: the other references need not wait for it
+
+    x = torch.from_numpy(task["x"])
+    state = x[-1:]
+    for _ in range(p["steps"]):
+        state = torch.nn.functional.scaled_dot_product_attention(state, x[:-1], x[:-1], scale=8.0)
+    return np.asarray(state.numpy())
 
 
 def draw_loss(rng: np.random.Generator) -> Task:
@@ -71,6 +118,7 @@ def draw_loss(rng: np.random.Generator) -> Task:
 
 
 def retargetable_gradient_descent(task: Task, p: Parameters) -> list[float]:
+    """As many steps in NumPy, a branch for each loss."""
     X, y = task["x"][:-1], task["y"]
     w, rate = np.zeros(D), 0.5
     for _ in range(p["steps"]):
@@ -93,6 +141,7 @@ def draw_table(rng: np.random.Generator) -> Task:
 
 
 def retargetable_loss_table(task: Task, p: Parameters) -> list[float]:
+    """As many steps in NumPy, ℓ′ by its piecewise linear interpolation."""
     X, y = task["x"][:-1], task["y"]
     knots, slopes = task["knot"][0], task["slope"][0]
     order = np.argsort(knots)

@@ -1,13 +1,19 @@
 program temporal_difference(d, steps = 40, rate = 0.1, discount = 0.9)
 
-tokens (transition)* query
+tokens (transition)* query  visible context
     phi : vector[d] on transition, query
     after : vector[d] on transition
     reward : scalar on transition
 
-w : vector[d] = 0
+at transition
+    e = reward
+    g = affine(discount * after)
+at query
+    e = 0
+    g : vector[d] = 0
+
 repeat steps
-    w = rtw(w + rate * mean[j in transition](mul(reward[j] + discount * dot(w, after[j]) - dot(w, phi[j]), phi[j])))
+    e = rtw(e + rate * mean[j in transition](mul(dot(g - phi, phi[j]), e[j])))
 
 at query
-    output dot(w, phi)
+    output affine(-e)

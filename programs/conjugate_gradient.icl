@@ -1,0 +1,25 @@
+# Conjugate gradients on the normal equations, with no matrix ever formed.
+# Source: Hestenes & Stiefel 1952, "Methods of conjugate gradients for solving linear systems",
+# J. Res. Natl. Bur. Stand. 49(6).
+program conjugate_gradient(d, steps = 8, ridge = 0, floor = 1e-9)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+w : vector[d] = 0
+r = mean[j in y](y[j] * u[j])          # what is left of Xᵀy/n − (XᵀX/n + λI) w
+p = r
+repeat steps
+    q = ridge * p + mean[j in y](dot(u[j], p) * u[j])
+    a = dot(r, r) / max(dot(p, q), floor)
+    w = w + a * p
+    s = r - a * q
+    p = s + dot(s, s) / max(dot(r, r), floor) * p
+    r = s
+
+at x
+    output dot(w, x)
