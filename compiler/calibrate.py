@@ -73,6 +73,10 @@ class Ranges:
         """The largest |query · key| of an `Attend`."""
         return (1.0 + MARGIN) * self.scores.get(value, 0.0)
 
+    def domain(self, function: str, value: Value) -> tuple[Floats, Floats]:
+        """Where a function of the graph takes this operand: 1/x never across 0."""
+        return self.tight(value) if function == "reciprocal" else self[value]
+
     def tight(self, value: Value) -> tuple[Floats, Floats]:
         """Widened by a factor and never across 0: for divisors."""
         low, high = self.low[value], self.high[value]

@@ -19,6 +19,7 @@ import numpy as np
 
 from .allocate import allocate
 from .calibrate import Crowd, Ranges
+from .components import components
 from .errors import CompileError
 from .graph import Attend, Graph, Pattern, Read
 from .head_start import head_start
@@ -131,6 +132,7 @@ def rewritten(
             "simplify": simplify,
             "separate": lambda g: separate_reads(g, attends),
             "legalise": lambda g: legalise(g, target),
+            "components": components,
             "peel": peel,
             "invariant": invariant if form.apart else lambda g: g,
             "divide_factor": divide_factor,

@@ -4,8 +4,8 @@
 
 Functions with kinks (relu, abs, clip, sign, comparisons) are sums of relu(x) = g(κx)/κ, off by at most
 0.17/κ, with κ = 2²⁴ over the range. A comparison and the sign are ramps, `RAMP` of the range wide.
-Smooth ones (sigmoid, tanh, exp, log, sqrt) are least-squares fits: knots as dense as the curvature
-asks, as many as it takes to reach the tolerance, with a ridge on |cₖ wₖ|, which multiplies rounding.
+Smooth ones (sigmoid, tanh) are least-squares fits: knots as dense as the curvature asks, as many as it takes
+to reach the tolerance, with a ridge on |cₖ wₖ|, which multiplies rounding. Steep ones (exp, log, sqrt, 1/x): steep.py.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from .activations import GELU, SILU, Activation
 from .oracle_operations import function
 from .sparse import Floats
+from .steep import steep
 
 RAMP = 1e-3
 KNOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -64,40 +65,33 @@ class Curve:
 
 @cache
 def fit(
-    name: str,
-    arguments: tuple[float, ...],
-    low: float,
-    high: float,
-    tolerance: float,
-    activation: Activation = GELU,
-    left: bool = False,
+    name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float, activation: Activation = GELU
 ) -> Curve:
-    """The curve of a function of the language on [low, high], off by `tolerance` of its largest value (smooth ones).
-    With `left` its neurons are g(wₖ (tₖ − x)), wₖ > 0. Raises ValueError where it is not finite there."""
+    """The curve of a function of the language on [low, high], off by `tolerance` of its largest value (smooth ones) or
+    of its value (steep ones). Raises ValueError where it is not finite there."""
+
+    def truth(x: Floats) -> Floats:
+        return function(name, arguments, x)
+
+    found = steep(name, low, high, tolerance, activation)
+    if found is not None:
+        size = float(np.abs(truth(found.grid)).max())
+        return Curve(
+            found.up, found.bias, found.down, found.slope, found.constant, found.error * size, truth, found.grid,
+            activation,
+        )  # fmt: skip
     span = max(high - low, 1e-6)
     low, high = low - 1e-3 * span, high + 1e-3 * span
     radius = max(abs(low), abs(high))
     kinks = _kinks(name, arguments, radius)
     if kinks is not None:
-        return replace(_piecewise(*kinks, radius, lambda x: function(name, arguments, x)), activation=activation)
-    if name in ("log", "sqrt"):
-        low = max(low, 1e-4 * high if name == "log" else 0.0)
-        if high <= 0.0:
-            raise ValueError(f"{name} on [{low:.4g}, {high:.4g}]")
-    if left:
-        curve = _smooth(lambda x: function(name, arguments, -x), -high, -low, tolerance, activation)
-        truth, grid = (lambda x: function(name, arguments, x)), -curve.grid[::-1]
-        return replace(curve, up=-curve.up, slope=-curve.slope, truth=truth, grid=grid)
-    return _smooth(lambda x: function(name, arguments, x), low, high, tolerance, activation)
+        return replace(_piecewise(*kinks, radius, truth), activation=activation)
+    return _smooth(truth, low, high, tolerance, activation)
 
 
 def gated_fit(name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float) -> Curve:
-    """The same of SiLUs.
-
-    A function that is steep at its low end has neurons that are open to the left: few of them, and small, are open
-    where it is flat, and rounding does not cost more than the fit (log on [0.01, 22]: 1.4e-5, to the right 2.9e-3).
-    """
-    return fit(name, arguments, low, high, tolerance, SILU, name in ("log", "sqrt"))
+    """The same of SiLUs."""
+    return fit(name, arguments, low, high, tolerance, SILU)
 
 
 def _kinks(

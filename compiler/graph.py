@@ -75,7 +75,8 @@ class Divide:
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function of one operand, component by component: relu abs sign clip sigmoid tanh exp log sqrt,
-    and the comparisons `positive` (x > 0) and `nonnegative` (x ≥ 0). `arguments` are constants (clip: low, high)."""
+    the comparisons `positive` (x > 0) and `nonnegative` (x ≥ 0), and `reciprocal` (1/x, and 0 at 0), which passes write
+    for divisors with several components. `arguments` are constants (clip: low, high)."""
 
     name: str
     arguments: tuple[float, ...] = ()

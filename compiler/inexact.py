@@ -73,7 +73,7 @@ class ErrorModel:
                 squares = chosen if isinstance(chosen, Squares) else default_of(node, self.ranges, self.dtype)
                 return _product(node.op, left, right, squares, unit, drawn)
             case Function(name, arguments):
-                low, high = self.ranges[node.operands[0]]
+                low, high = self.ranges.domain(name, node.operands[0])
                 relative = chosen if isinstance(chosen, float) else CURVE[self.dtype]
                 curve = gated_fit if self.target.rotary else fit
                 return _function(curve(name, arguments, float(low.min()), float(high.max()), relative), unit)

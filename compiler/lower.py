@@ -76,6 +76,7 @@ def lower(graph: Graph, ranges: Ranges, target: Target, choice: Choice | None = 
 MOST_POSITIONS = 2**20
 """More tokens than any position table has."""
 _WITHIN = {Product: "a product within one token", Divide: "a division", Softmax: "a softmax over components"}
+_ONE_SIGN = "divides by a number of one sign only"
 FLOOR = "add a floor to it, or declare the ranges of the fields"
 
 
@@ -182,29 +183,24 @@ class _Lowering(FormBuilder):
                 return make(replace(apply, tolerance=curve_in(self.choice, value)), *reads)
             case Divide():
                 return make(self._quotient(node), *reads)
-            case Softmax():
-                raise self._refuse(node, "has no construction for softmax over components yet")
             case Read(how, _, _, _):
                 raise self._refuse(node, f"has no construction for a {how} read with a score of its own yet")
             case _:
                 raise AssertionError(node)
 
     def _applied(self, node: Node, name: str, arguments: tuple[float, ...]) -> Apply:
-        low, high = self.ranges[node.operands[0]]
+        low, high = self.ranges.domain(name, node.operands[0])
+        if name == "reciprocal" and low.min() <= 0.0 <= high.max():
+            raise self._refuse(node, f"{_ONE_SIGN}; {_reach(low.min(), high.max(), 'this divisor')}", FLOOR)
         if (name == "log" and low.min() <= 0.0) or (name == "sqrt" and low.min() < 0.0):
             numbers = "positive numbers" if name == "log" else "numbers that are not negative"
             raise self._refuse(node, f"takes {name} of {numbers} only; {_reach(low.min(), high.max())}", FLOOR)
         return Apply(name, arguments, low, high)
 
     def _quotient(self, node: Node) -> Quotient:
-        divisor = node.operands[1]
-        if self.graph[divisor].size != 1:
-            raise self._refuse(node, "divides by one number a token; this divisor has several components")
-        low, high = (float(b[0]) for b in self.ranges.tight(divisor))
+        low, high = (float(b[0]) for b in self.ranges.tight(node.operands[1]))
         if low <= 0.0 <= high:
-            raise self._refuse(
-                node, f"divides by a number of one sign only; {_reach(low, high, 'this divisor')}", FLOOR
-            )
+            raise self._refuse(node, f"{_ONE_SIGN}; {_reach(low, high, 'this divisor')}", FLOOR)
         return Quotient(low, high)
 
     def _no_place(self, node: Node) -> CompileError:

@@ -37,6 +37,8 @@ def function(name: str, arguments: tuple[float, ...], x: Floats) -> Floats:
                 return (x > 0).astype(np.float64)
             case "nonnegative":
                 return (x >= 0).astype(np.float64)
+            case "reciprocal":
+                return divide(np.sign(x) ** 2, x)
             case "abs" | "sign" | "tanh" | "exp" | "log" | "sqrt":
                 return np.asarray(getattr(np, name)(x))
     raise AssertionError(name)
