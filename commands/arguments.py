@@ -75,13 +75,34 @@ def parameters(assignments: list[tuple[str, str]]) -> dict[str, object]:
     return values
 
 
+def task_parameters(assignments: list[tuple[str, str]]) -> dict[str, object]:
+    """The values of `-t name=value …`: whole and real numbers, lists of them, and words.
+
+    Raises InnerloopError for a name given twice and for a value that is none of these.
+    """
+    values: dict[str, object] = {}
+    for name, text in assignments:
+        if name in values:
+            raise InnerloopError(f"-t {name}: given twice")
+        value = _literal(text)
+        if not _numeric(value) and not text.isidentifier():
+            raise InnerloopError(f"-t {name}={text}: not a finite number, a list of numbers in […] or a word")
+        values[name] = value if _numeric(value) else text
+    return values
+
+
 def _number(name: str, text: str) -> object:
+    value = _literal(text)
+    if not _numeric(value):
+        raise InnerloopError(f"-p {name}={text}: not a finite number, a list of numbers in […] or a .npy file")
+    return value
+
+
+def _literal(text: str) -> object:
     try:
         value: object = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        value = None
-    if not _numeric(value):
-        raise InnerloopError(f"-p {name}={text}: not a finite number, a list of numbers in […] or a .npy file")
+        return None
     return value
 
 

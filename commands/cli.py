@@ -61,6 +61,16 @@ constructions gives for this data. In a scan only those tokens count whose turn 
 exceeds its bound; the first such value is named.
 """
 
+_COMPARE = """\
+The table has a line for each measure: losses, squared prediction difference (SPD), implicit weights (ILWD),
+sensitivities, loss on the line between the weights, nearest known algorithm, losses off the distribution, probes for
+the program's variables in both models, and patches. The page has the figures too.
+
+Tasks: linear, noisy_linear, sparse_linear, skewed_linear, discrete_linear, logistic, sine, autoregressive.
+
+  innerloop compare gd trained --task linear -t n=20 -o report.html --png figures
+"""
+
 _EXPORT = """\
 huggingface      `GPT2Model.from_pretrained(OUT)` of transformers, unmodified; LlamaModel for target llama
 transformerlens  a HookedTransformer of TransformerLens, in whose cache every named value can be read; target gpt2 only
@@ -196,6 +206,30 @@ def _parser() -> argparse.ArgumentParser:
     )
     diff.add_argument("--layers", action="store_true", help="a line for each layer, not only the worst of each name")
 
+    compare = command("compare", "hold compiled weights against trained ones, on one task", _COMPARE)
+    compare.add_argument("compiled", type=Path, metavar="COMPILED", help="a folder that `innerloop compile` wrote")
+    compare.add_argument("trained", type=Path, metavar="TRAINED", help="a folder of weights of the same tokens")
+    compare.add_argument("--task", required=True, metavar="NAME", help="the task, see below")
+    compare.add_argument(
+        "-t",
+        dest="task_parameters",
+        type=assignment,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the task: a number, a list in […] or a word (d: as compiled, if not given)",
+    )
+    compare.add_argument(
+        "--tasks", type=_several, default=1000, metavar="COUNT", help="tasks to compare on (default: %(default)s)"
+    )
+    compare.add_argument("--seed", type=int, default=0, metavar="SEED", help="of the tasks (default: %(default)s)")
+    compare.add_argument(
+        "--probe", action="append", default=[], metavar="NAME", help="a variable to probe for (default: all)"
+    )
+    compare.add_argument("--mlp", action="store_true", help="two-layer probes, too")
+    compare.add_argument("-o", "--output", type=_page, metavar="PAGE", help="the report, .html")
+    compare.add_argument("--png", type=Path, metavar="DIR", help="a new folder for the figures")
+
     export = command("export", "write compiled weights as a folder that a stock library loads", _EXPORT)
     export.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")
     export.add_argument("--to", choices=["huggingface", "transformerlens"], required=True, help="the library")
@@ -242,6 +276,18 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"`{text}` is not a whole number of at least 1")
     return int(text)
+
+
+def _several(text: str) -> int:
+    if not text.isdecimal() or int(text) < 40:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number of at least 40")
+    return int(text)
+
+
+def _page(text: str) -> Path:
+    if Path(text).suffix not in {".html", ".htm"}:
+        raise argparse.ArgumentTypeError(f"`{text}` does not end in .html")
+    return Path(text)
 
 
 def _data_file(text: str) -> Path:

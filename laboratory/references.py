@@ -108,10 +108,11 @@ def _regression(fields: Mapping[str, ArrayLike]) -> tuple[Floats, Floats]:
 
 
 def references(
-    rows: int | None = None, noise: float = 0.0, rates: tuple[float, ...] = (0.01, 0.02)
+    rows: int | None = None, noise: float = 0.0, rates: tuple[float, ...] = (0.1, 0.5)
 ) -> dict[str, Predictor]:
-    """Akyürek et al. 2022's table: GD of one step at each rate, SGD at 0.01 and 0.03, ridge at 0.1 and, for labels of
-    noise σ and weights of N(0, I), at λ = σ² (Bayes), least squares, 3 nearest neighbours; and Garg's averaging."""
+    """The algorithms of Akyürek et al. 2022's table: GD of one step at each rate (on the mean of the examples), SGD at
+    0.01 and 0.03, ridge at 0.1 and, for labels of noise σ and weights of N(0, I), at λ = σ² (Bayes), least squares, 3
+    nearest neighbours; and averaging (Garg et al. 2022)."""
     table = {f"GD, one step, rate {rate:g}": reference(gradient_descent, rows, steps=1, rate=rate) for rate in rates}
     table |= {f"SGD, rate {rate:g}": reference(stochastic_gradient_descent, rows, rate=rate) for rate in (0.01, 0.03)}
     table |= {

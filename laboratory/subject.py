@@ -85,14 +85,9 @@ class Subject:
         columns = slice(first, first + prod(spec.shape))
         size = prod(self.weights.output.shape)
 
-        def answer(given: Any, component: int) -> Any:
-            found, _ = forward(self._parameters, given, np.array([token]), {})
-            return found[:, 0, component].sum()
-
         with self._precision():
-            slope = jax.jit(jax.grad(answer), static_argnums=1)
             parts = [
-                np.stack([np.asarray(slope(given, c)[:, token, columns]) for c in range(size)], 1)
+                np.stack([np.asarray(_slope(self._parameters, given, token, c))[:, columns] for c in range(size)], 1)
                 for given in self._chunks(fields, len(data.sequence))
             ]
         return np.concatenate(parts).astype(np.float64).reshape(-1, *self.weights.output.shape, *spec.shape)
@@ -123,3 +118,14 @@ class Subject:
 
     def _precision(self) -> Any:
         return jax.enable_x64(self._transformer.dtype == np.float64)
+
+
+@jax.jit
+def _slope(parameters: Parameters, features: Any, token: Any, component: Any) -> Any:
+    """The derivative of one component of the prediction at `token` by the token's own features: [batch, features]."""
+
+    def answer(given: Any) -> Any:
+        found, _ = forward(parameters, given, jnp.array([token]), {})
+        return found[:, 0, component].sum()
+
+    return jax.grad(answer)(features)[:, token]

@@ -1,0 +1,88 @@
+"""The tasks of a comparison: a task's stream as fields and targets, as they are and as they shift.
+
+    Task, Weights   →   draw(seed, tasks, input_scale=2) → fields, targets [tasks, rows, *shape];  shifts(task)
+
+A change that the task has no parameter for makes it the task that has one: of linear, noise makes noisy_linear and
+power skewed_linear. Targets are NaN at rows of the output that have no truth in the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from innerloop.compiler.tokens import output_rows, read_data
+from innerloop.compiler.weights import Weights
+
+from .compare import Draw
+from .distance import Fields, Floats
+from .tasks import Task, defaults, task
+
+SCALES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+"""Factors of a parameter that scales something."""
+
+LEVELS = {"noise": (0.0, 0.25, 0.5, 1.0), "power": (0.0, 0.5, 1.0, 2.0)}
+"""Values of one that is 0 where there is nothing of it."""
+
+RELATIVES = {"noise": "noisy_linear", "power": "skewed_linear"}
+NORMAL = {"inputs": "normal", "input_scale": 1.0}
+"""The inputs that skewed_linear has."""
+
+
+def drawing(of: Task, weights: Weights) -> Draw:
+    """Fresh tasks for models of this architecture. Raises InnerloopError where they do not take the task's fields."""
+    of.verify(weights)
+
+    def draw(seed: int, tasks: int, **changes: float) -> tuple[Fields, Floats]:
+        shifted = of
+        for what, value in changes.items():
+            shifted = changed(shifted, what, value)
+        fields = {name: np.asarray(field) for name, field in shifted.sample(jax.random.key(seed), tasks).items()}
+        line = read_data(weights.signature, fields).sequence
+        rows = output_rows(line, weights.output.kinds).size
+        numbers, truths = shifted.compared(np.broadcast_to(np.arange(rows), (tasks, rows)), fields)
+        targets = np.full((tasks, rows, *weights.output.shape), np.nan)
+        targets[:, np.asarray(numbers[0])] = truths
+        return fields, targets
+
+    return draw
+
+
+def fitted(name: str, weights: Weights, given: Mapping[str, Any]) -> Task:
+    """The task `name` with the parameters `given`; its d, if it has one and none is given, is that of the model's first
+    field of vectors. Raises InnerloopError for a task or a parameter that there is not."""
+    found = dict(given)
+    sizes = [f.shape[0] for f in weights.signature.fields if len(f.shape) == 1]
+    if "d" in defaults(name) and "d" not in found and sizes:
+        found["d"] = sizes[0]
+    return task(name, **found)
+
+
+def shifts(of: Task) -> dict[str, Sequence[float]]:
+    """What of this task can shift, and the values to try."""
+    found: dict[str, Sequence[float]] = {}
+    for name in ("input_scale", "weight_scale", "start_scale"):
+        if name in of.parameters:
+            found[name] = tuple(of.parameters[name] * scale for scale in SCALES)
+    for name, values in LEVELS.items():
+        if _shiftable(of, name):
+            found[name] = values
+    return found
+
+
+def _shiftable(of: Task, what: str) -> bool:
+    if what in of.parameters:
+        return of.parameters.get("eigenvalues") is None or what != "power"
+    known: Mapping[str, object] = {key: of.parameters.get(key) for key in NORMAL}
+    return of.name in ("linear", "noisy_linear") and (what == "noise" or known == NORMAL)
+
+
+def changed(of: Task, what: str, value: float) -> Task:
+    """The task with one parameter different. Raises InnerloopError for one that it cannot have."""
+    if what in of.parameters or not _shiftable(of, what):
+        return task(of.name, rows=of.rows, **{**of.parameters, what: value})
+    name = RELATIVES[what]
+    kept = {key: number for key, number in of.parameters.items() if key in defaults(name)}
+    return task(name, rows=of.rows, **{"noise": 0.0, **kept, what: value})
