@@ -251,3 +251,32 @@ def demo(arguments: Namespace) -> int:
     new_file(arguments.output)
     run_demo(arguments.output, arguments.tasks)
     return 0
+
+
+def reproduce(arguments: Namespace) -> int:
+    from pathlib import Path
+
+    from ..laboratory.figures import NAMES, figure
+    from ..runtime.tables import console, progress, table
+
+    out = console()
+    if arguments.name is None:
+        found = [figure(name) for name in NAMES]
+        out.print(table(["figure", "what it shows", "source"], [[f.name, f.purpose, f.source] for f in found], left=3))
+        return 0
+    from ..laboratory.reproduce import reproduce as run_figure
+    from ..laboratory.reproduce import unfinished
+
+    asked, folder = figure(arguments.name), arguments.output or Path(arguments.name)
+    new_folder(folder)
+    if unfinished(folder).exists():
+        print(f"going on from {unfinished(folder)}", file=sys.stderr)
+    with progress(asked.name) as told:
+        result = run_figure(asked, folder, long=arguments.long, told=told)
+    out.print(f"{asked.purpose}\n{asked.source}")
+    rows = [[c.name, f"{c.measured:.4g}", c.asked, "yes" if c.holds else "NO"] for c in result.checks]
+    out.print(table(["check", "measured", "asked", "holds"], rows))
+    for more in result.tables:
+        out.print(table(more.columns, more.rows, left=more.left))
+    out.print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    return 0 if result.holds else 1

@@ -79,6 +79,12 @@ OUT/README.md has an example that runs. Loops are unrolled: the size is said fir
 the disk does not hold it.
 """
 
+_REPRODUCE = """\
+Trains, compiles, measures and draws; the checks are printed, and exit status is 1 if one does not hold. DIR gets
+figures.json (the checks and all numbers), pictures, and the weights, compiled and trained. A run that is killed leaves
+DIR.unfinished: the same command goes on from there.
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status; `arguments` are sys.argv's if not given."""
@@ -234,6 +240,11 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")
     export.add_argument("--to", choices=["huggingface", "transformerlens"], required=True, help="the library")
     export.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="a new folder")
+
+    reproduce = command("reproduce", "do a published figure, from nothing to the picture", _REPRODUCE)
+    reproduce.add_argument("name", nargs="?", metavar="NAME", help="the figure (default: list them)")
+    reproduce.add_argument("-o", "--output", type=Path, metavar="DIR", help="a new folder (default: NAME)")
+    reproduce.add_argument("--long", action="store_true", help="bigger: for a GPU")
     return parser
 
 

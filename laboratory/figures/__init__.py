@@ -1,0 +1,28 @@
+"""Published figures, a module each: `FIGURE` says what it shows, and runs it from nothing to the picture.
+
+name   →   Figure (frame.py)   →   Result: checks, tables, pictures
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+
+from innerloop.compiler.errors import InnerloopError
+
+from .frame import Check, Figure, Result, Setting, Table
+
+__all__ = ["NAMES", "Check", "Figure", "Result", "Setting", "Table", "figure"]
+
+NAMES: tuple[str, ...] = ("von_oswald_1",)
+"""Each a module of this package, in the order in which they are listed."""
+
+
+def figure(name: str) -> Figure:
+    """Raises InnerloopError for a name that no figure has."""
+    if name not in NAMES:
+        near = get_close_matches(name, NAMES, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(NAMES)}"
+        raise InnerloopError(f"{name}: no such figure; {hint}")
+    found: Figure = import_module(f".{name}", __package__).FIGURE
+    return found

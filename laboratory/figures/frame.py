@@ -1,0 +1,121 @@
+"""What a published figure is made of.
+
+    Figure.run(Setting)   →   Result
+
+`Setting` is where the run keeps what a killed run goes on from, how long it may train, and whom it tells what it does;
+`Result` is what must hold, with the measured values, and what is drawn. `reproduce.py` runs it and writes the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from innerloop.compiler.weights import Weights
+from matplotlib.figure import Figure as Picture
+
+from ..model import Model
+from ..tasks import Task
+from ..train import Trained, train
+
+LONGER = 8
+"""So many times the steps of a usual run has a long one."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """`name` holds if `measured` is within low … high; no number is in no range."""
+
+    name: str
+    measured: float
+    low: float = -inf
+    high: float = inf
+
+    @property
+    def holds(self) -> bool:
+        return self.low <= self.measured <= self.high
+
+    @property
+    def asked(self) -> str:
+        if self.low == -inf:
+            return f"≤ {self.high:g}"
+        return f"≥ {self.low:g}" if self.high == inf else f"{self.low:g} … {self.high:g}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to print under the checks; the first `left` columns are text."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left: int = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a figure came to.
+
+    checks    what must hold
+    tables    to print
+    pictures  {file name without suffix: picture}, written as PNG
+    numbers   {name: number, array or lists of them}, what the pictures show, for figures.json
+    weights   {folder: weights} to keep, so that `run`, `diff` and `compare` can take them
+    """
+
+    checks: tuple[Check, ...]
+    tables: tuple[Table, ...] = ()
+    pictures: Mapping[str, Picture] = field(default_factory=dict)
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, Weights] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        return all(check.holds for check in self.checks)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a figure is run.
+
+    folder   for checkpoints, each training run in a folder of its own below; it outlives a killed run
+    told     hears (what, done, in all), for the progress bar
+    long     bigger, for a GPU
+    share    of the usual steps and test tasks, for tests
+    """
+
+    folder: Path
+    told: Callable[[str, int, int], None] = lambda what, done, total: None
+    long: bool = False
+    share: float = 1.0
+
+    def steps(self, usual: int) -> int:
+        """How many steps to train where `usual` are usual."""
+        return max(1, round(usual * self.share * (LONGER if self.long else 1)))
+
+    def train(self, name: str, start: Model | Weights, task: Task, *, steps: int, **options: Any) -> Trained:
+        """`train` of the laboratory for as many steps as `steps` says, with checkpoints in a folder `name`: goes on
+        from them, and gives a run that is done back at once."""
+
+        def moved(done: int, loss: float) -> None:
+            self.told(f"training {name}, loss {loss:.4g}", done, total)
+
+        total = self.steps(steps)
+        self.told(f"training {name}", 0, total)
+        return train(start, task, steps=total, folder=self.folder / name, resume=True, on_step=moved, **options)
+
+    def tasks(self, usual: int) -> int:
+        """How many tasks to measure on where `usual` are usual."""
+        return max(1, round(usual * self.share))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A published figure: its name, in one line what it shows, where it was published, and how to run it."""
+
+    name: str
+    purpose: str
+    source: str
+    run: Callable[[Setting], Result]

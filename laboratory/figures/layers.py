@@ -1,0 +1,61 @@
+"""What the layers of linear attention compute, read off their weights.
+
+    e_t ← e_t + Σ_h 1/ρ Σ_j (e_t S_h e_jᵀ) e_j V_h,   S = W_Q W_Kᵀ, V = W_V P
+
+S and V alone matter, of which the blocks between the slots of the fields say which algorithm it is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from innerloop.compiler.weights import Attention, LinearAttention, Weights
+
+from ..distance import Floats
+from ..gauge import products
+
+
+def slots(weights: Weights, field: str) -> np.ndarray:
+    """The slots [size] into which the components of a field are embedded, one each."""
+    sizes = {f.name: int(np.prod(f.shape)) for f in weights.signature.fields}
+    names = list(sizes)
+    first = len(weights.roles) + sum(sizes[name] for name in names[: names.index(field)])
+    rows = weights.embedding.csr.toarray()[first : first + sizes[field]]
+    return np.abs(rows).argmax(1)
+
+
+def layer(weights: Weights, number: int = 0) -> tuple[Floats, Floats]:
+    """S and V [heads, d_model, d_model] of the stored layer of linear attention of this number."""
+    stored = [item for item in weights.sublayers() if isinstance(item, LinearAttention)]
+    return products(stored[number], weights.config)
+
+
+def preconditioner(weights: Weights) -> Floats:
+    """M [d, d] of one layer on tokens (x, y): the part x_qᵀ M (1/ρ) Σⱼ yⱼ xⱼ of its prediction.
+
+        M[a, b] = Σ_h (S[xₐ, x_b] V[y, r] + S[xₐ, y] V[x_b, r]) · readout[r]
+
+    Gradient descent has M = η I (von Oswald et al. 2022), its preconditioned form M = A (Zhang et al. 2023)."""
+    scores, values = layer(weights)
+    x, (y,) = slots(weights, "x"), slots(weights, "y")
+    written = values @ weights.readout.csr.toarray()[:, 0]  # [heads, d_model]
+    found = np.einsum("hab,h->ab", scores[:, x][:, :, x], written[:, y])
+    return np.asarray(found + np.einsum("ha,hb->ab", scores[:, x, y], written[:, x]))
+
+
+def curvature(weights: Weights, count: int) -> tuple[float, float]:
+    """γ of x_t ← (I − γ Σⱼ xⱼ xⱼᵀ) x_t in a layer of one head whose ρ is `count`, and how far the layer's matrices
+    on x are from multiples of I: the larger of ‖S − s I‖/‖s I‖ and ‖V − v I‖/‖v I‖. γ = −s v / ρ.
+
+    Source: von Oswald et al. 2022, appendix A.10 (GD++)."""
+    scores, values = layer(weights)
+    x = slots(weights, "x")
+    blocks = scores[0][np.ix_(x, x)], values[0][np.ix_(x, x)]
+    s, v = (float(np.trace(block)) / len(x) for block in blocks)
+    away = [float(np.linalg.norm(b - f * np.eye(len(x))) / (abs(f) * len(x) ** 0.5)) for b, f in zip(blocks, (s, v))]
+    return -s * v / count, max(away)
+
+
+def copies(weights: Weights) -> list[str]:
+    """The parameters, by the beginning of their names, of the softmax layers that copy between tokens: as compiled
+    they do exactly that, and are not to be trained."""
+    return [f"body.{k}" for k, item in enumerate(weights.body) if isinstance(item, Attention)]
