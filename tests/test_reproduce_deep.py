@@ -34,7 +34,10 @@ def test_compiled_models_are_recognised_as_what_they_are() -> None:
     noise: every check holds; and with the first two exchanged those of the depths do not."""
     fields, noisy = drawn(CLEAN, 300, 2), drawn(NOISY, 300, 2)
     known = akyurek.descents(drawn(CLEAN, 2048, 1)) | akyurek.ridges(drawn(CLEAN, 2048, 1), (0.1, akyurek.SMALLEST))
-    bayes = {ridge: pair[0] for ridge, pair in zip((0.1, 0.25, 1.0), akyurek.ridges(noisy, (0.1, 0.25, 1.0)).values(), strict=True)}
+    bayes = {
+        ridge: pair[0]
+        for ridge, pair in zip((0.1, 0.25, 1.0), akyurek.ridges(noisy, (0.1, 0.25, 1.0)).values(), strict=True)
+    }
     assert max(akyurek.off(pair, fields) for pair in known.values()) < 1e-8
     ridges = {"0": known["least squares"][0], "0.1": known["ridge 0.1"][0]}
     first, last = known["GD, 1 step"][0], known["least squares"][0]
@@ -49,7 +52,7 @@ def test_compiled_models_are_recognised_as_what_they_are() -> None:
         return [check.holds for check in akyurek.checks(table, lines, 0.0)]
 
     assert all(held(first, last))
-    assert held(last, first) == [True, False, False, True, True]
+    assert held(last, first) == [True, False, False, False, True, True]
     line = akyurek.by_ridge(bayes[0.25], bayes, noisy)
     assert line.argmin() == 2
     assert line[2] == 0
