@@ -274,7 +274,7 @@ def reproduce(arguments: Namespace) -> int:
     with progress(asked.name) as told:
         result = run_figure(asked, folder, long=arguments.long, told=told)
     out.print(f"{asked.purpose}\n{asked.source}")
-    rows = [[c.name, f"{c.measured:.4g}", c.asked, "yes" if c.holds else "NO"] for c in result.checks]
+    rows = [[c.name, f"{c.measured:.5g}", c.asked, "yes" if c.holds else "NO"] for c in result.checks]
     out.print(table(["check", "measured", "asked", "holds"], rows))
     for more in result.tables:
         out.print(table(more.columns, more.rows, left=more.left))

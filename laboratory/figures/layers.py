@@ -7,11 +7,14 @@ S and V alone matter, of which the blocks between the slots of the fields say wh
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from innerloop.compiler.weights import Attention, LinearAttention, Weights
 
 from ..distance import Floats
 from ..gauge import products
+from ..model import Model
 
 
 def slots(weights: Weights, field: str) -> np.ndarray:
@@ -42,17 +45,24 @@ def preconditioner(weights: Weights) -> Floats:
     return np.asarray(found + np.einsum("ha,hb->ab", scores[:, x, y], written[:, x]))
 
 
-def curvature(weights: Weights, count: int) -> tuple[float, float]:
-    """γ of x_t ← (I − γ Σⱼ xⱼ xⱼᵀ) x_t in a layer of one head whose ρ is `count`, and how far the layer's matrices
-    on x are from multiples of I: the larger of ‖S − s I‖/‖s I‖ and ‖V − v I‖/‖v I‖. γ = −s v / ρ.
+def curvature(weights: Weights) -> tuple[float, float]:
+    """γ of x_t ← (I − γ Σⱼ xⱼ xⱼᵀ) x_t in a layer of one head whose ρ is 1, γ = −s v; and how far the layer's matrices
+    on x are from multiples of I: the larger of ‖S − s I‖/‖s I‖ and ‖V − v I‖/‖v I‖.
 
     Source: von Oswald et al. 2022, appendix A.10 (GD++)."""
     scores, values = layer(weights)
     x = slots(weights, "x")
     blocks = scores[0][np.ix_(x, x)], values[0][np.ix_(x, x)]
     s, v = (float(np.trace(block)) / len(x) for block in blocks)
-    away = [float(np.linalg.norm(b - f * np.eye(len(x))) / (abs(f) * len(x) ** 0.5)) for b, f in zip(blocks, (s, v))]
-    return -s * v / count, max(away)
+    away = [float(np.linalg.norm(b - f * np.eye(len(x))) / (abs(f) * len(x) ** 0.5)) for b, f in zip(blocks, (s, v), strict=True)]
+    return -s * v, max(away)
+
+
+def without_roles(model: Model) -> Model:
+    """The model whose tokens are their fields alone, as published, without flags of what they are; ρ, which counts by
+    these flags, is 1."""
+    embedding = model.constants["embedding"].at[: len(model.template.roles)].set(0)
+    return replace(model, constants=model.constants | {"embedding": embedding})
 
 
 def copies(weights: Weights) -> list[str]:

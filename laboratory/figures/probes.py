@@ -38,7 +38,7 @@ LAYERS = 4
 STEPS, RATE = 4, 0.3
 TRAINING = 4000
 TASKS = task("linear", d=D, n=N)
-TOKENS = {"query": -1, "last label": -2}
+TOKENS = {"the query": -1, "the last label": -2}
 COLOURS = {"compiled": COMPILED, "trained": TRAINED}
 
 
@@ -58,7 +58,7 @@ def run(setting: Setting) -> Result:
         for place, wanted in targets.items()
     }
     curves["all tokens"] = [
-        probed(side_by_side(model.stream(fields, None)), targets["query"].values, model.name, "all tokens")
+        probed(side_by_side(model.stream(fields, None)), targets["the query"].values, model.name, "all tokens")
         for model in models
     ]
     setting.told("patching", 0, 0)
@@ -86,7 +86,7 @@ def side_by_side(stream: NDArray[Any]) -> NDArray[Any]:
 
 def _patches(models: Sequence[Subject], fields: Fields, targets: Mapping[str, Target]) -> dict[str, list[Patch]]:
     """What is implied is what the compiled prediction does when the query holds another w."""
-    query = targets["query"]
+    query = targets["the query"]
     values = others(query.values)
     expected = implied(models[0], fields, query, values)
     return {
@@ -105,8 +105,8 @@ def checks(
             Check(f"compiled, {place}: largest R² before that", compiled.score[: wanted.first].max(), high=HELD - 1e-3),
         ]
     controls = [curve.control.max() for pair in curves.values() for curve in pair]
-    explained = patches["query"][0].explained
-    held = targets["query"].held[: explained.size]  # there is no patch after the last layer
+    explained = patches["the query"][0].explained
+    held = targets["the query"].held[: explained.size]  # there is no patch after the last layer
     return (
         *found,
         Check("largest R² of a control", float(max(controls)), high=0.05),

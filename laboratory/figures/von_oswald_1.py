@@ -65,7 +65,7 @@ def run(setting: Setting) -> Result:
     models = Subject(compiled, "compiled"), Subject(trained, "trained")
     ours, theirs = half_loss(trained, fields), half_loss(compiled, fields)
     angles = alignment(*(model.sensitivities(few) for model in models))
-    line = interpolation(compiled, trained, few, few["y"][:, -1:])
+    line = interpolation(compiled, trained, fields, fields["y"][:, -1:])
     matrix = preconditioner(trained)
     return Result(
         checks=(
@@ -102,11 +102,13 @@ def _picture(losses: Floats, reference: float, angles: Alignment, line: Line) ->
     with panels(3, "One trained layer of linear attention is one step of gradient descent") as (picture, grid):
         left, middle, right = grid
         learning(left, losses, {"gradient descent, compiled": (reference, COMPILED)})
-        middle.hist(angles.cosine, bins=np.linspace(min(0.9, float(angles.cosine.min())), 1, 41).tolist(), color=OTHER)
-        middle.set_xlabel("cosine of ∂ŷ/∂x, trained and compiled")
+        away = np.maximum(1 - angles.cosine, 1e-9)
+        middle.hist(away, bins=np.logspace(-6, 0, 49).tolist(), color=OTHER)
+        middle.set_xscale("log")
+        middle.set_xlabel("1 − cosine of ∂ŷ/∂x, trained and compiled")
         middle.set_ylabel("tasks")
         middle.annotate(
-            f"mean {angles.mean_cosine:.4f}", (0.04, 0.92), xycoords="axes fraction", color=INK
+            f"mean cosine {angles.mean_cosine:.4f}", (0.98, 0.94), xycoords="axes fraction", ha="right", color=INK
         )
         right.plot(line.alphas, line.losses / 2, color=OTHER, linewidth=2, marker="o", markersize=4)
         right.plot(line.alphas[:1], line.losses[:1] / 2, "o", color=COMPILED, markersize=8, label="compiled")
