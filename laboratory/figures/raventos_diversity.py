@@ -31,7 +31,7 @@ from .small import drawn, fresh
 D, N, NOISE = 4, 8, 0.5
 DIVERSITY = (2, 8, 32, 128)
 LAYERS = 4
-TRAINING = 3000
+TRAINING = 5000
 FRESH = task("noisy_linear", d=D, n=N, noise=NOISE)
 PLACES = ("pretraining", "fresh")
 
@@ -88,7 +88,7 @@ def run(setting: Setting) -> Result:
     return Result(
         checks=checks(points, last, max(errors)),
         tables=(_table(points, last, last_loss),),
-        pictures={"raventos_diversity": _picture(points, last_loss)},
+        pictures={"raventos_diversity": _picture(points, last, last_loss)},
         numbers={
             "points": [vars(point) for point in points],
             "unlimited_from_ridge": last,
@@ -139,7 +139,7 @@ def checks(points: Sequence[Point], last: float, error: float) -> tuple[Check, .
             Check(f"{place} tasks: least growth of that ratio from M to the next", float(np.min(r[1:] / r[:-1])), low=1)
             for place, r in ratios.items()
         ),
-        Check("M = ∞: SPD/d from ridge", last, high=0.02),
+        Check("fresh tasks: SPD from ridge, M = ∞ / the largest M", last / many.from_ridge["fresh"], high=1),
     )
 
 
@@ -151,7 +151,7 @@ def _table(points: Sequence[Point], last: float, last_loss: float) -> Table:
     return Table(["M", *columns], [*rows, ["∞", "–", "–", "–", f"{last_loss:.3g}", "–", f"{last:.3g}"]])
 
 
-def _picture(points: Sequence[Point], last_loss: float) -> Picture:
+def _picture(points: Sequence[Point], last: float, last_loss: float) -> Picture:
     counts = [point.count for point in points]
     everything = [*counts, 4 * counts[-1]]
     with panels(3, "Few pretraining tasks are learned by heart, many teach ridge regression") as (picture, grid):
@@ -163,13 +163,15 @@ def _picture(points: Sequence[Point], last_loss: float) -> Picture:
             axes.set_title(f"{place} tasks", loc="left", fontsize=10)
             axes.set_ylabel("E (ŷ − y)²")
         grid[1].plot(everything[-1:], [last_loss], "o", color=TRAINED)
+        grid[2].plot(everything[-1:], [last], "o", color=OTHER)
         grid[0].legend(fontsize=8)
         for place, style in zip(PLACES, ((0, (4, 2)), "-"), strict=True):
             grid[2].plot(counts, [p.from_discrete[place] for p in points], "o", linestyle=style, color=COMPILED,
                          linewidth=2, label=f"from the posterior mean, {place}")  # fmt: skip
             grid[2].plot(counts, [p.from_ridge[place] for p in points], "o", linestyle=style, color=OTHER, linewidth=2,
                          label=f"from ridge, {place}")  # fmt: skip
-        grid[2].set_ylabel("SPD/d of the trained model")
+        grid[2].set_title("the trained model", loc="left", fontsize=10)
+        grid[2].set_ylabel("SPD/d")
         grid[2].set_yscale("log")
         grid[2].legend(fontsize=8)
         for axes in grid:
@@ -177,7 +179,8 @@ def _picture(points: Sequence[Point], last_loss: float) -> Picture:
             axes.set_xlabel("M, pretraining tasks")
             axes.set_xticks(counts, [str(c) for c in counts])
             axes.tick_params(colors=INK)
-        grid[1].set_xticks(everything, [*(str(c) for c in counts), "∞"])
+        for axes in grid[1:]:
+            axes.set_xticks(everything, [*(str(c) for c in counts), "∞"])
     return picture
 
 
