@@ -31,7 +31,7 @@ from .small import drawn, fresh
 D, N, NOISE = 4, 8, 0.5
 DIVERSITY = (2, 8, 32, 128)
 LAYERS = 4
-TRAINING = 5000
+TRAINING = 3000
 FRESH = task("noisy_linear", d=D, n=N, noise=NOISE)
 PLACES = ("pretraining", "fresh")
 
