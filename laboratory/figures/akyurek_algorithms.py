@@ -5,8 +5,8 @@
 
 SPD/d of each trained model from each algorithm, mean over the queries with an example before them. Rates are those of
 the least loss on these tasks. The Bayes predictor for w ~ N(0, τ² I) and noise σ is ridge with λ = σ²/τ²; τ = 1.
-Least squares is compiled as ridge with λ = 0.001, which it is nearer to than anything here. In NumPy stand least
-squares itself, averaging and 3 nearest neighbours.
+Least squares is compiled as ridge with λ = 0.001. In NumPy stand least squares itself, averaging and 3 nearest
+neighbours.
 
 On these tokens one layer cannot take the published GD step: the product y x of another token's label and input is there
 only after a layer has put both into one token, and compiled GD of one step has two layers. What one layer does is still
