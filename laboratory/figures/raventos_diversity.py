@@ -55,7 +55,7 @@ class Point:
     @property
     def shown(self) -> tuple[dict[str, float], ...]:
         """What the table has of it."""
-        return self.loss, self.from_discrete, self.from_ridge
+        return self.loss, self.loss_discrete, self.loss_ridge, self.from_discrete, self.from_ridge
 
     def ratio(self, place: str) -> float:
         """How much farther the trained model is from the discrete posterior mean than from ridge."""
@@ -87,7 +87,7 @@ def run(setting: Setting) -> Result:
     last_loss = float(squared_error(prediction, fresh_tasks["y"]).mean())
     return Result(
         checks=checks(points, last, max(errors)),
-        tables=(_table(points, last, last_loss),),
+        tables=tuple(_table(place, points, last, last_loss) for place in PLACES),
         pictures={"raventos_diversity": _picture(points, last, last_loss)},
         numbers={
             "points": [vars(point) for point in points],
@@ -143,12 +143,12 @@ def checks(points: Sequence[Point], last: float, error: float) -> tuple[Check, .
     )
 
 
-def _table(points: Sequence[Point], last: float, last_loss: float) -> Table:
-    rows = [
-        [str(point.count), *(f"{found[place]:.3g}" for place in PLACES for found in point.shown)] for point in points
-    ]
-    columns = [f"{place}: {what}" for place in PLACES for what in ("loss", "SPD/d from dMMSE", "from ridge")]
-    return Table(["M", *columns], [*rows, ["∞", "–", "–", "–", f"{last_loss:.3g}", "–", f"{last:.3g}"]])
+def _table(place: str, points: Sequence[Point], last: float, last_loss: float) -> Table:
+    rows = [[str(point.count), *(f"{found[place]:.3g}" for found in point.shown)] for point in points]
+    if place == "fresh":
+        rows.append(["∞", f"{last_loss:.3g}", "–", f"{points[-1].loss_ridge[place]:.3g}", "–", f"{last:.3g}"])
+    columns = "loss", "dMMSE's loss", "ridge's loss", "SPD/d from dMMSE", "from ridge"
+    return Table([f"M, on {place} tasks", *columns], rows)
 
 
 def _picture(points: Sequence[Point], last: float, last_loss: float) -> Picture:
@@ -162,6 +162,7 @@ def _picture(points: Sequence[Point], last: float, last_loss: float) -> Picture:
             axes.plot(counts, [p.loss[place] for p in points], "o-", color=TRAINED, linewidth=2, label="trained")
             axes.set_title(f"{place} tasks", loc="left", fontsize=10)
             axes.set_ylabel("E (ŷ − y)²")
+        grid[1].plot(everything[-2:], 2 * [points[-1].loss_ridge["fresh"]], color=OTHER, linewidth=2)
         grid[1].plot(everything[-1:], [last_loss], "o", color=TRAINED)
         grid[2].plot(everything[-1:], [last], "o", color=OTHER)
         grid[0].legend(fontsize=8)
