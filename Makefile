@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow lint format benchmark benchmark-compile benchmark-layers benchmark-operations benchmark-speed clean
+.PHONY: help demo test test-slow lint format catalogue clean \
+  benchmark benchmark-compile benchmark-layers benchmark-operations benchmark-speed benchmark-training
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -17,6 +18,8 @@ help:
 	@echo "make benchmark-layers   the table of layers and widths against the published constructions"
 	@echo "make benchmark-operations  how exact one division and one product are"
 	@echo "make benchmark-speed    measure throughput against transformers on PyTorch"
+	@echo "make benchmark-training measure training steps a second against transformers on PyTorch"
+	@echo "make catalogue          write docs/catalogue: every shipped program, what it compiles to, and how exact it is"
 	@echo "make clean              remove .venv and everything that was built"
 
 demo: $(VENV)/.installed
@@ -53,6 +56,12 @@ benchmark-compile: $(VENV)/.installed
 
 benchmark-speed: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/speed.py
+
+benchmark-training: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/training.py
+
+catalogue: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.catalogue
 
 clean:
 	rm -rf $(VENV) build out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -14,7 +14,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from ..compiler.errors import CompileError, InnerloopError, format_diagnostic
-from .arguments import Source, new_file, new_folder, parameters, program, task_parameters
+from .arguments import Source, new_file, new_folder, parameters, program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,6 +121,12 @@ def _summary(weights: Weights, folder: Path) -> object:
     return table([weights.signature.name, f"{config.target}, {config.dtype} → {folder}"], rows, left=2)
 
 
+def train(arguments: Namespace) -> int:
+    from .training import train as run_training
+
+    return run_training(arguments)
+
+
 def run(arguments: Namespace) -> int:
     from ..compiler.weights import Weights
     from ..runtime.datasets import read, rows, write
@@ -199,36 +205,9 @@ def export(arguments: Namespace) -> int:
 
 
 def compare(arguments: Namespace) -> int:
-    from ..compiler.weights import Weights
+    from .comparison import compare as run_comparison
 
-    if arguments.output is not None:
-        new_file(arguments.output)
-    if arguments.png is not None:
-        new_folder(arguments.png)
-    given = task_parameters(arguments.task_parameters)
-    compiled, trained = Weights.load(arguments.compiled), Weights.load(arguments.trained)
-
-    from ..laboratory.compare import Settings
-    from ..laboratory.compare import compare as compare_models
-    from ..laboratory.drawing import drawing, fitted, shifts
-    from ..laboratory.report import COLUMNS, rows, write
-    from ..runtime.tables import console, progress, table
-
-    task = fitted(arguments.task, compiled, given)
-    probed = tuple(arguments.probe) or None
-    settings = Settings(arguments.tasks, arguments.tasks, arguments.seed, arguments.mlp, probed)
-    with progress("comparing") as told:
-        draw = drawing(task, compiled)
-        noise = float(task.parameters.get("noise", 0.0)) / float(task.parameters.get("weight_scale", 1.0))
-        found = compare_models(compiled, trained, task.name, draw, shifts(task), settings, told, noise)
-        told("writing", 0, 0)
-        write(found, arguments.output, arguments.png)
-    console().print(table(COLUMNS, rows(found)))
-    for note in found.left_out:
-        print(f"left out: {note}")
-    for name in filter(None, (arguments.output, arguments.png)):
-        print(f"written: {name}")
-    return 0
+    return run_comparison(arguments)
 
 
 @contextmanager

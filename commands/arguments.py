@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from ..compiler.errors import InnerloopError
 from ..programs import load, names
@@ -75,34 +76,25 @@ def parameters(assignments: list[tuple[str, str]]) -> dict[str, object]:
     return values
 
 
-def task_parameters(assignments: list[tuple[str, str]]) -> dict[str, object]:
+def settings(assignments: list[tuple[str, str]]) -> dict[str, Any]:
     """The values of `-t name=value …`: whole and real numbers, lists of them, and words.
 
-    Raises InnerloopError for a name given twice and for a value that is none of these.
-    """
-    values: dict[str, object] = {}
+    Raises InnerloopError for a name given twice."""
+    values: dict[str, Any] = {}
     for name, text in assignments:
         if name in values:
             raise InnerloopError(f"-t {name}: given twice")
-        value = _literal(text)
-        if not _numeric(value) and not text.isidentifier():
-            raise InnerloopError(f"-t {name}={text}: not a finite number, a list of numbers in […] or a word")
-        values[name] = value if _numeric(value) else text
+        values[name] = text if text.isidentifier() else _number(name, text, "-t", "a word")
     return values
 
 
-def _number(name: str, text: str) -> object:
-    value = _literal(text)
-    if not _numeric(value):
-        raise InnerloopError(f"-p {name}={text}: not a finite number, a list of numbers in […] or a .npy file")
-    return value
-
-
-def _literal(text: str) -> object:
+def _number(name: str, text: str, option: str = "-p", other: str = "a .npy file") -> object:
     try:
         value: object = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
+        value = None
+    if not _numeric(value):
+        raise InnerloopError(f"{option} {name}={text}: not a finite number, a list of numbers in […] or {other}")
     return value
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ..compiler.errors import CompileError, InnerloopError
 from ..compiler.stages import STAGES
+from . import comparison
 from .arguments import assignment
 
 _PROGRAM = "a shipped program's name (see `innerloop programs`) or a path to an .icl file"
@@ -61,14 +62,23 @@ constructions gives for this data. In a scan only those tokens count whose turn 
 exceeds its bound; the first such value is named.
 """
 
-_COMPARE = """\
-The table has a line for each measure: losses, squared prediction difference (SPD), implicit weights (ILWD),
-sensitivities, loss on the line between the weights, nearest known algorithm, losses off the distribution, probes for
-the program's variables in both models, and patches. The page has the figures too.
+_TRAIN = """\
+The program says which tokens there are and what is to be predicted, and its compiled weights which architecture is
+trained; --layers, --width and --heads change it.
 
-Tasks: linear, noisy_linear, sparse_linear, skewed_linear, discrete_linear, logistic, sine, autoregressive.
+tasks, with their parameters (-t NAME=VALUE; those not given have defaults, and d is the program's):
+  linear           y = w · x                       d n inputs input_scale weight_scale
+  noisy_linear     and noise on y                  … noise
+  sparse_linear    most of w is 0                  … nonzeros noise
+  skewed_linear    x ~ N(0, diag λ)                d n power eigenvalues weight_scale noise
+  discrete_linear  w is one of so many             d n tasks noise pool
+  logistic         y is 0 or 1                     d n inputs input_scale weight_scale
+  sine             y = a sin(x + φ)                n
+  autoregressive   x_{t+1} = W x_t                 d n form start start_scale field
+n is the number of examples, or of states.
 
-  innerloop compare gd trained --task linear -t n=20 -o report.html --png figures
+Until DIR is written, whole, checkpoints lie in DIR.checkpoints; --resume goes on from the last of them, with the same
+settings, and ends with the weights that a run without a break ends with.
 """
 
 _EXPORT = """\
@@ -201,6 +211,8 @@ def _parser() -> argparse.ArgumentParser:
         "--guard", choices=["raise", "warn", "off"], default="raise", help="values out of range (default: %(default)s)"
     )
 
+    _train(command("train", "train a transformer on the task that a program solves", _TRAIN))
+
     diff = command("diff", "compare what compiled weights hold, layer by layer, with what they should", _DIFF)
     diff.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")
     diff.add_argument("--data", type=Path, required=True, metavar="FILE", help=".csv or .npz, as for `run`")
@@ -212,29 +224,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     diff.add_argument("--layers", action="store_true", help="a line for each layer, not only the worst of each name")
 
-    compare = command("compare", "hold compiled weights against trained ones, on one task", _COMPARE)
-    compare.add_argument("compiled", type=Path, metavar="COMPILED", help="a folder that `innerloop compile` wrote")
-    compare.add_argument("trained", type=Path, metavar="TRAINED", help="a folder of weights of the same tokens")
-    compare.add_argument("--task", required=True, metavar="NAME", help="the task, see below")
-    compare.add_argument(
-        "-t",
-        dest="task_parameters",
-        type=assignment,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a parameter of the task: a number, a list in […] or a word (d: as compiled, if not given)",
-    )
-    compare.add_argument(
-        "--tasks", type=_several, default=1000, metavar="COUNT", help="tasks to compare on (default: %(default)s)"
-    )
-    compare.add_argument("--seed", type=int, default=0, metavar="SEED", help="of the tasks (default: %(default)s)")
-    compare.add_argument(
-        "--probe", action="append", default=[], metavar="NAME", help="a variable to probe for (default: all)"
-    )
-    compare.add_argument("--mlp", action="store_true", help="two-layer probes, too")
-    compare.add_argument("-o", "--output", type=_page, metavar="PAGE", help="the report, .html")
-    compare.add_argument("--png", type=Path, metavar="DIR", help="a new folder for the figures")
+    compare = command("compare", "hold compiled weights against trained ones, on one task", comparison.EPILOG)
+    comparison.add_arguments(compare)
 
     export = command("export", "write compiled weights as a folder that a stock library loads", _EXPORT)
     export.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")
@@ -246,6 +237,39 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument("-o", "--output", type=Path, metavar="DIR", help="a new folder (default: NAME)")
     reproduce.add_argument("--long", action="store_true", help="bigger: for a GPU")
     return parser
+
+
+def _train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("program", metavar="PROGRAM", help=_PROGRAM)
+    _parameters(parser)
+    _target(parser)
+    add = parser.add_argument
+    add("--task", required=True, metavar="NAME", help="linear, noisy_linear, autoregressive …")
+    add(
+        "-t",
+        dest="settings",
+        type=assignment,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the task: a number, a list in […] or a word",
+    )
+    add("--rows", choices=["all", "query"], default="all", help="the outputs that learn (default: %(default)s)")
+    add("--start", choices=["random", "compiled"], default="random", help="the numbers to begin with")
+    for name in ("layers", "width", "heads"):
+        add(f"--{name}", type=_positive, metavar="COUNT", help="of a random start (default: as compiled)")
+    add("--freeze", action="append", default=[], metavar="NAME", help="parameters that stay: embedding, body.0 …")
+    add("--steps", type=_positive, required=True, metavar="COUNT")
+    add("--batch", type=_positive, default=64, metavar="COUNT", help="tasks a step (default: %(default)s)")
+    add("--rate", type=float, default=1e-3, help="Adam's (default: %(default)s)")
+    add("--warmup", type=int, default=0, metavar="STEPS", help="in which the rate rises from 0 (default: %(default)s)")
+    add("--schedule", choices=["cosine", "constant"], default="cosine", help="what follows (default: %(default)s)")
+    add("--clip", type=float, default=1.0, metavar="NORM", help="the gradient's largest norm (default: %(default)s)")
+    add("--curriculum", action="store_true", help="inputs and prompts grow as in Garg et al. 2022")
+    add("--seed", type=int, default=0, help="of the start and of the tasks (default: %(default)s)")
+    add("--interval", type=_positive, default=1000, metavar="STEPS", help="between checkpoints (default: %(default)s)")
+    add("--resume", action="store_true", help="go on from the last checkpoint, if there is one")
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help="a new folder")
 
 
 def _parameters(parser: argparse.ArgumentParser) -> None:
@@ -287,18 +311,6 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"`{text}` is not a whole number of at least 1")
     return int(text)
-
-
-def _several(text: str) -> int:
-    if not text.isdecimal() or int(text) < 40:
-        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number of at least 40")
-    return int(text)
-
-
-def _page(text: str) -> Path:
-    if Path(text).suffix not in {".html", ".htm"}:
-        raise argparse.ArgumentTypeError(f"`{text}` does not end in .html")
-    return Path(text)
 
 
 def _data_file(text: str) -> Path:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..laboratory import references
 from ..programs import dataset, load
 
 Floats = NDArray[np.float64]
@@ -85,34 +86,18 @@ def diabetes_tasks(count: int, calibration: int = CALIBRATION_TASKS, seed: int =
 
 
 def ridge_regression(tasks: Tasks, ridge: float) -> Floats:
-    """(XᵀX + λI)⁻¹ Xᵀy of the examples before each x, applied to it: [tasks, examples + 1]."""
-    products, moments = _statistics(tasks)
-    weights = np.linalg.solve(products + ridge * np.eye(tasks.x.shape[2]), moments[..., None])[..., 0]
-    return np.asarray(np.einsum("tnd,tnd->tn", weights, tasks.x))
+    """Ridge regression on the examples before each x: [tasks, examples + 1]."""
+    return references.ridge_regression(tasks.x, tasks.context, ridge)
 
 
 def gradient_steps(tasks: Tasks, steps: int, rate: float) -> Floats:
-    """The same for gradient descent from 0: w = V φ(λ) Vᵀ Xᵀy/n, φ(λ) = (1 − (1 − ηλ)ᵏ) / λ, XᵀX/n = V diag(λ) Vᵀ."""
-    products, moments = _statistics(tasks)
-    seen = np.maximum(np.arange(tasks.x.shape[1]), 1)
-    eigenvalues, vectors = np.linalg.eigh(products / seen[:, None, None])
-    flat = np.abs(eigenvalues) < 1e-9
-    safe = np.where(flat, 1.0, eigenvalues)
-    gain = np.where(flat, steps * rate, (1 - (1 - rate * safe) ** steps) / safe)
-    inside = gain * np.einsum("tnij,tni->tnj", vectors, moments / seen[:, None])
-    return np.asarray(np.einsum("tnij,tnj,tni->tn", vectors, inside, tasks.x))
+    """The same for gradient descent from 0."""
+    return references.gradient_descent(tasks.x, tasks.context, steps, rate)
 
 
 CLOSED: Mapping[str, Callable[..., Floats]] = MappingProxyType(
     {"gradient_descent": gradient_steps, "sherman_morrison": ridge_regression}
 )
-
-
-def _statistics(tasks: Tasks) -> tuple[Floats, Floats]:
-    """XᵀX [tasks, n, d, d] and Xᵀy [tasks, n, d] of the examples before each x."""
-    products = np.einsum("tni,tnj->tnij", tasks.x, tasks.x)[:, :-1].cumsum(1)
-    moments = (tasks.y[..., None] * tasks.x)[:, :-1].cumsum(1)
-    return np.pad(products, ((0, 0), (1, 0), (0, 0), (0, 0))), np.pad(moments, ((0, 0), (1, 0), (0, 0)))
 
 
 def squared_error(predictions: Floats, tasks: Tasks) -> Floats:

@@ -20,7 +20,7 @@ import numpy as np
 
 from .schedule import LoopStage, Schedule, Stage
 from .sparse import Indices
-from .tasks import ROLES, Atom, Copy, Form
+from .tasks import ROLES, Atom, Copy, Form, Keep
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,10 @@ def _count(items: list[Stage | LoopStage]) -> int:
 def allocate(schedule: Schedule) -> Allocation:
     lifetimes = _lifetimes(schedule)
     atoms = schedule.tasks.atoms
-    # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds; a move must not.
+    # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds; a move or a comparison must not.
     ops = [p.task for stage in schedule.walk() for p in stage.placed]
     copied = {task.out for task in ops if isinstance(task.op, Copy) and task.op.relation.name in ("previous", "first")}
+    copied |= {task.out for task in ops if isinstance(task.op, Keep)}
     start = {a: life.birth - (a in copied) for a, life in lifetimes.items()}
     slots: dict[Atom, Indices] = {}
     clears: dict[int, list[Atom]] = {}

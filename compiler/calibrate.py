@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .graph import Block, Field, FieldSpec, Graph, Loop, Move, Product, Signature, Value
+from .graph import Block, Field, FieldSpec, Graph, Keep, Loop, Move, Product, Signature, Value
 from .oracle import evaluate
 from .sparse import Floats
 from .tasks import Ball
@@ -33,6 +33,9 @@ MOST_WORK = 1e9
 """Numbers that the oracle may compute on whole tasks; larger programs are calibrated on fewer."""
 TAIL = 10.0
 """A range this far beyond 999 in 1,000 values is a tail, of which the sample need not hold the end: it is doubled."""
+
+TIE = 1e-13
+"""Of the largest: what is smaller is 0 but for float64's rounding."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Ranges:
     crowd: dict[Value, Crowd]
     scores: dict[Value, float]
     """Of each `Attend`, the largest |query · key|, as measured."""
+    ties: frozenset[Value] = frozenset()
+    """What comparisons decide by and is 0 somewhere on the sample."""
 
     def __getitem__(self, value: Value) -> tuple[Floats, Floats]:
         low, high = self.low[value], self.high[value]
@@ -90,6 +95,8 @@ def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
     high: dict[Value, Floats] = {}
     factors = {o for v in graph.values() if isinstance(graph[v].op, Product) for o in graph[v].operands}
     some: dict[Value, list[Floats]] = {v: [] for v in factors}
+    decide = {graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Keep)}
+    ties: set[Value] = set()
 
     def observe(value: Value, array: Floats) -> None:
         if array.size == 0:
@@ -97,6 +104,8 @@ def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
         flat = array.reshape(-1, array.shape[-1])
         if value in factors:
             some[value].append(flat[:: 1 + len(flat) // ROWS])
+        if value in decide and np.any(np.abs(flat) <= TIE * np.abs(flat).max(initial=0.0)):
+            ties.add(value)
         least, most = flat.min(axis=0), flat.max(axis=0)
         low[value] = np.minimum(low[value], least) if value in low else least
         high[value] = np.maximum(high[value], most) if value in high else most
@@ -119,7 +128,7 @@ def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
             low[value], high[value] = np.full(node.size, low[value].min()), np.full(node.size, high[value].max())
     nothing = np.zeros((1, 1))
     crowd = {v: _crowd(np.concatenate(rows) if rows else nothing.repeat(graph[v].size, 1)) for v, rows in some.items()}
-    return Ranges(low, high, frozenset(declared), crowd, scores)
+    return Ranges(low, high, frozenset(declared), crowd, scores, frozenset(ties))
 
 
 def _crowd(rows: Floats) -> Crowd:

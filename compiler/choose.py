@@ -4,7 +4,8 @@ A read becomes statistics or heads of linear attention, a loop's products are ta
 not. Each combination that the target has is written down, and the best one stays:
 
     lsa                      heads, which are exact there and all there is
-    optimize="depth"         fewest layers, then the most exact (statistics before heads), then the fewest slots
+    optimize="depth"         fewest layers, then the most exact (statistics before heads), then the fewest slots;
+                             heads, which are wide and not exact, must save a tenth of the layers
     optimize="width"         fewest slots, then fewest layers, then the most exact
 """
 
@@ -23,6 +24,7 @@ from .components import components
 from .errors import CompileError
 from .graph import Attend, Graph, Pattern, Read
 from .head_start import head_start
+from .keep import compares, keep_compared
 from .legalise import legalise
 from .levels import critical_path
 from .lower import lower
@@ -52,11 +54,14 @@ class Form:
     """Whether deep products in loops are taken apart (`invariant`)."""
     carried: bool
     """Whether loops carry products (`strengthen`)."""
+    kept: bool = True
+    """Whether comparisons keep what is multiplied by them (`keep_compared`)."""
 
 
+BOTH = (False, True)
 FORMS = {
-    "depth": tuple(Form(heads, True, carried) for heads in (False, True) for carried in (False, True)),
-    "width": tuple(Form(*flags) for flags in product((False, True), repeat=3)),
+    "depth": tuple(Form(heads, True, carried, kept) for heads, carried, kept in product(BOTH, BOTH, BOTH[::-1])),
+    "width": tuple(Form(*flags) for flags in product(BOTH, BOTH, BOTH, BOTH[::-1])),
 }
 LINEAR = (Form(True, False, False),)
 
@@ -86,17 +91,18 @@ def optimise(graph: Graph, target: str = "gpt2", optimize: str = "depth", withou
     refused: CompileError | None = None
     best: tuple[tuple[int, ...], Graph] | None = None
     seen: list[Graph] = []
-    begun: dict[tuple[bool, bool], Graph] = {}
+    begun: dict[tuple[bool, ...], Graph] = {}
+    compared = compares(graph)
     with without_laws(frozenset(without) & frozenset(LAW_NAMES)):
         for form in forms:
-            if form.heads and not reads and not architecture.linear:
+            if (form.heads and not reads and not architecture.linear) or not (form.kept or compared):
                 continue
             try:
                 written = rewritten(graph, architecture, form, frozenset(without), begun)
                 if any(_same(written, other) for other in seen):
                     continue
                 seen.append(written)
-                if optimize == "depth" and best is not None and critical_path(written) >= best[0][0]:
+                if optimize == "depth" and best is not None and _paid(critical_path(written), form) >= best[0][0]:
                     continue  # as many layers at least, and no other merit
                 found = _tightened(written, architecture) if "tighten" not in without else written
                 cost = _cost(found, architecture, form, optimize)
@@ -112,7 +118,7 @@ def optimise(graph: Graph, target: str = "gpt2", optimize: str = "depth", withou
 
 
 def rewritten(
-    graph: Graph, target: Target, form: Form, without: frozenset[str], begun: dict[tuple[bool, bool], Graph]
+    graph: Graph, target: Target, form: Form, without: frozenset[str], begun: dict[tuple[bool, ...], Graph]
 ) -> Graph:
     """The graph in this form, verified after each pass; `tighten` comes when the form is chosen. `begun` keeps what
     forms that carry products share with those that do not."""
@@ -124,9 +130,10 @@ def rewritten(
         return form.heads and (target.linear or read.how == "sum" or counted)
 
     if target.linear:
+        _no_softmax(graph, target)
         return _run(graph, {"simplify": simplify, "separate": lambda g: separate_reads(g, attends), "peel": peel,
                             "unroll": unroll}, without)  # fmt: skip
-    key = form.heads, form.apart
+    key = form.heads, form.apart, form.kept
     if key not in begun:
         first: Passes = {
             "simplify": simplify,
@@ -136,6 +143,7 @@ def rewritten(
             "peel": peel,
             "invariant": invariant if form.apart else lambda g: g,
             "divide_factor": divide_factor,
+            "keep": lambda g: keep_compared(g, form.kept),
         }
         begun[key] = _run(graph, first, without)
     last: Passes = {
@@ -144,6 +152,16 @@ def rewritten(
         "head_start": head_start,
     }
     return _run(begun[key], last, without)
+
+
+def _no_softmax(graph: Graph, target: Target) -> None:
+    """Raises CompileError for a softmax read, which linear attention has not."""
+    for node in map(graph.__getitem__, graph.values()):
+        if isinstance(node.op, Read) and node.op.how == "softmax":
+            assert graph.signature is not None
+            message = f"target {target.name} has linear attention, and so no softmax"
+            hint = "its heads compute `mean[j in K](dot(a, b[j]) * c[j])`; gpt2, gelu and llama have a softmax"
+            raise graph.signature.refusal(message, node.span, hint)
 
 
 def _run(graph: Graph, passes: Passes, without: frozenset[str]) -> Graph:
@@ -176,10 +194,16 @@ def _cost(graph: Graph, target: Target, form: Form, optimize: str) -> tuple[int,
     placed = schedule(lower(graph, _nominal(graph), target))
     layers = placed.length // 2
     if optimize == "depth":
-        return layers, form.heads, allocate(placed).used
-    scored = [graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Attend)]
-    heads = max((HEADS * (graph[query].size + 3) for query in scored), default=0)
-    return max(allocate(placed).used, heads), layers, form.heads
+        return _paid(layers, form), form.heads, not form.kept, allocate(placed).used
+    scored = [(node.op.how, graph[node.operands[0]].size) for node in map(graph.__getitem__, graph.values())
+              if isinstance(node.op, Attend)]  # fmt: skip
+    heads = max(((1 if how == "softmax" else HEADS) * (size + 3) for how, size in scored), default=0)
+    return max(allocate(placed).used, heads), layers, form.heads, not form.kept
+
+
+def _paid(layers: int, form: Form) -> int:
+    """Tenths of layers that a form counts as where depth is what is asked for."""
+    return layers * (11 if form.heads else 10)
 
 
 def _nominal(graph: Graph) -> Ranges:

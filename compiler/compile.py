@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,13 @@ from .choose import named, optimise
 from .constructions import Choice
 from .emit import Emitter
 from .empty import fill_empty
-from .errors import DataError
+from .errors import CompileError, DataError
 from .frame import Frame
 from .graph import Graph
 from .inexact import ErrorModel
 from .layout import Holding, holdings, placements
 from .lower import lower
+from .narrow import MANY, WIDE, narrow, widest
 from .report import all_finite, certificate, counts, first_tasks, fresh_tasks, measured
 from .rotary_frame import RotaryFrame
 from .schedule import Schedule, schedule
@@ -146,13 +148,35 @@ def plan_for(
     named("dtype", dtype, dict.fromkeys(DTYPES), graph)
     data = samples(graph, calibration)
     graph = fill_empty(graph, data)
-    ranges = calibrate(graph, data)
-    all_finite(graph, ranges)
-    placed = balance(schedule(lower(graph, ranges, architecture)), dtype)
     default = calibration is None
     fresh = fresh_tasks(graph) if default else first_tasks(data[0])
     made = certificate(graph, fresh, data, default, optimize)
-    return Plan(graph, ranges, placed, allocate(placed), architecture, dtype, fresh, made)
+
+    def planned(graph: Graph) -> Plan:
+        ranges = calibrate(graph, data)
+        all_finite(graph, ranges)
+        placed = balance(schedule(lower(graph, ranges, architecture)), dtype)
+        return Plan(graph, ranges, placed, allocate(placed), architecture, dtype, fresh, made)
+
+    plan = planned(graph)
+    if not _divides(plan) or (not architecture.rotary and widest(graph, plan.ranges) > WIDE[dtype]):
+        return planned(narrow(graph, plan.ranges, MANY))
+    return plan
+
+
+def _divides(plan: Plan) -> bool:
+    """Whether the norm's constants can be so large that it divides by all divisors."""
+    try:
+        next(s for n in count(1) if (s := _frame(plan).stream(16, n)) is not None)
+    except CompileError:
+        return False
+    return True
+
+
+def _frame(plan: Plan) -> Frame:
+    assert plan.graph.signature is not None
+    kind = RotaryFrame if plan.target.rotary else Frame
+    return kind(plan.schedule, plan.allocation, plan.graph.signature, _positions(plan.graph), plan.dtype)
 
 
 def weights_of(plan: Plan, tolerance: float | None) -> Weights:
@@ -178,9 +202,7 @@ def finish(plan: Plan) -> Weights:
     """The plan's weights, measured."""
     signature = plan.graph.signature
     assert signature is not None
-    kind = RotaryFrame if plan.target.rotary else Frame
-    frame = kind(plan.schedule, plan.allocation, signature, _positions(plan.graph), plan.dtype)
-    emitted = Emitter(frame).emit()
+    emitted = Emitter(_frame(plan)).emit()
     (result,) = plan.graph.results
     node = plan.graph[result]
     fields = {f.name: plan.schedule.tasks.fields.get(f.name) for f in signature.fields}

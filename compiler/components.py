@@ -5,7 +5,7 @@
     softmax(v)             m = the largest of v                  max(a, b) = b + relu(a − b), in ⌈log₂ n⌉ rounds
                            e = exp(v − m)                        in (0, 1], and exactly 0 far below
                            e / sum(e)                            by the norm: the divisor is in [1, n]
-    … of two               s = sigmoid(clip(v₀ − v₁)); s, 1 − s
+    … of two, x = v₀ − v₁  ½ + sigmoid(−relu(−x)) − sigmoid(−relu(x)), and its complement
 
 Components of b that are one form are one 1/b; where all of them are, the norm divides. An error of m is a shift
 of all scores, and cancels.
@@ -18,9 +18,6 @@ import numpy as np
 from .graph import Affine, Divide, Function, Graph, Node, Softmax, Value
 from .rewrite import Rewriter, rebuild
 from .sparse import Bilinear, Indices, Matrix
-
-SATURATED = 40.0
-"""e^−40 is below the rounding of 1 in float64."""
 
 
 def components(graph: Graph) -> Graph:
@@ -85,12 +82,15 @@ def _softmax(r: Rewriter, node: Node) -> Value:
 
 
 def _of_two(r: Rewriter, node: Node, scores: Value) -> Value:
-    apart = r.affine([(Matrix.of([0, 0], [0, 1], [1.0, -1.0], (1, 2)), scores)], (), node.kinds, 0.0, None, node.span)
-    clipped = Function("clip", (-SATURATED, SATURATED))
-    for function in (clipped, Function("sigmoid")):
-        apart = r.node(Node(function, (apart,), (), node.kinds, None, node.span))
+    difference = Matrix.of([0, 0], [0, 1], [1.0, -1.0], (1, 2))
+    apart = r.affine([(difference, scores)], (), node.kinds, 0.0, None, node.span)
     both = Matrix.of([0, 1], [0, 0], [1.0, -1.0], (2, 1))
-    return r.affine([(both, apart)], node.shape, node.kinds, np.array([0.0, 1.0]), node.name, node.span)
+    signed = r.affine([(both, apart)], (2,), node.kinds, 0.0, None, node.span)
+    over = r.node(Node(Function("relu"), (signed,), (2,), node.kinds, None, node.span))
+    under = r.affine([(Matrix.identity(2, -1.0), over)], (2,), node.kinds, 0.0, None, node.span)
+    each = r.node(Node(Function("sigmoid"), (under,), (2,), node.kinds, None, node.span))
+    halves = Matrix.of([0, 0, 1, 1], [0, 1, 0, 1], [-1.0, 1.0, 1.0, -1.0], (2, 2))
+    return r.affine([(halves, each)], node.shape, node.kinds, 0.5, node.name, node.span)
 
 
 def _largest(r: Rewriter, node: Node, scores: Value) -> Value:

@@ -22,14 +22,20 @@ import numpy as np
 from .embed import embed
 from .frame import Frame
 from .graph import Kinds
-from .heads import Heads, Pattern, Score
+from .heads import Heads, Pattern, Score, Switch
 from .linear_heads import LinearHeads
 from .schedule import LoopStage, Placed, Stage
 from .softmax_scores import SCALES, SINK
 from .sparse import Floats, Indices, Matrix
 from .stream import Stream
-from .tasks import ROLES, Attend, Copy, Mean, Quotient, Relation
+from .switches import APART, shift, slope
+from .tasks import ROLES, Attend, Copy, Keep, Mean, Quotient, Relation
 from .weights import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
+
+MARGIN = 64.0
+"""So far the rest token's logit is below what no member's should be below, and twice as far as ranges say."""
+FAR = 1024.0
+"""So far other tokens' logits are below the rest token's: their share is exactly 0."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +180,9 @@ class Emitter:
                 case Attend():
                     self._score(heads, placed, task.op)
                     continue
+                case Keep():
+                    self._switch(heads, placed, task.op)
+                    continue
                 case Copy(relation):
                     pattern = self.frame.pattern(relation, task.kinds, self._sources(relation))
                 case Mean(over, sums):
@@ -201,9 +210,16 @@ class Emitter:
         return heads
 
     def _score(self, heads: Heads, placed: Placed, op: Attend) -> None:
-        """Pairs of softmax heads whose differences are one head of linear attention (softmax_scores.py)."""
+        """A softmax as it is: no member's logit is below −B, and the rest token's share at most e^(−B − `MARGIN`) of
+        theirs. Or pairs of softmax heads whose differences are one head of linear attention (softmax_scores.py)."""
         task = placed.task
         query, key = (self.stream.read(form) for form in task.reads[:2])
+        sources = frozenset({op.over})
+        if op.how == "softmax":
+            sink, off = -2.0 * op.reach - MARGIN, 4.0 * op.reach + FAR
+            score = Score(query, key, sink, -1, sources, task.kinds, off)
+            heads.add(score, task.reads[2].size, partial(self._result, placed, 1.0))
+            return
         reach, sink, log_count = op.reach or 1.0, SINK[self.frame.dtype], -1
         if op.how == "mean":
             (log_count,) = self.stream.slots(self.frame.schedule.tasks.log_counts[op.over]).tolist()
@@ -213,9 +229,29 @@ class Emitter:
         for scale in SCALES[self.frame.dtype]:
             for sign in (1.0, -1.0):
                 logits = query * (sign * scale.epsilon / reach)
-                score = Score(logits, key, sink, log_count, frozenset({op.over}), task.kinds)
+                score = Score(logits, key, sink, log_count, sources, task.kinds)
                 made = partial(self._result, placed, sign * scale.weight * gain)
                 heads.add(score, task.reads[2].size, made)
+
+    def _switch(self, heads: Heads, placed: Placed, op: Keep) -> None:
+        """A head for each component that decides."""
+        stream, (_, decides), kinds = self.stream, placed.task.reads, placed.task.kinds
+        flags = [int(slot) for slot, kind in zip(stream.roles, self.frame.role_kinds, strict=True) if kind in kinds]
+        read, which, apart = stream.read(decides), np.array(op.which), APART[self.frame.dtype]
+        steep = slope(np.array(op.reach), self.frame.dtype)
+        bound = self.frame.bound(stream)
+        level = shift(op.tied, self.frame.target.rotary, self.frame.dtype) * (-1.0 if op.strict else 1.0)
+        for component in np.unique(which).tolist():
+            kept = np.flatnonzero(which == component)
+            query = Matrix(read.csr[:, [component]] * steep[component])
+            farthest = float((abs(query.csr).T @ bound)[0])
+            query = query + Matrix.of(flags, [0] * len(flags), level, (stream.width, 1))
+            made = partial(self._kept, placed, kept)
+            heads.add(Switch(query, apart, 4.0 * (apart + farthest), kinds), kept.size, made)
+
+    def _kept(self, placed: Placed, kept: Indices) -> tuple[Matrix, Matrix]:
+        read, write = self._result(placed, 1.0)
+        return Matrix(read.csr[:, kept]), Matrix(write.csr[kept])
 
     def _result(self, placed: Placed, scale: float) -> tuple[Matrix, Matrix]:
         """What a head's task reads, and where it writes that."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from .graph import (
     Affine,
+    Attend,
     Constant,
     Count,
     Divide,
@@ -25,6 +26,7 @@ from .graph import (
     Function,
     Gather,
     Graph,
+    Keep,
     Kinds,
     Merge,
     Move,
@@ -108,8 +110,8 @@ def vanishing(graph: Graph) -> dict[Value, Kinds]:
                 return frozenset() if np.any(values.array) else every
             case Count(kind, none):
                 return frozenset() if none else frozenset({kind})
-            case Gather(_, over):  # what is seen from there is seen from here
-                return operands[0] | {over}
+            case Gather(_, over) | Attend(_, over):  # what is seen from there is seen from here
+                return operands[-1] | {over}
             case Move():
                 return operands[0]
             case Affine(_, offset):
@@ -118,6 +120,8 @@ def vanishing(graph: Graph) -> dict[Value, Kinds]:
                 return operands[0] | operands[1]
             case Divide():
                 return operands[0]
+            case Keep(strict, _):
+                return operands[1] | operands[0] if strict else operands[1]
             case Function(name, arguments):
                 return operands[0] if function(name, arguments, np.zeros(1))[0] == 0 else frozenset()
             case Merge(parts):

@@ -59,10 +59,10 @@ def factor(body: Sequence[Polynomial]) -> Factored:
     order of writing."""
     terms = _terms(body)
     best = _Table(terms, True, True)
-    pairs = _eliminate(best.matrix)
+    pairs = eliminate(best.matrix)
     for first, alone in ((True, False), (False, True), (False, False)):
         table = _Table(terms, first, alone)
-        fewer = _eliminate(table.matrix, len(pairs))
+        fewer = eliminate(table.matrix, len(pairs))
         if len(fewer) < len(pairs):
             best, pairs = table, fewer
     return best.factored(pairs, len(body))
@@ -115,7 +115,7 @@ class _Table:
         return Factored(tuple(self.mine), tuple(self.keys), tuple(self.values), heads)
 
 
-def _eliminate(matrix: Floats, most: float = np.inf) -> list[tuple[Floats, Floats]]:
+def eliminate(matrix: Floats, most: float = np.inf) -> list[tuple[Floats, Floats]]:
     """matrix = Σ left rightᵀ, as few as its rank; no more than the first `most` of them."""
     left = matrix.copy()
     bound = SMALL * np.abs(matrix).max(initial=0.0)

@@ -2,8 +2,8 @@
 
     f(x) ≈ constant + slope · x + Σₖ cₖ g(wₖ (x − tₖ))
 
-Functions with kinks (relu, abs, clip, sign, comparisons) are sums of relu(x) = g(κx)/κ, off by at most
-0.17/κ, with κ = 2²⁴ over the range. A comparison and the sign are ramps, `RAMP` of the range wide.
+Functions with kinks (relu, abs, clip) are sums of relu(x) = g(κx)/κ, off by at most 0.17/κ (0.28/κ for SiLUs), with
+κ = 2⁴⁰ over the range: what is left is rounding. (The cube in tanh-GELU is then 2¹²⁰ at most, a float32 still.)
 Smooth ones (sigmoid, tanh) are least-squares fits: knots as dense as the curvature asks, as many as it takes
 to reach the tolerance, with a ridge on |cₖ wₖ|, which multiplies rounding. Steep ones (exp, log, sqrt, 1/x): steep.py.
 """
@@ -21,7 +21,8 @@ from .oracle_operations import function
 from .sparse import Floats
 from .steep import steep
 
-RAMP = 1e-3
+SHARP = 40
+"""log₂ of κ times the range."""
 KNOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
@@ -45,6 +46,7 @@ class Curve:
         if not self.grid.size:
             return self._neurons(x)
         errors, units = self._tabled
+        x = np.clip(x, self.grid[0], self.grid[-1])  # a root of less than nothing is as one of the least
         return self.truth(x) + np.interp(x, self.grid, errors), np.interp(x, self.grid, units)
 
     def _neurons(self, x: Floats) -> tuple[Floats, Floats]:
@@ -83,7 +85,7 @@ def fit(
     span = max(high - low, 1e-6)
     low, high = low - 1e-3 * span, high + 1e-3 * span
     radius = max(abs(low), abs(high))
-    kinks = _kinks(name, arguments, radius)
+    kinks = _kinks(name, arguments)
     if kinks is not None:
         return replace(_piecewise(*kinks, radius, truth), activation=activation)
     return _smooth(truth, low, high, tolerance, activation)
@@ -94,11 +96,8 @@ def gated_fit(name: str, arguments: tuple[float, ...], low: float, high: float, 
     return fit(name, arguments, low, high, tolerance, SILU)
 
 
-def _kinks(
-    name: str, arguments: tuple[float, ...], radius: float
-) -> tuple[list[tuple[float, float]], float, float] | None:
+def _kinks(name: str, arguments: tuple[float, ...]) -> tuple[list[tuple[float, float]], float, float] | None:
     """(place, change of slope) of each kink, the slope left of all, and the value at −∞'s line at 0."""
-    width = RAMP * radius
     match name:
         case "relu":
             return [(0.0, 1.0)], 0.0, 0.0
@@ -107,12 +106,6 @@ def _kinks(
         case "clip":
             low, high = arguments
             return [(low, 1.0), (high, -1.0)], 0.0, low
-        case "sign":
-            return [(-width, 1 / width), (width, -1 / width)], 0.0, -1.0
-        case "positive":
-            return [(0.0, 1 / width), (width, -1 / width)], 0.0, 0.0
-        case "nonnegative":
-            return [(-width, 1 / width), (0.0, -1 / width)], 0.0, 0.0
         case _:
             return None
 
@@ -120,7 +113,7 @@ def _kinks(
 def _piecewise(
     kinks: list[tuple[float, float]], slope: float, constant: float, radius: float, f: Callable[[Floats], Floats]
 ) -> Curve:
-    sharp = 2.0 ** (24 - np.ceil(np.log2(radius)))
+    sharp = 2.0 ** (SHARP - np.ceil(np.log2(radius)))
     place = np.array([k[0] for k in kinks])
     change = np.array([k[1] for k in kinks])
     error = 0.17 / sharp * float(np.abs(change).sum())

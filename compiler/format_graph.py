@@ -31,6 +31,7 @@ from .graph import (
     Function,
     Gather,
     Graph,
+    Keep,
     Loop,
     Merge,
     Mine,
@@ -111,6 +112,8 @@ def _node(node: Node, labels: Mapping[Value, str]) -> str:
             return f"move {names[0]} from {'previous' if first is None else f'first {first}'}"
         case Gather(how, over):
             return f"{how}[j in {over}]({names[0]}[j])"
+        case Attend("softmax", over):
+            return f"softmax[j in {over}](dot({names[0]}, {names[1]}[j]), {names[2]}[j])"
         case Attend(how, over):
             return f"{how}[j in {over}](dot({names[0]}, {names[1]}[j]) * {names[2]}[j])"
         case Read():
@@ -159,6 +162,9 @@ def _arithmetic(node: Node, names: list[str]) -> str:
             return f"div({', '.join(names)})"
         case Function(name, arguments):
             return f"{name}({', '.join((*names, *(f'{a:g}' for a in arguments)))})"
+        case Keep(strict, which):
+            components = "" if len(set(which)) == 1 or which == tuple(range(len(which))) else f"[{len(which)} of its]"
+            return f"keep({names[1]}, where {names[0]}{components} {'>' if strict else '>='} 0)"
         case Softmax():
             return f"softmax({names[0]})"
     raise AssertionError(node)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .allocate import Allocation
 from .schedule import LoopStage, Placed, Schedule, Stage
 from .sparse import Indices, Matrix
-from .tasks import ROLES, Apply, Attend, Copy, Form, Linear, Mean, Multiply, Quotient, Tasks
+from .tasks import ROLES, Apply, Attend, Copy, Form, Keep, Linear, Mean, Multiply, Quotient, Tasks
 from .weights import Weights
 
 
@@ -54,8 +54,12 @@ def _task(placed: Placed, tasks: Tasks) -> str:
             what = f"{reads[0]} from {relation.name}{' ' + relation.kind if relation.kind else ''}"
         case Mean(over, sums):
             what = f"{'sum' if sums else 'mean'} over {over} of {reads[0]}"
+        case Attend("softmax", over, reach):
+            what = f"softmax over {over} of ({reads[0]}) · ({reads[1]}), up to {reach:.4g}, for {reads[2]}"
         case Attend(how, over, reach):
             what = f"{how} over {over} of (({reads[0]}) · ({reads[1]})) ({reads[2]}), scores up to {reach:.4g}"
+        case Keep(strict, _, bounds, _):
+            what = f"{reads[0]} where {reads[1]} {'>' if strict else '>='} 0, of up to {max(bounds):.4g}"
         case Multiply(form, _, _):
             what = f"({reads[0]}) × ({reads[1]}), {form.out.size} products"
         case Apply(name, _, low, high):

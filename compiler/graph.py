@@ -83,6 +83,15 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """Component o of operand[1] where component which[o] of operand[0] is positive (`strict`: > 0, else ≥ 0), else 0:
+    a comparison and what is multiplied by it."""
+
+    strict: bool
+    which: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Softmax:
     """Softmax over the components of one operand."""
 
@@ -104,7 +113,8 @@ class Gather:
 
 @dataclass(frozen=True, slots=True)
 class Attend:
-    """mean or sum over the `over` tokens j that I see of (query · key[j]) value[j]: a head of linear attention.
+    """Over the `over` tokens j that I see the mean or sum of (query · key[j]) value[j], a head of linear attention; or
+    softmax, the mean of value[j] weighted by exp(query · key[j]). Of none, 0.
     Operands: query (mine), key and value (theirs), as vectors."""
 
     how: str
@@ -153,7 +163,7 @@ class Final:
 
 
 Op = (
-    Field | Constant | Count | Affine | Product | Divide | Function | Softmax
+    Field | Constant | Count | Affine | Product | Divide | Function | Keep | Softmax
     | Move | Gather | Attend | Read | Mine | Theirs | Merge | Phi | Final
 )  # fmt: skip
 

@@ -5,7 +5,10 @@
     mean over K          1                           −400 off K, −200 at the rest     all K alike; none: the rest token
        … of a suffix     −400 before place s         1 at place s                     K that stand after the context
     score (± pairs)      ±ε q/R; L + log n           k; 1 at the rest; −400 off K     K by e^(±ε q·k/R)
+    softmax              q; −2 B − 64; 1             k; 1 at the rest; −4 B − 1024    K by e^(q·k), |q·k| ≤ B; none: the
+                                                     off K                            rest token
     own, divided         digits of p, −n             digits of p, 1                   itself, by any divisor
+    switch (switches.py) 2 A P t, −A P²; −A t²; x    p/P, (p/P)²; 1, 0 at the rest    itself where x > 0, else the rest
 
 Every head sends readers that its task does not concern to the rest token, whose values are 0, by a
 query on their role flags that meets a key on the rest token's. Logits that are to lose are at
@@ -28,6 +31,7 @@ Column = dict[int, float]
 """What of each slot goes into one dimension of a query or key."""
 
 GAP = 1024.0
+OFF = 400.0
 REST = 2.0**36
 
 
@@ -52,7 +56,7 @@ class Pattern:
 @dataclass(frozen=True)
 class Score:
     """A softmax over tokens of `sources` by stream @ query · stream @ key, [width, k] each; the rest token's logit is
-    `sink`, and what the slot `log_count` holds (−1: nothing) on top."""
+    `sink`, and what the slot `log_count` holds (−1: nothing) on top; tokens of other kinds have −`off` on top."""
 
     query: Matrix
     key: Matrix
@@ -60,9 +64,30 @@ class Score:
     log_count: int
     sources: Kinds
     kinds: Kinds
+    off: float = OFF
 
     def grouping(self) -> tuple[object, ...]:
-        return (self.query, self.key, self.sink, self.log_count, self.sources, self.kinds)
+        return (self.query, self.key, self.sink, self.log_count, self.sources, self.kinds, self.off)
+
+    @property
+    def sent(self) -> float:
+        """What sends a reader to the rest token that is of none of `kinds`."""
+        return max(REST, 4.0 * self.off)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Myself where stream @ query [width, 1] is positive, else the rest token."""
+
+    query: Matrix
+    apart: float
+    """So far below the own token other tokens are."""
+    sent: float
+    """What sends a reader to the rest token that is of none of `kinds`, and may hold anything."""
+    kinds: Kinds
+
+    def grouping(self) -> tuple[object, ...]:
+        return (self.query, self.kinds)
 
 
 Made = Callable[[], tuple[Matrix, Matrix]]
@@ -71,7 +96,7 @@ Made = Callable[[], tuple[Matrix, Matrix]]
 
 @dataclass
 class _Group:
-    pattern: Pattern | Score
+    pattern: Pattern | Score | Switch
     size: int = 0
     made: list[Made] = field(default_factory=list)
 
@@ -89,7 +114,7 @@ class Heads:
     """Roles whose tokens the roles before them must not see, though attention goes both ways."""
     groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
 
-    def add(self, pattern: Pattern | Score, size: int, made: Made) -> None:
+    def add(self, pattern: Pattern | Score | Switch, size: int, made: Made) -> None:
         """write [size, width] of the values [width, size] of the tokens that the pattern reads."""
         group = self.groups.setdefault(pattern.grouping(), _Group(pattern))
         group.size += size
@@ -127,18 +152,21 @@ class Heads:
         output = Matrix(outputs.matrix(width).csr.T)
         return queries.matrix(width), query_bias, keys.matrix(width), np.zeros(total), values.matrix(width), output
 
-    def _scores(self, pattern: Pattern | Score, d_head: int) -> tuple[Matrix, Floats, Matrix]:
+    def _scores(self, pattern: Pattern | Score | Switch, d_head: int) -> tuple[Matrix, Floats, Matrix]:
         """query [width, k], bias [k], key [width, k]; logits come out as written above, 1/√d_head undone."""
         if isinstance(pattern, Score):
             query, bias, key = self._scored(pattern)
+        elif isinstance(pattern, Switch):
+            query, bias, key = self._switched(pattern)
         else:
             query, bias, key = self._divided_own() if self.divided else self._plain(pattern)
         away = [r for r, kind in enumerate(self.role_kinds) if kind is not None and kind not in pattern.kinds]
-        if self.hidden and (isinstance(pattern, Score) or pattern.target is None):
+        if self.hidden and (not isinstance(pattern, Pattern) or pattern.target is None):
             away.append(0)  # the rest token, which now sees others, must hold nothing of them
         if away:
             roles = self.stream.roles
-            send = dict.fromkeys((int(roles[r]) for r in away), self._sent)
+            sent = self._sent if isinstance(pattern, Pattern) else pattern.sent
+            send = dict.fromkeys((int(roles[r]) for r in away), sent)
             query = stack([query, _columns([send], self.stream)], self.stream.width)
             key = stack([key, _columns([{int(roles[0]): 1.0}], self.stream)], self.stream.width)
             bias = np.append(bias, 0.0)
@@ -168,12 +196,12 @@ class Heads:
         kinds = enumerate(self.role_kinds)
         return {int(self.stream.roles[r]): -1.0 for r, k in kinds if k is not None and k not in sources}
 
-    def _among(self, sources: Kinds, rest: Column) -> tuple[Matrix, Floats, Matrix]:
-        """0 for what is read, of these kinds and not hidden; −400 for others; `rest` on top."""
+    def _among(self, sources: Kinds, rest: Column, off: float = OFF) -> tuple[Matrix, Floats, Matrix]:
+        """0 for what is read, of these kinds and not hidden; −`off` for others; `rest` on top."""
         roles = self.stream.roles
-        key = {slot: 400.0 * v for slot, v in self._masked(sources).items()} | rest
+        key = {slot: off * v for slot, v in self._masked(sources).items()} | rest
         late = [place for place in self.hidden if self.role_kinds[place] in sources]
-        queries: list[Column] = [{}, *({int(slot): -400.0 for slot in roles[1:place]} for place in late)]
+        queries: list[Column] = [{}, *({int(slot): -off for slot in roles[1:place]} for place in late)]
         keys = [key, *({int(roles[place]): 1.0} for place in late)]
         return _columns(queries, self.stream), np.eye(1, 1 + len(late))[0], _columns(keys, self.stream)
 
@@ -182,10 +210,21 @@ class Heads:
         sink = dict.fromkeys((int(slot) for slot in s.roles), score.sink)
         if score.log_count >= 0:
             sink[score.log_count] = 1.0
-        query, bias, key = self._among(score.sources, {})
+        query, bias, key = self._among(score.sources, {}, score.off)
         queries = [score.query, _columns([sink], s), query]
         keys = [score.key, _columns([{int(s.roles[0]): 1.0}], s), key]
         return stack(queries, s.width), np.concatenate([np.zeros(score.query.shape[1] + 1), bias]), stack(keys, s.width)
+
+    def _switched(self, switch: Switch) -> tuple[Matrix, Floats, Matrix]:
+        """−A (t − p)² + the switch at data tokens, 0 at the rest token. Sums before the switch are exact, so that it
+        stands last."""
+        s, square = self.stream, switch.apart * scale_of(self.positions) ** 2
+        others = [int(slot) for slot in s.roles[1:]]
+        data = dict.fromkeys(others, 1.0)
+        queries: list[Column] = [{s.position: 2.0 * square}, {}, {s.position + 1: -square}]
+        keys: list[Column] = [{s.position: 1.0}, {s.position + 1: 1.0}, data, data]
+        query = stack([_columns(queries, s), switch.query], s.width)
+        return query, np.array([0.0, -square, 0.0, 0.0]), _columns(keys, s)
 
     @property
     def _gain(self) -> float:

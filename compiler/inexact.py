@@ -4,11 +4,15 @@
     product      c R_a R_b (e(s₊) − e(s₋)), e the bank's fit  u c R_a R_b √(2 floor² + rate² (a² + b²)/2), a, b over R
       with gates –                                            u √(2 Σ (c a b)² + their sum²)
     function     the curve                                    u √Σ (neurons' values and what rounds on their way in)²
+    comparison   anything where x is at the threshold        – (switches.py)
     division     1 − rest²/2N², as the norm divides           3 u
     affine                                                    u √Σ (terms)²
     mean         –                                            u of the mean, and of the usual size of means
+    softmax      –                                            u √(Σ (terms)² + δ² + 4) of each logit, δ below the
+                                                              largest (of that, which is exact: u √Σ); a mean's
     scored mean  drawn: the share that the heads' sum is off  u L Σ|c| R ¼ of the largest value (softmax_scores.py)
-    field        –                                            u/2: the data are rounded to the weights' precision
+    field        –                                            u/2: the data are rounded to the weights' precision;
+                                                              one-hot codes are exact
 
 A factor far below its radius R is multiplied with a far smaller error than one at it: see squares.py.
 """
@@ -33,6 +37,7 @@ from .graph import (
     Field,
     Function,
     Graph,
+    Keep,
     Merge,
     Mine,
     Move,
@@ -40,10 +45,12 @@ from .graph import (
     Product,
     Value,
 )
+from .oracle_read import shares
 from .rotary_frame import DIVIDE_BITS as ROTARY_BITS
 from .softmax_scores import SCALES, SINK, relative_error
 from .sparse import Floats, Indices, Matrix
 from .squares import FINENESS, UNIT, Bank, Squares, square_bank
+from .switches import shift, slope, weights
 from .targets import Target
 from .tasks import Ball
 
@@ -77,22 +84,35 @@ class ErrorModel:
                 relative = chosen if isinstance(chosen, float) else CURVE[self.dtype]
                 curve = gated_fit if self.target.rotary else fit
                 return _function(curve(name, arguments, float(low.min()), float(high.max()), relative), unit)
+            case Keep(_, which):
+                decides = node.operands[0]
+                reach = np.abs(self.ranges[decides]).max(axis=0)[list(which)]
+                level = shift(decides in self.ranges.ties, self.target.rotary, self.dtype)
+                return _kept(node.op, slope(reach, self.dtype), level)
             case Divide():
                 bits = ROTARY_BITS if self.target.rotary else DIVIDE_BITS
                 return _quotient(2.0 ** (-2.0 * bits[self.dtype] - 1.0), unit)
             case Affine(matrices, offset):
                 return _affine(matrices, offset.array, unit)
+            case Attend("softmax", _):
+                return _softmax(unit)
             case Attend() if not self.target.linear:
                 size = self.ranges.reach(value) * np.max(np.abs(self.ranges[node.operands[2]]), axis=0)
                 lost = 0.25 * unit * SINK[self.dtype] * sum(abs(s.weight) for s in SCALES[self.dtype]) * size
                 share = relative_error(self.dtype)
                 return lambda array, _, rng: _noisy(array, lost + share * np.abs(array), rng)
+            case Field(name) if name in self._onehot:
+                return None
             case Field():
                 return lambda array, _, rng: _noisy(array, 0.5 * unit * np.abs(array), rng)
             case Constant() | Count() | Move() | Merge() | Mine():
                 return None
             case _:
                 return lambda array, _, rng: _noisy(array, unit * (np.abs(array) + _usual(array)), rng)
+
+    @property
+    def _onehot(self) -> set[str]:
+        return set() if self.graph.signature is None else {f.name for f in self.graph.signature.fields if f.onehot}
 
 
 def default_of(node: Node, ranges: Ranges, dtype: str) -> Squares:
@@ -181,6 +201,32 @@ def _fit_error(bank: Bank, a: Floats, b: Floats, shared: bool) -> Floats:
     return 2.0 * both - 0.5 * error(a) - 0.5 * error(b) if shared else both - error(0.5 * (a - b))
 
 
+# Softmax reads -----------------------------------------------------------------------------------
+
+
+def _softmax(unit: float) -> Inexact:
+    """Logits are rounded at the size of their terms, unless these are short numbers (flags, one-hot codes), and exp is
+    a few units off, but at 0."""
+
+    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+        query, key, value = (operand(k) for k in range(3))
+        seen = operand(3) > 0.0
+        logits = query @ key.swapaxes(1, 2)
+        if not logits.size:
+            return array
+        top = np.where(seen, logits, -np.inf).max(-1, keepdims=True)
+        below = np.where(seen, top - logits, 0.0)
+        variance = np.where(below > 0.0, below**2 + 4.0, 0.0)
+        for a, b in zip(np.moveaxis(query, -1, 0), np.moveaxis(key, -1, 0), strict=True):
+            terms = a[:, :, None] * b[:, None]
+            variance += np.where(terms == terms.astype(np.float32), 0.0, terms**2)
+        lost = unit * np.sqrt(variance)
+        found = shares(_noisy(logits, lost, rng), seen) @ value
+        return _noisy(found, unit * (np.abs(found) + _usual(found)), rng)
+
+    return model
+
+
 # Functions, divisions, sums ----------------------------------------------------------------------
 
 
@@ -188,6 +234,13 @@ def _function(curve: Curve, unit: float) -> Inexact:
     def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
         value, units = curve.at(operand(0))
         return _noisy(value, 1.5 * unit * units, rng)  # exp is a few units off itself
+
+    return model
+
+
+def _kept(op: Keep, slopes: Floats, level: float) -> Inexact:
+    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+        return np.asarray(operand(1) * weights(operand(0)[..., op.which], slopes, op.strict, level, rng))
 
     return model
 

@@ -1,6 +1,6 @@
 """Depth: the earliest sublayer in which each value can be made, were there no limit on width.
 
-Sublayers alternate, attention at even and MLP at odd times. A move, a gather and a division take an
+Sublayers alternate, attention at even and MLP at odd times. A move, a gather, a comparison and a division take an
 attention sublayer, a product and a function an MLP sublayer, affine maps none. A pass of a loop waits for
 what the pass before ended with, and of a scan for a head that carries it on; from the third on all take as long.
 """
@@ -17,6 +17,7 @@ from .graph import (
     Field,
     Gather,
     Graph,
+    Keep,
     Loop,
     Merge,
     Move,
@@ -41,7 +42,7 @@ def levels(graph: Graph) -> dict[Value, int]:
             match graph[item].op:
                 case Affine() | Merge() | Field() | Constant() | Count():
                     level[item] = ready
-                case Move() | Gather() | Attend() | Divide() | Read():
+                case Move() | Gather() | Attend() | Keep() | Divide() | Read():
                     level[item] = following(ready, attention=True)
                 case _:
                     level[item] = following(ready, attention=False)

@@ -31,13 +31,13 @@ from .graph import (
     Function,
     Gather,
     Graph,
+    Keep,
     Kinds,
     Loop,
     Merge,
     Move,
     Node,
     Product,
-    Read,
     Softmax,
     Value,
 )  # fmt: skip
@@ -63,6 +63,7 @@ from .tasks import (
 )  # fmt: skip
 from .tasks import Attend as AttendTask
 from .tasks import Block as TaskBlock
+from .tasks import Keep as KeepTask
 
 
 def lower(graph: Graph, ranges: Ranges, target: Target, choice: Choice | None = None) -> Tasks:
@@ -128,9 +129,11 @@ class _Lowering(FormBuilder):
         if not self.target.neurons and isinstance(node.op, Product | Function | Divide | Softmax):
             raise self._no_place(node)
 
-        def make(op: Copy | Mean | Multiply | Apply | Quotient, *sources: Form) -> Form:
+        def make(op: Copy | Mean | Multiply | Apply | Quotient | KeepTask, *sources: Form) -> Form:
             at = kinds
-            if isinstance(op, Copy | Mean | Quotient):  # an empty read rests on the first token, which must hold 0
+            if isinstance(
+                op, Copy | Mean | Quotient | KeepTask
+            ):  # an empty read rests on the first token, which must hold 0
                 sources = (self._rested(sources[0], tasks), *sources[1:])
             atom = self._atom(self.labels[value], node.size, at, low, high)
             tasks.append(Task(op, sources, atom, at, node.span, value))
@@ -181,10 +184,12 @@ class _Lowering(FormBuilder):
             case Function(name, arguments):
                 apply = self._applied(node, name, arguments)
                 return make(replace(apply, tolerance=curve_in(self.choice, value)), *reads)
+            case Keep(strict, which):
+                decides = node.operands[0]
+                reach = tuple(np.abs(self.ranges[decides]).max(axis=0).tolist())
+                return make(KeepTask(strict, which, reach, decides in self.ranges.ties), reads[1], reads[0])
             case Divide():
                 return make(self._quotient(node), *reads)
-            case Read(how, _, _, _):
-                raise self._refuse(node, f"has no construction for a {how} read with a score of its own yet")
             case _:
                 raise AssertionError(node)
 
@@ -226,6 +231,8 @@ class _Lowering(FormBuilder):
         low, high = self.ranges[value]
         if not self.target.linear:
             key, theirs = self._rested(key, tasks), self._rested(theirs, tasks)
+            if op.how == "softmax":
+                op = replace(op, reach=float(self._most(query) @ self._most(key)))
             if op.how == "mean" and op.over not in self.log_counts:
                 most = np.full(1, np.log(MOST_POSITIONS))
                 everyone = frozenset(self.pattern.kinds)

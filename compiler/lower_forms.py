@@ -110,6 +110,14 @@ class FormBuilder:
         ].toarray()
         return dense[:, 0] if dense.size and not np.ptp(dense, axis=1).any() else None
 
+    def _most(self, form: Form) -> Floats:
+        """What no component of the form exceeds in magnitude, at any token."""
+        total = np.zeros(form.size)
+        for atom, matrix in form.parts:
+            terms = abs(matrix.csr)
+            total += terms.max(axis=1).toarray().ravel() if atom == ROLES else terms @ self.atoms[atom].magnitude
+        return total
+
     def _copied(self, form: Form, relation: Relation, at: Kinds, like: Value, tasks: list[Task | LoopTask]) -> Form:
         atom = self._atom(self.labels[like], form.size, at, *self.ranges[like])
         tasks.append(Task(Copy(relation), (form,), atom, at, self.graph[like].span))

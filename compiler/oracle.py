@@ -29,6 +29,7 @@ from .graph import (
     Function,
     Gather,
     Graph,
+    Keep,
     Kinds,
     Loop,
     Merge,
@@ -39,7 +40,7 @@ from .graph import (
     Softmax,
     Value,
 )  # fmt: skip
-from .oracle_operations import divide, function, softmax
+from .oracle_operations import divide, function, keep, softmax
 from .oracle_read import attend, gather, read, scores
 from .sparse import Floats, Indices
 from .tokens import TokenData, output_rows, read_data, visible
@@ -92,8 +93,9 @@ def evaluate(
     """The graph's result, [batch, rows, *shape]. `observe(value, array [tasks, live tokens, size])` is called with
     everything that is computed, each pass of a loop and each chunk of tasks by itself, and may return what stands in
     its place. `disturb(value, array, operand, tasks)` is called with what an operation computes, and returns what
-    stands in its place: `operand(k)` is its k-th operand at the same tokens, `tasks` the chunk's. `reach` collects
-    the largest |query · key| of each `Attend`.
+    stands in its place: `operand(k)` is its k-th operand at the same tokens, `tasks` the chunk's. (Of an `Attend` key
+    and value are those of the tokens read, and operand(3) is which of them each token sees, [tasks, tokens, read].)
+    `reach` collects the largest |query · key| of each `Attend`.
 
     Raises DataError for more tokens than a scan is compiled for.
     """
@@ -261,8 +263,18 @@ class _Run:
         node = self.graph[value]
         array = self._value(value, node, places)
         if self.disturb is not None:
-            array = self.disturb(value, array, lambda index: self._take(node.operands[index], places), self.tasks)
+            array = self.disturb(value, array, lambda index: self._operand(node, index, places), self.tasks)
         self._put(value, places, array)
+
+    def _operand(self, node: Node, index: int, places: _Places) -> Floats:
+        """What `disturb` sees of an operation at these tokens."""
+        if not isinstance(node.op, Attend) or index == 0:
+            return self._take(node.operands[index], places)
+        others = self._at(frozenset({node.op.over}))
+        if index < len(node.operands):
+            return self._take(node.operands[index], others)
+        seen = self.seen[np.ix_(places.tokens, others.tokens)]
+        return np.broadcast_to(seen.astype(np.float64), (self.batch, *seen.shape))
 
     def _value(self, value: Value, node: Node, places: _Places) -> Floats:
         def operand(index: int) -> Floats:
@@ -288,6 +300,8 @@ class _Run:
                 return divide(operand(0), operand(1))
             case Function(name, arguments):
                 return function(name, arguments, operand(0))
+            case Keep(strict, which):
+                return keep(strict, operand(0)[..., which], operand(1))
             case Softmax():
                 return softmax(operand(0))
             case Move(first):

@@ -15,6 +15,11 @@ def divide(a: Floats, b: Floats) -> Floats:
         return np.where(both, 0.0, a / np.where(both, 1.0, b))
 
 
+def keep(strict: bool, x: Floats, value: Floats) -> Floats:
+    """The value where x > 0 (`strict`) or x ≥ 0, else 0."""
+    return np.where(x > 0.0 if strict else x >= 0.0, value, 0.0)
+
+
 def softmax(x: Floats) -> Floats:
     """Over the last axis."""
     e = np.exp(x - x.max(-1, keepdims=True))

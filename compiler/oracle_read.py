@@ -46,7 +46,17 @@ def scores(query: Floats, key: Floats, seen: NDArray[np.bool_]) -> Floats:
 
 def attend(op: Attend, pairs: Floats, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
     """pairs [batch, readers, read], theirs [batch, read, size] → [batch, readers, size]."""
-    return np.asarray(np.matmul(pairs * _weights(op.how, seen), theirs))
+    weights = shares(pairs, seen) if op.how == "softmax" else pairs * _weights(op.how, seen)
+    return np.asarray(np.matmul(weights, theirs))
+
+
+def shares(scores: Floats, seen: NDArray[np.bool_]) -> Floats:
+    """The softmax of scores [batch, readers, read] over what is seen [readers, read]; 0 for who sees nothing."""
+    among = np.where(seen, scores, -np.inf)
+    top = among.max(-1, keepdims=True, initial=-np.inf)
+    weights = np.exp(among - np.where(np.isfinite(top), top, 0.0))
+    whole = weights.sum(-1, keepdims=True)
+    return np.asarray(weights / np.where(whole == 0, 1.0, whole))
 
 
 def read(op: Read, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bool_], batch: int) -> Floats:
@@ -83,11 +93,7 @@ class _Pairs:
         if how != "softmax":
             return self.total(self.body.results[0], _weights(how, self.seen)[None])
         score, value = self.body.results
-        scores = np.where(self.seen, self.of(score)[..., 0], -np.inf)
-        top = scores.max(-1, keepdims=True, initial=-np.inf)
-        weights = np.where(self.seen, np.exp(scores - np.where(np.isfinite(top), top, 0.0)), 0.0)
-        whole = weights.sum(-1, keepdims=True)
-        return self.total(value, weights / np.where(whole == 0, 1.0, whole))
+        return self.total(value, shares(self.of(score)[..., 0], self.seen))
 
     def of(self, value: Value) -> Floats:
         """[batch, readers or 1, read or 1, size]."""

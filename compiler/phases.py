@@ -46,6 +46,12 @@ class Phases:
     slow: int
     amplitude: float
 
+    def exact(self, positions: int, unit: float) -> int:
+        """How many of the stillest dimensions keep products of queries and keys to `unit`: a pair that turns by φ takes
+        φ²/2 from the products in it, and adds φ times those of its one half with the other."""
+        turns = self.frequency[self.still[: self.still.size // 2]] * positions
+        return int(np.sum(turns**2 <= 2.0 * unit) + np.sum(turns <= unit) * (turns[-1] ** 2 <= 2.0 * unit))
+
     @property
     def total(self) -> float:
         """Σ Aᵢ: the logit of the token that is wanted."""

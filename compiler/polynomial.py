@@ -13,6 +13,7 @@ import numpy as np
 from .graph import Affine, Constant, Kinds, Node, Product, Value
 from .rewrite import Rewriter
 from .sparse import Bilinear, Matrix
+from .syntax import Span
 
 Leaf = tuple[Value, int]
 Monomial = tuple[Leaf, ...]
@@ -91,36 +92,46 @@ def split(
     return ours, theirs, terms
 
 
-def build(r: Rewriter, monomials: Sequence[Monomial], kinds: Kinds) -> Value:
+def build(r: Rewriter, monomials: Sequence[Monomial], kinds: Kinds, span: Span | None = None) -> Value:
     """A vector value of these monomials, each made of as few layers of products as its degree allows."""
-    size = len(monomials)
+    return sums(r, [{monomial: 1.0} for monomial in monomials], kinds, span)
+
+
+def sums(r: Rewriter, polynomials: Sequence[Polynomial], kinds: Kinds, span: Span | None = None) -> Value:
+    """A vector value of these polynomials. The products of a component are added up as they are made, divided by
+    their largest coefficient: what is stored is of the size of the monomials."""
+    size = len(polynomials)
+    offset = np.array([polynomial.get((), 0.0) for polynomial in polynomials])
+    by_leaf: dict[Value, list[tuple[int, int, float]]] = {}
+    longer: dict[int, Polynomial] = {}
+    for row, polynomial in enumerate(polynomials):
+        for monomial, c in polynomial.items():
+            if len(monomial) == 1:
+                by_leaf.setdefault(monomial[0][0], []).append((row, monomial[0][1], c))
+            elif monomial:
+                longer.setdefault(row, {})[monomial] = c
     terms: list[tuple[Matrix, Value]] = []
-    offset = [0.0] * size
-    by_leaf: dict[Value, list[tuple[int, int]]] = {}
-    longer: list[int] = []
-    for row, monomial in enumerate(monomials):
-        if not monomial:
-            offset[row] = 1.0
-        elif len(monomial) == 1:
-            by_leaf.setdefault(monomial[0][0], []).append((row, monomial[0][1]))
-        else:
-            longer.append(row)
     for value, places in by_leaf.items():
-        terms.append((Matrix.of([p[0] for p in places], [p[1] for p in places], 1.0, (size, r[value].size)), value))
+        rows, columns, coefficients = zip(*places, strict=True)
+        terms.append((Matrix.of(rows, columns, coefficients, (size, r[value].size)), value))
     if longer:
-        halves = [
-            (monomials[row][: len(monomials[row]) // 2], monomials[row][len(monomials[row]) // 2 :]) for row in longer
+        largest = [max(abs(c) for c in polynomial.values()) for polynomial in longer.values()]
+        each = [
+            (out, m[: len(m) // 2], m[len(m) // 2 :], c / scale)
+            for out, (polynomial, scale) in enumerate(zip(longer.values(), largest, strict=True))
+            for m, c in polynomial.items()
         ]
-        left = {m: i for i, m in enumerate(dict.fromkeys(h[0] for h in halves))}
-        right = {m: i for i, m in enumerate(dict.fromkeys(h[1] for h in halves))}
+        left = {m: i for i, m in enumerate(dict.fromkeys(e[1] for e in each))}
+        right = {m: i for i, m in enumerate(dict.fromkeys(e[2] for e in each))}
         form = Bilinear(
-            range(len(longer)),
-            [left[h[0]] for h in halves],
-            [right[h[1]] for h in halves],
-            1.0,
+            [e[0] for e in each],
+            [left[e[1]] for e in each],
+            [right[e[2]] for e in each],
+            [e[3] for e in each],
             len(longer),
             (len(left), len(right)),
         )
-        product = r.product(form, build(r, list(left), kinds), build(r, list(right), kinds), kinds)
-        terms.append((Matrix.of(longer, range(len(longer)), 1.0, (size, len(longer))), product))
-    return r.affine(terms, (size,), kinds, np.array(offset))
+        halves = [build(r, list(half), kinds, span) for half in (left, right)]
+        product = r.product(form, halves[0], halves[1], kinds, span=span)
+        terms.append((Matrix.of(list(longer), range(len(longer)), largest, (size, len(longer))), product))
+    return r.affine(terms, (size,), kinds, offset)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from .constructions import Choice, Construction
-from .graph import Graph, Value
+from .graph import Graph, Keep, Value
 from .inexact import ErrorModel, Inexact, Operand
 from .oracle import Observe, evaluate
 from .sparse import Floats
@@ -48,8 +48,9 @@ def contributions(
     choices: Mapping[Value, Sequence[Construction | None]],
 ) -> dict[Value, list[float]]:
     """The largest change of the output when one operation alone is built by each of its `choices` (None: by default),
-    and all others are exact."""
-    variants = [{value: model.of(value, chosen)}.get for value, some in choices.items() for chosen in some]
+    and all others are exact; but a comparison always decides at its threshold, which is what keeps ties."""
+    keeps = {v: model.of(v) for v in model.graph.values() if isinstance(model.graph[v].op, Keep)}
+    variants = [{**keeps, value: model.of(value, chosen)}.get for value, some in choices.items() for chosen in some]
     if not variants:
         return {}
     found = np.abs(_run(model.graph, data, variants) - truth)

@@ -29,6 +29,7 @@ from .graph import (
     Function,
     Graph,
     GraphBuilder,
+    Keep,
     Kinds,
     Loop,
     Node,
@@ -174,7 +175,13 @@ def fold(r: Rewriter, node: Node) -> Node:
 
 
 def scale(r: Rewriter, node: Node) -> Node:
-    """a · constant is affine in a; 0 · a = 0; a / constant is affine."""
+    """a · constant is affine in a; 0 · a = 0; a / constant is affine; what a constant keeps is affine."""
+    if isinstance(node.op, Keep) and (decides := _constant(r, node.operands[0])) is not None:
+        x = decides[list(node.op.which)]
+        kept = np.flatnonzero(x > 0.0 if node.op.strict else x >= 0.0)
+        matrix = Matrix.of(kept, kept, 1.0, (node.size,) * 2)
+        affine = Affine((matrix,), Values(np.zeros(node.size)))
+        return chain(r, replace(node, op=affine, operands=node.operands[1:]))
     if isinstance(node.op, Divide) and (divisor := _constant(r, node.operands[1])) is not None and np.all(divisor):
         matrix = Matrix.of(
             np.arange(node.size), np.arange(node.size), 1 / np.broadcast_to(divisor, (node.size,)), (node.size,) * 2

@@ -20,6 +20,7 @@ from .rms_stream import RmsStream
 from .rotary_heads import RotaryHeads
 from .rotary_positions import rotary_target
 from .sparse import Floats
+from .squares import UNIT
 from .stream import Constants, Stream, four_squares
 from .tasks import Relation
 
@@ -31,6 +32,8 @@ LARGEST = {"float32": 2.0**63, "float64": 2.0**511}
 """Of the norm's constants together, whose squares are summed."""
 SIZES = (16, 64, 256)
 """Of heads: with a power of four 1/√d_head is a power of two, and logits that are sums stay exact."""
+LARGE = 1024
+"""Of heads whose scores have no room in smaller ones."""
 
 
 @dataclass
@@ -51,9 +54,12 @@ class RotaryFrame(Frame):
         return GatedNeurons(stream, bound, self.role_kinds, self.dtype)
 
     def head_sizes(self, query: int) -> tuple[int, ...]:
-        """The two smallest whose pairs that stand still hold a query of so many dimensions, and the flags."""
+        """The two smallest whose pairs that stand still hold a query of so many dimensions, and the flags; what is
+        scored in pairs that turn by nothing in this precision, if there are so many."""
         flags = 2 + len(self.hidden)
-        return tuple(s for s in SIZES if phases(s, self.n_positions).still.size >= max(query, flags))[:2]
+        fit = [p for p in (phases(s, self.n_positions) for s in (*SIZES, LARGE)) if p.still.size >= max(query, flags)]
+        exact = [p for p in fit if p.exact(self.n_positions, UNIT[self.dtype]) >= query - flags - 1]
+        return tuple(2 * p.frequency.size for p in exact or fit)[:2]
 
     def stream(self, d_head: int, n_head: int) -> Stream | None:
         width = d_head * n_head

@@ -8,8 +8,9 @@
     mean over K      1                              −400 off K, −200 at the rest       all K alike
     sum over K       1                              −400 off K, +L at the rest         K by e^−L each: the rest token's
                                                                                        share rounds to 1
-    score            q                              k; sink at the rest, −400 off K    K by e^(q·k)
+    score, softmax   q; 1                           k; as in heads.py                  K by e^(q·k)
     own, divided     Aᵢ; 1, scaled by 1/s           1, −Σ A at who divides; low else   itself, by any divisor
+    switch           x; Aᵢ; 1                       1; 1; −Σ A, all 0 at the rest      itself where x > 0, else the rest
 
 Flags stand in pairs that do not turn (phases.py). A role's flag is 1 for one role of every token, so that the sum of
 flags is the constant 1. Roles that do not read, the rest token too, meet the rest token's flag: whose values are 0.
@@ -26,7 +27,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .graph import Kinds
-from .heads import REST, Column, Heads, Made, Pattern, Score
+from .heads import OFF, REST, Column, Heads, Made, Pattern, Score, Switch
 from .phases import GAP, Phases, phases
 from .rotary_positions import End
 from .sparse import Floats, Matrix
@@ -97,7 +98,7 @@ class RotaryHeads(Heads):
     def restore(self) -> Floats:
         return np.zeros(self.stream.width)
 
-    def add(self, pattern: Pattern | Score, size: int, made: Made) -> None:
+    def add(self, pattern: Pattern | Score | Switch, size: int, made: Made) -> None:
         if not (isinstance(pattern, Pattern) and pattern.sums):
             super().add(pattern, size, made)
             return
@@ -114,7 +115,7 @@ class RotaryHeads(Heads):
         """L, a number of that precision."""
         return float(np.asarray(SUM_BITS[self.dtype] * np.log(2.0) + np.log(self.positions), dtype=self.dtype))
 
-    def _scores(self, pattern: Pattern | Score, d_head: int) -> tuple[Matrix, Floats, Matrix]:
+    def _scores(self, pattern: Pattern | Score | Switch, d_head: int) -> tuple[Matrix, Floats, Matrix]:
         """query [width, d_head], no bias, key [width, d_head]; 1/√d_head undone."""
         scores = _Scores(phases(d_head, self.positions))
         slots = self.stream.roles.tolist()
@@ -122,12 +123,14 @@ class RotaryHeads(Heads):
         query, key = Matrix.zero(self.stream.width, d_head), Matrix.zero(self.stream.width, d_head)
         if isinstance(pattern, Score):
             query, key = self._given(scores, pattern, reading)
+        elif isinstance(pattern, Switch):
+            query, key = self._own_switched(scores, pattern, reading)
         elif self.dividing is not None:
             if reading:
                 self._own_divided(scores, reading)
         elif pattern.target is None:
             rest = self._sink if pattern.sums else -200.0
-            self._members(scores, reading, pattern.sources, rest, 400.0)
+            self._members(scores, reading, pattern.sources, rest, OFF)
         elif isinstance(pattern.target, End):
             self._end(scores, pattern.target.sign, reading, pattern.sources)
         else:
@@ -137,7 +140,8 @@ class RotaryHeads(Heads):
                 self._copy(scores, {r: offsets[r] for r in reading}, pattern.sources)
         away = [r for r in range(len(slots)) if r not in reading]
         if away:
-            scores.flat({slots[r]: REST * self._undivided(r) for r in away}, {slots[0]: 1.0})
+            sent = REST if isinstance(pattern, Pattern) else pattern.sent
+            scores.flat({slots[r]: sent * self._undivided(r) for r in away}, {slots[0]: 1.0})
         more = scores.matrices(self.stream.width)
         return (query + more[0]) * float(np.sqrt(d_head)), np.zeros(0), key + more[1]
 
@@ -178,15 +182,28 @@ class RotaryHeads(Heads):
         scores.flat(self._flags(reading), self._keys(sources, 0.0, rest, -off))
         for place in self.hidden:
             if self.role_kinds[place] in sources:
-                scores.flat(self._flags([r for r in reading if r < place], -off), self._flags([place]))
+                scores.flat(self._flags([r for r in reading if r < place]), self._flags([place], -off))
 
     def _given(self, scores: _Scores, score: Score, reading: list[int]) -> tuple[Matrix, Matrix]:
         """The query and key as given, in the stillest dimensions, and flags after them."""
         count, d_head = score.query.shape[1], 2 * scores.phases.frequency.size
         scores.used = count
-        self._members(scores, reading, score.sources, score.sink, 400.0)
+        self._members(scores, reading, score.sources, score.sink, score.off)
         spread = Matrix.of(np.arange(count), scores.phases.still[:count], 1.0, (count, d_head))
         return score.query @ spread, score.key @ spread
+
+    def _own_switched(self, scores: _Scores, switch: Switch, reading: list[int]) -> tuple[Matrix, Matrix]:
+        """The switch at data tokens, in the stillest dimension, with which myself is level; the rest token is at 0."""
+        p, scale = scores.phases, switch.apart / GAP
+        data = self._flags(list(range(1, len(self.role_kinds))))
+        still = Matrix.of([0], p.still[:1], 1.0, (1, 2 * p.frequency.size))
+        scores.used = 1
+        for pair, weight in enumerate(p.weights.tolist()):
+            if weight:
+                scores.turning(pair, {slot: complex(scale * weight) for slot in self._flags(reading)}, data)
+        scores.flat(self._flags(reading, scale), dict.fromkeys(data, -p.total))
+        ones = Matrix.of(list(data), [0] * len(data), 1.0, (self.stream.width, 1))
+        return switch.query @ still, ones @ still
 
     def _own_divided(self, scores: _Scores, reading: list[int]) -> None:
         """Σ Aᵢ (cos fᵢΔ − 1 + ε), scaled by 1/(sᵢ sⱼ): positive for myself, beyond all rounding, and negative for who

@@ -11,7 +11,8 @@ attention; and every product that a loop could do in one layer is done in one.
 Reads: expand the body to Σₖ mineₖ · theirsₖ, monomials in the components of what is held here and
 there; the theirsₖ are computed at the token that is read, gathered by one uniform head, and met by
 the mineₖ here. No gathered monomial mixes; so the gather does not change in a loop, and moves out. Or the
-body is factored into heads, Σ (query · key[j]) value[j], which take no layer but their own (factor.py).
+body is factored into heads, Σ (query · key[j]) value[j], which take no layer but their own (factor.py). A softmax
+gathers what is theirs of its value by a head of its own score (softmax_reads.py).
 
 Loops: a value that is linear in what changes, Σₖ changingₖ · fixedₖ, takes one layer of products a
 pass once the fixedₖ are computed in front: uᵀ(P u) = ⟨P, u uᵀ⟩, (w·u − y) u = (u uᵀ) w − y u.
@@ -27,30 +28,33 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .factor import Head, factor
-from .graph import Affine, Attend, Block, Divide, Gather, Graph, Loop, Mine, Node, Phi, Product, Read, Theirs, Value
+from .graph import Affine, Attend, Block, Divide, Gather, Graph, Loop, Mine, Node, Op, Phi, Product, Read, Theirs, Value
 from .levels import following, levels
-from .polynomial import Monomial, Polynomial, build, expand, leaves, split
+from .polynomial import Monomial, Polynomial, add, build, expand, leaves, split, sums
 from .rewrite import Rewriter, rebuild
+from .softmax_reads import dimensions
 from .sparse import Bilinear, Matrix
 
 
 def separate_reads(graph: Graph, attends: Callable[[Read], bool] = lambda _: False) -> Graph:
     """Every mean and sum whose body mixes mine and theirs, as gathers of theirs met by mine; those that `attends` is
-    true of, as heads of linear attention.
+    true of, as heads of linear attention; and every softmax read as a head of its score.
 
     Raises CompileError where a body is no polynomial, with the place.
     """
 
     def visit(r: Rewriter, _: Value, node: Node) -> Value:
-        if not isinstance(node.op, Read) or node.op.how == "softmax":
+        if not isinstance(node.op, Read):
             return r.node(node)
-        return _attend(r, node, graph) if attends(node.op) else _separate(r, node, graph)
+        heads = node.op.how != "softmax" and attends(node.op)
+        return _attend(r, node, graph) if heads else _separate(r, node, graph)
 
     return rebuild(graph, visit)
 
 
-def _expanded(node: Node, graph: Graph, ordered: bool) -> list[Polynomial]:
-    """The body's components as polynomials; its leaves are told apart by sign: mine are −1, −2, …, theirs 0, 1, …."""
+def _expanded(node: Node, graph: Graph, ordered: bool) -> list[list[Polynomial]]:
+    """The components of the body's results as polynomials; its leaves are told apart by sign: mine are −1, −2, …,
+    theirs 0, 1, …."""
     read = node.op
     assert isinstance(read, Read)
     known: dict[Value, list[Polynomial]] = {}
@@ -65,7 +69,7 @@ def _expanded(node: Node, graph: Graph, ordered: bool) -> list[Polynomial]:
             assert graph.signature is not None
             raise graph.signature.refusal(message, node.span)
         known[value] = polynomial
-    return known[read.body.results[0]]
+    return [known[result] for result in read.body.results]
 
 
 def _named(node: Node, monomials: Iterable[Monomial]) -> list[Monomial]:
@@ -75,10 +79,19 @@ def _named(node: Node, monomials: Iterable[Monomial]) -> list[Monomial]:
     return [tuple((node.operands[-1 - v if v < 0 else mine + v], i) for v, i in m) for m in monomials]
 
 
+def _in_operands(node: Node, polynomial: Polynomial) -> Polynomial:
+    """The same of a polynomial: operands may have become equal."""
+    total: Polynomial = {}
+    for monomial, c in zip(_named(node, polynomial), polynomial.values(), strict=True):
+        add(total, {monomial: c}, 1.0)
+    return total
+
+
 def _attend(r: Rewriter, node: Node, graph: Graph) -> Value:
     read = node.op
     assert isinstance(read, Read)
-    found = factor(_expanded(node, graph, ordered=True))
+    (body,) = _expanded(node, graph, ordered=True)
+    found = factor(body)
     over = frozenset({read.over})
     ours = build(r, _named(node, found.mine), node.kinds)
     keys, values = (build(r, _named(node, m), over) for m in (found.keys, found.values))
@@ -95,10 +108,22 @@ def _attend(r: Rewriter, node: Node, graph: Graph) -> Value:
 def _separate(r: Rewriter, node: Node, graph: Graph) -> Value:
     read = node.op
     assert isinstance(read, Read)
-    mine, theirs, terms = split(_expanded(node, graph, ordered=False), lambda leaf: leaf[0] < 0)
-    ours = build(r, _named(node, mine), node.kinds)
-    at_theirs = build(r, _named(node, theirs), frozenset({read.over}))
-    gathered = r.node(Node(Gather(read.how, read.over), (at_theirs,), (len(theirs),), node.kinds, None, node.span))
+    *score, body = _expanded(node, graph, ordered=False)
+    mine, theirs, terms = split(body, lambda leaf: leaf[0] < 0)
+    over = frozenset({read.over})
+    ours = build(r, _named(node, mine), node.kinds, node.span)
+    at_theirs = build(r, _named(node, theirs), over, node.span)
+    scored = dimensions(score[0][0]) if score else []
+    if scored:
+        query, key = (
+            sums(r, [_in_operands(node, p) for p in side], kinds, node.span)
+            for side, kinds in zip(zip(*scored, strict=True), (node.kinds, over), strict=True)
+        )
+        op: Op = Attend("softmax", read.over)
+        operands: tuple[Value, ...] = (query, key, at_theirs)
+    else:
+        op, operands = Gather("mean" if score else read.how, read.over), (at_theirs,)
+    gathered = r.node(Node(op, operands, (len(theirs),), node.kinds, None, node.span))
     return _combine(r, node, ours, gathered, terms, (len(mine), len(theirs)), bare=mine.get(()))
 
 

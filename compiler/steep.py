@@ -1,7 +1,7 @@
 """Functions that are steep at one end, as sums of neurons that are open to that end.
 
     log, sqrt, 1/x      g(wₖ (tₖ − x)), knots tₖ at equal ratios      few are open where the function is flat
-    exp                 g(wₖ (x − tₖ)), knots tₖ at equal distances   all are closed below: there it is exactly 0
+    exp, sigmoid to 0   g(wₖ (x − tₖ)), knots tₖ at equal distances   all are closed below: there it is exactly 0
 
 Each looks alike at every scale, and so do the neurons: the error is relative to the function (of a log, absolute), at
 every size of x, and so is rounding: what is open at x is no larger than the function there. Only the square root,
@@ -40,6 +40,8 @@ FLAT = 1e-3
 """Of the tolerance: an exponential is followed down to so much of its largest value."""
 NEAR = 1e-5
 """Of its largest value: a root's error is relative down to here, and below as it is here."""
+SHUT = 64.0
+"""Where a neuron is shut."""
 LOWEST = 1e-15
 """Of the largest x: roots and logarithms are followed down to here."""
 
@@ -66,17 +68,20 @@ def steep(name: str, low: float, high: float, tolerance: float, activation: Acti
         case "log" | "sqrt":
             if high <= 0.0:
                 raise ValueError(f"{name} on [{low:.4g}, {high:.4g}]")
-            return _scaled(name, max(low / 1.05, LOWEST * high), 1.05 * high, tolerance, activation)
+            found = _scaled(name, max(low / 1.05, LOWEST * high), 1.05 * high, tolerance, activation)
+            return found if name == "log" else _level(found)
         case "reciprocal":
             if low <= 0.0 <= high:
                 raise ValueError(f"1/x on [{low:.4g}, {high:.4g}]")
-            found = _scaled(name, min(abs(low), abs(high)) / 1.05, 1.05 * max(abs(low), abs(high)), tolerance, activation)
+            found = _scaled(
+                name, min(abs(low), abs(high)) / 1.05, 1.05 * max(abs(low), abs(high)), tolerance, activation
+            )
             if low > 0.0:
                 return found
             return replace(found, up=-found.up, down=-found.down, constant=-found.constant, grid=-found.grid[::-1])
-        case "exp":
+        case "exp" | "sigmoid" if name == "exp" or high <= 0.0:
             high += 0.05 + min(1e-3 * (high - low), 1.0)
-            return _exponential(max(low, high + np.log(FLAT * tolerance)), high, tolerance, activation)
+            return _exponential(name, max(low, high + np.log(FLAT * tolerance)), high, tolerance, activation)
         case _:
             return None
 
@@ -106,7 +111,16 @@ def _scaled(name: str, low: float, high: float, tolerance: float, activation: Ac
     return made(high, *_form(lambda *form: made(min(high, low * 2.0**TRIED), *form), tolerance))
 
 
-def _exponential(low: float, high: float, tolerance: float, activation: Activation) -> Steep:
+def _level(curve: Steep) -> Steep:
+    """The same curve, level below 0: what rounding makes of a root's 0 is not far from 0, at a slope that is."""
+    falls = curve.slope + float(curve.up @ curve.down)
+    up = SHUT / float(curve.grid[0])
+    return replace(
+        curve, up=np.append(curve.up, -up), bias=np.append(curve.bias, 0.0), down=np.append(curve.down, falls / up)
+    )
+
+
+def _exponential(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Steep:
     """Knots at equal distances."""
 
     def made(low: float, knots: float, width: float) -> Steep:
@@ -115,7 +129,7 @@ def _exponential(low: float, high: float, tolerance: float, activation: Activati
         count = int(np.ceil((high - low) / distance)) + 1
         t = low + distance * np.arange(-beyond, count + beyond)
         x = np.linspace(low, high, SAMPLES * count + 1)
-        y = np.exp(x)
+        y = function(name, (), x)
         up = np.full(t.size, width / distance)
         return _solved(y, x, up, t, np.exp(t) * distance / width, 1.0 / (y + y[0]), 0.0, tolerance, activation)
 

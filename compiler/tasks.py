@@ -121,7 +121,8 @@ class Mean:
 @dataclass(frozen=True)
 class Attend:
     """mean or sum over the `over` tokens of (reads[0] · theirs of reads[1]) theirs of reads[2]; `reach` bounds
-    |reads[0] · reads[1]|. A mean on softmax heads reads the log of their number, too (reads[3])."""
+    |reads[0] · reads[1]|. A mean on softmax heads reads the log of their number, too (reads[3]). Or `softmax`: the mean
+    of reads[2] weighted by exp(reads[0] · theirs of reads[1]); `reach` then holds for all pairs of tokens."""
 
     how: str
     over: str
@@ -169,11 +170,22 @@ class Quotient:
 
 
 @dataclass(frozen=True)
+class Keep:
+    """Component o of reads[0] where component which[o] of reads[1] is positive (graph.py), and else 0; `reach` bounds
+    those, and `tied` says whether the sample holds a 0 of them."""
+
+    strict: bool
+    which: tuple[int, ...]
+    reach: tuple[float, ...]
+    tied: bool
+
+
+@dataclass(frozen=True)
 class Linear:
     """reads[0], at the task's kinds only; an attention head that reads its own token, or pairs of neurons."""
 
 
-Operation = Copy | Mean | Attend | Multiply | Apply | Quotient | Linear
+Operation = Copy | Mean | Attend | Multiply | Apply | Quotient | Keep | Linear
 
 
 @dataclass(frozen=True)
@@ -190,7 +202,7 @@ class Task:
     def side(self) -> str:
         """The sort of sublayer that it takes."""
         match self.op:
-            case Copy() | Mean() | Attend() | Quotient():
+            case Copy() | Mean() | Attend() | Quotient() | Keep():
                 return "attention"
             case Multiply() | Apply():
                 return "mlp"

@@ -25,7 +25,7 @@ from .allocate import Allocation
 from .constructions import CURVE, Choice, Construction, default_squares, distinct, keys
 from .errors import CompileError
 from .fit import fit, gated_fit
-from .graph import Graph, Value
+from .graph import Affine, Function, Graph, Keep, Merge, Product, Value
 from .inexact import ErrorModel
 from .oracle import evaluate
 from .predict import SAFETY, contributions, predict
@@ -39,6 +39,8 @@ from .weights import Weights
 BINS = 1000
 SPARE, STEPS = 16.0, 4
 """Budgets go from so many tolerances to the inverse, in so many steps an octave."""
+COMPARED = 2.0**16
+"""The inverse of the smallest where comparisons decide: one turned over costs more than all errors that do not."""
 LOOSEST = 0.25
 """A tolerance beyond this share of the output's root mean square asks for no more than this."""
 CURVES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
@@ -77,11 +79,13 @@ def meet(
     each = {v: [o.construction for o in some] for v, some in offered.items()}
     parts = contributions(model, data, truth, each)
     # What the oracle does not run, the first pass of a scan in front of it, keeps its default.
-    offered = {v: some for v, some in offered.items() if any(parts[v])}
+    # So does what comparisons decide by: an error there has no size, it turns one over or it does not.
+    kept = _deciding(model.graph)
+    offered = {v: some for v, some in offered.items() if any(parts[v]) and v not in kept}
     share = LOOSEST * float(np.sqrt(np.mean(truth**2)))
     goal = min(tolerance, share) if 0.0 < share < np.inf else tolerance
     tried: Choice | None = None
-    for budget in _budgets(goal):
+    for budget in _budgets(goal, SPARE if not kept else COMPARED):
         choice = cheapest(offered, parts, budget)
         if choice is None:
             break
@@ -98,10 +102,24 @@ def meet(
     raise _refusal(model.graph, model.dtype, tolerance, precise_parts, weights.report.measured_error)
 
 
-def _budgets(goal: float) -> Iterator[float]:
-    """From `SPARE` goals to 1/`SPARE`, on a grid that all goals share: a looser goal then never costs more."""
+def _deciding(graph: Graph) -> set[Value]:
+    """The products and functions that comparisons decide by."""
+    found: set[Value] = set()
+    stack = [graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Keep)]
+    while stack:
+        value = stack.pop()
+        match graph[value].op:
+            case Affine() | Merge():
+                stack.extend(graph[value].operands)
+            case Product() | Function():
+                found.add(value)
+    return found
+
+
+def _budgets(goal: float, least: float) -> Iterator[float]:
+    """From `SPARE` goals to 1/`least`, on a grid that all goals share: a looser goal then never costs more."""
     middle = np.log2(np.clip(goal, 1e-300, 1e300))
-    first, last = (int(np.floor(STEPS * (middle + octaves))) for octaves in (np.log2(SPARE), -np.log2(SPARE)))
+    first, last = (int(np.floor(STEPS * (middle + octaves))) for octaves in (np.log2(SPARE), -np.log2(least)))
     yield from (2.0 ** (k / STEPS) for k in range(first, last - 1, -1))
 
 

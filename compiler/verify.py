@@ -22,6 +22,7 @@ from .graph import (
     Function,
     Gather,
     Graph,
+    Keep,
     Loop,
     Merge,
     Mine,
@@ -47,8 +48,8 @@ def verify(graph: Graph) -> Graph:
 
 
 _ARITY: dict[type, int | None] = {
-    Field: 0, Constant: 0, Count: 0, Affine: None, Product: 2, Divide: 2, Function: 1, Softmax: 1, Move: 1, Gather: 1,
-    Attend: 3, Read: None, Mine: 0, Theirs: 0, Merge: None, Phi: 1, Final: 2,
+    Field: 0, Constant: 0, Count: 0, Affine: None, Product: 2, Divide: 2, Function: 1, Keep: 2, Softmax: 1, Move: 1,
+    Gather: 1, Attend: 3, Read: None, Mine: 0, Theirs: 0, Merge: None, Phi: 1, Final: 2,
 }  # fmt: skip
 """How many operands an operation takes; None if its payload says."""
 
@@ -155,7 +156,7 @@ class _Verifier:
                         len(node.op.body.results) == results, value, f"is a {node.op.how} read of {results} results"
                     )
                     _Verifier(node.op.body, node, tuple(sizes)).run()
-            case Affine() | Product() | Divide() | Function() | Softmax():
+            case Affine() | Product() | Divide() | Function() | Keep() | Softmax():
                 for operand in operands:
                     self._hold(node.kinds <= operand.kinds, value, f"uses what lives at {sorted(operand.kinds)} only")
 
@@ -175,6 +176,8 @@ class _Verifier:
                 return sizes[0] == node.size and sizes[1] in (1, node.size)
             case Function() | Softmax() | Move() | Gather():
                 return sizes[0] == node.size
+            case Keep(_, which):
+                return len(which) == sizes[1] == node.size and all(0 <= c < sizes[0] for c in which)
             case Attend():
                 return sizes[0] == sizes[1] and sizes[2] == node.size
             case Merge(kinds):

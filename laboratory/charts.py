@@ -17,6 +17,7 @@ from innerloop.runtime.plots import COLOURS, STYLE
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from .distance import Floats
@@ -31,7 +32,7 @@ COMPILED, TRAINED, BETWEEN = COLOURS[0], COLOURS[5], COLOURS[2]
 INK, RULE, FAINT = "#222222", "#e6e6e6", "#808080"
 """Text, grid and axes: on a page, its own (`svg`)."""
 
-VARIABLES = {INK: "var(--ink)", RULE: "var(--rule)", FAINT: "var(--faint)"}
+VARIABLES = {INK: "var(--ink)", RULE: "var(--rule)", FAINT: "var(--faint)", COMPILED.lower(): "var(--compiled)"}
 
 _STYLE: dict[Any, Any] = {
     **STYLE,
@@ -50,6 +51,11 @@ _STYLE: dict[Any, Any] = {
 
 def colour(model: str) -> str:
     return {"compiled": COMPILED, "trained": TRAINED}.get(model, BETWEEN)
+
+
+def _width(model: str) -> float:
+    """The trained curve is drawn over the compiled one, which shows beside it where both are the same."""
+    return 1.6 if model == "trained" else 3.6
 
 
 def svg(figure: Figure) -> str:
@@ -90,7 +96,7 @@ def by_examples(losses: dict[str, Floats], spd: Floats) -> Figure:
     with _panels(1) as (figure, (axes,)):
         rows = np.arange(spd.size)
         for name, loss in losses.items():
-            axes.plot(rows, loss, color=colour(name), linewidth=2, label=f"loss, {name}")
+            axes.plot(rows, loss, color=colour(name), linewidth=_width(name), label=f"loss, {name}")
         axes.plot(rows, spd, color=BETWEEN, linewidth=2, linestyle=(0, (4, 2)), label="SPD between them")
         _logarithmic(axes, [*losses.values(), spd])
         axes.set_xlabel("row of the output (examples seen)")
@@ -128,10 +134,12 @@ def line(found: Line) -> Figure:
 
 
 def algorithms(found: Nearest) -> Figure:
-    """SPD/d of every model from every reference, on one axis a reference."""
+    """SPD/d of every model from every reference: of two models dots on one axis, of more a table in shades."""
+    if len(found.models) > 2:
+        return _shades(found)
     with _panels(1, height=0.8 + 0.32 * len(found.references)) as (figure, (axes,)):
         places = np.arange(len(found.references))[::-1]
-        floor = max(1e-16, 0.3 * float(found.mean[found.mean > 0].min(initial=1.0)))
+        floor = _floor(found.mean)
         for model, spd in zip(found.models, found.mean, strict=True):
             axes.plot(np.maximum(spd, floor), places, "o", color=colour(model), markersize=7, label=model, alpha=0.9)
         axes.set_yticks(places, found.references)
@@ -141,11 +149,36 @@ def algorithms(found: Nearest) -> Figure:
     return figure
 
 
+def _floor(spd: Floats) -> float:
+    """What stands for 0 on a logarithmic axis."""
+    return max(1e-16, 0.3 * float(spd[spd > 0].min(initial=1.0)))
+
+
+def _shades(found: Nearest) -> Figure:
+    """A line a model; the nearest reference of each in a frame."""
+    with _panels(1, height=1.6 + 0.36 * len(found.models)) as (figure, (axes,)):
+        logs = np.log10(np.maximum(found.mean, _floor(found.mean)))
+        axes.imshow(-logs, cmap="Blues", aspect="auto", alpha=0.75)
+        middle = (logs.min() + logs.max()) / 2
+        for (line, column), value in np.ndenumerate(found.mean):
+            dark = logs[line, column] < middle - 0.25 * np.ptp(logs)
+            axes.text(column, line, f"{value:.0e}", ha="center", va="center", fontsize=7,
+                      color="white" if dark else "black")  # fmt: skip
+            if found.references[column] == found.nearest(found.models[line]):
+                frame = Rectangle((column - 0.48, line - 0.46), 0.96, 0.92, fill=False, edgecolor=TRAINED, linewidth=2)
+                axes.add_patch(frame)
+        axes.set_xticks(np.arange(len(found.references)), found.references, rotation=30, ha="right", fontsize=8)
+        axes.set_yticks(np.arange(len(found.models)), found.models)
+        axes.grid(False)
+        axes.set_title("SPD/d, mean over rows; framed: the nearest")
+    return figure
+
+
 def shifts(found: Sequence[Shift]) -> Figure:
     with _panels(len(found)) as (figure, grid):
         for axes, shift in zip(grid, found, strict=True):
             for name, loss in shift.loss.items():
-                axes.plot(shift.values, loss, color=colour(name), linewidth=2, label=f"loss, {name}")
+                axes.plot(shift.values, loss, color=colour(name), linewidth=_width(name), label=f"loss, {name}")
             axes.plot(shift.values, shift.spd, color=BETWEEN, linewidth=2, linestyle=(0, (4, 2)), label="SPD")
             _logarithmic(axes, [*shift.loss.values(), shift.spd])
             axes.set_title(shift.what)

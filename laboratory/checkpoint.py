@@ -41,7 +41,7 @@ class Checkpoint:
 def write(folder: Path, checkpoint: Checkpoint) -> Path:
     """Writes a checkpoint beside those there are, removes all but the last KEPT, and returns its folder.
     Raises DataError if it cannot be written."""
-    content = save_tensors({name: np.ascontiguousarray(array) for name, array in checkpoint.arrays.items()})
+    content = save_tensors({name: np.array(array, order="C") for name, array in checkpoint.arrays.items()})
     facts = {"step": checkpoint.step, "settings": checkpoint.settings, "checksum": hashlib.sha256(content).hexdigest()}
     target = folder / f"step-{checkpoint.step:08}"
     scratch = folder / f".{uuid.uuid4().hex}"

@@ -105,6 +105,13 @@ def agree(compiled: Weights, trained: Weights) -> None:
         )
 
 
+def _known(compiled: Weights, variables: Sequence[str]) -> None:
+    names = dict.fromkeys(p.name for p in compiled.layout)
+    for name in variables:
+        if name not in names:
+            raise InnerloopError(f"the compiled stream holds no `{name}`; its names are {', '.join(names) or 'none'}")
+
+
 def _field(spec: tuple[tuple[int, ...], tuple[str, ...]] | None) -> str:
     return "absent" if spec is None else f"of shape {spec[0]} at {', '.join(sorted(spec[1]))}"
 
@@ -125,6 +132,7 @@ def compare(
     Raises DataError for models or tasks that do not fit each other, and InnerloopError for an unknown variable."""
     settings = settings or Settings()
     agree(compiled, trained)
+    _known(compiled, settings.variables or ())
     both = Subject(compiled, "compiled"), Subject(trained, "trained")
     told("predictions", 0, 0)
     fields, targets = draw(settings.seed, settings.tasks)
@@ -245,11 +253,6 @@ def _targets(compiled: Subject, fields: Fields, settings: Settings, notes: list[
     names = list(dict.fromkeys(p.name for p in compiled.weights.layout))
     given = [f.name for f in compiled.weights.signature.fields]
     if settings.variables is not None:
-        for name in settings.variables:
-            if name not in names:
-                raise InnerloopError(
-                    f"the compiled stream holds no `{name}`; its names are {', '.join(names) or 'none'}"
-                )
         return [target(compiled, fields, name) for name in settings.variables]
     found = []
     for name in names:

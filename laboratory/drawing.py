@@ -39,7 +39,10 @@ def drawing(of: Task, weights: Weights) -> Draw:
         shifted = of
         for what, value in changes.items():
             shifted = changed(shifted, what, value)
-        fields = {name: np.asarray(field) for name, field in shifted.sample(jax.random.key(seed), tasks).items()}
+        # Every shift is a task of its own, drawn once: compiling it takes longer than drawing.
+        with jax.disable_jit():
+            drawn = shifted.sample(jax.random.key(seed), tasks)
+        fields = {name: np.asarray(field) for name, field in drawn.items()}
         line = read_data(weights.signature, fields).sequence
         rows = output_rows(line, weights.output.kinds).size
         numbers, truths = shifted.compared(np.broadcast_to(np.arange(rows), (tasks, rows)), fields)

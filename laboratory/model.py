@@ -51,7 +51,7 @@ Tree = dict[str, Array]
 """Parameters by name: `embedding`, `body.3.attention.query`, `body.5.body.0.mlp.up`, `final_norm.gain` …"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """The trainable view of Weights.
 

@@ -82,7 +82,8 @@ def target(compiled: Subject, fields: Fields, name: str, token: int | None = Non
     if not layers.size:
         raise DataError(f"the compiled stream holds no `{name}` at token {token} after any layer")
     values = trace[layers[-1], :, token]
-    if values.std(0).max() == 0:
+    largest = max(np.abs([p.low, p.high]).max() for p in compiled.weights.layout if p.name == name)
+    if values.std(0).max() <= 1e-5 * largest:
         raise DataError(f"`{name}` is the same in every task at token {token}: nothing to probe for")
     held = np.zeros(1 + len(trace), bool)
     for layer in layers:

@@ -24,10 +24,10 @@ def ridge_regression(x: Floats, y: Floats, ridge: float) -> Floats:
     """w = (XᵀX + λ I)⁻¹ Xᵀ y, and of least norm where λ = 0: ordinary least squares."""
     products, moments = _statistics(x, y)
     if ridge > 0:
-        inverse = np.linalg.inv(products + ridge * np.eye(x.shape[2]))
+        w = np.linalg.solve(products + ridge * np.eye(x.shape[2]), moments[..., None])
     else:
-        inverse = np.linalg.pinv(products, rcond=1e-10, hermitian=True)
-    return _applied(np.asarray(inverse @ moments[..., None], np.float64)[..., 0], x)
+        w = np.linalg.pinv(products, rcond=1e-10, hermitian=True) @ moments[..., None]
+    return _applied(np.asarray(w, np.float64)[..., 0], x)
 
 
 def gradient_descent(x: Floats, y: Floats, steps: int, rate: float) -> Floats:
@@ -44,12 +44,12 @@ def gradient_descent(x: Floats, y: Floats, steps: int, rate: float) -> Floats:
 
 
 def stochastic_gradient_descent(x: Floats, y: Floats, rate: float) -> Floats:
-    """One pass of w ← w − η (w · xᵢ − yᵢ) xᵢ from 0, an example at a time."""
+    """One pass of w ← w − 2η (w · xᵢ − yᵢ) xᵢ from 0, an example at a time, as the shipped program (Akyürek et al.)."""
     w, answers = np.zeros((len(x), x.shape[2])), []
     for i in range(x.shape[1]):
         answers.append((w * x[:, i]).sum(-1))
         if i < y.shape[1]:
-            w = w - rate * (answers[-1] - y[:, i])[:, None] * x[:, i]
+            w = w - 2 * rate * (answers[-1] - y[:, i])[:, None] * x[:, i]
     return np.stack(answers, 1)
 
 

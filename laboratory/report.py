@@ -128,9 +128,10 @@ def figures(found: Comparison) -> dict[str, tuple[str, str, Figure]]:
 
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #222222; --rule: #e6e6e6; --faint: #808080; --paper: #ffffff; }
+:root { color-scheme: light dark; --ink: #222222; --rule: #e6e6e6; --faint: #808080; --paper: #ffffff;
+        --compiled: #0072b2; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e4e4; --rule: #383838; --faint: #909090; --paper: #181818; }
+  :root { --ink: #e4e4e4; --rule: #383838; --faint: #909090; --paper: #181818; --compiled: #56b4e9; }
 }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
        max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }

@@ -42,7 +42,7 @@ COMMON = {"d": 5, "n": 10}
 INPUTS = {"inputs": "normal", "input_scale": 1.0, "weight_scale": 1.0}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """A stream of tasks; `task` makes it. `rows`: the outputs that the loss looks at, "all" or the "query" alone."""
 

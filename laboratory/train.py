@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
+from functools import lru_cache, partial
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +42,25 @@ starting it costs nothing, and few enough that the progress is seen."""
 
 class DivergenceError(InnerloopError):
     """A loss or a parameter is no finite number any more; the message has the step and the last good checkpoint."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How `train` moves the parameters, by what it was given."""
+
+    steps: int
+    rate: float
+    warmup: int
+    schedule: str
+    clip: float | None
+
+    def optimiser(self) -> Any:
+        rates = optax.linear_schedule(0.0 if self.warmup else self.rate, self.rate, max(self.warmup, 1))
+        if self.schedule == "cosine":
+            longest = max(self.steps, self.warmup + 1)
+            rates = optax.warmup_cosine_decay_schedule(0.0, self.rate, self.warmup, longest)
+        clipped = [] if self.clip is None else [optax.clip_by_global_norm(self.clip)]
+        return optax.chain(*clipped, optax.adam(rates))
 
 
 @dataclass(frozen=True)
@@ -93,9 +112,7 @@ def train(
     if curriculum is not None:
         curriculum.verify(task)
     frozen = _frozen(model, freeze)
-    peak = optax.warmup_cosine_decay_schedule(0.0, rate, warmup, max(steps, warmup + 1))
-    rates = peak if schedule == "cosine" else optax.linear_schedule(0.0 if warmup else rate, rate, max(warmup, 1))
-    optimiser = optax.chain(*([] if clip is None else [optax.clip_by_global_norm(clip)]), optax.adam(rates))
+    rule = Rule(steps, float(rate), warmup, schedule, clip)
     settings = {
         "task": {"name": task.name, "rows": task.rows, **task.parameters},
         "steps": steps,
@@ -111,7 +128,8 @@ def train(
         "start": _digest(model),
     }
     with model.precision():
-        run = _Run(model, task, optimiser, frozen, batch, seed)
+        stepper = _stepper(model, task, batch, frozen, rule)
+        run = Run(stepper, seed)
         place = None if folder is None else Path(folder)
         kept = None if place is None else checkpoint.read(place)
         if kept is not None and place is not None:
@@ -120,7 +138,7 @@ def train(
             checkpoint.verify(settings, kept, place)
             run.restore(kept)
         last = kept.step if kept is not None else None
-        for end, points, dimensions in _calls(run.step, steps, run.together, interval, curriculum, task):
+        for end, points, dimensions in _calls(run.step, steps, stepper.together, interval, curriculum, task):
             found = run.advance(end, points, dimensions)
             saved = end % interval == 0 or end == steps
             if not np.isfinite(found).all() or (saved and not run.finite()):
@@ -133,45 +151,25 @@ def train(
         return Trained(model, run.parameters(), run.losses)
 
 
-class _Run:
-    """The state of a run, and the jitted function that advances it."""
+class Stepper:
+    """The jitted function of many steps, for one model, task and rule."""
 
-    def __init__(
-        self,
-        model: Model,
-        task: Task,
-        optimiser: optax.GradientTransformation,
-        frozen: set[str],
-        batch: int,
-        seed: int,
-    ) -> None:
+    def __init__(self, model: Model, task: Task, batch: int, frozen: frozenset[str], rule: Rule) -> None:
         devices = jax.devices()
         if batch % len(devices):
             raise InnerloopError(f"batch={batch}: must be a multiple of {len(devices)}, the number of devices")
         mesh = Mesh(np.array(devices), ("batch",))
-        self._whole = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+        self.whole = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
         self._split = NamedSharding(mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
-        self._model, self._task, self._optimiser, self._batch = model, task, optimiser, batch
-        self._key = jax.random.key(seed)
-        # Copies: those that train are given away to each call.
-        copies = {name: jnp.array(value) for name, value in model.parameters.items()}
-        self._fixed = self._placed({name: copies[name] for name in frozen})
-        moving = {name: value for name, value in copies.items() if name not in frozen}
-        self._carry: Any = self._placed((moving, optimiser.init(moving)))
-        self.step = 0
-        self.losses = np.zeros(0, np.float32)
-        tokens = jax.eval_shape(partial(model.streams, model.parameters), self._sampled()).shape[2]
-        numbers = sum(value.size for name, value in moving.items() if name not in ("embedding", "positions"))
+        self.model, self.frozen, self.optimiser = model, frozen, rule.optimiser()
+        self._task, self._batch = task, batch
+        fields = jax.eval_shape(lambda: task.sample(jax.random.key(0), batch))
+        tokens = jax.eval_shape(partial(model.streams, model.parameters), fields).shape[2]
+        numbers = sum(value.size for name, value in model.parameters.items() if name not in ("embedding", "positions"))
         self.together = min(100, max(1, CALL_OPERATIONS // (6 * batch * tokens * max(1, numbers))))
-        self._call = jax.jit(self._advanced, static_argnames=("count", "points"), donate_argnums=0)
+        self.call = jax.jit(self._steps, static_argnames=("count", "points"), donate_argnums=0)
 
-    def _sampled(self) -> Any:
-        return jax.eval_shape(lambda: self._task.sample(jax.random.key(0), self._batch))
-
-    def _placed(self, tree: Any) -> Any:
-        return jax.device_put(tree, self._whole)
-
-    def _advanced(
+    def _steps(
         self, carry: Any, fixed: Tree, key: Any, first: Any, dimensions: Any, count: int, points: int | None
     ) -> tuple[Any, Any]:
         def one(carry: Any, step: Any) -> tuple[Any, Any]:
@@ -180,18 +178,40 @@ class _Run:
             fields = jax.lax.with_sharding_constraint(fields, self._split)  # type: ignore[no-untyped-call]
 
             def loss(moving: Tree) -> Any:
-                return self._task.loss(self._model.apply(moving | fixed, fields), fields)
+                return self._task.loss(self.model.apply(moving | fixed, fields), fields)
 
             value, gradient = jax.value_and_grad(loss)(moving)
-            updates, state = self._optimiser.update(gradient, state, moving)
+            updates, state = self.optimiser.update(gradient, state, moving)
             return (optax.apply_updates(moving, updates), state), value
 
         return jax.lax.scan(one, carry, first + jnp.arange(count))
 
+
+_stepper = lru_cache(maxsize=4)(Stepper)
+"""Runs of one model, task and rule share what was compiled, as when one is resumed or repeated with another seed."""
+
+
+class Run:
+    """The state of a run: `losses` of the `step` steps that are done."""
+
+    def __init__(self, stepper: Stepper, seed: int) -> None:
+        self._stepper = stepper
+        self._key = jax.random.key(seed)
+        # Copies: those that train are given away to each call.
+        copies = {name: jnp.array(value) for name, value in stepper.model.parameters.items()}
+        self._fixed = self._placed({name: copies[name] for name in sorted(stepper.frozen)})
+        moving = {name: value for name, value in copies.items() if name not in stepper.frozen}
+        self._carry: Any = self._placed((moving, stepper.optimiser.init(moving)))
+        self.step = 0
+        self.losses = np.zeros(0, np.float32)
+
+    def _placed(self, tree: Any) -> Any:
+        return jax.device_put(tree, self._stepper.whole)
+
     def advance(self, end: int, points: int | None, dimensions: int) -> NDArray[np.float32]:
         """Goes on until `end` steps are done; their losses."""
         first = self.step
-        self._carry, found = self._call(
+        self._carry, found = self._stepper.call(
             self._carry, self._fixed, self._key, np.int32(first), np.int32(dimensions), count=end - first, points=points
         )
         losses = np.asarray(found, np.float32)
@@ -203,7 +223,7 @@ class _Run:
 
     def parameters(self) -> Tree:
         moving: Tree = self._carry[0]
-        return {name: (moving | self._fixed)[name] for name in self._model.parameters}
+        return {name: (moving | self._fixed)[name] for name in self._stepper.model.parameters}
 
     def state(self) -> Arrays:
         """All that the next steps depend on, and the losses so far."""
@@ -246,7 +266,7 @@ def _verify(**given: Any) -> None:
         raise InnerloopError(f"schedule={given['schedule']!r}: must be 'cosine' or 'constant'")
 
 
-def _frozen(model: Model, freeze: Sequence[str]) -> set[str]:
+def _frozen(model: Model, freeze: Sequence[str]) -> frozenset[str]:
     """The parameters that `freeze` means. Raises InnerloopError for an entry that means none, or if none is left."""
     frozen: set[str] = set()
     for entry in freeze:
@@ -258,7 +278,7 @@ def _frozen(model: Model, freeze: Sequence[str]) -> set[str]:
         frozen |= meant
     if len(frozen) == len(model.parameters):
         raise InnerloopError("freeze: all parameters are frozen, and nothing is left to train")
-    return frozen
+    return frozenset(frozen)
 
 
 def _digest(model: Model) -> str:
@@ -270,7 +290,7 @@ def _digest(model: Model) -> str:
 
 
 def _diverged(
-    run: _Run, found: NDArray[np.float32], steps: int, rate: float, folder: Path | None, last: int | None
+    run: Run, found: NDArray[np.float32], steps: int, rate: float, folder: Path | None, last: int | None
 ) -> DivergenceError:  # fmt: skip
     bad = np.flatnonzero(~np.isfinite(found))
     step = run.step - len(found) + int(bad[0]) + 1 if bad.size else run.step

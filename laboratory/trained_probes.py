@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from .distance import Floats
 
 HIDDEN = 512
-STEPS, BATCH, RATE = 600, 256, 2e-3
+STEPS, BATCH = 600, 256
+RATES = {True: 2e-3, False: 2e-2}
+"""With hidden neurons, and of a linear readout."""
 
 
 def perceptron(stream: NDArray[np.floating], values: Floats, seed: int = 0) -> Callable[[NDArray[np.floating]], Floats]:
@@ -75,7 +77,7 @@ def _answer(parameters: dict[str, Any], h: Any) -> Any:
 
 @partial(jax.jit, donate_argnums=0)
 def _descend(parameters: dict[str, Any], h: Any, v: Any, key: Any) -> dict[str, Any]:
-    optimiser = optax.adam(optax.cosine_decay_schedule(RATE, STEPS))
+    optimiser = optax.adam(optax.cosine_decay_schedule(RATES["w1" in parameters], STEPS))
 
     def loss(parameters: dict[str, Any], chosen: Any) -> Any:
         return jnp.square(_answer(parameters, h[chosen]) - v[chosen]).mean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from importlib.resources import files
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["GROUPS", "UnknownNameError", "dataset", "datasets", "load", "names", "purpose"]
+__all__ = ["GROUPS", "UnknownNameError", "citation", "dataset", "datasets", "load", "names", "purpose"]
 
 _FOLDER = files(__name__)
 _DATA = _FOLDER / "data"
@@ -74,12 +75,12 @@ def load(name: str) -> str:
 
 def purpose(name: str) -> str:
     """What the program does, in a line: its opening comment up to the source. Raises UnknownNameError."""
-    opening = []
-    for line in load(name).splitlines():
-        if not line.startswith("#") or line.startswith("# Source:"):
-            break
-        opening.append(line.removeprefix("#").strip())
-    return " ".join(opening)
+    return _opening(name)[0]
+
+
+def citation(name: str) -> str:
+    """Where the program is from: its opening comment after `Source:`. Raises UnknownNameError."""
+    return _opening(name)[1]
 
 
 def datasets() -> list[str]:
@@ -98,6 +99,12 @@ def dataset(name: str) -> tuple[Floats, Floats]:
     lines = (_DATA / f"{name}.csv").read_text(encoding="utf-8").splitlines()
     table: Floats = np.loadtxt(lines, delimiter=",", skiprows=1, ndmin=2)
     return table[:, :-1], table[:, -1]
+
+
+def _opening(name: str) -> tuple[str, str]:
+    opening = takewhile(lambda line: line.startswith("#"), load(name).splitlines())
+    what, _, source = " ".join(line.removeprefix("#").strip() for line in opening).partition(" Source: ")
+    return what, source
 
 
 def _stems(suffix: str, folder: str = ".") -> list[str]:

@@ -1,7 +1,7 @@
 # Conjugate gradients on the normal equations, with no matrix ever formed.
 # Source: Hestenes & Stiefel 1952, "Methods of conjugate gradients for solving linear systems",
 # J. Res. Natl. Bur. Stand. 49(6).
-program conjugate_gradient(d, steps = 8, ridge = 0, floor = 1e-9)
+program conjugate_gradient(d, steps = 8, ridge = 0, floor = 1e-12)
 
 tokens (x y)* x
     x : vector[d]
@@ -11,7 +11,9 @@ at y
     u = move x from previous
 
 w : vector[d] = 0
-r = mean[j in y](y[j] * u[j])          # what is left of Xᵀy/n − (XᵀX/n + λI) w
+b = mean[j in y](y[j] * u[j])
+size = sqrt(dot(b, b))                 # solved for b of length 1, so that the floor is relative
+r = b / size                           # what is left of b − (XᵀX/n + λI) w
 p = r
 repeat steps
     q = ridge * p + mean[j in y](dot(u[j], p) * u[j])
@@ -22,4 +24,4 @@ repeat steps
     r = s
 
 at x
-    output dot(w, x)
+    output size * dot(w, x)

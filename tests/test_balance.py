@@ -17,7 +17,7 @@ tokens (t)*
     x : vector[d] on t in [-1, 1]
 
 a = tanh(x)
-b = exp(x)                             # read two layers after it could be there
+b = tanh(2 * x)                        # read two layers after it could be there
 c = a * a
 output c * c * b
 """

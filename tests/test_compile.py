@@ -19,30 +19,23 @@ from numpy.typing import NDArray
 
 from .reference import CASES, Case, source
 
-REFUSED = {
-    "adam": (24, "divides by one number a token; this divisor has several components"),
-    "conjugate_gradient": (18, "cannot divide in float32 by numbers from"),
-    "iterative_newton": (15, "cannot divide in float32 by numbers from"),
-    "algorithm_selection": (17, "has no construction for softmax over components"),
-    "bayes_model_average": (15, "has no construction for softmax over components"),
-    "k_means": (13, "has no construction for softmax over components"),
-    "nearest_neighbour": (16, "has no construction for a softmax read"),
-    "kernel_regression": (16, "has no construction for a softmax read"),
-    "functional_gradient_descent": (16, "has no construction for a softmax read"),
-    "associative_memory": (11, "has no construction for a softmax read"),
-    "induction_head": (10, "has no construction for a softmax read"),
-    "retargetable_gradient_descent": (24, "has no construction for a softmax read"),
-}
-"""What `gpt2` does not hold yet: the line of the operation, and how the message names it."""
-
 LOOSE = {
     "ridge": 1e-2,  # the inverse of a sum over a few examples, 25 Newton steps deep
     "mesa_layer": 5e-4,
-    "principal_component": 2e-3,  # a square root down to 0, where no sum of GELUs has its slope
-    "perceptron": 5e-4,  # hundreds of updates without decay
-    "support_vector": 0.2,  # examples within the ramp of a comparison
+    "principal_component": 1e-3,
+    "adam": 5e-3,  # a gradient's component near 0 over its own size
+    "conjugate_gradient": 2e-2,  # directions of what is left of what is almost solved
+    "iterative_newton": 2e-3,
+    "algorithm_selection": 1e-3,  # losses times 100
+    "bayes_model_average": 3e-4,
+    "k_means": 2e-3,  # points between two centres, scores times 1e5
 }
 """Largest error over the output's root mean square, where it is more than 5e-5."""
+
+
+PESSIMISTIC = {"conjugate_gradient": 1000}
+"""Predicted over measured error, where it is more than 100: what is left of what is solved has no direction of its
+own, and steps along it, drawn anew, are worse than those that rounding takes."""
 
 
 def run(weights: Weights, fields: dict[str, NDArray[Any]]) -> NDArray[Any]:
@@ -59,17 +52,8 @@ def largest(found: NDArray[Any], truth: NDArray[Any]) -> float:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.program)
-def test_every_program_compiles_or_is_refused_by_name(case: Case) -> None:
+def test_every_program_compiles(case: Case) -> None:
     sample = case.data(seed=1, tasks=256)
-    if case.program in REFUSED:
-        line, message = REFUSED[case.program]
-        with pytest.raises(CompileError) as error:
-            compile_program(source(case.program), calibration=sample, **case.parameters)
-        (fault,) = error.value.diagnostics
-        assert fault.span is not None
-        assert fault.span.line == line
-        assert message in fault.message
-        return
     weights = compile_program(source(case.program), calibration=sample, **case.parameters)
     graph = graph_of(source(case.program), case.parameters)
     fields = case.data(seed=0, tasks=8)
@@ -77,7 +61,8 @@ def test_every_program_compiles_or_is_refused_by_name(case: Case) -> None:
     assert largest(run(weights, fields), truth) < LOOSE.get(case.program, 5e-5)
     report = weights.report
     assert report.slots <= 1.1 * report.live
-    assert report.measured_error <= report.predicted_error <= 100 * report.measured_error
+    most = PESSIMISTIC.get(case.program, 100)
+    assert report.measured_error <= report.predicted_error <= most * report.measured_error
 
 
 SHIPPED: dict[str, dict[str, Any]] = {

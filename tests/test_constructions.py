@@ -101,7 +101,7 @@ def test_division_by_numbers_of_one_sign(wide: float, sign: int, dtype: str, tol
 
 
 FUNCTIONS = {
-    "relu(x)": 2e-6, "abs(x)": 2e-6, "clip(x, -1, 0.5)": 2e-6, "sigmoid(x)": 5e-6, "tanh(x)": 5e-6, "exp(x)": 5e-5,
+    "relu(x)": 2e-7, "abs(x)": 2e-7, "clip(x, -1, 0.5)": 2e-7, "sigmoid(x)": 5e-6, "tanh(x)": 5e-6, "exp(x)": 5e-5,
     "log(3 + tanh(x))": 2e-5, "sqrt(3 + tanh(x))": 2e-5,
 }  # fmt: skip
 """Each with its largest error on [−3, 3]."""
@@ -116,18 +116,6 @@ def test_functions(value: str) -> None:
     assert np.abs(found - truth).max() < FUNCTIONS[value]
 
 
-@pytest.mark.parametrize("value", ["x < 0.5", "x <= 0.5", "x > 0.5", "x >= 0.5", "sign(x - 0.5)"])
-def test_comparisons_outside_the_ramp(value: str) -> None:
-    """The ramp is a thousandth of the largest difference wide."""
-    fields = draw(10, tasks=16)
-    fields["x"] = np.random.default_rng(3).uniform(-3, 3, fields["x"].shape)
-    text = HEAD.replace("vector[d]", "vector[d] in [-3, 3]")
-    found, truth = both(f"{text}at x\n    output {value}\n", fields)
-    clear = np.abs(fields["x"] - 0.5) > 5e-3
-    assert clear.mean() > 0.9
-    np.testing.assert_allclose(found[clear], truth[clear], atol=1e-3)
-
-
 def test_norms_pass_values_through() -> None:
     """A program of no operation: the embedding, the final norm and the readout."""
     fields = draw(20)
@@ -140,7 +128,6 @@ def test_norms_pass_values_through() -> None:
 
 REFUSALS = {
     "at x\n    output softmax(x)\n": "has no construction for softmax over components",
-    "at x\n    output softmax[j in y](y[j], y[j])\n": "has no construction for a softmax read",
     "at x\n    output x / (1 + x ^ 2)\n": "divides by one number a token",
     "at x\n    output x / sum(x)\n": "divides by a number of one sign only",
     "at x\n    output x / (1e-30 + dot(x, x) ^ 4)\n": "cannot divide in float32 by numbers from",

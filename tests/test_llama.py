@@ -28,7 +28,7 @@ from innerloop.programs import load
 from .random_weights import config
 from .reference import CASES, REGRESSIONS, Case, source
 from .reference.programs import random_program
-from .test_compile import LOOSE, REFUSED, largest, run
+from .test_compile import LOOSE, largest, run
 from .test_precision import EXAMPLES, D
 from .test_random_programs import checked, magnitude
 
@@ -99,9 +99,7 @@ def test_the_figure(name: str, parameters: dict[str, float], goal: float) -> Non
 
 HEAVY = {"principal_component", "newton_logistic", "mlp_gradient_descent", "logistic_regression", "support_vector"}
 HELD = [
-    pytest.param(case, id=case.program, marks=[pytest.mark.slow] if case.program in HEAVY else [])
-    for case in CASES
-    if case.program not in REFUSED.keys() - {"iterative_newton"}
+    pytest.param(case, id=case.program, marks=[pytest.mark.slow] if case.program in HEAVY else []) for case in CASES
 ]
 
 

@@ -132,7 +132,7 @@ def test_causal_attention_counts_what_a_token_sees() -> None:
 @pytest.mark.parametrize(
     ("name", "line", "message"),
     [
-        ("lasso", 8, "target lsa has no MLP: `relu` has no place"),
+        ("lasso", 11, "target lsa has no MLP: `relu` has no place"),
         ("gradient_descent", 18, "target lsa has no MLP: a product within one token has no place"),
         ("sherman_morrison", 15, "target lsa has no scan"),
     ],

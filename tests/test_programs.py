@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 from innerloop.compiler.parse import parse
-from innerloop.programs import GROUPS, UnknownNameError, dataset, datasets, load, names, purpose
+from innerloop.programs import GROUPS, UnknownNameError, citation, dataset, datasets, load, names, purpose
 from sklearn.datasets import load_diabetes
 
 
@@ -33,6 +34,8 @@ def test_a_program_bears_its_file_s_name_and_cites_its_source(name: str) -> None
     assert "\n# Source: " in text
     assert purpose(name).endswith(".")
     assert len(purpose(name)) <= 80
+    assert citation(name).endswith(".")
+    assert re.search(r"\b(19|20)\d\d\b", citation(name)), "no year"
 
 
 def test_an_unknown_program_names_the_nearest() -> None:

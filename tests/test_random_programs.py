@@ -65,7 +65,6 @@ def test_random_programs_agree_with_the_oracle(dtype: str, tolerance: float) -> 
     @given(integers(0, 2**32 - 1), integers(1, 4))
     def run(seed: int, repetitions: int) -> None:
         text = random_program(Random(seed))
-        assume(" < " not in text)  # a comparison is a ramp, and a random program may stand on it
         graph = checked(text)
         assume(graph is not None)
         assert graph is not None

@@ -45,7 +45,10 @@ BY_GRAD = "grad[w](mean[j in y]((dot(w, u[j]) - y[j]) ^ 2 / 2))"
 BY_HAND = "mean[j in y]((dot(w, u[j]) - y[j]) * u[j])"
 
 
-@pytest.mark.parametrize("name", [name for name in names() if BY_GRAD in load(name)])
+@pytest.mark.parametrize(
+    "name",  # deep_features takes long to fit
+    [pytest.param(n, marks=pytest.mark.slow) if n == "deep_features" else n for n in names() if BY_GRAD in load(n)],
+)
 def test_a_shipped_program_that_says_grad_compiles_to_the_weights_of_the_gradient_by_hand(name: str) -> None:
     (case,) = (case for case in CASES if case.program == name)
     sample, parameters = case.data(seed=1, tasks=64), case.parameters | {"steps": 3}

@@ -103,8 +103,18 @@ class Setting:
             self.told(f"training {name}, loss {loss:.4g}", done, total)
 
         total = self.steps(steps)
+        interval = 100 * max(1, round(total / 1000))  # calls of `train` are of 100 steps, or of fewer in large models
         self.told(f"training {name}", 0, total)
-        return train(start, task, steps=total, folder=self.folder / name, resume=True, on_step=moved, **options)
+        return train(
+            start,
+            task,
+            steps=total,
+            folder=self.folder / name,
+            resume=True,
+            on_step=moved,
+            interval=interval,
+            **options,
+        )
 
     def tasks(self, usual: int) -> int:
         """How many tasks to measure on where `usual` are usual."""

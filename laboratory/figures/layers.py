@@ -8,9 +8,11 @@ S and V alone matter, of which the blocks between the slots of the fields say wh
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from innerloop.compiler.weights import Attention, LinearAttention, Weights
+from innerloop.compiler.sparse import Matrix
+from innerloop.compiler.weights import Attention, LinearAttention, Repeated, Sublayer, Weights
 
 from ..distance import Floats
 from ..gauge import products
@@ -23,7 +25,7 @@ def slots(weights: Weights, field: str) -> np.ndarray:
     names = list(sizes)
     first = len(weights.roles) + sum(sizes[name] for name in names[: names.index(field)])
     rows = weights.embedding.csr.toarray()[first : first + sizes[field]]
-    return np.abs(rows).argmax(1)
+    return np.asarray(np.abs(rows).argmax(1))
 
 
 def layer(weights: Weights, number: int = 0) -> tuple[Floats, Floats]:
@@ -54,15 +56,47 @@ def curvature(weights: Weights) -> tuple[float, float]:
     x = slots(weights, "x")
     blocks = scores[0][np.ix_(x, x)], values[0][np.ix_(x, x)]
     s, v = (float(np.trace(block)) / len(x) for block in blocks)
-    away = [float(np.linalg.norm(b - f * np.eye(len(x))) / (abs(f) * len(x) ** 0.5)) for b, f in zip(blocks, (s, v), strict=True)]
+    away = [
+        float(np.linalg.norm(b - f * np.eye(len(x))) / (abs(f) * len(x) ** 0.5))
+        for b, f in zip(blocks, (s, v), strict=True)
+    ]
     return -s * v, max(away)
 
 
-def without_roles(model: Model) -> Model:
-    """The model whose tokens are their fields alone, as published, without flags of what they are; ρ, which counts by
-    these flags, is 1."""
-    embedding = model.constants["embedding"].at[: len(model.template.roles)].set(0)
-    return replace(model, constants=model.constants | {"embedding": embedding})
+def random_layers(weights: Weights, seed: int, deviation: float = 0.05, **changes: Any) -> Model:
+    """`Model.fresh` as published: tokens are their fields alone, without flags of what they are, the stream is no
+    wider than they are, ρ, which counts by the flags, is 1, and attention is N(0, deviation²). Slots beside the fields
+    would be memory that the published layers have not; smaller numbers stay near the saddle at 0 for long."""
+    model = Model.fresh(_without_roles(weights), seed, **changes)
+    drawn = np.concatenate([np.ravel(value) for value in model.parameters.values()])
+    return replace(model, parameters={n: deviation / np.std(drawn) * value for n, value in model.parameters.items()})
+
+
+def _without_roles(weights: Weights) -> Weights:
+    """The same without the slots that only roles are embedded in, and with nothing that ρ counts."""
+    kept = np.concatenate([slots(weights, field.name) for field in weights.signature.fields])
+    embedding = weights.embedding.csr.toarray()[:, kept]
+    embedding[: len(weights.roles)] = 0
+
+    def narrowed(item: Sublayer | Repeated) -> Sublayer | Repeated:
+        if isinstance(item, Repeated):
+            return replace(item, body=tuple(narrowed(one) for one in item.body))
+        if not isinstance(item, LinearAttention):
+            return item
+        query, key, value = (Matrix(m.csr.toarray()[kept]) for m in (item.query, item.key, item.value))
+        output = Matrix(item.output.csr.toarray()[:, kept])
+        return LinearAttention(query, key, value, output, Matrix.zero(len(kept), weights.config.n_head))
+
+    return replace(
+        weights,
+        config=replace(weights.config, d_model=len(kept)),
+        embedding=Matrix(embedding),
+        positions=weights.positions[:, kept],
+        body=tuple(narrowed(item) for item in weights.body),
+        readout=Matrix(weights.readout.csr.toarray()[kept]),
+        layout=(),
+        inputs=(),
+    )
 
 
 def copies(weights: Weights) -> list[str]:

@@ -1,7 +1,7 @@
 """One trained layer of linear attention on skewed inputs preconditions its step with Γ⁻¹.
 
     compiled   one step of gradient descent through A = Γ⁻¹ on lsa (PROGRAM)
-    trained    the same architecture from random attention weights, on x ~ N(0, Λ), w ~ N(0, I)
+    trained    the same architecture from random attention weights on tokens (x, y), x ~ N(0, Λ), w ~ N(0, I)
 
 With S = (1/n) Σ xⱼ xⱼᵀ the loss of the prediction x_qᵀ A (1/n) Σⱼ yⱼ xⱼ = x_qᵀ A S w is
 
@@ -20,10 +20,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
 from ..distance import Floats
-from ..model import Model
 from ..tasks import eigenvalues, task
 from .frame import Check, Figure, Result, Setting, Table
-from .layers import preconditioner
+from .layers import preconditioner, random_layers
 from .pictures import COMPILED, OTHER, learning, panels
 from .von_oswald_1 import half_loss
 
@@ -44,7 +43,7 @@ at query
     r = 0
 
 repeat steps
-    r = r - mean[j in example](dot(A @ x, x[j]) * r[j])
+    r = r - mean[j in example](dot(x, A @ x[j]) * r[j])
 
 at query
     output -r
@@ -70,18 +69,18 @@ def off(found: Floats, wanted: Floats) -> float:
 
 
 def run(setting: Setting) -> Result:
-    wanted = np.linalg.inv(gamma())
+    wanted = np.asarray(np.linalg.inv(gamma()), np.float64)
     compiled = compile_program(PROGRAM, target="lsa", d=D, A=wanted)
     plain = compile_program(load("gradient_descent_dual"), target="lsa", d=D, steps=1, rate=plain_rate())
-    found = setting.train(
-        "one_layer", Model.fresh(compiled, seed=0), TASKS, steps=2000, batch=2048, rate=5e-3, warmup=100, clip=10.0
-    )
+    start = random_layers(compiled, seed=0, d_head=D + 1)
+    found = setting.train("one_layer", start, TASKS, steps=1500, batch=2048, rate=5e-3, warmup=100, clip=10.0)
     trained = found.weights
     setting.told("comparing", 0, 0)
     drawn = TASKS.sample(jax.random.key(20_000), setting.tasks(100_000))
     fields = {name: np.asarray(value) for name, value in drawn.items()}
     losses = [half_loss(weights, fields) for weights in (plain, compiled, trained)]
-    matrices = [preconditioner(weights) for weights in (plain, compiled, trained)]
+    # The trained layer's ρ is 1: its sum over the examples is n times their mean.
+    matrices = [preconditioner(plain), preconditioner(compiled), N * preconditioner(trained)]
     away = [off(matrix, wanted) for matrix in matrices]
     names = ["gradient descent, compiled", "through Γ⁻¹, compiled", "trained"]
     return Result(
@@ -128,7 +127,8 @@ def _matrix(axes: Axes, matrix: Floats, top: float, title: str) -> None:
     axes.grid(visible=False)
     axes.imshow(matrix, cmap="RdBu", vmin=-1.4 * top, vmax=1.4 * top)
     for row, column in np.ndindex(*matrix.shape):
-        axes.text(column, row, f"{matrix[row, column]:.2f}", ha="center", va="center", fontsize=8)
+        shown = f"{matrix[row, column]:.2f}".replace("-0.00", "0.00")
+        axes.text(column, row, shown, ha="center", va="center", fontsize=8)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)

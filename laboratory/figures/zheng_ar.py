@@ -92,7 +92,7 @@ def trained(setting: Setting, start: str, scale: float, steps: int, rate: float)
         closed=closed,
         ab=ab,
         unexplained=float(((predictions - ab * step) ** 2).sum() / (predictions**2).sum()),
-        losses=2 * found.losses,
+        losses=2 * found.losses.astype(np.float64),
         loss=float(((predictions - truth) ** 2).mean()) * 2,
         compiled_loss=float(((ours - truth) ** 2).mean()) * 2,
         predictions=predictions,
@@ -158,7 +158,10 @@ def run(setting: Setting) -> Result:
 
 
 def _picture(gaussian: Found, sparse: Found) -> Picture:
-    with panels(3, "One trained causal layer of linear attention on $x_{t+1} = W x_t$") as (picture, (left, middle, right)):
+    with panels(3, "One trained causal layer of linear attention on $x_{t+1} = W x_t$") as (
+        picture,
+        (left, middle, right),
+    ):
         for name, found, colour in (("gaussian", gaussian, TRAINED), ("sparse", sparse, COMPILED)):
             group = max(1, found.losses.size // 100)
             curve = found.losses[: found.losses.size // group * group].reshape(-1, group).mean(1)

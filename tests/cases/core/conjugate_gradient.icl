@@ -1,4 +1,4 @@
-program conjugate_gradient(d, steps = 8, ridge = 0, floor = 1e-9)
+program conjugate_gradient(d, steps = 8, ridge = 0, floor = 1e-12)
 
 tokens (x y)* x
     x : vector[d]
@@ -8,7 +8,10 @@ at y
     u = move x from previous
 
 w : vector[d] = 0
-r = rtw(mean[j in y](mul(y[j], u[j])))
+b = rtw(mean[j in y](mul(y[j], u[j])))
+size_1 = dot(b, b)
+size = sqrt(size_1)
+r = div(b, size)
 p = r
 repeat steps
     q = rtw(ridge * p + mean[j in y](mul(dot(u[j], p), u[j])))
@@ -29,4 +32,5 @@ repeat steps
     r = s
 
 at x
-    output dot(w, x)
+    output_1 = dot(w, x)
+    output mul(size, output_1)

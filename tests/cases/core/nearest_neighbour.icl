@@ -1,4 +1,4 @@
-program nearest_neighbour(d, sharpness = 1000)
+program nearest_neighbour(d, sharpness = 1e5)
 
 tokens (x y)* x
     x : vector[d]

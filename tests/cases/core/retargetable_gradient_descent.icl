@@ -1,9 +1,9 @@
-program retargetable_gradient_descent(d, steps = 500, rate = 0.5, decay = 0.985, sharpness = 200, width = 1e-3)
+program retargetable_gradient_descent(d, steps = 500, rate = 0.5, decay = 0.988, sharpness = 200, width = 1e-3)
 
 tokens loss (example)* query  visible context
-    l1 : scalar on loss
-    l2 : scalar on loss
-    linf : scalar on loss
+    l1 : scalar on loss in [0, 1]
+    l2 : scalar on loss in [0, 1]
+    linf : scalar on loss in [0, 1]
     x : vector[d] on example, query
     y : scalar on example
 

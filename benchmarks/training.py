@@ -1,0 +1,178 @@
+"""Training steps a second against PyTorch: `transformers`' GPT2Model as Garg et al. 2022 train it, same sizes,
+same batch.
+
+    python benchmarks/training.py [--size small garg …] [--pairs 5] [--threads 2]
+
+One step is a fresh batch of linear tasks, the forward and the backward pass, the gradient's norm clipped, and Adam, in
+float32. Theirs is their read-in, stock GPT2Model with `inputs_embeds` and without dropout, and their readout. The two
+take turns, a few steps each, so that other load meets both alike; the median of each side's times is compared, and the
+lowest ratio of a pair is said. Compiling and a first turn are not counted. Where other processes take the cores,
+PyTorch's threads wait for each other at every operation; compare with `--threads 1`, where there are none to wait for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+import torch
+from innerloop.compiler import compile_program
+from innerloop.laboratory.model import Model
+from innerloop.laboratory.tasks import task
+from innerloop.laboratory.train import Rule, Run, Stepper
+from innerloop.programs import load
+from transformers import GPT2Config, GPT2Model
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from benchmarks.tables import show
+
+RATE, GOAL = 1e-4, 1.5
+
+
+@dataclass(frozen=True)
+class Size:
+    layers: int
+    width: int
+    heads: int
+    d: int
+    points: int
+    batch: int
+    steps: int
+    """In a turn."""
+
+
+SIZES = {
+    "tiny": Size(3, 64, 2, 5, 11, 64, 20),
+    "small": Size(6, 128, 4, 20, 41, 64, 3),
+    "garg": Size(12, 256, 8, 20, 41, 64, 1),
+}
+"""Garg et al.'s three models (their `tiny`, `small` and `standard`); 41 points are 82 tokens."""
+
+
+def ours(size: Size) -> Callable[[], None]:
+    weights = compile_program(load("gradient_descent"), target="gpt2", d=size.d)
+    model = Model.fresh(
+        weights, 0, n_layer=size.layers, d_model=size.width, n_head=size.heads, n_positions=2 * size.points
+    )
+    stream = task("linear", d=size.d, n=size.points - 1)
+    run = Run(Stepper(model, stream, size.batch, frozenset(), Rule(10**6, RATE, 0, "constant", 1.0)), seed=0)
+
+    def turn() -> None:
+        if not np.isfinite(run.advance(run.step + size.steps, None, size.d)).all():
+            raise SystemExit("the loss is not finite")
+
+    return turn
+
+
+class Garg(torch.nn.Module):
+    """`TransformerModel` of Garg et al.'s code: labels are vectors whose first component is the label."""
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self.size = size
+        self.read_in = torch.nn.Linear(size.d, size.width)
+        self.backbone = GPT2Model(
+            GPT2Config(
+                n_positions=2 * size.points, n_embd=size.width, n_layer=size.layers, n_head=size.heads, resid_pdrop=0.0,
+                embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False,
+            )
+        )  # fmt: skip
+        self.read_out = torch.nn.Linear(size.width, 1)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        batch, points, d = x.shape
+        labels = torch.cat([y[..., None], torch.zeros(batch, points, d - 1)], -1)
+        tokens = torch.stack([x, labels], 2).reshape(batch, 2 * points, d)
+        stream = self.backbone(inputs_embeds=self.read_in(tokens)).last_hidden_state
+        found: torch.Tensor = self.read_out(stream)[:, ::2, 0]
+        return found
+
+
+def theirs(size: Size) -> Callable[[], None]:
+    model = Garg(size)
+    optimiser = torch.optim.Adam(model.parameters(), lr=RATE)
+
+    def turn() -> None:
+        for _ in range(size.steps):
+            x = torch.randn(size.batch, size.points, size.d)
+            y = (x @ torch.randn(size.batch, size.d, 1))[..., 0]
+            optimiser.zero_grad()
+            loss = (model(x, y) - y).square().mean()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            loss.item()
+
+    return turn
+
+
+def seconds(turn: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    turn()
+    return time.perf_counter() - started
+
+
+def measure(name: str, pairs: int) -> list[str]:
+    """One row of the table."""
+    size = SIZES[name]
+    sides = ours(size), theirs(size)
+    for side in sides:
+        side()
+    times = [[seconds(side) for side in sides] for _ in range(pairs)]
+    mine, others = (statistics.median(side) / size.steps for side in zip(*times, strict=True))
+    ratio, least = others / mine, min(other / my for my, other in times)
+    return [
+        name,
+        f"{size.layers} × {size.width}, {size.heads} heads",
+        f"{size.batch} × {2 * size.points}",
+        f"{1 / mine:.2f}",
+        f"{1 / others:.2f}",
+        f"{ratio:.2f}",
+        f"{least:.2f}",
+        f"≥ {GOAL:g}{'' if ratio >= GOAL else '  MISSED'}",
+    ]
+
+
+HEADS = (
+    "size",
+    "layers × width",
+    "tasks × tokens",
+    "ours steps/s",
+    "theirs steps/s",
+    "ratio",
+    "least of a pair",
+    "goal",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", nargs="+", default=list(SIZES), choices=list(SIZES))
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="of each side (default: as many as there are cores)")
+    options = parser.parse_args()
+    if options.threads is not None:  # XLA starts as many threads as it has cores, when it is first used
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+        torch.set_num_threads(options.threads)
+    before = os.getloadavg()[0]
+    rows = [measure(name, options.pairs) for name in options.size]
+    show(
+        f"JAX {jax.__version__} on {jax.devices()[0].platform}, {len(os.sched_getaffinity(0))} threads; PyTorch "
+        f"{torch.__version__} on cpu, {torch.get_num_threads()} threads; load of the machine {before:.1f} before, "
+        f"{os.getloadavg()[0]:.1f} after",
+        HEADS,
+        ("size", "layers × width", "goal"),
+        rows,
+    )
+
+
+if __name__ == "__main__":
+    main()

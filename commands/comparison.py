@@ -1,0 +1,96 @@
+"""`innerloop compare`: what it takes, and what it does.
+
+before   two folders of weights, compiled and trained, and a task
+after    a table; a page and a folder of pictures, each whole or not at all
+"""
+
+from __future__ import annotations
+
+import argparse
+from argparse import Namespace
+from pathlib import Path
+
+from .arguments import assignment, new_file, new_folder, settings
+
+EPILOG = """\
+The table has a line for each measure: losses, squared prediction difference (SPD), implicit weights (ILWD),
+sensitivities, loss on the line between the weights, nearest known algorithm, losses off the distribution, probes for
+the program's variables in both models, and patches. The page has the figures too.
+
+Tasks: linear, noisy_linear, sparse_linear, skewed_linear, discrete_linear, logistic, sine, autoregressive; their
+parameters are listed by `innerloop train --help`.
+
+  innerloop compare gd trained --task linear -t n=20 -o report.html --png figures
+"""
+
+LEAST = 40
+"""Fewer tasks than these give probes nothing to go by."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("compiled", type=Path, metavar="COMPILED", help="a folder that `innerloop compile` wrote")
+    add("trained", type=Path, metavar="TRAINED", help="a folder of weights of the same tokens")
+    add("--task", required=True, metavar="NAME", help="the task, see below")
+    add(
+        "-t",
+        dest="settings",
+        type=assignment,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the task: a number, a list in […] or a word (d: as compiled, if not given)",
+    )
+    add("--tasks", type=_several, default=1000, metavar="COUNT", help="tasks to compare on (default: %(default)s)")
+    add("--seed", type=int, default=0, metavar="SEED", help="of the tasks (default: %(default)s)")
+    add("--probe", action="append", default=[], metavar="NAME", help="a variable to probe for (default: all)")
+    add("--mlp", action="store_true", help="two-layer probes, too")
+    add("-o", "--output", type=_page, metavar="PAGE", help="the report, .html")
+    add("--png", type=Path, metavar="DIR", help="a new folder for the figures")
+
+
+def _several(text: str) -> int:
+    if not text.isdecimal() or int(text) < LEAST:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number of at least {LEAST}")
+    return int(text)
+
+
+def _page(text: str) -> Path:
+    if Path(text).suffix not in {".html", ".htm"}:
+        raise argparse.ArgumentTypeError(f"`{text}` does not end in .html")
+    return Path(text)
+
+
+def compare(arguments: Namespace) -> int:
+    """Raises InnerloopError for models, tasks and places that do not fit."""
+    from ..compiler.weights import Weights
+
+    if arguments.output is not None:
+        new_file(arguments.output)
+    if arguments.png is not None:
+        new_folder(arguments.png)
+    given = settings(arguments.settings)
+    compiled, trained = Weights.load(arguments.compiled), Weights.load(arguments.trained)
+
+    from ..laboratory.compare import Settings
+    from ..laboratory.compare import compare as compare_models
+    from ..laboratory.drawing import drawing, fitted, shifts
+    from ..laboratory.report import COLUMNS, rows, write
+    from ..runtime.tables import console, progress, table
+
+    task = fitted(arguments.task, compiled, given)
+    chosen = Settings(
+        arguments.tasks, arguments.tasks, arguments.seed, arguments.mlp, tuple(arguments.probe) or None
+    )  # fmt: skip
+    noise = float(task.parameters.get("noise", 0.0)) / float(task.parameters.get("weight_scale", 1.0))
+    with progress("comparing") as told:
+        draw = drawing(task, compiled)
+        found = compare_models(compiled, trained, task.name, draw, shifts(task), chosen, told, noise)
+        told("writing", 0, 0)
+        write(found, arguments.output, arguments.png)
+    console().print(table(COLUMNS, rows(found)))
+    for note in found.left_out:
+        print(f"left out: {note}")
+    for name in filter(None, (arguments.output, arguments.png)):
+        print(f"written: {name}")
+    return 0
