@@ -14,7 +14,15 @@ from .frame import Check, Figure, Result, Setting, Table
 
 __all__ = ["NAMES", "Check", "Figure", "Result", "Setting", "Table", "figure"]
 
-NAMES: tuple[str, ...] = ("von_oswald_1", "von_oswald_2", "zheng_ar", "zhang_gamma")
+NAMES: tuple[str, ...] = (
+    "von_oswald_1",
+    "von_oswald_2",
+    "zheng_ar",
+    "zhang_gamma",
+    "akyurek_algorithms",
+    "raventos_diversity",
+    "probes",
+)
 """Each a module of this package, in the order in which they are listed."""
 
 

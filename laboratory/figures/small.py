@@ -1,0 +1,41 @@
+"""Small GPT-2s that learn in minutes on two cores, and the tasks that they are measured on.
+
+    Weights of a program on tokens (x y)* x   →   Model of 32 slots, 2 heads and so many layers, random
+
+GPT-2's deviation of 0.02 is made for wide streams. Matrices of deviation √(1/width) ≈ 0.18 keep the size of what they
+are given, and training is faster: 4 layers, d = 3, 10 examples, 3,000 steps, loss 0.640 with 0.02 and 0.608 with 0.15
+(and an embedding of N(0, 0.25) at every token).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+from innerloop.compiler.weights import Weights
+
+from ..distance import Floats
+from ..model import Model
+from ..tasks import Task
+
+WIDTH, HEADS = 32, 2
+GPT2 = 0.02
+"""The deviation that `Model.fresh` draws matrices with."""
+
+
+def fresh(like: Weights, layers: int, examples: int, seed: int = 0) -> Model:
+    """A model of so many layers for prompts of so many examples, with the tokens and the output of `like`."""
+    model = Model.fresh(
+        like, seed, n_layer=layers, d_model=WIDTH, n_head=HEADS, n_positions=2 * examples + 2
+    )  # the rest token, and a query
+    louder = WIDTH**-0.5 / GPT2
+    matrices = {name for name, value in model.parameters.items() if name.startswith("body.") and value.ndim == 2}
+    scaled = {name: louder * value if name in matrices else value for name, value in model.parameters.items()}
+    return replace(model, parameters=scaled)
+
+
+def drawn(task: Task, count: int, seed: int) -> dict[str, Floats]:
+    """So many tasks that training does not see."""
+    fields = task.sample(jax.random.key(10_000 + seed), count)
+    return {name: np.asarray(value, np.float64) for name, value in fields.items()}
