@@ -1,9 +1,8 @@
 # Conjugate gradients on the normal equations, with no matrix ever formed.
 # Source: Hestenes & Stiefel 1952, "Methods of conjugate gradients for solving linear systems",
-# J. Res. Natl. Bur. Stand. 49(6). Once all is solved the next direction is rounding: give `steps`
-# of at most d, a ridge, and calibration data of your own; prefixes of 1 or 2 examples are solved
-# early.
-program conjugate_gradient(d, steps = 8, ridge = 0, floor = 1e-12)
+# J. Res. Natl. Bur. Stand. 49(6). Once all is solved the next direction is rounding: no more than
+# d steps, and a ridge.
+program conjugate_gradient(d, steps = d, ridge = 0.2, floor = 1e-12)
 
 tokens (x y)* x
     x : vector[d]
