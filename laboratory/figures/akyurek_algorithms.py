@@ -72,9 +72,7 @@ def descents(fields: Fields) -> dict[str, tuple[Weights, Predictor]]:
         name = f"GD, {steps} step{'s' * (steps > 1)}"
         found[name] = weights, reference(gradient_descent, steps=steps, rate=rate)
     rate = best_rate(lambda r: reference(stochastic_gradient_descent, rate=r), fields)
-    weights = compile_program(
-        load("stochastic_gradient_descent"), d=D, examples=N, rate=rate / 2, calibration=fields
-    )  # the program's step is that of the square, 2 · rate
+    weights = compile_program(load("stochastic_gradient_descent"), d=D, examples=N, rate=rate, calibration=fields)
     return found | {"SGD": (weights, reference(stochastic_gradient_descent, rate=rate))}
 
 
