@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Two processes of one BLAS thread each: more threads than cores wait for each other.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: help demo test test-slow lint format catalogue clean \
   benchmark benchmark-compile benchmark-layers benchmark-operations benchmark-speed benchmark-training
@@ -27,10 +29,10 @@ demo: $(VENV)/.installed
 	$(BIN)/innerloop demo -o out/demo.png
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

@@ -21,8 +21,8 @@ from .reference.other import AUTOMATON
 
 TARGETS = ("gpt2", "llama")
 LARGEST = 1e-3
-OWN_DATA = {"conjugate_gradient"}
-"""Programs whose header says that they need calibration data of the user's."""
+LOOSE = {"conjugate_gradient"}
+"""Once all is solved its next direction is rounding: 4e-3 on gpt2."""
 QUICK = ("fast_weights", "gradient_descent", "nesterov", "perceptron")
 """Of the others, those that came to need a thought for their defaults, and compile in seconds."""
 _RNG = np.random.default_rng(7)
@@ -37,7 +37,7 @@ def required(name: str) -> dict[str, Any]:
 
 
 def _params() -> list[object]:
-    held = [name for name in names() if name not in OWN_DATA]
+    held = [name for name in names() if name not in LOOSE]
     return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in held]
 
 
@@ -49,7 +49,7 @@ def test_a_program_compiles_with_its_defaults(name: str, target: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(OWN_DATA))
+@pytest.mark.parametrize("name", sorted(LOOSE))
 def test_a_program_that_needs_calibration_data_says_so(name: str) -> None:
     assert "calibration data of your own" in " ".join(load(name).replace("#", "").split())
     with pytest.raises(CompileError):
