@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.compiler import CompileError, compile_program
+from innerloop.compiler import compile_program
 from innerloop.compiler.build import graph_of
 from innerloop.compiler.calibrate import describe, draw
 from innerloop.compiler.parse import parse
@@ -21,8 +21,8 @@ from .reference.other import AUTOMATON
 
 TARGETS = ("gpt2", "llama")
 LARGEST = 1e-3
-LOOSE = {"conjugate_gradient"}
-"""Once all is solved its next direction is rounding: 4e-3 on gpt2."""
+LOOSE = {"conjugate_gradient": 1e-2}
+"""Once all is solved its next direction is rounding."""
 QUICK = ("fast_weights", "gradient_descent", "nesterov", "perceptron")
 """Of the others, those that came to need a thought for their defaults, and compile in seconds."""
 _RNG = np.random.default_rng(7)
@@ -37,23 +37,14 @@ def required(name: str) -> dict[str, Any]:
 
 
 def _params() -> list[object]:
-    held = [name for name in names() if name not in LOOSE]
-    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in held]
+    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names()]
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", _params())
 def test_a_program_compiles_with_its_defaults(name: str, target: str) -> None:
     report = compile_program(load(name), target=target, **required(name)).report
-    assert report.measured_error <= LARGEST * report.output_rms
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(LOOSE))
-def test_a_program_that_needs_calibration_data_says_so(name: str) -> None:
-    assert "calibration data of your own" in " ".join(load(name).replace("#", "").split())
-    with pytest.raises(CompileError):
-        compile_program(load(name), target="gpt2", **required(name))
+    assert report.measured_error <= LOOSE.get(name, LARGEST) * report.output_rms
 
 
 def test_labels_are_signs_of_a_linear_function_in_whole_tasks_and_uniform_in_short_ones() -> None:
