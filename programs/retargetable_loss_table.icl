@@ -1,7 +1,7 @@
-# Gradient descent on any convex loss: ℓ′ comes in the prompt as a table of ramps, two ReLUs each.
+# Gradient descent on any convex loss: ℓ′ comes in the prompt as a table of ramps.
 # Source: new here; steps of geometrically decaying length as in Goffin 1977, "On convergence
-# rates of subgradient optimization methods", Math. Program. 13. A ramp climbs by `rise` from
-# `knot` on, at `slope`; the share `below` of its rise is what ℓ′ starts from under 0.
+# rates of subgradient optimization methods", Math. Program. 13. A ramp, two ReLUs, climbs by
+# `rise` from `knot` on, at `slope`; the share `below` of its rise is what ℓ′ starts from under 0.
 program retargetable_loss_table(d, ramps, steps = 500, rate = 1.5, decay = 0.988)
 
 tokens table (example)* query  visible context

@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis.strategies import integers
 from innerloop.compiler.build import graph_of
 from innerloop.compiler.calibrate import draw
@@ -61,7 +61,8 @@ def error(text: str, graph: Graph, repetitions: int, seed: int, dtype: str) -> f
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-3), ("float64", 1e-5)])
 def test_random_programs_agree_with_the_oracle(dtype: str, tolerance: float) -> None:
-    @settings(max_examples=60, deadline=None, derandomize=True)
+    # most seeds are programs that the checker refuses
+    @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
     @given(integers(0, 2**32 - 1), integers(1, 4))
     def run(seed: int, repetitions: int) -> None:
         text = random_program(Random(seed))

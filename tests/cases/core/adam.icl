@@ -1,4 +1,4 @@
-program adam(d, steps = 10, rate = 0.1, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-3)
+program adam(d, steps = 10, rate = 0.1, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-2)
 
 tokens (x y)* x
     x : vector[d]

@@ -1,4 +1,4 @@
-program algorithm_selection(d, steps = 50, rate = 0.1, sharpness = 100, lambdas : vector[4] = [0.001, 0.01, 0.1, 1])
+program algorithm_selection(d, steps = 50, rate = 0.05, sharpness = 100, lambdas : vector[4] = [0.001, 0.01, 0.1, 1])
 
 tokens (fit judge)* query
     x : vector[d] on fit, judge, query

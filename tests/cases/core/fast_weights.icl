@@ -1,10 +1,10 @@
 program fast_weights(d, m, length = 40)
 
 tokens (token)*
-    k : vector[d] on token
+    k : vector[d] on token in [-1, 1]
     v : vector[m] on token
     q : vector[d] on token
-    beta : scalar on token
+    beta : scalar on token in [0, 1]
 
 W : matrix[m, d] = 0
 scan token up to length

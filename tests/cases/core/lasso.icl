@@ -1,4 +1,4 @@
-program lasso(d, steps = 50, rate = 0.1, penalty = 0.1)
+program lasso(d, steps = 50, rate = 0.05, penalty = 0.1)
 
 tokens (x y)* x
     x : vector[d]

@@ -1,4 +1,4 @@
-program nesterov(d, steps = 10, rate = 0.1, momentum = 0.9)
+program nesterov(d, steps = 10, rate = 0.05, momentum = 0.9)
 
 tokens (x y)* x
     x : vector[d]

@@ -2,7 +2,7 @@ program perceptron(d, examples = 40)
 
 tokens (x y)* x
     x : vector[d]
-    y : scalar
+    y : scalar in [-1, 1]
 
 at y
     u = move x from previous

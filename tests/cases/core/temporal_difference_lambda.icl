@@ -1,4 +1,4 @@
-program temporal_difference_lambda(d, length = 40, steps = 40, rate = 0.1, discount = 0.9, trace = 0.5)
+program temporal_difference_lambda(d, length = 40, steps = 40, rate = 0.02, discount = 0.9, trace = 0.5)
 
 tokens (transition)* query
     phi : vector[d] on transition, query
