@@ -22,7 +22,7 @@ from .schedule import LoopStage, Schedule, Stage
 from .sparse import Indices
 from .tasks import ROLES, Atom, Copy, Form, Keep
 
-SWALLOWED = 2.0**6
+SWALLOWED = 2.0**8
 """What is so many times as small as what a slot held is not written there as that is taken away."""
 
 
