@@ -227,7 +227,7 @@ def test_one_linear_layer_learns_a_step_of_gradient_descent(dual: Weights) -> No
     stream = task("linear", d=3, n=12)
     rate = 1 / (1 + 1 / 12 + 3 / 12)
     compiled = compile_program(load("gradient_descent_dual"), target="lsa", d=3, rate=rate)
-    found = train(Model.fresh(dual, 0), stream, steps=800, batch=256, rate=0.01, clip=None).weights
+    found = train(Model.fresh(dual, 0), stream, steps=2500, batch=256, rate=0.02).weights
     fields = {name: np.asarray(value) for name, value in stream.sample(jax.random.key(5), 4000).items()}
 
     def error(of: Weights) -> float:
