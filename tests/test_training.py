@@ -238,17 +238,18 @@ def test_one_linear_layer_learns_a_step_of_gradient_descent(dual: Weights) -> No
 
 
 @pytest.mark.slow
-def test_compiled_weights_can_be_tuned(dual: Weights) -> None:
+def test_compiled_weights_can_be_tuned() -> None:
     """From a step size that is too large, training finds a better one."""
     stream = task("linear", d=3, n=6)
-    losses = train(dual, stream, steps=150, batch=256, rate=0.02).losses
-    assert losses[-10:].mean() < 0.8 * losses[:10].mean()
+    compiled = compile_program(load("gradient_descent_dual"), target="lsa", d=3, rate=2.0)
+    losses = train(compiled, stream, steps=300, batch=256, rate=0.02).losses
+    assert losses[-20:].mean() < 0.5 * losses[:5].mean()
 
 
 @pytest.mark.slow
 def test_a_fresh_transformer_learns(small: Model, points: Task) -> None:
-    losses = train(small, points, steps=300, batch=64, rate=3e-3).losses
-    assert losses[-20:].mean() < 0.9 * losses[:20].mean()
+    losses = train(small, points, steps=1500, batch=64, rate=5e-3).losses
+    assert losses[-100:].mean() < 0.9 * losses[:50].mean()
 
 
 # The model ---------------------------------------------------------------------------------------
