@@ -18,6 +18,7 @@ from innerloop.compiler.errors import DataError
 from innerloop.compiler.tokens import TokenData, output_rows, read_data
 from innerloop.compiler.weights import Weights
 from innerloop.runtime import Trace, Transformer
+from innerloop.runtime.executables import compiled
 from innerloop.runtime.forward import embed, forward, streams
 from innerloop.runtime.pack import Parameters, pack
 from innerloop.runtime.patched import patched
@@ -120,7 +121,7 @@ class Subject:
         return jax.enable_x64(self._transformer.dtype == np.float64)
 
 
-@jax.jit
+@compiled
 def _slope(parameters: Parameters, features: Any, token: Any, component: Any) -> Any:
     """The derivative of one component of the prediction at `token` by the token's own features: [batch, features]."""
 

@@ -21,11 +21,11 @@ from itertools import accumulate
 from math import prod
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .executables import compiled
 from .functions import ACTIVATIONS, normed
 from .pack import (
     AttentionStep,
@@ -75,7 +75,7 @@ class Pass(NamedTuple):
     mix: Mix
 
 
-@jax.jit
+@compiled
 def forward(
     parameters: Parameters, features: Array, rows: Array, checks: dict[int, Check]
 ) -> tuple[Array, dict[int, Array]]:
@@ -89,7 +89,7 @@ def forward(
     return matmul(last, parameters.readout) + parameters.readout_bias, worst
 
 
-@partial(jax.jit, static_argnames="every")
+@partial(compiled, static_argnames="every")
 def streams(parameters: Parameters, features: Array, slots: Array, every: int) -> Array:
     """The stream [runs, batch, tokens, slots] after each sublayer of the unrolled run (`every` 1) or layer (2)."""
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
+from .executables import compiled
 from .forward import Array, Pass, embed, matmul, over_all, run
 from .functions import normed
 from .pack import LoopStep, Parameters, Step
 
 
-@partial(jax.jit, static_argnames="token")
+@partial(compiled, static_argnames="token")
 def patched(parameters: Parameters, features: Array, rows: Array, layer: Array, token: int, change: Array) -> Array:
     """`layer` counts from 0, the embedding; loops are unrolled. Token 0 is the rest."""
     whole = Pass({}, lambda *_: None, over_all(parameters, features.shape[1]))

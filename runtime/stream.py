@@ -22,6 +22,7 @@ from innerloop.compiler.weights import LinearAttention, Weights
 from jax import lax
 from numpy.typing import ArrayLike, NDArray
 
+from .executables import compiled
 from .forward import Check, Pass, einsum, matmul, run, softmax_mean, split_heads, turned
 from .functions import normed
 from .guard import Guard
@@ -159,7 +160,7 @@ class TokenStream:
         return jax.enable_x64(self._dtype == np.float64)
 
 
-@partial(jax.jit, static_argnames="keep")
+@partial(compiled, static_argnames="keep")
 def advance(
     parameters: Parameters, features: Array, position: Array, memory: Memory, checks: dict[int, Check], *, keep: bool
 ) -> tuple[Array, dict[int, Array], Array | None, Memory]:

@@ -196,9 +196,9 @@ def test_a_large_batch_in_chunks_of_one_size_is_compiled_once(monkeypatch: pytes
     done: list[tuple[int, int]] = []
     model = Transformer(weights, on_chunk=lambda *progress: done.append(progress))
     model(**data)
-    compiled = forward._cache_size()  # type: ignore[attr-defined]
+    compiled = forward.traces
     assert np.abs(model(**data) - whole).max() < 1e-6
-    assert forward._cache_size() == compiled  # type: ignore[attr-defined]
+    assert forward.traces == compiled
     assert done[-1] == (50, 50)
     assert len(done) // 2 > 3
 

@@ -1,0 +1,74 @@
+"""Functions compiled by XLA, as many of them as the process can hold.
+
+    before   a function of arrays
+    after    the same, compiled once for each shape, until the process has no room for more: then all are dropped
+
+On a CPU, XLA maps the code of each kernel by itself: a pass of 11 layers takes about 150 memory maps, a trace of
+iterative_newton 2,300. Linux gives a process 65,530 (vm.max_map_count), and beyond them LLVM ends it with a
+segmentation fault; a sweep over some hundred programs would get there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import update_wrapper, wraps
+from pathlib import Path
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import jax
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MAPS, LIMIT = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
+SHARE = 0.5
+"""Of the limit: one pass more must fit, and the libraries map files of their own."""
+
+
+class Compiled(Generic[P, R]):
+    """A function under `jax.jit`. `traces` counts how many times it was compiled, or inlined in another."""
+
+    def __init__(self, function: Callable[P, R], options: dict[str, Any]) -> None:
+        self.traces, self._seen = 0, 0
+
+        @wraps(function)
+        def traced(*args: P.args, **kwargs: P.kwargs) -> R:
+            self.traces += 1  # This body runs only while JAX traces, for a shape that it has not compiled yet.
+            return function(*args, **kwargs)
+
+        self._jitted: Any = jax.jit(traced, **options)
+        update_wrapper(self, function)
+        _made.append(self)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        result: R = self._jitted(*args, **kwargs)
+        if self.traces > self._seen and not any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves(result)):
+            self._seen = self.traces
+            make_room()
+        return result
+
+    def forget(self) -> None:
+        """Drops its executables: the next call compiles anew."""
+        self._jitted.clear_cache()
+
+
+_made: list[Compiled[..., Any]] = []
+
+
+def compiled(function: Callable[P, R], /, **options: Any) -> Compiled[P, R]:
+    """jax.jit(function, **options), whose executables are dropped, with those of all others made here, when the process
+    has used `SHARE` of its memory maps."""
+    return Compiled(function, options)
+
+
+def make_room() -> None:
+    """Drops every executable if the process is short of memory maps. Other systems than Linux have no limit."""
+    if LIMIT.is_file() and memory_maps() > SHARE * int(LIMIT.read_text()):
+        for function in _made:
+            function.forget()
+
+
+def memory_maps() -> int:
+    """How many memory maps this process holds."""
+    with MAPS.open("rb") as lines:
+        return sum(1 for _ in lines)
