@@ -12,20 +12,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.sparse import Floats
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.export import export, size
+from transformers import LlamaModel
 
 from . import random_weights
 from .commands import Command
 from .reference import REGRESSIONS
-
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-stock_models = pytest.importorskip("tests.stock_models")
+from .stock_models import outputs
 
 D, EXAMPLES = 4, 40
 
@@ -45,7 +44,7 @@ def test_a_llama_computes_the_shipped_programs(name: str, tmp_path: Path) -> Non
     """In float32, with attention one way and both, as the program has it."""
     weights, data = compiled(name), tasks()
     export(weights, tmp_path / "out")
-    found = stock_models.outputs(transformers.LlamaModel, tmp_path / "out", weights, **data)
+    found = outputs(LlamaModel, tmp_path / "out", weights, **data)
     ours = np.asarray(Transformer(weights, guard="off")(**data), np.float64)
     truth = interpret(load(name), d=D, **data)
     assert np.abs(found - ours).max() <= 1e-4 * np.abs(ours).max()
@@ -67,7 +66,7 @@ def test_the_readmes_example_runs(name: str, tmp_path: Path) -> None:
 def test_a_token_id_is_a_feature(tmp_path: Path) -> None:
     weights = compiled("gradient_descent")
     export(weights, tmp_path / "out")
-    model = transformers.LlamaModel.from_pretrained(tmp_path / "out").eval()
+    model = LlamaModel.from_pretrained(tmp_path / "out").eval()
     ids = torch.arange(weights.embedding.shape[0])[None]
     embedded = torch.tensor(weights.embedding.csr.toarray(), dtype=torch.float32)[None]
     with torch.no_grad():
@@ -79,7 +78,7 @@ def test_the_configuration_is_the_compiled_one(tmp_path: Path) -> None:
     weights = compiled("gd_plus")
     export(weights, tmp_path / "out")
     of, told = weights.config, json.loads((tmp_path / "out/config.json").read_text())
-    model = transformers.LlamaModel.from_pretrained(tmp_path / "out")
+    model = LlamaModel.from_pretrained(tmp_path / "out")
     assert told["is_causal"] is False
     assert model.config.rope_parameters["rope_theta"] == of.rope_theta
     assert (model.config.head_dim, model.config.rms_norm_eps) == (of.d_head, of.norm_epsilon)

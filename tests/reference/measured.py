@@ -51,10 +51,10 @@ class Refused:
     hint: str | None
 
 
-def compiled(case: Case, target: str, dtype: str = "float32") -> Weights:
-    """With ranges from 256 tasks like the case's own. Raises CompileError."""
-    sample = case.data(seed=1, tasks=256)
-    return compile_program(source(case.program), target=target, dtype=dtype, calibration=sample, **case.parameters)
+def compiled(case: Case, target: str = "gpt2", dtype: str = "float32", **options: Any) -> Weights:
+    """With ranges from the case's sample, unless the options say otherwise. Raises CompileError."""
+    options = {"calibration": case.sample(), **options}
+    return compile_program(source(case.program), target=target, dtype=dtype, **options, **case.parameters)
 
 
 def numpy_run(weights: Weights, fields: Fields) -> NDArray[Any]:
