@@ -12,6 +12,7 @@ from innerloop.compiler.errors import CompileError
 from innerloop.programs import load
 from numpy.typing import NDArray
 
+from .linear_tasks import linear_tasks
 from .reference import CASES, Case
 from .reference.measured import compiled, numpy_run
 
@@ -71,11 +72,10 @@ def test_layers_and_slots_of_the_shipped_programs(name: str) -> None:
 
 def test_gradient_descent_is_batch_gradient_descent_at_every_prefix() -> None:
     # float32 leaves up to 7e-5 here; one step a layer on each own prefix, stacked, would be off by tenths.
-    rng = np.random.default_rng(5)
-    x = rng.standard_normal((4, 20, 3))
-    y = np.einsum("tnd,td->tn", x, rng.standard_normal((4, 3)))
+    fields = linear_tasks(4, 19, 3, seed=5)
+    x, y = fields["x"], fields["y"]
     weights = compile_program(load("gradient_descent"), d=3, steps=10, rate=0.1)
-    found = numpy_run(weights, {"x": x, "y": y})
+    found = numpy_run(weights, fields)
     for task in range(4):
         for prefix in range(20):
             w = np.zeros(3)

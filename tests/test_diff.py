@@ -20,6 +20,7 @@ from .reference.measured import compiled
 
 D, EXAMPLES = 3, 4
 SETTINGS: dict[str, dict[str, Any]] = {
+    "iterative_newton": {"steps": 4},
     "stochastic_gradient_descent": {"examples": EXAMPLES},
     "sherman_morrison": {"examples": EXAMPLES, "ridge": 0.1},
 }
@@ -27,7 +28,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 def data(name: str, tasks: int = 8) -> dict[str, Any]:
     fields = case_of(name).data(seed=5, tasks=tasks)
-    if name in SETTINGS:
+    if "examples" in SETTINGS.get(name, {}):
         fields = {"x": fields["x"][:, : EXAMPLES + 1], "y": fields["y"][:, :EXAMPLES]}
     return fields
 

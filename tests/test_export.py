@@ -27,6 +27,7 @@ from . import random_weights
 from .by_the_book import by_the_book
 from .by_the_book import tasks as random_tasks
 from .commands import Command, one_message
+from .linear_tasks import linear_tasks
 from .reference import REGRESSIONS
 from .stock_models import export_random, features, outputs
 
@@ -42,12 +43,6 @@ _FOUR_LANES = pytest.mark.xfail(
 EXACT = [pytest.param(n, marks=_FOUR_LANES) if n == "iterative_newton" else n for n in REGRESSIONS]
 
 
-def tasks(count: int = 100, d: int = 3, examples: int = 6) -> dict[str, Floats]:
-    rng = np.random.default_rng(11)
-    x = rng.standard_normal((count, examples + 1, d))
-    return {"x": x, "y": (x[:, :-1] @ rng.standard_normal((count, d, 1)))[..., 0]}
-
-
 def gpt2(folder: Path, weights: Weights, **fields: Any) -> Floats:
     return outputs(GPT2Model, folder, weights, **fields)
 
@@ -56,7 +51,7 @@ def gpt2(folder: Path, weights: Weights, **fields: Any) -> Floats:
 def test_gpt2_computes_the_shipped_programs(name: str, tmp_path: Path) -> None:
     weights = compile_program(load(name), dtype="float64", **PROGRAMS[name])
     export(weights, tmp_path / "out")
-    data = tasks()
+    data = linear_tasks(20, 6, 3, seed=11)
     found = gpt2(tmp_path / "out", weights, **data)
     ours = np.asarray(Transformer(weights, guard="off")(**data))
     truth = interpret(load(name), **data, **PROGRAMS[name])
@@ -78,7 +73,7 @@ def test_gpt2_holds_the_precision_in_float32(
     """Otherwise at the defaults: the same predictions as ours, and both within the certificate."""
     weights = compile_program(load(name), **parameters)
     export(weights, tmp_path / "out")
-    data = tasks(100, parameters["d"], examples=40)  # as the calibration has
+    data = linear_tasks(20, 40, parameters["d"], seed=11)  # as many examples as the calibration has
     found = gpt2(tmp_path / "out", weights, **data)
     ours = np.asarray(Transformer(weights, guard="off")(**data), np.float64)
     truth = interpret(load(name), **data, **parameters)
@@ -125,7 +120,7 @@ def test_a_hooked_transformer_holds_every_named_value(name: str, tmp_path: Path)
     assert not unexpected
     assert all(name.endswith((".mask", ".IGNORE")) for name in missing)
 
-    data = tasks(5)
+    data = linear_tasks(5, 6, 3, seed=11)
     interface = load_file(folder / "interface.safetensors")
     given, rows = features(weights, **data)
     with torch.no_grad():

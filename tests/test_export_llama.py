@@ -15,7 +15,6 @@ import pytest
 import torch
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.compiler.errors import InnerloopError
-from innerloop.compiler.sparse import Floats
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.export import export, size
@@ -23,6 +22,7 @@ from transformers import LlamaModel
 
 from . import random_weights
 from .commands import Command
+from .linear_tasks import linear_tasks
 from .reference import REGRESSIONS
 from .stock_models import outputs
 
@@ -33,16 +33,10 @@ def compiled(name: str, **parameters: Any) -> Weights:
     return compile_program(load(name), target="llama", d=D, **parameters)
 
 
-def tasks(count: int = 100) -> dict[str, Floats]:
-    rng = np.random.default_rng(11)
-    x = rng.standard_normal((count, EXAMPLES + 1, D))
-    return {"x": x, "y": (x[:, :-1] @ rng.standard_normal((count, D, 1)))[..., 0]}
-
-
 @pytest.mark.parametrize("name", REGRESSIONS)
 def test_a_llama_computes_the_shipped_programs(name: str, tmp_path: Path) -> None:
     """In float32, with attention one way and both, as the program has it."""
-    weights, data = compiled(name), tasks()
+    weights, data = compiled(name), linear_tasks(20, EXAMPLES, D, seed=11)
     export(weights, tmp_path / "out")
     found = outputs(LlamaModel, tmp_path / "out", weights, **data)
     ours = np.asarray(Transformer(weights, guard="off")(**data), np.float64)

@@ -10,14 +10,12 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from innerloop.compiler import Weights, compile_program
+from innerloop.compiler import compile_program
 from innerloop.programs import load, names
-from innerloop.runtime import Transformer
-from numpy.typing import NDArray
 from sklearn.linear_model import Lasso
 
 from .reference import CASES, Case, targets
-from .reference.measured import BOUNDS, Fields, Measured, Refused, measure, numpy_run
+from .reference.measured import BOUNDS, Measured, Refused, jax_run, measure, numpy_run
 from .reference.reasons import REASONS
 
 SHIPPED = [case for case in CASES if case.program in names()]
@@ -72,10 +70,6 @@ def test_float64(case: Case, target: str) -> None:
 )
 def test_float32_on_the_papers_targets(case: Case, target: str) -> None:
     judged(measure(case, target, "float32"), case, target, "float32")
-
-
-def jax_run(weights: Weights, fields: Fields) -> NDArray[np.float32]:
-    return np.asarray(Transformer(weights, guard="off")(**fields))
 
 
 @pytest.mark.parametrize("case", _params(JAX))

@@ -29,7 +29,7 @@ from .reference import CASES, REGRESSIONS, Case, measured
 from .reference.measured import numpy_run
 from .reference.programs import random_program
 from .test_compile import LOOSE, largest
-from .test_precision import EXAMPLES, D
+from .test_precision import spd
 from .test_random_programs import checked, magnitude
 
 SMALL = {
@@ -77,24 +77,15 @@ FIGURES = [
 ]
 
 
-def spd(name: str, parameters: dict[str, float], tasks: int, seed: int) -> float:
-    """SPD/d through the compiler's own forward pass."""
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((tasks, EXAMPLES + 1, D))
-    y = (x @ rng.standard_normal((tasks, D, 1)))[:, :EXAMPLES, 0]
-    found = numpy_run(compiled(name, d=D, **parameters), {"x": x, "y": y})
-    return float(np.mean((found - interpret(load(name), x=x, y=y, d=D, **parameters))[:, 1:] ** 2)) / D
-
-
 @pytest.mark.parametrize(("name", "parameters", "goal"), [FIGURES[0], FIGURES[1], FIGURES[3]])
 def test_float32(name: str, parameters: dict[str, float], goal: float) -> None:
-    assert spd(name, parameters, 20, seed=11) <= goal
+    assert spd(name, parameters, "float32", 20, 11, "llama", numpy_run) <= goal
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "parameters", "goal"), FIGURES)
 def test_the_figure(name: str, parameters: dict[str, float], goal: float) -> None:
-    assert spd(name, parameters, 200, seed=2026) <= goal
+    assert spd(name, parameters, "float32", 200, 2026, "llama", numpy_run) <= goal
 
 
 HEAVY = {"principal_component", "newton_logistic", "mlp_gradient_descent", "logistic_regression", "support_vector"}

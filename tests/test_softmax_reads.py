@@ -17,6 +17,7 @@ from innerloop.runtime import Transformer
 from innerloop.runtime.export import export
 from transformers import GPT2Model, LlamaModel
 
+from .linear_tasks import linear_tasks
 from .reference import CASES, Case, case_of, source
 from .reference.measured import compiled
 from .stock_models import outputs
@@ -74,9 +75,7 @@ def test_the_library_against_the_oracle(case: Case, target: str, dtype: str) -> 
 def test_forty_neighbours_at_the_default_lengths(target: str, sharpness: float) -> None:
     """A logit is rounded at its own size, and |u|² is made of squares: ties within 1e-6 are anybody's. Measured on gpt2
     for d = 8: 9e-12 at sharpness 100, 8.5e-9 at 1e5, where two of 200 · 41 queries stand on such a tie."""
-    rng = np.random.default_rng(0)
-    x, w = rng.standard_normal((200, 41, 8)), rng.standard_normal((200, 8))
-    fields = {"x": x, "y": np.einsum("tnd,td->tn", x, w)[:, :40]}
+    fields = linear_tasks(200, 40, 8)
     weights = compile_program(source("nearest_neighbour"), target=target, d=8, sharpness=sharpness)
     truth = interpret(source("nearest_neighbour"), **fields, d=8, sharpness=sharpness)
     assert spd(Transformer(weights, guard="off")(**fields), truth, 8) < 1e-6
