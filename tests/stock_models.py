@@ -30,6 +30,7 @@ def features(weights: Weights, **fields: Any) -> tuple[torch.Tensor, Any]:
 
 def outputs(kind: type[Any], folder: Path, weights: Weights, **fields: Any) -> Floats:
     """The output of unmodified transformers, its model class `kind`, on the exported folder: [batch, rows]."""
+    torch.set_num_threads(1)  # more threads than cores wait for each other: pytest runs a process a core
     model, told = kind.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
     assert not any(told.values()), told
     assert type(model) is kind
