@@ -20,7 +20,6 @@ from .reference.measured import compiled
 
 D, EXAMPLES = 3, 4
 SETTINGS: dict[str, dict[str, Any]] = {
-    "iterative_newton": {"steps": 4},
     "stochastic_gradient_descent": {"examples": EXAMPLES},
     "sherman_morrison": {"examples": EXAMPLES, "ridge": 0.1},
 }
@@ -28,7 +27,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 def data(name: str, tasks: int = 8) -> dict[str, Any]:
     fields = case_of(name).data(seed=5, tasks=tasks)
-    if "examples" in SETTINGS.get(name, {}):
+    if name in SETTINGS:
         fields = {"x": fields["x"][:, : EXAMPLES + 1], "y": fields["y"][:, :EXAMPLES]}
     return fields
 

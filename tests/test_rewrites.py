@@ -17,9 +17,9 @@ from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.targets import TARGETS
 from innerloop.compiler.tokens import TokenData, read_data
 
+from .against_oracle import checked, magnitude
 from .reference.measured import numpy_run
 from .reference.programs import random_linear_program, random_program
-from .test_random_programs import magnitude
 
 TASKS, REPETITIONS, TOLERANCE = 8, 3, 1e-5
 
@@ -44,11 +44,8 @@ def programs(generator: Callable[[Random], str], count: int, most: float) -> lis
     while len(found) < count:
         seed += 1
         text = generator(Random(seed))
-        if text in found:
-            continue
-        try:
-            graph = graph_of(text, {})
-        except CompileError:
+        graph = None if text in found else checked(text)
+        if graph is None:
             continue
         assert graph.signature is not None
         if magnitude(graph, read_data(graph.signature, draw(graph.signature, REPETITIONS, TASKS, 0))) < most:
