@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +45,19 @@ def outputs(kind: type[Any], folder: Path, weights: Weights, **fields: Any) -> F
     output = stream @ interface["readout"] + interface["readout_bias"]
     assert output.dtype == getattr(torch, weights.config.dtype)
     return np.asarray(output[:, rows, 0], np.float64)
+
+
+def readme_difference(folder: Path) -> float:
+    """What the example of the folder's README, run by itself there, says is its largest difference from the oracle."""
+    (example,) = re.findall("```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", example], cwd=folder, env=one_thread, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    said = re.fullmatch(r"largest difference from the oracle: (\S+)\n", run.stdout)
+    assert said
+    return float(said[1])
 
 
 def export_random(weights: Weights, folder: Path) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +21,7 @@ from . import random_weights
 from .commands import Command
 from .linear_tasks import linear_tasks
 from .reference import REGRESSIONS
-from .stock_models import outputs
+from .stock_models import outputs, readme_difference
 
 D, EXAMPLES = 4, 40
 
@@ -49,12 +46,7 @@ def test_a_llama_computes_the_shipped_programs(name: str, tmp_path: Path) -> Non
 def test_the_readmes_example_runs(name: str, tmp_path: Path) -> None:
     weights = compiled(name)
     export(weights, tmp_path / "out")
-    (example,) = re.findall("```python\n(.*?)```", (tmp_path / "out/README.md").read_text(), re.DOTALL)
-    run = subprocess.run([sys.executable, "-c", example], cwd=tmp_path / "out", capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    said = re.fullmatch(r"largest difference from the oracle: (\S+)\n", run.stdout)
-    assert said
-    assert 0 < float(said[1]) < weights.report.predicted_error
+    assert 0 < readme_difference(tmp_path / "out") < weights.report.predicted_error
 
 
 def test_a_token_id_is_a_feature(tmp_path: Path) -> None:
