@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +34,7 @@ def features(weights: Weights, **fields: Any) -> tuple[torch.Tensor, Any]:
 
 def outputs(kind: type[Any], folder: Path, weights: Weights, **fields: Any) -> Floats:
     """The output of unmodified transformers, its model class `kind`, on the exported folder: [batch, rows]."""
+    torch.set_num_threads(1)  # more threads than cores wait for each other: pytest runs a process a core
     model, told = kind.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
     assert not any(told.values()), told
     assert type(model) is kind
@@ -40,6 +45,19 @@ def outputs(kind: type[Any], folder: Path, weights: Weights, **fields: Any) -> F
     output = stream @ interface["readout"] + interface["readout_bias"]
     assert output.dtype == getattr(torch, weights.config.dtype)
     return np.asarray(output[:, rows, 0], np.float64)
+
+
+def readme_difference(folder: Path) -> float:
+    """What the example of the folder's README, run by itself there, says is its largest difference from the oracle."""
+    (example,) = re.findall("```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", example], cwd=folder, env=one_thread, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    said = re.fullmatch(r"largest difference from the oracle: (\S+)\n", run.stdout)
+    assert said
+    return float(said[1])
 
 
 def export_random(weights: Weights, folder: Path) -> None:

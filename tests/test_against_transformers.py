@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.compiler import measure
-from innerloop.compiler.tokens import output_rows, read_data
 from innerloop.compiler.weights import Idle, Repeated, Weights
 from innerloop.runtime import Transformer
+from transformers import LlamaModel
 
 from .by_the_book import tasks
 from .random_weights import Random, config, without_biases
-
-transformers = pytest.importorskip("transformers")
-stock_models = pytest.importorskip("tests.stock_models")
+from .reference.measured import numpy_run
+from .stock_models import export_random, outputs
 
 
 def drawn(seed: int, **parts: Any) -> Weights:
@@ -37,11 +35,9 @@ def drawn(seed: int, **parts: Any) -> Weights:
 @pytest.mark.parametrize("seed", range(2))
 def test_random_weights_are_llamas(seed: int, parts: dict[str, Any], tmp_path: Path) -> None:
     weights = drawn(seed, **parts)
-    stock_models.export_random(weights, tmp_path / "out")
+    export_random(weights, tmp_path / "out")
     data = tasks(4, examples=25, seed=seed)
-    expected = stock_models.outputs(transformers.LlamaModel, tmp_path / "out", weights, **data)
-    tokens = read_data(weights.signature, data)
-    rows = output_rows(tokens.sequence, weights.output.kinds)
+    expected = outputs(LlamaModel, tmp_path / "out", weights, **data)
     largest = np.abs(expected).max()
-    for found in (Transformer(weights, guard="off")(**data), measure.forward(weights, tokens)[:, rows, 0]):
+    for found in (Transformer(weights, guard="off")(**data), numpy_run(weights, data)):
         assert np.abs(found - expected).max() < 5e-6 * largest

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.compiler import compile as passes
-from innerloop.compiler.measure import forward
-from innerloop.compiler.tokens import read_data
 
-from .reference import CASES, source
+from .reference import case_of, measured
 
 WAITS = """program waits(d)
 
@@ -32,16 +30,15 @@ def test_what_can_wait_leaves_the_widest_layer(monkeypatch: pytest.MonkeyPatch) 
     assert after.report.neurons == before.report.neurons
     x = np.random.default_rng(0).uniform(-1, 1, (8, 5, 2))
     for weights in (before, after):
-        found = forward(weights, read_data(weights.signature, {"x": x}))
-        np.testing.assert_allclose(found, interpret(WAITS, x=x, d=2), atol=2e-6)
+        np.testing.assert_allclose(measured.numpy_run(weights, {"x": x}), interpret(WAITS, x=x, d=2), atol=2e-6)
 
 
 @pytest.mark.parametrize("name", ["support_vector", "retargetable_loss_table", "gradient_descent"])
 def test_balancing_costs_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    (case,) = [c for c in CASES if c.program == name]
+    case = case_of(name)
 
     def compiled() -> Weights:
-        return compile_program(source(name), calibration=case.data(seed=1, tasks=64), **case.parameters)
+        return measured.compiled(case, calibration=case.sample(64))
 
     after = compiled()
     monkeypatch.setattr(passes, "balance", lambda schedule, _: schedule)

@@ -7,33 +7,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from innerloop.compiler import CompileError, Weights, compile_program, storage
+from innerloop.compiler import Weights, compile_program, storage
 from innerloop.compiler.format_plan import format_report
-from innerloop.compiler.targets import TARGETS
 from innerloop.programs import load
 
 from .commands import Command
-from .reference import CASES, Case, source
+from .reference import CASES, Case, case_of, targets
+from .reference.measured import compiled
 from .test_compile import PESSIMISTIC
 
 QUICK = ("gradient_descent", "gradient_descent_dual", "gd_plus", "lasso", "sherman_morrison", "bigram", "averaging")
 
 
-def _cases() -> list[object]:
-    return [pytest.param(c, id=c.program, marks=() if c.program in QUICK else pytest.mark.slow) for c in CASES]
+def _places() -> list[object]:
+    marks = {c.program: () if c.program in QUICK else pytest.mark.slow for c in CASES}
+    return [
+        pytest.param(c, target, id=f"{c.program}-{target}", marks=marks[c.program])
+        for c in CASES
+        for target in targets(c.program)
+    ]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("case", _cases())
+@pytest.mark.parametrize(("case", "target"), _places())
 def test_the_prediction_holds(case: Case, target: str, dtype: str) -> None:
-    sample = case.data(seed=1, tasks=256)
-    try:
-        report = compile_program(
-            source(case.program), target=target, dtype=dtype, calibration=sample, **case.parameters
-        ).report
-    except CompileError:
-        pytest.skip(f"{target} does not hold {case.program} in {dtype}")
+    report = compiled(case, target, dtype).report
     most = PESSIMISTIC.get(case.program, 100)
     least = float(np.finfo(dtype).eps) * report.output_rms  # float64 weights may be as exact as the oracle
     assert report.measured_error <= report.predicted_error <= most * max(report.measured_error, least)
@@ -57,10 +55,8 @@ def test_what_the_default_certificate_says() -> None:
 
 
 def test_the_callers_calibration_is_named_and_saved(tmp_path: Path) -> None:
-    case = next(c for c in CASES if c.program == "gradient_descent")
-    weights = compile_program(
-        source(case.program), calibration=case.data(seed=1, tasks=64), tolerance=1e-2, **case.parameters
-    )
+    case = case_of("gradient_descent")
+    weights = compiled(case, calibration=case.sample(64), tolerance=1e-2)
     weights.save(tmp_path / "saved")
     again = Weights.load(tmp_path / "saved").report
     assert again == weights.report

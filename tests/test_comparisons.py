@@ -7,35 +7,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.compiler import compile_program
 from innerloop.compiler.build import graph_of
 from innerloop.compiler.choose import optimise
 from innerloop.compiler.graph import Function, Keep, Product
-from innerloop.compiler.measure import forward
-from innerloop.compiler.oracle import evaluate
-from innerloop.compiler.tokens import output_rows, read_data
-from innerloop.compiler.weights import Weights
 from innerloop.runtime import Transformer
 from innerloop.runtime.export import export
 from numpy.typing import NDArray
 from transformers import GPT2Model, LlamaModel
 
-from .reference import CASES, source
+from .against_oracle import both
+from .reference import case_of
+from .reference.measured import compiled, numpy_run
 from .stock_models import outputs
 from .test_stream import streamed
 
 HEAD = "program test(d = 4)\n\ntokens (x y)* x\n    x : vector[d]\n    y : scalar\n\n"
 TARGETS = ("gpt2", "gelu", "llama")
 Array = NDArray[Any]
-
-
-def both(text: str, fields: dict[str, Array], target: str, dtype: str = "float32") -> tuple[Array, Array]:
-    """What the compiled program gives, and the truth."""
-    weights = compile_program(text, target=target, dtype=dtype, calibration=fields)
-    data = read_data(weights.signature, fields)
-    truth = evaluate(graph_of(text, {}), data)
-    found = forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)]
-    return found.reshape(truth.shape), truth
 
 
 def draw(examples: int, tasks: int = 8, seed: int = 0) -> dict[str, Array]:
@@ -129,30 +117,14 @@ def test_products_of_comparisons_are_kept_and_no_product_is_left() -> None:
 # Programs ----------------------------------------------------------------------------------------
 
 
-def compiled(name: str, target: str, dtype: str, **options: Any) -> tuple[Weights, dict[str, Array], Array]:
-    """The program's weights, 200 tasks, and the truth of those."""
-    case = next(case for case in CASES if case.program == name)
-    sample = case.data(seed=1, tasks=256)
-    weights = compile_program(
-        source(name), target=target, dtype=dtype, calibration=sample, **options, **case.parameters
-    )
-    fields = case.data(seed=11, tasks=200)
-    return weights, fields, evaluate(graph_of(source(name), case.parameters), read_data(weights.signature, fields))
-
-
-def output(weights: Weights, fields: dict[str, Array]) -> Array:
-    data = read_data(weights.signature, fields)
-    return forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)][..., 0]
-
-
 @pytest.mark.parametrize(("dtype", "most"), [("float32", 1e-11), ("float64", 1e-20)])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(("name", "layers"), [("perceptron", 80), ("support_vector", 114)])
 def test_programs_that_compare_to_learn(name: str, layers: int, target: str, dtype: str, most: float) -> None:
     """SPD/d; a comparison that goes the wrong way once costs 1e-5 or more. float32: 2.2e-12 was measured."""
-    weights, fields, truth = compiled(name, target, dtype)
-    found = output(weights, fields)
-    assert np.mean((found - truth) ** 2) / 3 < most
+    case = case_of(name)
+    weights, fields = compiled(case, target, dtype), case.data(seed=11, tasks=200)
+    assert np.mean((numpy_run(weights, fields) - case.truth(fields)) ** 2) / 3 < most
     report = weights.report
     assert report.layers == layers
     assert report.measured_error <= report.predicted_error <= 100 * report.measured_error
@@ -161,20 +133,20 @@ def test_programs_that_compare_to_learn(name: str, layers: int, target: str, dty
 def test_a_looser_tolerance_never_costs_more() -> None:
     neurons = []
     for tolerance in (1e-2, 1e-5):
-        report = compiled("support_vector", "gpt2", "float32", tolerance=tolerance)[0].report
+        report = compiled(case_of("support_vector"), tolerance=tolerance).report
         assert report.measured_error <= tolerance
         neurons.append(report.neurons)
     assert neurons == sorted(neurons)
-    assert neurons[0] < compiled("support_vector", "gpt2", "float32")[0].report.neurons
+    assert neurons[0] < compiled(case_of("support_vector")).report.neurons
 
 
 @pytest.mark.parametrize(("target", "kind"), [("gpt2", GPT2Model), ("llama", LlamaModel)])
 def test_stock_models_streams_and_traces_compare_alike(target: str, kind: type[Any], tmp_path: Path) -> None:
-    weights, fields, truth = compiled("perceptron", target, "float32")
-    few = {name: array[:4] for name, array in fields.items()}
+    case = case_of("perceptron")
+    weights, fields = compiled(case, target), case.data(seed=11, tasks=4)
+    truth = case.truth(fields)
     export(weights, tmp_path / "out")
     model = Transformer(weights, guard="off")
-    for found in (outputs(kind, tmp_path / "out", weights, **few), streamed(model, **few)):
-        assert np.abs(found - truth[:4]).max() < 2e-5
-    sample = next(case for case in CASES if case.program == "perceptron").data(seed=1, tasks=256)
-    assert model.diff(sample, **few).first is None
+    for found in (outputs(kind, tmp_path / "out", weights, **fields), streamed(model, **fields)):
+        assert np.abs(found - truth).max() < 2e-5
+    assert model.diff(case.sample(), **fields).first is None

@@ -7,17 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.compiler.build import graph_of
 from innerloop.compiler.compile import compile_program
 from innerloop.compiler.errors import CompileError
-from innerloop.compiler.measure import forward
-from innerloop.compiler.oracle import evaluate
-from innerloop.compiler.tokens import output_rows, read_data
-from innerloop.compiler.weights import Weights
 from innerloop.programs import load
 from numpy.typing import NDArray
 
-from .reference import CASES, Case, source
+from .linear_tasks import linear_tasks
+from .reference import CASES, Case
+from .reference.measured import compiled, numpy_run
 
 LOOSE = {
     "ridge": 1e-2,  # the inverse of a sum over a few examples, 25 Newton steps deep
@@ -39,13 +36,6 @@ own, and steps along it, drawn anew, are worse than those that rounding takes; a
 exponentiated; a gradient near 0 is divided by its own size."""
 
 
-def run(weights: Weights, fields: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    """The output's rows, as the oracle gives them."""
-    data = read_data(weights.signature, fields)
-    found = forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)]
-    return found.reshape(*found.shape[:2], *weights.output.shape)
-
-
 def largest(found: NDArray[Any], truth: NDArray[Any]) -> float:
     """The largest error, over the root mean square of the truth."""
     assert found.shape == truth.shape
@@ -54,12 +44,9 @@ def largest(found: NDArray[Any], truth: NDArray[Any]) -> float:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.program)
 def test_every_program_compiles(case: Case) -> None:
-    sample = case.data(seed=1, tasks=256)
-    weights = compile_program(source(case.program), calibration=sample, **case.parameters)
-    graph = graph_of(source(case.program), case.parameters)
+    weights = compiled(case)
     fields = case.data(seed=0, tasks=8)
-    truth = evaluate(graph, read_data(weights.signature, fields))
-    assert largest(run(weights, fields), truth) < LOOSE.get(case.program, 5e-5)
+    assert largest(numpy_run(weights, fields), case.truth(fields)) < LOOSE.get(case.program, 5e-5)
     report = weights.report
     assert report.slots <= 1.1 * report.live
     most = PESSIMISTIC.get(case.program, 100)
@@ -85,11 +72,10 @@ def test_layers_and_slots_of_the_shipped_programs(name: str) -> None:
 
 def test_gradient_descent_is_batch_gradient_descent_at_every_prefix() -> None:
     # float32 leaves up to 7e-5 here; one step a layer on each own prefix, stacked, would be off by tenths.
-    rng = np.random.default_rng(5)
-    x = rng.standard_normal((4, 20, 3))
-    y = np.einsum("tnd,td->tn", x, rng.standard_normal((4, 3)))
+    fields = linear_tasks(4, 19, 3, seed=5)
+    x, y = fields["x"], fields["y"]
     weights = compile_program(load("gradient_descent"), d=3, steps=10, rate=0.1)
-    found = run(weights, {"x": x, "y": y})
+    found = numpy_run(weights, fields)
     for task in range(4):
         for prefix in range(20):
             w = np.zeros(3)

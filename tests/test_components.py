@@ -11,14 +11,14 @@ from innerloop.compiler.compile import compile_program, plan_for
 from innerloop.compiler.components import components
 from innerloop.compiler.errors import CompileError
 from innerloop.compiler.graph import Divide, Graph, Softmax
-from innerloop.compiler.measure import forward
-from innerloop.compiler.oracle import evaluate
+from innerloop.compiler.oracle import evaluate, interpret
 from innerloop.compiler.rewrite import simplify
-from innerloop.compiler.tokens import output_rows, read_data
+from innerloop.compiler.tokens import read_data
 from innerloop.compiler.verify import verify
 from numpy.typing import NDArray
 
-from .reference import CASES, source
+from .reference import case_of
+from .reference.measured import compiled, numpy_run
 
 TARGETS = ["gpt2", "gelu", "llama"]
 
@@ -39,10 +39,8 @@ def off(text: str, target: str, dtype: str, data: list[dict[str, NDArray[Any]]])
     weights = compile_program(text, target=target, dtype=dtype, calibration=data[0])
     report = weights.report
     assert report.measured_error <= report.predicted_error
-    tokens = read_data(weights.signature, data[1])
-    truth = evaluate(graph_of(text, {}), tokens)
-    found = forward(weights, tokens)[:, output_rows(tokens.sequence, weights.output.kinds)].reshape(truth.shape)
-    return float(np.abs(found - truth).max()), truth
+    truth = interpret(text, **data[1])
+    return float(np.abs(numpy_run(weights, data[1]) - truth).max()), truth
 
 
 # Softmax -----------------------------------------------------------------------------------------
@@ -153,11 +151,7 @@ GOALS = ["adam", "conjugate_gradient", "iterative_newton", "algorithm_selection"
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
 @pytest.mark.parametrize("name", GOALS)
 def test_the_mean_squared_difference(name: str, target: str, dtype: str, goal: float) -> None:
-    case = next(c for c in CASES if c.program == name)
-    weights = compile_program(
-        source(name), target=target, dtype=dtype, calibration=case.data(seed=1, tasks=256), **case.parameters
-    )
-    data = read_data(weights.signature, case.data(seed=0, tasks=64))
-    truth = evaluate(graph_of(source(name), case.parameters), data)
-    found = forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)].reshape(truth.shape)
-    assert np.mean((found - truth) ** 2) / 3 <= goal
+    case = case_of(name)
+    fields = case.data(seed=0, tasks=64)
+    found = numpy_run(compiled(case, target, dtype), fields)
+    assert np.mean((found - case.truth(fields)) ** 2) / 3 <= goal

@@ -6,27 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.compiler.build import graph_of
 from innerloop.compiler.compile import compile_program
 from innerloop.compiler.errors import CompileError
-from innerloop.compiler.measure import forward
-from innerloop.compiler.oracle import evaluate
-from innerloop.compiler.tokens import output_rows, read_data
 from numpy.typing import NDArray
+
+from .against_oracle import both
 
 HEAD = "program test(d = 4)\n\ntokens (x y)* x\n    x : vector[d]\n    y : scalar\n\n"
 Array = NDArray[Any]
-
-
-def both(
-    text: str, fields: dict[str, Array], dtype: str = "float32", sample: dict[str, Array] | None = None
-) -> tuple[Array, Array]:
-    """What the compiled program gives, and the truth; compiled for the range of the sample, or of the data."""
-    weights = compile_program(text, dtype=dtype, calibration=sample or fields)
-    data = read_data(weights.signature, fields)
-    truth = evaluate(graph_of(text, {}), data)
-    found = forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)]
-    return found.reshape(truth.shape), truth
 
 
 def draw(examples: int, tasks: int = 4, seed: int = 0) -> dict[str, Array]:
@@ -85,7 +72,7 @@ def test_means_and_sums(gather: str, examples: int) -> None:
 @pytest.mark.parametrize("value", ["x * x", "x ^ 3", "dot(x, x)", "sum(x) * x", "outer(x, x)"])
 def test_products(value: str, scale: float, dtype: str, tolerance: float) -> None:
     fields = {"x": scale * draw(10, tasks=16)["x"], "y": draw(10, tasks=16)["y"]}
-    found, truth = both(f"{HEAD}at x\n    output {value}\n", fields, dtype)
+    found, truth = both(f"{HEAD}at x\n    output {value}\n", fields, dtype=dtype)
     assert np.abs(found - truth).max() < tolerance * np.abs(truth).max()
 
 
@@ -96,7 +83,7 @@ def test_division_by_numbers_of_one_sign(wide: float, sign: int, dtype: str, tol
     text = HEAD.replace("y : scalar", f"y : scalar in [{1 if sign > 0 else -wide}, {wide if sign > 0 else -1}]")
     fields = draw(10, tasks=16)
     fields["y"] = sign * np.exp(np.random.default_rng(1).uniform(0, np.log(wide), fields["y"].shape))
-    found, truth = both(f"{text}at y\n    u = move x from previous\n    output u / y\n", fields, dtype)
+    found, truth = both(f"{text}at y\n    u = move x from previous\n    output u / y\n", fields, dtype=dtype)
     np.testing.assert_allclose(found, truth, rtol=0, atol=tolerance * np.abs(truth).max())
 
 

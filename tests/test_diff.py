@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.compiler import CompileError, DataError, compile_program
+from innerloop.compiler import DataError, compile_program
 from innerloop.compiler.sparse import Matrix
-from innerloop.compiler.targets import TARGETS
 from innerloop.compiler.weights import Attention, Idle, LinearAttention, Mlp, Repeated, Weights
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 
 from .commands import Command, npz
-from .reference import CASES, REGRESSIONS, source
+from .reference import CASES, REGRESSIONS, Case, case_of, targets
+from .reference.measured import compiled
 
 D, EXAMPLES = 3, 4
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -26,8 +26,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def data(name: str, tasks: int = 8) -> dict[str, Any]:
-    case = next(case for case in CASES if case.program == name)
-    fields = case.data(seed=5, tasks=tasks)
+    fields = case_of(name).data(seed=5, tasks=tasks)
     if name in SETTINGS:
         fields = {"x": fields["x"][:, : EXAMPLES + 1], "y": fields["y"][:, :EXAMPLES]}
     return fields
@@ -37,13 +36,9 @@ def shipped(name: str, target: str, **options: Any) -> Weights:
     return compile_program(load(name), target=target, d=D, **SETTINGS.get(name, {}), **options)
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("name", REGRESSIONS)
+@pytest.mark.parametrize(("name", "target"), [(name, target) for name in REGRESSIONS for target in targets(name)])
 def test_every_value_of_the_shipped_programs_is_within_its_bound(name: str, target: str) -> None:
-    try:
-        weights = shipped(name, target)
-    except CompileError:
-        pytest.skip(f"{target} does not hold {name} in float32")
+    weights = shipped(name, target)
     found = Transformer(weights, guard="off").diff(**data(name))
     assert found.first is None, found.first
     ends = [number for number, _ in weights.unrolled()][1::2]
@@ -54,17 +49,13 @@ def test_every_value_of_the_shipped_programs_is_within_its_bound(name: str, targ
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.program)
-def test_every_value_of_every_program_is_within_its_bound(case: Any, target: str, dtype: str) -> None:
-    sample = case.data(seed=1, tasks=256)
-    try:
-        weights = compile_program(
-            source(case.program), target=target, dtype=dtype, calibration=sample, **case.parameters
-        )
-    except CompileError:
-        pytest.skip(f"{target} does not hold {case.program} in {dtype}")
-    found = Transformer(weights, guard="off").diff(sample, **case.data(seed=0, tasks=16))
+@pytest.mark.parametrize(
+    ("case", "target"),
+    [pytest.param(c, target, id=f"{c.program}-{target}") for c in CASES for target in targets(c.program)],
+)
+def test_every_value_of_every_program_is_within_its_bound(case: Case, target: str, dtype: str) -> None:
+    weights = compiled(case, target, dtype)
+    found = Transformer(weights, guard="off").diff(case.sample(), **case.data(seed=0, tasks=16))
     if case.program == "conjugate_gradient" and found.first is not None and found.first.error < 2.0 * found.first.bound:
         pytest.xfail(f"the next direction of what is solved already is rounding: {found.first}")
     assert found.first is None, found.first

@@ -10,13 +10,10 @@ import numpy as np
 import pytest
 from innerloop.compiler.build import graph_of
 from innerloop.compiler.calibrate import draw
-from innerloop.compiler.compile import compile_program
 from innerloop.compiler.errors import CompileError
-from innerloop.compiler.measure import forward
-from innerloop.compiler.oracle import evaluate
-from innerloop.compiler.tokens import output_rows, read_data
 from numpy.typing import NDArray
 
+from .against_oracle import both
 from .reference.programs import HEADS
 
 PROGRAMS = 24
@@ -52,10 +49,7 @@ def divided_program(random: Random) -> str:
 
 def largest(text: str, fields: dict[str, NDArray[Any]], target: str, dtype: str) -> float:
     """The largest error over the largest output."""
-    weights = compile_program(text, target=target, dtype=dtype, calibration=fields)
-    data = read_data(weights.signature, fields)
-    truth = evaluate(graph_of(text, {}), data)
-    found = forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)].reshape(truth.shape)
+    found, truth = both(text, fields, target, dtype)
     return float(np.abs(found - truth).max() / np.abs(truth).max())
 
 

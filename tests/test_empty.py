@@ -12,12 +12,13 @@ from innerloop.compiler.calibrate import samples
 from innerloop.compiler.choose import optimise
 from innerloop.compiler.empty import fill_empty
 from innerloop.compiler.graph import Count, Divide, Pattern
-from innerloop.compiler.measure import forward
 from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.positions import counts
-from innerloop.compiler.tokens import output_rows, read_data, sequence
+from innerloop.compiler.tokens import read_data, sequence
 from innerloop.compiler.verify import verify
 from innerloop.programs import load
+
+from .against_oracle import both
 
 HEAD = "program p()\n\ntokens (x y)* x\n    x : scalar\n    y : scalar\n\n"
 NEWTON = load("iterative_newton")
@@ -59,11 +60,7 @@ def test_what_is_filled_has_the_same_outputs(body: str) -> None:
 @pytest.mark.parametrize("body", FILLED.values(), ids=FILLED)
 def test_the_weights_divide_at_the_scale_of_the_data(body: str) -> None:
     for scale in (1.0, 100.0):
-        weights = compile_program(HEAD + body, calibration=fields(256, scale))
-        data = read_data(weights.signature, fields(8, scale))
-        graph = graph_of(HEAD + body, {})
-        truth = evaluate(graph, data)
-        found = forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)].reshape(truth.shape)
+        found, truth = both(HEAD + body, fields(8, scale), sample=fields(256, scale))
         np.testing.assert_allclose(found, truth, rtol=0, atol=2e-5 * np.sqrt(np.mean(truth**2)))
 
 

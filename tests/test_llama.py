@@ -8,29 +8,25 @@ from random import Random
 import numpy as np
 import pytest
 from innerloop.compiler import compile_program, interpret
-from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import draw
 from innerloop.compiler.compile import POSITIONS
-from innerloop.compiler.errors import CompileError
 from innerloop.compiler.graph import Pattern
-from innerloop.compiler.measure import forward, normalise
-from innerloop.compiler.oracle import evaluate
+from innerloop.compiler.measure import normalise
 from innerloop.compiler.phases import GAP, phases
 from innerloop.compiler.positions import wanted
 from innerloop.compiler.rotary_positions import End, rotary_target
 from innerloop.compiler.sparse import Floats
 from innerloop.compiler.stream import four_squares
 from innerloop.compiler.tasks import Relation
-from innerloop.compiler.tokens import output_rows, read_data
 from innerloop.compiler.weights import Mlp, Norm, Weights
 from innerloop.programs import load
 
+from .against_oracle import checked, error
 from .random_weights import config
-from .reference import CASES, REGRESSIONS, Case, source
+from .reference import CASES, REGRESSIONS, Case, measured
+from .reference.measured import numpy_run
 from .reference.programs import random_program
-from .test_compile import LOOSE, largest, run
-from .test_precision import EXAMPLES, D
-from .test_random_programs import checked, magnitude
+from .test_compile import LOOSE, largest
+from .test_precision import spd
 
 SMALL = {
     "iterative_newton": {"steps": 4},
@@ -77,24 +73,15 @@ FIGURES = [
 ]
 
 
-def spd(name: str, parameters: dict[str, float], tasks: int, seed: int) -> float:
-    """SPD/d through the compiler's own forward pass."""
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((tasks, EXAMPLES + 1, D))
-    y = (x @ rng.standard_normal((tasks, D, 1)))[:, :EXAMPLES, 0]
-    found = run(compiled(name, d=D, **parameters), {"x": x, "y": y})
-    return float(np.mean((found - interpret(load(name), x=x, y=y, d=D, **parameters))[:, 1:] ** 2)) / D
-
-
 @pytest.mark.parametrize(("name", "parameters", "goal"), [FIGURES[0], FIGURES[1], FIGURES[3]])
 def test_float32(name: str, parameters: dict[str, float], goal: float) -> None:
-    assert spd(name, parameters, 20, seed=11) <= goal
+    assert spd(name, parameters, "float32", 20, 11, "llama", numpy_run) <= goal
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "parameters", "goal"), FIGURES)
 def test_the_figure(name: str, parameters: dict[str, float], goal: float) -> None:
-    assert spd(name, parameters, 200, seed=2026) <= goal
+    assert spd(name, parameters, "float32", 200, 2026, "llama", numpy_run) <= goal
 
 
 HEAVY = {"principal_component", "newton_logistic", "mlp_gradient_descent", "logistic_regression", "support_vector"}
@@ -105,12 +92,8 @@ HELD = [
 
 @pytest.mark.parametrize("case", HELD)
 def test_what_gpt2_holds_a_llama_holds(case: Case) -> None:
-    weights = compile_program(
-        source(case.program), target="llama", calibration=case.data(seed=1, tasks=256), **case.parameters
-    )
-    fields = case.data(seed=0, tasks=8)
-    truth = evaluate(graph_of(source(case.program), case.parameters), read_data(weights.signature, fields))
-    assert largest(run(weights, fields), truth) < LOOSE.get(case.program, 5e-5)
+    weights, fields = measured.compiled(case, "llama"), case.data(seed=0, tasks=8)
+    assert largest(numpy_run(weights, fields), case.truth(fields)) < LOOSE.get(case.program, 5e-5)
 
 
 def test_random_programs_agree_with_the_oracle() -> None:
@@ -120,19 +103,10 @@ def test_random_programs_agree_with_the_oracle() -> None:
         graph = None if " < " in text else checked(text)
         if graph is None:
             continue
-        assert graph.signature is not None
-        fields = draw(graph.signature, 1 + seed % 4, 16, seed)
-        data = read_data(graph.signature, fields)
-        most = magnitude(graph, data)
-        if not most < 1e3:
+        found = error(text, graph, 1 + seed % 4, seed, "llama")
+        if found is None:
             continue
-        try:
-            weights = compile_program(text, target="llama", calibration=fields)
-        except CompileError:
-            continue
-        truth = evaluate(graph, data)
-        found = forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)]
-        assert np.abs(found.reshape(truth.shape) - truth).max() < 2e-4 * most, text
+        assert found < 2e-4, text
         held += 1
     assert held >= 20
 
@@ -156,7 +130,7 @@ def off(expression: str, a: tuple[float, float], b: tuple[float, float]) -> tupl
     fields = {"a": rng.uniform(*a, (100, 40)), "b": rng.uniform(*b, (100, 40))}
     if b[0] > 0.0:
         fields["b"] = np.exp(rng.uniform(np.log(b[0]), np.log(b[1]), (100, 40)))
-    found, truth = run(compile_program(text, target="llama"), fields), interpret(text, **fields)
+    found, truth = numpy_run(compile_program(text, target="llama"), fields), interpret(text, **fields)
     return np.abs(found - truth), truth
 
 
@@ -218,7 +192,7 @@ at y
     x *= np.exp(rng.uniform(-8.0, 8.0, x.shape)).astype(np.float32)
     x = x.astype(np.float32).astype(np.float64)
     fields = {"x": x, "y": rng.standard_normal((2, groups))}
-    found = run(compile_program(text, target="llama", calibration=fields), fields)
+    found = numpy_run(compile_program(text, target="llama", calibration=fields), fields)
     assert np.array_equal(found, x[:, :groups] if what == "previous" else np.broadcast_to(x[:, :1], found.shape))
 
 
@@ -232,7 +206,7 @@ output sum[j in x](x[j]) - mean[j in x](x[j])
 """
     rng = np.random.default_rng(2)
     x = rng.uniform(0.5, 1.5, (4, POSITIONS - 1))
-    found = run(compile_program(text, target="llama", calibration={"x": x}), {"x": x})
+    found = numpy_run(compile_program(text, target="llama", calibration={"x": x}), {"x": x})
     count = np.arange(1, POSITIONS)
     truth = np.cumsum(x, axis=1) * (1.0 - 1.0 / count)
     assert (np.abs(found - truth) / count).max() <= 2e-6

@@ -12,7 +12,8 @@ from innerloop.programs import load
 from innerloop.runtime import Transformer
 from numpy.typing import NDArray
 
-from .reference import source
+from .reference import CASES, LINEAR, Case, source
+from .reference.measured import compiled
 
 TASKS, N, D = 1000, 10, 10
 
@@ -144,6 +145,14 @@ def test_what_has_no_place_is_refused_by_name(name: str, line: int, message: str
     assert fault.span is not None
     assert message in fault.message
     assert fault.span.line == line
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.program not in LINEAR], ids=lambda case: case.program)
+def test_every_other_program_is_refused_at_a_line_of_its_own(case: Case) -> None:
+    for dtype in ("float32", "float64"):
+        with pytest.raises(CompileError, match="target lsa") as error:
+            compiled(case, "lsa", dtype)
+        assert all(fault.span is not None for fault in error.value.diagnostics)
 
 
 SCAN = """program total()

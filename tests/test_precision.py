@@ -7,13 +7,19 @@ them, on 1,000 (float64: 100). benchmarks/precision.py prints the same as a tabl
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.compiler import compile_program, interpret
+from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.programs import load
 from innerloop.runtime import Transformer
+from numpy.typing import NDArray
+
+from .linear_tasks import linear_tasks
+from .reference.measured import Fields, jax_run
 
 D, EXAMPLES = 8, 40
 LINES = [
@@ -27,14 +33,20 @@ LINES = [
 ]
 
 
-def spd(name: str, parameters: dict[str, float], dtype: str, tasks: int, seed: int) -> float:
-    """SPD/d on fresh noiseless tasks x, w ~ N(0, I), at every query after at least one example."""
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((tasks, EXAMPLES + 1, D))
-    y = (x @ rng.standard_normal((tasks, D, 1)))[:, :EXAMPLES, 0]
-    weights = compile_program(load(name), dtype=dtype, d=D, **parameters)  # type: ignore[arg-type]
-    found = np.asarray(Transformer(weights, guard="off")(x=x, y=y), dtype=np.float64)
-    return float(np.mean((found - interpret(load(name), x=x, y=y, d=D, **parameters))[:, 1:] ** 2)) / D
+def spd(
+    name: str,
+    parameters: dict[str, Any],
+    dtype: str,
+    tasks: int,
+    seed: int,
+    target: str = "gpt2",
+    run: Callable[[Weights, Fields], NDArray[Any]] = jax_run,
+) -> float:
+    """SPD/d on fresh tasks, at every query after at least one example."""
+    fields = linear_tasks(tasks, EXAMPLES, D, seed)
+    weights = compile_program(load(name), target=target, dtype=dtype, d=D, **parameters)
+    wrong = run(weights, fields).astype(np.float64) - interpret(load(name), **fields, d=D, **parameters)
+    return float(np.mean(wrong[:, 1:] ** 2)) / D
 
 
 @pytest.mark.parametrize(("name", "parameters", "goal"), [LINES[0], LINES[2], LINES[4]])
@@ -56,10 +68,9 @@ def test_the_figure(name: str, parameters: dict[str, float], goal: float) -> Non
 @pytest.mark.parametrize(("count", "rate"), [(5, 0.1), (20, 0.05)])
 def test_gradient_descent_is_batch_gradient_descent_on_every_prefix(count: int, rate: float) -> None:
     """Which a causal stack of one step a layer is not (von Oswald et al. 2023)."""
-    rng = np.random.default_rng(5)
-    x = rng.standard_normal((4, count + 1, D)) * 0.7
-    y = (x @ rng.standard_normal((4, D, 1)))[:, :count, 0]
-    found = Transformer(compile_program(load("gradient_descent"), d=D, steps=10, rate=rate))(x=x, y=y)
+    fields = linear_tasks(4, count, D, seed=5, scale=0.7)
+    x, y = fields["x"], fields["y"]
+    found = Transformer(compile_program(load("gradient_descent"), d=D, steps=10, rate=rate))(**fields)
     for task in range(4):
         for n in range(1, count + 1):
             w = np.zeros(D)

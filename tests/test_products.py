@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from innerloop.compiler.constructions import CURVE
 from innerloop.compiler.fit import fit
 from innerloop.compiler.oracle import function
 from innerloop.compiler.squares import FINENESS, UNIT, Bank, Squares, gelu, square_bank
 from innerloop.runtime.functions import gelu as runtime_gelu
+from transformers.activations import NewGELUActivation
 
 
 def square(bank: Bank, s: np.ndarray, activation: Callable[[np.ndarray], Any] = runtime_gelu) -> np.ndarray:
@@ -44,8 +46,7 @@ def test_a_square_is_as_exact_as_the_table_says(fine: bool, radius: float, figur
     ],
 )  # fmt: skip
 def test_a_square_by_pytorchs_gelu_is_as_exact_as_the_table_says(bank: str, radius: float, figure: float) -> None:
-    torch, activations = pytest.importorskip("torch"), pytest.importorskip("transformers.activations")
-    stock = activations.NewGELUActivation()
+    stock = NewGELUActivation()
     s = np.random.default_rng(0).uniform(radius / 2, radius, 40_000).astype(np.float32)
     found = square(square_bank(Squares(bank)), s, lambda x: stock(torch.tensor(x)))
     assert np.sqrt(np.mean((found - s.astype(np.float64) ** 2) ** 2)) <= 1.3 * figure

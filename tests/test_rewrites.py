@@ -13,13 +13,13 @@ from innerloop.compiler.choose import REWRITES, optimise
 from innerloop.compiler.compile import finish, plan_for
 from innerloop.compiler.errors import CompileError
 from innerloop.compiler.graph import Graph
-from innerloop.compiler.measure import forward
 from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.targets import TARGETS
-from innerloop.compiler.tokens import TokenData, output_rows, read_data
+from innerloop.compiler.tokens import TokenData, read_data
 
+from .against_oracle import checked, magnitude
+from .reference.measured import numpy_run
 from .reference.programs import random_linear_program, random_program
-from .test_random_programs import magnitude
 
 TASKS, REPETITIONS, TOLERANCE = 8, 3, 1e-5
 
@@ -34,8 +34,7 @@ def compiled_error(graph: Graph, target: str, optimize: str, without: tuple[str,
         weights = finish(plan_for(written, target, "float64", fields))
     except CompileError:
         return None
-    found = forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)]
-    return float(np.abs(found.reshape(truth.shape) - truth).max() / magnitude(graph, data))
+    return float(np.abs(numpy_run(weights, fields) - truth).max() / magnitude(graph, data))
 
 
 def programs(generator: Callable[[Random], str], count: int, most: float) -> list[str]:
@@ -45,11 +44,8 @@ def programs(generator: Callable[[Random], str], count: int, most: float) -> lis
     while len(found) < count:
         seed += 1
         text = generator(Random(seed))
-        if text in found:
-            continue
-        try:
-            graph = graph_of(text, {})
-        except CompileError:
+        graph = None if text in found else checked(text)
+        if graph is None:
             continue
         assert graph.signature is not None
         if magnitude(graph, read_data(graph.signature, draw(graph.signature, REPETITIONS, TASKS, 0))) < most:

@@ -9,7 +9,7 @@ from innerloop.compiler.sparse import Matrix
 from innerloop.compiler.stages import show
 from innerloop.programs import load, names
 
-from .reference import CASES, REGRESSIONS, source
+from .reference import REGRESSIONS, case_of, source
 
 
 def assert_same(one: Weights, other: Weights) -> None:
@@ -50,8 +50,8 @@ BY_HAND = "mean[j in y]((dot(w, u[j]) - y[j]) * u[j])"
     [pytest.param(n, marks=pytest.mark.slow) if n == "deep_features" else n for n in names() if BY_GRAD in load(n)],
 )
 def test_a_shipped_program_that_says_grad_compiles_to_the_weights_of_the_gradient_by_hand(name: str) -> None:
-    (case,) = (case for case in CASES if case.program == name)
-    sample, parameters = case.data(seed=1, tasks=64), case.parameters | {"steps": 3}
+    case = case_of(name)
+    sample, parameters = case.sample(64), case.parameters | {"steps": 3}
     texts = load(name), load(name).replace(BY_GRAD, BY_HAND)
     assert_same(*(compile_program(text, calibration=sample, **parameters) for text in texts))
 

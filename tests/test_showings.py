@@ -18,7 +18,7 @@ from innerloop.programs import load
 from innerloop.runtime import Transformer
 from numpy.typing import NDArray
 
-from .reference import CASES
+from .reference import case_of
 from .reference.measured import Measured, measure, numpy_run
 
 Floats = NDArray[np.float64]
@@ -161,7 +161,6 @@ def test_the_correct_digits_double_each_step(target: str, condition: float, step
 
 @pytest.mark.parametrize("target", ["llama", pytest.param("gpt2", marks=pytest.mark.slow)])
 def test_backpropagation_in_the_pass_is_jaxs_autodiff(target: str) -> None:
-    (case,) = (case for case in CASES if case.program == "mlp_gradient_descent")
-    found = measure(case, target, "float32")
+    found = measure(case_of("mlp_gradient_descent"), target, "float32")
     assert isinstance(found, Measured)
     assert found.largest / found.rms <= 1e-4

@@ -15,8 +15,12 @@ from innerloop.compiler.graph import Attend, Gather
 from innerloop.compiler.sparse import Floats
 from innerloop.runtime import Transformer
 from innerloop.runtime.export import export
+from transformers import GPT2Model, LlamaModel
 
-from .reference import CASES, Case, source
+from .linear_tasks import linear_tasks
+from .reference import CASES, Case, case_of, source
+from .reference.measured import compiled
+from .stock_models import outputs
 
 SOFTMAX = ("kernel_regression", "nearest_neighbour", "functional_gradient_descent", "induction_head")
 CAUSAL = [c for c in CASES if c.program in SOFTMAX and c.program != "functional_gradient_descent"]
@@ -61,13 +65,9 @@ def spd(found: Any, truth: Floats, d: int) -> float:
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("case", [c for c in CASES if c.program in SOFTMAX], ids=lambda c: c.program)
 def test_the_library_against_the_oracle(case: Case, target: str, dtype: str) -> None:
-    weights = compile_program(
-        source(case.program), target=target, dtype=dtype, calibration=case.data(1, 256), **case.parameters
-    )
-    data = case.data(0, 200)
-    truth = interpret(source(case.program), **data, **case.parameters)
+    weights, data = compiled(case, target, dtype), case.data(0, 200)
     bound = {"float32": 1e-11, "float64": 1e-19}[dtype]
-    assert spd(Transformer(weights, guard="off")(**data), truth, case.parameters.get("d", 1)) < bound
+    assert spd(Transformer(weights, guard="off")(**data), case.truth(data), case.parameters.get("d", 1)) < bound
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -75,9 +75,7 @@ def test_the_library_against_the_oracle(case: Case, target: str, dtype: str) -> 
 def test_forty_neighbours_at_the_default_lengths(target: str, sharpness: float) -> None:
     """A logit is rounded at its own size, and |u|² is made of squares: ties within 1e-6 are anybody's. Measured on gpt2
     for d = 8: 9e-12 at sharpness 100, 8.5e-9 at 1e5, where two of 200 · 41 queries stand on such a tie."""
-    rng = np.random.default_rng(0)
-    x, w = rng.standard_normal((200, 41, 8)), rng.standard_normal((200, 8))
-    fields = {"x": x, "y": np.einsum("tnd,td->tn", x, w)[:, :40]}
+    fields = linear_tasks(200, 40, 8)
     weights = compile_program(source("nearest_neighbour"), target=target, d=8, sharpness=sharpness)
     truth = interpret(source("nearest_neighbour"), **fields, d=8, sharpness=sharpness)
     assert spd(Transformer(weights, guard="off")(**fields), truth, 8) < 1e-6
@@ -153,8 +151,7 @@ def test_who_sees_nobody_reads_0_and_members_lose_nothing(target: str) -> None:
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("case", CAUSAL, ids=lambda c: c.program)
 def test_token_by_token(case: Case, target: str) -> None:
-    weights = compile_program(source(case.program), target=target, calibration=case.data(1, 256), **case.parameters)
-    model, data = Transformer(weights, guard="off"), case.data(3, 4)
+    model, data = Transformer(compiled(case, target), guard="off"), case.data(3, 4)
     whole = np.asarray(model(**data))
     stream, found = model.stream(4), []
     for k in range(whole.shape[1]):
@@ -170,23 +167,21 @@ def test_token_by_token(case: Case, target: str) -> None:
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
 @pytest.mark.parametrize("name", ["kernel_regression", "functional_gradient_descent"])
 def test_stock_models_compute_them(name: str, target: str, tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers")
-    stock_models = pytest.importorskip("tests.stock_models")
-    case = next(c for c in CASES if c.program == name)
-    weights = compile_program(source(name), target=target, calibration=case.data(1, 256), **case.parameters)
+    case = case_of(name)
+    weights = compiled(case, target)
     export(weights, tmp_path / "out")
     data = case.data(5, 50)
-    kind = {"gpt2": transformers.GPT2Model, "llama": transformers.LlamaModel}[target]
-    truth = interpret(source(name), **data, **case.parameters)
-    found = stock_models.outputs(kind, tmp_path / "out", weights, **data).reshape(truth.shape)
+    kind = {"gpt2": GPT2Model, "llama": LlamaModel}[target]
+    truth = case.truth(data)
+    found = outputs(kind, tmp_path / "out", weights, **data).reshape(truth.shape)
     assert np.abs(found - truth).max() < 2e-5 * np.abs(truth).max()
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_named_value_is_what_it_should_be(target: str) -> None:
-    case = next(c for c in CASES if c.program == "functional_gradient_descent")
+    case = case_of("functional_gradient_descent")
     data = case.data(5, 8)
-    weights = compile_program(source(case.program), target=target, calibration=data, **case.parameters)
+    weights = compiled(case, target, calibration=data)
     assert Transformer(weights).diff(data, **data).first is None
 
 

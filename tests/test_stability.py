@@ -11,6 +11,8 @@ from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.forward import streams
 
+from .linear_tasks import linear_tasks
+
 D, EXAMPLES, TASKS, LAST = 4, 512, 2, 10
 
 
@@ -28,12 +30,10 @@ def test_the_certificate_holds_and_the_norm_does_not_drift() -> None:
     weights = compile_program(load("sherman_morrison"), d=D, examples=EXAMPLES)
     assert [type(item) for item in weights.body].count(Repeated) == 1
     assert weights.config.n_layer >= 2 * EXAMPLES - 2
-    rng = np.random.default_rng(512)
-    x = rng.standard_normal((TASKS, EXAMPLES + 1, D))
-    y = (x @ rng.standard_normal((TASKS, D, 1)))[:, :EXAMPLES, 0]
+    fields = linear_tasks(TASKS, EXAMPLES, D, seed=512)
     model = Transformer(weights, guard="off")
-    truth = interpret(load("sherman_morrison"), x=x, y=y, d=D, examples=EXAMPLES)
-    error = np.abs(model(x=x, y=y) - truth)
+    truth = interpret(load("sherman_morrison"), **fields, d=D, examples=EXAMPLES)
+    error = np.abs(model(**fields) - truth)
     report = weights.report
     print(
         f"{weights.config.n_layer} layers; largest error of the last {LAST} predictions {error[:, -LAST:].max():.2e}, "
@@ -42,7 +42,7 @@ def test_the_certificate_holds_and_the_norm_does_not_drift() -> None:
     assert report.measured_error <= report.predicted_error <= 100 * report.measured_error
     assert error[:, -LAST:].max() <= report.predicted_error
     slots = constants(weights)
-    data = model._read({"x": x[:1], "y": y[:1]})
+    data = model._read({name: array[:1] for name, array in fields.items()})
     (_, _, features), *_ = model._chunks(data)
     found = np.asarray(streams(model._parameters, jax.device_put(features), slots.astype(np.int32), every=2))
     held = found[found.any((1, 2, 3))]  # a layer that ends with a divisor in their place holds 0 there

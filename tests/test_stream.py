@@ -18,6 +18,7 @@ from innerloop.programs import load, names
 from innerloop.runtime import RangeError, RangeWarning, Transformer
 
 from .by_the_book import tasks
+from .linear_tasks import linear_tasks
 from .random_weights import linear_tree, llama_tree, normless_tree, tree
 
 
@@ -69,14 +70,12 @@ STREAMABLE = ["gradient_descent", "sherman_morrison", "stochastic_gradient_desce
 
 @pytest.mark.parametrize("name", STREAMABLE)
 def test_a_shipped_program_learns_online_as_it_does_in_context(name: str) -> None:
-    rng = np.random.default_rng(0)
-    x, w = rng.standard_normal((4, 13, 3)), rng.standard_normal((4, 3, 1))
-    y = (x @ w)[:, :12, 0]
+    data = linear_tasks(4, 12, 3)
     parameters = {} if name == "gradient_descent" else {"examples": 12}
     model = Transformer(compile_program(load(name), d=3, **parameters), guard="raise")  # type: ignore[arg-type]
-    whole = model(x=x, y=y)
+    whole = model(**data)
     error = max(model.weights.report.measured_error, 1e-6)
-    assert np.abs(streamed(model, x, y) - whole).max() < 2 * error
+    assert np.abs(streamed(model, **data) - whole).max() < 2 * error
 
 
 def test_the_other_shipped_programs_read_later_tokens_and_say_so() -> None:

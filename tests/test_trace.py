@@ -23,6 +23,8 @@ from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.trace import Trace
 
+from .linear_tasks import linear_tasks
+
 D, EXAMPLES, STEPS, RATE, RIDGE = 3, 4, 3, 0.1, 0.1
 TASKS = 5
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -33,9 +35,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def data() -> tuple[Floats, Floats]:
-    rng = np.random.default_rng(3)
-    x = rng.standard_normal((TASKS, EXAMPLES + 1, D))
-    return x, np.einsum("tnd,td->tn", x[:, :-1], rng.standard_normal((TASKS, D)))
+    fields = linear_tasks(TASKS, EXAMPLES, D, seed=3)
+    return fields["x"], fields["y"]
 
 
 @cache

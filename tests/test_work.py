@@ -12,14 +12,14 @@ from innerloop.compiler.sparse import Matrix
 from innerloop.compiler.weights import Attention, Mlp
 from innerloop.programs import load
 
+from .linear_tasks import linear_tasks
+
 COUNTS = {"gradient_descent": "steps", "stochastic_gradient_descent": "examples", "sherman_morrison": "examples"}
 
 
 def compiled(program: str, d: int, number: int) -> Weights:
-    rng = np.random.default_rng(0)
-    x, w = 0.3 * rng.standard_normal((20, number + 1, d)), rng.standard_normal((20, d, 1))
     parameters: dict[str, Any] = {"d": d, COUNTS[program]: number}
-    return compile_program(load(program), calibration={"x": x, "y": (x @ w)[..., 0]}, **parameters)
+    return compile_program(load(program), calibration=linear_tasks(20, number, d, scale=0.3), **parameters)
 
 
 @pytest.mark.parametrize("program", COUNTS)

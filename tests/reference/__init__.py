@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from innerloop.compiler import interpret
+from innerloop.compiler.targets import TARGETS
 from numpy.typing import NDArray
 
 from . import batch, classification, descent, online, other
@@ -32,10 +34,25 @@ REGRESSIONS = (
 )
 """Shipped programs that compile in a moment, on the default tasks, with nothing given but d: for what all are to do."""
 
+LINEAR = (
+    "ar_mesa_optimizer",
+    "averaging",
+    "gd_plus",
+    "gradient_descent_alternating",
+    "gradient_descent_dual",
+    "temporal_difference",
+)
+"""What linear attention holds; target lsa refuses every other program."""
+
 
 def source(name: str) -> str:
     """The text of a program of these."""
     return next(path for path in PROGRAMS if path.stem == name).read_text(encoding="utf-8")
+
+
+def targets(name: str) -> tuple[str, ...]:
+    """The targets that hold a program of these."""
+    return tuple(target for target in TARGETS if name in LINEAR or not TARGETS[target].linear)
 
 
 Array = NDArray[np.float64]
@@ -62,7 +79,16 @@ class Case:
         drawn = [self.draw(np.random.default_rng((seed, task))) for task in range(tasks)]
         return {name: np.stack([task[name] for task in drawn]) for name in drawn[0]}
 
+    def sample(self, tasks: int = 256) -> dict[str, NDArray[Any]]:
+        """What ranges are taken from; what is compiled is held against other tasks."""
+        return self.data(1, tasks)
+
+    def truth(self, data: Mapping[str, NDArray[Any]]) -> Array:
+        """The float64 oracle's word."""
+        return interpret(source(self.program), **data, **self.parameters)
+
     def answers(self, data: Mapping[str, NDArray[Any]]) -> Array:
+        """The independent implementation's."""
         tasks = len(next(iter(data.values())))
         single = ({name: array[task] for name, array in data.items()} for task in range(tasks))
         return np.stack([np.asarray(self.expected(task, self.parameters), np.float64) for task in single])
@@ -148,3 +174,7 @@ CASES = (
     ),
     Case("retargetable_loss_table", {"d": D, "ramps": 3, "steps": 60}, other.draw_table, other.retargetable_loss_table),
 )
+
+
+def case_of(name: str) -> Case:
+    return next(case for case in CASES if case.program == name)

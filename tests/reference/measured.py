@@ -16,6 +16,7 @@ import numpy as np
 from innerloop.compiler import CompileError, Weights, compile_program
 from innerloop.compiler.measure import forward
 from innerloop.compiler.tokens import output_rows, read_data
+from innerloop.runtime import Transformer
 from numpy.typing import NDArray
 
 from . import Case, source
@@ -51,10 +52,10 @@ class Refused:
     hint: str | None
 
 
-def compiled(case: Case, target: str, dtype: str = "float32") -> Weights:
-    """With ranges from 256 tasks like the case's own. Raises CompileError."""
-    sample = case.data(seed=1, tasks=256)
-    return compile_program(source(case.program), target=target, dtype=dtype, calibration=sample, **case.parameters)
+def compiled(case: Case, target: str = "gpt2", dtype: str = "float32", **options: Any) -> Weights:
+    """With ranges from the case's sample, unless the options say otherwise. Raises CompileError."""
+    options = {"calibration": case.sample(), **options}
+    return compile_program(source(case.program), target=target, dtype=dtype, **options, **case.parameters)
 
 
 def numpy_run(weights: Weights, fields: Fields) -> NDArray[Any]:
@@ -62,6 +63,11 @@ def numpy_run(weights: Weights, fields: Fields) -> NDArray[Any]:
     data = read_data(weights.signature, fields)
     found = forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)]
     return found.reshape(*found.shape[:2], *weights.output.shape)
+
+
+def jax_run(weights: Weights, fields: Fields) -> NDArray[Any]:
+    """The same, by the transformer that users run."""
+    return np.asarray(Transformer(weights, guard="off")(**fields))
 
 
 def measure(
