@@ -49,7 +49,7 @@ def gpt2(folder: Path, weights: Weights, **fields: Any) -> Floats:
 def test_gpt2_computes_the_shipped_programs(name: str, tmp_path: Path) -> None:
     weights = compile_program(load(name), dtype="float64", **PROGRAMS[name])
     export(weights, tmp_path / "out")
-    data = linear_tasks(20, 6, 3, seed=11)
+    data = linear_tasks(100, 6, 3, seed=11)
     found = gpt2(tmp_path / "out", weights, **data)
     ours = np.asarray(Transformer(weights, guard="off")(**data))
     truth = interpret(load(name), **data, **PROGRAMS[name])
@@ -71,7 +71,7 @@ def test_gpt2_holds_the_precision_in_float32(
     """Otherwise at the defaults: the same predictions as ours, and both within the certificate."""
     weights = compile_program(load(name), **parameters)
     export(weights, tmp_path / "out")
-    data = linear_tasks(20, 40, parameters["d"], seed=11)  # as many examples as the calibration has
+    data = linear_tasks(100, 40, parameters["d"], seed=11)  # as many examples as the calibration has
     found = gpt2(tmp_path / "out", weights, **data)
     ours = np.asarray(Transformer(weights, guard="off")(**data), np.float64)
     truth = interpret(load(name), **data, **parameters)

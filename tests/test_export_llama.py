@@ -33,7 +33,7 @@ def compiled(name: str, **parameters: Any) -> Weights:
 @pytest.mark.parametrize("name", REGRESSIONS)
 def test_a_llama_computes_the_shipped_programs(name: str, tmp_path: Path) -> None:
     """In float32, with attention one way and both, as the program has it."""
-    weights, data = compiled(name), linear_tasks(20, EXAMPLES, D, seed=11)
+    weights, data = compiled(name), linear_tasks(100, EXAMPLES, D, seed=11)
     export(weights, tmp_path / "out")
     found = outputs(LlamaModel, tmp_path / "out", weights, **data)
     ours = np.asarray(Transformer(weights, guard="off")(**data), np.float64)
