@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from innerloop.compiler.tokens import output_rows, read_data
+from innerloop.compiler.tokens import output_rows, sequence_of
 from innerloop.compiler.weights import Weights
 
 from .compare import Draw
@@ -41,9 +41,8 @@ def drawing(of: Task, weights: Weights) -> Draw:
             shifted = changed(shifted, what, value)
         # Every shift is a task of its own, drawn once: compiling it takes longer than drawing.
         with jax.disable_jit():
-            drawn = shifted.sample(jax.random.key(seed), tasks)
-        fields = {name: np.asarray(field) for name, field in drawn.items()}
-        line = read_data(weights.signature, fields).sequence
+            fields = shifted.drawn(tasks, seed)
+        line = sequence_of(weights.signature, {name: field.shape[1] for name, field in fields.items()})
         rows = output_rows(line, weights.output.kinds).size
         numbers, truths = shifted.compared(np.broadcast_to(np.arange(rows), (tasks, rows)), fields)
         targets = np.full((tasks, rows, *weights.output.shape), np.nan)

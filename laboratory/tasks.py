@@ -34,6 +34,8 @@ import numpy as np
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.weights import Weights
 
+from .distance import Floats
+
 Array = Any
 Fields = dict[str, Array]
 Values = Mapping[str, Any]
@@ -55,6 +57,10 @@ class Task:
         but in their first `dimensions` components. The same key gives the same tasks. A jitted function."""
         n = self.parameters["n"] if points is None else points
         return self._draw(key, batch, n, self.inputs if dimensions is None else dimensions)
+
+    def drawn(self, count: int, seed: int) -> dict[str, Floats]:
+        """So many tasks to measure on, as NumPy has them. A training run of the same seed does not see them."""
+        return {name: np.asarray(value, np.float64) for name, value in self.sample(jax.random.key(seed), count).items()}
 
     def loss(self, outputs: Array, fields: Fields) -> Array:
         """The mean squared error of outputs [batch, rows, …], over the rows that have a truth in the data."""

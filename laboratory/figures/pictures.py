@@ -29,14 +29,20 @@ def panels(count: int, title: str, width: float = 3.9, height: float = 3.5) -> I
         yield picture, grid
 
 
+def averaged(losses: Floats, parts: int) -> tuple[Floats, Floats]:
+    """The middles of about so many parts of a training run, and the mean loss of each; losses [steps]."""
+    group = max(1, losses.size // parts)
+    means = losses[: losses.size // group * group].reshape(-1, group).mean(1)
+    return (np.arange(means.size) + 0.5) * group, means
+
+
 def learning(axes: Axes, losses: Floats, references: dict[str, tuple[float, str]]) -> None:
-    """The loss of training [steps], averaged over a hundredth of it, and lines at {name: (loss, colour)}."""
-    group = max(1, losses.size // 200)
-    whole = losses[: losses.size // group * group].reshape(-1, group).mean(1)
-    axes.plot((np.arange(whole.size) + 0.5) * group, whole, color=TRAINED, linewidth=1.5, label="training")
+    """The loss of training [steps], averaged over a two-hundredth of it, and lines at {name: (loss, colour)}."""
+    steps, means = averaged(losses, 200)
+    axes.plot(steps, means, color=TRAINED, linewidth=1.5, label="training")
     for name, (loss, colour) in references.items():
         axes.axhline(loss, color=colour, linewidth=1.5, linestyle=(0, (4, 2)), label=name)
     axes.set_xlabel("steps of Adam")
     axes.set_ylabel("loss")
-    axes.set_ylim(0, 1.05 * float(whole.max()))
+    axes.set_ylim(0, 1.05 * float(means.max()))
     axes.legend()

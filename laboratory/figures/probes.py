@@ -31,7 +31,7 @@ from ..subject import Subject
 from ..tasks import task
 from .frame import Check, Figure, Result, Setting, Table
 from .pictures import COMPILED, INK, TRAINED, panels
-from .small import drawn, fresh
+from .small import CALIBRATION, MEASURED, fresh, trained
 
 D, N = 3, 4
 LAYERS = 4
@@ -44,11 +44,11 @@ COLOURS = {"compiled": COMPILED, "trained": TRAINED}
 
 def run(setting: Setting) -> Result:
     setting.told("compiling", 0, 0)
-    weights = compile_program(load("gradient_descent"), d=D, steps=STEPS, rate=RATE, calibration=drawn(TASKS, 2048, 1))
-    start = fresh(weights, LAYERS, N)
-    trained = setting.train("four_layers", start, TASKS, steps=TRAINING, batch=64, rate=3e-3, warmup=200).weights
-    models = Subject(weights, "compiled"), Subject(trained, "trained")
-    fields = drawn(TASKS, max(1000, setting.tasks(3000)), 2)
+    calibration = TASKS.drawn(2048, CALIBRATION)
+    weights = compile_program(load("gradient_descent"), d=D, steps=STEPS, rate=RATE, calibration=calibration)
+    learnt = trained(setting, "four_layers", fresh(weights, LAYERS, N), TASKS, TRAINING)
+    models = Subject(weights, "compiled"), Subject(learnt, "trained")
+    fields = TASKS.drawn(max(1000, setting.tasks(3000)), MEASURED)
     loss = float(squared_error(models[1](fields), fields["y"])[-1])
     fields["y"] = fields["y"][:, :-1]  # the last token is the query
     setting.told("probing", 0, 0)
@@ -75,7 +75,7 @@ def run(setting: Setting) -> Result:
             "patch_slope": {f"{p.model}, {place}": p.slope for place, pair in patches.items() for p in pair},
             "trained_loss_at_query": loss,
         },
-        weights={"compiled": weights, "trained": trained},
+        weights={"compiled": weights, "trained": learnt},
     )
 
 
