@@ -24,6 +24,7 @@ from innerloop.programs import load
 from innerloop.runtime.plots import COLOURS
 from matplotlib.figure import Figure as Picture
 
+from ..charts import TRAINED
 from ..distance import Fields, Floats, Predictor, predicted, squared_error
 from ..nearest import Nearest, nearest
 from ..references import (
@@ -37,7 +38,7 @@ from ..references import (
 from ..subject import Subject
 from ..tasks import task
 from .frame import Check, Figure, Result, Setting, Table
-from .pictures import INK, TRAINED, panels
+from .pictures import INK, panels
 from .small import CALIBRATION, MEASURED, fresh, trained
 
 D, N = 3, 10

@@ -1,30 +1,25 @@
-"""How the figures are drawn: panels side by side, compiled and trained always in the same colours."""
+"""How the figures are drawn: panels side by side, compiled and trained in the colours of `charts`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import matplotlib as mpl
 import numpy as np
-from innerloop.runtime.plots import COLOURS, STYLE
+from innerloop.runtime import plots
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Picture
 
+from ..charts import TRAINED
 from ..distance import Floats
 
-COMPILED, TRAINED, OTHER = COLOURS[0], COLOURS[5], COLOURS[2]
 INK = "#404040"
 
 
 @contextmanager
 def panels(count: int, title: str, width: float = 3.9, height: float = 3.5) -> Iterator[tuple[Picture, list[Axes]]]:
     """A picture of so many panels side by side; what is drawn in the block has the style of all plots."""
-    with mpl.rc_context(STYLE):
-        picture = Picture(figsize=(width * count, height), dpi=140, layout="constrained")
-        FigureCanvasAgg(picture)
-        grid = list(picture.subplots(1, count, squeeze=False).ravel())
+    with plots.panels(1, count, (width * count, height)) as (picture, grid):
         picture.suptitle(title, x=0.01, ha="left", fontsize=11)
         yield picture, grid
 

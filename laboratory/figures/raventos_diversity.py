@@ -21,11 +21,12 @@ from innerloop.compiler.weights import Weights
 from innerloop.programs import load
 from matplotlib.figure import Figure as Picture
 
+from ..charts import COMPILED, OTHER, TRAINED
 from ..distance import Fields, Floats, predicted, squared_error, squared_prediction_difference
 from ..subject import Subject
 from ..tasks import Task, task
 from .frame import Check, Figure, Result, Setting, Table
-from .pictures import COMPILED, INK, OTHER, TRAINED, panels
+from .pictures import INK, panels
 from .small import CALIBRATION, MEASURED, fresh, trained
 
 D, N, NOISE = 4, 8, 0.5

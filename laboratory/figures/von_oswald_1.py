@@ -17,6 +17,7 @@ from innerloop.compiler import compile_program
 from innerloop.programs import load
 from matplotlib.figure import Figure as Picture
 
+from ..charts import COMPILED, OTHER, on_line
 from ..distance import Floats, prediction_difference
 from ..interpolate import Line, interpolation
 from ..model import Model
@@ -25,7 +26,7 @@ from ..subject import Subject
 from ..tasks import task
 from .frame import UNSEEN, Check, Figure, Result, Setting
 from .layers import half_loss, off_identity, preconditioner
-from .pictures import COMPILED, INK, OTHER, TRAINED, learning, panels
+from .pictures import INK, learning, panels
 
 D, N = 10, 10
 TASKS = task("linear", d=D, n=N, inputs="uniform", input_scale=0.5, rows="query")
@@ -91,11 +92,8 @@ def _picture(losses: Floats, reference: float, angles: Alignment, line: Line) ->
         middle.annotate(
             f"mean cosine {angles.mean_cosine:.4f}", (0.98, 0.94), xycoords="axes fraction", ha="right", color=INK
         )
-        right.plot(line.alphas, line.losses / 2, color=OTHER, linewidth=2, marker="o", markersize=4)
-        right.plot(line.alphas[:1], line.losses[:1] / 2, "o", color=COMPILED, markersize=8, label="compiled")
-        right.plot(line.alphas[-1:], line.losses[-1:] / 2, "o", color=TRAINED, markersize=8, label="trained")
+        on_line(right, line.alphas, line.losses / 2)
         right.set_ylim(0, 1.5 * float(line.losses.max() / 2))
-        right.set_xlabel("α, from compiled to trained weights")
         right.set_ylabel("loss")
         right.legend(loc="lower center", ncols=2)
     return picture

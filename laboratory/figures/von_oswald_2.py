@@ -19,12 +19,13 @@ from innerloop.programs import load
 from matplotlib.figure import Figure as Picture
 from scipy.optimize import minimize
 
+from ..charts import COMPILED, OTHER, TRAINED
 from ..distance import Floats
 from ..sensitivity import alignment
 from ..subject import Subject
 from .frame import UNSEEN, Check, Figure, Result, Setting, Table
 from .layers import curvature, half_loss, random_layers
-from .pictures import COMPILED, INK, OTHER, TRAINED, learning, panels
+from .pictures import INK, learning, panels
 from .von_oswald_1 import TASKS, D, N
 
 

@@ -18,11 +18,12 @@ from innerloop.programs import load
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
+from ..charts import COMPILED, OTHER
 from ..distance import Floats
 from ..tasks import eigenvalues, task
 from .frame import UNSEEN, Check, Figure, Result, Setting, Table
 from .layers import half_loss, off, preconditioner, random_layers
-from .pictures import COMPILED, OTHER, learning, panels
+from .pictures import learning, panels
 
 D, N = 5, 20
 TASKS = task("skewed_linear", d=D, n=N, power=1.0, rows="query")

@@ -24,13 +24,14 @@ from innerloop.programs import load
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
+from ..charts import COMPILED, TRAINED
 from ..distance import Floats
 from ..model import Model
 from ..subject import Subject
 from ..tasks import task
 from .frame import LONGER, UNSEEN, Check, Figure, Result, Setting, Table
 from .layers import copies
-from .pictures import COMPILED, INK, TRAINED, averaged, panels
+from .pictures import INK, averaged, panels
 
 D, T = 5, 20
 SIGMA, C = 1.0, 0.8
