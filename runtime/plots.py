@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .datasets import replace
+from .whole import replace
 
 Floats = NDArray[np.float64]
 
