@@ -9,7 +9,6 @@ power skewed_linear. Targets are NaN at rows of the output that have no truth in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -52,14 +51,9 @@ def drawing(of: Task, weights: Weights) -> Draw:
     return draw
 
 
-def fitted(name: str, weights: Weights, given: Mapping[str, Any]) -> Task:
-    """The task `name` with the parameters `given`; its d, if it has one and none is given, is that of the model's first
-    field of vectors. Raises InnerloopError for a task or a parameter that there is not."""
-    found = dict(given)
-    sizes = [f.shape[0] for f in weights.signature.fields if len(f.shape) == 1]
-    if "d" in defaults(name) and "d" not in found and sizes:
-        found["d"] = sizes[0]
-    return task(name, **found)
+def input_size(weights: Weights) -> int | None:
+    """The components of the model's first field of vectors, if there is one."""
+    return next((field.shape[0] for field in weights.signature.fields if len(field.shape) == 1), None)
 
 
 def shifts(of: Task) -> dict[str, Sequence[float]]:

@@ -24,8 +24,9 @@ from innerloop.laboratory.figures import (
     zheng_ar,
 )
 from innerloop.laboratory.figures.layers import curvature, preconditioner, random_layers, slots
+from innerloop.laboratory.kinds import eigenvalues
 from innerloop.laboratory.reproduce import reproduce, unfinished
-from innerloop.laboratory.tasks import eigenvalues, task
+from innerloop.laboratory.tasks import task
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from matplotlib.figure import Figure as Picture

@@ -20,7 +20,8 @@ from matplotlib.figure import Figure as Picture
 
 from ..charts import COMPILED, OTHER
 from ..distance import Floats
-from ..tasks import eigenvalues, task
+from ..kinds import eigenvalues
+from ..tasks import task
 from .frame import UNSEEN, Check, Figure, Result, Setting, Table
 from .layers import half_loss, off, preconditioner, random_layers
 from .pictures import learning, panels
