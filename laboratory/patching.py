@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from innerloop.compiler.errors import DataError
 from innerloop.compiler.weights import Placement, Weights
+from innerloop.runtime.trace import ends
 from numpy.typing import NDArray
 
 from .distance import Fields, Floats
@@ -42,9 +43,9 @@ class Patch:
 
 def placed(weights: Weights, name: str, layer: int, kind: str) -> Placement:
     """Where the layout holds `name` after `layer`, at tokens of `kind`. Raises DataError where it does not."""
-    ends = [number for number, _ in weights.unrolled()][1::2]
+    done = ends(weights)
     for placement in weights.layout:
-        here = layer > 0 and placement.first <= ends[layer - 1] <= placement.last
+        here = layer > 0 and placement.first <= done[layer - 1] <= placement.last
         if here and placement.name == name and kind in placement.kinds:
             return placement
     raise DataError(f"the layout holds no `{name}` at `{kind}` after layer {layer}")

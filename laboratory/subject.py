@@ -80,14 +80,10 @@ class Subject:
         token = int(self._rows(data)[row])
         if data.sequence.kinds[token - 1] not in spec.kinds:
             raise DataError(f"the token that predicts holds no `{field}`: there is nothing to be sensitive to")
-        before = signature.fields[: signature.fields.index(spec)]
-        first = len(self.weights.roles) + sum(prod(f.shape) for f in before)
-        columns = slice(first, first + prod(spec.shape))
-        size = prod(self.weights.output.shape)
-
+        held, size = columns(self.weights, field), prod(self.weights.output.shape)
         with self._transformer.precision():
             parts = [
-                np.stack([np.asarray(_slope(self._parameters, given, token, c))[:, columns] for c in range(size)], 1)
+                np.stack([np.asarray(_slope(self._parameters, given, token, c))[:, held] for c in range(size)], 1)
                 for given in self._chunks(data)
             ]
         return np.concatenate(parts).astype(np.float64).reshape(-1, *self.weights.output.shape, *spec.shape)
@@ -116,6 +112,14 @@ class Subject:
         for start in range(0, data.batch, step):
             count = min(step, data.batch - start)
             yield self._transformer.features(data, start, count, count)
+
+
+def columns(weights: Weights, field: str) -> slice:
+    """Where a token's features have the components of a field: after its role and the fields before it."""
+    sizes = {f.name: prod(f.shape) for f in weights.signature.fields}
+    names = list(sizes)
+    first = len(weights.roles) + sum(sizes[name] for name in names[: names.index(field)])
+    return slice(first, first + sizes[field])
 
 
 @jax.jit

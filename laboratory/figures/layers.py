@@ -17,7 +17,7 @@ from innerloop.compiler.weights import Attention, LinearAttention, Repeated, Sub
 from ..distance import Fields, Floats, squared_error
 from ..gauge import products
 from ..model import Model
-from ..subject import Subject
+from ..subject import Subject, columns
 
 
 def half_loss(weights: Weights, fields: Fields) -> float:
@@ -37,10 +37,7 @@ def off_identity(matrix: Floats) -> float:
 
 def slots(weights: Weights, field: str) -> np.ndarray:
     """The slots [size] into which the components of a field are embedded, one each."""
-    sizes = {f.name: int(np.prod(f.shape)) for f in weights.signature.fields}
-    names = list(sizes)
-    first = len(weights.roles) + sum(sizes[name] for name in names[: names.index(field)])
-    rows = weights.embedding.csr.toarray()[first : first + sizes[field]]
+    rows = weights.embedding.csr.toarray()[columns(weights, field)]
     return np.asarray(np.abs(rows).argmax(1))
 
 
