@@ -1,4 +1,4 @@
-"""Small GPT-2s that learn in minutes on two cores, and the tasks that they are measured on.
+"""Small GPT-2s that learn in minutes on two cores: how they start, how they are trained, and the tasks that they see.
 
     Weights of a program on tokens (x y)* x   →   Model of 32 slots, 2 heads and so many layers, random
 
