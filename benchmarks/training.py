@@ -31,8 +31,8 @@ import numpy as np
 import torch
 from innerloop.compiler import compile_program
 from innerloop.laboratory.model import Model
+from innerloop.laboratory.steps import Rule, Run, Stepper
 from innerloop.laboratory.tasks import task
-from innerloop.laboratory.train import Rule, Run, Stepper
 from innerloop.programs import load
 from transformers import GPT2Config, GPT2Model
 

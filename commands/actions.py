@@ -129,13 +129,13 @@ def train(arguments: Namespace) -> int:
 
 def run(arguments: Namespace) -> int:
     from ..compiler.weights import Weights
-    from ..runtime.datasets import read, rows, write
+    from ..runtime.datasets import rows, write
     from ..runtime.tables import console, progress, table
 
     if arguments.output is not None:
         new_file(arguments.output)
     weights = Weights.load(arguments.weights)
-    fields = read(arguments.data, {field.name: field.shape for field in weights.signature.fields})
+    fields = _fields(arguments.data, weights)
     with progress(f"running {weights.signature.name}") as move, _placed(arguments.data):
         from ..runtime import Transformer
 
@@ -154,13 +154,11 @@ def run(arguments: Namespace) -> int:
 
 def diff(arguments: Namespace) -> int:
     from ..compiler.weights import Weights
-    from ..runtime.datasets import read
     from ..runtime.tables import console, progress, table
 
     weights = Weights.load(arguments.weights)
-    shapes = {field.name: field.shape for field in weights.signature.fields}
-    fields = read(arguments.data, shapes)
-    calibration = None if arguments.calibrate is None else read(arguments.calibrate, shapes)
+    fields = _fields(arguments.data, weights)
+    calibration = None if arguments.calibrate is None else _fields(arguments.calibrate, weights)
     with progress(f"comparing {weights.signature.name}"), _placed(arguments.data):
         from ..runtime import Transformer
 
@@ -182,6 +180,12 @@ def diff(arguments: Namespace) -> int:
         f"{first.token}; its bound is {first.bound:.3g}"
     )
     return 1
+
+
+def _fields(data: Path, weights: Weights) -> Arrays:
+    from ..runtime.datasets import read
+
+    return read(data, {field.name: field.shape for field in weights.signature.fields})
 
 
 def export(arguments: Namespace) -> int:

@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -53,23 +53,13 @@ def read_text(path: Path) -> str:
         raise InnerloopError(f"{path}: not a text file (byte {error.start} is not UTF-8)") from None
 
 
-def assignment(argument: str) -> tuple[str, str]:
-    """`name=value`, apart; the value is read later, so that a bad one is not a wrong usage."""
-    name, equals, value = argument.partition("=")
-    if not equals or not name.strip().isidentifier() or not value.strip():
-        raise argparse.ArgumentTypeError(f"`{argument}` is not of the form name=value")
-    return name.strip(), value.strip()
-
-
 def parameters(assignments: list[tuple[str, str]]) -> dict[str, object]:
     """The values of `-p name=value …`: whole and real numbers, lists of them, and arrays from .npy files.
 
     Raises InnerloopError for a name given twice and for a value that is none of these.
     """
     values: dict[str, object] = {}
-    for name, text in assignments:
-        if name in values:
-            raise InnerloopError(f"-p {name}: given twice")
+    for name, text in _once("-p", assignments):
         if name in RESERVED:
             raise InnerloopError(f"-p {name}: no program has a parameter of this name")
         values[name] = _array(name, Path(text)) if text.endswith(".npy") else _number(name, text)
@@ -80,12 +70,20 @@ def settings(assignments: list[tuple[str, str]]) -> dict[str, Any]:
     """The values of `-t name=value …`: whole and real numbers, lists of them, and words.
 
     Raises InnerloopError for a name given twice."""
-    values: dict[str, Any] = {}
+    return {
+        name: text if text.isidentifier() else _number(name, text, "-t", "a word")
+        for name, text in _once("-t", assignments)
+    }
+
+
+def _once(option: str, assignments: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The assignments, one after the other. Raises InnerloopError for a name given twice."""
+    known: set[str] = set()
     for name, text in assignments:
-        if name in values:
-            raise InnerloopError(f"-t {name}: given twice")
-        values[name] = text if text.isidentifier() else _number(name, text, "-t", "a word")
-    return values
+        if name in known:
+            raise InnerloopError(f"{option} {name}: given twice")
+        known.add(name)
+        yield name, text
 
 
 def _number(name: str, text: str, option: str = "-p", other: str = "a .npy file") -> object:

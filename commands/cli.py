@@ -19,10 +19,7 @@ from pathlib import Path
 
 from ..compiler.errors import CompileError, InnerloopError
 from ..compiler.stages import STAGES
-from . import comparison
-from .arguments import assignment
-
-_PROGRAM = "a shipped program's name (see `innerloop programs`) or a path to an .icl file"
+from . import comparison, options, training
 
 _START = """\
 for example:
@@ -60,25 +57,6 @@ _DIFF = """\
 Every named value after every layer is held against the float64 oracle. Its bound is what the error model of the
 constructions gives for this data. In a scan only those tokens count whose turn has come. Exit status 1 if an error
 exceeds its bound; the first such value is named.
-"""
-
-_TRAIN = """\
-The program says which tokens there are and what is to be predicted, and its compiled weights which architecture is
-trained; --layers, --width and --heads change it.
-
-tasks, with their parameters (-t NAME=VALUE; those not given have defaults, and d is the program's):
-  linear           y = w · x                       d n inputs input_scale weight_scale
-  noisy_linear     and noise on y                  … noise
-  sparse_linear    most of w is 0                  … nonzeros noise
-  skewed_linear    x ~ N(0, diag λ)                d n power eigenvalues weight_scale noise
-  discrete_linear  w is one of so many             d n tasks noise pool
-  logistic         y is 0 or 1                     d n inputs input_scale weight_scale
-  sine             y = a sin(x + φ)                n
-  autoregressive   x_{t+1} = W x_t                 d n form start start_scale field
-n is the number of examples, or of states.
-
-Until DIR is written, whole, checkpoints lie in DIR.checkpoints; --resume goes on from the last of them, with the same
-settings, and ends with the weights that a run without a break ends with.
 """
 
 _EXPORT = """\
@@ -166,7 +144,11 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, metavar="PLOT", default=Path("demo.png"), help="the plot (default: %(default)s)"
     )
     demo.add_argument(
-        "--tasks", type=_positive, metavar="COUNT", default=300, help="in-context problems (default: %(default)s)"
+        "--tasks",
+        type=options.at_least(1),
+        metavar="COUNT",
+        default=300,
+        help="in-context problems (default: %(default)s)",
     )
 
     command("programs", "list what ships, with parameters")
@@ -174,143 +156,65 @@ def _parser() -> argparse.ArgumentParser:
     check = command(
         "check", "print all errors of a program, and of the parameters given; exit status 1 if there is one"
     )
-    check.add_argument("program", metavar="FILE", help=_PROGRAM)
-    _parameters(check)
+    check.add_argument("program", metavar="FILE", help=options.PROGRAM)
+    options.parameters(check)
 
     show = command("show", "print a program at a stage of its compilation", _STAGES)
-    show.add_argument("program", metavar="PROGRAM", help=_PROGRAM)
+    show.add_argument("program", metavar="PROGRAM", help=options.PROGRAM)
     show.add_argument("--stage", choices=STAGES, required=True, help="see below")
-    _parameters(show)
-    _target(show)
-    _tolerance(show)
+    options.parameters(show)
+    options.target(show)
+    options.tolerance(show)
 
     compile_ = command("compile", "compile a program into a folder of weights", _DATA.split("\nA value")[0])
-    compile_.add_argument("program", metavar="PROGRAM", help=_PROGRAM)
-    _parameters(compile_)
-    _target(compile_)
-    _tolerance(compile_)
+    compile_.add_argument("program", metavar="PROGRAM", help=options.PROGRAM)
+    options.parameters(compile_)
+    options.target(compile_)
+    options.tolerance(compile_)
     compile_.add_argument(
         "--dtype",
-        choices=["float32", "float64"],
+        choices=options.DTYPES,
         default="float32",
         help="the weights' precision (default: %(default)s)",
     )
     compile_.add_argument(
         "--calibrate", type=Path, metavar="FILE", help="data whose values give the ranges, .csv or .npz"
     )
-    compile_.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="a new folder")
+    options.folder(compile_)
 
     run = command("run", "run compiled weights on data", _DATA)
-    run.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")
+    options.weights(run)
     run.add_argument("--data", type=Path, required=True, metavar="FILE", help=".csv or .npz")
     run.add_argument("-o", "--output", type=_data_file, metavar="OUT", help=".csv or .npz (default: the screen)")
-    run.add_argument(
-        "--dtype", choices=["float32", "float64"], help="precision (default: what the weights were compiled for)"
-    )
+    options.precision(run)
     run.add_argument(
         "--guard", choices=["raise", "warn", "off"], default="raise", help="values out of range (default: %(default)s)"
     )
 
-    _train(command("train", "train a transformer on the task that a program solves", _TRAIN))
+    training.add_arguments(command("train", "train a transformer on the task that a program solves", training.EPILOG))
 
     diff = command("diff", "compare what compiled weights hold, layer by layer, with what they should", _DIFF)
-    diff.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")
+    options.weights(diff)
     diff.add_argument("--data", type=Path, required=True, metavar="FILE", help=".csv or .npz, as for `run`")
     diff.add_argument(
         "--calibrate", type=Path, metavar="FILE", help="the data that `compile --calibrate` was given, if it was"
     )
-    diff.add_argument(
-        "--dtype", choices=["float32", "float64"], help="precision (default: what the weights were compiled for)"
-    )
+    options.precision(diff)
     diff.add_argument("--layers", action="store_true", help="a line for each layer, not only the worst of each name")
 
     compare = command("compare", "hold compiled weights against trained ones, on one task", comparison.EPILOG)
     comparison.add_arguments(compare)
 
     export = command("export", "write compiled weights as a folder that a stock library loads", _EXPORT)
-    export.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")
+    options.weights(export)
     export.add_argument("--to", choices=["huggingface", "transformerlens"], required=True, help="the library")
-    export.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="a new folder")
+    options.folder(export, "OUT")
 
     reproduce = command("reproduce", "do a published figure, from nothing to the picture", _REPRODUCE)
     reproduce.add_argument("name", nargs="?", metavar="NAME", help="the figure (default: list them)")
     reproduce.add_argument("-o", "--output", type=Path, metavar="DIR", help="a new folder (default: NAME)")
     reproduce.add_argument("--long", action="store_true", help="bigger: for a GPU")
     return parser
-
-
-def _train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("program", metavar="PROGRAM", help=_PROGRAM)
-    _parameters(parser)
-    _target(parser)
-    add = parser.add_argument
-    add("--task", required=True, metavar="NAME", help="linear, noisy_linear, autoregressive …")
-    add(
-        "-t",
-        dest="settings",
-        type=assignment,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a parameter of the task: a number, a list in […] or a word",
-    )
-    add("--rows", choices=["all", "query"], default="all", help="the outputs that learn (default: %(default)s)")
-    add("--start", choices=["random", "compiled"], default="random", help="the numbers to begin with")
-    for name in ("layers", "width", "heads"):
-        add(f"--{name}", type=_positive, metavar="COUNT", help="of a random start (default: as compiled)")
-    add("--freeze", action="append", default=[], metavar="NAME", help="parameters that stay: embedding, body.0 …")
-    add("--steps", type=_positive, required=True, metavar="COUNT")
-    add("--batch", type=_positive, default=64, metavar="COUNT", help="tasks a step (default: %(default)s)")
-    add("--rate", type=float, default=1e-3, help="Adam's (default: %(default)s)")
-    add("--warmup", type=int, default=0, metavar="STEPS", help="in which the rate rises from 0 (default: %(default)s)")
-    add("--schedule", choices=["cosine", "constant"], default="cosine", help="what follows (default: %(default)s)")
-    add("--clip", type=float, default=1.0, metavar="NORM", help="the gradient's largest norm (default: %(default)s)")
-    add("--curriculum", action="store_true", help="inputs and prompts grow as in Garg et al. 2022")
-    add("--seed", type=int, default=0, help="of the start and of the tasks (default: %(default)s)")
-    add("--interval", type=_positive, default=1000, metavar="STEPS", help="between checkpoints (default: %(default)s)")
-    add("--resume", action="store_true", help="go on from the last checkpoint, if there is one")
-    add("-o", "--output", type=Path, required=True, metavar="DIR", help="a new folder")
-
-
-def _parameters(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-p",
-        dest="parameters",
-        type=assignment,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a parameter of the program: a number, a list in […] or a .npy file",
-    )
-
-
-def _target(parser: argparse.ArgumentParser) -> None:
-    from ..compiler.targets import TARGETS
-
-    parser.add_argument(
-        "--target", choices=list(TARGETS), default="gpt2", help="the architecture (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--optimize",
-        choices=["depth", "width"],
-        default="depth",
-        help="fewest layers, or narrowest stream (default: %(default)s)",
-    )
-
-
-def _tolerance(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--tolerance",
-        type=float,
-        metavar="ERROR",
-        help="take the cheapest constructions whose largest error of the output is within this, in its own units",
-    )
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number of at least 1")
-    return int(text)
 
 
 def _data_file(text: str) -> Path:

@@ -10,7 +10,8 @@ import argparse
 from argparse import Namespace
 from pathlib import Path
 
-from .arguments import assignment, new_file, new_folder, settings
+from . import options
+from .arguments import new_file, new_folder, settings
 
 EPILOG = """\
 The table has a line for each measure: losses, squared prediction difference (SPD), implicit weights (ILWD),
@@ -32,27 +33,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("compiled", type=Path, metavar="COMPILED", help="a folder that `innerloop compile` wrote")
     add("trained", type=Path, metavar="TRAINED", help="a folder of weights of the same tokens")
     add("--task", required=True, metavar="NAME", help="the task, see below")
+    options.settings(parser, " (d: as compiled, if not given)")
     add(
-        "-t",
-        dest="settings",
-        type=assignment,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a parameter of the task: a number, a list in […] or a word (d: as compiled, if not given)",
+        "--tasks",
+        type=options.at_least(LEAST),
+        default=1000,
+        metavar="COUNT",
+        help="tasks to compare on (default: %(default)s)",
     )
-    add("--tasks", type=_several, default=1000, metavar="COUNT", help="tasks to compare on (default: %(default)s)")
     add("--seed", type=int, default=0, metavar="SEED", help="of the tasks (default: %(default)s)")
     add("--probe", action="append", default=[], metavar="NAME", help="a variable to probe for (default: all)")
     add("--mlp", action="store_true", help="two-layer probes, too")
     add("-o", "--output", type=_page, metavar="PAGE", help="the report, .html")
     add("--png", type=Path, metavar="DIR", help="a new folder for the figures")
-
-
-def _several(text: str) -> int:
-    if not text.isdecimal() or int(text) < LEAST:
-        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number of at least {LEAST}")
-    return int(text)
 
 
 def _page(text: str) -> Path:
@@ -74,11 +67,12 @@ def compare(arguments: Namespace) -> int:
 
     from ..laboratory.compare import Settings
     from ..laboratory.compare import compare as compare_models
-    from ..laboratory.drawing import drawing, fitted, shifts
+    from ..laboratory.drawing import drawing, input_size, shifts
     from ..laboratory.report import COLUMNS, rows, write
+    from ..laboratory.tasks import fitted
     from ..runtime.tables import console, progress, table
 
-    task = fitted(arguments.task, compiled, given)
+    task = fitted(arguments.task, input_size(compiled), given)
     chosen = Settings(
         arguments.tasks, arguments.tasks, arguments.seed, arguments.mlp, tuple(arguments.probe) or None
     )  # fmt: skip

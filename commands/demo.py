@@ -95,9 +95,10 @@ def gradient_steps(tasks: Tasks, steps: int, rate: float) -> Floats:
     return references.gradient_descent(tasks.x, tasks.context, steps, rate)
 
 
-CLOSED: Mapping[str, Callable[..., Floats]] = MappingProxyType(
-    {"gradient_descent": gradient_steps, "sherman_morrison": ridge_regression}
+CLOSED: Mapping[str, tuple[Callable[..., Floats], tuple[str, ...]]] = MappingProxyType(
+    {"gradient_descent": (gradient_steps, ("steps", "rate")), "sherman_morrison": (ridge_regression, ("ridge",))}
 )
+"""The programs that have a closed form, and which of their settings it takes."""
 
 
 def squared_error(predictions: Floats, tasks: Tasks) -> Floats:
@@ -144,7 +145,7 @@ def run_program(name: str, tasks: Tasks, calibration: Tasks, told: Callable[[str
     model = Transformer(weights, on_chunk=lambda done, total: told(f"running {name}", done, total))
     predictions = np.asarray(model(x=tasks.x, y=tasks.context), dtype=np.float64)
     oracle = interpret(load(name), x=tasks.x, y=tasks.context, **settings)
-    closed = CLOSED.get(name)
+    closed, takes = CLOSED.get(name, (None, ()))
     return Result(
         name=name,
         layers=weights.config.n_layer,
@@ -153,11 +154,8 @@ def run_program(name: str, tasks: Tasks, calibration: Tasks, told: Callable[[str
         nonzeros=weights.report.nonzeros,
         difference=float(np.abs(predictions - oracle).max()),
         predictions=predictions,
-        closed=None if closed is None else closed(tasks, **{k: v for k, v in settings.items() if k in _CLOSED_TAKES}),
+        closed=None if closed is None else closed(tasks, **{key: settings[key] for key in takes}),
     )
-
-
-_CLOSED_TAKES = {"steps", "rate", "ridge"}
 
 
 def demo(plot: Path, count: int) -> None:

@@ -6,13 +6,59 @@ after    a folder of weights, whole or not at all; until then checkpoints beside
 
 from __future__ import annotations
 
+import argparse
 import shutil
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from ..compiler.errors import InnerloopError
+from . import options
 from .arguments import new_folder, parameters, program, settings
+
+EPILOG = """\
+The program says which tokens there are and what is to be predicted, and its compiled weights which architecture is
+trained; --layers, --width and --heads change it.
+
+tasks, with their parameters (-t NAME=VALUE; those not given have defaults, and d is the program's):
+  linear           y = w · x                       d n inputs input_scale weight_scale
+  noisy_linear     and noise on y                  … noise
+  sparse_linear    most of w is 0                  … nonzeros noise
+  skewed_linear    x ~ N(0, diag λ)                d n power eigenvalues weight_scale noise
+  discrete_linear  w is one of so many             d n tasks noise pool
+  logistic         y is 0 or 1                     d n inputs input_scale weight_scale
+  sine             y = a sin(x + φ)                n
+  autoregressive   x_{t+1} = W x_t                 d n form start start_scale field
+n is the number of examples, or of states.
+
+Until DIR is written, whole, checkpoints lie in DIR.checkpoints; --resume goes on from the last of them, with the same
+settings, and ends with the weights that a run without a break ends with.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("program", metavar="PROGRAM", help=options.PROGRAM)
+    options.parameters(parser)
+    options.target(parser)
+    add, count = parser.add_argument, options.at_least(1)
+    add("--task", required=True, metavar="NAME", help="linear, noisy_linear, autoregressive …")
+    options.settings(parser)
+    add("--rows", choices=["all", "query"], default="all", help="the outputs that learn (default: %(default)s)")
+    add("--start", choices=["random", "compiled"], default="random", help="the numbers to begin with")
+    for name in ("layers", "width", "heads"):
+        add(f"--{name}", type=count, metavar="COUNT", help="of a random start (default: as compiled)")
+    add("--freeze", action="append", default=[], metavar="NAME", help="parameters that stay: embedding, body.0 …")
+    add("--steps", type=count, required=True, metavar="COUNT")
+    add("--batch", type=count, default=64, metavar="COUNT", help="tasks a step (default: %(default)s)")
+    add("--rate", type=float, default=1e-3, help="Adam's (default: %(default)s)")
+    add("--warmup", type=int, default=0, metavar="STEPS", help="in which the rate rises from 0 (default: %(default)s)")
+    add("--schedule", choices=["cosine", "constant"], default="cosine", help="what follows (default: %(default)s)")
+    add("--clip", type=float, default=1.0, metavar="NORM", help="the gradient's largest norm (default: %(default)s)")
+    add("--curriculum", action="store_true", help="inputs and prompts grow as in Garg et al. 2022")
+    add("--seed", type=int, default=0, help="of the start and of the tasks (default: %(default)s)")
+    add("--interval", type=count, default=1000, metavar="STEPS", help="between checkpoints (default: %(default)s)")
+    add("--resume", action="store_true", help="go on from the last checkpoint, if there is one")
+    options.folder(parser)
 
 
 def train(arguments: Namespace) -> int:
@@ -20,7 +66,7 @@ def train(arguments: Namespace) -> int:
     from ..compiler import compile_program
     from ..laboratory.curriculum import Curriculum
     from ..laboratory.model import Model
-    from ..laboratory.tasks import defaults, task
+    from ..laboratory.tasks import fitted
     from ..laboratory.train import train as run
     from ..runtime.tables import console, progress, table
 
@@ -28,9 +74,8 @@ def train(arguments: Namespace) -> int:
     chosen = settings(arguments.settings)
     source = program(arguments.program)
     new_folder(arguments.output)
-    if "d" in defaults(arguments.task) and type(given.get("d")) is int:
-        chosen.setdefault("d", given["d"])
-    stream = task(arguments.task, rows=arguments.rows, **chosen)
+    d = given.get("d")
+    stream = fitted(arguments.task, d if type(d) is int else None, chosen, arguments.rows)
     changes = {"n_layer": arguments.layers, "d_model": arguments.width, "n_head": arguments.heads}
     changes = {name: value for name, value in changes.items() if value is not None}
     if changes and arguments.start == "compiled":

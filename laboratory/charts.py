@@ -13,9 +13,8 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from innerloop.runtime.plots import COLOURS, STYLE
+from innerloop.runtime.plots import COLOURS, STYLE, panels
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -28,7 +27,7 @@ from .probes import HELD, Curve, Target
 from .sensitivity import Alignment
 from .shift import Shift
 
-COMPILED, TRAINED, BETWEEN = COLOURS[0], COLOURS[5], COLOURS[2]
+COMPILED, TRAINED, OTHER = COLOURS[0], COLOURS[5], COLOURS[2]
 INK, RULE, FAINT = "#222222", "#e6e6e6", "#808080"
 """Text, grid and axes: on a page, its own (`svg`)."""
 
@@ -50,7 +49,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def colour(model: str) -> str:
-    return {"compiled": COMPILED, "trained": TRAINED}.get(model, BETWEEN)
+    return {"compiled": COMPILED, "trained": TRAINED}.get(model, OTHER)
 
 
 def _width(model: str) -> float:
@@ -82,13 +81,11 @@ def _panels(count: int, columns: int = 3, height: float = 3.2) -> Iterator[tuple
     """A figure of so many panels; a lone one is as wide as two."""
     columns = min(columns, count) if count != 4 else 2
     rows = -(-count // columns)
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(7.0 if columns == 1 else 3.7 * columns, height * rows), dpi=140, layout="constrained")
-        FigureCanvasAgg(figure)
-        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    size = 7.0 if columns == 1 else 3.7 * columns, height * rows
+    with panels(rows, columns, size, style=_STYLE) as (figure, grid):
         for unused in grid[count:]:
             unused.set_axis_off()
-        yield figure, list(grid[:count])
+        yield figure, grid[:count]
 
 
 def by_examples(losses: dict[str, Floats], spd: Floats) -> Figure:
@@ -97,7 +94,7 @@ def by_examples(losses: dict[str, Floats], spd: Floats) -> Figure:
         rows = np.arange(spd.size)
         for name, loss in losses.items():
             axes.plot(rows, loss, color=colour(name), linewidth=_width(name), label=f"loss, {name}")
-        axes.plot(rows, spd, color=BETWEEN, linewidth=2, linestyle=(0, (4, 2)), label="SPD between them")
+        axes.plot(rows, spd, color=OTHER, linewidth=2, linestyle=(0, (4, 2)), label="SPD between them")
         _logarithmic(axes, [*losses.values(), spd])
         axes.set_xlabel("row of the output (examples seen)")
         axes.set_ylabel("mean squared")
@@ -107,11 +104,11 @@ def by_examples(losses: dict[str, Floats], spd: Floats) -> Figure:
 
 def alignments(found: Alignment) -> Figure:
     with _panels(2) as (figure, (left, right)):
-        left.hist(found.cosine, bins=np.linspace(min(0.0, float(found.cosine.min())), 1, 41).tolist(), color=BETWEEN)
+        left.hist(found.cosine, bins=np.linspace(min(0.0, float(found.cosine.min())), 1, 41).tolist(), color=OTHER)
         left.set_xlabel("cosine of ∂ŷ/∂x")
         left.set_ylabel("tasks")
         left.set_title(f"mean {found.mean_cosine:.4f}")
-        right.hist(found.distance, bins=40, color=BETWEEN)
+        right.hist(found.distance, bins=40, color=OTHER)
         right.set_xlabel("‖∂ŷ/∂x − ∂ŷ'/∂x‖₂")
         right.set_title(f"mean {found.mean_distance:.3g}")
     return figure
@@ -119,18 +116,23 @@ def alignments(found: Alignment) -> Figure:
 
 def line(found: Line) -> Figure:
     with _panels(1) as (figure, (axes,)):
-        axes.plot(found.alphas, found.losses, color=BETWEEN, linewidth=2, marker="o", markersize=4)
-        axes.plot(found.alphas[:1], found.losses[:1], "o", color=COMPILED, markersize=8, label="compiled")
-        axes.plot(found.alphas[-1:], found.losses[-1:], "o", color=TRAINED, markersize=8, label="trained")
+        on_line(axes, found.alphas, found.losses)
         finite = found.losses[np.isfinite(found.losses)]
         if finite.size and finite.max() > 30 * max(finite.min(), 1e-30):
             axes.set_yscale("log")
         else:
             axes.set_ylim(0, 1.15 * float(finite.max(initial=1e-12)))
-        axes.set_xlabel("α, from compiled to trained weights")
         axes.set_ylabel("loss at the query")
         axes.legend()
     return figure
+
+
+def on_line(axes: Axes, alphas: Floats, losses: Floats) -> None:
+    """Losses on the line between the weights, its ends marked."""
+    axes.plot(alphas, losses, color=OTHER, linewidth=2, marker="o", markersize=4)
+    axes.plot(alphas[:1], losses[:1], "o", color=COMPILED, markersize=8, label="compiled")
+    axes.plot(alphas[-1:], losses[-1:], "o", color=TRAINED, markersize=8, label="trained")
+    axes.set_xlabel("α, from compiled to trained weights")
 
 
 def algorithms(found: Nearest) -> Figure:
@@ -179,7 +181,7 @@ def shifts(found: Sequence[Shift]) -> Figure:
         for axes, shift in zip(grid, found, strict=True):
             for name, loss in shift.loss.items():
                 axes.plot(shift.values, loss, color=colour(name), linewidth=_width(name), label=f"loss, {name}")
-            axes.plot(shift.values, shift.spd, color=BETWEEN, linewidth=2, linestyle=(0, (4, 2)), label="SPD")
+            axes.plot(shift.values, shift.spd, color=OTHER, linewidth=2, linestyle=(0, (4, 2)), label="SPD")
             _logarithmic(axes, [*shift.loss.values(), shift.spd])
             axes.set_title(shift.what)
         grid[0].set_ylabel("mean squared, at the query")
@@ -191,8 +193,7 @@ def probes(curves: Sequence[Curve], targets: Sequence[Target]) -> Figure:
     """A panel for each variable: R² by layer in both models, dotted the controls; shaded where the layout holds it."""
     with _panels(len(targets)) as (figure, grid):
         for axes, target in zip(grid, targets, strict=True):
-            for layer in np.flatnonzero(target.held):
-                axes.axvspan(layer - 0.5, layer + 0.5, color=COMPILED, alpha=0.12, linewidth=0)
+            held(axes, target)
             for curve in (c for c in curves if c.variable == target.name):
                 layers, style = np.arange(curve.score.size), "-" if curve.kind == "linear" else "--"
                 shown = np.maximum(curve.score, -0.1)
@@ -206,6 +207,12 @@ def probes(curves: Sequence[Curve], targets: Sequence[Target]) -> Figure:
         grid[0].set_ylabel("R² on held-out tasks")
         grid[0].legend()
     return figure
+
+
+def held(axes: Axes, target: Target) -> None:
+    """Shades the layers after which the layout holds the target."""
+    for layer in np.flatnonzero(target.held):
+        axes.axvspan(layer - 0.5, layer + 0.5, color=COMPILED, alpha=0.12, linewidth=0)
 
 
 def patches(found: Sequence[Patch]) -> Figure:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from innerloop.compiler.errors import DataError
+from innerloop.runtime.whole import whole_folder
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
@@ -44,17 +44,13 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
     content = save_tensors({name: np.array(array, order="C") for name, array in checkpoint.arrays.items()})
     facts = {"step": checkpoint.step, "settings": checkpoint.settings, "checksum": hashlib.sha256(content).hexdigest()}
     target = folder / f"step-{checkpoint.step:08}"
-    scratch = folder / f".{uuid.uuid4().hex}"
     try:
-        scratch.mkdir(parents=True)
-        _written(scratch / STATE, content)
-        _written(scratch / FACTS, json.dumps(facts, indent=1).encode())
-        shutil.rmtree(target, ignore_errors=True)  # of a run that was begun anew
-        os.rename(scratch, target)
+        with whole_folder(target) as scratch:
+            _written(scratch / STATE, content)
+            _written(scratch / FACTS, json.dumps(facts, indent=1).encode())
+            shutil.rmtree(target, ignore_errors=True)  # of a run that was begun anew
     except OSError as error:
         raise DataError(f"cannot write the checkpoint {target}: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     for old in found(folder)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return target

@@ -12,6 +12,7 @@ compiled transformer, a trained one, a closed form in NumPy.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,12 @@ def prediction_difference(a: ArrayLike, b: ArrayLike) -> Floats:
 def squared_error(predictions: ArrayLike, targets: ArrayLike) -> Floats:
     """E ‖ŷ − y‖² at each row: [batch, rows, *shape] → [rows]. Raises DataError for different shapes."""
     return squared_prediction_difference(predictions, targets)
+
+
+def squared_error_at(predictions: ArrayLike, targets: ArrayLike, row: int = -1) -> float:
+    """E ‖ŷ − y‖² at one row, infinite where it is no number: a model that diverges there has an infinite loss."""
+    found = float(squared_error(np.asarray(predictions)[:, [row]], np.asarray(targets)[:, [row]])[0])
+    return found if isfinite(found) else inf
 
 
 def _difference(a: ArrayLike, b: ArrayLike) -> Floats:

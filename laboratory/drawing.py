@@ -9,11 +9,10 @@ power skewed_linear. Targets are NaN at rows of the output that have no truth in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
-from innerloop.compiler.tokens import output_rows, read_data
+from innerloop.compiler.tokens import output_rows, sequence_of
 from innerloop.compiler.weights import Weights
 
 from .compare import Draw
@@ -41,9 +40,8 @@ def drawing(of: Task, weights: Weights) -> Draw:
             shifted = changed(shifted, what, value)
         # Every shift is a task of its own, drawn once: compiling it takes longer than drawing.
         with jax.disable_jit():
-            drawn = shifted.sample(jax.random.key(seed), tasks)
-        fields = {name: np.asarray(field) for name, field in drawn.items()}
-        line = read_data(weights.signature, fields).sequence
+            fields = shifted.drawn(tasks, seed)
+        line = sequence_of(weights.signature, {name: field.shape[1] for name, field in fields.items()})
         rows = output_rows(line, weights.output.kinds).size
         numbers, truths = shifted.compared(np.broadcast_to(np.arange(rows), (tasks, rows)), fields)
         targets = np.full((tasks, rows, *weights.output.shape), np.nan)
@@ -53,14 +51,9 @@ def drawing(of: Task, weights: Weights) -> Draw:
     return draw
 
 
-def fitted(name: str, weights: Weights, given: Mapping[str, Any]) -> Task:
-    """The task `name` with the parameters `given`; its d, if it has one and none is given, is that of the model's first
-    field of vectors. Raises InnerloopError for a task or a parameter that there is not."""
-    found = dict(given)
-    sizes = [f.shape[0] for f in weights.signature.fields if len(f.shape) == 1]
-    if "d" in defaults(name) and "d" not in found and sizes:
-        found["d"] = sizes[0]
-    return task(name, **found)
+def input_size(weights: Weights) -> int | None:
+    """The components of the model's first field of vectors, if there is one."""
+    return next((field.shape[0] for field in weights.signature.fields if len(field.shape) == 1), None)
 
 
 def shifts(of: Task) -> dict[str, Sequence[float]]:

@@ -21,6 +21,7 @@ import numpy as np
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.sparse import Matrix
 from innerloop.compiler.weights import Attention, Config, Idle, LinearAttention, Mlp, Norm, Sublayer, Weights
+from innerloop.runtime.pack_heads import each
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
@@ -115,16 +116,15 @@ def _zeros(like: Any) -> Any:
 def products(item: LinearAttention, config: Config) -> tuple[Floats, Floats]:
     """S = W_Q W_Kᵀ and V = W_V P of each head, both [heads, d_model, d_model]."""
     size = item.query.shape[1] // config.n_head
-    query, key, value = (heads(getattr(item, side), config.n_head, size) for side in ("query", "key", "value"))
+    sides = (getattr(item, side).csr.toarray() for side in ("query", "key", "value"))
+    query, key, value = (heads(side, config.n_head, size) for side in sides)
     output = item.output.csr.toarray().reshape(config.n_head, size, -1)
     return query @ key.swapaxes(1, 2), value @ output
 
 
-def heads(matrix: Matrix, count: int, size: int) -> Floats:
+def heads(side: Floats, count: int, size: int) -> Floats:
     """[inputs, heads · size] → [count, inputs, size]; keys and values that heads share stand at each."""
-    dense = matrix.csr.toarray()
-    split = dense.reshape(len(dense), -1, size).swapaxes(0, 1)
-    return np.asarray(np.repeat(split, count // len(split), axis=0))
+    return np.ascontiguousarray(each(side, count, size).swapaxes(0, 1))
 
 
 def _linear(ours: LinearAttention, theirs: LinearAttention, config: Config) -> tuple[Sublayer, Sublayer]:
@@ -195,7 +195,7 @@ def _sides(item: Attention, config: Config) -> tuple[Floats, Floats, Floats, Flo
     found = []
     for side in ("query", "key", "value"):
         rows = np.concatenate([getattr(item, side).csr.toarray(), getattr(item, f"{side}_bias")[None]])
-        found.append(heads(Matrix(rows), config.n_head, config.d_head))
+        found.append(heads(rows, config.n_head, config.d_head))
     q, k, v = found
     return q, k, v, item.output.csr.toarray().reshape(config.n_head, config.d_head, -1)
 

@@ -19,7 +19,7 @@ from innerloop.compiler.weights import Idle, Norm, Weights
 from innerloop.runtime import Transformer
 from numpy.typing import ArrayLike
 
-from .distance import Fields, Floats, squared_error
+from .distance import Fields, Floats, squared_error_at
 from .gauge import matched
 
 
@@ -46,11 +46,10 @@ def interpolation(
     architectures."""
     theirs, ours = matched(trained, compiled)
     alphas, losses = np.linspace(0, 1, points), []
-    wanted = np.asarray(targets, np.float64)[:, [row]]
     for alpha in alphas:
         outputs = Transformer(between(ours, theirs, float(alpha)), guard="off")(**tasks)
-        losses.append(float(squared_error(np.asarray(outputs)[:, [row]], wanted)[0]))
-    return Line(alphas, np.nan_to_num(np.array(losses), nan=np.inf))
+        losses.append(squared_error_at(outputs, targets, row))
+    return Line(alphas, np.array(losses))
 
 
 def between(a: Weights, b: Weights, alpha: float) -> Weights:

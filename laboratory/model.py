@@ -27,7 +27,6 @@ import jax.numpy as jnp
 import numpy as np
 from innerloop.compiler.graph import Signature
 from innerloop.compiler.outline import Outline
-from innerloop.compiler.rotary import rotations
 from innerloop.compiler.storage import entries_of, tensors_of
 from innerloop.compiler.tokens import output_rows, sequence_of
 from innerloop.compiler.weights import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Weights
@@ -42,6 +41,8 @@ from innerloop.runtime.pack import (
     Parameters,
     Spread,
     Step,
+    norm_step,
+    turns,
 )
 
 from .architecture import UNTRIED, blank, unrolled
@@ -155,9 +156,6 @@ class Model:
         config = self.config
         named = self.constants | parameters
         dtype = np.dtype(config.dtype)
-        turns = (
-            rotations(config.d_head, config.rope_theta, config.n_positions) if config.positions == "rotary" else None
-        )
         build = _Build(self.template, named, dtype)
         return Parameters(
             embedding=named["embedding"],
@@ -166,7 +164,7 @@ class Model:
             final_norm=build.norm("final_norm", self.template.final_norm),
             readout=named["readout"],
             readout_bias=named["readout_bias"],
-            rotations=None if turns is None else (turns[0].astype(dtype), turns[1].astype(dtype)),
+            rotations=turns(config, dtype),
         )
 
     def _features(self, fields: Mapping[str, Array]) -> tuple[Array, Array]:
@@ -234,9 +232,8 @@ class _Build:
     def norm(self, prefix: str, norm: Norm | None) -> NormStep | None:
         if norm is None:
             return None
-        bias = None if self.config.norm == "rmsnorm" else self.named[f"{prefix}.bias"]
-        epsilon, width = (np.asarray(n, self.dtype) for n in (self.config.norm_epsilon, self.config.d_model))
-        return NormStep(self.named[f"{prefix}.gain"], bias, epsilon, width)
+        gain, bias = (self.named[f"{prefix}.{part}"] for part in ("gain", "bias"))
+        return norm_step(gain, bias, self.config, self.dtype)
 
     def _attention(self, item: Attention, here: str) -> AttentionStep:
         of, take = self.config, self._taker(here)

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 from innerloop.compiler.errors import DataError
 from innerloop.compiler.weights import Placement, Weights
+from innerloop.runtime.trace import ends
 from numpy.typing import NDArray
 
 from .distance import Fields, Floats
-from .probes import Probe, Target, fit, r_squared
+from .probes import Probe, Target, fit, r_squared, varying
 from .subject import Subject
 
 READS = 0.1
@@ -42,9 +43,9 @@ class Patch:
 
 def placed(weights: Weights, name: str, layer: int, kind: str) -> Placement:
     """Where the layout holds `name` after `layer`, at tokens of `kind`. Raises DataError where it does not."""
-    ends = [number for number, _ in weights.unrolled()][1::2]
+    done = ends(weights)
     for placement in weights.layout:
-        here = layer > 0 and placement.first <= ends[layer - 1] <= placement.last
+        here = layer > 0 and placement.first <= done[layer - 1] <= placement.last
         if here and placement.name == name and kind in placement.kinds:
             return placement
     raise DataError(f"the layout holds no `{name}` at `{kind}` after layer {layer}")
@@ -54,9 +55,8 @@ def layout_change(placement: Placement, stream: NDArray[np.floating], wanted: Fl
     """The change [tasks, d_model] after which the layout reads `wanted` [tasks, k]: on its own slots alone, and of
     those on such as vary, since the others are the compiler's constants."""
     matrix, h = placement.matrix.csr.toarray(), stream.astype(np.float64)
-    deviation = h.std(0)
-    varying = deviation > 1e-6 * np.abs(h.mean(0))
-    return np.asarray((wanted - h @ matrix) @ np.linalg.pinv(np.where(varying[:, None], matrix, 0.0)))
+    vary = varying(h.mean(0), h.std(0))
+    return np.asarray((wanted - h @ matrix) @ np.linalg.pinv(np.where(vary[:, None], matrix, 0.0)))
 
 
 def probe_change(probe: Probe, stream: NDArray[np.floating], wanted: Floats) -> Floats:
@@ -69,8 +69,8 @@ def pattern_change(probe: Probe, stream: NDArray[np.floating], wanted: Floats) -
     read = probe(stream)
     v, h = read - read.mean(0), stream.astype(np.float64)
     pattern = np.linalg.lstsq(v, (h - h.mean(0)) / probe.deviation, rcond=None)[0]
-    varying = probe.weights.any(1)
-    return np.asarray((wanted - read) @ np.where(varying, pattern * probe.deviation, 0.0))
+    used = probe.weights.any(1)
+    return np.asarray((wanted - read) @ np.where(used, pattern * probe.deviation, 0.0))
 
 
 def others(values: Floats, seed: int = 0) -> Floats:

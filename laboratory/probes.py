@@ -104,11 +104,16 @@ def fit(stream: NDArray[np.floating], values: Floats) -> Probe:
 def _solve(stream: NDArray[np.floating], values: Floats, ridge: float) -> Probe:
     h = stream.astype(np.float64)
     mean, deviation = h.mean(0), h.std(0)
-    varying = deviation > 1e-6 * np.abs(mean)
-    deviation = np.where(varying, deviation, 1.0)
-    z, offset = np.where(varying, (h - mean) / deviation, 0.0), values.mean(0)
+    vary = varying(mean, deviation)
+    deviation = np.where(vary, deviation, 1.0)
+    z, offset = np.where(vary, (h - mean) / deviation, 0.0), values.mean(0)
     gram = z.T @ z / len(z) + ridge * np.eye(z.shape[1])
     return Probe(mean, deviation, np.linalg.solve(gram, z.T @ (values - offset) / len(z)), offset)
+
+
+def varying(mean: Floats, deviation: Floats) -> NDArray[np.bool_]:
+    """Which slots vary: of the others the deviation is rounding."""
+    return np.asarray(deviation > 1e-6 * np.abs(mean))
 
 
 def r_squared(found: Floats, values: Floats) -> float:

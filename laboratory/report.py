@@ -5,9 +5,6 @@ Comparison   →   rows(comparison), page(comparison): HTML with its figures, li
 
 from __future__ import annotations
 
-import os
-import shutil
-import uuid
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -16,7 +13,7 @@ import numpy as np
 from innerloop.compiler.sparse import Matrix
 from innerloop.compiler.tokens import describe_pattern
 from innerloop.compiler.weights import Weights
-from innerloop.runtime.datasets import replace
+from innerloop.runtime.whole import replace, whole_folder
 from matplotlib.figure import Figure
 
 from . import charts
@@ -218,18 +215,8 @@ def write(found: Comparison, report: Path | None, pictures: Path | None) -> None
     drawn = figures(found)
     text = None if report is None else page(found, drawn)
     if pictures is not None:
-        _new_folder(pictures, {f"{name}.png": charts.png(figure) for name, (_, _, figure) in drawn.items()})
+        with whole_folder(pictures) as folder:
+            for name, (_, _, figure) in drawn.items():
+                (folder / f"{name}.png").write_bytes(charts.png(figure))
     if report is not None and text is not None:
         replace(report, lambda stream: stream.write(text.encode()))
-
-
-def _new_folder(folder: Path, files: dict[str, bytes]) -> None:
-    """Filled beside its place, and moved there when it is whole."""
-    scratch = folder.parent / f".innerloop-{uuid.uuid4().hex}"
-    try:
-        scratch.mkdir(parents=True)
-        for name, content in files.items():
-            (scratch / name).write_bytes(content)
-        os.rename(scratch, folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

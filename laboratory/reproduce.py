@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from innerloop.compiler.errors import InnerloopError
-from innerloop.runtime.datasets import replace
+from innerloop.runtime.whole import replace
 
 from .figures import Figure, Result, Setting
 

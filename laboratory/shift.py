@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .distance import Fields, Floats, Predictor, squared_error, squared_prediction_difference
+from .distance import Fields, Floats, Predictor, squared_error_at
 
 Drawn = tuple[Fields, ArrayLike]
 """Fields, and the targets [batch, rows, *shape] of the output."""
@@ -41,13 +41,8 @@ def shift(
     differences = []
     for value in values:
         fields, targets = draw(value)
-        wanted = np.asarray(targets, np.float64)[:, [row]]
-        answers = [np.asarray(model(fields), np.float64)[:, [row]] for model in models.values()]
+        answers = [model(fields) for model in models.values()]
         for name, answer in zip(models, answers, strict=True):
-            losses[name].append(_finite(squared_error(answer, wanted)))
-        differences.append(_finite(squared_prediction_difference(answers[0], answers[-1])))
+            losses[name].append(squared_error_at(answer, targets, row))
+        differences.append(squared_error_at(answers[0], answers[-1], row))
     return Shift(what, np.array(values, np.float64), {n: np.array(l) for n, l in losses.items()}, np.array(differences))
-
-
-def _finite(error: Floats) -> float:
-    return float(error[0]) if np.isfinite(error[0]) else float("inf")

@@ -20,7 +20,7 @@ from innerloop.compiler.weights import Weights
 from innerloop.runtime import Trace, Transformer
 from innerloop.runtime.executables import compiled
 from innerloop.runtime.forward import embed, forward, streams
-from innerloop.runtime.pack import Parameters, pack
+from innerloop.runtime.pack import Parameters
 from innerloop.runtime.patched import patched
 from numpy.typing import NDArray
 
@@ -36,8 +36,7 @@ class Subject:
     def __init__(self, weights: Weights, name: str) -> None:
         self.weights, self.name = weights, name
         self._transformer = Transformer(weights, guard="off")
-        with self._precision():
-            self._parameters: Parameters = jax.device_put(pack(weights, self._transformer.dtype))
+        self._parameters = self._transformer.parameters
 
     @property
     def layers(self) -> int:
@@ -59,14 +58,15 @@ class Subject:
         """The residual stream at one token, [1 + layers, batch, d_model], or, for None, at every token of the data,
         [1 + layers, batch, tokens, d_model]: as embedded, and after each layer."""
         slots = np.arange(self.weights.config.d_model, dtype=np.int32)
-        length = len(self.tokens(fields).sequence)
-        chosen = np.arange(length) if token is None else np.arange(length)[[token]]
-        with self._precision():
+        data = self.tokens(fields)
+        every = 1 + np.arange(len(data.sequence))
+        chosen = every if token is None else every[[token]]
+        with self._transformer.precision():
             parts = []
-            for given in self._chunks(fields, length):
+            for given in self._chunks(data):
                 start = embed(self._parameters, given)[None]
                 whole = jnp.concatenate([start, streams(self._parameters, given, slots, every=2)])
-                parts.append(np.asarray(whole[:, :, 1 + chosen]))
+                parts.append(np.asarray(whole[:, :, chosen]))
         found = np.concatenate(parts, 1)
         return found if token is None else found[:, :, 0]
 
@@ -78,47 +78,49 @@ class Subject:
         spec = next((f for f in signature.fields if f.name == field), None)
         if spec is None:
             raise DataError(f"{signature.name} has no field `{field}`")
-        token = int(self._rows(fields)[row])
+        token = int(self._rows(data)[row])
         if data.sequence.kinds[token - 1] not in spec.kinds:
             raise DataError(f"the token that predicts holds no `{field}`: there is nothing to be sensitive to")
-        before = signature.fields[: signature.fields.index(spec)]
-        first = len(self.weights.roles) + sum(prod(f.shape) for f in before)
-        columns = slice(first, first + prod(spec.shape))
-        size = prod(self.weights.output.shape)
-
-        with self._precision():
+        held, size = columns(self.weights, field), prod(self.weights.output.shape)
+        with self._transformer.precision():
             parts = [
-                np.stack([np.asarray(_slope(self._parameters, given, token, c))[:, columns] for c in range(size)], 1)
-                for given in self._chunks(fields, len(data.sequence))
+                np.stack([np.asarray(_slope(self._parameters, given, token, c))[:, held] for c in range(size)], 1)
+                for given in self._chunks(data)
             ]
         return np.concatenate(parts).astype(np.float64).reshape(-1, *self.weights.output.shape, *spec.shape)
 
     def patched(self, fields: Fields, layer: int, token: int, change: NDArray[Any]) -> Floats:
         """The output [batch, rows, *shape] where `change` [batch, d_model] is added to the stream of one token of the
         data after `layer` (0: to its embedding)."""
-        rows, length = self._rows(fields), len(self.tokens(fields).sequence)
-        place, found, done = 1 + token % length, [], 0
-        with self._precision():
-            for given in self._chunks(fields, length):
+        data = self.tokens(fields)
+        rows, place = self._rows(data), 1 + token % len(data.sequence)
+        found, done = [], 0
+        with self._transformer.precision():
+            for given in self._chunks(data):
                 here = np.asarray(change[done : done + len(given)], self._transformer.dtype)
                 done += len(given)
                 found.append(np.asarray(patched(self._parameters, given, rows, np.int32(layer), place, here)))
         return np.concatenate(found).astype(np.float64).reshape(-1, rows.size, *self.weights.output.shape)
 
-    def _rows(self, fields: Fields) -> NDArray[np.int64]:
+    def _rows(self, data: TokenData) -> NDArray[np.int64]:
         """The tokens that give the output, counted with the rest token."""
-        return np.asarray(output_rows(self.tokens(fields).sequence, self.weights.output.kinds) + 1)
+        return np.asarray(output_rows(data.sequence, self.weights.output.kinds) + 1)
 
-    def _chunks(self, fields: Fields, length: int) -> Iterator[Any]:
+    def _chunks(self, data: TokenData) -> Iterator[Any]:
         """Features [chunk, 1 + tokens, features], some tasks at a time."""
-        task = self.layers * (length + 1) * self.weights.config.d_model * self._transformer.dtype.itemsize
-        step, data = max(1, CHUNK_BYTES // task), self.tokens(fields)
+        slots = self.layers * (len(data.sequence) + 1) * self.weights.config.d_model
+        step = max(1, CHUNK_BYTES // (slots * self._transformer.dtype.itemsize))
         for start in range(0, data.batch, step):
             count = min(step, data.batch - start)
             yield self._transformer.features(data, start, count, count)
 
-    def _precision(self) -> Any:
-        return jax.enable_x64(self._transformer.dtype == np.float64)
+
+def columns(weights: Weights, field: str) -> slice:
+    """Where a token's features have the components of a field: after its role and the fields before it."""
+    sizes = {f.name: prod(f.shape) for f in weights.signature.fields}
+    names = list(sizes)
+    first = len(weights.roles) + sum(sizes[name] for name in names[: names.index(field)])
+    return slice(first, first + sizes[field])
 
 
 @compiled

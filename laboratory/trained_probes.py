@@ -20,6 +20,7 @@ import optax
 from numpy.typing import NDArray
 
 from .distance import Floats
+from .probes import varying
 
 HIDDEN = 512
 STEPS, BATCH = 600, 256
@@ -45,12 +46,12 @@ def _train(
 ) -> Callable[[NDArray[np.floating]], Floats]:
     """Adam with a cosine on the mean squared error of standardised values from standardised slots."""
     mean, deviation = stream.astype(np.float64).mean((0, 1)), stream.astype(np.float64).std((0, 1))
-    varying = deviation > 1e-6 * np.abs(mean)
-    deviation = np.where(varying, deviation, 1.0)
+    vary = varying(mean, deviation)
+    deviation = np.where(vary, deviation, 1.0)
     offset, scale = values.mean(0), np.where(values.std(0) > 0, values.std(0), 1.0)
 
     def slots(h: NDArray[np.floating]) -> Any:
-        return jnp.asarray(np.where(varying, (h - mean) / deviation, 0.0), jnp.float32)
+        return jnp.asarray(np.where(vary, (h - mean) / deviation, 0.0), jnp.float32)
 
     h, v = slots(stream), jnp.asarray((values - offset) / scale, jnp.float32)
     start = _start(h.shape[1], h.shape[2], hidden, v.shape[1], jax.random.key(seed))

@@ -13,21 +13,20 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import re
 import struct
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..compiler.errors import DataError, counted
+from .whole import replace
 
 Arrays = dict[str, NDArray[Any]]
 TASK = "task"
@@ -65,21 +64,6 @@ def rows(arrays: Mapping[str, NDArray[Any]]) -> Iterable[list[str]]:
         for row in range(length):
             cells = (str(a[(task, row, *i)]) if row < a.shape[1] else "" for _, a, i in columns)
             yield [str(task), str(row), *cells]
-
-
-def replace(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """Writes a file beside `path` and moves it there when it is whole."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            fill(stream)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp makes files that only the owner can read
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 # NPZ ---------------------------------------------------------------------------------------------

@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from innerloop.compiler.weights import Weights
 from . import export_huggingface, export_llama, export_transformerlens
 from .export_readme import readme
 from .export_tensors import Floats, Tensor, dense, write_tensors
+from .whole import whole_folder
 
 
 class _Library(Protocol):
@@ -102,18 +102,14 @@ def export(weights: Weights, folder: str | os.PathLike[str], to: str = "huggingf
         places, matrices = export_transformerlens.layout(weights)
         texts["layout.json"] = json.dumps(places, indent=1) + "\n"
         arrays["layout.safetensors"] = matrices
-    scratch = target.parent / f".innerloop-{uuid.uuid4().hex}"
     try:
-        scratch.mkdir(parents=True)
-        for name, text in texts.items():
-            (scratch / name).write_text(text, encoding="utf-8")
-        for name, some in arrays.items():
-            write_tensors(scratch / name, some, weights.config.dtype)
-        os.rename(scratch, target)
+        with whole_folder(target) as scratch:
+            for name, text in texts.items():
+                (scratch / name).write_text(text, encoding="utf-8")
+            for name, some in arrays.items():
+                write_tensors(scratch / name, some, weights.config.dtype)
     except OSError as error:
         raise InnerloopError(f"cannot write {target}: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _library(weights: Weights, to: str) -> _Library:

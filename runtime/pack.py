@@ -164,11 +164,12 @@ def pack(weights: Weights, dtype: np.dtype[Any]) -> Parameters:
         final_norm=_pack_norm(weights.final_norm, config, dtype),
         readout=_dense(weights.readout, dtype),
         readout_bias=np.asarray(weights.readout_bias, dtype),
-        rotations=_rotations(config, dtype),
+        rotations=turns(config, dtype),
     )
 
 
-def _rotations(config: Config, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
+def turns(config: Config, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """`Parameters.rotations`."""
     if config.positions != "rotary":
         return None
     cos, sin = rotations(config.d_head, config.rope_theta, config.n_positions)
@@ -264,12 +265,13 @@ def _pack_bias(bias: NDArray[Any], number: int, dtype: np.dtype[Any]) -> Sublaye
 def _pack_norm(norm: Norm | None, config: Config, dtype: np.dtype[Any]) -> NormStep | None:
     if norm is None:
         return None
-    return NormStep(
-        np.asarray(norm.gain, dtype),
-        None if config.norm == "rmsnorm" else np.asarray(norm.bias, dtype),
-        np.asarray(config.norm_epsilon, dtype),
-        np.asarray(config.d_model, dtype),
-    )
+    return norm_step(np.asarray(norm.gain, dtype), np.asarray(norm.bias, dtype), config, dtype)
+
+
+def norm_step(gain: Array, bias: Array, config: Config, dtype: np.dtype[Any]) -> NormStep:
+    """A norm of these arrays [width]."""
+    epsilon, width = (np.asarray(number, dtype) for number in (config.norm_epsilon, config.d_model))
+    return NormStep(gain, None if config.norm == "rmsnorm" else bias, epsilon, width)
 
 
 def _dense(matrix: Matrix, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 
 def biased(matrix: NDArray[Any], bias: NDArray[Any], heads: int, size: int) -> NDArray[Any]:
-    """Queries, keys or values as [d_model + 1, heads, size]; the last row is the bias. A key or value that heads
-    share stands at each of them."""
-    rows = np.concatenate([matrix, np.asarray(bias, matrix.dtype)[None]])
+    """Queries, keys or values as [d_model + 1, heads, size]; the last row is the bias."""
+    return each(np.concatenate([matrix, np.asarray(bias, matrix.dtype)[None]]), heads, size)
+
+
+def each(rows: NDArray[Any], heads: int, size: int) -> NDArray[Any]:
+    """[rows, groups · size] → [rows, heads, size]: a key or value that heads share stands at each of them."""
     groups = rows.reshape(len(rows), -1, size)
     return np.repeat(groups, heads // groups.shape[1], axis=1)
 

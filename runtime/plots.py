@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .datasets import replace
+from .whole import replace
 
 Floats = NDArray[np.float64]
 
@@ -35,13 +37,21 @@ STYLE: dict[Any, Any] = {
 }
 
 
+@contextmanager
+def panels(
+    rows: int, columns: int, size: tuple[float, float], dpi: int = 140, style: Mapping[Any, Any] = STYLE
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure of rows × columns panels, of this size in inches; what is drawn in the block has the style."""
+    with mpl.rc_context(dict(style)):
+        figure = Figure(figsize=size, dpi=dpi, layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
+
+
 def error_curves(path: Path, curves: Mapping[str, Floats], reference: str, reference_curve: Floats) -> None:
     """Mean squared error [examples + 1] against the number of examples in context: a line for each of `curves`, and
     circles for the reference. `path` ends in one of FORMATS."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 4.2), dpi=160, layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
+    with panels(1, 1, (7.2, 4.2), dpi=160) as (figure, (axes,)):
         examples = np.arange(reference_curve.size)
         for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
             axes.plot(examples, curve, color=colour, linewidth=2, label=name)

@@ -22,6 +22,11 @@ class UnknownName(InnerloopError, KeyError):
         return str(self.args[0])
 
 
+def ends(weights: Weights) -> list[int]:
+    """The stored number of the MLP sublayer that ends each layer."""
+    return [number for number, _ in weights.unrolled()][1::2]
+
+
 class Trace(Mapping[str, NDArray[Any]]):
     """name → [layers, batch, tokens, *shape], as it stands after each layer; loops unrolled.
 
@@ -37,8 +42,7 @@ class Trace(Mapping[str, NDArray[Any]]):
         self._slots = slots
         self._stream = stream
         self._kinds = kinds
-        # The stored number of the MLP sublayer that ends each layer.
-        self._ends = [number for number, _ in weights.unrolled()][1::2]
+        self._ends = ends(weights)
         self._decoded: dict[str, NDArray[Any]] = {}
 
     @property

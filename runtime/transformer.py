@@ -54,6 +54,8 @@ class Transformer:
              "raise" (RangeError) or "off"
     on_chunk called with (tasks done, tasks in all) while a large batch is run
 
+    `parameters` are the packed weights, on the devices.
+
     Raises InnerloopError for weights of an architecture that this runtime does not run.
     """
 
@@ -74,8 +76,8 @@ class Transformer:
         self._devices = mesh.size
         self._whole = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
         self._split = NamedSharding(mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
-        with self._precision():
-            self._parameters: Parameters = jax.device_put(pack(weights, self.dtype), self._whole)
+        with self.precision():
+            self.parameters: Parameters = jax.device_put(pack(weights, self.dtype), self._whole)
 
     def __call__(self, /, **fields: ArrayLike) -> NDArray[Any]:
         """The program's output, [batch, rows, *shape], at the tokens that give it, in order.
@@ -92,10 +94,10 @@ class Transformer:
         rows = output_rows(line, self.weights.output.kinds)
         results: list[NDArray[Any]] = []
         told: set[str] = set()
-        with self._precision():
+        with self.precision():
             checks = self._checks(line.kinds)
             for start, count, features in self._chunks(data):
-                found, worst = forward(self._parameters, jax.device_put(features, self._split), rows + 1, checks)
+                found, worst = forward(self.parameters, jax.device_put(features, self._split), rows + 1, checks)
                 results.append(np.asarray(found)[:count])
                 bad = {number: np.asarray(excess)[:count] for number, excess in worst.items()}
                 self._guard.inspect(bad, start, line.kinds, partial(self._rerun, features), told, depth=5)
@@ -140,10 +142,10 @@ class Transformer:
         """The trace for data that was read already, and for no more tasks than `traceable` says."""
         slots, layers, tokens = self._traced(), self.weights.config.n_layer, len(data.sequence)
         stream = np.zeros((layers, data.batch, tokens, slots.size), self.dtype)
-        with self._precision():
+        with self.precision():
             for start, count, features in self._chunks(data):
                 split = jax.device_put(features, self._split)
-                found = streams(self._parameters, split, slots.astype(np.int32), every=2)
+                found = streams(self.parameters, split, slots.astype(np.int32), every=2)
                 stream[:, start : start + count] = np.asarray(found)[:, :count, 1:]
                 if self.on_chunk is not None:
                     self.on_chunk(start + count, data.batch)
@@ -155,7 +157,7 @@ class Transformer:
         Raises InnerloopError for weights that read tokens yet to come."""
         if batch < 1:
             raise DataError(f"a stream has a batch of at least 1, not {batch}")
-        return TokenStream(self.weights, self._parameters, self._guard, self.dtype, batch)
+        return TokenStream(self.weights, self.parameters, self._guard, self.dtype, batch)
 
     def __repr__(self) -> str:
         config = self.weights.config
@@ -164,8 +166,8 @@ class Transformer:
             f"{self.dtype.name}, guard {self._guard.mode!r})"
         )
 
-    def _precision(self) -> Any:
-        """float64 for this model's arrays alone: the user's own setting stays as it is."""
+    def precision(self) -> Any:
+        """A context of float64 for this model's arrays alone: the user's own setting stays as it is."""
         return jax.enable_x64(self.dtype == np.float64)
 
     def _read(self, fields: dict[str, ArrayLike]) -> TokenData:
@@ -217,7 +219,7 @@ class Transformer:
     def _rerun(self, features: NDArray[Any], task: int) -> NDArray[Any]:
         """The stream [sublayers run, tokens, d_model] of one of a chunk's tasks, without the rest token."""
         slots = np.arange(self.weights.config.d_model, dtype=np.int32)
-        found = streams(self._parameters, jax.device_put(features[task : task + 1], self._whole), slots, every=1)
+        found = streams(self.parameters, jax.device_put(features[task : task + 1], self._whole), slots, every=1)
         return np.asarray(found)[:, 0, 1:]
 
 

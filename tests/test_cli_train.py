@@ -46,6 +46,8 @@ def test_resuming_a_finished_run_changes_nothing(innerloop: Command, tmp_path: P
     [
         (["--task", "liner"], "no task `liner`; did you mean `linear`"),
         (["-t", "noise=1"], "task linear has no parameter `noise`"),
+        (["-t", "name=linear"], "task linear has no parameter `name`"),
+        (["-t", "rows=last"], "rows='last': must be 'all' or 'query'"),
         (["-t", "n=5"], "-t n: given twice"),
         (["-t", "d=3"], "task linear gives x [3], y; gradient_descent_dual takes x [2], y"),
         (["--rate", "-1"], "rate=-1.0: must be a number above 0"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from innerloop.compiler import InnerloopError, compile_program
-from innerloop.laboratory.drawing import changed, drawing, fitted, shifts
-from innerloop.laboratory.tasks import task
+from innerloop.laboratory.drawing import changed, drawing, input_size, shifts
+from innerloop.laboratory.tasks import fitted, task
 
 from .models import D, descent, dual
 from .reference import source
@@ -23,7 +23,7 @@ def test_targets_are_the_labels_at_the_outputs() -> None:
 
 def test_rows_without_a_truth_are_nan() -> None:
     weights = compile_program(source("mesa_layer"), d=D, length=5)
-    fields, targets = drawing(fitted("autoregressive", weights, {"n": 5, "field": "s"}), weights)(0, 3)
+    fields, targets = drawing(fitted("autoregressive", input_size(weights), {"n": 5, "field": "s"}), weights)(0, 3)
     np.testing.assert_array_equal(targets[:, :-1], fields["s"][:, 1:])
     assert np.isnan(targets[:, -1]).all()
 
@@ -59,8 +59,8 @@ def test_what_can_shift() -> None:
 
 
 def test_the_size_of_an_input_is_the_models() -> None:
-    assert fitted("linear", descent(), {}).parameters["d"] == D
-    assert fitted("linear", descent(), {"d": 7}).parameters["d"] == 7
-    assert fitted("sine", descent(), {}).name == "sine"
+    assert fitted("linear", input_size(descent()), {}).parameters["d"] == D
+    assert fitted("linear", input_size(descent()), {"d": 7}).parameters["d"] == 7
+    assert fitted("sine", input_size(descent()), {}).name == "sine"
     with pytest.raises(InnerloopError, match="takes x"):
-        drawing(fitted("linear", descent(), {"d": 7}), descent())
+        drawing(fitted("linear", input_size(descent()), {"d": 7}), descent())

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from innerloop.compiler import compile_program
 from innerloop.compiler.errors import InnerloopError
-from innerloop.laboratory.tasks import Task, eigenvalues, names, task
+from innerloop.laboratory.kinds import eigenvalues
+from innerloop.laboratory.tasks import Task, names, task
 from innerloop.programs import load
 
 MANY = 4000

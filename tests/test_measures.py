@@ -10,6 +10,7 @@ from innerloop.laboratory.distance import (
     implicit_weights,
     predicted,
     prediction_difference,
+    squared_error_at,
     squared_prediction_difference,
 )
 from innerloop.laboratory.nearest import nearest, nearest_of
@@ -56,6 +57,13 @@ def test_predictions_of_different_shapes_are_refused() -> None:
 def test_a_prediction_that_is_not_finite_names_its_task() -> None:
     with pytest.raises(DataError, match="task 1 is not finite"):
         predicted(lambda _: np.array([[0.0], [np.nan]]), {})
+
+
+@pytest.mark.parametrize("wild", [np.nan, np.inf])
+def test_a_model_that_diverges_at_a_row_has_an_infinite_loss_there(wild: float) -> None:
+    predictions, targets = np.array([[1.0, wild]]), np.array([[3.0, 0.0]])
+    assert squared_error_at(predictions, targets) == np.inf
+    assert squared_error_at(predictions, targets, 0) == 4
 
 
 def test_implicit_weights_of_compiled_ridge_are_those_of_numpy() -> None:

@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from innerloop.compiler import compile_program, interpret
@@ -25,8 +24,9 @@ from innerloop.laboratory.figures import (
     zheng_ar,
 )
 from innerloop.laboratory.figures.layers import curvature, preconditioner, random_layers, slots
+from innerloop.laboratory.kinds import eigenvalues
 from innerloop.laboratory.reproduce import reproduce, unfinished
-from innerloop.laboratory.tasks import eigenvalues, task
+from innerloop.laboratory.tasks import task
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from matplotlib.figure import Figure as Picture
@@ -199,7 +199,7 @@ def test_the_best_step_of_gradient_descent() -> None:
     rate, loss = von_oswald_1.best_step()
     assert rate == pytest.approx(6.0606, abs=1e-4)
     assert loss == pytest.approx(0.20623, abs=1e-5)
-    fields = von_oswald_1.drawn(5_000)
+    fields = von_oswald_1.TASKS.drawn(5_000, 20_000)
     text, truth = load("gradient_descent_dual"), fields["y"][:, -1]
     losses = [
         np.mean((np.asarray(interpret(text, d=10, steps=1, rate=r, **fields))[:, 0] - truth) ** 2) / 2
@@ -210,7 +210,7 @@ def test_the_best_step_of_gradient_descent() -> None:
 
 
 def test_two_steps_of_gd_plus() -> None:
-    fields = von_oswald_1.drawn(5_000)
+    fields = von_oswald_1.TASKS.drawn(5_000, 20_000)
     found = interpret(load("gd_plus"), d=10, steps=2, rate=13.5, curvature=0.176, **fields)
     loss = np.mean((np.asarray(found)[:, 0] - fields["y"][:, -1]) ** 2) / 2
     assert von_oswald_2.two_steps(von_oswald_2.covariances(5000), 13.5, 0.176) == pytest.approx(loss, rel=0.1)
@@ -227,7 +227,7 @@ def test_curvature_is_read_off_a_layer() -> None:
     by_name["value"][[*x, *y], range(d + 1)] = 1.0
     by_name["output"][range(d + 1), [*x, *y]] = [*[-gamma / 4] * d, -rate / n / 4]
     written = model.weights({name: by_name[name.rsplit(".", 1)[-1]] for name in model.parameters})
-    fields = {key: np.asarray(value) for key, value in task("linear", d=d, n=n).sample(jax.random.key(1), 50).items()}
+    fields = task("linear", d=d, n=n).drawn(50, seed=1)
     expected = interpret(load("gd_plus"), d=d, steps=2, rate=rate, curvature=gamma, **fields)
     np.testing.assert_allclose(Transformer(written)(**fields), expected, atol=1e-5)
     assert curvature(written) == pytest.approx((gamma, 0))

@@ -12,7 +12,7 @@ from innerloop.compiler.weights import Weights
 from innerloop.laboratory.figures import akyurek_algorithms as akyurek
 from innerloop.laboratory.figures import figure, probes
 from innerloop.laboratory.figures import raventos_diversity as raventos
-from innerloop.laboratory.figures.small import WIDTH, drawn, fresh
+from innerloop.laboratory.figures.small import CALIBRATION, MEASURED, WIDTH, fresh
 from innerloop.laboratory.nearest import nearest
 from innerloop.laboratory.references import gradient_descent, reference
 from innerloop.laboratory.reproduce import reproduce
@@ -25,7 +25,9 @@ NOISY = task("noisy_linear", d=akyurek.D, n=akyurek.N, noise=akyurek.NOISE)
 
 def test_the_best_rate_of_one_step_is_the_analytic_one() -> None:
     """Over k = 1 … n examples of N(0, I) the loss of one step is d (1 − 2η + η² (1 + (d + 1) mean 1/k)) on average."""
-    best = akyurek.best_rate(lambda rate: reference(gradient_descent, steps=1, rate=rate), drawn(CLEAN, 4000, 1))
+    best = akyurek.best_rate(
+        lambda rate: reference(gradient_descent, steps=1, rate=rate), CLEAN.drawn(4000, CALIBRATION)
+    )
     expected = 1 / (1 + (akyurek.D + 1) * np.mean(1 / np.arange(1, akyurek.N + 1)))
     assert best == pytest.approx(expected, rel=0.1)
 
@@ -35,8 +37,9 @@ def test_compiled_models_are_recognised_as_what_they_are(monkeypatch: pytest.Mon
     """One compiled GD step in place of the shallow model, least squares of the deepest, Bayes ridge of that with
     noise: every check holds; and with the first two exchanged those of the depths do not."""
     monkeypatch.setattr(akyurek, "STEPS", (1,))
-    fields, noisy = drawn(CLEAN, 300, 2), drawn(NOISY, 300, 2)
-    known = akyurek.descents(drawn(CLEAN, 2048, 1)) | akyurek.ridges(drawn(CLEAN, 2048, 1), (akyurek.SMALLEST,))
+    fields, noisy = CLEAN.drawn(300, MEASURED), NOISY.drawn(300, MEASURED)
+    usual = CLEAN.drawn(2048, CALIBRATION)
+    known = akyurek.descents(usual) | akyurek.ridges(usual, (akyurek.SMALLEST,))
     bayes = {value: akyurek.ridges(noisy, (value,))[f"ridge {value:g}"][0] for value in (0.25, 1.0)}
     assert max(akyurek.off(pair, fields) for pair in known.values()) < 1e-8
     first, last = known["GD, 1 step"][0], known["least squares"][0]
@@ -58,12 +61,12 @@ def test_compiled_models_are_recognised_as_what_they_are(monkeypatch: pytest.Mon
 
 
 def test_a_model_of_either_kind_is_told_apart_by_diversity() -> None:
-    on, fresh_tasks = raventos.pretraining(4), drawn(raventos.FRESH, 300, 2)
+    on, fresh_tasks = raventos.pretraining(4), raventos.FRESH.drawn(300, MEASURED)
     ridge = compile_program(load("sherman_morrison"), d=raventos.D, examples=raventos.N, ridge=raventos.NOISE**2)
     discrete = compile_program(
         load("bayes_model_average"), d=raventos.D, m=4, noise=raventos.NOISE**2, known=np.asarray(on.pool(), float)
     )
-    places = {"pretraining": drawn(on, 300, 2), "fresh": fresh_tasks}
+    places = {"pretraining": on.drawn(300, MEASURED), "fresh": fresh_tasks}
     assert raventos.off(discrete, places["pretraining"]) < 1e-7
     few, many = (raventos.measured(4, w, discrete, ridge, places) for w in (discrete, ridge))
     assert few.from_discrete == {"pretraining": 0, "fresh": 0}

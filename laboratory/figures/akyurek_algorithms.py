@@ -24,6 +24,7 @@ from innerloop.programs import load
 from innerloop.runtime.plots import COLOURS
 from matplotlib.figure import Figure as Picture
 
+from ..charts import TRAINED
 from ..distance import Fields, Floats, Predictor, predicted, squared_error
 from ..nearest import Nearest, nearest
 from ..references import (
@@ -35,10 +36,10 @@ from ..references import (
     stochastic_gradient_descent,
 )
 from ..subject import Subject
-from ..tasks import Task, task
+from ..tasks import task
 from .frame import Check, Figure, Result, Setting, Table
-from .pictures import INK, TRAINED, panels
-from .small import drawn, fresh
+from .pictures import INK, panels
+from .small import CALIBRATION, MEASURED, fresh, trained
 
 D, N = 3, 10
 DEPTHS = (1, 2, 4)
@@ -89,18 +90,16 @@ def ridges(fields: Fields, values: tuple[float, ...]) -> dict[str, tuple[Weights
 def run(setting: Setting) -> Result:
     clean, noisy = task("linear", d=D, n=N), task("noisy_linear", d=D, n=N, noise=NOISE)
     setting.told("compiling", 0, 0)
-    known = descents(drawn(clean, 2048, 1)) | ridges(drawn(clean, 2048, 1), (*RIDGES[::-1], SMALLEST))
-    of_noise = ridges(drawn(noisy, 2048, 1), RIDGES)
+    usual = clean.drawn(2048, CALIBRATION)
+    known = descents(usual) | ridges(usual, (*RIDGES[::-1], SMALLEST))
+    of_noise = ridges(noisy.drawn(2048, CALIBRATION), RIDGES)
     like = known["GD, 1 step"][0]
-
-    def trained(name: str, layers: int, on: Task) -> Weights:
-        start = fresh(like, layers, N)
-        return setting.train(name, start, on, steps=TRAINING, batch=64, rate=3e-3, warmup=200).weights
-
-    models = {f"{k} layer{'s' * (k > 1)}": trained(f"layers_{k}", k, clean) for k in DEPTHS}
-    with_noise = trained("noise", DEPTHS[-1], noisy)
+    models = {
+        f"{k} layer{'s' * (k > 1)}": trained(setting, f"layers_{k}", fresh(like, k, N), clean, TRAINING) for k in DEPTHS
+    }
+    with_noise = trained(setting, "noise", fresh(like, DEPTHS[-1], N), noisy, TRAINING)
     setting.told("comparing", 0, 0)
-    fields, noisy_fields = (drawn(on, setting.tasks(2048), 2) for on in (clean, noisy))
+    fields, noisy_fields = (on.drawn(setting.tasks(2048), MEASURED) for on in (clean, noisy))
     table = nearest(
         predictors(models),
         predictors({name: weights for name, (weights, _) in known.items()})

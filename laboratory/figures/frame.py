@@ -24,6 +24,9 @@ from ..train import Trained, train
 LONGER = 8
 """So many times the steps of a usual run has a long one."""
 
+UNSEEN = 20_000
+"""The seed of the tasks that layers of linear attention are measured on."""
+
 
 @dataclass(frozen=True)
 class Check:

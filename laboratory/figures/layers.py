@@ -1,4 +1,4 @@
-"""What the layers of linear attention compute, read off their weights.
+"""What the layers of linear attention compute: their loss, and the algorithm, read off their weights.
 
     e_t ← e_t + Σ_h 1/ρ Σ_j (e_t S_h e_jᵀ) e_j V_h,   S = W_Q W_Kᵀ, V = W_V P
 
@@ -14,17 +14,30 @@ import numpy as np
 from innerloop.compiler.sparse import Matrix
 from innerloop.compiler.weights import Attention, LinearAttention, Repeated, Sublayer, Weights
 
-from ..distance import Floats
+from ..distance import Fields, Floats, squared_error
 from ..gauge import products
 from ..model import Model
+from ..subject import Subject, columns
+
+
+def half_loss(weights: Weights, fields: Fields) -> float:
+    """½ E (ŷ − y)² at the query."""
+    return float(squared_error(Subject(weights, "weights")(fields), fields["y"][:, -1:])[0]) / 2
+
+
+def off(found: Floats, wanted: Floats) -> float:
+    """‖found − wanted‖_F / ‖wanted‖_F"""
+    return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
+
+
+def off_identity(matrix: Floats) -> float:
+    """How far a matrix is `off` from m I, m its mean diagonal."""
+    return off(matrix, np.trace(matrix) / len(matrix) * np.eye(len(matrix)))
 
 
 def slots(weights: Weights, field: str) -> np.ndarray:
     """The slots [size] into which the components of a field are embedded, one each."""
-    sizes = {f.name: int(np.prod(f.shape)) for f in weights.signature.fields}
-    names = list(sizes)
-    first = len(weights.roles) + sum(sizes[name] for name in names[: names.index(field)])
-    rows = weights.embedding.csr.toarray()[first : first + sizes[field]]
+    rows = weights.embedding.csr.toarray()[columns(weights, field)]
     return np.asarray(np.abs(rows).argmax(1))
 
 
@@ -49,18 +62,14 @@ def preconditioner(weights: Weights) -> Floats:
 
 def curvature(weights: Weights) -> tuple[float, float]:
     """γ of x_t ← (I − γ Σⱼ xⱼ xⱼᵀ) x_t in a layer of one head whose ρ is 1, γ = −s v; and how far the layer's matrices
-    on x are from multiples of I: the larger of ‖S − s I‖/‖s I‖ and ‖V − v I‖/‖v I‖.
+    on x are from multiples of I: the larger of the two's `off_identity`.
 
     Source: von Oswald et al. 2022, appendix A.10 (GD++)."""
     scores, values = layer(weights)
     x = slots(weights, "x")
     blocks = scores[0][np.ix_(x, x)], values[0][np.ix_(x, x)]
     s, v = (float(np.trace(block)) / len(x) for block in blocks)
-    away = [
-        float(np.linalg.norm(b - f * np.eye(len(x))) / (abs(f) * len(x) ** 0.5))
-        for b, f in zip(blocks, (s, v), strict=True)
-    ]
-    return -s * v, max(away)
+    return -s * v, max(map(off_identity, blocks))
 
 
 def random_layers(weights: Weights, seed: int, deviation: float = 0.05, **changes: Any) -> Model:

@@ -1,42 +1,43 @@
-"""How the figures are drawn: panels side by side, compiled and trained always in the same colours."""
+"""How the figures are drawn: panels side by side, compiled and trained in the colours of `charts`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import matplotlib as mpl
 import numpy as np
-from innerloop.runtime.plots import COLOURS, STYLE
+from innerloop.runtime import plots
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Picture
 
+from ..charts import TRAINED
 from ..distance import Floats
 
-COMPILED, TRAINED, OTHER = COLOURS[0], COLOURS[5], COLOURS[2]
 INK = "#404040"
 
 
 @contextmanager
 def panels(count: int, title: str, width: float = 3.9, height: float = 3.5) -> Iterator[tuple[Picture, list[Axes]]]:
     """A picture of so many panels side by side; what is drawn in the block has the style of all plots."""
-    with mpl.rc_context(STYLE):
-        picture = Picture(figsize=(width * count, height), dpi=140, layout="constrained")
-        FigureCanvasAgg(picture)
-        grid = list(picture.subplots(1, count, squeeze=False).ravel())
+    with plots.panels(1, count, (width * count, height)) as (picture, grid):
         picture.suptitle(title, x=0.01, ha="left", fontsize=11)
         yield picture, grid
 
 
+def averaged(losses: Floats, parts: int) -> tuple[Floats, Floats]:
+    """The middles of about so many parts of a training run, and the mean loss of each; losses [steps]."""
+    group = max(1, losses.size // parts)
+    means = losses[: losses.size // group * group].reshape(-1, group).mean(1)
+    return (np.arange(means.size) + 0.5) * group, means
+
+
 def learning(axes: Axes, losses: Floats, references: dict[str, tuple[float, str]]) -> None:
-    """The loss of training [steps], averaged over a hundredth of it, and lines at {name: (loss, colour)}."""
-    group = max(1, losses.size // 200)
-    whole = losses[: losses.size // group * group].reshape(-1, group).mean(1)
-    axes.plot((np.arange(whole.size) + 0.5) * group, whole, color=TRAINED, linewidth=1.5, label="training")
+    """The loss of training [steps], averaged over a two-hundredth of it, and lines at {name: (loss, colour)}."""
+    steps, means = averaged(losses, 200)
+    axes.plot(steps, means, color=TRAINED, linewidth=1.5, label="training")
     for name, (loss, colour) in references.items():
         axes.axhline(loss, color=colour, linewidth=1.5, linestyle=(0, (4, 2)), label=name)
     axes.set_xlabel("steps of Adam")
     axes.set_ylabel("loss")
-    axes.set_ylim(0, 1.05 * float(whole.max()))
+    axes.set_ylim(0, 1.05 * float(means.max()))
     axes.legend()

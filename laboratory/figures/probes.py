@@ -24,14 +24,15 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from ..charts import colour, held
 from ..distance import Fields, squared_error
 from ..patching import Patch, implied, others, patch
 from ..probes import HELD, Curve, Target, probed, target
 from ..subject import Subject
 from ..tasks import task
 from .frame import Check, Figure, Result, Setting, Table
-from .pictures import COMPILED, INK, TRAINED, panels
-from .small import drawn, fresh
+from .pictures import INK, panels
+from .small import CALIBRATION, MEASURED, fresh, trained
 
 D, N = 3, 4
 LAYERS = 4
@@ -39,16 +40,15 @@ STEPS, RATE = 4, 0.3
 TRAINING = 4000
 TASKS = task("linear", d=D, n=N)
 TOKENS = {"the query": -1, "the last label": -2}
-COLOURS = {"compiled": COMPILED, "trained": TRAINED}
 
 
 def run(setting: Setting) -> Result:
     setting.told("compiling", 0, 0)
-    weights = compile_program(load("gradient_descent"), d=D, steps=STEPS, rate=RATE, calibration=drawn(TASKS, 2048, 1))
-    start = fresh(weights, LAYERS, N)
-    trained = setting.train("four_layers", start, TASKS, steps=TRAINING, batch=64, rate=3e-3, warmup=200).weights
-    models = Subject(weights, "compiled"), Subject(trained, "trained")
-    fields = drawn(TASKS, max(1000, setting.tasks(3000)), 2)
+    calibration = TASKS.drawn(2048, CALIBRATION)
+    weights = compile_program(load("gradient_descent"), d=D, steps=STEPS, rate=RATE, calibration=calibration)
+    learnt = trained(setting, "four_layers", fresh(weights, LAYERS, N), TASKS, TRAINING)
+    models = Subject(weights, "compiled"), Subject(learnt, "trained")
+    fields = TASKS.drawn(max(1000, setting.tasks(3000)), MEASURED)
     loss = float(squared_error(models[1](fields), fields["y"])[-1])
     fields["y"] = fields["y"][:, :-1]  # the last token is the query
     setting.told("probing", 0, 0)
@@ -75,7 +75,7 @@ def run(setting: Setting) -> Result:
             "patch_slope": {f"{p.model}, {place}": p.slope for place, pair in patches.items() for p in pair},
             "trained_loss_at_query": loss,
         },
-        weights={"compiled": weights, "trained": trained},
+        weights={"compiled": weights, "trained": learnt},
     )
 
 
@@ -136,12 +136,11 @@ def _picture(
         *readings, right = grid
         for axes, place in zip(readings, curves, strict=True):
             if place in targets:
-                for layer in np.flatnonzero(targets[place].held):
-                    axes.axvspan(layer - 0.5, layer + 0.5, color=COMPILED, alpha=0.12, linewidth=0)
+                held(axes, targets[place])
             for curve in curves[place]:
-                colour, layers = COLOURS[curve.model], np.arange(curve.score.size)
-                axes.plot(layers, curve.score, "o-", color=colour, linewidth=2, markersize=4, label=curve.model)
-                axes.plot(layers, np.maximum(curve.control, -0.1), ":", color=colour, linewidth=1.5,
+                layers, of = np.arange(curve.score.size), colour(curve.model)
+                axes.plot(layers, curve.score, "o-", color=of, linewidth=2, markersize=4, label=curve.model)
+                axes.plot(layers, np.maximum(curve.control, -0.1), ":", color=of, linewidth=1.5,
                           label=f"{curve.model}, control")  # fmt: skip
             axes.set_title(f"w from the stream at {place}", loc="left", fontsize=10)
             axes.set_ylim(-0.12, 1.06)
@@ -152,7 +151,7 @@ def _picture(
             for found in patches[place]:
                 if not np.isnan(found.explained).all():
                     layers = np.arange(found.explained.size)
-                    right.plot(layers, found.explained, "o", linestyle=style, color=COLOURS[found.model], linewidth=2,
+                    right.plot(layers, found.explained, "o", linestyle=style, color=colour(found.model), linewidth=2,
                                markersize=4, label=f"{found.model}, {place}")  # fmt: skip
         right.set_title("another task's w put in", loc="left", fontsize=10)
         right.set_ylabel("explained share of what it implies")

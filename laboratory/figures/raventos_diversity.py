@@ -21,12 +21,13 @@ from innerloop.compiler.weights import Weights
 from innerloop.programs import load
 from matplotlib.figure import Figure as Picture
 
+from ..charts import COMPILED, OTHER, TRAINED
 from ..distance import Fields, Floats, predicted, squared_error, squared_prediction_difference
 from ..subject import Subject
 from ..tasks import Task, task
 from .frame import Check, Figure, Result, Setting, Table
-from .pictures import COMPILED, INK, OTHER, TRAINED, panels
-from .small import drawn, fresh
+from .pictures import INK, panels
+from .small import CALIBRATION, MEASURED, fresh, trained
 
 D, N, NOISE = 4, 8, 0.5
 DIVERSITY = (2, 8, 32, 128)
@@ -64,24 +65,25 @@ class Point:
 
 def run(setting: Setting) -> Result:
     setting.told("compiling", 0, 0)
-    calibration = drawn(FRESH, 2048, 1)
+    calibration = FRESH.drawn(2048, CALIBRATION)
     ridge = compile_program(load("sherman_morrison"), d=D, examples=N, ridge=NOISE**2, calibration=calibration)
-    fresh_tasks = drawn(FRESH, setting.tasks(2048), 2)
+    fresh_tasks = FRESH.drawn(setting.tasks(2048), MEASURED)
+    start = fresh(ridge, LAYERS, N)
     points, errors, weights = [], [off(ridge, fresh_tasks)], {"ridge": ridge}
     for count in DIVERSITY:
         on = pretraining(count)
         setting.told(f"compiling the posterior mean over {count} tasks", 0, 0)
-        both = {k: np.concatenate([calibration[k], v]) for k, v in drawn(on, 2048, 1).items()}
+        both = {k: np.concatenate([calibration[k], v]) for k, v in on.drawn(2048, CALIBRATION).items()}
         discrete = compile_program(
             load("bayes_model_average"), d=D, m=count, noise=NOISE**2, calibration=both,
             known=np.asarray(on.pool(), np.float64),
         )  # fmt: skip
-        trained = _trained(setting, f"tasks_{count}", ridge, on)
-        places = {"pretraining": drawn(on, setting.tasks(2048), 2), "fresh": fresh_tasks}
+        learnt = trained(setting, f"tasks_{count}", start, on, TRAINING)
+        places = {"pretraining": on.drawn(setting.tasks(2048), MEASURED), "fresh": fresh_tasks}
         errors.append(max(off(discrete, fields) for fields in places.values()))
-        points.append(measured(count, trained, discrete, ridge, places))
-        weights |= {f"tasks_{count}": trained, f"posterior_{count}": discrete}
-    limit = _trained(setting, "tasks_all", ridge, FRESH)
+        points.append(measured(count, learnt, discrete, ridge, places))
+        weights |= {f"tasks_{count}": learnt, f"posterior_{count}": discrete}
+    limit = trained(setting, "tasks_all", start, FRESH, TRAINING)
     prediction = predicted(Subject(limit, "trained"), fresh_tasks)
     last = spd(prediction, predicted(Subject(ridge, "ridge"), fresh_tasks))
     last_loss = float(squared_error(prediction, fresh_tasks["y"]).mean())
@@ -97,11 +99,6 @@ def run(setting: Setting) -> Result:
         },
         weights=weights | {"tasks_all": limit},
     )
-
-
-def _trained(setting: Setting, name: str, like: Weights, on: Task) -> Weights:
-    start = fresh(like, LAYERS, N)
-    return setting.train(name, start, on, steps=TRAINING, batch=64, rate=3e-3, warmup=200).weights
 
 
 def off(weights: Weights, fields: Fields, count: int = 200) -> float:

@@ -1,4 +1,4 @@
-"""Small GPT-2s that learn in minutes on two cores, and the tasks that they are measured on.
+"""Small GPT-2s that learn in minutes on two cores: how they start, how they are trained, and the tasks that they see.
 
     Weights of a program on tokens (x y)* x   →   Model of 32 slots, 2 heads and so many layers, random
 
@@ -11,17 +11,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import jax
-import numpy as np
 from innerloop.compiler.weights import Weights
 
-from ..distance import Floats
 from ..model import Model
 from ..tasks import Task
+from .frame import Setting
 
 WIDTH, HEADS = 32, 2
 GPT2 = 0.02
 """The deviation that `Model.fresh` draws matrices with."""
+
+CALIBRATION, MEASURED = 10_001, 10_002
+"""The seeds of the tasks whose values give the ranges, and of those that models are measured on."""
 
 
 def fresh(like: Weights, layers: int, examples: int, seed: int = 0) -> Model:
@@ -35,7 +36,6 @@ def fresh(like: Weights, layers: int, examples: int, seed: int = 0) -> Model:
     return replace(model, parameters=scaled)
 
 
-def drawn(task: Task, count: int, seed: int) -> dict[str, Floats]:
-    """So many tasks that training does not see."""
-    fields = task.sample(jax.random.key(10_000 + seed), count)
-    return {name: np.asarray(value, np.float64) for name, value in fields.items()}
+def trained(setting: Setting, name: str, start: Model, on: Task, steps: int) -> Weights:
+    """As all of them are trained."""
+    return setting.train(name, start, on, steps=steps, batch=64, rate=3e-3, warmup=200).weights

@@ -12,22 +12,21 @@ which is least, ½ s (d − (d s)² / E tr A²), at η = d s / E tr A².
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 from innerloop.compiler import compile_program
-from innerloop.compiler.weights import Weights
 from innerloop.programs import load
 from matplotlib.figure import Figure as Picture
 
-from ..distance import Fields, Floats, prediction_difference, squared_error
+from ..charts import COMPILED, OTHER, on_line
+from ..distance import Floats, prediction_difference
 from ..interpolate import Line, interpolation
 from ..model import Model
 from ..sensitivity import Alignment, alignment
 from ..subject import Subject
 from ..tasks import task
-from .frame import Check, Figure, Result, Setting
-from .layers import preconditioner
-from .pictures import COMPILED, INK, OTHER, TRAINED, learning, panels
+from .frame import UNSEEN, Check, Figure, Result, Setting
+from .layers import half_loss, off_identity, preconditioner
+from .pictures import INK, learning, panels
 
 D, N = 10, 10
 TASKS = task("linear", d=D, n=N, inputs="uniform", input_scale=0.5, rows="query")
@@ -42,24 +41,13 @@ def best_step() -> tuple[float, float]:
     return D * s / trace, s * (D - (D * s) ** 2 / trace) / 2
 
 
-def drawn(count: int) -> dict[str, Floats]:
-    """So many tasks that training does not see."""
-    fields = TASKS.sample(jax.random.key(20_000), count)
-    return {name: np.asarray(value) for name, value in fields.items()}
-
-
-def half_loss(weights: Weights, fields: Fields) -> float:
-    """½ E (ŷ − y)² at the query."""
-    return float(squared_error(Subject(weights, "weights")(fields), fields["y"][:, -1:])[0]) / 2
-
-
 def run(setting: Setting) -> Result:
     rate, analytic = best_step()
     compiled = compile_program(load("gradient_descent_dual"), target="lsa", d=D, steps=1, rate=rate)
     found = setting.train(
         "one_layer", Model.fresh(compiled, seed=0), TASKS, steps=2000, batch=2048, rate=5e-3, warmup=200, clip=10.0
     )
-    trained, fields = found.weights, drawn(setting.tasks(100_000))
+    trained, fields = found.weights, TASKS.drawn(setting.tasks(100_000), UNSEEN)
     setting.told("comparing", 0, 0)
     few = {name: value[: setting.tasks(10_000)] for name, value in fields.items()}
     models = Subject(compiled, "compiled"), Subject(trained, "trained")
@@ -81,7 +69,7 @@ def run(setting: Setting) -> Result:
             "loss_analytic": analytic,
             "rate": rate,
             "trained_rate": np.trace(matrix) / D,
-            "trained_matrix_off_identity": _away(matrix),
+            "trained_matrix_off_identity": off_identity(matrix),
             "prediction_difference": prediction_difference(*(model(few) for model in models))[0],
             "mean_distance_of_sensitivities": angles.mean_distance,
             "alphas": line.alphas,
@@ -90,12 +78,6 @@ def run(setting: Setting) -> Result:
         },
         weights={"compiled": compiled, "trained": trained},
     )
-
-
-def _away(matrix: Floats) -> float:
-    """‖M − m I‖ / ‖m I‖, m its mean diagonal."""
-    ideal = np.trace(matrix) / D * np.eye(D)
-    return float(np.linalg.norm(matrix - ideal) / np.linalg.norm(ideal))
 
 
 def _picture(losses: Floats, reference: float, angles: Alignment, line: Line) -> Picture:
@@ -110,11 +92,8 @@ def _picture(losses: Floats, reference: float, angles: Alignment, line: Line) ->
         middle.annotate(
             f"mean cosine {angles.mean_cosine:.4f}", (0.98, 0.94), xycoords="axes fraction", ha="right", color=INK
         )
-        right.plot(line.alphas, line.losses / 2, color=OTHER, linewidth=2, marker="o", markersize=4)
-        right.plot(line.alphas[:1], line.losses[:1] / 2, "o", color=COMPILED, markersize=8, label="compiled")
-        right.plot(line.alphas[-1:], line.losses[-1:] / 2, "o", color=TRAINED, markersize=8, label="trained")
+        on_line(right, line.alphas, line.losses / 2)
         right.set_ylim(0, 1.5 * float(line.losses.max() / 2))
-        right.set_xlabel("α, from compiled to trained weights")
         right.set_ylabel("loss")
         right.legend(loc="lower center", ncols=2)
     return picture

@@ -19,13 +19,14 @@ from innerloop.programs import load
 from matplotlib.figure import Figure as Picture
 from scipy.optimize import minimize
 
+from ..charts import COMPILED, OTHER, TRAINED
 from ..distance import Floats
 from ..sensitivity import alignment
 from ..subject import Subject
-from .frame import Check, Figure, Result, Setting, Table
-from .layers import curvature, random_layers
-from .pictures import COMPILED, INK, OTHER, TRAINED, learning, panels
-from .von_oswald_1 import TASKS, D, N, drawn, half_loss
+from .frame import UNSEEN, Check, Figure, Result, Setting, Table
+from .layers import curvature, half_loss, random_layers
+from .pictures import INK, learning, panels
+from .von_oswald_1 import TASKS, D, N
 
 
 def covariances(count: int, seed: int = 0) -> Floats:
@@ -54,7 +55,7 @@ def run(setting: Setting) -> Result:
     found = setting.train("two_layers", start, TASKS, steps=3000, batch=2048, rate=2.5e-3, warmup=200, clip=10.0)
     trained = found.weights
     setting.told("comparing", 0, 0)
-    fields = drawn(setting.tasks(100_000))
+    fields = TASKS.drawn(setting.tasks(100_000), UNSEEN)
     losses = {
         "two steps of gradient descent": half_loss(descent, fields),
         "gd_plus": half_loss(curved, fields),

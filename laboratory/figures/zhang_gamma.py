@@ -12,19 +12,19 @@ which is least at A = E[S] E[S²]⁻¹ = Γ⁻¹,  Γ = (1 + 1/n) Λ + (tr Λ/n)
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 from innerloop.compiler import compile_program
 from innerloop.programs import load
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
+from ..charts import COMPILED, OTHER
 from ..distance import Floats
-from ..tasks import eigenvalues, task
-from .frame import Check, Figure, Result, Setting, Table
-from .layers import preconditioner, random_layers
-from .pictures import COMPILED, OTHER, learning, panels
-from .von_oswald_1 import half_loss
+from ..kinds import eigenvalues
+from ..tasks import task
+from .frame import UNSEEN, Check, Figure, Result, Setting, Table
+from .layers import half_loss, off, preconditioner, random_layers
+from .pictures import learning, panels
 
 D, N = 5, 20
 TASKS = task("skewed_linear", d=D, n=N, power=1.0, rows="query")
@@ -63,11 +63,6 @@ def plain_rate() -> float:
     return float((values**2).sum() / (values * second).sum())
 
 
-def off(found: Floats, wanted: Floats) -> float:
-    """‖found − wanted‖_F / ‖wanted‖_F"""
-    return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
-
-
 def run(setting: Setting) -> Result:
     wanted = np.asarray(np.linalg.inv(gamma()), np.float64)
     compiled = compile_program(PROGRAM, target="lsa", d=D, A=wanted)
@@ -76,8 +71,7 @@ def run(setting: Setting) -> Result:
     found = setting.train("one_layer", start, TASKS, steps=1500, batch=2048, rate=5e-3, warmup=100, clip=10.0)
     trained = found.weights
     setting.told("comparing", 0, 0)
-    drawn = TASKS.sample(jax.random.key(20_000), setting.tasks(100_000))
-    fields = {name: np.asarray(value) for name, value in drawn.items()}
+    fields = TASKS.drawn(setting.tasks(100_000), UNSEEN)
     losses = [half_loss(weights, fields) for weights in (plain, compiled, trained)]
     # The trained layer's ρ is 1: its sum over the examples is n times their mean.
     matrices = [preconditioner(plain), preconditioner(compiled), N * preconditioner(trained)]

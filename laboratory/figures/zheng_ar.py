@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import jax
 import numpy as np
 from innerloop.compiler import compile_program
 from innerloop.compiler.weights import Weights
@@ -25,13 +24,14 @@ from innerloop.programs import load
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
+from ..charts import COMPILED, TRAINED
 from ..distance import Floats
 from ..model import Model
 from ..subject import Subject
-from ..tasks import Task, task
-from .frame import LONGER, Check, Figure, Result, Setting, Table
+from ..tasks import task
+from .frame import LONGER, UNSEEN, Check, Figure, Result, Setting, Table
 from .layers import copies
-from .pictures import COMPILED, INK, TRAINED, panels
+from .pictures import INK, averaged, panels
 
 D, T = 5, 20
 SIGMA, C = 1.0, 0.8
@@ -84,11 +84,11 @@ def trained(setting: Setting, start: str, scale: float, steps: int, rate: float)
         freeze=copies(unit),
     )  # fmt: skip
     setting.told("comparing", 0, 0)
-    fields = _drawn(stream, setting.tasks(20_000))
+    fields = stream.drawn(setting.tasks(20_000), UNSEEN)
     predictions, step, ours = (
         np.asarray(Subject(weights, "")(fields), np.float64)[:, :-1] for weights in (found.weights, unit, compiled)
     )
-    truth = fields["x"][:, 2:].astype(np.float64)
+    truth = fields["x"][:, 2:]
     ab = float((predictions * step).sum() / (step**2).sum())
     return Found(
         closed=closed,
@@ -111,10 +111,6 @@ def _diagonal(model: Model) -> Model:
         for name, value in model.parameters.items()
     }
     return replace(model, parameters=scaled)
-
-
-def _drawn(stream: Task, count: int) -> dict[str, Floats]:
-    return {name: np.asarray(value) for name, value in stream.sample(jax.random.key(20_000), count).items()}
 
 
 def run(setting: Setting) -> Result:
@@ -154,8 +150,8 @@ def run(setting: Setting) -> Result:
             }
             for name, f in both.items()
         },
-        weights={f"{side}_{name}": getattr(f, attribute) for name, f in both.items()
-                 for side, attribute in (("compiled", "compiled"), ("trained", "weights"))},
+        weights={f"compiled_{name}": f.compiled for name, f in both.items()}
+        | {f"trained_{name}": f.weights for name, f in both.items()},
     )  # fmt: skip
 
 
@@ -165,9 +161,7 @@ def _picture(gaussian: Found, sparse: Found) -> Picture:
         (left, middle, right),
     ):
         for name, found, colour in (("gaussian", gaussian, TRAINED), ("sparse", sparse, COMPILED)):
-            group = max(1, found.losses.size // 100)
-            curve = found.losses[: found.losses.size // group * group].reshape(-1, group).mean(1)
-            steps = (np.arange(curve.size) + 0.5) * group
+            steps, curve = averaged(found.losses, 100)
             scale = (found.truth**2).mean() * 2
             left.plot(steps, curve / scale, color=colour, linewidth=2, label=f"{name} start")
             left.axhline(found.compiled_loss / scale, color=colour, linewidth=1, linestyle=(0, (4, 2)))

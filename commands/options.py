@@ -1,0 +1,81 @@
+"""Options that several commands take, and the types of what follows them.
+
+parameters(parser)   →   -p NAME=VALUE …, whose values `arguments.parameters` reads
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+PROGRAM = "a shipped program's name (see `innerloop programs`) or a path to an .icl file"
+DTYPES = ("float32", "float64")
+
+
+def parameters(parser: argparse.ArgumentParser) -> None:
+    _assignments(parser, "-p", "parameters", "a parameter of the program: a number, a list in […] or a .npy file")
+
+
+def settings(parser: argparse.ArgumentParser, more: str = "") -> None:
+    _assignments(parser, "-t", "settings", f"a parameter of the task: a number, a list in […] or a word{more}")
+
+
+def _assignments(parser: argparse.ArgumentParser, option: str, name: str, about: str) -> None:
+    parser.add_argument(
+        option, dest=name, type=assignment, action="append", default=[], metavar="NAME=VALUE", help=about
+    )
+
+
+def target(parser: argparse.ArgumentParser) -> None:
+    from ..compiler.targets import TARGETS
+
+    parser.add_argument(
+        "--target", choices=list(TARGETS), default="gpt2", help="the architecture (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--optimize",
+        choices=["depth", "width"],
+        default="depth",
+        help="fewest layers, or narrowest stream (default: %(default)s)",
+    )
+
+
+def tolerance(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="ERROR",
+        help="take the cheapest constructions whose largest error of the output is within this, in its own units",
+    )
+
+
+def weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")
+
+
+def precision(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dtype", choices=DTYPES, help="precision (default: what the weights were compiled for)")
+
+
+def folder(parser: argparse.ArgumentParser, metavar: str = "DIR") -> None:
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar=metavar, help="a new folder")
+
+
+def assignment(argument: str) -> tuple[str, str]:
+    """`name=value`, apart; the value is read later, so that a bad one is not a wrong usage."""
+    name, equals, value = argument.partition("=")
+    if not equals or not name.strip().isidentifier() or not value.strip():
+        raise argparse.ArgumentTypeError(f"`{argument}` is not of the form name=value")
+    return name.strip(), value.strip()
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of whole numbers from `least` on."""
+
+    def count(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"`{text}` is not a whole number of at least {least}")
+        return int(text)
+
+    return count

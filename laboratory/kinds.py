@@ -1,0 +1,179 @@
+"""The kinds of tasks: how each is drawn, its parameters, and what these may be.
+
+linear           y = w · x, w ~ N(0, weight_scale²), x as `inputs` says: normal, or uniform on (−input_scale,
+                 input_scale), which von Oswald et al. 2022 have at 1 (paper) and 0.5 (code)
+noisy_linear     the same plus N(0, noise²) (Akyürek et al. 2022)
+sparse_linear    `nonzeros` components of w are not 0 (Garg et al. 2022)
+skewed_linear    x ~ N(0, diag λ): `eigenvalues`, or λᵢ ∝ i^−power with mean 1 (Garg et al. 2022; Zhang et al. 2023)
+discrete_linear  noisy, w one of `tasks` that never change, drawn once from N(0, I) (Raventós et al. 2023)
+logistic         y is 1 with probability σ(w · x), and else 0 (Bai et al. 2023)
+sine             y = a sin(x + φ), a ~ U(0.1, 5), φ ~ U(0, π), x ~ U(−5, 5) (Finn et al. 2017; von Oswald et al.)
+autoregressive   x_{t+1} = W x_t, W d / 2 rotations of the plane by angles U(0, 2π), or with `form` complex diagonal
+                 e^{iθ}, x [d, 2] (Zheng et al. 2024), or with `form` orthogonal any rotation (von Oswald et al.
+                 2023). The start is real, N(0, start_scale²), or with `start` sparse ±start_scale on one axis
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Array = Any
+Fields = dict[str, Array]
+Values = Mapping[str, Any]
+
+COMMON = {"d": 5, "n": 10}
+INPUTS = {"inputs": "normal", "input_scale": 1.0, "weight_scale": 1.0}
+
+
+def _inputs(key: Array, batch: int, n: int, dimensions: Array, p: Values) -> Array:
+    """x [batch, n + 1, d]."""
+    shape = batch, n + 1, p["d"]
+    if p.get("inputs") == "uniform":
+        x = jax.random.uniform(key, shape, minval=-p["input_scale"], maxval=p["input_scale"])
+    else:
+        x = p.get("input_scale", 1.0) * jax.random.normal(key, shape)
+    return jnp.where(jnp.arange(p["d"]) < dimensions, x, 0)
+
+
+def _weights(key: Array, batch: int, p: Values) -> Array:
+    """w [batch, d]."""
+    return p["weight_scale"] * jax.random.normal(key, (batch, p["d"]))
+
+
+def _labelled(key: Array, x: Array, w: Array, noise: float = 0.0) -> Fields:
+    y = jnp.einsum("bnd,bd->bn", x, w, precision=jax.lax.Precision.HIGHEST)
+    return {"x": x, "y": y + noise * jax.random.normal(key, y.shape) if noise else y}
+
+
+def _linear(key: Array, batch: int, n: int, dimensions: Array, p: Values) -> Fields:
+    of_x, of_w, of_y = jax.random.split(key, 3)
+    return _labelled(of_y, _inputs(of_x, batch, n, dimensions, p), _weights(of_w, batch, p), p.get("noise", 0.0))
+
+
+def _sparse(key: Array, batch: int, n: int, dimensions: Array, p: Values) -> Fields:
+    of_x, of_w, of_y, of_places = jax.random.split(key, 4)
+    order = jax.random.uniform(of_places, (batch, p["d"])).argsort(-1).argsort(-1)
+    w = jnp.where(order < p["nonzeros"], _weights(of_w, batch, p), 0)
+    return _labelled(of_y, _inputs(of_x, batch, n, dimensions, p), w, p["noise"])
+
+
+def eigenvalues(p: Values) -> np.ndarray:
+    """λ [d] of a skewed_linear task's inputs, from its parameters."""
+    if p["eigenvalues"] is not None:
+        return np.asarray(p["eigenvalues"], np.float64)
+    found = np.arange(1, p["d"] + 1.0) ** -p["power"]
+    return np.asarray(found / found.mean())
+
+
+def _skewed(key: Array, batch: int, n: int, dimensions: Array, p: Values) -> Fields:
+    of_x, of_w, of_y = jax.random.split(key, 3)
+    x = _inputs(of_x, batch, n, dimensions, p)
+    return _labelled(of_y, x * np.sqrt(eigenvalues(p)).astype(x.dtype), _weights(of_w, batch, p), p["noise"])
+
+
+def pooled(p: Values, index: Array) -> Array:
+    """w [..., d] number `index` of the pool: nothing is stored, however large the pool is."""
+    root = jax.random.key(p["pool"])
+    return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(root, i), (p["d"],)))(index)
+
+
+def _discrete(key: Array, batch: int, n: int, dimensions: Array, p: Values) -> Fields:
+    of_x, of_w, of_y = jax.random.split(key, 3)
+    w = pooled(p, jax.random.randint(of_w, (batch,), 0, p["tasks"]))
+    return _labelled(of_y, _inputs(of_x, batch, n, dimensions, p), w, p["noise"])
+
+
+def _logistic(key: Array, batch: int, n: int, dimensions: Array, p: Values) -> Fields:
+    of_x, of_w, of_y = jax.random.split(key, 3)
+    fields = _labelled(of_y, _inputs(of_x, batch, n, dimensions, p), _weights(of_w, batch, p))
+    bits = jax.random.uniform(of_y, fields["y"].shape) < jax.nn.sigmoid(fields["y"])
+    return {"x": fields["x"], "y": bits.astype(fields["y"].dtype)}
+
+
+def _sine(key: Array, batch: int, n: int, _: Array, __: Values) -> Fields:
+    of_x, of_a, of_phase = jax.random.split(key, 3)
+    x = jax.random.uniform(of_x, (batch, n + 1, 1), minval=-5.0, maxval=5.0)
+    amplitude = jax.random.uniform(of_a, (batch, 1), minval=0.1, maxval=5.0)
+    phase = jax.random.uniform(of_phase, (batch, 1), minval=0.0, maxval=np.pi)
+    return {"x": x, "y": amplitude * jnp.sin(x[..., 0] + phase)}
+
+
+def _autoregressive(key: Array, batch: int, n: int, dimensions: Array, p: Values) -> Fields:
+    of_start, of_matrix, of_sign = jax.random.split(key, 3)
+    d = p["d"] // 2 if p["form"] == "real" else p["d"]
+    scale = p["start_scale"]
+    if p["start"] == "sparse":
+        axis = jax.nn.one_hot(jax.random.randint(of_start, (batch,), 0, d), d)
+        start = scale * axis * jax.random.rademacher(of_sign, (batch, 1), axis.dtype)
+    else:
+        start = scale * jax.random.normal(of_start, (batch, d))
+    start = jnp.where(jnp.arange(d) < dimensions, start, 0)
+    if p["form"] == "orthogonal":
+        turn = jax.random.orthogonal(of_matrix, d, (batch,))
+        _, states = jax.lax.scan(lambda s, _: ((turn @ s[..., None])[..., 0], s), start, length=n)
+        return {p["field"]: jnp.moveaxis(states, 0, 1)}
+    angles = jax.random.uniform(of_matrix, (batch, 1, d), maxval=2 * np.pi) * jnp.arange(n)[:, None]
+    states = start[:, None, :, None] * jnp.stack([jnp.cos(angles), jnp.sin(angles)], -1)
+    return {p["field"]: states if p["form"] == "complex" else states.reshape(batch, n, -1)}
+
+
+@dataclass(frozen=True)
+class Kind:
+    draw: Callable[[Array, int, int, Array, Values], Fields]
+    defaults: Values
+
+
+KINDS = {
+    "linear": Kind(_linear, {**COMMON, **INPUTS}),
+    "noisy_linear": Kind(_linear, {**COMMON, **INPUTS, "noise": 0.5}),
+    "sparse_linear": Kind(_sparse, {**COMMON, **INPUTS, "nonzeros": 2, "noise": 0.0}),
+    "skewed_linear": Kind(_skewed, {**COMMON, "power": 2.0, "eigenvalues": None, "weight_scale": 1.0, "noise": 0.0}),
+    "discrete_linear": Kind(_discrete, {**COMMON, "tasks": 64, "noise": 0.5, "pool": 0}),
+    "logistic": Kind(_logistic, {**COMMON, **INPUTS}),
+    "sine": Kind(_sine, {"n": 10}),
+    "autoregressive": Kind(
+        _autoregressive, {"d": 4, "n": 20, "form": "real", "start": "gaussian", "start_scale": 1.0, "field": "x"}
+    ),
+}  # fmt: skip
+
+
+def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
+    return lambda v: type(v) is int and least <= v < 2**31, f"a whole number of at least {least}"
+
+
+def _real(above: bool) -> tuple[Callable[[Any], bool], str]:
+    def holds(value: Any) -> bool:
+        return type(value) in (int, float) and isfinite(value) and (value > 0 if above else value >= 0)
+
+    return holds, "a number above 0" if above else "a number of at least 0"
+
+
+def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda v: v in names, " or ".join(map(repr, names))
+
+
+_positive, _ = _real(above=True)
+RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "d": _whole(1),
+    "n": _whole(1),
+    "tasks": _whole(1),
+    "pool": _whole(0),
+    "nonzeros": _whole(1),
+    "inputs": _one_of("normal", "uniform"),
+    "form": _one_of("real", "complex", "orthogonal"),
+    "start": _one_of("gaussian", "sparse"),
+    "input_scale": _real(above=True),
+    "weight_scale": _real(above=True),
+    "start_scale": _real(above=True),
+    "noise": _real(above=False),
+    "power": _real(above=False),
+    "eigenvalues": (lambda v: isinstance(v, list | tuple) and all(map(_positive, v)), "a list of numbers above 0"),
+    "field": (lambda v: isinstance(v, str) and v.isidentifier(), "the name of the program's field"),
+}

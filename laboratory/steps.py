@@ -1,0 +1,132 @@
+"""The steps of a training run: one jitted function of many, and the state that it moves.
+
+Stepper   model, task and rule   →   a function of `count` steps, compiled once for all runs of the three
+Run       parameters, the optimiser's state and the losses, after so many steps
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from innerloop.compiler.errors import InnerloopError
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from numpy.typing import NDArray
+
+from .checkpoint import Arrays, Checkpoint
+from .model import Model, Tree
+from .tasks import Task
+
+CALL_OPERATIONS = 10**12
+"""About so many floating-point operations go into one call of the jitted function, of 100 steps at most: enough that
+starting it and fetching its memory cost little, and few enough that the progress is seen, every few seconds."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How `train` moves the parameters, by what it was given."""
+
+    steps: int
+    rate: float
+    warmup: int
+    schedule: str
+    clip: float | None
+
+    def optimiser(self) -> Any:
+        rates = optax.linear_schedule(0.0 if self.warmup else self.rate, self.rate, max(self.warmup, 1))
+        if self.schedule == "cosine":
+            longest = max(self.steps, self.warmup + 1)
+            rates = optax.warmup_cosine_decay_schedule(0.0, self.rate, self.warmup, longest)
+        clipped = [] if self.clip is None else [optax.clip_by_global_norm(self.clip)]
+        return optax.chain(*clipped, optax.adam(rates))
+
+
+class Stepper:
+    """The jitted function of many steps, for one model, task and rule."""
+
+    def __init__(self, model: Model, task: Task, batch: int, frozen: frozenset[str], rule: Rule) -> None:
+        devices = jax.devices()
+        if batch % len(devices):
+            raise InnerloopError(f"batch={batch}: must be a multiple of {len(devices)}, the number of devices")
+        mesh = Mesh(np.array(devices), ("batch",))
+        self.whole = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+        self._split = NamedSharding(mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
+        self.model, self.frozen, self.optimiser = model, frozen, rule.optimiser()
+        self._task, self._batch = task, batch
+        fields = jax.eval_shape(lambda: task.sample(jax.random.key(0), batch))
+        tokens = jax.eval_shape(partial(model.streams, model.parameters), fields).shape[2]
+        numbers = sum(value.size for name, value in model.parameters.items() if name not in ("embedding", "positions"))
+        self.together = min(100, max(1, CALL_OPERATIONS // (6 * batch * tokens * max(1, numbers))))
+        self.call = jax.jit(self._steps, static_argnames=("count", "points"), donate_argnums=0)
+
+    def _steps(
+        self, carry: Any, fixed: Tree, key: Any, first: Any, dimensions: Any, count: int, points: int | None
+    ) -> tuple[Any, Any]:
+        def one(carry: Any, step: Any) -> tuple[Any, Any]:
+            moving, state = carry
+            fields = self._task.sample(jax.random.fold_in(key, step), self._batch, points, dimensions)
+            fields = jax.lax.with_sharding_constraint(fields, self._split)  # type: ignore[no-untyped-call]
+
+            def loss(moving: Tree) -> Any:
+                return self._task.loss(self.model.apply(moving | fixed, fields), fields)
+
+            value, gradient = jax.value_and_grad(loss)(moving)
+            updates, state = self.optimiser.update(gradient, state, moving)
+            return (optax.apply_updates(moving, updates), state), value
+
+        return jax.lax.scan(one, carry, first + jnp.arange(count))
+
+
+stepper_of = lru_cache(maxsize=4)(Stepper)
+"""Runs of one model, task and rule share what was compiled, as when one is resumed or repeated with another seed."""
+
+
+class Run:
+    """The state of a run: `losses` of the `step` steps that are done."""
+
+    def __init__(self, stepper: Stepper, seed: int) -> None:
+        self._stepper = stepper
+        self._key = jax.random.key(seed)
+        # Copies: those that train are given away to each call.
+        copies = {name: jnp.array(value) for name, value in stepper.model.parameters.items()}
+        self._fixed = self._placed({name: copies[name] for name in sorted(stepper.frozen)})
+        moving = {name: value for name, value in copies.items() if name not in stepper.frozen}
+        self._carry: Any = self._placed((moving, stepper.optimiser.init(moving)))
+        self.step = 0
+        self.losses = np.zeros(0, np.float32)
+
+    def _placed(self, tree: Any) -> Any:
+        return jax.device_put(tree, self._stepper.whole)
+
+    def advance(self, end: int, points: int | None, dimensions: int) -> NDArray[np.float32]:
+        """Goes on until `end` steps are done; their losses."""
+        first = self.step
+        self._carry, found = self._stepper.call(
+            self._carry, self._fixed, self._key, np.int32(first), np.int32(dimensions), count=end - first, points=points
+        )
+        losses = np.asarray(found, np.float32)
+        self.step, self.losses = end, np.concatenate([self.losses, losses])
+        return losses
+
+    def finite(self) -> bool:
+        return all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(self._carry))
+
+    def parameters(self) -> Tree:
+        moving: Tree = self._carry[0]
+        return {name: (moving | self._fixed)[name] for name in self._stepper.model.parameters}
+
+    def state(self) -> Arrays:
+        """All that the next steps depend on, and the losses so far."""
+        leaves = {f"carry.{k}": np.asarray(leaf) for k, leaf in enumerate(jax.tree.leaves(self._carry))}
+        return leaves | {"losses": self.losses}
+
+    def restore(self, kept: Checkpoint) -> None:
+        leaves, structure = jax.tree.flatten(self._carry)
+        found = [kept.arrays[f"carry.{k}"] for k in range(len(leaves))]
+        self._carry = self._placed(jax.tree.unflatten(structure, found))
+        self.step, self.losses = kept.step, kept.arrays["losses"]
