@@ -159,15 +159,16 @@ def plan_for(
         return Plan(graph, ranges, placed, allocate(placed), architecture, dtype, fresh, made)
 
     plan = planned(graph)
-    if not _divides(plan) or (not architecture.rotary and widest(graph, plan.ranges) > WIDE[dtype]):
+    reach = widest(graph, plan.ranges)
+    if reach is not None and ((not architecture.rotary and reach > WIDE[dtype]) or not _divides(_frame(plan))):
         return planned(narrow(graph, plan.ranges, MANY))
     return plan
 
 
-def _divides(plan: Plan) -> bool:
+def _divides(frame: Frame) -> bool:
     """Whether the norm's constants can be so large that it divides by all divisors."""
     try:
-        next(s for n in count(1) if (s := _frame(plan).stream(16, n)) is not None)
+        next(s for n in count(1) if (s := frame.stream(16, n)) is not None)
     except CompileError:
         return False
     return True

@@ -130,13 +130,11 @@ class _Lowering(FormBuilder):
             raise self._no_place(node)
 
         def make(op: Copy | Mean | Multiply | Apply | Quotient | KeepTask, *sources: Form) -> Form:
-            at = kinds
-            if isinstance(
-                op, Copy | Mean | Quotient | KeepTask
-            ):  # an empty read rests on the first token, which must hold 0
+            if isinstance(op, Copy | Mean | Quotient | KeepTask):
+                # an empty read rests on the first token, which must hold 0
                 sources = (self._rested(sources[0], tasks), *sources[1:])
-            atom = self._atom(self.labels[value], node.size, at, low, high)
-            tasks.append(Task(op, sources, atom, at, node.span, value))
+            atom = self._atom(self.labels[value], node.size, kinds, low, high)
+            tasks.append(Task(op, sources, atom, kinds, node.span, value))
             return self._own(atom)
 
         match node.op:

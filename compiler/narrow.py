@@ -13,8 +13,6 @@ constants are those of all divisions of a program together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from .calibrate import Ranges
@@ -29,9 +27,10 @@ MANY = 2.0**10
 """Where the norm's constants do not reach, divisors of more sizes than this are taken in two steps."""
 
 
-def widest(graph: Graph, ranges: Ranges) -> float:
-    """The largest divisor of a division over its smallest, of the division where that is most; at least 1."""
-    return max((high / low for low, high in _divisors(graph, ranges).values()), default=1.0)
+def widest(graph: Graph, ranges: Ranges) -> float | None:
+    """The largest divisor of a division over its smallest, of the division where that is most; None where nothing is
+    divided by numbers of one sign."""
+    return max((high / low for low, high in _divisors(graph, ranges).values()), default=None)
 
 
 def narrow(graph: Graph, ranges: Ranges, wide: float) -> Graph:
@@ -63,12 +62,10 @@ def narrow(graph: Graph, ranges: Ranges, wide: float) -> Graph:
 
 def _divisors(graph: Graph, ranges: Ranges) -> dict[Value, tuple[float, float]]:
     """The smallest and the largest magnitude of each divisor of one sign."""
-    return dict(_magnitudes(graph, ranges))
-
-
-def _magnitudes(graph: Graph, ranges: Ranges) -> Iterator[tuple[Value, tuple[float, float]]]:
+    found = {}
     for value in graph.values():
         if isinstance(graph[value].op, Divide):
             low, high = (float(end[0]) for end in ranges.tight(graph[value].operands[1]))
             if low * high > 0.0:
-                yield value, (min(abs(low), abs(high)), max(abs(low), abs(high)))
+                found[value] = min(abs(low), abs(high)), max(abs(low), abs(high))
+    return found
