@@ -27,7 +27,8 @@ import numpy as np
 
 from .calibrate import Ranges
 from .constructions import CURVE, Construction, default_squares
-from .fit import Curve, fit, gated_fit
+from .curve import Curve
+from .fit import fit, gated_fit
 from .frame import DIVIDE_BITS
 from .graph import (
     Affine,
