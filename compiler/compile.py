@@ -14,7 +14,7 @@ from .allocate import Allocation, allocate
 from .balance import balance
 from .build import graph_of
 from .calibrate import Ranges, calibrate, repetitions, samples
-from .choose import named, optimise
+from .choose import named, optimise, tightened
 from .constructions import Choice
 from .emit import Emitter
 from .empty import fill_empty
@@ -24,7 +24,7 @@ from .graph import Graph
 from .inexact import ErrorModel
 from .layout import Holding, holdings, placements
 from .lower import lower
-from .narrow import MANY, WIDE, narrow, widest
+from .narrow import WIDE, narrow, widest
 from .report import all_finite, certificate, counts, first_tasks, fresh_tasks, measured
 from .rotary_frame import RotaryFrame
 from .schedule import Schedule, schedule
@@ -32,6 +32,7 @@ from .sparse import Floats, Matrix
 from .targets import TARGETS, Target
 from .tokens import TokenData, roles
 from .tolerance import bounded, meet
+from .verify import verify
 from .weights import (
     Body,
     Certificate,
@@ -161,7 +162,7 @@ def plan_for(
     plan = planned(graph)
     reach = widest(graph, plan.ranges)
     if reach is not None and ((not architecture.rotary and reach > WIDE[dtype]) or not _divides(_frame(plan))):
-        return planned(narrow(graph, plan.ranges, MANY))
+        return planned(tightened(verify(narrow(graph, plan.ranges)), architecture))
     return plan
 
 

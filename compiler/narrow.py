@@ -1,14 +1,14 @@
 """Narrowing: divisions by numbers of very many sizes, as divisions by numbers about 1 and of half as many sizes.
 
     before          after
-    q = a / s       σ a power of two, σ s about 1
-                    t = sqrt(σ s)
+    q = a / s       σ a power of two, σ s about 1, from 1/h² to h²
+                    t = (σ s + 1) / h
                     b, r = (a, σ s) / t
                     q = σ (b / r)
 
-Both are divided by the same t in the same sublayer, so that what t is off cancels; t and r each reach over the square
-root of what s reaches over. One function and one division more; a divisor of few sizes is scaled only. The norm's
-constants are those of all divisions of a program together.
+t and r = h σ s / (σ s + 1) each reach from 1/h to h: what is small in the one is in the other what it was. Both are
+exact where s is, without a function of s (of a root's rounding its smallest values keep nothing). One division more; a
+divisor of few sizes is scaled only. The norm's constants are those of all divisions of a program together.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from .calibrate import Ranges
-from .graph import Divide, Function, Graph, Node, Value
+from .graph import Divide, Graph, Node, Value
 from .rewrite import Rewriter, rebuild
 from .sparse import Matrix
 
@@ -24,7 +24,7 @@ WIDE = {"float32": 2.0**21, "float64": 2.0**40}
 """Largest over smallest divisor, beyond which heads that compare digits do not find their own token in a stream so
 divided: of their logits, which are as (largest / smallest)², rounding leaves as much as others are below."""
 MANY = 2.0**10
-"""Where the norm's constants do not reach, divisors of more sizes than this are taken in two steps."""
+"""Where the norm's constants do not reach, no divisor of fewer sizes than this is taken in two steps."""
 
 
 def widest(graph: Graph, ranges: Ranges) -> float | None:
@@ -33,9 +33,11 @@ def widest(graph: Graph, ranges: Ranges) -> float | None:
     return max((high / low for low, high in _divisors(graph, ranges).values()), default=None)
 
 
-def narrow(graph: Graph, ranges: Ranges, wide: float) -> Graph:
-    """The graph with all divisors about 1, and those in two steps that reach over more than `wide`."""
+def narrow(graph: Graph, ranges: Ranges) -> Graph:
+    """The graph with all divisors about 1, and those in two steps that reach over more than the steps of the widest
+    do."""
     found = _divisors(graph, ranges)
+    wide = max(MANY, float(np.sqrt(widest(graph, ranges) or 1.0)))
 
     def visit(r: Rewriter, old: Value, node: Node) -> Value:
         if old not in found:
@@ -46,12 +48,13 @@ def narrow(graph: Graph, ranges: Ranges, wide: float) -> Graph:
         scale = sign * 2.0 ** -np.round(0.5 * np.log2(low * high))
         divisor = r.affine([(Matrix.identity(1, scale), bottom)], (), kinds)
         if high / low > wide:
-            root = r.node(Node(Function("sqrt"), (divisor,), (), kinds, None, span))
+            half = 2.0 ** -np.round(0.25 * np.log2(high / low))
+            first = r.affine([(Matrix.identity(1, half), divisor)], (), kinds, half)
             size = r[top].size
             upper = Matrix.of(range(size), range(size), 1.0, (size + 1, size))
             lower = Matrix.of([size], [0], 1.0, (size + 1, 1))
             both = r.affine([(upper, top), (lower, divisor)], (size + 1,), kinds)
-            halved = r.node(Node(Divide(), (both, root), (size + 1,), kinds, None, span))
+            halved = r.node(Node(Divide(), (both, first), (size + 1,), kinds, None, span))
             top = r.affine([(Matrix(upper.csr.T), halved)], r[top].shape, kinds)
             divisor = r.affine([(Matrix(lower.csr.T), halved)], (), kinds)
         quotient = r.node(Node(Divide(), (top, divisor), shape, kinds, None, span))
