@@ -187,7 +187,7 @@ class Emitter:
                     pattern = self.frame.pattern(relation, task.kinds, self._sources(relation))
                 case Mean(over, sums):
                     pattern = Pattern(None, frozenset({over}), task.kinds, sums=sums)
-                case Quotient(low, _):
+                case Quotient(low):
                     pattern = Pattern(None, self.frame.everyone, task.kinds)
                     scale = float(np.sign(low))
                 case _:

@@ -69,7 +69,11 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Divide:
-    """operand[0] / operand[1], component by component, equal shapes or a scalar divisor; 0/0 is 0."""
+    """operand[0] / operand[1], component by component, equal shapes or a scalar divisor; 0/0 is 0.
+
+    `again`: the divisor is a quotient itself, and hardly smaller than what that was divided by (narrow.py)."""
+
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

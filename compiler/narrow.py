@@ -57,7 +57,7 @@ def narrow(graph: Graph, ranges: Ranges) -> Graph:
             halved = r.node(Node(Divide(), (both, first), (size + 1,), kinds, None, span))
             top = r.affine([(Matrix(upper.csr.T), halved)], r[top].shape, kinds)
             divisor = r.affine([(Matrix(lower.csr.T), halved)], (), kinds)
-        quotient = r.node(Node(Divide(), (top, divisor), shape, kinds, None, span))
+        quotient = r.node(Node(Divide(again=high / low > wide), (top, divisor), shape, kinds, None, span))
         return r.affine([(Matrix.identity(node.size, scale), quotient)], shape, kinds, 0.0, node.name, span)
 
     return rebuild(graph, visit)

@@ -269,7 +269,8 @@ class _Segment:
                 time = max(time, made + (1 if self.stages[made].side == "mlp" else 2))
             elif self.carry is not None and atom in self.carry.atoms:
                 time = max(time, 2)
-        while not self._divisible(time, bottom):
+        again = isinstance(task.op, Quotient) and task.op.again
+        while not self._divisible(time, bottom, again):
             time += 1
         placed = Placed(task)
         stage, before, after = self._stage(time), self._stage(time - 1), self._stage(time + 1)
@@ -281,7 +282,9 @@ class _Segment:
         before.prepares = after.clears = Placed(replace(task, kinds=kinds))
         self.made[task.out] = (time, placed)
 
-    def _divisible(self, time: int, bottom: Form) -> bool:
+    def _divisible(self, time: int, bottom: Form, again: bool) -> bool:
+        """Whether the norm may divide by `bottom` at this time. What rounding leaves of a divisor is swept out before
+        the next one comes, but not before one that is as large (`again`)."""
         stage = self._stage(time)
         if stage.side != "attention":
             return False
@@ -289,7 +292,9 @@ class _Segment:
             return stage.division == bottom
         if stage.placed or stage.carry:
             return False
-        near = [t for t, s in enumerate(self.stages) if s.division is not None and abs(t - time) < 4]
+        near = {t for t, s in enumerate(self.stages) if s.division is not None and abs(t - time) < 4}
+        if again and all(self.made.get(atom, (-1,))[0] == time - 2 for atom in bottom.atoms):
+            near.discard(time - 2)
         swept = not self.divided or any(s.side == "attention" and s.division is None for s in self.stages[: time - 1])
         return not near and swept
 
