@@ -1,14 +1,15 @@
 """Narrowing: divisions by numbers of very many sizes, as divisions by numbers about 1 and of half as many sizes.
 
     before          after
-    q = a / s       σ a power of two, σ s about 1, from 1/h² to h²
-                    t = (σ s + 1) / h
+    q = a / s       σ a power of two, σ s about 1, from c/w to c w
+                    t = (σ s + c) / √(c w)
                     b, r = (a, σ s) / t
                     q = σ (b / r)
 
-t and r = h σ s / (σ s + 1) each reach from 1/h to h: what is small in the one is in the other what it was. Both are
-exact where s is, without a function of s (of a root's rounding its smallest values keep nothing). One division more; a
-divisor of few sizes is scaled only. The norm's constants are those of all divisions of a program together.
+t and r each reach over w, the root of what s reaches over, about 1: t follows s where that is large, and r where it is
+small. Both have the digits that s has, with no function of it, and r is nowhere much smaller than t: its division may
+follow at once (schedule.py). One division more; a divisor of few sizes is scaled only. The norm's constants are those
+of all divisions of a program together.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ def narrow(graph: Graph, ranges: Ranges) -> Graph:
         scale = sign * 2.0 ** -np.round(0.5 * np.log2(low * high))
         divisor = r.affine([(Matrix.identity(1, scale), bottom)], (), kinds)
         if high / low > wide:
-            half = 2.0 ** -np.round(0.25 * np.log2(high / low))
-            first = r.affine([(Matrix.identity(1, half), divisor)], (), kinds, half)
+            middle, root = abs(scale) * np.sqrt(low * high), np.sqrt(high / low)
+            half = 1.0 / np.sqrt(middle * root)
+            first = r.affine([(Matrix.identity(1, half), divisor)], (), kinds, middle * half)
             size = r[top].size
             upper = Matrix.of(range(size), range(size), 1.0, (size + 1, size))
             lower = Matrix.of([size], [0], 1.0, (size + 1, 1))

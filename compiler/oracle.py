@@ -94,7 +94,8 @@ def evaluate(
     everything that is computed, each pass of a loop and each chunk of tasks by itself, and may return what stands in
     its place. `disturb(value, array, operand, tasks)` is called with what an operation computes, and returns what
     stands in its place: `operand(k)` is its k-th operand at the same tokens, `tasks` the chunk's. (Of an `Attend` key
-    and value are those of the tokens read, and operand(3) is which of them each token sees, [tasks, tokens, read].)
+    and value are those of the tokens read, as is what a `Gather` gathers, and one operand more is which of them each
+    token sees, [tasks, tokens, read].)
     `reach` collects the largest |query · key| of each `Attend`.
 
     Raises DataError for more tokens than a scan is compiled for.
@@ -268,7 +269,7 @@ class _Run:
 
     def _operand(self, node: Node, index: int, places: _Places) -> Floats:
         """What `disturb` sees of an operation at these tokens."""
-        if not isinstance(node.op, Attend) or index == 0:
+        if not isinstance(node.op, Gather | Attend) or (isinstance(node.op, Attend) and index == 0):
             return self._take(node.operands[index], places)
         others = self._at(frozenset({node.op.over}))
         if index < len(node.operands):

@@ -33,10 +33,8 @@ LOOSE = {
 """Largest error over the output's root mean square, where it is more than 5e-5."""
 
 
-PESSIMISTIC = {"conjugate_gradient": 1000, "algorithm_selection": 300, "adam": 300}
-"""Predicted over measured error, where it is more than 100: what is left of what is solved has no direction of its
-own, and steps along it, drawn anew, are worse than those that rounding takes; a loss is multiplied by 100 and
-exponentiated; a gradient near 0 is divided by its own size."""
+PESSIMISTIC = {"algorithm_selection": 300}
+"""Predicted over measured error, where it is more than 100: a loss is multiplied by 100 and exponentiated."""
 
 
 def run(weights: Weights, fields: dict[str, NDArray[Any]]) -> NDArray[Any]:
