@@ -25,12 +25,13 @@ from .errors import CompileError
 from .graph import Attend, Graph, Pattern, Read
 from .head_start import head_start
 from .keep import compares, keep_compared
+from .laws import LAW_NAMES
 from .legalise import legalise
 from .levels import critical_path
 from .lower import lower
 from .peel import peel
 from .positions import SAMPLE, log_counts
-from .rewrite import LAW_NAMES, simplify, without_laws
+from .rewrite import simplify, without_laws
 from .schedule import schedule
 from .separate import divide_factor, invariant, separate_reads
 from .softmax_scores import HEADS
