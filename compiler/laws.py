@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .graph import Affine, Constant, Divide, Function, GraphBuilder, Keep, Node, Product, Softmax, Value
+from .graph import Affine, Constant, Divide, Function, Keep, Node, Product, Softmax, Value
+from .graph_builder import GraphBuilder
 from .oracle_operations import divide, function, softmax
 from .sparse import Floats, Matrix, Values
 

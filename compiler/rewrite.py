@@ -26,7 +26,6 @@ from .graph import (
     Carried,
     Constant,
     Graph,
-    GraphBuilder,
     Kinds,
     Loop,
     Node,
@@ -34,6 +33,7 @@ from .graph import (
     Product,
     Value,
 )  # fmt: skip
+from .graph_builder import GraphBuilder
 from .laws import LAW_NAMES, LAWS
 from .sparse import Bilinear, Floats, Matrix, Values
 from .syntax import Span
