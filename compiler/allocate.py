@@ -18,8 +18,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from .schedule import LoopStage, Schedule, Stage
 from .sparse import Indices
+from .sublayers import LoopStage, Schedule, Stage
 from .tasks import ROLES, Apply, Atom, Copy, Form, Keep, Quotient, Task
 
 SWALLOWED = 2.0**8

@@ -27,8 +27,9 @@ from .lower import lower
 from .narrow import WIDE, narrow, widest
 from .report import all_finite, certificate, counts, first_tasks, fresh_tasks, measured
 from .rotary_frame import RotaryFrame
-from .schedule import Schedule, schedule
+from .schedule import schedule
 from .sparse import Floats, Matrix
+from .sublayers import Schedule
 from .targets import TARGETS, Target
 from .tokens import TokenData, roles
 from .tolerance import bounded, meet

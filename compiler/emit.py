@@ -24,10 +24,10 @@ from .frame import Frame
 from .graph import Kinds
 from .heads import Heads, Pattern, Score, Switch
 from .linear_heads import LinearHeads
-from .schedule import LoopStage, Placed, Stage
 from .softmax_scores import SCALES, SINK
 from .sparse import Floats, Indices, Matrix
 from .stream import Stream
+from .sublayers import LoopStage, Placed, Stage
 from .switches import APART, shift, slope
 from .tasks import ROLES, Attend, Copy, Keep, Mean, Quotient, Relation
 from .weights import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer

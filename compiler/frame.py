@@ -19,9 +19,9 @@ from .graph import Kinds, Signature
 from .heads import Heads, Pattern
 from .neurons import Neurons
 from .positions import Target, digits, target
-from .schedule import Schedule
 from .sparse import Floats
 from .stream import Constants, Stream, four_squares
+from .sublayers import Schedule
 from .syntax import Span
 from .targets import Target as Architecture
 from .tasks import Copy, Linear, Quotient, Relation

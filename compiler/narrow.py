@@ -8,7 +8,7 @@
 
 t and r each reach over w, the root of what s reaches over, about 1: t follows s where that is large, and r where it is
 small. Both have the digits that s has, with no function of it, and r is nowhere much smaller than t: its division may
-follow at once (schedule.py). One division more; a divisor of few sizes is scaled only. The norm's constants are those
+follow at once (segments.py). One division more; a divisor of few sizes is scaled only. The norm's constants are those
 of all divisions of a program together.
 """
 
