@@ -31,7 +31,7 @@ NORM_BITS = {"float32": 12.5, "float64": 27.0}
 DIVIDE_BITS = {"float32": 11.0, "float64": 22.0}
 CONSTANT_BITS = {"float32": 12.0, "float64": 26.5}
 """So far the constants are above the largest divisor on its slots, which stands beside them in the MLP sublayer after
-a division: half of these bits' square is lost in the norm there, and beyond half an ulp nothing is."""
+a division: the norm is then off by half the square of their ratio, which must be no more than half an ulp."""
 LARGEST = {"float32": 2.0**56, "float64": 2.0**480}
 """Of the norm's constants, whose squares are summed."""
 
