@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .compile import compile_program
     from .errors import CompileError, DataError, InnerloopError
-    from .oracle import interpret
+    from .interpretation import interpret
     from .weights import Weights
 
 _HOMES = {
@@ -23,7 +23,7 @@ _HOMES = {
     "InnerloopError": "errors",
     "Weights": "weights",
     "compile_program": "compile",
-    "interpret": "oracle",
+    "interpret": "interpretation",
 }
 
 __all__ = ["CompileError", "DataError", "InnerloopError", "Weights", "compile_program", "interpret"]

@@ -18,9 +18,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from .schedule import LoopStage, Schedule, Stage
 from .sparse import Indices
-from .tasks import ROLES, Atom, Copy, Form, Keep
+from .sublayers import LoopStage, Schedule, Stage
+from .tasks import ROLES, Apply, Atom, Copy, Form, Keep, Quotient, Task
 
 SWALLOWED = 2.0**8
 """What is so many times as small as what a slot held is not written there as that is taken away."""
@@ -75,12 +75,13 @@ def _count(items: list[Stage | LoopStage]) -> int:
 def allocate(schedule: Schedule) -> Allocation:
     lifetimes = _lifetimes(schedule)
     atoms = schedule.tasks.atoms
-    # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds at the size of x: a move or a
-    # comparison must not, nor anything that is far smaller (1/x where x is large).
-    ops = [p.task for stage in schedule.walk() for p in stage.placed]
-    copied = {task.out for task in ops if isinstance(task.op, Copy) and task.op.relation.name in ("previous", "first")}
-    copied |= {task.out for task in ops if isinstance(task.op, Keep)}
-    start = {a: life.birth - (a in copied) for a, life in lifetimes.items()}
+    # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds at the size of x: a move, a
+    # comparison must not, nor anything that is or may be far smaller (1/x where x is large, and small divisors).
+    tasks = [p.task for stage in schedule.walk() for p in stage.placed]
+    whole = {task.out for task in tasks if isinstance(task.op, Copy) and task.op.relation.name in ("previous", "first")}
+    whole |= {task.out for task in tasks if isinstance(task.op, Keep)}
+    reach = _dividing(tasks)
+    start = {a: life.birth - (a in whole) for a, life in lifetimes.items()}
     slots: dict[Atom, Indices] = {}
     clears: dict[int, list[Atom]] = {}
     free_from: list[int] = []
@@ -90,7 +91,7 @@ def allocate(schedule: Schedule) -> Allocation:
     for atom in sorted(lifetimes, key=lambda a: (start[a], lifetimes[a].birth, a)):
         life = lifetimes[atom]
         size, magnitude = atoms[atom].size, atoms[atom].magnitude
-        most = SWALLOWED * float(np.min(magnitude[magnitude > 0.0], initial=np.inf))
+        most = SWALLOWED * float(np.min(magnitude[magnitude > 0.0], initial=np.inf)) / reach.get(atom, 1.0)
         chosen = [s for s, t in enumerate(free_from) if t <= start[atom] - (held[s] > most)][:size]
         while len(chosen) < size:
             chosen.append(len(free_from))
@@ -115,6 +116,23 @@ def allocate(schedule: Schedule) -> Allocation:
     )
     verify(result)
     return result
+
+
+def _dividing(tasks: list[Task]) -> dict[Atom, float]:
+    """The largest over the smallest divisor that an atom makes, or makes once a function has been taken of it: of
+    small ones every digit counts."""
+    found: dict[Atom, float] = {}
+
+    def reach(form: Form, ratio: float) -> None:
+        found.update({a: max(ratio, found.get(a, 1.0)) for a in form.atoms if a != ROLES})
+
+    for task in tasks:
+        if isinstance(task.op, Quotient):
+            reach(task.reads[1], max(task.op.high / task.op.low, task.op.low / task.op.high))
+    for task in reversed(tasks):
+        if isinstance(task.op, Apply) and task.out in found:
+            reach(task.reads[0], found[task.out])
+    return found
 
 
 def _live(schedule: Schedule, lifetimes: dict[Atom, Lifetime]) -> int:

@@ -17,8 +17,8 @@ from itertools import pairwise
 from .allocate import allocate
 from .constructions import CURVE, default_squares
 from .fit import fit
-from .schedule import LoopStage, Placed, Schedule, Stage
 from .squares import square_bank
+from .sublayers import LoopStage, Placed, Schedule, Stage
 from .tasks import Apply, Atom, Form, Multiply
 
 

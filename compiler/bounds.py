@@ -23,9 +23,9 @@ from .graph import Block, Carried, Graph, Loop, Value
 from .layout import Holding, holdings
 from .oracle import evaluate, together
 from .predict import SAFETY, disturbed, repeated
-from .schedule import LoopStage, Schedule, Stage
 from .sparse import Floats, Indices
 from .squares import UNIT
+from .sublayers import LoopStage, Schedule, Stage
 from .tasks import Atom, LoopTask
 from .tasks import Block as TaskBlock
 from .tokens import TokenData, output_rows

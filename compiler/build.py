@@ -34,7 +34,6 @@ from .graph import (
     FieldSpec,
     Final,
     Graph,
-    GraphBuilder,
     Kinds,
     Merge,
     Node,
@@ -44,6 +43,7 @@ from .graph import (
     Value,
 )  # fmt: skip
 from .graph import Move as MoveOp
+from .graph_builder import GraphBuilder
 from .parse import parse
 from .sparse import Values
 from .syntax import (

@@ -18,7 +18,8 @@ from math import prod
 
 import numpy as np
 
-from .graph import Affine, Constant, Divide, Function, GraphBuilder, Kinds, Node, Op, Product, Softmax, Value
+from .graph import Affine, Constant, Divide, Function, Kinds, Node, Op, Product, Softmax, Value
+from .graph_builder import GraphBuilder
 from .shapes import contract, elementwise
 from .sparse import Bilinear, Floats, Matrix, Values
 from .syntax import Array, Binary, Call, Compare, Expr, Negate, Operation, Power, Span

@@ -15,9 +15,10 @@ from collections.abc import Callable
 import numpy as np
 
 from .build_expressions import Expressions, Form
-from .graph import Gather, GraphBuilder, Mine, Value
+from .graph import Gather, Mine, Value
 from .graph import Read as ReadOp
 from .graph import Theirs as TheirsOp
+from .graph_builder import GraphBuilder
 from .sparse import Bilinear
 from .syntax import Binary, Call, Compare, Expr, Move, Name, Operation, Read, Theirs
 from .walk import children

@@ -188,15 +188,18 @@ def draw(signature: Signature, groups: int, tasks: int, seed: int, labels: bool 
         if beside is None:
             drawn[spec.name] = rng.standard_normal((tasks, rows[spec.name]))
         else:
-            weights = rng.standard_normal((tasks, beside.shape[0], 1))
-            drawn[spec.name] = (drawn[beside.name][:, : rows[spec.name]] @ weights)[..., 0]
+            drawn[spec.name] = _linear(drawn[beside.name][:, : rows[spec.name]], rng)
     for spec in (f for f in signature.fields if labels and _labels(f)):
         beside = _beside(signature, spec, rows)
         if beside is not None:
-            weights = rng.standard_normal((tasks, beside.shape[0], 1))
-            above = (drawn[beside.name][:, : rows[spec.name]] @ weights)[..., 0] > 0
+            above = _linear(drawn[beside.name][:, : rows[spec.name]], rng) > 0
             drawn[spec.name] = (spec.high or 0.0) * np.where(above, 1.0, -1.0)
     return drawn
+
+
+def _linear(x: Floats, rng: np.random.Generator) -> Floats:
+    """w · x [tasks, rows] of x [tasks, rows, size], w ~ N(0, I) for each task."""
+    return np.asarray((x @ rng.standard_normal((x.shape[0], x.shape[2], 1)))[..., 0])
 
 
 def _labels(spec: FieldSpec) -> bool:

@@ -25,12 +25,13 @@ from .errors import CompileError
 from .graph import Attend, Graph, Pattern, Read
 from .head_start import head_start
 from .keep import compares, keep_compared
+from .laws import LAW_NAMES
 from .legalise import legalise
 from .levels import critical_path
 from .lower import lower
 from .peel import peel
 from .positions import SAMPLE, log_counts
-from .rewrite import LAW_NAMES, simplify, without_laws
+from .rewrite import simplify, without_laws
 from .schedule import schedule
 from .separate import divide_factor, invariant, separate_reads
 from .softmax_scores import HEADS
@@ -104,7 +105,7 @@ def optimise(graph: Graph, target: str = "gpt2", optimize: str = "depth", withou
                 seen.append(written)
                 if optimize == "depth" and best is not None and _paid(critical_path(written), form) >= best[0][0]:
                     continue  # as many layers at least, and no other merit
-                found = _tightened(written, architecture) if "tighten" not in without else written
+                found = tightened(written, architecture) if "tighten" not in without else written
                 cost = _cost(found, architecture, form, optimize)
             except CompileError as error:
                 refused = refused or error
@@ -171,7 +172,8 @@ def _run(graph: Graph, passes: Passes, without: frozenset[str]) -> Graph:
     return graph
 
 
-def _tightened(graph: Graph, target: Target) -> Graph:
+def tightened(graph: Graph, target: Target) -> Graph:
+    """The graph with passes of repeats outside them where that saves a layer, verified (tighten.py)."""
     if target.linear:
         return graph
     return verify(tighten(graph, lambda g: schedule(lower(g, _nominal(g), target)).length // 2, critical_path(graph)))

@@ -14,7 +14,7 @@ from .allocate import Allocation, allocate
 from .balance import balance
 from .build import graph_of
 from .calibrate import Ranges, calibrate, repetitions, samples
-from .choose import named, optimise
+from .choose import named, optimise, tightened
 from .constructions import Choice
 from .emit import Emitter
 from .empty import fill_empty
@@ -24,14 +24,16 @@ from .graph import Graph
 from .inexact import ErrorModel
 from .layout import Holding, holdings, placements
 from .lower import lower
-from .narrow import MANY, WIDE, narrow, widest
+from .narrow import WIDE, narrow, widest
 from .report import all_finite, certificate, counts, first_tasks, fresh_tasks, measured
 from .rotary_frame import RotaryFrame
-from .schedule import Schedule, schedule
+from .schedule import schedule
 from .sparse import Floats, Matrix
+from .sublayers import Schedule
 from .targets import TARGETS, Target
 from .tokens import TokenData, roles
 from .tolerance import bounded, meet
+from .verify import verify
 from .weights import (
     Body,
     Certificate,
@@ -159,15 +161,16 @@ def plan_for(
         return Plan(graph, ranges, placed, allocate(placed), architecture, dtype, fresh, made)
 
     plan = planned(graph)
-    if not _divides(plan) or (not architecture.rotary and widest(graph, plan.ranges) > WIDE[dtype]):
-        return planned(narrow(graph, plan.ranges, MANY))
+    reach = widest(graph, plan.ranges)
+    if reach is not None and ((not architecture.rotary and reach > WIDE[dtype]) or not _divides(_frame(plan))):
+        return planned(tightened(verify(narrow(graph, plan.ranges)), architecture))
     return plan
 
 
-def _divides(plan: Plan) -> bool:
+def _divides(frame: Frame) -> bool:
     """Whether the norm's constants can be so large that it divides by all divisors."""
     try:
-        next(s for n in count(1) if (s := _frame(plan).stream(16, n)) is not None)
+        next(s for n in count(1) if (s := frame.stream(16, n)) is not None)
     except CompileError:
         return False
     return True

@@ -24,10 +24,10 @@ from .frame import Frame
 from .graph import Kinds
 from .heads import Heads, Pattern, Score, Switch
 from .linear_heads import LinearHeads
-from .schedule import LoopStage, Placed, Stage
 from .softmax_scores import SCALES, SINK
 from .sparse import Floats, Indices, Matrix
 from .stream import Stream
+from .sublayers import LoopStage, Placed, Stage
 from .switches import APART, shift, slope
 from .tasks import ROLES, Attend, Copy, Keep, Mean, Quotient, Relation
 from .weights import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
@@ -187,7 +187,7 @@ class Emitter:
                     pattern = self.frame.pattern(relation, task.kinds, self._sources(relation))
                 case Mean(over, sums):
                     pattern = Pattern(None, frozenset({over}), task.kinds, sums=sums)
-                case Quotient(low, _):
+                case Quotient(low):
                     pattern = Pattern(None, self.frame.everyone, task.kinds)
                     scale = float(np.sign(low))
                 case _:

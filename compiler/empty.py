@@ -37,7 +37,8 @@ from .graph import (
     Product,
     Value,
 )  # fmt: skip
-from .oracle import evaluate, function
+from .oracle import evaluate
+from .oracle_operations import function
 from .positions import SAMPLE, counts
 from .rewrite import Rewriter, rebuild
 from .sparse import Floats, Matrix

@@ -12,12 +12,12 @@ to reach the tolerance, with a ridge on |cₖ wₖ|, which multiplies rounding. 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 
 import numpy as np
 
 from .activations import GELU, SILU, Activation
+from .curve import Curve
 from .oracle_operations import function
 from .sparse import Floats
 from .steep import steep
@@ -25,45 +25,6 @@ from .steep import steep
 SHARP = 40
 """log₂ of κ times the range."""
 KNOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-
-
-@dataclass(frozen=True)
-class Curve:
-    """f(x) ≈ constant + slope · x + Σ down · g(up · x + bias); `error` is the largest on [low, high]."""
-
-    up: Floats
-    bias: Floats
-    down: Floats
-    slope: float
-    constant: float
-    error: float
-    truth: Callable[[Floats], Floats]
-    grid: Floats
-    """Points in order, dense enough that the error is straight between them; none for a function with kinks."""
-    activation: Activation = GELU
-
-    def at(self, x: Floats) -> tuple[Floats, Floats]:
-        """The curve at x, and the rms of its rounding in units."""
-        if not self.grid.size:
-            return self._neurons(x)
-        errors, units = self._tabled
-        x = np.clip(x, self.grid[0], self.grid[-1])  # a root of less than nothing is as one of the least
-        return self.truth(x) + np.interp(x, self.grid, errors), np.interp(x, self.grid, units)
-
-    def _neurons(self, x: Floats) -> tuple[Floats, Floats]:
-        inside = x[..., None] * self.up
-        z = inside + self.bias
-        neurons = self.activation.value(z)
-        straight = self.slope * x
-        value = self.constant + straight + neurons @ self.down
-        opened = np.abs(self.activation.derivative(z)) * (np.abs(inside) + np.abs(self.bias))
-        units = (np.abs(neurons) + opened) ** 2 @ self.down**2 + straight**2 + self.constant**2
-        return np.asarray(value), np.asarray(np.sqrt(units))
-
-    @cached_property
-    def _tabled(self) -> tuple[Floats, Floats]:
-        value, units = self._neurons(self.grid)
-        return value - self.truth(self.grid), units
 
 
 @cache
@@ -78,11 +39,7 @@ def fit(
 
     found = steep(name, low, high, tolerance, activation)
     if found is not None:
-        size = float(np.abs(truth(found.grid)).max())
-        return Curve(
-            found.up, found.bias, found.down, found.slope, found.constant, found.error * size, truth, found.grid,
-            activation,
-        )  # fmt: skip
+        return found
     kinks = _kinks(name, arguments)
     if kinks is not None:
         return _piecewise(*kinks, low, high, truth, activation)

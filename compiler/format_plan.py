@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .allocate import Allocation
-from .schedule import LoopStage, Placed, Schedule, Stage
 from .sparse import Indices, Matrix
+from .sublayers import LoopStage, Placed, Schedule, Stage
 from .tasks import ROLES, Apply, Attend, Copy, Form, Keep, Linear, Mean, Multiply, Quotient, Tasks
 from .weights import Weights
 

@@ -69,7 +69,11 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Divide:
-    """operand[0] / operand[1], component by component, equal shapes or a scalar divisor; 0/0 is 0."""
+    """operand[0] / operand[1], component by component, equal shapes or a scalar divisor; 0/0 is 0.
+
+    `again`: the divisor is a quotient itself, and hardly smaller than what that was divided by (narrow.py)."""
+
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,44 +296,3 @@ class Graph:
                 yield from (c.final for c in item.carried)
             else:
                 yield item
-
-
-class GraphBuilder:
-    """Adds nodes in order. Passes read one graph and write another through this."""
-
-    def __init__(self) -> None:
-        self.data: nx.DiGraph[Value] = nx.DiGraph()
-        self._blocks: list[list[Value | Loop]] = [[]]
-
-    def node(self, node: Node, *, place: bool = True) -> Value:
-        """Adds `node`; phis and finals stand in their loop and not in the block (`place=False`)."""
-        value: Value = self.data.number_of_nodes()
-        self.data.add_node(value, node=node)
-        for operand in node.operands:
-            self.data.add_edge(operand, value)
-        if place:
-            self._blocks[-1].append(value)
-        return value
-
-    def __getitem__(self, value: Value) -> Node:
-        node: Node = self.data.nodes[value]["node"]
-        return node
-
-    def open(self) -> None:
-        """Begins the body of a loop."""
-        self._blocks.append([])
-
-    def close(self, kind: str | None, count: int, carried: tuple[Carried, ...], span: Span | None = None) -> Loop:
-        """Ends it; `carried` holds phis, results and finals already added."""
-        loop = Loop(kind, count, carried, tuple(self._blocks.pop()), span)
-        self._blocks[-1].append(loop)
-        return loop
-
-    def drop(self) -> None:
-        """Ends the body of a loop that turned out empty of effect, and forgets its order."""
-        self._blocks.pop()
-
-    def finish(self, results: tuple[Value, ...], signature: Signature | None = None) -> Graph:
-        if len(self._blocks) != 1:
-            raise ValueError("finish inside a loop")
-        return Graph(self.data, tuple(self._blocks[0]), results, signature)

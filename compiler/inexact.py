@@ -7,7 +7,8 @@
     comparison   anything where x is at the threshold         – (switches.py)
     division     1 − rest²/2N², as the norm divides           3 u
     affine                                                    u √Σ (terms)²
-    mean         –                                            u of the mean, and of the usual size of means
+    mean         –                                            u of the mean, and of the usual size of means; of one
+                                                              token alone it is a copy, and exact
     softmax      –                                            u √(Σ (terms)² + δ² + 4) of each logit, δ below the
                                                               largest (of that, which is exact: u √Σ); a mean's
     scored mean  drawn: the share that the heads' sum is off  u L Σ|c| R ¼ of the largest value (softmax_scores.py)
@@ -27,7 +28,8 @@ import numpy as np
 
 from .calibrate import Ranges
 from .constructions import CURVE, Construction, default_squares
-from .fit import Curve, fit, gated_fit
+from .curve import Curve
+from .fit import fit, gated_fit
 from .frame import DIVIDE_BITS
 from .graph import (
     Affine,
@@ -37,6 +39,7 @@ from .graph import (
     Divide,
     Field,
     Function,
+    Gather,
     Graph,
     Keep,
     Merge,
@@ -110,6 +113,8 @@ class ErrorModel:
                 held = values.array.astype(self.dtype).astype(np.float64)
                 off = (held - values.array).ravel()
                 return (lambda array, _, rng: array + off) if off.any() else None
+            case Gather("mean", _):
+                return _mean(unit)
             case Count() | Move() | Merge() | Mine():
                 return None
             case _:
@@ -254,6 +259,14 @@ def _quotient(lost: float, unit: float) -> Inexact:
     def model(array: Floats, _: Operand, rng: np.random.Generator) -> Floats:
         share = rng.random((*array.shape[:-1], 1))
         return _noisy(array * (1.0 - lost * share), 3.0 * unit * np.abs(array), rng)
+
+    return model
+
+
+def _mean(unit: float) -> Inexact:
+    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+        several = operand(1).sum(-1, keepdims=True) > 1.0
+        return _noisy(array, np.where(several, unit * (np.abs(array) + _usual(array)), 0.0), rng)
 
     return model
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .allocate import Allocation
-from .schedule import LoopStage, Schedule, Stage
 from .stream import Stream
+from .sublayers import LoopStage, Schedule, Stage
 from .tasks import ROLES, Atom, Variable
 from .weights import Placement
 

@@ -130,13 +130,11 @@ class _Lowering(FormBuilder):
             raise self._no_place(node)
 
         def make(op: Copy | Mean | Multiply | Apply | Quotient | KeepTask, *sources: Form) -> Form:
-            at = kinds
-            if isinstance(
-                op, Copy | Mean | Quotient | KeepTask
-            ):  # an empty read rests on the first token, which must hold 0
+            if isinstance(op, Copy | Mean | Quotient | KeepTask):
+                # an empty read rests on the first token, which must hold 0
                 sources = (self._rested(sources[0], tasks), *sources[1:])
-            atom = self._atom(self.labels[value], node.size, at, low, high)
-            tasks.append(Task(op, sources, atom, at, node.span, value))
+            atom = self._atom(self.labels[value], node.size, kinds, low, high)
+            tasks.append(Task(op, sources, atom, kinds, node.span, value))
             return self._own(atom)
 
         match node.op:
@@ -189,7 +187,7 @@ class _Lowering(FormBuilder):
                 reach = tuple(np.abs(self.ranges[decides]).max(axis=0).tolist())
                 return make(KeepTask(strict, which, reach, decides in self.ranges.ties), reads[1], reads[0])
             case Divide():
-                return make(self._quotient(node), *reads)
+                return make(self._quotient(node, node.op.again), *reads)
             case _:
                 raise AssertionError(node)
 
@@ -202,11 +200,11 @@ class _Lowering(FormBuilder):
             raise self._refuse(node, f"takes {name} of {numbers} only; {_reach(low.min(), high.max())}", FLOOR)
         return Apply(name, arguments, low, high)
 
-    def _quotient(self, node: Node) -> Quotient:
+    def _quotient(self, node: Node, again: bool) -> Quotient:
         low, high = (float(b[0]) for b in self.ranges.tight(node.operands[1]))
         if low <= 0.0 <= high:
             raise self._refuse(node, f"{_ONE_SIGN}; {_reach(low, high, 'this divisor')}", FLOOR)
-        return Quotient(low, high)
+        return Quotient(low, high, again)
 
     def _no_place(self, node: Node) -> CompileError:
         what = f"`{node.op.name}`" if isinstance(node.op, Function) else _WITHIN[type(node.op)]

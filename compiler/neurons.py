@@ -21,10 +21,10 @@ import scipy.sparse as sp
 from .constructions import CURVE, default_squares, distinct, keys
 from .fit import fit
 from .graph import Kinds
-from .schedule import Placed
 from .sparse import Floats, Matrix
 from .squares import Bank, Squares, square_bank
 from .stream import Stream, pile, stack
+from .sublayers import Placed
 from .tasks import Apply, Ball, Form, Linear, Multiply
 
 SHARP = 2.0**20

@@ -11,11 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from .errors import DataError
 from .graph import (
@@ -43,44 +40,13 @@ from .graph import (
 from .oracle_operations import divide, function, keep, softmax
 from .oracle_read import attend, gather, read, scores
 from .sparse import Floats, Indices
-from .tokens import TokenData, output_rows, read_data, visible
-
-if TYPE_CHECKING:
-    from .syntax import Program
-
-__all__ = ["divide", "evaluate", "function", "interpret", "softmax"]
+from .tokens import TokenData, output_rows, visible
 
 CHUNK_BYTES = 2**27
 """About how much the values of the tasks that are run together take."""
 
 Observe = Callable[[Value, Floats], Floats | None]
 Disturb = Callable[[Value, Floats, Callable[[int], Floats], slice], Floats]
-
-
-def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
-    """What a program computes, in float64: [batch, rows, *shape] over the tokens that give output.
-
-    `program` is source text; the keyword arguments are its fields, [batch, rows, *shape] (see tokens.py),
-    and its parameters. Without a batch dimension in the data the result has none.
-
-    Raises CompileError for a program or parameters that are not sound, DataError for data that does not fit.
-    """
-    from .build import graph_of  # running a graph needs no parser
-    from .parse import parse
-
-    tree = parse(program) if isinstance(program, str) else program
-    fields, parameters = [f.name for f in tree.fields], [p.name for p in tree.parameters]
-    for name in arguments:
-        if name not in fields and name not in parameters:
-            near = get_close_matches(name, fields + parameters, 1)
-            listed = ", ".join(f"`{n}`" for n in fields), ", ".join(f"`{n}`" for n in parameters) or "none"
-            hint = f"did you mean `{near[0]}`?" if near else f"its fields are {listed[0]}; its parameters {listed[1]}"
-            raise DataError(f"{tree.name} takes no `{name}`: {hint}")
-    graph = graph_of(tree, {n: arguments[n] for n in parameters if n in arguments})
-    assert graph.signature is not None
-    data = read_data(graph.signature, {n: arguments[n] for n in fields if n in arguments})
-    result = evaluate(graph, data)
-    return result if data.batched else result[0]
 
 
 def evaluate(
@@ -94,7 +60,8 @@ def evaluate(
     everything that is computed, each pass of a loop and each chunk of tasks by itself, and may return what stands in
     its place. `disturb(value, array, operand, tasks)` is called with what an operation computes, and returns what
     stands in its place: `operand(k)` is its k-th operand at the same tokens, `tasks` the chunk's. (Of an `Attend` key
-    and value are those of the tokens read, and operand(3) is which of them each token sees, [tasks, tokens, read].)
+    and value are those of the tokens read, as is what a `Gather` gathers, and one operand more is which of them each
+    token sees, [tasks, tokens, read].)
     `reach` collects the largest |query · key| of each `Attend`.
 
     Raises DataError for more tokens than a scan is compiled for.
@@ -268,7 +235,7 @@ class _Run:
 
     def _operand(self, node: Node, index: int, places: _Places) -> Floats:
         """What `disturb` sees of an operation at these tokens."""
-        if not isinstance(node.op, Attend) or index == 0:
+        if not isinstance(node.op, Gather | Attend) or (isinstance(node.op, Attend) and index == 0):
             return self._take(node.operands[index], places)
         others = self._at(frozenset({node.op.over}))
         if index < len(node.operands):

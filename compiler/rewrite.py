@@ -6,7 +6,7 @@
         r  = gather mean y of v              repeat 9
         …                                        …
 
-Every pass that builds a graph does it through `Rewriter`, which applies the laws node by node:
+Every pass that builds a graph does it through `Rewriter`, which applies the laws (laws.py) node by node:
 what is constant is computed, chains of affine maps become one, equal nodes become one, and what
 does not change in a loop moves out in front of it. `simplify` is the pass that does nothing else.
 """
@@ -25,20 +25,16 @@ from .graph import (
     Block,
     Carried,
     Constant,
-    Divide,
-    Function,
     Graph,
-    GraphBuilder,
-    Keep,
     Kinds,
     Loop,
     Node,
     Phi,
     Product,
-    Softmax,
     Value,
 )  # fmt: skip
-from .oracle import divide, function, softmax
+from .graph_builder import GraphBuilder
+from .laws import LAW_NAMES, LAWS
 from .sparse import Bilinear, Floats, Matrix, Values
 from .syntax import Span
 
@@ -142,93 +138,6 @@ class Rewriter(GraphBuilder):
         self, form: Bilinear, a: Value, b: Value, kinds: Kinds, keyword: str = "bilinear", span: Span | None = None
     ) -> Value:
         return self.node(Node(Product(keyword, form), (a, b), (form.size,), kinds, None, span))
-
-
-# The laws ----------------------------------------------------------------------------------------
-
-
-def _constant(r: Rewriter, value: Value) -> Floats | None:
-    op = r[value].op
-    return op.values.array.ravel() if isinstance(op, Constant) else None
-
-
-def fold(r: Rewriter, node: Node) -> Node:
-    """f(constants) = constant, where the value lives everywhere or is zero-preserving about kinds."""
-    if not node.operands or not isinstance(node.op, (Affine, Product, Divide, Function, Softmax)):
-        return node
-    values = [_constant(r, o) for o in node.operands]
-    if any(v is None for v in values):
-        return node
-    known = [v for v in values if v is not None]
-    match node.op:
-        case Affine(matrices, offset):
-            result = offset.array + sum((m.apply(v) for m, v in zip(matrices, known, strict=True)), np.zeros(node.size))
-        case Product(_, form):
-            result = form.apply(*known)
-        case Divide():
-            result = divide(known[0], known[1])
-        case Function(name, arguments):
-            result = function(name, arguments, known[0])
-        case _:
-            result = softmax(known[0])
-    return replace(node, op=Constant(Values(result.reshape(node.shape))), operands=())
-
-
-def scale(r: Rewriter, node: Node) -> Node:
-    """a · constant is affine in a; 0 · a = 0; a / constant is affine; what a constant keeps is affine."""
-    if isinstance(node.op, Keep) and (decides := _constant(r, node.operands[0])) is not None:
-        x = decides[list(node.op.which)]
-        kept = np.flatnonzero(x > 0.0 if node.op.strict else x >= 0.0)
-        matrix = Matrix.of(kept, kept, 1.0, (node.size,) * 2)
-        affine = Affine((matrix,), Values(np.zeros(node.size)))
-        return chain(r, replace(node, op=affine, operands=node.operands[1:]))
-    if isinstance(node.op, Divide) and (divisor := _constant(r, node.operands[1])) is not None and np.all(divisor):
-        matrix = Matrix.of(
-            np.arange(node.size), np.arange(node.size), 1 / np.broadcast_to(divisor, (node.size,)), (node.size,) * 2
-        )
-        return replace(node, op=Affine((matrix,), Values(np.zeros(node.size))), operands=node.operands[:1])
-    if not isinstance(node.op, Product):
-        return node
-    form = node.op.form
-    for index, mine, other in ((0, form.left, form.right), (1, form.right, form.left)):
-        value = _constant(r, node.operands[index])
-        if value is not None:
-            matrix = Matrix.of(form.out, other, form.coefficient * value[mine], (form.size, form.sizes[1 - index]))
-            return chain(
-                r,
-                replace(node, op=Affine((matrix,), Values(np.zeros(node.size))), operands=(node.operands[1 - index],)),
-            )
-    return node
-
-
-def chain(r: Rewriter, node: Node) -> Node:
-    """A (B v + c) + d = (A B) v + (A c + d); equal operands are one term; zero terms go."""
-    if not isinstance(node.op, Affine):
-        return node
-    terms: dict[Value, Matrix] = {}
-    offset = node.op.offset.array.copy()
-    for matrix, operand in zip(node.op.matrices, node.operands, strict=True):
-        inner = r[operand]
-        if isinstance(inner.op, Constant):
-            offset += matrix.apply(inner.op.values.array.ravel())
-        elif isinstance(inner.op, Affine) and inner.kinds >= node.kinds:
-            offset += matrix.apply(inner.op.offset.array)
-            for m, o in zip(inner.op.matrices, inner.operands, strict=True):
-                terms[o] = terms[o] + matrix @ m if o in terms else matrix @ m
-        else:
-            terms[operand] = terms[operand] + matrix if operand in terms else matrix
-    kept = [(o, m) for o, m in terms.items() if m.nnz]
-    if not kept:
-        return replace(node, op=Constant(Values(offset.reshape(node.shape))), operands=())
-    kept.sort(key=lambda term: term[0])
-    return replace(node, op=Affine(tuple(m for _, m in kept), Values(offset)), operands=tuple(o for o, _ in kept))
-
-
-LAWS: dict[str, Callable[[Rewriter, Node], Node]] = {"fold": fold, "scale": scale, "chain": chain}
-"""f(constants) is a constant; a product with a constant is affine; affine of affine is affine."""
-
-LAW_NAMES = (*LAWS, "share", "hoist")
-"""Of those and of two that are about places: equal nodes become one, what does not change in a loop moves out of it."""
 
 
 # Passes ------------------------------------------------------------------------------------------

@@ -17,12 +17,13 @@ their distance, make errors fall off fast with their number. Largest relative er
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import lstsq
 
 from .activations import Activation
+from .curve import Curve
 from .oracle_operations import function
 from .sparse import Floats
 
@@ -46,20 +47,7 @@ LOWEST = 1e-15
 """Of the largest x: roots and logarithms are followed down to here."""
 
 
-@dataclass(frozen=True)
-class Steep:
-    """f(x) ≈ constant + slope · x + Σ down · g(up · x + bias); `error` is the largest on `grid`, over the value."""
-
-    up: Floats
-    bias: Floats
-    down: Floats
-    slope: float
-    constant: float
-    error: float
-    grid: Floats
-
-
-def steep(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Steep | None:
+def steep(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Curve | None:
     """The function on [low, high], off by `tolerance` of its value if that can be had; None for other functions.
 
     Raises ValueError where it is not finite: log and sqrt need high > 0, and 1/x numbers of one sign.
@@ -86,13 +74,13 @@ def steep(name: str, low: float, high: float, tolerance: float, activation: Acti
             return None
 
 
-def _scaled(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Steep:
+def _scaled(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Curve:
     """Knots at equal ratios."""
 
     def f(x: Floats) -> Floats:
         return function(name, (), x)
 
-    def made(high: float, knots: float, width: float) -> Steep:
+    def made(high: float, knots: float, width: float) -> Solved:
         ratio = np.log(2.0) / knots
         beyond = int(np.ceil(BEYOND / width))
         count = int(np.ceil(np.log(high / low) / ratio)) + 1
@@ -106,12 +94,12 @@ def _scaled(name: str, low: float, high: float, tolerance: float, activation: Ac
                 size, weight, line = f(t), 1.0 / (y + NEAR * y[-1]), float(y[-1])
             case _:
                 size, weight, line = f(t), 1.0 / y, float(y[-1])
-        return _solved(y, x, -width / (ratio * t), t, size * ratio / width, weight, line, tolerance, activation)
+        return _solved(f, x, -width / (ratio * t), t, size * ratio / width, weight, line, tolerance, activation)
 
-    return made(high, *_form(lambda *form: made(min(high, low * 2.0**TRIED), *form), tolerance))
+    return made(high, *_form(lambda *form: made(min(high, low * 2.0**TRIED), *form), tolerance))[0]
 
 
-def _level(curve: Steep) -> Steep:
+def _level(curve: Curve) -> Curve:
     """The same curve, level below 0: what rounding makes of a root's 0 is not far from 0, at a slope that is."""
     falls = curve.slope + float(curve.up @ curve.down)
     up = SHUT / float(curve.grid[0])
@@ -120,34 +108,41 @@ def _level(curve: Steep) -> Steep:
     )
 
 
-def _exponential(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Steep:
+def _exponential(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Curve:
     """Knots at equal distances."""
 
-    def made(low: float, knots: float, width: float) -> Steep:
+    def f(x: Floats) -> Floats:
+        return function(name, (), x)
+
+    def made(low: float, knots: float, width: float) -> Solved:
         distance = np.log(2.0) / knots
         beyond = int(np.ceil(BEYOND / width))
         count = int(np.ceil((high - low) / distance)) + 1
         t = low + distance * np.arange(-beyond, count + beyond)
         x = np.linspace(low, high, SAMPLES * count + 1)
-        y = function(name, (), x)
+        y = f(x)
         up = np.full(t.size, width / distance)
-        return _solved(y, x, up, t, np.exp(t) * distance / width, 1.0 / (y + y[0]), 0.0, tolerance, activation)
+        return _solved(f, x, up, t, np.exp(t) * distance / width, 1.0 / (y + y[0]), 0.0, tolerance, activation)
 
-    return made(low, *_form(lambda *form: made(max(low, high - TRIED * np.log(2.0)), *form), tolerance))
+    return made(low, *_form(lambda *form: made(max(low, high - TRIED * np.log(2.0)), *form), tolerance))[0]
 
 
-def _form(made: Callable[[float, float], Steep], tolerance: float) -> tuple[float, float]:
+Solved = tuple[Curve, float]
+"""A curve, and its largest error as the fit weighs errors."""
+
+
+def _form(made: Callable[[float, float], Solved], tolerance: float) -> tuple[float, float]:
     """The first of `FORMS` that reaches the tolerance, or what comes nearest."""
     errors = []
     for form in FORMS:
-        errors.append(made(*form).error)
+        errors.append(made(*form)[1])
         if errors[-1] <= tolerance:
             break
     return FORMS[int(np.argmin(errors))]
 
 
 def _solved(
-    y: Floats,
+    f: Callable[[Floats], Floats],
     x: Floats,
     up: Floats,
     knots: Floats,
@@ -156,9 +151,10 @@ def _solved(
     line: float,
     tolerance: float,
     activation: Activation,
-) -> Steep:
+) -> Solved:
     """Least squares of weight · error, with a ridge on each neuron over its `size`; `line` is the size of the constant
     and of the slope at the end, 0 for neither."""
+    y = f(x)
     columns = activation.value((x[:, None] - knots) * up) * size
     end = float(x[-1]) if line else 1.0
     if line:
@@ -166,6 +162,8 @@ def _solved(
     rows = np.vstack([columns * weight[:, None], RIDGE * tolerance * np.eye(columns.shape[1])])
     wanted = np.concatenate([y * weight, np.zeros(columns.shape[1])])
     solution = lstsq(rows, wanted, lapack_driver="gelsy", check_finite=False)[0]
-    error = float(np.abs((columns @ solution - y) * weight).max())
+    off = np.abs(columns @ solution - y)
     constant, slope = (solution[-2] * line, solution[-1] * line / end) if line else (0.0, 0.0)
-    return Steep(up, -up * knots, solution[: knots.size] * size, float(slope), float(constant), error, x)
+    down, error = solution[: knots.size] * size, float(off.max())
+    curve = Curve(up, -up * knots, down, float(slope), float(constant), error, f, x, activation)
+    return curve, float((off * weight).max())

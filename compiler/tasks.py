@@ -163,10 +163,11 @@ class Apply:
 
 @dataclass(frozen=True)
 class Quotient:
-    """reads[0] / reads[1]; the divisor, a scalar, lies in [low, high], which does not hold 0."""
+    """reads[0] / reads[1]; the divisor, a scalar, lies in [low, high], which does not hold 0. `again`: see graph.py."""
 
     low: float
     high: float
+    again: bool = False
 
 
 @dataclass(frozen=True)

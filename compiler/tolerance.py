@@ -29,9 +29,9 @@ from .graph import Affine, Function, Graph, Keep, Merge, Product, Value
 from .inexact import ErrorModel
 from .oracle import evaluate
 from .predict import SAFETY, contributions, predict
-from .schedule import Placed, Schedule
 from .sparse import Matrix
 from .squares import UNIT, Squares, square_bank
+from .sublayers import Placed, Schedule
 from .tasks import Apply, Form, Multiply, Task
 from .tokens import TokenData
 from .weights import Weights

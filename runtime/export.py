@@ -26,7 +26,7 @@ from typing import Any, Protocol
 import numpy as np
 from innerloop.compiler.calibrate import draw
 from innerloop.compiler.errors import InnerloopError
-from innerloop.compiler.oracle import interpret
+from innerloop.compiler.interpretation import interpret
 from innerloop.compiler.tokens import output_rows, read_data
 from innerloop.compiler.weights import Weights
 

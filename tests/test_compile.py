@@ -30,10 +30,9 @@ LOOSE = {
 """Largest error over the output's root mean square, where it is more than 5e-5."""
 
 
-PESSIMISTIC = {"conjugate_gradient": 1000, "algorithm_selection": 300, "adam": 300}
-"""Predicted over measured error, where it is more than 100: what is left of what is solved has no direction of its
-own, and steps along it, drawn anew, are worse than those that rounding takes; a loss is multiplied by 100 and
-exponentiated; a gradient near 0 is divided by its own size."""
+PESSIMISTIC = {"algorithm_selection": 300, "conjugate_gradient": 300}
+"""Predicted over measured error, where it is more than 100: a loss is multiplied by 100 and exponentiated; what is left
+of what is almost solved is rounding, and of the few tasks that are measured none may be as bad as those drawn."""
 
 
 def largest(found: NDArray[Any], truth: NDArray[Any]) -> float:

@@ -11,7 +11,7 @@ from innerloop.compiler.bind import evaluate
 from innerloop.compiler.check import check
 from innerloop.compiler.core import core
 from innerloop.compiler.expand import expand
-from innerloop.compiler.oracle import interpret
+from innerloop.compiler.interpretation import interpret
 from innerloop.compiler.parse import parse
 from innerloop.compiler.syntax import Assign, Define, Grad, Output, Type
 from innerloop.compiler.walk import statements, walk

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from innerloop.compiler.check import check
 from innerloop.compiler.expand import expand
-from innerloop.compiler.oracle import interpret
+from innerloop.compiler.interpretation import interpret
 from innerloop.compiler.parse import parse
 from innerloop.compiler.syntax import Output
 from innerloop.compiler.unparse import unparse

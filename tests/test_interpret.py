@@ -10,7 +10,8 @@ import pytest
 from innerloop.compiler.build import graph_of
 from innerloop.compiler.errors import CompileError, DataError
 from innerloop.compiler.graph import Pattern
-from innerloop.compiler.oracle import evaluate, interpret
+from innerloop.compiler.interpretation import interpret
+from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.tokens import output_rows, read_data, role_kinds, roles, sequence, visible
 from numpy.typing import NDArray
 from sklearn.linear_model import Lasso

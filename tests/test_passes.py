@@ -15,10 +15,11 @@ from innerloop.compiler.choose import optimise
 from innerloop.compiler.compile import compile_program
 from innerloop.compiler.graph import Graph
 from innerloop.compiler.head_start import head_start
+from innerloop.compiler.laws import LAW_NAMES
 from innerloop.compiler.legalise import legalise
 from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.peel import peel
-from innerloop.compiler.rewrite import LAW_NAMES, simplify
+from innerloop.compiler.rewrite import simplify
 from innerloop.compiler.separate import divide_factor, invariant, separate_reads
 from innerloop.compiler.stages import show
 from innerloop.compiler.strength import strengthen

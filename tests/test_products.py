@@ -10,7 +10,7 @@ import pytest
 import torch
 from innerloop.compiler.constructions import CURVE
 from innerloop.compiler.fit import fit
-from innerloop.compiler.oracle import function
+from innerloop.compiler.oracle_operations import function
 from innerloop.compiler.squares import FINENESS, UNIT, Bank, Squares, gelu, square_bank
 from innerloop.runtime.functions import gelu as runtime_gelu
 from transformers.activations import NewGELUActivation

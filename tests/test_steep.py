@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from innerloop.compiler.activations import GELU, SILU, Activation
-from innerloop.compiler.fit import Curve, fit
+from innerloop.compiler.curve import Curve
+from innerloop.compiler.fit import fit
 from innerloop.compiler.oracle_operations import function
 from innerloop.compiler.sparse import Floats
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.compiler import compile_program
+from innerloop.compiler.bilinear import after, canonical, factored, flipped
 from innerloop.compiler.build import graph_of
 from innerloop.compiler.calibrate import draw
 from innerloop.compiler.choose import optimise
@@ -16,7 +17,7 @@ from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.rewrite import simplify
 from innerloop.compiler.separate import separate_reads
 from innerloop.compiler.sparse import Bilinear, Matrix
-from innerloop.compiler.strength import after, canonical, factored, flipped, strengthen
+from innerloop.compiler.strength import strengthen
 from innerloop.compiler.tokens import read_data
 from innerloop.compiler.verify import verify
 from innerloop.programs import load

@@ -1,0 +1,101 @@
+"""Sublayers: what a schedule is made of.
+
+    Stage        one attention or MLP sublayer, with the tasks that it holds
+    LoopStage    a block of them, run again and again
+    Schedule     all of them in order
+
+A stage is filled by segments.py and schedule.py, and stays as it is from then on but for balance.py's copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .sparse import Matrix
+from .targets import Target
+from .tasks import Atom, Attend, Form, Relation, State, Task, Tasks
+
+
+@dataclass(frozen=True)
+class Write:
+    """atom += matrix @ (what the task makes)."""
+
+    atom: Atom
+    matrix: Matrix
+
+
+@dataclass
+class Placed:
+    """A task in its sublayer. `writes` says where its result goes: its own slots, if anything reads it there, and
+    states."""
+
+    task: Task
+    writes: list[Write] = field(default_factory=list)
+
+    @property
+    def makes(self) -> bool:
+        """Whether its atom begins here, and is not a state that it changes."""
+        return all(write.atom != self.task.out for write in self.writes)
+
+
+@dataclass
+class Carry:
+    """The head of a scan's pass: the states move along `relation`."""
+
+    relation: Relation
+    atoms: tuple[Atom, ...]
+    kinds: frozenset[str]
+
+
+@dataclass
+class Stage:
+    """One sublayer. `division`: its norm divides by this divisor (attention); `prepares`: the division that an MLP
+    sublayer makes ready; `clears`: the one that it cleans up after."""
+
+    side: str
+    placed: list[Placed] = field(default_factory=list)
+    carry: Carry | None = None
+    division: Form | None = None
+    prepares: Placed | None = None
+    clears: Placed | None = None
+
+    def takes(self, task: Task, target: Target) -> bool:
+        """Whether another task fits in: a division has its sublayer to itself, and one that is linear attention copies
+        nothing."""
+        mixed = target.linear and any(isinstance(p.task.op, Attend) != isinstance(task.op, Attend) for p in self.placed)
+        return self.division is None and not mixed
+
+
+@dataclass
+class LoopStage:
+    """`scan`: its states move from token to token."""
+
+    count: int
+    scan: bool
+    states: tuple[State, ...]
+    body: list[Stage | LoopStage]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    tasks: Tasks
+    stages: list[Stage | LoopStage]
+    length: int
+    """Sublayers, loops unrolled."""
+
+    def walk(self) -> Iterator[Stage]:
+        """The stages in order, a loop's body once."""
+        return walk(self.stages)
+
+
+def walk(stages: list[Stage | LoopStage]) -> Iterator[Stage]:
+    for stage in stages:
+        if isinstance(stage, LoopStage):
+            yield from walk(stage.body)
+        else:
+            yield stage
+
+
+def other(side: str) -> str:
+    return "mlp" if side == "attention" else "attention"
