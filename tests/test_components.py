@@ -11,7 +11,8 @@ from innerloop.compiler.compile import compile_program, plan_for
 from innerloop.compiler.components import components
 from innerloop.compiler.errors import CompileError
 from innerloop.compiler.graph import Divide, Graph, Softmax
-from innerloop.compiler.oracle import evaluate, interpret
+from innerloop.compiler.interpretation import interpret
+from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.rewrite import simplify
 from innerloop.compiler.tokens import read_data
 from innerloop.compiler.verify import verify

@@ -12,7 +12,8 @@ from innerloop.compiler.calibrate import draw
 from innerloop.compiler.choose import optimise
 from innerloop.compiler.graph import Graph, Loop
 from innerloop.compiler.head_start import head_start
-from innerloop.compiler.oracle import evaluate, interpret
+from innerloop.compiler.interpretation import interpret
+from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.rewrite import simplify
 from innerloop.compiler.sparse import Floats
 from innerloop.compiler.tokens import read_data
