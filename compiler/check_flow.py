@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from .check_loops import enter, leave
+from .check_loops import Carrying, assigned
 from .check_names import Held, Kinds, Scope, check_names, unknown_kind
 from .check_promises import check_promises
 from .check_reads import Sharing, check_reads
@@ -50,7 +50,7 @@ from .walk import children, statements, walk
 COUNT_HINT = "a count is made of whole numbers and parameters with + - * ^"
 
 
-class Flow:
+class Flow(Carrying):
     """One pass over the statements of a program whose `def`s are inlined."""
 
     def __init__(
@@ -62,29 +62,20 @@ class Flow:
         unshared: set[tuple[int, str]],
         carried_sources: dict[tuple[int, str], frozenset[int]],
     ) -> None:
+        super().__init__(sizes, unshared, carried_sources)
         self.program, self.structure, self.sink = program, structure, report
-        self.sizes: dict[str, Dimension] = dict(sizes)
-        self.unshared, self.carried_sources = unshared, carried_sources
-        self.settled = True
         self.shapes: dict[str, Shape | None] = {**structure.parameter_shapes, **structure.field_shapes}
         self.parameters = frozenset(structure.parameter_shapes)
         self.everywhere: Kinds = frozenset(program.tokens.kinds)
         self.here = self.everywhere
         self.flowing: frozenset[str] = frozenset()
-        self.blocks: tuple[str, ...] = ()
         self.line = program.span
-        self.versions = 0
         self.outputs = 0
-        self.names: dict[str, Held] = {}
         for field in program.fields:
             self.names[field.name] = Held(frozenset(field.kinds), versions=self.version())
         self.assigned = frozenset(s.name for s in statements(program.body) if isinstance(s, Assign))
         self.faulty = blocks_of_unknown_kind(program.body, program.tokens.kinds)
         self.constants_at: dict[int, frozenset[str]] = {}
-
-    def version(self) -> frozenset[int]:
-        self.versions += 1
-        return frozenset({self.versions})
 
     def report(self, diagnostic: Diagnostic) -> None:
         """What stands inside a `def` is told with the line that calls it."""
@@ -279,26 +270,25 @@ class Flow:
 
     def repeat(self, statement: Repeat) -> None:
         count = self.count(statement.count, 0, "count")
-        before, start = enter(self, statement)
+        before, start = self.enter(statement)
         self.inside("repeat", self.here, statement.body)
-        leave(self, statement, before, start)
+        self.leave(statement, before, start)
         if count == 0:  # the block never runs, and leaves nothing new
             self.names = before
 
     def scan(self, statement: Scan) -> None:
         kinds = self.kind(statement.kind, statement.span)
         self.count(statement.limit, 1, "limit")
-        assigned = frozenset(s.name for s in statements(statement.body) if isinstance(s, Assign))
-        for name in sorted(assigned & set(self.names)):
+        for name in sorted(assigned(statement) & set(self.names)):
             if not kinds <= self.names[name].kinds:
                 hint = f"give it a first value at `{statement.kind}`, or use another name inside"
                 message = f"`{name}` is carried by this scan, and does not live at `{statement.kind}`"
                 self.error(statement.span, message, hint)
-        before, start = enter(self, statement)
-        self.flowing = assigned
+        before, start = self.enter(statement)
+        self.flowing = assigned(statement)
         self.inside("scan", kinds, statement.body)
         self.flowing = frozenset()
-        leave(self, statement, before, start)
+        self.leave(statement, before, start)
 
 
 def _names(expr: Expr) -> list[str]:

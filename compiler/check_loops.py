@@ -12,46 +12,68 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from .check_names import Held
+from .shapes import Dimension
 from .syntax import Assign, Repeat, Scan
 from .walk import statements
 
-if TYPE_CHECKING:
-    from .check_flow import Flow
+
+class Carrying:
+    """What each name is at a point of the program, and what loops have been seen to carry of it: carried names, by
+    their loop and name, that are not shared at the end of a pass (`unshared`), and what they come from there."""
+
+    def __init__(
+        self,
+        sizes: Mapping[str, Dimension],
+        unshared: set[tuple[int, str]],
+        carried_sources: dict[tuple[int, str], frozenset[int]],
+    ) -> None:
+        self.sizes: dict[str, Dimension] = dict(sizes)
+        self.names: dict[str, Held] = {}
+        self.blocks: tuple[str, ...] = ()
+        self.versions = 0
+        self.settled = True
+        self._unshared, self._carried_sources = unshared, carried_sources
+
+    def version(self) -> frozenset[int]:
+        self.versions += 1
+        return frozenset({self.versions})
+
+    def enter(self, loop: Repeat | Scan) -> tuple[dict[str, Held], int]:
+        """What the names are when a pass begins: carried ones are no constants."""
+        before = dict(self.names)
+        start = self.versions
+        for name in sorted(assigned(loop) & set(before)):
+            held, key = before[name], (id(loop), name)
+            shared = held.shared and key not in self._unshared and isinstance(loop, Repeat) and "at" not in self.blocks
+            sources = held.sources | self._carried_sources.get(key, frozenset())
+            self.names[name] = Held(held.kinds, False, shared, self.version(), sources)
+            self.sizes.pop(name, None)
+        return before, start
+
+    def leave(self, loop: Repeat | Scan, before: Mapping[str, Held], start: int) -> None:
+        """Carries what a pass leaves back to its beginning, and out."""
+        for name in sorted(assigned(loop) & set(before)):
+            end, key = self.names[name], (id(loop), name)
+            if before[name].shared and not end.shared and key not in self._unshared:
+                self._unshared.add(key)
+                self.settled = False
+            back = frozenset(source for source in end.sources if source <= start) - before[name].sources
+            if not back <= self._carried_sources.get(key, frozenset()):
+                self._carried_sources[key] = back | self._carried_sources.get(key, frozenset())
+                self.settled = False
+            self.names[name] = replace(
+                end,
+                kinds=before[name].kinds if isinstance(loop, Scan) else end.kinds | before[name].kinds,
+                constant=False,
+                shared=end.shared and before[name].shared,
+                versions=end.versions | self.version(),
+                sources=end.sources | before[name].sources,
+            )
+            self.sizes.pop(name, None)
 
 
-def enter(flow: Flow, loop: Repeat | Scan) -> tuple[dict[str, Held], int]:
-    """What the names are when a pass begins: carried ones are no constants."""
-    before = dict(flow.names)
-    start = flow.versions
-    for name in sorted({s.name for s in statements(loop.body) if isinstance(s, Assign)} & set(before)):
-        held, key = before[name], (id(loop), name)
-        shared = held.shared and key not in flow.unshared and isinstance(loop, Repeat) and "at" not in flow.blocks
-        sources = held.sources | flow.carried_sources.get(key, frozenset())
-        flow.names[name] = Held(held.kinds, False, shared, flow.version(), sources)
-        flow.sizes.pop(name, None)
-    return before, start
-
-
-def leave(flow: Flow, loop: Repeat | Scan, before: Mapping[str, Held], start: int) -> None:
-    """Carries what a pass leaves back to its beginning, and out."""
-    for name in sorted({s.name for s in statements(loop.body) if isinstance(s, Assign)} & set(before)):
-        end, key = flow.names[name], (id(loop), name)
-        if before[name].shared and not end.shared and key not in flow.unshared:
-            flow.unshared.add(key)
-            flow.settled = False
-        back = frozenset(source for source in end.sources if source <= start) - before[name].sources
-        if not back <= flow.carried_sources.get(key, frozenset()):
-            flow.carried_sources[key] = back | flow.carried_sources.get(key, frozenset())
-            flow.settled = False
-        flow.names[name] = replace(
-            end,
-            kinds=before[name].kinds if isinstance(loop, Scan) else end.kinds | before[name].kinds,
-            constant=False,
-            shared=end.shared and before[name].shared,
-            versions=end.versions | flow.version(),
-            sources=end.sources | before[name].sources,
-        )
-        flow.sizes.pop(name, None)
+def assigned(loop: Repeat | Scan) -> frozenset[str]:
+    """The names that a pass gives a value."""
+    return frozenset(s.name for s in statements(loop.body) if isinstance(s, Assign))

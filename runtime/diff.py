@@ -11,17 +11,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from innerloop.compiler.bounds import Bounds
 from innerloop.compiler.compile import plan_of
 from innerloop.compiler.oracle import together
 from innerloop.compiler.tokens import TokenData, output_rows
+from innerloop.compiler.weights import Weights
 from numpy.typing import ArrayLike, NDArray
 
-if TYPE_CHECKING:
-    from .transformer import Transformer
+from .trace import Trace
+
+
+class Model(Protocol):
+    """What is asked of a transformer."""
+
+    @property
+    def weights(self) -> Weights: ...
+
+    def traceable(self, data: TokenData) -> int: ...
+
+    def trace_of(self, data: TokenData) -> Trace: ...
+
+    def outputs_of(self, data: TokenData) -> NDArray[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,7 @@ class Diff:
         return [d.layer for d in self.differences if d.name == name and d.layer is not None]
 
 
-def diff(model: Transformer, data: TokenData, calibration: Mapping[str, ArrayLike] | None = None) -> Diff:
+def diff(model: Model, data: TokenData, calibration: Mapping[str, ArrayLike] | None = None) -> Diff:
     """`data` as `model` takes it. Raises DataError where the weights cannot be compiled again (see `plan_of`)."""
     weights = model.weights
     plan = plan_of(weights, calibration)
