@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from innerloop.compiler import Weights, compile_program
 from innerloop.compiler.errors import DataError, InnerloopError
-from innerloop.laboratory import checkpoint
+from innerloop.laboratory import checkpoint, steps
 from innerloop.laboratory.curriculum import Curriculum
 from innerloop.laboratory.model import Model
 from innerloop.laboratory.tasks import Task, task
@@ -184,8 +184,32 @@ def test_a_curriculum_resumes_too(small: Model, points: Task, tmp_path: Path) ->
     assert same(whole.parameters, again.parameters)
 
 
+@pytest.mark.parametrize(
+    ("batch", "devices", "most", "parts"),
+    [(64, 1, 12, 8), (64, 1, 64, 1), (64, 4, 12, 8), (64, 16, 12, 4), (61, 1, 12, 1), (60, 1, 12, 5), (8, 1, 100, 1)],
+)
+def test_a_batch_goes_into_equal_parts(batch: int, devices: int, most: int, parts: int) -> None:
+    assert steps._parts(batch, devices, most) == parts
+
+
+def test_parts_of_a_batch_make_the_step_of_the_whole(
+    small: Model, points: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(small, points, **SETTINGS)
+    monkeypatch.setattr(steps, "CACHED_BYTES", 2 * steps._widest(small, 10))  # tokens: the rest, examples and a query
+    steps.stepper_of.cache_clear()
+    assert steps.Stepper(small, points, 8, frozenset(), steps.Rule(12, 1e-3, 3, "constant", None)).parts == 4
+    parts = train(small, points, **SETTINGS)
+    steps.stepper_of.cache_clear()
+    np.testing.assert_allclose(parts.losses, whole.losses, rtol=1e-5)
+    for name, value in whole.parameters.items():
+        np.testing.assert_allclose(parts.parameters[name], value, atol=2e-5, err_msg=name)
+
+
 SHARDED = """
 import sys, jax
+from innerloop.laboratory import steps
+steps.CACHED_BYTES = 1  # two parts of four tasks, one on each device
 from innerloop.compiler import Weights
 from innerloop.laboratory.model import Model
 from innerloop.laboratory.tasks import task
