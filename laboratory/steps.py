@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from innerloop.compiler.errors import InnerloopError
+from innerloop.runtime.transformer import widest_bytes
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
@@ -68,7 +69,7 @@ class Stepper:
         numbers = sum(value.size for name, value in model.parameters.items() if name not in ("embedding", "positions"))
         self.together = min(100, max(1, CALL_OPERATIONS // (6 * batch * tokens * max(1, numbers))))
         on_cpu = devices[0].platform == "cpu"
-        self.parts = _parts(batch, len(devices), CACHED_BYTES // _widest(model, tokens)) if on_cpu else 1
+        self.parts = _parts(batch, len(devices), CACHED_BYTES // widest_bytes(model.config, tokens)) if on_cpu else 1
         self.call = jax.jit(self._steps, static_argnames=("count", "points"), donate_argnums=0)
 
     def _steps(
@@ -83,24 +84,16 @@ class Stepper:
             def loss(moving: Tree, part: Any) -> Any:
                 return self._task.loss(self.model.apply(moving | fixed, part), part)
 
-            def add(total: Any, part: Any) -> tuple[Any, None]:
-                return jax.tree.map(jnp.add, total, jax.value_and_grad(loss)(moving, part)), None
+            def add(total: Tree, part: Any) -> tuple[Tree, Any]:
+                value, gradient = jax.value_and_grad(loss)(moving, part)
+                return jax.tree.map(jnp.add, total, gradient), value
 
-            first_part = {name: array[0] for name, array in parts.items()}
-            shapes = jax.eval_shape(jax.value_and_grad(loss), moving, first_part)
-            total, _ = jax.lax.scan(add, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes), parts)
-            value, gradient = jax.tree.map(lambda sum_: sum_ / self.parts, total)
+            total, values = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, moving), parts)
+            value, gradient = values.mean(), jax.tree.map(lambda sum_: sum_ / self.parts, total)
             updates, state = self.optimiser.update(gradient, state, moving)
             return (optax.apply_updates(moving, updates), state), value
 
         return jax.lax.scan(one, carry, first + jnp.arange(count))
-
-
-def _widest(model: Model, tokens: int) -> int:
-    """Bytes of a task's widest activation: neurons, queries, keys and values, or scores."""
-    config = model.config
-    widest = max(config.d_mlp, 3 * config.n_head * config.d_head, config.n_head * tokens)
-    return tokens * widest * np.dtype(config.dtype).itemsize
 
 
 def _parts(batch: int, devices: int, most: int) -> int:

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from innerloop.compiler.errors import DataError, InnerloopError
 from innerloop.compiler.tokens import TokenData, output_rows, read_data
-from innerloop.compiler.weights import Weights
+from innerloop.compiler.weights import Config, Weights
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
@@ -190,11 +190,8 @@ class Transformer:
 
     def _chunks(self, data: TokenData) -> Iterator[tuple[int, int, NDArray[Any]]]:
         """(first task, tasks, features [chunk, 1 + tokens, features]) by chunks of one size, the last one padded."""
-        config = self.weights.config
-        widest = max(config.d_mlp, config.n_head * (len(data.sequence) + 1), config.d_model)
-        task_bytes = (len(data.sequence) + 1) * widest * self.dtype.itemsize
         budget = CACHED_BYTES if jax.default_backend() == "cpu" else DEVICE_BYTES
-        most = max(1, budget // task_bytes)
+        most = max(1, budget // widest_bytes(self.weights.config, len(data.sequence), self.dtype))
         chunk = self._devices * min(most, 1 << (max(1, -(-data.batch // self._devices)) - 1).bit_length())
         for start in range(0, data.batch, chunk):
             count = min(chunk, data.batch - start)
@@ -221,6 +218,13 @@ class Transformer:
         slots = np.arange(self.weights.config.d_model, dtype=np.int32)
         found = streams(self.parameters, jax.device_put(features[task : task + 1], self._whole), slots, every=1)
         return np.asarray(found)[:, 0, 1:]
+
+
+def widest_bytes(config: Config, tokens: int, dtype: np.dtype[Any] | None = None) -> int:
+    """The widest activation of a task of so many tokens, and the rest token: neurons, scores or the stream. `dtype`:
+    the precision that it runs in (default: the configuration's)."""
+    widest = max(config.d_mlp, config.n_head * (tokens + 1), config.d_model)
+    return (tokens + 1) * widest * np.dtype(dtype or config.dtype).itemsize
 
 
 def _verify(weights: Weights, dtype: str | None, guard: str) -> None:

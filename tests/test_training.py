@@ -22,6 +22,7 @@ from innerloop.laboratory.tasks import Task, task
 from innerloop.laboratory.train import DivergenceError, train
 from innerloop.programs import load
 from innerloop.runtime import Transformer
+from innerloop.runtime.transformer import widest_bytes
 
 SETTINGS: dict[str, Any] = {"steps": 12, "batch": 8, "rate": 1e-3, "warmup": 3, "interval": 4}
 
@@ -196,7 +197,7 @@ def test_parts_of_a_batch_make_the_step_of_the_whole(
     small: Model, points: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train(small, points, **SETTINGS)
-    monkeypatch.setattr(steps, "CACHED_BYTES", 2 * steps._widest(small, 10))  # tokens: the rest, examples and a query
+    monkeypatch.setattr(steps, "CACHED_BYTES", 2 * widest_bytes(small.config, 9))  # four examples and a query
     steps.stepper_of.cache_clear()
     assert steps.Stepper(small, points, 8, frozenset(), steps.Rule(12, 1e-3, 3, "constant", None)).parts == 4
     parts = train(small, points, **SETTINGS)
