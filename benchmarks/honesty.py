@@ -1,0 +1,235 @@
+"""Is a compiled program ever silently wrong? Every shipped program on every target, on families of data.
+
+    python -m benchmarks.honesty [--program NAME …] [--target gpt2 …] [--family "noise 1" …] [--tasks 64] [-o FILE]
+
+From the root of the repository. Programs are compiled without calibration data, with the parameters of the tests' table
+of cases, and run one task at a time with the guard's warnings, as a user would. A task is
+
+    right     its largest error is within the certificate's, the report's predicted error, and the guard said nothing
+    warned    the guard said something; an alarm is false where the error is within the certificate all the same
+    refused   the program did not compile, or the data were refused
+    silent    the error is above the certificate, or the answer is no number, and nobody said so
+
+and vague if it is right, but the certificate leaves nothing of its answer (the error is above the answer's root mean
+square). Exit status 1 if any task is silent, or, on the calibration's own data, any is warned.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from innerloop.compiler import CompileError, Weights, compile_program, interpret
+from innerloop.compiler.build import graph_of
+from innerloop.compiler.calibrate import repetitions, samples
+from innerloop.compiler.choose import optimise
+from innerloop.compiler.errors import InnerloopError
+from innerloop.compiler.tokens import output_rows
+from innerloop.programs import load, names
+from innerloop.runtime import RangeWarning, Transformer
+from rich.progress import track
+
+from tests.reference import Case, case_of, targets
+
+from .families import FAMILIES, Data, draw
+from .tables import show
+
+CALIBRATION = "calibration"
+"""The family of the tasks that the ranges were taken from."""
+CHOICES = (CALIBRATION, *FAMILIES)
+SEED = 11
+RESTART = 4
+"""Programs after which a process is replaced: each leaves compiled functions behind."""
+RESULTS = ("right", "warned", "refused", "silent")
+
+
+@dataclass
+class Cell:
+    """Counts of tasks, and the worst that was silent: its error over the certificate's, and its number."""
+
+    program: str
+    target: str
+    family: str
+    certificate: float | None = None
+    right: int = 0
+    warned: int = 0
+    refused: int = 0
+    silent: int = 0
+    false_alarms: int = 0
+    vague: int = 0
+    worst: float = 0.0
+    worst_task: int | None = None
+    said: str | None = None
+    """The first refusal, or else the first false alarm, or else the first warning."""
+
+    @property
+    def tasks(self) -> int:
+        return self.right + self.warned + self.refused + self.silent
+
+
+# One program on one target -----------------------------------------------------------------------
+
+
+def cells_of(program: str, target: str, families: Iterable[str], tasks: int) -> list[Cell]:
+    """A cell for each family that is something else for this program than the default."""
+    case, found = case_of(program), []
+    try:
+        weights = compile_program(load(program), target=target, **case.parameters)
+    except CompileError as refusal:
+        said = refusal.diagnostics[0].message
+        return [Cell(program, target, family, refused=tasks, said=said) for family in families]
+    model = Transformer(weights, guard="warn")
+    for family in families:
+        cell = Cell(program, target, family, weights.report.predicted_error)
+        for data in batches(case, weights, family, tasks):
+            count(cell, model, case, data)
+        if cell.tasks:
+            found.append(cell)
+    return found
+
+
+def batches(case: Case, weights: Weights, family: str, tasks: int) -> Iterator[Data]:
+    """The family's tasks, those of one length together: as long as the calibration's and a quarter of that, or as the
+    family says."""
+    text = load(case.program)
+    graph = optimise(graph_of(text, case.parameters), weights.config.target, "depth")
+    if family == CALIBRATION:
+        for sample in samples(graph, None):
+            fields = weights.signature.fields
+            rows = {f.name: sample.fields[f.name][: tasks // 2, output_rows(sample.sequence, f.kinds)] for f in fields}
+            yield {f.name: rows[f.name].reshape(*rows[f.name].shape[:2], *f.shape) for f in fields}
+        return
+    longest = repetitions(graph)
+    ends = {bound.name: (bound.low, bound.high) for bound in weights.inputs}
+    lengths = [n for n in FAMILIES[family].groups or (longest, max(1, longest // 4)) if n <= longest]
+    for number, groups in enumerate(lengths):
+        share = len(range(number, tasks, len(lengths)))
+        data = draw(FAMILIES[family], weights.signature, ends, groups, share, SEED + number)
+        if data is not None:
+            yield data
+
+
+def count(cell: Cell, model: Transformer, case: Case, data: Data) -> None:
+    """Runs the tasks one by one, and adds what becomes of each to the cell."""
+    with np.errstate(all="ignore"):
+        truth = interpret(load(case.program), **data, **case.parameters)
+    for task, wanted in enumerate(truth):
+        number = cell.tasks
+        given = {name: array[task] for name, array in data.items()}
+        try:
+            found, told = _heard(lambda given=given: model(**given))  # type: ignore[misc]
+        except InnerloopError as refusal:
+            cell.refused += 1
+            cell.said = str(refusal)
+            continue
+        error = float(np.abs(found - wanted).max(initial=0.0))
+        assert cell.certificate is not None
+        within = error <= cell.certificate
+        if told:
+            cell.warned += 1
+            if cell.said is None or (within and not cell.false_alarms):
+                cell.said = told[0]
+            cell.false_alarms += within
+        elif within:
+            cell.right += 1
+            cell.vague += error > float(np.sqrt(np.mean(wanted**2))) > 0.0
+        else:
+            cell.silent += 1
+            worst = error / cell.certificate if np.isfinite(error) else np.inf
+            if worst >= cell.worst:
+                cell.worst, cell.worst_task = worst, number
+
+
+def _heard(call: Callable[[], Any]) -> tuple[Any, list[str]]:
+    """What a call gives, and what the guard says."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        found = call()
+    return found, [str(w.message) for w in heard if issubclass(w.category, RangeWarning)]
+
+
+# All of them -------------------------------------------------------------------------------------
+
+
+def measured(jobs: list[tuple[str, str]], families: list[str], tasks: int, workers: int) -> Iterator[list[Cell]]:
+    """The cells of every (program, target), as they are done."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=RESTART) as pool:
+        running = [pool.submit(cells_of, program, target, families, tasks) for program, target in jobs]
+        for done in as_completed(running):
+            yield done.result()
+
+
+def totals(cells: Iterable[Cell]) -> tuple[int, ...]:
+    counts = [(c.tasks, c.right, c.warned, c.refused, c.silent, c.false_alarms, c.vague) for c in cells]
+    return tuple(map(sum, zip(*counts, strict=True))) if counts else (0,) * 7
+
+
+def report(cells: list[Cell]) -> None:
+    """The tables, and the totals in words."""
+    heads = ("tasks", *RESULTS, "false alarms", "vague")
+    by_family = {family: [c for c in cells if c.family == family] for family in CHOICES}
+    rows = [[family, *map(str, totals(some))] for family, some in by_family.items() if some]
+    show("Families: all programs and targets", ("family", *heads), ("family",), rows)
+    rows = []
+    for program, target in dict.fromkeys((c.program, c.target) for c in cells):
+        some = [c for c in cells if (c.program, c.target) == (program, target)]
+        wrong = sorted((c for c in some if c.silent), key=lambda c: -c.worst)
+        worst = ", ".join(f"{c.family} {c.silent} (× {c.worst:.2g})" for c in wrong)
+        certificate = "–" if some[0].certificate is None else f"{some[0].certificate:.1e}"
+        rows.append([program, target, certificate, *map(str, totals(some)), worst])
+    show(
+        "Programs: silent tasks by family, with the worst error over the certificate's",
+        ("program", "target", "certificate", *heads, "silently above the certificate"),
+        ("program", "target", "silently above the certificate"),
+        rows,
+        width=200,
+    )  # fmt: skip
+    tasks, *counts = totals(cells)
+    alarms, vague = counts.pop(-2), counts.pop()
+    print(f"{tasks:,} tasks: " + ", ".join(f"{n:,} {what}" for what, n in zip(RESULTS, counts, strict=True)))
+    print(f"{alarms:,} false alarms; {vague:,} right, but vague")
+    for family in (CALIBRATION, "default"):
+        if some := [c for c in by_family[family] if c.certificate is not None]:
+            number, _, warned, *_, false, _ = totals(some)
+            print(f"on the {family} family: {warned} warned in {number:,} tasks, {false} of them false alarms")
+    refused = {(c.program, c.target): c.said for c in cells if c.refused}
+    for (program, target), said in refused.items():
+        print(f"refused: {program} on {target}: {said}")
+
+
+def wrong(cells: Iterable[Cell]) -> bool:
+    return any(c.silent or (c.family == CALIBRATION and c.warned) for c in cells)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", nargs="+", choices=names(), default=names(), metavar="NAME")
+    parser.add_argument("--target", nargs="+", choices=("gpt2", "gelu", "llama", "lsa"))
+    parser.add_argument("--family", nargs="+", choices=CHOICES, default=list(CHOICES), metavar="NAME")
+    parser.add_argument("--tasks", type=int, default=64, help="of each program, target and family")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("-o", "--output", type=Path, help="a file for all cells, JSON")
+    options = parser.parse_args()
+    jobs = [(p, t) for p in options.program for t in targets(p) if options.target is None or t in options.target]
+    cells: list[Cell] = []
+    found = measured(jobs, options.family, options.tasks, options.workers)
+    for some in track(found, "running", len(jobs), transient=True):
+        cells += some
+        if options.output is not None:
+            options.output.write_text(json.dumps([asdict(c) for c in cells], indent=1) + "\n", encoding="utf-8")
+    report(sorted(cells, key=lambda c: (names().index(c.program), c.target)))
+    return 1 if wrong(cells) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
