@@ -179,11 +179,8 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
                 path.setdefault(write.atom, line.around[time])
             birth.setdefault(placed.task.out, time)
             path.setdefault(placed.task.out, line.around[time])
-            for form in placed.task.reads:
-                read(form, time)
-        for division in (stage.prepares, stage.clears):
-            if division is not None:
-                read(division.task.reads[1], time)
+        for form in stage.reads:
+            read(form, time)
     read(schedule.tasks.output, end)
     for loop, span, around in line.loops:
         for state in loop.states:
@@ -225,9 +222,4 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
 
 def _reads_in(line: _Timeline, atom: Atom, span: tuple[int, int]) -> bool:
     """Whether any stage of the loop reads the atom."""
-    for stage in line.stages[span[0] : span[1] + 1]:
-        forms = [f for p in stage.placed for f in p.task.reads]
-        forms += [p.task.reads[1] for p in (stage.prepares, stage.clears) if p is not None]
-        if any(f.part(atom) is not None for f in forms):
-            return True
-    return False
+    return any(form.part(atom) is not None for s in line.stages[span[0] : span[1] + 1] for form in s.reads)

@@ -6,7 +6,8 @@
     3 mlp   S w (8)                      3 mlp   S w (8)   c (8)       c is read in 5
 
 The schedule places every task as early as it can. The depth and the readers stay; what may stand later does, as long
-as the widest sublayer of its run gets narrower and no more slots are in use.
+as the widest sublayer of its run gets narrower and no more slots are in use. Nothing moves past a change of what it
+reads: a loop's state is updated in place, and what reads its slots later reads the next pass's.
 """
 
 from __future__ import annotations
@@ -68,17 +69,19 @@ def _step(run: list[Stage], dtype: str) -> bool:
 
 
 def _latest(run: list[Stage], time: int, placed: Placed) -> int:
-    """The last sublayer of the run that the task may stand in: before any reader, and where it is if it writes
-    elsewhere or a division waits for it."""
+    """The last sublayer of the run that the task may stand in: before any reader, no later than what changes a state
+    that it reads, and where it is if it writes elsewhere or a division waits for it."""
     if placed.writes or not isinstance(placed.task.op, Multiply | Apply):
         return time
+    reads = frozenset[Atom]().union(*(form.atoms for form in placed.task.reads))
     for later in range(time, len(run)):
         stage = run[later]
-        divisions = [p.task.reads[1] for p in (stage.prepares, stage.clears) if p is not None]
-        if _read(placed.task.out, divisions):
+        if _read(placed.task.out, stage.divisors):
             return time
         if later > time and _read(placed.task.out, [f for p in stage.placed for f in p.task.reads]):
             return later - 1
+        if reads & stage.changes:
+            return later
     return len(run) - 1
 
 

@@ -171,7 +171,6 @@ class Segment:
     def _last_reader(self, atom: Atom) -> int:
         last = 1 if self.carry is not None and atom in self.carry.atoms else 0
         for time, stage in enumerate(self.stages):
-            divisions = [p.task.reads[1] for p in (stage.prepares, stage.clears) if p is not None]
-            if any(atom in f.atoms for f in (*divisions, *(f for p in stage.placed for f in p.task.reads))):
+            if any(atom in form.atoms for form in stage.reads):
                 last = max(last, time)
         return last

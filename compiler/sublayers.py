@@ -60,6 +60,22 @@ class Stage:
     prepares: Placed | None = None
     clears: Placed | None = None
 
+    @property
+    def divisors(self) -> list[Form]:
+        """What a division that is prepared or cleared here divides by."""
+        return [p.task.reads[1] for p in (self.prepares, self.clears) if p is not None]
+
+    @property
+    def reads(self) -> list[Form]:
+        """All that is read here."""
+        return [*self.divisors, *(form for p in self.placed for form in p.task.reads)]
+
+    @property
+    def changes(self) -> frozenset[Atom]:
+        """The states that are changed here, in place: who reads them later reads something else."""
+        written = (write.atom for p in self.placed for write in p.writes)
+        return frozenset([*written, *(self.carry.atoms if self.carry is not None else ())])
+
     def takes(self, task: Task, target: Target) -> bool:
         """Whether another task fits in: a division has its sublayer to itself, and one that is linear attention copies
         nothing."""
