@@ -14,7 +14,7 @@ K is so large that N outweighs all else in the norm, and C so large that N does 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import count
 
 import numpy as np
@@ -56,6 +56,11 @@ class Emitted:
 @dataclass
 class Emitter:
     frame: Frame
+
+    @cached_property
+    def unswept(self) -> frozenset[int]:
+        """Attention sublayers that find what rounding left of a divisor, whether they have other work or not."""
+        return self.frame.schedule.after_divisions()
 
     # Emission -----------------------------------------------------------------------------------
 
@@ -205,7 +210,7 @@ class Emitter:
         for atom in self.frame.allocation.clears.get(number, ()):
             slots = stream.slots(atom)
             heads.add(mine, slots.size, partial(self._moved, slots, -1.0))
-        if self.frame.divisor is not None and heads.groups:
+        if self.frame.divisor is not None and (heads.groups or number in self.unswept):
             heads.add(mine, stream.scratch.size, partial(self._moved, stream.scratch, -1.0))
         return heads
 

@@ -57,6 +57,10 @@ class Frame:
     def everyone(self) -> Kinds:
         return frozenset(self.signature.pattern.kinds)
 
+    @property
+    def causal(self) -> bool:
+        return not self.signature.pattern.visible_context
+
     @cached_property
     def hidden(self) -> tuple[int, ...]:
         """Under `visible context` attention goes both ways, and what comes after the context is hidden role by role."""
@@ -111,7 +115,7 @@ class Frame:
     def heads(self, stream: Stream, dividing: Kinds | None = None) -> Heads:
         """For one attention sublayer, whose norm divides at tokens of these kinds."""
         divisor = self.divisor if dividing is not None else None
-        return Heads(stream, self.role_kinds, self.n_positions, divisor, self.hidden)
+        return Heads(stream, self.role_kinds, self.n_positions, divisor, self.hidden, self.causal)
 
     def neurons(self, stream: Stream, bound: Floats) -> Neurons:
         """For one MLP sublayer."""

@@ -112,6 +112,8 @@ class Heads:
     """The divisor's range, if this sublayer's norm divides."""
     hidden: tuple[int, ...] = ()
     """Roles whose tokens the roles before them must not see, though attention goes both ways."""
+    causal: bool = True
+    """Whether the rest token, which is the first, sees itself alone."""
     groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
 
     def add(self, pattern: Pattern | Score | Switch, size: int, made: Made) -> None:
@@ -161,7 +163,7 @@ class Heads:
         else:
             query, bias, key = self._divided_own() if self.divided else self._plain(pattern)
         away = [r for r, kind in enumerate(self.role_kinds) if kind is not None and kind not in pattern.kinds]
-        if self.hidden and (not isinstance(pattern, Pattern) or pattern.target is None):
+        if not self.causal and (not isinstance(pattern, Pattern) or pattern.target is None):
             away.append(0)  # the rest token, which now sees others, must hold nothing of them
         if away:
             roles = self.stream.roles

@@ -104,6 +104,25 @@ class Schedule:
         """The stages in order, a loop's body once."""
         return walk(self.stages)
 
+    def after_divisions(self) -> frozenset[int]:
+        """The stages, numbered as `walk` goes, that follow one that cleans up after a division: in some pass."""
+        found: set[int] = set()
+
+        def through(items: list[Stage | LoopStage], number: int, after: bool) -> tuple[int, bool]:
+            for item in items:
+                if isinstance(item, LoopStage):
+                    first = number
+                    number, after = through(item.body, first, after)
+                    through(item.body, first, after)
+                    continue
+                if after:
+                    found.add(number)
+                number, after = number + 1, item.clears is not None
+            return number, after
+
+        through(self.stages, 0, False)
+        return frozenset(found)
+
 
 def walk(stages: list[Stage | LoopStage]) -> Iterator[Stage]:
     for stage in stages:

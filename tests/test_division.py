@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from innerloop.compiler import compile_program
 from innerloop.compiler.build import graph_of
 from innerloop.compiler.calibrate import draw
 from innerloop.compiler.errors import CompileError
 from numpy.typing import NDArray
 
 from .against_oracle import both
+from .reference import measured
 from .reference.programs import HEADS
 
 PROGRAMS = 24
@@ -92,3 +94,75 @@ def test_what_tokens_hold_that_do_not_divide_stays(target: str, name: str) -> No
     rng = np.random.default_rng(0)
     fields = {"x": 100.0 * rng.standard_normal((64, 8, 2)), "y": 100.0 * rng.standard_normal((64, 7))}
     assert largest(text, fields, target, "float32") < 2e-6
+
+
+TWO_QUOTIENTS = """program two_quotients()
+
+tokens (s)*  visible context
+    s : scalar
+
+v = mean[j in s](s[j])
+w = v / (1 + v ^ 2)
+u = w + v
+output u / (1 + u ^ 2)
+"""
+FAST_ICA = """program fast_ica()
+
+tokens (x)*  visible context
+    x : vector[2]
+
+w : vector[2] = 1
+repeat 2
+    g = mean[j in x](dot(w, x[j]) ^ 3 * x[j]) - 3 * w
+    w = g / sqrt(dot(g, g) + 0.1)
+output w
+"""
+LENGTHS = (1, 2, 3, 4, 7, 8, 15, 16, 21, 40)
+
+
+@pytest.mark.parametrize(("dtype", "atol"), [("float32", 2e-6), ("float64", 1e-10)])
+@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
+def test_a_division_after_another_where_all_see_all(target: str, dtype: str, atol: float) -> None:
+    """The rest token sees the others there, and must hold nothing of them, whatever their positions."""
+    weights = compile_program(TWO_QUOTIENTS, target=target, dtype=dtype)
+    for length in LENGTHS:
+        s = np.random.default_rng(length).standard_normal((16, length))
+        v = s.mean(axis=1, keepdims=True) + 0.0 * s
+        u = v / (1 + v**2) + v
+        np.testing.assert_allclose(measured.numpy_run(weights, {"s": s}), u / (1 + u**2), rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize(("dtype", "atol"), [("float32", 5e-4), ("float64", 1e-8)])
+@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
+def test_independent_components_where_all_see_all(target: str, dtype: str, atol: float) -> None:
+    """Hyvärinen 1999, equation 10, from g(u) = u³, with a floor under the norm."""
+    weights = compile_program(FAST_ICA, target=target, dtype=dtype)
+    for length in LENGTHS:
+        x = np.random.default_rng(length).standard_normal((16, length, 2))
+        w = np.ones((16, 2))
+        for _ in range(2):
+            g = np.einsum("bn,bni->bi", np.einsum("bni,bi->bn", x, w) ** 3, x) / length - 3.0 * w
+            w = g / np.sqrt(np.sum(g**2, axis=1, keepdims=True) + 0.1)
+        found = measured.numpy_run(weights, {"x": x})
+        np.testing.assert_allclose(found, np.repeat(w[:, None], length, axis=1), rtol=0, atol=atol)
+
+
+SMALL_AFTER_LARGE = """program small_after_large()
+
+tokens (s)*
+    s : scalar in [0, 1]
+
+v = mean[j in s](s[j])
+w = v / (1 + 1000 * v ^ 2)             # attention is idle between this and the next division
+u = w + v
+output w / (0.01 + u ^ 2)
+"""
+
+
+@pytest.mark.parametrize("target", ["gpt2", "gelu"])
+def test_nothing_is_left_of_a_large_divisor_where_a_small_one_comes(target: str) -> None:
+    s = np.random.default_rng(0).uniform(0, 1, (32, 40))
+    v = np.cumsum(s, axis=1) / np.arange(1, 41)
+    w = v / (1 + 1000 * v**2)
+    found = measured.numpy_run(compile_program(SMALL_AFTER_LARGE, target=target), {"s": s})
+    np.testing.assert_allclose(found, w / (0.01 + (w + v) ** 2), rtol=0, atol=1e-4)
