@@ -85,11 +85,15 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
 
     calibration: Arrays | None = None
     if arguments.calibrate is not None:
+        from ..compiler.graph import Pattern
         from ..compiler.parse import parse
         from ..runtime.datasets import read
+        from ..runtime.pairing import Tokens
 
-        fields = parse(source.text, source.name).fields
-        calibration = read(arguments.calibrate, {field.name: None for field in fields})
+        tree = parse(source.text, source.name)
+        pattern = Pattern(tree.tokens.prefix, tree.tokens.group, tree.tokens.suffix, tree.tokens.visible_context)
+        kinds = {field.name: field.kinds for field in tree.fields}
+        calibration = read(arguments.calibrate, Tokens(pattern, kinds, dict.fromkeys(kinds)), arguments.ignore)
     with progress(f"compiling {source.name} for {arguments.target}"), _placed(arguments.calibrate):
         return compile_program(
             source.text,
@@ -135,7 +139,7 @@ def run(arguments: Namespace) -> int:
     if arguments.output is not None:
         new_file(arguments.output)
     weights = Weights.load(arguments.weights)
-    fields = _fields(arguments.data, weights)
+    fields = _fields(arguments.data, weights, arguments)
     with progress(f"running {weights.signature.name}") as move, _placed(arguments.data):
         from ..runtime import Transformer
 
@@ -157,8 +161,8 @@ def diff(arguments: Namespace) -> int:
     from ..runtime.tables import console, progress, table
 
     weights = Weights.load(arguments.weights)
-    fields = _fields(arguments.data, weights)
-    calibration = None if arguments.calibrate is None else _fields(arguments.calibrate, weights)
+    fields = _fields(arguments.data, weights, arguments)
+    calibration = None if arguments.calibrate is None else _fields(arguments.calibrate, weights, arguments)
     with progress(f"comparing {weights.signature.name}"), _placed(arguments.data):
         from ..runtime import Transformer
 
@@ -182,10 +186,11 @@ def diff(arguments: Namespace) -> int:
     return 1
 
 
-def _fields(data: Path, weights: Weights) -> Arrays:
+def _fields(data: Path, weights: Weights, arguments: Namespace) -> Arrays:
     from ..runtime.datasets import read
+    from ..runtime.pairing import Tokens
 
-    return read(data, {field.name: field.shape for field in weights.signature.fields})
+    return read(data, Tokens.of(weights.signature), arguments.ignore)
 
 
 def export(arguments: Namespace) -> int:

@@ -40,13 +40,20 @@ _DATA = """\
 data files:
   NPZ   an array for each field, by its name: [tasks, rows, …]
   CSV   a header, then rows from top to bottom. A scalar field `y` is one column `y`; a vector `x` is columns
-        `x_0 x_1 …` (or `x0 x1 …`), a matrix `W` is `W_0_0 W_0_1 …`. A field's n-th filled row is its n-th value;
-        an empty cell is skipped, as the last row's unknown label is. A column `task`, if there is one, tells
-        several tasks of one length apart.
+        `x_0 x_1 …` (or `x0 x1 …`), a matrix `W` is `W_0_0 W_0_1 …`. A column `task`, if there is one, tells
+        several tasks of one length apart, each in rows that stand together.
 
           task,x_0,x_1,y
           a,0.5,1.0,2.0
           a,1.5,0.2,
+
+        A row is one repetition of the program's pattern (in `(x y)* x` an x and its y, last the query), or every
+        row is one token. A value is missing where its cells are empty or hold NA, NaN, null, None, - or ?: it may
+        be only where the pattern ends without it, as the query's label does; anywhere else it is an error, since
+        the values after it would belong to other tokens. In NPZ files NaN is an error in the same places.
+
+        Columns are separated by `,`, `;` or a tab; in the latter two, numbers may have a decimal comma. A first
+        column without a name is left out, with a warning. Text is UTF-8, or UTF-16 with a byte-order mark.
 
 A value that leaves the range that the weights were compiled for is an error; `--guard warn` goes on with a warning.
 The output goes to OUT by its suffix, or to the screen; tasks and rows count from 0.
@@ -180,12 +187,14 @@ def _parser() -> argparse.ArgumentParser:
     compile_.add_argument(
         "--calibrate", type=Path, metavar="FILE", help="data whose values give the ranges, .csv or .npz"
     )
+    options.ignore(compile_)
     options.folder(compile_)
 
     run = command("run", "run compiled weights on data", _DATA)
     options.weights(run)
     run.add_argument("--data", type=Path, required=True, metavar="FILE", help=".csv or .npz")
     run.add_argument("-o", "--output", type=_data_file, metavar="OUT", help=".csv or .npz (default: the screen)")
+    options.ignore(run)
     options.precision(run)
     run.add_argument(
         "--guard", choices=["raise", "warn", "off"], default="raise", help="values out of range (default: %(default)s)"
@@ -199,6 +208,7 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument(
         "--calibrate", type=Path, metavar="FILE", help="the data that `compile --calibrate` was given, if it was"
     )
+    options.ignore(diff)
     options.precision(diff)
     diff.add_argument("--layers", action="store_true", help="a line for each layer, not only the worst of each name")
 

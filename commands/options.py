@@ -58,6 +58,12 @@ def precision(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=DTYPES, help="precision (default: what the weights were compiled for)")
 
 
+def ignore(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ignore", action="append", default=[], metavar="COLUMN", help="a column of the data file to leave out"
+    )
+
+
 def folder(parser: argparse.ArgumentParser, metavar: str = "DIR") -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar=metavar, help="a new folder")
 

@@ -33,6 +33,10 @@ class DataError(InnerloopError):
     """Data that does not fit the program: a wrong shape, a missing field, a number that is not finite."""
 
 
+class DataWarning(UserWarning):
+    """Something in the data that was passed over, and that the user may have meant."""
+
+
 def format_diagnostic(diagnostic: Diagnostic, text: str, source: str) -> str:
     """`file:line:column: error: …`, the line with a caret under it, and the hint."""
     span = diagnostic.span
@@ -50,6 +54,12 @@ def format_diagnostic(diagnostic: Diagnostic, text: str, source: str) -> str:
     if diagnostic.hint is not None:
         parts.append(f"  hint: {_indent(diagnostic.hint)}")
     return "\n".join(parts)
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """On one line, and cut off with `…` where it is longer than that."""
+    head = " ".join(text[: 4 * most].split())
+    return head if len(head) <= most and len(text) <= 4 * most else f"{head[: most - 1]}…"
 
 
 def counted(count: int, what: str) -> str:

@@ -16,6 +16,7 @@ from difflib import get_close_matches
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import numeric, same_labels
 from .errors import DataError, counted
 from .graph import FieldSpec, Pattern, Signature
 from .sparse import Floats, Indices
@@ -98,11 +99,13 @@ def read_data(signature: Signature, data: Mapping[str, ArrayLike]) -> TokenData:
     """`data`: field → [batch, rows, *shape], or [rows, *shape], a row for each token that holds the field.
 
     A onehot field may also be whole numbers, [batch, rows]. The rows say how often the group is repeated;
-    one last row that has no token, such as the label of the query, is ignored.
+    one last row that has no token, such as the label of the query, is ignored. Values are paired by their rows
+    alone; one that is missing (NaN, None, masked, pandas' NA) is refused wherever a token holds it.
 
     Raises DataError, naming field, shape and place, for anything that does not fit.
     """
     _same_names(signature, data)
+    same_labels(data)
     read = {field.name: _numbers(field, data[field.name]) for field in signature.fields}
     sizes = {name: array.shape[0] for name, (array, batched) in read.items() if batched}
     bare = [name for name, (_, batched) in read.items() if not batched]
@@ -112,7 +115,9 @@ def read_data(signature: Signature, data: Mapping[str, ArrayLike]) -> TokenData:
     for name, size in sizes.items():
         first = next(iter(sizes))
         if size != sizes[first]:
-            raise DataError(f"`{name}` has a batch of {size}, and `{first}` one of {sizes[first]}")
+            swapped = read[name][0].shape[1::-1] == read[first][0].shape[:2]
+            hint = ": are the axes of one swapped? The batch comes first, then the rows" if swapped else ""
+            raise DataError(f"`{name}` has a batch of {size}, and `{first}` one of {sizes[first]}{hint}")
     arrays = {name: array for name, (array, _) in read.items()}
     batch = next(iter(arrays.values())).shape[0]
     if batch == 0:
@@ -136,9 +141,7 @@ def sequence_of(signature: Signature, rows: Mapping[str, int]) -> Sequence:
     return line
 
 
-def read_token(
-    signature: Signature, batch: int, data: Mapping[str, ArrayLike]
-) -> tuple[dict[str, Floats], bool]:  # fmt: skip
+def read_token(signature: Signature, batch: int, data: Mapping[str, ArrayLike]) -> tuple[dict[str, Floats], bool]:
     """One token's fields: field → [batch, *shape], or for a batch of 1 just *shape, as [batch, size]; and whether
     there was a batch dimension. A onehot field may also be whole numbers, [batch].
 
@@ -151,10 +154,7 @@ def read_token(
 
 
 def _row(field: FieldSpec, given: ArrayLike, batch: int) -> tuple[Floats, bool]:
-    try:
-        array = np.asarray(given)
-    except ValueError:
-        raise DataError(f"`{field.name}` is no array: its rows differ in length") from None
+    array = numeric(field.name, given)
     symbols = field.onehot and (array.ndim == 0 or (array.ndim == 1 and (batch > 1 or array.shape != field.shape)))
     rank = array.ndim if symbols else array.ndim - len(field.shape)
     if rank not in (0, 1) or (not symbols and array.shape[rank:] != field.shape):
@@ -185,12 +185,7 @@ def _same_names(signature: Signature, data: Mapping[str, ArrayLike]) -> None:
 
 def _numbers(field: FieldSpec, given: ArrayLike) -> tuple[Floats, bool]:
     """[batch, rows, size] with a batch of one if there was no such dimension, and whether there was."""
-    try:
-        array = np.asarray(given)
-    except ValueError:
-        raise DataError(f"`{field.name}` is no array: its rows differ in length") from None
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"`{field.name}` holds {array.dtype} values; wanted numbers")
+    array = numeric(field.name, given)
     if field.onehot:
         array = _one_hot(field, array)
     rank = array.ndim - len(field.shape)
@@ -225,13 +220,15 @@ def _one_hot(field: FieldSpec, array: NDArray[np.generic]) -> NDArray[np.generic
         return array
     if array.ndim not in (1, 2):
         return array
-    bad = np.argwhere(~((array >= 0) & (array < size) & (array == np.floor(array))))  # type: ignore[operator]
+    symbols = array.astype(np.float64)
+    missing = np.isnan(symbols)
+    symbols[missing] = 0.0
+    bad = np.argwhere(~((symbols >= 0) & (symbols < size) & (symbols == np.floor(symbols))))
     if bad.size:
         place = _place(bad[0] if array.ndim == 2 else (0, *bad[0]), array.ndim == 2)
-        raise DataError(
-            f"`{field.name}` holds {array[tuple(bad[0])]} at {place}; its symbols are the whole numbers 0 to {size - 1}"
-        )
-    return np.eye(size)[array.astype(np.int64)]
+        held = f"`{field.name}` holds {symbols[tuple(bad[0])]:g} at {place}"
+        raise DataError(f"{held}; its symbols are the whole numbers 0 to {size - 1}")
+    return np.where(missing[..., None], np.nan, np.eye(size)[symbols.astype(np.int64)])
 
 
 def _all_finite(field: FieldSpec, held: Floats, batched: bool) -> None:
