@@ -16,6 +16,7 @@ from .build import graph_of
 from .calibrate import Ranges, calibrate, repetitions, samples
 from .choose import named, optimise, tightened
 from .constructions import Choice
+from .domains import domains
 from .emit import Emitter
 from .empty import fill_empty
 from .errors import CompileError, DataError
@@ -231,6 +232,7 @@ def finish(plan: Plan) -> Weights:
             if atom is not None
         ),
         report=replace(counts(plan.graph, plan.allocation, emitted), certificate=plan.certificate),
+        domains=domains(plan.graph, plan.schedule, plan.allocation, emitted.stream, plan.dtype),
     )
     return replace(weights, report=measured(weights, plan.model, plan.fresh, plan.choice))
 

@@ -34,12 +34,13 @@ class Curve:
     def at(self, x: Floats) -> tuple[Floats, Floats]:
         """The curve at x, and the rms of its rounding in units."""
         if not self.grid.size:
-            return self._neurons(x)
+            return self.neurons(x)
         errors, units = self._tabled
         x = np.clip(x, self.grid[0], self.grid[-1])  # a root of less than nothing is as one of the least
         return self.truth(x) + np.interp(x, self.grid, errors), np.interp(x, self.grid, units)
 
-    def _neurons(self, x: Floats) -> tuple[Floats, Floats]:
+    def neurons(self, x: Floats) -> tuple[Floats, Floats]:
+        """The same as the neurons make it, within the range and beyond."""
         inside = x[..., None] * self.up
         z = inside + self.bias
         neurons = self.activation.value(z)
@@ -51,5 +52,5 @@ class Curve:
 
     @cached_property
     def _tabled(self) -> tuple[Floats, Floats]:
-        value, units = self._neurons(self.grid)
+        value, units = self.neurons(self.grid)
         return value - self.truth(self.grid), units

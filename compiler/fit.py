@@ -6,13 +6,16 @@ Functions with kinks (relu, abs, clip) are sums of relu(x) = g(κx)/κ, off by a
 κ = 2⁴⁰ over the range: what is left is rounding. (The cube in tanh-GELU is then 2¹²⁶ at most, a float32 still.) Kinks
 far from the range are none: clip(x, −10⁶, 10⁶) of x in [−1, 1] is x, and not x + 10⁶ − 10⁶.
 Smooth ones (sigmoid, tanh) are least-squares fits: knots as dense as the curvature asks, as many as it takes
-to reach the tolerance, with a ridge on |cₖ wₖ|, which multiplies rounding. Steep ones (exp, log, sqrt, 1/x): steep.py.
+to reach the tolerance, with a ridge on |cₖ wₖ|, which multiplies rounding; beyond the range, where the sum would go on
+as a line, two sharp kinks keep it level. Steep ones (exp, log, sqrt, 1/x): steep.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
+from math import inf
 
 import numpy as np
 
@@ -24,6 +27,12 @@ from .steep import steep
 
 SHARP = 40
 """log₂ of κ times the range."""
+LEVEL = ("sigmoid", "tanh")
+"""Functions that are level at both ends."""
+FAR = 1e4
+"""Where they are level, whatever the range."""
+BEYOND = 0.02
+"""So far beyond the range, as a share of it, the curve of one of them is level."""
 KNOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
@@ -39,12 +48,35 @@ def fit(
 
     found = steep(name, low, high, tolerance, activation)
     if found is not None:
-        return found
+        return _level(found, low, high) if name in LEVEL else found
     kinks = _kinks(name, arguments)
     if kinks is not None:
         return _piecewise(*kinks, low, high, truth, activation)
     span = max(high - low, 1e-6)
-    return _smooth(truth, low - 1e-3 * span, high + 1e-3 * span, tolerance, activation)
+    curve = _smooth(truth, low - 1e-3 * span, high + 1e-3 * span, tolerance, activation)
+    return _level(curve, low, high) if name in LEVEL else curve
+
+
+def domain(
+    name: str,
+    arguments: tuple[float, ...],
+    low: float,
+    high: float,
+    tolerance: float,
+    activation: Activation = GELU,
+) -> tuple[float, float]:
+    """Where the curve that is fitted to [low, high] is the function to that tolerance: beyond the range too, where both
+    go on as the same straight line."""
+    kinks = _kinks(name, arguments)
+    if kinks is not None:
+        left, right = _dropped([at for at, _ in kinks[0]], low, high)
+        return max(left, default=-inf), min(right, default=inf)
+    if name in LEVEL:
+        far = np.array([-FAR, FAR])
+        found, _ = fit(name, arguments, low, high, tolerance, activation).neurons(far)
+        below, above = np.abs(found - function(name, arguments, far)) <= 2.0 * tolerance
+        return -inf if below else low, inf if above else high
+    return -inf if name == "exp" else low, high
 
 
 def gated_fit(name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float) -> Curve:
@@ -76,17 +108,39 @@ def _piecewise(
     activation: Activation,
 ) -> Curve:
     """Kinks that are farther from the range than it is wide are straight lines on it."""
-    span = high - low
+    left, right = _dropped([at for at, _ in kinks], low, high)
     for at, turn in kinks:
-        if at < low - span:
+        if at in left:
             slope, constant = slope + turn, constant - turn * at
-    near = [kink for kink in kinks if low - span <= kink[0] <= high + span]
+    near = [kink for kink in kinks if kink[0] not in (*left, *right)]
     place, change = np.array(near).reshape(-1, 2).T
     radius = max(abs(low), abs(high), *np.abs(place)) or 1.0
     sharp = 2.0 ** (SHARP - np.ceil(np.log2(radius)))
     error = activation.gap / sharp * float(np.abs(change).sum())
     return Curve(
         np.full(place.size, sharp), -sharp * place, change / sharp, slope, constant, error, f, np.zeros(0), activation
+    )
+
+
+def _dropped(places: list[float], low: float, high: float) -> tuple[list[float], list[float]]:
+    """The kinks that are farther below the range, and farther above it, than it is wide."""
+    span = high - low
+    return [at for at in places if at < low - span], [at for at in places if at > high + span]
+
+
+def _level(curve: Curve, low: float, high: float) -> Curve:
+    """The curve, level beyond the range: a kink at each end takes away the slope that it goes on with."""
+    span = max(high - low, 1e-6)
+    slopes = curve.up * curve.down
+    left, right = (curve.slope + float(slopes[curve.up * side > 0.0].sum()) for side in (-1.0, 1.0))
+    at, out = np.array([low - BEYOND * span, high + BEYOND * span]), np.array([-1.0, 1.0])
+    sharp = 2.0 ** (SHARP - np.ceil(np.log2(np.abs(at).max())))
+    turn = np.array([left, -right])
+    return replace(
+        curve,
+        up=np.concatenate([curve.up, sharp * out]),
+        bias=np.concatenate([curve.bias, -sharp * out * at]),
+        down=np.concatenate([curve.down, turn / sharp]),
     )
 
 

@@ -20,6 +20,7 @@ from .weights import (
     Attention,
     Body,
     Config,
+    Domain,
     Idle,
     InputRange,
     LinearAttention,
@@ -62,6 +63,7 @@ class Outline:
         self.inputs: tuple[InputRange, ...] = decode(tuple[InputRange, ...], entries["inputs"], "inputs")
         self.layout: tuple[Placement, ...] = decode(tuple[Placement, ...], entries["layout"], "layout")
         self.report: Report = record(Report, entries["report"], "report")
+        self.domains: tuple[Domain, ...] = decode(tuple[Domain, ...], entries.get("domains", []), "domains")
         self.final_norm: bool = self._norm(entries, "final_norm", "final_norm")
         self.body = entries["body"]
         stored, unrolled = self._count(self.body, "body", 0)
@@ -69,6 +71,8 @@ class Outline:
             raise Fault(f"the body has {unrolled} sublayers; config.n_layer is {self.config.n_layer}, two each")
         for index, placement in enumerate(self.layout):
             self._verify_placement(placement, f"layout[{index}]", stored)
+        for index, domain in enumerate(self.domains):
+            self._verify_domain(domain, f"domains[{index}]", stored)
 
     def _verify_heads(self) -> None:
         """What grouped heads and rotary positions ask for."""
@@ -90,6 +94,19 @@ class Outline:
             raise Fault(f"{place} has {placement.low.size} lows and {placement.high.size} highs for {size} components")
         if not placement.first <= placement.last < stored:
             raise Fault(f"{place} is held from sublayer {placement.first} to {placement.last} of {stored}")
+
+    def _verify_domain(self, domain: Domain, place: str, stored: int) -> None:
+        size = sum(domain.sizes)
+        if len(domain.sizes) != len(domain.what) or min(domain.sizes, default=0) < 0:
+            raise Fault(f"{place} has {len(domain.sizes)} sizes for {len(domain.what)} names")
+        if domain.matrix.shape != (self.config.d_model, size):
+            raise Fault(f"{place}.matrix has shape {domain.matrix.shape}, not {(self.config.d_model, size)}")
+        if domain.low.shape != (size,) or domain.high.shape != (size,) or not (domain.low <= domain.high).all():
+            raise Fault(f"{place} has no range for each of its {size} columns")
+        if not 0 <= domain.sublayer < stored + (not domain.after):
+            raise Fault(f"{place} is of sublayer {domain.sublayer} of {stored}")
+        if any(len(pair) != 2 or not 0 <= min(pair) <= max(pair) < size for pair in domain.pairs):
+            raise Fault(f"{place} has a pair that is not two of its {size} columns")
 
     def _count(self, nodes: Any, place: str, start: int) -> tuple[int, int]:
         """The sublayers in the tree, stored and unrolled; verifies the nodes on the way. `start` are before it."""
@@ -160,6 +177,7 @@ class Outline:
             self.layout,
             self.inputs,
             self.report,
+            self.domains,
         )
         if tensors:
             raise Fault(f"it holds a tensor that belongs nowhere, {min(tensors)}")

@@ -40,7 +40,7 @@ _ENTRIES = (
     "format", "version", "config", "signature", "parameters", "roles", "output", "inputs", "layout", "report", "body",
     "checksums",
 )  # fmt: skip
-_OPTIONAL = ("final_norm",)  # entries that a folder of before may lack
+_OPTIONAL = ("final_norm", "domains")  # entries that a folder of before may lack
 
 
 # Writing -----------------------------------------------------------------------------------------
@@ -91,6 +91,7 @@ def entries_of(weights: Weights) -> dict[str, Any]:
         "inputs": encode(weights.inputs),
         "layout": encode(weights.layout),
         "report": encode(weights.report),
+        "domains": encode(weights.domains),
         "body": _tree(weights.body),
         "final_norm": weights.final_norm is not None,
     }

@@ -151,6 +151,29 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Domain:
+    """Where a construction is right: stream @ matrix lies in [low, high] at the tokens of `kinds`, before the stored
+    sublayer `sublayer`, which reads it, or `after` the one that writes it (see domains.py).
+
+    construction   product, function, divisor, value; comparison: |value| is *not* below `high`, where rounding decides
+    what, sizes    how the program says what the columns are, and how many columns each of those has
+    pairs          of a product: columns i, j may leave their ranges while both, from the middle in half ranges, are
+                   2 together
+    """
+
+    construction: str
+    sublayer: int
+    after: bool
+    kinds: frozenset[str]
+    matrix: Matrix
+    low: Floats
+    high: Floats
+    what: tuple[str, ...]
+    sizes: tuple[int, ...]
+    pairs: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True)
 class InputRange:
     """The range of a field that the weights were compiled for."""
 
@@ -231,6 +254,8 @@ class Weights:
     layout: tuple[Placement, ...]
     inputs: tuple[InputRange, ...]
     report: Report = field(repr=False)
+    domains: tuple[Domain, ...] = field(default=(), repr=False)
+    """Of weights that were saved before there were any, none."""
 
     def sublayers(self) -> Iterator[Sublayer]:
         """The stored sublayers in the order of the tree, a loop's body once."""

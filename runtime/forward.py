@@ -54,13 +54,31 @@ def matmul(x: Array, w: Array) -> Array:
 
 
 class Check(NamedTuple):
-    """What the guard looks at after one sublayer: values = stream[slots] (@ matrix, if any), with
-    low, high [tokens, values] (infinite where a token's kind does not hold the value)."""
+    """What the guard looks at before or after one sublayer: values = stream[slots] (@ matrix, if any).
+
+    ranges       values that lie in low, high [tokens, ranges]
+    left, right  pairs of values whose distances from `centre`, times `scale`, sum to at most `most` [tokens, pairs]
+    apart        values of magnitude at least `least` [tokens, apart]
+
+    Bounds are infinite where a token's kind does not hold the value."""
 
     slots: Array
     matrix: Array | None
+    ranges: Array
     low: Array
     high: Array
+    centre: Array
+    scale: Array
+    left: Array
+    right: Array
+    most: Array
+    apart: Array
+    least: Array
+
+    @property
+    def size(self) -> int:
+        """How many numbers `excess` gives for a task."""
+        return int(self.low.shape[1] + self.most.shape[1] + self.least.shape[1])
 
 
 Mix = Callable[[Any, Array, Any], tuple[Array, Any]]
@@ -68,7 +86,8 @@ Mix = Callable[[Any, Array, Any], tuple[Array, Any]]
 
 
 class Pass(NamedTuple):
-    """How `run` runs: what the guard looks at, what is kept of the stream, and how tokens are mixed."""
+    """How `run` runs: what the guard looks at and when (2 n before stored sublayer n, 2 n + 1 after it), what is kept
+    of the stream, and how tokens are mixed."""
 
     checks: dict[int, Check]
     collect: Callable[[Array, int], Array | None]
@@ -82,7 +101,7 @@ def forward(
     """features [batch, tokens, features], rows [outputs' tokens] → outputs [batch, rows, size], and for
     each check by how much a value was out of its range at worst: [batch, values], NaN where it was no number."""
     stream = embed(parameters, features)
-    worst = {n: jnp.full((features.shape[0], c.low.shape[1]), -jnp.inf, stream.dtype) for n, c in checks.items()}
+    worst = nothing_yet(checks, stream)
     whole = Pass(checks, lambda *_: None, over_all(parameters, features.shape[1]))
     (stream, worst), _, _ = run(parameters.steps, (stream, worst), None, whole)
     last = normed(stream[:, rows], parameters.final_norm)
@@ -102,6 +121,12 @@ def streams(parameters: Parameters, features: Array, slots: Array, every: int) -
     if collected is None:
         return jnp.zeros((0, *features.shape[:2], slots.shape[0]), parameters.embedding.dtype)
     return collected
+
+
+@compiled
+def embedded(parameters: Parameters, features: Array) -> Array:
+    """The stream [batch, tokens, width] before the first sublayer."""
+    return embed(parameters, features)
 
 
 def embed(parameters: Parameters, features: Array) -> Array:
@@ -135,7 +160,8 @@ def run(
             def once(carry: Any, own: Any, loop: LoopStep = step) -> tuple[Any, Any]:
                 stream, worst = carry
                 if loop.scan:  # Tokens whose turn has not come may hold anything: only the last pass counts.
-                    worst = {**worst, **{n: jnp.full_like(worst[n], -jnp.inf) for n in _numbers(loop) if n in worst}}
+                    early = [t for n in _numbers(loop) for t in (2 * n, 2 * n + 1) if t in worst]
+                    worst = {**worst, **{t: jnp.full_like(worst[t], -jnp.inf) for t in early}}
                 carry, found, own = run(loop.steps, (stream, worst), own, of)
                 return carry, (found, own)
 
@@ -143,12 +169,11 @@ def run(
             found = None if found is None else found.reshape(found.shape[0] * found.shape[1], *found.shape[2:])
         else:
             stream, worst = carry
+            worst = _looked(worst, 2 * step.number, stream, of.checks)
             if not isinstance(step, IdleStep):
                 change, own = _sublayer(step, stream, own, of.mix)
                 stream = stream + change
-            if step.number in of.checks:
-                excess = jnp.maximum(worst[step.number], _excess(stream, of.checks[step.number]))
-                worst = {**worst, step.number: excess}
+            worst = _looked(worst, 2 * step.number + 1, stream, of.checks)
             carry = stream, worst
             found = of.collect(stream, step.number)
             found = None if found is None else found[None]
@@ -252,9 +277,30 @@ def spread(y: Array, to: Spread) -> Array:
     return y + to.bias
 
 
-def _excess(stream: Array, check: Check) -> Array:
-    """By how much each value leaves its range, at worst over the tokens: [batch, values]."""
+def nothing_yet(checks: dict[int, Check], stream: Array) -> dict[int, Array]:
+    """What has been found before anything is looked at."""
+    return {time: jnp.full((stream.shape[0], c.size), -jnp.inf, stream.dtype) for time, c in checks.items()}
+
+
+def _looked(worst: dict[int, Array], time: int, stream: Array, checks: dict[int, Check]) -> dict[int, Array]:
+    """With what is found at this time."""
+    if time not in checks:
+        return worst
+    return {**worst, time: jnp.maximum(worst[time], excess(stream, checks[time]))}
+
+
+def excess(stream: Array, check: Check) -> Array:
+    """By how much each value, and each sum of two, leaves its range, at worst over the tokens: [batch, size]."""
     values = stream[..., check.slots]
     if check.matrix is not None:
         values = matmul(values, check.matrix)
-    return jnp.maximum(values - check.high, check.low - values).max(1)
+    found = []
+    if check.low.shape[1]:
+        ranged = values[..., check.ranges]
+        found.append(jnp.maximum(ranged - check.high, check.low - ranged))
+    if check.most.shape[1]:
+        share = jnp.abs(values - check.centre) * check.scale
+        found.append(share[..., check.left] + share[..., check.right] - check.most)
+    if check.least.shape[1]:
+        found.append(check.least - jnp.abs(values[..., check.apart]))
+    return jnp.concatenate([part.max(1) for part in found], -1)

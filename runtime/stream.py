@@ -23,9 +23,9 @@ from jax import lax
 from numpy.typing import ArrayLike, NDArray
 
 from .executables import compiled
-from .forward import Check, Pass, einsum, matmul, run, softmax_mean, split_heads, turned
+from .forward import Check, Pass, einsum, matmul, nothing_yet, run, softmax_mean, split_heads, turned
 from .functions import normed
-from .guard import Guard
+from .guard import Findings, Guard
 from .pack import AttentionStep, LinearAttentionStep, LoopStep, Parameters, Step
 
 Array = Any  # a NumPy array outside the pass, a JAX array in it
@@ -88,9 +88,15 @@ class TokenStream:
             self._make_room()
             step = partial(advance, self._parameters, self._features(role, read), self._tokens + 1, self._memory)
             output, worst, _, memory = step(self._checks(kind), keep=False)
-            bad = {number: np.asarray(excess) for number, excess in worst.items()}
-            self._guard.inspect(bad, 0, (kind,), lambda task: np.asarray(step({}, keep=True)[2])[:, task], self._told,
-                                self._tokens)  # fmt: skip
+            found = Findings(self._guard, self._told)
+            found.look(
+                {time: np.asarray(excess) for time, excess in worst.items()},
+                0,
+                (kind,),
+                lambda task: np.asarray(step({}, keep=True)[2])[:, task],
+                self._tokens,
+            )
+            found.tell(4)
         self._memory = memory
         self._tokens += 1
         self._places = places
@@ -146,8 +152,10 @@ class TokenStream:
     def _checks(self, kind: str) -> dict[int, Check]:
         """The guard's bounds at a token of this kind, without the rest token's row."""
         if kind not in self._bounds:
-            rows = self._guard.checks((kind,), self._dtype).items()
-            self._bounds[kind] = {n: c._replace(low=c.low[1:], high=c.high[1:]) for n, c in rows}
+            self._bounds[kind] = {
+                time: c._replace(**{name: getattr(c, name)[1:] for name in ("low", "high", "most", "least")})
+                for time, c in self._guard.checks((kind,), self._dtype).items()
+            }
         return self._bounds[kind]
 
     def _make_room(self) -> None:
@@ -165,7 +173,7 @@ def advance(
     parameters: Parameters, features: Array, position: Array, memory: Memory, checks: dict[int, Check], *, keep: bool
 ) -> tuple[Array, dict[int, Array], Array | None, Memory]:
     """One token [batch, 1, features] at `position`: its output [batch, size], by how much values were out of range (as
-    `forward` has it), with `keep` the stream [sublayers run, batch, 1, width], and what is remembered from then on."""
+    `forward` has it), with `keep` the stream [1 + sublayers run, batch, 1, width], and what is remembered then."""
 
     def at(table: Array) -> Array:
         return lax.dynamic_slice_in_dim(table, position, 1)
@@ -186,11 +194,12 @@ def advance(
     tables = parameters.rotations
     turns = None if tables is None else (at(tables[0]), at(tables[1]))
     stream = matmul(features, parameters.embedding) + at(parameters.positions)
-    worst = {n: jnp.full((features.shape[0], c.low.shape[1]), -jnp.inf, stream.dtype) for n, c in checks.items()}
+    worst = nothing_yet(checks, stream)
     of = Pass(checks, lambda stream, _: stream if keep else None, mix)
+    first = stream
     (stream, worst), kept, memory = run(parameters.steps, (stream, worst), memory, of)
     output = matmul(normed(stream[:, 0], parameters.final_norm), parameters.readout) + parameters.readout_bias
-    return output, worst, kept, memory
+    return output, worst, None if kept is None else jnp.concatenate([first[None], kept]), memory
 
 
 def _linear(step: LinearAttentionStep, projected: Array, memory: Any) -> tuple[Array, Any]:

@@ -22,8 +22,8 @@ from innerloop.compiler.weights import Config, Weights
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
-from .forward import Check, forward, streams
-from .guard import Guard, Mode
+from .forward import Check, embedded, forward, streams
+from .guard import Findings, Guard, Mode
 from .pack import Parameters, pack
 from .stream import TokenStream
 from .trace import Trace
@@ -93,17 +93,20 @@ class Transformer:
         line, shape = data.sequence, self.weights.output.shape
         rows = output_rows(line, self.weights.output.kinds)
         results: list[NDArray[Any]] = []
-        told: set[str] = set()
+        findings = Findings(self._guard, set())
         with self.precision():
             checks = self._checks(line.kinds)
             for start, count, features in self._chunks(data):
                 found, worst = forward(self.parameters, jax.device_put(features, self._split), rows + 1, checks)
                 results.append(np.asarray(found)[:count])
-                bad = {number: np.asarray(excess)[:count] for number, excess in worst.items()}
-                self._guard.inspect(bad, start, line.kinds, partial(self._rerun, features), told, depth=5)
+                bad = {time: np.asarray(excess)[:count] for time, excess in worst.items()}
+                findings.look(bad, start, line.kinds, partial(self._rerun, features))
                 if self.on_chunk is not None:
                     self.on_chunk(start + count, data.batch)
-        return np.concatenate(results).reshape(data.batch, rows.size, *shape)
+        outputs = np.concatenate(results).reshape(data.batch, rows.size, *shape)
+        findings.tell(5)
+        self._guard.inspect_outputs(outputs, 5)
+        return outputs
 
     def trace(self, /, **fields: ArrayLike) -> Trace:
         """Every named value after every layer: a mapping name → [layers, batch, tokens, *shape].
@@ -214,9 +217,11 @@ class Transformer:
         return self._bounds[kinds]
 
     def _rerun(self, features: NDArray[Any], task: int) -> NDArray[Any]:
-        """The stream [sublayers run, tokens, d_model] of one of a chunk's tasks, without the rest token."""
+        """The stream [1 + sublayers run, tokens, d_model] of one of a chunk's tasks, the embedding first, without the
+        rest token."""
         slots = np.arange(self.weights.config.d_model, dtype=np.int32)
-        found = streams(self.parameters, jax.device_put(features[task : task + 1], self._whole), slots, every=1)
+        one = jax.device_put(features[task : task + 1], self._whole)
+        found = np.concatenate([embedded(self.parameters, one)[None], streams(self.parameters, one, slots, every=1)])
         return np.asarray(found)[:, 0, 1:]
 
 
