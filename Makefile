@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: help demo test test-slow lint format catalogue clean \
-  honesty benchmark benchmark-compile benchmark-layers benchmark-operations benchmark-speed benchmark-training
+  honesty random-programs benchmark benchmark-compile benchmark-layers benchmark-operations benchmark-speed benchmark-training
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -22,6 +22,7 @@ help:
 	@echo "make benchmark-speed    measure throughput against transformers on PyTorch"
 	@echo "make benchmark-training measure training steps a second against transformers on PyTorch"
 	@echo "make honesty            is any shipped program silently wrong, on data of 17 families (half an hour)"
+	@echo "make random-programs    is any of 10,000 random programs silently wrong, or a crash (hours; goes on where it was stopped)"
 	@echo "make catalogue          write docs/catalogue: every shipped program, what it compiles to, and how exact it is"
 	@echo "make clean              remove .venv and everything that was built"
 
@@ -65,6 +66,9 @@ benchmark-training: $(VENV)/.installed-test
 
 honesty: $(VENV)/.installed-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.honesty -o honesty.json
+
+random-programs: $(VENV)/.installed-test
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.random_programs
 
 catalogue: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.catalogue

@@ -217,7 +217,9 @@ class _Program:
         self._body(loop.body)
         records = []
         for name in assigned:
-            result = self.values[name]
+            result = self.values.get(name)
+            if result is None:
+                continue  # only a block that runs 0 times assigns it
             node = builder[result]
             if name not in before:
                 if not self._used_after(name, loop):

@@ -3,6 +3,7 @@ and divisors of many sizes, against the oracle."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -16,9 +17,32 @@ from numpy.typing import NDArray
 
 from .against_oracle import both
 from .reference import measured
-from .reference.programs import HEADS
 
 PROGRAMS = 24
+
+
+@dataclass(frozen=True)
+class Head:
+    """A token pattern; `homes` are the kinds that hold each field."""
+
+    text: str
+    kinds: tuple[str, ...]
+    homes: dict[str, tuple[str, ...]]
+
+
+HEADS = (
+    Head("tokens (x y)* x\n    x : vector[d]\n    y : scalar", ("x", "y"), {"x": ("x",), "y": ("y",)}),
+    Head(
+        "tokens h (x)* q  visible context\n    a : vector[d] on h\n    x : vector[d] on x, q\n    y : scalar on x",
+        ("h", "x", "q"),
+        {"a": ("h",), "x": ("x", "q"), "y": ("x",)},
+    ),
+    Head(
+        "tokens h (x y)*\n    a : vector[d] on h, y\n    x : vector[d]\n    y : scalar on x, y",
+        ("h", "x", "y"),
+        {"a": ("h", "y"), "x": ("x",), "y": ("x", "y")},
+    ),
+)
 
 
 def divided_program(random: Random) -> str:

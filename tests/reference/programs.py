@@ -1,137 +1,219 @@
-"""Random programs: well-formed, and mostly well-typed; the checker refuses the rest.
+"""Random programs that draw on all of the language: well-formed, and mostly sound; the checker refuses the rest.
 
-program random(d = 2)                     two vectors and two scalars, assigned again and again, at top level
-…                                         and in `at`, `repeat` and `scan`, by expressions that read, move,
-p : vector[2] = (0.5 * mean[j in y](…))   combine and apply functions, no deeper than three
+program random(d = 2, m = 3, rate = 0.3, …)     patterns with prefix, group and suffix, visible context or not
+tokens h (x y)* q  visible context              fields of every type, on one kind or several, some with a range
+…                                               names assigned again and again, at top level and in `at`, `repeat` and
+u : vector[d] = (0.5 * mean[j in y](…))         `scan`, by expressions (expressions.py) and moves
+
+What a name holds and where it lives is known while the program is written. What loops carry is mostly kept small.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import re
+from dataclasses import replace
+from itertools import pairwise
 from random import Random
 
+from .expressions import PLAIN, SHAPES, SIZES, Expressions, Held, Place, Shape
 
-@dataclass(frozen=True)
-class Head:
-    """A token pattern; `homes` are the kinds that hold each field."""
-
-    text: str
-    kinds: tuple[str, ...]
-    homes: dict[str, tuple[str, ...]]
-
-
-HEADS = (
-    Head("tokens (x y)* x\n    x : vector[d]\n    y : scalar", ("x", "y"), {"x": ("x",), "y": ("y",)}),
-    Head(
-        "tokens h (x)* q  visible context\n    a : vector[d] on h\n    x : vector[d] on x, q\n    y : scalar on x",
-        ("h", "x", "q"),
-        {"a": ("h",), "x": ("x", "q"), "y": ("x",)},
-    ),
-    Head(
-        "tokens h (x y)*\n    a : vector[d] on h, y\n    x : vector[d]\n    y : scalar on x, y",
-        ("h", "x", "y"),
-        {"a": ("h", "y"), "x": ("x",), "y": ("x", "y")},
-    ),
-)
+PATTERNS = ("(x)*", "(x y)*", "(x y)* x", "h (x)* q", "h (x y)*", "(x)* q", "(x y q)* x", "h x (y)* q x", "h q (x)*")
+RANGES = ("[-1, 1]", "[0, 1]", "[0.5, 2]", "[-4, 4]", "[1, 50]", "[-3, 0]")
+NAMES = "pqrstuvwz"
+STEPS = 8
+"""Tokens of the kind that a scan runs at."""
 
 
 def random_program(random: Random) -> str:
-    """Source text; its one parameter has a default."""
-    head = random.choice(HEADS)
-    writer = _Writer(random, head, {"p": True, "s": False, **{name: name != "y" for name in head.homes}})
-    lines = ["p : vector[d] = 1", "s : scalar = 0.5"]
-    if random.random() < 0.8:
-        lines += ["at x", "    p = x"]
-    lines += writer.block(random.randint(2, 5), 0, frozenset({"at", "repeat", "scan"}))
-    lines.append(random.choice(["output p + s", "output p", "at x\n    output p * x + s"]))
-    return "\n".join(["program random(d = 2)", "", head.text, "", *lines, ""])
+    """Source text; its parameters have defaults."""
+    pattern = random.choice(PATTERNS)
+    prefix, group, suffix = (part.split() for part in re.split(r"\(|\)\*", pattern))
+    runs = (prefix + group + group + suffix, prefix + suffix)
+    before = [pair for run in runs for pair in pairwise(run)]
+    kinds = tuple(sorted({*prefix, *group, *suffix}))
+    numbers = random.random() < 0.5  # sizes are written as numbers, and arrays then fit
+    writer = _Writer(random, kinds, {k: {b for b, after in before if after == k} for k in kinds}, numbers, {})
+    parameters = ["d = 2", "m = 3", "rate = 0.3"]
+    for name, shape, value in (("A", ("d", "d"), "identity(d)"), *PLAIN):
+        if random.random() < 0.3 or (not numbers and name != "A"):
+            parameters.append(f"{name} : {SHAPES[shape]} = {value}")
+            writer.hold(name, Held(shape, writer.everywhere, constant=True, source=True))
+    fields = writer.fields(group)
+    lines = writer.definitions()
+    for _ in range(random.randint(0, 2)):
+        lines.append(writer.constant())
+    lines += writer.block(random.randint(2, 5), Place(writer.everywhere), 0, frozenset({"at", "repeat", "scan"}), {})
+    lines += writer.output()
+    head = f"tokens {pattern}{'  visible context' if random.random() < 0.4 else ''}"
+    text = "\n".join([f"program random({', '.join(parameters)})", "", head, *fields, "", *lines, ""])
+    if not numbers:
+        return text
+    sizes = re.compile(r"(?<=[\[( ])[dm](?=[\]),])")
+    return re.sub(
+        r"(vector|matrix|onehot)\[[dm, ]+\]|identity\(d\)", lambda t: sizes.sub(lambda k: str(SIZES[k[0]]), t[0]), text
+    )
 
 
-@dataclass(frozen=True)
-class _Writer:
-    """`names`: whether each name so far is a vector, shared by all writers of a program; `here`: the kind that an
-    `at` or `scan` says; `over`: the kind that a read ranges over, with index j."""
+class _Writer(Expressions):
+    # the head
 
-    random: Random
-    head: Head
-    names: dict[str, bool] = field(default_factory=dict)
-    here: str | None = None
-    over: str | None = None
-
-    def block(self, count: int, indent: int, allowed: frozenset[str]) -> list[str]:
-        lines: list[str] = []
-        for _ in range(count):
-            which = self.random.choice(["assign", "assign", "at", "repeat", "scan"])
-            kind = self.random.choice(self.head.kinds)
-            inner, inside = self.random.randint(1, 2), allowed - {which}
-            if which == "at" and which in allowed:
-                body = replace(self, here=kind).block(inner, indent + 1, inside - {"scan"})
-                lines += ["    " * indent + f"at {kind}", *body]
-            elif which == "repeat" and which in allowed:
-                nested = allowed if indent == 0 else inside
-                body = self.block(inner, indent + 1, nested - {"scan"})
-                lines += ["    " * indent + f"repeat {self.random.randint(1, 3)}", *body]
-            elif which == "scan" and which in allowed:
-                body = replace(self, here=kind).block(inner, indent + 1, inside - {"at"})
-                lines += ["    " * indent + f"scan {kind} up to 20", *body]
-            else:
-                lines.append("    " * indent + self.assign())
+    def fields(self, group: list[str]) -> list[str]:
+        lines = []
+        for place, name in enumerate(self.random.sample("xynal", self.random.randint(1, 3))):
+            kinds = set(self.random.sample(self.kinds, self.random.randint(1, len(self.kinds))))
+            if place == 0:
+                kinds.add(self.random.choice(group))
+            options: list[tuple[Shape, str]] = [
+                ((), "scalar"), (("d",), "vector[d]"), (("m",), "onehot[m]"), (("d", "m"), "matrix[d, m]"),
+            ]  # fmt: skip
+            shape, type = self.random.choices(options, [4, 5, 1, 1])[0]
+            on = "" if kinds == {name} else f" on {', '.join(sorted(kinds))}"
+            within = f" in {self.random.choice(RANGES)}" if "onehot" not in type and self.chance(0.3) else ""
+            lines.append(f"    {name} : {type}{on}{within}")
+            self.hold(name, Held(shape, frozenset(kinds), source=True))
         return lines
 
-    def assign(self) -> str:
-        vector = self.random.random() < 0.6
-        name = self.random.choice(["p", "q", "r"] if vector else ["s", "t"])
-        known = [other for other, is_vector in self.names.items() if is_vector == vector]
-        value = self.expression(self.random.randint(1, 3), vector)
-        if self.random.random() < 0.15:
-            source = self.random.choice(["previous", f"first {self.random.choice(self.head.kinds)}"])
-            value = f"move {self.random.choice(known)} from {source}"
-        self.names[name] = vector
-        return f"{name} : {'vector[d]' if vector else 'scalar'} = {value}"
+    def definitions(self) -> list[str]:
+        """Functions of one or two arguments of one shape."""
+        lines = []
+        for name in ("f", "g")[: self.random.choice([0, 0, 1, 2])]:
+            shape = self.random.choice([(), ("d",)])
+            arguments = ("e1", "e2")[: self.random.randint(1, 2)]
+            inside = _Writer(self.random, self.kinds, {}, self.numbers, {}, dict(self.functions))
+            inside.names = {a: Held(shape, self.everywhere, source=True) for a in arguments}
+            only = frozenset(arguments)
+            value = inside.expression(shape, 2, Place(self.everywhere, side="mine", only=only))
+            lines.append(f"def {name}({', '.join(arguments)}) = {value}")
+            self.functions[name] = (shape, len(arguments))
+        return lines
 
-    def leaf(self, vector: bool) -> str:
-        names = [name for name, is_vector in self.names.items() if is_vector == vector]
-        homes = self.head.homes
-        if self.over is not None and self.random.random() < 0.5:
-            theirs = [name for name in names if self.over in homes.get(name, (self.over,))]
-            if theirs:
-                return f"{self.random.choice(theirs)}[j]"
-        mine = [name for name in names if name not in homes or self.here in homes[name]]
-        if not mine or self.random.random() < 0.2:
-            return self.random.choice(["[1, 2]", "[-0.5, 0.5]"] if vector else ["0.5", "2"])
-        return self.random.choice(mine)
+    def constant(self) -> str:
+        shape = self.random.choice(list(SHAPES))
+        name = self.fresh(shape)
+        self.hold(name, Held(shape, self.everywhere, constant=True, source=True))
+        return f"{name} : {SHAPES[shape]} = {self.random.choice(['0', '1', '0.5', '-2'])}"
 
-    def expression(self, depth: int, vector: bool) -> str:
-        if depth == 0 or self.random.random() < 0.15:
-            return self.leaf(vector)
+    def output(self) -> list[str]:
+        """What was computed last at some kind, or at all, and perhaps something more of its shape."""
+        kind = self.random.choice([None, *self.kinds])
+        place = Place(self.everywhere if kind is None else frozenset({kind}))
+        living = [n for n, held in self.names.items() if not held.source and held.kinds >= place.here]
+        name = self.random.choice(living[-3:]) if living else None
+        shape = self.names[name].shape if name is not None else self.random.choice(list(SHAPES))
+        value = self.expression(shape, self.random.randint(1, 2), place)
+        if name is not None:
+            value = self.random.choice([name, f"({name} {self.random.choice('+-*')} {value})"])
+        return [f"output {value}"] if kind is None else [f"at {kind}", f"    output {value}"]
 
-        def part(of_vector: bool) -> str:
-            return self.expression(depth - 1, of_vector)
+    # statements
 
-        forms = [
-            lambda: f"({part(vector)} {self.random.choice('+-*')} {part(vector)})",
-            lambda: f"({part(False)} * {part(vector)})",
-            lambda: f"{self.random.choice(['tanh', 'relu', 'abs', 'sigmoid'])}({part(vector)})",
-            lambda: f"max({part(vector)}, {part(vector)})",
-            lambda: f"({part(vector)} ^ {self.random.randint(1, 3)})",
-            lambda: f"({part(vector)} / (1 + {part(False)} ^ 2))",
-            lambda: f"({part(vector)} < {part(vector)})",
-        ]
-        if not vector:
-            forms += [lambda: f"dot({part(True)}, {part(True)})", lambda: f"sum({part(True)})"]
+    def block(
+        self, count: int, place: Place, indent: int, allowed: frozenset[str], carried: dict[str, Held]
+    ) -> list[str]:
+        """So many statements; `carried` are the names from before the loop around them."""
+        lines: list[str] = []
+        space = "    " * indent
+        for _ in range(count):
+            which = self.random.choice(["assign", "assign", "assign", "at", "repeat", "scan"])
+            kind, inner = self.random.choice(sorted(place.here)), self.random.randint(1, 3)
+            if which == "at" and which in allowed:
+                at = replace(place, here=frozenset({kind}))
+                body = self.block(inner, at, indent + 1, allowed - {"at", "scan"}, carried)
+                lines += [f"{space}at {kind}", *body]
+            elif which == "repeat" and which in allowed:
+                nested = allowed if indent == 0 else allowed - {"repeat"}
+                times, before = (
+                    self.random.choice([1, 2, 2, 3, 3, 0] if self.chance(0.2) else [1, 2, 3]),
+                    dict(self.names),
+                )
+                body = self.block(inner, place, indent + 1, nested - {"scan"}, before)
+                text = "m" if times == 3 and self.chance(0.5) else str(times)
+                lines += [f"{space}repeat {text}", *body]
+                self.names = before if times == 0 else self.names
+            elif which == "scan" and which in allowed:
+                lines += self.scan(kind, inner, place, indent)
+            else:
+                lines.append(space + self.assign(place, carried))
+        return lines
+
+    def scan(self, kind: str, count: int, place: Place, indent: int) -> list[str]:
+        """Every name from before that lives at the kind may be carried."""
+        before = dict(self.names)
+        living = {n: held for n, held in before.items() if kind in held.kinds and not held.source}
+        at = replace(place, here=frozenset({kind}), flowing=frozenset(NAMES))
+        self.names = {n: h for n, h in before.items() if kind in h.kinds or h.source}
+        body = self.block(count, at, indent + 1, frozenset({"repeat"}), living)
+        for name, held in before.items():
+            self.names[name] = replace(held, constant=False) if name in self.names and name in living else held
+        return [f"scan {kind} up to {STEPS}", *body]
+
+    def fresh(self, shape: Shape, reuse: bool = False) -> str:
+        """A name for a value of this shape: a new one, or one that has it."""
+        have = [n for n in NAMES if n in self.names and self.names[n].shape == shape]
+        new = [n for n in NAMES if n not in self.taken]
+        if have and (not new or (reuse and self.chance(0.6))):
+            return self.random.choice(have)
+        return self.random.choice(new or have or [n for n in NAMES if n in self.names])
+
+    def assign(self, place: Place, carried: dict[str, Held]) -> str:
+        shape = self.random.choices(list(SHAPES), [5, 5, 1, 1, 1])[0]
+        mine = [n for n, h in carried.items() if n in NAMES and h.kinds >= place.here]
+        name = self.random.choice(mine) if mine and self.chance(0.7) else self.fresh(shape, reuse=True)
+        before = self.names.get(name)
+        shape = before.shape if before is not None else shape
+        kept = before is not None and before.kinds >= place.here
+        depth = self.random.randint(1, 3)
+        if kept and name in carried and self.chance(0.75):
+            change = self.small(shape, depth, place)
+            value = self.random.choice([f"0.5 * {name} + {change}", f"{name} - rate * {change}", f"tanh({change})"])
+        elif kept and self.chance(0.3):
+            value = f"{name} - rate * {self.gradient(name, place)}"
+        elif self.chance(0.15) and (moved := self.move(shape, place)) is not None:
+            value = self.random.choice([moved, f"rtw({moved})", f"({moved} + {self.expression(shape, 1, place)})"])
+        elif self.chance(0.1):
+            value = self.promise(shape, place)
         else:
-            forms += [lambda: f"softmax({part(True)})", lambda: f"({part(True)} / (1 + {part(True)} ^ 2))"]
-        if self.over is None:
-            forms += 3 * [lambda: self.read(depth, vector)]
-        return self.random.choice(forms)()
+            value = self.expression(shape, depth, place)
+        kinds = place.here | (before.kinds if before is not None else frozenset())
+        typed = self.chance(0.4)
+        if typed and shape and self.chance(0.2):
+            value = self.expression((), 1, place)  # stretched
+        self.hold(name, Held(shape, kinds))
+        return f"{name} : {SHAPES[shape]} = {value}" if typed else f"{name} = {value}"
 
-    def read(self, depth: int, vector: bool) -> str:
-        over = self.random.choice(self.head.kinds)
-        inside = replace(self, over=over)
-        value = inside.expression(depth - 1, vector)
-        if self.random.random() < 0.2:
-            return f"softmax[j in {over}]({inside.expression(depth - 1, False)}, {value})"
-        return f"{self.random.choice(['mean', 'sum'])}[j in {over}]({value})"
+    def promise(self, shape: Shape, place: Place) -> str:
+        names = self.living(shape, place) or [self.leaf(shape, place)]
+        mine = self.random.choice(names)
+        if self.chance(0.5):
+            return f"affine(2 * {mine} - {self.random.choice(names)} / 4)"
+        return f"rtw({mine} - rate * {self.read(shape, 1, place)})"
+
+    def gradient(self, name: str, place: Place) -> str:
+        """Of a loss by my `name`, which has its shape."""
+        over = self.random.choice(self.kinds)
+        shape = self.names[name].shape
+        if len(shape) == 1 and self.chance(0.6):
+            theirs = replace(place, over=over, side="theirs", only=frozenset(self.sources()))
+            features, label = self.expression(shape, 0, theirs), self.expression((), 0, theirs)
+            how = self.random.choice(["mean", "sum"])
+            return f"grad[{name}]({how}[j in {over}]((dot({name}, {features}) - {label}) ^ 2 / 2))"
+        loss = self.expression((), 2, replace(place, only=frozenset({name, *self.sources()})))
+        return f"grad[{name}]({loss})"
+
+    def sources(self) -> list[str]:
+        return [n for n, held in self.names.items() if held.source]
+
+    def move(self, shape: Shape, place: Place) -> str | None:
+        names = [n for n, h in self.names.items() if h.shape == shape and not h.constant and n not in place.flowing]
+        if not names:
+            return None
+        name = self.random.choice(names)
+        kinds = self.names[name].kinds
+        before = set().union(*(self.before[kind] for kind in place.here))
+        sources = [f"first {self.random.choice(sorted(kinds))}"]
+        if before and before <= kinds:
+            sources += ["previous"] * 2
+        return f"move {name} from {self.random.choice(sources)}"
 
 
 def random_linear_program(random: Random) -> str:

@@ -1,0 +1,207 @@
+"""Random programs on random targets: is any silently wrong, and does any crash the compiler?
+
+    python -m benchmarks.random_programs [--count 10000] [--seed 0] [-o FOLDER]      so many, each from its own seed
+    python -m benchmarks.random_programs --text found.icl --target gpt2 --dtype float32 --seed 3     one of them again
+
+From the root of the repository. A seed draws a program of all of the language, a target and a precision, and
+verdicts.py says what becomes of it. The folder keeps a line for each seed in results.jsonl, so that a run that was
+stopped goes on where it was, and each program that is silently wrong or crashes, made small. Exit status 1 if there is
+one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from rich.progress import track
+
+from tests.reference.programs import random_linear_program, random_program
+
+from .constructs import constructs
+from .shrink import shrink
+from .tables import show
+from .verdicts import Verdict, judge
+
+TARGETS = {"gpt2": 4, "gelu": 2, "llama": 4, "lsa": 1}
+DTYPES = {"float32": 7, "float64": 3}
+"""How often each is drawn."""
+CHUNK, RESTART = 10, 6
+"""Seeds that a process gets at once; and after so many times it is replaced: each leaves compiled functions behind."""
+PATIENCE = 300
+"""Seconds for one program."""
+FAULTS = ("silent", "crashed")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    text: str
+    target: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Line:
+    seed: int
+    target: str
+    dtype: str
+    verdict: Verdict
+    seconds: float
+    constructs: tuple[str, ...]
+    small: str | None = None
+
+
+class _Patience(Exception):
+    pass
+
+
+def drawn(seed: int) -> Iterator[Drawn]:
+    """Programs of that seed; most are sound, and the first sound one is meant."""
+    random = Random(seed)
+    target, dtype = (random.choices(list(what), list(what.values()))[0] for what in (TARGETS, DTYPES))
+    while True:
+        linear = target == "lsa" and random.random() < 0.8
+        yield Drawn(random_linear_program(random) if linear else random_program(random), target, dtype)
+
+
+def line_of(seed: int, minimise: float = 0.0) -> Line:
+    """The verdict on a seed's program; a fault is made small in at most so many seconds."""
+    started = time.monotonic()
+    found, verdict = next((f, v) for f in drawn(seed) if (v := _patient(f.text, f.target, f.dtype, seed)) is not None)
+    small = None
+    if verdict.result in FAULTS and minimise:
+        small = shrink(found.text, lambda text: _same(text, found, seed, verdict), minimise)
+    seconds = round(time.monotonic() - started, 2)
+    return Line(seed, found.target, found.dtype, verdict, seconds, tuple(sorted(constructs(found.text))), small)
+
+
+def _same(text: str, found: Drawn, seed: int, verdict: Verdict) -> bool:
+    other = _patient(text, found.target, found.dtype, seed)
+    if other is None or other.result != verdict.result:
+        return False
+    return verdict.result != "crashed" or other.said.split(":")[0] == verdict.said.split(":")[0]
+
+
+def _patient(text: str, target: str, dtype: str, seed: int) -> Verdict | None:
+    def stop(*_: object) -> None:
+        raise _Patience(f"after {PATIENCE} s")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.alarm(PATIENCE)
+    try:
+        return judge(text, target, dtype, seed)
+    finally:
+        signal.alarm(0)
+
+
+def _chunk(seeds: list[int], minimise: float) -> list[Line]:
+    return [line_of(seed, minimise) for seed in seeds]
+
+
+def lines(seeds: list[int], minimise: float, workers: int) -> Iterator[Line]:
+    """As they are done. A process that dies takes its seeds along, which are then run one by one."""
+    chunks = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
+    context = multiprocessing.get_context("spawn")
+    while chunks:
+        left = list(chunks)
+        try:
+            with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=RESTART) as pool:
+                running = {pool.submit(_chunk, chunk, minimise): chunk for chunk in chunks}
+                for done in as_completed(running):
+                    yield from done.result()
+                    left.remove(running[done])
+            return
+        except BrokenProcessPool:
+            single = [chunk for chunk in left if len(chunk) == 1]
+            if single:
+                yield _died(single[0][0])
+            chunks = [[seed] for chunk in left for seed in chunk if chunk not in single[:1]]
+
+
+def _died(seed: int) -> Line:
+    found = next(drawn(seed))
+    return Line(seed, found.target, found.dtype, Verdict("crashed", said="the process died"), 0.0, ())
+
+
+# Results -----------------------------------------------------------------------------------------
+
+
+def saved(line: Line, folder: Path) -> dict[str, Any]:
+    """Writes a line, and the program if it is a fault."""
+    entry = {**asdict(line), **asdict(line.verdict)}
+    del entry["verdict"], entry["small"]
+    with (folder / "results.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+    if line.verdict.result in FAULTS:
+        verdict = line.verdict
+        told = verdict.said or f"× {verdict.worst:.3g} of {verdict.certificate:.2g} on {verdict.family}"
+        again = f"--target {line.target} --dtype {line.dtype} --seed {line.seed}"
+        comment = (
+            f"# {verdict.result}: {' '.join(told.split())}\n# python -m benchmarks.random_programs --text … {again}\n"
+        )
+        text = line.small if line.small is not None else next(drawn(line.seed)).text
+        (folder / f"{verdict.result}_{line.seed}.icl").write_text(comment + text, encoding="utf-8")
+    return entry
+
+
+def report(entries: list[dict[str, Any]]) -> None:
+    results = ("right", "warned", "refused", "silent", "crashed")
+    rows = []
+    for target in TARGETS:
+        for dtype in DTYPES:
+            counts = Counter(e["result"] for e in entries if (e["target"], e["dtype"]) == (target, dtype))
+            rows.append([target, dtype, str(sum(counts.values())), *(str(counts[r]) for r in results)])
+    show(f"{len(entries):,} random programs", ("target", "dtype", "programs", *results), ("target", "dtype"), rows)
+    used = Counter(what for e in entries for what in e["constructs"])
+    print("Programs that use: " + ", ".join(f"{what} {count}" for what, count in sorted(used.items())))
+    silent = sorted((e for e in entries if e["result"] == "silent"), key=lambda e: -e["worst"])
+    for e in silent:
+        print(f"silent: seed {e['seed']}, {e['target']}, {e['dtype']}: × {e['worst']:.3g} of {e['certificate']:.2g}, "
+              f"rms {e['rms']:.2g}, on {e['family']}")  # fmt: skip
+    for e in (e for e in entries if e["result"] == "crashed"):
+        print(f"crashed: seed {e['seed']}, {e['target']}, {e['dtype']}: {e['said']}")
+    counts = Counter(e["result"] for e in entries)
+    print(", ".join(f"{counts[r]:,} {r}" for r in results))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0, help="the first, or the text's")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--minimise", type=float, default=60.0, help="seconds to make one fault small")
+    parser.add_argument("-o", "--output", type=Path, default=Path("out/random_programs"))
+    parser.add_argument("--text", type=Path, help="one program, with its target, dtype and seed")
+    parser.add_argument("--target", choices=TARGETS, default="gpt2")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32")
+    options = parser.parse_args()
+    if options.text is not None:
+        verdict = judge(options.text.read_text(encoding="utf-8"), options.target, options.dtype, options.seed)
+        print(verdict if verdict is not None else "no sound program")
+        return int(verdict is not None and verdict.result in FAULTS)
+    options.output.mkdir(parents=True, exist_ok=True)
+    results = options.output / "results.jsonl"
+    seeds = range(options.seed, options.seed + options.count)
+    old = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.is_file() else []
+    entries = [entry for entry in old if entry["seed"] in seeds]
+    left = sorted(set(seeds) - {entry["seed"] for entry in entries})
+    for line in track(lines(left, options.minimise, options.workers), "judging", len(left), transient=True):
+        entries.append(saved(line, options.output))
+    report(entries)
+    return int(any(entry["result"] in FAULTS for entry in entries))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""Random expressions, of every operator, function and read of the language, that fit where they stand.
+
+    Expressions(random, …).expression(("d",), 2, Place({"y"}))   →   (0.5 * mean[j in x](tanh(x[j])))
+
+What a name holds and where it lives is known: mine are used where they live, a function in a read takes one side, and
+what is divided by is mostly away from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from random import Random
+
+Shape = tuple[str, ...]
+"""The parameters that are its dimensions: () a scalar, ("d",), ("m",), ("d", "m")."""
+SHAPES: dict[Shape, str] = {
+    (): "scalar",
+    ("d",): "vector[d]",
+    ("m",): "vector[m]",
+    ("d", "d"): "matrix[d, d]",
+    ("d", "m"): "matrix[d, m]",
+}
+SIZES = {"d": 2, "m": 3}
+POINTWISE = ("relu", "abs", "sign", "sigmoid", "tanh")
+PLAIN: tuple[tuple[str, Shape, str], ...] = (
+    ("b", ("d",), "0.5"),
+    ("c", ("m",), "-1"),
+    ("G", ("d", "m"), "0.5"),
+)
+"""Parameters that stand where an array would."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """`constant`: made of numbers alone, and everywhere; `source`: a field or a constant, which no name is part of."""
+
+    shape: Shape
+    kinds: frozenset[str]
+    constant: bool = False
+    source: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an expression stands: at tokens of `here`, in a read over `over` with `index`; of one `side` ("mine" or
+    "theirs") where a function or a divisor takes it. `only`: the names that grad allows."""
+
+    here: frozenset[str]
+    over: str | None = None
+    index: str = "j"
+    side: str | None = None
+    only: frozenset[str] | None = None
+    flowing: frozenset[str] = frozenset()
+    deep: bool = False
+    """Whether this is a read in a read."""
+
+
+@dataclass
+class Expressions:
+    """`before`: of each kind, those that can stand before it; `taken`: every name that was ever given a shape."""
+
+    random: Random
+    kinds: tuple[str, ...]
+    before: dict[str, set[str]]
+    numbers: bool
+    names: dict[str, Held]
+    functions: dict[str, tuple[Shape, int]] = field(default_factory=dict)
+    taken: dict[str, Shape] = field(default_factory=dict)
+
+    def hold(self, name: str, held: Held) -> None:
+        self.names[name] = held
+        self.taken[name] = held.shape
+
+    @property
+    def everywhere(self) -> frozenset[str]:
+        return frozenset(self.kinds)
+
+    def chance(self, share: float) -> bool:
+        return self.random.random() < share
+
+    def living(self, shape: Shape, place: Place) -> list[str]:
+        """Mine, of this shape."""
+        found = [n for n, h in self.names.items() if h.shape == shape and (h.kinds >= place.here or h.constant)]
+        return [n for n in found if place.only is None or n in place.only]
+
+    def theirs(self, shape: Shape, place: Place) -> list[str]:
+        if place.over is None:
+            return []
+        found = [
+            n
+            for n, h in self.names.items()
+            if h.shape == shape and place.over in h.kinds and not h.constant and n not in place.flowing
+        ]
+        return [f"{n}[{place.index}]" for n in found if place.only is None or n in place.only]
+
+    def leaf(self, shape: Shape, place: Place) -> str:
+        mine = [] if place.side == "theirs" else self.living(shape, place)
+        theirs = [] if place.side == "mine" else self.theirs(shape, place)
+        if theirs and self.chance(0.7):
+            return self.random.choice(theirs)
+        if mine and self.chance(0.85):
+            return self.random.choice(mine[-4:])  # what was computed last
+        if shape == ():
+            return self.random.choice(["0.5", "2", "rate", "1e-2"])
+        if shape == ("d", "d"):
+            return "identity(d)"
+        if not self.numbers:
+            return next(name for name, of, _ in PLAIN if of == shape)
+        rows = ["[" + ", ".join(self.random.choice(["1", "-0.5", "2", "0"]) for _ in range(SIZES[shape[-1]])) + "]"]
+        return rows[0] if len(shape) == 1 else "[" + ", ".join(rows * SIZES[shape[0]]) + "]"
+
+    def sided(self, place: Place) -> Place:
+        """Of one side, where both could stand."""
+        if place.over is None or place.side is not None:
+            return place
+        return replace(place, side=self.random.choice(["mine", "theirs", "theirs"]))
+
+    def small(self, shape: Shape, depth: int, place: Place) -> str:
+        """Never far from 0."""
+        at = self.sided(place)
+        value = self.expression(shape, depth - 1, at)
+        forms = [f"tanh({value})", f"sigmoid({value})", f"clip({value}, -1, 1)", f"sign({value})"]
+        forms += [f"({value} / (1 + abs({value})))", f"min(max({value}, -2), 0.5)"]
+        if len(shape) == 1:
+            forms += [f"softmax({value})", f"({value} / sqrt(1 + dot({value}, {value})))"]
+        return self.random.choice(forms)
+
+    def positive(self, shape: Shape, depth: int, place: Place) -> str:
+        """Well away from 0."""
+        at = self.sided(place)
+        value = self.expression(shape, depth - 1, at)
+        forms = [f"(1 + {value} ^ 2)", f"(0.5 + abs({value}))", f"max({value}, 0.25)", f"(2 + tanh({value}))"]
+        forms += [f"exp({self.small(shape, depth, at)})", f"sqrt(0.1 + {value} ^ 2)"]
+        return self.random.choice(forms)
+
+    def expression(self, shape: Shape, depth: int, place: Place) -> str:
+        if depth <= 0 or self.chance(0.12):
+            return self.leaf(shape, place)
+
+        def part(other: Shape, at: Place = place) -> str:
+            return self.expression(other, depth - 1, at)
+
+        def one(of: Shape = shape) -> str:
+            return self.expression(of, depth - 1, self.sided(place))
+
+        def pick(*options: str) -> str:
+            return self.random.choice(options)
+
+        def pair(f: Callable[[str, str], str], a: Shape = shape, b: Shape = shape) -> str:
+            at = self.sided(place)
+            return f(self.expression(a, depth - 1, at), self.expression(b, depth - 1, at))
+
+        forms: list[Callable[[], str]] = [
+            lambda: f"({part(shape)} {pick(*'+-*')} {part(shape)})",
+            lambda: f"({part(())} * {part(shape)})",
+            lambda: f"({part(shape)} {pick(*'+-')} {part(())})",
+            lambda: f"(-{part(shape)})",
+            lambda: f"mul({part(shape)}, {part(shape)})",
+            lambda: f"({part(shape)} ^ {self.random.choice([1, 2, 2, 3, 4])})",
+            lambda: f"({part(shape)} / {self.positive(shape, depth, place)})",
+            lambda: f"({part(shape)} / {self.positive((), depth, place)})",
+            lambda: f"div({part(shape)}, {self.positive((), depth, place)})",
+            lambda: f"{self.random.choice(POINTWISE)}({one()})",
+            lambda: f"{self.random.choice(POINTWISE)}({one()})",
+            lambda: self.small(shape, depth, place),
+            lambda: f"{pick('exp', 'exp', 'log', 'sqrt')}({self.small(shape, depth, place)})",
+            lambda: f"{pick('log', 'sqrt')}({self.positive(shape, depth, place)})",
+            lambda: pair(lambda a, b: f"{pick('max', 'min')}({a}, {b})"),
+            lambda: pair(lambda a, b: f"({a} {pick('<', '<=', '>', '>=')} {b})"),
+        ]
+        forms += [lambda: self.call(shape, depth, place)] if self.functions else []
+        if (place.over is None and place.side is None and place.only is None) or (place.over and not place.deep):
+            forms += [lambda: self.read(shape, depth, place)] * (5 if place.over is None else 1)
+        if self.chance(0.02):  # what may leave the numbers, or divide by 0
+            forms = [lambda: f"{pick('log', 'sqrt', 'exp')}({one()})", lambda: f"({part(shape)} / {one(())})"]
+        else:
+            forms += self.contractions(shape, part)
+        return self.random.choice(forms)()
+
+    def contractions(self, shape: Shape, part: Callable[[Shape], str]) -> list[Callable[[], str]]:
+        """Products over an axis, and what else takes other shapes to this one."""
+        d, m, square, wide = ("d",), ("m",), ("d", "d"), ("d", "m")
+        match shape:
+            case ():
+                return [
+                    lambda: f"dot({part(d)}, {part(d)})",
+                    lambda: f"({part(d)} @ {part(d)})",
+                    lambda: f"dot({part(m)}, {part(m)})",
+                    lambda: f"sum({part(d)})",
+                    lambda: f"sum({part(self.random.choice([square, wide, m]))})",
+                ]
+            case ("d",):
+                return [
+                    lambda: f"({part(square)} @ {part(d)})",
+                    lambda: f"({part(d)} @ {part(square)})",
+                    lambda: f"({part(wide)} @ {part(m)})",
+                ]
+            case ("m",):
+                return [lambda: f"({part(d)} @ {part(wide)})", lambda: f"dot({part(d)}, {part(wide)})"]
+            case ("d", "d"):
+                return [lambda: f"outer({part(d)}, {part(d)})", lambda: f"({part(square)} @ {part(square)})"]
+            case _:
+                return [lambda: f"outer({part(d)}, {part(m)})", lambda: f"({part(square)} @ {part(wide)})"]
+
+    def call(self, shape: Shape, depth: int, place: Place) -> str:
+        name, (of, arity) = self.random.choice(sorted(self.functions.items()))
+        if of != shape:
+            return self.leaf(shape, place)
+        at = self.sided(place)
+        return f"{name}({', '.join(self.expression(of, depth - 1, at) for _ in range(arity))})"
+
+    def read(self, shape: Shape, depth: int, place: Place) -> str:
+        over, index = self.random.choice(self.kinds), "k" if place.over else "j"
+        inside = replace(place, over=over, index=index, side=None, deep=place.over is not None)
+        value = self.expression(shape, depth - 1, inside)
+        if self.chance(0.25):
+            score = self.expression((), depth - 1, inside)
+            score = f"rate * {score}" if self.chance(0.5) else score
+            return f"softmax[{index} in {over}]({score}, {value})"
+        return f"{self.random.choice(['mean', 'mean', 'sum'])}[{index} in {over}]({value})"
