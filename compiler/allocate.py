@@ -18,6 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from .errors import InternalError
 from .sparse import Indices
 from .sublayers import LoopStage, Schedule, Stage
 from .tasks import ROLES, Apply, Atom, Copy, Form, Keep, Quotient, Task
@@ -156,7 +157,7 @@ def verify(allocation: Allocation) -> None:
         lives = sorted((allocation.lifetimes[a] for a in atoms), key=lambda t: t.birth)
         for one, two in pairwise(lives):
             if one.clear is None or one.clear > two.birth:
-                raise AssertionError(f"slot {slot} holds two values: {one} and {two}")
+                raise InternalError(f"allocate: slot {slot} holds two values: {one} and {two}")
 
 
 def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
@@ -215,7 +216,7 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
             None,
         )
         if mine and clear is None:
-            raise AssertionError(f"nowhere in its loop to clear {schedule.tasks.atoms[atom].label}")
+            raise InternalError(f"allocate: nowhere in its loop to clear {schedule.tasks.atoms[atom].label}")
         result[atom] = Lifetime(birth[atom], until, clear, bool(mine))
     return result
 

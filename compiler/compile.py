@@ -19,7 +19,7 @@ from .constructions import Choice
 from .domains import domains
 from .emit import Emitter
 from .empty import fill_empty
-from .errors import CompileError, DataError
+from .errors import CompileError, DataError, faults_told
 from .frame import Frame
 from .graph import Graph
 from .inexact import ErrorModel
@@ -32,9 +32,11 @@ from .schedule import schedule
 from .sparse import Floats, Matrix
 from .sublayers import Schedule
 from .targets import TARGETS, Target
+from .tasks import Tasks
 from .tokens import TokenData, roles
 from .tolerance import bounded, meet
 from .verify import verify
+from .verify_schedule import verify_schedule
 from .weights import (
     Body,
     Certificate,
@@ -76,9 +78,10 @@ def compile_program(
 
     Raises CompileError, with all that is wrong, for a program or parameters that do not fit.
     """
-    graph = optimise(graph_of(text, parameters, source), target, optimize)
-    bounded(graph, tolerance)
-    with np.errstate(all="ignore"):  # what overflows is refused below, in words
+    # what overflows is refused below, in words
+    with faults_told(text, source), np.errstate(all="ignore"):
+        graph = optimise(graph_of(text, parameters, source), target, optimize)
+        bounded(graph, tolerance)
         return weights_of(plan_for(graph, target, dtype, calibration, optimize), tolerance)
 
 
@@ -99,8 +102,8 @@ def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None
             else f"{signature.name} was compiled without calibration data: give none"
         )
     target, dtype = weights.config.target, weights.config.dtype
-    graph = optimise(graph_of(signature.text, signature.parameters, signature.source), target, optimize)
-    with np.errstate(all="ignore"):
+    with faults_told(signature.text, signature.source), np.errstate(all="ignore"):
+        graph = optimise(graph_of(signature.text, signature.parameters, signature.source), target, optimize)
         plan = plan_for(graph, target, dtype, calibration, optimize)
         plan = plan if tolerance is None else _built(plan, tolerance)[0]
     held = holdings(plan.schedule, plan.allocation)
@@ -158,14 +161,22 @@ def plan_for(
     def planned(graph: Graph) -> Plan:
         ranges = calibrate(graph, data)
         all_finite(graph, ranges)
-        placed = balance(schedule(lower(graph, ranges, architecture)), dtype)
-        return Plan(graph, ranges, placed, allocate(placed), architecture, dtype, fresh, made)
+        placed, slots = _placed(lower(graph, ranges, architecture), dtype)
+        return Plan(graph, ranges, placed, slots, architecture, dtype, fresh, made)
 
     plan = planned(graph)
     reach = widest(graph, plan.ranges)
     if reach is not None and ((not architecture.rotary and reach > WIDE[dtype]) or not _divides(_frame(plan))):
         return planned(tightened(verify(narrow(graph, plan.ranges)), architecture))
     return plan
+
+
+def _placed(tasks: Tasks, dtype: str) -> tuple[Schedule, Allocation]:
+    """The tasks in sublayers and slots, verified."""
+    placed = balance(schedule(tasks), dtype)
+    slots = allocate(placed)
+    verify_schedule(placed, slots)
+    return placed, slots
 
 
 def _divides(frame: Frame) -> bool:
@@ -194,8 +205,8 @@ def _built(plan: Plan, tolerance: float) -> tuple[Plan, Weights]:
 
     def built(choice: Choice) -> Weights:
         nonlocal taken
-        placed = balance(schedule(lower(plan.graph, plan.ranges, plan.target, choice)), plan.dtype)
-        taken = replace(taken, schedule=placed, allocation=allocate(placed), choice=choice)
+        placed, slots = _placed(lower(plan.graph, plan.ranges, plan.target, choice), plan.dtype)
+        taken = replace(taken, schedule=placed, allocation=slots, choice=choice)
         return finish(taken)
 
     weights = meet(plan.model, plan.schedule, plan.allocation, plan.fresh, tolerance, built)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .syntax import Span
@@ -21,12 +22,26 @@ class InnerloopError(ValueError):
     """Something that the user gave is wrong; the message is meant for the user as it stands."""
 
 
+class InternalError(AssertionError):
+    """What a pass has made cannot be: a fault of the compiler, not of the program."""
+
+
 class CompileError(InnerloopError):
     """A program that does not parse, check or fit a target. Carries all of its diagnostics."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic], text: str = "", source: str = "program") -> None:
         self.diagnostics = tuple(diagnostics)
         super().__init__("\n".join(format_diagnostic(d, text, source) for d in self.diagnostics))
+
+
+@contextmanager
+def faults_told(text: str, source: str) -> Iterator[None]:
+    """An InternalError comes out as a CompileError that says whose fault it is."""
+    try:
+        yield
+    except InternalError as fault:
+        hint = "the program is not at fault: please report it, with the program, its parameters and its data"
+        raise CompileError([Diagnostic(f"fault of the compiler: {fault}", None, hint)], text, source) from fault
 
 
 class DataError(InnerloopError):

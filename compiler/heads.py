@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .errors import InternalError
 from .graph import Kinds
 from .positions import Target
 from .sparse import Floats, Indices, Matrix
@@ -141,7 +142,7 @@ class Heads:
             kept = np.flatnonzero(np.diff(write.csr.indptr))
             heads = -(-kept.size // d_head)
             if head + heads > n_head:
-                raise AssertionError(f"{head + heads} heads; there are {n_head}")
+                raise InternalError(f"emit: {head + heads} heads; there are {n_head}")
             query, bias, key = self._scores(group.pattern, d_head)
             starts = d_head * np.arange(head, head + heads)
             queries.add(query, starts)

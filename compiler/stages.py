@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .check import check
-from .errors import CompileError, Diagnostic, InnerloopError
+from .errors import CompileError, Diagnostic, InnerloopError, faults_told
 from .syntax import Program
 
 STAGES = ("core", "graph", "schedule", "layout", "report")
@@ -53,13 +53,14 @@ def show(
     from .format_plan import format_layout, format_report, format_schedule
     from .tolerance import bounded
 
-    graph = optimise(graph_of(text, parameters, source), target, optimize)
-    bounded(graph, tolerance)
-    if stage == "graph":
-        return format_graph(graph)
-    plan = plan_for(graph, target, "float32", None, optimize)
-    if stage == "schedule":
-        return format_schedule(plan.schedule)
-    if stage == "layout":
-        return format_layout(plan.schedule, plan.allocation)
-    return format_report(weights_of(plan, tolerance))
+    with faults_told(text, source):
+        graph = optimise(graph_of(text, parameters, source), target, optimize)
+        bounded(graph, tolerance)
+        if stage == "graph":
+            return format_graph(graph)
+        plan = plan_for(graph, target, "float32", None, optimize)
+        if stage == "schedule":
+            return format_schedule(plan.schedule)
+        if stage == "layout":
+            return format_layout(plan.schedule, plan.allocation)
+        return format_report(weights_of(plan, tolerance))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import networkx as nx
 
+from .errors import InternalError
 from .graph import (
     Affine,
     Attend,
@@ -35,10 +36,6 @@ from .graph import (
     Theirs,
     Value,
 )  # fmt: skip
-
-
-class InternalError(AssertionError):
-    """A pass has made a graph that cannot be: a fault of the compiler, not of the program."""
 
 
 def verify(graph: Graph) -> Graph:

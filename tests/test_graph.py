@@ -13,12 +13,12 @@ import pytest
 from hypothesis import assume, given, reject, settings
 from hypothesis.strategies import integers
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.errors import CompileError
+from innerloop.compiler.errors import CompileError, InternalError
 from innerloop.compiler.format_graph import format_graph
 from innerloop.compiler.graph import Gather, Graph, Loop, Merge, Node, Read
 from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.tokens import output_rows, read_data, sequence
-from innerloop.compiler.verify import InternalError, verify
+from innerloop.compiler.verify import verify
 from innerloop.programs import load
 
 from .reference.naive import Naive

@@ -10,6 +10,7 @@ from innerloop.compiler import compile_program
 from innerloop.compiler.build import graph_of
 from innerloop.compiler.calibrate import draw
 from innerloop.compiler.choose import optimise
+from innerloop.compiler.errors import InternalError
 from innerloop.compiler.graph import Graph, Loop
 from innerloop.compiler.head_start import head_start
 from innerloop.compiler.interpretation import interpret
@@ -17,7 +18,7 @@ from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.rewrite import simplify
 from innerloop.compiler.sparse import Floats
 from innerloop.compiler.tokens import read_data
-from innerloop.compiler.verify import InternalError, verify
+from innerloop.compiler.verify import verify
 from innerloop.programs import load
 
 from .reference.measured import numpy_run
