@@ -25,7 +25,7 @@ from .graph import Graph, Value
 from .stream import Stream, stack
 from .sublayers import Placed, Schedule, Stage
 from .syntax import Span
-from .tasks import Apply, Atom, Multiply, Quotient, Task
+from .tasks import Apply, Atom, Attend, Multiply, Quotient, Task
 from .weights import Domain
 
 LONGEST = 48
@@ -67,6 +67,8 @@ class _Domains:
                     yield self._interval("function", task, number, 0, *ends)
             case Quotient(low, high):
                 yield self._interval("divisor", task, number + 1, 1, low, high)
+            case Attend(how, over, reach) if not self.tasks.target.linear:
+                yield self._scores(task, how, over, reach, number)
             case _:
                 return
 
@@ -82,6 +84,20 @@ class _Domains:
         return Domain(
             "product", number, False, task.kinds, stack(read, self.stream.width), low, high, what, sizes, pairs
         )
+
+    def _scores(self, task: Task, how: str, over: str, reach: float, number: int) -> Domain:
+        query, key = (self.stream.read(form) for form in task.reads[:2])
+        construction, most = ("softmax", self._most(task)) if how == "softmax" else ("scores", reach)
+        what = (self._value(task.value, task.span, self.tasks.atoms[task.out].label),)
+        low, high = np.full(1, -most), np.full(1, most)
+        return Domain(
+            construction, number, False, task.kinds, query, low, high, what, (1,), (), key, over, reach
+        )  # fmt: skip
+
+    def _most(self, task: Task) -> float:
+        """The largest magnitude of what a head reads."""
+        atoms = [(self.tasks.atoms[a].magnitude, m) for a, m in task.reads[2].parts]
+        return max((float((abs(m.csr) @ magnitude).max(initial=0.0)) for magnitude, m in atoms), default=0.0)
 
     def _interval(self, construction: str, task: Task, number: int, operand: int, low: float, high: float) -> Domain:
         read = self.stream.read(task.reads[operand])

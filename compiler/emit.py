@@ -34,6 +34,8 @@ from .weights import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, 
 
 MARGIN = 64.0
 """So far the rest token's logit is below what no member's should be below, and twice as far as ranges say."""
+ROOM = 2.0
+"""So many times their ranges queries and keys may hold before a member's logit falls below the rest token's."""
 FAR = 1024.0
 """So far other tokens' logits are below the rest token's: their share is exactly 0."""
 
@@ -221,7 +223,8 @@ class Emitter:
         query, key = (self.stream.read(form) for form in task.reads[:2])
         sources = frozenset({op.over})
         if op.how == "softmax":
-            sink, off = -2.0 * op.reach - MARGIN, 4.0 * op.reach + FAR
+            most = ROOM**2 * op.reach  # of queries and keys that are out of their ranges by as much as others may be
+            sink, off = -2.0 * most - MARGIN, 4.0 * most + FAR
             score = Score(query, key, sink, -1, sources, task.kinds, off)
             heads.add(score, task.reads[2].size, partial(self._result, placed, 1.0))
             return

@@ -99,8 +99,10 @@ class Outline:
         size = sum(domain.sizes)
         if len(domain.sizes) != len(domain.what) or min(domain.sizes, default=0) < 0:
             raise Fault(f"{place} has {len(domain.sizes)} sizes for {len(domain.what)} names")
-        if domain.matrix.shape != (self.config.d_model, size):
-            raise Fault(f"{place}.matrix has shape {domain.matrix.shape}, not {(self.config.d_model, size)}")
+        columns = size if domain.key is None else domain.key.shape[1]
+        for name, matrix in (("matrix", domain.matrix), ("key", domain.key or domain.matrix)):
+            if matrix.shape != (self.config.d_model, columns):
+                raise Fault(f"{place}.{name} has shape {matrix.shape}, not {(self.config.d_model, columns)}")
         if domain.low.shape != (size,) or domain.high.shape != (size,) or not (domain.low <= domain.high).all():
             raise Fault(f"{place} has no range for each of its {size} columns")
         if not 0 <= domain.sublayer < stored + (not domain.after):

@@ -155,7 +155,10 @@ class Domain:
     """Where a construction is right: stream @ matrix lies in [low, high] at the tokens of `kinds`, before the stored
     sublayer `sublayer`, which reads it, or `after` the one that writes it (see domains.py).
 
-    construction   product, function, divisor, value; comparison: |value| is *not* below `high`, where rounding decides
+    construction   product, function, divisor, value; comparison: |value| is *not* below `high`, where rounding decides;
+                   scores: stream @ matrix at a token of `kinds`, times stream @ key at one of `over` that it sees;
+                   softmax: of such scores of up to `reach`, which leave nothing for rounding to decide; `high` is the
+                   size of what is read
     what, sizes    how the program says what the columns are, and how many columns each of those has
     pairs          of a product: columns i, j may leave their ranges while both, from the middle in half ranges, are
                    2 together
@@ -171,6 +174,9 @@ class Domain:
     what: tuple[str, ...]
     sizes: tuple[int, ...]
     pairs: tuple[tuple[int, ...], ...] = ()
+    key: Matrix | None = None
+    over: str = ""
+    reach: float = 0.0
 
 
 @dataclass(frozen=True)

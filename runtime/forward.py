@@ -1,7 +1,7 @@
 """The forward pass: exactly the stock GPT-2 and Llama blocks, in JAX; linear attention, and blocks without a norm.
 
     before   Parameters (pack.py) and features [batch, tokens, features]
-    after    outputs [batch, rows, size], and how far values left their ranges
+    after    outputs [batch, rows, size], and how far values left their ranges (checks.py)
 
 A loop is one `lax.scan` over its count, with the weights of its body held once. The compiled
 constructions rest on properties of the arithmetic, which tests/test_runtime.py holds: those of norms and activations
@@ -15,16 +15,17 @@ It is differentiable, for the laboratory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from itertools import accumulate
-from math import prod
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .arrays import Array, einsum, matmul
+from .checks import Check, looked, nothing_yet
 from .executables import compiled
 from .functions import ACTIVATIONS, normed
 from .pack import (
@@ -39,47 +40,8 @@ from .pack import (
     Step,
 )  # fmt: skip
 
-Array = Any  # a NumPy array outside the pass, a JAX array in it
 Turns = tuple[Array, Array]
 """Cosines and sines [tokens, d_head / 2] of rotary positions."""
-
-einsum = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
-
-
-def matmul(x: Array, w: Array) -> Array:
-    """[…, in] @ [in, out], as one product of two matrices: for a product with more axes XLA on a CPU copies the
-    cotangent, transposed, before it computes the gradient in w, which then takes up to three times as long."""
-    found: Array = jnp.matmul(x.reshape(prod(x.shape[:-1]), x.shape[-1]), w, precision=lax.Precision.HIGHEST)
-    return found.reshape(*x.shape[:-1], w.shape[-1])
-
-
-class Check(NamedTuple):
-    """What the guard looks at before or after one sublayer: values = stream[slots] (@ matrix, if any).
-
-    ranges       values that lie in low, high [tokens, ranges]
-    left, right  pairs of values whose distances from `centre`, times `scale`, sum to at most `most` [tokens, pairs]
-    apart        values of magnitude at least `least` [tokens, apart]
-
-    Bounds are infinite where a token's kind does not hold the value."""
-
-    slots: Array
-    matrix: Array | None
-    ranges: Array
-    low: Array
-    high: Array
-    centre: Array
-    scale: Array
-    left: Array
-    right: Array
-    most: Array
-    apart: Array
-    least: Array
-
-    @property
-    def size(self) -> int:
-        """How many numbers `excess` gives for a task."""
-        return int(self.low.shape[1] + self.most.shape[1] + self.least.shape[1])
-
 
 Mix = Callable[[Any, Array, Any], tuple[Array, Any]]
 """(attention step, its queries, keys and values, its memory) → mixed values [batch, tokens, heads · v], memory."""
@@ -92,6 +54,8 @@ class Pass(NamedTuple):
     checks: dict[int, Check]
     collect: Callable[[Array, int], Array | None]
     mix: Mix
+    counts: Array | None = None
+    """Whether what is looked at counts (None: it does)."""
 
 
 @compiled
@@ -158,22 +122,21 @@ def run(
         if isinstance(step, LoopStep):
 
             def once(carry: Any, own: Any, loop: LoopStep = step) -> tuple[Any, Any]:
-                stream, worst = carry
-                if loop.scan:  # Tokens whose turn has not come may hold anything: only the last pass counts.
-                    early = [t for n in _numbers(loop) for t in (2 * n, 2 * n + 1) if t in worst]
-                    worst = {**worst, **{t: jnp.full_like(worst[t], -jnp.inf) for t in early}}
-                carry, found, own = run(loop.steps, (stream, worst), own, of)
-                return carry, (found, own)
+                memory, number = own
+                # Tokens whose turn in a scan has not come may hold anything: only the last pass counts.
+                here = of._replace(counts=number == loop.count - 1) if loop.scan else of
+                carry, found, memory = run(loop.steps, carry, memory, here)
+                return carry, (found, memory)
 
-            carry, (found, own) = lax.scan(once, carry, own, length=step.count)
+            carry, (found, own) = lax.scan(once, carry, (own, jnp.arange(step.count)), length=step.count)
             found = None if found is None else found.reshape(found.shape[0] * found.shape[1], *found.shape[2:])
         else:
             stream, worst = carry
-            worst = _looked(worst, 2 * step.number, stream, of.checks)
+            worst = looked(worst, 2 * step.number, stream, of.checks, of.counts)
             if not isinstance(step, IdleStep):
                 change, own = _sublayer(step, stream, own, of.mix)
                 stream = stream + change
-            worst = _looked(worst, 2 * step.number + 1, stream, of.checks)
+            worst = looked(worst, 2 * step.number + 1, stream, of.checks, of.counts)
             carry = stream, worst
             found = of.collect(stream, step.number)
             found = None if found is None else found[None]
@@ -181,15 +144,6 @@ def run(
         if found is not None:
             collected.append(found)
     return carry, jnp.concatenate(collected) if collected else None, tuple(remembered)
-
-
-def _numbers(loop: LoopStep) -> Iterator[int]:
-    """The numbers of the sublayers in a loop."""
-    for step in loop.steps:
-        if isinstance(step, LoopStep):
-            yield from _numbers(step)
-        else:
-            yield step.number
 
 
 def _sublayer(
@@ -275,32 +229,3 @@ def spread(y: Array, to: Spread) -> Array:
     if to.columns is not None:
         y = jnp.concatenate([y, jnp.zeros_like(y[..., :1])], -1)[..., to.columns]
     return y + to.bias
-
-
-def nothing_yet(checks: dict[int, Check], stream: Array) -> dict[int, Array]:
-    """What has been found before anything is looked at."""
-    return {time: jnp.full((stream.shape[0], c.size), -jnp.inf, stream.dtype) for time, c in checks.items()}
-
-
-def _looked(worst: dict[int, Array], time: int, stream: Array, checks: dict[int, Check]) -> dict[int, Array]:
-    """With what is found at this time."""
-    if time not in checks:
-        return worst
-    return {**worst, time: jnp.maximum(worst[time], excess(stream, checks[time]))}
-
-
-def excess(stream: Array, check: Check) -> Array:
-    """By how much each value, and each sum of two, leaves its range, at worst over the tokens: [batch, size]."""
-    values = stream[..., check.slots]
-    if check.matrix is not None:
-        values = matmul(values, check.matrix)
-    found = []
-    if check.low.shape[1]:
-        ranged = values[..., check.ranges]
-        found.append(jnp.maximum(ranged - check.high, check.low - ranged))
-    if check.most.shape[1]:
-        share = jnp.abs(values - check.centre) * check.scale
-        found.append(share[..., check.left] + share[..., check.right] - check.most)
-    if check.least.shape[1]:
-        found.append(check.least - jnp.abs(values[..., check.apart]))
-    return jnp.concatenate([part.max(1) for part in found], -1)

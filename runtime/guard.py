@@ -21,8 +21,9 @@ from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.weights import Body, Repeated, Weights
 from numpy.typing import NDArray
 
-from .forward import Check
-from .watches import SLACK, Watch, check_of, order_of, watches_of
+from .checks import Check
+from .side_by_side import check_of, order_of
+from .watches import SLACK, ScoreWatch, Watch, watches_of
 
 Mode = Literal["warn", "raise", "off"]
 
@@ -54,11 +55,17 @@ class Guard:
         times = sorted({time for watch in self.watches for time in watch.times})
         self.owners = {t: [k for k, watch in enumerate(self.watches) if t in watch.times] for t in times}
 
-    def checks(self, kinds: tuple[str, ...], dtype: np.dtype[Any]) -> dict[int, Check]:
-        """What the forward pass is to look at, and when (watches.py); `kinds` of the data's tokens.
+    def checks(self, kinds: tuple[str, ...], dtype: np.dtype[Any], whole: bool = True) -> dict[int, Check]:
+        """What the forward pass is to look at, and when (watches.py); `kinds` of the data's tokens, which are a `whole`
+        sequence or the last one alone.
 
         The rest token stands before them and is never checked."""
-        return {time: check_of([self.watches[k] for k in own], kinds, dtype) for time, own in self.owners.items()}
+        causal = self.weights.config.causal
+        found = {
+            time: check_of([self.watches[k] for k in own], kinds, causal, dtype, whole)
+            for time, own in self.owners.items()
+        }
+        return {time: check for time, check in found.items() if check.size}
 
     def inspect_inputs(
         self, fields: dict[str, NDArray[Any]], held: dict[str, NDArray[np.bool_]], first_token: int = 0
@@ -77,7 +84,8 @@ class Guard:
             if not out.size or not out.max() > slack:
                 continue
             task, token, component = np.unravel_index(out.argmax(), out.shape)
-            place = _place(None, first_token + int(token), int(task), int(component), values.shape[2])
+            part = int(component) if values.shape[2] > 1 else None
+            place = _place(None, first_token + int(token), int(task), part)
             self.tell(
                 f"{bound.name} reached {values[task, token, component]:.4g} at {place}; compiled for "
                 f"[{bound.low:g}, {bound.high:g}]. Scale the data, or declare `{bound.name}` with a wider range "
@@ -118,8 +126,9 @@ class _Finding:
 class Findings:
     """What was out in one call, which may run in chunks. `told`: the names that were named before, which grows."""
 
-    def __init__(self, guard: Guard, told: set[str]) -> None:
+    def __init__(self, guard: Guard, told: set[str], whole: bool = True) -> None:
         self._guard = guard
+        self._whole = whole
         self._told = told
         self._found: dict[int, _Finding] = {}
         self._unnamed = 0
@@ -161,10 +170,10 @@ class Findings:
         """The tasks in which this watch's value was out of its range, or not a number."""
         watches = self._guard.watches
         bad = np.zeros(len(next(iter(worst.values()), ())), bool)
-        for time in watches[index].times:
+        for time in watches[index].times & worst.keys():
             owners = self._guard.owners[time]
             start = 0
-            for place in order_of([watches[owner] for owner in owners]):
+            for place in order_of([watches[owner] for owner in owners], self._whole):
                 size = watches[owners[place]].size
                 if owners[place] == index:
                     bad |= ~(worst[time][:, start : start + size] <= 0).all(1)
@@ -172,7 +181,7 @@ class Findings:
         return np.flatnonzero(bad)
 
     def _locate(
-        self, watch: Watch, stream: NDArray[Any], task: int, kinds: tuple[str, ...], first_token: int
+        self, watch: Watch | ScoreWatch, stream: NDArray[Any], task: int, kinds: tuple[str, ...], first_token: int
     ) -> tuple[str, str]:
         """The name, and the first layer at which the value was out, and there the token and component that was out
         most."""
@@ -187,8 +196,8 @@ class Findings:
             looks.append((len(everything), len(everything) // 2 - 1))
         tokens = np.flatnonzero([kind in watch.kinds for kind in kinds])
         with np.errstate(invalid="ignore"):
-            values = stream[[at for at, _ in looks]][:, tokens].astype(np.float64) @ watch.matrix
-            out = watch.excess(values)
+            looked = stream[[at for at, _ in looks]].astype(np.float64)
+            values, out = watch.at(looked, kinds, self._guard.weights.config.causal)
         out = np.where(np.isnan(out), np.inf, out)
         most = out.max((1, 2))
         # Run alone, the task may round differently: if nothing is out any more, the place where it came closest.
@@ -196,13 +205,15 @@ class Findings:
         token, index = np.unravel_index(out[look].argmax(), out[look].shape)
         column = watch.blamed(values[look, token], int(index))
         name, component = watch.names[column]
-        size = watch.low.size if component is not None else 1
-        place = _place(looks[look][1], first_token + int(tokens[token]), task, component or 0, size)
+        place = _place(looks[look][1], first_token + int(tokens[token]), task, component)
         value, low, high = values[look, token, column], watch.told[0][column], watch.told[1][column]
         if watch.construction == "comparison":
             return name, f"the comparison of {name} with 0 is undecided at {place}: it is {value:.2g}, within rounding"
+        if watch.construction == "softmax":
+            return name, f"the softmax of {name} is undecided at {place}: rounding its scores changes it by {value:.2g}"
+        what = f"a score of {name}" if watch.construction == "scores" else name
         return name, (
-            f"{name} reached {value:.4g} at {place}; compiled for [{low:.4g}, {high:.4g}]. "
+            f"{what} reached {value:.4g} at {place}; compiled for [{low:.4g}, {high:.4g}]. "
             f"The outputs of this task may be wrong"
         )
 
@@ -221,7 +232,7 @@ def _runs(body: Body, number: int) -> tuple[list[tuple[int, bool]], int]:
     return runs, number
 
 
-def _place(layer: int | None, token: int, task: int, component: int, size: int) -> str:
-    """Numbers count from 0, as the trace's do."""
-    inside = f"task {task}" if size == 1 else f"task {task}, component {component}"
+def _place(layer: int | None, token: int, task: int, component: int | None) -> str:
+    """Numbers count from 0, as the trace's do; `component` None: the only one."""
+    inside = f"task {task}" if component is None else f"task {task}, component {component}"
     return f"{'' if layer is None else f'layer {layer}, '}token {token} ({inside})"

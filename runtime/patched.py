@@ -12,8 +12,9 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
+from .arrays import Array, matmul
 from .executables import compiled
-from .forward import Array, Pass, embed, matmul, over_all, run
+from .forward import Pass, embed, over_all, run
 from .functions import normed
 from .pack import LoopStep, Parameters, Step
 

@@ -22,13 +22,14 @@ from innerloop.compiler.weights import LinearAttention, Weights
 from jax import lax
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import Array, einsum, matmul
+from .checks import Check, nothing_yet
 from .executables import compiled
-from .forward import Check, Pass, einsum, matmul, nothing_yet, run, softmax_mean, split_heads, turned
+from .forward import Pass, run, softmax_mean, split_heads, turned
 from .functions import normed
 from .guard import Findings, Guard
 from .pack import AttentionStep, LinearAttentionStep, LoopStep, Parameters, Step
 
-Array = Any  # a NumPy array outside the pass, a JAX array in it
 Memory = tuple[Any, ...]
 """For each step: keys and values [batch, room, heads, …], sums [batch, heads, …], of a loop [count, …], or None."""
 
@@ -88,15 +89,15 @@ class TokenStream:
             self._make_room()
             step = partial(advance, self._parameters, self._features(role, read), self._tokens + 1, self._memory)
             output, worst, _, memory = step(self._checks(kind), keep=False)
-            found = Findings(self._guard, self._told)
-            found.look(
+            findings = Findings(self._guard, self._told, whole=False)
+            findings.look(
                 {time: np.asarray(excess) for time, excess in worst.items()},
                 0,
                 (kind,),
                 lambda task: np.asarray(step({}, keep=True)[2])[:, task],
                 self._tokens,
             )
-            found.tell(4)
+            findings.tell(4)
         self._memory = memory
         self._tokens += 1
         self._places = places
@@ -154,7 +155,7 @@ class TokenStream:
         if kind not in self._bounds:
             self._bounds[kind] = {
                 time: c._replace(**{name: getattr(c, name)[1:] for name in ("low", "high", "most", "least")})
-                for time, c in self._guard.checks((kind,), self._dtype).items()
+                for time, c in self._guard.checks((kind,), self._dtype, whole=False).items()
             }
         return self._bounds[kind]
 

@@ -22,7 +22,8 @@ from innerloop.compiler.weights import Config, Weights
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
-from .forward import Check, embedded, forward, streams
+from .checks import Check
+from .forward import embedded, forward, streams
 from .guard import Findings, Guard, Mode
 from .pack import Parameters, pack
 from .stream import TokenStream

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from innerloop.compiler.sparse import Floats, Indices
+from innerloop.compiler.squares import UNIT
 from innerloop.compiler.weights import (
     Attention,
     Domain,
@@ -25,7 +26,8 @@ from innerloop.compiler.weights import (
 )
 from numpy.typing import NDArray
 
-from .forward import Check
+from .arrays import Array
+from .checks import Reach, Tie
 
 SLACK = 1e-3
 """How far a value may leave its range, as a share of the range's magnitude, for the rounding of the weights; a
@@ -68,8 +70,14 @@ class Watch:
         half = 0.5 * (self.told[1] - self.told[0])
         return 0.5 * (self.told[0] + self.told[1]), 1.0 / np.where(half > 0.0, half, np.inf)
 
-    def excess(self, values: Floats) -> Floats:
-        """By how much values [..., columns] are out: [..., size], as forward.py has it."""
+    def at(self, stream: Floats, kinds: tuple[str, ...], causal: bool) -> tuple[Floats, Floats]:
+        """The values at its tokens of stream [looks, tokens, width], [looks, tokens, columns], and by how much they are
+        out, [looks, tokens, size] as checks.py has it."""
+        held = np.flatnonzero([kind in self.kinds for kind in kinds])
+        values = stream[:, held] @ self.matrix
+        return values, self._excess(values)
+
+    def _excess(self, values: Floats) -> Floats:
         if len(self.pairs):
             centre, scale = self.middle
             share = np.abs(values - centre) * scale
@@ -87,12 +95,80 @@ class Watch:
         return int(max(self.pairs[index], key=lambda column: share[column]))
 
 
-def watches_of(weights: Weights) -> list[Watch]:
+ROUNDED = 4.0
+"""Units of its terms that a score may be off."""
+
+
+@dataclass(frozen=True)
+class ScoreWatch:
+    """Scores of tokens of `kinds` and of kind `over`, which are to be of magnitude `most` at most; or, with a `rate`,
+    not to be changed by rounding by more than `most` (checks.Tie)."""
+
+    construction: str
+    kinds: frozenset[str]
+    over: str
+    query: Floats
+    key: Floats
+    rate: float
+    most: float
+    told: tuple[Floats, Floats]
+    times: frozenset[int]
+    names: tuple[tuple[str, int | None], ...]
+
+    @property
+    def size(self) -> int:
+        return 1
+
+    def check(self, kinds: tuple[str, ...], causal: bool, dtype: np.dtype[Any]) -> Reach | Tie:
+        """The rest token, before those of these kinds, neither reads nor is read."""
+        readers, read = (np.array([False, *found]) for found in self._among(kinds))
+        seen = readers[:, None] & read & (np.tri(readers.size, dtype=bool) if causal else True)
+        query, key, most = self.query.astype(dtype), self.key.astype(dtype), dtype.type(self.most)
+        return Tie(query, key, seen, dtype.type(self.rate), most) if self.rate else Reach(query, key, seen, most)
+
+    def _among(self, kinds: tuple[str, ...]) -> tuple[list[bool], list[bool]]:
+        return [kind in self.kinds for kind in kinds], [kind == self.over for kind in kinds]
+
+    def at(self, stream: Floats, kinds: tuple[str, ...], causal: bool) -> tuple[Floats, Floats]:
+        """As `Watch.at`; the value is how far out it is."""
+        with_rest: Array = np.pad(stream, ((0, 0), (1, 0), (0, 0)))
+        readers = np.flatnonzero(self._among(kinds)[0])
+        out = np.asarray(self.check(kinds, causal, np.dtype(np.float64)).excess(with_rest), np.float64)
+        out = out[:, 1 + readers, None]
+        return out + self.most, out
+
+    def blamed(self, values: Floats, index: int) -> int:
+        return 0
+
+
+def watches_of(weights: Weights) -> list[Watch | ScoreWatch]:
     """Of all named values and domains, by the first time at which they are looked at."""
     sublayers = list(weights.sublayers())
-    found = [w for p in weights.layout if (w := _of_placement(p, sublayers, weights.config.d_model)) is not None]
-    found += [_of_domain(domain) for domain in weights.domains]
+    named = [_of_placement(placement, sublayers, weights.config.d_model) for placement in weights.layout]
+    found: list[Watch | ScoreWatch] = [w for w in named if w is not None]
+    for domain in weights.domains:
+        if domain.key is None:
+            found.append(_of_domain(domain))
+        elif (scores := _of_scores(domain, weights)) is not None:
+            found.append(scores)
     return sorted(found, key=lambda watch: min(watch.times))
+
+
+def _of_scores(domain: Domain, weights: Weights) -> ScoreWatch | None:
+    """None for a softmax whose scores round to less than what the weights' errors are anyway."""
+    assert domain.key is not None
+    resolved, rate = weights.report.predicted_error, 0.0
+    most = (1.0 + SLACK) * float(domain.high[0])
+    if domain.construction == "softmax":
+        rate, most = ROUNDED * UNIT[weights.config.dtype] * float(domain.high[0]), resolved
+        if not 0.25 * rate * domain.reach > resolved > 0.0:
+            return None
+    names = ((domain.what[0], None),)
+    query, key = domain.matrix.csr.toarray(), domain.key.csr.toarray()
+    times = frozenset({2 * domain.sublayer})
+    return ScoreWatch(
+        domain.construction, domain.kinds, domain.over, query, key, rate, most, (domain.low, domain.high), times, names
+    )
 
 
 def _of_placement(placement: Placement, sublayers: list[Sublayer], width: int) -> Watch | None:
@@ -169,59 +245,3 @@ def _written(sublayer: Sublayer, width: int) -> NDArray[np.bool_]:
     written: NDArray[np.bool_] = bias != 0
     written[matrix.csr.indices] = True
     return written
-
-
-def check_of(watches: list[Watch], kinds: tuple[str, ...], dtype: np.dtype[Any]) -> Check:
-    """One time's values side by side: the ranges, then the pairs, then the comparisons, each in the watches' order. A
-    value that is one slot times a factor is compared in the slot's scale."""
-    matrix = np.concatenate([w.matrix for w in watches], 1)
-    ends = [np.concatenate([getattr(w, side) for w in watches]) for side in ("low", "high")]
-    centre, scale = (np.concatenate([w.middle[k] for w in watches]) for k in range(2))
-    slots = np.abs(matrix).argmax(0)
-    chosen: NDArray[Any] | None = None
-    if (np.count_nonzero(matrix, axis=0) == 1).all():
-        factor = matrix[slots, np.arange(slots.size)]
-        ends = [np.minimum(ends[0] / factor, ends[1] / factor), np.maximum(ends[0] / factor, ends[1] / factor)]
-        centre, scale = centre / factor, scale * np.abs(factor)
-    else:
-        slots = np.flatnonzero(matrix.any(1))
-        chosen = matrix[slots].astype(dtype)
-    columns = np.split(np.arange(matrix.shape[1]), np.cumsum([w.low.size for w in watches])[:-1])
-    ranges, pairs, apart = [], [], []
-    for watch, own in zip(watches, columns, strict=True):
-        if len(watch.pairs):
-            pairs.append((watch, own[watch.pairs]))
-        else:
-            (apart if watch.construction == "comparison" else ranges).append((watch, own))
-    low, high = (_at([(w, ends[k][own]) for w, own in ranges], kinds, fill) for k, fill in ((0, -np.inf), (1, np.inf)))
-    kept = np.concatenate([_NONE, *(own for _, own in ranges)])
-    most = _at([(w, np.full(len(own), BOTH * (1.0 + SLACK))) for w, own in pairs], kinds, np.inf)
-    least = _at([(w, ends[1][own]) for w, own in apart], kinds, -np.inf)
-    both = np.concatenate([np.zeros((0, 2), np.int64), *(own for _, own in pairs)])
-    return Check(
-        slots.astype(np.int32),
-        chosen,
-        kept.astype(np.int32),
-        low.astype(dtype),
-        high.astype(dtype),
-        centre.astype(dtype),
-        scale.astype(dtype),
-        both[:, 0].astype(np.int32),
-        both[:, 1].astype(np.int32),
-        most.astype(dtype),
-        np.concatenate([_NONE, *(own for _, own in apart)]).astype(np.int32),
-        least.astype(dtype),
-    )
-
-
-def _at(bounds: list[tuple[Watch, Floats]], kinds: tuple[str, ...], free: float) -> Floats:
-    """[1 + tokens, bounds]: each where the watch's kinds are, and `free` elsewhere; the rest token is free."""
-    found = [np.where([[False], *([k in w.kinds] for k in kinds)], bound[None, :], free) for w, bound in bounds]
-    return np.concatenate([np.zeros((1 + len(kinds), 0)), *found], 1)
-
-
-def order_of(watches: list[Watch]) -> list[int]:
-    """The watches of one time, as numbers, in the order in which `check_of` lays out what they give."""
-    ranges = [k for k, w in enumerate(watches) if not len(w.pairs) and w.construction != "comparison"]
-    pairs = [k for k, w in enumerate(watches) if len(w.pairs)]
-    return ranges + pairs + [k for k, w in enumerate(watches) if w.construction == "comparison"]
