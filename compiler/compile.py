@@ -13,13 +13,15 @@ from numpy.typing import ArrayLike
 from .allocate import Allocation, allocate
 from .balance import balance
 from .build import graph_of
-from .calibrate import Ranges, calibrate, repetitions, samples
+from .calibrate import Ranges, Seen, observe
 from .choose import named, optimise, tightened
 from .constructions import Choice
+from .default_tasks import CORE, WILD, Family, Sample, core_tasks, repetitions, samples
 from .domains import domains
 from .emit import Emitter
 from .empty import fill_empty
 from .errors import CompileError, DataError, faults_told
+from .families import affordable
 from .frame import Frame
 from .graph import Graph
 from .inexact import ErrorModel
@@ -33,7 +35,7 @@ from .sparse import Floats, Matrix
 from .sublayers import Schedule
 from .targets import TARGETS, Target
 from .tasks import Tasks
-from .tokens import TokenData, roles
+from .tokens import TokenData, read_data, roles
 from .tolerance import bounded, meet
 from .verify import verify
 from .verify_schedule import verify_schedule
@@ -71,7 +73,7 @@ def compile_program(
     target: the architecture (targets.py). optimize: "depth" takes the fewest layers, and of those the most exact
     construction; "width" the narrowest residual stream, and of those the fewest layers. dtype: the precision that
     the constructions are made for. calibration:
-    sample data, field → [tasks, rows, *shape], from which ranges are taken (see calibrate.py for the default).
+    sample data, field → [tasks, rows, *shape], from which ranges are taken (see default_tasks.py for the default).
     source: the file's name, as errors print it. tolerance: the largest error of the output to accept on the report's
     tasks, in the output's own units; the cheapest constructions that meet it are chosen (tolerance.py). The other
     arguments are the program's parameters.
@@ -152,22 +154,34 @@ def plan_for(
     DataError for calibration data that does not fit."""
     architecture = named("target", target, TARGETS, graph)
     named("dtype", dtype, dict.fromkeys(DTYPES), graph)
-    data = samples(graph, calibration)
-    graph = fill_empty(graph, data)
     default = calibration is None
-    fresh = fresh_tasks(graph) if default else first_tasks(data[0])
-    made = certificate(graph, fresh, data, default, optimize)
+    assert graph.signature is not None
+    drawn = samples(graph) if calibration is None else [Sample(CORE, (read_data(graph.signature, calibration),))]
+    graph = fill_empty(graph, drawn[0].data)
+    core, fresh = core_tasks(drawn), fresh_tasks(graph) if default else first_tasks(drawn[0].data[0])
 
-    def planned(graph: Graph) -> Plan:
-        ranges = calibrate(graph, data)
+    def planned(graph: Graph, seen: list[tuple[Family, Seen]]) -> Plan:
+        ranges, families = affordable(graph, seen, core, architecture, dtype, not default)
         all_finite(graph, ranges)
         placed, slots = _placed(lower(graph, ranges, architecture), dtype)
+        made = certificate(graph, fresh, drawn, families, default, optimize)
         return Plan(graph, ranges, placed, slots, architecture, dtype, fresh, made)
 
-    plan = planned(graph)
-    reach = widest(graph, plan.ranges)
-    if reach is not None and ((not architecture.rotary and reach > WIDE[dtype]) or not _divides(_frame(plan))):
-        return planned(tightened(verify(narrow(graph, plan.ranges)), architecture))
+    def observed(graph: Graph) -> list[tuple[Family, Seen]]:
+        return [(sample.family, observe(graph, sample.data, WILD if default else 0.0)) for sample in drawn]
+
+    def wide(plan: Plan) -> bool:
+        """Whether divisions need another construction."""
+        reach = widest(graph, plan.ranges)
+        return reach is not None and ((not architecture.rotary and reach > WIDE[dtype]) or not _divides(_frame(plan)))
+
+    seen = observed(graph)
+    plan = planned(graph, seen)
+    if wide(plan) and len(seen) > 1:  # no family is worth another construction
+        plan = planned(graph, seen[:1])
+    if wide(plan):
+        graph = tightened(verify(narrow(graph, plan.ranges)), architecture)
+        return planned(graph, observed(graph))
     return plan
 
 
