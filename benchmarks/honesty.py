@@ -30,8 +30,8 @@ from typing import Any
 import numpy as np
 from innerloop.compiler import CompileError, Weights, compile_program, interpret
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import repetitions, samples
 from innerloop.compiler.choose import optimise
+from innerloop.compiler.default_tasks import repetitions, samples
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.tokens import output_rows
 from innerloop.programs import load, names
@@ -103,7 +103,7 @@ def batches(case: Case, weights: Weights, family: str, tasks: int) -> Iterator[D
     text = load(case.program)
     graph = optimise(graph_of(text, case.parameters), weights.config.target, "depth")
     if family == CALIBRATION:
-        for sample in samples(graph, None):
+        for sample in samples(graph)[0].data:
             fields = weights.signature.fields
             rows = {f.name: sample.fields[f.name][: tasks // 2, output_rows(sample.sequence, f.kinds)] for f in fields}
             yield {f.name: rows[f.name].reshape(*rows[f.name].shape[:2], *f.shape) for f in fields}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,15 +12,15 @@ from numpy.typing import ArrayLike
 from .allocate import Allocation, allocate
 from .balance import balance
 from .build import graph_of
-from .calibrate import Ranges, Seen, observe
+from .calibrate import Ranges, Seen
 from .choose import named, optimise, tightened
 from .constructions import Choice
-from .default_tasks import CORE, WILD, Family, Sample, core_tasks, repetitions, samples
+from .default_tasks import CORE, Family, Sample, core_tasks, repetitions, samples
 from .domains import domains
 from .emit import Emitter
 from .empty import fill_empty
 from .errors import CompileError, DataError, faults_told
-from .families import affordable
+from .families import affordable, observed
 from .frame import Frame
 from .graph import Graph
 from .inexact import ErrorModel
@@ -30,8 +29,8 @@ from .lower import lower
 from .narrow import WIDE, narrow, widest
 from .report import all_finite, certificate, counts, first_tasks, fresh_tasks, measured
 from .rotary_frame import RotaryFrame
+from .rounding import rounded, rounded_array, rounded_body
 from .schedule import schedule
-from .sparse import Floats, Matrix
 from .sublayers import Schedule
 from .targets import TARGETS, Target
 from .tasks import Tasks
@@ -40,15 +39,10 @@ from .tolerance import bounded, meet
 from .verify import verify
 from .verify_schedule import verify_schedule
 from .weights import (
-    Body,
     Certificate,
-    Idle,
     InputRange,
-    Norm,
     OutputSpec,
     Placement,
-    Repeated,
-    Sublayer,
     Weights,
 )  # fmt: skip
 
@@ -167,21 +161,18 @@ def plan_for(
         made = certificate(graph, fresh, drawn, families, default, optimize)
         return Plan(graph, ranges, placed, slots, architecture, dtype, fresh, made)
 
-    def observed(graph: Graph) -> list[tuple[Family, Seen]]:
-        return [(sample.family, observe(graph, sample.data, WILD if default else 0.0)) for sample in drawn]
-
     def wide(plan: Plan) -> bool:
         """Whether divisions need another construction."""
         reach = widest(graph, plan.ranges)
         return reach is not None and ((not architecture.rotary and reach > WIDE[dtype]) or not _divides(_frame(plan)))
 
-    seen = observed(graph)
+    seen = observed(graph, drawn, default)
     plan = planned(graph, seen)
     if wide(plan) and len(seen) > 1:  # no family is worth another construction
         plan = planned(graph, seen[:1])
     if wide(plan):
         graph = tightened(verify(narrow(graph, plan.ranges)), architecture)
-        return planned(graph, observed(graph))
+        return planned(graph, observed(graph, drawn, default))
     return plan
 
 
@@ -239,11 +230,11 @@ def finish(plan: Plan) -> Weights:
         config=emitted.config,
         signature=signature,
         roles=roles(signature.pattern),
-        embedding=_rounded(emitted.embedding, plan.dtype),
-        positions=_round(emitted.positions, plan.dtype),
-        body=_rounded_body(emitted.body, plan.dtype),
+        embedding=rounded(emitted.embedding, plan.dtype),
+        positions=rounded_array(emitted.positions, plan.dtype),
+        body=rounded_body(emitted.body, plan.dtype),
         final_norm=emitted.final_norm,
-        readout=_rounded(emitted.readout, plan.dtype),
+        readout=rounded(emitted.readout, plan.dtype),
         readout_bias=np.zeros(node.size),
         output=OutputSpec(signature.name, node.shape, node.kinds),
         layout=placements(plan.schedule, plan.allocation, emitted.stream),
@@ -269,38 +260,3 @@ def _positions(graph: Graph) -> int:
     if any(loop.kind is not None for loop in graph.loops()):
         return 1 + len(pattern.prefix) + len(pattern.suffix) + len(pattern.group) * repetitions(graph)
     return POSITIONS
-
-
-# Rounding ----------------------------------------------------------------------------------------
-
-
-def _round(array: Floats, dtype: str) -> Floats:
-    return np.asarray(array.astype(dtype).astype(np.float64))
-
-
-def _rounded(matrix: Matrix, dtype: str) -> Matrix:
-    csr = matrix.csr.copy()
-    csr.data = _round(csr.data, dtype)
-    return Matrix(csr)
-
-
-def _rounded_body(body: Body, dtype: str) -> Body:
-    """The weights as numbers of that precision: what is saved and run is what was compiled, bit for bit."""
-
-    def exact(part: Any) -> Any:
-        if part is None:
-            return None
-        if isinstance(part, Norm):
-            return Norm(_round(part.gain, dtype), _round(part.bias, dtype))
-        return _rounded(part, dtype) if isinstance(part, Matrix) else _round(part, dtype)
-
-    def one(item: Sublayer | Repeated) -> Sublayer | Repeated:
-        match item:
-            case Repeated():
-                return replace(item, body=_rounded_body(item.body, dtype))
-            case Idle():
-                return item
-            case _:
-                return replace(item, **{n: exact(v) for n, v in vars(item).items()})
-
-    return tuple(one(item) for item in body)

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .calibrate import Ranges, Seen, joined, ranges_of
-from .default_tasks import Family
+from .calibrate import Ranges, Seen, joined, observe, ranges_of
+from .default_tasks import WILD, Family, Sample
 from .errors import CompileError
 from .graph import Divide, Function, Graph, Value
 from .inexact import ErrorModel
@@ -33,6 +33,11 @@ PRICE = 2.0
 WIDER = 1.01
 """A range that grows no more than this is the same."""
 SIGNED = frozenset({"reciprocal", "log", "sqrt"})
+
+
+def observed(graph: Graph, samples: Sequence[Sample], default: bool) -> list[tuple[Family, Seen]]:
+    """What values do on each family's tasks; of default tasks on all but the wildest."""
+    return [(sample.family, observe(graph, sample.data, WILD if default else 0.0)) for sample in samples]
 
 
 def affordable(
