@@ -9,8 +9,9 @@ import pytest
 from innerloop.compiler import CompileError, compile_program
 from innerloop.compiler.allocate import Allocation, Lifetime, allocate, verify
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import calibrate, draw
+from innerloop.compiler.calibrate import calibrate
 from innerloop.compiler.choose import optimise
+from innerloop.compiler.default_tasks import draw
 from innerloop.compiler.errors import InternalError
 from innerloop.compiler.lower import lower
 from innerloop.compiler.schedule import schedule
