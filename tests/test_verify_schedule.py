@@ -120,7 +120,7 @@ def test_balancing_that_does_so_is_a_fault_that_compile_names(monkeypatch: pytes
     with pytest.raises(
         CompileError, match=r"program: error: fault of the compiler: schedule: sublayer .* changed already"
     ):
-        compile_program(LOG, calibration={"s": [[[0.0, 1.0], [-1.0, 2.0]]]})
+        compile_program(LOG, dtype="float64", calibration={"s": [[[0.0, 1.0], [-1.0, 2.0]]]})
 
 
 def test_an_update_moved_before_a_reader() -> None:
