@@ -18,11 +18,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +28,11 @@ from typing import Any
 import numpy as np
 from innerloop.compiler import CompileError, Weights, compile_program, interpret
 from innerloop.compiler.build import graph_of
+from innerloop.compiler.calibrate import repetitions, samples
 from innerloop.compiler.choose import optimise
-from innerloop.compiler.default_tasks import repetitions, samples
 from innerloop.compiler.errors import InnerloopError
-from innerloop.compiler.tokens import output_rows
+from innerloop.compiler.graph import Graph
+from innerloop.compiler.tokens import TokenData, output_rows
 from innerloop.programs import load, names
 from innerloop.runtime import RangeWarning, Transformer
 from rich.progress import track
@@ -42,6 +41,7 @@ from tests.reference import Case, case_of, targets
 
 from .families import FAMILIES, Data, draw
 from .tables import show
+from .workers import results
 
 CALIBRATION = "calibration"
 """The family of the tasks that the ranges were taken from."""
@@ -88,29 +88,28 @@ def cells_of(program: str, target: str, families: Iterable[str], tasks: int) -> 
         said = refusal.diagnostics[0].message
         return [Cell(program, target, family, refused=tasks, said=said) for family in families]
     model = Transformer(weights, guard="warn")
+    graph = optimise(graph_of(load(program), case.parameters), target, "depth")
+    calibration = samples(graph, None)
     for family in families:
         cell = Cell(program, target, family, weights.report.predicted_error)
-        for data in batches(case, weights, family, tasks):
+        for data in batches(weights, graph, calibration, family, tasks):
             count(cell, model, case, data)
         if cell.tasks:
             found.append(cell)
     return found
 
 
-def batches(case: Case, weights: Weights, family: str, tasks: int) -> Iterator[Data]:
-    """The family's tasks, those of one length together: as long as the calibration's and a quarter of that, or as the
-    family says."""
-    text = load(case.program)
-    graph = optimise(graph_of(text, case.parameters), weights.config.target, "depth")
+def batches(weights: Weights, graph: Graph, calibration: list[TokenData], family: str, tasks: int) -> Iterator[Data]:
+    """The family's tasks, those of one length together: as long as the calibration's, or as the family says."""
+    fields = weights.signature.fields
     if family == CALIBRATION:
-        for sample in samples(graph)[0].data:
-            fields = weights.signature.fields
+        for sample in calibration:
             rows = {f.name: sample.fields[f.name][: tasks // 2, output_rows(sample.sequence, f.kinds)] for f in fields}
             yield {f.name: rows[f.name].reshape(*rows[f.name].shape[:2], *f.shape) for f in fields}
         return
     longest = repetitions(graph)
     ends = {bound.name: (bound.low, bound.high) for bound in weights.inputs}
-    lengths = [n for n in FAMILIES[family].groups or (longest, max(1, longest // 4)) if n <= longest]
+    lengths = [n for n in FAMILIES[family].groups or (longest,) if n <= longest]
     for number, groups in enumerate(lengths):
         share = len(range(number, tasks, len(lengths)))
         data = draw(FAMILIES[family], weights.signature, ends, groups, share, SEED + number)
@@ -160,13 +159,16 @@ def _heard(call: Callable[[], Any]) -> tuple[Any, list[str]]:
 # All of them -------------------------------------------------------------------------------------
 
 
+def cells_of_job(job: tuple[str, str, tuple[str, ...], int]) -> list[Cell]:
+    return cells_of(*job)
+
+
 def measured(jobs: list[tuple[str, str]], families: list[str], tasks: int, workers: int) -> Iterator[list[Cell]]:
     """The cells of every (program, target), as they are done."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=RESTART) as pool:
-        running = [pool.submit(cells_of, program, target, families, tasks) for program, target in jobs]
-        for done in as_completed(running):
-            yield done.result()
+    every = [(program, target, tuple(families), tasks) for program, target in jobs]
+    for (program, target, *_), cells in results(cells_of_job, every, workers, RESTART):
+        died = "the process died"
+        yield cells if cells is not None else [Cell(program, target, f, silent=tasks, said=died) for f in families]
 
 
 def totals(cells: Iterable[Cell]) -> tuple[int, ...]:

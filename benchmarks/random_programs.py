@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -34,14 +31,16 @@ from .constructs import constructs
 from .shrink import shrink
 from .tables import show
 from .verdicts import Verdict, judge
+from .workers import results
 
 TARGETS = {"gpt2": 4, "gelu": 2, "llama": 4, "lsa": 1}
 DTYPES = {"float32": 7, "float64": 3}
 """How often each is drawn."""
-CHUNK, RESTART = 10, 6
-"""Seeds that a process gets at once; and after so many times it is replaced: each leaves compiled functions behind."""
+RESTART = 60
+"""Seeds after which a process is replaced."""
 PATIENCE = 300
 """Seconds for one program."""
+RESULTS = ("right", "warned", "refused", "silent", "crashed")
 FAULTS = ("silent", "crashed")
 
 
@@ -106,33 +105,17 @@ def _patient(text: str, target: str, dtype: str, seed: int) -> Verdict | None:
         signal.alarm(0)
 
 
-def _chunk(seeds: list[int], minimise: float) -> list[Line]:
-    return [line_of(seed, minimise) for seed in seeds]
+def _line_of(job: tuple[int, float]) -> Line:
+    return line_of(*job)
 
 
 def lines(seeds: list[int], minimise: float, workers: int) -> Iterator[Line]:
-    """As they are done. A process that dies takes its seeds along, which are then run one by one."""
-    chunks = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
-    context = multiprocessing.get_context("spawn")
-    while chunks:
-        left = list(chunks)
-        try:
-            with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=RESTART) as pool:
-                running = {pool.submit(_chunk, chunk, minimise): chunk for chunk in chunks}
-                for done in as_completed(running):
-                    yield from done.result()
-                    left.remove(running[done])
-            return
-        except BrokenProcessPool:
-            single = [chunk for chunk in left if len(chunk) == 1]
-            if single:
-                yield _died(single[0][0])
-            chunks = [[seed] for chunk in left for seed in chunk if chunk not in single[:1]]
-
-
-def _died(seed: int) -> Line:
-    found = next(drawn(seed))
-    return Line(seed, found.target, found.dtype, Verdict("crashed", said="the process died"), 0.0, ())
+    """As they are done."""
+    for (seed, _), line in results(_line_of, [(seed, minimise) for seed in seeds], workers, RESTART):
+        if line is None:
+            found = next(drawn(seed))
+            line = Line(seed, found.target, found.dtype, Verdict("crashed", said="the process died"), 0.0, ())
+        yield line
 
 
 # Results -----------------------------------------------------------------------------------------
@@ -157,13 +140,12 @@ def saved(line: Line, folder: Path) -> dict[str, Any]:
 
 
 def report(entries: list[dict[str, Any]]) -> None:
-    results = ("right", "warned", "refused", "silent", "crashed")
     rows = []
     for target in TARGETS:
         for dtype in DTYPES:
             counts = Counter(e["result"] for e in entries if (e["target"], e["dtype"]) == (target, dtype))
-            rows.append([target, dtype, str(sum(counts.values())), *(str(counts[r]) for r in results)])
-    show(f"{len(entries):,} random programs", ("target", "dtype", "programs", *results), ("target", "dtype"), rows)
+            rows.append([target, dtype, str(sum(counts.values())), *(str(counts[r]) for r in RESULTS)])
+    show(f"{len(entries):,} random programs", ("target", "dtype", "programs", *RESULTS), ("target", "dtype"), rows)
     used = Counter(what for e in entries for what in e["constructs"])
     print("Programs that use: " + ", ".join(f"{what} {count}" for what, count in sorted(used.items())))
     silent = sorted((e for e in entries if e["result"] == "silent"), key=lambda e: -e["worst"])
@@ -173,7 +155,7 @@ def report(entries: list[dict[str, Any]]) -> None:
     for e in (e for e in entries if e["result"] == "crashed"):
         print(f"crashed: seed {e['seed']}, {e['target']}, {e['dtype']}: {e['said']}")
     counts = Counter(e["result"] for e in entries)
-    print(", ".join(f"{counts[r]:,} {r}" for r in results))
+    print(", ".join(f"{counts[r]:,} {r}" for r in RESULTS))
 
 
 def main() -> int:
@@ -192,9 +174,9 @@ def main() -> int:
         print(verdict if verdict is not None else "no sound program")
         return int(verdict is not None and verdict.result in FAULTS)
     options.output.mkdir(parents=True, exist_ok=True)
-    results = options.output / "results.jsonl"
+    file = options.output / "results.jsonl"
     seeds = range(options.seed, options.seed + options.count)
-    old = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.is_file() else []
+    old = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
     entries = [entry for entry in old if entry["seed"] in seeds]
     left = sorted(set(seeds) - {entry["seed"] for entry in entries})
     for line in track(lines(left, options.minimise, options.workers), "judging", len(left), transient=True):

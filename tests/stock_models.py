@@ -33,7 +33,7 @@ def features(weights: Weights, **fields: Any) -> tuple[torch.Tensor, Any]:
 
 
 def outputs(kind: type[Any], folder: Path, weights: Weights, **fields: Any) -> Floats:
-    """The output of unmodified transformers, its model class `kind`, on the exported folder: [batch, rows]."""
+    """The output of unmodified transformers, its model class `kind`, on the exported folder: [batch, rows, *shape]."""
     torch.set_num_threads(1)  # more threads than cores wait for each other: pytest runs a process a core
     model, told = kind.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
     assert not any(told.values()), told
@@ -44,7 +44,7 @@ def outputs(kind: type[Any], folder: Path, weights: Weights, **fields: Any) -> F
         stream = model.eval()(inputs_embeds=given @ interface["embedding"]).last_hidden_state
     output = stream @ interface["readout"] + interface["readout_bias"]
     assert output.dtype == getattr(torch, weights.config.dtype)
-    return np.asarray(output[:, rows, 0], np.float64)
+    return np.asarray(output[:, rows], np.float64).reshape(len(output), len(rows), *weights.output.shape)
 
 
 def readme_difference(folder: Path) -> float:

@@ -1,0 +1,68 @@
+"""Safety constants and exclusions are defended: each of these one-line mutants fails the quick tests that it names.
+
+A mutant whose text is gone, or whose tests do not run its file, fails here, so that the list stays true.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .mutation import KILLED, ROOT, SURVIVED, Mutant, mutated, outcome
+
+QUICK = "tests/test_functions.py::test_the_reference_knows_exactly_the_functions_of_the_language"
+COMPARED = "'tests/test_comparisons.py::test_a_comparison_is_exactly_0_or_1_at_ties_too[x < 0.5-gpt2-float32]'"
+READ = "tests/test_softmax_reads.py::test_memories_and_scores_in_both_directions[gpt2]"
+LLAMA = "tests/test_llama.py::test_every_shipped_program_compiles_to_a_llama[gd_plus-float32]"
+
+MUTANTS = (
+    # what functions mean
+    Mutant(
+        "compiler/functions.py",
+        '"log", "sqrt"]',
+        '"log", "sqrt", "cube"]',
+        QUICK,
+    ),
+    # who attends to whom
+    Mutant("compiler/heads.py", "GAP = 1024.0", "GAP = 16.0", "tests/test_constructions.py -k bit_for_bit"),
+    Mutant("compiler/phases.py", "GAP = 256.0", "GAP = 16.0", LLAMA),
+    Mutant("compiler/emit.py", "MARGIN = 64.0", "MARGIN = 0.0", READ),
+    Mutant("compiler/emit.py", "FAR = 1024.0", "FAR = 2.0", READ),
+    # what comparisons decide by
+    Mutant("compiler/switches.py", '"float32": 2.0**48', '"float32": 2.0**30', COMPARED),
+    Mutant("compiler/switches.py", "(2.0**22, 2.0**27, 2.0**30)", "(2.0**22, 2.0**22, 2.0**22)", COMPARED),
+    Mutant("compiler/switches.py", 'APART = {"float32": 2.0**30', 'APART = {"float32": 2.0**6', COMPARED),
+    # what the certificate says
+    Mutant(
+        "compiler/predict.py",
+        "SAFETY = 4.0",
+        "SAFETY = 1.0",
+        "tests/test_certificates.py::test_the_prediction_holds[gradient_descent_dual-gpt2-float64]",
+    ),
+)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_the_text_that_a_mutant_changes_stands_once(mutant: Mutant) -> None:
+    assert mutated(mutant) != (ROOT / mutant.file).read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_is_killed(mutant: Mutant, tmp_path: Path) -> None:
+    found = outcome(mutant, tmp_path)
+    assert found.status != SURVIVED, f"{mutant.tests} passes with {mutant.new.strip()} in {mutant.file}"
+    assert found.status == KILLED, found.output
+
+
+def test_a_mutant_that_changes_nothing_survives_and_one_out_of_date_is_told(tmp_path: Path) -> None:
+    harmless = Mutant("compiler/functions.py", "clip (a value", "clip (one value", QUICK)
+    assert outcome(harmless, tmp_path).status == SURVIVED
+    with pytest.raises(ValueError, match="0 times"):
+        mutated(Mutant("compiler/functions.py", "no such line", "", QUICK))
+
+
+def test_a_mutant_whose_tests_never_import_it_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"does not run laboratory/train\.py"):
+        outcome(Mutant("laboratory/train.py", '"""Training: ', '"""', QUICK), tmp_path)
