@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import CompileError, Diagnostic
+from .limits import LARGEST_SIZE, LONGEST_SCAN, MOST_PASSES
 from .syntax import (
     Array,
     Assign,
@@ -40,8 +41,6 @@ from .walk import statements, walk
 
 Array64 = NDArray[np.float64]
 
-LARGEST_SIZE, MOST_PASSES, LONGEST_SCAN = 1024, 100_000, 8192
-"""What a program may ask for; far beyond what has been compiled, and short of what would exhaust a machine unasked."""
 Bound = int | float | Array64
 
 

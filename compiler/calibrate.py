@@ -24,7 +24,7 @@ from .tasks import Ball
 from .tokens import TokenData, read_data, sequence
 
 MARGIN = 0.1
-TASKS = 2048
+TASKS, FEWEST_TASKS = 2048, 16
 EXAMPLES = 40
 SHORT = 2
 SHORT_TASKS = 16384
@@ -150,8 +150,8 @@ def samples(graph: Graph, given: Mapping[str, ArrayLike] | None) -> list[TokenDa
         return [read_data(signature, given)]
     length = repetitions(graph)
     share = min(1.0, MOST_WORK / (TASKS * length * len(signature.pattern.group) * _work(graph, graph.block)))
-    whole = draw(signature, length, max(16, int(share * TASKS)), 0)
-    short = draw(signature, min(length, SHORT), max(16, int(share * SHORT_TASKS)), 1, labels=False)
+    whole = draw(signature, length, max(FEWEST_TASKS, int(share * TASKS)), 0)
+    short = draw(signature, min(length, SHORT), max(FEWEST_TASKS, int(share * SHORT_TASKS)), 1, labels=False)
     return [read_data(signature, whole), read_data(signature, short)]
 
 

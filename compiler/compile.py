@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .afford import afford
 from .allocate import Allocation, allocate
 from .balance import balance
 from .build import graph_of
@@ -80,7 +81,7 @@ def compile_program(
     """
     # what overflows is refused below, in words
     with faults_told(text, source), np.errstate(all="ignore"):
-        graph = optimise(graph_of(text, parameters, source), target, optimize)
+        graph = optimise(afford(graph_of(text, parameters, source)), target, optimize)
         bounded(graph, tolerance)
         return weights_of(plan_for(graph, target, dtype, calibration, optimize), tolerance)
 
@@ -103,7 +104,8 @@ def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None
         )
     target, dtype = weights.config.target, weights.config.dtype
     with faults_told(signature.text, signature.source), np.errstate(all="ignore"):
-        graph = optimise(graph_of(signature.text, signature.parameters, signature.source), target, optimize)
+        read = graph_of(signature.text, signature.parameters, signature.source)
+        graph = optimise(afford(read), target, optimize)
         plan = plan_for(graph, target, dtype, calibration, optimize)
         plan = plan if tolerance is None else _built(plan, tolerance)[0]
     held = holdings(plan.schedule, plan.allocation)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .memory import spend
 from .polynomial import Monomial, Polynomial
 from .sparse import Floats, Matrix
 
@@ -104,6 +105,8 @@ class _Table:
             column = (term.component, self.values.setdefault(value, len(self.values)))
             place = (self.rows.setdefault(row, len(self.rows)), self.columns.setdefault(column, len(self.columns)))
             entries[place] = entries.get(place, 0.0) + term.coefficient
+        what = f"the products of a read, {len(self.rows):,} by {len(self.columns):,} of them,"
+        spend(32 * len(self.rows) * len(self.columns), what, "give its vectors and matrices smaller sizes")
         self.matrix: Floats = np.zeros((len(self.rows), len(self.columns)))
         for place, c in entries.items():
             self.matrix[place] = c

@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .graph import Signature
+from .limits import DEEPEST, MOST_PASSES
+from .memory import spend
 from .records import Fault, decode, keyed, listed, parameters, record, text, whole
+from .sound import sound_config, sound_inputs, sound_output, sound_placement, sound_report, sound_signature
 from .sparse import Matrix
 from .tokens import roles
 from .weights import (
@@ -42,27 +45,26 @@ class Outline:
 
     def __init__(self, entries: dict[str, Any], program: str) -> None:
         self.config: Config = record(Config, entries["config"], "config")
-        if self.config.dtype not in ("float32", "float64"):
-            raise Fault(f"config.dtype is {self.config.dtype!r}, not 'float32' or 'float64'")
-        sizes = {name: getattr(self.config, name) for name in ("d_model", "n_head", "d_head", "n_positions")}
-        if small := [name for name, size in sizes.items() if size < 1]:
-            raise Fault(f"config.{small[0]} is {sizes[small[0]]}, less than 1")
-        if self.config.unread < 0:
-            raise Fault(f"config.unread is {self.config.unread}, less than 0")
-        self._verify_heads()
+        sound_config(self.config)
         bound = parameters(entries["parameters"], "parameters")
         self.signature: Signature = record(
             Signature, entries["signature"], "signature", parameters=bound, text=program
         )  # fmt: skip
+        sound_signature(self.signature)
         self.roles: tuple[str, ...] = decode(tuple[str, ...], entries["roles"], "roles")
         if self.roles != roles(self.signature.pattern):
             raise Fault(
                 f"roles are {', '.join(self.roles)}; the pattern has {', '.join(roles(self.signature.pattern))}"
             )
         self.output: OutputSpec = record(OutputSpec, entries["output"], "output")
+        kinds = self.signature.pattern.kinds
+        sound_output(self.output, kinds)
         self.inputs: tuple[InputRange, ...] = decode(tuple[InputRange, ...], entries["inputs"], "inputs")
+        sound_inputs(self.inputs, self.signature)
+        self._afford(entries)
         self.layout: tuple[Placement, ...] = decode(tuple[Placement, ...], entries["layout"], "layout")
         self.report: Report = record(Report, entries["report"], "report")
+        sound_report(self.report)
         self.domains: tuple[Domain, ...] = decode(tuple[Domain, ...], entries.get("domains", []), "domains")
         self.final_norm: bool = self._norm(entries, "final_norm", "final_norm")
         self.body = entries["body"]
@@ -70,30 +72,21 @@ class Outline:
         if unrolled != 2 * self.config.n_layer:
             raise Fault(f"the body has {unrolled} sublayers; config.n_layer is {self.config.n_layer}, two each")
         for index, placement in enumerate(self.layout):
-            self._verify_placement(placement, f"layout[{index}]", stored)
+            sound_placement(placement, self.config, kinds, stored, f"layout[{index}]")
         for index, domain in enumerate(self.domains):
             self._verify_domain(domain, f"domains[{index}]", stored)
 
-    def _verify_heads(self) -> None:
-        """What grouped heads and rotary positions ask for."""
-        config = self.config
-        groups = config.n_head if config.n_kv_head is None else config.n_kv_head
-        if groups < 1 or config.n_head % groups:
-            raise Fault(f"config.n_kv_head is {groups}, of which {config.n_head} heads is no multiple")
-        if config.positions == "rotary":
-            if config.d_head % 2:
-                raise Fault(f"config.d_head is {config.d_head}; rotary positions need an even number")
-            if not 0.0 < config.rope_theta < float("inf"):
-                raise Fault(f"config.rope_theta is {config.rope_theta}, not a positive number")
-
-    def _verify_placement(self, placement: Placement, place: str, stored: int) -> None:
-        size = prod(placement.shape)
-        if placement.matrix.shape != (self.config.d_model, size):
-            raise Fault(f"{place}.matrix has shape {placement.matrix.shape}, not {(self.config.d_model, size)}")
-        if placement.low.shape != (size,) or placement.high.shape != (size,):
-            raise Fault(f"{place} has {placement.low.size} lows and {placement.high.size} highs for {size} components")
-        if not placement.first <= placement.last < stored:
-            raise Fault(f"{place} is held from sublayer {placement.first} to {placement.last} of {stored}")
+    def _afford(self, entries: dict[str, Any]) -> None:
+        """A sparse matrix takes room for each of its rows, and the slots are what config.json says."""
+        matrices = [*listed(entries["layout"], "layout"), *listed(entries.get("domains", []), "domains")]
+        for k, each in enumerate(matrices):
+            matrix = each.get("matrix") if isinstance(each, dict) else None
+            shape = matrix.get("shape") if isinstance(matrix, dict) else None
+            if isinstance(shape, list) and shape[:1] != [self.config.d_model]:
+                part, index = ("layout", k) if k < len(entries["layout"]) else ("domains", k - len(entries["layout"]))
+                width = self.config.d_model
+                raise Fault(f"{part}[{index}].matrix has shape {str(shape)[:40]}; config.d_model is {width}")
+        spend(24 * len(matrices) * self.config.d_model, "the places of named values", "the folder asks for too much")
 
     def _verify_domain(self, domain: Domain, place: str, stored: int) -> None:
         size = sum(domain.sizes)
@@ -116,12 +109,15 @@ class Outline:
         for index, node in enumerate(listed(nodes, place)):
             here = f"{place}[{index}]"
             if isinstance(node, dict) and "repeat" in node:
+                if here.count(".body") >= DEEPEST:
+                    raise Fault(f"body has loops nested more than {DEEPEST} deep")
                 keyed(node, here, ("repeat", "scan", "body"))
                 decode(bool, node["scan"], f"{here}.scan")
                 inner, run = self._count(node["body"], f"{here}.body", start + stored)
                 count = whole(node["repeat"], f"{here}.repeat")
-                if count < 0 or inner % 2:
-                    raise Fault(f"{here} repeats {inner} sublayers {count} times")
+                if not 0 <= count <= MOST_PASSES or inner % 2 or not inner:
+                    raise Fault(f"{here} repeats {inner} sublayers {count} times, not a number of layers up to "
+                                f"{MOST_PASSES} times")  # fmt: skip
                 stored, unrolled = stored + inner, unrolled + count * run
                 continue
             kind, size = self._sublayer(node, here)
@@ -158,6 +154,29 @@ class Outline:
         if there != {"layernorm": True, "rmsnorm": True, "none": False}.get(self.config.norm, there):
             raise Fault(f"{place} is {there}; config.norm is {self.config.norm!r}")
         return there
+
+    def largest(self) -> int:
+        """Bytes that model.safetensors has at most: its numbers, and a header that names its tensors."""
+        config = self.config
+        width, inside, size = config.d_model, config.n_head * config.d_head, prod(self.output.shape)
+        features = len(self.roles) + sum(prod(field.shape) for field in self.signature.fields)
+        numbers = width * (features + config.n_positions + size + 2) + size
+        tensors = 6
+
+        def count(nodes: list[Any]) -> None:
+            nonlocal numbers, tensors
+            for node in nodes:
+                if "repeat" in node:
+                    count(node["body"])
+                elif "mlp" in node:
+                    numbers += (3 * width + 1) * node["mlp"] + 3 * width
+                    tensors += 7
+                elif "idle" not in node:
+                    numbers += 4 * width * inside + 3 * inside + width * (config.n_head + 3)
+                    tensors += 10
+
+        count(self.body)
+        return numbers * np.dtype(config.dtype).itemsize + 512 * tensors + 2**16
 
     def fill(self, tensors: Tensors) -> Weights:
         """The weights, with every tensor of its right shape and none left over."""

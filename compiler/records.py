@@ -99,6 +99,8 @@ def whole(value: Any, place: str) -> int:
 def text(value: Any, place: str) -> str:
     if not isinstance(value, str):
         raise Fault(f"{place} is {_short(value)}, not a text")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise Fault(f"{place} is {_short(value)}, which holds half a letter")
     return value
 
 

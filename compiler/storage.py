@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import uuid
 from dataclasses import fields
 from pathlib import Path
@@ -27,10 +28,12 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from .errors import DataError
+from .limits import LARGEST_CONFIG, LARGEST_TEXT
+from .memory import gigabytes, spend
 from .outline import Outline, Tensors
 from .records import Fault, encode, keyed
 from .sparse import Matrix
-from .weights import Attention, Body, Idle, LinearAttention, Mlp, Repeated, Sublayer, Weights
+from .weights import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer, Weights
 
 FORMAT = "innerloop"
 VERSION = 1
@@ -52,6 +55,7 @@ def save(weights: Weights, folder: str | os.PathLike[str]) -> None:
     if os.path.lexists(target):
         raise DataError(f"{target} exists already: give a new folder, or remove it first")
     program = weights.signature.text.encode()
+    _fits(weights, target)
     named = tensors_of(weights)
     if bad := [name for name, tensor in named.items() if not np.isfinite(tensor).all()]:
         raise DataError(
@@ -73,6 +77,32 @@ def save(weights: Weights, folder: str | os.PathLike[str]) -> None:
         raise DataError(f"cannot write {target}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _fits(weights: Weights, target: Path) -> None:
+    """That the dense tensors fit the memory, twice over (as arrays and as a file), and the disk."""
+    count = numbers_of(weights) * np.dtype(weights.config.dtype).itemsize
+    mend = "compile for smaller sizes"
+    spend(2 * count, f"the weights of {weights.signature.name}, as they are written to {target},", mend)
+    above = next(path for path in target.absolute().parents if path.exists())
+    if count > (left := shutil.disk_usage(above).free):
+        raise DataError(
+            f"cannot write {target}: the weights take {gigabytes(count)}, {gigabytes(left)} of disk are free: {mend}"
+        )
+
+
+def numbers_of(weights: Weights) -> int:
+    """How many numbers the dense tensors have."""
+
+    def of(part: object) -> int:
+        if isinstance(part, Matrix):
+            return part.shape[0] * part.shape[1]
+        if isinstance(part, Norm):
+            return part.gain.size + part.bias.size
+        return part.size if isinstance(part, np.ndarray) else 0
+
+    whole = (weights.embedding, weights.positions, weights.final_norm, weights.readout, weights.readout_bias)
+    return sum(map(of, whole)) + sum(of(part) for item in weights.sublayers() for part in vars(item).values())
 
 
 def entries_of(weights: Weights) -> dict[str, Any]:
@@ -159,9 +189,9 @@ def load(folder: str | os.PathLike[str]) -> Weights:
         raise DataError(f"{source} {state}: give a folder that `save` or `innerloop compile -o` wrote")
     name = CONFIG
     try:
-        entries = _read_config(_bytes(source / name))
+        entries = _read_config(_bytes(source / name, LARGEST_CONFIG))
         name = PROGRAM
-        program = _bytes(source / name)
+        program = _bytes(source / name, LARGEST_TEXT)
         text = _read_program(program)
         name = CONFIG
         outline = Outline(entries, text)
@@ -169,17 +199,27 @@ def load(folder: str | os.PathLike[str]) -> Weights:
         name = PROGRAM
         _same(program, entries, name)
         name = TENSORS
-        content = _bytes(source / name)
+        content = _bytes(source / name, outline.largest())
         weights = outline.fill(_read_tensors(content, outline.config.dtype))
         _same(content, entries, name)
     except Fault as fault:
         raise DataError(f"{source / name}: {fault}. The folder is damaged: compile or copy it again") from None
+    except RecursionError:
+        raise DataError(f"{source / name}: it is nested without end. The folder is damaged: copy it again") from None
     return weights
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, most: int) -> bytes:
+    """The file's bytes, if they are no more than `most` and fit the memory (several times: they are read and built)."""
     try:
-        return path.read_bytes()
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):
+            raise Fault("it is no file")
+        if state.st_size > most:
+            raise Fault(f"it has {state.st_size:,} bytes, and at most {most:,} are right here")
+        spend(4 * state.st_size, f"the contents of {path}", "load it where there is more")
+        with path.open("rb") as stream:
+            return stream.read(most + 1)
     except FileNotFoundError:
         raise Fault("the file is missing") from None
     except OSError as error:
@@ -201,7 +241,7 @@ def _same(content: Any, entries: dict[str, Any], name: str) -> None:
 
 def _read_config(content: bytes) -> dict[str, Any]:
     try:
-        entries = json.loads(content)
+        entries = json.loads(content, object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise Fault("it is not JSON") from None
     if not isinstance(entries, dict) or entries.get("format") != FORMAT:
@@ -211,6 +251,19 @@ def _read_config(content: bytes) -> dict[str, Any]:
     keyed(entries, "the file", _ENTRIES, _OPTIONAL)
     keyed(entries["checksums"], "checksums", (CONFIG, TENSORS, PROGRAM))
     return entries
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, none of whose names stands twice: another reader might take the other one."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise Fault(f"the name {max(names, key=names.count)[:40]!r} stands twice in an object")
+    return found
+
+
+def _no_number(word: str) -> float:
+    raise Fault(f"it holds {word}, which is no JSON")
 
 
 def _read_program(content: bytes) -> str:

@@ -14,6 +14,7 @@ from math import prod
 
 import numpy as np
 from innerloop.compiler.errors import InnerloopError
+from innerloop.compiler.memory import spend
 from innerloop.compiler.sparse import Matrix
 from innerloop.compiler.weights import (
     Attention,
@@ -31,6 +32,8 @@ from innerloop.compiler.weights import (
 
 CHANGES = ("n_layer", "d_model", "n_head", "d_head", "d_mlp", "n_positions", "n_kv_head")
 
+TRAINED = 5
+"""Numbers for each parameter while it is trained: itself, its next value, its gradient and Adam's two moments."""
 UNTRIED = Report(0, 0, 0, 0, 0, 0, 0, 0, 0, float("inf"), float("nan"), float("nan"), 0)
 """The report of weights that no compiler vouches for."""
 
@@ -71,6 +74,10 @@ def blank(weights: Weights, **changes: int) -> Weights:
     config = changed(weights.config, changes)
     width, size = config.d_model, prod(weights.output.shape)
     features = weights.embedding.shape[0]
+    inside = config.n_head * config.d_head
+    numbers = config.n_layer * width * (4 * inside + 3 * config.d_mlp) + width * (features + config.n_positions)
+    what = f"training {config.n_layer:,} layers of width {width:,}: numbers, gradients and Adam's moments"
+    spend(TRAINED * numbers * np.dtype(config.dtype).itemsize, what, "train a smaller one")
     linear = config.attention == "linear"
     body = _stack(weights, config) if "n_layer" in changes else tuple(_filled(weights.body, config))
     return replace(

@@ -27,6 +27,7 @@ import numpy as np
 from innerloop.compiler.calibrate import draw
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.interpretation import interpret
+from innerloop.compiler.memory import free
 from innerloop.compiler.tokens import output_rows, read_data
 from innerloop.compiler.weights import Weights
 
@@ -132,25 +133,15 @@ def _size(weights: Weights, tensors: Sequence[Tensor]) -> Size:
 def _fits(need: Size, target: Path) -> None:
     """Raises InnerloopError where the file would fill the disk, or no memory would hold what it says."""
     where = next(above for above in target.absolute().parents if above.exists())
-    for what, free in (("disk", shutil.disk_usage(where).free), ("memory", _free_memory())):
-        if free is not None and need.bytes > free:
+    for what, left in (("disk", shutil.disk_usage(where).free), ("memory", free())):
+        if left is not None and need.bytes > left:
             raise InnerloopError(
-                f"cannot write {target}: unrolled, the weights are {need}, and {_mebibytes(free)} of {what} are free; "
+                f"cannot write {target}: unrolled, the weights are {need}, and {_mebibytes(left)} of {what} are free; "
                 f"compile for fewer examples or steps, which are layers of a stock model"
             )
 
 
-def _free_memory() -> int | None:
-    """Bytes that a new process can take; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return found[0] if found else None
-
-
-def _mebibytes(count: int) -> str:
+def _mebibytes(count: float) -> str:
     return f"{count / 2**20:,.1f} MiB"
 
 

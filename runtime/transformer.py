@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import jax
 import numpy as np
-from innerloop.compiler.errors import DataError, InnerloopError
+from innerloop.compiler.errors import DataError, InnerloopError, counted
+from innerloop.compiler.memory import spend
 from innerloop.compiler.tokens import TokenData, output_rows, read_data
 from innerloop.compiler.weights import Config, Weights
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
+from .afford import packing, running
 from .checks import Check
 from .forward import embedded, forward, streams
 from .guard import Findings, Guard, Mode
@@ -77,6 +79,7 @@ class Transformer:
         self._devices = mesh.size
         self._whole = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
         self._split = NamedSharding(mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
+        packing(weights, self.dtype)
         with self.precision():
             self.parameters: Parameters = jax.device_put(pack(weights, self.dtype), self._whole)
 
@@ -145,6 +148,8 @@ class Transformer:
     def trace_of(self, data: TokenData) -> Trace:
         """The trace for data that was read already, and for no more tasks than `traceable` says."""
         slots, layers, tokens = self._traced(), self.weights.config.n_layer, len(data.sequence)
+        count = layers * data.batch * tokens * slots.size * self.dtype.itemsize
+        spend(count, f"the traces of {counted(data.batch, 'task')}", "trace fewer")
         stream = np.zeros((layers, data.batch, tokens, slots.size), self.dtype)
         with self.precision():
             for start, count, features in self._chunks(data):
@@ -195,8 +200,11 @@ class Transformer:
     def _chunks(self, data: TokenData) -> Iterator[tuple[int, int, NDArray[Any]]]:
         """(first task, tasks, features [chunk, 1 + tokens, features]) by chunks of one size, the last one padded."""
         budget = CACHED_BYTES if jax.default_backend() == "cpu" else DEVICE_BYTES
-        most = max(1, budget // widest_bytes(self.weights.config, len(data.sequence), self.dtype))
+        widest = widest_bytes(self.weights.config, len(data.sequence), self.dtype)
+        most = max(1, budget // widest)
         chunk = self._devices * min(most, 1 << (max(1, -(-data.batch // self._devices)) - 1).bit_length())
+        if jax.default_backend() == "cpu":
+            running(self.weights, widest, chunk, len(data.sequence))
         for start in range(0, data.batch, chunk):
             count = min(chunk, data.batch - start)
             yield start, count, self.features(data, start, count, chunk)

@@ -156,7 +156,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
         few = shutil.disk_usage(tmp_path)._replace(free=2**20 // 4)
         monkeypatch.setattr("shutil.disk_usage", lambda _: few)
     else:
-        monkeypatch.setattr("innerloop.runtime.export._free_memory", lambda: 2**20 // 4)
+        monkeypatch.setattr("innerloop.runtime.export.free", lambda: 2**20 // 4)
     with pytest.raises(
         InnerloopError, match=rf"unrolled, the weights are [\d,]+ parameters, .* 0\.2 MiB of {what} are free"
     ):

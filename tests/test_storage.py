@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from innerloop.compiler import storage
 from innerloop.compiler.errors import DataError, InnerloopError
+from innerloop.compiler.memory import MemoryLimitError
 from innerloop.compiler.sparse import Matrix
 from innerloop.compiler.storage import load, save
 from innerloop.compiler.weights import Mlp, Placement, Repeated, Weights
@@ -26,7 +28,7 @@ def whole(dtype: str = "float32") -> Weights:
     weights = tree(4, dtype=dtype)
     w = Matrix.of([3, 5], [0, 1], [1.0, -1 / 3], (16, 2))
     layout = (
-        Placement("w", (2,), frozenset({"x", "y"}), w, -1, 5, np.array([-1 / 3, -np.inf]), np.array([0.1, np.inf])),
+        Placement("w", (2,), frozenset({"x", "y"}), w, -1, 5, np.array([-1 / 3, -7.0]), np.array([0.1, 9.5])),
         Placement("s", (), frozenset({"y"}), Matrix.of([7], [0], [2.0], (16, 1)), 3, 3, np.zeros(1), np.ones(1)),
     )
     bound: dict[str, object] = {"d": 3, "rate": 0.1, "known": np.arange(6.0).reshape(2, 3) / 7}
@@ -197,7 +199,33 @@ FAULTS: list[tuple[str, Any]] = [
         lambda e: e["body"].__setitem__(0, {"linear_attention": 16}),
     ),
     ("body\\[2\\] repeats", lambda e: e["body"][2].update(repeat=-1)),
-    ("two each", lambda e: e["body"][2].update(repeat=2**30)),
+    ("two each", lambda e: e["body"][2].update(repeat=2**10)),
+    ("repeats 4 sublayers 500000000 times, not a number of layers", lambda e: e["body"][2].update(repeat=500_000_000)),
+    ("repeats 0 sublayers 5 times", lambda e: e["body"].insert(0, {"repeat": 5, "scan": False, "body": []})),
+    ("config.n_layer is 2097152; it is at most", lambda e: e["config"].update(n_layer=2**21)),
+    ("config.d_model is 2147483647; it is at most", lambda e: e["config"].update(d_model=2**31 - 1)),
+    ("config.d_model is 16777216", lambda e: e["config"].update(d_model=2**24)),
+    ("2147483647 × 8 head dimensions; they are at", lambda e: e["config"].update(n_head=2**31 - 1)),
+    ("config.n_positions is 2147483648; it is", lambda e: e["config"].update(n_positions=2**31)),
+    ("config.d_mlp is 2147483648; it is", lambda e: e["config"].update(d_mlp=2**31)),
+    ("config.norm_epsilon is nan", lambda e: e["config"].update(norm_epsilon="nan")),
+    ("config.norm_epsilon is -1.0", lambda e: e["config"].update(norm_epsilon=-1)),
+    ("inputs\\[0\\] has the range from -4.0 to inf; its", lambda e: e["inputs"][0].update(high="inf")),
+    ("inputs\\[0\\] has the range from 5.0 to 4.0; its", lambda e: e["inputs"][0].update(low=5.0)),
+    ("inputs\\[0\\] is of 'z', which is no field", lambda e: e["inputs"][0].update(name="z")),
+    ("layout\\[0\\] has the range from nan to 0.1", lambda e: e["layout"][0].update(low=["nan", 0.0])),
+    ("layout\\[0\\].kinds are z; the pattern", lambda e: e["layout"][0].update(kinds=["z"])),
+    ("layout\\[1\\].shape is \\[-1, -1\\]", lambda e: e["layout"][1].update(shape=[-1, -1])),
+    ("output.kinds are none", lambda e: e["output"].update(kinds=[])),
+    ("output.shape is \\[2000000000\\], not up to two", lambda e: e["output"].update(shape=[2_000_000_000])),
+    ("signature.fields\\[0\\].shape is", lambda e: e["signature"]["fields"][0].update(shape=[0])),
+    ("signature.fields\\[0\\].kinds are q", lambda e: e["signature"]["fields"][0].update(kinds=["q"])),
+    ("signature.fields\\[0\\] has one end", lambda e: e["signature"]["fields"][0].update(low=1.0, high=None)),
+    ("which no program can have", lambda e: e["signature"]["fields"][0].update(name="../x\x1b[31m")),
+    ("signature.pattern.group is empty", lambda e: e["signature"]["pattern"].update(group=[])),
+    ("signature.source is .*half a letter", lambda e: e["signature"].update(source="\ud800")),
+    ("parameters.rate is not finite", lambda e: e["parameters"].update(rate="inf")),
+    ("report.tasks is -1, less than 0", lambda e: e["report"].update(tasks=-1)),
     ("report.layers is 1.5", lambda e: e["report"].update(layers=1.5)),
     ("body.1.mlp.up has shape \\[16, 20\\], not \\[16, 19\\]", lambda e: e["body"][1].update(mlp=19)),
     ("positions has shape", lambda e: e["config"].update(n_positions=65)),
@@ -287,6 +315,62 @@ def test_a_config_nested_without_end_is_refused(saved: Path) -> None:
     rewritten = '{"body": ' * 900 + "[]" + "}" * 900
     (saved / "config.json").write_text(rewritten)
     with pytest.raises(DataError):
+        load(saved)
+
+
+def test_loops_nested_without_end_are_refused(saved: Path) -> None:
+    def change(entries: dict[str, Any]) -> None:
+        for _ in range(150):
+            entries["body"] = [{"repeat": 1, "scan": False, "body": entries["body"]}]
+
+    rewrite(saved, change)
+    with pytest.raises(DataError, match="body has loops nested more than 100 deep"):
+        load(saved)
+
+
+def test_parameters_nested_without_end_are_refused(saved: Path) -> None:
+    text = (saved / "config.json").read_text()
+    deep = f'"parameters": {{"a": {"[" * 900}1{"]" * 900}, '
+    (saved / "config.json").write_text(text.replace('"parameters": {', deep, 1))
+    with pytest.raises(DataError, match=r"nested without end|not JSON"):
+        load(saved)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"n_layer":', '"n_layer": 1, "n_layer":', "the name 'n_layer' stands twice in an object"),
+        ('"low": -4.0', '"low": NaN', "it holds NaN, which is no JSON"),
+        ('"low": -4.0', '"low": -Infinity', "it holds -Infinity, which is no JSON"),
+    ],
+)
+def test_what_json_readers_read_differently_is_refused(saved: Path, old: str, new: str, message: str) -> None:
+    text = (saved / "config.json").read_text()
+    assert old in text
+    (saved / "config.json").write_text(text.replace(old, new, 1))
+    with pytest.raises(DataError, match=message):
+        load(saved)
+
+
+def test_files_larger_than_they_can_be_are_not_read(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hole of a gigabyte after the tensors, and a program of as much: told by their sizes."""
+    for name in ("model.safetensors", "program.icl"):
+        content = (saved / name).read_bytes()
+        with (saved / name).open("ab") as stream:
+            stream.truncate(2**30)
+        with pytest.raises(DataError, match=rf"{name}: it has 1,073,741,824 bytes, and at most [0-9,]+ are right"):
+            load(saved)
+        (saved / name).write_bytes(content)
+    monkeypatch.setenv("INNERLOOP_MEMORY", "1kB")
+    with pytest.raises(MemoryLimitError, match=r"config.json need about .* of memory, 0.0 MB are free"):
+        load(saved)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_a_pipe_is_no_file_to_wait_for(saved: Path) -> None:
+    (saved / "model.safetensors").unlink()
+    os.mkfifo(saved / "model.safetensors")
+    with pytest.raises(DataError, match=r"model\.safetensors: it is no file"):
         load(saved)
 
 

@@ -1,0 +1,14 @@
+"""What a program, and a folder of weights, may ask for at most: far beyond what has been compiled, and short of what
+would exhaust a machine unasked.
+
+    size       1,024      of a vector, or of one side of a matrix
+    passes     100,000    of one `repeat`
+    scan       8,192      tokens that a `scan` goes up to
+    layers     1,048,576  with all loops unrolled; passes of loops inside each other, too
+    nesting    100        of expressions, blocks and loops
+"""
+
+LARGEST_SIZE, MOST_PASSES, LONGEST_SCAN, MOST_LAYERS, DEEPEST = 1024, 100_000, 8192, 2**20, 100
+
+LARGEST_TEXT, LARGEST_CONFIG, WIDEST = 2**24, 2**29, 2**24
+"""Bytes of a program's text and of config.json; slots, heads, neurons or positions of saved weights."""

@@ -1,0 +1,45 @@
+"""What packing and running weights takes, before anything of it is spent.
+
+packing   every sublayer dense, one after the other, and of each what is not zero
+running   of one chunk of tasks: the stream, the widest activation as it goes in, comes out and is mixed
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from innerloop.compiler.memory import spend
+from innerloop.compiler.sparse import Matrix
+from innerloop.compiler.weights import Weights
+
+ACTIVATIONS = 4
+"""As wide as the widest, at the same time."""
+
+
+def packing(weights: Weights, dtype: np.dtype[Any]) -> None:
+    """Raises MemoryLimitError."""
+    kept = largest = 0
+    for item in [weights, *weights.sublayers()]:
+        matrices = [part for part in vars(item).values() if isinstance(part, Matrix)]
+        sizes = [matrix.shape[0] * matrix.shape[1] for matrix in matrices]
+        kept += sum(_filled(matrix) for matrix in matrices) * dtype.itemsize
+        dense = 2 * sum(sizes) * dtype.itemsize + 8 * max(sizes, default=0)
+        largest = max(largest, dense)
+    kept += weights.positions.size * dtype.itemsize
+    if weights.config.positions == "rotary":
+        largest = max(largest, 16 * weights.config.n_positions * weights.config.d_head)
+    name = weights.signature.name
+    spend(kept + largest, f"the weights of {name}, packed to run,", f"compile {name} for smaller sizes")
+
+
+def running(weights: Weights, widest: int, tasks: int, tokens: int) -> None:
+    """`widest`: bytes of the widest activation of one task. Raises MemoryLimitError."""
+    what = f"the activations of {weights.signature.name} on {tasks:,} tasks of {tokens:,} tokens"
+    spend(ACTIVATIONS * tasks * widest, what, "give shorter tasks")
+
+
+def _filled(matrix: Matrix) -> int:
+    """Of the rows and columns that are not all zero, the product."""
+    rows = np.count_nonzero(np.diff(matrix.csr.indptr))
+    return int(rows) * np.unique(matrix.csr.indices).size
