@@ -137,7 +137,7 @@ def run(arguments: Namespace) -> int:
     from ..runtime.tables import console, progress, table
 
     if arguments.output is not None:
-        new_file(arguments.output)
+        new_file(arguments.output, arguments.data)
     weights = Weights.load(arguments.weights)
     fields = _fields(arguments.data, weights, arguments)
     with progress(f"running {weights.signature.name}") as move, _placed(arguments.data):

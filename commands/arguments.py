@@ -123,8 +123,12 @@ def new_folder(path: Path) -> None:
     _writable(path, next(above for above in path.absolute().parents if above.exists()))
 
 
-def new_file(path: Path) -> None:
-    """Refuses a file in no folder, before the long work that fills it. Raises InnerloopError."""
+def new_file(path: Path, *inputs: Path | None) -> None:
+    """Refuses a file in no folder, and one of those that are read, before the long work that fills it, however they are
+    named. Raises InnerloopError."""
+    for read in filter(None, inputs):
+        if path.exists() and read.exists() and path.samefile(read):
+            raise InnerloopError(f"{path}: is {read}, which this command reads; name another file")
     if not path.parent.exists():
         raise InnerloopError(f"{path}: there is no folder {path.parent}")
     if path.is_dir():
