@@ -36,8 +36,11 @@ class Curve:
         if not self.grid.size:
             return self.neurons(x)
         errors, units = self._tabled
-        x = np.clip(x, self.grid[0], self.grid[-1])  # a root of less than nothing is as one of the least
-        return self.truth(x) + np.interp(x, self.grid, errors), np.interp(x, self.grid, units)
+        inside = np.clip(x, self.grid[0], self.grid[-1])
+        found = self.truth(inside) + np.interp(inside, self.grid, errors), np.interp(inside, self.grid, units)
+        if (beyond := inside != x).any():
+            found[0][beyond], found[1][beyond] = self._neurons(x[beyond])
+        return found
 
     def neurons(self, x: Floats) -> tuple[Floats, Floats]:
         """The same as the neurons make it, within the range and beyond."""

@@ -54,12 +54,12 @@ from .rotary_frame import DIVIDE_BITS as ROTARY_BITS
 from .softmax_scores import SCALES, SINK, relative_error
 from .sparse import Floats, Indices, Matrix
 from .squares import FINENESS, UNIT, Bank, Squares, square_bank
-from .switches import shift, slope, weights
+from .switches import Draws, shift, slope, weights
 from .targets import Target
 from .tasks import Ball
 
 Operand = Callable[[int], Floats]
-Inexact = Callable[[Floats, Operand, np.random.Generator], Floats]
+Inexact = Callable[[Floats, Operand, Draws], Floats]
 """What an operation gives instead of an array, from its operands."""
 
 
@@ -72,10 +72,13 @@ class ErrorModel:
     dtype: str
     target: Target
 
-    def of(self, value: Value, chosen: Construction | None = None, drawn: bool = False) -> Inexact | None:
+    def of(
+        self, value: Value, chosen: Construction | None = None, drawn: bool = False, times: float = 1.0
+    ) -> Inexact | None:
         """What one value's operation makes, built as `chosen` (None: by default); None where nothing is lost. `drawn`:
-        the errors of products' fits are multiplied by normal numbers, as if the factors stood elsewhere on the fit."""
-        node, unit = self.graph[value], UNIT[self.dtype]
+        the errors of products' fits are multiplied by normal numbers, as if the factors stood elsewhere on the fit.
+        `times`: so many times the rounding."""
+        node, unit = self.graph[value], times * UNIT[self.dtype]
         match node.op:
             case Product():
                 if self.target.rotary:
@@ -140,7 +143,7 @@ def _factors(node: Node) -> tuple[list[int], list[int]]:
     return form.left.tolist(), (form.right + (0 if left == right else form.sizes[0])).tolist()
 
 
-def _noisy(array: Floats, size: Floats, rng: np.random.Generator) -> Floats:
+def _noisy(array: Floats, size: Floats, rng: Draws) -> Floats:
     return np.asarray(array + size * rng.standard_normal(array.shape))
 
 
@@ -156,7 +159,7 @@ def _exact_product(op: Product, unit: float) -> Inexact:
     form = op.form
     gather = Matrix.of(form.out, np.arange(form.out.size), form.coefficient**2, (form.size, form.out.size))
 
-    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+    def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         terms = gather.apply((operand(0)[..., form.left] * operand(1)[..., form.right]) ** 2)
         return _noisy(array, unit * np.sqrt(2.0 * terms + array**2), rng)
 
@@ -185,15 +188,16 @@ def _product(op: Product, left: Ball, right: Ball, squares: Squares, unit: float
     )
     gather = Matrix.of(form.out, np.arange(c.size), c * radius_a[i] * radius_b[j], (form.size, c.size))
 
-    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+    def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         a, b = operand(0), operand(1)
         near_a, near_b = a - left.centre, b - right.centre
         variance = always + of_a.apply(near_a**2) + of_b.apply(near_b**2) + (unit * array) ** 2
         if by_a.nnz or by_b.nnz:
             variance = variance + by_a.apply(b**2) + by_b.apply(a**2)
         found = _noisy(array, np.sqrt(variance), rng)
-        if fitted:
-            errors = _fit_error(bank, (near_a / radius_a)[..., i], (near_b / radius_b)[..., j], squares.shared)
+        near_a, near_b = near_a / radius_a, near_b / radius_b
+        if fitted or max(np.abs(near_a).max(initial=0.0), np.abs(near_b).max(initial=0.0)) > 1.0:
+            errors = _fit_error(bank, near_a[..., i], near_b[..., j], squares.shared)
             found += gather.apply(errors * rng.standard_normal(errors.shape) if drawn else errors)
         return found
 
@@ -201,11 +205,14 @@ def _product(op: Product, left: Ball, right: Ball, squares: Squares, unit: float
 
 
 def _fit_error(bank: Bank, a: Floats, b: Floats, shared: bool) -> Floats:
-    """Of a·b in [−1, 1], by the squares that it is made of."""
+    """Of a·b, by the squares that it is made of, which are fitted on [−1, 1]."""
 
     def error(s: Floats) -> Floats:
         place: Indices = np.clip((s + 1.0) * FINENESS + 0.5, 0, 2 * FINENESS).astype(np.int64)
-        return bank.fit[place]
+        found = bank.fit[place]
+        if (beyond := np.abs(s) > 1.0).any():
+            found[beyond] = bank.square(s[beyond]) - s[beyond] ** 2
+        return found
 
     both = error(0.5 * (a + b))
     return 2.0 * both - 0.5 * error(a) - 0.5 * error(b) if shared else both - error(0.5 * (a - b))
@@ -218,7 +225,7 @@ def _softmax(unit: float) -> Inexact:
     """Logits are rounded at the size of their terms, unless these are short numbers (flags, one-hot codes), and exp is
     a few units off, but at 0."""
 
-    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+    def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         query, key, value = (operand(k) for k in range(3))
         seen = operand(3) > 0.0
         logits = query @ key.swapaxes(1, 2)
@@ -241,7 +248,7 @@ def _softmax(unit: float) -> Inexact:
 
 
 def _function(curve: Curve, unit: float) -> Inexact:
-    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+    def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         value, units = curve.at(operand(0))
         return _noisy(value, 1.5 * unit * units, rng)  # exp is a few units off itself
 
@@ -249,14 +256,14 @@ def _function(curve: Curve, unit: float) -> Inexact:
 
 
 def _kept(op: Keep, slopes: Floats, level: float) -> Inexact:
-    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+    def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         return np.asarray(operand(1) * weights(operand(0)[..., op.which], slopes, op.strict, level, rng))
 
     return model
 
 
 def _quotient(lost: float, unit: float) -> Inexact:
-    def model(array: Floats, _: Operand, rng: np.random.Generator) -> Floats:
+    def model(array: Floats, _: Operand, rng: Draws) -> Floats:
         share = rng.random((*array.shape[:-1], 1))
         return _noisy(array * (1.0 - lost * share), 3.0 * unit * np.abs(array), rng)
 
@@ -264,7 +271,7 @@ def _quotient(lost: float, unit: float) -> Inexact:
 
 
 def _mean(unit: float) -> Inexact:
-    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+    def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         several = operand(1).sum(-1, keepdims=True) > 1.0
         return _noisy(array, np.where(several, unit * (np.abs(array) + _usual(array)), 0.0), rng)
 
@@ -276,7 +283,7 @@ def _affine(matrices: tuple[Matrix, ...], offset: Floats, unit: float) -> Inexac
         return None
     squared = [Matrix(m.csr**2) for m in matrices]
 
-    def model(array: Floats, operand: Operand, rng: np.random.Generator) -> Floats:
+    def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         variance = sum((m.apply(operand(k) ** 2) for k, m in enumerate(squared)), offset**2)
         return _noisy(array, unit * np.sqrt(variance), rng)
 

@@ -242,7 +242,7 @@ class _Lowering(FormBuilder):
             kinds = kinds.union(*(self.atoms[a].kinds for a in query.atoms))
         counted = (self._own(self.log_counts[op.over]),) if op.over in self.log_counts and op.how == "mean" else ()
         atom = self._atom(self.labels[value], node.size, kinds, low, high)
-        tasks.append(Task(op, (query, key, theirs, *counted), atom, kinds, node.span))
+        tasks.append(Task(op, (query, key, theirs, *counted), atom, kinds, node.span, value))
         return self._own(atom)
 
     def _only(self, form: Form, over: Kinds) -> bool:

@@ -55,6 +55,7 @@ def evaluate(
     observe: Observe | None = None,
     disturb: Disturb | None = None,
     reach: dict[Value, float] | None = None,
+    chunk: int | None = None,
 ) -> Floats:
     """The graph's result, [batch, rows, *shape]. `observe(value, array [tasks, live tokens, size])` is called with
     everything that is computed, each pass of a loop and each chunk of tasks by itself, and may return what stands in
@@ -62,12 +63,13 @@ def evaluate(
     stands in its place: `operand(k)` is its k-th operand at the same tokens, `tasks` the chunk's. (Of an `Attend` key
     and value are those of the tokens read, as is what a `Gather` gathers, and one operand more is which of them each
     token sees, [tasks, tokens, read].)
-    `reach` collects the largest |query · key| of each `Attend`.
+    `reach` collects the largest |query · key| of each `Attend`. `chunk`: how many tasks are run together, if not as
+    many as `together` says.
 
     Raises DataError for more tokens than a scan is compiled for.
     """
     (result,) = graph.results
-    chunk = together(graph, data)
+    chunk = chunk or together(graph, data)
     parts = []
     for start in range(0, data.batch, chunk):
         fields = {name: array[start : start + chunk] for name, array in data.fields.items()}

@@ -26,6 +26,8 @@ neurons is not: relu(G x) − relu(G x − 1) rounds at G R, so that a ramp of 1
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from .sparse import Floats
@@ -36,6 +38,14 @@ SHIFT = {"float32": (2.0**22, 2.0**27, 2.0**30), "float64": (2.0**40, 2.0**43, 2
 APART = {"float32": 2.0**30, "float64": 2.0**40}
 UNCLEAR = 0.75
 """The share of the shift within which the weight may be anything."""
+
+
+class Draws(Protocol):
+    """Where rounding is drawn from: a NumPy generator, or what gives the same again and again."""
+
+    def standard_normal(self, shape: tuple[int, ...], /) -> Floats: ...
+
+    def random(self, shape: tuple[int, ...], /) -> Floats: ...
 
 
 def shift(tied: bool, gated: bool, dtype: str) -> float:
@@ -49,7 +59,7 @@ def slope(reach: Floats, dtype: str) -> Floats:
     return GAIN[dtype] / np.where(reach > 0.0, reach, 1.0)
 
 
-def weights(x: Floats, slopes: Floats, strict: bool, level: float, rng: np.random.Generator) -> Floats:
+def weights(x: Floats, slopes: Floats, strict: bool, level: float, rng: Draws) -> Floats:
     """Of the own token, with the shift `level`; drawn where rounding decides."""
     logit = x * slopes + (-level if strict else level)
     return np.where(np.abs(logit) < UNCLEAR * level, rng.random(x.shape), logit > 0.0)
