@@ -1,4 +1,4 @@
-"""A bound for each prediction: the program's graph, run many times on these very inputs, disturbed as weights disturb it.
+"""A bound for each prediction: the program run many times on these very inputs, disturbed as the weights disturb it.
 
     copy 0       exact
     copy 1       exact, and no number (NaN) wherever a value beyond its domain may have had a part: see validity.py
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from .build import graph_of
 from .compile import Plan
+from .domains import expression
 from .graph import Attend, Function, Gather, Keep, Node, Value
 from .inexact import Inexact, Operand
 from .oracle import evaluate, together
@@ -38,9 +39,9 @@ TIMES = 4.0
 SPREAD = 2.0
 """Root mean squares of the copies that a bound is at least, lest they all be lucky."""
 FLIPPED = 2.0
-"""So many times the copies' largest difference, where a comparison is undecided: not every set of decisions is tried."""
+"""So many times the copies' largest difference, where they decide differently: not every set of decisions is tried."""
 NEAR = 0.5
-"""..."""
+"""Of the copies' distance: so near to the threshold a coin decides."""
 ANEW, DRAWN, ALIKE = 6, 6, 4
 """Copies with rounding drawn for each number, with fits' errors drawn too, and with both drawn once an operation."""
 EXACT, BEYOND, FIRST = 0, 1, 2
@@ -64,13 +65,14 @@ class Beyond:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.what} reached {self.reached:.4g} in task {self.task}; compiled for [{self.low:.4g}, {self.high:.4g}]"
+        ends = f"[{self.low:.4g}, {self.high:.4g}]"
+        return f"{self.what} reached {self.reached:.4g} in task {self.task}; what is known of it holds in {ends}"
 
 
 @dataclass(frozen=True)
 class Bounded:
-    """What the program gives [tasks, rows, *shape], and how far the weights may be off, infinite where nothing is known.
-    `beyond`: why, the first task of each value."""
+    """What the program gives [tasks, rows, *shape], and how far the weights may be off: infinite where nothing is
+    known. `beyond`: why, the first task of each value."""
 
     exact: Floats
     bound: Floats
@@ -83,7 +85,8 @@ def bounded(plan: Plan, data: TokenData, told: Callable[[int, int], None] | None
     assert signature is not None
     program = graph_of(signature.text, signature.parameters, signature.source)
     step = max(1, together(plan.graph, data) // COPIES)
-    parts, beyond = [], {}
+    parts: list[tuple[Floats, Floats]] = []
+    beyond: dict[str, Beyond] = {}
     for start in range(0, data.batch, step):
         part = _part_of(data, slice(start, start + step))
         exact, bound, out = _Copies(plan, part).run()
@@ -129,7 +132,7 @@ class _Copies:
         self._plan, self._graph, self._tasks = plan, plan.graph, data.batch
         self._data = repeated(data, COPIES)
         self._rng = np.random.default_rng(0)
-        self._limits = {v: limits(plan.model, v) for v in self._graph.values()}
+        self._limits = {v: limits(plan.model, plan.choice, v) for v in self._graph.values()}
         self._residues = residues(plan.graph, plan.schedule, plan.allocation)
         self._held = {r.value for some in self._residues.values() for r in some}
         self._most: dict[Value | None, Floats] = {}
@@ -150,7 +153,8 @@ class _Copies:
         largest = np.abs(exact).reshape(self._tasks, -1).max(1, initial=0.0)
         bound += STORED * UNIT[self._plan.dtype] * largest.reshape(tasks)
         bound = np.where(np.isnan(found[BEYOND]) | ~np.isfinite(bound), np.inf, bound)
-        return exact, bound, list(self._told(~np.isfinite(bound).reshape(self._tasks, -1).all(1)))
+        unknown = np.isinf(bound).reshape(self._tasks, -1).max(1, initial=False)
+        return exact, bound, list(self._told(np.asarray(unknown)))
 
     def _told(self, unknown: Mask) -> Iterator[Beyond]:
         """What was furthest beyond its domain, in the first of the tasks some of whose outputs it may have reached."""
@@ -170,8 +174,7 @@ class _Copies:
         signature, span = self._graph.signature, node.span or self._graph[value].span
         if signature is None or span is None:
             return "a value"
-        text = " ".join(signature.text[span.start : span.end].split())
-        return f"{'a score of ' if limit.scored else ''}{text} at {span.line}:{span.column}"
+        return ("a score of " if limit.scored else "") + expression(signature, span)
 
     # Operations ----------------------------------------------------------------------------------
 
@@ -202,9 +205,9 @@ class _Copies:
             found[FIRST * self._tasks :] = self._kept(value, node, operand)
         for residue in self._residues.get(value, ()):
             found[FIRST * self._tasks :, :, residue.at] += self._left(residue, array)
-        exact, beyond = (slice(k * self._tasks, (k + 1) * self._tasks) for k in (EXACT, BEYOND))
-        wrong = self._follows(node, array, operand) | self._leaves(value, array, operand)[..., None]
-        found[beyond] = np.where(wrong, np.nan, found[exact])
+        beyond = self._leaves(value, array, operand)[:, :, None]
+        wrong = self._follows(node, array, operand) | beyond
+        found[self._here(BEYOND)] = np.where(wrong, np.nan, found[self._here(EXACT)])
         return found
 
     def _kept(self, value: Value, node: Node, operand: Operand) -> Floats:
@@ -242,30 +245,35 @@ class _Copies:
 
     def _follows(self, node: Node, array: Floats, operand: Operand) -> Mask:
         """Where a result rests on what is no number [tasks, tokens, size]."""
-        here = slice(BEYOND * self._tasks, (BEYOND + 1) * self._tasks)
+        here = self._here(BEYOND)
+        wrong: Mask
         match node.op:
             case Keep(_, which):
-                return np.isnan(operand(0)[here][..., which]) | np.isnan(operand(1)[here])
+                wrong = np.isnan(operand(0)[here][..., which]) | np.isnan(operand(1)[here])
             case Function():
-                return np.isnan(operand(0)[here])
+                wrong = np.isnan(operand(0)[here])
             case Gather():
-                return _reaches(operand(1)[here], np.isnan(operand(0)[here]))
+                wrong = _reaches(operand(1)[here], np.isnan(operand(0)[here]))
             case Attend():
                 mine, key, theirs = (np.isnan(operand(k)[here]) for k in range(3))
-                wrong = _reaches(operand(3)[here], key.any(-1, keepdims=True)) | mine.any(-1, keepdims=True)
-                return wrong | _reaches(operand(3)[here], theirs)
+                wrong = _reaches(operand(3)[here], key.any(-1, keepdims=True) | theirs)
+                wrong = wrong | mine.any(-1, keepdims=True)
             case _:
-                return np.isnan(array[here])
+                wrong = np.isnan(array[here])
+        return wrong
+
+    def _here(self, copy: int) -> slice:
+        return slice(copy * self._tasks, (copy + 1) * self._tasks)
 
     def _leaves(self, value: Value, array: Floats, operand: Operand) -> Mask:
         """Where a value leaves its domain in some copy [tasks, tokens]."""
-        wrong = np.zeros((self._tasks, array.shape[1]), bool)
+        wrong: Mask = np.zeros((self._tasks, array.shape[1]), bool)
         for limit in self._limits[value]:
             seen = self._apart(limit.seen(array, operand))
             out = ~((seen >= limit.low) & (seen <= limit.high))
             out[BEYOND] = False
             if out.any():
-                wrong |= out.any((0, -1))
+                wrong = np.logical_or(wrong, out.any((0, -1)))
                 self._note(value, limit, seen)
         return wrong
 

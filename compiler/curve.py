@@ -39,7 +39,7 @@ class Curve:
         inside = np.clip(x, self.grid[0], self.grid[-1])
         found = self.truth(inside) + np.interp(inside, self.grid, errors), np.interp(inside, self.grid, units)
         if (beyond := inside != x).any():
-            found[0][beyond], found[1][beyond] = self._neurons(x[beyond])
+            found[0][beyond], found[1][beyond] = self.neurons(x[beyond])
         return found
 
     def neurons(self, x: Floats) -> tuple[Floats, Floats]:

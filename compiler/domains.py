@@ -21,7 +21,7 @@ from .activations import GELU, SILU
 from .allocate import Allocation
 from .constructions import CURVE
 from .fit import domain
-from .graph import Graph, Value
+from .graph import Graph, Signature, Value
 from .stream import Stream, stack
 from .sublayers import Placed, Schedule, Stage
 from .syntax import Span
@@ -146,9 +146,14 @@ class _Domains:
 
     def _expression(self, span: Span) -> str:
         assert self.graph.signature is not None
-        text = " ".join(self.graph.signature.text[span.start : span.end].split())
-        short = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-        return f"`{short}` at {span.line}:{span.column}"
+        return expression(self.graph.signature, span)
+
+
+def expression(signature: Signature, span: Span) -> str:
+    """A stretch of the program and its place."""
+    text = " ".join(signature.text[span.start : span.end].split())
+    short = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return f"`{short}` at {span.line}:{span.column}"
 
 
 def _written(placed: Placed) -> set[Atom]:

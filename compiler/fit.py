@@ -84,11 +84,6 @@ def gated_fit(name: str, arguments: tuple[float, ...], low: float, high: float, 
     return fit(name, arguments, low, high, tolerance, SILU)
 
 
-def piecewise(name: str, arguments: tuple[float, ...]) -> bool:
-    """Whether a function is made of straight lines."""
-    return _kinks(name, arguments) is not None
-
-
 def _kinks(name: str, arguments: tuple[float, ...]) -> tuple[list[tuple[float, float]], float, float] | None:
     """(place, change of slope) of each kink, the slope left of all, and the value at −∞'s line at 0."""
     match name:

@@ -15,7 +15,7 @@ import numpy as np
 
 from .allocate import Allocation
 from .graph import Affine, Field, Graph, Loop, Value
-from .sparse import Floats, Indices
+from .sparse import Indices
 from .sublayers import Schedule
 from .tasks import Atom, Block, LoopTask, Task
 

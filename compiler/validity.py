@@ -2,7 +2,7 @@
 
     operation            holds where
     product of GELUs     |a − a₀| ≤ R_a, |b − b₀| ≤ R_b, `ROOM` wider: what the squares give there is computed
-    function             x is in the range of its curve, `ROOM` wider: so is what neurons give there; a kink's, twice
+    function             x is in the domain of its curve, `ROOM` wider: so is what neurons give there
     division             the divisor is in its range, `ROOM` wider: what the norm leaves grows with the square
     scored mean          |query · key| ≤ R: there the heads' sum is fitted
     whatever is stored   within its range, `ROOM` wider: norms, closed neurons and margins of heads have so much room
@@ -17,7 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .fit import piecewise
+from .activations import GELU, SILU
+from .constructions import CURVE, Choice
+from .fit import domain
 from .graph import Affine, Attend, Constant, Count, Divide, Function, Graph, Merge, Product, Value
 from .inexact import ErrorModel, Operand
 from .oracle_read import scores
@@ -47,9 +49,9 @@ class Limit:
         return array if self.operand is None else operand(self.operand)
 
 
-def limits(model: ErrorModel, value: Value) -> tuple[Limit, ...]:
+def limits(model: ErrorModel, choice: Choice, value: Value) -> tuple[Limit, ...]:
     """What must hold for an operation's error to be what the model says."""
-    return () if model.target.linear else tuple(_limits(model, value))
+    return () if model.target.linear else tuple(_limits(model, choice, value))
 
 
 def stored(graph: Graph) -> frozenset[Value]:
@@ -59,7 +61,7 @@ def stored(graph: Graph) -> frozenset[Value]:
     return frozenset(made | carried)
 
 
-def _limits(model: ErrorModel, value: Value) -> Iterator[Limit]:
+def _limits(model: ErrorModel, choice: Choice, value: Value) -> Iterator[Limit]:
     node, ranges = model.graph[value], model.ranges
     match node.op:
         case Product() if not model.target.rotary:
@@ -68,17 +70,19 @@ def _limits(model: ErrorModel, value: Value) -> Iterator[Limit]:
                 radius = ROOM * np.where(ball.radius > 0.0, ball.radius, 1.0)
                 yield Limit(index, ball.centre - radius, ball.centre + radius)
         case Function(name, arguments):
-            low, high = (np.asarray(end) for end in ranges.domain(name, node.operands[0]))
-            least, most = float(low.min()), float(high.max())
-            beyond = (most - least) * (1.0 if piecewise(name, arguments) else 0.5 * (ROOM - 1.0))
-            yield Limit(0, np.full(1, least - beyond), np.full(1, most + beyond))
+            ends = ranges.domain(name, node.operands[0])
+            low, high = float(ends[0].min()), float(ends[1].max())
+            chosen = choice.get(value)
+            tolerance = chosen if isinstance(chosen, float) else CURVE[model.dtype]
+            least, most = domain(name, arguments, low, high, tolerance, SILU if model.target.rotary else GELU)
+            room = 0.5 * (ROOM - 1.0) * (high - low)
+            yield Limit(0, np.full(1, least - room), np.full(1, most + room))
         case Divide():
-            low, high = ranges.tight(node.operands[1])
-            yield Limit(1, np.where(low > 0.0, low / ROOM, low * ROOM), np.where(high > 0.0, high * ROOM, high / ROOM))
+            near, far = ranges.tight(node.operands[1])
+            yield Limit(1, np.where(near > 0.0, near / ROOM, near * ROOM), np.where(far > 0.0, far * ROOM, far / ROOM))
         case Attend(how, _) if how != "softmax":
             reach = np.full(1, (1.0 + SLACK) * ranges.reach(value))
             yield Limit(None, -reach, reach, True)
     if value in stored(model.graph):
-        most = np.full(1, ROOM * max(float(np.max(np.abs(ranges[value]), initial=0.0)), LEAST))
-        yield Limit(None, -most, most)
-
+        held = np.full(1, ROOM * max(float(np.max(np.abs(ranges[value]), initial=0.0)), LEAST))
+        yield Limit(None, -held, held)
