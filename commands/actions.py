@@ -135,7 +135,10 @@ def run(arguments: Namespace) -> int:
     from ..compiler.weights import Weights
     from ..runtime.datasets import rows, write
     from ..runtime.tables import console, progress, table
+    from .certificate import certified
 
+    if arguments.calibrate is not None and not arguments.certify:
+        raise InnerloopError("--calibrate is for --certify: the weights hold the ranges that a run needs")
     if arguments.output is not None:
         new_file(arguments.output, arguments.data)
     weights = Weights.load(arguments.weights)
@@ -146,10 +149,14 @@ def run(arguments: Namespace) -> int:
         model = Transformer(
             weights, arguments.dtype, arguments.guard, on_chunk=lambda done, total: move("tasks", done, total)
         )
-        outputs = {weights.output.name: model(**fields)}
+        if arguments.certify:
+            calibration = None if arguments.calibrate is None else _fields(arguments.calibrate, weights, arguments)
+            outputs = certified(model, fields, calibration)
+        else:
+            outputs = {weights.output.name: model(**fields)}
     if arguments.output is not None:
         write(arguments.output, outputs)
-        print(f"{arguments.output}: {weights.output.name} {list(outputs[weights.output.name].shape)}")
+        print(f"{arguments.output}: {', '.join(outputs)} {list(outputs[weights.output.name].shape)}")
     else:
         header, *lines = rows(outputs)
         console().print(table(header, lines, left=2))

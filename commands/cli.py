@@ -56,6 +56,9 @@ data files:
         column without a name is left out, with a warning. Text is UTF-8, or UTF-16 with a byte-order mark.
 
 A value that leaves the range that the weights were compiled for is an error; `--guard warn` goes on with a warning.
+With `--certify` each prediction has its own error bound, from the error model run on these data: OUTPUT_bound, `inf`
+where a value out of range may have spoilt it, which is then no error but a warning; and OUTPUT_resolved, 0 where the
+prediction is smaller than its bound.
 The output goes to OUT by its suffix, or to the screen; tasks and rows count from 0.
 """
 
@@ -198,6 +201,10 @@ def _parser() -> argparse.ArgumentParser:
     options.precision(run)
     run.add_argument(
         "--guard", choices=["raise", "warn", "off"], default="raise", help="values out of range (default: %(default)s)"
+    )
+    run.add_argument("--certify", action="store_true", help="give each prediction its own error bound")
+    run.add_argument(
+        "--calibrate", type=Path, metavar="FILE", help="for --certify: what `compile --calibrate` was given, if it was"
     )
 
     training.add_arguments(command("train", "train a transformer on the task that a program solves", training.EPILOG))

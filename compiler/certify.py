@@ -2,7 +2,8 @@
 
     copy 0       exact
     copy 1       exact, and no number (NaN) wherever a value beyond its domain may have had a part: see validity.py
-    the others   each operation gives what its construction makes of its operands, and its errors `TIMES` as large
+    the others   each operation gives what its construction makes of its operands, with errors `TIMES` as large; or as
+                 large as they are, and what they change of the output `TIMES` as large (where errors saturate)
 
 The copies run side by side, so that each comparison is seen by all at once: where x is nearer to 0 than the copies
 are to each other, it is undecided, and each copy decides it by a coin. Errors of a softmax's logits turn near ties
@@ -42,11 +43,14 @@ FLIPPED = 2.0
 """So many times the copies' largest difference, where they decide differently: not every set of decisions is tried."""
 NEAR = 0.5
 """Of the copies' distance: so near to the threshold a coin decides."""
-ANEW, DRAWN, ALIKE = 6, 6, 4
-"""Copies with rounding drawn for each number, with fits' errors drawn too, and with both drawn once an operation."""
+ANEW, DRAWN, ALIKE, PLAIN = 5, 5, 4, 4
+"""Copies with rounding drawn for each number, with fits' errors drawn too, with rounding drawn once an operation; and
+with errors as large as they are."""
 EXACT, BEYOND, FIRST = 0, 1, 2
 """The exact copy, the one that says what may be wrong, and the first that is disturbed."""
-COPIES = FIRST + ANEW + DRAWN + ALIKE
+COPIES = FIRST + ANEW + DRAWN + ALIKE + PLAIN
+LARGER = np.repeat([TIMES, 1.0], [COPIES - FIRST - PLAIN, PLAIN])
+"""Times that errors are larger in each disturbed copy."""
 STORED = 4.0
 """Units of the largest of a task's outputs that reading them costs."""
 
@@ -66,7 +70,7 @@ class Beyond:
 
     def __str__(self) -> str:
         ends = f"[{self.low:.4g}, {self.high:.4g}]"
-        return f"{self.what} reached {self.reached:.4g} in task {self.task}; what is known of it holds in {ends}"
+        return f"{self.what} reached {self.reached:.4g} in task {self.task}; the error model holds in {ends}"
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,16 @@ class _Once:
         return np.broadcast_to(drawn.reshape(self._copies, *middle, shape[-1]), whole).reshape(shape)
 
 
+@dataclass(frozen=True)
+class _Disturbed:
+    """Copies (and tasks) that have one model of an operation, what it draws from, and its errors so many times."""
+
+    copies: slice
+    model: Inexact
+    draws: Draws
+    times: float
+
+
 class _Copies:
     """Some tasks, each `COPIES` times; copies stand one after the other, with all tasks in each."""
 
@@ -146,8 +160,8 @@ class _Copies:
         found = evaluate(self._graph, self._data, self._observe, self._disturb, chunk=self._data.batch)
         found = found.reshape(COPIES, self._tasks, *found.shape[1:])
         exact = found[EXACT]
-        change = np.abs(found[FIRST:] - exact)
         tasks = (-1, *[1] * (exact.ndim - 1))
+        change = np.abs(found[FIRST:] - exact) * (TIMES / LARGER).reshape(*tasks, 1)
         most = change.max(0) * np.where(self._agree.all(0), 1.0, FLIPPED).reshape(tasks)
         bound = np.maximum(most, SPREAD * np.sqrt(np.mean(change**2, axis=0)))
         largest = np.abs(exact).reshape(self._tasks, -1).max(1, initial=0.0)
@@ -178,9 +192,8 @@ class _Copies:
 
     # Operations ----------------------------------------------------------------------------------
 
-    def _modelled(self, value: Value) -> Iterator[tuple[slice, Inexact, Draws, bool]]:
-        """The copies that have one model of this operation, the model, what it draws from, and whether its errors are
-        `TIMES` as large already."""
+    def _modelled(self, value: Value) -> Iterator[_Disturbed]:
+        """The models of an operation, each for some of the copies."""
         model, choice, op = self._plan.model, self._plan.choice.get(value), self._graph[value].op
         if isinstance(op, Keep):
             return
@@ -188,25 +201,27 @@ class _Copies:
         start = FIRST
         for count, drawn, draws in (
             (ANEW, False, self._rng), (DRAWN, True, self._rng), (ALIKE, False, _Once(value, ALIKE)),
+            (PLAIN, False, self._rng),
         ):  # fmt: skip
-            inexact = model.of(value, choice, drawn, TIMES if inside else 1.0)
+            times = float(LARGER[start - FIRST])
+            inexact = model.of(value, choice, drawn, times if inside else 1.0)
             if inexact is not None:
-                yield slice(start * self._tasks, (start + count) * self._tasks), inexact, draws, inside
+                copies = slice(start * self._tasks, (start + count) * self._tasks)
+                yield _Disturbed(copies, inexact, draws, 1.0 if inside else times)
             start += count
 
     def _disturb(self, value: Value, array: Floats, operand: Operand, _: slice) -> Floats:
         node = self._graph[value]
         found = np.array(array)
-        for copies, model, draws, inside in self._models[value]:
-            exact = array[copies]
-            inexact = model(exact, _some(operand, copies), draws)
-            found[copies] = inexact if inside else exact + TIMES * (inexact - exact)
+        for some in self._models[value]:
+            exact = array[some.copies]
+            inexact = some.model(exact, _some(operand, some.copies), some.draws)
+            found[some.copies] = exact + some.times * (inexact - exact)
         if isinstance(node.op, Keep):
             found[FIRST * self._tasks :] = self._kept(value, node, operand)
         for residue in self._residues.get(value, ()):
             found[FIRST * self._tasks :, :, residue.at] += self._left(residue, array)
-        beyond = self._leaves(value, array, operand)[:, :, None]
-        wrong = self._follows(node, array, operand) | beyond
+        wrong = self._leaves(value, array, operand) | self._follows(node, array, operand)
         found[self._here(BEYOND)] = np.where(wrong, np.nan, found[self._here(EXACT)])
         return found
 
@@ -221,7 +236,7 @@ class _Copies:
         dead = shift(decides in plan.ranges.ties, plan.target.rotary, plan.dtype) / slope(reach, plan.dtype)
         threshold = dead if op.strict else -dead
         lost = np.where(self._agree[..., None, None], np.abs(found - exact), 0.0).max(0)
-        lost = np.where(self._agree.any(0)[:, None, None], lost, self._lost.get(value, 0.0))
+        lost = np.where(self._agree.max(0)[:, None, None], lost, self._lost.get(value, 0.0))
         self._lost[value] = lost
         open_ = np.abs(found - threshold) <= UNCLEAR * dead + NEAR * lost
         open_[0] = False
@@ -232,7 +247,7 @@ class _Copies:
     def _left(self, residue: Residue, array: Floats) -> Floats:
         """What rounding beside a residue leaves [disturbed copies · tasks, tokens, components]."""
         most = self._most.get(residue.value, np.full(self._tasks, residue.most))
-        size = TIMES * 0.5 * UNIT[self._plan.dtype] * np.tile(most, COPIES - FIRST)
+        size = 0.5 * UNIT[self._plan.dtype] * np.multiply.outer(LARGER, most).ravel()
         return np.asarray(size[:, None, None] * self._rng.standard_normal((size.size, array.shape[1], residue.at.size)))
 
     def _observe(self, value: Value, array: Floats) -> None:
@@ -266,14 +281,14 @@ class _Copies:
         return slice(copy * self._tasks, (copy + 1) * self._tasks)
 
     def _leaves(self, value: Value, array: Floats, operand: Operand) -> Mask:
-        """Where a value leaves its domain in some copy [tasks, tokens]."""
-        wrong: Mask = np.zeros((self._tasks, array.shape[1]), bool)
+        """Where a value leaves its domain in some copy [tasks, tokens, 1]."""
+        wrong: Mask = np.zeros((self._tasks, array.shape[1], 1), bool)
         for limit in self._limits[value]:
             seen = self._apart(limit.seen(array, operand))
             out = ~((seen >= limit.low) & (seen <= limit.high))
             out[BEYOND] = False
             if out.any():
-                wrong = np.logical_or(wrong, out.any((0, -1)))
+                wrong[..., 0] |= out.any((0, -1))
                 self._note(value, limit, seen)
         return wrong
 

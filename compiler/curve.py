@@ -15,6 +15,9 @@ import numpy as np
 from .activations import Activation
 from .sparse import Floats
 
+BEYOND, POINTS = 0.5, 1000
+"""How far the curve is known beyond its range, as a share of that, and at how many points."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -38,8 +41,12 @@ class Curve:
         errors, units = self._tabled
         inside = np.clip(x, self.grid[0], self.grid[-1])
         found = self.truth(inside) + np.interp(inside, self.grid, errors), np.interp(inside, self.grid, units)
-        if (beyond := inside != x).any():
-            found[0][beyond], found[1][beyond] = self.neurons(x[beyond])
+        for end, side in ((self.grid[0], -1), (self.grid[-1], 1)):
+            beyond = (x - end) * side > 0.0
+            if beyond.any():
+                far, *tables = self._tabled_beyond[side]
+                for array, table in zip(found, tables, strict=True):
+                    array[beyond] = np.interp(np.abs(x[beyond] - end), far, table)
         return found
 
     def neurons(self, x: Floats) -> tuple[Floats, Floats]:
@@ -57,3 +64,11 @@ class Curve:
     def _tabled(self) -> tuple[Floats, Floats]:
         value, units = self.neurons(self.grid)
         return value - self.truth(self.grid), units
+
+    @cached_property
+    def _tabled_beyond(self) -> dict[int, tuple[Floats, Floats, Floats]]:
+        """Below the grid (−1) and above (1), at distances of up to `BEYOND` times its length: the curve, and units."""
+        length = float(self.grid[-1] - self.grid[0])
+        far = np.concatenate([[0.0], np.geomspace(1e-15, BEYOND, POINTS) * length])
+        ends = {-1: self.grid[0], 1: self.grid[-1]}
+        return {side: (far, *self.neurons(end + side * far)) for side, end in ends.items()}

@@ -196,7 +196,7 @@ def _product(op: Product, left: Ball, right: Ball, squares: Squares, unit: float
             variance = variance + by_a.apply(b**2) + by_b.apply(a**2)
         found = _noisy(array, np.sqrt(variance), rng)
         near_a, near_b = near_a / radius_a, near_b / radius_b
-        if fitted or max(np.abs(near_a).max(initial=0.0), np.abs(near_b).max(initial=0.0)) > 1.0:
+        if fitted or not max(np.abs(near_a).max(initial=0.0), np.abs(near_b).max(initial=0.0)) <= 1.0:
             errors = _fit_error(bank, near_a[..., i], near_b[..., j], squares.shared)
             found += gather.apply(errors * rng.standard_normal(errors.shape) if drawn else errors)
         return found
@@ -208,9 +208,10 @@ def _fit_error(bank: Bank, a: Floats, b: Floats, shared: bool) -> Floats:
     """Of a·b, by the squares that it is made of, which are fitted on [−1, 1]."""
 
     def error(s: Floats) -> Floats:
-        place: Indices = np.clip((s + 1.0) * FINENESS + 0.5, 0, 2 * FINENESS).astype(np.int64)
+        beyond = ~(np.abs(s) <= 1.0)  # NaN too
+        place: Indices = (np.where(beyond, 1.0, s + 1.0) * FINENESS + 0.5).astype(np.int64)
         found = bank.fit[place]
-        if (beyond := np.abs(s) > 1.0).any():
+        if beyond.any():
             found[beyond] = bank.square(s[beyond]) - s[beyond] ** 2
         return found
 

@@ -7,14 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .certify import Certified
     from .guard import RangeError, RangeWarning
     from .stream import TokenStream
     from .trace import Trace
     from .transformer import Transformer
 
-__all__ = ["RangeError", "RangeWarning", "TokenStream", "Trace", "Transformer"]
+__all__ = ["Certified", "RangeError", "RangeWarning", "TokenStream", "Trace", "Transformer"]
 
 _HOMES = {
+    "Certified": "certify",
     "RangeError": "guard",
     "RangeWarning": "guard",
     "TokenStream": "stream",

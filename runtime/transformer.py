@@ -32,6 +32,7 @@ from .stream import TokenStream
 from .trace import Trace
 
 if TYPE_CHECKING:
+    from .certify import Certified
     from .diff import Diff
 
 CACHED_BYTES = 2**23
@@ -134,6 +135,18 @@ class Transformer:
         from .diff import diff
 
         return diff(self, self._read(fields), calibration)
+
+    def certify(self, calibration: Mapping[str, ArrayLike] | None = None, /, **fields: ArrayLike) -> Certified:
+        """Every prediction with its own error bound, from the error model run on these data: see certify.py. Values out
+        of range raise nothing here: they are named, and bounds that they may have spoilt are infinite. `calibration` is
+        what the weights were compiled with, if anything.
+
+        Raises DataError as a call does, and where the weights' program does not compile to them again."""
+        from .certify import certify
+
+        unguarded = object.__new__(Transformer)
+        vars(unguarded).update(vars(self), _guard=Guard(self.weights, "off"), _bounds={})
+        return certify(unguarded, unguarded._read(fields), calibration)
 
     def traceable(self, data: TokenData) -> int:
         """How many tasks like these a trace holds."""

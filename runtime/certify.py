@@ -1,0 +1,86 @@
+"""A certificate for these data: every prediction with its own error bound.
+
+before   a transformer, and data
+after    prediction  0.1042   0.0003
+         bound       2.1e-5   9.0e-4          the second is smaller than what these weights resolve here
+
+A bound is what the error model says of these very inputs (compiler/certify.py): of every operation what its
+construction gives of these operands, and how it rounds, four times as large, in many runs; of comparisons and near ties
+that rounding may turn over, either way. It is infinite where a value left the domain of a construction that the
+prediction may rest on, and names the value. What it takes for granted is that the weights are what the program compiles
+to, and that they run as this package runs them. It is no proof: rounding is drawn, and not bounded from above.
+It is held against the float64 oracle each time, and no certificate is given that the oracle contradicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from innerloop.compiler.certify import bounded
+from innerloop.compiler.compile import plan_of
+from innerloop.compiler.errors import DataError, InnerloopError
+from innerloop.compiler.sparse import Floats
+from innerloop.compiler.tokens import TokenData
+from innerloop.compiler.weights import Weights
+from numpy.typing import ArrayLike, NDArray
+
+
+class Model(Protocol):
+    """What is asked of a transformer."""
+
+    weights: Weights
+    dtype: np.dtype[Any]
+    on_chunk: Callable[[int, int], None] | None
+
+    def outputs_of(self, data: TokenData) -> NDArray[Any]: ...
+
+
+@dataclass(frozen=True)
+class Certified:
+    """Predictions, as a call gives them, [batch, rows, *shape] (without a batch dimension if the data had none).
+
+    bound     how far each is from the program's exact output at most, in the output's own units; inf: nobody knows
+    resolved  whether it is at least its bound; else it is smaller than what these weights resolve
+    beyond    why bounds are infinite: the values that left what they are compiled for, each with a task and its range
+    """
+
+    prediction: NDArray[Any]
+    bound: Floats
+    beyond: tuple[str, ...]
+
+    @property
+    def resolved(self) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = np.abs(self.prediction) >= self.bound
+        return found
+
+
+def certify(model: Model, data: TokenData, calibration: Mapping[str, ArrayLike] | None = None) -> Certified:
+    """`data` as `model` takes it, whose guard is off: the certificate says what it would.
+
+    Raises DataError where the weights cannot be compiled again (see `plan_of`), and InnerloopError where they are wrong."""
+    weights = model.weights
+    name = weights.signature.name
+    if not np.isfinite(weights.report.predicted_error):
+        raise DataError(f"{name} was trained, or changed, and not compiled: no error model says how far it may be off")
+    if model.dtype.itemsize < np.dtype(weights.config.dtype).itemsize:
+        raise DataError(
+            f"{name} was compiled for {weights.config.dtype} and runs in {model.dtype.name}, for which there is no "
+            f"error model: run it in {weights.config.dtype}, or compile it for {model.dtype.name}"
+        )
+    found = bounded(plan_of(weights, calibration), data, model.on_chunk)
+    prediction = model.outputs_of(data)
+    error = np.abs(prediction.astype(np.float64) - found.exact)
+    wrong = np.argwhere(~(error <= found.bound))
+    if wrong.size:
+        task, row = wrong[0][:2].tolist()
+        place = tuple(wrong[0])
+        raise InnerloopError(
+            f"{name} is off by {error[place]:.3g} at task {task}, row {row}, where the error model allows "
+            f"{found.bound[place]:.3g}: the weights are not what the program compiles to. `innerloop diff` says where "
+            "they are wrong"
+        )
+    result = Certified(prediction, found.bound, tuple(map(str, found.beyond)))
+    return result if data.batched else replace(result, prediction=prediction[0], bound=found.bound[0])
