@@ -60,7 +60,7 @@ class Certified:
 def certify(model: Model, data: TokenData, calibration: Mapping[str, ArrayLike] | None = None) -> Certified:
     """`data` as `model` takes it, whose guard is off: the certificate says what it would.
 
-    Raises DataError where the weights cannot be compiled again (see `plan_of`), and InnerloopError where they are wrong."""
+    Raises DataError where the weights cannot be compiled again (see `plan_of`), InnerloopError where they are wrong."""
     weights = model.weights
     name = weights.signature.name
     if not np.isfinite(weights.report.predicted_error):
