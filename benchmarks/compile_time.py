@@ -31,7 +31,7 @@ USUAL_D, USUAL_NUMBER = 8, 16
 STAGES = {
     "front end": ("graph_of",),
     "passes": ("optimise",),
-    "calibration": ("samples", "calibrate"),
+    "calibration": ("samples", "observed", "affordable"),
     "schedule": ("all_finite", "lower", "schedule", "balance", "allocate", "fresh_tasks"),
     "emission": ("finish",),
     "report": ("measured",),

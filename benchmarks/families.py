@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from innerloop.compiler import calibrate
+from innerloop.compiler import default_tasks
 from innerloop.compiler.graph import FieldSpec, Signature
 from innerloop.compiler.tokens import sequence
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class Family:
 def draw(family: Family, signature: Signature, ends: Ends, groups: int, tasks: int, seed: int) -> Data | None:
     """Fields [tasks, rows, *shape] of sequences of so many groups; None where the family is no change here."""
     if family is DEFAULT:
-        return calibrate.draw(signature, groups, tasks, seed)
+        return default_tasks.draw(signature, groups, tasks, seed)
     drawn = _drawn(family, signature, ends, groups, tasks, seed)
     plain = _drawn(Family(), signature, ends, groups, tasks, seed)
     same = all(np.array_equal(drawn[name], plain[name]) for name in drawn)

@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 from innerloop.compiler import CompileError, Weights, compile_program, interpret
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import repetitions, samples
 from innerloop.compiler.choose import optimise
+from innerloop.compiler.default_tasks import repetitions, samples
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.graph import Graph
 from innerloop.compiler.tokens import TokenData, output_rows
@@ -89,7 +89,7 @@ def cells_of(program: str, target: str, families: Iterable[str], tasks: int) -> 
         return [Cell(program, target, family, refused=tasks, said=said) for family in families]
     model = Transformer(weights, guard="warn")
     graph = optimise(graph_of(load(program), case.parameters), target, "depth")
-    calibration = samples(graph, None)
+    calibration = list(samples(graph)[0].data)
     for family in families:
         cell = Cell(program, target, family, weights.report.predicted_error)
         for data in batches(weights, graph, calibration, family, tasks):

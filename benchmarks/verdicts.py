@@ -17,8 +17,8 @@ from random import Random
 import numpy as np
 from innerloop.compiler import CompileError, Weights, compile_program
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import draw as drawn
-from innerloop.compiler.calibrate import repetitions
+from innerloop.compiler.default_tasks import draw as drawn
+from innerloop.compiler.default_tasks import repetitions
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.graph import Graph
 from innerloop.compiler.measure import forward

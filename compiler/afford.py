@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from math import prod
 
-from .calibrate import FEWEST_TASKS, repetitions
+from .default_tasks import FEWEST_TASKS, repetitions
 from .graph import Block, Constant, Graph, Loop
 from .limits import MOST_LAYERS
 from .memory import spend

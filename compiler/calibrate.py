@@ -1,40 +1,34 @@
 """Calibration: the range of every value, from running the oracle on sample data.
 
-Ranges set the scales of products, functions, divisions and norms, as they do in quantisation. The
-sample is the caller's, or drawn here: what a field declares (`in [low, high]`) uniformly; one-hot
-fields evenly; other vectors and matrices from N(0, 1); and a scalar beside a vector as a linear
-function of it, w ~ N(0, I) for each task, which is the task of in-context regression. Such a scalar
-in a declared [-a, a] is a classifier's label, ±a by the sign of w · x; only the short tasks have it
-uniform, since what vanishes at both ends (1 − y²) must be seen between them. Ranges are widened by
-`MARGIN`, but for declared fields, which are what they say.
+    before    a graph, and samples: the caller's data, or default tasks family by family (default_tasks.py)
+    after     low, high of every value over them; where factors crowd; the largest scores; what comparisons tie on
+
+Ranges set the scales of products, functions, divisions and norms, as they do in quantisation. They are widened by
+`MARGIN`, but for declared fields, which are what they say. What is seen of each family is kept apart (`Seen`), so that
+families.py may choose between them; where values crowd is what the first of them, the core, says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
-from .graph import Block, Field, FieldSpec, Graph, Keep, Loop, Move, Product, Signature, Value
-from .oracle import evaluate
+from .graph import Field, Graph, Keep, Move, Product, Value
+from .oracle import evaluate, together
 from .sparse import Floats
 from .tasks import Ball
-from .tokens import TokenData, read_data, sequence
+from .tokens import TokenData
 
 MARGIN = 0.1
-TASKS, FEWEST_TASKS = 2048, 16
-EXAMPLES = 40
-SHORT = 2
-SHORT_TASKS = 16384
-"""With few examples in context the extremes are: a step of gradient descent that diverges on one long input, say."""
 ROWS = 100
 """Rows of each array that medians and quantiles are taken over."""
-MOST_WORK = 1e9
-"""Numbers that the oracle may compute on whole tasks; larger programs are calibrated on fewer."""
 TAIL = 10.0
-"""A range this far beyond 999 in 1,000 values is a tail, of which the sample need not hold the end: it is doubled."""
+"""A range this far beyond 999 in 1,000 values is a tail, of which a sample of the caller's need not hold the end: it is
+doubled. Of default tasks, which are many, the wildest few are left out instead, lest their luck decide."""
 
 TIE = 1e-13
 """Of the largest: what is smaller is 0 but for float64's rounding."""
@@ -61,6 +55,8 @@ class Ranges:
     """Of each `Attend`, the largest |query · key|, as measured."""
     ties: frozenset[Value] = frozenset()
     """What comparisons decide by and is 0 somewhere on the sample."""
+    tails: bool = True
+    """Whether the sample may lack the ends of tails: it does not where it was searched for them."""
 
     def __getitem__(self, value: Value) -> tuple[Floats, Floats]:
         low, high = self.low[value], self.high[value]
@@ -72,7 +68,8 @@ class Ranges:
         low, high = self[value]
         crowd = self.crowd[value]
         radius = np.maximum(high - crowd.centre, crowd.centre - low)
-        radius = np.where(radius > TAIL * crowd.most, 2.0 * radius, radius)
+        if self.tails:
+            radius = np.where(radius > TAIL * crowd.most, 2.0 * radius, radius)
         known = crowd.usual > 0
         return Ball(crowd.centre, radius, float(np.max(radius[known] / crowd.usual[known], initial=1.0)))
 
@@ -91,46 +88,126 @@ class Ranges:
         return np.where(low > 0, low / factor, low * factor), np.where(high > 0, high * factor, high / factor)
 
 
-def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
-    """The range of every value over all samples, the tokens where it lives and every pass of every loop."""
-    low: dict[Value, Floats] = {}
-    high: dict[Value, Floats] = {}
-    factors = {o for v in graph.values() if isinstance(graph[v].op, Product) for o in graph[v].operands}
-    some: dict[Value, list[Floats]] = {v: [] for v in factors}
-    decide = {graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Keep)}
-    ties: set[Value] = set()
+@dataclass(frozen=True)
+class Seen:
+    """What values did on some tasks, at the tokens where they live and in every pass of every loop: their ends; of
+    factors some rows, and how large each is in each task; the largest scores; what comparisons tie on."""
 
-    def observe(value: Value, array: Floats) -> None:
+    low: dict[Value, Floats]
+    high: dict[Value, Floats]
+    rows: dict[Value, list[Floats]]
+    peaks: dict[Value, Floats]
+    scores: dict[Value, float]
+    ties: set[Value]
+
+
+def observe(graph: Graph, samples: Iterable[TokenData], wild: float = 0.0) -> Seen:
+    """Of every value that the oracle computes, on all tasks but those that reach furthest into a tail: of these at most
+    a share of `wild` is left out."""
+    parts = [part for data in samples for part in _parts(data, together(graph, data))]
+    seen = [_observed(graph, part) for part in parts]
+    if wild:
+        kept = _tame(seen, [part.batch for part in parts], wild)
+        both = zip(seen, parts, kept, strict=True)
+        seen = [s if keep.all() else _observed(graph, _some(part, keep)) for s, part, keep in both]
+    return _all(graph, seen)
+
+
+def _parts(data: TokenData, size: int) -> Iterator[TokenData]:
+    """Tasks by so many."""
+    for start in range(0, data.batch, size):
+        yield _some(data, np.arange(start, min(start + size, data.batch)))
+
+
+def _some(data: TokenData, tasks: NDArray[Any]) -> TokenData:
+    fields = {name: array[tasks] for name, array in data.fields.items()}
+    return TokenData(data.sequence, len(next(iter(fields.values()))), fields, data.batched)
+
+
+def _observed(graph: Graph, data: TokenData) -> Seen:
+    factors = {o for v in graph.values() if isinstance(graph[v].op, Product) for o in graph[v].operands}
+    decide = {graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Keep)}
+    seen = Seen({}, {}, {v: [] for v in factors}, {v: np.zeros(data.batch) for v in factors}, {}, set())
+    low, high = seen.low, seen.high
+    rng = np.random.default_rng(0)  # equal steps would meet the same tokens of every task
+
+    def see(value: Value, array: Floats) -> None:
         if array.size == 0:
             return
         flat = array.reshape(-1, array.shape[-1])
         if value in factors:
-            some[value].append(flat[:: 1 + len(flat) // ROWS])
+            seen.rows[value].append(flat if len(flat) <= ROWS else flat[rng.integers(len(flat), size=ROWS)])
+            most = np.maximum(array.max(axis=(1, 2)), -array.min(axis=(1, 2)))
+            np.maximum(seen.peaks[value], most, out=seen.peaks[value])
         if value in decide and np.any(np.abs(flat) <= TIE * np.abs(flat).max(initial=0.0)):
-            ties.add(value)
+            seen.ties.add(value)
         least, most = flat.min(axis=0), flat.max(axis=0)
         low[value] = np.minimum(low[value], least) if value in low else least
         high[value] = np.maximum(high[value], most) if value in high else most
 
-    scores: dict[Value, float] = {}
-    for data in samples:
-        evaluate(graph, data, observe, reach=scores)
+    evaluate(graph, data, see, reach=seen.scores)
+    return seen
+
+
+def _tame(seen: Sequence[Seen], sizes: Sequence[int], wild: float) -> list[NDArray[np.bool_]]:
+    """Which tasks of each part are kept."""
+    far = np.zeros(sum(sizes))
+    for value in seen[0].peaks:
+        rows = np.concatenate([row for s in seen for row in s.rows[value]] or [np.zeros((1, 1))])
+        most = float(np.quantile(np.abs(rows), 0.999))
+        peaks = np.concatenate([s.peaks[value] for s in seen])
+        if most > 0.0:
+            far = np.fmax(far, np.where(np.isfinite(peaks), peaks / most, 0.0))
+    left = np.argsort(-far, kind="stable")[: max(1, round(wild * far.size))]
+    kept = np.ones(far.size, bool)
+    kept[left[far[left] > TAIL]] = False
+    return np.split(kept, np.cumsum(sizes)[:-1])
+
+
+def _all(graph: Graph, seen: Sequence[Seen]) -> Seen:
+    whole = Seen({}, {}, {v: [] for v in seen[0].rows}, {}, {}, set())
+    for s in seen:
+        for value in s.low:
+            whole.low[value] = np.minimum(whole.low.get(value, s.low[value]), s.low[value])
+            whole.high[value] = np.maximum(whole.high.get(value, s.high[value]), s.high[value])
+        for value, rows in s.rows.items():
+            whole.rows[value].extend(rows)
+        for value, reach in s.scores.items():
+            whole.scores[value] = max(reach, whole.scores.get(value, 0.0))
+        whole.ties.update(s.ties)
+    for value, low in whole.low.items():
+        if isinstance(graph[value].op, Field | Move):  # one component's luck is no property of it
+            whole.low[value] = np.full_like(low, low.min())
+            whole.high[value] = np.full_like(low, whole.high[value].max())
+    return whole
+
+
+def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
+    """The range of every value over all samples."""
+    return ranges_of(graph, observe(graph, samples))
+
+
+def ranges_of(graph: Graph, seen: Seen, tails: bool = True) -> Ranges:
+    """The ranges that hold for what was seen; 0 for what was not."""
     specs = {f.name: f for f in graph.signature.fields} if graph.signature else {}
+    low = {v: seen.low.get(v, np.zeros(graph[v].size)) for v in graph.values()}
+    high = {v: seen.high.get(v, np.zeros(graph[v].size)) for v in graph.values()}
     declared = set()
     for value in graph.values():
-        node = graph[value]
-        low.setdefault(value, np.zeros(node.size))
-        high.setdefault(value, np.zeros(node.size))
-        if isinstance(node.op, Field):
-            spec = specs[node.op.name]
-            if spec.low is not None and spec.high is not None:
-                declared.add(value)
-                low[value], high[value] = np.full(node.size, spec.low), np.full(node.size, spec.high)
-        if isinstance(node.op, Field | Move):  # one component's luck is no property of it
-            low[value], high[value] = np.full(node.size, low[value].min()), np.full(node.size, high[value].max())
-    nothing = np.zeros((1, 1))
-    crowd = {v: _crowd(np.concatenate(rows) if rows else nothing.repeat(graph[v].size, 1)) for v, rows in some.items()}
-    return Ranges(low, high, frozenset(declared), crowd, scores, frozenset(ties))
+        op = graph[value].op
+        if isinstance(op, Field) and (spec := specs[op.name]).low is not None and spec.high is not None:
+            declared.add(value)
+            low[value], high[value] = np.full(graph[value].size, spec.low), np.full(graph[value].size, spec.high)
+    crowd = {v: _crowd(np.concatenate(rows or [np.zeros((1, graph[v].size))])) for v, rows in seen.rows.items()}
+    return Ranges(low, high, frozenset(declared), crowd, dict(seen.scores), frozenset(seen.ties), tails)
+
+
+def joined(ranges: Ranges, seen: Seen) -> Ranges:
+    """The ranges that hold for what was seen, too; where values crowd stays as it is."""
+    low = ranges.low | {v: np.minimum(ranges.low[v], ends) for v, ends in seen.low.items()}
+    high = ranges.high | {v: np.maximum(ranges.high[v], ends) for v, ends in seen.high.items()}
+    scores = ranges.scores | {v: max(reach, ranges.scores.get(v, 0.0)) for v, reach in seen.scores.items()}
+    return replace(ranges, low=low, high=high, scores=scores, ties=ranges.ties | seen.ties)
 
 
 def _crowd(rows: Floats) -> Crowd:
@@ -140,100 +217,3 @@ def _crowd(rows: Floats) -> Crowd:
     centre = np.where(away, middle, 0.0)
     distance = np.abs(rows - centre)
     return Crowd(centre, np.median(distance, axis=0), np.quantile(distance, 0.999, axis=0))
-
-
-def samples(graph: Graph, given: Mapping[str, ArrayLike] | None) -> list[TokenData]:
-    """The caller's data; or tasks drawn as the module says, as long as the program scans, and many more short ones."""
-    signature = graph.signature
-    assert signature is not None
-    if given is not None:
-        return [read_data(signature, given)]
-    length = repetitions(graph)
-    share = min(1.0, MOST_WORK / (TASKS * length * len(signature.pattern.group) * _work(graph, graph.block)))
-    whole = draw(signature, length, max(FEWEST_TASKS, int(share * TASKS)), 0)
-    short = draw(signature, min(length, SHORT), max(FEWEST_TASKS, int(share * SHORT_TASKS)), 1, labels=False)
-    return [read_data(signature, whole), read_data(signature, short)]
-
-
-def _work(graph: Graph, block: Block) -> int:
-    """Components that the oracle computes at one token, all passes of all loops."""
-    once = [item for item in block if not isinstance(item, Loop)]
-    loops = [item for item in block if isinstance(item, Loop)]
-    passes = [(1 if loop.kind is not None else loop.count) * _work(graph, loop.body) for loop in loops]
-    return sum(graph[value].size for value in once) + sum(passes)
-
-
-def repetitions(graph: Graph) -> int:
-    """As many groups as the tightest scan allows, or EXAMPLES."""
-    assert graph.signature is not None
-    pattern = graph.signature.pattern
-    limits = []
-    for loop in graph.loops():
-        if loop.kind is not None and loop.kind in pattern.group:
-            fixed = (pattern.prefix + pattern.suffix).count(loop.kind)
-            limits.append((loop.count - fixed) // pattern.group.count(loop.kind))
-    return max(1, min(limits, default=EXAMPLES))
-
-
-def draw(signature: Signature, groups: int, tasks: int, seed: int, labels: bool = True) -> dict[str, Floats]:
-    """Sample data for a program: field name → [tasks, rows, *shape]; without `labels`, declared scalars are uniform."""
-    rng = np.random.default_rng(seed)
-    kinds = sequence(signature.pattern, groups).kinds
-    rows = {f.name: sum(k in f.kinds for k in kinds) for f in signature.fields}
-    drawn: dict[str, Floats] = {}
-    for spec in (f for f in signature.fields if f.shape or f.low is not None):
-        drawn[spec.name] = _independent(spec, (tasks, rows[spec.name]), rng)
-    for spec in (f for f in signature.fields if f.name not in drawn):
-        beside = _beside(signature, spec, rows)
-        if beside is None:
-            drawn[spec.name] = rng.standard_normal((tasks, rows[spec.name]))
-        else:
-            drawn[spec.name] = _linear(drawn[beside.name][:, : rows[spec.name]], rng)
-    for spec in (f for f in signature.fields if labels and _labels(f)):
-        beside = _beside(signature, spec, rows)
-        if beside is not None:
-            above = _linear(drawn[beside.name][:, : rows[spec.name]], rng) > 0
-            drawn[spec.name] = (spec.high or 0.0) * np.where(above, 1.0, -1.0)
-    return drawn
-
-
-def _linear(x: Floats, rng: np.random.Generator) -> Floats:
-    """w · x [tasks, rows] of x [tasks, rows, size], w ~ N(0, I) for each task."""
-    return np.asarray((x @ rng.standard_normal((x.shape[0], x.shape[2], 1)))[..., 0])
-
-
-def _labels(spec: FieldSpec) -> bool:
-    """Whether a field is declared as a scalar in [-a, a]."""
-    return not spec.shape and spec.high is not None and spec.low == -spec.high
-
-
-def _beside(signature: Signature, scalar: FieldSpec, rows: Mapping[str, int]) -> FieldSpec | None:
-    """The vector that a scalar is a linear function of."""
-    vectors = [f for f in signature.fields if len(f.shape) == 1 and not f.onehot]
-    return next((v for v in vectors if rows[v.name] >= rows[scalar.name]), None)
-
-
-def describe(signature: Signature, groups: int) -> str:
-    """What `draw` draws, in words: "x from N(0, 1), y = w · x with w from N(0, I)"."""
-    kinds = sequence(signature.pattern, groups).kinds
-    rows = {f.name: sum(k in f.kinds for k in kinds) for f in signature.fields}
-
-    def one(spec: FieldSpec) -> str:
-        if spec.onehot:
-            return f"{spec.name} one-hot"
-        beside = None if spec.shape else _beside(signature, spec, rows)
-        if beside is not None and _labels(spec):
-            return f"{spec.name} = {spec.high:g} or {spec.low:g} by the sign of w · {beside.name}"
-        if spec.low is not None and spec.high is not None:
-            return f"{spec.name} uniform in [{spec.low:g}, {spec.high:g}]"
-        return f"{spec.name} from N(0, 1)" if beside is None else f"{spec.name} = w · {beside.name} with w from N(0, I)"
-
-    return ", ".join(one(spec) for spec in signature.fields)
-
-
-def _independent(spec: FieldSpec, leading: tuple[int, int], rng: np.random.Generator) -> Floats:
-    if spec.onehot:
-        return np.eye(spec.shape[0])[rng.integers(spec.shape[0], size=leading)]
-    if spec.low is not None and spec.high is not None:
-        return rng.uniform(spec.low, spec.high, (*leading, *spec.shape))
-    return rng.standard_normal((*leading, *spec.shape))

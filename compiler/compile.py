@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,13 +13,15 @@ from .afford import afford
 from .allocate import Allocation, allocate
 from .balance import balance
 from .build import graph_of
-from .calibrate import Ranges, calibrate, repetitions, samples
+from .calibrate import Ranges, Seen
 from .choose import named, optimise, tightened
 from .constructions import Choice
+from .default_tasks import CORE, Family, Sample, core_tasks, repetitions, samples
 from .domains import domains
 from .emit import Emitter
 from .empty import fill_empty
 from .errors import CompileError, DataError, faults_told
+from .families import affordable, observed
 from .frame import Frame
 from .graph import Graph
 from .inexact import ErrorModel
@@ -29,25 +30,20 @@ from .lower import lower
 from .narrow import WIDE, narrow, widest
 from .report import all_finite, certificate, counts, first_tasks, fresh_tasks, measured
 from .rotary_frame import RotaryFrame
+from .rounding import rounded, rounded_array, rounded_body
 from .schedule import schedule
-from .sparse import Floats, Matrix
 from .sublayers import Schedule
 from .targets import TARGETS, Target
 from .tasks import Tasks
-from .tokens import TokenData, roles
+from .tokens import TokenData, read_data, roles
 from .tolerance import bounded, meet
 from .verify import verify
 from .verify_schedule import verify_schedule
 from .weights import (
-    Body,
     Certificate,
-    Idle,
     InputRange,
-    Norm,
     OutputSpec,
     Placement,
-    Repeated,
-    Sublayer,
     Weights,
 )  # fmt: skip
 
@@ -72,7 +68,7 @@ def compile_program(
     target: the architecture (targets.py). optimize: "depth" takes the fewest layers, and of those the most exact
     construction; "width" the narrowest residual stream, and of those the fewest layers. dtype: the precision that
     the constructions are made for. calibration:
-    sample data, field → [tasks, rows, *shape], from which ranges are taken (see calibrate.py for the default).
+    sample data, field → [tasks, rows, *shape], from which ranges are taken (see default_tasks.py for the default).
     source: the file's name, as errors print it. tolerance: the largest error of the output to accept on the report's
     tasks, in the output's own units; the cheapest constructions that meet it are chosen (tolerance.py). The other
     arguments are the program's parameters.
@@ -154,22 +150,31 @@ def plan_for(
     DataError for calibration data that does not fit."""
     architecture = named("target", target, TARGETS, graph)
     named("dtype", dtype, dict.fromkeys(DTYPES), graph)
-    data = samples(graph, calibration)
-    graph = fill_empty(graph, data)
     default = calibration is None
-    fresh = fresh_tasks(graph) if default else first_tasks(data[0])
-    made = certificate(graph, fresh, data, default, optimize)
+    assert graph.signature is not None
+    drawn = samples(graph) if calibration is None else [Sample(CORE, (read_data(graph.signature, calibration),))]
+    graph = fill_empty(graph, drawn[0].data)
+    core, fresh = core_tasks(drawn), fresh_tasks(graph) if default else first_tasks(drawn[0].data[0])
 
-    def planned(graph: Graph) -> Plan:
-        ranges = calibrate(graph, data)
+    def planned(graph: Graph, seen: list[tuple[Family, Seen]]) -> Plan:
+        ranges, families = affordable(graph, seen, core, architecture, dtype, not default)
         all_finite(graph, ranges)
         placed, slots = _placed(lower(graph, ranges, architecture), dtype)
+        made = certificate(graph, fresh, drawn, families, default, optimize)
         return Plan(graph, ranges, placed, slots, architecture, dtype, fresh, made)
 
-    plan = planned(graph)
-    reach = widest(graph, plan.ranges)
-    if reach is not None and ((not architecture.rotary and reach > WIDE[dtype]) or not _divides(_frame(plan))):
-        return planned(tightened(verify(narrow(graph, plan.ranges)), architecture))
+    def wide(plan: Plan) -> bool:
+        """Whether divisions need another construction."""
+        reach = widest(graph, plan.ranges)
+        return reach is not None and ((not architecture.rotary and reach > WIDE[dtype]) or not _divides(_frame(plan)))
+
+    seen = observed(graph, drawn, default)
+    plan = planned(graph, seen)
+    if wide(plan) and len(seen) > 1:  # no family is worth another construction
+        plan = planned(graph, seen[:1])
+    if wide(plan):
+        graph = tightened(verify(narrow(graph, plan.ranges)), architecture)
+        return planned(graph, observed(graph, drawn, default))
     return plan
 
 
@@ -227,11 +232,11 @@ def finish(plan: Plan) -> Weights:
         config=emitted.config,
         signature=signature,
         roles=roles(signature.pattern),
-        embedding=_rounded(emitted.embedding, plan.dtype),
-        positions=_round(emitted.positions, plan.dtype),
-        body=_rounded_body(emitted.body, plan.dtype),
+        embedding=rounded(emitted.embedding, plan.dtype),
+        positions=rounded_array(emitted.positions, plan.dtype),
+        body=rounded_body(emitted.body, plan.dtype),
         final_norm=emitted.final_norm,
-        readout=_rounded(emitted.readout, plan.dtype),
+        readout=rounded(emitted.readout, plan.dtype),
         readout_bias=np.zeros(node.size),
         output=OutputSpec(signature.name, node.shape, node.kinds),
         layout=placements(plan.schedule, plan.allocation, emitted.stream),
@@ -257,38 +262,3 @@ def _positions(graph: Graph) -> int:
     if any(loop.kind is not None for loop in graph.loops()):
         return 1 + len(pattern.prefix) + len(pattern.suffix) + len(pattern.group) * repetitions(graph)
     return POSITIONS
-
-
-# Rounding ----------------------------------------------------------------------------------------
-
-
-def _round(array: Floats, dtype: str) -> Floats:
-    return np.asarray(array.astype(dtype).astype(np.float64))
-
-
-def _rounded(matrix: Matrix, dtype: str) -> Matrix:
-    csr = matrix.csr.copy()
-    csr.data = _round(csr.data, dtype)
-    return Matrix(csr)
-
-
-def _rounded_body(body: Body, dtype: str) -> Body:
-    """The weights as numbers of that precision: what is saved and run is what was compiled, bit for bit."""
-
-    def exact(part: Any) -> Any:
-        if part is None:
-            return None
-        if isinstance(part, Norm):
-            return Norm(_round(part.gain, dtype), _round(part.bias, dtype))
-        return _rounded(part, dtype) if isinstance(part, Matrix) else _round(part, dtype)
-
-    def one(item: Sublayer | Repeated) -> Sublayer | Repeated:
-        match item:
-            case Repeated():
-                return replace(item, body=_rounded_body(item.body, dtype))
-            case Idle():
-                return item
-            case _:
-                return replace(item, **{n: exact(v) for n, v in vars(item).items()})
-
-    return tuple(one(item) for item in body)

@@ -26,9 +26,10 @@ Choice = Mapping[Value, Construction]
 
 CURVE = {"float32": 3e-7, "float64": 1e-10}
 """The relative error that curves are fitted to by default."""
-OUT, FAR, FEW = 100.0, 2000.0, 48
+OUT, FAR, FEW, LEAST = 100.0, 2000.0, 48, 16
 """Factors with extremes `OUT` times their usual size round badly for the usual ones: where there are fewer than `FEW`
-products, copies of the bank bring it down; from `FAR` on it takes the fine bank."""
+products, copies of the bank bring it down; from `FAR` on it takes the fine bank. So do
+`LEAST` products, which cost little."""
 
 
 def default_squares(left: Ball, right: Ball, products: int, dtype: str) -> Squares:
@@ -37,7 +38,7 @@ def default_squares(left: Ball, right: Ball, products: int, dtype: str) -> Squar
     copies = FEW // products if spread > OUT and products < FEW else 1
     if dtype == "float64":
         return Squares("exact", copies)
-    return Squares("fine" if spread > FAR else "coarse", copies)
+    return Squares("fine" if spread > FAR or products <= LEAST else "coarse", copies)
 
 
 def squares_in(choice: Choice, value: Value) -> Squares | None:

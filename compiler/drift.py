@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .calibrate import draw, repetitions
+from .default_tasks import draw, repetitions
 from .graph import Graph, Value
 from .oracle import evaluate
 from .sparse import Floats

@@ -6,13 +6,15 @@ error is of the output's own size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from .allocate import Allocation
-from .calibrate import Ranges, describe, draw, repetitions
+from .calibrate import Ranges
 from .constructions import Choice
+from .default_tasks import Family, Sample, describe, draw, repetitions
 from .emit import Emitted
 from .errors import counted
 from .graph import Function, Graph
@@ -22,7 +24,8 @@ from .measure import forward
 from .oracle import evaluate
 from .predict import predict
 from .sparse import Floats, Matrix
-from .tokens import Sequence, TokenData, output_rows, read_data, sequence
+from .tokens import Sequence as Line
+from .tokens import TokenData, output_rows, read_data, sequence
 from .weights import (
     Attention,
     Body,
@@ -66,13 +69,16 @@ def first_tasks(data: TokenData) -> TokenData:
     return TokenData(data.sequence, min(tasks, data.batch), fields, data.batched)
 
 
-def _checked(sequence: Sequence) -> int:
+def _checked(sequence: Line) -> int:
     """How many tasks of that length the error is measured on."""
     return max(FEWEST, min(MOST, TOKENS // max(1, len(sequence))))
 
 
-def certificate(graph: Graph, data: TokenData, samples: list[TokenData], default: bool, optimize: str) -> Certificate:
-    """Of errors measured on `data`, with ranges from `samples`; `default` if both were drawn here."""
+def certificate(
+    graph: Graph, data: TokenData, samples: Sequence[Sample], families: Sequence[Family], default: bool, optimize: str
+) -> Certificate:
+    """Of errors measured on `data`, with ranges from those samples that are the core's or of `families`; `default` if
+    all was drawn here."""
     assert graph.signature is not None
 
     def described(some: TokenData) -> str:
@@ -85,10 +91,17 @@ def certificate(graph: Graph, data: TokenData, samples: list[TokenData], default
         held = data.fields[spec.name][:, output_rows(data.sequence, spec.kinds)]
         if held.size:
             seen.append(InputRange(spec.name, float(held.min()), float(held.max())))
+    core, others = samples[0], [s.family for s in samples[1:]]
+    more = [f.words for f in others if f in families]
+    left = [f.words for f in others if f not in families]
     return Certificate(
         measured_on=f"{described(data)}, {told}",
         seen=tuple(seen),
-        calibrated=f"{' and '.join(map(described, samples))}, {given}",
+        calibrated="; ".join(
+            [f"{' and '.join(map(described, core.data))}, {given}"]
+            + ([f"in turn with {', '.join(more)}"] if more else [])
+            + ([f"too dear, and left to the guard: {', '.join(left)}"] if left else [])
+        ),
         default=default,
         seed=SEED if default else None,
         optimize=optimize,

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .calibrate import draw, repetitions
+from .default_tasks import draw, repetitions
 from .graph import Block, Carried, Graph, Loop, Phi, Value
 from .oracle import evaluate
 from .rewrite import Rewriter, copy_block, prune

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from innerloop.compiler.calibrate import draw
+from innerloop.compiler.default_tasks import draw
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.interpretation import interpret
 from innerloop.compiler.memory import free

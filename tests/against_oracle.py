@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from innerloop.compiler import CompileError, compile_program, interpret
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import draw
+from innerloop.compiler.default_tasks import draw
 from innerloop.compiler.graph import Graph
 from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.sparse import Floats

@@ -45,7 +45,10 @@ def test_what_the_default_certificate_says() -> None:
     assert made.seed == 2
     assert made.tolerance is None
     assert made.measured_on == "8 tasks of 81 tokens, drawn: x from N(0, 1), y = w · x with w from N(0, I)"
-    assert made.calibrated.startswith("2048 tasks of 81 tokens and 16384 tasks of 5 tokens, drawn: ")
+    assert made.calibrated.startswith(
+        "1024 tasks of 81 tokens and 8192 tasks of 5 tokens, drawn: x from N(0, 1), y = w"
+    )
+    assert "; in turn with label noise of 0.1 to 1, " in made.calibrated
     inside = {r.name: (r.low, r.high) for r in weights.inputs}
     for seen in made.seen:
         assert inside[seen.name][0] <= seen.low < seen.high <= inside[seen.name][1]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from innerloop.compiler import compile_program
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import describe, draw
+from innerloop.compiler.default_tasks import describe, draw
 from innerloop.compiler.parse import parse
 from innerloop.programs import load, names
 

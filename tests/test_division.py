@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from innerloop.compiler import compile_program
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import draw
+from innerloop.compiler.default_tasks import draw
 from innerloop.compiler.errors import CompileError
 from numpy.typing import NDArray
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from innerloop.compiler import CompileError, compile_program
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import samples
 from innerloop.compiler.choose import optimise
+from innerloop.compiler.default_tasks import samples
 from innerloop.compiler.empty import fill_empty
 from innerloop.compiler.graph import Count, Divide, Pattern
 from innerloop.compiler.oracle import evaluate
@@ -72,7 +72,7 @@ def test_what_is_no_0_over_0_is_refused() -> None:
 
 def test_newtons_iteration_divides_by_the_square_of_what_it_has_seen() -> None:
     graph = optimise(graph_of(NEWTON, {"d": 3, "steps": 3}), "gpt2")
-    data = samples(graph, None)
+    data = samples(graph)[0].data
     filled = fill_empty(graph, data)
     np.testing.assert_array_equal(evaluate(filled, data[1]), evaluate(graph, data[1]))
     divisors = [filled[v].operands[1] for v in filled.values() if isinstance(filled[v].op, Divide)]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from innerloop.compiler import compile_program
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import draw
 from innerloop.compiler.choose import optimise
+from innerloop.compiler.default_tasks import draw
 from innerloop.compiler.errors import InternalError
 from innerloop.compiler.graph import Graph, Loop
 from innerloop.compiler.head_start import head_start

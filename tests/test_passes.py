@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import draw
 from innerloop.compiler.choose import optimise
 from innerloop.compiler.compile import compile_program
+from innerloop.compiler.default_tasks import draw
 from innerloop.compiler.graph import Graph
 from innerloop.compiler.head_start import head_start
 from innerloop.compiler.laws import LAW_NAMES

@@ -8,9 +8,9 @@ from random import Random
 import numpy as np
 import pytest
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import draw
 from innerloop.compiler.choose import REWRITES, optimise
 from innerloop.compiler.compile import finish, plan_for
+from innerloop.compiler.default_tasks import draw
 from innerloop.compiler.errors import CompileError
 from innerloop.compiler.graph import Graph
 from innerloop.compiler.oracle import evaluate

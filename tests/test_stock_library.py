@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.compiler import Weights, compile_program, interpret
-from innerloop.compiler.calibrate import draw
+from innerloop.compiler.default_tasks import draw
 from innerloop.programs import load, names
 from innerloop.runtime.export import export
 from transformers import GPT2Model, LlamaModel

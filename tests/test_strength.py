@@ -9,8 +9,8 @@ import pytest
 from innerloop.compiler import compile_program
 from innerloop.compiler.bilinear import after, canonical, factored, flipped
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import draw
 from innerloop.compiler.choose import optimise
+from innerloop.compiler.default_tasks import draw
 from innerloop.compiler.graph import Graph
 from innerloop.compiler.levels import graph_depth
 from innerloop.compiler.oracle import evaluate

@@ -9,8 +9,9 @@ import pytest
 from innerloop.compiler import CompileError, compile_program
 from innerloop.compiler.allocate import Allocation, Lifetime, allocate, verify
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import calibrate, draw
+from innerloop.compiler.calibrate import calibrate
 from innerloop.compiler.choose import optimise
+from innerloop.compiler.default_tasks import draw
 from innerloop.compiler.errors import InternalError
 from innerloop.compiler.lower import lower
 from innerloop.compiler.schedule import schedule
@@ -119,7 +120,7 @@ def test_balancing_that_does_so_is_a_fault_that_compile_names(monkeypatch: pytes
     with pytest.raises(
         CompileError, match=r"program: error: fault of the compiler: schedule: sublayer .* changed already"
     ):
-        compile_program(LOG, calibration={"s": [[[0.0, 1.0], [-1.0, 2.0]]]})
+        compile_program(LOG, dtype="float64", calibration={"s": [[[0.0, 1.0], [-1.0, 2.0]]]})
 
 
 def test_an_update_moved_before_a_reader() -> None:

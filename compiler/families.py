@@ -1,0 +1,116 @@
+"""Families: which default tasks a program's weights are made for.
+
+    before    what values did on each family of default tasks, the core first (default_tasks.py)
+    after     ranges that hold for the core and for every family that is not too dear; the names of those that are
+
+Wider ranges cost precision everywhere, on the core's tasks, too. The price of a family is by how much it raises the
+error that the error model predicts for some of the core's tasks; together families may raise it `PRICE` times. A
+family is too dear, besides, where the program is not finite on it, where it takes a divisor, or what a logarithm or a
+root is taken of, out of one sign, and where divisions would need another construction (narrow.py). Data like that leave
+the ranges, and the guard says so; `calibration=` gives ranges for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .calibrate import Ranges, Seen, joined, observe, ranges_of
+from .default_tasks import WILD, Family, Sample
+from .errors import CompileError
+from .graph import Divide, Function, Graph, Value
+from .inexact import ErrorModel
+from .narrow import WIDE, widest
+from .oracle import evaluate
+from .predict import predict
+from .sparse import Floats
+from .targets import Target
+from .tokens import TokenData
+
+PRICE = 2.0
+"""So many times may families raise the predicted error of the core's tasks."""
+WIDER = 1.01
+"""A range that grows no more than this is the same."""
+SIGNED = frozenset({"reciprocal", "log", "sqrt"})
+
+
+def observed(graph: Graph, samples: Sequence[Sample], default: bool) -> list[tuple[Family, Seen]]:
+    """What values do on each family's tasks; of default tasks on all but the wildest."""
+    return [(sample.family, observe(graph, sample.data, WILD if default else 0.0)) for sample in samples]
+
+
+def affordable(
+    graph: Graph, seen: Sequence[tuple[Family, Seen]], core: TokenData, target: Target, dtype: str, tails: bool
+) -> tuple[Ranges, list[Family]]:
+    """The ranges, and the families that they hold for; `core`: the tasks that prices are asked for; `tails`: as in
+    `Ranges`."""
+    (_, first), *others = seen
+    ranges = ranges_of(graph, first, tails)
+    signed = _signed(graph)
+    possible = [
+        (f, s, wider)
+        for f, s in others
+        if _finite(s) and _fits(graph, ranges, wider := joined(ranges, s), signed, dtype)
+    ]
+    if not possible:
+        return ranges, []
+    truth = evaluate(graph, core)
+    most = PRICE * _error(graph, ranges, core, truth, target, dtype)
+    everything = ranges
+    for _, s, _ in possible:
+        everything = joined(everything, s)
+    if _error(graph, everything, core, truth, target, dtype) <= most:
+        return everything, [f for f, _, _ in possible]
+    kept = []
+    for family, s, _ in possible:
+        wider = joined(ranges, s)
+        if not _grows(ranges, wider) or _error(graph, wider, core, truth, target, dtype) <= most:
+            ranges = wider
+            kept.append(family)
+    return ranges, kept
+
+
+def _error(graph: Graph, ranges: Ranges, core: TokenData, truth: Floats, target: Target, dtype: str) -> float:
+    """Predicted for the core's tasks; infinity where there is no construction."""
+    try:
+        found = predict(ErrorModel(graph, ranges, dtype, target), core, truth, {})
+    except (CompileError, FloatingPointError, np.linalg.LinAlgError):
+        return np.inf
+    return found if np.isfinite(found) else np.inf
+
+
+def _finite(seen: Seen) -> bool:
+    return all(np.isfinite(ends).all() for side in (seen.low, seen.high) for ends in side.values())
+
+
+def _grows(ranges: Ranges, wider: Ranges) -> bool:
+    """Whether any value's range does, of the largest of its components'."""
+    for value, low in ranges.low.items():
+        size = max(np.abs(low).max(initial=0.0), np.abs(ranges.high[value]).max(initial=0.0))
+        found = max(np.abs(wider.low[value]).max(initial=0.0), np.abs(wider.high[value]).max(initial=0.0))
+        if found > WIDER * size:
+            return True
+    return False
+
+
+def _signed(graph: Graph) -> list[Value]:
+    """What must be of one sign."""
+    found = []
+    for node in map(graph.__getitem__, graph.values()):
+        if isinstance(node.op, Divide):
+            found.append(node.operands[1])
+        elif isinstance(node.op, Function) and node.op.name in SIGNED:
+            found.append(node.operands[0])
+    return found
+
+
+def _fits(graph: Graph, ranges: Ranges, wider: Ranges, signed: Sequence[Value], dtype: str) -> bool:
+    """Whether what divides, or is taken a logarithm or root of, keeps its sign, and divisors reach no further than one
+    division goes, where they do not anyway."""
+    for value in signed:
+        for before, after in ((ranges.low[value], wider.low[value]), (-ranges.high[value], -wider.high[value])):
+            if np.any((before > 0.0) & (after <= 0.0)):
+                return False
+    reach, wide = widest(graph, wider), max(WIDE[dtype], widest(graph, ranges) or 0.0)
+    return reach is None or reach <= wide
