@@ -88,7 +88,8 @@ class _Domains:
     def _scores(self, task: Task, how: str, over: str, reach: float, number: int) -> Domain:
         query, key = (self.stream.read(form) for form in task.reads[:2])
         construction, most = ("softmax", self._most(task)) if how == "softmax" else ("scores", reach)
-        what = (self._value(task.value, task.span, self.tasks.atoms[task.out].label),)
+        read = self._value(task.value, task.span, self.tasks.atoms[task.out].label)
+        what = ("the softmax of " + read if how == "softmax" else "a score of " + read,)
         low, high = np.full(1, -most), np.full(1, most)
         return Domain(
             construction, number, False, task.kinds, query, low, high, what, (1,), (), key, over, reach

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +29,9 @@ Mode = Literal["warn", "raise", "off"]
 
 UNNAMED = 3
 """Warnings of a call for what has no name: what went wrong first is the cause, and the rest follows from it."""
+
+
+_MORE = "more"
 
 
 class RangeWarning(UserWarning):
@@ -120,18 +123,18 @@ class Guard:
 @dataclass
 class _Finding:
     message: str
-    tasks: list[int]
+    tasks: set[int] = field(default_factory=set)
 
 
 class Findings:
-    """What was out in one call, which may run in chunks. `told`: the names that were named before, which grows."""
+    """What was out in one call, which may run in chunks. `told`: the names that were named before, which grows;
+    `whole`: whether sequences are there as a whole, or their last token alone."""
 
     def __init__(self, guard: Guard, told: set[str], whole: bool = True) -> None:
         self._guard = guard
         self._whole = whole
         self._told = told
-        self._found: dict[int, _Finding] = {}
-        self._unnamed = 0
+        self._found: dict[str, _Finding] = {}
 
     def look(
         self,
@@ -147,24 +150,29 @@ class Findings:
             bad = self._tasks(worst, index)
             if not bad.size:
                 continue
-            if index not in self._found:
-                if not self._told.isdisjoint(name for name, _ in watch.names):
-                    continue
+            names = [name for name, _ in watch.names]
+            name = next((n for n in names if n in self._found), None)
+            if name is None and not self._told.isdisjoint(names):
+                continue
+            if name is None and all("`" in n for n in names) and self._unnamed >= UNNAMED:
+                name = _MORE
+                self._found.setdefault(name, _Finding("more expressions left the ranges that they were compiled for"))
+            if name is None:
                 name, message = self._locate(watch, rerun(int(bad[0])), first_task + int(bad[0]), kinds, first_token)
-                unnamed = "`" in name
-                if name in self._told or (unnamed and self._unnamed == UNNAMED):
-                    continue
-                self._unnamed += unnamed
-                self._told.add(name)
-                self._found[index] = _Finding(message, [])
-            self._found[index].tasks += (first_task + bad).tolist()
+                self._found.setdefault(name, _Finding(message))
+            self._found[name].tasks.update((first_task + bad).tolist())
             if self._guard.mode == "raise":
                 self.tell(1)
 
+    @property
+    def _unnamed(self) -> int:
+        return sum("`" in name for name in self._found)
+
     def tell(self, depth: int) -> None:
         """Names all that was found; `depth`: how far up the stack the user's call is."""
+        self._told.update(self._found)
         for finding in self._found.values():
-            self._guard.tell(finding.message, np.array(finding.tasks), depth)
+            self._guard.tell(finding.message, np.array(sorted(finding.tasks)), depth)
 
     def _tasks(self, worst: dict[int, NDArray[Any]], index: int) -> NDArray[np.intp]:
         """The tasks in which this watch's value was out of its range, or not a number."""
@@ -210,10 +218,9 @@ class Findings:
         if watch.construction == "comparison":
             return name, f"the comparison of {name} with 0 is undecided at {place}: it is {value:.2g}, within rounding"
         if watch.construction == "softmax":
-            return name, f"the softmax of {name} is undecided at {place}: rounding its scores changes it by {value:.2g}"
-        what = f"a score of {name}" if watch.construction == "scores" else name
+            return name, f"{name} is undecided at {place}: rounding its scores changes it by {value:.2g}"
         return name, (
-            f"{what} reached {value:.4g} at {place}; compiled for [{low:.4g}, {high:.4g}]. "
+            f"{name} reached {value:.4g} at {place}; compiled for [{low:.4g}, {high:.4g}]. "
             f"The outputs of this task may be wrong"
         )
 

@@ -142,9 +142,14 @@ class ScoreWatch:
 
 
 def watches_of(weights: Weights) -> list[Watch | ScoreWatch]:
-    """Of all named values and domains, by the first time at which they are looked at."""
+    """Of all named values and domains, by the first time at which they are looked at. Fields are the guard's inputs."""
+    inputs = {field.name for field in weights.inputs}
     sublayers = list(weights.sublayers())
-    named = [_of_placement(placement, sublayers, weights.config.d_model) for placement in weights.layout]
+    named = [
+        _of_placement(placement, sublayers, weights.config.d_model)
+        for placement in weights.layout
+        if placement.first >= 0 or placement.name not in inputs
+    ]
     found: list[Watch | ScoreWatch] = [w for w in named if w is not None]
     for domain in weights.domains:
         if domain.key is None:

@@ -121,8 +121,29 @@ def test_in_a_scan_only_the_last_pass_counts() -> None:
         with pytest.warns(RangeWarning, match=f"w reached .* at layer {layer}, .* component 1"):
             Transformer(replace(weights, body=body, layout=(w,)))(**data)
     wide = np.array([99.0, 1.1 * last])
+    data = {name: array[6:7] for name, array in tasks(8).items()}
+    _, streams = by_the_book(weights, **data)
+    first, last = (np.abs(streams[k][:, 1::2, 5]).max() * 2 for k in (3, 5))
+    assert first > 1.02 * last  # an early pass is out of the range, and the last is not
+    wide[1] = 1.01 * last
     model = Transformer(replace(weights, body=body, layout=(replace(w, low=-wide, high=wide),)), guard="raise")
     assert model(**data).shape == (1, 6)
+
+
+def test_the_first_sublayer_that_holds_a_value_is_looked_at() -> None:
+    """`w` stands from sublayer 1 on, which is also the last one that it is looked at after."""
+    weights = watched()
+    w = replace(weights.layout[0], first=1, last=1, low=-np.full(2, 1e-3), high=np.full(2, 1e-3))
+    with pytest.raises(RangeError, match=r"w reached .* at layer 0"):
+        Transformer(replace(weights, layout=(w,)), guard="raise")(**tasks(1))
+    still = Placement("v", (), frozenset({"x"}), Matrix.of([0], [0], [1.0], (16, 1)), 1, 1, np.zeros(1), np.zeros(1))
+    body = list(weights.body)
+    assert isinstance(body[1], Mlp)
+    silent = np.asarray(body[1].down.csr.toarray())
+    silent[:, 0] = 0.0  # sublayer 1 writes nothing to slot 0: `v` is there from attention 0, and is held from 1 on
+    body[1] = replace(body[1], down=Matrix(silent), down_bias=np.where(np.arange(16) == 0, 0.0, body[1].down_bias))
+    with pytest.raises(RangeError, match=r"v reached .* at layer 0"):
+        Transformer(replace(weights, body=tuple(body), layout=(still,)), guard="raise")(**tasks(1))
 
 
 def test_a_value_that_is_no_number_is_named() -> None:
