@@ -64,6 +64,15 @@ def test_means_and_sums(gather: str, examples: int) -> None:
     np.testing.assert_allclose(found, truth, rtol=0, atol=2e-5 * scale)
 
 
+@pytest.mark.parametrize("target", ["gpt2", "llama"])
+@pytest.mark.parametrize("gather", ["mean", "mean at another kind alone", "mean of moved"])
+def test_a_mean_reads_its_members_alone(gather: str, target: str) -> None:
+    """To float64's last digits: the shares of the rest token and of other kinds are nothing at all, not e⁻²⁰."""
+    fields = draw(40, tasks=4)
+    found, truth = both(HEAD + GATHERS[gather], fields, target, "float64", sample=draw(40, tasks=32))
+    np.testing.assert_allclose(found, truth, rtol=0, atol=1e-13)
+
+
 # Neurons -----------------------------------------------------------------------------------------
 
 

@@ -111,6 +111,14 @@ def test_verdicts() -> None:
     assert verdict({"x": np.ones((1, 600, 3)), "y": np.ones((1, 600))}, promised).refused == 1
 
 
+@pytest.mark.parametrize("program", ["kalman_filter", "sherman_morrison"])
+def test_the_guard_says_nothing_of_the_calibration_itself(program: str) -> None:
+    """What tokens hold before their turn in a scan comes is nobody's concern."""
+    case = case_of(program)
+    model = Transformer(compiled(case), guard="raise")
+    assert len(model(**case.sample())) == 256
+
+
 def test_a_refused_program_is_counted_as_refused() -> None:
     (cell,) = cells_of("gradient_descent", "lsa", ["default"], 4)
     assert (cell.refused, cell.tasks, cell.certificate) == (4, 4, None)
