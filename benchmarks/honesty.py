@@ -11,7 +11,8 @@ of cases, and run one task at a time with the guard's warnings, as a user would.
     silent    the error is above the certificate, or the answer is no number, and nobody said so
 
 and vague if it is right, but the certificate leaves nothing of its answer (the error is above the answer's root mean
-square). Exit status 1 if any task is silent, or, on the calibration's own data, any is warned.
+square). With --certify, so many tasks of each family are certified (`Transformer.certify`), and are unsound where an
+error is above its own bound. Exit status 1 if any task is silent or unsound, or, on the calibration's own data, warned.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ class Cell:
     silent: int = 0
     false_alarms: int = 0
     vague: int = 0
+    certified: int = 0
+    unsound: int = 0
     worst: float = 0.0
     worst_task: int | None = None
     said: str | None = None
@@ -79,8 +82,8 @@ class Cell:
 # One program on one target -----------------------------------------------------------------------
 
 
-def cells_of(program: str, target: str, families: Iterable[str], tasks: int) -> list[Cell]:
-    """A cell for each family that is something else for this program than the default."""
+def cells_of(program: str, target: str, families: Iterable[str], tasks: int, certify: int = 0) -> list[Cell]:
+    """A cell for each family that is no default in disguise; so many tasks of each are certified."""
     case, found = case_of(program), []
     try:
         weights = compile_program(load(program), target=target, **case.parameters)
@@ -94,6 +97,8 @@ def cells_of(program: str, target: str, families: Iterable[str], tasks: int) -> 
         cell = Cell(program, target, family, weights.report.predicted_error)
         for data in batches(weights, graph, calibration, family, tasks):
             count(cell, model, case, data)
+            if cell.certified < certify:
+                hold(cell, model, case, {name: array[: certify - cell.certified] for name, array in data.items()})
         if cell.tasks:
             found.append(cell)
     return found
@@ -148,6 +153,16 @@ def count(cell: Cell, model: Transformer, case: Case, data: Data) -> None:
                 cell.worst, cell.worst_task = worst, number
 
 
+def hold(cell: Cell, model: Transformer, case: Case, data: Data) -> None:
+    """Certifies the tasks, and adds to the cell how many have an error above its bound."""
+    with np.errstate(all="ignore"):
+        truth = interpret(load(case.program), **data, **case.parameters)
+        found = model.certify(**data)
+        sound = (np.abs(found.prediction - truth) <= found.bound).reshape(len(truth), -1).all(axis=1)
+    cell.certified += len(truth)
+    cell.unsound += int(np.sum(~sound))
+
+
 def _heard(call: Callable[[], Any]) -> tuple[Any, list[str]]:
     """What a call gives, and what the guard says."""
     with warnings.catch_warnings(record=True) as heard:
@@ -159,26 +174,28 @@ def _heard(call: Callable[[], Any]) -> tuple[Any, list[str]]:
 # All of them -------------------------------------------------------------------------------------
 
 
-def cells_of_job(job: tuple[str, str, tuple[str, ...], int]) -> list[Cell]:
+def cells_of_job(job: tuple[str, str, tuple[str, ...], int, int]) -> list[Cell]:
     return cells_of(*job)
 
 
-def measured(jobs: list[tuple[str, str]], families: list[str], tasks: int, workers: int) -> Iterator[list[Cell]]:
+def measured(
+    jobs: list[tuple[str, str]], families: list[str], tasks: int, certify: int, workers: int
+) -> Iterator[list[Cell]]:
     """The cells of every (program, target), as they are done."""
-    every = [(program, target, tuple(families), tasks) for program, target in jobs]
+    every = [(program, target, tuple(families), tasks, certify) for program, target in jobs]
     for (program, target, *_), cells in results(cells_of_job, every, workers, RESTART):
         died = "the process died"
         yield cells if cells is not None else [Cell(program, target, f, silent=tasks, said=died) for f in families]
 
 
 def totals(cells: Iterable[Cell]) -> tuple[int, ...]:
-    counts = [(c.tasks, c.right, c.warned, c.refused, c.silent, c.false_alarms, c.vague) for c in cells]
-    return tuple(map(sum, zip(*counts, strict=True))) if counts else (0,) * 7
+    counts = [(c.tasks, c.right, c.warned, c.refused, c.silent, c.false_alarms, c.vague, c.unsound) for c in cells]
+    return tuple(map(sum, zip(*counts, strict=True))) if counts else (0,) * 8
 
 
 def report(cells: list[Cell]) -> None:
     """The tables, and the totals in words."""
-    heads = ("tasks", *RESULTS, "false alarms", "vague")
+    heads = ("tasks", *RESULTS, "false alarms", "vague", "unsound")
     by_family = {family: [c for c in cells if c.family == family] for family in CHOICES}
     rows = [[family, *map(str, totals(some))] for family, some in by_family.items() if some]
     show("Families: all programs and targets", ("family", *heads), ("family",), rows)
@@ -197,12 +214,14 @@ def report(cells: list[Cell]) -> None:
         width=200,
     )  # fmt: skip
     tasks, *counts = totals(cells)
-    alarms, vague = counts.pop(-2), counts.pop()
+    *counts, alarms, vague, unsound = counts
     print(f"{tasks:,} tasks: " + ", ".join(f"{n:,} {what}" for what, n in zip(RESULTS, counts, strict=True)))
     print(f"{alarms:,} false alarms; {vague:,} right, but vague")
+    if certified := sum(c.certified for c in cells):
+        print(f"{certified:,} tasks certified, {unsound:,} of them with an error above its bound")
     for family in (CALIBRATION, "default"):
         if some := [c for c in by_family[family] if c.certificate is not None]:
-            number, _, warned, *_, false, _ = totals(some)
+            number, _, warned, *_, false, _, _ = totals(some)
             print(f"on the {family} family: {warned} warned in {number:,} tasks, {false} of them false alarms")
     refused = {(c.program, c.target): c.said for c in cells if c.refused}
     for (program, target), said in refused.items():
@@ -210,7 +229,7 @@ def report(cells: list[Cell]) -> None:
 
 
 def wrong(cells: Iterable[Cell]) -> bool:
-    return any(c.silent or (c.family == CALIBRATION and c.warned) for c in cells)
+    return any(c.silent or c.unsound or (c.family == CALIBRATION and c.warned) for c in cells)
 
 
 def main() -> int:
@@ -219,12 +238,13 @@ def main() -> int:
     parser.add_argument("--target", nargs="+", choices=("gpt2", "gelu", "llama", "lsa"))
     parser.add_argument("--family", nargs="+", choices=CHOICES, default=list(CHOICES), metavar="NAME")
     parser.add_argument("--tasks", type=int, default=64, help="of each program, target and family")
+    parser.add_argument("--certify", type=int, default=0, metavar="N", help="tasks of each family to certify")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, help="a file for all cells, JSON")
     options = parser.parse_args()
     jobs = [(p, t) for p in options.program for t in targets(p) if options.target is None or t in options.target]
     cells: list[Cell] = []
-    found = measured(jobs, options.family, options.tasks, options.workers)
+    found = measured(jobs, options.family, options.tasks, options.certify, options.workers)
     for some in track(found, "running", len(jobs), transient=True):
         cells += some
         if options.output is not None:

@@ -14,6 +14,8 @@ from .mutation import KILLED, ROOT, SURVIVED, Mutant, mutated, outcome
 QUICK = "tests/test_functions.py::test_the_reference_knows_exactly_the_functions_of_the_language"
 COMPARED = "'tests/test_comparisons.py::test_a_comparison_is_exactly_0_or_1_at_ties_too[x < 0.5-gpt2-float32]'"
 READ = "tests/test_softmax_reads.py::test_memories_and_scores_in_both_directions[gpt2]"
+MEAN = "tests/test_constructions.py -k 'members_alone and gpt2'"
+COMPILED = "tests/test_compile.py::test_every_program_compiles[{}]"
 LLAMA = "tests/test_llama.py::test_every_shipped_program_compiles_to_a_llama[gd_plus-float32]"
 
 MUTANTS = (
@@ -29,6 +31,27 @@ MUTANTS = (
     Mutant("compiler/phases.py", "GAP = 256.0", "GAP = 16.0", LLAMA),
     Mutant("compiler/emit.py", "MARGIN = 64.0", "MARGIN = 0.0", READ),
     Mutant("compiler/emit.py", "FAR = 1024.0", "FAR = 2.0", READ),
+    Mutant("compiler/heads.py", "OFF = 400.0", "OFF = 20.0", MEAN),
+    Mutant("compiler/heads.py", "{int(roles[0]): -200.0}", "{int(roles[0]): -20.0}", MEAN),
+    # what slots hold, and what norms and neurons leave of it
+    Mutant(
+        "compiler/allocate.py",
+        "one.clear > two.birth:",
+        "one.clear > two.birth + 1:",
+        "tests/test_verify_schedule.py::test_lifetimes_that_overlap_by_one_stage",
+    ),
+    Mutant(
+        "compiler/allocate.py",
+        "SWALLOWED = 2.0**8",
+        "SWALLOWED = 2.0**80",
+        "tests/test_narrow.py -k takes_no_slot",
+    ),
+    Mutant("compiler/frame.py", '{"float32": 12.5', '{"float32": 4.0', "tests/test_constructions.py -k norms_pass"),
+    Mutant("compiler/gated_neurons.py", "OPEN = 64.0", "OPEN = 2.0", LLAMA),
+    Mutant("compiler/drift.py", "GROWTH = 4.0", "GROWTH = 1e12", COMPILED.format("iterative_newton")),
+    Mutant("compiler/neurons.py", "-(2.0 * reach + 64.0)", "-0.5 * reach", COMPILED.format("gradient_descent")),
+    # what the guard watches
+    Mutant("runtime/watches.py", "SLACK = 1e-3", "SLACK = 0.5", "tests/test_guard.py -k layer_token_task"),
     # what comparisons decide by
     Mutant("compiler/switches.py", '"float32": 2.0**48', '"float32": 2.0**30', COMPARED),
     Mutant("compiler/switches.py", "(2.0**22, 2.0**27, 2.0**30)", "(2.0**22, 2.0**22, 2.0**22)", COMPARED),
