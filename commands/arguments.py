@@ -48,7 +48,7 @@ def program(given: str) -> Source:
 def read_text(path: Path) -> str:
     """Raises InnerloopError if the file is not UTF-8 text, and OSError if it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InnerloopError(f"{path}: not a text file (byte {error.start} is not UTF-8)") from None
 

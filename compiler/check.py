@@ -9,7 +9,7 @@ check_flow.py, and each expression for its names, shapes, reads and promises in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 
 from .check_flow import Flow
@@ -32,7 +32,7 @@ class Facts:
     diagnostics: tuple[Diagnostic, ...]
     shapes: Mapping[str, Shape | None]
     sizes: Mapping[str, Dimension]
-    constants: Mapping[int, frozenset[str]]
+    constants: Mapping[int, Container[str]]
 
 
 def check(program: Program, parameters: Mapping[str, object] | None = None) -> list[Diagnostic]:
@@ -52,7 +52,7 @@ def examine(program: Program, parameters: Mapping[str, object] | None = None) ->
     sound = tuple(s for s in program.body if not isinstance(s, Define) or s.name in structure.sound)
     inlined = inline(replace(program, body=sound), found.append)
     unshared: set[tuple[int, str]] = set()
-    sources: dict[tuple[int, str], frozenset[int]] = {}
+    sources: dict[tuple[int, str], int] = {}
     while True:
         said: list[Diagnostic] = []
         flow = Flow(inlined, structure, sizes, said.append, unshared, sources)

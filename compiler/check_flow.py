@@ -12,7 +12,7 @@ the program until nothing changes (`settled`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
 from .check_loops import Carrying, assigned
@@ -60,9 +60,9 @@ class Flow(Carrying):
         sizes: Mapping[str, Dimension],
         report: Report,
         unshared: set[tuple[int, str]],
-        carried_sources: dict[tuple[int, str], frozenset[int]],
+        carried_sources: dict[tuple[int, str], int],
     ) -> None:
-        super().__init__(sizes, unshared, carried_sources)
+        super().__init__(sizes, unshared, carried_sources, frozenset(structure.parameter_shapes))
         self.program, self.structure, self.sink = program, structure, report
         self.shapes: dict[str, Shape | None] = {**structure.parameter_shapes, **structure.field_shapes}
         self.parameters = frozenset(structure.parameter_shapes)
@@ -75,7 +75,7 @@ class Flow(Carrying):
             self.names[field.name] = Held(frozenset(field.kinds), versions=self.version())
         self.assigned = frozenset(s.name for s in statements(program.body) if isinstance(s, Assign))
         self.faulty = blocks_of_unknown_kind(program.body, program.tokens.kinds)
-        self.constants_at: dict[int, frozenset[str]] = {}
+        self.constants_at: dict[int, Container[str]] = {}
 
     def report(self, diagnostic: Diagnostic) -> None:
         """What stands inside a `def` is told with the line that calls it."""
@@ -97,8 +97,8 @@ class Flow(Carrying):
     def body(self, body: tuple[Statement, ...]) -> None:
         for statement in body:
             self.line = statement.span
-            held = (name for name, known in self.names.items() if known.constant)
-            self.constants_at[id(statement)] = self.parameters | frozenset(held)
+            self.names.step += 1
+            self.constants_at[id(statement)] = self.names.constants(self.names.step)
             match statement:
                 case Assign():
                     self.assign(statement)
@@ -166,8 +166,8 @@ class Flow(Carrying):
         except NotDifferentiable as refused:
             self.report(refused.diagnostic)
 
-    def sources(self, expr: Expr) -> frozenset[int]:
-        found: frozenset[int] = frozenset()
+    def sources(self, expr: Expr) -> int:
+        found = 0
         for node in walk(expr):
             if isinstance(node, Name | Theirs | Move | Grad) and node.name in self.names:
                 held = self.names[node.name]
@@ -274,7 +274,7 @@ class Flow(Carrying):
         self.inside("repeat", self.here, statement.body)
         self.leave(statement, before, start)
         if count == 0:  # the block never runs, and leaves nothing new
-            self.names = before
+            self.names.restore(before)
 
     def scan(self, statement: Scan) -> None:
         kinds = self.kind(statement.kind, statement.span)

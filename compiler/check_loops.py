@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .check_names import Held
+from .names_held import Names
 from .shapes import Dimension
 from .syntax import Assign, Repeat, Scan
 from .walk import statements
@@ -27,18 +28,19 @@ class Carrying:
         self,
         sizes: Mapping[str, Dimension],
         unshared: set[tuple[int, str]],
-        carried_sources: dict[tuple[int, str], frozenset[int]],
+        carried_sources: dict[tuple[int, str], int],
+        always: frozenset[str],
     ) -> None:
         self.sizes: dict[str, Dimension] = dict(sizes)
-        self.names: dict[str, Held] = {}
+        self.names = Names(always)
         self.blocks: tuple[str, ...] = ()
         self.versions = 0
         self.settled = True
         self._unshared, self._carried_sources = unshared, carried_sources
 
-    def version(self) -> frozenset[int]:
+    def version(self) -> int:
         self.versions += 1
-        return frozenset({self.versions})
+        return 1 << self.versions
 
     def enter(self, loop: Repeat | Scan) -> tuple[dict[str, Held], int]:
         """What the names are when a pass begins: carried ones are no constants."""
@@ -47,7 +49,7 @@ class Carrying:
         for name in sorted(assigned(loop) & set(before)):
             held, key = before[name], (id(loop), name)
             shared = held.shared and key not in self._unshared and isinstance(loop, Repeat) and "at" not in self.blocks
-            sources = held.sources | self._carried_sources.get(key, frozenset())
+            sources = held.sources | self._carried_sources.get(key, 0)
             self.names[name] = Held(held.kinds, False, shared, self.version(), sources)
             self.sizes.pop(name, None)
         return before, start
@@ -59,9 +61,9 @@ class Carrying:
             if before[name].shared and not end.shared and key not in self._unshared:
                 self._unshared.add(key)
                 self.settled = False
-            back = frozenset(source for source in end.sources if source <= start) - before[name].sources
-            if not back <= self._carried_sources.get(key, frozenset()):
-                self._carried_sources[key] = back | self._carried_sources.get(key, frozenset())
+            back = end.sources & ((2 << start) - 1) & ~before[name].sources
+            if back & ~self._carried_sources.get(key, 0):
+                self._carried_sources[key] = back | self._carried_sources.get(key, 0)
                 self.settled = False
             self.names[name] = replace(
                 end,

@@ -20,6 +20,8 @@ from .syntax import Call, Define, Expr, Grad, Move, Name, Program, Read, Span, T
 from .walk import children, walk
 
 Kinds = frozenset[str]
+MOST_COMPARED, LONGEST_COMPARED = 100, 100
+"""Names, and letters of one, that a misspelt one is compared with: each takes a while."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,14 @@ class Held:
     """What is known of a name at one point of the program.
 
     `shared` values are the same at all tokens. A name's value consists of `versions`, one for each assignment that it
-    may come from, and was computed from those in `sources`.
+    may come from, and was computed from those in `sources`: sets of numbers, each as the bits of one.
     """
 
     kinds: Kinds
     constant: bool = False
     shared: bool = False
-    versions: frozenset[int] = frozenset()
-    sources: frozenset[int] = frozenset()
+    versions: int = 0
+    sources: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ class Scope:
 
 
 def near(name: str, known: list[str]) -> str | None:
-    """`did you mean …?`, if there is something like it."""
-    found = get_close_matches(name, known, 1)
+    """`did you mean …?`, if there is something like it; of very many names, among some of about the same length."""
+    if len(known) > MOST_COMPARED:
+        known = [other for other in known if abs(len(other) - len(name)) <= 1][:MOST_COMPARED]
+    found = get_close_matches(name, known, 1) if len(name) <= LONGEST_COMPARED else []
     return f"did you mean `{found[0]}`?" if found else None
 
 

@@ -12,7 +12,7 @@ around it. Constants stay as they are written. The result is a program again, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from .check import examine
 from .expand import expand
@@ -67,7 +67,7 @@ def _set_apart(statement: Statement, source: list[str]) -> bool:
 
 
 class _Printer:
-    def __init__(self, program: Program, constants: Mapping[int, frozenset[str]]) -> None:
+    def __init__(self, program: Program, constants: Mapping[int, Container[str]]) -> None:
         self.constants = constants
         self.taken = {p.name for p in program.parameters} | {f.name for f in program.fields}
         self.taken |= {s.name for s in statements(program.body) if isinstance(s, Assign)}
@@ -97,7 +97,7 @@ class _Printer:
 class _Lowering:
     """One statement's value to one operation, and the lines of temporaries before it."""
 
-    def __init__(self, constants: frozenset[str], base: str, taken: set[str]) -> None:
+    def __init__(self, constants: Container[str], base: str, taken: set[str]) -> None:
         self.constants, self.base, self.taken = constants, base, taken
         self.lines: list[str] = []
         self.known: dict[str, Name] = {}

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .syntax import Span
+
+LONGEST_LINE, LONGEST_MESSAGE = 160, 500
+"""Characters of a line of the text, and of a message or hint, that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +60,40 @@ def format_diagnostic(diagnostic: Diagnostic, text: str, source: str) -> str:
     """`file:line:column: error: …`, the line with a caret under it, and the hint."""
     span = diagnostic.span
     if span is None:
-        head = f"{source}: error: {diagnostic.message}"
+        head = f"{source}: error: {_cut(diagnostic.message)}"
         return head if diagnostic.hint is None else f"{head}\n  hint: {_indent(diagnostic.hint)}"
-    lines = text.splitlines()
+    lines = _lines(text)
     line = lines[span.line - 1] if span.line <= len(lines) else ""
-    width = max(1, min(span.end - span.start, len(line) - span.column + 1))
+    line, column = _around(line, span.column)
+    width = max(1, min(span.end - span.start, len(line) - column + 1))
     parts = [
-        f"{source}:{span.line}:{span.column}: error: {diagnostic.message}",
+        f"{source}:{span.line}:{span.column}: error: {_cut(diagnostic.message)}",
         f"{span.line:5d} | {line}",
-        f"      | {' ' * (span.column - 1)}{'^' * width}",
+        f"      | {' ' * (column - 1)}{'^' * width}",
     ]
     if diagnostic.hint is not None:
         parts.append(f"  hint: {_indent(diagnostic.hint)}")
     return "\n".join(parts)
+
+
+@lru_cache(maxsize=1)
+def _lines(text: str) -> list[str]:
+    """Split once for all of a program's faults, and as the parser counts lines."""
+    return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+def _around(line: str, column: int) -> tuple[str, int]:
+    """What is shown of a long line, and where the column is in it."""
+    if len(line) <= LONGEST_LINE:
+        return line, column
+    start = max(0, min(column - 1 - LONGEST_LINE // 2, len(line) - LONGEST_LINE))
+    shown = line[start : start + LONGEST_LINE]
+    before, after = "…" if start else "", "…" if start + LONGEST_LINE < len(line) else ""
+    return f"{before}{shown}{after}", column - start + len(before)
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[: LONGEST_MESSAGE - 1]}…"
 
 
 def shortened(text: str, most: int = 60) -> str:
@@ -83,4 +108,4 @@ def counted(count: int, what: str) -> str:
 
 
 def _indent(hint: str) -> str:
-    return hint.replace("\n", "\n        ")
+    return _cut(hint).replace("\n", "\n        ")

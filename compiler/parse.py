@@ -19,11 +19,9 @@ from lark.visitors import Transformer_NonRecursive, v_args
 
 from . import syntax
 from .errors import CompileError, Diagnostic
+from .limits import DEEPEST
 from .syntax import Expr, Span
 from .syntax_errors import Fault, describe_fault, indentation_fault, stand_in
-
-MAXIMUM_DEPTH = 100
-"""Expressions and blocks nested deeper than this are refused, so that passes may recurse."""
 
 MAXIMUM_ERRORS = 20
 
@@ -48,6 +46,7 @@ def parse(text: str, source: str = "program") -> syntax.Program:
 
     Raises CompileError with every syntax error that can be told apart, in text order.
     """
+    text = text.removeprefix("\ufeff")  # a byte-order mark
     whole = text if text.endswith("\n") else text + "\n"
     faults: list[Diagnostic] = []
     current = whole
@@ -83,12 +82,17 @@ def _attempt(text: str) -> Tree[Token] | Fault:
 
 def _too_deep(tree: Tree[Token]) -> Fault | None:
     depth: dict[int, int] = {}
+    chain: dict[int, int] = {}  # of `a + b - c …` and `a * b / c …`, which are nested to the left
     for node in tree.iter_subtrees():
         below = (depth[id(child)] for child in node.children if isinstance(child, Tree))
         depth[id(node)] = here = 1 + max(below, default=0)
-        if here > MAXIMUM_DEPTH:
+        chain[id(node)] = 1 + chain.get(id(node.children[0]), 0) if node.data in _OPERATORS else 0
+        if here > DEEPEST:  # expressions and blocks, so that passes may recurse
+            long = chain[id(node)] > DEEPEST // 2
+            said = f"this is nested more than {DEEPEST} deep"
+            said = f"this chain has about {DEEPEST} operators or more" if long else said
             hint = "give parts of it names of their own, on lines of their own"
-            return Fault(Diagnostic(f"this is nested more than {MAXIMUM_DEPTH} deep", _span(node.meta), hint), None)
+            return Fault(Diagnostic(said, _span(node.meta), hint), None)
     return None
 
 
