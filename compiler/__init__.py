@@ -8,6 +8,8 @@ Names are imported when they are first used, so that checking a program does not
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,23 @@ _HOMES = {
 }
 
 __all__ = ["CompileError", "DataError", "InnerloopError", "Weights", "compile_program", "interpret"]
+
+
+def _one_copy() -> None:
+    """innerloop is a namespace, which Python puts together from all folders of that name on its path: a clone that it
+    was started beside would take the place of what is installed, module by module."""
+    holders = (os.path.join(entry, "compiler") for entry in sys.modules[__package__.partition(".")[0]].__path__)
+    copies = {os.path.realpath(os.path.dirname(__file__)): None}
+    copies |= {os.path.realpath(each): None for each in holders if os.path.isfile(os.path.join(each, "__init__.py"))}
+    if len(copies) > 1:
+        used, *others = map(os.path.dirname, copies)
+        raise ImportError(
+            f"there are two copies of innerloop: {used}, which Python found first, and {', '.join(others)}. Start "
+            f"Python in another folder than the one that holds a clone, or rename the clone"
+        )
+
+
+_one_copy()
 
 
 def __getattr__(name: str) -> object:

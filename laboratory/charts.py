@@ -57,8 +57,9 @@ def _width(model: str) -> float:
     return 1.6 if model == "trained" else 3.6
 
 
-def svg(figure: Figure) -> str:
-    """The figure as an <svg> element whose text and rules take the colours of the page, light or dark."""
+def svg(figure: Figure, name: str) -> str:
+    """The figure as an <svg> element whose text and rules take the colours of the page, light or dark, and whose ids
+    begin with `name`: a page has each of them once."""
     stream = io.StringIO()
     with mpl.rc_context(_STYLE):
         figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
@@ -66,7 +67,8 @@ def svg(figure: Figure) -> str:
     text = text[text.index("<svg") :]
     for ink, variable in VARIABLES.items():
         text = text.replace(ink, variable)
-    return re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    return re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", text)
 
 
 def png(figure: Figure) -> bytes:

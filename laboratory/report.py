@@ -144,15 +144,15 @@ figcaption, .note { color: var(--faint); font-size: 0.9rem; }
 
 def page(found: Comparison, drawn: dict[str, tuple[str, str, Figure]]) -> str:
     """The report as one HTML file, its figures inside, without scripts."""
-    name = escape(found.compiled.signature.name)
+    program = escape(found.compiled.signature.name)
     sizes = _table(
         ("", "compiled", "trained"),
         [[what, ours, architecture(found.trained)[what]] for what, ours in architecture(found.compiled).items()],
     )
     sections = [
-        f"<h2>{escape(title)}</h2>\n<figure>\n{charts.svg(figure)}\n"
+        f"<h2>{escape(title)}</h2>\n<figure>\n{charts.svg(figure, name)}\n"
         f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
-        for title, caption, figure in drawn.values()
+        for name, (title, caption, figure) in drawn.items()
     ]
     left = "".join(f"<li>{escape(note)}</li>" for note in found.left_out)
     notes = f'<h2>Left out</h2>\n<ul class="note">{left}</ul>' if left else ""
@@ -166,9 +166,9 @@ def page(found: Comparison, drawn: dict[str, tuple[str, str, Figure]]) -> str:
             "<!doctype html>",
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{name}: compiled against trained</title>",
+            f"<title>{program}: compiled against trained</title>",
             f"<style>{STYLE}</style></head><body>",
-            f"<h1>{name}: compiled against trained</h1>",
+            f"<h1>{program}: compiled against trained</h1>",
             f"<p>{about}</p>",
             sizes,
             "<h2>Measures</h2>",

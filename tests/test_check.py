@@ -91,7 +91,8 @@ def test_sizes_as_numbers() -> None:
 def test_deep_and_long_programs() -> None:
     head = "program p(d)\n\ntokens (x)*\n    x : vector[d]\n\n"
     assert "nested more than 100 deep" in said(head + "v = " + "-" * 20_000 + "x\noutput x\n", "p")
-    assert "this chain has about 100 operators or more" in said(head + "v = " + " + ".join(["x"] * 5_000) + "\noutput x\n", "p")
+    long = " + ".join(["x"] * 5_000)
+    assert "this chain has about 100 operators or more" in said(f"{head}v = {long}\noutput x\n", "p")
     assert said(head + "v = " + "(" * 20_000 + "x" + ")" * 20_000 + "\noutput x\n", "p") == ""
     assert "`(` is never closed" in said(head + "v = " + "(" * 500 + "x\noutput x\n", "p")
     blocks = "".join("    " * depth + "repeat 2\n" for depth in range(40))

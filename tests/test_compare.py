@@ -30,10 +30,16 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.fetched: list[str] = []
+        self.ids: list[str] = []
+        self.used: set[str] = set()
         self.feed(text)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        given = [(name, value or "") for name, value in attributes]
+        self.ids += [value for name, value in given if name == "id"]
+        self.used |= {value[1:] for name, value in given if name.endswith("href") and value.startswith("#")}
+        self.used |= {used for _, value in given for used in re.findall(r"url\(#([^)]*)\)", value)}
         self.fetched += [v or "" for name, v in attributes if name in ("src", "href") and not (v or "").startswith("#")]
 
 
@@ -65,6 +71,9 @@ def test_compiled_against_trained(innerloop: Command, folders: Path) -> None:
     assert figures == ["algorithms", "line", "probes", "sensitivities", "shifts"]
     assert page.tags.count("svg") == page.tags.count("figcaption") == len(figures)
     assert not page.fetched
+    assert len(page.ids) == len(set(page.ids)) > 100
+    assert page.used <= set(page.ids)
+    assert len(page.used) > 20
     assert not {"script", "link", "img"} & set(page.tags)
     assert "prefers-color-scheme: dark" in text
     assert "#222222" not in re.sub("<style>.*?</style>", "", text.split("<body>")[1], flags=re.DOTALL)
