@@ -22,10 +22,12 @@ from .allocate import Allocation
 from .constructions import CURVE
 from .fit import domain
 from .graph import Graph, Signature, Value
+from .sparse import Matrix
 from .stream import Stream, stack
 from .sublayers import Placed, Schedule, Stage
+from .switches import undecided
 from .syntax import Span
-from .tasks import Apply, Atom, Attend, Multiply, Quotient, Task
+from .tasks import Apply, Atom, Attend, Copy, Keep, Multiply, Quotient, Task
 from .weights import Domain
 
 LONGEST = 48
@@ -41,7 +43,11 @@ class _Domains:
     def __init__(self, graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream, dtype: str) -> None:
         self.tolerance = CURVE[dtype]
         self.graph, self.tasks, self.slots, self.stream = graph, schedule.tasks, allocation.slots, stream
+        self.dtype = dtype
         self.stages = list(schedule.walk())
+        made = {p.task.out: p.task.op for stage in self.stages for p in stage.placed}
+        self.exact = [info.embedded or isinstance(made.get(a), Copy) for a, info in enumerate(self.tasks.atoms)]
+        """Which atoms hold what the data say, to the last bit."""
         self.named = {form: v.name for v in self.tasks.variables for form in v.form.atoms if len(v.form.parts) == 1}
 
     def found(self) -> Iterator[Domain]:
@@ -67,6 +73,8 @@ class _Domains:
                     yield self._interval("function", task, number, 0, *ends)
             case Quotient(low, high):
                 yield self._interval("divisor", task, number + 1, 1, low, high)
+            case Keep():
+                yield self._comparison(task, task.op, number)
             case Attend(how, over, reach) if not self.tasks.target.linear:
                 yield self._scores(task, how, over, reach, number)
             case _:
@@ -84,6 +92,14 @@ class _Domains:
         return Domain(
             "product", number, False, task.kinds, stack(read, self.stream.width), low, high, what, sizes, pairs
         )
+
+    def _comparison(self, task: Task, op: Keep, number: int) -> Domain:
+        which = np.unique(op.which)
+        exact = all(self.exact[atom] for atom in task.reads[1].atoms)
+        low, high = undecided(np.array(op.reach)[which], op.tied, exact, self.tasks.target.rotary, self.dtype)
+        read = Matrix(self.stream.read(task.reads[1]).csr[:, which])
+        what = (self._operand(task, 0),)
+        return Domain("comparison", number, False, task.kinds, read, low, high, what, (which.size,))
 
     def _scores(self, task: Task, how: str, over: str, reach: float, number: int) -> Domain:
         query, key = (self.stream.read(form) for form in task.reads[:2])

@@ -54,6 +54,21 @@ def shift(tied: bool, gated: bool, dtype: str) -> float:
     return nowhere if not tied else exact if gated else rough
 
 
+ROUNDED = {False: 2.0**-22, True: 2.0**-24}
+"""How far rounding keeps an x that is 0 from 0, as a share of R, where products are of GELUs, and where they are gated
+(float32; float64 has 2⁻²⁹ of that). What the threshold is shifted by is more where the sample holds such an x."""
+
+
+def undecided(reach: Floats, tied: bool, exact: bool, gated: bool, dtype: str) -> tuple[Floats, Floats]:
+    """Between which magnitudes of x the decision is not that of its sign. What is smaller is taken for the 0 that the
+    sample holds (`tied`), and is one but for rounding (`exact`: there is none)."""
+    zone = (1.0 + UNCLEAR) * shift(tied, gated, dtype) / slope(reach, dtype)
+    rounding = 0.0 if exact else ROUNDED[gated] * (1.0 if dtype == "float32" else 2.0**-29)
+    if not tied:
+        return np.full(reach.shape, -1.0), np.maximum(zone, rounding * reach)
+    return np.minimum(8.0 * rounding * reach, 0.5 * zone), zone
+
+
 def slope(reach: Floats, dtype: str) -> Floats:
     """What x in ±`reach` is multiplied by."""
     return GAIN[dtype] / np.where(reach > 0.0, reach, 1.0)

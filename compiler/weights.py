@@ -155,7 +155,8 @@ class Domain:
     """Where a construction is right: stream @ matrix lies in [low, high] at the tokens of `kinds`, before the stored
     sublayer `sublayer`, which reads it, or `after` the one that writes it (see domains.py).
 
-    construction   product, function, divisor, value; comparison: |value| is *not* below `high`, where rounding decides;
+    construction   product, function, divisor, value; comparison: |value| is *not* between the two, where its
+                   sign does not decide;
                    scores: stream @ matrix at a token of `kinds`, times stream @ key at one of `over` that it sees;
                    softmax: of such scores of up to `reach`, which leave nothing for rounding to decide; `high` is the
                    size of what is read

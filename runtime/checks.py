@@ -55,7 +55,7 @@ class Check(NamedTuple):
 
     ranges       values that lie in low, high [tokens, ranges]
     left, right  pairs of values whose distances from `centre`, times `scale`, sum to at most `most` [tokens, pairs]
-    apart        values of magnitude at least `least` [tokens, apart]
+    apart        values of magnitude at least `least` [tokens, apart], or no larger than `nothing` [apart]
     scores       of a whole sequence
 
     Bounds are infinite where a token's kind does not hold the value."""
@@ -72,6 +72,7 @@ class Check(NamedTuple):
     most: Array
     apart: Array
     least: Array
+    nothing: Array
     scores: tuple[Reach | Tie, ...]
 
     @property
@@ -113,6 +114,7 @@ def excess(stream: Array, check: Check) -> Array:
             share = jnp.abs(values - check.centre) * check.scale
             found.append((share[..., check.left] + share[..., check.right] - check.most).max(1))
         if check.least.shape[1]:
-            found.append((check.least - jnp.abs(values[..., check.apart])).max(1))
+            size = jnp.abs(values[..., check.apart])
+            found.append(jnp.minimum(check.least - size, size - check.nothing).max(1))
     found += [score.excess(stream).max(1, keepdims=True) for score in check.scores]
     return jnp.concatenate(found, -1)

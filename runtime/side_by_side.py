@@ -34,6 +34,8 @@ def check_of(
     chosen: NDArray[Any] | None = None
     if (np.count_nonzero(matrix, axis=0) == 1).all():
         factor = matrix[slots, np.arange(slots.size)]
+        magnitude = np.concatenate([np.full(w.low.size, w.construction == "comparison") for w in watches])
+        factor = np.where(magnitude, np.abs(factor), factor)
         ends = [np.minimum(ends[0] / factor, ends[1] / factor), np.maximum(ends[0] / factor, ends[1] / factor)]
         centre, scale = centre / factor, scale * np.abs(factor)
     else:
@@ -66,6 +68,7 @@ def check_of(
         most.astype(dtype),
         np.concatenate([_NONE, *(own for _, own in apart)]).astype(np.int32),
         least.astype(dtype),
+        np.concatenate([np.zeros(0), *(ends[0][own] for _, own in apart)]).astype(dtype),
         tuple(scores),
     )
 
@@ -73,7 +76,7 @@ def check_of(
 def _no_values(tokens: int, scores: tuple[Reach | Tie, ...], dtype: np.dtype[Any]) -> Check:
     none, free = np.zeros(0, np.int32), np.zeros((1 + tokens, 0), dtype)
     nothing = np.zeros(0, dtype)
-    return Check(none, None, none, free, free, nothing, nothing, none, none, free, none, free, scores)
+    return Check(none, None, none, free, free, nothing, nothing, none, none, free, none, free, nothing, scores)
 
 
 def _at(bounds: list[tuple[Watch, Floats]], kinds: tuple[str, ...], free: float) -> Floats:

@@ -83,7 +83,7 @@ class Watch:
             share = np.abs(values - centre) * scale
             return np.asarray(share[..., self.pairs[:, 0]] + share[..., self.pairs[:, 1]] - BOTH * (1.0 + SLACK))
         if self.construction == "comparison":
-            return np.asarray(self.high - np.abs(values))
+            return np.asarray(np.minimum(self.high - np.abs(values), np.abs(values) - self.low))
         return np.asarray(np.maximum(values - self.high, self.low - values))
 
     def blamed(self, values: Floats, index: int) -> int:

@@ -151,6 +151,32 @@ def test_a_softmax_that_rounding_decides_is_named() -> None:
     assert any("undecided at layer" in one and "token 10" in one for one in said), said
 
 
+@pytest.mark.parametrize("target", GATED)
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_comparison_that_rounding_decides_is_named(target: str, sign: float) -> None:
+    """What the sample holds, an exact 0, is decided; what only nearly is 0 is not."""
+    x = np.random.default_rng(8).standard_normal((64, 8)) * 3
+    x[0, 0] = 0.0
+    weights = compiled(f"output sign({sign} * x)", target, "x : scalar on t", x=x)
+    model = Transformer(weights, guard="raise")
+    assert np.array_equal(model(x=x), sign * np.sign(x))
+    wide = float(np.abs(x).max())
+    for near in (1e-9, -1e-7):
+        with pytest.raises(RangeError, match=r"undecided at layer 0, token 1 \(task 0\)"):
+            model(x=[[1.0, near * wide]])
+    assert np.array_equal(model(x=[[1e-3, -1e-3]]), [[sign, -sign]])
+
+
+def test_ties_of_a_program_that_starts_from_nothing_are_no_alarm() -> None:
+    """The perceptron's first comparison is of w = 0."""
+    weights = compile_program(load("perceptron"), d=3, examples=6)
+    rng = np.random.default_rng(9)
+    x = rng.standard_normal((32, 7, 3))
+    y = np.sign(np.einsum("bnd,bd->bn", x, rng.standard_normal((32, 3))))[:, :6]
+    assert any(d.construction == "comparison" for d in weights.domains)
+    assert not warned(weights, x=x, y=y)
+
+
 def test_outputs_below_what_the_weights_resolve_are_named() -> None:
     weights = compile_program(load("ridge"), d=2, steps=2)
     rng = np.random.default_rng(7)
