@@ -78,8 +78,13 @@ class Ranges:
         return (1.0 + MARGIN) * self.scores.get(value, 0.0)
 
     def domain(self, function: str, value: Value) -> tuple[Floats, Floats]:
-        """Where a function of the graph takes this operand: 1/x never across 0."""
-        return self.tight(value) if function == "reciprocal" else self[value]
+        """Where a function of the graph takes this operand: 1/x never across 0, and no root of 0 alone."""
+        if function == "reciprocal":
+            return self.tight(value)
+        low, high = self[value]
+        if function == "sqrt" and high.max() == 0.0:  # what is 0 on all data has no size of its own
+            high = np.ones_like(high)
+        return low, high
 
     def tight(self, value: Value) -> tuple[Floats, Floats]:
         """Widened by a factor and never across 0: for divisors."""

@@ -16,6 +16,7 @@ COMPARED = "'tests/test_comparisons.py::test_a_comparison_is_exactly_0_or_1_at_t
 READ = "tests/test_softmax_reads.py::test_memories_and_scores_in_both_directions[gpt2]"
 MEAN = "tests/test_constructions.py -k 'members_alone and gpt2'"
 COMPILED = "tests/test_compile.py::test_every_program_compiles[{}]"
+RANGES = "tests/test_families.py::test_ranges_have_a_margin_and_divisors_one_on_both_sides"
 LLAMA = "tests/test_llama.py::test_every_shipped_program_compiles_to_a_llama[gd_plus-float32]"
 
 MUTANTS = (
@@ -49,13 +50,17 @@ MUTANTS = (
     Mutant("compiler/frame.py", '{"float32": 12.5', '{"float32": 4.0', "tests/test_constructions.py -k norms_pass"),
     Mutant("compiler/gated_neurons.py", "OPEN = 64.0", "OPEN = 2.0", LLAMA),
     Mutant("compiler/drift.py", "GROWTH = 4.0", "GROWTH = 1e12", COMPILED.format("iterative_newton")),
-    Mutant("compiler/neurons.py", "-(2.0 * reach + 64.0)", "-0.5 * reach", COMPILED.format("gradient_descent")),
+    # ranges
+    Mutant("compiler/calibrate.py", "MARGIN = 0.1", "MARGIN = 0.0", RANGES),
+    Mutant("compiler/calibrate.py", "low > 0, low / factor", "low > 0, low * factor", RANGES),
+    Mutant("compiler/empty.py", "TASKS = 64", "TASKS = 0", "tests/test_empty.py -k newtons"),
     # what the guard watches
     Mutant("runtime/watches.py", "SLACK = 1e-3", "SLACK = 0.5", "tests/test_guard.py -k layer_token_task"),
     # what comparisons decide by
     Mutant("compiler/switches.py", '"float32": 2.0**48', '"float32": 2.0**30', COMPARED),
     Mutant("compiler/switches.py", "(2.0**22, 2.0**27, 2.0**30)", "(2.0**22, 2.0**22, 2.0**22)", COMPARED),
     Mutant("compiler/switches.py", 'APART = {"float32": 2.0**30', 'APART = {"float32": 2.0**6', COMPARED),
+    Mutant("compiler/calibrate.py", "TIE = 1e-13", "TIE = -1.0", COMPARED),
     # what the certificate says
     Mutant(
         "compiler/predict.py",
@@ -79,6 +84,7 @@ def test_a_mutant_is_killed(mutant: Mutant, tmp_path: Path) -> None:
     assert found.status == KILLED, found.output
 
 
+@pytest.mark.slow
 def test_a_mutant_that_changes_nothing_survives_and_one_out_of_date_is_told(tmp_path: Path) -> None:
     harmless = Mutant("compiler/functions.py", "clip (a value", "clip (one value", QUICK)
     assert outcome(harmless, tmp_path).status == SURVIVED
@@ -86,6 +92,7 @@ def test_a_mutant_that_changes_nothing_survives_and_one_out_of_date_is_told(tmp_
         mutated(Mutant("compiler/functions.py", "no such line", "", QUICK))
 
 
+@pytest.mark.slow
 def test_a_mutant_whose_tests_never_import_it_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"does not run laboratory/train\.py"):
         outcome(Mutant("laboratory/train.py", '"""Training: ', '"""', QUICK), tmp_path)

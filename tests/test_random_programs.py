@@ -164,6 +164,16 @@ repeat 2
     s = 0.5 * s
 output s
 """,
+    "a root of what is 0 on all data": """
+q = sqrt(mean[j in y](0 * y[j] * y[j]))
+output q + s
+""",
+    "a root of what is 0 at the start of a scan": """
+q = mean[j in y](y[j]) - mean[j in y](y[j])
+scan x up to 20
+    q = sqrt(q * q)
+output q + s
+""",
     "a matrix that is not the identity": """
 output mean[j in y](s * y[j] + sum(p))
 """,
