@@ -71,7 +71,7 @@ def ours(size: Size) -> Callable[[], None]:
         weights, 0, n_layer=size.layers, d_model=size.width, n_head=size.heads, n_positions=2 * size.points
     )
     stream = task("linear", d=size.d, n=size.points - 1)
-    stepper = Stepper(model, stream, size.batch, frozenset(), Rule(10**6, RATE, 0, "constant", 1.0))
+    stepper = Stepper(model, stream, size.batch, frozenset(), Rule(None, RATE, 0, 1.0))
     run = Run(stepper, seed=0)
 
     def turn() -> None:

@@ -1,126 +1,136 @@
-"""The command line: what the commands take, and what a fault looks like.
+"""The command line: which command runs, and what a fault looks like.
 
     innerloop COMMAND …   →   actions.COMMAND(arguments)   →   exit status
 
-Status 0 is success, 1 something wrong with a program, its data or a file, 2 wrong usage. A fault is one
-message on stderr and never a traceback. Nothing heavy is imported here, so that `check` answers at once.
+Status 0 is success, 1 something wrong with a program, its data or a file, 2 wrong usage, 70 a fault of innerloop's own,
+and 130 (or 143) an interruption. A fault is one message on stderr; with INNERLOOP_TRACEBACK=1 a traceback comes before
+it. Nothing heavy is imported here, so that `check` answers at once, and an interruption is caught from the beginning.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
-from pathlib import Path
+from types import TracebackType
 
-from ..compiler.errors import CompileError, InnerloopError
-from ..compiler.stages import STAGES
-from . import comparison, options, training
+from ..compiler import interrupts
 
-_START = """\
-for example:
-  innerloop compile sherman_morrison -p d=2 -p examples=10 -o weights
-  innerloop run weights --data examples.csv
-"""
-
-_STAGES = """\
-stages:
-  core      the program with one operation of the calculus a line: itself a program
-  graph     every value once, as the compiler rewrote it
-  schedule  what each attention and MLP sublayer does
-  layout    which slots of the residual stream hold which value, from which sublayer to which
-  report    size, and error against the float64 oracle
-"""
-
-_DATA = """\
-data files:
-  NPZ   an array for each field, by its name: [tasks, rows, …]
-  CSV   a header, then rows from top to bottom. A scalar field `y` is one column `y`; a vector `x` is columns
-        `x_0 x_1 …` (or `x0 x1 …`), a matrix `W` is `W_0_0 W_0_1 …`. A column `task`, if there is one, tells
-        several tasks of one length apart, each in rows that stand together.
-
-          task,x_0,x_1,y
-          a,0.5,1.0,2.0
-          a,1.5,0.2,
-
-        A row is one repetition of the program's pattern (in `(x y)* x` an x and its y, last the query), or every
-        row is one token. A value is missing where its cells are empty or hold NA, NaN, null, None, - or ?: it may
-        be only where the pattern ends without it, as the query's label does; anywhere else it is an error, since
-        the values after it would belong to other tokens. In NPZ files NaN is an error in the same places.
-
-        Columns are separated by `,`, `;` or a tab; in the latter two, numbers may have a decimal comma. A first
-        column without a name is left out, with a warning. Text is UTF-8, or UTF-16 with a byte-order mark.
-
-A value that leaves the range that the weights were compiled for is an error; `--guard warn` goes on with a warning.
-With `--certify` each prediction has its own error bound, from the error model run on these data: OUTPUT_bound, `inf`
-where a value out of range may have spoilt it, which is then no error but a warning; and OUTPUT_resolved, 0 where the
-prediction is smaller than its bound.
-The output goes to OUT by its suffix, or to the screen; tasks and rows count from 0.
-"""
-
-
-_DIFF = """\
-Every named value after every layer is held against the float64 oracle. Its bound is what the error model of the
-constructions gives for this data. In a scan only those tokens count whose turn has come. Exit status 1 if an error
-exceeds its bound; the first such value is named.
-"""
-
-_EXPORT = """\
-huggingface      `GPT2Model.from_pretrained(OUT)` of transformers, unmodified; LlamaModel for target llama
-transformerlens  a HookedTransformer of TransformerLens, in whose cache every named value can be read; target gpt2 only
-
-OUT/README.md has an example that runs. Loops are unrolled: the size is said first, and refused where the memory or
-the disk does not hold it.
-"""
-
-_REPRODUCE = """\
-Trains, compiles, measures and draws; the checks are printed, and exit status is 1 if one does not hold. DIR gets
-figures.json (the checks and all numbers), pictures, and the weights, compiled and trained. A run that is killed leaves
-DIR.unfinished: the same command goes on from there.
-"""
+TRACEBACK = "INNERLOOP_TRACEBACK"
+FAULT = 70
+"""EX_SOFTWARE of sysexits.h."""
+LONGEST = 300
+"""Characters of a message that is not innerloop's: some print all of a file."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status; `arguments` are sys.argv's if not given."""
+
+    def body() -> int:
+        return _run(arguments)
+
+    status = interrupts.command(body, _told, _ended)
+    if arguments is None:  # the process is at its end, and an interruption no news
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     _prepare_streams()
-    parsed = _parser().parse_args(arguments)
-    try:
-        command = getattr(import_module(".actions", __package__), parsed.command)
-        with warnings.catch_warnings():
-            # NumPy's own, about an overflow say: the report and the guard name the value that it came to.
-            warnings.simplefilter("ignore", RuntimeWarning)
-            warnings.showwarning = _warn
-            status: int = command(parsed)
-            sys.stdout.flush()
-            return status
-    except CompileError as error:
-        print(error, file=sys.stderr)
-    except BrokenPipeError:
-        # What reads our output has seen enough; Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except InnerloopError as error:
-        _fault(str(error))
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        _fault(f"{where}{error.strerror or error}")
-    except MemoryError as error:
-        _fault(f"not enough memory{f' ({error})' if str(error) else ''}: smaller sizes or fewer tasks need less")
-    except KeyboardInterrupt:
-        _fault("interrupted")
-        return 130
+    from .parser import parser
+
+    parsed = parser().parse_args(arguments)
+    command = getattr(import_module(".actions", __package__), parsed.command)
+    with warnings.catch_warnings():
+        # Python's own choice, whatever -W says. NumPy's about an overflow say nothing new: the report and the guard
+        # name the value that it came to.
+        warnings.resetwarnings()
+        for quiet in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning, RuntimeWarning):
+            warnings.simplefilter("ignore", quiet)
+        warnings.showwarning = _warn
+        status: int = command(parsed)
+        sys.stdout.flush()
+        return status
+
+
+def _told(error: BaseException) -> int:
+    """Words for what was raised, on stderr; the exit status."""
+    from ..compiler.errors import CompileError, InnerloopError
+
+    if os.environ.get(TRACEBACK, "0") not in ("", "0"):
+        import traceback
+
+        traceback.print_exception(error)
+    match error:
+        case CompileError():
+            print(error, file=sys.stderr)
+        case BrokenPipeError():
+            # What reads our output has seen enough; Python would complain once more when it closes stdout.
+            _discard_output()
+        case InnerloopError():
+            _fault(str(error))
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            _fault(f"{where}{error.strerror or error}")
+            if not error.filename:
+                _discard_output()  # it may be stdout that cannot be written
+        case MemoryError():
+            _fault(f"not enough memory{f' ({error})' if str(error) else ''}: smaller sizes or fewer tasks need less")
+        case KeyboardInterrupt():
+            _fault(str(error) or "interrupted")
+            return 128 + interrupts.ended_by()
+        case _ if "RESOURCE_EXHAUSTED" in str(error):  # XLA's
+            _fault(f"not enough memory ({_short(error)}): smaller sizes or fewer tasks need less")
+        case _:
+            where = f" at {place}" if (place := _place(error.__traceback__)) else ""
+            _fault(
+                f"{type(error).__name__}: {_short(error)}: this is a fault of innerloop's own{where}; {TRACEBACK}=1 "
+                f"prints where it comes from"
+            )
+            return FAULT
     return 1
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _place(trace: TracebackType | None) -> str | None:
+    """The last line of innerloop's own that a traceback goes through."""
+    place = None
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if module.startswith("innerloop."):
+            place = f"{module}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
+def _ended(_: int) -> None:
+    """The words for an end at once; a progress bar may have hidden the cursor."""
+    if sys.stderr is not None:
+        os.write(2, (b"\x1b[?25h" if sys.stderr.isatty() else b"") + b"innerloop: error: interrupted\n")
 
 
 def _prepare_streams() -> None:
     """Output to nowhere (`>&-`) is no fault, and a terminal without `×` or `→` shows a question mark."""
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+
+
+def _discard_output() -> None:
+    """Python writes what is left of stdout when it ends, and would complain in words of its own."""
+    with suppress(OSError, ValueError), open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _fault(message: str) -> None:
@@ -129,112 +139,3 @@ def _fault(message: str) -> None:
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
     print(f"innerloop: warning: {message}", file=sys.stderr)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="innerloop",
-        description="Compiles learning algorithms into transformer weights, and runs them.",
-        epilog=_START,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(name: str, about: str, epilog: str | None = None) -> argparse.ArgumentParser:
-        return commands.add_parser(
-            name,
-            help=about,
-            description=about[0].upper() + about[1:] + ".",
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-
-    demo = command("demo", "compile the three shipped programs and run them on real data: a table and a plot")
-    demo.add_argument(
-        "-o", "--output", type=Path, metavar="PLOT", default=Path("demo.png"), help="the plot (default: %(default)s)"
-    )
-    demo.add_argument(
-        "--tasks",
-        type=options.at_least(1),
-        metavar="COUNT",
-        default=300,
-        help="in-context problems (default: %(default)s)",
-    )
-
-    command("programs", "list what ships, with parameters")
-
-    check = command(
-        "check", "print all errors of a program, and of the parameters given; exit status 1 if there is one"
-    )
-    check.add_argument("program", metavar="FILE", help=options.PROGRAM)
-    options.parameters(check)
-
-    show = command("show", "print a program at a stage of its compilation", _STAGES)
-    show.add_argument("program", metavar="PROGRAM", help=options.PROGRAM)
-    show.add_argument("--stage", choices=STAGES, required=True, help="see below")
-    options.parameters(show)
-    options.target(show)
-    options.tolerance(show)
-
-    compile_ = command("compile", "compile a program into a folder of weights", _DATA.split("\nA value")[0])
-    compile_.add_argument("program", metavar="PROGRAM", help=options.PROGRAM)
-    options.parameters(compile_)
-    options.target(compile_)
-    options.tolerance(compile_)
-    compile_.add_argument(
-        "--dtype",
-        choices=options.DTYPES,
-        default="float32",
-        help="the weights' precision (default: %(default)s)",
-    )
-    compile_.add_argument(
-        "--calibrate", type=Path, metavar="FILE", help="data whose values give the ranges, .csv or .npz"
-    )
-    options.ignore(compile_)
-    options.folder(compile_)
-
-    run = command("run", "run compiled weights on data", _DATA)
-    options.weights(run)
-    run.add_argument("--data", type=Path, required=True, metavar="FILE", help=".csv or .npz")
-    run.add_argument("-o", "--output", type=_data_file, metavar="OUT", help=".csv or .npz (default: the screen)")
-    options.ignore(run)
-    options.precision(run)
-    run.add_argument(
-        "--guard", choices=["raise", "warn", "off"], default="raise", help="values out of range (default: %(default)s)"
-    )
-    run.add_argument("--certify", action="store_true", help="give each prediction its own error bound")
-    run.add_argument(
-        "--calibrate", type=Path, metavar="FILE", help="for --certify: what `compile --calibrate` was given, if it was"
-    )
-
-    training.add_arguments(command("train", "train a transformer on the task that a program solves", training.EPILOG))
-
-    diff = command("diff", "compare what compiled weights hold, layer by layer, with what they should", _DIFF)
-    options.weights(diff)
-    diff.add_argument("--data", type=Path, required=True, metavar="FILE", help=".csv or .npz, as for `run`")
-    diff.add_argument(
-        "--calibrate", type=Path, metavar="FILE", help="the data that `compile --calibrate` was given, if it was"
-    )
-    options.ignore(diff)
-    options.precision(diff)
-    diff.add_argument("--layers", action="store_true", help="a line for each layer, not only the worst of each name")
-
-    compare = command("compare", "hold compiled weights against trained ones, on one task", comparison.EPILOG)
-    comparison.add_arguments(compare)
-
-    export = command("export", "write compiled weights as a folder that a stock library loads", _EXPORT)
-    options.weights(export)
-    export.add_argument("--to", choices=["huggingface", "transformerlens"], required=True, help="the library")
-    options.folder(export, "OUT")
-
-    reproduce = command("reproduce", "do a published figure, from nothing to the picture", _REPRODUCE)
-    reproduce.add_argument("name", nargs="?", metavar="NAME", help="the figure (default: list them)")
-    reproduce.add_argument("-o", "--output", type=Path, metavar="DIR", help="a new folder (default: NAME)")
-    reproduce.add_argument("--long", action="store_true", help="bigger: for a GPU")
-    return parser
-
-
-def _data_file(text: str) -> Path:
-    if Path(text).suffix not in {".csv", ".npz"}:
-        raise argparse.ArgumentTypeError(f"`{text}` ends neither in .csv nor in .npz")
-    return Path(text)

@@ -7,14 +7,22 @@ after    a folder of weights, whole or not at all; until then checkpoints beside
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..compiler.errors import InnerloopError
+from ..compiler.interrupts import held, unfinished
 from . import options
 from .arguments import new_folder, parameters, program, settings
+
+if TYPE_CHECKING:
+    from ..laboratory.train import Trained
+
+STATE = "training"
+"""In a trained folder, the checkpoint with which the training ended."""
 
 EPILOG = """\
 The program says which tokens there are and what is to be predicted, and its compiled weights which architecture is
@@ -32,7 +40,9 @@ tasks, with their parameters (-t NAME=VALUE; those not given have defaults, and 
 n is the number of examples, or of states.
 
 Until DIR is written, whole, checkpoints lie in DIR.checkpoints; --resume goes on from the last of them, with the same
-settings, and ends with the weights that a run without a break ends with.
+settings, and ends with the weights that a run without a break ends with. The state at the end stays in DIR/training:
+--resume with more --steps lengthens a finished run of --schedule constant, and ends with the weights of a run that was
+as long from the beginning. Both need the same processor, libraries and version; --elsewhere goes on without.
 """
 
 
@@ -58,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="of the start and of the tasks (default: %(default)s)")
     add("--interval", type=count, default=1000, metavar="STEPS", help="between checkpoints (default: %(default)s)")
     add("--resume", action="store_true", help="go on from the last checkpoint, if there is one")
+    add("--elsewhere", action="store_true", help="resume even where something else computes: see above")
     options.folder(parser)
 
 
@@ -65,6 +76,7 @@ def train(arguments: Namespace) -> int:
     """Raises InnerloopError for settings that cannot be, and DivergenceError."""
     from ..compiler import compile_program
     from ..laboratory.curriculum import Curriculum
+    from ..laboratory.lock import locked
     from ..laboratory.model import Model
     from ..laboratory.tasks import fitted
     from ..laboratory.train import train as run
@@ -73,14 +85,16 @@ def train(arguments: Namespace) -> int:
     given: dict[str, Any] = parameters(arguments.parameters)
     chosen = settings(arguments.settings)
     source = program(arguments.program)
-    new_folder(arguments.output)
+    output, place = arguments.output, checkpoints(arguments.output)
+    if not (arguments.resume and _finished(output)):
+        new_folder(output)
     d = given.get("d")
     stream = fitted(arguments.task, d if type(d) is int else None, chosen, arguments.rows)
     changes = {"n_layer": arguments.layers, "d_model": arguments.width, "n_head": arguments.heads}
     changes = {name: value for name, value in changes.items() if value is not None}
     if changes and arguments.start == "compiled":
         raise InnerloopError("--layers, --width and --heads are for a random start; a compiled one has its own")
-    with progress(f"compiling {source.name} for {arguments.target}") as move:
+    with locked(place), progress(f"compiling {source.name} for {arguments.target}") as move:
         weights = compile_program(
             source.text, target=arguments.target, optimize=arguments.optimize, source=source.name, **given
         )
@@ -98,15 +112,15 @@ def train(arguments: Namespace) -> int:
             curriculum=Curriculum.of(stream) if arguments.curriculum else None,
             freeze=arguments.freeze,
             seed=arguments.seed,
-            folder=checkpoints(arguments.output),
+            folder=place,
             interval=arguments.interval,
+            earlier=output / STATE,
             resume=arguments.resume,
+            elsewhere=arguments.elsewhere,
             on_step=lambda step, loss: move(f"loss {loss:.4g}", step, arguments.steps),
         )
-    trained = found.weights
-    trained.save(arguments.output)
-    shutil.rmtree(checkpoints(arguments.output), ignore_errors=True)
-    config, last = trained.config, found.losses[-min(100, len(found.losses)) :]
+        _finish(found, output, place)
+    config, last = found.model.config, found.losses[-min(100, len(found.losses)) :]
     rows = [
         ["architecture", f"{config.n_layer} layers of width {config.d_model}, {config.n_head} heads"],
         ["parameters", f"{sum(value.size for value in found.parameters.values()):,}, {arguments.start} at first"],
@@ -116,6 +130,26 @@ def train(arguments: Namespace) -> int:
     ]
     console().print(table([weights.signature.name, f"{config.target}, trained → {arguments.output}"], rows, left=2))
     return 0
+
+
+def _finished(output: Path) -> bool:
+    return (output / STATE).is_dir()
+
+
+def _finish(trained: Trained, output: Path, place: Path) -> None:
+    """The weights and the last checkpoint as `output`, whole, in the place of what stood there of a shorter run."""
+    from ..laboratory.checkpoint import found
+
+    with unfinished(output.with_name(f".innerloop-{output.name}-{os.getpid()}")) as scratch:
+        trained.weights.save(scratch)
+        (scratch / STATE).mkdir()
+        last = found(place)[-1]
+        shutil.copytree(last, scratch / STATE / last.name)
+        with held(), unfinished(scratch.with_name(f"{scratch.name}-before")) as before:
+            if _finished(output):
+                os.rename(output, before)
+            os.rename(scratch, output)
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def checkpoints(output: Path) -> Path:

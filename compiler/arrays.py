@@ -20,8 +20,12 @@ def numeric(name: str, given: ArrayLike) -> NDArray[Any]:
     """Booleans, whole or real numbers, NaN where one is missing. Raises DataError for all else, with its place."""
     try:
         array = np.asarray(given)
-    except ValueError:
-        raise DataError(f"`{name}` is no array: its rows differ in length") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever another library's array raises
+        raise DataError(f"`{name}` {_unread(given, error)}") from None
+    if array.dtype.name.startswith(("bfloat", "float8")):
+        array = array.astype(np.float64)
     if array.dtype.kind == "O":
         array = _unboxed(name, array)
     if array.dtype.kind not in "biuf":
@@ -36,12 +40,34 @@ def _unboxed(name: str, array: NDArray[Any]) -> NDArray[np.float64]:
     found = np.full(array.shape, np.nan)
     for place in np.ndindex(array.shape):
         item = array[place]
-        if isinstance(item, Number) and not isinstance(item, complex | np.complexfloating):
-            found[place] = float(item)
+        if (number := _number(item)) is not None:
+            found[place] = number
         elif not _missing(item):
             where = f" at {list(place)}" if place else ""
             raise DataError(f"`{name}` holds {shortened(repr(item), 40)}{where}; wanted numbers")
     return found
+
+
+def _number(item: object) -> float | None:
+    if not isinstance(item, Number) or isinstance(item, complex | np.complexfloating):
+        return None
+    try:
+        return float(item)  # type: ignore[arg-type]
+    except (OverflowError, ValueError, TypeError):  # 10**400, say
+        return None
+
+
+def _unread(given: object, error: Exception) -> str:
+    """Why something is no array."""
+    if "Tracer" in type(error).__name__:
+        return (
+            "is traced by JAX (jit, grad, vmap), and a call computes numbers: call it outside, or take the pure "
+            "function `apply` of innerloop.laboratory.model.Model.of(weights)"
+        )
+    if isinstance(given, list | tuple):
+        return "is no array: its rows differ in length"
+    reason = shortened(" ".join(str(error).split()) or type(error).__name__, 120)
+    return f"is a {type(given).__module__.partition('.')[0]} {type(given).__name__} that NumPy cannot read: {reason}"
 
 
 def _missing(item: object) -> bool:

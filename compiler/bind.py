@@ -177,6 +177,11 @@ def _numbers(parameter: Parameter, value: object) -> Array64:
         array = np.asarray(value)
     except ValueError:
         raise _Unsuitable(f"parameter `{parameter.name}` has rows of unequal length", parameter, hint) from None
+    except MemoryError:
+        raise
+    except Exception:  # whatever another library's array raises
+        kind = type(value).__name__
+        raise _Unsuitable(f"parameter `{parameter.name}` is a {kind} that NumPy cannot read", parameter, hint) from None
     if array.dtype.kind not in "iuf":
         shown = repr(value)
         shown = shown if len(shown) <= 40 else shown[:37] + "…"

@@ -28,6 +28,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from .errors import DataError
+from .interrupts import unfinished
 from .limits import LARGEST_CONFIG, LARGEST_TEXT
 from .memory import gigabytes, spend
 from .outline import Outline, Tensors
@@ -67,16 +68,14 @@ def save(weights: Weights, folder: str | os.PathLike[str]) -> None:
     entries["checksums"] = {TENSORS: _digest(tensors), PROGRAM: _digest(program)}
     entries["checksums"][CONFIG] = _digest(entries)
     files = {CONFIG: json.dumps(entries, indent=1).encode(), TENSORS: tensors, PROGRAM: program}
-    scratch = target.parent / f".innerloop-{uuid.uuid4().hex}"
     try:
-        scratch.mkdir(parents=True)
-        for name, content in files.items():
-            (scratch / name).write_bytes(content)
-        os.rename(scratch, target)
+        with unfinished(target.parent / f".innerloop-{uuid.uuid4().hex}") as scratch:
+            scratch.mkdir(parents=True)
+            for name, content in files.items():
+                (scratch / name).write_bytes(content)
+            os.rename(scratch, target)
     except OSError as error:
         raise DataError(f"cannot write {target}: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _fits(weights: Weights, target: Path) -> None:

@@ -1,7 +1,8 @@
 """Checkpoints: a folder each, written whole or not at all, of which the last two are kept.
 
 FOLDER/step-00000500/state.safetensors    parameters, the optimiser's state, the losses so far
-                     state.json           the step, what is trained and how, and a checksum of the other file
+                     state.json           the step, what is trained and how, by what (provenance.py), and a checksum
+                                          of the other file
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +32,25 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state after so many steps; `settings` as JSON has them."""
+    """The state after so many steps; `settings` and the `provenance` as JSON has them."""
 
     step: int
     arrays: Arrays
     settings: dict[str, Any]
+    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 def write(folder: Path, checkpoint: Checkpoint) -> Path:
     """Writes a checkpoint beside those there are, removes all but the last KEPT, and returns its folder.
     Raises DataError if it cannot be written."""
     content = save_tensors({name: np.array(array, order="C") for name, array in checkpoint.arrays.items()})
-    facts = {"step": checkpoint.step, "settings": checkpoint.settings, "checksum": hashlib.sha256(content).hexdigest()}
-    target = folder / f"step-{checkpoint.step:08}"
+    facts = {
+        "step": checkpoint.step,
+        "settings": checkpoint.settings,
+        "provenance": checkpoint.provenance,
+        "checksum": hashlib.sha256(content).hexdigest(),
+    }
+    target = place(folder, checkpoint.step)
     try:
         with whole_folder(target) as scratch:
             _written(scratch / STATE, content)
@@ -54,6 +61,10 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
     for old in found(folder)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return target
+
+
+def place(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08}"
 
 
 def _written(path: Path, content: bytes) -> None:
@@ -79,17 +90,35 @@ def read(folder: Path) -> Checkpoint | None:
         facts = json.loads((last / FACTS).read_bytes())
         if facts["checksum"] != hashlib.sha256(content).hexdigest():
             raise ValueError(f"{STATE} is not what was saved (its checksum differs)")
-        return Checkpoint(facts["step"], load_tensors(content), facts["settings"])
+        return Checkpoint(facts["step"], load_tensors(content), facts["settings"], facts.get("provenance", {}))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise DataError(f"the checkpoint {last} is damaged ({error}): remove it to go on from the one before") from None
 
 
-def verify(settings: Mapping[str, Any], checkpoint: Checkpoint, folder: Path) -> None:
-    """Raises DataError if the checkpoint is of another run."""
-    now = json.loads(json.dumps(settings))
-    for name in sorted({*now, *checkpoint.settings}):
-        if now.get(name) != checkpoint.settings.get(name):
+def verify(kept: Checkpoint, settings: Mapping[str, Any], here: Mapping[str, Any] | None, folder: Path) -> None:
+    """Raises DataError if the checkpoint is of another run, or, unless `here` is None, was made by something else."""
+    now, then = json.loads(json.dumps(settings)), dict(kept.settings)
+    then.pop("interval", None)  # which older runs recorded
+    more = now["steps"] - then.get("steps", 0)
+    if more and now == {**then, "steps": now["steps"]}:
+        if now["schedule"] != "constant":
             raise DataError(
-                f"{folder} holds a run with {name}={checkpoint.settings.get(name)!r}, not {now.get(name)!r}: resume it "
+                f"{folder} holds a run of {then['steps']} steps, in which the rate falls to 0 along a cosine: "
+                f"{now['steps']} steps have another rate from the first on. Only schedule=constant can be lengthened"
+            )
+        if now["steps"] < kept.step:
+            raise DataError(f"{folder} holds a run after {kept.step} steps: steps={now['steps']} would be fewer")
+        then["steps"] = now["steps"]
+    for name in sorted({*now, *then}):
+        if now.get(name) != then.get(name):
+            raise DataError(
+                f"{folder} holds a run with {name}={then.get(name)!r}, not {now.get(name)!r}: resume it "
                 f"with the settings that it was begun with, or take another folder"
             )
+    other = [] if here is None else [name for name in here if here[name] != kept.provenance.get(name)]
+    if here is not None and other:
+        changes = ", ".join(f"{name} {kept.provenance.get(name)!r}, here {here[name]!r}" for name in other)
+        raise DataError(
+            f"{folder} holds a run that something else computed ({changes}): it would end with other weights. Resume "
+            f"it there, begin anew in another folder, or accept the difference (`elsewhere`, in a command --elsewhere)"
+        )

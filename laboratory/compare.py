@@ -16,6 +16,7 @@ import numpy as np
 from innerloop.compiler.errors import DataError, InnerloopError
 from innerloop.compiler.tokens import describe_pattern
 from innerloop.compiler.weights import Weights
+from innerloop.runtime.surroundings import SEEDS
 
 from .distance import (
     Fields,
@@ -224,7 +225,7 @@ def _inside(
 ) -> tuple[tuple[Target, ...], tuple[Curve, ...], tuple[Patch, ...]]:
     """Probes and patches, of the variables that the compiled layout holds."""
     compiled = both[0]
-    fields, _ = draw(settings.seed + 1, settings.inside)
+    fields, _ = draw((settings.seed + 1) % SEEDS, settings.inside)
     targets = _targets(compiled, fields, settings, notes)
     curves, patches = [], []
     for number, wanted in enumerate(targets):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import jax
 import numpy as np
 from innerloop.compiler.tokens import output_rows, sequence_of
 from innerloop.compiler.weights import Weights
@@ -38,9 +37,7 @@ def drawing(of: Task, weights: Weights) -> Draw:
         shifted = of
         for what, value in changes.items():
             shifted = changed(shifted, what, value)
-        # Every shift is a task of its own, drawn once: compiling it takes longer than drawing.
-        with jax.disable_jit():
-            fields = shifted.drawn(tasks, seed)
+        fields = shifted.drawn(tasks, seed, jit=False)  # every shift is a task of its own, drawn once
         line = sequence_of(weights.signature, {name: field.shape[1] for name, field in fields.items()})
         rows = output_rows(line, weights.output.kinds).size
         numbers, truths = shifted.compared(np.broadcast_to(np.arange(rows), (tasks, rows)), fields)

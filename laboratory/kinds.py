@@ -23,6 +23,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from innerloop.runtime.surroundings import key
 
 Array = Any
 Fields = dict[str, Array]
@@ -80,7 +81,7 @@ def _skewed(key: Array, batch: int, n: int, dimensions: Array, p: Values) -> Fie
 
 def pooled(p: Values, index: Array) -> Array:
     """w [..., d] number `index` of the pool: nothing is stored, however large the pool is."""
-    root = jax.random.key(p["pool"])
+    root = key(p["pool"])
     return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(root, i), (p["d"],)))(index)
 
 

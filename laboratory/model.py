@@ -22,10 +22,10 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from innerloop.compiler.graph import Signature
+from innerloop.compiler.lengths import verify_length
 from innerloop.compiler.outline import Outline
 from innerloop.compiler.storage import entries_of, tensors_of
 from innerloop.compiler.tokens import output_rows, sequence_of
@@ -44,6 +44,7 @@ from innerloop.runtime.pack import (
     norm_step,
     turns,
 )
+from innerloop.runtime.surroundings import devices, promoting, seeded, settled
 
 from .architecture import UNTRIED, blank, unrolled
 
@@ -70,7 +71,8 @@ class Model:
         """The numbers of `weights`, compiled or trained. Idle sublayers stay idle: they have no parameters."""
         template = unrolled(weights) if untied else weights
         named = tensors_of(template)
-        with _precision(weights.config):
+        devices()  # says it if there is none
+        with settled(weights.config.dtype):
             found = {name: jnp.asarray(tensor) for name, tensor in named.items()}
         fixed = _fixed(template)
         return Model(
@@ -90,9 +92,9 @@ class Model:
         in variance (von Oswald et al. 2022).
 
         Raises InnerloopError for a change that the architecture does not allow."""
+        rng = np.random.default_rng(seeded(seed))
         model = Model.of(blank(weights, **changes), untied=untied)
         config, roles = model.config, len(model.template.roles)
-        rng = np.random.default_rng(seed)
 
         def draw(name: str, like: Array) -> Array:
             last = name.rsplit(".", 1)[-1]
@@ -110,7 +112,7 @@ class Model:
                 drawn[roles:] = rng.uniform(-1, 1, drawn[roles:].shape) / (like.shape[0] - roles) ** 0.5
             return jnp.asarray(drawn, like.dtype)
 
-        with _precision(weights.config):
+        with settled(weights.config.dtype):
             parameters = {name: draw(name, like) for name, like in model.parameters.items()}
         return replace(model, parameters=parameters)
 
@@ -124,24 +126,26 @@ class Model:
 
     def precision(self) -> Any:
         """A context in which JAX has this model's dtype; needed around `apply` and `streams` for float64 alone."""
-        return _precision(self.config)
+        return settled(self.config.dtype)
 
     def apply(self, parameters: Tree, fields: Mapping[str, Array]) -> Array:
         """The output [batch, rows, *shape] at every token that gives it.
 
         `fields` as `Transformer` takes them, with a batch dimension: x [batch, tokens that hold x, *shape]. A pure
         function: jit it, and differentiate it in either. Raises DataError for numbers of rows that do not fit."""
-        rows, features = self._features(fields)
-        found, _ = forward(self.packed(parameters), features, rows, {})
-        return found.reshape(*found.shape[:2], *self.template.output.shape)
+        with promoting():
+            rows, features = self._features(fields)
+            found, _ = forward(self.packed(parameters), features, rows, {})
+            return found.reshape(*found.shape[:2], *self.template.output.shape)
 
     def streams(self, parameters: Tree, fields: Mapping[str, Array], every: int = 2) -> Array:
         """The residual stream [runs, batch, tokens, d_model] after each layer (`every` 2) or sublayer (1) of the
         unrolled run. Tokens are those of the data: the rest token is left out."""
-        _, features = self._features(fields)
-        slots = np.arange(self.config.d_model)
-        found: Array = streams(self.packed(parameters), features, slots, every)
-        return found[:, :, 1:]
+        with promoting():
+            _, features = self._features(fields)
+            slots = np.arange(self.config.d_model)
+            found: Array = streams(self.packed(parameters), features, slots, every)
+            return found[:, :, 1:]
 
     def weights(self, parameters: Tree) -> Weights:
         """The project's Weights with these numbers: they run, are saved and exported as compiled ones are.
@@ -171,6 +175,7 @@ class Model:
         """The output's tokens, and the features [batch, 1 + tokens, features] as `Transformer` lays them out."""
         signature, dtype = self.signature, np.dtype(self.config.dtype)
         line = sequence_of(signature, {field.name: fields[field.name].shape[1] for field in signature.fields})
+        verify_length(line, signature.pattern, self.config.n_positions)
         roles = np.eye(len(self.template.roles), dtype=dtype)[np.array([0, *line.roles])]
         batch = next(iter(fields.values())).shape[0]
         columns = [jnp.broadcast_to(roles, (batch, *roles.shape))]
@@ -181,10 +186,6 @@ class Model:
             held = jnp.asarray(fields[field.name], dtype)[:, : at.size].reshape(batch, at.size, prod(field.shape))
             columns.append(jnp.pad(held, ((0, 0), (0, 1), (0, 0)))[:, source])
         return output_rows(line, self.template.output.kinds) + 1, jnp.concatenate(columns, -1)
-
-
-def _precision(config: Config) -> Any:
-    return jax.enable_x64(config.dtype == "float64")
 
 
 def _fixed(weights: Weights) -> Callable[[str], bool]:

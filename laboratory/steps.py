@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from innerloop.compiler.errors import InnerloopError
+from innerloop.runtime.surroundings import devices, key
 from innerloop.runtime.transformer import widest_bytes
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
@@ -35,17 +36,16 @@ CACHED_BYTES = 2**22
 
 @dataclass(frozen=True)
 class Rule:
-    """How `train` moves the parameters, by what it was given."""
+    """How `train` moves the parameters, by what it was given. `steps`: at which the rate is 0; None, it is constant."""
 
-    steps: int
+    steps: int | None
     rate: float
     warmup: int
-    schedule: str
     clip: float | None
 
     def optimiser(self) -> Any:
         rates = optax.linear_schedule(0.0 if self.warmup else self.rate, self.rate, max(self.warmup, 1))
-        if self.schedule == "cosine":
+        if self.steps is not None:
             longest = max(self.steps, self.warmup + 1)
             rates = optax.warmup_cosine_decay_schedule(0.0, self.rate, self.warmup, longest)
         clipped = [] if self.clip is None else [optax.clip_by_global_norm(self.clip)]
@@ -56,28 +56,32 @@ class Stepper:
     """The jitted function of many steps, for one model, task and rule."""
 
     def __init__(self, model: Model, task: Task, batch: int, frozen: frozenset[str], rule: Rule) -> None:
-        devices = jax.devices()
-        if batch % len(devices):
-            raise InnerloopError(f"batch={batch}: must be a multiple of {len(devices)}, the number of devices")
-        mesh = Mesh(np.array(devices), ("batch",))
+        found = devices()
+        if batch % len(found):
+            raise InnerloopError(f"batch={batch}: must be a multiple of {len(found)}, the number of devices")
+        mesh = Mesh(np.array(found), ("batch",))
         self.whole = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
         self._split = NamedSharding(mesh, PartitionSpec(None, "batch"))  # type: ignore[no-untyped-call]
         self.model, self.frozen, self.optimiser = model, frozen, rule.optimiser()
-        self._task, self._batch = task, batch
-        fields = jax.eval_shape(lambda: task.sample(jax.random.key(0), batch))
+        self._task, self._batch, self.dtype = task, batch, model.config.dtype
+        fields = jax.eval_shape(lambda: task.sample(key(0), batch, dtype=self.dtype))
         tokens = jax.eval_shape(partial(model.streams, model.parameters), fields).shape[2]
         numbers = sum(value.size for name, value in model.parameters.items() if name not in ("embedding", "positions"))
         self.together = min(100, max(1, CALL_OPERATIONS // (6 * batch * tokens * max(1, numbers))))
-        on_cpu = devices[0].platform == "cpu"
-        self.parts = _parts(batch, len(devices), CACHED_BYTES // widest_bytes(model.config, tokens)) if on_cpu else 1
-        self.call = jax.jit(self._steps, static_argnames=("count", "points"), donate_argnums=0)
+        on_cpu = found[0].platform == "cpu"
+        self.parts = _parts(batch, len(found), CACHED_BYTES // widest_bytes(model.config, tokens)) if on_cpu else 1
+        self.call = jax.jit(self._steps, static_argnames="points", donate_argnums=0)
 
     def _steps(
-        self, carry: Any, fixed: Tree, key: Any, first: Any, dimensions: Any, count: int, points: int | None
+        self, carry: Any, fixed: Tree, key: Any, first: Any, count: Any, dimensions: Any, points: int | None
     ) -> tuple[Any, Any]:
-        def one(carry: Any, step: Any) -> tuple[Any, Any]:
-            moving, state = carry
-            fields = self._task.sample(jax.random.fold_in(key, step), self._batch, points, dimensions)
+        """`count` steps, `together` at most, and their losses. One code for every count: where a run is cut into calls
+        does not move a bit of it."""
+
+        def one(k: Any, carry: Any) -> tuple[Any, Any]:
+            (moving, state), losses = carry
+            drawn = jax.random.fold_in(key, first + k)
+            fields = self._task.sample(drawn, self._batch, points, dimensions, dtype=self.dtype)
             parts = {n: a.reshape(self.parts, -1, *a.shape[1:]) for n, a in fields.items()}
             parts = jax.lax.with_sharding_constraint(parts, self._split)  # type: ignore[no-untyped-call]
 
@@ -91,9 +95,11 @@ class Stepper:
             total, values = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, moving), parts)
             value, gradient = values.mean(), jax.tree.map(lambda sum_: sum_ / self.parts, total)
             updates, state = self.optimiser.update(gradient, state, moving)
-            return (optax.apply_updates(moving, updates), state), value
+            return (optax.apply_updates(moving, updates), state), losses.at[k].set(value.astype(losses.dtype))
 
-        return jax.lax.scan(one, carry, first + jnp.arange(count))
+        empty = jnp.zeros(self.together, jnp.float32)
+        found: tuple[Any, Any] = jax.lax.fori_loop(0, count, one, (carry, empty))
+        return found
 
 
 def _parts(batch: int, devices: int, most: int) -> int:
@@ -114,7 +120,7 @@ class Run:
 
     def __init__(self, stepper: Stepper, seed: int) -> None:
         self._stepper = stepper
-        self._key = jax.random.key(seed)
+        self._key = key(seed)
         # Copies: those that train are given away to each call.
         copies = {name: jnp.array(value) for name, value in stepper.model.parameters.items()}
         self._fixed = self._placed({name: copies[name] for name in sorted(stepper.frozen)})
@@ -129,10 +135,9 @@ class Run:
     def advance(self, end: int, points: int | None, dimensions: int) -> NDArray[np.float32]:
         """Goes on until `end` steps are done; their losses."""
         first = self.step
-        self._carry, found = self._stepper.call(
-            self._carry, self._fixed, self._key, np.int32(first), np.int32(dimensions), count=end - first, points=points
-        )
-        losses = np.asarray(found, np.float32)
+        numbers = np.int32(first), np.int32(end - first), np.int32(dimensions)
+        self._carry, found = self._stepper.call(self._carry, self._fixed, self._key, *numbers, points=points)
+        losses = np.asarray(found)[: end - first]
         self.step, self.losses = end, np.concatenate([self.losses, losses])
         return losses
 

@@ -18,8 +18,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from innerloop.compiler.errors import InnerloopError
+from innerloop.compiler.errors import DataError, InnerloopError
+from innerloop.compiler.lengths import verify_length
+from innerloop.compiler.tokens import sequence_of
 from innerloop.compiler.weights import Weights
+from innerloop.runtime.surroundings import key, settled
 
 from .distance import Floats
 from .kinds import KINDS, RULES, Array, Fields, Values, pooled
@@ -33,15 +36,28 @@ class Task:
     parameters: Values
     rows: str = "all"
 
-    def sample(self, key: Array, batch: int, points: int | None = None, dimensions: Array | None = None) -> Fields:
+    def sample(
+        self,
+        key: Array,
+        batch: int,
+        points: int | None = None,
+        dimensions: Array | None = None,
+        *,
+        dtype: str = "float32",
+        jit: bool = True,
+    ) -> Fields:
         """So many tasks, field → [batch, rows, *shape]. For a curriculum: `points` in place of n, and inputs that are 0
-        but in their first `dimensions` components. The same key gives the same tasks. A jitted function."""
-        n = self.parameters["n"] if points is None else points
-        return self._draw(key, batch, n, self.inputs if dimensions is None else dimensions)
+        but in their first `dimensions` components. The same key gives the same tasks, to each dtype its own.
 
-    def drawn(self, count: int, seed: int) -> dict[str, Floats]:
+        A jitted function; `jit` False for tasks that are drawn once: compiling takes longer than drawing."""
+        n = self.parameters["n"] if points is None else points
+        with settled(dtype), jax.disable_jit(not jit):
+            return self._draw(key, batch, n, self.inputs if dimensions is None else dimensions)
+
+    def drawn(self, count: int, seed: int, *, jit: bool = True) -> dict[str, Floats]:
         """So many tasks to measure on, as NumPy has them. A training run of the same seed does not see them."""
-        return {name: np.asarray(value, np.float64) for name, value in self.sample(jax.random.key(seed), count).items()}
+        found = self.sample(key(seed), count, jit=jit)
+        return {name: np.asarray(value, np.float64) for name, value in found.items()}
 
     def loss(self, outputs: Array, fields: Fields) -> Array:
         """The mean squared error of outputs [batch, rows, …], over the rows that have a truth in the data."""
@@ -62,20 +78,25 @@ class Task:
         """The weights [tasks, d] that a discrete_linear task draws from."""
         if "tasks" not in self.parameters:
             raise InnerloopError(f"task {self.name} has no finite pool of tasks; discrete_linear has one")
-        return pooled(self.parameters, jnp.arange(self.parameters["tasks"]))
+        with settled("float32"):
+            return pooled(self.parameters, jnp.arange(self.parameters["tasks"]))
 
     def verify(self, weights: Weights) -> None:
-        """Raises InnerloopError unless the program of `weights` takes these fields, and gives what is to be learnt."""
-        shapes = {
-            name: tuple(field.shape[2:])
-            for name, field in jax.eval_shape(lambda: self.sample(jax.random.key(0), 1)).items()
-        }
+        """Raises InnerloopError unless the program of `weights` takes these fields and so many tokens, and gives what
+        is to be learnt."""
+        drawn = jax.eval_shape(lambda: self.sample(key(0), 1))
+        shapes = {name: tuple(field.shape[2:]) for name, field in drawn.items()}
         taken = {field.name: field.shape for field in weights.signature.fields}
         if shapes != taken:
             raise InnerloopError(
                 f"task {self.name} gives {_described(shapes)}; {weights.signature.name} takes {_described(taken)}: "
                 f"give both the same sizes, or take another task"
             )
+        try:
+            line = sequence_of(weights.signature, {name: field.shape[1] for name, field in drawn.items()})
+            verify_length(line, weights.signature.pattern, weights.config.n_positions)
+        except DataError as error:
+            raise InnerloopError(f"task {self.name}, n={self.parameters['n']}: {error}") from None
         truth = shapes[self.parameters["field"]] if self.sequence else ()
         if weights.output.shape != truth:
             raise InnerloopError(
@@ -106,15 +127,15 @@ class Task:
 def task(name: str, /, *, rows: str = "all", **parameters: Any) -> Task:
     """The task `name` with these parameters, others as `defaults(name)` has them. Raises InnerloopError."""
     values = dict(defaults(name))
-    for key, value in parameters.items():
-        if key not in values:
-            near = get_close_matches(key, values, n=1)
+    for given, value in parameters.items():
+        if given not in values:
+            near = get_close_matches(given, values, n=1)
             hint = f"did you mean `{near[0]}`? It" if near else "It"
-            raise InnerloopError(f"task {name} has no parameter `{key}`; {hint} has {', '.join(values)}")
-        holds, meant = RULES[key]
+            raise InnerloopError(f"task {name} has no parameter `{given}`; {hint} has {', '.join(values)}")
+        holds, meant = RULES[given]
         if not holds(value):
-            raise InnerloopError(f"task {name}: {key}={value!r}: must be {meant}")
-        values[key] = value
+            raise InnerloopError(f"task {name}: {given}={value!r}: must be {meant}")
+        values[given] = value
     if rows not in ("all", "query"):
         raise InnerloopError(f"task {name}: rows={rows!r}: must be 'all' or 'query'")
     d = values.get("d", 1)

@@ -3,16 +3,19 @@
     before   a Model (random or compiled numbers), a Task
     after    Trained: the numbers after so many steps, and every step's loss
 
-Step t draws its tasks with a key of its own, from the seed and t, so that a run does not depend on how it is cut into
-calls, nor on where it was resumed. A checkpoint is written every `interval` steps; a run that is killed and resumed
-ends with the same weights, bit for bit, on the same device, as one that was not: both are cut at the same steps.
-With several devices the batch is sharded over them.
+Step t draws its tasks with a key of its own, from the seed and t, and is the same code in every call: a run does not
+depend on how it is cut into calls, nor on where it was resumed. A checkpoint is written every `interval` steps, and
+where the run is interrupted; a run that is killed and resumed ends with the same weights, bit for bit, as one that was
+not, and with a constant rate one that is lengthened ends as one that was as long from the beginning. What computes has
+to be the same (provenance.py); where it is not, the checkpoint is refused. With several devices the batch is sharded
+over them.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import inf, isfinite
@@ -21,13 +24,17 @@ from typing import Any, Literal
 
 import numpy as np
 from innerloop.compiler.errors import InnerloopError
+from innerloop.compiler.interrupts import Interrupted, asked, stoppable
 from innerloop.compiler.weights import Weights
+from innerloop.runtime.surroundings import seeded
 from numpy.typing import NDArray
 
 from . import checkpoint
 from .checkpoint import Checkpoint
 from .curriculum import Curriculum
+from .lock import locked
 from .model import Model, Tree
+from .provenance import provenance
 from .steps import Rule, Run, stepper_of
 from .tasks import Task
 
@@ -65,7 +72,9 @@ def train(
     seed: int = 0,
     folder: str | Path | None = None,
     interval: int = 1000,
+    earlier: str | Path | None = None,
     resume: bool = False,
+    elsewhere: bool = False,
     on_step: Callable[[int, float], None] | None = None,
 ) -> Trained:
     """Trains `start` on `task`: from random weights (`Model.fresh`), or from compiled ones (`Model.of`, or Weights).
@@ -75,17 +84,21 @@ def train(
     clip        the gradient's largest norm, None: any
     freeze      parameters that stay, by name or by the beginning of it: "embedding", "body.0", "body.3.attention.key"
     folder      where checkpoints go, every `interval` steps and after the last; None: nowhere
-    resume      go on from the folder's last checkpoint, if there is one; without it a folder that has some is refused
+    earlier     checkpoints to go on from, where `folder` has none: of a run that is to be lengthened
+    resume      go on from the folder's last checkpoint, if there is one; without it a folder that has some is refused.
+                With a constant rate `steps` may be more than that run had
+    elsewhere   resume, too, where another processor, library or version computes: the weights will be others
     on_step     called now and then with (steps done, the mean loss of those since the last call)
 
-    Raises DivergenceError when a loss or a parameter is not finite, and InnerloopError for settings that cannot be."""
+    Raises DivergenceError when a loss or a parameter is not finite, InnerloopError for settings that cannot be, and
+    Interrupted, a KeyboardInterrupt, between two calls of the device, with a checkpoint there."""
     model = start if isinstance(start, Model) else Model.of(start)
     task.verify(model.template)
     _verify(steps=steps, batch=batch, interval=interval, rate=rate, clip=clip, warmup=warmup, schedule=schedule)
     if curriculum is not None:
         curriculum.verify(task)
-    frozen = _frozen(model, freeze)
-    rule = Rule(steps, float(rate), warmup, schedule, clip)
+    frozen, seed = _frozen(model, freeze), seeded(seed)
+    rule = Rule(steps if schedule == "cosine" else None, float(rate), warmup, clip)
     settings = {
         "task": {"name": task.name, "rows": task.rows, **task.parameters},
         "steps": steps,
@@ -97,30 +110,36 @@ def train(
         "curriculum": None if curriculum is None else vars(curriculum),
         "freeze": sorted(frozen),
         "seed": seed,
-        "interval": interval,
         "start": _digest(model),
     }
-    with model.precision():
+    place = None if folder is None else Path(folder)
+    with stoppable(), model.precision(), nullcontext() if place is None else locked(place):
+        here = provenance(model.config.dtype)
+        kept = None
+        for source in (place, earlier):
+            if kept is None and source is not None and (kept := checkpoint.read(Path(source))) is not None:
+                if not resume:
+                    raise InnerloopError(f"{source} holds checkpoints of a run: resume it, or remove it first")
+                checkpoint.verify(kept, settings, None if elsewhere else here, Path(source))
         stepper = stepper_of(model, task, batch, frozen, rule)
         run = Run(stepper, seed)
-        place = None if folder is None else Path(folder)
-        kept = None if place is None else checkpoint.read(place)
-        if kept is not None and place is not None:
-            if not resume:
-                raise InnerloopError(f"{place} holds checkpoints of a run: resume it, or remove it first")
-            checkpoint.verify(settings, kept, place)
+        if kept is not None:
             run.restore(kept)
         last = kept.step if kept is not None else None
         for end, points, dimensions in _calls(run.step, steps, stepper.together, interval, curriculum, task):
             found = run.advance(end, points, dimensions)
-            saved = end % interval == 0 or end == steps
+            stopped = asked() and end < steps
+            saved = stopped or end % interval == 0 or end == steps
             if not np.isfinite(found).all() or (saved and not run.finite()):
                 raise _diverged(run, found, steps, rate, place, last)
             if on_step is not None:
                 on_step(end, float(found.mean()))
             if saved and place is not None:
-                checkpoint.write(place, Checkpoint(end, run.state(), settings))
+                checkpoint.write(place, Checkpoint(end, run.state(), settings, here))
                 last = end
+            if stopped:
+                goes_on = "" if place is None else f"; a run with `resume` goes on from {checkpoint.place(place, end)}"
+                raise Interrupted(f"interrupted after {end} of {steps} steps{goes_on}")
         return Trained(model, run.parameters(), run.losses)
 
 
@@ -187,7 +206,7 @@ def _diverged(
     said = f" (the best was {best:.3g})" if isfinite(best) else ""
     good = "there is no checkpoint before it"
     if folder is not None and last is not None:
-        good = f"the last good checkpoint is {folder / f'step-{last:08}'}"
+        good = f"the last good checkpoint is {checkpoint.place(folder, last)}"
     return DivergenceError(
         f"training diverged: {what} at step {step} of {steps}{said}; {good}. Take a rate below {rate:g}, a longer "
         f"warm-up or a smaller clip"

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from innerloop.runtime.surroundings import SEEDS, key, settled
 from numpy.typing import NDArray
 
 from .distance import Floats
@@ -53,10 +54,16 @@ def _train(
     def slots(h: NDArray[np.floating]) -> Any:
         return jnp.asarray(np.where(vary, (h - mean) / deviation, 0.0), jnp.float32)
 
-    h, v = slots(stream), jnp.asarray((values - offset) / scale, jnp.float32)
-    start = _start(h.shape[1], h.shape[2], hidden, v.shape[1], jax.random.key(seed))
-    found = _descend(start, h, v, jax.random.key(seed + 1))
-    return lambda other: np.asarray(_answer(found, slots(other)), np.float64) * scale + offset
+    with settled("float32"):
+        h, v = slots(stream), jnp.asarray((values - offset) / scale, jnp.float32)
+        start = _start(h.shape[1], h.shape[2], hidden, v.shape[1], key(seed))
+        found = _descend(start, h, v, key((seed + 1) % SEEDS))
+
+    def probe(other: NDArray[np.floating]) -> Floats:
+        with settled("float32"):
+            return np.asarray(np.asarray(_answer(found, slots(other)), np.float64) * scale + offset)
+
+    return probe
 
 
 def _start(tokens: int, width: int, hidden: int, size: int, key: Any) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class Guard:
         """outputs: [batch, rows, *shape]. Names tasks all of whose outputs are smaller than the weights' error."""
         resolved = self.weights.report.predicted_error
         largest = np.abs(outputs).reshape(len(outputs), -1).max(1, initial=0.0)
-        small = np.flatnonzero((largest < resolved) & (largest > 0.0))
+        small = np.flatnonzero((largest < resolved) & (largest > 0.0) & np.isfinite(resolved))
         if self.mode != "off" and small.size:
             task = int(small[0])
             self.tell(

@@ -29,6 +29,7 @@ from .forward import Pass, run, softmax_mean, split_heads, turned
 from .functions import normed
 from .guard import Findings, Guard
 from .pack import AttentionStep, LinearAttentionStep, LoopStep, Parameters, Step
+from .surroundings import concrete
 
 Memory = tuple[Any, ...]
 """For each step: keys and values [batch, room, heads, …], sums [batch, heads, …], of a loop [count, …], or None."""
@@ -166,7 +167,7 @@ class TokenStream:
         self._memory = _grown(self._parameters.steps, self._memory, self._room)
 
     def _precision(self) -> Any:
-        return jax.enable_x64(self._dtype == np.float64)
+        return concrete(self._dtype)
 
 
 @partial(compiled, static_argnames="keep")

@@ -11,12 +11,14 @@ devices each chunk is sharded along the batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import jax
 import numpy as np
 from innerloop.compiler.errors import DataError, InnerloopError, counted
+from innerloop.compiler.interrupts import check, stoppable
+from innerloop.compiler.lengths import verify_length
 from innerloop.compiler.memory import spend
 from innerloop.compiler.tokens import TokenData, output_rows, read_data
 from innerloop.compiler.weights import Config, Weights
@@ -29,6 +31,7 @@ from .forward import embedded, forward, streams
 from .guard import Findings, Guard, Mode
 from .pack import Parameters, pack
 from .stream import TokenStream
+from .surroundings import concrete, devices
 from .trace import Trace
 
 if TYPE_CHECKING:
@@ -76,13 +79,31 @@ class Transformer:
         self.on_chunk = on_chunk
         self._guard = Guard(weights, guard)
         self._bounds: dict[tuple[str, ...], dict[int, Check]] = {}
-        mesh = Mesh(np.array(jax.devices()), ("batch",))
-        self._devices = mesh.size
-        self._whole = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
-        self._split = NamedSharding(mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
         packing(weights, self.dtype)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied without what is on the devices, and without `on_chunk`."""
+        return Transformer, (self.weights, self.dtype.name, self._guard.mode)
+
+    # On the devices when first used: a process that is given a model may be one where JAX cannot run.
+
+    @cached_property
+    def parameters(self) -> Parameters:
         with self.precision():
-            self.parameters: Parameters = jax.device_put(pack(weights, self.dtype), self._whole)
+            found: Parameters = jax.device_put(pack(self.weights, self.dtype), self._whole)
+            return found
+
+    @cached_property
+    def _mesh(self) -> Mesh:
+        return Mesh(np.array(devices()), ("batch",))
+
+    @property
+    def _whole(self) -> NamedSharding:
+        return NamedSharding(self._mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+
+    @property
+    def _split(self) -> NamedSharding:
+        return NamedSharding(self._mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
 
     def __call__(self, /, **fields: ArrayLike) -> NDArray[Any]:
         """The program's output, [batch, rows, *shape], at the tokens that give it, in order.
@@ -99,7 +120,7 @@ class Transformer:
         rows = output_rows(line, self.weights.output.kinds)
         results: list[NDArray[Any]] = []
         findings = Findings(self._guard, set())
-        with self.precision():
+        with stoppable(), self.precision():
             checks = self._checks(line.kinds)
             for start, count, features in self._chunks(data):
                 found, worst = forward(self.parameters, jax.device_put(features, self._split), rows + 1, checks)
@@ -108,6 +129,7 @@ class Transformer:
                 findings.look(bad, start, line.kinds, partial(self._rerun, features))
                 if self.on_chunk is not None:
                     self.on_chunk(start + count, data.batch)
+                check()
         outputs = np.concatenate(results).reshape(data.batch, rows.size, *shape)
         findings.tell(5)
         self._guard.inspect_outputs(outputs, 5)
@@ -164,13 +186,14 @@ class Transformer:
         count = layers * data.batch * tokens * slots.size * self.dtype.itemsize
         spend(count, f"the traces of {counted(data.batch, 'task')}", "trace fewer")
         stream = np.zeros((layers, data.batch, tokens, slots.size), self.dtype)
-        with self.precision():
+        with stoppable(), self.precision():
             for start, count, features in self._chunks(data):
                 split = jax.device_put(features, self._split)
                 found = streams(self.parameters, split, slots.astype(np.int32), every=2)
                 stream[:, start : start + count] = np.asarray(found)[:, :count, 1:]
                 if self.on_chunk is not None:
                     self.on_chunk(start + count, data.batch)
+                check()
         return Trace(self.weights, slots, stream, data.sequence.kinds)
 
     def stream(self, batch: int = 1) -> TokenStream:
@@ -189,20 +212,13 @@ class Transformer:
         )
 
     def precision(self) -> Any:
-        """A context of float64 for this model's arrays alone: the user's own setting stays as it is."""
-        return jax.enable_x64(self.dtype == np.float64)
+        """A context of this model's precision alone: the user's own settings stay as they are."""
+        return concrete(self.dtype)
 
     def _read(self, fields: dict[str, ArrayLike]) -> TokenData:
         """The data as tokens, verified and within the model's length and ranges."""
         data = read_data(self.weights.signature, fields)
-        pattern, limit = self.weights.signature.pattern, self.weights.config.n_positions - 1
-        if len(data.sequence) > limit:
-            most = (limit - len(pattern.prefix) - len(pattern.suffix)) // len(pattern.group)
-            raise DataError(
-                f"the data has `{' '.join(pattern.group)}` {data.sequence.repetitions} times, {len(data.sequence)} "
-                f"tokens; the weights were compiled for at most {most} times, {limit} tokens: give fewer, or compile "
-                f"for more"
-            )
+        verify_length(data.sequence, self.weights.signature.pattern, self.weights.config.n_positions)
         held = {
             field.name: np.isin(np.arange(len(data.sequence)), output_rows(data.sequence, field.kinds))
             for field in self.weights.signature.fields
@@ -214,8 +230,8 @@ class Transformer:
         """(first task, tasks, features [chunk, 1 + tokens, features]) by chunks of one size, the last one padded."""
         budget = CACHED_BYTES if jax.default_backend() == "cpu" else DEVICE_BYTES
         widest = widest_bytes(self.weights.config, len(data.sequence), self.dtype)
-        most = max(1, budget // widest)
-        chunk = self._devices * min(most, 1 << (max(1, -(-data.batch // self._devices)) - 1).bit_length())
+        most, shards = max(1, budget // widest), self._mesh.size
+        chunk = shards * min(most, 1 << (max(1, -(-data.batch // shards)) - 1).bit_length())
         if jax.default_backend() == "cpu":
             running(self.weights, widest, chunk, len(data.sequence))
         for start in range(0, data.batch, chunk):
@@ -234,9 +250,10 @@ class Transformer:
 
     def _checks(self, kinds: tuple[str, ...]) -> dict[int, Check]:
         """The guard's bounds for a sequence, on the devices; those of the last kind of sequence are kept."""
-        if kinds not in self._bounds:
-            self._bounds = {kinds: jax.device_put(self._guard.checks(kinds, self.dtype), self._whole)}
-        return self._bounds[kinds]
+        bounds = self._bounds  # which another thread may replace
+        if kinds not in bounds:
+            self._bounds = bounds = {kinds: jax.device_put(self._guard.checks(kinds, self.dtype), self._whole)}
+        return bounds[kinds]
 
     def _rerun(self, features: NDArray[Any], task: int) -> NDArray[Any]:
         """The stream [1 + sublayers run, tokens, d_model] of one of a chunk's tasks, the embedding first, without the

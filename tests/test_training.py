@@ -199,7 +199,7 @@ def test_parts_of_a_batch_make_the_step_of_the_whole(
     whole = train(small, points, **SETTINGS)
     monkeypatch.setattr(steps, "CACHED_BYTES", 2 * widest_bytes(small.config, 9))  # four examples and a query
     steps.stepper_of.cache_clear()
-    assert steps.Stepper(small, points, 8, frozenset(), steps.Rule(12, 1e-3, 3, "constant", None)).parts == 4
+    assert steps.Stepper(small, points, 8, frozenset(), steps.Rule(None, 1e-3, 3, None)).parts == 4
     parts = train(small, points, **SETTINGS)
     steps.stepper_of.cache_clear()
     np.testing.assert_allclose(parts.losses, whole.losses, rtol=1e-5)

@@ -1,0 +1,211 @@
+"""Interruption that ends nothing in the middle: Ctrl-C, and the signal by which systems ask a process to end.
+
+before   KeyboardInterrupt at whatever instruction runs: in a callback that JAX makes while memory is collected,
+         where it is swallowed, or between two of XLA's own, which has ended in a segmentation fault
+after    it is raised where no JAX is on the stack and nothing is being put in its place; until there it waits
+
+stoppable()   a long computation called from Python: interrupted between its steps, where it asks `check` or `asked`
+command(…)    a whole command: interrupted anywhere else too; a second Ctrl-C ends the process, wherever it is
+held()        a block that is run to its end
+unfinished(…) a file or folder that is gone when its block ends, or the process does
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+AGAIN, INSIST = 0.05, 2.0
+"""Seconds until the next look whether an interruption may be raised, and until one that was raised and swallowed is
+raised again: what it unwinds is given that long."""
+TWICE = 0.3
+"""Seconds between two signals that are two requests: some programs send each twice."""
+WHOLE = {"jax", "jaxlib", "importlib", "_frozen_importlib", "contextlib"}
+
+_asked = 0  # the signal, while it waits or unwinds
+_holds = 0
+_steps = 0
+"""How many blocks are open in which nothing is raised, and in which only `check` raises."""
+_body: CodeType | None = None
+"""What a command runs: whatever is raised in it is caught."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """An interruption that knows what was reached, and how to go on."""
+
+
+def asked() -> bool:
+    """Whether an interruption waits."""
+    return _asked != 0
+
+
+def ended_by() -> int:
+    """The signal that interrupted the command."""
+    return _asked or signal.SIGINT
+
+
+def check() -> None:
+    """Raises KeyboardInterrupt if one waits."""
+    if _asked and not _holds:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """A block in which no interruption is raised; one that came meanwhile is raised at its end."""
+    global _holds
+    _holds += 1
+    try:
+        yield
+    finally:
+        _holds -= 1
+    if not _steps:
+        check()
+
+
+_unfinished: set[Path] = set()
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """A file or folder to be filled and moved to its place: what is still here when the block ends is removed."""
+    _unfinished.add(path)
+    try:
+        yield path
+    finally:
+        with held():
+            _remove(path)
+            _unfinished.discard(path)
+
+
+def remove_unfinished() -> None:
+    """What a process that ends at once would leave."""
+    for path in tuple(_unfinished):
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """A computation in JAX: an interruption waits until it asks for it, or ends. A second one does not wait.
+    Where somebody else handles the signal, or outside the main thread, nothing changes."""
+    global _asked, _steps
+    ours = _ours()
+    counts = ours or (_body is not None and _main())
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        global _asked
+        _asked = signum
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    if ours:
+        signal.signal(signal.SIGINT, ask)
+    _steps += counts
+    try:
+        yield
+        if ours:
+            check()
+    finally:
+        _steps -= counts
+        if ours:
+            _asked = 0
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _ours() -> bool:
+    return _main() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def _main() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def command(body: Callable[[], int], told: Callable[[BaseException], int], at_once: Callable[[int], object]) -> int:
+    """Runs a whole command and returns its status, which `told` gives for what it raised.
+    `at_once` is called, in another thread, before a second request ends the process."""
+    if not _ours() or not hasattr(signal, "setitimer"):
+        return _status(body, told)
+    global _asked, _body
+    _body = body.__code__
+    signals = [s for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) is not signal.SIG_IGN]
+    kept: dict[int, Any] = {s: signal.signal(s, _raise) for s in signals}
+    kept[signal.SIGALRM] = signal.signal(signal.SIGALRM, _retry)
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    previous = signal.set_wakeup_fd(ours.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(theirs, signals, at_once), daemon=True).start()
+    try:
+        return _status(body, told)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.set_wakeup_fd(previous)
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+        _asked, _body = 0, None
+        ours.close()  # which ends the thread
+
+
+def _status(body: Callable[[], int], told: Callable[[BaseException], int]) -> int:
+    try:
+        return body()
+    except SystemExit:
+        raise
+    except BaseException as error:
+        return told(error)
+
+
+def _raise(signum: int, frame: FrameType | None) -> None:
+    global _asked
+    _asked = signum
+    _retry(signum, frame)
+
+
+def _retry(_: int, frame: FrameType | None) -> None:
+    if not _asked:
+        return
+    may = not (_holds or _steps) and _outside(frame)
+    signal.setitimer(signal.ITIMER_REAL, INSIST if may else AGAIN)
+    if may:
+        raise KeyboardInterrupt
+
+
+def _outside(frame: FrameType | None) -> bool:
+    """Whether nothing between here and the command's body is to be left whole: JAX, an import, or what begins and ends
+    a context, this module's own too."""
+    while frame is not None and frame.f_code is not _body:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name == __name__ or name.partition(".")[0] in WHOLE:
+            return False
+        frame = frame.f_back
+    return frame is not None
+
+
+def _watch(requests: socket.socket, signals: list[signal.Signals], at_once: Callable[[int], object]) -> None:
+    """Reads what arrives, even while the main thread is inside XLA; a second request ends the process."""
+    first: float | None = None
+    with requests:
+        while got := requests.recv(64):
+            found = [number for number in got if number in signals]
+            now = time.monotonic()
+            if found and first is None:
+                first = now
+            elif found and first is not None and now - first > TWICE:
+                remove_unfinished()
+                at_once(found[0])
+                os._exit(128 + found[0])
