@@ -267,7 +267,7 @@ def reproduce(arguments: Namespace) -> int:
     if unfinished(folder).exists():
         print(f"going on from {unfinished(folder)}", file=sys.stderr)
     with progress(asked.name) as told:
-        result = run_figure(asked, folder, long=arguments.long, told=told)
+        result = run_figure(asked, folder, long=arguments.long, elsewhere=arguments.elsewhere, told=told)
     out.print(f"{asked.purpose}\n{asked.source}")
     rows = [[c.name, f"{c.measured:.5g}", c.asked, "yes" if c.holds else "NO"] for c in result.checks]
     out.print(table(["check", "measured", "asked", "holds"], rows))

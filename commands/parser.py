@@ -171,6 +171,7 @@ def parser() -> argparse.ArgumentParser:
     reproduce.add_argument("name", nargs="?", metavar="NAME", help="the figure (default: list them)")
     reproduce.add_argument("-o", "--output", type=Path, metavar="DIR", help="a new folder (default: NAME)")
     reproduce.add_argument("--long", action="store_true", help="bigger: for a GPU")
+    reproduce.add_argument("--elsewhere", action="store_true", help="go on where another machine or version began")
     return whole
 
 

@@ -91,13 +91,15 @@ def blank(weights: Weights, **changes: int) -> Weights:
         readout_bias=weights.readout_bias if linear else np.zeros(size),
         layout=(),
         inputs=(),
+        domains=(),
         report=UNTRIED,
     )
 
 
 def unrolled(weights: Weights) -> Weights:
-    """The same with every pass of a loop a sublayer of its own, and without the layout, which numbers them."""
-    return replace(weights, body=tuple(item for _, item in weights.unrolled()), layout=())
+    """The same with every pass of a loop a sublayer of its own, and without the layout and the domains, which number
+    them."""
+    return replace(weights, body=tuple(item for _, item in weights.unrolled()), layout=(), domains=())
 
 
 def _stack(weights: Weights, config: Config) -> Body:

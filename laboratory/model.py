@@ -76,7 +76,7 @@ class Model:
             found = {name: jnp.asarray(tensor) for name, tensor in named.items()}
         fixed = _fixed(template)
         return Model(
-            replace(template, layout=(), inputs=(), report=UNTRIED),
+            replace(template, layout=(), inputs=(), domains=(), report=UNTRIED),
             {name: tensor for name, tensor in found.items() if not fixed(name)},
             {name: tensor for name, tensor in found.items() if fixed(name)},
         )

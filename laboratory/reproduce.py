@@ -24,6 +24,7 @@ from innerloop.compiler.errors import InnerloopError
 from innerloop.runtime.whole import replace
 
 from .figures import Figure, Result, Setting
+from .lock import locked
 
 MARKER, CHECKPOINTS, NUMBERS = "reproduce.json", "checkpoints", "figures.json"
 
@@ -39,20 +40,23 @@ def reproduce(
     *,
     long: bool = False,
     share: float = 1.0,
+    elsewhere: bool = False,
     told: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Result:
     """Runs `figure`, or goes on with a run of it that was killed, and writes `folder`.
 
-    Raises InnerloopError if `folder` exists, or if what works there is another run."""
+    Raises InnerloopError if `folder` exists, if another run works there or left its work, or if something else computed
+    it, which `elsewhere` accepts."""
     if folder.exists() or folder.is_symlink():
         raise InnerloopError(f"{folder}: exists already; name a new folder, or remove it first")
     work, began = unfinished(folder), time.monotonic()
-    _claim(work, {"figure": figure.name, "long": long, "share": share})
-    result = figure.run(Setting(work / CHECKPOINTS, told, long, share))
-    told("writing", 0, 0)
-    _write(work, figure, result, time.monotonic() - began)
-    shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)
-    os.rename(work, folder)
+    with locked(work):
+        _claim(work, {"figure": figure.name, "long": long, "share": share})
+        result = figure.run(Setting(work / CHECKPOINTS, told, long, share, elsewhere))
+        told("writing", 0, 0)
+        _write(work, figure, result, time.monotonic() - began)
+        shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)
+        os.rename(work, folder)
     return result
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from .commands import SMALL, Command, Outcome, npz, one_message, tasks
+from .processes import MAIN
 
 # Bad programs and parameters ---------------------------------------------------------------------
 
@@ -130,6 +133,55 @@ def test_an_interruption_is_no_traceback(innerloop: Command, monkeypatch: pytest
 
     monkeypatch.setattr("innerloop.commands.actions.programs", interrupted)
     assert innerloop("programs") == Outcome(130, "", "innerloop: error: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (
+            RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"),
+            1,
+            "not enough memory (RESOURCE_EXHAUSTED",
+        ),
+        (RecursionError("maximum recursion depth exceeded"), 70, "RecursionError: maximum recursion depth exceeded"),
+        (TypeError("many\nlines\nof it"), 70, "TypeError: many lines of it: this is a fault of innerloop's own at"),
+        (KeyError("x" * 10_000), 70, "INNERLOOP_TRACEBACK=1 prints where"),
+        (OSError(28, "No space left on device"), 1, "No space left on device"),
+        (UnicodeEncodeError("ascii", "é", 0, 1, "no"), 70, "UnicodeEncodeError"),
+    ],
+)
+def test_whatever_is_raised_is_one_message(
+    innerloop: Command, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, said: str
+) -> None:
+    def failing(_: object) -> int:
+        raise error
+
+    monkeypatch.setattr("innerloop.commands.actions.programs", failing)
+    outcome = innerloop("programs")
+    assert outcome.status == status
+    assert said in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert len(outcome.err) < 600
+    monkeypatch.setenv("INNERLOOP_TRACEBACK", "1")
+    assert "Traceback (most recent call last)" in innerloop("programs").err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_an_output_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", MAIN, "programs"], stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        )
+    assert (done.returncode, done.stderr) == (1, "innerloop: error: No space left on device\n")
+
+
+def test_tasks_too_long_for_the_weights_are_one_message(innerloop: Command) -> None:
+    train = ["train", "stochastic_gradient_descent", "-p", "d=3", "-p", "examples=3", "--task", "linear"]
+    one_message(
+        innerloop(*train, "-t", "n=6", "--steps", "2", "-o", "trained"),
+        "task linear, n=6: the data has `x y` 6 times, 13 tokens; the weights were compiled for at most 3 times",
+    )
+    assert list(Path().iterdir()) == []
 
 
 def test_bad_calibration_data_leaves_no_folder(innerloop: Command) -> None:

@@ -87,12 +87,14 @@ class Setting:
     told     hears (what, done, in all), for the progress bar
     long     bigger, for a GPU
     share    of the usual steps and test tasks, for tests
+    elsewhere  go on with training that something else computed: see `train`
     """
 
     folder: Path
     told: Callable[[str, int, int], None] = lambda what, done, total: None
     long: bool = False
     share: float = 1.0
+    elsewhere: bool = False
 
     def steps(self, usual: int) -> int:
         """How many steps to train where `usual` are usual."""
@@ -114,6 +116,7 @@ class Setting:
             steps=total,
             folder=self.folder / name,
             resume=True,
+            elsewhere=self.elsewhere,
             on_step=moved,
             interval=interval,
             **options,
