@@ -20,6 +20,10 @@ Monomial = tuple[Leaf, ...]
 Polynomial = dict[Monomial, float]
 
 
+MOST = 200_000
+"""Terms that a product of polynomials is written out to."""
+
+
 def leaves(value: Value, size: int) -> list[Polynomial]:
     return [{((value, i),): 1.0} for i in range(size)]
 
@@ -27,7 +31,7 @@ def leaves(value: Value, size: int) -> list[Polynomial]:
 def expand(
     node: Node,
     operand: Callable[[Value], list[Polynomial] | None],
-    most: int = 200_000,
+    most: int = MOST,
     ordered: bool = False,
 ) -> list[Polynomial] | None:
     """The components of an affine map, a product or a constant as polynomials in what `operand` returns.
@@ -51,8 +55,7 @@ def expand(
                     add(result[row], part[column], c)
             return result
         case Product(_, form):
-            lengths = [np.array([len(polynomial) for polynomial in part]) for part in parts]
-            if np.sum(lengths[0][form.left] * lengths[1][form.right]) > most:
+            if multiplied(form, *parts) > most:
                 return None
             result = [{} for _ in range(form.size)]
             for out, i, j, c in zip(
@@ -65,6 +68,12 @@ def expand(
             return result
         case _:
             return None
+
+
+def multiplied(form: Bilinear, left: Sequence[Polynomial], right: Sequence[Polynomial]) -> int:
+    """The terms that a product is written out to, before like ones are added up."""
+    lengths = [np.array([len(polynomial) for polynomial in part]) for part in (left, right)]
+    return int(np.sum(lengths[0][form.left] * lengths[1][form.right]))
 
 
 def add(to: Polynomial, other: Polynomial, scale: float) -> None:

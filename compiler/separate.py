@@ -30,7 +30,7 @@ import numpy as np
 from .factor import Head, factor
 from .graph import Affine, Attend, Block, Divide, Gather, Graph, Loop, Mine, Node, Op, Phi, Product, Read, Theirs, Value
 from .levels import following, levels
-from .polynomial import Monomial, Polynomial, add, build, expand, leaves, split, sums
+from .polynomial import MOST, Monomial, Polynomial, add, build, expand, leaves, multiplied, split, sums
 from .rewrite import Rewriter, rebuild
 from .softmax_reads import dimensions
 from .sparse import Bilinear, Matrix
@@ -66,8 +66,13 @@ def _expanded(node: Node, graph: Graph, ordered: bool) -> list[list[Polynomial]]
         polynomial = expand(inner, known.__getitem__, ordered=ordered)
         if polynomial is None:
             message = "no attention head computes this read: mine and theirs are not combined by + − and products alone"
+            hint = None
+            if isinstance(inner.op, Product):  # of polynomials, then: of too many terms
+                terms = multiplied(inner.op.form, *(known[operand] for operand in inner.operands))
+                message = f"this read has {terms:,} products of numbers, mine and theirs; {MOST:,} at most are compiled"
+                hint = "give its vectors and matrices smaller sizes"
             assert graph.signature is not None
-            raise graph.signature.refusal(message, node.span)
+            raise graph.signature.refusal(message, node.span, hint)
         known[value] = polynomial
     return [known[result] for result in read.body.results]
 

@@ -6,6 +6,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from innerloop.compiler import compile_program
 from innerloop.compiler.check import check, examine
 from innerloop.compiler.errors import CompileError, format_diagnostic
 from innerloop.compiler.parse import parse
@@ -95,3 +96,16 @@ def test_a_byte_order_mark_and_line_endings(innerloop: Command, ending: str) -> 
 def test_utf_16_is_told(innerloop: Command) -> None:
     Path("wide.icl").write_bytes(f"{HEAD}output s\n".encode("utf-16"))
     assert "wide.icl: not a text file (byte 0 is not UTF-8)" in innerloop("check", "wide.icl").err
+
+
+@pytest.mark.parametrize("size", [8, 1024])
+def test_a_read_of_large_vectors_is_refused_for_what_it_is(size: int) -> None:
+    """It is a polynomial, as every attention head is, and one of a million terms."""
+    text = f"program p()\n\ntokens (s)*\n    s : vector[{size}]\n\noutput mean[j in s](s[j] * dot(s[j], s))\n"
+    if size == 8:
+        assert compile_program(text).report.layers == 1
+        return
+    message = "6:8: error: this read has 1,048,576 products of numbers, mine and theirs; 200,000 at most are compiled"
+    with pytest.raises(CompileError, match=message) as refused:
+        compile_program(text)
+    assert "give its vectors and matrices smaller sizes" in str(refused.value)
