@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING
 from ..compiler.errors import CompileError, InnerloopError, format_diagnostic
 from .arguments import Source, new_file, new_folder, parameters, program
 
+LOUD = 0.01
+"""From this share of the output's root mean square on, the error that is to be expected is said aloud."""
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -76,6 +79,8 @@ def compile(arguments: Namespace) -> int:
     weights = _compile(source, given, arguments)
     weights.save(arguments.output)
     console().print(_summary(weights, arguments.output))
+    if (said := _loud(weights)) is not None:
+        print(f"innerloop: warning: {said}", file=sys.stderr)
     return 0
 
 
@@ -103,8 +108,22 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
             calibration=calibration,
             source=source.name,
             tolerance=arguments.tolerance,
+            certify=arguments.certify,
+            accept_error=arguments.accept_error,
             **given,
         )
+
+
+def _loud(weights: Weights) -> str | None:
+    """What is to be said aloud of the error, if it is no small share of the output."""
+    report = weights.report
+    share = report.predicted_error / report.output_rms if report.output_rms > 0.0 else 0.0
+    if not share > LOUD:
+        return None
+    return (
+        f"errors of up to {report.predicted_error:.2g} are to be expected, {100 * share:,.0f} % of the output's rms of "
+        f"{report.output_rms:.3g}; float64, or data of one scale, make it less"
+    )
 
 
 def _summary(weights: Weights, folder: Path) -> object:

@@ -50,6 +50,21 @@ def tolerance(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def certificate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--certify",
+        type=at_least(8),
+        default=64,
+        metavar="TASKS",
+        help="on how many tasks the error is measured (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--accept-error",
+        action="store_true",
+        help="write weights, too, whose error is of the output's own size",
+    )
+
+
 def weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("weights", type=Path, metavar="DIR", help="a folder that `innerloop compile` wrote")
 

@@ -121,6 +121,7 @@ def parser() -> argparse.ArgumentParser:
     options.parameters(compile_)
     options.target(compile_)
     options.tolerance(compile_)
+    options.certificate(compile_)
     compile_.add_argument(
         "--dtype",
         choices=options.DTYPES,

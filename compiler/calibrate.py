@@ -109,22 +109,22 @@ class Seen:
 def observe(graph: Graph, samples: Iterable[TokenData], wild: float = 0.0) -> Seen:
     """Of every value that the oracle computes, on all tasks but those that reach furthest into a tail: of these at most
     a share of `wild` is left out."""
-    parts = [part for data in samples for part in _parts(data, together(graph, data))]
-    seen = [_observed(graph, part) for part in parts]
+    every = [part for data in samples for part in parts(data, together(graph, data))]
+    seen = [_observed(graph, part) for part in every]
     if wild:
-        kept = _tame(seen, [part.batch for part in parts], wild)
-        both = zip(seen, parts, kept, strict=True)
-        seen = [s if keep.all() else _observed(graph, _some(part, keep)) for s, part, keep in both]
+        kept = _tame(seen, [part.batch for part in every], wild)
+        both = zip(seen, every, kept, strict=True)
+        seen = [s if keep.all() else _observed(graph, some_of(part, keep)) for s, part, keep in both]
     return _all(graph, seen)
 
 
-def _parts(data: TokenData, size: int) -> Iterator[TokenData]:
+def parts(data: TokenData, size: int) -> Iterator[TokenData]:
     """Tasks by so many."""
     for start in range(0, data.batch, size):
-        yield _some(data, np.arange(start, min(start + size, data.batch)))
+        yield some_of(data, np.arange(start, min(start + size, data.batch)))
 
 
-def _some(data: TokenData, tasks: NDArray[Any]) -> TokenData:
+def some_of(data: TokenData, tasks: NDArray[Any]) -> TokenData:
     fields = {name: array[tasks] for name, array in data.fields.items()}
     return TokenData(data.sequence, len(next(iter(fields.values()))), fields, data.batched)
 

@@ -14,6 +14,7 @@ from .allocate import Allocation, allocate
 from .balance import balance
 from .build import graph_of
 from .calibrate import Ranges, Seen
+from .certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
 from .choose import named, optimise, tightened
 from .constructions import Choice
 from .default_tasks import CORE, Family, Sample, core_tasks, repetitions, samples
@@ -28,7 +29,7 @@ from .inexact import ErrorModel
 from .layout import Holding, holdings, placements
 from .lower import lower
 from .narrow import WIDE, narrow, widest
-from .report import all_finite, certificate, counts, first_tasks, fresh_tasks, measured
+from .report import all_finite, counts, measured
 from .rotary_frame import RotaryFrame
 from .rounding import rounded, rounded_array, rounded_body
 from .schedule import schedule
@@ -61,6 +62,8 @@ def compile_program(
     calibration: Mapping[str, ArrayLike] | None = None,
     source: str = "program",
     tolerance: float | None = None,
+    certify: int = TASKS,
+    accept_error: bool = False,
     **parameters: object,
 ) -> Weights:
     """Compiles a program to the weights of a transformer.
@@ -70,8 +73,9 @@ def compile_program(
     the constructions are made for. calibration:
     sample data, field → [tasks, rows, *shape], from which ranges are taken (see default_tasks.py for the default).
     source: the file's name, as errors print it. tolerance: the largest error of the output to accept on the report's
-    tasks, in the output's own units; the cheapest constructions that meet it are chosen (tolerance.py). The other
-    arguments are the program's parameters.
+    tasks, in the output's own units; the cheapest constructions that meet it are chosen (tolerance.py). certify: on how
+    many tasks the report's errors are measured (certificate.py). accept_error: hand out weights, too, whose error is of
+    the output's own size. The other arguments are the program's parameters.
 
     Raises CompileError, with all that is wrong, for a program or parameters that do not fit.
     """
@@ -79,7 +83,9 @@ def compile_program(
     with faults_told(text, source), np.errstate(all="ignore"):
         graph = optimise(afford(graph_of(text, parameters, source)), target, optimize)
         bounded(graph, tolerance)
-        return weights_of(plan_for(graph, target, dtype, calibration, optimize), tolerance)
+        enough(graph, certify)
+        plan = plan_for(graph, target, dtype, calibration, optimize, certify, accept_error)
+        return weights_of(plan, tolerance)
 
 
 def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None) -> Plan:
@@ -91,7 +97,9 @@ def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None
     from other data, or by another version of the compiler.
     """
     signature, made = weights.signature, weights.report.certificate
-    optimize, tolerance = (made.optimize, made.tolerance) if made is not None else ("depth", None)
+    optimize, tolerance, tasks = "depth", None, TASKS
+    if made is not None:
+        optimize, tolerance, tasks = made.optimize, made.tolerance, made.certify
     if made is not None and made.default != (calibration is None):
         raise DataError(
             f"{signature.name} was compiled with ranges from calibration data of the caller's: give the same data again"
@@ -102,7 +110,7 @@ def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None
     with faults_told(signature.text, signature.source), np.errstate(all="ignore"):
         read = graph_of(signature.text, signature.parameters, signature.source)
         graph = optimise(afford(read), target, optimize)
-        plan = plan_for(graph, target, dtype, calibration, optimize)
+        plan = plan_for(graph, target, dtype, calibration, optimize, tasks, accept_error=True)
         plan = plan if tolerance is None else _built(plan, tolerance)[0]
     held = holdings(plan.schedule, plan.allocation)
     if len(held) != len(weights.layout) or not all(map(_alike, held, weights.layout)):
@@ -132,9 +140,11 @@ class Plan:
     allocation: Allocation
     target: Target
     dtype: str
-    fresh: TokenData
-    """What the report's error is measured on."""
+    fresh: tuple[TokenData, ...]
+    """What the report's error is measured on, by length."""
     certificate: Certificate
+    accept_error: bool = False
+    """Whether weights are handed out whose error is of the output's own size."""
     choice: Choice = field(default_factory=dict)
     """What products and functions are built from, where not by default."""
 
@@ -144,24 +154,35 @@ class Plan:
 
 
 def plan_for(
-    graph: Graph, target: str, dtype: str, calibration: Mapping[str, ArrayLike] | None, optimize: str = "depth"
+    graph: Graph,
+    target: str,
+    dtype: str,
+    calibration: Mapping[str, ArrayLike] | None,
+    optimize: str = "depth",
+    certify: int = TASKS,
+    accept_error: bool = False,
 ) -> Plan:
-    """The graph with ranges, sublayers and slots; `optimize` is what it was rewritten for. Raises CompileError, and
-    DataError for calibration data that does not fit."""
+    """The graph with ranges, sublayers and slots; `optimize` is what it was rewritten for, the rest as in
+    `compile_program`. Raises CompileError, and DataError for calibration data that does not fit."""
     architecture = named("target", target, TARGETS, graph)
     named("dtype", dtype, dict.fromkeys(DTYPES), graph)
     default = calibration is None
     assert graph.signature is not None
     drawn = samples(graph) if calibration is None else [Sample(CORE, (read_data(graph.signature, calibration),))]
     graph = fill_empty(graph, drawn[0].data)
-    core, fresh = core_tasks(drawn), fresh_tasks(graph) if default else first_tasks(drawn[0].data[0])
+    signature, core = graph.signature, core_tasks(drawn)
+    assert signature is not None
 
     def planned(graph: Graph, seen: list[tuple[Family, Seen]]) -> Plan:
         ranges, families = affordable(graph, seen, core, architecture, dtype, not default)
         all_finite(graph, ranges)
         placed, slots = _placed(lower(graph, ranges, architecture), dtype)
-        made = certificate(graph, fresh, drawn, families, default, optimize)
-        return Plan(graph, ranges, placed, slots, architecture, dtype, fresh, made)
+        own, left = own_tasks(signature, drawn[0].data[0], certify), 0
+        if default:
+            found, left = fresh_tasks(graph, ranges, families, certify)
+            own = found or own
+        made = certificate(signature, own, left, drawn, families, default, optimize, certify)
+        return Plan(graph, ranges, placed, slots, architecture, dtype, tuple(own), made, accept_error)
 
     def wide(plan: Plan) -> bool:
         """Whether divisions need another construction."""
@@ -252,7 +273,7 @@ def finish(plan: Plan) -> Weights:
         report=replace(counts(plan.graph, plan.allocation, emitted), certificate=plan.certificate),
         domains=domains(plan.graph, plan.schedule, plan.allocation, emitted.stream, plan.dtype),
     )
-    return replace(weights, report=measured(weights, plan.model, plan.fresh, plan.choice))
+    return replace(weights, report=measured(weights, plan.model, plan.fresh, plan.choice, plan.accept_error))
 
 
 def _positions(graph: Graph) -> int:

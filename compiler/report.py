@@ -14,9 +14,8 @@ import numpy as np
 from .allocate import Allocation
 from .calibrate import Ranges
 from .constructions import Choice
-from .default_tasks import Family, Sample, describe, draw, repetitions
 from .emit import Emitted
-from .errors import counted
+from .errors import CompileError
 from .graph import Function, Graph
 from .inexact import ErrorModel
 from .levels import critical_path
@@ -24,14 +23,11 @@ from .measure import forward
 from .oracle import evaluate
 from .predict import predict
 from .sparse import Floats, Matrix
-from .tokens import Sequence as Line
-from .tokens import TokenData, output_rows, read_data, sequence
+from .tokens import TokenData, output_rows
 from .weights import (
     Attention,
     Body,
-    Certificate,
     Idle,
-    InputRange,
     LinearAttention,
     Mlp,
     Norm,
@@ -40,73 +36,12 @@ from .weights import (
     Weights,
 )  # fmt: skip
 
-MOST, FEWEST = 8, 2
-"""Tasks on which the report's error is measured …"""
-TOKENS = 648
-"""… and how many tokens they may have together, so that long sequences take no longer to measure than 81 tokens."""
-SEED = 2
-"""Of those tasks, where they are drawn; calibration's are drawn from others."""
 WORST = 3
-"""Of those, the tasks that the prediction is made for."""
+"""Of the tasks of one length, those that the prediction is made for."""
 HOPELESS = 0.5
 """An error of this share of the output (both root mean squares) is no answer."""
 
 _Part = Matrix | Norm | Floats | None
-
-
-def fresh_tasks(graph: Graph) -> TokenData:
-    """Tasks like the default calibration's, which it has not seen."""
-    assert graph.signature is not None
-    groups = repetitions(graph)
-    tasks = _checked(sequence(graph.signature.pattern, groups))
-    return read_data(graph.signature, draw(graph.signature, groups, tasks, SEED))
-
-
-def first_tasks(data: TokenData) -> TokenData:
-    """A few of the caller's own."""
-    tasks = _checked(data.sequence)
-    fields = {name: array[:tasks] for name, array in data.fields.items()}
-    return TokenData(data.sequence, min(tasks, data.batch), fields, data.batched)
-
-
-def _checked(sequence: Line) -> int:
-    """How many tasks of that length the error is measured on."""
-    return max(FEWEST, min(MOST, TOKENS // max(1, len(sequence))))
-
-
-def certificate(
-    graph: Graph, data: TokenData, samples: Sequence[Sample], families: Sequence[Family], default: bool, optimize: str
-) -> Certificate:
-    """Of errors measured on `data`, with ranges from those samples that are the core's or of `families`; `default` if
-    all was drawn here."""
-    assert graph.signature is not None
-
-    def described(some: TokenData) -> str:
-        return f"{counted(some.batch, 'task')} of {counted(len(some.sequence), 'token')}"
-
-    drawn = describe(graph.signature, data.sequence.repetitions)
-    told, given = (f"drawn: {drawn}",) * 2 if default else ("the first of the caller's", "given by the caller")
-    seen = []
-    for spec in graph.signature.fields:
-        held = data.fields[spec.name][:, output_rows(data.sequence, spec.kinds)]
-        if held.size:
-            seen.append(InputRange(spec.name, float(held.min()), float(held.max())))
-    core, others = samples[0], [s.family for s in samples[1:]]
-    more = [f.words for f in others if f in families]
-    left = [f.words for f in others if f not in families]
-    return Certificate(
-        measured_on=f"{described(data)}, {told}",
-        seen=tuple(seen),
-        calibrated="; ".join(
-            [f"{' and '.join(map(described, core.data))}, {given}"]
-            + ([f"in turn with {', '.join(more)}"] if more else [])
-            + ([f"too dear, and left to the guard: {', '.join(left)}"] if left else [])
-        ),
-        default=default,
-        seed=SEED if default else None,
-        optimize=optimize,
-        tolerance=None,
-    )
 
 
 def all_finite(graph: Graph, ranges: Ranges) -> None:
@@ -146,27 +81,38 @@ def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
     )
 
 
-def measured(weights: Weights, model: ErrorModel, data: TokenData, choice: Choice) -> Report:
-    """The report with its errors, on `data`; `choice` is what it was built from. Raises CompileError where they leave
-    nothing of the output."""
-    at = output_rows(data.sequence, weights.output.kinds)
-    truth = evaluate(model.graph, data)
-    error = forward(weights, data)[:, at].reshape(truth.shape) - truth
-    rms, error_rms = float(np.sqrt(np.mean(truth**2))), float(np.sqrt(np.mean(error**2)))
-    if not np.isfinite(error_rms) or error_rms > HOPELESS * rms > 0.0:
-        message = (
-            f"{weights.config.dtype} on target {weights.config.target} cannot hold this program with these parameters: "
-            f"its output is {rms:.3g} rms, and the weights' error {error_rms:.3g}"
-        )
-        hint = "compile in float64, scale the data, or choose parameters that keep its values closer together"
-        raise weights.signature.refusal(message, None, hint)
+def measured(
+    weights: Weights, model: ErrorModel, tasks: Sequence[TokenData], choice: Choice, accept: bool = False
+) -> Report:
+    """The report with its errors, on `tasks`; `choice` is what it was built from. Raises CompileError where they leave
+    nothing of the output; with `accept` only where they are no numbers."""
+    truths = [evaluate(model.graph, data) for data in tasks]
+    errors = [
+        forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)].reshape(truth.shape) - truth
+        for data, truth in zip(tasks, truths, strict=True)
+    ]
+    rms, error_rms = (
+        float(np.sqrt(np.mean(np.concatenate([a.ravel() for a in some]) ** 2))) for some in (truths, errors)
+    )
+    if not np.isfinite(error_rms) or (error_rms > HOPELESS * rms > 0.0 and not accept):
+        raise _hopeless(weights, f"its output is {rms:.3g} rms, and the weights' error {error_rms:.3g}")
+    predicted = max(_predicted(model, *each, choice) for each in zip(tasks, truths, errors, strict=True))
+    if predicted > rms > 0.0 and not accept:
+        raise _hopeless(weights, f"its output is {rms:.3g} rms, and errors of {predicted:.3g} are to be expected")
     return replace(
         weights.report,
-        predicted_error=_predicted(model, data, truth, error, choice),
-        measured_error=float(np.abs(error).max()),
+        predicted_error=predicted,
+        measured_error=max(float(np.abs(error).max(initial=0.0)) for error in errors),
         output_rms=rms,
-        tasks=data.batch,
+        tasks=sum(data.batch for data in tasks),
     )
+
+
+def _hopeless(weights: Weights, why: str) -> CompileError:
+    where = f"{weights.config.dtype} on target {weights.config.target}"
+    finer = "compile in float64, scale" if weights.config.dtype == "float32" else "scale"
+    hint = f"{finer} the data, or choose parameters that keep its values closer together; or accept the error"
+    return weights.signature.refusal(f"{where} cannot hold this program with these parameters: {why}", None, hint)
 
 
 def _predicted(model: ErrorModel, data: TokenData, truth: Floats, error: Floats, choice: Choice) -> float:

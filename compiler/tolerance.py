@@ -14,7 +14,7 @@ is measured decides alone. Where those are not within it, the program is refused
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from sys import float_info
 
@@ -29,7 +29,7 @@ from .graph import Affine, Function, Graph, Keep, Merge, Product, Value
 from .inexact import ErrorModel
 from .oracle import evaluate
 from .predict import SAFETY, contributions, predict
-from .sparse import Matrix
+from .sparse import Floats, Matrix
 from .squares import UNIT, Squares, square_bank
 from .sublayers import Placed, Schedule
 from .tasks import Apply, Form, Multiply, Task
@@ -68,13 +68,14 @@ def meet(
     model: ErrorModel,
     schedule: Schedule,
     allocation: Allocation,
-    data: TokenData,
+    tasks: Sequence[TokenData],
     tolerance: float,
     build: Callable[[Choice], Weights],
 ) -> Weights:
-    """The weights with the fewest neurons whose output is within `tolerance` on `data`; `build` makes and measures
+    """The weights with the fewest neurons whose output is within `tolerance` on `tasks`; `build` makes and measures
     weights. Raises CompileError, with the operation that contributes most, if the most precise are not within it."""
-    truth = evaluate(model.graph, data)
+    data, truths = tasks[0], [evaluate(model.graph, some) for some in tasks]
+    truth = truths[0]
     offered = options(schedule, allocation, model.dtype)
     each = {v: [o.construction for o in some] for v, some in offered.items()}
     parts = contributions(model, data, truth, each)
@@ -89,7 +90,7 @@ def meet(
         choice = cheapest(offered, parts, budget)
         if choice is None:
             break
-        if choice != tried and predict(model, data, truth, choice) <= SAFETY * goal:
+        if choice != tried and _largest(model, tasks, truths, choice) <= SAFETY * goal:
             weights = build(choice)
             if weights.report.measured_error <= goal and weights.report.predicted_error <= SAFETY * goal:
                 return weights
@@ -100,6 +101,10 @@ def meet(
         return weights
     precise_parts = contributions(model, data, truth, {v: [precise.get(v)] for v in model.graph.values()})
     raise _refusal(model.graph, model.dtype, tolerance, precise_parts, weights.report.measured_error)
+
+
+def _largest(model: ErrorModel, tasks: Sequence[TokenData], truths: Sequence[Floats], choice: Choice) -> float:
+    return max(predict(model, data, truth, choice) for data, truth in zip(tasks, truths, strict=True))
 
 
 def _deciding(graph: Graph) -> set[Value]:

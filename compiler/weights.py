@@ -195,8 +195,8 @@ class Certificate:
 
     measured_on  the tasks, in words, those of the default drawn from `seed`; `seen`: each field's range on them
     calibrated   the data that the compiled ranges were taken from, in words; the ranges are `Weights.inputs`
-    default      whether both are drawn by calibrate.py, and not the caller's
-    optimize, tolerance    as `compile_program` was given them
+    default      whether both are drawn by default_tasks.py, and not the caller's
+    optimize, tolerance, certify    as `compile_program` was given them
     """
 
     measured_on: str
@@ -206,6 +206,7 @@ class Certificate:
     seed: int | None
     optimize: str
     tolerance: float | None
+    certify: int = 64
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,12 @@ def test_what_the_default_certificate_says() -> None:
     assert made.default
     assert made.seed == 2
     assert made.tolerance is None
-    assert made.measured_on == "8 tasks of 81 tokens, drawn: x from N(0, 1), y = w · x with w from N(0, I)"
+    told = r"(\d+) tasks of 81 tokens, (\d+) tasks of 21 tokens and (\d+) tasks of 5 tokens, drawn alike"
+    found = re.match(told + r"; (\d+) more left the ranges, as the guard says$", made.measured_on)
+    assert found is not None
+    counts = [int(number) for number in found.groups()]
+    assert sum(counts) == 64
+    assert sum(counts[:3]) == weights.report.tasks >= 50
     assert made.calibrated.startswith(
         "1024 tasks of 81 tokens and 8192 tasks of 5 tokens, drawn: x from N(0, 1), y = w"
     )
@@ -64,7 +70,8 @@ def test_the_callers_calibration_is_named_and_saved(tmp_path: Path) -> None:
     again = Weights.load(tmp_path / "saved").report
     assert again == weights.report
     assert again.certificate is not None
-    assert again.certificate.measured_on == "8 tasks of 13 tokens, the first of the caller's"
+    told = "8 tasks of 13 tokens, 24 tasks of 3 tokens and 32 tasks of 5 tokens, of the caller's"
+    assert again.certificate.measured_on == told
     assert again.certificate.tolerance == 1e-2
     assert not again.certificate.default
     assert "tolerance        0.01" in format_report(weights)

@@ -1,0 +1,92 @@
+"""The tasks that a certificate is measured on: how many, of which lengths, in the ranges; and what is refused aloud."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from innerloop.compiler import CompileError, compile_program
+from innerloop.compiler.build import graph_of
+from innerloop.compiler.certificate import fresh_tasks, own_tasks
+from innerloop.compiler.choose import optimise
+from innerloop.compiler.compile import plan_for
+from innerloop.compiler.graph import Field
+from innerloop.compiler.tokens import output_rows, read_data
+from innerloop.programs import load
+
+from .commands import Command, one_message
+
+DESCENT = load("gradient_descent")
+STEEP = """program steep()
+
+tokens (s)*
+    s : scalar in [-1, 1]
+
+output (1 + s ^ 2) / (1e-7 + s ^ 2) - 1 / (1e-7 + s ^ 2)
+"""
+"""1 up to rounding, of terms of up to 1e7."""
+
+
+def plan(text: str, **parameters: Any) -> Any:
+    return plan_for(optimise(graph_of(text, parameters)), "gpt2", "float32", None)
+
+
+def test_they_are_of_several_lengths_and_in_the_ranges_and_others_are_counted() -> None:
+    made = plan(DESCENT, d=2)
+    some, left = fresh_tasks(made.graph, made.ranges, [], 64)
+    assert [len(data.sequence) for data in some] == [81, 21, 5]
+    assert sum(data.batch for data in some) + left == 64
+    x = next(v for v in made.graph.values() if made.graph[v].op == Field("x"))
+    low, high = made.ranges[x]
+    wide = replace(
+        made.ranges,
+        low={v: a if v == x else 1e9 * np.minimum(a, -1.0) for v, a in made.ranges.low.items()},
+        high={v: a if v == x else 1e9 * np.maximum(a, 1.0) for v, a in made.ranges.high.items()},
+    )
+    some, left = fresh_tasks(made.graph, wide, [], 64)
+    assert left == 0
+    ends = [data.fields["x"][:, output_rows(data.sequence, ("x",))] for data in some]
+    assert any((np.abs(held) >= 0.99 * most).all(axis=2).any() for held in ends)  # a row in a corner
+    narrow = replace(made.ranges, low={v: 0.0 * a for v, a in made.ranges.low.items()})
+    none, every = fresh_tasks(made.graph, narrow, [], 64)
+    assert (none, every) == ([], 64)
+
+
+def test_those_of_the_caller_are_whole_and_cut_short() -> None:
+    graph = graph_of(DESCENT, {"d": 2})
+    assert graph.signature is not None
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((50, 21, 2)), rng.standard_normal((50, 20))
+    some = own_tasks(graph.signature, read_data(graph.signature, {"x": x, "y": y}), 64)
+    assert [(data.batch, len(data.sequence)) for data in some] == [(8, 41), (24, 11), (32, 5)]
+    assert {tuple(row) for row in some[2].fields["x"][:, 0]} <= {tuple(row) for row in x[:, 0]}
+
+
+def test_more_of_them_are_measured_where_more_are_asked_for() -> None:
+    report = compile_program(DESCENT, d=2, certify=200).report
+    assert report.certificate is not None
+    assert report.certificate.certify == 200
+    assert 150 <= report.tasks <= 200
+    for wrong in (3, 2.5, True, "many"):
+        with pytest.raises(CompileError, match=r"certify is .*: not a whole number from 8"):
+            compile_program(DESCENT, d=2, certify=wrong)  # type: ignore[arg-type]
+
+
+def test_an_error_beyond_the_output_is_refused_and_accepted_where_asked(innerloop: Command) -> None:
+    with pytest.raises(CompileError, match="cannot hold this program with these parameters: its output is"):
+        compile_program(STEEP)
+    report = compile_program(STEEP, accept_error=True).report
+    assert report.predicted_error > report.output_rms
+    path = Path("steep.icl")
+    path.write_text(STEEP)
+    one_message(innerloop("compile", path, "-o", "out"), "errors of")
+    assert not Path("out").exists()
+    done = innerloop("compile", path, "--accept-error", "-o", "out")
+    assert done.status == 0
+    assert re.search(r"errors of up to [\d.]+ are to be expected, \d+ % of the output's rms of 1;", done.err)
+    quiet = innerloop("compile", "gradient_descent", "-p", "d=2", "--certify", "16", "-o", "quiet")
+    assert (quiet.status, quiet.err) == (0, "")
