@@ -50,7 +50,7 @@ def test_they_are_of_several_lengths_and_in_the_ranges_and_others_are_counted() 
     some, left = fresh_tasks(made.graph, wide, [], 64)
     assert left == 0
     ends = [data.fields["x"][:, output_rows(data.sequence, ("x",))] for data in some]
-    assert any((np.abs(held) >= 0.99 * most).all(axis=2).any() for held in ends)  # a row in a corner
+    assert any((np.abs(held) >= 0.8 * most).all(axis=2).any() for held in ends)  # a row in a corner
     narrow = replace(made.ranges, low={v: 0.0 * a for v, a in made.ranges.low.items()})
     none, every = fresh_tasks(made.graph, narrow, [], 64)
     assert (none, every) == ([], 64)
