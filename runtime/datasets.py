@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiler.errors import DataError, DataWarning, counted, shortened
+from ..compiler.memory import spend
 from .csv_cells import Numbers, Table, table
 from .pairing import Tokens, gap
 from .whole import replace
@@ -92,6 +93,12 @@ def _read_npz(path: Path, fields: Collection[str], ignore: Collection[str]) -> A
         archived = zipfile.is_zipfile(stream)
     if not archived:
         raise DataError(f"{path}: not an .npz file, or not a whole one: write it with numpy.savez")
+    try:
+        with zipfile.ZipFile(path) as members:
+            size = sum(member.file_size for member in members.infolist() if member.filename[:-4] not in ignore)
+    except _UNREADABLE as error:
+        raise DataError(f"{path}: cannot be read as arrays of numbers ({_short(error)})") from None
+    spend(2 * size, f"the arrays of {path}", "give fewer tasks")
     try:
         with np.load(path, allow_pickle=False) as archive:
             names = [name for name in archive.files if name not in ignore]

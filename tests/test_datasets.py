@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from innerloop.compiler.errors import DataError, DataWarning
 from innerloop.compiler.graph import Pattern
+from innerloop.compiler.memory import MemoryLimitError
 from innerloop.runtime.datasets import read, write
 from innerloop.runtime.pairing import Tokens
 
@@ -213,3 +214,15 @@ def test_nothing_is_left_of_a_failed_write(tmp_path: Path) -> None:
     with pytest.raises(OSError):  # noqa: PT011 - which one differs between systems
         write(path, {"output": np.ones((1, 1))})
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_are_not_read_that_do_not_fit_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A megabyte of zeros is a kilobyte of archive."""
+    path = tmp_path / "data.npz"
+    np.savez_compressed(path, x=np.zeros((1, 50_000, 2)), y=np.zeros((1, 50_000)))
+    monkeypatch.setenv("INNERLOOP_MEMORY", "1MB")
+    with pytest.raises(MemoryLimitError, match=r"the arrays of .*data.npz need about 2.4 MB of memory, 1.0 MB are free"):
+        read(path, FIELDS)
+    text = csv(tmp_path, "x_0,x_1,y\n" + "1,2,3\n" * 10_000)
+    with pytest.raises(MemoryLimitError, match=r"the cells of .*data.csv need about 1.2 MB of memory"):
+        read(text, FIELDS)
