@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: help demo test test-slow lint format catalogue clean \
-  honesty random-programs benchmark benchmark-compile benchmark-layers benchmark-operations benchmark-speed benchmark-training
+  honesty random-programs benchmark benchmark-compile benchmark-guard benchmark-layers benchmark-operations benchmark-speed benchmark-training
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -18,6 +18,7 @@ help:
 	@echo "make benchmark          measure the precision of the compiled programs on fresh tasks"
 	@echo "make benchmark-compile  measure how long compiling takes, stage by stage"
 	@echo "make benchmark-layers   the table of layers and widths against the published constructions"
+	@echo "make benchmark-guard    measure what the guard costs, in CPU seconds"
 	@echo "make benchmark-operations  how exact one division and one product are"
 	@echo "make benchmark-speed    measure throughput against transformers on PyTorch"
 	@echo "make benchmark-training measure training steps a second against transformers on PyTorch"
@@ -51,6 +52,9 @@ benchmark: $(VENV)/.installed
 
 benchmark-layers: $(VENV)/.installed
 	$(BIN)/python benchmarks/layers.py
+
+benchmark-guard: $(VENV)/.installed
+	$(BIN)/python benchmarks/guard.py
 
 benchmark-operations: $(VENV)/.installed
 	$(BIN)/python benchmarks/operations.py

@@ -97,6 +97,8 @@ class Watch:
 
 ROUNDED = 4.0
 """Units of its terms that a score may be off."""
+SHARP = 1e-3
+"""Where scores are off by less, the certificate's tasks have seen what that does."""
 
 
 @dataclass(frozen=True)
@@ -160,13 +162,14 @@ def watches_of(weights: Weights) -> list[Watch | ScoreWatch]:
 
 
 def _of_scores(domain: Domain, weights: Weights) -> ScoreWatch | None:
-    """None for a softmax whose scores round to less than what the weights' errors are anyway."""
+    """None for a softmax that rounding its scores changes by less than what the weights' errors are anyway."""
     assert domain.key is not None
     resolved, rate = weights.report.predicted_error, 0.0
     most = (1.0 + SLACK) * float(domain.high[0])
     if domain.construction == "softmax":
         rate, most = ROUNDED * UNIT[weights.config.dtype] * float(domain.high[0]), resolved
-        if not 0.25 * rate * domain.reach > resolved > 0.0:
+        blurred = ROUNDED * UNIT[weights.config.dtype] * domain.reach
+        if blurred < SHARP or not 0.25 * rate * domain.reach > resolved > 0.0:
             return None
     names = ((domain.what[0], None),)
     query, key = domain.matrix.csr.toarray(), domain.key.csr.toarray()
