@@ -46,7 +46,17 @@ CHUNK_BYTES = 2**27
 """About how much the values of the tasks that are run together take."""
 
 Observe = Callable[[Value, Floats], Floats | None]
-Disturb = Callable[[Value, Floats, Callable[[int], Floats], slice], Floats]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an operation is computed: the tasks of a chunk, and the tokens."""
+
+    tasks: slice
+    tokens: Indices
+
+
+Disturb = Callable[[Value, Floats, Callable[[int], Floats], Place], Floats]
 
 
 def evaluate(
@@ -59,8 +69,8 @@ def evaluate(
 ) -> Floats:
     """The graph's result, [batch, rows, *shape]. `observe(value, array [tasks, live tokens, size])` is called with
     everything that is computed, each pass of a loop and each chunk of tasks by itself, and may return what stands in
-    its place. `disturb(value, array, operand, tasks)` is called with what an operation computes, and returns what
-    stands in its place: `operand(k)` is its k-th operand at the same tokens, `tasks` the chunk's. (Of an `Attend` key
+    its place. `disturb(value, array, operand, place)` is called with what an operation computes, and returns what
+    stands in its place: `operand(k)` is its k-th operand at the same tokens. (Of an `Attend` key
     and value are those of the tokens read, as is what a `Gather` gathers, and one operand more is which of them each
     token sees, [tasks, tokens, read].)
     `reach` collects the largest |query · key| of each `Attend`. `chunk`: how many tasks are run together, if not as
@@ -232,7 +242,9 @@ class _Run:
         node = self.graph[value]
         array = self._value(value, node, places)
         if self.disturb is not None:
-            array = self.disturb(value, array, lambda index: self._operand(node, index, places), self.tasks)
+            array = self.disturb(
+                value, array, lambda index: self._operand(node, index, places), Place(self.tasks, places.tokens)
+            )
         self._put(value, places, array)
 
     def _operand(self, node: Node, index: int, places: _Places) -> Floats:

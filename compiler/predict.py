@@ -14,7 +14,7 @@ import numpy as np
 from .constructions import Choice, Construction
 from .graph import Graph, Keep, Value
 from .inexact import ErrorModel, Inexact, Operand
-from .oracle import Observe, evaluate
+from .oracle import Observe, Place, evaluate
 from .sparse import Floats
 from .tokens import TokenData
 
@@ -75,7 +75,8 @@ def _run(
     everything = repeated(data, count)
     rng = np.random.default_rng(0)
 
-    def disturb(value: Value, array: Floats, operand: Callable[[int], Floats], chunk: slice) -> Floats:
+    def disturb(value: Value, array: Floats, operand: Operand, place: Place) -> Floats:
+        chunk = place.tasks
         found = array
         for first, last, model in _groups(variants, value):
             start, stop = max(first * tasks, chunk.start) - chunk.start, min(last * tasks, chunk.stop) - chunk.start
