@@ -2,8 +2,8 @@
 
     outcome(Mutant("compiler/calibrate.py", "MARGIN = 0.1", "MARGIN = 0.0", "tests/test_defaults.py::test_…"), folder)
 
-The changed copy stands in a folder of its own, as `innerloop`, before the installed package on the path of a process
-that runs the tests; a plugin in that process notes which file the changed module came from.
+The changed copy stands in a folder of its own, and a plugin of pytest makes it the only `innerloop` of the process that
+runs the tests; it also notes which file the changed module came from.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ PACKAGES = ("commands", "compiler", "laboratory", "programs", "runtime")
 PLUGIN = """
 import sys
 from pathlib import Path
+
+import innerloop
+
+innerloop.__path__ = [{home!r}]
 
 
 def pytest_sessionfinish():
@@ -66,8 +70,8 @@ def outcome(mutant: Mutant, folder: Path) -> Outcome:
     Raises ValueError where the mutant is out of date, or its tests never import the changed file."""
     text = mutated(mutant)
     package, _, rest = mutant.file.partition("/")
-    home = folder / "innerloop"
-    home.mkdir()
+    home = folder / "copy" / "innerloop"
+    home.mkdir(parents=True)
     for name in PACKAGES:
         if name == package:
             shutil.copytree(ROOT / name, home / name)
@@ -77,9 +81,9 @@ def outcome(mutant: Mutant, folder: Path) -> Outcome:
     changed.write_text(text, encoding="utf-8")
     note = folder / "imported"
     module = ".".join(["innerloop", *mutant.file.removesuffix(".py").split("/")])
-    (folder / "note_import.py").write_text(PLUGIN.format(module=module, note=str(note)), encoding="utf-8")
+    (folder / "only_copy.py").write_text(PLUGIN.format(home=str(home), module=module, note=str(note)), encoding="utf-8")
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "note_import", "-p", "no:cacheprovider",
+        [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "only_copy", "-p", "no:cacheprovider",
          *shlex.split(mutant.tests)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(folder), "OPENBLAS_NUM_THREADS": "1"},
