@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from innerloop.compiler import compile_program
 from innerloop.compiler.build import graph_of
 from innerloop.compiler.choose import optimise
 from innerloop.compiler.graph import Function, Keep, Product
@@ -150,3 +151,14 @@ def test_stock_models_streams_and_traces_compare_alike(target: str, kind: type[A
     for found in (outputs(kind, tmp_path / "out", weights, **fields), streamed(model, **fields)):
         assert np.abs(found - truth).max() < 2e-5
     assert model.diff(case.sample(), **fields).first is None
+
+
+def test_what_decides_a_comparison_is_never_made_cheaper() -> None:
+    """An error there has no size: it turns the comparison over, or, as on all tasks here, it does not."""
+
+    def neurons(value: str, tolerance: float | None) -> int:
+        text = f"program p()\n\ntokens (x)*\n    x : vector[4]\n    z : scalar on x\n\ns = dot(x, x)\noutput {value}\n"
+        return compile_program(text, tolerance=tolerance).report.neurons
+
+    assert neurons("(s > -9) * z + s", 0.05) == neurons("(s > -9) * z + s", None)
+    assert neurons("z + s", 0.05) < neurons("z + s", None)

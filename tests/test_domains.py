@@ -99,6 +99,18 @@ def test_one_factor_may_leave_its_range_where_the_other_is_small() -> None:
     assert "reached" in str(named)
 
 
+def test_factors_and_what_comes_of_them_are_both_watched() -> None:
+    """A square that is too large is wrong, and slots that hold too much would open closed neurons elsewhere."""
+    rng = np.random.default_rng(0)
+    weights = compiled(
+        "output sum(x) * dot([1, -1, 1, -1], x)", "gpt2", "x : vector[4] on t", x=rng.standard_normal((64, 5, 4))
+    )
+    x = np.array([[[4.0, -0.8, 4.0, -0.8]]])
+    said = [str(w) for w in warned(weights, x=np.clip(x, weights.inputs[0].low, weights.inputs[0].high))]
+    assert any(message.startswith("a factor of `sum(x) * dot([1, -1, 1, -1], x)` at 6:8 reached") for message in said)
+    assert any(message.startswith("`sum(x) * dot([1, -1, 1, -1], x)` at 6:8 reached") for message in said)
+
+
 def test_a_divisor_is_watched_where_it_divides() -> None:
     x = np.random.default_rng(2).uniform(1, 2, (64, 4))
     z = np.random.default_rng(3).uniform(-1, 1, (64, 4))

@@ -17,6 +17,7 @@ READ = "tests/test_softmax_reads.py::test_memories_and_scores_in_both_directions
 MEAN = "tests/test_constructions.py -k 'members_alone and gpt2'"
 COMPILED = "tests/test_compile.py::test_every_program_compiles[{}]"
 RANGES = "tests/test_families.py::test_ranges_have_a_margin_and_divisors_one_on_both_sides"
+FACTORS = "tests/test_domains.py -k both_watched"
 LLAMA = "tests/test_llama.py::test_every_shipped_program_compiles_to_a_llama[gd_plus-float32]"
 
 MUTANTS = (
@@ -50,24 +51,34 @@ MUTANTS = (
     Mutant("compiler/frame.py", '{"float32": 12.5', '{"float32": 4.0', "tests/test_constructions.py -k norms_pass"),
     Mutant("compiler/gated_neurons.py", "OPEN = 64.0", "OPEN = 2.0", LLAMA),
     Mutant("compiler/drift.py", "GROWTH = 4.0", "GROWTH = 1e12", COMPILED.format("iterative_newton")),
+    Mutant("compiler/fit.py", '("sigmoid", "tanh")', "()", "tests/test_domains.py -k 'level_functions and gpt2'"),
+    Mutant("compiler/steep.py", "FLAT = 1e-3", "FLAT = 1e6", "tests/test_steep.py -k exp_is_zero"),
     # ranges
     Mutant("compiler/calibrate.py", "MARGIN = 0.1", "MARGIN = 0.0", RANGES),
     Mutant("compiler/calibrate.py", "low > 0, low / factor", "low > 0, low * factor", RANGES),
     Mutant("compiler/empty.py", "TASKS = 64", "TASKS = 0", "tests/test_empty.py -k newtons"),
     # what the guard watches
     Mutant("runtime/watches.py", "SLACK = 1e-3", "SLACK = 0.5", "tests/test_guard.py -k layer_token_task"),
+    Mutant("runtime/watches.py", "BOTH = 2.0", "BOTH = 1e9", FACTORS),
+    Mutant("runtime/watches.py", "ROOM = 2.0", "ROOM = 1e9", FACTORS),
+    Mutant("runtime/watches.py", "n == placement.first or ", "", "tests/test_guard.py -k first_sublayer_that_holds"),
+    Mutant(
+        "runtime/forward.py",
+        "here = of._replace(counts=number == loop.count - 1) if loop.scan else of",
+        "here = of",
+        "tests/test_guard.py -k last_pass_counts",
+    ),
     # what comparisons decide by
     Mutant("compiler/switches.py", '"float32": 2.0**48', '"float32": 2.0**30', COMPARED),
     Mutant("compiler/switches.py", "(2.0**22, 2.0**27, 2.0**30)", "(2.0**22, 2.0**22, 2.0**22)", COMPARED),
     Mutant("compiler/switches.py", 'APART = {"float32": 2.0**30', 'APART = {"float32": 2.0**6', COMPARED),
-    Mutant("compiler/calibrate.py", "TIE = 1e-13", "TIE = -1.0", COMPARED),
-    # what the certificate says
     Mutant(
-        "compiler/predict.py",
-        "SAFETY = 4.0",
-        "SAFETY = 1.0",
-        "tests/test_certificates.py::test_the_prediction_holds[gradient_descent_dual-gpt2-float64]",
+        "compiler/tolerance.py",
+        "if any(parts[v]) and v not in kept",
+        "if any(parts[v])",
+        "tests/test_comparisons.py -k never_made_cheaper",
     ),
+    Mutant("compiler/calibrate.py", "TIE = 1e-13", "TIE = -1.0", COMPARED),
 )
 
 
