@@ -11,17 +11,17 @@ whose turn has come count: after pass p, from 1, the first p (one more where the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, prod
 
 import numpy as np
 
-from .compile import Plan
 from .graph import Block, Carried, Graph, Loop, Value
 from .layout import Holding, holdings
 from .oracle import evaluate, together
+from .plan import Plan
 from .predict import SAFETY, disturbed, repeated
 from .sparse import Floats, Indices
 from .squares import UNIT
@@ -54,113 +54,149 @@ class Expected:
 
 
 class Bounds:
-    """All that is expected of a plan's weights on some tasks."""
+    """All that is expected of a plan's weights on some tasks: of what is `held`, if not of every name."""
 
-    def __init__(self, plan: Plan, data: TokenData) -> None:
+    def __init__(
+        self, plan: Plan, data: TokenData, held: Sequence[Holding] | None = None, also: Iterable[Value] = ()
+    ) -> None:
         """Raises DataError for more tokens than a scan is compiled for."""
-        self._held = holdings(plan.schedule, plan.allocation)
-        self._layers = _layers(plan.schedule)
+        self._held = holdings(plan.schedule, plan.allocation) if held is None else held
+        self.runs = runs(plan.schedule)
         self._states = dict(_carried(plan.schedule.tasks.block, plan.graph.loops()))
         self._unit = UNIT[plan.dtype]
         copies = max(2, ceil(DRAWS / data.batch))
-        wanted = {h.variable.value for h in self._held} | {c.result for c in self._states.values()}
-        self._exact, self._inexact = (
-            _Record(plan.graph, data, wanted),
-            _Record(plan.graph, repeated(data, copies), wanted),
-        )
-        self.output: Floats = evaluate(plan.graph, data, self._exact.observe)
+        wanted = {*map(self.value, self._held), *also}
+        self.record = Record(plan.graph, data, wanted)
+        self.output: Floats = evaluate(plan.graph, data, self.record.observe)
         """[tasks, rows, *shape]"""
-        found = disturbed(plan.model, data, plan.choice, copies, self._inexact.observe)
-        self.output_bound = self._bound(self.output, found)
+        self.changes = Changes(self.record, repeated(data, copies))
+        found = disturbed(plan.model, data, plan.choice, copies, self.changes.observe)
+        self.output_bound = self._bound(self.output, np.abs(found - self.output))
 
     def __iter__(self) -> Iterator[Expected]:
         """Every name after every layer that holds it, layer by layer."""
-        for layer, (stage, passes) in enumerate(self._layers):
+        for layer, (stage, passes) in enumerate(self.runs[1::2]):
             for index, held in enumerate(self._held):
                 if held.first <= stage <= held.last:
-                    tokens, exact = self._value(self._exact, held, passes)
+                    tokens, exact, bound = self.expected(held, passes)
                     if exact.size:
-                        bound = self._bound(exact, self._value(self._inexact, held, passes)[1])
                         yield Expected(index, layer, tokens, exact, bound)
 
-    def _value(self, record: _Record, held: Holding, passes: Passes) -> tuple[Indices, Floats]:
-        """What is held, at those tokens of its kinds where it counts."""
-        if held.ended is None:
-            tokens, array = record.at(held.variable.value, passes)
-        else:
-            tokens, array = record.at(self._states[held.ended].result, passes)
+    def value(self, held: Holding) -> Value:
+        """The graph's, of a state what each pass ends with."""
+        return held.variable.value if held.ended is None else self._states[held.ended].result
+
+    def expected(self, held: Holding, passes: Passes) -> tuple[Indices, Floats, float]:
+        """What is held in these passes: the tokens of its kinds at which it counts, its exact value there [tasks,
+        tokens, size], and its bound."""
+        value = self.value(held)
+        tokens, times = self.record.at(value, passes)
+        array, change = self.record.taken(value, times), self.changes.taken(value, times)
+        if held.ended is not None:
             matrix = held.variable.form.part(held.ended)
             assert matrix is not None
-            array = matrix.apply(array)
-        lives = np.isin(tokens, output_rows(record.data.sequence, held.variable.kinds))
-        return tokens[lives], array[:, lives]
+            array, change = matrix.apply(array), change * float(abs(matrix.csr).sum(axis=1).max())
+        lives = np.isin(tokens, output_rows(self.record.data.sequence, held.variable.kinds))
+        return tokens[lives], array[:, lives], self._bound(array[:, lives], change[:, lives])
 
-    def _bound(self, exact: Floats, found: Floats) -> float:
-        """`found` holds the tasks of `exact` several times over."""
-        change = float(np.abs(found.reshape(-1, *exact.shape) - exact).max(initial=0.0))
-        return SAFETY * change + STORED * self._unit * float(np.abs(exact).max(initial=0.0))
+    def _bound(self, exact: Floats, change: Floats) -> float:
+        most = float(np.abs(exact).max(initial=0.0))
+        return SAFETY * float(change.max(initial=0.0)) + STORED * self._unit * most
 
 
-class _Record:
-    """The values of a run of the oracle that are wanted, as they were observed."""
+class Record:
+    """The values of a run of the oracle that are wanted, as they were observed: time by time, as loops go."""
 
-    def __init__(self, graph: Graph, data: TokenData, wanted: set[Value]) -> None:
+    def __init__(self, graph: Graph, data: TokenData, wanted: Iterable[Value]) -> None:
         self.data = data
-        self._graph = graph
+        self.graph = graph
         self._seen: dict[Value, list[Floats]] = {value: [] for value in wanted}
         self._whole: dict[tuple[Value, int], Floats] = {}
-        self._chunks = ceil(data.batch / together(graph, data))
+        self.chunk = together(graph, data)
+        self._chunks = ceil(data.batch / self.chunk)
 
     def observe(self, value: Value, array: Floats) -> None:
         if value in self._seen:
             self._seen[value].append(array)
 
+    def times(self, value: Value) -> int:
+        """How often it was computed for each task; 0 for a value that is not wanted."""
+        return len(self._seen.get(value, ())) // self._chunks
+
+    def time(self, value: Value, number: int) -> Floats:
+        """What was computed at that time [tasks, tokens, size]."""
+        if (value, number) not in self._whole:
+            arrays, each = self._seen[value], self.times(value)
+            self._whole[value, number] = np.concatenate([arrays[c * each + number] for c in range(self._chunks)])
+        return self._whole[value, number]
+
+    def taken(self, value: Value, times: Sequence[int]) -> Floats:
+        """These times side by side."""
+        return np.concatenate([self.time(value, number) for number in times], axis=1)
+
     @cached_property
     def _paths(self) -> dict[Value, tuple[int, ...]]:
         """The loops around each value, outermost first."""
-        return dict(_paths(self._graph.block, (), iter(range(len(self._loops)))))
+        return dict(_paths(self.graph.block, (), iter(range(len(self._loops)))))
 
     @cached_property
     def _loops(self) -> tuple[Loop, ...]:
-        return tuple(self._graph.loops())
+        return tuple(self.graph.loops())
 
-    def at(self, value: Value, passes: Passes) -> tuple[Indices, Floats]:
-        """The tokens at which a value counts in these passes, and the value there [tasks, tokens, size]."""
+    def at(self, value: Value, passes: Passes) -> tuple[Indices, list[int]]:
+        """The tokens at which a value counts in these passes, and the times at which it is computed for them."""
         path = self._paths[value]
         scans = [k for k, number in enumerate(path) if self._loops[number].kind is not None]
-        observed = len(self._seen[value]) // self._chunks
-        if not scans or observed != prod(self._count(number) for number in path):
+        if not scans or self.times(value) != prod(self._count(number) for number in path):
             # what does not change in a scan is computed once, wherever it lives
             outside = path[: scans[0]] if scans else path
-            return output_rows(self.data.sequence, self._graph[value].kinds), self._repeats(
-                value, outside, passes, None
-            )
+            everywhere = output_rows(self.data.sequence, self.graph[value].kinds)
+            return everywhere, self._times(outside, passes, None)
         scan = path[scans[0]]
         loop = self._loops[scan]
         tokens = output_rows(self.data.sequence, {str(loop.kind)})
         counts = passes.get(scan, tokens.size) + 1 + any(c.warm is not None for c in loop.carried)
-        return tokens[:counts], self._repeats(value, path, passes, scan)[:, :counts]
+        return tokens[:counts], self._times(path, passes, scan)[:counts]
 
     def _count(self, number: int) -> int:
         """How often the oracle runs a loop's body."""
         loop = self._loops[number]
         return loop.count if loop.kind is None else output_rows(self.data.sequence, {loop.kind}).size
 
-    def _repeats(self, value: Value, path: tuple[int, ...], passes: Passes, scan: int | None) -> Floats:
-        """What was observed in these passes of the loops of `path`, a scan's tokens side by side."""
+    def _times(self, path: tuple[int, ...], passes: Passes, scan: int | None) -> list[int]:
+        """When these passes of the loops of `path` come, a scan's tokens one after another."""
         indices = [0]
         for number in path:
             here = (
                 range(self._count(number)) if number == scan else [min(passes.get(number, 0), self._count(number) - 1)]
             )
             indices = [index * self._count(number) + k for index in indices for k in here]
-        key = (value, indices[0] if indices else -1)
-        if key not in self._whole:
-            arrays = self._seen[value]
-            each = len(arrays) // self._chunks
-            chunks = [[arrays[chunk * each + k] for k in indices] for chunk in range(self._chunks)]
-            self._whole[key] = np.concatenate([np.concatenate(tokens, 1) for tokens in chunks])
-        return self._whole[key]
+        return indices
+
+
+class Changes:
+    """How far disturbed copies of the tasks of a record come from it: the largest change of a component, by time."""
+
+    def __init__(self, record: Record, copies: TokenData) -> None:
+        self._record, self._batch, self._chunk = record, copies.batch, together(record.graph, copies)
+        self._observed: dict[Value, int] = {}
+        self._largest: dict[tuple[Value, int], Floats] = {}
+
+    def observe(self, value: Value, array: Floats) -> None:
+        each = self._record.times(value)
+        if not each:
+            return
+        chunk, number = divmod(self._observed.get(value, 0), each)
+        self._observed[value] = chunk * each + number + 1
+        exact = self._record.time(value, number)
+        tasks = (chunk * self._chunk + np.arange(len(array))) % len(exact)
+        change = np.abs(array - exact[tasks]).max(axis=2, initial=0.0)
+        largest = self._largest.setdefault((value, number), np.zeros(exact.shape[:2]))
+        np.maximum.at(largest, tasks, change)
+
+    def taken(self, value: Value, times: Sequence[int]) -> Floats:
+        """[tasks, tokens], these times side by side."""
+        return np.concatenate([self._largest[value, number] for number in times], axis=1)
 
 
 # Loops -------------------------------------------------------------------------------------------
@@ -185,20 +221,20 @@ def _carried(block: TaskBlock, loops: Iterator[Loop]) -> Iterator[tuple[Atom, Ca
             yield from _carried(item.body, loops)
 
 
-def _layers(schedule: Schedule) -> list[tuple[int, Passes]]:
-    """The stage that ends each layer, by its number among the stored ones, and the passes that it runs in."""
-    return _runs(schedule.stages, 0, 0)[0][1::2]
+def runs(schedule: Schedule) -> list[tuple[int, Passes]]:
+    """Every sublayer that runs, in order: its stage's number among the stored ones, and the passes that it runs in."""
+    return _runs(schedule.stages, 0, 0)[0]
 
 
 def _runs(items: list[Stage | LoopStage], stage: int, loop: int) -> tuple[list[tuple[int, Passes]], int, int]:
-    """Every sublayer that runs, in order; and the stages and loops so far."""
-    runs: list[tuple[int, Passes]] = []
+    """The same of some stages; and the stages and loops so far."""
+    found: list[tuple[int, Passes]] = []
     for item in items:
         if isinstance(item, LoopStage):
             number = loop
             once, stage, loop = _runs(item.body, stage, loop + 1)
-            runs += [(k, {number: turn, **inner}) for turn in range(item.count) for k, inner in once]
+            found += [(k, {number: turn, **inner}) for turn in range(item.count) for k, inner in once]
         else:
-            runs.append((stage, {}))
+            found.append((stage, {}))
             stage += 1
-    return runs, stage, loop
+    return found, stage, loop

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .build import graph_of
-from .compile import Plan
 from .copies import COPIES, Copies
 from .oracle import evaluate, together
+from .plan import Plan
 from .sparse import Floats
 from .spoilt import Beyond
 from .squares import UNIT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -13,7 +13,7 @@ from .afford import afford
 from .allocate import Allocation, allocate
 from .balance import balance
 from .build import graph_of
-from .calibrate import Ranges, Seen
+from .calibrate import Seen
 from .certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
 from .choose import named, optimise, tightened
 from .constructions import Choice
@@ -25,23 +25,23 @@ from .errors import CompileError, DataError, faults_told
 from .families import affordable, observed
 from .frame import Frame
 from .graph import Graph
-from .inexact import ErrorModel
 from .layout import Holding, holdings, placements
 from .lower import lower
 from .narrow import WIDE, narrow, widest
+from .plan import Plan
 from .report import all_finite, counts, measured
 from .rotary_frame import RotaryFrame
 from .rounding import rounded, rounded_array, rounded_body
 from .schedule import schedule
 from .sublayers import Schedule
-from .targets import TARGETS, Target
+from .targets import TARGETS
 from .tasks import Tasks
-from .tokens import TokenData, read_data, roles
+from .tokens import read_data, roles
 from .tolerance import bounded, meet
+from .validate import validate
 from .verify import verify
 from .verify_schedule import verify_schedule
 from .weights import (
-    Certificate,
     InputRange,
     OutputSpec,
     Placement,
@@ -128,29 +128,6 @@ def _alike(held: Holding, placed: Placement) -> bool:
         placed.name, placed.shape, placed.kinds, placed.first, placed.last,
     )  # fmt: skip
     return same and np.allclose(v.low, placed.low, 1e-6, 0.0) and np.allclose(v.high, placed.high, 1e-6, 0.0)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A program on its way to weights: the graph as rewritten, its ranges, schedule and slots."""
-
-    graph: Graph
-    ranges: Ranges
-    schedule: Schedule
-    allocation: Allocation
-    target: Target
-    dtype: str
-    fresh: tuple[TokenData, ...]
-    """What the report's error is measured on, by length."""
-    certificate: Certificate
-    accept_error: bool = False
-    """Whether weights are handed out whose error is of the output's own size."""
-    choice: Choice = field(default_factory=dict)
-    """What products and functions are built from, where not by default."""
-
-    @property
-    def model(self) -> ErrorModel:
-        return ErrorModel(self.graph, self.ranges, self.dtype, self.target)
 
 
 def plan_for(
@@ -273,7 +250,9 @@ def finish(plan: Plan) -> Weights:
         report=replace(counts(plan.graph, plan.allocation, emitted), certificate=plan.certificate),
         domains=domains(plan.graph, plan.schedule, plan.allocation, emitted.stream, plan.dtype),
     )
-    return replace(weights, report=measured(weights, plan.model, plan.fresh, plan.choice, plan.accept_error))
+    weights = replace(weights, report=measured(weights, plan.model, plan.fresh, plan.choice, plan.accept_error))
+    validate(plan, weights, emitted.stream)
+    return weights
 
 
 def _positions(graph: Graph) -> int:

@@ -57,7 +57,9 @@ class Curve:
         straight = self.slope * x
         value = self.constant + straight + neurons @ self.down
         opened = np.abs(self.activation.derivative(z)) * (np.abs(inside) + np.abs(self.bias))
-        units = (np.abs(neurons) + opened) ** 2 @ self.down**2 + straight**2 + self.constant**2
+        sums = np.cumsum(neurons * self.down, axis=-1)  # each is rounded as the next neuron is added to it
+        units = (np.abs(neurons) + opened) ** 2 @ self.down**2 + np.sum(sums**2, axis=-1)
+        units += straight**2 + self.constant**2
         return np.asarray(value), np.asarray(np.sqrt(units))
 
     @cached_property

@@ -27,7 +27,11 @@ class InnerloopError(ValueError):
 
 
 class InternalError(AssertionError):
-    """What a pass has made cannot be: a fault of the compiler, not of the program."""
+    """What a pass has made cannot be: a fault of the compiler, not of the program. `span`: of the value, if any."""
+
+    def __init__(self, message: str, span: Span | None = None) -> None:
+        super().__init__(message)
+        self.span = span
 
 
 class CompileError(InnerloopError):
@@ -45,7 +49,7 @@ def faults_told(text: str, source: str) -> Iterator[None]:
         yield
     except InternalError as fault:
         hint = "the program is not at fault: please report it, with the program, its parameters and its data"
-        raise CompileError([Diagnostic(f"fault of the compiler: {fault}", None, hint)], text, source) from fault
+        raise CompileError([Diagnostic(f"fault of the compiler: {fault}", fault.span, hint)], text, source) from fault
 
 
 class DataError(InnerloopError):

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .allocate import Allocation
+from .sparse import Matrix
 from .stream import Stream
 from .sublayers import LoopStage, Schedule, Stage
-from .tasks import ROLES, Atom, Variable
+from .tasks import ROLES, Atom, Form, Variable
 from .weights import Placement
 
 Stretch = tuple[int, int]
@@ -59,6 +60,24 @@ def holdings(schedule: Schedule, allocation: Allocation) -> tuple[Holding, ...]:
             if last >= held.first:
                 result.append(replace(held, last=last))
     return tuple(sorted(result, key=lambda h: (h.variable.name, h.first)))
+
+
+def placed_values(schedule: Schedule, allocation: Allocation) -> Iterator[Holding]:
+    """Every value of the graph that stands in the slots, named or not, and what each pass leaves in a loop's states."""
+    stages = _Stages(schedule)
+    for value in schedule.tasks.values:
+        stretch, _ = stages.stretch(value, allocation)
+        if stretch is not None and value.form.atoms:
+            yield Holding(value, *stretch)
+    for atom, state in stages.states.items():
+        info, life = schedule.tasks.atoms[atom], allocation.lifetimes.get(atom)
+        if state.changes and life is not None:
+            own = Form.of(info.size, [(atom, Matrix.identity(info.size))])
+            scope = stages.loops.index(state.loop)
+            whole = Variable(info.label, (info.size,), info.kinds, own, info.low, info.high, scope, -1)
+            last = state.loop[1] if life.clear is None else min(state.loop[1], life.clear - 1)
+            if max(state.changes) <= last:
+                yield Holding(whole, max(state.changes), last, atom)
 
 
 @dataclass
@@ -105,7 +124,7 @@ class _Stages:
         """Each variable's, those of a loop's body before what the state holds at its end."""
         ends: dict[int, list[Holding]] = {}
         for index, variable in enumerate(self.variables):
-            before, after = self._stretch(variable, allocation)
+            before, after = self.stretch(variable, allocation)
             if before is not None:
                 yield Holding(variable, *before)
             if after is not None:
@@ -119,7 +138,7 @@ class _Stages:
     def _inside(self, scope: int, loop: Stretch) -> bool:
         return scope >= 0 and loop[0] <= self.loops[scope][0] and self.loops[scope][1] <= loop[1]
 
-    def _stretch(self, variable: Variable, allocation: Allocation) -> tuple[Stretch | None, Holding | None]:
+    def stretch(self, variable: Variable, allocation: Allocation) -> tuple[Stretch | None, Holding | None]:
         """The stages from when all that it reads is there, until some of it goes or changes; and for a state by itself,
         in its own loop, what it ends a pass with, and the stages from its last change to there."""
         cleared = {a for atoms in allocation.clears.values() for a in atoms if a != ROLES}

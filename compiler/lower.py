@@ -96,9 +96,10 @@ class _Lowering(FormBuilder):
         self.held = held(self.graph, self.need)
         block = self._block(self.graph.block, -1)
         (result,) = self.graph.results
+        named = tuple(v for v in self.values if self.graph[v.value].name is not None)
         return Tasks(
-            self.target, tuple(self.atoms), block, self.forms[result], tuple(self.variables), self.fields, self.counts,
-            self.log_counts, self.unread,
+            self.target, tuple(self.atoms), block, self.forms[result], tuple(self.values), named, self.fields,
+            self.counts, self.log_counts, self.unread,
         )  # fmt: skip
 
     # Blocks -------------------------------------------------------------------------------------
@@ -114,12 +115,9 @@ class _Lowering(FormBuilder):
         return tuple(tasks)
 
     def _name(self, value: Value, scope: int) -> None:
-        node = self.graph[value]
-        if node.name is not None:
-            low, high = self.ranges[value]
-            self.variables.append(
-                Variable(node.name, node.shape, self.held[value], self.forms[value], low, high, scope, value)
-            )
+        node, (low, high) = self.graph[value], self.ranges[value]
+        name = self.labels[value] if node.name is None else node.name
+        self.values.append(Variable(name, node.shape, self.held[value], self.forms[value], low, high, scope, value))
 
     def _value(self, value: Value, node: Node, tasks: list[Task | LoopTask]) -> Form:
         reads = [self.forms[o] for o in node.operands]

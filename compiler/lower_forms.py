@@ -47,7 +47,7 @@ class FormBuilder:
     labels: dict[Value, str]
     atoms: list[AtomInfo] = field(default_factory=list)
     forms: dict[Value, Form] = field(default_factory=dict)
-    variables: list[Variable] = field(default_factory=list)
+    values: list[Variable] = field(default_factory=list)
     fields: dict[str, Atom] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

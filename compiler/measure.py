@@ -44,8 +44,9 @@ def features(weights: Weights, data: TokenData) -> Real:
     return result
 
 
-def forward(weights: Weights, data: TokenData) -> Real:
-    """The output at every token of the data [batch, tokens, size], in the precision of the weights."""
+def forward(weights: Weights, data: TokenData, observe: Callable[[Real], None] | None = None) -> Real:
+    """The output at every token of the data [batch, tokens, size], in the precision of the weights. `observe` is called
+    with the stream [width, batch, 1 + tokens] after each sublayer."""
     config = weights.config
     dtype = np.dtype(config.dtype)
     given = features(weights, data)
@@ -70,6 +71,8 @@ def forward(weights: Weights, data: TokenData) -> Real:
             if number not in mlps:
                 mlps[number] = _Neurons.of(part, config.activation, batch * tokens, dtype)
             x = x + mlps[number].run(normalise(x, part.norm, config))
+        if observe is not None:
+            observe(x.reshape(-1, batch, tokens))
     x = normalise(x, weights.final_norm, config)
     out = _turned(weights.readout, dtype) @ x + weights.readout_bias.astype(dtype)[:, None]
     return np.ascontiguousarray(out.T).reshape(batch, tokens, -1)[:, 1:]

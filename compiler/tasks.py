@@ -235,7 +235,7 @@ Block = tuple["Task | LoopTask", ...]
 
 @dataclass(frozen=True)
 class Variable:
-    """A name of the program, as a form over atoms."""
+    """A value of the graph, as a form over atoms; `name` is the program's for it, or what `show` prints."""
 
     name: str
     shape: tuple[int, ...]
@@ -246,7 +246,6 @@ class Variable:
     scope: int
     """The loop (numbered in order of appearance, −1 for none) in whose body the name is assigned."""
     value: Value
-    """The graph's value that bears the name."""
 
 
 @dataclass(frozen=True)
@@ -257,6 +256,8 @@ class Tasks:
     atoms: tuple[AtomInfo, ...]
     block: Block
     output: Form
+    values: tuple[Variable, ...]
+    """All values of the graph, in order; `variables`: those that have a name."""
     variables: tuple[Variable, ...]
     fields: dict[str, Atom]
     counts: dict[Count, Atom]

@@ -10,12 +10,13 @@ from innerloop.compiler.allocate import SWALLOWED, allocate
 from innerloop.compiler.build import graph_of
 from innerloop.compiler.calibrate import calibrate
 from innerloop.compiler.choose import optimise
-from innerloop.compiler.compile import Plan, compile_program, plan_for
+from innerloop.compiler.compile import compile_program, plan_for
 from innerloop.compiler.frame import Frame
 from innerloop.compiler.graph import Divide, Function, Graph
 from innerloop.compiler.measure import forward
 from innerloop.compiler.narrow import narrow, widest
 from innerloop.compiler.oracle import evaluate
+from innerloop.compiler.plan import Plan
 from innerloop.compiler.rewrite import simplify
 from innerloop.compiler.sparse import Floats
 from innerloop.compiler.tasks import Quotient
