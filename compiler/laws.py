@@ -81,7 +81,7 @@ def chain(r: GraphBuilder, node: Node) -> Node:
         inner = r[operand]
         if isinstance(inner.op, Constant):
             offset += matrix.apply(inner.op.values.array.ravel())
-        elif isinstance(inner.op, Affine) and inner.kinds >= node.kinds:
+        elif isinstance(inner.op, Affine):  # and it lives wherever the node does (verify.py)
             offset += matrix.apply(inner.op.offset.array)
             for m, o in zip(inner.op.matrices, inner.operands, strict=True):
                 terms[o] = terms[o] + matrix @ m if o in terms else matrix @ m

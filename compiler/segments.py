@@ -49,15 +49,17 @@ class Segment:
         return time
 
     def _place(self, task: Task, time: int, writes: list[Write] | None = None) -> None:
-        side = task.side
-        if side == "either" and any(self.tasks.atoms[a].rests for a in task.reads[0].atoms):
-            side = "mlp"  # a head would give its closed readers what the rest token holds
+        side = self._side(task.reads[0]) if task.side == "either" else task.side
         while side not in ("either", self._stage(time).side) or not self._stage(time).takes(task, self.tasks.target):
             time += 1
         placed = Placed(task, writes or [])
         self._stage(time).placed.append(placed)
         if not placed.writes:  # a state's atom stands for what it was until the pass ends
             self.made[task.out] = (time, placed)
+
+    def _side(self, form: Form) -> str:
+        """Where a linear map of it may stand: a head would give its closed readers what the rest token holds."""
+        return "mlp" if any(self.tasks.atoms[a].rests for a in form.atoms) else "either"
 
     def fill(self, tasks: list[Task], starts: set[Atom]) -> None:
         """Places the tasks; those that fill a loop's state (`starts`) last, in what makes their parts."""
@@ -158,7 +160,8 @@ class Segment:
             rest = {a: f for a, f in rest.items() if f.parts}
             read = {a for f in rest.values() for a in f.atoms if a in floor}
             time = max([time, *(floor[a] for a in rest), *(self._ready(f) for f in rest.values())])
-            while rest and self._stage(time).division is not None:
+            neurons = any(self._side(f) == "mlp" for f in rest.values())
+            while rest and (self._stage(time).division is not None or (neurons and self._stage(time).side != "mlp")):
                 time += 1
             if all(floor[a] >= time for a in read):
                 break

@@ -76,6 +76,24 @@ def test_a_mean_reads_its_members_alone(gather: str, target: str) -> None:
 # Neurons -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("examples", [1, 2, 40])
+@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
+def test_the_rest_token_has_no_share_in_a_mean(target: str, examples: int) -> None:
+    """In float64 e⁻²⁰ of a value would be seen."""
+    fields = draw(examples, tasks=64)
+    found, truth = both(HEAD + GATHERS["mean"], fields, target, "float64")
+    np.testing.assert_allclose(found, truth, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
+def test_neurons_are_shut_at_tokens_of_other_kinds(target: str, dtype: str) -> None:
+    """To the last bit, whatever their biases are."""
+    text = HEAD + "p : vector[d] = 0\nat x\n    p = x * x\noutput p\n"
+    found, _ = both(text, draw(8, tasks=64), target, dtype)
+    np.testing.assert_array_equal(found[:, 1::2], 0.0)
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 5e-6), ("float64", 1e-9)])
 @pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
 @pytest.mark.parametrize("value", ["x * x", "x ^ 3", "dot(x, x)", "sum(x) * x", "outer(x, x)"])

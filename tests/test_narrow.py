@@ -143,3 +143,16 @@ def test_the_norm_is_exact_beside_the_largest_divisor() -> None:
         assert frame.divisor is not None
         share = np.dtype(dtype).type((stream.constants.divide * frame.divisor[1] / stream.constants.scale) ** 2)
         assert np.dtype(dtype).type(1.0) + share == 1.0
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_divisors_are_given_room_on_both_sides(sign: float) -> None:
+    """What is divided by may be smaller than any divisor of the sample, and larger."""
+    text = f"program p()\n\ntokens (x)*\n    x : scalar\n\noutput x / ({sign} * (0.5 + x ^ 2))\n"
+    x = np.random.default_rng(0).standard_normal((16, 8))
+    plan = plan_for(optimise(graph_of(text, {}), "gpt2", "depth"), "gpt2", "float32", {"x": x})
+    (op,) = (p.task.op for s in plan.schedule.walk() for p in s.placed if isinstance(p.task.op, Quotient))
+    least, most = sorted((abs(op.low), abs(op.high)))
+    divisors = 0.5 + x**2
+    assert least < 0.95 * divisors.min()
+    assert most > 1.05 * divisors.max()

@@ -11,6 +11,7 @@ from innerloop.compiler.bilinear import after, canonical, factored, flipped
 from innerloop.compiler.build import graph_of
 from innerloop.compiler.choose import optimise
 from innerloop.compiler.default_tasks import draw
+from innerloop.compiler.drift import drifts
 from innerloop.compiler.graph import Graph
 from innerloop.compiler.levels import graph_depth
 from innerloop.compiler.oracle import evaluate
@@ -133,3 +134,12 @@ def test_products_of_matrices_are_associative(sizes: tuple[int, int, int, int]) 
 def test_what_does_not_factor_is_left() -> None:
     assert factored(Bilinear.dot(3, 3, 3), Bilinear.mul(9), Bilinear.dot(3, 3, 3)) is None
     assert factored(form(2, (3, 4), 1), form(3, (3, 3), 2), form(2, (3, 4), 3)) is None
+
+
+@pytest.mark.parametrize(
+    ("step", "grows"), [("2 * w", True), ("w + 0.1 * mean[j in s](s[j])", False), ("0.5 * w + s", False)]
+)
+def test_an_error_that_doubles_each_pass_drifts(step: str, grows: bool) -> None:
+    graph = graph_of(f"program p()\n\ntokens (s)*\n    s : scalar\n\nw = s\nrepeat 8\n    w = {step}\noutput w\n", {})
+    (loop,) = graph.loops()
+    assert drifts(graph, loop.carried[0].phi) is grows

@@ -11,7 +11,7 @@ import pytest
 from innerloop.compiler import CompileError, Weights, compile_program
 from innerloop.compiler import compile as passes
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.calibrate import draw
+from innerloop.compiler.default_tasks import draw
 from innerloop.compiler.errors import InternalError
 from innerloop.compiler.frame import Frame
 from innerloop.compiler.plan import Plan

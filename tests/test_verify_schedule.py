@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from innerloop.compiler import CompileError, compile_program
 from innerloop.compiler.allocate import Allocation, Lifetime, allocate, verify
@@ -21,6 +22,8 @@ from innerloop.compiler.tasks import Atom
 from innerloop.compiler.tokens import read_data
 from innerloop.compiler.verify_schedule import verify_schedule
 from innerloop.programs import load
+
+from .reference.measured import numpy_run
 
 LOG = """program log_of_a_state()
 
@@ -279,3 +282,32 @@ def test_a_division_before_the_last_one_is_swept_out() -> None:
         setattr(line[at - 2], field, there)
     with pytest.raises(InternalError, match="prepares a divisor where rounding left some of another"):
         verify_schedule(made, slots)
+
+
+# What it found -----------------------------------------------------------------------------------
+
+RESTING = """program resting()
+
+tokens (x y)* x
+    x : scalar in [-1, 1]
+    y : scalar in [-1, 1]
+
+s : scalar = 0.5
+scan x up to 8
+    s = (s + x > 0) + relu((s > x) - (s + x > 0))
+output s
+"""
+
+
+@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
+def test_a_state_that_the_rest_token_holds_is_changed_once_a_pass(target: str) -> None:
+    """What is left of a change waits for neurons there, and all of the change for what is left."""
+    weights = compile_program(RESTING, target=target)
+    rng = np.random.default_rng(0)
+    fields = {"x": rng.uniform(-1, 1, (32, 8)), "y": rng.uniform(-1, 1, (32, 7))}
+    s, wanted = np.full(32, 0.5), []
+    for x in fields["x"].T:
+        s = np.maximum((s + x > 0).astype(float), (s > x).astype(float))
+        wanted.append(s)
+    found = numpy_run(weights, fields)[:, 0::2]  # at x
+    np.testing.assert_allclose(found, np.stack(wanted, axis=1), rtol=0, atol=1e-6)
