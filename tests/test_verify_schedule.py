@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from innerloop.compiler import CompileError, compile_program
+from innerloop.compiler import compile as passes
 from innerloop.compiler.allocate import Allocation, Lifetime, allocate, verify
 from innerloop.compiler.build import graph_of
 from innerloop.compiler.calibrate import calibrate
@@ -16,26 +16,16 @@ from innerloop.compiler.default_tasks import draw
 from innerloop.compiler.errors import InternalError
 from innerloop.compiler.lower import lower
 from innerloop.compiler.schedule import schedule
-from innerloop.compiler.sublayers import Placed, Schedule, Stage
+from innerloop.compiler.sublayers import Schedule, Stage
 from innerloop.compiler.targets import TARGETS
 from innerloop.compiler.tasks import Atom
 from innerloop.compiler.tokens import read_data
 from innerloop.compiler.verify_schedule import verify_schedule
 from innerloop.programs import load
 
+from .broken_schedules import LOG, log_moved, move, stages, where
 from .reference.measured import numpy_run
 
-LOG = """program log_of_a_state()
-
-tokens (s)*
-    s : vector[2]
-
-v = 1 + s ^ 2
-repeat 2
-    a = softmax(-log(v) - s / v)
-    v = 0.2 + mean[j in s](a[j])
-output a
-"""
 LATE = """program late_reader()
 
 tokens (s)*
@@ -82,23 +72,8 @@ def placed(text: str, target: str = "gpt2", **parameters: object) -> tuple[Sched
     return made, allocate(made)
 
 
-def stages(made: Schedule) -> list[Stage]:
-    return list(made.walk())
-
-
 def atom(made: Schedule, label: str) -> Atom:
     return next(a for a, info in enumerate(made.tasks.atoms) if info.label == label)
-
-
-def where(made: Schedule, wanted: Callable[[Placed], bool]) -> tuple[int, Placed]:
-    """The first placed task that is wanted, and its stage."""
-    return next((t, p) for t, stage in enumerate(stages(made)) for p in stage.placed if wanted(p))
-
-
-def move(made: Schedule, one: Placed, to: int) -> None:
-    for stage in stages(made):
-        stage.placed = [p for p in stage.placed if p is not one]
-    stages(made)[to].placed.append(one)
 
 
 @pytest.mark.parametrize("text", [LOG, LATE, DIVIDED, TWICE])
@@ -108,22 +83,19 @@ def test_what_the_compiler_places_is_sound(text: str, target: str) -> None:
 
 
 def test_a_task_moved_past_an_update() -> None:
-    made, _ = placed(LOG)
-    time, log = where(made, lambda p: getattr(p.task.op, "name", "") == "log")
-    after = next(t for t in range(time, 99) if stages(made)[t].changes) + 2
-    move(made, log, after + (after - time) % 2)
+    made = log_moved(placed(LOG)[0])
     with pytest.raises(
         InternalError, match=r"schedule: sublayer \d+ \(mlp\) reads `v.*` at s, whose slots hold `v.*`, changed"
     ):
         verify_schedule(made, allocate(made))
 
 
-def test_balancing_that_does_so_is_a_fault_that_compile_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Stage, "changes", frozenset())
+def test_compile_names_it_as_its_own_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "balance", log_moved)
     with pytest.raises(
         CompileError, match=r"program: error: fault of the compiler: schedule: sublayer .* changed already"
     ):
-        compile_program(LOG, dtype="float64", calibration={"s": [[[0.0, 1.0], [-1.0, 2.0]]]})
+        compile_program(LOG, calibration={"s": [[[0.0, 1.0], [-1.0, 2.0]]]})
 
 
 def test_an_update_moved_before_a_reader() -> None:
