@@ -114,7 +114,7 @@ def _stored(body: Any) -> list[Any]:
 
 def test_an_output_that_is_read_wrong_is_seen_by_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     plan, weights, stream = made(LOG, monkeypatch)
-    wrong = replace(weights, readout=Matrix(weights.readout.csr * 1.01))
+    wrong = replace(weights, readout=Matrix(weights.readout.csr * 1.1))
     validate(plan, wrong, stream)
     off = replace(weights.report, measured_error=4.0 * weights.report.predicted_error)
     validate(plan, replace(weights, report=off), stream)  # no value is off, and the output is what it should be
