@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .compile import Plan
 from .graph import Attend, Function, Gather, Keep, Node, Value
 from .inexact import Inexact, Operand
 from .oracle import Place, evaluate
+from .plan import Plan
 from .predict import repeated
 from .residue import Residue, residues
 from .sparse import Floats
