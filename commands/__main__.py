@@ -1,5 +1,5 @@
 """`python -m innerloop.commands` is the command `innerloop`."""
 
-from .cli import main
+from . import main
 
 raise SystemExit(main())

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -34,10 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def body() -> int:
         return _run(arguments)
 
-    status = interrupts.command(body, _told, _ended)
-    if arguments is None:  # the process is at its end, and an interruption no news
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return status
+    return interrupts.command(body, _told, _ended)
 
 
 def _run(arguments: Sequence[str] | None) -> int:

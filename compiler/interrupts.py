@@ -16,6 +16,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ AGAIN, INSIST = 0.05, 2.0
 raised again: what it unwinds is given that long."""
 TWICE = 0.3
 """Seconds between two signals that are two requests: some programs send each twice."""
-WHOLE = {"jax", "jaxlib", "importlib", "_frozen_importlib", "contextlib"}
+WHOLE = {"jax", "jaxlib", "importlib", "_frozen_importlib", "contextlib", "weakref", "_weakrefset"}
 
 _asked = 0  # the signal, while it waits or unwinds
 _holds = 0
@@ -139,7 +140,8 @@ def _main() -> bool:
 def command(body: Callable[[], int], told: Callable[[BaseException], int], at_once: Callable[[int], object]) -> int:
     """Runs a whole command and returns its status, which `told` gives for what it raised.
     `at_once` is called, in another thread, before a second request ends the process."""
-    if not _ours() or not hasattr(signal, "setitimer"):
+    free = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_IGN)
+    if not _main() or signal.getsignal(signal.SIGINT) not in free or not hasattr(signal, "setitimer"):
         return _status(body, told)
     global _asked, _body
     _body = body.__code__
@@ -149,12 +151,14 @@ def command(body: Callable[[], int], told: Callable[[BaseException], int], at_on
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     previous = signal.set_wakeup_fd(ours.fileno(), warn_on_full_buffer=False)
+    unraisable, sys.unraisablehook = sys.unraisablehook, _unraisable
     threading.Thread(target=_watch, args=(theirs, signals, at_once), daemon=True).start()
     try:
         return _status(body, told)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.set_wakeup_fd(previous)
+        sys.unraisablehook = unraisable
         for number, handler in kept.items():
             signal.signal(number, handler)
         _asked, _body = 0, None
@@ -168,6 +172,14 @@ def _status(body: Callable[[], int], told: Callable[[BaseException], int]) -> in
         raise
     except BaseException as error:
         return told(error)
+
+
+def _unraisable(found: Any) -> None:
+    """An interruption that came in a destructor or a callback, where Python drops what is raised, is raised again."""
+    if _asked and issubclass(found.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+    else:
+        sys.__unraisablehook__(found)
 
 
 def _raise(signum: int, frame: FrameType | None) -> None:

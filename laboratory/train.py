@@ -38,6 +38,9 @@ from .provenance import provenance
 from .steps import Rule, Run, stepper_of
 from .tasks import Task
 
+MOST = 2**31
+"""More steps than the device counts."""
+
 
 class DivergenceError(InnerloopError):
     """A loss or a parameter is no finite number any more; the message has the step and the last good checkpoint."""
@@ -160,10 +163,10 @@ def _calls(
 
 def _verify(**given: Any) -> None:
     for name in ("steps", "batch", "interval"):
-        if type(given[name]) is not int or given[name] < 1:
-            raise InnerloopError(f"{name}={given[name]!r}: must be a whole number of at least 1")
-    if type(given["warmup"]) is not int or given["warmup"] < 0:
-        raise InnerloopError(f"warmup={given['warmup']!r}: must be a whole number of steps, 0 or more")
+        if type(given[name]) is not int or not 1 <= given[name] < MOST:
+            raise InnerloopError(f"{name}={given[name]!r}: must be a whole number from 1 to {MOST - 1}")
+    if type(given["warmup"]) is not int or not 0 <= given["warmup"] < MOST:
+        raise InnerloopError(f"warmup={given['warmup']!r}: must be a whole number of steps, from 0 to {MOST - 1}")
     for name in ("rate", "clip"):
         value = given[name]
         if value is not None and not (isinstance(value, int | float) and isfinite(value) and value > 0):

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-MAIN = "import sys; from innerloop.commands.cli import main; sys.exit(main())"
+MAIN = "import sys; from innerloop.commands import main; sys.exit(main())"
 
 
 def python(code: str, *arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -35,7 +35,7 @@ def interrupted(
 ) -> tuple[int, str]:
     """The status and stderr of a command that is sent a signal, `times` times, half a second apart: so many seconds
     after it began, and not before there is what the pattern `once` names."""
-    started = f"print('begun', flush=True); {MAIN}"
+    started = MAIN.replace("sys.exit", "print('begun', flush=True); sys.exit")
     process = subprocess.Popen(
         [sys.executable, "-c", started, *map(str, arguments)],
         cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -50,6 +50,7 @@ def test_resuming_a_finished_run_changes_nothing(innerloop: Command, tmp_path: P
         (["-t", "rows=last"], "rows='last': must be 'all' or 'query'"),
         (["-t", "n=5"], "-t n: given twice"),
         (["-t", "d=3"], "task linear gives x [3], y; gradient_descent_dual takes x [2], y"),
+        (["--warmup", "99999999999"], "warmup=99999999999: must be a whole number of steps, from 0 to 2147483647"),
         (["--rate", "-1"], "rate=-1.0: must be a number above 0"),
         (["--freeze", "body.9"], "no parameter is called body.9"),
         (["--layers", "2", "--start", "compiled"], "a compiled one has its own"),

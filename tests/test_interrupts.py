@@ -145,6 +145,22 @@ def test_an_interruption_that_a_callback_swallows_is_raised_again(monkeypatch: p
     assert time.monotonic() - began < 10
 
 
+def test_an_interruption_in_a_destructor_is_raised_again(capfd: pytest.CaptureFixture[str]) -> None:
+    class Loud:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def body() -> int:
+        Loud()
+        time.sleep(20)
+        return 0
+
+    began = time.monotonic()
+    assert interrupts.command(body, lambda _: 7, lambda _: None) == 7
+    assert time.monotonic() - began < 10
+    assert capfd.readouterr().err == ""
+
+
 def test_other_threads_are_left_alone() -> None:
     found: list[int] = []
     thread = threading.Thread(target=lambda: found.append(interrupts.command(lambda: 3, lambda _: 1, lambda _: None)))
