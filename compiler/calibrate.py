@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .graph import Field, Graph, Keep, Move, Product, Value
+from .graph import Affine, Field, Graph, Keep, Merge, Move, Product, Value
 from .oracle import evaluate, together
 from .sparse import Floats
 from .tasks import Ball
@@ -54,7 +54,7 @@ class Ranges:
     scores: dict[Value, float]
     """Of each `Attend`, the largest |query · key|, as measured."""
     ties: frozenset[Value] = frozenset()
-    """What comparisons decide by and is 0 somewhere on the sample."""
+    """What comparisons decide by, is 0 somewhere on the sample, and may be more or less by rounding."""
     tails: bool = True
     """Whether the sample may lack the ends of tails: it does not where it was searched for them."""
 
@@ -132,6 +132,7 @@ def some_of(data: TokenData, tasks: NDArray[Any]) -> TokenData:
 def _observed(graph: Graph, data: TokenData) -> Seen:
     factors = {o for v in graph.values() if isinstance(graph[v].op, Product) for o in graph[v].operands}
     decide = {graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Keep)}
+    decide = {v for v in decide if not _given(graph, v)}
     seen = Seen({}, {}, {v: [] for v in factors}, {v: np.zeros(data.batch) for v in factors}, {}, set())
     low, high = seen.low, seen.high
     rng = np.random.default_rng(0)  # equal steps would meet the same tokens of every task
@@ -152,6 +153,23 @@ def _observed(graph: Graph, data: TokenData) -> Seen:
 
     evaluate(graph, data, see, reach=seen.scores)
     return seen
+
+
+def _given(graph: Graph, value: Value) -> bool:
+    """Whether it is of the data itself, copied or scaled: what rounds is then a share of it, and 0 stays 0."""
+    node = graph[value]
+    match node.op:
+        case Field():
+            return True
+        case Affine(matrices, offset):
+            single = len(matrices) == 1 and np.diff(matrices[0].csr.indptr).max(initial=0) <= 1
+            if not single or offset.array.any():
+                return False
+        case Move() | Merge():
+            pass
+        case _:
+            return False
+    return all(_given(graph, operand) for operand in node.operands)
 
 
 def _tame(seen: Sequence[Seen], sizes: Sequence[int], wild: float) -> list[NDArray[np.bool_]]:

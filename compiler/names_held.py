@@ -1,8 +1,8 @@
 """What each name is as the statements go by, and when it was a constant: looked up, not copied for each statement.
 
-    1  a = 2          names.constants(2)   holds a, not b
-    2  b = a * s
-    3  a = b          names.constants(3)   holds a; names.constants(4) does not
+1  a = 2          names.constants(2)   holds a, not b
+2  b = a * s
+3  a = b          names.constants(3)   holds a; names.constants(4) does not
 """
 
 from __future__ import annotations

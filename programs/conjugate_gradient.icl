@@ -1,8 +1,8 @@
 # Conjugate gradients on the normal equations, with no matrix ever formed.
 # Source: Hestenes & Stiefel 1952, "Methods of conjugate gradients for solving linear systems",
 # J. Res. Natl. Bur. Stand. 49(6). Once all is solved the next direction is rounding: no more than
-# d steps, and a ridge.
-program conjugate_gradient(d, steps = d, ridge = 0.2, floor = 1e-12)
+# d steps, a ridge, and a floor above what float32 makes of 0.
+program conjugate_gradient(d, steps = d, ridge = 0.2, floor = 1e-9)
 
 tokens (x y)* x
     x : vector[d]

@@ -162,3 +162,14 @@ def test_what_decides_a_comparison_is_never_made_cheaper() -> None:
 
     assert neurons("(s > -9) * z + s", 0.05) == neurons("(s > -9) * z + s", None)
     assert neurons("z + s", 0.05) < neurons("z + s", None)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
+def test_the_sign_of_what_is_given_is_right_far_below_its_range(target: str, dtype: str) -> None:
+    text = "program signs()\n\ntokens (s)*\n    s : scalar\n\noutput sign(s) - sign(-3 * s)\n"
+    sample = 3.0 * np.random.default_rng(0).standard_normal((64, 8))
+    sample[0, 0] = 0.0
+    s = np.array([[0.0, 1e-6, -1e-6, 3e-6, -1e-5, 3e-5, -3e-5, 5.0]])
+    weights = compile_program(text, target=target, dtype=dtype, calibration={"s": sample})
+    assert np.array_equal(numpy_run(weights, {"s": s}), 2.0 * np.sign(s))

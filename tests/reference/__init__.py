@@ -119,7 +119,9 @@ CASES = (
     Case("nesterov", {"d": D, "steps": 12, "rate": 0.1}, batch.draw, descent.nesterov),
     Case("adam", {"d": D, "steps": 12, "epsilon": 1e-3}, batch.draw, descent.adam),
     Case("averaging", {"d": D}, batch.draw, batch.averaging),
-    Case("conjugate_gradient", {"d": D, "ridge": 0.2, "steps": D}, batch.draw, batch.conjugate_gradient),
+    Case(
+        "conjugate_gradient", {"d": D, "ridge": 0.2, "steps": D, "floor": 1e-12}, batch.draw, batch.conjugate_gradient
+    ),
     Case("iterative_newton", {"d": D, "steps": 6}, batch.draw, batch.iterative_newton),
     Case("ridge", {"d": D, "steps": 25, "ridge": 0.1}, batch.draw, batch.ridge),
     Case("lasso", {"d": D, "steps": 50, "rate": 0.1}, batch.draw, batch.lasso),

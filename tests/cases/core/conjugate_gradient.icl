@@ -1,4 +1,4 @@
-program conjugate_gradient(d, steps = d, ridge = 0.2, floor = 1e-12)
+program conjugate_gradient(d, steps = d, ridge = 0.2, floor = 1e-9)
 
 tokens (x y)* x
     x : vector[d]
