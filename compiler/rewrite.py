@@ -220,10 +220,19 @@ def prune(graph: Graph) -> Graph:
             stack.extend((c.initial, c.phi, c.result, c.final))
             if c.warm is not None:
                 stack.append(c.warm)
-    for value in graph.values():  # a named sum of what is there anyway costs nothing, and a trace can show it
-        node = graph[value]
-        if node.name is not None and isinstance(node.op, Affine) and needed.issuperset(node.operands):
-            needed.add(value)
+
+    def shown(block: Block) -> None:
+        """A named sum of what is there anyway costs nothing, and a trace can show it."""
+        for item in block:
+            if isinstance(item, Loop):
+                if any(c.phi in needed for c in item.carried):  # else the loop goes
+                    shown(item.body)
+                continue
+            node = graph[item]
+            if node.name is not None and isinstance(node.op, Affine) and needed.issuperset(node.operands):
+                needed.add(item)
+
+    shown(graph.block)
     return _keep(graph, needed)
 
 

@@ -83,3 +83,19 @@ def test_random_programs_with_every_rewrite_on_and_off(target: str) -> None:
 def test_many_random_programs_with_every_rewrite_on_and_off(target: str) -> None:
     generator = random_linear_program if TARGETS[target].linear else random_program
     assert differ(generator, target, 12) >= 5
+
+
+def test_a_name_in_a_loop_that_nothing_needs_goes_with_it() -> None:
+    text = """program kept()
+
+tokens (x)*
+    x : scalar
+
+z = move x from first x
+repeat 3
+    r = z
+output z
+"""
+    for without in ((), ("hoist",)):
+        (result,) = optimise(graph_of(text, {}), "gpt2", "depth", without).results
+        assert isinstance(result, int)
