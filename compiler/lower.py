@@ -234,6 +234,9 @@ class _Lowering(FormBuilder):
                 everyone = frozenset(self.pattern.kinds)
                 self.log_counts[op.over] = self._atom(f"log count {op.over}", 1, everyone, np.zeros(1), most, True)
         else:
+            if self.pattern.visible_context and op.over in self.pattern.suffix:
+                hint = "give the tokens after the context a kind of their own, which none reads"
+                raise self._refuse(node, f"hides no `{op.over}` token from those before the context's end", hint)
             if not (self._only(key, over) or self._only(theirs, over)):
                 hint = f"give what is read at `{op.over}` a name that lives there alone"
                 raise self._refuse(node, f"reads `{op.over}` tokens, and what it reads lives at others too", hint)

@@ -42,7 +42,12 @@ NUMBERS = 2**25
 WAYS = (1.0, 0.7, 0.4, 0.2)
 """How far towards a corner: as far as all ranges hold."""
 TRUST = 3.0
-"""So many times its bound, or its prediction, an error is at least that is no luck of rounding."""
+"""So many times its prediction an error may be, beyond which it is looked into."""
+LUCK, FLOOR = 10.0, {"float32": 1e-4, "float64": 1e-9}
+"""An error is a fault that is so many times its bound, and this share of the value's range beside: what slots are
+rounded by that held something larger is in no bound, and 32 draws may be lucky. A wrong value is off by far more."""
+SMALLEST = 1e-6
+"""No value's range counts as smaller."""
 
 
 def validate(plan: Plan, weights: Weights, stream: Stream) -> None:
@@ -170,6 +175,7 @@ class _Validation:
                 self.due.setdefault(stage, []).append(one)
         self.slots = {atom: stream.slots(atom) for atom in plan.allocation.slots}
         self.at_rest = self._at_rest(stream.width)
+        self.floor = FLOOR[plan.dtype]
         self.run_so_far = 0
 
     def _at_rest(self, width: int) -> Floats:
@@ -212,7 +218,9 @@ class _Validation:
             part = x[self.slots[atom]][:, :, 1 + tokens].astype(np.float64)
             found += (matrix.csr @ part.reshape(len(part), -1)).reshape(found.shape)
         error = np.abs(found.transpose(1, 2, 0) - exact)
-        if not error.max() <= TRUST * bound:
+        ends = (held.variable.low, held.variable.high, exact)
+        size = max(SMALLEST, *(float(np.abs(end).max(initial=0.0)) for end in ends))
+        if not error.max() <= LUCK * bound + self.floor * size:
             worst = np.unravel_index(np.nan_to_num(error, nan=np.inf).argmax(), error.shape)
             task, token, component = (int(k) for k in worst)
             node = self._node(held)
@@ -238,7 +246,7 @@ class _Validation:
         at = output_rows(self.data.sequence, self.weights.output.kinds)
         exact = self.bounds.output
         error = float(np.abs(self.output[:, at].reshape(exact.shape) - exact).max(initial=0.0))
-        if not error <= TRUST * self.bounds.output_bound:
+        if not error <= LUCK * self.bounds.output_bound + self.floor * np.abs(exact).max(initial=0.0):
             report = self.weights.report
             raise InternalError(
                 f"emit: the output is off by {error:.2g}, and {self.bounds.output_bound:.2g} is what all constructions "

@@ -206,3 +206,12 @@ output mean[j in a](dot(x, x[j]) * x[j])
 """
     with pytest.raises(CompileError, match="reads `a` tokens, and what it reads lives at others too"):
         compile_program(text, target="lsa", d=2)
+
+
+def test_tokens_that_context_must_not_see_are_refused() -> None:
+    """Linear attention has no way to hide the last x from those before it."""
+    text = (
+        "program p()\n\ntokens (x y)* x  visible context\n    x : scalar\n    y : scalar\n\noutput sum[j in x](x[j])\n"
+    )
+    with pytest.raises(CompileError, match="target lsa hides no `x` token from those before the context's end"):
+        compile_program(text, target="lsa")
