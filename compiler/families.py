@@ -13,17 +13,18 @@ the ranges, and the guard says so; `calibration=` gives ranges for them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from .calibrate import Ranges, Seen, joined, observe, ranges_of
 from .default_tasks import WILD, Family, Sample
 from .errors import CompileError
-from .graph import Divide, Function, Graph, Value
+from .graph import Divide, Field, Function, Graph, Value
 from .inexact import ErrorModel
 from .narrow import WIDE, widest
 from .oracle import evaluate
-from .predict import predict
+from .predict import COPIES, SAFETY, disturbed, predict
 from .sparse import Floats
 from .targets import Target
 from .tokens import TokenData
@@ -44,7 +45,7 @@ def affordable(
     graph: Graph, seen: Sequence[tuple[Family, Seen]], core: TokenData, target: Target, dtype: str, tails: bool
 ) -> tuple[Ranges, list[Family]]:
     """The ranges, and the families that they hold for; `core`: the tasks that prices are asked for; `tails`: as in
-    `Ranges`."""
+    `Ranges`, of the caller's data."""
     (_, first), *others = seen
     ranges = ranges_of(graph, first, tails)
     signed = _signed(graph)
@@ -53,6 +54,8 @@ def affordable(
         for f, s in others
         if _finite(s) and _fits(graph, ranges, wider := joined(ranges, s), signed, dtype)
     ]
+    if tails:
+        return reached(graph, ranges, core, target, dtype), []
     if not possible:
         return ranges, []
     truth = evaluate(graph, core)
@@ -69,6 +72,25 @@ def affordable(
             ranges = wider
             kept.append(family)
     return ranges, kept
+
+
+def reached(graph: Graph, ranges: Ranges, data: TokenData, target: Target, dtype: str) -> Ranges:
+    """Ranges that hold for what the weights make of the data, too, rounding and fits included: where errors are of a
+    value's own size a margin in the exact value does not hold them, and the guard would name the very data."""
+    low, high = dict(ranges.low), dict(ranges.high)
+    kept = set(_signed(graph))  # a divisor that errors take across 0 must not be refused for it
+
+    def see(value: Value, array: Floats) -> None:
+        if value in kept or isinstance(graph[value].op, Field) or not array.size or not np.isfinite(array).all():
+            return
+        flat = array.reshape(-1, array.shape[-1])
+        below = np.minimum(0.0, flat.min(axis=0) - ranges.low[value])
+        above = np.maximum(0.0, flat.max(axis=0) - ranges.high[value])
+        low[value] = np.minimum(low[value], ranges.low[value] + SAFETY * below)
+        high[value] = np.maximum(high[value], ranges.high[value] + SAFETY * above)
+
+    disturbed(ErrorModel(graph, ranges, dtype, target), data, {}, COPIES, see)
+    return replace(ranges, low=low, high=high)
 
 
 def _error(graph: Graph, ranges: Ranges, core: TokenData, truth: Floats, target: Target, dtype: str) -> float:
