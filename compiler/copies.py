@@ -36,6 +36,8 @@ TIMES = 4.0
 """For rounding may be coherent; and so that what is rare for the weights is not for the copies."""
 NEAR = 0.5
 """Of the copies' distance: so near to the threshold a coin decides."""
+SUMS = 2.0
+"""Times the rounding of a function's neurons: their sum rounds too, at the size of what cancels in it."""
 ANEW, DRAWN, ALIKE, PLAIN = 5, 5, 4, 4
 """Copies with rounding drawn for each number, with fits' errors drawn too, with rounding drawn once an operation; and
 with errors as large as they are."""
@@ -131,7 +133,7 @@ class Copies:
             (PLAIN, False, self._rng),
         ):  # fmt: skip
             times = float(LARGER[start - FIRST])
-            inexact = model.of(value, choice, drawn, times if inside else 1.0)
+            inexact = model.of(value, choice, drawn, times if inside else SUMS if isinstance(op, Function) else 1.0)
             if inexact is not None:
                 copies = slice(start * self._tasks, (start + count) * self._tasks)
                 yield _Disturbed(copies, inexact, draws, 1.0 if inside else times)

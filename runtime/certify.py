@@ -79,8 +79,8 @@ def certify(model: Model, data: TokenData, calibration: Mapping[str, ArrayLike] 
         place = tuple(wrong[0])
         raise InnerloopError(
             f"{name} is off by {error[place]:.3g} at task {task}, row {row}, where the error model allows "
-            f"{found.bound[place]:.3g}: the weights are not what the program compiles to. `innerloop diff` says where "
-            "they are wrong"
+            f"{found.bound[place]:.3g}: the weights are not what the program compiles to, or do not run as they "
+            "should. `innerloop diff` says where they are wrong"
         )
     result = Certified(prediction, found.bound, tuple(map(str, found.beyond)))
     return result if data.batched else replace(result, prediction=prediction[0], bound=found.bound[0])

@@ -41,9 +41,9 @@ def errors(found: Certified, program: str, fields: dict[str, NDArray[Any]], **pa
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
 @pytest.mark.parametrize("program", ["gradient_descent", "sherman_morrison"])
 def test_a_bound_holds_and_is_no_larger_than_need_be(program: str, target: str) -> None:
-    fields = data()
-    found = model(program, target).certify(**fields)
-    error = errors(found, program, fields)
+    fields, given = data(), {} if program == "gradient_descent" else {"examples": EXAMPLES}
+    found = model(program, target, **given).certify(**fields)
+    error = errors(found, program, fields, **given)
     assert found.bound.shape == found.prediction.shape == error.shape
     assert found.beyond == ()
     assert np.all(error <= found.bound)
@@ -63,7 +63,7 @@ def test_what_is_smaller_than_the_weights_resolve_is_marked() -> None:
 def test_a_value_beyond_its_range_is_named_and_what_may_rest_on_it_has_no_bound() -> None:
     fields = data(tasks=4)
     fields["y"][2, 6] = 300.0
-    found = model("recursive_least_squares").certify(**fields)
+    found = model("recursive_least_squares", examples=EXAMPLES).certify(**fields)
     assert np.isinf(found.bound[2, 7:]).all()
     assert np.isfinite(found.bound[2, :7]).all()
     assert np.isfinite(found.bound[[0, 1, 3]]).all()
