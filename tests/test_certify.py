@@ -14,6 +14,9 @@ from innerloop.programs import load
 from innerloop.runtime import Certified, Transformer
 from numpy.typing import NDArray
 
+from benchmarks.certify import cells_of
+from benchmarks.families import FAMILIES
+
 from .commands import Command, npz, one_message
 from .test_diff import corrupted
 
@@ -142,3 +145,29 @@ def test_saved_weights_are_certified(tmp_path: Path) -> None:
     model("gradient_descent").weights.save(tmp_path / "weights")
     found = Transformer(Weights.load(tmp_path / "weights")).certify(**data())
     assert np.array_equal(found.bound, model("gradient_descent").certify(**data()).bound)
+
+
+# Families of data -------------------------------------------------------------------------------
+
+
+def none_above(program: str, target: str, dtype: str, tasks: int, families: tuple[str, ...]) -> None:
+    cells = cells_of((program, target, dtype, families, tasks))
+    assert cells
+    assert [c for c in cells if c.above] == []
+    assert any(c.unknown < c.predictions for c in cells)
+
+
+ONE_LENGTH = tuple(name for name, family in FAMILIES.items() if not family.groups)
+
+
+@pytest.mark.parametrize("target", ["gpt2", "llama", "lsa"])
+def test_no_error_is_above_its_bound_on_any_family(target: str) -> None:
+    none_above("averaging", target, "float32", 4, ONE_LENGTH)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
+@pytest.mark.parametrize("program", ["perceptron", "recursive_least_squares", "nearest_neighbour", "deep_features"])
+def test_no_error_is_above_its_bound(program: str, target: str, dtype: str) -> None:
+    none_above(program, target, dtype, 12, tuple(FAMILIES))
