@@ -45,8 +45,8 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         handle = _taken(lock)
-    except OSError as error:
-        raise DataError(f"cannot write {lock}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: no path at all
+        raise DataError(f"cannot write {lock}: {getattr(error, 'strerror', None) or error}") from None
     if handle is None:
         raise DataError(
             f"{folder}: another run works there ({_owner(lock)}): wait for it, end it, or take another folder; if "

@@ -98,7 +98,8 @@ def seeded(seed: object) -> int:
 def key(seed: int) -> Any:
     """The key that `jax.random.key(seed)` is in a bare process: there the generator, an offset of the seed and the
     width of integers are settings."""
-    return jax.random.wrap_key_data(jnp.array([0, seeded(seed)], jnp.uint32), impl=GENERATOR)
+    with promoting():
+        return jax.random.wrap_key_data(jnp.array([0, seeded(seed)], jnp.uint32), impl=GENERATOR)
 
 
 def devices() -> list[Any]:

@@ -96,6 +96,11 @@ def test_a_lock_counts_for_threads_and_not_for_itself(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_is_no_path_is_one_error() -> None:
+    with pytest.raises(DataError, match="cannot write .*null byte"), locked(Path("run\0")):
+        pass
+
+
 def test_where_the_system_has_no_locks_a_file_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "fcntl", None)
     card = tmp_path / "run.lock"

@@ -70,6 +70,7 @@ def test_a_backend_that_is_not_there_is_named(name: str, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_calls_do_not_mind_settings() -> None:
     """Those that are switched within a process: the answers are the same to the bit, and the settings stay."""
     weights = compile_program(load("gradient_descent"), d=2, steps=1)
