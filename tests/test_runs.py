@@ -97,7 +97,7 @@ def test_a_lock_counts_for_threads_and_not_for_itself(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_path_is_one_error() -> None:
-    with pytest.raises(DataError, match="cannot write .*null byte"), locked(Path("run\0")):
+    with pytest.raises(DataError, match=r"cannot write .*null byte"), locked(Path("run\0")):
         pass
 
 
