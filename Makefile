@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: help demo test test-slow lint format catalogue clean \
-  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-guard benchmark-layers benchmark-operations benchmark-speed benchmark-training
+  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-guard benchmark-layers benchmark-operations benchmark-speed benchmark-tolerance benchmark-training
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -22,6 +22,7 @@ help:
 	@echo "make benchmark-guard    measure what the guard costs, in CPU seconds"
 	@echo "make benchmark-operations  how exact one division and one product are"
 	@echo "make benchmark-speed    measure throughput against transformers on PyTorch"
+	@echo "make benchmark-tolerance  how many neurons a tolerance costs"
 	@echo "make benchmark-training measure training steps a second against transformers on PyTorch"
 	@echo "make honesty            is any shipped program silently wrong, on data of 17 families (half an hour)"
 	@echo "make random-programs    is any of 10,000 random programs silently wrong, or a crash (hours; goes on where it was stopped)"
@@ -68,6 +69,9 @@ benchmark-compile: $(VENV)/.installed
 
 benchmark-speed: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/speed.py
+
+benchmark-tolerance: $(VENV)/.installed
+	$(BIN)/python benchmarks/tolerance.py
 
 benchmark-training: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/training.py
