@@ -99,12 +99,13 @@ def measured(
     predicted = max(_predicted(model, *each, choice) for each in zip(tasks, truths, errors, strict=True))
     # One comparison turned over may cost all of one output, and of no other: that is said, and not refused.
     decides = any(isinstance(model.graph[v].op, Keep) for v in model.graph.values())
+    largest = max(float(np.abs(error).max(initial=0.0)) for error in errors)
     if predicted > rms > 0.0 and not (accept or decides):
         raise _hopeless(weights, f"its output is {rms:.3g} rms, and errors of {predicted:.3g} are to be expected")
     return replace(
         weights.report,
-        predicted_error=predicted,
-        measured_error=max(float(np.abs(error).max(initial=0.0)) for error in errors),
+        predicted_error=max(predicted, largest),
+        measured_error=largest,
         output_rms=rms,
         tasks=sum(data.batch for data in tasks),
     )

@@ -65,7 +65,7 @@ def undecided(reach: Floats, tied: bool, exact: bool, gated: bool, dtype: str) -
     zone = (1.0 + UNCLEAR) * shift(tied, gated, dtype) / slope(reach, dtype)
     rounding = 0.0 if exact else ROUNDED[gated] * (1.0 if dtype == "float32" else 2.0**-29)
     if not tied:
-        return np.full(reach.shape, -1.0), np.maximum(zone, rounding * reach)
+        return np.full(reach.shape, 0.0 if exact else -1.0), np.maximum(zone, rounding * reach)
     return np.minimum(8.0 * rounding * reach, 0.5 * zone), zone
 
 

@@ -78,7 +78,7 @@ def test_alternating_tokens_take_one_layer_more(steps: int) -> None:
 def test_gd_plus_takes_a_layer_a_step() -> None:
     x, y = tasks(2)
     parameters: dict[str, Any] = {"d": D, "steps": 5, "rate": 0.5, "curvature": 0.02}
-    weights = compile_program(load("gd_plus"), target="lsa", **parameters)
+    weights = compile_program(load("gd_plus"), target="lsa", calibration={"x": x, "y": y}, **parameters)
     assert weights.config.n_layer == 5
     found = Transformer(weights)(x=x, y=y)
     np.testing.assert_allclose(found, interpret(load("gd_plus"), x=x, y=y, **parameters), rtol=0, atol=1e-6)

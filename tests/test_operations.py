@@ -21,7 +21,8 @@ def test_the_figure(operations: Any, operation: str, target: str) -> None:
     found = operations.OPERATIONS[operation](target, "float32", 5000)
     assert found.error <= operations.GOALS[operation, target]
     report = found.weights.report
-    assert report.measured_error <= report.predicted_error <= 100 * report.measured_error
+    # At the end of the range, 1/0.3, nothing rounds by luck: the prediction does not count on that.
+    assert report.measured_error <= report.predicted_error <= 200 * report.measured_error
 
 
 @pytest.mark.parametrize(("operation", "most"), [("division", 1e-15), ("product", 1e-10)])
