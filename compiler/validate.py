@@ -182,10 +182,13 @@ class _Validation:
         """What the rest token may hold in each slot: of most values only what rounding leaves [width]."""
         most = np.zeros(width)
         taken = np.zeros(width, dtype=bool)
+        atoms = self.plan.schedule.tasks.atoms
+        starts = [m for a in atoms if a.start is not None for atom, m in a.start.parts if atom == ROLES]
+        largest = max([1.0, *(abs(m.csr).max() for m in starts), *(a.magnitude.max() for a in atoms if a.rests)])
         for atom, slots in self.slots.items():
-            info = self.plan.schedule.tasks.atoms[atom]
-            share = 2.0 if info.rests or atom == ROLES else STORED * UNIT[self.plan.dtype]
-            most[slots] = np.maximum(most[slots], share * info.magnitude)
+            resting = atoms[atom].rests or atom == ROLES  # copies of starts may be beyond what other tokens hold
+            units = STORED * UNIT[self.plan.dtype] * atoms[atom].magnitude
+            most[slots] = np.maximum(most[slots], 2.0 * largest if resting else units)
             taken[slots] = True
         return np.where(taken, most, np.inf)
 

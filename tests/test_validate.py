@@ -135,3 +135,13 @@ def test_undecided_comparisons_say_nothing() -> None:
         "program p()\n\ntokens (x)*\n    x : vector[2]\n\na = sum(x)\nb = 0.1 * a * 10\noutput sign(a - b) + sum(x)\n"
     )
     compile_program(text, calibration=sample(text))
+
+
+@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
+def test_the_rest_token_may_hold_a_start_beyond_the_range(target: str) -> None:
+    """Of s after the scan, which no token but the rest token ends with."""
+    text = (
+        "program p()\n\ntokens h (x y)*\n    a : scalar on h, x, y\n\ns : scalar = -2\n"
+        "scan h up to 8\n    s = 0.1 * s + 0.1 * tanh(a)\nat y\n    output s\n"
+    )
+    compile_program(text, target=target, calibration=sample(text))
