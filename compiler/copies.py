@@ -38,6 +38,10 @@ NEAR = 0.5
 """Of the copies' distance: so near to the threshold a coin decides."""
 SUMS = 2.0
 """Times the rounding of a function's neurons: their sum rounds too, at the size of what cancels in it."""
+LANES = 16.0
+"""Tokens that a sum takes before it is off by a unit more: what is the same at all of them rounds alike at each."""
+TURNED = 0.05
+"""Of the largest value read: what changes so much of a softmax has turned a near tie over."""
 ANEW, DRAWN, ALIKE, PLAIN = 5, 5, 4, 4
 """Copies with rounding drawn for each number, with fits' errors drawn too, with rounding drawn once an operation; and
 with errors as large as they are."""
@@ -81,7 +85,8 @@ class _Disturbed:
 class Copies:
     """Some tasks, each `COPIES` times; copies stand one after the other, with all tasks in each.
 
-    `agree` [disturbed copies, tasks]: which have decided all comparisons as the exact copy."""
+    `agree` [disturbed copies, tasks]: which have decided all comparisons, and near ties of softmaxes, as the exact
+    copy."""
 
     def __init__(self, plan: Plan, data: TokenData) -> None:
         self._plan, self._graph, self._tasks = plan, plan.graph, data.batch
@@ -149,6 +154,12 @@ class Copies:
         disturbed = self._apart(found)[FIRST:LAST]
         if isinstance(node.op, Keep):
             disturbed[...] = self._kept(value, node, operand)
+        elif isinstance(node.op, Attend) and node.op.how == "softmax":
+            turned = np.abs(disturbed - self._apart(array)[EXACT]).max((2, 3), initial=0.0)
+            self.agree &= turned <= TURNED * np.abs(operand(2)[self._here(EXACT)]).max((1, 2), initial=0.0)
+        if isinstance(node.op, Gather | Attend):
+            read = operand(len(node.operands))[self._here(EXACT)].sum(-1)[..., None]
+            disturbed += self._noise(read / LANES * np.abs(self._apart(array)[EXACT]))
         for residue in self._residues.get(value, ()):
             disturbed[..., residue.at] += self._left(residue, disturbed[..., residue.at].shape)
         wrong = self._follows(node, array, operand)
@@ -180,8 +191,12 @@ class Copies:
     def _left(self, residue: Residue, shape: tuple[int, ...]) -> Floats:
         """What rounding beside a residue leaves [disturbed copies, tasks, tokens, components]."""
         most = self._most.get(residue.value, np.full(self._tasks, residue.most))
-        size = 0.5 * UNIT[self._plan.dtype] * np.multiply.outer(LARGER, most)
-        return np.asarray(size[..., None, None] * self._rng.standard_normal(shape))
+        return self._noise(np.broadcast_to(0.5 * most[:, None, None], shape[1:]))
+
+    def _noise(self, units: Floats) -> Floats:
+        """Rounding of so many units [tasks, tokens, size], for the disturbed copies."""
+        drawn = self._rng.standard_normal((LARGER.size, *units.shape))
+        return np.asarray(LARGER[:, None, None, None] * UNIT[self._plan.dtype] * units * drawn)
 
     def _follows(self, node: Node, array: Floats, operand: Operand) -> Mask:
         """Where a result rests on what is no number [tasks, tokens, size]."""
