@@ -191,6 +191,8 @@ class _Lowering(FormBuilder):
 
     def _applied(self, node: Node, name: str, arguments: tuple[float, ...]) -> Apply:
         low, high = self.ranges.domain(name, node.operands[0])
+        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+            raise self._refuse(node, f"takes {name} of finite numbers only; {_reach(low.min(), high.max())}", FLOOR)
         if name == "reciprocal" and low.min() <= 0.0 <= high.max():
             raise self._refuse(node, f"{_ONE_SIGN}; {_reach(low.min(), high.max(), 'this divisor')}", FLOOR)
         if (name == "log" and low.min() <= 0.0) or (name == "sqrt" and low.min() < 0.0):

@@ -21,8 +21,8 @@ from .reference.other import AUTOMATON
 
 TARGETS = ("gpt2", "llama")
 LARGEST = 1e-3
-LOOSE = {"conjugate_gradient": 1e-2}
-"""Once all is solved its next direction is rounding."""
+LOOSE = {"conjugate_gradient": 1e-2, "iterative_newton": 0.03}
+"""Once all is solved the one's next direction is rounding; the other inverts what is correlated by 0.999."""
 QUICK = ("fast_weights", "gradient_descent", "nesterov", "perceptron")
 """Of the others, those that came to need a thought for their defaults, and compile in seconds."""
 _RNG = np.random.default_rng(7)
