@@ -20,6 +20,7 @@ from .calibrate import Ranges, parts, some_of
 from .default_tasks import CORE, Family, Sample, describe, draw, repetitions
 from .errors import counted
 from .graph import Field, Graph, Signature, Value
+from .margins import SLACK
 from .oracle import evaluate, together
 from .sparse import Floats
 from .tokens import TokenData, output_rows, read_data, sequence
@@ -34,8 +35,6 @@ TOKENS = 648
 """So many tokens the tasks of one length may have together, but for the shortest."""
 CORNERS = 16
 """One task in so many has a row at a corner of the input ranges."""
-SLACK = 1e-3
-"""How far a value may leave its range: the guard's (runtime/guard.py)."""
 
 
 def enough(graph: Graph, tasks: object) -> None:

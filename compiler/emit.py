@@ -24,6 +24,7 @@ from .frame import Frame
 from .graph import Kinds
 from .heads import Heads, Pattern, Score, Switch
 from .linear_heads import LinearHeads
+from .margins import ROOM
 from .softmax_scores import SCALES, SINK
 from .sparse import Floats, Indices, Matrix
 from .stream import Stream
@@ -34,8 +35,6 @@ from .weights import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, 
 
 MARGIN = 64.0
 """So far the rest token's logit is below what no member's should be below, and twice as far as ranges say."""
-ROOM = 2.0
-"""So many times their ranges queries and keys may hold before a member's logit falls below the rest token's."""
 FAR = 1024.0
 """So far other tokens' logits are below the rest token's: their share is exactly 0."""
 

@@ -18,12 +18,13 @@ from typing import Any, Literal
 
 import numpy as np
 from innerloop.compiler.errors import InnerloopError
+from innerloop.compiler.margins import SLACK
 from innerloop.compiler.weights import Body, Repeated, Weights
 from numpy.typing import NDArray
 
 from .checks import Check
 from .side_by_side import check_of, order_of
-from .watches import SLACK, ScoreWatch, Watch, watches_of
+from .watches import ScoreWatch, Watch, watches_of
 
 Mode = Literal["warn", "raise", "off"]
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from innerloop.compiler.margins import SLACK
 from innerloop.compiler.sparse import Floats, Indices
 from numpy.typing import NDArray
 
 from .checks import Check, Reach, Tie
-from .watches import BOTH, SLACK, ScoreWatch, Watch
+from .watches import BOTH, ScoreWatch, Watch
 
 _NONE: Indices = np.zeros(0, np.int64)
 

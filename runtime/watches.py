@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from innerloop.compiler.sparse import Floats, Indices
+from innerloop.compiler.margins import ROOM, SLACK
+from innerloop.compiler.sparse import Floats
 from innerloop.compiler.squares import UNIT
 from innerloop.compiler.weights import (
     Attention,
@@ -29,15 +30,8 @@ from numpy.typing import NDArray
 from .arrays import Array
 from .checks import Reach, Tie
 
-SLACK = 1e-3
-"""How far a value may leave its range, as a share of the range's magnitude, for the rounding of the weights; a
-hundredth of it for the largest component of the same value besides."""
-ROOM = 2.0
-"""Closed neurons stay closed, and norms constant, for values so many times as large as they were compiled for
-(innerloop.compiler: neurons.py, frame.py)."""
 BOTH = 2.0
 """Of the two factors of a product, the largest sum of their distances from their centres, in radii."""
-_NONE: Indices = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)

@@ -58,9 +58,9 @@ MUTANTS = (
     Mutant("compiler/calibrate.py", "low > 0, low / factor", "low > 0, low * factor", RANGES),
     Mutant("compiler/empty.py", "TASKS = 64", "TASKS = 0", "tests/test_empty.py -k newtons"),
     # what the guard watches
-    Mutant("runtime/watches.py", "SLACK = 1e-3", "SLACK = 0.5", "tests/test_guard.py -k layer_token_task"),
+    Mutant("compiler/margins.py", "SLACK = 1e-3", "SLACK = 0.5", "tests/test_guard.py -k layer_token_task"),
     Mutant("runtime/watches.py", "BOTH = 2.0", "BOTH = 1e9", FACTORS),
-    Mutant("runtime/watches.py", "ROOM = 2.0", "ROOM = 1e9", FACTORS),
+    Mutant("compiler/margins.py", "ROOM = 2.0", "ROOM = 1e9", FACTORS),
     Mutant("runtime/watches.py", "n == placement.first or ", "", "tests/test_guard.py -k first_sublayer_that_holds"),
     Mutant(
         "runtime/forward.py",
