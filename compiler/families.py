@@ -74,6 +74,10 @@ def affordable(
     return ranges, kept
 
 
+USELESS = 30.0
+"""Ranges that errors make so many times as wide leave products and divisions no digits."""
+
+
 def reached(graph: Graph, ranges: Ranges, data: TokenData, target: Target, dtype: str) -> Ranges:
     """Ranges that hold for what the weights make of the data, too, rounding and fits included: where errors are of a
     value's own size a margin in the exact value does not hold them, and the guard would name the very data."""
@@ -90,6 +94,9 @@ def reached(graph: Graph, ranges: Ranges, data: TokenData, target: Target, dtype
         high[value] = np.maximum(high[value], ranges.high[value] + SAFETY * above)
 
     disturbed(ErrorModel(graph, ranges, dtype, target), data, {}, COPIES, see)
+    wider = [np.max((high[v] - low[v]) - USELESS * (ranges.high[v] - ranges.low[v]), initial=0.0) for v in low]
+    if max(wider, default=0.0) > 0.0:  # errors that multiply would make the ranges useless: the guard names them
+        return ranges
     return replace(ranges, low=low, high=high)
 
 
