@@ -33,10 +33,12 @@ __all__ = ["CompileError", "DataError", "InnerloopError", "Weights", "compile_pr
 
 def _one_copy() -> None:
     """innerloop is a namespace, which Python puts together from all folders of that name on its path: a clone that it
-    was started beside would take the place of what is installed, module by module."""
-    holders = (os.path.join(entry, "compiler") for entry in sys.modules[__package__.partition(".")[0]].__path__)
-    copies = {os.path.realpath(os.path.dirname(__file__)): None}
-    copies |= {os.path.realpath(each): None for each in holders if os.path.isfile(os.path.join(each, "__init__.py"))}
+    was started beside would take the place of what is installed, module by module. Each finder is asked about each
+    folder, for an editable installation is known to its own finder alone."""
+    folders = sys.modules[__package__.partition(".")[0]].__path__
+    specs = (finder.find_spec(__package__, [folder]) for finder in sys.meta_path for folder in folders)
+    origins = [__file__, *(spec.origin for spec in specs if spec is not None and spec.origin is not None)]
+    copies = dict.fromkeys(os.path.realpath(os.path.dirname(origin)) for origin in origins)
     if len(copies) > 1:
         used, *others = map(os.path.dirname, copies)
         raise ImportError(

@@ -22,7 +22,7 @@ from .domains import domains
 from .emit import Emitter
 from .empty import fill_empty
 from .errors import CompileError, DataError, faults_told
-from .families import affordable, observed
+from .families import affordable, observed, reached
 from .frame import Frame
 from .graph import Graph
 from .layout import Holding, holdings, placements
@@ -153,7 +153,11 @@ def plan_for(
     def planned(graph: Graph, seen: list[tuple[Family, Seen]]) -> Plan:
         ranges, families = affordable(graph, seen, core, architecture, dtype, not default)
         all_finite(graph, ranges)
-        placed, slots = _placed(lower(graph, ranges, architecture), dtype)
+        tasks = lower(graph, ranges, architecture)
+        if not default:
+            ranges = reached(graph, ranges, core, architecture, dtype)
+            tasks = lower(graph, ranges, architecture)
+        placed, slots = _placed(tasks, dtype)
         own, left = own_tasks(signature, drawn[0].data[0], certify), 0
         if default:
             found, left = fresh_tasks(graph, ranges, families, certify)

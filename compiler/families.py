@@ -45,7 +45,7 @@ def affordable(
     graph: Graph, seen: Sequence[tuple[Family, Seen]], core: TokenData, target: Target, dtype: str, tails: bool
 ) -> tuple[Ranges, list[Family]]:
     """The ranges, and the families that they hold for; `core`: the tasks that prices are asked for; `tails`: as in
-    `Ranges`, of the caller's data."""
+    `Ranges`, of the caller's data, which are one family."""
     (_, first), *others = seen
     ranges = ranges_of(graph, first, tails)
     signed = _signed(graph)
@@ -54,8 +54,6 @@ def affordable(
         for f, s in others
         if _finite(s) and _fits(graph, ranges, wider := joined(ranges, s), signed, dtype)
     ]
-    if tails:
-        return reached(graph, ranges, core, target, dtype), []
     if not possible:
         return ranges, []
     truth = evaluate(graph, core)
@@ -80,7 +78,8 @@ USELESS = 30.0
 
 def reached(graph: Graph, ranges: Ranges, data: TokenData, target: Target, dtype: str) -> Ranges:
     """Ranges that hold for what the weights make of the data, too, rounding and fits included: where errors are of a
-    value's own size a margin in the exact value does not hold them, and the guard would name the very data."""
+    value's own size a margin in the exact value does not hold them, and the guard would name the very data.
+    `ranges`: such that every operation has a construction (lower.py)."""
     low, high = dict(ranges.low), dict(ranges.high)
     kept = set(_signed(graph))  # a divisor that errors take across 0 must not be refused for it
 
