@@ -234,7 +234,7 @@ def export(arguments: Namespace) -> int:
         flush=True,
     )
     with progress(f"writing {arguments.output}"):
-        write(weights, arguments.output, arguments.to)
+        write(weights, arguments.output, arguments.to, arguments.accept_error)
     print(f"{arguments.output}: README.md has an example that runs")
     return 0
 

@@ -58,11 +58,11 @@ def certificate(parser: argparse.ArgumentParser) -> None:
         metavar="TASKS",
         help="on how many tasks the error is measured (default: %(default)s)",
     )
-    parser.add_argument(
-        "--accept-error",
-        action="store_true",
-        help="write weights, too, whose error is of the output's own size",
-    )
+    accept_error(parser, "write weights, too, whose error is of the output's own size")
+
+
+def accept_error(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--accept-error", action="store_true", help=what)
 
 
 def weights(parser: argparse.ArgumentParser) -> None:

@@ -166,6 +166,7 @@ def parser() -> argparse.ArgumentParser:
     export = command("export", "write compiled weights as a folder that a stock library loads", _EXPORT)
     options.weights(export)
     export.add_argument("--to", choices=["huggingface", "transformerlens"], required=True, help="the library")
+    options.accept_error(export, "write weights, too, that are beyond their certificate as the library rounds")
     options.folder(export, "OUT")
 
     reproduce = command("reproduce", "do a published figure, from nothing to the picture", _REPRODUCE)

@@ -28,7 +28,7 @@ def embed(frame: Frame, stream: Stream) -> tuple[Matrix, Floats]:
         table[:, stream.position], table[:, stream.position + 1] = place, place**2
     if stream.digits:
         table[:, stream.digit : stream.digit + stream.digits] = digits(frame.n_positions)
-    rows, columns, values = [np.arange(len(names))], [stream.roles], [np.ones(len(names))]
+    rows, columns, values = [np.arange(len(names))], [stream.roles], [stream.unit[stream.roles]]
 
     def put(row: object, column: object, value: object) -> None:
         r, c, v = np.broadcast_arrays(row, column, value)  # type: ignore[arg-type]

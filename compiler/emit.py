@@ -252,7 +252,7 @@ class Emitter:
             kept = np.flatnonzero(which == component)
             query = Matrix(read.csr[:, [component]] * steep[component])
             farthest = float((abs(query.csr).T @ bound)[0])
-            query = query + Matrix.of(flags, [0] * len(flags), level, (stream.width, 1))
+            query = query + Matrix.of(flags, [0] * len(flags), level / stream.flag, (stream.width, 1))
             made = partial(self._kept, placed, kept)
             heads.add(Switch(query, apart, 4.0 * (apart + farthest), kinds), kept.size, made)
 

@@ -32,6 +32,8 @@ DIVIDE_BITS = {"float32": 11.0, "float64": 22.0}
 CONSTANT_BITS = {"float32": 12.0, "float64": 26.5}
 """So far the constants are above the largest divisor on its slots, which stands beside them in the MLP sublayer after
 a division: the norm is then off by half the square of their ratio, which must be no more than half an ulp."""
+FLAG_BITS = 4.0
+"""So far the flags are below the largest value, beside which they do not count in the norm."""
 LARGEST = {"float32": 2.0**56, "float64": 2.0**480}
 """Of the norm's constants, whose squares are summed."""
 
@@ -152,7 +154,10 @@ class Frame:
         stream = Stream(width, constants, bits, len(self.tables), self.allocation, sizes, positioned)
         if not stream.fits:
             return None
-        return replace(stream, constants=self._constants(stream)) if stream.balanced else stream
+        if not stream.balanced:
+            return stream
+        stream = replace(stream, flag=max(1.0, power(float(self.bound(stream).max()), -FLAG_BITS)))
+        return replace(stream, constants=self._constants(stream))
 
     @property
     def least(self) -> int:
@@ -189,7 +194,7 @@ class Frame:
         bound = np.zeros(stream.width)
         for atom in self.allocation.slots:
             slots = stream.slots(atom)
-            bound[slots] = np.maximum(bound[slots], self.schedule.tasks.atoms[atom].magnitude)
+            bound[slots] = np.maximum(bound[slots], self.schedule.tasks.atoms[atom].magnitude * stream.unit[slots])
         bound[stream.position : stream.first] = 1.0
         if stream.balanced:
             bound[stream.balance] = np.sqrt(np.sum(bound**2))

@@ -242,12 +242,12 @@ class Heads:
         return REST if self.divided is None else max(REST, 256.0 * self.stream.digits * self._gain)
 
     def _divided_own(self) -> tuple[Matrix, Floats, Matrix]:
-        """Σ digitsᵢ digitsⱼ − n = −2 (digits that differ), scaled by 1/(sᵢ sⱼ): 0 for myself, negative for all
-        others."""
+        """Σ digitsᵢ digitsⱼ − n + ½ = ½ − 2 (digits that differ), scaled by 1/(sᵢ sⱼ): above 0 for myself, below it for
+        all others, by more than what rounding leaves of n, whose scale differs from token to token."""
         s, gain = self.stream, self._gain
         everyone = {int(slot): 1.0 for slot in s.roles}
         digits = range(s.digit, s.digit + s.digits)
-        queries = [*({slot: gain} for slot in digits), dict.fromkeys(everyone, -gain * s.digits)]
+        queries = [*({slot: gain} for slot in digits), dict.fromkeys(everyone, gain * (0.5 - s.digits))]
         keys = [*({slot: 1.0} for slot in digits), everyone]
         return _columns(queries, s), np.zeros(s.digits + 1), _columns(keys, s)
 
@@ -258,10 +258,10 @@ def scale_of(positions: int) -> float:
 
 
 def _columns(columns: list[Column], stream: Stream) -> Matrix:
-    """[width, columns], each given by its entries."""
+    """[width, columns], each given by its entries, in the units of their slots."""
     rows = [slot for entries in columns for slot in entries]
     cols = [k for k, entries in enumerate(columns) for _ in entries]
-    values = [v for entries in columns for v in entries.values()]
+    values = [v / stream.unit[slot] for entries in columns for slot, v in entries.items()]
     return Matrix.of(rows, cols, values, (stream.width, len(columns)))
 
 

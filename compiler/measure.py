@@ -15,12 +15,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .arithmetic import OWN, Arithmetic, Real, normalise
 from .rotary import rotations
 from .sparse import Indices, Matrix
 from .tokens import TokenData
-from .weights import Attention, Config, LinearAttention, Mlp, Norm, Weights
+from .weights import Attention, Config, LinearAttention, Mlp, Weights
 
-Real = NDArray[Any]
 Mix = Callable[[int, Real, Real], Real]
 """A head's values, mixed: its number, q kᵀ [batch, tokens, tokens] and v [batch, tokens, size] → as v."""
 
@@ -44,9 +44,11 @@ def features(weights: Weights, data: TokenData) -> Real:
     return result
 
 
-def forward(weights: Weights, data: TokenData, observe: Callable[[Real], None] | None = None) -> Real:
+def forward(
+    weights: Weights, data: TokenData, observe: Callable[[Real], None] | None = None, arithmetic: Arithmetic = OWN
+) -> Real:
     """The output at every token of the data [batch, tokens, size], in the precision of the weights. `observe` is called
-    with the stream [width, batch, 1 + tokens] after each sublayer."""
+    with the stream [width, batch, 1 + tokens] after each sublayer. `arithmetic`: how norms and activations round."""
     config = weights.config
     dtype = np.dtype(config.dtype)
     given = features(weights, data)
@@ -64,42 +66,18 @@ def forward(weights: Weights, data: TokenData, observe: Callable[[Real], None] |
                 attention[number] = _Heads.of(part, config, tokens, dtype)
             heads = attention[number]
             if isinstance(part, Attention):
-                x = x + heads.run(normalise(x, part.norm, config), batch, softmax)
+                x = x + heads.run(normalise(x, part.norm, config, arithmetic), batch, softmax)
             else:
                 x = x + heads.run(x, batch, _linear(read, (heads.count @ x).reshape(-1, batch, tokens)))
         elif isinstance(part, Mlp):
             if number not in mlps:
-                mlps[number] = _Neurons.of(part, config.activation, batch * tokens, dtype)
-            x = x + mlps[number].run(normalise(x, part.norm, config))
+                mlps[number] = _Neurons.of(part, arithmetic.activations[config.activation], batch * tokens, dtype)
+            x = x + mlps[number].run(normalise(x, part.norm, config, arithmetic))
         if observe is not None:
             observe(x.reshape(-1, batch, tokens))
-    x = normalise(x, weights.final_norm, config)
+    x = normalise(x, weights.final_norm, config, arithmetic)
     out = _turned(weights.readout, dtype) @ x + weights.readout_bias.astype(dtype)[:, None]
     return np.ascontiguousarray(out.T).reshape(batch, tokens, -1)[:, 1:]
-
-
-def normalise(x: Real, norm: Norm | None, config: Config) -> Real:
-    """The configuration's norm of x [width, …].
-
-    LayerNorm: slots eight apart are added first, and the total rounded at the size of the largest (see stream.py).
-    RMSNorm: a sum of squares that is exact gives an exact norm, by true division and a square root."""
-    if norm is None:
-        return x
-    width, epsilon = x.dtype.type(x.shape[0]), x.dtype.type(config.norm_epsilon)
-    gain, bias = (part.astype(x.dtype)[:, None] for part in (norm.gain, norm.bias))
-    if config.norm == "rmsnorm":
-        scaled = x / np.sqrt(np.square(x).sum(axis=0) / width + epsilon)
-        scaled *= gain
-        return np.asarray(scaled)
-    largest = np.abs(x).max(axis=0)
-    blocks = x.shape[0] // 16
-    pairs = x[: 16 * blocks].reshape(blocks, 2, 8, *x.shape[1:])
-    total = (pairs[:, 0] + pairs[:, 1]).sum(axis=(0, 1)) + x[16 * blocks :].sum(axis=0)
-    centred = x - (total + largest - largest) / width
-    centred /= np.sqrt(np.square(centred).sum(axis=0) / width + epsilon)
-    centred *= gain
-    centred += bias
-    return np.asarray(centred)
 
 
 def _turned(matrix: Matrix, dtype: np.dtype[Any]) -> Any:
@@ -252,7 +230,7 @@ class _Neurons:
     activation: Callable[[Real], Real]
 
     @staticmethod
-    def of(part: Mlp, activation: str, tokens: int, dtype: np.dtype[Any]) -> _Neurons:
+    def of(part: Mlp, activation: Callable[[Real], Real], tokens: int, dtype: np.dtype[Any]) -> _Neurons:
         up, down = _turned(part.up, dtype), part.down.csr.astype(dtype)
         gate = None if part.gate is None else _turned(part.gate, dtype)
         bias = part.up_bias.astype(dtype)[:, None]
@@ -261,7 +239,7 @@ class _Neurons:
         for start in range(0, bias.size, size):
             at = slice(start, start + size)
             blocks.append((up[at], bias[at], None if gate is None else gate[at], down[at].T))
-        return _Neurons(tuple(blocks), part.down_bias.astype(dtype)[:, None], ACTIVATIONS[activation])
+        return _Neurons(tuple(blocks), part.down_bias.astype(dtype)[:, None], activation)
 
     def run(self, x: Real) -> Real:
         """What it adds to the stream, for x [width, tokens] as it reads it."""
@@ -271,31 +249,3 @@ class _Neurons:
             hidden = self.activation(hidden) if gate is None else self.activation(gate @ x) * hidden
             total += down @ hidden
         return np.asarray(total + self.down_bias)
-
-
-def _gelu(x: Real) -> Real:
-    """0.5 x (1 + tanh z) = x / (1 + exp(−2z)), which rounds less: the sum over ± pairs then keeps its small terms."""
-    f = x.dtype.type
-    z = f(0.044715) * x
-    with np.errstate(over="ignore"):  # of neurons that are shut: −∞ does as well
-        z *= x
-        z *= x
-        z += x
-        z *= f(-2.0 * np.sqrt(2.0 / np.pi))
-    return _over_one_and_exp(x, z)
-
-
-def _silu(x: Real) -> Real:
-    """x σ(x): x itself from 17 on (37 in float64), and 0 from −89 down (−710), where exp(−x) is infinite."""
-    return _over_one_and_exp(x, -x)
-
-
-def _over_one_and_exp(x: Real, z: Real) -> Real:
-    """x / (1 + exp z), in the place of z."""
-    with np.errstate(over="ignore"):
-        np.exp(z, out=z)
-    z += z.dtype.type(1.0)
-    return np.asarray(np.divide(x, z, out=z))
-
-
-ACTIVATIONS: dict[str, Callable[[Real], Real]] = {"gelu_tanh": _gelu, "silu": _silu}

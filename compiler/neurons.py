@@ -69,7 +69,7 @@ class Neurons:
         shut = Matrix.of(
             np.repeat(closed, bias.size),
             np.tile(np.arange(bias.size), len(closed)),
-            np.tile(-(2.0 * reach + 64.0), len(closed)),
+            np.tile(-(2.0 * reach + 64.0), len(closed)) / self.stream.flag,
             up.shape,
         )
         self.up.append(self.stream.balanced_read(_without_row(up, self.stream.zero) + shut))
@@ -119,7 +119,7 @@ class Neurons:
         flags = [slot for slot, kind in zip(self.stream.roles.tolist(), self.role_kinds, strict=True) if kind in kinds]
         n, count = values.size, len(flags)
         rows, columns = np.repeat(flags, n), np.tile(np.arange(n), count)
-        return Matrix.of(rows, columns, np.tile(values, count), (self.stream.width, n))
+        return Matrix.of(rows, columns, np.tile(values, count) / self.stream.flag, (self.stream.width, n))
 
     def _combined(
         self,

@@ -14,6 +14,10 @@ slots, so in two lanes, C swallows what else is added there, and in float32 the 
 written is balanced: every write puts minus its sum into `balance`, so that the stream sums to rounding error, which
 `layer_norm` in runtime/functions.py rounds to exactly 0 beside C. For other runtimes every read puts minus its sum on
 `zero`, which holds minus the mean, so that the mean cancels.
+
+The flags. A role's slot holds `flag` at its tokens and 0 elsewhere, a power of two about as large as the largest value.
+What closes a neuron outweighs all that it may read, and so would the mean that reaches it by the slot of a flag of 1:
+beside values of 10⁶ more than float32 can cancel. In units of `flag` it is no larger than what any read sees of it.
 """
 
 from __future__ import annotations
@@ -74,6 +78,14 @@ class Stream:
     """Components of each atom."""
     positioned: bool = True
     """Whether tokens know their position."""
+    flag: float = 1.0
+
+    @cached_property
+    def unit(self) -> Floats:
+        """[width]: what stands in a slot for 1."""
+        unit = np.ones(self.width)
+        unit[self.roles] = self.flag
+        return unit
 
     @cached_property
     def first(self) -> int:
@@ -163,7 +175,7 @@ class Stream:
             component, part, value = matrix.entries
             rows.append(self.slots(atom)[part])
             columns.append(component)
-            values.append(value)
+            values.append(value / self.unit[rows[-1]])
         if not rows:
             return Matrix.zero(self.width, form.size)
         return self.balanced_read(

@@ -173,7 +173,7 @@ class _Validation:
         for one in held:
             for stage in {one.first, one.last}:
                 self.due.setdefault(stage, []).append(one)
-        self.slots = {atom: stream.slots(atom) for atom in plan.allocation.slots}
+        self.slots, self.unit = {atom: stream.slots(atom) for atom in plan.allocation.slots}, stream.unit
         self.at_rest = self._at_rest(stream.width)
         self.floor = FLOOR[plan.dtype]
         self.run_so_far = 0
@@ -188,7 +188,7 @@ class _Validation:
         for atom, slots in self.slots.items():
             resting = atoms[atom].rests or atom == ROLES  # copies of starts may be beyond what other tokens hold
             units = STORED * UNIT[self.plan.dtype] * atoms[atom].magnitude
-            most[slots] = np.maximum(most[slots], 2.0 * largest if resting else units)
+            most[slots] = np.maximum(most[slots], 2.0 * largest * self.unit[slots] if resting else units)
             taken[slots] = True
         return np.where(taken, most, np.inf)
 
@@ -218,7 +218,7 @@ class _Validation:
             return
         found = np.zeros((held.variable.form.size, *exact.shape[:2]))
         for atom, matrix in held.variable.form.parts:
-            part = x[self.slots[atom]][:, :, 1 + tokens].astype(np.float64)
+            part = x[slots := self.slots[atom]][:, :, 1 + tokens].astype(np.float64) / self.unit[slots, None, None]
             found += (matrix.csr @ part.reshape(len(part), -1)).reshape(found.shape)
         error = np.abs(found.transpose(1, 2, 0) - exact)
         ends = (held.variable.low, held.variable.high, exact)

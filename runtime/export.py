@@ -11,6 +11,9 @@
 
 Stock models have no loops, and MLPs of one width: loops are unrolled, narrower MLPs padded with zeros, and
 idle sublayers are written as zeros. `Size` says beforehand what that takes.
+
+Their LayerNorm and GELU round otherwise than the runtime's (compiler/arithmetic.py), which a program that multiplies
+errors shows: before anything is written the few tasks are run as a stock model rounds, and held against the oracle.
 """
 
 from __future__ import annotations
@@ -24,11 +27,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from innerloop.compiler.arithmetic import OWN, STOCK, Arithmetic
 from innerloop.compiler.default_tasks import draw
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.interpretation import interpret
+from innerloop.compiler.measure import forward
 from innerloop.compiler.memory import free
-from innerloop.compiler.tokens import output_rows, read_data
+from innerloop.compiler.tokens import TokenData, output_rows, read_data
 from innerloop.compiler.weights import Weights
 
 from . import export_huggingface, export_llama, export_transformerlens
@@ -73,11 +78,14 @@ def size(weights: Weights, to: str) -> Size:
     return _size(weights, _library(weights, to).tensors(weights))
 
 
-def export(weights: Weights, folder: str | os.PathLike[str], to: str = "huggingface") -> None:
+def export(
+    weights: Weights, folder: str | os.PathLike[str], to: str = "huggingface", accept_error: bool = False
+) -> None:
     """Writes a new folder, its parents included, for the library `to`, "huggingface" or "transformerlens".
 
     Raises InnerloopError for weights of an architecture that the library does not hold, for a folder that exists or
-    cannot be written, and for more than fits the free memory or disk.
+    cannot be written, for more than fits the free memory or disk, and unless `accept_error` for weights that are beyond
+    their certificate in the library's arithmetic.
     """
     library = _library(weights, to)
     tensors = library.tensors(weights)
@@ -85,7 +93,14 @@ def export(weights: Weights, folder: str | os.PathLike[str], to: str = "huggingf
     if os.path.lexists(target):
         raise InnerloopError(f"{target} exists already: give a new folder, or remove it first")
     _fits(_size(weights, tensors), target)
-    tasks, roles = _tasks(weights)
+    data, truth = _tasks(weights)
+    error = _stock_error(weights, data, truth)
+    if error > weights.report.predicted_error and not accept_error:
+        raise InnerloopError(
+            f"{weights.signature.name} multiplies errors: as a stock model rounds it is off by {error:.3g} on tasks of "
+            f"{len(data.sequence)} tokens, where its certificate says {weights.report.predicted_error:.3g} at most. "
+            "Compile it for llama or in float64, or accept the error (`accept_error=True`, `--accept-error`)"
+        )
     interface = [
         Tensor("embedding", weights.embedding.shape, lambda: dense(weights.embedding)),
         Tensor("readout", weights.readout.shape, lambda: dense(weights.readout)),
@@ -94,11 +109,13 @@ def export(weights: Weights, folder: str | os.PathLike[str], to: str = "huggingf
     texts = {
         "config.json": json.dumps(library.config(weights), indent=1) + "\n",
         "program.icl": weights.signature.text,
-        "README.md": readme(weights, library.RUN, library.NOTE, roles),
+        "README.md": readme(weights, library.RUN, library.NOTE, (0, *data.sequence.roles), error),
     }
     arrays: dict[str, Sequence[Tensor]] = {
-        "model.safetensors": tensors, "interface.safetensors": interface, "tasks.safetensors": tasks,
-    }  # fmt: skip
+        "model.safetensors": tensors,
+        "interface.safetensors": interface,
+        "tasks.safetensors": _held(weights, data, truth),
+    }
     if to == "transformerlens":
         places, matrices = export_transformerlens.layout(weights)
         texts["layout.json"] = json.dumps(places, indent=1) + "\n"
@@ -145,20 +162,37 @@ def _mebibytes(count: float) -> str:
     return f"{count / 2**20:,.1f} MiB"
 
 
-def _tasks(weights: Weights) -> tuple[list[Tensor], tuple[int, ...]]:
-    """A few tasks within the compiled ranges, the oracle's output, and the roles of their tokens."""
+def _tasks(weights: Weights) -> tuple[TokenData, Floats]:
+    """A few tasks within the compiled ranges, and the oracle's output [tasks, rows, *shape]."""
     signature, pattern = weights.signature, weights.signature.pattern
     room = weights.config.n_positions - 1 - len(pattern.prefix) - len(pattern.suffix)
     drawn = draw(signature, max(1, min(GROUPS, room // len(pattern.group))), TASKS, seed=3)
     for each in weights.inputs:
         drawn[each.name] = np.clip(drawn[each.name], each.low, each.high)
-    data = read_data(signature, drawn)
     arguments: dict[str, Any] = {**drawn, **signature.parameters}
-    truth = interpret(signature.text, **arguments)
-    held = {f.name: data.fields[f.name][:, output_rows(data.sequence, f.kinds)] for f in signature.fields}
+    return read_data(signature, drawn), interpret(signature.text, **arguments)
+
+
+def _stock_error(weights: Weights, data: TokenData, truth: Floats) -> float:
+    """How far off the weights are at most in the arithmetic of stock libraries, on those of the tasks on which they
+    are right in this package's."""
+    rows = output_rows(data.sequence, weights.output.kinds)
+
+    def errors(arithmetic: Arithmetic) -> Floats:
+        with np.errstate(all="ignore"):
+            found = forward(weights, data, arithmetic=arithmetic)[:, rows].reshape(truth.shape)
+        error = np.nan_to_num(np.abs(found - truth), nan=np.inf)
+        return np.asarray(error.reshape(len(truth), -1).max(1, initial=0.0))
+
+    return float(errors(STOCK)[errors(OWN) <= weights.report.predicted_error].max(initial=0.0))
+
+
+def _held(weights: Weights, data: TokenData, truth: Floats) -> list[Tensor]:
+    """The tasks as tensors: each field at the tokens that hold it, and the output."""
+    held = {f.name: data.fields[f.name][:, output_rows(data.sequence, f.kinds)] for f in weights.signature.fields}
     arrays: dict[str, Floats] = {f"field.{name}": array for name, array in held.items()}
     arrays["output"] = truth.reshape(*truth.shape[:2], -1)
-    return [Tensor(name, a.shape, _constant(a)) for name, a in arrays.items()], (0, *data.sequence.roles)
+    return [Tensor(name, a.shape, _constant(a)) for name, a in arrays.items()]
 
 
 def _constant(array: Floats) -> Callable[[], Floats]:

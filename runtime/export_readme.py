@@ -21,9 +21,10 @@ output = stream @ interface["readout"] + interface["readout_bias"]
 """
 
 
-def readme(weights: Weights, run: str, note: str, roles: tuple[int, ...]) -> str:
+def readme(weights: Weights, run: str, note: str, roles: tuple[int, ...], error: float) -> str:
     """`run` is the library's part of the example, before and after the features, apart by a line `---`; `roles` are
-    those of the tokens of tasks.safetensors, with the rest token; `note` is what else there is to say."""
+    those of the tokens of tasks.safetensors, with the rest token; `note` is what else there is to say; `error` is
+    how far off they are in the library's arithmetic."""
     before, after = (part.rstrip() for part in run.format(dtype=weights.config.dtype).split("---\n"))
     report, name = weights.report, weights.signature.name
     return f"""\
@@ -31,7 +32,8 @@ def readme(weights: Weights, run: str, note: str, roles: tuple[int, ...]) -> str
 
 A learning algorithm compiled into a transformer by innerloop; the program is in `program.icl`. The weights are
 {weights.config.dtype}; innerloop's own forward pass was measured {report.measured_error:.1e} off the float64 oracle
-at most ({report.tasks} tasks, output rms {report.output_rms:.3g}; predicted: {report.predicted_error:.1e}).
+at most ({report.tasks} tasks, output rms {report.output_rms:.3g}; predicted: {report.predicted_error:.1e}). As the
+library's norms and activations round, they are {error:.1e} off at most on the tasks below.
 
 A sequence is a rest token, then `{describe_pattern(weights.signature.pattern)}`. A token's features are its role
 (one-hot), then its fields. `tasks.safetensors` holds a few tasks, field by field, and the float64 oracle's output.

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.margins import SLACK
+from innerloop.compiler.sparse import Floats
 from innerloop.compiler.weights import Body, Repeated, Weights
 from numpy.typing import NDArray
 
@@ -36,7 +37,8 @@ _MORE = "more"
 
 
 class RangeWarning(UserWarning):
-    """A value left the range that the weights were compiled for; what follows from it may be wrong.
+    """A value left the range that the weights were compiled for, and what follows from it may be wrong; or the outputs
+    are wrong.
 
     `tasks`: in which tasks of the call, counted from 0."""
 
@@ -112,6 +114,23 @@ class Guard:
                 small,
                 depth,
             )
+
+    def inspect_errors(self, errors: Floats, depth: int) -> None:
+        """errors: [batch], of each task as the interpreter finds it (interpreted.py), NaN where it has no answer. Names
+        tasks whose error is beyond the certificate's."""
+        resolved = self.weights.report.predicted_error
+        wrong, unknown = np.flatnonzero(errors > resolved), np.flatnonzero(np.isnan(errors))
+        if wrong.size:
+            worst = int(wrong[errors[wrong].argmax()])
+            self.tell(
+                f"the outputs of task {worst} are off by {errors[worst]:.3g} from what the interpreter finds; these "
+                f"weights were to be off by {resolved:.3g} at most. Compile with data like it (`calibration=`), or in "
+                f"float64",
+                wrong,
+                depth,
+            )
+        if unknown.size:
+            self.tell(f"the program itself has no finite answer for task {unknown[0]}", unknown, depth)
 
     def tell(self, message: str, tasks: NDArray[np.intp], depth: int) -> None:
         """`tasks` in which it is so; `depth`: how far up the stack the user's call is."""

@@ -29,6 +29,7 @@ from .afford import packing, running
 from .checks import Check
 from .forward import embedded, forward, streams
 from .guard import Findings, Guard, Mode
+from .interpreted import Interpreter
 from .pack import Parameters, pack
 from .stream import TokenStream
 from .surroundings import concrete, devices
@@ -57,8 +58,8 @@ class Transformer:
     """A compiled transformer as a function of the program's fields.
 
     dtype    "float32" or "float64"; None: what the weights were compiled for
-    guard    what happens when an input or a named value leaves its compiled range: "warn" (RangeWarning),
-             "raise" (RangeError) or "off"
+    guard    what happens when an input or a value leaves its compiled range, or an output is further off the
+             interpreter's than the certificate says: "warn" (RangeWarning), "raise" (RangeError) or "off"
     on_chunk called with (tasks done, tasks in all) while a large batch is run
 
     `parameters` are the packed weights, on the devices.
@@ -78,6 +79,7 @@ class Transformer:
         self.dtype = np.dtype(dtype or weights.config.dtype)
         self.on_chunk = on_chunk
         self._guard = Guard(weights, guard)
+        self._interpreter = Interpreter(weights)
         self._bounds: dict[tuple[str, ...], dict[int, Check]] = {}
         packing(weights, self.dtype)
 
@@ -133,6 +135,8 @@ class Transformer:
         outputs = np.concatenate(results).reshape(data.batch, rows.size, *shape)
         findings.tell(5)
         self._guard.inspect_outputs(outputs, 5)
+        if self._guard.mode != "off":
+            self._guard.inspect_errors(self._interpreter.errors(data, outputs), 5)
         return outputs
 
     def trace(self, /, **fields: ArrayLike) -> Trace:

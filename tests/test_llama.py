@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from innerloop.compiler import compile_program, interpret
+from innerloop.compiler.arithmetic import OWN, normalise
 from innerloop.compiler.compile import POSITIONS
 from innerloop.compiler.graph import Pattern
-from innerloop.compiler.measure import normalise
 from innerloop.compiler.phases import GAP, phases
 from innerloop.compiler.positions import wanted
 from innerloop.compiler.rotary_positions import End, rotary_target
@@ -154,7 +154,7 @@ def test_the_norm_is_the_identity_bit_for_bit_at_every_width(dtype: str) -> None
         x[: len(weights)] = (np.array(weights) * scale)[:, None]
         x = rng.permutation(x)
         norm = Norm(np.full(width, scale), np.zeros(width))
-        assert np.array_equal(normalise(x, norm, settings), x), width
+        assert np.array_equal(normalise(x, norm, settings, OWN), x), width
 
 
 @pytest.mark.parametrize("what", ["previous", "first x"])

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from innerloop.compiler import measure
+from innerloop.compiler.arithmetic import OWN, normalise
 from innerloop.compiler.errors import DataError, InnerloopError
 from innerloop.compiler.sparse import Floats, Matrix
 from innerloop.compiler.weights import Attention, Idle, Mlp, Norm, Weights
@@ -300,7 +300,7 @@ def test_a_huge_constant_makes_rms_norm_the_identity(dtype: str) -> None:
         with jax.enable_x64(dtype == "float64"):
             step = plain(width, dtype)._replace(gain=gain.astype(dtype), bias=None)
             assert np.array_equal(jax.jit(rms_norm)(x, step), x)
-        assert np.array_equal(measure.normalise(x.T, Norm(gain, np.zeros(width)), drawn).T, x)
+        assert np.array_equal(normalise(x.T, Norm(gain, np.zeros(width)), drawn, OWN).T, x)
 
 
 def test_rms_norm_divides_by_a_value_that_outweighs_the_rest() -> None:
@@ -319,7 +319,7 @@ def test_silu_is_the_identity_when_open_and_zero_when_shut(dtype: str, open_: fl
     rng = np.random.default_rng(0)
     span = np.concatenate([[0.0], np.logspace(0, 30, 3001), rng.uniform(0, 1e4, 3001)])
     with jax.enable_x64(dtype == "float64"):
-        for function in (jax.jit(silu), measure.ACTIVATIONS["silu"]):
+        for function in (jax.jit(silu), OWN.activations["silu"]):
             for start, sign, kept in ((open_, 1, 1), (shut, -1, 0)):
                 x = (start + sign * span).astype(dtype)
                 assert np.array_equal(function(x), x * kept)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.compiler import Weights, compile_program
+from innerloop.compiler.arithmetic import OWN
 from innerloop.compiler.measure import _Heads, _Neurons
 from innerloop.compiler.sparse import Matrix
 from innerloop.compiler.weights import Attention, Mlp
@@ -48,7 +49,7 @@ def test_the_forward_pass_multiplies_by_nonzeros_only(program: str) -> None:
     kind = np.dtype(np.float32)
     for sublayer in weights.sublayers():
         if isinstance(sublayer, Mlp):
-            blocks = _Neurons.of(sublayer, weights.config.activation, 400, kind).blocks
+            blocks = _Neurons.of(sublayer, OWN.activations[weights.config.activation], 400, kind).blocks
             multiplied = sum(up.nnz + down.nnz for up, _, _, down in blocks)
             assert multiplied == sublayer.up.nnz + sublayer.down.nnz
         elif isinstance(sublayer, Attention):
