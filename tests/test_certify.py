@@ -170,7 +170,4 @@ def test_no_error_is_above_its_bound_on_any_family(target: str) -> None:
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
 @pytest.mark.parametrize("program", ["perceptron", "recursive_least_squares", "nearest_neighbour", "deep_features"])
 def test_no_error_is_above_its_bound(program: str, target: str, dtype: str) -> None:
-    """Not yet where nearest_neighbour's inputs are of scale 1e-3, and deep_features' of scale 3."""
-    if program in ("nearest_neighbour", "deep_features"):
-        pytest.xfail("bounds are up to 1.9 times too small on inputs of scale 1e-3 and 3")
     none_above(program, target, dtype, 12, tuple(FAMILIES))

@@ -205,9 +205,10 @@ def test_a_warning_says_in_which_tasks() -> None:
     weights = compiled("output sigmoid(0.2 * sum(x))", "gpt2", VECTOR, x=vectors())
     x = vectors()
     x[[3, 200], 1] = 5.0
-    (said,) = warned(weights, x=x)
-    assert said.tasks == (3, 200)
-    assert str(said).endswith("(and so it is in 2 tasks)")
+    left, wrong = warned(weights, x=x)
+    assert left.tasks == wrong.tasks == (3, 200)
+    assert str(left).endswith("(and so it is in 2 tasks)")
+    assert "are off by" in str(wrong)
 
 
 def test_a_stream_is_guarded_as_a_whole_sequence_is() -> None:

@@ -1,0 +1,111 @@
+"""The interpreter beside every call: outputs that are further off than the certificate says are named, whatever the
+reason, and nothing else is."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.compiler.default_tasks import draw
+from innerloop.compiler.sparse import Matrix
+from innerloop.programs import load
+from innerloop.runtime import RangeError, RangeWarning, Transformer
+
+from . import random_weights
+from .reference import case_of
+from .reference.measured import compiled, numpy_run
+
+
+@cache
+def weights() -> Weights:
+    return compile_program(load("gradient_descent"), target="gpt2", d=2)
+
+
+def data(tasks: int = 5) -> dict[str, Any]:
+    return draw(weights().signature, 6, tasks, seed=11)
+
+
+def off(error: float) -> Weights:
+    """The weights, whose outputs are off by so much in every task: no range sees it."""
+    return replace(weights(), readout_bias=weights().readout_bias + error)
+
+
+def told(model: Transformer, **fields: Any) -> list[RangeWarning]:
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        model(**fields)
+    return [w.message for w in heard if isinstance(w.message, RangeWarning)]
+
+
+def test_outputs_beyond_the_certificate_are_named_with_their_error() -> None:
+    (said,) = told(Transformer(off(0.25)), **data())
+    assert "off by 0.25 from what the interpreter finds" in str(said)
+    assert f"{weights().report.predicted_error:.3g} at most" in str(said)
+    assert said.tasks == (0, 1, 2, 3, 4)
+
+
+def test_the_warning_is_the_callers() -> None:
+    with pytest.warns(RangeWarning) as heard:
+        Transformer(off(0.25))(**data())
+    assert heard[0].filename == __file__
+
+
+def test_outputs_within_the_certificate_are_not() -> None:
+    assert told(Transformer(weights()), **data()) == []
+    assert told(Transformer(off(0.5 * weights().report.predicted_error)), **data()) == []
+    assert told(Transformer(off(0.25), guard="off"), **data()) == []
+
+
+def test_it_raises_where_the_guard_does_and_survives_a_pickle() -> None:
+    model = pickle.loads(pickle.dumps(Transformer(off(0.25), guard="raise")))
+    with pytest.raises(RangeError, match="off by 0.25"):
+        model(**data())
+
+
+def test_data_without_a_batch() -> None:
+    (said,) = told(Transformer(off(0.25)), **{name: array[0] for name, array in data().items()})
+    assert said.tasks == (0,)
+
+
+def test_weights_that_no_program_stands_behind_are_not_interpreted() -> None:
+    trained = replace(off(0.25), report=replace(weights().report, predicted_error=np.inf))
+    assert told(Transformer(trained), **data()) == []
+    drawn = random_weights.tree(3)
+    assert not any("interpreter" in str(w) for w in told(Transformer(drawn), **draw(drawn.signature, 3, 2, seed=0)))
+
+
+def test_a_head_that_was_cut_is_seen_by_what_it_does() -> None:
+    """A change of the weights themselves, which no range knows of."""
+    body = list(weights().body)
+    first = body[0]
+    body[0] = replace(first, output=Matrix.zero(*first.output.shape))  # type: ignore[union-attr,arg-type]
+    said = told(Transformer(replace(weights(), body=tuple(body))), **data())
+    assert any("from what the interpreter finds" in str(w) for w in said)
+
+
+def test_a_program_without_a_finite_answer_is_named() -> None:
+    text = "program p(d)\ntokens (x)*\n    x : vector[d] in [-1, 2]\noutput 1 / (2 + x[0])\n"
+    text = text.replace("x[0]", "sum(x)")
+    x = np.random.default_rng(0).uniform(-0.5, 1.0, (64, 4, 2))
+    found = compile_program(text, target="gpt2", d=2, calibration={"x": x})
+    x[3, 1] = -1.0
+    said = told(Transformer(found), x=x)
+    assert any("no finite answer for task 3" in str(w) for w in said)
+
+
+def test_exact_ties_of_a_softmax_over_components_are_named() -> None:
+    """k_means between two equal centres: a half each, and rounding, times 10⁵, decides otherwise."""
+    case = case_of("k_means")
+    found = compiled(case)
+    fields = {name: np.array(array) for name, array in case.data(seed=1, tasks=4).items()}
+    for array in fields.values():
+        array[2] = 0.0
+    error = np.abs(numpy_run(found, fields) - interpret(found.signature.text, **fields, **case.parameters))
+    assert (error.reshape(4, -1).max(1) > found.report.predicted_error).tolist() == [False, False, True, False]
+    assert {task for w in told(Transformer(found), **fields) for task in w.tasks} == {2}
