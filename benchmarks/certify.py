@@ -3,12 +3,16 @@
     python -m benchmarks.certify [--program NAME …] [--target gpt2 …] [--family "noise 1" …] [--tasks 64] [-o FILE]
 
 From the root of the repository. Programs are compiled without calibration data, with the parameters of the tests' table
-of cases; the error model gives each prediction a bound (which may be infinite, where a value left its range), and
-the float64 oracle its error. Columns: predictions; above: those further off than `Transformer.certify` makes good, for
-which it refuses its certificate, and of which there must be none; lifted: those above the error model's bound, for
-which it says the error itself; worst: the largest error over its bound, and median: of bound over error, both where the bound is finite and the error
-not 0; unknown: infinite bounds; needless: of those, predictions that are within the report's predicted error all the
-same; marked: predictions that are smaller than their bounds. Exit status 1 if any is above.
+of cases; the error model gives each prediction a bound (which may be infinite, where a value left its range), and the
+float64 oracle its error. Columns:
+
+    predictions, above    how many, and those so far off that `Transformer.certify` refuses: there must be none
+    lifted                those above the error model's bound, for which it says the error itself
+    worst, median         the largest error over its bound; of bound over error; where bounds are finite, errors not 0
+    unknown, needless     infinite bounds; of those, predictions that are within the report's predicted error
+    marked                predictions that are smaller than their bounds
+
+Exit status 1 if any is above.
 """
 
 from __future__ import annotations
@@ -111,7 +115,7 @@ def report(cells: list[Cell]) -> None:
         rows = []
         for name in dict.fromkeys(map(key, cells)):
             some = [c for c in cells if key(c) == name]
-            total = {field: sum(getattr(c, field) for c in some) for field in ("predictions", "above", "lifted", "unknown")}
+            total = {field: sum(getattr(c, field) for c in some) for field in ("predictions", "above", "lifted")}
             share = {field: sum(getattr(c, field) for c in some) / total["predictions"] for field in SHARES}
             worst = max(some, key=lambda c: c.worst)
             medians = [c.median for c in some if c.median]

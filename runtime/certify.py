@@ -8,9 +8,9 @@ A bound is what the error model says of these very inputs (compiler/certify.py):
 construction gives of these operands, and how it rounds, four times as large, in many runs; of comparisons and near ties
 that rounding may turn over, either way. It is infinite where a value left the domain of a construction that the
 prediction may rest on, and names the value. What it takes for granted is that the weights are what the program compiles
-to, and that they run as this package runs them. Rounding is drawn there, and not bounded from above: so each time the float64
-oracle is asked, too. Where the error is a few times the bound, the draws were lucky, and the bound is the error;
-where it is more, the weights are not what they are taken for, and there is no certificate.
+to, and that they run as this package runs them. Rounding is drawn there, and not bounded from above: so the float64
+oracle is asked each time, too. Where the error is a few times the bound, the draws were lucky, and the bound is the
+error; where it is more, the weights are not what they are taken for, and there is no certificate.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from innerloop.compiler.sparse import Floats
 from innerloop.compiler.tokens import TokenData
 from innerloop.compiler.weights import Weights
 from numpy.typing import ArrayLike, NDArray
-
 
 LUCK = 10.0
 """Of its bound the error that lucky draws may miss."""

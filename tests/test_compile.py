@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from innerloop.compiler.compile import compile_program
 from innerloop.compiler.errors import CompileError
+from innerloop.compiler.weights import Report
 from innerloop.programs import load
 from numpy.typing import NDArray
 
@@ -30,10 +31,18 @@ LOOSE = {
 """Largest error over the output's root mean square, where it is more than 5e-5."""
 
 
-PESSIMISTIC = {"algorithm_selection": 300, "conjugate_gradient": 300, "retargetable_gradient_descent": 1e7}
+PESSIMISTIC = {"algorithm_selection": 300, "conjugate_gradient": 300, "retargetable_loss_table": 300}
 """Predicted over measured error, where it is more than 100: a loss is multiplied by 100 and exponentiated; what is left
-of what is almost solved is rounding, and of the few tasks that are measured none may be as bad as those drawn. In the
-last, 60 steps with the sign of every residual, a disturbed run takes another turn: no number bounds that well."""
+of what is almost solved is rounding, and of the few tasks that are measured none may be as bad as those drawn."""
+
+
+def prediction_holds(case: Case, report: Report, least: float = 0.0) -> bool:
+    """Whether the measured error is within the predicted one, and that is no more than so many times as large; above
+    the output's own size, where a disturbed run takes another turn, no number bounds it, and compilation is refused
+    unless the caller accepts it."""
+    predicted = report.predicted_error
+    most = PESSIMISTIC.get(case.program, 100) if predicted <= report.output_rms else np.inf
+    return report.measured_error <= predicted <= most * max(report.measured_error, least)
 
 
 def largest(found: NDArray[Any], truth: NDArray[Any]) -> float:
@@ -49,8 +58,7 @@ def test_every_program_compiles(case: Case) -> None:
     assert largest(numpy_run(weights, fields), case.truth(fields)) < LOOSE.get(case.program, 5e-5)
     report = weights.report
     assert report.slots <= 1.1 * report.live
-    most = PESSIMISTIC.get(case.program, 100)
-    assert report.measured_error <= report.predicted_error <= most * report.measured_error
+    assert prediction_holds(case, report)
 
 
 SHIPPED: dict[str, dict[str, Any]] = {
