@@ -1,7 +1,8 @@
 """What a newcomer does first: a shipped program, with nothing given but the parameters that have no default.
 
 Ranges come from the tasks that default_tasks.py draws. The error is the largest on fresh tasks of its core, over the
-output's root mean square, but for one task of 32, in which a nearest neighbour may be a tie; what it is on others, correlated by 0.999 say, is the certificate's to tell.
+output's root mean square, but for one task of 32, in which a nearest neighbour may be a tie; what it is on others,
+correlated by 0.999 say, is the certificate's to tell.
 """
 
 from __future__ import annotations
