@@ -55,10 +55,19 @@ class Ranges:
     """Of each `Attend`, the largest |query · key|, as measured."""
     ties: frozenset[Value] = frozenset()
     """What comparisons decide by, is 0 somewhere on the sample, and may be more or less by rounding."""
-    tails: bool = True
-    """Whether the sample may lack the ends of tails: it does not where it was searched for them."""
 
     def __getitem__(self, value: Value) -> tuple[Floats, Floats]:
+        """With a margin, and further where a tail is long: no sample holds its end, nor both ends alike."""
+        low, high = self._seen(value)
+        if value not in self.crowd or value in self.declared:
+            return low, high
+        crowd = self.crowd[value]
+        radius = np.maximum(high - crowd.centre, crowd.centre - low)
+        long = radius > TAIL * crowd.most
+        ends = crowd.centre - 2.0 * radius, crowd.centre + 2.0 * radius
+        return np.where(long & (low < 0.0), ends[0], low), np.where(long & (high > 0.0), ends[1], high)
+
+    def _seen(self, value: Value) -> tuple[Floats, Floats]:
         low, high = self.low[value], self.high[value]
         margin = 0.0 if value in self.declared else MARGIN
         return low - margin * np.abs(low), high + margin * np.abs(high)
@@ -68,8 +77,6 @@ class Ranges:
         low, high = self[value]
         crowd = self.crowd[value]
         radius = np.maximum(high - crowd.centre, crowd.centre - low)
-        if self.tails:
-            radius = np.where(radius > TAIL * crowd.most, 2.0 * radius, radius)
         known = crowd.usual > 0
         return Ball(crowd.centre, radius, float(np.max(radius[known] / crowd.usual[known], initial=1.0)))
 
@@ -81,7 +88,7 @@ class Ranges:
         """Where a function of the graph takes this operand: 1/x never across 0, and no root of 0 alone."""
         if function == "reciprocal":
             return self.tight(value)
-        low, high = self[value]
+        low, high = self._seen(value)
         if function == "sqrt" and high.max() == 0.0:  # what is 0 on all data has no size of its own
             high = np.ones_like(high)
         return low, high
@@ -210,7 +217,7 @@ def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
     return ranges_of(graph, observe(graph, samples))
 
 
-def ranges_of(graph: Graph, seen: Seen, tails: bool = True) -> Ranges:
+def ranges_of(graph: Graph, seen: Seen) -> Ranges:
     """The ranges that hold for what was seen; 0 for what was not."""
     specs = {f.name: f for f in graph.signature.fields} if graph.signature else {}
     low = {v: seen.low.get(v, np.zeros(graph[v].size)) for v in graph.values()}
@@ -222,7 +229,7 @@ def ranges_of(graph: Graph, seen: Seen, tails: bool = True) -> Ranges:
             declared.add(value)
             low[value], high[value] = np.full(graph[value].size, spec.low), np.full(graph[value].size, spec.high)
     crowd = {v: _crowd(np.concatenate(rows or [np.zeros((1, graph[v].size))])) for v, rows in seen.rows.items()}
-    return Ranges(low, high, frozenset(declared), crowd, dict(seen.scores), frozenset(seen.ties), tails)
+    return Ranges(low, high, frozenset(declared), crowd, dict(seen.scores), frozenset(seen.ties))
 
 
 def joined(ranges: Ranges, seen: Seen) -> Ranges:

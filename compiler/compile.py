@@ -151,7 +151,7 @@ def plan_for(
     assert signature is not None
 
     def planned(graph: Graph, seen: list[tuple[Family, Seen]]) -> Plan:
-        ranges, families = affordable(graph, seen, core, architecture, dtype, not default)
+        ranges, families = affordable(graph, seen, core, architecture, dtype)
         all_finite(graph, ranges)
         tasks = lower(graph, ranges, architecture)
         if not default:

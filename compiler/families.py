@@ -42,12 +42,11 @@ def observed(graph: Graph, samples: Sequence[Sample], default: bool) -> list[tup
 
 
 def affordable(
-    graph: Graph, seen: Sequence[tuple[Family, Seen]], core: TokenData, target: Target, dtype: str, tails: bool
+    graph: Graph, seen: Sequence[tuple[Family, Seen]], core: TokenData, target: Target, dtype: str
 ) -> tuple[Ranges, list[Family]]:
-    """The ranges, and the families that they hold for; `core`: the tasks that prices are asked for; `tails`: as in
-    `Ranges`, of the caller's data, which are one family."""
+    """The ranges, and the families that they hold for; `core`: the tasks that prices are asked for."""
     (_, first), *others = seen
-    ranges = ranges_of(graph, first, tails)
+    ranges = ranges_of(graph, first)
     signed = _signed(graph)
     possible = [
         (f, s, wider)

@@ -25,6 +25,7 @@ from pathlib import Path
 import innerloop
 
 innerloop.__path__ = [{home!r}]
+sys.meta_path[:] = [f for f in sys.meta_path if not f.__module__.startswith("__editable___innerloop")]
 
 
 def pytest_sessionfinish():

@@ -136,6 +136,17 @@ def test_memories_and_scores_in_both_directions(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_scores_near_0_read_members_alone(target: str) -> None:
+    """Where scores say next to nothing, the rest token and tokens of other kinds are as near as their logits keep them."""
+    text = f"{HEAD}at x\n    output softmax[j in y](0.01 * dot(x, u[j]), y[j])\n"
+    rng = np.random.default_rng(6)
+    fields = {"x": rng.standard_normal((32, 9, 3)), "y": rng.standard_normal((32, 8))}
+    weights = compile_program(text, target=target, calibration=fields)
+    found = Transformer(weights, guard="off")(**fields)
+    assert np.abs(found - interpret(text, **fields)).max() < 1e-6
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_who_sees_nobody_reads_0_and_members_lose_nothing(target: str) -> None:
     """The rest token gives nothing, and takes nothing, in float64 either."""
     text = f"{HEAD}at x\n    output softmax[j in y](-20 * dot(x - u[j], x - u[j]), 1)\n"
