@@ -47,11 +47,12 @@ def placements(schedule: Schedule, allocation: Allocation, stream: Stream) -> tu
 def holdings(schedule: Schedule, allocation: Allocation) -> tuple[Holding, ...]:
     """One for each stretch of stages in which a name has a value, by name; stretches of one name do not overlap.
 
-    A value that nothing stores (its sum goes straight into a state's slots) has none.
+    A value that nothing stores (its sum goes straight into a state's slots), or that no token needs, has none.
     """
     by_name: dict[str, list[Holding]] = {}
     for held in _Stages(schedule).stretches(allocation):
-        by_name.setdefault(held.variable.name, []).append(held)
+        if held.variable.kinds:
+            by_name.setdefault(held.variable.name, []).append(held)
     result = []
     for stretches in by_name.values():
         for k, held in enumerate(stretches):

@@ -69,7 +69,7 @@ def kept(text: str, target: str = "gpt2", **parameters: Any) -> list[str]:
     found, _ = graph(text, **parameters)
     some = samples(found)
     seen = [(s.family, observe(found, s.data, WILD)) for s in some]
-    _, families = affordable(found, seen, core_tasks(some), TARGETS[target], "float32", False)
+    _, families = affordable(found, seen, core_tasks(some), TARGETS[target], "float32")
     return [f.words for f in families]
 
 
@@ -97,16 +97,25 @@ def test_the_wildest_tasks_are_left_out_and_no_more() -> None:
     assert ranges_of(found, observe(found, tame, 0.01)).high[field].max() == 4.0  # nothing is far out
 
 
-def test_tails_of_the_callers_data_are_doubled_and_those_that_were_searched_are_not() -> None:
+def test_long_tails_are_doubled_and_alike_on_both_sides_and_others_are_not() -> None:
     found, signature = graph("program p()\n\ntokens (s)*\n    s : scalar\n\noutput s * s\n")
     s = np.random.default_rng(0).standard_normal((2000, 2))
     s[0, 0] = 100.0
     seen = observe(found, [read_data(signature, {"s": s})])
     (product,) = (v for v in found.values() if isinstance(found[v].op, Product))
     operand = found[product].operands[0]
-    doubled, searched = (float(ranges_of(found, seen, tails).ball(operand).radius[0]) for tails in (True, False))
-    assert doubled == pytest.approx(220.0)
-    assert searched == pytest.approx(110.0)
+    long = ranges_of(found, seen)
+    assert long.ball(operand).radius == pytest.approx(220.0)
+    assert np.concatenate(long[operand]) == pytest.approx([-220.0, 220.0])
+    s[0, 0] = 5.0
+    short = ranges_of(found, observe(found, [read_data(signature, {"s": s})]))
+    assert short.ball(operand).radius == pytest.approx(5.5)
+    assert short[operand][0] > -5.0
+    s = np.abs(s)
+    s[0, 0] = 100.0
+    positive = ranges_of(found, observe(found, [read_data(signature, {"s": s})]))
+    assert positive[operand][0] >= 0.0
+    assert positive[operand][1] > 200.0
 
 
 def test_ranges_have_a_margin_and_divisors_one_on_both_sides() -> None:

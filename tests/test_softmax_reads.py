@@ -137,7 +137,7 @@ def test_memories_and_scores_in_both_directions(target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_scores_near_0_read_members_alone(target: str) -> None:
-    """Where scores say next to nothing, the rest token and tokens of other kinds are as near as their logits keep them."""
+    """Where scores say next to nothing, other tokens are as near as their logits keep them."""
     text = f"{HEAD}at x\n    output softmax[j in y](0.01 * dot(x, u[j]), y[j])\n"
     rng = np.random.default_rng(6)
     fields = {"x": rng.standard_normal((32, 9, 3)), "y": rng.standard_normal((32, 8))}
