@@ -89,6 +89,14 @@ class Bounds:
     def expected(self, held: Holding, passes: Passes) -> tuple[Indices, Floats, float]:
         """What is held in these passes: the tokens of its kinds at which it counts, its exact value there [tasks,
         tokens, size], and its bound."""
+        tokens, array, change = self._taken(held, passes)
+        return tokens, array, self._bound(array, change)
+
+    def change(self, held: Holding, passes: Passes) -> Floats:
+        """By how much disturbing its task changes what is held in these passes, at most [tasks]."""
+        return self._taken(held, passes)[2].max(axis=1, initial=0.0)
+
+    def _taken(self, held: Holding, passes: Passes) -> tuple[Indices, Floats, Floats]:
         value = self.value(held)
         tokens, times = self.record.at(value, passes)
         array, change = self.record.taken(value, times), self.changes.taken(value, times)
@@ -97,7 +105,7 @@ class Bounds:
             assert matrix is not None
             array, change = matrix.apply(array), change * float(abs(matrix.csr).sum(axis=1).max())
         lives = np.isin(tokens, output_rows(self.record.data.sequence, held.variable.kinds))
-        return tokens[lives], array[:, lives], self._bound(array[:, lives], change[:, lives])
+        return tokens[lives], array[:, lives], change[:, lives]
 
     def _bound(self, exact: Floats, change: Floats) -> float:
         most = float(np.abs(exact).max(initial=0.0))

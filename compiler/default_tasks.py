@@ -39,7 +39,7 @@ FIRST = 100
 LARGE, FAMILY_TASKS = 0.05, 4
 """Programs that take so long to run that they get less than this share of the tasks have the core alone; a family has
 four tasks at least."""
-WILD = 1.2e-4
+WILD = 1e-4
 """The share of tasks that a range need not hold for, where they reach far into a tail (calibrate.py)."""
 MOST_WORK = 1e9
 """Numbers that the oracle may compute on whole tasks; larger programs are calibrated on fewer."""
