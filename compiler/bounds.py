@@ -94,7 +94,7 @@ class Bounds:
 
     def change(self, held: Holding, passes: Passes) -> Floats:
         """By how much disturbing its task changes what is held in these passes, at most [tasks]."""
-        return self._taken(held, passes)[2].max(axis=1, initial=0.0)
+        return np.asarray(self._taken(held, passes)[2].max(axis=1, initial=0.0))
 
     def _taken(self, held: Holding, passes: Passes) -> tuple[Indices, Floats, Floats]:
         value = self.value(held)
