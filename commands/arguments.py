@@ -15,11 +15,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from ..compiler.check_structure import RESERVED_ARGUMENTS
 from ..compiler.errors import InnerloopError
 from ..programs import load, names
-
-RESERVED = ("text", "target", "dtype", "calibration", "source", "optimize", "tolerance")
-"""Keyword arguments of the compiler itself; no program may call a parameter so."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def parameters(assignments: list[tuple[str, str]]) -> dict[str, object]:
     """
     values: dict[str, object] = {}
     for name, text in _once("-p", assignments):
-        if name in RESERVED:
+        if name in RESERVED_ARGUMENTS:
             raise InnerloopError(f"-p {name}: no program has a parameter of this name")
         values[name] = _array(name, Path(text)) if text.endswith(".npy") else _number(name, text)
     return values

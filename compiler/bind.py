@@ -22,6 +22,7 @@ from .syntax import (
     Binary,
     Call,
     Compare,
+    Define,
     Expr,
     Grad,
     Move,
@@ -29,6 +30,7 @@ from .syntax import (
     Negate,
     Number,
     Operation,
+    Output,
     Parameter,
     Power,
     Program,
@@ -95,7 +97,6 @@ def whole_parameters(program: Program) -> tuple[frozenset[str], frozenset[str]]:
     counts: list[Expr] = []
     for parameter in program.parameters:
         sizes.extend(parameter.type.dimensions if parameter.type else ())
-        sizes.extend(_identities([parameter.default] if parameter.default else []))
     for field in program.fields:
         sizes.extend(field.type.dimensions)
     for statement in statements(program.body):
@@ -104,14 +105,17 @@ def whole_parameters(program: Program) -> tuple[frozenset[str], frozenset[str]]:
                 counts.append(count)
             case Scan(limit=limit):
                 sizes.append(limit)
-            case Assign(type=type, value=value):
-                sizes.extend(type.dimensions if type else ())
-                sizes.extend(_identities([value]))
+            case Assign(type=type) if type is not None:
+                sizes.extend(type.dimensions)
+    sizes.extend(_identities(program))
     named = {p.name for p in program.parameters}
     return _names(sizes) & named, (_names(counts) - _names(sizes)) & named
 
 
-def _identities(exprs: Iterable[Expr]) -> list[Expr]:
+def _identities(program: Program) -> list[Expr]:
+    """The sizes of all `identity(n)`."""
+    exprs = [p.default for p in program.parameters if p.default is not None]
+    exprs += [s.value for s in statements(program.body) if isinstance(s, Assign | Define | Output)]
     inside = (node for expr in exprs for node in walk(expr))
     return [node.arguments[0] for node in inside if isinstance(node, Call) and node.function == "identity"]
 
@@ -219,6 +223,8 @@ def _counts_and_sizes(program: Program, bound: Mapping[str, Bound]) -> list[Diag
             case Assign(type=type) if type is not None:
                 for size in type.dimensions:
                     whole(size, 1, LARGEST_SIZE, "size")
+    for size in _identities(program):
+        whole(size, 1, LARGEST_SIZE, "size")
     return faults
 
 

@@ -32,7 +32,9 @@ from .syntax import (
 )
 from .walk import children, statements, walk
 
-RESERVED_ARGUMENTS = frozenset({"target", "optimize", "tolerance", "dtype", "calibration", "source", "text"})
+RESERVED_ARGUMENTS = frozenset(
+    {"accept_error", "calibration", "certify", "dtype", "optimize", "source", "target", "text", "tolerance"}
+)
 """Arguments of compile_program and interpret, which no field or parameter may be called."""
 
 SIZE_HINT = "a size is made of whole numbers and parameters with + - * ^"

@@ -76,3 +76,16 @@ def test_all_faults_at_once() -> None:
         "parameter `d` is 0",
         "parameter `steps` is 1.5",
     ]
+
+
+@pytest.mark.parametrize("n", [0, -1, 2000])
+@pytest.mark.parametrize("body", ["output sum(identity(n) @ v)", "def f(x) = identity(n) @ x\noutput sum(f(v))"])
+def test_a_size_anywhere_is_a_size(n: int, body: str) -> None:
+    text = f"program p(n)\ntokens (x)*\n    v : scalar\n{body}\n"
+    with pytest.raises(CompileError, match=rf"{n}"):
+        interpret(text, v=np.ones((1, 2)), n=n)
+
+
+def test_the_compilers_own_arguments_are_reserved() -> None:
+    own = {*signature(compile_program).parameters, *signature(interpret).parameters} - {"parameters", "fields"}
+    assert {*own, "program"} - {"program", "arguments"} == RESERVED_ARGUMENTS

@@ -25,12 +25,7 @@ def assert_same(one: Weights, other: Weights) -> None:
                 assert np.array_equal(value, getattr(b, name))
 
 
-_NAMED = pytest.mark.xfail(
-    reason="the core's temporaries are names, and names are made at all tokens where they live, for the trace to show"
-)
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=_NAMED) if n == "iterative_newton" else n for n in REGRESSIONS])
+@pytest.mark.parametrize("name", REGRESSIONS)
 def test_the_core_text_compiles_to_the_same_weights(name: str) -> None:
     text = load(name)
     assert_same(compile_program(text, d=3), compile_program(show(text, "core", "gpt2", {"d": 3}), d=3))
