@@ -1,4 +1,4 @@
-"""The oracle: a graph run as language.md's semantics say, in NumPy float64.
+"""The oracle: a graph run as docs/language.md says, in NumPy float64.
 
     before   a Graph, from build.py or after any rewriting, and the data of its tokens
     after    the result [batch, rows, *shape] at the tokens where it lives
