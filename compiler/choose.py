@@ -31,6 +31,7 @@ from .levels import critical_path
 from .lower import lower
 from .peel import peel
 from .positions import SAMPLE, log_counts
+from .quotients import quotients
 from .rewrite import simplify, without_laws
 from .schedule import schedule
 from .separate import divide_factor, invariant, separate_reads
@@ -137,6 +138,7 @@ def rewritten(
     key = form.heads, form.apart, form.kept
     if key not in begun:
         first: Passes = {
+            "quotients": quotients,
             "simplify": simplify,
             "separate": lambda g: separate_reads(g, attends),
             "legalise": lambda g: legalise(g, target),
