@@ -10,19 +10,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .allocate import Allocation
 from .calibrate import Ranges
 from .constructions import Choice
 from .emit import Emitted
 from .errors import CompileError
-from .graph import Function, Graph, Keep
+from .graph import Attend, Function, Graph, Keep, Op, Softmax
 from .inexact import ErrorModel
 from .levels import critical_path
 from .measure import forward
 from .oracle import evaluate
 from .predict import predict
 from .sparse import Floats, Matrix
+from .squares import UNIT
 from .tokens import TokenData, output_rows
 from .weights import (
     Attention,
@@ -38,6 +40,9 @@ from .weights import (
 
 WORST = 3
 """Of the tasks of one length, those that the prediction is made for."""
+TURNED, FEW = 1e3, 1 / 16
+"""In a task rounding turned a tie over, where its error is so many times the median's, and no mere rounding of the
+output; in no more tasks than this share, else it is no exception."""
 HOPELESS = 0.5
 """An error of this share of the output (both root mean squares) is no answer."""
 
@@ -84,8 +89,9 @@ def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
 def measured(
     weights: Weights, model: ErrorModel, tasks: Sequence[TokenData], choice: Choice, accept: bool = False
 ) -> Report:
-    """The report with its errors, on `tasks`; `choice` is what it was built from. Raises CompileError where they leave
-    nothing of the output; with `accept` only where they are no numbers."""
+    """The report with its errors, on `tasks`, but for those in which rounding turned a tie over: they are counted, and
+    the guard names such. `choice` is what it was built from. Raises CompileError where errors leave nothing of the
+    output; with `accept` only where they are no numbers."""
     truths = [evaluate(model.graph, data) for data in tasks]
     errors = [
         forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)].reshape(truth.shape) - truth
@@ -96,19 +102,39 @@ def measured(
     )
     if not np.isfinite(error_rms) or (error_rms > HOPELESS * rms > 0.0 and not accept):
         raise _hopeless(weights, f"its output is {rms:.3g} rms, and the weights' error {error_rms:.3g}")
-    predicted = max(_predicted(model, *each, choice) for each in zip(tasks, truths, errors, strict=True))
     # One comparison turned over may cost all of one output, and of no other: that is said, and not refused.
-    decides = any(isinstance(model.graph[v].op, Keep) for v in model.graph.values())
-    largest = max(float(np.abs(error).max(initial=0.0)) for error in errors)
+    decides = any(_decides(model.graph[v].op) for v in model.graph.values())
+    sizes = [np.abs(error).reshape(len(error), -1).max(axis=1, initial=0.0) for error in errors]
+    turned = _turned(sizes, rms * UNIT[model.dtype] ** 0.5) if decides else [np.zeros(s.size, bool) for s in sizes]
+    sizes = [np.where(t, -1.0, s) for s, t in zip(sizes, turned, strict=True)]
+    predicted = max(_predicted(model, *each, choice) for each in zip(tasks, truths, sizes, strict=True))
+    largest = max(float(size.max(initial=0.0)) for size in sizes)
     if predicted > rms > 0.0 and not (accept or decides):
         raise _hopeless(weights, f"its output is {rms:.3g} rms, and errors of {predicted:.3g} are to be expected")
+    count, certificate = sum(int(t.sum()) for t in turned), weights.report.certificate
+    if count and certificate is not None:
+        told = f"{certificate.measured_on}; {count} left out, in which rounding decides, as the guard says"
+        certificate = replace(certificate, measured_on=told)
     return replace(
         weights.report,
         predicted_error=max(predicted, largest),
         measured_error=largest,
         output_rms=rms,
-        tasks=sum(data.batch for data in tasks),
+        tasks=sum(data.batch for data in tasks) - count,
+        certificate=certificate,
     )
+
+
+def _decides(op: Op) -> bool:
+    return isinstance(op, Keep | Softmax) or (isinstance(op, Attend) and op.how == "softmax")
+
+
+def _turned(sizes: Sequence[Floats], least: float) -> list[NDArray[np.bool_]]:
+    """Which tasks' errors are above `least` and not like the others', by length."""
+    every = np.concatenate(sizes)
+    most = max(least, TURNED * float(np.median(every)))
+    turned = [size > most for size in sizes]
+    return turned if np.sum(every > most) <= FEW * every.size else [np.zeros(size.size, bool) for size in sizes]
 
 
 def _hopeless(weights: Weights, why: str) -> CompileError:
@@ -118,10 +144,12 @@ def _hopeless(weights: Weights, why: str) -> CompileError:
     return weights.signature.refusal(f"{where} cannot hold this program with these parameters: {why}", None, hint)
 
 
-def _predicted(model: ErrorModel, data: TokenData, truth: Floats, error: Floats, choice: Choice) -> float:
-    """The prediction on the tasks whose measured error is largest: it is the largest that is to be bounded."""
-    sizes = np.abs(error).reshape(len(error), -1).max(axis=1, initial=0.0)
+def _predicted(model: ErrorModel, data: TokenData, truth: Floats, sizes: Floats, choice: Choice) -> float:
+    """The prediction on the tasks whose measured error [tasks] is largest: it is the largest that is to be bounded."""
     worst = np.sort(np.argsort(sizes, kind="stable")[-WORST:])
+    worst = worst[sizes[worst] >= 0.0]
+    if not worst.size:
+        return 0.0
     fields = {name: array[worst] for name, array in data.fields.items()}
     return predict(model, TokenData(data.sequence, worst.size, fields, data.batched), truth[worst], choice)
 

@@ -33,6 +33,8 @@ UNNAMED = 3
 """Warnings of a call for what has no name: what went wrong first is the cause, and the rest follows from it."""
 
 
+LITTLE = 0.01
+"""Of a task's largest output an error that leaves it what it is."""
 _MORE = "more"
 
 
@@ -100,12 +102,14 @@ class Guard:
                 5,
             )
 
-    def inspect_outputs(self, outputs: NDArray[Any], depth: int) -> None:
-        """outputs: [batch, rows, *shape]. Names tasks all of whose outputs are smaller than the weights' error."""
+    def inspect_outputs(self, outputs: NDArray[Any], errors: Floats | None, depth: int) -> None:
+        """outputs: [batch, rows, *shape]. Names tasks all of whose outputs are smaller than the weights' error; but
+        those in which `errors` [batch] are known to be small."""
         resolved = self.weights.report.predicted_error
         largest = np.abs(outputs).reshape(len(outputs), -1).max(1, initial=0.0)
-        small = np.flatnonzero((largest < resolved) & (largest > 0.0) & np.isfinite(resolved))
-        if self.mode != "off" and small.size:
+        blurred = np.isfinite(resolved) if errors is None else ~(errors <= LITTLE * largest)
+        small = np.flatnonzero((largest < resolved) & (largest > 0.0) & blurred)
+        if small.size:
             task = int(small[0])
             self.tell(
                 f"the outputs of task {task} are at most {largest[task]:.3g}, smaller than what these weights resolve "

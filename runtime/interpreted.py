@@ -44,11 +44,11 @@ class Interpreter:
         except CompileError:
             return None
 
-    def errors(self, data: TokenData, outputs: ArrayLike) -> Floats:
+    def errors(self, data: TokenData, outputs: ArrayLike) -> Floats | None:
         """The largest error of each task, [batch], beyond the interpreter's own rounding; NaN where the program itself
-        gives no finite number. outputs: [batch, rows, *shape]."""
-        if self.graph is None or not data.batch:
-            return np.zeros(data.batch)
+        gives no finite number, and None without a program. outputs: [batch, rows, *shape]."""
+        if self.graph is None:
+            return None
         with np.errstate(all="ignore"):
             exact = evaluate(self.graph, data).reshape(data.batch, -1)
             error = np.abs(np.asarray(outputs, np.float64).reshape(exact.shape) - exact)

@@ -134,9 +134,11 @@ class Transformer:
                 check()
         outputs = np.concatenate(results).reshape(data.batch, rows.size, *shape)
         findings.tell(5)
-        self._guard.inspect_outputs(outputs, 5)
         if self._guard.mode != "off":
-            self._guard.inspect_errors(self._interpreter.errors(data, outputs), 5)
+            errors = self._interpreter.errors(data, outputs)
+            self._guard.inspect_outputs(outputs, errors, 5)
+            if errors is not None:
+                self._guard.inspect_errors(errors, 5)
         return outputs
 
     def trace(self, /, **fields: ArrayLike) -> Trace:
