@@ -36,7 +36,8 @@ def _one_copy() -> None:
     was started beside would take the place of what is installed, module by module. Each finder is asked about each
     folder, for an editable installation is known to its own finder alone."""
     folders = sys.modules[__package__.partition(".")[0]].__path__
-    specs = (finder.find_spec(__package__, [folder]) for finder in sys.meta_path for folder in folders)
+    finders = [finder.find_spec for finder in sys.meta_path if hasattr(finder, "find_spec")]
+    specs = (find(__package__, [folder]) for find in finders for folder in folders)
     origins = [__file__, *(spec.origin for spec in specs if spec is not None and spec.origin is not None)]
     copies = dict.fromkeys(os.path.realpath(os.path.dirname(origin)) for origin in origins)
     if len(copies) > 1:

@@ -83,6 +83,14 @@ class _Fault(Exception):
         self.diagnostic = Diagnostic(message, parameter.span, hint)
 
 
+class NoSize(ValueError):
+    """A computed size that is none."""
+
+    def __init__(self, expr: Expr, size: float) -> None:
+        hint = f"it must be a whole number from 1 to {LARGEST_SIZE}"
+        self.diagnostic = Diagnostic(f"this size is {size:g}", expr.span, hint)
+
+
 class _Unsuitable(_Fault):
     """A value that does not fit."""
 
@@ -210,7 +218,11 @@ def _counts_and_sizes(program: Program, bound: Mapping[str, Bound]) -> list[Diag
         for size in field.type.dimensions:
             whole(size, 1, LARGEST_SIZE, "size")
         if field.low is not None and field.high is not None:
-            low, high = evaluate(field.low, bound), evaluate(field.high, bound)
+            try:
+                low, high = evaluate(field.low, bound), evaluate(field.high, bound)
+            except NoSize as fault:
+                faults.append(fault.diagnostic)
+                continue
             if not bool(np.all(low < high)):
                 hint = "the first number of a range is the smaller one"
                 faults.append(Diagnostic(f"the range of `{field.name}` is [{low:g}, {high:g}]", field.low.span, hint))
@@ -239,7 +251,6 @@ _FUNCTIONS: dict[str, Callable[..., object]] = {
     "sqrt": np.sqrt,
     "sum": np.sum,
     "softmax": lambda v: np.exp(v - np.max(v)) / np.sum(np.exp(v - np.max(v))),
-    "identity": lambda n: np.eye(int(n)),
     "max": np.maximum,
     "min": np.minimum,
     "clip": np.clip,
@@ -250,10 +261,18 @@ _COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater
 def evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
     """The value of a constant expression, in float64.
 
-    Raises KeyError for a name without a value, ValueError for what is no constant.
+    Raises KeyError for a name without a value, ValueError for what is no constant, NoSize for a size that is none.
     """
     with np.errstate(all="ignore"):
         return np.asarray(_evaluate(expr, bindings), dtype=np.float64)
+
+
+def size_of(expr: Expr, bindings: Mapping[str, object]) -> int:
+    """The value of a size. Raises NoSize where it is none, and as `evaluate` does."""
+    size = float(evaluate(expr, bindings))
+    if not np.isfinite(size) or size != int(size) or not 1 <= size <= LARGEST_SIZE:
+        raise NoSize(expr, size)
+    return int(size)
 
 
 def _evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
@@ -279,6 +298,8 @@ def _evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
             return value(argument)
         case Operation(keyword=keyword, arguments=(left, right)):
             return _binary(keyword, value(left), value(right))
+        case Call(function="identity", arguments=(size,)):
+            return np.eye(size_of(size, bindings))
         case Call(function=function, arguments=arguments) if function in _FUNCTIONS:
             return np.asarray(_FUNCTIONS[function](*map(value, arguments)), dtype=np.float64)
         case Call() | Operation() | Read() | Grad() | Move():

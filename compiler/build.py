@@ -21,7 +21,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .bind import bind, evaluate
+from .bind import NoSize, bind, evaluate, size_of
 from .build_expressions import Expressions, Form
 from .build_reads import ReadBuilder
 from .check import check
@@ -75,7 +75,10 @@ def graph_of(program: str | Program, parameters: Mapping[str, object], source: s
     _refuse(check(tree), tree)
     bindings = bind(tree, parameters)
     _refuse(check(tree, bindings), tree)
-    return verify(build(expand(tree), bindings))
+    try:
+        return verify(build(expand(tree), bindings))
+    except NoSize as fault:
+        raise CompileError([fault.diagnostic], tree.text, tree.source) from None
 
 
 def _refuse(diagnostics: list[Diagnostic], program: Program) -> None:
@@ -146,7 +149,7 @@ class _Program:
         return Signature(program.name, pattern, tuple(fields), dict(self.bindings), program.text, program.source)
 
     def _shape(self, type: Type) -> tuple[int, ...]:
-        return tuple(int(evaluate(size, self._constants())) for size in type.dimensions)
+        return tuple(size_of(size, self._constants()) for size in type.dimensions)
 
     # Statements ----------------------------------------------------------------------------------
 

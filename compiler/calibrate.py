@@ -27,8 +27,8 @@ MARGIN = 0.1
 ROWS = 100
 """Rows of each array that medians and quantiles are taken over."""
 TAIL = 10.0
-"""A range this far beyond 999 in 1,000 values is a tail, of which a sample of the caller's need not hold the end: it is
-doubled. Of default tasks, which are many, the wildest few are left out instead, lest their luck decide."""
+"""A range this far beyond 999 in 1,000 values is a tail, of which no sample need hold the end: it is doubled. Of
+default tasks, which are many, the wildest is left out beside, lest its luck decide."""
 
 TIE = 1e-13
 """Of the largest: what is smaller is 0 but for float64's rounding."""

@@ -75,8 +75,11 @@ def fresh_tasks(graph: Graph, ranges: Ranges, families: Sequence[Family], tasks:
     return found, left
 
 
-def own_tasks(signature: Signature, data: TokenData, tasks: int) -> list[TokenData]:
-    """The caller's, spread over the data: whole, and cut short."""
+def own_tasks(graph: Graph, ranges: Ranges, data: TokenData, tasks: int) -> tuple[list[TokenData], int]:
+    """The caller's, spread over the data: whole, and cut short; and how many of the latter leave the ranges beside, for
+    under a visible context less of it is other data."""
+    signature, left = graph.signature, 0
+    assert signature is not None
     fields = {f.name: data.fields[f.name][:, output_rows(data.sequence, f.kinds)] for f in signature.fields}
     found = []
     for groups, count in _lengths(signature, data.sequence.repetitions, tasks).items():
@@ -88,8 +91,14 @@ def own_tasks(signature: Signature, data: TokenData, tasks: int) -> list[TokenDa
         for spec in signature.fields:
             rows = fields[spec.name][chosen, : output_rows(line, spec.kinds).size]
             cut[spec.name] = rows.reshape(*rows.shape[:2], *spec.shape)
-        found.append(read_data(signature, cut))
-    return found
+        some = read_data(signature, cut)
+        if groups < data.sequence.repetitions:
+            inside = _inside(graph, ranges, some)
+            left += int(np.sum(~inside))
+            some = some_of(some, inside)
+        if some.batch:
+            found.append(some)
+    return found, left
 
 
 def _ends(graph: Graph, ranges: Ranges) -> dict[str, tuple[float, float]]:

@@ -155,13 +155,14 @@ def plan_for(
         all_finite(graph, ranges)
         tasks = lower(graph, ranges, architecture)
         if not default:
-            ranges = reached(graph, ranges, core, architecture, dtype)
-            tasks = lower(graph, ranges, architecture)
+            wider = reached(graph, ranges, core, architecture, dtype)
+            if wider is not ranges:
+                ranges, tasks = wider, lower(graph, wider, architecture)
         placed, slots = _placed(tasks, dtype)
-        own, left = own_tasks(signature, drawn[0].data[0], certify), 0
+        own, left = own_tasks(graph, ranges, drawn[0].data[0], certify)
         if default:
-            found, left = fresh_tasks(graph, ranges, families, certify)
-            own = found or own
+            found, more = fresh_tasks(graph, ranges, families, certify)
+            own, left = (found, more) if found else (own, left)
         made = certificate(signature, own, left, drawn, families, default, optimize, certify)
         return Plan(graph, ranges, placed, slots, architecture, dtype, tuple(own), made, accept_error)
 

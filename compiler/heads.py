@@ -7,7 +7,7 @@
     score (± pairs)      ±ε q/R; L + log n           k; 1 at the rest; −400 off K     K by e^(±ε q·k/R)
     softmax              q; −2 B − 64; 1             k; 1 at the rest; −4 B − 1024    K by e^(q·k), |q·k| ≤ B; none: the
                                                      off K                            rest token
-    own, divided         digits of p, −n             digits of p, 1                   itself, by any divisor
+    own, divided         digits of p, ½ − n          digits of p, 1                   itself, by any divisor
     switch (switches.py) 2 A P t, −A P²; −A t²; x    p/P, (p/P)²; 1, 0 at the rest    itself where x > 0, else the rest
 
 Every head sends readers that its task does not concern to the rest token, whose values are 0, by a

@@ -22,7 +22,7 @@ from .inexact import ErrorModel
 from .levels import critical_path
 from .measure import forward
 from .oracle import evaluate
-from .predict import predict
+from .predict import SAFETY, predict
 from .sparse import Floats, Matrix
 from .squares import UNIT
 from .tokens import TokenData, output_rows
@@ -117,7 +117,7 @@ def measured(
         certificate = replace(certificate, measured_on=told)
     return replace(
         weights.report,
-        predicted_error=max(predicted, largest),
+        predicted_error=max(predicted, SAFETY * largest),
         measured_error=largest,
         output_rms=rms,
         tasks=sum(data.batch for data in tasks) - count,

@@ -15,7 +15,7 @@ written is balanced: every write puts minus its sum into `balance`, so that the 
 `layer_norm` in runtime/functions.py rounds to exactly 0 beside C. For other runtimes every read puts minus its sum on
 `zero`, which holds minus the mean, so that the mean cancels.
 
-The flags. A role's slot holds `flag` at its tokens and 0 elsewhere, a power of two about as large as the largest value.
+The flags. A role's slot holds `flag` at its tokens and 0 elsewhere, a power of two not far below the largest value.
 What closes a neuron outweighs all that it may read, and so would the mean that reaches it by the slot of a flag of 1:
 beside values of 10⁶ more than float32 can cancel. In units of `flag` it is no larger than what any read sees of it.
 """

@@ -20,6 +20,7 @@ import numpy as np
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.margins import SLACK
 from innerloop.compiler.sparse import Floats
+from innerloop.compiler.squares import UNIT
 from innerloop.compiler.weights import Body, Repeated, Weights
 from numpy.typing import NDArray
 
@@ -56,7 +57,11 @@ class RangeError(InnerloopError):
 class Guard:
     """Checks one model's inputs, intermediates and outputs; in "off" mode there is nothing to check."""
 
-    def __init__(self, weights: Weights, mode: Mode) -> None:
+    def __init__(self, weights: Weights, mode: Mode, dtype: np.dtype[Any] | None = None) -> None:
+        """`dtype`: the precision that the weights run in (None: what they were compiled for)."""
+        coarser = 1.0 if dtype is None else UNIT[dtype.name] / UNIT[weights.config.dtype]
+        self.resolved = max(1.0, coarser) * weights.report.predicted_error
+        """How far off outputs may be."""
         self.mode = mode
         self.weights = weights
         self.watches = [] if mode == "off" else watches_of(weights)
@@ -105,7 +110,7 @@ class Guard:
     def inspect_outputs(self, outputs: NDArray[Any], errors: Floats | None, depth: int) -> None:
         """outputs: [batch, rows, *shape]. Names tasks all of whose outputs are smaller than the weights' error; but
         those in which `errors` [batch] are known to be small."""
-        resolved = self.weights.report.predicted_error
+        resolved = self.resolved
         largest = np.abs(outputs).reshape(len(outputs), -1).max(1, initial=0.0)
         blurred = np.isfinite(resolved) if errors is None else ~(errors <= LITTLE * largest)
         small = np.flatnonzero((largest < resolved) & (largest > 0.0) & blurred)
@@ -122,7 +127,7 @@ class Guard:
     def inspect_errors(self, errors: Floats, depth: int) -> None:
         """errors: [batch], of each task as the interpreter finds it (interpreted.py), NaN where it has no answer. Names
         tasks whose error is beyond the certificate's."""
-        resolved = self.weights.report.predicted_error
+        resolved = self.resolved
         wrong, unknown = np.flatnonzero(errors > resolved), np.flatnonzero(np.isnan(errors))
         if wrong.size:
             worst = int(wrong[errors[wrong].argmax()])

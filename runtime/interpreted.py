@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 from innerloop.compiler.build import graph_of
-from innerloop.compiler.errors import CompileError
+from innerloop.compiler.errors import CompileError, DataError
 from innerloop.compiler.graph import Graph
 from innerloop.compiler.oracle import evaluate
 from innerloop.compiler.sparse import Floats
@@ -35,14 +35,25 @@ class Interpreter:
 
     @cached_property
     def graph(self) -> Graph | None:
-        """None for weights that no program stands behind: trained, changed, or put together by hand."""
-        signature = self._weights.signature
+        """None for weights that no program stands behind: trained, changed, or put together by hand.
+
+        Raises DataError where the program is another than that of the weights."""
+        signature, output = self._weights.signature, self._weights.output
         if not np.isfinite(self._weights.report.predicted_error):
             return None
         try:
-            return graph_of(signature.text, signature.parameters, signature.source)
+            graph = graph_of(signature.text, signature.parameters, signature.source)
         except CompileError:
             return None
+        (result,) = graph.results
+        assert graph.signature is not None
+        found = graph.signature.pattern, graph.signature.fields, graph[result].shape, graph[result].kinds
+        if found != (signature.pattern, signature.fields, output.shape, output.kinds):
+            raise DataError(
+                f"the program of {signature.name} has other fields, tokens or outputs than its weights: they are of "
+                "another program, or their folder was changed. Compile it again"
+            )
+        return graph
 
     def errors(self, data: TokenData, outputs: ArrayLike) -> Floats | None:
         """The largest error of each task, [batch], beyond the interpreter's own rounding; NaN where the program itself
@@ -53,5 +64,5 @@ class Interpreter:
             exact = evaluate(self.graph, data).reshape(data.batch, -1)
             error = np.abs(np.asarray(outputs, np.float64).reshape(exact.shape) - exact)
             rounded = UNITS * np.finfo(np.float64).eps * np.abs(exact)
-        found = np.where(np.isnan(error), np.inf, np.maximum(error - rounded, 0.0)).max(1, initial=0.0)
+            found = np.where(np.isnan(error), np.inf, np.maximum(error - rounded, 0.0)).max(1, initial=0.0)
         return np.asarray(np.where(np.isfinite(exact).all(1), found, np.nan))

@@ -78,7 +78,7 @@ class Transformer:
         self.weights = weights
         self.dtype = np.dtype(dtype or weights.config.dtype)
         self.on_chunk = on_chunk
-        self._guard = Guard(weights, guard)
+        self._guard = Guard(weights, guard, self.dtype)
         self._interpreter = Interpreter(weights)
         self._bounds: dict[tuple[str, ...], dict[int, Check]] = {}
         packing(weights, self.dtype)

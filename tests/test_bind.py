@@ -82,12 +82,27 @@ def test_all_faults_at_once() -> None:
     ]
 
 
-@pytest.mark.parametrize("n", [0, -1, 2000])
-@pytest.mark.parametrize("body", ["output sum(identity(n)) * v", "def f(u) = sum(identity(n)) * u\noutput f(v)"])
+@pytest.mark.parametrize("n", [0, -1, 2000, 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "output sum(identity(n)) * v",
+        "def f(u) = sum(identity(n)) * u\noutput f(v)",
+        "def f(k, u) = sum(identity(k)) * u\noutput f(n, v)",
+        "k = n + 0\nz : vector[k] = 1\noutput sum(z) * v",
+        "k = n + 0\noutput sum(identity(k)) * v",
+    ],
+)
 def test_a_size_anywhere_is_a_size(n: int, body: str) -> None:
     text = f"program p(n)\ntokens (x)*\n    v : scalar on x\n{body}\n"
     with pytest.raises(CompileError, match=r"size is -?\d+|`n` (is|must)"):
         interpret(text, v=np.ones((1, 2)), n=n)
+
+
+def test_a_size_in_a_range_is_one() -> None:
+    text = "program p(n)\ntokens (x)*\n    v : scalar on x in [0, sum(identity(n - 3))]\noutput v\n"
+    with pytest.raises(CompileError, match="size is -1"):
+        interpret(text, v=np.ones((1, 2)), n=2)
 
 
 def test_the_compilers_own_arguments_are_reserved() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from innerloop.compiler import CompileError, compile_program
 from innerloop.compiler.build import graph_of
+from innerloop.compiler.calibrate import observe, ranges_of
 from innerloop.compiler.certificate import fresh_tasks, own_tasks
 from innerloop.compiler.choose import optimise
 from innerloop.compiler.compile import plan_for
@@ -69,9 +70,33 @@ def test_those_of_the_caller_are_whole_and_cut_short() -> None:
     assert graph.signature is not None
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((50, 21, 2)), rng.standard_normal((50, 20))
-    some = own_tasks(graph.signature, read_data(graph.signature, {"x": x, "y": y}), 64)
+    data = read_data(graph.signature, {"x": x, "y": y})
+    ranges = ranges_of(graph, observe(graph, [data]))
+    some, left = own_tasks(graph, ranges, data, 64)
+    assert left == 0
     assert [(data.batch, len(data.sequence)) for data in some] == [(8, 41), (24, 11), (32, 5)]
     assert {tuple(row) for row in some[2].fields["x"][:, 0]} <= {tuple(row) for row in x[:, 0]}
+
+
+def test_cut_short_they_stay_in_the_ranges_under_a_visible_context() -> None:
+    """A mean over fewer tokens is larger, and what is compiled for whole tasks is not for it."""
+    text = """
+program p(d)
+tokens (x y)* x visible context
+    x : vector[d] on x
+    y : scalar on y
+at y
+    u = move x from previous
+M = mean[j in y](y[j] * u[j])
+at x
+    output M / (1 + x ^ 2)
+"""
+    rng = np.random.default_rng(0)
+    fields = {"x": rng.standard_normal((64, 21, 2)), "y": rng.standard_normal((64, 20))}
+    report = compile_program(text, d=2, calibration=fields).report
+    assert report.predicted_error < 1e-2 * report.output_rms
+    assert report.certificate is not None
+    assert "more left the ranges" in report.certificate.measured_on
 
 
 def test_more_of_them_are_measured_where_more_are_asked_for() -> None:

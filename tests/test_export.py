@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.compiler.arithmetic import OWN, STOCK, Arithmetic
 from innerloop.compiler.errors import InnerloopError
 from innerloop.compiler.sparse import Floats
 from innerloop.programs import load
 from innerloop.runtime import Transformer
-from innerloop.runtime.export import export, size
+from innerloop.runtime.export import _errors, _tasks, export, size
 from safetensors.torch import load_file
 from transformers import GPT2Model
 
@@ -198,3 +199,40 @@ def test_the_command_says_the_size_and_writes_the_folder(to: str, innerloop: Com
 def test_the_command_refuses_what_is_no_folder_of_weights(innerloop: Command, tmp_path: Path) -> None:
     one_message(innerloop("export", tmp_path / "none", "--to", "huggingface", "-o", "out"), "none does not exist")
     assert innerloop("export", tmp_path, "--to", "onnx", "-o", "out").status == 2
+
+
+def beyond() -> Weights:
+    """Weights that keep a certificate here which a stock model's rounding does not."""
+    weights = compile_program(load("sherman_morrison"), d=2, examples=6)
+    own, stock = errors(weights, OWN), errors(weights, STOCK)
+    task = int((stock / own).argmax())
+    between = float(np.sqrt(own[task] * stock[task]))
+    return replace(weights, report=replace(weights.report, predicted_error=between))
+
+
+def errors(weights: Weights, arithmetic: Arithmetic) -> Floats:
+    data, truth = _tasks(weights)
+    return _errors(weights, data, truth, arithmetic)
+
+
+def test_what_a_stock_model_rounds_beyond_the_certificate_is_refused(tmp_path: Path) -> None:
+    weights = beyond()
+    with pytest.raises(InnerloopError, match="as a stock model rounds it is off by"):
+        export(weights, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    export(weights, tmp_path / "out", accept_error=True)
+    said = (tmp_path / "out" / "README.md").read_text()
+    assert f"they are {errors(weights, STOCK).max():.1e} off at most" in said
+
+
+def test_the_command_accepts_it(innerloop: Command, tmp_path: Path) -> None:
+    beyond().save(tmp_path / "weights")
+    refused = innerloop("export", "weights", "--to", "huggingface", "-o", "out")
+    one_message(refused, "--accept-error")
+    assert innerloop("export", "weights", "--to", "huggingface", "--accept-error", "-o", "out").status == 0
+
+
+def test_weights_that_are_wrong_everywhere_say_how_far(tmp_path: Path) -> None:
+    weights = compile_program(load("gradient_descent"), d=2)
+    export(replace(weights, readout_bias=weights.readout_bias + 1.0), tmp_path / "out")
+    assert "they are 1.0e+00 off at most" in (tmp_path / "out" / "README.md").read_text()
