@@ -25,7 +25,7 @@ from transformers import GPT2Model
 from . import random_weights
 from .by_the_book import by_the_book
 from .by_the_book import tasks as random_tasks
-from .commands import Command
+from .commands import Command, one_message
 from .linear_tasks import linear_tasks
 from .reference import REGRESSIONS
 from .stock_models import export_random, features, outputs, readme_difference
