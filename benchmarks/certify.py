@@ -28,10 +28,10 @@ import numpy as np
 from innerloop.compiler import CompileError, compile_program
 from innerloop.compiler.certify import bounded
 from innerloop.compiler.compile import plan_of
+from innerloop.compiler.predict import LUCK
 from innerloop.compiler.tokens import read_data
 from innerloop.programs import load, names
 from innerloop.runtime import Transformer
-from innerloop.runtime.certify import LUCK
 from rich.progress import track
 
 from tests.reference import case_of, targets

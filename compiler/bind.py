@@ -86,9 +86,8 @@ class _Fault(Exception):
 class NoSize(ValueError):
     """A computed size that is none."""
 
-    def __init__(self, expr: Expr, size: float) -> None:
-        hint = f"it must be a whole number from 1 to {LARGEST_SIZE}"
-        self.diagnostic = Diagnostic(f"this size is {size:g}", expr.span, hint)
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        self.diagnostic = diagnostic
 
 
 class _Unsuitable(_Fault):
@@ -210,9 +209,7 @@ def _counts_and_sizes(program: Program, bound: Mapping[str, Bound]) -> list[Diag
             value = float(evaluate(expr, bound))
         except (KeyError, TypeError, ValueError):
             return
-        if not np.isfinite(value) or value != int(value) or not least <= value <= most:
-            hint = f"it must be a whole number from {least} to {most}"
-            faults.append(Diagnostic(f"this {what} is {value:g}", expr.span, hint))
+        faults.extend(_unless_whole(expr, value, least, most, what))
 
     for field in program.fields:
         for size in field.type.dimensions:
@@ -270,9 +267,16 @@ def evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
 def size_of(expr: Expr, bindings: Mapping[str, object]) -> int:
     """The value of a size. Raises NoSize where it is none, and as `evaluate` does."""
     size = float(evaluate(expr, bindings))
-    if not np.isfinite(size) or size != int(size) or not 1 <= size <= LARGEST_SIZE:
-        raise NoSize(expr, size)
+    for fault in _unless_whole(expr, size, 1, LARGEST_SIZE, "size"):
+        raise NoSize(fault)
     return int(size)
+
+
+def _unless_whole(expr: Expr, value: float, least: int, most: int, what: str) -> list[Diagnostic]:
+    """What is wrong with a size or count of this value, if anything is."""
+    if np.isfinite(value) and value == int(value) and least <= value <= most:
+        return []
+    return [Diagnostic(f"this {what} is {value:g}", expr.span, f"it must be a whole number from {least} to {most}")]
 
 
 def _evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:

@@ -71,7 +71,7 @@ class Bounds:
         """[tasks, rows, *shape]"""
         self.changes = Changes(self.record, repeated(data, copies))
         found = disturbed(plan.model, data, plan.choice, copies, self.changes.observe)
-        self.output_bound = self._bound(self.output, np.abs(found - self.output))
+        self.output_bound = self.bound(self.output, np.abs(found - self.output))
 
     def __iter__(self) -> Iterator[Expected]:
         """Every name after every layer that holds it, layer by layer."""
@@ -89,14 +89,11 @@ class Bounds:
     def expected(self, held: Holding, passes: Passes) -> tuple[Indices, Floats, float]:
         """What is held in these passes: the tokens of its kinds at which it counts, its exact value there [tasks,
         tokens, size], and its bound."""
-        tokens, array, change = self._taken(held, passes)
-        return tokens, array, self._bound(array, change)
+        tokens, array, change = self.taken(held, passes)
+        return tokens, array, self.bound(array, change)
 
-    def change(self, held: Holding, passes: Passes) -> Floats:
-        """By how much disturbing its task changes what is held in these passes, at most [tasks]."""
-        return np.asarray(self._taken(held, passes)[2].max(axis=1, initial=0.0))
-
-    def _taken(self, held: Holding, passes: Passes) -> tuple[Indices, Floats, Floats]:
+    def taken(self, held: Holding, passes: Passes) -> tuple[Indices, Floats, Floats]:
+        """The same tokens and values, and by how much disturbing a task changes them at most [tasks, tokens]."""
         value = self.value(held)
         tokens, times = self.record.at(value, passes)
         array, change = self.record.taken(value, times), self.changes.taken(value, times)
@@ -107,7 +104,8 @@ class Bounds:
         lives = np.isin(tokens, output_rows(self.record.data.sequence, held.variable.kinds))
         return tokens[lives], array[:, lives], change[:, lives]
 
-    def _bound(self, exact: Floats, change: Floats) -> float:
+    def bound(self, exact: Floats, change: Floats) -> float:
+        """Of values that are disturbed by so much."""
         most = float(np.abs(exact).max(initial=0.0))
         return SAFETY * float(change.max(initial=0.0)) + STORED * self._unit * most
 

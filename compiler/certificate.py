@@ -68,11 +68,9 @@ def fresh_tasks(graph: Graph, ranges: Ranges, families: Sequence[Family], tasks:
     found, left = [], 0
     for number, (groups, count) in enumerate(_lengths(signature, repetitions(graph), tasks).items()):
         drawn = read_data(signature, _mixed(signature, groups, count, [CORE, *families], ends, SEED + 1000 * number))
-        inside = _inside(graph, ranges, drawn)
-        left += int(np.sum(~inside))
-        if inside.any():
-            found.append(some_of(drawn, inside))
-    return found, left
+        found.append(_kept(graph, ranges, drawn))
+        left += drawn.batch - found[-1].batch
+    return [some for some in found if some.batch], left
 
 
 def own_tasks(graph: Graph, ranges: Ranges, data: TokenData, tasks: int) -> tuple[list[TokenData], int]:
@@ -92,13 +90,9 @@ def own_tasks(graph: Graph, ranges: Ranges, data: TokenData, tasks: int) -> tupl
             rows = fields[spec.name][chosen, : output_rows(line, spec.kinds).size]
             cut[spec.name] = rows.reshape(*rows.shape[:2], *spec.shape)
         some = read_data(signature, cut)
-        if groups < data.sequence.repetitions:
-            inside = _inside(graph, ranges, some)
-            left += int(np.sum(~inside))
-            some = some_of(some, inside)
-        if some.batch:
-            found.append(some)
-    return found, left
+        found.append(_kept(graph, ranges, some) if groups < data.sequence.repetitions else some)
+        left += some.batch - found[-1].batch
+    return [some for some in found if some.batch], left
 
 
 def _ends(graph: Graph, ranges: Ranges) -> dict[str, tuple[float, float]]:
@@ -133,7 +127,7 @@ def _mixed(
     return drawn
 
 
-def _inside(graph: Graph, ranges: Ranges, data: TokenData) -> NDArray[np.bool_]:
+def _kept(graph: Graph, ranges: Ranges, data: TokenData) -> TokenData:
     """The tasks in which every value is in its range."""
     found = []
     for part in parts(data, together(graph, data)):
@@ -146,7 +140,7 @@ def _inside(graph: Graph, ranges: Ranges, data: TokenData) -> NDArray[np.bool_]:
 
         evaluate(graph, part, see)
         found.append(inside)
-    return np.concatenate(found)
+    return some_of(data, np.concatenate(found))
 
 
 def certificate(

@@ -159,10 +159,9 @@ def plan_for(
             if wider is not ranges:
                 ranges, tasks = wider, lower(graph, wider, architecture)
         placed, slots = _placed(tasks, dtype)
-        own, left = own_tasks(graph, ranges, drawn[0].data[0], certify)
-        if default:
-            found, more = fresh_tasks(graph, ranges, families, certify)
-            own, left = (found, more) if found else (own, left)
+        own, left = fresh_tasks(graph, ranges, families, certify) if default else ([], 0)
+        if not own:
+            own, left = own_tasks(graph, ranges, drawn[0].data[0], certify)
         made = certificate(signature, own, left, drawn, families, default, optimize, certify)
         return Plan(graph, ranges, placed, slots, architecture, dtype, tuple(own), made, accept_error)
 

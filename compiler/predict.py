@@ -21,6 +21,9 @@ from .tokens import TokenData
 SAFETY = 4.0
 """For rounding is drawn once, and what really rounds may be coherent."""
 
+LUCK = 10.0
+"""So many times its bound an error may be where the few draws behind it were lucky; beyond, it is another error."""
+
 COPIES = 4
 """So often the tasks are run, each time disturbed anew."""
 

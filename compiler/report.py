@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .allocate import Allocation
 from .calibrate import Ranges
@@ -105,13 +104,13 @@ def measured(
     # One comparison turned over may cost all of one output, and of no other: that is said, and not refused.
     decides = any(_decides(model.graph[v].op) for v in model.graph.values())
     sizes = [np.abs(error).reshape(len(error), -1).max(axis=1, initial=0.0) for error in errors]
-    turned = _turned(sizes, rms * UNIT[model.dtype] ** 0.5) if decides else [np.zeros(s.size, bool) for s in sizes]
-    sizes = [np.where(t, -1.0, s) for s, t in zip(sizes, turned, strict=True)]
-    predicted = max(_predicted(model, *each, choice) for each in zip(tasks, truths, sizes, strict=True))
-    largest = max(float(size.max(initial=0.0)) for size in sizes)
+    most = _most(sizes, rms * UNIT[model.dtype] ** 0.5) if decides else np.inf
+    predicted = max(_predicted(model, *each, choice, most) for each in zip(tasks, truths, sizes, strict=True))
+    every = np.concatenate(sizes)
+    largest, count = float(every[every <= most].max(initial=0.0)), int(np.sum(every > most))
     if predicted > rms > 0.0 and not (accept or decides):
         raise _hopeless(weights, f"its output is {rms:.3g} rms, and errors of {predicted:.3g} are to be expected")
-    count, certificate = sum(int(t.sum()) for t in turned), weights.report.certificate
+    certificate = weights.report.certificate
     if count and certificate is not None:
         told = f"{certificate.measured_on}; {count} left out, in which rounding decides, as the guard says"
         certificate = replace(certificate, measured_on=told)
@@ -120,7 +119,7 @@ def measured(
         predicted_error=max(predicted, SAFETY * largest),
         measured_error=largest,
         output_rms=rms,
-        tasks=sum(data.batch for data in tasks) - count,
+        tasks=every.size - count,
         certificate=certificate,
     )
 
@@ -129,12 +128,11 @@ def _decides(op: Op) -> bool:
     return isinstance(op, Keep | Softmax) or (isinstance(op, Attend) and op.how == "softmax")
 
 
-def _turned(sizes: Sequence[Floats], least: float) -> list[NDArray[np.bool_]]:
-    """Which tasks' errors are above `least` and not like the others', by length."""
+def _most(sizes: Sequence[Floats], least: float) -> float:
+    """Above which, and above `least`, tasks' errors are not like the others'; infinity where there is no such thing."""
     every = np.concatenate(sizes)
     most = max(least, TURNED * float(np.median(every)))
-    turned = [size > most for size in sizes]
-    return turned if np.sum(every > most) <= FEW * every.size else [np.zeros(size.size, bool) for size in sizes]
+    return most if np.sum(every > most) <= FEW * every.size else np.inf
 
 
 def _hopeless(weights: Weights, why: str) -> CompileError:
@@ -144,10 +142,11 @@ def _hopeless(weights: Weights, why: str) -> CompileError:
     return weights.signature.refusal(f"{where} cannot hold this program with these parameters: {why}", None, hint)
 
 
-def _predicted(model: ErrorModel, data: TokenData, truth: Floats, sizes: Floats, choice: Choice) -> float:
-    """The prediction on the tasks whose measured error [tasks] is largest: it is the largest that is to be bounded."""
-    worst = np.sort(np.argsort(sizes, kind="stable")[-WORST:])
-    worst = worst[sizes[worst] >= 0.0]
+def _predicted(model: ErrorModel, data: TokenData, truth: Floats, sizes: Floats, choice: Choice, most: float) -> float:
+    """The prediction on the tasks whose measured error [tasks] is largest, and `most` at most: it is the largest that
+    is to be bounded."""
+    order = np.argsort(sizes, kind="stable")
+    worst = np.sort(order[sizes[order] <= most][-WORST:])
     if not worst.size:
         return 0.0
     fields = {name: array[worst] for name, array in data.fields.items()}

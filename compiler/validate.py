@@ -25,7 +25,7 @@ from .layout import Holding, placed_values
 from .measure import forward
 from .oracle import evaluate, together
 from .plan import Plan
-from .predict import SAFETY
+from .predict import LUCK, SAFETY
 from .sparse import Floats, Indices
 from .squares import UNIT
 from .stream import Stream
@@ -43,10 +43,10 @@ WAYS = (1.0, 0.7, 0.4, 0.2)
 """How far towards a corner: as far as all ranges hold."""
 TRUST = 3.0
 """So many times its prediction an error may be, beyond which it is looked into."""
-LUCK, FLOOR = 10.0, {"float32": 1e-4, "float64": 1e-9}
-"""An error is a fault that is so many times its bound, and this share of the value's range beside: what slots are
-rounded by that held something larger is in no bound, and 32 draws may be lucky. A wrong value is off by far more. What
-is beyond its bound by that share alone, what follows from it may multiply: the task says no more."""
+FLOOR = {"float32": 1e-4, "float64": 1e-9}
+"""An error is a fault that is `LUCK` times its bound, and this share of the value's range beside: what slots are
+rounded by that held something larger is in no bound. A wrong value is off by far more. What is beyond its bound by that
+share alone, what follows from it may multiply: the task says no more."""
 SHAKEN = 0.1
 """Of its range: a task in which a value's bound is so large takes turns that its draws do not, and says no more."""
 SMALLEST = 1e-6
@@ -217,9 +217,10 @@ class _Validation:
             self._hold(held, stage, passes, x)
 
     def _hold(self, held: Holding, stage: int, passes: Passes, x: Any) -> None:
-        tokens, exact, bound = self.bounds.expected(held, passes)
+        tokens, exact, change = self.bounds.taken(held, passes)
         if not exact.size:
             return
+        bound = self.bounds.bound(exact, change)
         found = np.zeros((held.variable.form.size, *exact.shape[:2]))
         for atom, matrix in held.variable.form.parts:
             part = x[slots := self.slots[atom]][:, :, 1 + tokens].astype(np.float64) / self.unit[slots, None, None]
@@ -239,7 +240,7 @@ class _Validation:
                 node.span,
             )
         self.steady &= (error <= LUCK * bound).all(axis=(1, 2))
-        self.steady &= SAFETY * self.bounds.change(held, passes) <= SHAKEN * size
+        self.steady &= SAFETY * change.max(axis=1, initial=0.0) <= SHAKEN * size
 
     def _node(self, held: Holding) -> Node:
         graph = self.plan.graph

@@ -23,13 +23,11 @@ import numpy as np
 from innerloop.compiler.certify import bounded
 from innerloop.compiler.compile import plan_of
 from innerloop.compiler.errors import DataError, InnerloopError
+from innerloop.compiler.predict import LUCK
 from innerloop.compiler.sparse import Floats
 from innerloop.compiler.tokens import TokenData
 from innerloop.compiler.weights import Weights
 from numpy.typing import ArrayLike, NDArray
-
-LUCK = 10.0
-"""Of its bound the error that lucky draws may miss."""
 
 
 class Model(Protocol):

@@ -94,9 +94,9 @@ def export(
         raise InnerloopError(f"{target} exists already: give a new folder, or remove it first")
     _fits(_size(weights, tensors), target)
     data, truth = _tasks(weights)
-    errors = {name: _errors(weights, data, truth, how) for name, how in (("own", OWN), ("stock", STOCK))}
+    stock = _errors(weights, data, truth, STOCK)
     if not accept_error:
-        _within(weights, len(data.sequence), errors["own"], errors["stock"])
+        _within(weights, len(data.sequence), _errors(weights, data, truth, OWN), stock)
     interface = [
         Tensor("embedding", weights.embedding.shape, lambda: dense(weights.embedding)),
         Tensor("readout", weights.readout.shape, lambda: dense(weights.readout)),
@@ -106,7 +106,7 @@ def export(
         "config.json": json.dumps(library.config(weights), indent=1) + "\n",
         "program.icl": weights.signature.text,
         "README.md": readme(
-            weights, library.RUN, library.NOTE, (0, *data.sequence.roles), float(errors["stock"].max(initial=0.0))
+            weights, library.RUN, library.NOTE, (0, *data.sequence.roles), float(stock.max(initial=0.0))
         ),
     }
     arrays: dict[str, Sequence[Tensor]] = {

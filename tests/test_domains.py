@@ -31,9 +31,13 @@ def compiled(
 
 
 def warned(weights: Weights, **data: Any) -> list[RangeWarning]:
+    return told(Transformer(weights), **data)
+
+
+def told(model: Transformer, **data: Any) -> list[RangeWarning]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        Transformer(weights)(**data)
+        model(**data)
     return [w.message for w in caught if isinstance(w.message, RangeWarning)]
 
 

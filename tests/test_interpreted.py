@@ -4,7 +4,6 @@ reason, and nothing else is."""
 from __future__ import annotations
 
 import pickle
-import warnings
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -23,6 +22,7 @@ from benchmarks.honesty import batches
 from . import random_weights
 from .reference import case_of
 from .reference.measured import jax_run
+from .test_domains import told
 
 
 @cache
@@ -37,13 +37,6 @@ def data(tasks: int = 5) -> dict[str, Any]:
 def off(error: float) -> Weights:
     """The weights, whose outputs are off by so much in every task: no range sees it."""
     return replace(weights(), readout_bias=weights().readout_bias + error)
-
-
-def told(model: Transformer, **fields: Any) -> list[RangeWarning]:
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
-        model(**fields)
-    return [w.message for w in heard if isinstance(w.message, RangeWarning)]
 
 
 def test_outputs_beyond_the_certificate_are_named_with_their_error() -> None:
@@ -93,8 +86,7 @@ def test_a_head_that_was_cut_is_seen_by_what_it_does() -> None:
 
 
 def test_a_program_without_a_finite_answer_is_named() -> None:
-    text = "program p(d)\ntokens (x)*\n    x : vector[d] in [-1, 2]\noutput 1 / (2 + x[0])\n"
-    text = text.replace("x[0]", "sum(x)")
+    text = "program p(d)\ntokens (x)*\n    x : vector[d] in [-1, 2]\noutput 1 / (2 + sum(x))\n"
     x = np.random.default_rng(0).uniform(-0.5, 1.0, (64, 4, 2))
     found = compile_program(text, target="gpt2", d=2, calibration={"x": x})
     x[3, 1] = -1.0
