@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from innerloop.compiler.parse import parse
+from innerloop.compiler.syntax.parse import parse
 from innerloop.programs import GROUPS, citation, load, names, purpose
 from rich.progress import track
 

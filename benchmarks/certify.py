@@ -25,11 +25,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from innerloop.artifact.tokens import read_data
 from innerloop.compiler import CompileError, compile_program
-from innerloop.compiler.certify import bounded
+from innerloop.compiler.certify.call_bounds import bounded
+from innerloop.compiler.certify.predict import LUCK
 from innerloop.compiler.compile import plan_of
-from innerloop.compiler.predict import LUCK
-from innerloop.compiler.tokens import read_data
 from innerloop.programs import load, names
 from innerloop.runtime import Transformer
 from rich.progress import track

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
+from innerloop.artifact.sparse import Matrix
 from innerloop.compiler import Weights, compile_program
 from innerloop.compiler import compile as passes
-from innerloop.compiler.sparse import Matrix
 from innerloop.programs import load
 from tables import show
 

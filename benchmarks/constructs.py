@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from innerloop.compiler.parse import parse
-from innerloop.compiler.syntax import (
+from innerloop.compiler.syntax.nodes import (
     Array,
     Assign,
     At,
@@ -24,7 +23,8 @@ from innerloop.compiler.syntax import (
     Scan,
     Statement,
 )
-from innerloop.compiler.walk import children, statements
+from innerloop.compiler.syntax.parse import parse
+from innerloop.compiler.syntax.traversal import children, statements
 
 
 def constructs(text: str) -> set[str]:

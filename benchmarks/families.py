@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from innerloop.compiler import default_tasks
-from innerloop.compiler.graph import FieldSpec, Signature
-from innerloop.compiler.tokens import sequence
+from innerloop.artifact.signature import FieldSpec, Signature
+from innerloop.artifact.tokens import sequence
+from innerloop.compiler.interpreter import default_tasks
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]

@@ -14,8 +14,8 @@ import warnings
 
 import numpy as np
 from innerloop.compiler import compile_program
-from innerloop.compiler.build import graph_of
-from innerloop.compiler.default_tasks import draw, repetitions
+from innerloop.compiler.interpreter.default_tasks import draw, repetitions
+from innerloop.compiler.ir.build import graph_of
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from tables import show

@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.compiler import CompileError, Weights, compile_program, interpret
-from innerloop.compiler.build import graph_of
-from innerloop.compiler.choose import optimise
-from innerloop.compiler.default_tasks import repetitions, samples
-from innerloop.compiler.errors import InnerloopError
-from innerloop.compiler.graph import Graph
-from innerloop.compiler.tokens import TokenData, output_rows
+from innerloop.compiler.interpreter.default_tasks import repetitions, samples
+from innerloop.compiler.ir.build import graph_of
+from innerloop.compiler.ir.graph import Graph
+from innerloop.compiler.pipeline import optimise
 from innerloop.programs import load, names
 from innerloop.runtime import RangeWarning, Transformer
 from rich.progress import track

@@ -13,9 +13,9 @@ import argparse
 from dataclasses import dataclass
 
 import numpy as np
+from innerloop.artifact.weights import Weights
 from innerloop.compiler import CompileError, compile_program
-from innerloop.compiler.targets import TARGETS
-from innerloop.compiler.weights import Weights
+from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.runtime import Transformer
 from tables import show
 

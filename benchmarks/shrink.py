@@ -12,10 +12,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from innerloop.compiler.errors import CompileError
-from innerloop.compiler.parse import parse
-from innerloop.compiler.syntax import Assign, Expr, Output, Read
-from innerloop.compiler.walk import children, statements
+from innerloop.artifact.errors import CompileError
+from innerloop.compiler.syntax.nodes import Assign, Expr, Output, Read
+from innerloop.compiler.syntax.parse import parse
+from innerloop.compiler.syntax.traversal import children, statements
 
 
 def shrink(text: str, fails: Callable[[str], bool], seconds: float) -> str:

@@ -28,13 +28,13 @@ import torch
 from innerloop.compiler import Weights, compile_program
 from innerloop.programs import load
 from innerloop.runtime import Transformer
-from innerloop.runtime.export import export
+from innerloop.runtime.exports.export import export
 from transformers import GPT2Model, LlamaModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.tables import show
-from tests.random_weights import Random, config, without_biases
-from tests.stock_models import features
+from tests.support.random_weights import Random, config, without_biases
+from tests.support.stock_models import features
 
 D, EXAMPLES = 8, 40
 STOCK = {"gpt2": GPT2Model, "llama": LlamaModel}

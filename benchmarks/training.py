@@ -30,9 +30,9 @@ import jax
 import numpy as np
 import torch
 from innerloop.compiler import compile_program
-from innerloop.laboratory.model import Model
-from innerloop.laboratory.steps import Rule, Run, Stepper
-from innerloop.laboratory.tasks import task
+from innerloop.laboratory.training.model import Model
+from innerloop.laboratory.training.steps import Rule, Run, Stepper
+from innerloop.laboratory.training.tasks import task
 from innerloop.programs import load
 from transformers import GPT2Config, GPT2Model
 

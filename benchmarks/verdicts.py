@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from random import Random
 
 import numpy as np
+from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.numpy_forward import forward
+from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.compiler import CompileError, Weights, compile_program
-from innerloop.compiler.build import graph_of
-from innerloop.compiler.default_tasks import draw as drawn
-from innerloop.compiler.default_tasks import repetitions
-from innerloop.compiler.errors import InnerloopError
-from innerloop.compiler.graph import Graph
-from innerloop.compiler.measure import forward
-from innerloop.compiler.oracle import evaluate
-from innerloop.compiler.tokens import output_rows, read_data
+from innerloop.compiler.interpreter.default_tasks import draw as drawn
+from innerloop.compiler.interpreter.default_tasks import repetitions
+from innerloop.compiler.interpreter.oracle import evaluate
+from innerloop.compiler.ir.build import graph_of
+from innerloop.compiler.ir.graph import Graph
 from innerloop.runtime import RangeWarning, Transformer
 from numpy.typing import NDArray
 

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from ..compiler.errors import CompileError, InnerloopError, format_diagnostic
+from innerloop.artifact.errors import CompileError, InnerloopError, format_diagnostic
+
 from .arguments import Source, new_file, new_folder, parameters, program
 
 LOUD = 0.01
@@ -22,14 +23,15 @@ LOUD = 0.01
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..compiler.weights import Weights
-    from ..runtime.datasets import Arrays
+    from innerloop.artifact.weights import Weights
+    from innerloop.runtime.data.datasets import Arrays
 
 
 def programs(_: Namespace) -> int:
-    from ..compiler.parse import parse
+    from innerloop.compiler.syntax.parse import parse
+    from innerloop.runtime.tables import console, entries
+
     from ..programs import GROUPS, load, purpose
-    from ..runtime.tables import console, entries
 
     out = console()
     for group, members in GROUPS.items():
@@ -44,8 +46,8 @@ def programs(_: Namespace) -> int:
 
 
 def check(arguments: Namespace) -> int:
-    from ..compiler.parse import parse
-    from ..compiler.stages import faults
+    from innerloop.compiler.stages import faults
+    from innerloop.compiler.syntax.parse import parse
 
     given = parameters(arguments.parameters)
     source = program(arguments.program)
@@ -58,8 +60,8 @@ def check(arguments: Namespace) -> int:
 
 
 def show(arguments: Namespace) -> int:
-    from ..compiler.stages import show as stage
-    from ..runtime.tables import progress
+    from innerloop.compiler.stages import show as stage
+    from innerloop.runtime.tables import progress
 
     given = parameters(arguments.parameters)
     source = program(arguments.program)
@@ -71,7 +73,7 @@ def show(arguments: Namespace) -> int:
 
 
 def compile(arguments: Namespace) -> int:
-    from ..runtime.tables import console
+    from innerloop.runtime.tables import console
 
     given = parameters(arguments.parameters)
     source = program(arguments.program)
@@ -85,15 +87,16 @@ def compile(arguments: Namespace) -> int:
 
 
 def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) -> Weights:
+    from innerloop.runtime.tables import progress
+
     from ..compiler import compile_program
-    from ..runtime.tables import progress
 
     calibration: Arrays | None = None
     if arguments.calibrate is not None:
-        from ..compiler.graph import Pattern
-        from ..compiler.parse import parse
-        from ..runtime.datasets import read
-        from ..runtime.pairing import Tokens
+        from innerloop.artifact.signature import Pattern
+        from innerloop.compiler.syntax.parse import parse
+        from innerloop.runtime.data.datasets import read
+        from innerloop.runtime.data.pairing import Tokens
 
         tree = parse(source.text, source.name)
         pattern = Pattern(tree.tokens.prefix, tree.tokens.group, tree.tokens.suffix, tree.tokens.visible_context)
@@ -127,8 +130,8 @@ def _loud(weights: Weights) -> str | None:
 
 
 def _summary(weights: Weights, folder: Path) -> object:
-    from ..compiler.format_plan import certificate_rows
-    from ..runtime.tables import table
+    from innerloop.compiler.schedule.printer import certificate_rows
+    from innerloop.runtime.tables import table
 
     config, report = weights.config, weights.report
     rows = [
@@ -151,9 +154,10 @@ def train(arguments: Namespace) -> int:
 
 
 def run(arguments: Namespace) -> int:
-    from ..compiler.weights import Weights
-    from ..runtime.datasets import rows, write
-    from ..runtime.tables import console, progress, table
+    from innerloop.artifact.weights import Weights
+    from innerloop.runtime.data.datasets import rows, write
+    from innerloop.runtime.tables import console, progress, table
+
     from .certificate import certified
 
     if arguments.calibrate is not None and not arguments.certify:
@@ -183,8 +187,8 @@ def run(arguments: Namespace) -> int:
 
 
 def diff(arguments: Namespace) -> int:
-    from ..compiler.weights import Weights
-    from ..runtime.tables import console, progress, table
+    from innerloop.artifact.weights import Weights
+    from innerloop.runtime.tables import console, progress, table
 
     weights = Weights.load(arguments.weights)
     fields = _fields(arguments.data, weights, arguments)
@@ -213,17 +217,17 @@ def diff(arguments: Namespace) -> int:
 
 
 def _fields(data: Path, weights: Weights, arguments: Namespace) -> Arrays:
-    from ..runtime.datasets import read
-    from ..runtime.pairing import Tokens
+    from innerloop.runtime.data.datasets import read
+    from innerloop.runtime.data.pairing import Tokens
 
     return read(data, Tokens.of(weights.signature), arguments.ignore)
 
 
 def export(arguments: Namespace) -> int:
-    from ..compiler.weights import Weights
-    from ..runtime.export import export as write
-    from ..runtime.export import size
-    from ..runtime.tables import progress
+    from innerloop.artifact.weights import Weights
+    from innerloop.runtime.exports.export import export as write
+    from innerloop.runtime.exports.export import size
+    from innerloop.runtime.tables import progress
 
     new_folder(arguments.output)
     weights = Weights.load(arguments.weights)
@@ -257,7 +261,8 @@ def _placed(data: Path | None) -> Iterator[None]:
 
 
 def demo(arguments: Namespace) -> int:
-    from ..runtime.plots import FORMATS
+    from innerloop.runtime.plots import FORMATS
+
     from .demo import demo as run_demo
 
     if arguments.output.suffix not in FORMATS:
@@ -270,16 +275,17 @@ def demo(arguments: Namespace) -> int:
 def reproduce(arguments: Namespace) -> int:
     from pathlib import Path
 
+    from innerloop.runtime.tables import console, progress, table
+
     from ..laboratory.figures import NAMES, figure
-    from ..runtime.tables import console, progress, table
 
     out = console()
     if arguments.name is None:
         found = [figure(name) for name in NAMES]
         out.print(table(["figure", "what it shows", "source"], [[f.name, f.purpose, f.source] for f in found], left=3))
         return 0
-    from ..laboratory.reproduce import reproduce as run_figure
-    from ..laboratory.reproduce import unfinished
+    from innerloop.laboratory.reproduce import reproduce as run_figure
+    from innerloop.laboratory.reproduce import unfinished
 
     asked, folder = figure(arguments.name), arguments.output or Path(arguments.name)
     new_folder(folder)

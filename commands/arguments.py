@@ -15,8 +15,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ..compiler.check_structure import RESERVED_ARGUMENTS
-from ..compiler.errors import InnerloopError
+from innerloop.artifact.errors import InnerloopError
+from innerloop.compiler.frontend.check_structure import RESERVED_ARGUMENTS
+
 from ..programs import load, names
 
 

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from ..compiler.errors import counted
+from innerloop.artifact.errors import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,7 +18,7 @@ from contextlib import suppress
 from importlib import import_module
 from types import TracebackType
 
-from ..compiler import interrupts
+from innerloop.artifact import interrupts
 
 TRACEBACK = "INNERLOOP_TRACEBACK"
 FAULT = 70
@@ -56,7 +56,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _told(error: BaseException) -> int:
     """Words for what was raised, on stderr; the exit status."""
-    from ..compiler.errors import CompileError, InnerloopError
+    from innerloop.artifact.errors import CompileError, InnerloopError
 
     if os.environ.get(TRACEBACK, "0") not in ("", "0"):
         import traceback

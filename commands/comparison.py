@@ -56,7 +56,7 @@ def _page(text: str) -> Path:
 
 def compare(arguments: Namespace) -> int:
     """Raises InnerloopError for models, tasks and places that do not fit."""
-    from ..compiler.weights import Weights
+    from innerloop.artifact.weights import Weights
 
     if arguments.output is not None:
         new_file(arguments.output)
@@ -65,12 +65,12 @@ def compare(arguments: Namespace) -> int:
     given = settings(arguments.settings)
     compiled, trained = Weights.load(arguments.compiled), Weights.load(arguments.trained)
 
-    from ..laboratory.compare import Settings
-    from ..laboratory.compare import compare as compare_models
-    from ..laboratory.drawing import drawing, input_size, shifts
-    from ..laboratory.report import COLUMNS, rows, write
-    from ..laboratory.tasks import fitted
-    from ..runtime.tables import console, progress, table
+    from innerloop.laboratory.compare import Settings
+    from innerloop.laboratory.compare import compare as compare_models
+    from innerloop.laboratory.drawing import drawing, input_size, shifts
+    from innerloop.laboratory.report import COLUMNS, rows, write
+    from innerloop.laboratory.training.tasks import fitted
+    from innerloop.runtime.tables import console, progress, table
 
     task = fitted(arguments.task, input_size(compiled), given)
     chosen = Settings(

@@ -16,9 +16,9 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from innerloop.laboratory.measures import references
 from numpy.typing import NDArray
 
-from ..laboratory import references
 from ..programs import dataset, load
 
 Floats = NDArray[np.float64]
@@ -33,7 +33,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         # Stable after any number of patients: 0.035 < 2 / max |x|², which bounds 2 / λ of every mean of x xᵀ.
         "gradient_descent": {"d": 10, "steps": 20, "rate": 0.035},
         "stochastic_gradient_descent": {"d": 10, "examples": EXAMPLES, "rate": 0.01},
-        # The ridge that predicts best within the 342: see tests/test_demo.py.
+        # The ridge that predicts best within the 342: see tests/commands/test_demo.py.
         "sherman_morrison": {"d": 10, "examples": EXAMPLES, "ridge": 20},
     }
 )
@@ -160,8 +160,8 @@ def run_program(name: str, tasks: Tasks, calibration: Tasks, told: Callable[[str
 
 def demo(plot: Path, count: int) -> None:
     """Runs all three programs on `count` tasks, prints the table and saves the plot."""
-    from ..runtime.plots import error_curves
-    from ..runtime.tables import console, progress, table
+    from innerloop.runtime.plots import error_curves
+    from innerloop.runtime.tables import console, progress, table
 
     tasks, calibration = diabetes_tasks(count)
     with progress("reading the data") as told:

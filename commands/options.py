@@ -28,7 +28,7 @@ def _assignments(parser: argparse.ArgumentParser, option: str, name: str, about:
 
 
 def target(parser: argparse.ArgumentParser) -> None:
-    from ..compiler.targets import TARGETS
+    from innerloop.compiler.architectures.targets import TARGETS
 
     parser.add_argument(
         "--target", choices=list(TARGETS), default="gpt2", help="the architecture (default: %(default)s)"

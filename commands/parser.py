@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..compiler.stages import STAGES
+from innerloop.compiler.stages import STAGES
+
 from . import comparison, options, training
 
 _START = """\

@@ -13,13 +13,14 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..compiler.errors import InnerloopError
-from ..compiler.interrupts import held, unfinished
+from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.interrupts import held, unfinished
+
 from . import options
 from .arguments import new_folder, parameters, program, settings
 
 if TYPE_CHECKING:
-    from ..laboratory.train import Trained
+    from innerloop.laboratory.training.train import Trained
 
 STATE = "training"
 """In a trained folder, the checkpoint with which the training ended."""
@@ -74,13 +75,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def train(arguments: Namespace) -> int:
     """Raises InnerloopError for settings that cannot be, and DivergenceError."""
+    from innerloop.laboratory.training.curriculum import Curriculum
+    from innerloop.laboratory.training.lock import locked
+    from innerloop.laboratory.training.model import Model
+    from innerloop.laboratory.training.tasks import fitted
+    from innerloop.laboratory.training.train import train as run
+    from innerloop.runtime.tables import console, progress, table
+
     from ..compiler import compile_program
-    from ..laboratory.curriculum import Curriculum
-    from ..laboratory.lock import locked
-    from ..laboratory.model import Model
-    from ..laboratory.tasks import fitted
-    from ..laboratory.train import train as run
-    from ..runtime.tables import console, progress, table
 
     given: dict[str, Any] = parameters(arguments.parameters)
     chosen = settings(arguments.settings)
@@ -138,7 +140,7 @@ def _finished(output: Path) -> bool:
 
 def _finish(trained: Trained, output: Path, place: Path) -> None:
     """The weights and the last checkpoint as `output`, whole, in the place of what stood there of a shorter run."""
-    from ..laboratory.checkpoint import found
+    from innerloop.laboratory.training.checkpoint import found
 
     with unfinished(output.with_name(f".innerloop-{output.name}-{os.getpid()}")) as scratch:
         trained.weights.save(scratch)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from math import prod
 
-from .default_tasks import FEWEST_TASKS, repetitions
-from .graph import Block, Constant, Graph, Loop
-from .limits import MOST_LAYERS
-from .memory import spend
-from .tokens import output_rows, sequence
+from innerloop.artifact.limits import MOST_LAYERS
+from innerloop.artifact.memory import spend
+from innerloop.artifact.tokens import output_rows, sequence
+from innerloop.compiler.interpreter.default_tasks import FEWEST_TASKS, repetitions
+from innerloop.compiler.ir.graph import Block, Constant, Graph, Loop
 
 COPIES = 4
 """Of the sample data: as drawn, as tokens, and twice while one becomes the other."""

@@ -7,46 +7,42 @@ from dataclasses import replace
 from itertools import count
 
 import numpy as np
+from innerloop.artifact.claims import InputRange, OutputSpec, Placement
+from innerloop.artifact.errors import CompileError, DataError, faults_told
+from innerloop.artifact.tokens import read_data, roles
+from innerloop.artifact.weights import Weights
+from innerloop.compiler.architectures.targets import TARGETS
+from innerloop.compiler.certify.certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
+from innerloop.compiler.certify.families import affordable, observed, reached
+from innerloop.compiler.certify.plan import Plan
+from innerloop.compiler.certify.report import all_finite, counts, measured
+from innerloop.compiler.certify.tolerance import bounded, meet
+from innerloop.compiler.certify.validate import validate
+from innerloop.compiler.emit.backend import Frame
+from innerloop.compiler.emit.domains import domains
+from innerloop.compiler.emit.emit import Emitter
+from innerloop.compiler.emit.layout import Holding, holdings, placements
+from innerloop.compiler.emit.rotary_backend import RotaryFrame
+from innerloop.compiler.emit.rounding import rounded, rounded_array, rounded_body
+from innerloop.compiler.interpreter.calibrate import Seen
+from innerloop.compiler.interpreter.default_tasks import CORE, Family, Sample, core_tasks, repetitions, samples
+from innerloop.compiler.ir.build import graph_of
+from innerloop.compiler.ir.graph import Graph
+from innerloop.compiler.ir.verify import verify
+from innerloop.compiler.schedule.allocate import Allocation, allocate
+from innerloop.compiler.schedule.balance import balance
+from innerloop.compiler.schedule.constructions import Choice
+from innerloop.compiler.schedule.instructions import Tasks
+from innerloop.compiler.schedule.lower import lower
+from innerloop.compiler.schedule.schedule import schedule
+from innerloop.compiler.schedule.sublayers import Schedule
+from innerloop.compiler.schedule.verify_schedule import verify_schedule
+from innerloop.compiler.transforms.divisor_range_reduction import WIDE, narrow, widest
+from innerloop.compiler.transforms.guard_empty_divisors import fill_empty
 from numpy.typing import ArrayLike
 
 from .afford import afford
-from .allocate import Allocation, allocate
-from .balance import balance
-from .build import graph_of
-from .calibrate import Seen
-from .certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
-from .choose import named, optimise, tightened
-from .constructions import Choice
-from .default_tasks import CORE, Family, Sample, core_tasks, repetitions, samples
-from .domains import domains
-from .emit import Emitter
-from .empty import fill_empty
-from .errors import CompileError, DataError, faults_told
-from .families import affordable, observed, reached
-from .frame import Frame
-from .graph import Graph
-from .layout import Holding, holdings, placements
-from .lower import lower
-from .narrow import WIDE, narrow, widest
-from .plan import Plan
-from .report import all_finite, counts, measured
-from .rotary_frame import RotaryFrame
-from .rounding import rounded, rounded_array, rounded_body
-from .schedule import schedule
-from .sublayers import Schedule
-from .targets import TARGETS
-from .tasks import Tasks
-from .tokens import read_data, roles
-from .tolerance import bounded, meet
-from .validate import validate
-from .verify import verify
-from .verify_schedule import verify_schedule
-from .weights import (
-    InputRange,
-    OutputSpec,
-    Placement,
-    Weights,
-)  # fmt: skip
+from .pipeline import named, optimise, tightened
 
 DTYPES = ("float32", "float64")
 POSITIONS = 1025

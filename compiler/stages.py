@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .check import check
-from .errors import CompileError, Diagnostic, InnerloopError, faults_told
-from .syntax import Program
+from innerloop.artifact.errors import CompileError, Diagnostic, InnerloopError, faults_told
+from innerloop.compiler.frontend.check import check
+from innerloop.compiler.syntax.nodes import Program
 
 STAGES = ("core", "graph", "schedule", "layout", "report")
 
@@ -15,7 +15,7 @@ def faults(program: Program, parameters: Mapping[str, object]) -> list[Diagnosti
     """All that is wrong with a program; with parameters, all that `compile` would find wrong with it and them."""
     found = check(program)
     if parameters and not found:
-        from .bind import bind
+        from innerloop.compiler.frontend.bind import bind
 
         try:
             found = check(program, bind(program, parameters))
@@ -39,19 +39,20 @@ def show(
     if stage not in STAGES:
         raise InnerloopError(f"there is no stage `{stage}`: stages are {', '.join(STAGES)}")
     if stage == "core":
-        from .core import core
-        from .parse import parse
+        from innerloop.compiler.frontend.core import core
+        from innerloop.compiler.syntax.parse import parse
 
         program = parse(text, source)
         if found := faults(program, parameters):
             raise CompileError(found, text, source)
         return core(program)
-    from .build import graph_of
-    from .choose import optimise
+    from innerloop.compiler.certify.tolerance import bounded
+    from innerloop.compiler.ir.build import graph_of
+    from innerloop.compiler.ir.printer import format_graph
+    from innerloop.compiler.schedule.printer import format_layout, format_report, format_schedule
+
     from .compile import plan_for, weights_of
-    from .format_graph import format_graph
-    from .format_plan import format_layout, format_report, format_schedule
-    from .tolerance import bounded
+    from .pipeline import optimise
 
     with faults_told(text, source):
         graph = optimise(graph_of(text, parameters, source), target, optimize)

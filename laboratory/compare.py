@@ -13,12 +13,10 @@ from math import prod
 from typing import Protocol
 
 import numpy as np
-from innerloop.compiler.errors import DataError, InnerloopError
-from innerloop.compiler.tokens import describe_pattern
-from innerloop.compiler.weights import Weights
-from innerloop.runtime.surroundings import SEEDS
-
-from .distance import (
+from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.tokens import describe_pattern
+from innerloop.artifact.weights import Weights
+from innerloop.laboratory.measures.distance import (
     Fields,
     Floats,
     implicit_weight_difference,
@@ -28,15 +26,16 @@ from .distance import (
     squared_error,
     squared_prediction_difference,
 )
-from .gauge import comparable
-from .interpolate import Line, interpolation
-from .nearest import Nearest, nearest
-from .patching import Patch, implied, others, patch
-from .probes import Curve, Target, probed, target
-from .references import references
-from .sensitivity import Alignment, alignment
-from .shift import Shift, shift
-from .subject import Subject
+from innerloop.laboratory.measures.gauge import comparable
+from innerloop.laboratory.measures.interpolate import Line, interpolation
+from innerloop.laboratory.measures.nearest import Nearest, nearest
+from innerloop.laboratory.measures.patching import Patch, implied, others, patch
+from innerloop.laboratory.measures.probes import Curve, Target, probed, target
+from innerloop.laboratory.measures.references import references
+from innerloop.laboratory.measures.sensitivity import Alignment, alignment
+from innerloop.laboratory.measures.shift import Shift, shift
+from innerloop.laboratory.measures.subject import Subject
+from innerloop.runtime.surroundings import SEEDS
 
 Told = Callable[[str, int, int], None]
 
@@ -234,7 +233,7 @@ def _inside(
         for name, stream in streams.items():
             curves.append(probed(stream, wanted.values, name, wanted.name, seed=settings.seed))
             if settings.mlp:
-                from .trained_probes import perceptron
+                from innerloop.laboratory.measures.trained_probes import perceptron
 
                 curves.append(probed(stream, wanted.values, name, wanted.name, "MLP", perceptron, settings.seed))
         if wanted.first >= compiled.layers:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from innerloop.compiler.tokens import output_rows, sequence_of
-from innerloop.compiler.weights import Weights
+from innerloop.artifact.tokens import output_rows, sequence_of
+from innerloop.artifact.weights import Weights
+from innerloop.laboratory.measures.distance import Fields, Floats
+from innerloop.laboratory.training.tasks import Task, defaults, task
 
 from .compare import Draw
-from .distance import Fields, Floats
-from .tasks import Task, defaults, task
 
 SCALES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 """Factors of a parameter that scales something."""

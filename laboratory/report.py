@@ -10,15 +10,15 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
-from innerloop.compiler.sparse import Matrix
-from innerloop.compiler.tokens import describe_pattern
-from innerloop.compiler.weights import Weights
+from innerloop.artifact.sparse import Matrix
+from innerloop.artifact.tokens import describe_pattern
+from innerloop.artifact.weights import Weights
+from innerloop.laboratory.measures.distance import Floats
 from innerloop.runtime.whole import replace, whole_folder
 from matplotlib.figure import Figure
 
 from . import charts
 from .compare import Comparison
-from .distance import Floats
 
 COLUMNS = ("measure", "compiled", "trained", "between")
 

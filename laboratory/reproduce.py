@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from innerloop.compiler.errors import InnerloopError
+from innerloop.artifact.errors import InnerloopError
+from innerloop.laboratory.training.lock import locked
 from innerloop.runtime.whole import replace
 
 from .figures import Figure, Result, Setting
-from .lock import locked
 
 MARKER, CHECKPOINTS, NUMBERS = "reproduce.json", "checkpoints", "figures.json"
 

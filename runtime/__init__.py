@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .certify import Certified
-    from .guard import RangeError, RangeWarning
+    from .guard.guard import RangeError, RangeWarning
     from .stream import TokenStream
     from .trace import Trace
     from .transformer import Transformer
@@ -17,8 +17,8 @@ __all__ = ["Certified", "RangeError", "RangeWarning", "TokenStream", "Trace", "T
 
 _HOMES = {
     "Certified": "certify",
-    "RangeError": "guard",
-    "RangeWarning": "guard",
+    "RangeError": "guard.guard",
+    "RangeWarning": "guard.guard",
     "TokenStream": "stream",
     "Trace": "trace",
     "Transformer": "transformer",

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from innerloop.compiler.memory import spend
-from innerloop.compiler.sparse import Matrix
-from innerloop.compiler.weights import Weights
+from innerloop.artifact.memory import spend
+from innerloop.artifact.sparse import Matrix
+from innerloop.artifact.weights import Weights
 
 ACTIVATIONS = 4
 """As wide as the widest, at the same time."""

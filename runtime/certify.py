@@ -4,7 +4,7 @@ before   a transformer, and data
 after    prediction  0.1042   0.0003
          bound       2.1e-5   9.0e-4          the second is smaller than what these weights resolve here
 
-A bound is what the error model says of these very inputs (compiler/certify.py): of every operation what its
+A bound is what the error model says of these very inputs (compiler/certify/call_bounds.py): of every operation what its
 construction gives of these operands, and how it rounds, four times as large, in many runs; of comparisons and near ties
 that rounding may turn over, either way. It is infinite where a value left the domain of a construction that the
 prediction may rest on, and names the value. What it takes for granted is that the weights are what the program compiles
@@ -20,13 +20,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-from innerloop.compiler.certify import bounded
+from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.sparse import Floats
+from innerloop.artifact.tokens import TokenData
+from innerloop.artifact.weights import Weights
+from innerloop.compiler.certify.call_bounds import bounded
+from innerloop.compiler.certify.predict import LUCK
 from innerloop.compiler.compile import plan_of
-from innerloop.compiler.errors import DataError, InnerloopError
-from innerloop.compiler.predict import LUCK
-from innerloop.compiler.sparse import Floats
-from innerloop.compiler.tokens import TokenData
-from innerloop.compiler.weights import Weights
 from numpy.typing import ArrayLike, NDArray
 
 

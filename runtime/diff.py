@@ -4,7 +4,7 @@ before   weights, and data
 after    sherman_morrison: s at layer 5: error 3.1, bound 2.4e-05       the first value beyond its bound
 
 The weights are compiled again from their program, as far as ranges and layout, to know what each name should be after
-each layer and how exact it can be (compiler/bounds.py). Their numbers take no part in that.
+each layer and how exact it can be (compiler/certify/trace_bounds.py). Their numbers take no part in that.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from innerloop.compiler.bounds import Bounds
+from innerloop.artifact.tokens import TokenData, output_rows
+from innerloop.artifact.weights import Weights
+from innerloop.compiler.certify.trace_bounds import Bounds
 from innerloop.compiler.compile import plan_of
-from innerloop.compiler.oracle import together
-from innerloop.compiler.tokens import TokenData, output_rows
-from innerloop.compiler.weights import Weights
+from innerloop.compiler.interpreter.oracle import together
 from numpy.typing import ArrayLike, NDArray
 
 from .trace import Trace

@@ -4,8 +4,8 @@
     after    outputs [batch, rows, size], and how far values left their ranges (checks.py)
 
 A loop is one `lax.scan` over its count, with the weights of its body held once. The compiled
-constructions rest on properties of the arithmetic, which tests/test_runtime.py holds: those of norms and activations
-(functions.py), and two more:
+constructions rest on properties of the arithmetic, which tests/runtime/test_runtime.py holds: those of norms and
+activations (functions.py), and two more:
 
     softmax    a winner whose rivals are 104 or more below it (746 in float64) has weight exactly 1
     products   full precision on every device, never TF32 or bf16
@@ -22,23 +22,13 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from innerloop.runtime.guard.checks import Check, looked, nothing_yet
 from jax import lax
 
 from .arrays import Array, einsum, matmul
-from .checks import Check, looked, nothing_yet
 from .executables import compiled
 from .functions import ACTIVATIONS, normed
-from .pack import (
-    AttentionStep,
-    BiasStep,
-    IdleStep,
-    LinearAttentionStep,
-    LoopStep,
-    MlpStep,
-    Parameters,
-    Spread,
-    Step,
-)  # fmt: skip
+from .pack import AttentionStep, BiasStep, IdleStep, LinearAttentionStep, LoopStep, MlpStep, Parameters, Spread, Step
 
 Turns = tuple[Array, Array]
 """Cosines and sines [tokens, d_head / 2] of rotary positions."""
@@ -200,7 +190,7 @@ def softmax_mean(query: Array, key: Array, value: Array, seen: Array | None, ste
 
 
 def turned(x: Array, step: AttentionStep, turns: Turns) -> Array:
-    """Queries or keys [batch, tokens, heads, qk] turned by their positions (innerloop.compiler.rotary)."""
+    """Queries or keys [batch, tokens, heads, qk] turned by their positions (innerloop.artifact.rotations)."""
     cos, sin = (table[:, step.pairs] for table in turns)
     a, b = jnp.split(x, 2, -1)
     return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], -1)

@@ -16,18 +16,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from innerloop.compiler.errors import DataError, InnerloopError
-from innerloop.compiler.tokens import describe_pattern, read_token, role_kinds
-from innerloop.compiler.weights import LinearAttention, Weights
+from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.parts import LinearAttention
+from innerloop.artifact.tokens import describe_pattern, read_token, role_kinds
+from innerloop.artifact.weights import Weights
+from innerloop.runtime.guard.checks import Check, nothing_yet
+from innerloop.runtime.guard.guard import Findings, Guard
 from jax import lax
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import Array, einsum, matmul
-from .checks import Check, nothing_yet
 from .executables import compiled
 from .forward import Pass, run, softmax_mean, split_heads, turned
 from .functions import normed
-from .guard import Findings, Guard
 from .pack import AttentionStep, LinearAttentionStep, LoopStep, Parameters, Step
 from .surroundings import concrete
 

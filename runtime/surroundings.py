@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from innerloop.compiler.errors import InnerloopError
+from innerloop.artifact.errors import InnerloopError
 
 _used = _forked = False
 """Whether this process has computed here, and whether one that had is its parent."""

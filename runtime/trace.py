@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from innerloop.compiler.errors import InnerloopError
-from innerloop.compiler.weights import Placement, Weights
+from innerloop.artifact.claims import Placement
+from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
 
 

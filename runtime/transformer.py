@@ -16,20 +16,21 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import jax
 import numpy as np
-from innerloop.compiler.errors import DataError, InnerloopError, counted
-from innerloop.compiler.interrupts import check, stoppable
-from innerloop.compiler.lengths import verify_length
-from innerloop.compiler.memory import spend
-from innerloop.compiler.tokens import TokenData, output_rows, read_data
-from innerloop.compiler.weights import Config, Weights
+from innerloop.artifact.errors import DataError, InnerloopError, counted
+from innerloop.artifact.interrupts import check, stoppable
+from innerloop.artifact.lengths import verify_length
+from innerloop.artifact.memory import spend
+from innerloop.artifact.parts import Config
+from innerloop.artifact.tokens import TokenData, output_rows, read_data
+from innerloop.artifact.weights import Weights
+from innerloop.runtime.guard.checks import Check
+from innerloop.runtime.guard.guard import Findings, Guard, Mode
+from innerloop.runtime.guard.interpreted import Interpreter
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
 from .afford import packing, running
-from .checks import Check
 from .forward import embedded, forward, streams
-from .guard import Findings, Guard, Mode
-from .interpreted import Interpreter
 from .pack import Parameters, pack
 from .stream import TokenStream
 from .surroundings import concrete, devices

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from innerloop.compiler.interrupts import unfinished
+from innerloop.artifact.interrupts import unfinished
 
 
 def replace(path: Path, fill: Callable[[IO[bytes]], object]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .commands import compiled, innerloop
+from tests.support.commands import compiled, innerloop
 
 __all__ = ["compiled", "golden", "innerloop"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from importlib import import_module
 
-from innerloop.compiler.errors import InnerloopError
+from innerloop.artifact.errors import InnerloopError
 
 from .frame import Check, Figure, Result, Setting, Table
 

@@ -18,16 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from innerloop.artifact.weights import Weights
 from innerloop.compiler import compile_program
-from innerloop.compiler.weights import Weights
-from innerloop.programs import load
-from innerloop.runtime.plots import COLOURS
-from matplotlib.figure import Figure as Picture
-
-from ..charts import TRAINED
-from ..distance import Fields, Floats, Predictor, predicted, squared_error
-from ..nearest import Nearest, nearest
-from ..references import (
+from innerloop.laboratory.charts import TRAINED
+from innerloop.laboratory.measures.distance import Fields, Floats, Predictor, predicted, squared_error
+from innerloop.laboratory.measures.nearest import Nearest, nearest
+from innerloop.laboratory.measures.references import (
     averaging,
     gradient_descent,
     nearest_neighbours,
@@ -35,8 +31,12 @@ from ..references import (
     ridge_regression,
     stochastic_gradient_descent,
 )
-from ..subject import Subject
-from ..tasks import task
+from innerloop.laboratory.measures.subject import Subject
+from innerloop.laboratory.training.tasks import task
+from innerloop.programs import load
+from innerloop.runtime.plots import COLOURS
+from matplotlib.figure import Figure as Picture
+
 from .frame import Check, Figure, Result, Setting, Table
 from .pictures import INK, panels
 from .small import CALIBRATION, MEASURED, fresh, trained

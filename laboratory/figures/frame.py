@@ -14,12 +14,11 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from innerloop.compiler.weights import Weights
+from innerloop.artifact.weights import Weights
+from innerloop.laboratory.training.model import Model
+from innerloop.laboratory.training.tasks import Task
+from innerloop.laboratory.training.train import Trained, train
 from matplotlib.figure import Figure as Picture
-
-from ..model import Model
-from ..tasks import Task
-from ..train import Trained, train
 
 LONGER = 8
 """So many times the steps of a usual run has a long one."""

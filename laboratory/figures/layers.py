@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from innerloop.compiler.sparse import Matrix
-from innerloop.compiler.weights import Attention, LinearAttention, Repeated, Sublayer, Weights
-
-from ..distance import Fields, Floats, squared_error
-from ..gauge import products
-from ..model import Model
-from ..subject import Subject, columns
+from innerloop.artifact.parts import Attention, LinearAttention, Repeated, Sublayer
+from innerloop.artifact.sparse import Matrix
+from innerloop.artifact.weights import Weights
+from innerloop.laboratory.measures.distance import Fields, Floats, squared_error
+from innerloop.laboratory.measures.gauge import products
+from innerloop.laboratory.measures.subject import Subject, columns
+from innerloop.laboratory.training.model import Model
 
 
 def half_loss(weights: Weights, fields: Fields) -> float:

@@ -16,15 +16,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from innerloop.artifact.weights import Weights
 from innerloop.compiler import compile_program, interpret
-from innerloop.compiler.weights import Weights
+from innerloop.laboratory.charts import COMPILED, OTHER, TRAINED
+from innerloop.laboratory.measures.distance import (
+    Fields,
+    Floats,
+    predicted,
+    squared_error,
+    squared_prediction_difference,
+)
+from innerloop.laboratory.measures.subject import Subject
+from innerloop.laboratory.training.tasks import Task, task
 from innerloop.programs import load
 from matplotlib.figure import Figure as Picture
 
-from ..charts import COMPILED, OTHER, TRAINED
-from ..distance import Fields, Floats, predicted, squared_error, squared_prediction_difference
-from ..subject import Subject
-from ..tasks import Task, task
 from .frame import Check, Figure, Result, Setting, Table
 from .pictures import INK, panels
 from .small import CALIBRATION, MEASURED, fresh, trained

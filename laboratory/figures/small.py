@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from innerloop.compiler.weights import Weights
+from innerloop.artifact.weights import Weights
+from innerloop.laboratory.training.model import Model
+from innerloop.laboratory.training.tasks import Task
 
-from ..model import Model
-from ..tasks import Task
 from .frame import Setting
 
 WIDTH, HEADS = 32, 2

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from innerloop.compiler import interpret
-from innerloop.compiler.targets import TARGETS
+from innerloop.compiler.architectures.targets import TARGETS
 from numpy.typing import NDArray
 
 from . import batch, classification, descent, online, other

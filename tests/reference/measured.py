@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from innerloop.artifact.numpy_forward import forward
+from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.compiler import CompileError, Weights, compile_program
-from innerloop.compiler.measure import forward
-from innerloop.compiler.tokens import output_rows, read_data
 from innerloop.runtime import Transformer
 from numpy.typing import NDArray
 

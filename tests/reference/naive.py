@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from innerloop.compiler import syntax
-from innerloop.compiler.bind import bind
-from innerloop.compiler.expand import expand
-from innerloop.compiler.parse import parse
-from innerloop.compiler.walk import statements
+from innerloop.compiler.frontend.bind import bind
+from innerloop.compiler.frontend.desugar import expand
+from innerloop.compiler.syntax import nodes as syntax
+from innerloop.compiler.syntax.parse import parse
+from innerloop.compiler.syntax.traversal import statements
 
 FUNCTIONS: dict[str, Any] = {
     "relu": lambda v: v * (v > 0),

@@ -1,7 +1,7 @@
 """Why a program's SPD/d is above the bound of measured.py, where it is: the one place, as the catalogue prints it.
 
-tests/test_library.py fails for a program that misses the bound and has no reason here, and for a reason that is none
-any more. The counts are of the catalogue's own 200 tasks.
+tests/whole/test_library.py fails for a program that misses the bound and has no reason here, and for a reason that is
+none any more. The counts are of the catalogue's own 200 tasks.
 """
 
 from __future__ import annotations

@@ -1,0 +1,101 @@
+"""Norms and activations in NumPy, as they round: this package's, and those of stock libraries.
+
+    before   the stream [width, tokens] or preactivations, in the precision of the weights
+    after    what the norm makes of them, or the activation
+
+The constructions are exact for exact arithmetic. How far they are off depends on how norms and activations round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .parts import Config, Norm
+
+Real = NDArray[Any]
+
+UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
+"""The largest relative error of one rounding."""
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """balanced: whether the mean of a balanced stream is exactly 0 (see residual_stream.py); activations: by name."""
+
+    balanced: bool
+    activations: Mapping[str, Callable[[Real], Real]]
+
+
+def normalise(x: Real, norm: Norm | None, config: Config, arithmetic: Arithmetic) -> Real:
+    """The configuration's norm of x [width, …].
+
+    LayerNorm: slots eight apart are added first, and the total rounded at the size of the largest (see
+    residual_stream.py), unless `arithmetic` says not. RMSNorm: a sum of squares that is exact gives an exact norm, by
+    true division and a square root."""
+    if norm is None:
+        return x
+    width, epsilon = x.dtype.type(x.shape[0]), x.dtype.type(config.norm_epsilon)
+    gain, bias = (part.astype(x.dtype)[:, None] for part in (norm.gain, norm.bias))
+    if config.norm == "rmsnorm":
+        scaled = x / np.sqrt(np.square(x).sum(axis=0) / width + epsilon)
+        scaled *= gain
+        return np.asarray(scaled)
+    largest = np.abs(x).max(axis=0)
+    blocks = x.shape[0] // 16
+    pairs = x[: 16 * blocks].reshape(blocks, 2, 8, *x.shape[1:])
+    total = (pairs[:, 0] + pairs[:, 1]).sum(axis=(0, 1)) + x[16 * blocks :].sum(axis=0)
+    if arithmetic.balanced:
+        total = total + largest - largest
+    centred = x - total / width
+    deviation = np.sqrt(np.square(centred).sum(axis=0) / width + epsilon)
+    if arithmetic.balanced:
+        centred /= deviation
+    else:
+        centred *= x.dtype.type(1.0) / deviation
+    centred *= gain
+    centred += bias
+    return np.asarray(centred)
+
+
+def _gelu(x: Real) -> Real:
+    """0.5 x (1 + tanh z) = x / (1 + exp(−2z)), which rounds less: the sum over ± pairs then keeps its small terms."""
+    f = x.dtype.type
+    z = f(0.044715) * x
+    with np.errstate(over="ignore"):  # of neurons that are shut: −∞ does as well
+        z *= x
+        z *= x
+        z += x
+        z *= f(-2.0 * np.sqrt(2.0 / np.pi))
+    return _over_one_and_exp(x, z)
+
+
+def _silu(x: Real) -> Real:
+    """x σ(x): x itself from 17 on (37 in float64), and 0 from −89 down (−710), where exp(−x) is infinite."""
+    return _over_one_and_exp(x, -x)
+
+
+def _over_one_and_exp(x: Real, z: Real) -> Real:
+    """x / (1 + exp z), in the place of z."""
+    with np.errstate(over="ignore"):
+        np.exp(z, out=z)
+    z += z.dtype.type(1.0)
+    return np.asarray(np.divide(x, z, out=z))
+
+
+def _gelu_new(x: Real) -> Real:
+    """The first form, as PyTorch and transformers write it."""
+    f = x.dtype.type
+    with np.errstate(over="ignore"):
+        z = np.tanh(f(np.sqrt(2.0 / np.pi)) * (x + f(0.044715) * (x * x * x)))
+    return np.asarray(f(0.5) * x * (f(1.0) + z))
+
+
+OWN = Arithmetic(balanced=True, activations={"gelu_tanh": _gelu, "silu": _silu})
+"""As this package's passes compute."""
+STOCK = Arithmetic(balanced=False, activations={"gelu_tanh": _gelu_new, "silu": _silu})
+"""As stock libraries do: their LayerNorm takes away a mean that is not exactly 0, and their GELU rounds more."""

@@ -1,0 +1,114 @@
+"""What is known of weights: where values stand, where constructions are right, how exact the whole is and on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .sparse import Floats, Matrix
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a named value stands: value = stream @ matrix (+ nothing), after each of the sublayers first … last.
+
+    Sublayers are numbered in the order of the tree, a loop's body once. `low`, `high` [size] is the
+    range that the weights were compiled for, at the tokens of `kinds`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kinds: frozenset[str]
+    matrix: Matrix
+    first: int
+    last: int
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Where a construction is right: stream @ matrix lies in [low, high] at the tokens of `kinds`, before the stored
+    sublayer `sublayer`, which reads it, or `after` the one that writes it (see domains.py).
+
+    construction   product, function, divisor, value; comparison: |value| is *not* between the two, where its
+                   sign does not decide;
+                   scores: stream @ matrix at a token of `kinds`, times stream @ key at one of `over` that it sees;
+                   softmax: of such scores of up to `reach`, which leave nothing for rounding to decide; `high` is the
+                   size of what is read
+    what, sizes    how the program says what the columns are, and how many columns each of those has
+    pairs          of a product: columns i, j may leave their ranges while both, from the middle in half ranges, are
+                   2 together
+    """
+
+    construction: str
+    sublayer: int
+    after: bool
+    kinds: frozenset[str]
+    matrix: Matrix
+    low: Floats
+    high: Floats
+    what: tuple[str, ...]
+    sizes: tuple[int, ...]
+    pairs: tuple[tuple[int, ...], ...] = ()
+    key: Matrix | None = None
+    over: str = ""
+    reach: float = 0.0
+
+
+@dataclass(frozen=True)
+class InputRange:
+    """The range of a field that the weights were compiled for."""
+
+    name: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a report's errors were measured on, and what else the weights were made from.
+
+    measured_on  the tasks, in words, those of the default drawn from `seed`; `seen`: each field's range on them
+    calibrated   the data that the compiled ranges were taken from, in words; the ranges are `Weights.inputs`
+    default      whether both are drawn by default_tasks.py, and not the caller's
+    optimize, tolerance, certify    as `compile_program` was given them
+    """
+
+    measured_on: str
+    seen: tuple[InputRange, ...]
+    calibrated: str
+    default: bool
+    seed: int | None
+    optimize: str
+    tolerance: float | None
+    certify: int = 64
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was built, and how exact it is; `predicted` and `measured` are largest errors of the output.
+    `certificate` is None for weights that were saved before there was one."""
+
+    layers: int
+    critical_path: int
+    width: int
+    slots: int
+    live: int
+    neurons: int
+    heads: int
+    nonzeros: int
+    parameters: int
+    predicted_error: float
+    measured_error: float
+    output_rms: float
+    tasks: int
+    certificate: Certificate | None = None
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """`program output e`: its shape, and the kinds of token that give it."""
+
+    name: str
+    shape: tuple[int, ...]
+    kinds: frozenset[str]

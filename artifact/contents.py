@@ -1,0 +1,46 @@
+"""What a compiled transformer holds: its matrices, with everything that is needed to run, read and trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .claims import Domain, InputRange, OutputSpec, Placement, Report
+from .parts import Body, Config, Norm, Sublayer, stored, unroll
+from .signature import Signature
+from .sparse import Floats, Matrix
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A token's features are its role (one-hot over `roles`), then the components of every field in
+    the signature's order, zero where the token does not hold it. stream = features @ embedding +
+    positions[position]; output = norm(stream) @ readout + readout_bias.
+
+    The first token is a rest for empty reads: it holds no field, and stands before those of the data.
+    """
+
+    config: Config
+    signature: Signature
+    roles: tuple[str, ...]
+    """"rest", then one for each place of the pattern: prefix, group, suffix; see `tokens.py`."""
+    embedding: Matrix
+    positions: Floats
+    body: Body
+    final_norm: Norm | None
+    readout: Matrix
+    readout_bias: Floats
+    output: OutputSpec
+    layout: tuple[Placement, ...]
+    inputs: tuple[InputRange, ...]
+    report: Report = field(repr=False)
+    domains: tuple[Domain, ...] = field(default=(), repr=False)
+    """Of weights that were saved before there were any, none."""
+
+    def sublayers(self) -> Iterator[Sublayer]:
+        """The stored sublayers in the order of the tree, a loop's body once."""
+        return stored(self.body)
+
+    def unrolled(self) -> Iterator[tuple[int, Sublayer]]:
+        """Every sublayer that runs, in order, with its number among the stored ones."""
+        return iter(unroll(self.body)[0])

@@ -1,0 +1,149 @@
+"""The parts of a transformer: its configuration, its sublayers, and loops of them.
+
+Matrices act from the right, x @ W with W [in, out], as GPT-2's do, and stay sparse until they are
+run or written: a compiled layer is more than 95 % zeros. A sublayer is
+
+    Attention         x ← x + softmax(mask(q kᵀ / √d_head)) v @ output + output_bias,   q, k, v linear in norm(x)
+    LinearAttention   x ← x + mask(q kᵀ) / ρ v @ output,   q, k, v linear in x, ρ a number of tokens
+    Mlp               x ← x + activation(norm(x) @ up + up_bias) @ down + down_bias
+
+The tree unrolls to a strict alternation Attention, Mlp, Attention, Mlp …; a layer is one such pair. `Idle` stands for
+a sublayer whose weights are all zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .sparse import Floats, Matrix
+
+
+@dataclass(frozen=True)
+class Config:
+    """The architecture. `d_mlp` is the widest sublayer's; `n_layer` counts loops unrolled."""
+
+    target: str
+    n_layer: int
+    d_model: int
+    n_head: int
+    d_head: int
+    d_mlp: int
+    n_positions: int
+    activation: str = "gelu_tanh"
+    norm: str = "layernorm"
+    norm_epsilon: float = 1e-5
+    positions: str = "learned"
+    causal: bool = True
+    dtype: str = "float32"
+    attention: str = "softmax"
+    unread: int = 0
+    """So many last tokens linear attention does not read, be they the reader itself (`LinearAttention`)."""
+    n_kv_head: int | None = None
+    """Heads of keys and values, each shared by n_head / n_kv_head queries in order (None: n_head)."""
+    rope_theta: float = 10_000.0
+    """Of rotary positions (`positions` "rotary"): angles p θ^(−2i/d_head) on the pairs (i, i + d_head/2) of queries and
+    keys, as Llama has them."""
+
+
+@dataclass(frozen=True)
+class Norm:
+    """(x − mean) / √(var + ε) · gain + bias, per slot: gain, bias [d_model]. Where the configuration has
+    "rmsnorm", x / √(mean x² + ε) · gain, and bias is 0."""
+
+    gain: Floats
+    bias: Floats
+
+
+@dataclass(frozen=True)
+class Attention:
+    """query, key, value: [d_model, n_head · d_head], head-major columns; output: [n_head · d_head, d_model].
+    `norm` None is the identity."""
+
+    norm: Norm | None
+    query: Matrix
+    query_bias: Floats
+    key: Matrix
+    key_bias: Floats
+    value: Matrix
+    value_bias: Floats
+    output: Matrix
+    output_bias: Floats
+
+
+@dataclass(frozen=True)
+class LinearAttention:
+    """x_i ← x_i + Σ_h (1/ρ_ih) Σ_j (q_ih · k_jh) v_jh @ output_h, over tokens j that i sees (von Oswald et al. 2022).
+
+    Not read are the last `Config.unread` tokens, the query's: the mask M of Ahn et al. 2023. Shapes as
+    `Attention`'s; `count` [d_model, n_head] reads 1 from a token that ρ counts: ρ_ih = Σ_j x_j @ count_h, and
+    1 where that is 0 (Zhang et al. 2023: ρ is the number of examples).
+    """
+
+    query: Matrix
+    key: Matrix
+    value: Matrix
+    output: Matrix
+    count: Matrix
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """up: [d_model, neurons], down: [neurons, d_model]; the number of neurons may differ between sublayers.
+    `norm` None is the identity. With a `gate` [d_model, neurons] (SwiGLU), what goes down is
+    activation(norm(x) @ gate) · (norm(x) @ up + up_bias)."""
+
+    norm: Norm | None
+    up: Matrix
+    up_bias: Floats
+    down: Matrix
+    down_bias: Floats
+    gate: Matrix | None = None
+
+
+@dataclass(frozen=True)
+class Idle:
+    """An attention or MLP sublayer (`kind`) of zeros: it leaves the stream as it is."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """`body` run `count` times with the same weights; the body has as many attention as MLP sublayers.
+
+    In a `scan` every token repeats its own update, and holds its true values from the pass in which its
+    turn comes; all do in the last.
+    """
+
+    count: int
+    body: tuple[Sublayer | Repeated, ...]
+    scan: bool = False
+
+
+Sublayer = Attention | LinearAttention | Mlp | Idle
+Body = tuple[Sublayer | Repeated, ...]
+
+
+def stored(body: Body) -> Iterator[Sublayer]:
+    """The stored sublayers in the order of the tree, a loop's body once."""
+    for item in body:
+        if isinstance(item, Repeated):
+            yield from stored(item.body)
+        else:
+            yield item
+
+
+def unroll(body: Body, start: int = 0) -> tuple[list[tuple[int, Sublayer]], int]:
+    """Every sublayer that runs, in order, with its number among the stored ones, of which `start` are before; and the
+    number of the next."""
+    run: list[tuple[int, Sublayer]] = []
+    for item in body:
+        if isinstance(item, Repeated):
+            once, end = unroll(item.body, start)
+            run.extend(once * item.count)
+            start = end
+        else:
+            run.append((start, item))
+            start += 1
+    return run, start

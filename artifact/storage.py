@@ -1,0 +1,286 @@
+"""Saved weights: a folder that is written whole or not at all, and read whole or refused.
+
+    config.json         architecture, tree of sublayers, layout, ranges, report; checksums of all three files
+    model.safetensors   every matrix and bias by name, dense, [in, out]: embedding, positions,
+                        body.3.attention.query, body.5.body.0.mlp.up, final_norm.gain, readout, …;
+                        a norm or a gate that is None has none
+    program.icl         the program's text
+
+Weights are stored in their own precision, so that float32 weights come back bit for bit. Nothing but
+JSON, text and numbers is read; no code is ever run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import uuid
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from .contents import Contents
+from .errors import DataError
+from .interrupts import unfinished
+from .limits import LARGEST_CONFIG, LARGEST_TEXT
+from .manifest import Outline, Tensors
+from .memory import gigabytes, spend
+from .parts import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
+from .serialize import Fault, encode, keyed
+from .sparse import Matrix
+
+FORMAT = "innerloop"
+VERSION = 1
+CONFIG, TENSORS, PROGRAM = "config.json", "model.safetensors", "program.icl"
+
+_ENTRIES = (
+    "format", "version", "config", "signature", "parameters", "roles", "output", "inputs", "layout", "report", "body",
+    "checksums",
+)  # fmt: skip
+_OPTIONAL = ("final_norm", "domains")  # entries that a folder of before may lack
+
+
+# Writing -----------------------------------------------------------------------------------------
+
+
+def save(weights: Contents, folder: str | os.PathLike[str]) -> None:
+    """Writes a new folder, its parents included. Raises DataError if it exists or cannot be written."""
+    target = Path(folder)
+    if os.path.lexists(target):
+        raise DataError(f"{target} exists already: give a new folder, or remove it first")
+    program = weights.signature.text.encode()
+    _fits(weights, target)
+    named = tensors_of(weights)
+    if bad := [name for name, tensor in named.items() if not np.isfinite(tensor).all()]:
+        raise DataError(
+            f"cannot write {target}: the weights hold NaN or infinity ({bad[0]}); "
+            f"the program's values are not finite with these parameters and this data"
+        )
+    tensors = save_tensors(named)
+    entries = entries_of(weights)
+    entries["checksums"] = {TENSORS: _digest(tensors), PROGRAM: _digest(program)}
+    entries["checksums"][CONFIG] = _digest(entries)
+    files = {CONFIG: json.dumps(entries, indent=1).encode(), TENSORS: tensors, PROGRAM: program}
+    try:
+        with unfinished(target.parent / f".innerloop-{uuid.uuid4().hex}") as scratch:
+            scratch.mkdir(parents=True)
+            for name, content in files.items():
+                (scratch / name).write_bytes(content)
+            os.rename(scratch, target)
+    except OSError as error:
+        raise DataError(f"cannot write {target}: {error.strerror or error}") from None
+
+
+def _fits(weights: Contents, target: Path) -> None:
+    """That the dense tensors fit the memory, twice over (as arrays and as a file), and the disk."""
+    count = numbers_of(weights) * np.dtype(weights.config.dtype).itemsize
+    mend = "compile for smaller sizes"
+    spend(2 * count, f"the weights of {weights.signature.name}, as they are written to {target},", mend)
+    above = next(path for path in target.absolute().parents if path.exists())
+    if count > (left := shutil.disk_usage(above).free):
+        raise DataError(
+            f"cannot write {target}: the weights take {gigabytes(count)}, {gigabytes(left)} of disk are free: {mend}"
+        )
+
+
+def numbers_of(weights: Contents) -> int:
+    """How many numbers the dense tensors have."""
+
+    def of(part: object) -> int:
+        if isinstance(part, Matrix):
+            return part.shape[0] * part.shape[1]
+        if isinstance(part, Norm):
+            return part.gain.size + part.bias.size
+        return part.size if isinstance(part, np.ndarray) else 0
+
+    whole = (weights.embedding, weights.positions, weights.final_norm, weights.readout, weights.readout_bias)
+    return sum(map(of, whole)) + sum(of(part) for item in weights.sublayers() for part in vars(item).values())
+
+
+def entries_of(weights: Contents) -> dict[str, Any]:
+    """config.json without its checksums: what `Outline` reads."""
+    signature = encode(weights.signature)
+    bound = signature.pop("parameters")
+    del signature["text"]
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": encode(weights.config),
+        "signature": signature,
+        "parameters": bound,
+        "roles": encode(weights.roles),
+        "output": encode(weights.output),
+        "inputs": encode(weights.inputs),
+        "layout": encode(weights.layout),
+        "report": encode(weights.report),
+        "domains": encode(weights.domains),
+        "body": _tree(weights.body),
+        "final_norm": weights.final_norm is not None,
+    }
+
+
+def _tree(body: Body) -> list[Any]:
+    nodes: list[Any] = []
+    for item in body:
+        match item:
+            case Repeated(count, inner, scan):
+                nodes.append({"repeat": count, "scan": scan, "body": _tree(inner)})
+            case Idle(kind):
+                nodes.append({"idle": kind})
+            case Attention():
+                nodes.append({_kind(item): item.query.shape[1], "norm": item.norm is not None})
+            case LinearAttention():
+                nodes.append({_kind(item): item.query.shape[1]})
+            case Mlp():
+                gate = {} if item.gate is None else {"gate": True}
+                nodes.append({_kind(item): item.up.shape[1], "norm": item.norm is not None} | gate)
+    return nodes
+
+
+def _kind(item: Sublayer) -> str:
+    return {Attention: "attention", LinearAttention: "linear_attention", Mlp: "mlp"}[type(item)]
+
+
+def tensors_of(weights: Contents) -> Tensors:
+    """Every matrix and bias by its name in model.safetensors, dense, in the weights' own precision."""
+    dtype = np.dtype(weights.config.dtype)
+    found: Tensors = {}
+
+    def add(prefix: str, value: Any) -> None:
+        if isinstance(value, Matrix):
+            found[prefix] = value.csr.toarray().astype(dtype)
+        elif isinstance(value, np.ndarray):
+            found[prefix] = np.ascontiguousarray(value, dtype)
+        elif value is not None:
+            for field in fields(value):
+                add(f"{prefix}.{field.name}", getattr(value, field.name))
+
+    def walk(prefix: str, body: Body) -> None:
+        for index, item in enumerate(body):
+            if isinstance(item, Repeated):
+                walk(f"{prefix}.{index}.body", item.body)
+            elif not isinstance(item, Idle):
+                add(f"{prefix}.{index}.{_kind(item)}", item)
+
+    for name in ("embedding", "positions", "final_norm", "readout", "readout_bias"):
+        add(name, getattr(weights, name))
+    walk("body", weights.body)
+    return found
+
+
+# Reading -----------------------------------------------------------------------------------------
+
+
+def load(folder: str | os.PathLike[str]) -> Contents:
+    """Reads what `save` wrote. Raises DataError naming the file and the fault if anything is not as it was written."""
+    source = Path(folder)
+    if not any((source / name).exists() for name in (CONFIG, TENSORS, PROGRAM)):
+        state = "does not exist"
+        if source.exists():
+            state = "holds no weights" if source.is_dir() else "is not a folder"
+        raise DataError(f"{source} {state}: give a folder that `save` or `innerloop compile -o` wrote")
+    name = CONFIG
+    try:
+        entries = _read_config(_bytes(source / name, LARGEST_CONFIG))
+        name = PROGRAM
+        program = _bytes(source / name, LARGEST_TEXT)
+        text = _read_program(program)
+        name = CONFIG
+        outline = Outline(entries, text)
+        _same(entries, entries, name)
+        name = PROGRAM
+        _same(program, entries, name)
+        name = TENSORS
+        content = _bytes(source / name, outline.largest())
+        weights = outline.fill(_read_tensors(content, outline.config.dtype))
+        _same(content, entries, name)
+    except Fault as fault:
+        raise DataError(f"{source / name}: {fault}. The folder is damaged: compile or copy it again") from None
+    except RecursionError:
+        raise DataError(f"{source / name}: it is nested without end. The folder is damaged: copy it again") from None
+    return weights
+
+
+def _bytes(path: Path, most: int) -> bytes:
+    """The file's bytes, if they are no more than `most` and fit the memory (several times: they are read and built)."""
+    try:
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):
+            raise Fault("it is no file")
+        if state.st_size > most:
+            raise Fault(f"it has {state.st_size:,} bytes, and at most {most:,} are right here")
+        spend(4 * state.st_size, f"the contents of {path}", "load it where there is more")
+        with path.open("rb") as stream:
+            return stream.read(most + 1)
+    except FileNotFoundError:
+        raise Fault("the file is missing") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _digest(content: Any) -> str:
+    """Of a file's bytes, or of the entries of config.json, however they are laid out, without their own checksum."""
+    if not isinstance(content, bytes):
+        others = {name: checksum for name, checksum in content["checksums"].items() if name != CONFIG}
+        content = json.dumps({**content, "checksums": others}, sort_keys=True).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _same(content: Any, entries: dict[str, Any], name: str) -> None:
+    if entries["checksums"][name] != _digest(content):
+        raise Fault("it is not what was saved (its checksum differs)")
+
+
+def _read_config(content: bytes) -> dict[str, Any]:
+    try:
+        entries = json.loads(content, object_pairs_hook=_once, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        raise Fault("it is not JSON") from None
+    if not isinstance(entries, dict) or entries.get("format") != FORMAT:
+        raise Fault("it does not describe innerloop weights")
+    if entries.get("version") != VERSION:
+        raise Fault(f"it has format version {entries.get('version')!r}; this innerloop reads version {VERSION}")
+    keyed(entries, "the file", _ENTRIES, _OPTIONAL)
+    keyed(entries["checksums"], "checksums", (CONFIG, TENSORS, PROGRAM))
+    return entries
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, none of whose names stands twice: another reader might take the other one."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise Fault(f"the name {max(names, key=names.count)[:40]!r} stands twice in an object")
+    return found
+
+
+def _no_number(word: str) -> float:
+    raise Fault(f"it holds {word}, which is no JSON")
+
+
+def _read_program(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise Fault("it is not UTF-8 text") from None
+
+
+def _read_tensors(content: bytes, dtype: str) -> Tensors:
+    try:
+        tensors = load_tensors(content)
+    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError) as error:
+        raise Fault(f"it is not a safetensors file ({error})") from None
+    for name, tensor in tensors.items():
+        if tensor.dtype != dtype:
+            raise Fault(f"{name} is {tensor.dtype}; the weights are {dtype}")
+        if not np.isfinite(tensor).all():
+            raise Fault(f"{name} holds NaN or infinity")
+    return tensors

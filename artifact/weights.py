@@ -1,0 +1,24 @@
+"""The weights of a compiled transformer, in memory and in a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+
+from .contents import Contents
+from .storage import load, save
+
+
+@dataclass(frozen=True)
+class Weights(Contents):
+    """A compiled transformer: what it holds (`Contents`), to be saved and loaded."""
+
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Writes config.json, model.safetensors and program.icl to a new folder, whole or not at all. Raises DataError
+        if the folder exists or cannot be written, or the weights hold NaN or infinity."""
+        save(self, folder)
+
+    @staticmethod
+    def load(folder: str | PathLike[str]) -> Weights:
+        """Reads what `save` wrote. Raises DataError, with the reason, for a folder that is not whole and sound."""
+        return Weights(**vars(load(folder)))

@@ -1,0 +1,152 @@
+"""Positions: which token a copying head reads, as a linear function of what the reader knows.
+
+The rest token is at position 0, the data's tokens at 1, 2, …. A head that wants position t scores
+the token at p with  G (2 t p − p²) = G (t² − (t − p)²):  the token wanted wins by at least G, and a
+softmax over logits that far apart copies exactly. The key is (p/P, (p/P)²), exact in float32 for
+P a power of two; the query is t, read from the stream as p − (an offset that the role decides), or
+where that does not do from a slot of the position table. A target below 0 finds the rest token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from innerloop.artifact.signature import Kinds, Pattern
+from innerloop.artifact.sparse import Floats, Indices
+from innerloop.artifact.tokens import Sequence, role_kinds, roles, sequence
+
+from .relation import Relation
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where readers of some role look: position · `slope` + offsets[role] (+ table[position] if there is one)."""
+
+    slope: float
+    offsets: Floats
+    table: Floats | None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for targets that are found alike, but for the table."""
+        return (self.slope, self.offsets.tobytes())
+
+
+def wanted(pattern: Pattern, relation: Relation, repetitions: int) -> tuple[Indices, Indices]:
+    """roles [tokens] and targets [tokens] of one sequence, positions counted with the rest token; 0 is none."""
+    line = sequence(pattern, repetitions)
+    own = np.arange(1, len(line) + 1)
+    found = np.array([kind == relation.kind for kind in line.kinds])
+    latest = np.maximum.accumulate(np.where(found, own, 0))
+    number = np.cumsum(found)
+    match relation.name:
+        case "own":
+            targets = own
+        case "previous":
+            targets = own - 1
+        case "first":
+            group_end = len(pattern.prefix) + len(pattern.group) * repetitions
+            ahead = found[:group_end] if pattern.visible_context else found[:0]
+            first, later = (int(k.argmax()) + 1 if k.any() else 0 for k in (found, ahead))
+            targets = np.where(number > 0, first, later)
+        case "before":
+            targets = np.concatenate([[0], latest[:-1]])
+        case "latest":
+            targets = latest
+        case "own_first":
+            targets = np.where(found & (number == 1), own, 0)
+        case "own_none":
+            targets = np.where(number > 0, 0, own)
+        case _:
+            raise AssertionError(relation)
+    return np.asarray(line.roles, dtype=np.int64), targets
+
+
+def target(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> Target | None:
+    """How readers of `kinds` find their token in every sequence of up to `positions`; None if no linear rule does."""
+    names = roles(pattern)
+    if relation.name == "own":
+        return Target(1.0, np.zeros(len(names)), None)
+    live = [i for i, k in enumerate(role_kinds(pattern)) if k in kinds]
+    samples = [wanted(pattern, relation, m) for m in lengths(pattern, positions)]
+    own = np.concatenate([np.arange(1, r.size + 1) for r, _ in samples])
+    role_of, targets = (np.concatenate(k) for k in zip(*samples, strict=True))
+    offsets = np.zeros(len(names))
+    for role in live:
+        mine = (role_of == role) & (targets > 0)
+        offsets[role] = commonest(targets[mine] - own[mine]) if mine.any() else -float(positions)
+    at = own + offsets[role_of]
+    if np.all(np.where(targets > 0, at == targets, at <= 0)[np.isin(role_of, live)]):
+        return Target(1.0, offsets, None)
+    table = np.zeros(positions)
+    table[1:] = wanted(pattern, relation, _beyond(pattern, positions))[1][: positions - 1]
+    corrections = np.zeros(len(names))
+    for role in live:
+        gaps = np.unique((targets - table[own])[role_of == role])
+        if gaps.size != 1:
+            return None
+        corrections[role] = gaps[0]
+    return Target(0.0, corrections, table)
+
+
+def commonest(numbers: Indices) -> float:
+    """Of those that are as common the one that comes first."""
+    values, first, count = np.unique(numbers, return_index=True, return_counts=True)
+    return float(values[np.lexsort((first, -count))[0]])
+
+
+def lengths(pattern: Pattern, positions: int) -> list[int]:
+    """Repetitions that a rule is tried on: the shortest, and the longest that `positions` hold."""
+    fixed = len(pattern.prefix) + len(pattern.suffix)
+    longest = max(1, (positions - 1 - fixed) // len(pattern.group))
+    return sorted({m for m in (1, 2, 3, 4, longest) if m <= longest})
+
+
+def _beyond(pattern: Pattern, positions: int) -> int:
+    """So many groups that every position lies in one: what comes after the groups then differs from them alike at all
+    lengths."""
+    return 1 + positions // len(pattern.group)
+
+
+def log_counts(pattern: Pattern, kind: str, positions: int) -> Floats | None:
+    """log of how many `kind` tokens each position sees (0 for none) [positions]; None where the position alone does not
+    say."""
+    found = None if pattern.visible_context else counts(pattern, kind, positions)
+    return None if found is None or found[1].any() else np.log(np.maximum(found[0], 1.0))
+
+
+def digits(positions: int) -> Floats:
+    """[positions, digits] of ±1: the binary digits of each position."""
+    count = max(1, int(np.ceil(np.log2(positions))))
+    bits = (np.arange(positions)[:, None] >> np.arange(count)[None, :]) & 1
+    return np.asarray(2.0 * bits - 1.0, dtype=np.float64)
+
+
+SAMPLE = 64
+"""Positions on which a rule for counting tokens is tried."""
+
+
+def counts(pattern: Pattern, kind: str, positions: int, none: bool = False) -> tuple[Floats, Floats] | None:
+    """How many `kind` tokens each position sees, itself included; with `none`, 1 where that is 0 and else 0.
+
+    A table [positions] and corrections [roles], to be added; None where position and role do not say.
+    """
+    names = roles(pattern)
+    lines = [sequence(pattern, m) for m in lengths(pattern, positions)]
+    table = np.zeros(positions)
+    table[1:] = _seen(sequence(pattern, _beyond(pattern, positions)), kind, none)[: positions - 1]
+    corrections = np.zeros(len(names))
+    role_of = np.concatenate([line.roles for line in lines])
+    off = np.concatenate([_seen(line, kind, none) - table[1 : len(line) + 1] for line in lines])
+    for role in range(1, len(names)):
+        gaps = np.unique(off[role_of == role])
+        if gaps.size > 1:
+            return None
+        corrections[role] = gaps[0] if gaps.size else 0.0
+    return table, corrections
+
+
+def _seen(line: Sequence, kind: str, none: bool) -> Floats:
+    seen = np.cumsum([k == kind for k in line.kinds], dtype=np.float64)
+    return np.asarray(seen == 0, dtype=np.float64) if none else seen

@@ -1,0 +1,85 @@
+"""Rotary positions: which pairs of a head's dimensions turn, which stand still, and how the turning ones find a token.
+
+Llama turns pair i of a query or key at position p by the angle p fᵢ, fᵢ = θ^(−2i/d_head). A key of 1 in pair i and a
+query A e^(i fᵢ o) then meet in the logit A cos fᵢ(Δ + o), Δ the distance from the key's token back to the query's:
+only distances count. With θ = 10¹⁵ the pairs
+
+    T fᵢ ≥ 2.4e-4    turn: Σ Aᵢ (cos fᵢδ − 1) is 0 at the token wanted (δ = 0) and at most −`GAP` at all others; the
+                     least Σ Aᵢ that does it for all |δ| < T is a linear programme
+    below            stand still: flags, and what is read with a score of its own
+
+    d_head    16       64
+    turn      4        15          of 8 and 32 pairs, T = 1025
+    Σ Aᵢ      77,955   1,141
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from innerloop.artifact.sparse import Floats, Indices
+from scipy.optimize import linprog
+
+THETA = 1e15
+STILL = 2.4e-4
+"""The angle that a pair may turn over a whole sequence and count as still."""
+STEEP = 1.3
+"""The angle up to which the sine of a pair tells distances apart."""
+GAP = 256.0
+"""Between the token that is read and all others; what is read where there is none has half of it."""
+
+
+@dataclass(frozen=True)
+class Phases:
+    """The pairs of a head: `frequency` [d_head / 2], of which the first `turning.size` turn, with `weights` [turning].
+
+    `still` [dimensions]: the dimensions that stand still, the stillest first. `slow` is a pair whose sine grows with
+    the distance as far as there are tokens, and `amplitude` what sets neighbours apart by `GAP` there.
+    """
+
+    frequency: Floats
+    weights: Floats
+    still: Indices
+    slow: int
+    amplitude: float
+
+    def exact(self, positions: int, unit: float) -> int:
+        """How many of the stillest dimensions keep products of queries and keys to `unit`: a pair that turns by φ takes
+        φ²/2 from the products in it, and adds φ times those of its one half with the other."""
+        turns = self.frequency[self.still[: self.still.size // 2]] * positions
+        return int(np.sum(turns**2 <= 2.0 * unit) + np.sum(turns <= unit) * (turns[-1] ** 2 <= 2.0 * unit))
+
+    @property
+    def total(self) -> float:
+        """Σ Aᵢ: the logit of the token that is wanted."""
+        return float(self.weights.sum())
+
+
+@cache
+def phases(d_head: int, positions: int) -> Phases:
+    """For sequences of up to `positions` tokens, the rest token included."""
+    half = d_head // 2
+    frequency = THETA ** (-2.0 * np.arange(half) / d_head)
+    turning = int(np.sum(frequency * positions >= STILL))
+    order = np.arange(half - 1, turning - 1, -1)
+    slow = int(np.argmax(frequency * positions < STEEP))
+    amplitude = GAP / (frequency[slow] * np.cos(frequency[slow] * positions))
+    return Phases(
+        frequency,
+        _weights(frequency[:turning], positions),
+        np.concatenate([order, order + half]),
+        slow,
+        float(amplitude),
+    )
+
+
+def _weights(frequency: Floats, positions: int) -> Floats:
+    """The least Σ Aᵢ, Aᵢ ≥ 0, with Σ Aᵢ (1 − cos fᵢδ) ≥ GAP for 0 < δ < positions."""
+    distance = np.arange(1, max(positions, 2))
+    falls = 1.0 - np.cos(distance[:, None] * frequency[None, :])
+    found = linprog(np.ones(frequency.size), A_ub=-falls, b_ub=np.full(distance.size, -GAP), method="highs")
+    if not found.success:
+        raise AssertionError(f"no phases tell {positions} tokens apart: {found.message}")
+    return np.asarray(found.x, dtype=np.float64)

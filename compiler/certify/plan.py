@@ -1,0 +1,39 @@
+"""The plan: all that is decided about a program before its weights are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from innerloop.artifact.claims import Certificate
+from innerloop.artifact.tokens import TokenData
+from innerloop.compiler.architectures.targets import Target
+from innerloop.compiler.interpreter.calibrate import Ranges
+from innerloop.compiler.ir.graph import Graph
+from innerloop.compiler.schedule.allocate import Allocation
+from innerloop.compiler.schedule.constructions import Choice
+from innerloop.compiler.schedule.sublayers import Schedule
+
+from .error_model import ErrorModel
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A program on its way to weights: the graph as rewritten, its ranges, schedule and slots."""
+
+    graph: Graph
+    ranges: Ranges
+    schedule: Schedule
+    allocation: Allocation
+    target: Target
+    dtype: str
+    fresh: tuple[TokenData, ...]
+    """What the report's error is measured on, by length."""
+    certificate: Certificate
+    accept_error: bool = False
+    """Whether weights are handed out whose error is of the output's own size."""
+    choice: Choice = field(default_factory=dict)
+    """What products and functions are built from, where not by default."""
+
+    @property
+    def model(self) -> ErrorModel:
+        return ErrorModel(self.graph, self.ranges, self.dtype, self.target)

@@ -1,0 +1,167 @@
+"""The report: what was built, counted, and how exact it came out, measured and predicted.
+
+Raises CompileError rather than hand out weights that are wrong: where values are not finite, or the
+error is of the output's own size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from innerloop.artifact.arithmetic import UNIT
+from innerloop.artifact.claims import Report
+from innerloop.artifact.errors import CompileError
+from innerloop.artifact.numpy_forward import forward
+from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated
+from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.tokens import TokenData, output_rows
+from innerloop.artifact.weights import Weights
+from innerloop.compiler.emit.emit import Emitted
+from innerloop.compiler.interpreter.calibrate import Ranges
+from innerloop.compiler.interpreter.oracle import evaluate
+from innerloop.compiler.ir.critical_path import critical_path
+from innerloop.compiler.ir.graph import Attend, Function, Graph, Keep, Op, Softmax
+from innerloop.compiler.schedule.allocate import Allocation
+from innerloop.compiler.schedule.constructions import Choice
+
+from .error_model import ErrorModel
+from .predict import SAFETY, predict
+
+WORST = 3
+"""Of the tasks of one length, those that the prediction is made for."""
+TURNED, FEW = 1e3, 1 / 16
+"""In a task rounding turned a tie over, where its error is so many times the median's, and no mere rounding of the
+output; in no more tasks than this share, else it is no exception."""
+HOPELESS = 0.5
+"""An error of this share of the output (both root mean squares) is no answer."""
+
+_Part = Matrix | Norm | Floats | None
+
+
+def all_finite(graph: Graph, ranges: Ranges) -> None:
+    """Raises CompileError for the first value that is no number on the calibration data."""
+    for value in graph.values():
+        if not (np.isfinite(ranges.low[value]).all() and np.isfinite(ranges.high[value]).all()):
+            node = graph[value]
+            if isinstance(node.op, Function):
+                return  # lower.py says what the function takes
+            what = f"`{node.name}`" if node.name else "this value"
+            hint = "the program diverges, or divides by 0, with these parameters: try others, or a smaller rate"
+            assert graph.signature is not None
+            raise graph.signature.refusal(f"{what} is not finite on the calibration data", node.span, hint)
+
+
+def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
+    """What there is to count; the errors are filled in by `measured`."""
+    config = emitted.config
+    parts: list[_Part] = [emitted.embedding, emitted.positions, emitted.final_norm, emitted.readout]
+    parts += (part for sublayer in _sublayers(emitted.body) for part in vars(sublayer).values())
+    if config.norm == "rmsnorm":  # Llama has no biases, and no table of positions
+        parts = [part.gain if isinstance(part, Norm) else part for part in parts if not isinstance(part, np.ndarray)]
+    return Report(
+        layers=config.n_layer,
+        critical_path=critical_path(graph),
+        width=config.d_model,
+        slots=allocation.used,
+        live=allocation.live,
+        neurons=emitted.neurons,
+        heads=emitted.heads,
+        nonzeros=sum(part.nnz for part in parts if isinstance(part, Matrix)) + int(np.count_nonzero(emitted.positions)),
+        parameters=sum(_parameters(part) for part in parts),
+        predicted_error=float("nan"),
+        measured_error=float("nan"),
+        output_rms=float("nan"),
+        tasks=0,
+    )
+
+
+def measured(
+    weights: Weights, model: ErrorModel, tasks: Sequence[TokenData], choice: Choice, accept: bool = False
+) -> Report:
+    """The report with its errors, on `tasks`, but for those in which rounding turned a tie over: they are counted, and
+    the guard names such. `choice` is what it was built from. Raises CompileError where errors leave nothing of the
+    output; with `accept` only where they are no numbers."""
+    truths = [evaluate(model.graph, data) for data in tasks]
+    errors = [
+        forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)].reshape(truth.shape) - truth
+        for data, truth in zip(tasks, truths, strict=True)
+    ]
+    rms, error_rms = (
+        float(np.sqrt(np.mean(np.concatenate([a.ravel() for a in some]) ** 2))) for some in (truths, errors)
+    )
+    if not np.isfinite(error_rms) or (error_rms > HOPELESS * rms > 0.0 and not accept):
+        raise _hopeless(weights, f"its output is {rms:.3g} rms, and the weights' error {error_rms:.3g}")
+    # One comparison turned over may cost all of one output, and of no other: that is said, and not refused.
+    decides = any(_decides(model.graph[v].op) for v in model.graph.values())
+    sizes = [np.abs(error).reshape(len(error), -1).max(axis=1, initial=0.0) for error in errors]
+    most = _most(sizes, rms * UNIT[model.dtype] ** 0.5) if decides else np.inf
+    predicted = max(_predicted(model, *each, choice, most) for each in zip(tasks, truths, sizes, strict=True))
+    every = np.concatenate(sizes)
+    largest, count = float(every[every <= most].max(initial=0.0)), int(np.sum(every > most))
+    if predicted > rms > 0.0 and not (accept or decides):
+        raise _hopeless(weights, f"its output is {rms:.3g} rms, and errors of {predicted:.3g} are to be expected")
+    certificate = weights.report.certificate
+    if count and certificate is not None:
+        told = f"{certificate.measured_on}; {count} left out, in which rounding decides, as the guard says"
+        certificate = replace(certificate, measured_on=told)
+    return replace(
+        weights.report,
+        predicted_error=max(predicted, SAFETY * largest),
+        measured_error=largest,
+        output_rms=rms,
+        tasks=every.size - count,
+        certificate=certificate,
+    )
+
+
+def _decides(op: Op) -> bool:
+    return isinstance(op, Keep | Softmax) or (isinstance(op, Attend) and op.how == "softmax")
+
+
+def _most(sizes: Sequence[Floats], least: float) -> float:
+    """Above which, and above `least`, tasks' errors are not like the others'; infinity where there is no such thing."""
+    every = np.concatenate(sizes)
+    most = max(least, TURNED * float(np.median(every)))
+    return most if np.sum(every > most) <= FEW * every.size else np.inf
+
+
+def _hopeless(weights: Weights, why: str) -> CompileError:
+    where = f"{weights.config.dtype} on target {weights.config.target}"
+    finer = "compile in float64, scale" if weights.config.dtype == "float32" else "scale"
+    hint = f"{finer} the data, or choose parameters that keep its values closer together; or accept the error"
+    return weights.signature.refusal(f"{where} cannot hold this program with these parameters: {why}", None, hint)
+
+
+def _predicted(model: ErrorModel, data: TokenData, truth: Floats, sizes: Floats, choice: Choice, most: float) -> float:
+    """The prediction on the tasks whose measured error [tasks] is largest, and `most` at most: it is the largest that
+    is to be bounded."""
+    order = np.argsort(sizes, kind="stable")
+    worst = np.sort(order[sizes[order] <= most][-WORST:])
+    if not worst.size:
+        return 0.0
+    fields = {name: array[worst] for name, array in data.fields.items()}
+    return predict(model, TokenData(data.sequence, worst.size, fields, data.batched), truth[worst], choice)
+
+
+def _parameters(part: _Part) -> int:
+    match part:
+        case None:
+            return 0
+        case Norm():
+            return part.gain.size + part.bias.size
+        case Matrix():
+            return part.shape[0] * part.shape[1]
+        case _:
+            return part.size
+
+
+def _sublayers(body: Body) -> list[Attention | LinearAttention | Mlp]:
+    found: list[Attention | LinearAttention | Mlp] = []
+    for item in body:
+        if isinstance(item, Repeated):
+            found += _sublayers(item.body)
+        elif not isinstance(item, Idle):
+            found.append(item)
+    return found

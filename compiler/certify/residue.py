@@ -1,0 +1,74 @@
+"""Residue: what a slot still holds as something new is written there, which is rounded at the size of both.
+
+    slot 5   u, cleared in sublayer 3      the sum u + (S − u) rounds at the size of u,
+             S, born in sublayer 3         however small S is on these data
+
+allocate.py lets slots go over in this way where the ranges are alike; on some data they may not be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from innerloop.artifact.sparse import Indices
+from innerloop.compiler.ir.graph import Affine, Field, Graph, Loop, Value
+from innerloop.compiler.schedule.allocate import Allocation
+from innerloop.compiler.schedule.instructions import Atom, Block, LoopTask, Task
+from innerloop.compiler.schedule.sublayers import Schedule
+
+
+@dataclass(frozen=True)
+class Residue:
+    """Components `at` of a value are written where those of another stood: `most` is the largest that these can be,
+    `value` which they are of (None: of none of the graph's)."""
+
+    at: Indices
+    value: Value | None
+    most: float
+
+
+def residues(graph: Graph, schedule: Schedule, allocation: Allocation) -> dict[Value, tuple[Residue, ...]]:
+    """What each value of the graph is written over."""
+    atoms = schedule.tasks.atoms
+    made = dict(_made(schedule.tasks.block))
+    fields = {op.name: v for v in graph.values() if isinstance(op := graph[v].op, Field)}
+    made |= {atom: fields[name] for name, atom in schedule.tasks.fields.items()}
+    found: dict[Value, list[Residue]] = {value: [] for value in made.values()}
+    for atom, value in made.items():
+        born = allocation.lifetimes[atom].birth if atom in allocation.lifetimes else -1
+        for other, slots in allocation.slots.items():
+            life = allocation.lifetimes[other]
+            if born < 0 or life.clear != born or not atoms[other].kinds & atoms[atom].kinds:
+                continue
+            at = np.flatnonzero(np.isin(allocation.slots[atom], slots))
+            if at.size:
+                found[value].append(Residue(at, made.get(other), float(atoms[other].magnitude.max())))
+    for loop, task in _loops(graph, schedule):
+        for carried, state in zip(loop.carried, task.states, strict=True):
+            node = graph[carried.result]
+            if not (isinstance(node.op, Affine) and carried.phi in node.operands):
+                most = float(atoms[state.atom].magnitude.max())
+                found.setdefault(carried.result, []).append(Residue(np.arange(node.size), carried.phi, most))
+    return {value: tuple(some) for value, some in found.items() if some}
+
+
+def _made(block: Block) -> Iterator[tuple[Atom, Value]]:
+    for item in block:
+        if isinstance(item, LoopTask):
+            yield from _made(item.body)
+        elif isinstance(item, Task) and item.value is not None:
+            yield item.out, item.value
+
+
+def _loops(graph: Graph, schedule: Schedule) -> Iterator[tuple[Loop, LoopTask]]:
+    """The graph's loops as they were lowered, in order of appearance."""
+
+    def lowered(block: Block) -> Iterator[LoopTask]:
+        for item in block:
+            if isinstance(item, LoopTask):
+                yield item
+                yield from lowered(item.body)
+
+    return zip(graph.loops(), lowered(schedule.tasks.block), strict=True)

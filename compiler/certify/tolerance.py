@@ -1,0 +1,293 @@
+"""Choosing: the cheapest constructions with which the output stays within a tolerance.
+
+    before   tolerance 1e-3; for every product and function its constructions, by falling precision
+    after    U: 1 pair, shared    S w: coarse    dot(w, x): 2 pairs, halved          the fewest neurons in all
+
+What each construction contributes to the output's error is found by disturbing its operation alone (predict.py). To
+first order contributions add, so the cheapest combination whose sum stays within a budget is a multiple-choice
+knapsack, solved exactly by dynamic programming over `BINS` shares of the budget. Rounding adds by squares, and less
+than that, so the largest budget is taken for which the error of all together, predicted without the margin of
+`SAFETY`, is within the tolerance; the weights are built, and accepted if their measured error is within it too.
+So measured ≤ tolerance always, and predicted ≤ SAFETY · tolerance, but for the most precise constructions, where what
+is measured decides alone. Where those are not within it, the program is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from sys import float_info
+
+import numpy as np
+from innerloop.artifact.arithmetic import UNIT
+from innerloop.artifact.errors import CompileError
+from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.tokens import TokenData
+from innerloop.artifact.weights import Weights
+from innerloop.compiler.interpreter.oracle import evaluate
+from innerloop.compiler.ir.graph import Affine, Function, Graph, Keep, Merge, Product, Value
+from innerloop.compiler.numerics.fit_smooth import fit, gated_fit
+from innerloop.compiler.numerics.square_banks import Squares, square_bank
+from innerloop.compiler.schedule.allocate import Allocation
+from innerloop.compiler.schedule.constructions import CURVE, Choice, Construction, default_squares, distinct, keys
+from innerloop.compiler.schedule.instructions import Apply, Form, Multiply, Task
+from innerloop.compiler.schedule.sublayers import Placed, Schedule
+from numpy.typing import NDArray
+
+from .error_model import ErrorModel
+from .predict import SAFETY, contributions, predict
+
+BINS = 1000
+SPARE, STEPS = 16.0, 4
+"""Budgets go from so many tolerances to the inverse, in so many steps an octave."""
+COMPARED = 2.0**16
+"""The inverse of the smallest where comparisons decide: one turned over costs more than all errors that do not."""
+LOOSEST = 0.25
+"""A tolerance beyond this share of the output's root mean square asks for no more than this."""
+CURVES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+
+
+def bounded(graph: Graph, tolerance: object) -> None:
+    """Raises CompileError for a tolerance that is no positive number."""
+    if tolerance is None:
+        return
+    number = isinstance(tolerance, int | float | np.integer | np.floating) and not isinstance(tolerance, bool)
+    if number and 0.0 < tolerance <= float_info.max:  # type: ignore[operator]
+        return
+    assert graph.signature is not None
+    message = f"tolerance is {tolerance!r}: not a positive number"
+    raise graph.signature.refusal(message, None, "give the largest error of the output to accept, such as 1e-3")
+
+
+@dataclass(frozen=True)
+class Option:
+    construction: Construction
+    neurons: int
+
+
+def meet(
+    model: ErrorModel,
+    schedule: Schedule,
+    allocation: Allocation,
+    tasks: Sequence[TokenData],
+    tolerance: float,
+    build: Callable[[Choice], Weights],
+) -> Weights:
+    """The weights with the fewest neurons whose output is within `tolerance` on `tasks`; `build` makes and measures
+    weights. Raises CompileError, with the operation that contributes most, if the most precise are not within it."""
+    data, truths = tasks[0], [evaluate(model.graph, some) for some in tasks]
+    truth = truths[0]
+    offered = options(schedule, allocation, model.dtype)
+    each = {v: [o.construction for o in some] for v, some in offered.items()}
+    parts = contributions(model, data, truth, each)
+    # What the oracle does not run, the first pass of a scan in front of it, keeps its default.
+    # So does what comparisons decide by: an error there has no size, it turns one over or it does not.
+    kept = _deciding(model.graph)
+    offered = {v: some for v, some in offered.items() if any(parts[v]) and v not in kept}
+    share = LOOSEST * float(np.sqrt(np.mean(truth**2)))
+    goal = min(tolerance, share) if 0.0 < share < np.inf else tolerance
+    tried: Choice | None = None
+    for budget in _budgets(goal, SPARE if not kept else COMPARED):
+        choice = cheapest(offered, parts, budget)
+        if choice is None:
+            break
+        if choice != tried and _largest(model, tasks, truths, choice) <= SAFETY * goal:
+            weights = build(choice)
+            if weights.report.measured_error <= goal and weights.report.predicted_error <= SAFETY * goal:
+                return weights
+        tried = choice
+    precise = {v: some[int(np.argmin(parts[v]))].construction for v, some in offered.items()}
+    weights = build(precise)
+    if weights.report.measured_error <= tolerance:
+        return weights
+    precise_parts = contributions(model, data, truth, {v: [precise.get(v)] for v in model.graph.values()})
+    raise _refusal(model.graph, model.dtype, tolerance, precise_parts, weights.report.measured_error)
+
+
+def _largest(model: ErrorModel, tasks: Sequence[TokenData], truths: Sequence[Floats], choice: Choice) -> float:
+    return max(predict(model, data, truth, choice) for data, truth in zip(tasks, truths, strict=True))
+
+
+def _deciding(graph: Graph) -> set[Value]:
+    """The products and functions that comparisons decide by."""
+    found: set[Value] = set()
+    stack = [graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Keep)]
+    while stack:
+        value = stack.pop()
+        match graph[value].op:
+            case Affine() | Merge():
+                stack.extend(graph[value].operands)
+            case Product() | Function():
+                found.add(value)
+    return found
+
+
+def _budgets(goal: float, least: float) -> Iterator[float]:
+    """From `SPARE` goals to 1/`least`, on a grid that all goals share: a looser goal then never costs more."""
+    middle = np.log2(np.clip(goal, 1e-300, 1e300))
+    first, last = (int(np.floor(STEPS * (middle + octaves))) for octaves in (np.log2(SPARE), -np.log2(least)))
+    yield from (2.0 ** (k / STEPS) for k in range(first, last - 1, -1))
+
+
+# The choice --------------------------------------------------------------------------------------
+
+
+def cheapest(
+    offered: Mapping[Value, list[Option]], parts: Mapping[Value, list[float]], budget: float
+) -> dict[Value, Construction] | None:
+    """One option of each value, contributions within the budget in all, with the fewest neurons; None if there is no
+    such choice."""
+    if not budget > 0.0:
+        return None
+    best = np.zeros(BINS + 1)
+    taken = []
+    for value, some in offered.items():
+        least, which = np.full(BINS + 1, np.inf), np.zeros(BINS + 1, dtype=np.int64)
+        for index, (option, part) in enumerate(zip(some, parts[value], strict=True)):
+            if not part <= budget:
+                continue
+            bins = int(np.ceil(BINS * part / budget))
+            reached = np.full(BINS + 1, np.inf)
+            reached[bins:] = best[: BINS + 1 - bins] + option.neurons
+            which[reached < least] = index
+            least = np.minimum(least, reached)
+        taken.append(which)
+        best = least
+    if not np.isfinite(best[BINS]):
+        return None
+    choice, left = {}, BINS
+    for (value, some), which in zip(reversed(list(offered.items())), reversed(taken), strict=True):
+        index = int(which[left])
+        choice[value] = some[index].construction
+        left -= int(np.ceil(BINS * parts[value][index] / budget))
+    return choice
+
+
+# What there is to choose from --------------------------------------------------------------------
+
+
+def options(schedule: Schedule, allocation: Allocation, dtype: str) -> dict[Value, list[Option]]:
+    """The constructions of every product and function, most neurons first; each is more precise than all cheaper
+    ones."""
+    found: dict[Value, list[Option]] = {}
+    for placed in (p for stage in schedule.walk() for p in stage.placed):
+        task, written = placed.task, _written(placed, allocation)
+        if task.value is None:
+            continue
+        gated = schedule.tasks.target.rotary
+        if isinstance(task.op, Multiply):
+            if gated:
+                continue  # one construction, and exact
+            found[task.value] = _products(task, task.op, written, dtype)
+        elif isinstance(task.op, Apply):
+            found[task.value] = _functions(task.op, int(written.sum()), dtype, gated)
+    return found
+
+
+def _written(placed: Placed, allocation: Allocation) -> NDArray[np.bool_]:
+    """Which components of what a task makes go anywhere."""
+    matrices = [w.matrix for w in placed.writes]
+    direct = any(w.atom == placed.task.out for w in placed.writes)
+    if placed.task.out in allocation.slots and not direct:
+        matrices.append(Matrix.identity(allocation.slots[placed.task.out].size))
+    return np.asarray(sum(np.asarray(abs(m.csr).sum(axis=0)).ravel() for m in matrices) > 0)
+
+
+def _products(task: Task, op: Multiply, written: NDArray[np.bool_], dtype: str) -> list[Option]:
+    pairs = _Pairs.of(task, op, written)
+    default = default_squares(op.left, op.right, pairs.distinct, dtype)
+    banks: list[Squares] = [default]
+    if dtype == "float32":
+        banks += [Squares("coarse"), *(Squares("fine", copies) for copies in (1, 2, 4))]
+        halvable: tuple[int | str, ...] = (1, 2, 3)
+    else:
+        halvable = (1, 2, 3, "exact")
+    banks += [Squares(bank, halved=halved) for bank in halvable for halved in (False, True)]
+    every = dict.fromkeys(s for b in banks for s in (b, Squares(b.bank, b.copies, b.halved, True)))
+    priced = sorted(every, key=lambda s: (pairs.neurons(s), _roughly(s, dtype)))
+    kept: list[Squares] = []
+    for squares in priced:
+        if not kept or _roughly(squares, dtype) < _roughly(kept[-1], dtype):
+            kept.append(squares)
+    return [Option(s, pairs.neurons(s)) for s in reversed(kept)]
+
+
+def _roughly(squares: Squares, dtype: str) -> float:
+    """The error of a product of factors in [−1, 1]."""
+    bank = square_bank(squares)
+    one = float(np.hypot(np.abs(bank.fit).max(), UNIT[dtype] * bank.rounding[1]))
+    return one * (1.5 if squares.shared else 1.0)
+
+
+def _functions(op: Apply, size: int, dtype: str, gated: bool) -> list[Option]:
+    found: list[Option] = []
+    for tolerance in (CURVE[dtype], *(c for c in CURVES if c > CURVE[dtype])):
+        curve = (gated_fit if gated else fit)(
+            op.name, op.arguments, float(op.low.min()), float(op.high.max()), tolerance
+        )
+        line = size if gated else (2 * size if curve.slope else 0) + (1 if curve.constant else 0)
+        neurons = size * curve.up.size + line
+        if not found or neurons < found[-1].neurons:
+            found.append(Option(tolerance, neurons))
+    return found
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Products of a task that differ, and of them what its result is made of: those of equal factors, and of others;
+    `lone`: squares if those of lone factors are shared; `straight`: components of the result."""
+
+    distinct: int
+    alike: int
+    unlike: int
+    lone: int
+    straight: int
+    centred: bool
+
+    @staticmethod
+    def of(task: Task, op: Multiply, written: NDArray[np.bool_]) -> _Pairs:
+        a, b = (_columns(form) for form in task.reads)
+        entries, i, j = distinct(op.form, a, b)
+        count = i.size
+        used = np.asarray(abs(entries.csr)[:, written].sum(axis=1)).ravel() > 0
+        i, j = i[used], j[used]
+        left = [(a[k], op.left.centre[k], op.left.radius[k]) for k in i.tolist()]
+        right = [(b[k], op.right.centre[k], op.right.radius[k]) for k in j.tolist()]
+        factors = list(zip(left, right, strict=True))
+        unlike = [(x, y) for x, y in factors if x != y]
+        squares = {x for x, y in factors if x == y} | {x for pair in unlike for x in pair}
+        centred = bool(op.left.centre.any() or op.right.centre.any())
+        return _Pairs(
+            count, len(factors) - len(unlike), len(unlike), len(unlike) + len(squares), int(written.sum()), centred
+        )
+
+    def neurons(self, squares: Squares) -> int:
+        bank = square_bank(squares)
+        count = self.lone if squares.shared else self.alike + 2 * self.unlike
+        return count * bank.up.size + (2 * self.straight if self.centred or bank.slope else 0)
+
+
+def _columns(form: Form) -> list[bytes]:
+    """A key for each component: equal ones read the same."""
+    found = [b""] * form.size
+    for atom, matrix in form.parts:
+        for component, key in enumerate(keys(Matrix(matrix.csr.T))):
+            if key:
+                found[component] += b"%d:%d:" % (atom, len(key)) + key
+    return found
+
+
+# Refusal -----------------------------------------------------------------------------------------
+
+
+def _refusal(
+    graph: Graph, dtype: str, tolerance: float, parts: Mapping[Value, list[float]], reached: float
+) -> CompileError:
+    placed = {v: part for v, (part,) in parts.items() if graph[v].span is not None}
+    worst = max(placed, key=lambda v: placed[v], default=None)
+    most = "" if worst is None else f"; of that error most comes from here, {placed[worst]:.2g}"
+    message = f"{dtype} cannot meet a tolerance of {tolerance:.3g}: the most precise constructions reach {reached:.2g}"
+    looser = f"a tolerance above {reached:.2g}, or scale the data so that its values lie closer together"
+    mend = f"compile in float64, accept {looser}" if dtype == "float32" else f"accept {looser}"
+    assert graph.signature is not None
+    return graph.signature.refusal(message + most, None if worst is None else graph[worst].span, mend)

@@ -1,0 +1,246 @@
+"""Bounds: what every named value should be after every layer, and how far off it may be.
+
+    scan y: w = w + …                layer   expected of w at y_i                          bound
+      the pass of layers 4 and 5       4     what y_i began its pass with, for i ≤ pass    SAFETY · the largest change
+                                       5     what it ended it with, for i ≤ pass           that the error model makes
+
+layout.py says which value a name's slots hold when; the float64 oracle has that value for every pass of every loop,
+and once more as the constructions make it (predict.py). In a scan every token repeats its own update, and only those
+whose turn has come count: after pass p, from 1, the first p (one more where the first pass stands in front).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil, prod
+
+import numpy as np
+from innerloop.artifact.arithmetic import UNIT
+from innerloop.artifact.sparse import Floats, Indices
+from innerloop.artifact.tokens import TokenData, output_rows
+from innerloop.compiler.emit.layout import Holding, holdings
+from innerloop.compiler.interpreter.oracle import evaluate, together
+from innerloop.compiler.ir.graph import Block, Carried, Graph, Loop, Value
+from innerloop.compiler.schedule.instructions import Atom, LoopTask
+from innerloop.compiler.schedule.instructions import Block as TaskBlock
+from innerloop.compiler.schedule.sublayers import LoopStage, Schedule, Stage
+
+from .plan import Plan
+from .predict import SAFETY, disturbed, repeated
+
+DRAWS = 32
+"""Tasks that rounding is drawn for at least: fewer are repeated."""
+STORED = 4.0
+"""Units of a value that rounding it into the stream, and its constants into weights, costs; the latter alike in every
+pass."""
+
+Passes = Mapping[int, int]
+"""The loops that a sublayer runs in, by their number in order of appearance, and which pass of each it is, from 0."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A named value after a layer, at the `tokens` at which it counts: exact [tasks, tokens, size].
+
+    `placement` is its place in `Weights.layout`."""
+
+    placement: int
+    layer: int
+    tokens: Indices
+    exact: Floats
+    bound: float
+
+
+class Bounds:
+    """All that is expected of a plan's weights on some tasks: of what is `held`, if not of every name."""
+
+    def __init__(
+        self, plan: Plan, data: TokenData, held: Sequence[Holding] | None = None, also: Iterable[Value] = ()
+    ) -> None:
+        """Raises DataError for more tokens than a scan is compiled for."""
+        self._held = holdings(plan.schedule, plan.allocation) if held is None else held
+        self.runs = runs(plan.schedule)
+        self._states = dict(_carried(plan.schedule.tasks.block, plan.graph.loops()))
+        self._unit = UNIT[plan.dtype]
+        copies = max(2, ceil(DRAWS / data.batch))
+        wanted = {*map(self.value, self._held), *also}
+        self.record = Record(plan.graph, data, wanted)
+        self.output: Floats = evaluate(plan.graph, data, self.record.observe)
+        """[tasks, rows, *shape]"""
+        self.changes = Changes(self.record, repeated(data, copies))
+        found = disturbed(plan.model, data, plan.choice, copies, self.changes.observe)
+        self.output_bound = self.bound(self.output, np.abs(found - self.output))
+
+    def __iter__(self) -> Iterator[Expected]:
+        """Every name after every layer that holds it, layer by layer."""
+        for layer, (stage, passes) in enumerate(self.runs[1::2]):
+            for index, held in enumerate(self._held):
+                if held.first <= stage <= held.last:
+                    tokens, exact, bound = self.expected(held, passes)
+                    if exact.size:
+                        yield Expected(index, layer, tokens, exact, bound)
+
+    def value(self, held: Holding) -> Value:
+        """The graph's, of a state what each pass ends with."""
+        return held.variable.value if held.ended is None else self._states[held.ended].result
+
+    def expected(self, held: Holding, passes: Passes) -> tuple[Indices, Floats, float]:
+        """What is held in these passes: the tokens of its kinds at which it counts, its exact value there [tasks,
+        tokens, size], and its bound."""
+        tokens, array, change = self.taken(held, passes)
+        return tokens, array, self.bound(array, change)
+
+    def taken(self, held: Holding, passes: Passes) -> tuple[Indices, Floats, Floats]:
+        """The same tokens and values, and by how much disturbing a task changes them at most [tasks, tokens]."""
+        value = self.value(held)
+        tokens, times = self.record.at(value, passes)
+        array, change = self.record.taken(value, times), self.changes.taken(value, times)
+        if held.ended is not None:
+            matrix = held.variable.form.part(held.ended)
+            assert matrix is not None
+            array, change = matrix.apply(array), change * float(abs(matrix.csr).sum(axis=1).max())
+        lives = np.isin(tokens, output_rows(self.record.data.sequence, held.variable.kinds))
+        return tokens[lives], array[:, lives], change[:, lives]
+
+    def bound(self, exact: Floats, change: Floats) -> float:
+        """Of values that are disturbed by so much."""
+        most = float(np.abs(exact).max(initial=0.0))
+        return SAFETY * float(change.max(initial=0.0)) + STORED * self._unit * most
+
+
+class Record:
+    """The values of a run of the oracle that are wanted, as they were observed: time by time, as loops go."""
+
+    def __init__(self, graph: Graph, data: TokenData, wanted: Iterable[Value]) -> None:
+        self.data = data
+        self.graph = graph
+        self._seen: dict[Value, list[Floats]] = {value: [] for value in wanted}
+        self._whole: dict[tuple[Value, int], Floats] = {}
+        self.chunk = together(graph, data)
+        self._chunks = ceil(data.batch / self.chunk)
+
+    def observe(self, value: Value, array: Floats) -> None:
+        if value in self._seen:
+            self._seen[value].append(array)
+
+    def times(self, value: Value) -> int:
+        """How often it was computed for each task; 0 for a value that is not wanted."""
+        return len(self._seen.get(value, ())) // self._chunks
+
+    def time(self, value: Value, number: int) -> Floats:
+        """What was computed at that time [tasks, tokens, size]."""
+        if (value, number) not in self._whole:
+            arrays, each = self._seen[value], self.times(value)
+            self._whole[value, number] = np.concatenate([arrays[c * each + number] for c in range(self._chunks)])
+        return self._whole[value, number]
+
+    def taken(self, value: Value, times: Sequence[int]) -> Floats:
+        """These times side by side."""
+        return np.concatenate([self.time(value, number) for number in times], axis=1)
+
+    @cached_property
+    def _paths(self) -> dict[Value, tuple[int, ...]]:
+        """The loops around each value, outermost first."""
+        return dict(_paths(self.graph.block, (), iter(range(len(self._loops)))))
+
+    @cached_property
+    def _loops(self) -> tuple[Loop, ...]:
+        return tuple(self.graph.loops())
+
+    def at(self, value: Value, passes: Passes) -> tuple[Indices, list[int]]:
+        """The tokens at which a value counts in these passes, and the times at which it is computed for them."""
+        path = self._paths[value]
+        scans = [k for k, number in enumerate(path) if self._loops[number].kind is not None]
+        if not scans or self.times(value) != prod(self._count(number) for number in path):
+            # what does not change in a scan is computed once, wherever it lives
+            outside = path[: scans[0]] if scans else path
+            everywhere = output_rows(self.data.sequence, self.graph[value].kinds)
+            return everywhere, self._times(outside, passes, None)
+        scan = path[scans[0]]
+        loop = self._loops[scan]
+        tokens = output_rows(self.data.sequence, {str(loop.kind)})
+        counts = passes.get(scan, tokens.size) + 1 + any(c.warm is not None for c in loop.carried)
+        return tokens[:counts], self._times(path, passes, scan)[:counts]
+
+    def _count(self, number: int) -> int:
+        """How often the oracle runs a loop's body."""
+        loop = self._loops[number]
+        return loop.count if loop.kind is None else output_rows(self.data.sequence, {loop.kind}).size
+
+    def _times(self, path: tuple[int, ...], passes: Passes, scan: int | None) -> list[int]:
+        """When these passes of the loops of `path` come, a scan's tokens one after another."""
+        indices = [0]
+        for number in path:
+            here = (
+                range(self._count(number)) if number == scan else [min(passes.get(number, 0), self._count(number) - 1)]
+            )
+            indices = [index * self._count(number) + k for index in indices for k in here]
+        return indices
+
+
+class Changes:
+    """How far disturbed copies of the tasks of a record come from it: the largest change of a component, by time."""
+
+    def __init__(self, record: Record, copies: TokenData) -> None:
+        self._record, self._batch, self._chunk = record, copies.batch, together(record.graph, copies)
+        self._observed: dict[Value, int] = {}
+        self._largest: dict[tuple[Value, int], Floats] = {}
+
+    def observe(self, value: Value, array: Floats) -> None:
+        each = self._record.times(value)
+        if not each:
+            return
+        chunk, number = divmod(self._observed.get(value, 0), each)
+        self._observed[value] = chunk * each + number + 1
+        exact = self._record.time(value, number)
+        tasks = (chunk * self._chunk + np.arange(len(array))) % len(exact)
+        change = np.abs(array - exact[tasks]).max(axis=2, initial=0.0)
+        largest = self._largest.setdefault((value, number), np.zeros(exact.shape[:2]))
+        np.maximum.at(largest, tasks, change)
+
+    def taken(self, value: Value, times: Sequence[int]) -> Floats:
+        """[tasks, tokens], these times side by side."""
+        return np.concatenate([self._largest[value, number] for number in times], axis=1)
+
+
+# Loops -------------------------------------------------------------------------------------------
+
+
+def _paths(block: Block, path: tuple[int, ...], numbers: Iterator[int]) -> Iterator[tuple[Value, tuple[int, ...]]]:
+    for item in block:
+        if isinstance(item, Loop):
+            inside = (*path, next(numbers))
+            yield from ((c.phi, inside) for c in item.carried)
+            yield from _paths(item.body, inside, numbers)
+            yield from ((c.final, path) for c in item.carried)
+        else:
+            yield item, path
+
+
+def _carried(block: TaskBlock, loops: Iterator[Loop]) -> Iterator[tuple[Atom, Carried]]:
+    """The states of lowered loops, and what each of them carries; loops in order of appearance."""
+    for item in block:
+        if isinstance(item, LoopTask):
+            yield from ((s.atom, c) for s, c in zip(item.states, next(loops).carried, strict=True))
+            yield from _carried(item.body, loops)
+
+
+def runs(schedule: Schedule) -> list[tuple[int, Passes]]:
+    """Every sublayer that runs, in order: its stage's number among the stored ones, and the passes that it runs in."""
+    return _runs(schedule.stages, 0, 0)[0]
+
+
+def _runs(items: list[Stage | LoopStage], stage: int, loop: int) -> tuple[list[tuple[int, Passes]], int, int]:
+    """The same of some stages; and the stages and loops so far."""
+    found: list[tuple[int, Passes]] = []
+    for item in items:
+        if isinstance(item, LoopStage):
+            number = loop
+            once, stage, loop = _runs(item.body, stage, loop + 1)
+            found += [(k, {number: turn, **inner}) for turn in range(item.count) for k, inner in once]
+        else:
+            found.append((stage, {}))
+            stage += 1
+    return found, stage, loop

@@ -1,0 +1,80 @@
+"""The embedding: what stands in the stream before the first sublayer."""
+
+from __future__ import annotations
+
+import numpy as np
+from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.tokens import roles
+from innerloop.compiler.architectures.learned_positions import counts, digits, log_counts
+from innerloop.compiler.schedule.instructions import ROLES
+
+from .backend import Frame
+from .heads import scale_of
+from .residual_stream import Stream
+
+
+def embed(frame: Frame, stream: Stream) -> tuple[Matrix, Floats]:
+    """features @ embedding + positions: roles, fields, constant starts; constants of the norm, position codes,
+    counts."""
+    tasks, signature = frame.schedule.tasks, frame.signature
+    names = roles(signature.pattern)
+    features = len(names) + sum(
+        tasks.atoms[tasks.fields[f.name]].size if f.name in tasks.fields else _size(f.shape) for f in signature.fields
+    )
+    table = np.zeros((frame.n_positions, stream.width))
+    scale = scale_of(frame.n_positions)
+    place = np.arange(frame.n_positions) / scale
+    if stream.positioned:
+        table[:, stream.position], table[:, stream.position + 1] = place, place**2
+    if stream.digits:
+        table[:, stream.digit : stream.digit + stream.digits] = digits(frame.n_positions)
+    rows, columns, values = [np.arange(len(names))], [stream.roles], [stream.unit[stream.roles]]
+
+    def put(row: object, column: object, value: object) -> None:
+        r, c, v = np.broadcast_arrays(row, column, value)  # type: ignore[arg-type]
+        rows.append(r.ravel())
+        columns.append(c.ravel())
+        values.append(v.ravel())
+
+    for number, key in enumerate(frame.tables):
+        rule = frame.targets[key]
+        assert rule.table is not None
+        table[:, stream.table + number] = rule.table / scale
+    for count, atom in tasks.counts.items():
+        if atom in frame.allocation.slots:
+            found = counts(signature.pattern, count.kind, frame.n_positions, count.none)
+            assert found is not None  # who made the count has asked
+            table[:, stream.slots(atom)[0]] = found[0]
+            put(np.arange(len(names)), stream.slots(atom)[0], found[1])
+    for kind, atom in tasks.log_counts.items():
+        logs = log_counts(signature.pattern, kind, frame.n_positions)
+        assert logs is not None  # pipeline.py has asked
+        table[:, stream.slots(atom)[0]] = logs
+    rows_of = {ROLES: 0}
+    offset = len(names)
+    for spec in signature.fields:
+        if spec.name in tasks.fields:
+            atom = tasks.fields[spec.name]
+            rows_of[atom] = offset
+            if atom in frame.allocation.slots:
+                put(offset + np.arange(_size(spec.shape)), stream.slots(atom), 1.0)
+        offset += _size(spec.shape)
+    for atom in frame.allocation.slots:
+        start = tasks.atoms[atom].start
+        for given, matrix in start.parts if start is not None else ():
+            coo = matrix.csr.tocoo()
+            put(rows_of[given] + coo.col, stream.slots(atom)[coo.row], coo.data)
+    if stream.balanced:
+        table[:, stream.balance] = -table.sum(axis=1)
+    constants = stream.norm_pattern * stream.constants.scale
+    if frame.target.rotary:
+        slots = np.flatnonzero(constants)
+        put(np.arange(len(names))[:, None], slots, constants[slots])
+    else:
+        table += constants
+    matrix = Matrix.of(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), (features, stream.width))
+    return stream.balanced_write(matrix), table
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape, dtype=int))

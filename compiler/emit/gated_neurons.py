@@ -1,0 +1,98 @@
+"""MLP sublayers with gates and without biases (SwiGLU): neurons silu(x @ gate) · (x @ up) @ down.
+
+    what         gate              up              down        a component
+    linear       64 · flags        v               1/64        1; exact, since silu(64) = 64
+    a·b          ±G a              ±b              1/G         2; one of them is a·b, rounded once, the other 0
+    relu(x − t)  G (x − t)         flags           1/G         1
+    f(x)         w (x − t)         flags           c           a fitted sum of SiLUs (fit_smooth.py), 8 … 256
+
+`flags`, the sum of the flags of the roles at which the task lives, is the constant 1 there and 0 elsewhere, and so
+closes neurons. Products are closed by −∞, so to speak, on the flags of other roles: silu is exactly 0 from −104 down
+(−746 in float64). silu(a)·b − silu(−a)·b = a·b for every a, so that G, a power of two, only lets one of the
+two be all of it: a·b then has one rounding, 6e-8 of itself (G = 1: 1.9e-7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.sparse as sp
+from innerloop.artifact.signature import Kinds
+from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.compiler.numerics.fit_smooth import gated_fit
+from innerloop.compiler.schedule.constructions import CURVE, distinct, keys
+from innerloop.compiler.schedule.instructions import Apply, Form, Multiply
+
+from .neurons import Neurons
+from .residual_stream import pile, stack
+
+SHARP = 2.0**40
+OPEN = 64.0
+SHUT = 2.0**11
+
+
+@dataclass
+class GatedNeurons(Neurons):
+    """Collects the neurons of one sublayer."""
+
+    gate: list[Matrix] = field(default_factory=list)
+
+    def gated(self, gate: Matrix, up: Matrix, down: Matrix) -> None:
+        """Neurons [width, n], [width, n], [n, width]; those that write nothing are dropped."""
+        used = np.flatnonzero(np.diff(down.csr.indptr))
+        if not used.size:
+            return
+        self.gate.append(Matrix(gate.csr[:, used]))
+        self.up.append(Matrix(up.csr[:, used]))
+        self.down.append(Matrix(down.csr[used]))
+        self.bias.append(np.zeros(used.size))
+
+    def gates(self) -> Matrix | None:
+        return stack(self.gate, self.stream.width)
+
+    def remove(self, kinds: Kinds) -> Floats:
+        pattern = Matrix(sp.csr_array(self.stream.norm_pattern[None, :] * -self.stream.constants.scale))
+        self.passing(self._flags(kinds, np.ones(1)), pattern, kinds)
+        return np.zeros(self.stream.width)
+
+    def passing(self, read: Matrix, write: Matrix, kinds: Kinds) -> None:
+        self.gated(self._flags(kinds, np.full(read.shape[1], OPEN)), read, write * (1.0 / OPEN))
+
+    def products(self, op: Multiply, left: Form, right: Form, write: Matrix, kinds: Kinds) -> None:
+        """out_o += Σ c · left_i · right_j; equal products, once."""
+        a, b = self.stream.read(left), self.stream.read(right)
+        entries, i, j = distinct(op.form, keys(a), keys(b))
+        down = entries @ write
+        sharp = SHARP / 2.0 ** np.ceil(np.log2(np.where(op.left.radius > 0, op.left.radius, 1.0)[i]))
+        first, second = Matrix(a.csr[:, i] @ sp.diags_array(sharp)), Matrix(b.csr[:, j])
+        down = Matrix(sp.diags_array(1.0 / sharp) @ down.csr)
+        shut = self._shut(first, kinds)
+        self.gated(
+            stack([first + shut, first * -1.0 + shut], self.stream.width),
+            stack([second, second * -1.0], self.stream.width),
+            pile([down, down], self.stream.width),
+        )
+
+    def _shut(self, gate: Matrix, kinds: Kinds) -> Matrix:
+        """What to add to gates [width, n] so that they are closed but at `kinds`."""
+        reach = np.asarray(abs(gate.csr).T @ self.bound).ravel()
+        closed = [s for s, kind in zip(self.stream.roles.tolist(), self.role_kinds, strict=True) if kind not in kinds]
+        n = reach.size
+        rows, columns = np.repeat(closed, n), np.tile(np.arange(n), len(closed))
+        return Matrix.of(rows, columns, np.tile(-(2.0 * reach + SHUT), len(closed)), gate.shape)
+
+    def function(self, op: Apply, source: Form, write: Matrix, kinds: Kinds) -> None:
+        """One curve for all components, on their common range."""
+        low, high = float(op.low.min()), float(op.high.max())
+        curve = gated_fit(op.name, op.arguments, low, high, op.tolerance or CURVE[self.dtype])
+        read, count = self.stream.read(source), source.size
+        flags = self._flags(kinds, np.ones(count))
+        parts = list(zip(curve.up.tolist(), curve.bias.tolist(), curve.down.tolist(), strict=True))
+        self.gated(
+            stack([read * up + flags * bias for up, bias, _ in parts], self.stream.width),
+            stack([flags] * len(parts), self.stream.width),
+            pile([write * down for *_, down in parts], self.stream.width),
+        )
+        line = read * curve.slope + flags * curve.constant
+        self.passing(line, write, kinds)

@@ -1,0 +1,186 @@
+"""Where the program's names can be read: a form over slots, and the stages after which it holds.
+
+scan y: w = w + …                 stage   what the slots of w hold
+    w is written in stages 5, 7       4   w at y, as the pass began     (the head of the pass has moved it)
+                                    5–6   neither
+                                      7   w at y, as the pass ended
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from innerloop.artifact.claims import Placement
+from innerloop.artifact.sparse import Matrix
+from innerloop.compiler.schedule.allocate import Allocation
+from innerloop.compiler.schedule.instructions import ROLES, Atom, Form, Variable
+from innerloop.compiler.schedule.sublayers import LoopStage, Schedule, Stage
+
+from .residual_stream import Stream
+
+Stretch = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A name held in the slots after the stages first … last. `ended`: the state of which it is what a pass left;
+    None where it is the variable's own value."""
+
+    variable: Variable
+    first: int
+    last: int
+    ended: Atom | None = None
+
+
+def placements(schedule: Schedule, allocation: Allocation, stream: Stream) -> tuple[Placement, ...]:
+    """One for each of the `holdings`, in their order."""
+
+    def placed(held: Holding) -> Placement:
+        v = held.variable
+        return Placement(v.name, v.shape, v.kinds, stream.read(v.form), held.first, held.last, v.low, v.high)
+
+    return tuple(placed(held) for held in holdings(schedule, allocation))
+
+
+def holdings(schedule: Schedule, allocation: Allocation) -> tuple[Holding, ...]:
+    """One for each stretch of stages in which a name has a value, by name; stretches of one name do not overlap.
+
+    A value that nothing stores (its sum goes straight into a state's slots), or that no token needs, has none.
+    """
+    by_name: dict[str, list[Holding]] = {}
+    for held in _Stages(schedule).stretches(allocation):
+        if held.variable.kinds:
+            by_name.setdefault(held.variable.name, []).append(held)
+    result = []
+    for stretches in by_name.values():
+        for k, held in enumerate(stretches):
+            later = [h.first for h in stretches[k + 1 :] if h.first <= held.last]
+            last = min([held.last, *(f - 1 for f in later)])
+            if last >= held.first:
+                result.append(replace(held, last=last))
+    return tuple(sorted(result, key=lambda h: (h.variable.name, h.first)))
+
+
+def placed_values(schedule: Schedule, allocation: Allocation) -> Iterator[Holding]:
+    """Every value of the graph that stands in the slots, named or not, and what each pass leaves in a loop's states."""
+    stages = _Stages(schedule)
+    for value in schedule.tasks.values:
+        stretch, _ = stages.stretch(value, allocation)
+        if stretch is not None and value.form.atoms:
+            yield Holding(value, *stretch)
+    for atom, state in stages.states.items():
+        info, life = schedule.tasks.atoms[atom], allocation.lifetimes.get(atom)
+        if state.changes and life is not None:
+            own = Form.of(info.size, [(atom, Matrix.identity(info.size))])
+            scope = stages.loops.index(state.loop)
+            whole = Variable(info.label, (info.size,), info.kinds, own, info.low, info.high, scope, -1)
+            last = state.loop[1] if life.clear is None else min(state.loop[1], life.clear - 1)
+            if max(state.changes) <= last:
+                yield Holding(whole, max(state.changes), last, atom)
+
+
+@dataclass
+class _State:
+    """A loop's state: the stages of the loop, and those of them that change it."""
+
+    loop: Stretch
+    changes: list[int] = field(default_factory=list)
+
+
+class _Stages:
+    """The stages numbered, each loop's span (in order of appearance), and who changes its states."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.variables = schedule.tasks.variables
+        self.atoms = schedule.tasks.atoms
+        self.count = 0
+        self.loops: list[Stretch] = []
+        self.states: dict[Atom, _State] = {}
+        self.written: dict[Atom, int] = {}
+        """The last stage that writes to an atom, for a state the last before its loop."""
+        self._walk(schedule.stages)
+
+    def _walk(self, items: list[Stage | LoopStage]) -> None:
+        for item in items:
+            if isinstance(item, LoopStage):
+                number, start = len(self.loops), self.count
+                self.loops.append((start, start))
+                self.states.update({s.atom: _State((start, start)) for s in item.states})
+                self._walk(item.body)
+                self.loops[number] = (start, self.count - 1)
+                for state in item.states:
+                    self.states[state.atom].loop = self.loops[number]
+                continue
+            for placed in item.placed:
+                for atom in (placed.task.out, *(w.atom for w in placed.writes)):
+                    if atom in self.states:
+                        self.states[atom].changes.append(self.count)
+                    else:
+                        self.written[atom] = self.count
+            self.count += 1
+
+    def stretches(self, allocation: Allocation) -> Iterator[Holding]:
+        """Each variable's, those of a loop's body before what the state holds at its end."""
+        ends: dict[int, list[Holding]] = {}
+        for index, variable in enumerate(self.variables):
+            before, after = self.stretch(variable, allocation)
+            if before is not None:
+                yield Holding(variable, *before)
+            if after is not None:
+                ends.setdefault(self._last_inside(variable.scope, index), []).append(after)
+            yield from ends.get(index, ())
+
+    def _last_inside(self, scope: int, index: int) -> int:
+        """The last variable that is assigned in this loop, or in one inside it."""
+        return max([index, *(k for k, v in enumerate(self.variables) if self._inside(v.scope, self.loops[scope]))])
+
+    def _inside(self, scope: int, loop: Stretch) -> bool:
+        return scope >= 0 and loop[0] <= self.loops[scope][0] and self.loops[scope][1] <= loop[1]
+
+    def stretch(self, variable: Variable, allocation: Allocation) -> tuple[Stretch | None, Holding | None]:
+        """The stages from when all that it reads is there, until some of it goes or changes; and for a state by itself,
+        in its own loop, what it ends a pass with, and the stages from its last change to there."""
+        cleared = {a for atoms in allocation.clears.values() for a in atoms if a != ROLES}
+        first, last = self.loops[variable.scope] if variable.scope >= 0 else (0, self.count - 1)
+        if variable.scope >= 0 and not any(a in self.states for a in variable.form.atoms):
+            first = 0  # what does not change in a loop may be made in front of it
+        own: Holding | None = None
+        for atom in variable.form.atoms:
+            if atom not in allocation.slots:
+                return None, None
+            life = allocation.lifetimes[atom]
+            first = max(first, life.birth, self.written.get(atom, -1))
+            last = min(last, life.clear - 1 if life.clear is not None and atom in cleared else self.count - 1)
+            state = self.states.get(atom)
+            if state is None:
+                continue
+            if not self._inside(variable.scope, state.loop):
+                first = max(first, state.loop[1] + 1)
+            elif state.changes:
+                if variable.form.atoms == {atom} and (ended := self._ended(variable, atom)) is not None:
+                    own = Holding(ended, max(state.changes), last, atom)
+                last = min(last, min(state.changes) - 1)
+        return (first, last) if first <= last else None, own if own is not None and own.first <= own.last else None
+
+    def _ended(self, variable: Variable, atom: Atom) -> Variable | None:
+        """The variable as a pass leaves it, if it is the carried name itself: called as the state is, or as what
+        reads the
+        state after the loop."""
+        state, (part,) = self.states[atom], [m for a, m in variable.form.parts if a != ROLES]
+        if self.loops[variable.scope] != state.loop or variable.form.part(ROLES) is not None:
+            return None
+        low, high = [variable.low], [variable.high]
+        if variable.name == self.atoms[atom].label and part.scalar() == 1.0:
+            low.append(self.atoms[atom].low)
+            high.append(self.atoms[atom].high)
+        for other in self.variables:
+            if (
+                other.name == variable.name
+                and not self._inside(other.scope, state.loop)
+                and other.form.part(atom) == part
+            ):
+                low.append(other.low)
+                high.append(other.high)
+        return replace(variable, low=np.min(low, axis=0), high=np.max(high, axis=0)) if len(low) > 1 else None

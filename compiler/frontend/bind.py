@@ -1,0 +1,325 @@
+"""Parameters to values: what the user gave, then defaults, each checked.
+
+    program f(d, rate = 0.1)  with {"d": 8}   →   {"d": 8, "rate": 0.1}
+
+A parameter that sizes or counts something is a whole number: an int. Any other scalar is a float, and
+one with a type is an array of that shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+
+import numpy as np
+from innerloop.artifact.errors import CompileError, Diagnostic
+from innerloop.artifact.limits import LARGEST_SIZE, LONGEST_SCAN, MOST_PASSES
+from innerloop.compiler.syntax.nodes import (
+    Array,
+    Assign,
+    Binary,
+    Call,
+    Compare,
+    Define,
+    Expr,
+    Grad,
+    Move,
+    Name,
+    Negate,
+    Number,
+    Operation,
+    Output,
+    Parameter,
+    Power,
+    Program,
+    Read,
+    Repeat,
+    Scan,
+    Theirs,
+)
+from innerloop.compiler.syntax.traversal import statements, walk
+from numpy.typing import NDArray
+
+Array64 = NDArray[np.float64]
+
+Bound = int | float | Array64
+
+
+def bind(program: Program, given: Mapping[str, object]) -> dict[str, Bound]:
+    """The value of every parameter, in the order of the program.
+
+    Raises CompileError with every missing, unknown, or unsuitable one.
+    """
+    faults: list[Diagnostic] = []
+    known = [parameter.name for parameter in program.parameters]
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            listed = ", ".join(known) or "none"
+            hint = f"did you mean `{near[0]}`?" if near else f"the parameters of {program.name}: {listed}"
+            faults.append(Diagnostic(f"{program.name} has no parameter `{name}`", None, hint))
+    sizes, counts = whole_parameters(program)
+    bound: dict[str, Bound] = {}
+    waiting: list[Diagnostic] = []
+    for parameter in program.parameters:
+        try:
+            bound[parameter.name] = _value(parameter, given, bound, sizes, counts)
+        except _Unsuitable as fault:
+            faults.append(fault.diagnostic)
+        except _Waits as waits:
+            waiting.append(waits.diagnostic)
+    if not faults:
+        faults.extend(waiting)
+    if not faults:
+        faults.extend(_counts_and_sizes(program, bound))
+    if faults:
+        raise CompileError(faults, program.text, program.source)
+    return bound
+
+
+class _Fault(Exception):
+    def __init__(self, message: str, parameter: Parameter, hint: str) -> None:
+        self.diagnostic = Diagnostic(message, parameter.span, hint)
+
+
+class NoSize(ValueError):
+    """A computed size that is none."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        self.diagnostic = diagnostic
+
+
+class _Unsuitable(_Fault):
+    """A value that does not fit."""
+
+
+class _Waits(_Fault):
+    """A value that stands on another one: no fault of its own if that one has a fault."""
+
+
+def whole_parameters(program: Program) -> tuple[frozenset[str], frozenset[str]]:
+    """The parameters that size something (1 or more), and those that only count passes (0 or more)."""
+    sizes: list[Expr] = []
+    counts: list[Expr] = []
+    for parameter in program.parameters:
+        sizes.extend(parameter.type.dimensions if parameter.type else ())
+    for field in program.fields:
+        sizes.extend(field.type.dimensions)
+    for statement in statements(program.body):
+        match statement:
+            case Repeat(count=count):
+                counts.append(count)
+            case Scan(limit=limit):
+                sizes.append(limit)
+            case Assign(type=type) if type is not None:
+                sizes.extend(type.dimensions)
+    sizes.extend(_identities(program))
+    named = {p.name for p in program.parameters}
+    return _names(sizes) & named, (_names(counts) - _names(sizes)) & named
+
+
+def _identities(program: Program) -> list[Expr]:
+    """The sizes of all `identity(n)`."""
+    exprs = [p.default for p in program.parameters if p.default is not None]
+    exprs += [s.value for s in statements(program.body) if isinstance(s, Assign | Define | Output)]
+    inside = (node for expr in exprs for node in walk(expr))
+    return [node.arguments[0] for node in inside if isinstance(node, Call) and node.function == "identity"]
+
+
+def _names(exprs: Iterable[Expr]) -> frozenset[str]:
+    return frozenset(node.name for expr in exprs for node in walk(expr) if isinstance(node, Name))
+
+
+def _value(
+    parameter: Parameter,
+    given: Mapping[str, object],
+    bound: Mapping[str, Bound],
+    sizes: frozenset[str],
+    counts: frozenset[str],
+) -> Bound:
+    name = parameter.name
+    if name in given:
+        raw = _numbers(parameter, given[name])
+    elif parameter.default is None:
+        raise _Unsuitable(f"parameter `{name}` has no value", parameter, f"give one: {name}=…, or -p {name}=…")
+    else:
+        raw = _computed(parameter, parameter.default, bound, "default")
+    if not np.all(np.isfinite(raw)):
+        raise _Unsuitable(f"parameter `{name}` holds NaN or infinity", parameter, "it must be finite")
+    if parameter.type is not None and parameter.type.base != "scalar":
+        shape = tuple(int(_computed(parameter, d, bound, "shape")) for d in parameter.type.dimensions)
+        if raw.shape == () and name not in given:
+            raw = np.broadcast_to(raw, shape).copy()
+        if raw.shape != shape:
+            raise _Unsuitable(
+                f"parameter `{name}` has shape {_shape(raw.shape)}", parameter, f"it must have shape {_shape(shape)}"
+            )
+        return raw
+    if raw.shape != ():
+        raise _Unsuitable(f"parameter `{name}` has shape {_shape(raw.shape)}", parameter, "it must be one number")
+    number = float(raw)
+    if name not in sizes and name not in counts:
+        return number
+    least = 1 if name in sizes else 0
+    if number != int(number) or number < least:
+        use = "sizes" if name in sizes else "counts"
+        raise _Unsuitable(
+            f"parameter `{name}` is {number:g}", parameter, f"it {use} something: a whole number, {least} or more"
+        )
+    return int(number)
+
+
+def _computed(parameter: Parameter, expr: Expr, bound: Mapping[str, Bound], what: str) -> Array64:
+    try:
+        return evaluate(expr, bound)
+    except (KeyError, TypeError, ValueError):
+        hint = f"give a value: {parameter.name}=…, or -p {parameter.name}=…"
+        raise _Waits(f"the {what} of `{parameter.name}` cannot be computed", parameter, hint) from None
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, shape))}]" if shape else "of one number"
+
+
+def _numbers(parameter: Parameter, value: object) -> Array64:
+    hint = "a number" if parameter.type is None or parameter.type.base == "scalar" else "an array of numbers"
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise _Unsuitable(f"parameter `{parameter.name}` has rows of unequal length", parameter, hint) from None
+    except MemoryError:
+        raise
+    except Exception:  # whatever another library's array raises
+        kind = type(value).__name__
+        raise _Unsuitable(f"parameter `{parameter.name}` is a {kind} that NumPy cannot read", parameter, hint) from None
+    if array.dtype.kind not in "iuf":
+        shown = repr(value)
+        shown = shown if len(shown) <= 40 else shown[:37] + "…"
+        raise _Unsuitable(f"parameter `{parameter.name}` is {shown}", parameter, f"it must be {hint}")
+    return array.astype(np.float64)
+
+
+def _counts_and_sizes(program: Program, bound: Mapping[str, Bound]) -> list[Diagnostic]:
+    """Sizes and counts that are computed, such as `vector[d - 8]`, and the ranges of fields."""
+    faults: list[Diagnostic] = []
+
+    def whole(expr: Expr, least: int, most: int, what: str) -> None:
+        try:
+            value = float(evaluate(expr, bound))
+        except (KeyError, TypeError, ValueError):
+            return
+        faults.extend(_unless_whole(expr, value, least, most, what))
+
+    for field in program.fields:
+        for size in field.type.dimensions:
+            whole(size, 1, LARGEST_SIZE, "size")
+        if field.low is not None and field.high is not None:
+            try:
+                low, high = evaluate(field.low, bound), evaluate(field.high, bound)
+            except NoSize as fault:
+                faults.append(fault.diagnostic)
+                continue
+            if not bool(np.all(low < high)):
+                hint = "the first number of a range is the smaller one"
+                faults.append(Diagnostic(f"the range of `{field.name}` is [{low:g}, {high:g}]", field.low.span, hint))
+    for statement in statements(program.body):
+        match statement:
+            case Repeat(count=count):
+                whole(count, 0, MOST_PASSES, "count")
+            case Scan(limit=limit):
+                whole(limit, 1, LONGEST_SCAN, "limit")
+            case Assign(type=type) if type is not None:
+                for size in type.dimensions:
+                    whole(size, 1, LARGEST_SIZE, "size")
+    for size in _identities(program):
+        whole(size, 1, LARGEST_SIZE, "size")
+    return faults
+
+
+_FUNCTIONS: dict[str, Callable[..., object]] = {
+    "relu": lambda v: np.maximum(v, 0.0),
+    "abs": np.abs,
+    "sign": np.sign,
+    "sigmoid": lambda v: 0.5 * (1.0 + np.tanh(0.5 * v)),
+    "tanh": np.tanh,
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "sum": np.sum,
+    "softmax": lambda v: np.exp(v - np.max(v)) / np.sum(np.exp(v - np.max(v))),
+    "max": np.maximum,
+    "min": np.minimum,
+    "clip": np.clip,
+}
+_COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+
+
+def evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
+    """The value of a constant expression, in float64.
+
+    Raises KeyError for a name without a value, ValueError for what is no constant, NoSize for a size that is none.
+    """
+    with np.errstate(all="ignore"):
+        return np.asarray(_evaluate(expr, bindings), dtype=np.float64)
+
+
+def size_of(expr: Expr, bindings: Mapping[str, object]) -> int:
+    """The value of a size. Raises NoSize where it is none, and as `evaluate` does."""
+    size = float(evaluate(expr, bindings))
+    for fault in _unless_whole(expr, size, 1, LARGEST_SIZE, "size"):
+        raise NoSize(fault)
+    return int(size)
+
+
+def _unless_whole(expr: Expr, value: float, least: int, most: int, what: str) -> list[Diagnostic]:
+    """What is wrong with a size or count of this value, if anything is."""
+    if np.isfinite(value) and value == int(value) and least <= value <= most:
+        return []
+    return [Diagnostic(f"this {what} is {value:g}", expr.span, f"it must be a whole number from {least} to {most}")]
+
+
+def _evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
+    def value(part: Expr) -> Array64:
+        return np.asarray(_evaluate(part, bindings), dtype=np.float64)
+
+    match expr:
+        case Number(value=number):
+            return np.float64(number)  # type: ignore[return-value]
+        case Name(name=name) | Theirs(name=name):
+            return np.asarray(bindings[name], dtype=np.float64)
+        case Array(items=items):
+            return np.array([value(item) for item in items])
+        case Negate(operand=operand):
+            return -value(operand)
+        case Power(base=base, exponent=exponent):
+            return value(base) ** int(exponent.value)
+        case Compare(operator=operator, left=left, right=right):
+            return np.asarray(_COMPARE[operator](value(left), value(right)), dtype=np.float64)
+        case Binary(operator=operator, left=left, right=right):
+            return _binary(operator, value(left), value(right))
+        case Operation(keyword="affine", arguments=(argument,)):
+            return value(argument)
+        case Operation(keyword=keyword, arguments=(left, right)):
+            return _binary(keyword, value(left), value(right))
+        case Call(function="identity", arguments=(size,)):
+            return np.eye(size_of(size, bindings))
+        case Call(function=function, arguments=arguments) if function in _FUNCTIONS:
+            return np.asarray(_FUNCTIONS[function](*map(value, arguments)), dtype=np.float64)
+        case Call() | Operation() | Read() | Grad() | Move():
+            raise ValueError("not a constant")
+
+
+def _binary(operator: str, a: Array64, b: Array64) -> Array64:
+    match operator:
+        case "+":
+            return a + b
+        case "-":
+            return a - b
+        case "*" | "mul":
+            return a * b
+        case "@" | "dot":
+            return np.asarray(np.tensordot(a, b, axes=(-1, 0)))
+        case "outer":
+            return np.multiply.outer(a, b)
+        case _:
+            return np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=(a != 0) | (b != 0))

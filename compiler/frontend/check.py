@@ -1,0 +1,78 @@
+"""Everything that can be wrong with a program that parses, all at once.
+
+    check(program)                    sizes are symbols: vector[d] and vector[m] differ
+    check(program, {"d": 8, …})       sizes are numbers
+
+The head (parameters, tokens, fields, `def`s) is checked in check_structure.py, the statements in
+check_flow.py, and each expression for its names, shapes, reads and promises in the file of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
+
+from innerloop.artifact.errors import Diagnostic
+from innerloop.compiler.syntax.nodes import Define, Program
+from innerloop.compiler.syntax.shapes import Dimension, Shape, symbol
+
+from .check_flow import Flow
+from .check_structure import Structure
+from .inline import inline
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What checking found out about a program.
+
+    `program` has its `def`s inlined; `shapes` are those of all names and parameters (None: unknown);
+    `constants[id(statement)]` are the names that are constants where a statement of `program` begins.
+    """
+
+    program: Program
+    diagnostics: tuple[Diagnostic, ...]
+    shapes: Mapping[str, Shape | None]
+    sizes: Mapping[str, Dimension]
+    constants: Mapping[int, Container[str]]
+
+
+def check(program: Program, parameters: Mapping[str, object] | None = None) -> list[Diagnostic]:
+    """All faults of `program` in text order; none if it is sound.
+
+    With the values of its parameters, as bind.py gives them, sizes and counts are checked as numbers.
+    """
+    return list(examine(program, parameters).diagnostics)
+
+
+def examine(program: Program, parameters: Mapping[str, object] | None = None) -> Facts:
+    """The faults of `program`, and what else is known of it."""
+    found: list[Diagnostic] = []
+    sizes = _sizes(program, parameters or {})
+    structure = Structure(program, sizes, found.append)
+    structure.check()
+    sound = tuple(s for s in program.body if not isinstance(s, Define) or s.name in structure.sound)
+    inlined = inline(replace(program, body=sound), found.append)
+    unshared: set[tuple[int, str]] = set()
+    sources: dict[tuple[int, str], int] = {}
+    while True:
+        said: list[Diagnostic] = []
+        flow = Flow(inlined, structure, sizes, said.append, unshared, sources)
+        flow.run()
+        if flow.settled:
+            break
+    ordered = sorted(dict.fromkeys(found + said), key=lambda d: (d.span.start, d.span.end) if d.span else (0, 0))
+    return Facts(inlined, tuple(ordered), flow.shapes, flow.sizes, flow.constants_at)
+
+
+def _sizes(program: Program, values: Mapping[str, object]) -> dict[str, Dimension]:
+    """What the scalar parameters are as sizes: whole numbers, or symbols where they have no value."""
+    sizes: dict[str, Dimension] = {}
+    for parameter in program.parameters:
+        value = values.get(parameter.name)
+        if parameter.type is not None and parameter.type.base != "scalar":
+            continue
+        if value is None:
+            sizes[parameter.name] = symbol(parameter.name)
+        elif isinstance(value, int | float) and value == int(value):
+            sizes[parameter.name] = int(value)
+    return sizes

@@ -1,0 +1,296 @@
+"""The statements in order: what each name is at each point, and what a statement may not do.
+
+    w : vector[d] = 0                 w: a constant, everywhere
+    repeat steps                      w is carried: no constant inside
+        w = w - rate * …
+    at y
+        u = move x from previous      u lives at y tokens
+
+A loop's first line knows what its last line left, so sharing and dependence are found by going over
+the program until nothing changes (`settled`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import replace
+
+from innerloop.artifact.errors import Diagnostic
+from innerloop.artifact.span import Span
+from innerloop.compiler.syntax.nodes import (
+    Array,
+    Assign,
+    At,
+    Call,
+    Expr,
+    Grad,
+    Move,
+    Name,
+    Operation,
+    Output,
+    Program,
+    Read,
+    Repeat,
+    Scan,
+    Statement,
+    Theirs,
+)
+from innerloop.compiler.syntax.shapes import Dimension, Shape, describe, dimension
+from innerloop.compiler.syntax.smart_constructors import constant as literal
+from innerloop.compiler.syntax.traversal import children, statements, walk
+
+from .autodiff import NotDifferentiable, write_out
+from .check_annotations import check_promises
+from .check_loops import Carrying, assigned
+from .check_names import Held, Kinds, Scope, check_names, unknown_kind
+from .check_reads import Sharing, check_reads
+from .check_shapes import Shapes
+from .check_structure import Structure, blocks_of_unknown_kind
+from .inline import Report
+
+COUNT_HINT = "a count is made of whole numbers and parameters with + - * ^"
+
+
+class Flow(Carrying):
+    """One pass over the statements of a program whose `def`s are inlined."""
+
+    def __init__(
+        self,
+        program: Program,
+        structure: Structure,
+        sizes: Mapping[str, Dimension],
+        report: Report,
+        unshared: set[tuple[int, str]],
+        carried_sources: dict[tuple[int, str], int],
+    ) -> None:
+        super().__init__(sizes, unshared, carried_sources, frozenset(structure.parameter_shapes))
+        self.program, self.structure, self.sink = program, structure, report
+        self.shapes: dict[str, Shape | None] = {**structure.parameter_shapes, **structure.field_shapes}
+        self.parameters = frozenset(structure.parameter_shapes)
+        self.everywhere: Kinds = frozenset(program.tokens.kinds)
+        self.here = self.everywhere
+        self.flowing: frozenset[str] = frozenset()
+        self.line = program.span
+        self.outputs = 0
+        for field in program.fields:
+            self.names[field.name] = Held(frozenset(field.kinds), versions=self.version())
+        self.assigned = frozenset(s.name for s in statements(program.body) if isinstance(s, Assign))
+        self.faulty = blocks_of_unknown_kind(program.body, program.tokens.kinds)
+        self.constants_at: dict[int, Container[str]] = {}
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """What stands inside a `def` is told with the line that calls it."""
+        span, line = diagnostic.span, self.line
+        if span is not None and not line.start <= span.start < line.end:
+            diagnostic = replace(diagnostic, message=f"{diagnostic.message}, called at line {line.line}")
+        self.sink(diagnostic)
+
+    def error(self, span: Span, message: str, hint: str | None = None) -> None:
+        self.report(Diagnostic(message, span, hint))
+
+    def run(self) -> None:
+        self.body(self.program.body)
+        if self.outputs == 0:
+            hint = "say which value the tokens give: `output e`, or under `at K`"
+            self.line = self.program.span
+            self.error(self.program.span, "the program has no `output`", hint)
+
+    def body(self, body: tuple[Statement, ...]) -> None:
+        for statement in body:
+            self.line = statement.span
+            self.names.step += 1
+            self.constants_at[id(statement)] = self.names.constants(self.names.step)
+            match statement:
+                case Assign():
+                    self.assign(statement)
+                case Output():
+                    self.output(statement)
+                case At():
+                    self.at(statement)
+                case Repeat():
+                    self.repeat(statement)
+                case Scan():
+                    self.scan(statement)
+
+    # expressions
+
+    def constant(self, expr: Expr) -> bool:
+        """Made of numbers and parameters alone, and of names that are."""
+        match expr:
+            case Name(name=name):
+                held = self.names.get(name)
+                return name in self.parameters or (held is not None and held.constant)
+            case Theirs() | Read() | Move() | Grad() | Operation(keyword="rtw"):
+                return False
+        return all(self.constant(child) for child in children(expr))
+
+    def inferred(self) -> Shapes:
+        return Shapes(self.shapes, self.sizes, self.report)
+
+    def expression(self, expr: Expr) -> Shape | None:
+        """Everything that is checked of an expression; its shape."""
+        scope = Scope(
+            self.program, self.parameters, self.names, self.here, self.flowing, self.assigned, self.faulty,
+            self.structure.definitions,
+        )  # fmt: skip
+        check_names(expr, scope, self.report)
+        shape = self.inferred().of(expr)
+        check_reads(expr, Sharing(self.program.tokens, self.names), self.report)
+        check_promises(expr, self.constant, self.report)
+        for node in walk(expr):
+            match node:
+                case Array(items=items):
+                    for item in items:
+                        if not self.constant(item):
+                            self.error(item.span, "an array holds constants", "numbers and parameters")
+                case Call(function="clip", arguments=(_, low, high)):
+                    self.bounds(low, high)
+        self.grads(expr)
+        return shape
+
+    def bounds(self, low: Expr, high: Expr) -> None:
+        for bound in (low, high):
+            if not self.constant(bound):
+                self.error(bound.span, "a bound of `clip` is a constant", "for run-time bounds use `max` and `min`")
+        least, most = literal(low), literal(high)
+        if least is not None and most is not None and least >= most:
+            self.error(low.span, f"`clip` between {least:g} and {most:g}", "the lower bound comes first")
+
+    def grads(self, expr: Expr) -> None:
+        """Refuses what has no derivative; operands that are no scalars were reported."""
+        silent = Shapes(self.shapes, self.sizes, lambda diagnostic: None)
+        inner = (node for node in walk(expr) if isinstance(node, Grad))
+        if any(silent.of(node.operand) != () for node in inner):
+            return
+        try:
+            write_out(expr, silent)
+        except NotDifferentiable as refused:
+            self.report(refused.diagnostic)
+
+    def sources(self, expr: Expr) -> int:
+        found = 0
+        for node in walk(expr):
+            if isinstance(node, Name | Theirs | Move | Grad) and node.name in self.names:
+                held = self.names[node.name]
+                found |= held.versions | held.sources
+        return found
+
+    # statements
+
+    def assign(self, statement: Assign) -> None:
+        name, value = statement.name, statement.value
+        shape = self.expression(value)
+        if name in self.parameters:
+            hint = f"a value that changes has a name of its own: `{name}_1 : scalar = {name}`"
+            self.error(statement.name_span, f"`{name}` is a parameter and stays as it is", hint)
+            return
+        stretched = False
+        if statement.type is not None:
+            declared = self.structure.type(statement.type, self.sizes)
+            if statement.type.base == "onehot":
+                self.error(statement.type.span, "`onehot` is for fields", "this is a `vector`")
+            if shape is not None and declared is not None and shape not in ((), declared):
+                self.error(value.span, f"`{name}` is a {describe(declared)}, and this a {describe(shape)}")
+            stretched, shape = shape == () and declared != (), declared
+        known = self.shapes.get(name)
+        if known is not None and shape is not None and known != shape:
+            hint = f"a scalar is stretched under a type: `{name} : {describe(known)} = …`"
+            self.error(
+                statement.name_span,
+                f"`{name}` is a {describe(known)} and stays one; this is a {describe(shape)}",
+                hint if shape == () and not stretched else "another name",
+            )
+        self.shapes[name] = known if known is not None else shape
+        self.hold(name, value, shape)
+
+    def hold(self, name: str, value: Expr, shape: Shape | None) -> None:
+        """Notes what `name` is from here on."""
+        whole = self.here == self.everywhere and not self.flowing and "at" not in self.blocks
+        constant = whole and self.constant(value)
+        shared = whole and Sharing(self.program.tokens, self.names).shared(value)
+        sources = self.sources(value)
+        held = Held(self.here, constant, shared, self.version(), sources)
+        before = self.names.get(name)
+        if before is not None and not before.kinds <= self.here:
+            held = Held(
+                before.kinds | self.here, False, False, before.versions | held.versions, before.sources | held.sources
+            )
+        size = dimension(value, self.sizes) if held.constant and shape == () else None
+        self.sizes.pop(name, None)
+        if size is not None:
+            self.sizes[name] = size
+        self.names[name] = held
+
+    def output(self, statement: Output) -> None:
+        self.expression(statement.value)
+        self.outputs += 1
+        if self.outputs > 1:
+            hint = "a program has one; `at` gives a name different values at different kinds"
+            self.error(statement.span, "a second `output`", hint)
+        if "scan" in self.blocks:
+            self.error(statement.span, "`output` inside a `scan`", "put it after the block")
+        elif "repeat" in self.blocks:
+            self.error(statement.span, "`output` inside a `repeat`", "put it after the block")
+
+    def at(self, statement: At) -> None:
+        if "scan" in self.blocks:
+            hint = "a scan runs at tokens of one kind"
+            self.error(statement.span, "`at` inside a `scan`", hint)
+        elif "at" in self.blocks:
+            self.error(statement.span, "`at` inside an `at`", "a token has one kind: one block after the other")
+        kinds = self.kind(statement.kind, statement.span)
+        self.inside("at", kinds, statement.body)
+
+    def kind(self, kind: str, span: Span) -> Kinds:
+        if kind in self.everywhere:
+            return frozenset({kind})
+        self.error(span, *unknown_kind(kind, self.program.tokens))
+        return frozenset()
+
+    def inside(self, block: str, here: Kinds, body: tuple[Statement, ...]) -> None:
+        outer = self.here, self.blocks
+        self.here, self.blocks = here, (*self.blocks, block)
+        self.body(body)
+        self.here, self.blocks = outer
+
+    def count(self, expr: Expr, least: int, what: str) -> Dimension | None:
+        """A number of passes or tokens."""
+        if self.expression(expr) not in ((), None):
+            self.error(expr.span, f"this {what} is no scalar")
+            return None
+        size = dimension(expr, self.sizes)
+        if not self.constant(expr):
+            if all(name in self.names or name in self.parameters for name in _names(expr)):
+                hint = f"the {what} is known when compiling: made of numbers and parameters"
+                self.error(expr.span, f"this {what} is not a constant", hint)
+        elif size is None:
+            self.error(expr.span, f"this {what} is no whole number", COUNT_HINT)
+        elif isinstance(size, int) and size < least:
+            self.error(expr.span, f"this {what} is {size}", f"it is {least} or more")
+        return size
+
+    def repeat(self, statement: Repeat) -> None:
+        count = self.count(statement.count, 0, "count")
+        before, start = self.enter(statement)
+        self.inside("repeat", self.here, statement.body)
+        self.leave(statement, before, start)
+        if count == 0:  # the block never runs, and leaves nothing new
+            self.names.restore(before)
+
+    def scan(self, statement: Scan) -> None:
+        kinds = self.kind(statement.kind, statement.span)
+        self.count(statement.limit, 1, "limit")
+        for name in sorted(assigned(statement) & set(self.names)):
+            if not kinds <= self.names[name].kinds:
+                hint = f"give it a first value at `{statement.kind}`, or use another name inside"
+                message = f"`{name}` is carried by this scan, and does not live at `{statement.kind}`"
+                self.error(statement.span, message, hint)
+        before, start = self.enter(statement)
+        self.flowing = assigned(statement)
+        self.inside("scan", kinds, statement.body)
+        self.flowing = frozenset()
+        self.leave(statement, before, start)
+
+
+def _names(expr: Expr) -> list[str]:
+    return [node.name for node in walk(expr) if isinstance(node, Name)]

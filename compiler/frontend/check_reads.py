@@ -1,0 +1,198 @@
+"""Mine, theirs and shared: what one attention head can compute inside a read.
+
+    mean[j in y]((dot(w, u[j]) - y[j]) * u[j])       bilinear in mine (w) and theirs (u[j], y[j])
+    mean[j in y](sigmoid(dot(w, u[j])))              an error, unless w is shared: the same at all tokens
+
+Products, sums and division by one side combine the sides; a function or comparison takes one side
+only, or theirs with shared values, and can then be computed at the token that is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from innerloop.artifact.errors import Diagnostic
+from innerloop.artifact.span import Span
+from innerloop.compiler.syntax.builtins import FUNCTIONS
+from innerloop.compiler.syntax.nodes import (
+    Binary,
+    Call,
+    Compare,
+    Expr,
+    Move,
+    Name,
+    Number,
+    Operation,
+    Read,
+    Theirs,
+    Tokens,
+)
+from innerloop.compiler.syntax.traversal import children, rebuild, walk
+from innerloop.compiler.syntax.unparse import unparse
+
+from .check_names import Held
+from .inline import Report
+
+LINEAR = ("sum", "identity")
+"""Functions that both sides may enter: they are linear, or constant."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What an expression takes from either side, as the program writes it."""
+
+    mine: tuple[str, ...] = ()
+    theirs: tuple[str, ...] = ()
+
+    def __or__(self, other: Sides) -> Sides:
+        mine = tuple(dict.fromkeys(self.mine + other.mine))
+        return Sides(mine, tuple(dict.fromkeys(self.theirs + other.theirs)))
+
+    @property
+    def mixed(self) -> bool:
+        return bool(self.mine and self.theirs)
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What is known of sharing at one point of the program; parameters are not among the names."""
+
+    tokens: Tokens
+    names: Mapping[str, Held]
+
+    def shared(self, expr: Expr) -> bool:
+        """Whether all tokens compute the same `expr`."""
+        match expr:
+            case Name(name=name):
+                held = self.names.get(name)
+                return held is None or held.shared or held.constant
+            case Theirs():
+                return False
+            case Move(first=first):
+                return first is not None and self.first_is_shared(first)
+            case Read(over=over, arguments=arguments):
+                return self.read_is_shared(over, arguments)
+        return all(self.shared(child) for child in children(expr))
+
+    def first_is_shared(self, kind: str) -> bool:
+        """All tokens see one and the same first token of `kind`."""
+        context = self.tokens.prefix + self.tokens.group
+        return kind in context if self.tokens.visible_context else kind == context[0]
+
+    def read_is_shared(self, over: str, arguments: tuple[Expr, ...]) -> bool:
+        """A read over the context, which all see, of theirs and shared values."""
+        if not self.tokens.visible_context or over in self.tokens.suffix:
+            return False
+        return all(self.pooled(argument) for argument in arguments)
+
+    def pooled(self, expr: Expr) -> bool:
+        if isinstance(expr, Theirs):
+            return True
+        if isinstance(expr, Name | Read | Move):
+            return self.shared(expr)
+        return all(self.pooled(child) for child in children(expr))
+
+
+def check_reads(expr: Expr, sharing: Sharing, report: Report) -> None:
+    """Reports every function, comparison and divisor inside a read of `expr` that mixes mine and theirs."""
+    for node in walk(expr):
+        if isinstance(node, Read):
+            side = _Side(node, sharing, report)
+            for argument in node.arguments:
+                side.of(argument)
+
+
+class _Side:
+    def __init__(self, read: Read, sharing: Sharing, report: Report) -> None:
+        self.read, self.sharing, self.report = read, sharing, report
+
+    def of(self, expr: Expr) -> Sides:
+        match expr:
+            case Number():
+                return Sides()
+            case Name(name=name):
+                return Sides() if self.sharing.shared(expr) else Sides(mine=(f"`{name}`",))
+            case Theirs(name=name, index=index):
+                held = self.sharing.names.get(name)
+                constant = held is not None and held.constant
+                return Sides() if constant else Sides(theirs=(f"`{name}[{index}]`",))
+            case Move():
+                return Sides()  # reported elsewhere
+            case Read():
+                return Sides() if self.sharing.shared(expr) else Sides(mine=(f"`{unparse(expr)}`",))
+            case Call(function=function) if function not in LINEAR and function in FUNCTIONS:
+                return self.one_side(expr, function)
+            case Compare(operator=operator):
+                return self.one_side(expr, operator)
+            case Binary(operator="/", left=left, right=right) | Operation(keyword="div", arguments=(left, right)):
+                return self.of(left) | self.divisor(right)
+        sides = Sides()
+        for child in children(expr):
+            sides |= self.of(child)
+        return sides
+
+    def one_side(self, expr: Expr, name: str) -> Sides:
+        sides = Sides()
+        for child in children(expr):
+            sides |= self.of(child)
+        if not sides.mixed:
+            return sides
+        self.mixing(expr.span, f"`{name}`", sides, self.advice(expr, sides))
+        return Sides()
+
+    def divisor(self, expr: Expr) -> Sides:
+        sides = self.of(expr)
+        if not sides.mixed:
+            return sides
+        self.mixing(expr.span, "this divisor", sides, "no attention head computes this: divide by mine or theirs alone")
+        return Sides()
+
+    def mixing(self, span: Span, what: str, sides: Sides, hint: str) -> None:
+        mine, theirs = ", ".join(sides.mine), ", ".join(sides.theirs)
+        self.report(Diagnostic(f"{what} mixes mine ({mine}) and theirs ({theirs})", span, hint))
+
+    def advice(self, expr: Expr, sides: Sides) -> str:
+        """Compute it at the token read, where all that is mine must be shared."""
+        index, over = self.read.index, self.read.over
+        held = [self.sharing.names.get(part.strip("`")) for part in sides.mine]
+        if any(h is not None and not h.kinds >= set(self.sharing.tokens.kinds) for h in held):
+            return "no attention head computes this: a function takes mine alone, or theirs alone"
+        letters = ("e", *(f"e_{k}" for k in range(1, 1000)))
+        name = next(letter for letter in letters if letter not in self.sharing.names)
+        there = Theirs(expr.span, name, index)
+        bodies = ", ".join(unparse(_put(argument, expr, there)) for argument in self.read.arguments)
+        mine = " and ".join(part.strip("`") for part in sides.mine)
+        first = f"`{name} = {unparse(_here(expr, index))}`"
+        if self.sharing.tokens.visible_context:
+            share = f"and compute {mine} outside `at`, so that all tokens share it."
+        else:
+            share = f"and let all tokens share {mine} with `tokens … visible context`."
+        return (
+            f"no attention head computes this. Compute it at token {index} first ({first}, then\n"
+            f"`{self.read.how}[{index} in {over}]({bodies})`) {share}"
+        )
+
+
+def _here(expr: Expr, index: str) -> Expr:
+    """`expr` as the token read would write it."""
+    if isinstance(expr, Theirs) and expr.index == index:
+        return Name(expr.span, expr.name)
+    parts = tuple(_here(child, index) for child in children(expr))
+    return rebuild(expr, parts) if parts else expr
+
+
+def _put(body: Expr, part: Expr, name: Expr) -> Expr:
+    """`body` with `part` under its name; of a product, its factor is left out but for that name."""
+    match body:
+        case Binary(operator="*", left=left, right=right):
+            factors = [name if any(node is part for node in walk(f)) else f for f in (left, right)]
+            return Binary(body.span, "*", factors[0], factors[1])
+    return _replace(body, part, name)
+
+
+def _replace(body: Expr, part: Expr, name: Expr) -> Expr:
+    if body is part:
+        return name
+    parts = tuple(_replace(child, part, name) for child in children(body))
+    return rebuild(body, parts) if parts else body

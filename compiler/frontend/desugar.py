@@ -1,0 +1,50 @@
+"""A program without `def` and `grad`: calls inlined, derivatives written out.
+
+    w - rate * grad[w](mean[j in y]((dot(w, u[j]) - y[j]) ^ 2 / 2))
+    →   w - rate * mean[j in y]((dot(w, u[j]) - y[j]) * u[j])
+
+What is left is what the graph is built from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from innerloop.artifact.errors import CompileError, Diagnostic
+from innerloop.compiler.syntax.nodes import Assign, Define, Expr, Grad, Output, Program, Statement
+from innerloop.compiler.syntax.traversal import map_expressions, statements, walk
+
+from .autodiff import NotDifferentiable, write_out
+from .check import examine
+from .check_shapes import Shapes
+from .inline import inline
+
+
+def expand(program: Program) -> Program:
+    """`program` with its `def`s inlined and its `grad`s written out; it must have passed `check`.
+
+    Raises CompileError for a `def` or `grad` that check.py refuses.
+    """
+    faults: list[Diagnostic] = []
+    inlined = inline(program, faults.append)
+    if any(_has_grad(statement) for statement in statements(inlined.body)):
+        facts = examine(inlined)  # a derivative depends on shapes
+        faults.extend(facts.diagnostics)
+        shapes = Shapes(facts.shapes, facts.sizes, lambda diagnostic: None)
+
+        def change(expr: Expr) -> Expr:
+            try:
+                return write_out(expr, shapes)
+            except NotDifferentiable as refused:
+                faults.append(refused.diagnostic)
+                return expr
+
+        if not faults:
+            inlined = replace(inlined, body=map_expressions(inlined.body, change))
+    if faults:
+        raise CompileError(faults, program.text, program.source)
+    return inlined
+
+
+def _has_grad(statement: Statement) -> bool:
+    return isinstance(statement, Assign | Output | Define) and any(isinstance(n, Grad) for n in walk(statement.value))

@@ -1,0 +1,249 @@
+"""Calibration: the range of every value, from running the oracle on sample data.
+
+    before    a graph, and samples: the caller's data, or default tasks family by family (default_tasks.py)
+    after     low, high of every value over them; where factors crowd; the largest scores; what comparisons tie on
+
+Ranges set the scales of products, functions, divisions and norms, as they do in quantisation. They are widened by
+`MARGIN`, but for declared fields, which are what they say. What is seen of each family is kept apart (`Seen`), so that
+families.py may choose between them; where values crowd is what the first of them, the core, says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from innerloop.artifact.sparse import Floats
+from innerloop.artifact.tokens import TokenData
+from innerloop.compiler.ir.graph import Affine, Field, Graph, Keep, Merge, Move, Product, Value
+from numpy.typing import NDArray
+
+from .ball import Ball
+from .oracle import evaluate, together
+
+MARGIN = 0.1
+ROWS = 100
+"""Rows of each array that medians and quantiles are taken over."""
+TAIL = 10.0
+"""A range this far beyond 999 in 1,000 values is a tail, of which no sample need hold the end: it is doubled. Of
+default tasks, which are many, the wildest is left out beside, lest its luck decide."""
+
+TIE = 1e-13
+"""Of the largest: what is smaller is 0 but for float64's rounding."""
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Where a factor's components crowd, if not about 0, and how far from there half and 999 in 1,000 of them stay."""
+
+    centre: Floats
+    usual: Floats
+    most: Floats
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """low, high [size] of every value, as measured; indexing widens them."""
+
+    low: dict[Value, Floats]
+    high: dict[Value, Floats]
+    declared: frozenset[Value]
+    crowd: dict[Value, Crowd]
+    scores: dict[Value, float]
+    """Of each `Attend`, the largest |query · key|, as measured."""
+    ties: frozenset[Value] = frozenset()
+    """What comparisons decide by, is 0 somewhere on the sample, and may be more or less by rounding."""
+
+    def __getitem__(self, value: Value) -> tuple[Floats, Floats]:
+        """With a margin, and further where a tail is long: no sample holds its end, nor both ends alike."""
+        low, high = self._seen(value)
+        if value not in self.crowd or value in self.declared:
+            return low, high
+        crowd = self.crowd[value]
+        radius = np.maximum(high - crowd.centre, crowd.centre - low)
+        long = radius > TAIL * crowd.most
+        ends = crowd.centre - 2.0 * radius, crowd.centre + 2.0 * radius
+        return np.where(long & (low < 0.0), ends[0], low), np.where(long & (high > 0.0), ends[1], high)
+
+    def _seen(self, value: Value) -> tuple[Floats, Floats]:
+        low, high = self.low[value], self.high[value]
+        margin = 0.0 if value in self.declared else MARGIN
+        return low - margin * np.abs(low), high + margin * np.abs(high)
+
+    def ball(self, value: Value) -> Ball:
+        """Centre and radius of each component, for products."""
+        low, high = self[value]
+        crowd = self.crowd[value]
+        radius = np.maximum(high - crowd.centre, crowd.centre - low)
+        known = crowd.usual > 0
+        return Ball(crowd.centre, radius, float(np.max(radius[known] / crowd.usual[known], initial=1.0)))
+
+    def reach(self, value: Value) -> float:
+        """The largest |query · key| of an `Attend`."""
+        return (1.0 + MARGIN) * self.scores.get(value, 0.0)
+
+    def domain(self, function: str, value: Value) -> tuple[Floats, Floats]:
+        """Where a function of the graph takes this operand: 1/x never across 0, and no root of 0 alone."""
+        if function == "reciprocal":
+            return self.tight(value)
+        low, high = self._seen(value)
+        if function == "sqrt" and high.max() == 0.0:  # what is 0 on all data has no size of its own
+            high = np.ones_like(high)
+        return low, high
+
+    def tight(self, value: Value) -> tuple[Floats, Floats]:
+        """Widened by a factor and never across 0: for divisors."""
+        low, high = self.low[value], self.high[value]
+        factor = 1.0 + MARGIN
+        return np.where(low > 0, low / factor, low * factor), np.where(high > 0, high * factor, high / factor)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What values did on some tasks, at the tokens where they live and in every pass of every loop: their ends; of
+    factors some rows, and how large each is in each task; the largest scores; what comparisons tie on."""
+
+    low: dict[Value, Floats]
+    high: dict[Value, Floats]
+    rows: dict[Value, list[Floats]]
+    peaks: dict[Value, Floats]
+    scores: dict[Value, float]
+    ties: set[Value]
+
+
+def observe(graph: Graph, samples: Iterable[TokenData], wild: float = 0.0) -> Seen:
+    """Of every value that the oracle computes, on all tasks but those that reach furthest into a tail: of these at most
+    a share of `wild` is left out."""
+    every = [part for data in samples for part in parts(data, together(graph, data))]
+    seen = [_observed(graph, part) for part in every]
+    if wild:
+        kept = _tame(seen, [part.batch for part in every], wild)
+        both = zip(seen, every, kept, strict=True)
+        seen = [s if keep.all() else _observed(graph, some_of(part, keep)) for s, part, keep in both]
+    return _all(graph, seen)
+
+
+def parts(data: TokenData, size: int) -> Iterator[TokenData]:
+    """Tasks by so many."""
+    for start in range(0, data.batch, size):
+        yield some_of(data, np.arange(start, min(start + size, data.batch)))
+
+
+def some_of(data: TokenData, tasks: NDArray[Any]) -> TokenData:
+    fields = {name: array[tasks] for name, array in data.fields.items()}
+    return TokenData(data.sequence, len(next(iter(fields.values()))), fields, data.batched)
+
+
+def _observed(graph: Graph, data: TokenData) -> Seen:
+    factors = {o for v in graph.values() if isinstance(graph[v].op, Product) for o in graph[v].operands}
+    decide = {graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Keep)}
+    decide = {v for v in decide if not _given(graph, v)}
+    seen = Seen({}, {}, {v: [] for v in factors}, {v: np.zeros(data.batch) for v in factors}, {}, set())
+    low, high = seen.low, seen.high
+    rng = np.random.default_rng(0)  # equal steps would meet the same tokens of every task
+
+    def see(value: Value, array: Floats) -> None:
+        if array.size == 0:
+            return
+        flat = array.reshape(-1, array.shape[-1])
+        if value in factors:
+            seen.rows[value].append(flat if len(flat) <= ROWS else flat[rng.integers(len(flat), size=ROWS)])
+            most = np.maximum(array.max(axis=(1, 2)), -array.min(axis=(1, 2)))
+            np.maximum(seen.peaks[value], most, out=seen.peaks[value])
+        if value in decide and np.any(np.abs(flat) <= TIE * np.abs(flat).max(initial=0.0)):
+            seen.ties.add(value)
+        least, most = flat.min(axis=0), flat.max(axis=0)
+        low[value] = np.minimum(low[value], least) if value in low else least
+        high[value] = np.maximum(high[value], most) if value in high else most
+
+    evaluate(graph, data, see, reach=seen.scores)
+    return seen
+
+
+def _given(graph: Graph, value: Value) -> bool:
+    """Whether it is of the data itself, copied or scaled: what rounds is then a share of it, and 0 stays 0."""
+    node = graph[value]
+    match node.op:
+        case Field():
+            return True
+        case Affine(matrices, offset):
+            single = len(matrices) == 1 and np.diff(matrices[0].csr.indptr).max(initial=0) <= 1
+            if not single or offset.array.any():
+                return False
+        case Move() | Merge():
+            pass
+        case _:
+            return False
+    return all(_given(graph, operand) for operand in node.operands)
+
+
+def _tame(seen: Sequence[Seen], sizes: Sequence[int], wild: float) -> list[NDArray[np.bool_]]:
+    """Which tasks of each part are kept."""
+    far = np.zeros(sum(sizes))
+    for value in seen[0].peaks:
+        rows = np.concatenate([row for s in seen for row in s.rows[value]] or [np.zeros((1, 1))])
+        most = float(np.quantile(np.abs(rows), 0.999))
+        peaks = np.concatenate([s.peaks[value] for s in seen])
+        if most > 0.0:
+            far = np.fmax(far, np.where(np.isfinite(peaks), peaks / most, 0.0))
+    left = np.argsort(-far, kind="stable")[: max(1, round(wild * far.size))]
+    kept = np.ones(far.size, bool)
+    kept[left[far[left] > TAIL]] = False
+    return np.split(kept, np.cumsum(sizes)[:-1])
+
+
+def _all(graph: Graph, seen: Sequence[Seen]) -> Seen:
+    whole = Seen({}, {}, {v: [] for v in seen[0].rows}, {}, {}, set())
+    for s in seen:
+        for value in s.low:
+            whole.low[value] = np.minimum(whole.low.get(value, s.low[value]), s.low[value])
+            whole.high[value] = np.maximum(whole.high.get(value, s.high[value]), s.high[value])
+        for value, rows in s.rows.items():
+            whole.rows[value].extend(rows)
+        for value, reach in s.scores.items():
+            whole.scores[value] = max(reach, whole.scores.get(value, 0.0))
+        whole.ties.update(s.ties)
+    for value, low in whole.low.items():
+        if isinstance(graph[value].op, Field | Move):  # one component's luck is no property of it
+            whole.low[value] = np.full_like(low, low.min())
+            whole.high[value] = np.full_like(low, whole.high[value].max())
+    return whole
+
+
+def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
+    """The range of every value over all samples."""
+    return ranges_of(graph, observe(graph, samples))
+
+
+def ranges_of(graph: Graph, seen: Seen) -> Ranges:
+    """The ranges that hold for what was seen; 0 for what was not."""
+    specs = {f.name: f for f in graph.signature.fields} if graph.signature else {}
+    low = {v: seen.low.get(v, np.zeros(graph[v].size)) for v in graph.values()}
+    high = {v: seen.high.get(v, np.zeros(graph[v].size)) for v in graph.values()}
+    declared = set()
+    for value in graph.values():
+        op = graph[value].op
+        if isinstance(op, Field) and (spec := specs[op.name]).low is not None and spec.high is not None:
+            declared.add(value)
+            low[value], high[value] = np.full(graph[value].size, spec.low), np.full(graph[value].size, spec.high)
+    crowd = {v: _crowd(np.concatenate(rows or [np.zeros((1, graph[v].size))])) for v, rows in seen.rows.items()}
+    return Ranges(low, high, frozenset(declared), crowd, dict(seen.scores), frozenset(seen.ties))
+
+
+def joined(ranges: Ranges, seen: Seen) -> Ranges:
+    """The ranges that hold for what was seen, too; where values crowd stays as it is."""
+    low = ranges.low | {v: np.minimum(ranges.low[v], ends) for v, ends in seen.low.items()}
+    high = ranges.high | {v: np.maximum(ranges.high[v], ends) for v, ends in seen.high.items()}
+    scores = ranges.scores | {v: max(reach, ranges.scores.get(v, 0.0)) for v, reach in seen.scores.items()}
+    return replace(ranges, low=low, high=high, scores=scores, ties=ranges.ties | seen.ties)
+
+
+def _crowd(rows: Floats) -> Crowd:
+    """The centre is the median, where that is well away from 0 for its spread."""
+    middle = np.median(rows, axis=0)
+    away = np.median(np.abs(rows - middle), axis=0) < 0.7 * np.median(np.abs(rows), axis=0)
+    centre = np.where(away, middle, 0.0)
+    distance = np.abs(rows - centre)
+    return Crowd(centre, np.median(distance, axis=0), np.quantile(distance, 0.999, axis=0))

@@ -1,0 +1,323 @@
+"""The oracle: a graph run as docs/language.md says, in NumPy float64.
+
+    before   a Graph, from build.py or after any rewriting, and the data of its tokens
+    after    the result [batch, rows, *shape] at the tokens where it lives
+
+Each value is computed at the tokens where it lives, [batch, live tokens, size], and is 0 at others. A
+scan goes over its tokens one by one; what does not change in it is computed first, at all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from innerloop.artifact.errors import DataError
+from innerloop.artifact.signature import Kinds
+from innerloop.artifact.sparse import Floats, Indices
+from innerloop.artifact.tokens import TokenData, output_rows, visible
+from innerloop.compiler.ir.graph import (
+    Affine,
+    Attend,
+    Block,
+    Constant,
+    Count,
+    Divide,
+    Field,
+    Function,
+    Gather,
+    Graph,
+    Keep,
+    Loop,
+    Merge,
+    Move,
+    Node,
+    Product,
+    Read,
+    Softmax,
+    Value,
+)
+from innerloop.compiler.numerics.functions import divide, function, keep, softmax
+
+from .reads import attend, gather, read, scores
+
+CHUNK_BYTES = 2**27
+"""About how much the values of the tasks that are run together take."""
+
+Observe = Callable[[Value, Floats], Floats | None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an operation is computed: the tasks of a chunk, and the tokens."""
+
+    tasks: slice
+    tokens: Indices
+
+
+Disturb = Callable[[Value, Floats, Callable[[int], Floats], Place], Floats]
+
+
+def evaluate(
+    graph: Graph,
+    data: TokenData,
+    observe: Observe | None = None,
+    disturb: Disturb | None = None,
+    reach: dict[Value, float] | None = None,
+    chunk: int | None = None,
+) -> Floats:
+    """The graph's result, [batch, rows, *shape]. `observe(value, array [tasks, live tokens, size])` is called with
+    everything that is computed, each pass of a loop and each chunk of tasks by itself, and may return what stands in
+    its place. `disturb(value, array, operand, place)` is called with what an operation computes, and returns what
+    stands in its place: `operand(k)` is its k-th operand at the same tokens. (Of an `Attend` key
+    and value are those of the tokens read, as is what a `Gather` gathers, and one operand more is which of them each
+    token sees, [tasks, tokens, read].)
+    `reach` collects the largest |query · key| of each `Attend`. `chunk`: how many tasks are run together, if not as
+    many as `together` says.
+
+    Raises DataError for more tokens than a scan is compiled for.
+    """
+    (result,) = graph.results
+    chunk = chunk or together(graph, data)
+    parts = []
+    for start in range(0, data.batch, chunk):
+        fields = {name: array[start : start + chunk] for name, array in data.fields.items()}
+        with np.errstate(all="ignore"):
+            tasks = slice(start, min(start + chunk, data.batch))
+            parts.append(_Run(graph, data, fields, observe, disturb, reach, tasks).run(result))
+    whole = np.concatenate(parts)
+    return whole.reshape(*whole.shape[:2], *graph[result].shape)
+
+
+def together(graph: Graph, data: TokenData) -> int:
+    """How many tasks are run together: what is observed comes by so many."""
+    nodes = [graph[value] for value in graph.values()]
+    rows = {kinds: output_rows(data.sequence, kinds).size for kinds in {node.kinds for node in nodes}}
+    task_bytes = 1 + 8 * sum(rows[node.kinds] * node.size for node in nodes if not isinstance(node.op, Constant))
+    return max(1, CHUNK_BYTES // task_bytes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """Some tokens, in order; `of[token]` is the place of a token among them, or −1."""
+
+    tokens: Indices
+    of: Indices
+
+
+class _Run:
+    """One chunk of tasks. `known` holds every value so far with the tokens that it is known at."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        data: TokenData,
+        fields: Mapping[str, Floats],
+        observe: Observe | None,
+        disturb: Disturb | None,
+        reach: dict[Value, float] | None,
+        tasks: slice,
+    ) -> None:
+        assert graph.signature is not None
+        self.graph, self.fields, self.observe = graph, fields, observe
+        self.disturb, self.reach, self.tasks = disturb, reach, tasks
+        self.line, self.pattern = data.sequence, graph.signature.pattern
+        self.batch = next(iter(fields.values())).shape[0]
+        self.seen = visible(self.line, self.pattern)
+        self.known: dict[Value, tuple[_Places, Floats]] = {}
+        self._live: dict[Kinds, _Places] = {}
+        self._fixed: frozenset[Value] = frozenset()
+
+    def run(self, result: Value) -> Floats:
+        self._block(self.graph.block, None)
+        return self._take(result, self._at(self.graph[result].kinds))
+
+    # Where values are ----------------------------------------------------------------------------
+
+    def _places(self, tokens: Indices) -> _Places:
+        of = np.full(len(self.line), -1)
+        of[tokens] = np.arange(tokens.size)
+        return _Places(tokens, of)
+
+    def _at(self, kinds: Kinds) -> _Places:
+        if kinds not in self._live:
+            self._live[kinds] = self._places(output_rows(self.line, kinds))
+        return self._live[kinds]
+
+    def _take(self, value: Value, places: _Places) -> Floats:
+        """A value at some tokens, 0 at those where it does not live: [batch, tokens, size]."""
+        held, array = self.known[value]
+        return array if held is places else self._from(value, places.tokens)
+
+    def _from(self, value: Value, tokens: Indices) -> Floats:
+        """The same for tokens that may repeat, and −1 for none."""
+        held, array = self.known[value]
+        place = np.where(tokens >= 0, held.of[tokens], -1)
+        if place.size == 1 and place[0] >= 0:
+            return array[:, place[0] : place[0] + 1]
+        if place.size and place.min() >= 0:
+            return array[:, place]
+        padded = np.zeros((array.shape[0], place.size, array.shape[2]))
+        padded[:, place >= 0] = array[:, place[place >= 0]]
+        return padded
+
+    def _put(self, value: Value, places: _Places, array: Floats) -> None:
+        instead = None if self.observe is None else self.observe(value, array)
+        self.known[value] = (places, array if instead is None else instead)
+
+    # Blocks --------------------------------------------------------------------------------------
+
+    def _block(self, block: Block, places: _Places | None) -> None:
+        """`places` is the one token at which a scan is now, else None: each value wherever it lives."""
+        for item in block:
+            if isinstance(item, Loop):
+                if item.kind is None:
+                    self._repeat(item, places)
+                else:
+                    self._scan(item)
+            elif places is None:
+                self._compute(item, self._at(self.graph[item].kinds))
+            elif item not in self._fixed:
+                self._compute(item, places)
+
+    def _repeat(self, loop: Loop, places: _Places | None) -> None:
+        names = [c.initial for c in loop.carried]
+        for _ in range(loop.count):
+            at = [places or self._at(self.graph[c.phi].kinds) for c in loop.carried]
+            arrays = [self._take(name, here) for name, here in zip(names, at, strict=True)]
+            for c, here, array in zip(loop.carried, at, arrays, strict=True):
+                self._put(c.phi, here, array)
+            self._block(loop.body, places)
+            names = [c.result for c in loop.carried]
+        for c, name in zip(loop.carried, names, strict=True):
+            here = places or self._at(self.graph[c.final].kinds)
+            self._put(c.final, here, self._take(name, here))
+
+    def _scan(self, loop: Loop) -> None:
+        assert loop.kind is not None
+        tokens = output_rows(self.line, {loop.kind})
+        if tokens.size > loop.count:
+            raise DataError(
+                f"{tokens.size} `{loop.kind}` tokens given; this program scans `{loop.kind}` up to {loop.count}. "
+                "Give fewer, or raise the limit"
+            )
+        fixed = self._invariant(loop.body, {c.phi for c in loop.carried})
+        for value in fixed:
+            self._compute(value, self._at(self.graph[value].kinds))
+        self._fixed = frozenset(fixed)
+        ends: list[list[Floats]] = [[] for _ in loop.carried]
+        for token in tokens:
+            places = self._places(np.array([token]))
+            for c, so_far in zip(loop.carried, ends, strict=True):
+                self._put(c.phi, places, so_far[-1] if so_far else self._take(c.initial, places))
+            self._block(loop.body, places)
+            for c, so_far in zip(loop.carried, ends, strict=True):
+                so_far.append(self._take(c.result, places))
+        for c, so_far in zip(loop.carried, ends, strict=True):
+            here = self._at(self.graph[c.final].kinds)
+            last = np.searchsorted(tokens, here.tokens, side="right") - 1
+            array = np.array(self._take(c.initial, here))
+            if so_far:
+                array[:, last >= 0] = np.concatenate(so_far, 1)[:, last[last >= 0]]
+            self._put(c.final, here, array)
+
+    def _invariant(self, block: Block, changing: set[Value]) -> list[Value]:
+        """The values of a scan's body that do not change in it, in order; `changing` collects the others."""
+        found = []
+        for item in block:
+            if isinstance(item, Loop):
+                changing.update(c.phi for c in item.carried)
+                found += self._invariant(item.body, changing)
+                changing.update(c.final for c in item.carried)
+            elif changing.isdisjoint(self.graph[item].operands):
+                found.append(item)
+            else:
+                changing.add(item)
+        return found
+
+    # Nodes ---------------------------------------------------------------------------------------
+
+    def _compute(self, value: Value, places: _Places) -> None:
+        node = self.graph[value]
+        array = self._value(value, node, places)
+        if self.disturb is not None:
+            array = self.disturb(
+                value, array, lambda index: self._operand(node, index, places), Place(self.tasks, places.tokens)
+            )
+        self._put(value, places, array)
+
+    def _operand(self, node: Node, index: int, places: _Places) -> Floats:
+        """What `disturb` sees of an operation at these tokens."""
+        if not isinstance(node.op, Gather | Attend) or (isinstance(node.op, Attend) and index == 0):
+            return self._take(node.operands[index], places)
+        others = self._at(frozenset({node.op.over}))
+        if index < len(node.operands):
+            return self._take(node.operands[index], others)
+        seen = self.seen[np.ix_(places.tokens, others.tokens)]
+        return np.broadcast_to(seen.astype(np.float64), (self.batch, *seen.shape))
+
+    def _value(self, value: Value, node: Node, places: _Places) -> Floats:
+        def operand(index: int) -> Floats:
+            return self._take(node.operands[index], places)
+
+        match node.op:
+            case Field(name):
+                return self.fields[name][:, places.tokens]
+            case Constant(values):
+                return np.broadcast_to(values.array.ravel(), (self.batch, places.tokens.size, node.size))
+            case Count(kind, none):
+                counts = self.seen[:, output_rows(self.line, {kind})].sum(1)[places.tokens]
+                counts = counts == 0 if none else counts
+                return np.broadcast_to(counts[:, None].astype(np.float64), (self.batch, places.tokens.size, 1))
+            case Affine(matrices, offset):
+                total: Floats = np.broadcast_to(offset.array, (self.batch, places.tokens.size, node.size))
+                for index, matrix in enumerate(matrices):
+                    total = total + matrix.apply(operand(index))
+                return total
+            case Product(_, form):
+                return form.apply(operand(0), operand(1))
+            case Divide():
+                return divide(operand(0), operand(1))
+            case Function(name, arguments):
+                return function(name, arguments, operand(0))
+            case Keep(strict, which):
+                return keep(strict, operand(0)[..., which], operand(1))
+            case Softmax():
+                return softmax(operand(0))
+            case Move(first):
+                return self._from(node.operands[0], self._sources(first)[places.tokens])
+            case Gather(_, over):
+                others = self._at(frozenset({over}))
+                seen = self.seen[np.ix_(places.tokens, others.tokens)]
+                return gather(node.op, self._take(node.operands[0], others), seen)
+            case Attend(_, over):
+                others = self._at(frozenset({over}))
+                seen = self.seen[np.ix_(places.tokens, others.tokens)]
+                key, theirs = (self._take(o, others) for o in node.operands[1:])
+                pairs = scores(operand(0), key, seen)
+                if self.reach is not None and pairs.size:
+                    self.reach[value] = max(self.reach.get(value, 0.0), float(np.abs(pairs).max()))
+                return attend(node.op, pairs, theirs, seen)
+            case Read(_, over, mine):
+                others = self._at(frozenset({over}))
+                seen = self.seen[np.ix_(places.tokens, others.tokens)]
+                given = [self._take(o, others) for o in node.operands[mine:]]
+                return read(node.op, [operand(i) for i in range(mine)], given, seen, self.batch)
+            case Merge(kinds):
+                return self._merge(node, kinds, places)
+        raise AssertionError(node)
+
+    def _merge(self, node: Node, kinds: tuple[Kinds, ...], places: _Places) -> Floats:
+        merged = np.zeros((self.batch, places.tokens.size, node.size))
+        for value, at in zip(node.operands, kinds, strict=True):
+            here = np.flatnonzero([self.line.kinds[token] in at for token in places.tokens])
+            merged[:, here] = self._from(value, places.tokens[here])
+        return merged
+
+    def _sources(self, first: str | None) -> Indices:
+        """The token that each token moves from, or −1."""
+        if first is None:
+            return np.arange(len(self.line)) - 1
+        wanted = self.seen & np.array([kind == first for kind in self.line.kinds])
+        return np.where(wanted.any(1), wanted.argmax(1), -1)

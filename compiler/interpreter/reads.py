@@ -1,0 +1,190 @@
+"""The oracle's reads: a body over pairs of tokens, summed over the token read.
+
+    Σⱼ p_ij ((w_i · u_j) − y_j) u_j   →   s = w uᵀ − yᵀ  [readers, read],   (p ∘ s) u
+
+A body value is [batch, readers, read, size], with 1 readers if it is theirs alone and 1 read if mine
+alone. Sums over the token read go inside affine maps and products wherever one factor is one-sided.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from innerloop.artifact.sparse import Bilinear, Floats, Indices, Matrix
+from innerloop.compiler.ir.graph import (
+    Affine,
+    Attend,
+    Constant,
+    Divide,
+    Function,
+    Gather,
+    Graph,
+    Mine,
+    Node,
+    Product,
+    Read,
+    Softmax,
+    Theirs,
+    Value,
+)
+from innerloop.compiler.numerics.functions import divide, function, softmax
+from numpy.typing import NDArray
+
+BLOCK_BYTES = 2**25
+"""About the largest array over pairs of tokens."""
+
+
+def gather(op: Gather, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
+    """theirs [batch, read, size], seen [readers, read] → [batch, readers, size]."""
+    return np.asarray(np.matmul(_weights(op.how, seen), theirs))
+
+
+def scores(query: Floats, key: Floats, seen: NDArray[np.bool_]) -> Floats:
+    """query [batch, readers, k], key [batch, read, k] → their products [batch, readers, read], 0 where unseen."""
+    return np.asarray(np.matmul(query, key.swapaxes(1, 2)) * seen)
+
+
+def attend(op: Attend, pairs: Floats, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
+    """pairs [batch, readers, read], theirs [batch, read, size] → [batch, readers, size]."""
+    weights = shares(pairs, seen) if op.how == "softmax" else pairs * _weights(op.how, seen)
+    return np.asarray(np.matmul(weights, theirs))
+
+
+def shares(scores: Floats, seen: NDArray[np.bool_]) -> Floats:
+    """The softmax of scores [batch, readers, read] over what is seen [readers, read]; 0 for who sees nothing."""
+    among = np.where(seen, scores, -np.inf)
+    top = among.max(-1, keepdims=True, initial=-np.inf)
+    weights = np.exp(among - np.where(np.isfinite(top), top, 0.0))
+    whole = weights.sum(-1, keepdims=True)
+    return np.asarray(weights / np.where(whole == 0, 1.0, whole))
+
+
+def read(op: Read, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bool_], batch: int) -> Floats:
+    """mine [batch, readers, size …], theirs [batch, read, size …], seen [readers, read] → [batch, readers, size]."""
+    readers, others = seen.shape
+    size = op.body[op.body.results[-1]].size
+    widest = max(op.body[v].size for v in op.body.values())
+    step = max(1, BLOCK_BYTES // (8 * max(1, batch * others * widest)))
+    parts = [
+        _Pairs(op.body, [m[:, start : start + step] for m in mine], theirs, seen[start : start + step]).read(op.how)
+        for start in range(0, readers, step)
+    ]
+    whole = [np.zeros((batch, 0, size)), *(np.broadcast_to(part, (batch, part.shape[1], size)) for part in parts)]
+    return np.concatenate(whole, 1)
+
+
+def _weights(how: str, seen: NDArray[np.bool_]) -> Floats:
+    count = seen.sum(1, keepdims=True) if how == "mean" else np.ones((1, 1))
+    return np.asarray(seen / np.maximum(count, 1))
+
+
+class _Pairs:
+    """One body, for some of the readers."""
+
+    def __init__(self, body: Graph, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bool_]) -> None:
+        self.body, self.mine, self.theirs, self.seen = body, mine, theirs, seen
+        self.known: dict[Value, Floats] = {}
+        self.sides: dict[Value, frozenset[str]] = {}
+        for value in body.values():
+            own = {Mine: {"mine"}, Theirs: {"theirs"}}.get(type(body[value].op), set())
+            self.sides[value] = frozenset(own).union(*(self.sides[o] for o in body[value].operands))
+
+    def read(self, how: str) -> Floats:
+        if how != "softmax":
+            return self.total(self.body.results[0], _weights(how, self.seen)[None])
+        score, value = self.body.results
+        return self.total(value, shares(self.of(score)[..., 0], self.seen))
+
+    def of(self, value: Value) -> Floats:
+        """[batch, readers or 1, read or 1, size]."""
+        if value not in self.known:
+            self.known[value] = self._compute(self.body[value])
+        return self.known[value]
+
+    def _compute(self, node: Node) -> Floats:
+        operands = [self.of(o) for o in node.operands]
+        match node.op:
+            case Mine(index):
+                return self.mine[index][:, :, None]
+            case Theirs(index):
+                return self.theirs[index][:, None]
+            case Constant(values):
+                return values.array.reshape(1, 1, 1, -1)
+            case Affine(matrices, offset):
+                total: Floats = offset.array.reshape(1, 1, 1, -1)
+                for matrix, operand in zip(matrices, operands, strict=True):
+                    total = total + matrix.apply(operand)
+                return total
+            case Product(_, form):
+                a, b = operands
+                if form.size == 1 and a.shape[2] == 1 and b.shape[1] == 1:  # mine · theirs: a matrix product
+                    bent = _bend(a[:, :, 0], form.left, form.right, form.coefficient, b.shape[3])
+                    return np.asarray(np.matmul(bent, b[:, 0].swapaxes(1, 2)))[..., None]
+                if form.size == 1 and b.shape[2] == 1 and a.shape[1] == 1:
+                    bent = _bend(b[:, :, 0], form.right, form.left, form.coefficient, a.shape[3])
+                    return np.asarray(np.matmul(bent, a[:, 0].swapaxes(1, 2)))[..., None]
+                return form.apply(a, b)
+            case Divide():
+                return divide(*operands)
+            case Function(name, arguments):
+                return function(name, arguments, operands[0])
+            case Softmax():
+                return softmax(operands[0])
+        raise AssertionError(node)
+
+    def total(self, value: Value, weights: Floats) -> Floats:
+        """Σⱼ weights_ij value_ij: [batch, readers, size], for weights [batch or 1, readers, read]."""
+        node = self.body[value]
+        match node.op:
+            case Affine(matrices, offset):
+                total: Floats = weights.sum(-1)[..., None] * offset.array
+                for matrix, operand in zip(matrices, node.operands, strict=True):
+                    total = total + matrix.apply(self.total(operand, weights))
+                return total
+            case Product(_, form):
+                left, right = node.operands
+                return self.total_product(form, left, right, weights)
+        return _sum(self.of(value), weights)
+
+    def total_product(self, form: Bilinear, left: Value, right: Value, weights: Floats) -> Floats:
+        """Σⱼ weights_ij form(left_ij, right_ij)."""
+        if "theirs" not in self.sides[left]:  # mine comes out of the sum
+            return form.apply(self.of(left)[:, :, 0], self.total(right, weights))
+        if "theirs" not in self.sides[right] or ("mine" not in self.sides[left] and "mine" in self.sides[right]):
+            flipped = Bilinear(form.out, form.right, form.left, form.coefficient, form.size, form.sizes[::-1])
+            return self.total_product(flipped, right, left, weights)
+        node = self.body[left]
+        if "mine" in self.sides[left] and "mine" not in self.sides[right]:
+            if isinstance(node.op, Affine):  # (Σₖ Mₖ vₖ + c) · theirs, term by term
+                numbers = form.coefficient * node.op.offset.array[form.left]
+                constant = Matrix.of(form.out, form.right, numbers, (form.size, form.sizes[1]))
+                total = constant.apply(self.total(right, weights))
+                for matrix, operand in zip(node.op.matrices, node.operands, strict=True):
+                    total = total + self.total_product(_after(form, matrix), operand, right, weights)
+                return total
+            if node.size == 1:  # a number a pair weighs theirs
+                theirs = np.asarray(np.matmul(weights * self.of(left)[..., 0], self.of(right)[:, 0]))
+                return form.apply(np.ones((1, 1, 1)), theirs)
+        return _sum(form.apply(self.of(left), self.of(right)), weights)
+
+
+def _sum(array: Floats, weights: Floats) -> Floats:
+    if array.shape[2] == 1:
+        return np.asarray(weights.sum(-1)[..., None] * array[:, :, 0])
+    if array.shape[1] == 1:
+        return np.asarray(np.matmul(weights, array[:, 0]))
+    return np.asarray(np.einsum("...ij,...ijs->...is", weights, array))
+
+
+def _after(form: Bilinear, matrix: Matrix) -> Bilinear:
+    """form(matrix a, b) as a form of a and b."""
+    entries = matrix.csr[form.left].tocoo()
+    term = entries.row
+    coefficient = form.coefficient[term] * entries.data
+    return Bilinear(
+        form.out[term], entries.col, form.right[term], coefficient, form.size, (matrix.shape[1], form.sizes[1])
+    )
+
+
+def _bend(a: Floats, left: Indices, right: Indices, coefficient: Floats, size: int) -> Floats:
+    """The linear function of b that a bilinear form to one component is for this a [batch, readers, size of a]."""
+    return Matrix.of(right, np.arange(right.size), coefficient, (size, right.size)).apply(a[..., left])

@@ -1,0 +1,271 @@
+"""Syntax tree to graph: assignments become single, loops get phis, `at` blocks get merges.
+
+    at y                                          x = field x                          at x
+        u = move x from previous                  y = field y                          at y
+    w : vector[d] = 0                             u = move x                           at y
+    repeat steps                                  w = constant 0
+        w = w - rate * mean[j in y](…)     →      repeat steps
+    at x                                              w′ = phi w, w″
+        output dot(w, x)                              g = read mean y …
+                                                      w″ = w′ − rate · g
+                                                  w‴ = final w, w″
+                                                  output dot w‴ x                      at x
+
+`build` takes a program that check.py has found sound, with `def` and `grad` expanded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from innerloop.artifact.errors import CompileError, Diagnostic
+from innerloop.artifact.signature import FieldSpec, Kinds, Pattern, Signature
+from innerloop.artifact.span import Span
+from innerloop.artifact.sparse import Values
+from innerloop.compiler.frontend.bind import NoSize, bind, evaluate, size_of
+from innerloop.compiler.frontend.check import check
+from innerloop.compiler.frontend.desugar import expand
+from innerloop.compiler.syntax.nodes import (
+    Assign,
+    At,
+    Expr,
+    Move,
+    Name,
+    Output,
+    Program,
+    Read,
+    Repeat,
+    Scan,
+    Statement,
+    Theirs,
+    Type,
+)
+from innerloop.compiler.syntax.parse import parse
+from innerloop.compiler.syntax.traversal import statements, walk
+
+from .build_expressions import Expressions, Form
+from .build_reads import ReadBuilder
+from .builder import GraphBuilder
+from .graph import Carried, Constant, Field, Final, Graph, Merge, Node, Phi, Value
+from .graph import Move as MoveOp
+from .verify import verify
+
+
+def graph_of(program: str | Program, parameters: Mapping[str, object], source: str = "program") -> Graph:
+    """Program text, or what `parse` made of it, to a graph, with values for its parameters.
+
+    Raises CompileError with everything that is wrong with the program or the parameters.
+    """
+    tree = parse(program, source) if isinstance(program, str) else program
+    _refuse(check(tree), tree)
+    bindings = bind(tree, parameters)
+    _refuse(check(tree, bindings), tree)
+    try:
+        return verify(build(expand(tree), bindings))
+    except NoSize as fault:
+        raise CompileError([fault.diagnostic], tree.text, tree.source) from None
+
+
+def _refuse(diagnostics: list[Diagnostic], program: Program) -> None:
+    if diagnostics:
+        raise CompileError(diagnostics, program.text, program.source)
+
+
+def build(program: Program, bindings: Mapping[str, object], text: str | None = None) -> Graph:
+    """The graph of a sound and expanded program; `bindings` as bind.py gives them, `text` if not the program's own."""
+    return _Program(program if text is None else replace(program, text=text), bindings).run()
+
+
+def _last_uses(program: Program) -> dict[str, int]:
+    """Where in the text each name is used last. To assign it inside a block is a use, of what it keeps elsewhere."""
+    last: dict[str, int] = {}
+    for statement in statements(program.body):
+        if isinstance(statement, Assign | Output):
+            used = [node.name for node in walk(statement.value) if isinstance(node, Name | Theirs | Move)]
+            if isinstance(statement, Assign) and statement not in program.body:
+                used.append(statement.name)
+            last.update(dict.fromkeys(used, statement.span.start))
+    return last
+
+
+class _Builder(GraphBuilder):
+    def name(self, value: Value, name: str, span: Span) -> None:
+        """Gives a node that was just made its name in the program."""
+        self.data.nodes[value]["node"] = replace(self[value], name=name, span=span)
+
+    def ahead(self, node: Node) -> Value:
+        """Adds a node in front of the innermost loop."""
+        value = self.node(node, place=False)
+        self._blocks[-2].append(value)
+        return value
+
+
+class _Program:
+    """Goes through the statements; `values` is what each name holds at this point."""
+
+    def __init__(self, program: Program, bindings: Mapping[str, object]) -> None:
+        self.program = program
+        self.bindings = bindings
+        self.builder = _Builder()
+        self.everywhere: Kinds = frozenset(program.tokens.kinds)
+        self.kinds = self.everywhere
+        self.values: dict[str, Value] = {}
+        self.result: Value | None = None
+        self.last_use = _last_uses(program)
+
+    def run(self) -> Graph:
+        signature = self._signature()
+        for field, spec in zip(self.program.fields, signature.fields, strict=True):
+            node = Node(Field(spec.name), (), spec.shape, frozenset(spec.kinds), spec.name, field.span)
+            self.values[spec.name] = self.builder.node(node)
+        self._body(self.program.body)
+        assert self.result is not None
+        return self.builder.finish((self.result,), signature)
+
+    def _signature(self) -> Signature:
+        program, tokens = self.program, self.program.tokens
+        fields = []
+        for field in program.fields:
+            ends = (field.low, field.high)
+            low, high = (None if end is None else float(evaluate(end, self.bindings)) for end in ends)
+            shape = self._shape(field.type)
+            fields.append(FieldSpec(field.name, shape, field.kinds, low, high, field.type.base == "onehot"))
+        pattern = Pattern(tokens.prefix, tokens.group, tokens.suffix, tokens.visible_context)
+        return Signature(program.name, pattern, tuple(fields), dict(self.bindings), program.text, program.source)
+
+    def _shape(self, type: Type) -> tuple[int, ...]:
+        return tuple(size_of(size, self._constants()) for size in type.dimensions)
+
+    # Statements ----------------------------------------------------------------------------------
+
+    def _body(self, body: tuple[Statement, ...]) -> None:
+        for statement in body:
+            match statement:
+                case Assign():
+                    self._assign(statement)
+                case Output(value=value):
+                    self.result = self._named(self._expression(value), None, value.span, len(self.builder.data))
+                case At(kind=kind, body=inner):
+                    outer, self.kinds = self.kinds, frozenset({kind})
+                    self._body(inner)
+                    self.kinds = outer
+                case Repeat(count=count):
+                    passes = int(evaluate(count, self._constants()))
+                    if passes:
+                        self._loop(statement, None, passes)
+                case Scan(kind=kind, limit=limit):
+                    outer, self.kinds = self.kinds, frozenset({kind})
+                    self._loop(statement, kind, int(evaluate(limit, self._constants())))
+                    self.kinds = outer
+
+    def _assign(self, statement: Assign) -> None:
+        start = len(self.builder.data)
+        form = self._expression(statement.value)
+        if statement.type is not None:
+            form = form.stretched(self._shape(statement.type))
+        name, before = statement.name, self.values.get(statement.name)
+        others = () if before is None else self._elsewhere(before)
+        if not others:
+            self.values[name] = self._named(form, name, statement.span, start)
+            return
+        value = self._here().value(form, statement.span)
+        parts = (*others, (self.kinds, value))
+        kinds = frozenset[str]().union(*(k for k, _ in parts))
+        merge = Merge(tuple(k for k, _ in parts))
+        node = Node(merge, tuple(v for _, v in parts), form.shape, kinds, name, statement.span)
+        self.values[name] = self.builder.node(node)
+
+    def _elsewhere(self, before: Value) -> tuple[tuple[Kinds, Value], ...]:
+        """What a name keeps at the tokens where it is not assigned now."""
+        node = self.builder[before]
+        kept = zip(node.op.kinds, node.operands, strict=True) if isinstance(node.op, Merge) else [(node.kinds, before)]
+        return tuple((kinds - self.kinds, value) for kinds, value in kept if kinds - self.kinds)
+
+    def _named(self, form: Form, name: str | None, span: Span, start: Value) -> Value:
+        """The node of a form, here and under its name: one that was made since `start`, or a copy of an older one."""
+        here = self._here()
+        value = here.value(form, span)
+        if value < start and (name is not None or self.builder[value].kinds != self.kinds):
+            value = here.copy(value, span)
+        if name is not None:
+            self.builder.name(value, name, span)
+        return value
+
+    # Loops ---------------------------------------------------------------------------------------
+
+    def _loop(self, loop: Repeat | Scan, kind: str | None, count: int) -> None:
+        builder, before = self.builder, dict(self.values)
+        assigned = list(dict.fromkeys(s.name for s in statements(loop.body) if isinstance(s, Assign)))
+        builder.open()
+        phis: dict[str, Value] = {}
+        for name in assigned:
+            if name in before:
+                kinds = self.builder[before[name]].kinds if kind is None else self.kinds
+                phis[name] = self.values[name] = self._phi(before[name], kinds, name, loop)
+        self._body(loop.body)
+        records = []
+        for name in assigned:
+            result = self.values.get(name)
+            if result is None:
+                continue  # only a block that runs 0 times assigns it
+            node = builder[result]
+            if name not in before:
+                if not self._used_after(name, loop):
+                    continue
+                before[name] = builder.ahead(Node(Constant(Values(np.zeros(node.shape))), (), node.shape, node.kinds))
+                phis[name] = self._phi(before[name], node.kinds, name, loop)
+            kinds = node.kinds if kind is None else builder[before[name]].kinds
+            final = builder.node(Node(Final(), (before[name], result), node.shape, kinds, name, loop.span), place=False)
+            records.append(Carried(before[name], phis[name], result, final))
+            self.values[name] = final
+        builder.close(kind, count, tuple(records), loop.span)
+
+    def _phi(self, initial: Value, kinds: Kinds, name: str, loop: Repeat | Scan) -> Value:
+        node = Node(Phi(), (initial,), self.builder[initial].shape, kinds, name, loop.span)
+        return self.builder.node(node, place=False)
+
+    def _used_after(self, name: str, loop: Repeat | Scan) -> bool:
+        """Whether a name that a block assigns first matters after it, and so has to be carried out."""
+        end = max(s.span.end for s in statements(loop.body))
+        return self.last_use.get(name, -1) >= end
+
+    # Expressions ---------------------------------------------------------------------------------
+
+    def _expression(self, expr: Expr) -> Form:
+        return self._here().form(expr)
+
+    def _here(self) -> Expressions:
+        return Expressions(self.builder, self.kinds, self._leaf)
+
+    def _leaf(self, at: Expressions, expr: Expr) -> Form | None:
+        if self._constant(expr):
+            return Form.constant(evaluate(expr, self._constants()))
+        match expr:
+            case Name(name=name) | Theirs(name=name):
+                return self._held(name)
+            case Move(name=name, first=first, span=span):
+                shape = self.builder[self.values[name]].shape
+                return at.apply(MoveOp(first), (self.values[name],), shape, span)
+            case Read(over=over):
+                there = Expressions(self.builder, frozenset({over}), self._leaf)
+                return ReadBuilder(expr, at, there, self._constant).form()
+        return None
+
+    def _held(self, name: str) -> Form:
+        value = self.values[name]
+        return Form.of(value, self.builder[value].shape)
+
+    def _constants(self) -> dict[str, object]:
+        known = dict(self.bindings)
+        for name, value in self.values.items():
+            op = self.builder[value].op
+            if isinstance(op, Constant):
+                known[name] = op.values.array
+        return known
+
+    def _constant(self, expr: Expr) -> bool:
+        known = self._constants()
+        leaves = [node for node in walk(expr) if isinstance(node, Name | Theirs | Read | Move)]
+        return all(isinstance(leaf, Name | Theirs) and leaf.name in known for leaf in leaves)

@@ -1,0 +1,214 @@
+"""Expressions to nodes: arithmetic desugared to the calculus.
+
+    2 * a - B @ c + 1        one Affine of a and c            (B a constant)
+    e * v                    Product mul of (1 e) and v       (1 e: e stretched by the Affine that makes it)
+    v ^ 4                    two Products
+    max(a, b)                b + relu(a − b)
+    a < b                    Function positive of b − a
+
+While an expression is built, a value is a `Form`, an affine function of nodes; a node is made only where
+an operation needs one. Constants are forms without terms, and so folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from innerloop.artifact.signature import Kinds
+from innerloop.artifact.span import Span
+from innerloop.artifact.sparse import Bilinear, Floats, Matrix, Values
+from innerloop.compiler.syntax.nodes import Array, Binary, Call, Compare, Expr, Negate, Operation, Power
+from innerloop.compiler.syntax.shapes import contract, elementwise
+
+from .builder import GraphBuilder
+from .graph import Affine, Constant, Divide, Function, Node, Op, Product, Softmax, Value
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Form:
+    """Σ matrix @ value + offset [size]."""
+
+    shape: Shape
+    terms: tuple[tuple[Matrix, Value], ...]
+    offset: Floats
+
+    @staticmethod
+    def constant(array: Floats) -> Form:
+        return Form(array.shape, (), array.ravel())
+
+    @staticmethod
+    def of(value: Value, shape: Shape) -> Form:
+        size = prod(shape)
+        return Form(shape, ((Matrix.identity(size), value),), np.zeros(size))
+
+    def through(self, matrix: Matrix, shape: Shape) -> Form:
+        terms = tuple((matrix @ m, v) for m, v in self.terms)
+        return Form(shape, tuple((m, v) for m, v in terms if m.nnz), matrix.apply(self.offset))
+
+    def scaled(self, scale: float) -> Form:
+        return self.through(Matrix.identity(self.offset.size, scale), self.shape)
+
+    def plus(self, other: Form) -> Form:
+        total: dict[Value, Matrix] = {}
+        for matrix, value in self.terms + other.terms:
+            total[value] = total[value] + matrix if value in total else matrix
+        terms = tuple((m, v) for v, m in total.items() if m.nnz)
+        return Form(self.shape, terms, self.offset + other.offset)
+
+    def stretched(self, shape: Shape) -> Form:
+        """A scalar to `shape`, every component the same."""
+        if self.shape == shape:
+            return self
+        return self.through(Matrix(np.ones((prod(shape), 1))), shape)
+
+
+class Expressions:
+    """Builds expressions at tokens of `kinds`. `leaf(self, expr)` gives the forms of what is no arithmetic (names,
+    reads, moves) and of whatever it wants to give as a whole; None leaves an expression to this class."""
+
+    def __init__(self, builder: GraphBuilder, kinds: Kinds, leaf: Callable[[Expressions, Expr], Form | None]) -> None:
+        self.builder, self.kinds, self.leaf = builder, kinds, leaf
+
+    def form(self, expr: Expr) -> Form:
+        found = self.leaf(self, expr)
+        if found is not None:
+            return found
+        match expr:
+            case Negate(operand=operand):
+                return self.form(operand).scaled(-1.0)
+            case Binary(operator=operator, left=left, right=right):
+                return self._binary(operator, self.form(left), self.form(right), expr.span)
+            case Operation(keyword="affine" | "rtw", arguments=(argument,)):
+                return self.form(argument)
+            case Operation(keyword=keyword, arguments=(left, right)):
+                return self._binary(keyword, self.form(left), self.form(right), expr.span)
+            case Power(base=base, exponent=exponent):
+                return self._power(self.form(base), int(exponent.value), expr.span)
+            case Compare(operator=operator, left=left, right=right):
+                return self._compare(operator, self.form(left), self.form(right), expr.span)
+            case Call(function=function, arguments=arguments):
+                return self._call(function, [self.form(a) for a in arguments], expr.span)
+            case Array(items=items):
+                return _stack([self.form(item) for item in items])
+        raise AssertionError(expr)
+
+    def value(self, form: Form, span: Span | None) -> Value:
+        """The node that holds a form."""
+        if not form.terms:
+            return self._node(Constant(Values(form.offset.reshape(form.shape))), (), form.shape, span)
+        ((matrix, value), *more) = form.terms
+        if not more and not np.any(form.offset) and matrix.scalar() == 1.0 and self.builder[value].shape == form.shape:
+            return value
+        op = Affine(tuple(m for m, _ in form.terms), Values(form.offset))
+        return self._node(op, tuple(v for _, v in form.terms), form.shape, span)
+
+    def copy(self, value: Value, span: Span) -> Value:
+        """The same numbers in a node of its own."""
+        node = self.builder[value]
+        op = Affine((Matrix.identity(node.size),), Values(np.zeros(node.size)))
+        return self._node(op, (value,), node.shape, span)
+
+    def apply(self, op: Op, operands: tuple[Value, ...], shape: Shape, span: Span | None) -> Form:
+        return Form.of(self._node(op, operands, shape, span), shape)
+
+    def product(self, keyword: str, bilinear: Bilinear, a: Form, b: Form, shape: Shape, span: Span) -> Form:
+        """A bilinear map; of a constant and something it is a linear one."""
+        for index, constant, other in ((0, a, b), (1, b, a)):
+            if not constant.terms:
+                mine, others = (bilinear.left, bilinear.right)[:: 1 if index == 0 else -1]
+                numbers = bilinear.coefficient * constant.offset[mine]
+                shape_of = (bilinear.size, bilinear.sizes[1 - index])
+                return other.through(Matrix.of(bilinear.out, others, numbers, shape_of), shape)
+        return self.apply(Product(keyword, bilinear), (self.value(a, span), self.value(b, span)), shape, span)
+
+    def _node(self, op: Op, operands: tuple[Value, ...], shape: Shape, span: Span | None) -> Value:
+        return self.builder.node(Node(op, operands, shape, self.kinds, None, span))
+
+    def _binary(self, operator: str, a: Form, b: Form, span: Span) -> Form:
+        match operator:
+            case "@" | "dot":
+                shape = _whole(contract(a.shape, b.shape))
+                inner = a.shape[-1]
+                bilinear = Bilinear.dot(prod(a.shape[:-1]), inner, prod(b.shape[1:]))
+                return self.product("dot", bilinear, a, b, shape, span)
+            case "outer":
+                return self.product("outer", Bilinear.outer(*a.shape, *b.shape), a, b, a.shape + b.shape, span)
+            case "/" | "div":
+                return self._divide(a, b, span)
+        a, b = _equal(a, b)
+        if operator in "+-":
+            return a.plus(b if operator == "+" else b.scaled(-1.0))
+        return self._mul(a, b, span)
+
+    def _mul(self, a: Form, b: Form, span: Span) -> Form:
+        return self.product("mul", Bilinear.mul(a.offset.size), a, b, a.shape, span)
+
+    def _divide(self, a: Form, b: Form, span: Span) -> Form:
+        shape = _whole(elementwise(a.shape, b.shape))
+        a = a.stretched(shape)
+        if not b.terms and np.all(b.offset):
+            each = np.arange(a.offset.size)
+            scales = Matrix.of(each, each, 1 / b.stretched(shape).offset, (each.size, each.size))
+            return a.through(scales, shape)
+        return self.apply(Divide(), (self.value(a, span), self.value(b, span)), shape, span)
+
+    def _power(self, base: Form, exponent: int, span: Span) -> Form:
+        result: Form | None = None
+        square = Form.of(self.value(base, span), base.shape) if exponent > 1 else base
+        while exponent:
+            if exponent % 2:
+                result = square if result is None else self._mul(result, square, span)
+            exponent //= 2
+            if exponent:
+                square = self._mul(square, square, span)
+        return result if result is not None else Form.constant(np.ones(base.shape))
+
+    def _compare(self, operator: str, a: Form, b: Form, span: Span) -> Form:
+        a, b = _equal(a, b)
+        difference = a.plus(b.scaled(-1.0)) if operator[0] == ">" else b.plus(a.scaled(-1.0))
+        name = "nonnegative" if operator.endswith("=") else "positive"
+        return self.apply(Function(name), (self.value(difference, span),), a.shape, span)
+
+    def _call(self, function: str, arguments: list[Form], span: Span) -> Form:
+        first = arguments[0]
+        match function:
+            case "sum":
+                return first.through(Matrix(np.ones((1, first.offset.size))), ())
+            case "softmax":
+                return self.apply(Softmax(), (self.value(first, span),), first.shape, span)
+            case "clip":
+                low, high = (float(bound.offset[0]) for bound in arguments[1:])
+                return self.apply(Function("clip", (low, high)), (self.value(first, span),), first.shape, span)
+            case "max" | "min":  # max(a, b) = b + relu(a − b),  min(a, b) = b − relu(b − a)
+                a, b = _equal(*arguments)
+                sign = 1.0 if function == "max" else -1.0
+                excess = a.plus(b.scaled(-1.0)).scaled(sign)
+                relu = self.apply(Function("relu"), (self.value(excess, span),), a.shape, span)
+                return b.plus(relu.scaled(sign))
+        return self.apply(Function(function), (self.value(first, span),), first.shape, span)
+
+
+def _equal(a: Form, b: Form) -> tuple[Form, Form]:
+    shape = _whole(elementwise(a.shape, b.shape))
+    return a.stretched(shape), b.stretched(shape)
+
+
+def _whole(shape: tuple[object, ...] | None) -> Shape:
+    """A shape that checking has found sound: whole numbers."""
+    assert shape is not None
+    return tuple(n for n in shape if isinstance(n, int))
+
+
+def _stack(items: list[Form]) -> Form:
+    size = items[0].offset.size
+    shape = (len(items), *items[0].shape)
+    total = Form.constant(np.zeros(shape))
+    for place, item in enumerate(items):
+        rows = place * size + np.arange(size)
+        total = total.plus(item.through(Matrix.of(rows, np.arange(size), 1.0, (prod(shape), size)), shape))
+    return total

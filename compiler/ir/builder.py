@@ -1,0 +1,54 @@
+"""Writing a graph: nodes in order, each value once, in nested blocks.
+
+before   g = GraphBuilder(); a = g.node(…); g.open(); …; g.close("y", 40, carried)
+after    g.finish((a,))   the `Graph`
+"""
+
+from __future__ import annotations
+
+import networkx as nx
+from innerloop.artifact.signature import Signature
+from innerloop.artifact.span import Span
+
+from .graph import Carried, Graph, Loop, Node, Value
+
+
+class GraphBuilder:
+    """Adds nodes in order. Passes read one graph and write another through this."""
+
+    def __init__(self) -> None:
+        self.data: nx.DiGraph[Value] = nx.DiGraph()
+        self._blocks: list[list[Value | Loop]] = [[]]
+
+    def node(self, node: Node, *, place: bool = True) -> Value:
+        """Adds `node`; phis and finals stand in their loop and not in the block (`place=False`)."""
+        value: Value = self.data.number_of_nodes()
+        self.data.add_node(value, node=node)
+        for operand in node.operands:
+            self.data.add_edge(operand, value)
+        if place:
+            self._blocks[-1].append(value)
+        return value
+
+    def __getitem__(self, value: Value) -> Node:
+        node: Node = self.data.nodes[value]["node"]
+        return node
+
+    def open(self) -> None:
+        """Begins the body of a loop."""
+        self._blocks.append([])
+
+    def close(self, kind: str | None, count: int, carried: tuple[Carried, ...], span: Span | None = None) -> Loop:
+        """Ends it; `carried` holds phis, results and finals already added."""
+        loop = Loop(kind, count, carried, tuple(self._blocks.pop()), span)
+        self._blocks[-1].append(loop)
+        return loop
+
+    def drop(self) -> None:
+        """Ends the body of a loop that turned out empty of effect, and forgets its order."""
+        self._blocks.pop()
+
+    def finish(self, results: tuple[Value, ...], signature: Signature | None = None) -> Graph:
+        if len(self._blocks) != 1:
+            raise ValueError("finish inside a loop")
+        return Graph(self.data, tuple(self._blocks[0]), results, signature)

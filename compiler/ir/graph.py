@@ -1,0 +1,254 @@
+"""The graph: every value of a program once, each made by one typed operation (single assignment).
+
+The whole intermediate representation is on this page. A value is a number; `Graph.data` is a
+networkx graph whose edges run from operands to results and whose nodes carry one frozen `Node`.
+Order and nesting are in `Graph.block`: a tuple of values and loops. Values of an outer block are
+visible in an inner one; what a loop changes goes through `Carried`.
+
+Components are flattened row-major: a node of shape (4, 8) has 32 components, and the maps in
+`Affine` and `Product` act on those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+import networkx as nx
+from innerloop.artifact.signature import Kinds, Signature
+from innerloop.artifact.span import Span
+from innerloop.artifact.sparse import Bilinear, Matrix, Values
+
+Value = int
+
+
+# Operations --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of the data; lives on the kinds that hold it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The same numbers at every token."""
+
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many `kind` tokens I see, myself included; with `none`, 1 if I see none and else 0. A function of the
+    position alone (causal) or of the length."""
+
+    kind: str
+    none: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """Σₖ matrices[k] @ operand[k] + offset."""
+
+    matrices: tuple[Matrix, ...]
+    offset: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A bilinear map of two operands; `keyword` is dot, mul or outer, or bilinear for any other."""
+
+    keyword: str
+    form: Bilinear
+
+
+@dataclass(frozen=True, slots=True)
+class Divide:
+    """operand[0] / operand[1], component by component, equal shapes or a scalar divisor; 0/0 is 0.
+
+    `again`: the divisor is a quotient itself, and hardly smaller than what that was divided by
+    (divisor_range_reduction.py)."""
+
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of one operand, component by component: relu abs sign clip sigmoid tanh exp log sqrt,
+    the comparisons `positive` (x > 0) and `nonnegative` (x ≥ 0), and `reciprocal` (1/x, and 0 at 0), which passes write
+    for divisors with several components. `arguments` are constants (clip: low, high)."""
+
+    name: str
+    arguments: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Component o of operand[1] where component which[o] of operand[0] is positive (`strict`: > 0, else ≥ 0), else 0:
+    a comparison and what is multiplied by it."""
+
+    strict: bool
+    which: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax:
+    """Softmax over the components of one operand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The operand as held by the token just before me (`first` None) or the first `first` token that I see; else 0."""
+
+    first: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """mean or sum of one operand over the `over` tokens that I see; of none, 0."""
+
+    how: str
+    over: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attend:
+    """Over the `over` tokens j that I see the mean or sum of (query · key[j]) value[j], a head of linear attention; or
+    softmax, the mean of value[j] weighted by exp(query · key[j]). Of none, 0.
+    Operands: query (mine), key and value (theirs), as vectors."""
+
+    how: str
+    over: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A read whose body mixes mine and theirs.
+
+    The first `mine` operands are held here, the rest at the token read. `body` is a graph over leaves
+    `Mine(k)` and `Theirs(k)`; its results are (value,) for mean and sum, (score, value) for softmax.
+    """
+
+    how: str
+    over: str
+    mine: int
+    body: Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Theirs:
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """operand[k] at the tokens of kinds[k]; the kinds are disjoint."""
+
+    kinds: tuple[Kinds, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Phi:
+    """What a loop's pass begins with: operand[0] at first, then what the pass before ended with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """What a loop leaves: operands (initial, result of the body)."""
+
+
+Op = (
+    Field | Constant | Count | Affine | Product | Divide | Function | Keep | Softmax
+    | Move | Gather | Attend | Read | Mine | Theirs | Merge | Phi | Final
+)  # fmt: skip
+
+
+# The graph ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    op: Op
+    operands: tuple[Value, ...]
+    shape: tuple[int, ...]
+    kinds: Kinds
+    """The kinds of token at which the value lives."""
+    name: str | None = None
+    """The program's name for it, if it has one."""
+    span: Span | None = None
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A name that a loop carries: `phi` inside the body, `result` at its end, `final` after the loop.
+
+    `warm`, in front of a scan (see peel_scan.py): what the body makes of `initial` at each token of the scan. The
+    oracle has no use for it.
+    """
+
+    initial: Value
+    phi: Value
+    result: Value
+    final: Value
+    warm: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """`repeat count` (kind None), or `scan kind up to count`."""
+
+    kind: str | None
+    count: int
+    carried: tuple[Carried, ...]
+    body: Block
+    span: Span | None = None
+
+    @property
+    def passes(self) -> int:
+        """How often a compiled transformer runs the body: once less where the first pass stands in front."""
+        return self.count - any(c.warm is not None for c in self.carried)
+
+
+Block = tuple["Value | Loop", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """`results` are the outputs (one for a program; see `Read` for bodies)."""
+
+    data: nx.DiGraph[Value]
+    block: Block
+    results: tuple[Value, ...]
+    signature: Signature | None = None
+
+    def __getitem__(self, value: Value) -> Node:
+        node: Node = self.data.nodes[value]["node"]
+        return node
+
+    def loops(self, block: Block | None = None) -> Iterator[Loop]:
+        for item in self.block if block is None else block:
+            if isinstance(item, Loop):
+                yield item
+                yield from self.loops(item.body)
+
+    def values(self, block: Block | None = None) -> Iterator[Value]:
+        """All values in order, a loop's phis before its body and its finals after it."""
+        for item in self.block if block is None else block:
+            if isinstance(item, Loop):
+                yield from (c.phi for c in item.carried)
+                yield from self.values(item.body)
+                yield from (c.final for c in item.carried)
+            else:
+                yield item

@@ -1,0 +1,207 @@
+"""A graph as text: deterministic, for `show --stage graph`, for golden tests and for a person debugging.
+
+    x : vector[8] at x = field
+    w : vector[8] = 0
+    repeat 10
+        w.1 : vector[8] = phi(w, w.2)
+        %1 : vector[8] = mean[j in y](mul(ones[8x1] @ dot(w.1, u[j]) - ones[8x1] @ y[j], u[j]))
+        w.2 : vector[8] = w.1 - 0.1 * %1
+    w.3 : vector[8] = final(w, w.2)
+
+A name that several values have is numbered; what has no name is %1, %2 …. Where no kinds are given, a
+value lives at all tokens. Maps are printed by their scale, `ones`, or M with their shape.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.tokens import describe_pattern
+from innerloop.compiler.syntax.shapes import describe
+
+from .graph import (
+    Affine,
+    Attend,
+    Block,
+    Constant,
+    Count,
+    Divide,
+    Field,
+    Final,
+    Function,
+    Gather,
+    Graph,
+    Keep,
+    Loop,
+    Merge,
+    Mine,
+    Move,
+    Node,
+    Phi,
+    Product,
+    Read,
+    Softmax,
+    Theirs,
+    Value,
+)
+
+
+def format_graph(graph: Graph) -> str:
+    """A line a value, loops indented, the head with the program's parameters and tokens if the graph has them."""
+    labels = labels_of(graph)
+    lines: list[str] = []
+    everywhere: frozenset[str] = frozenset()
+    if graph.signature is not None:
+        everywhere = frozenset(graph.signature.pattern.kinds)
+        given = ", ".join(f"{name} = {_parameter(value)}" for name, value in graph.signature.parameters.items())
+        lines += [f"{graph.signature.name}({given})", f"tokens {describe_pattern(graph.signature.pattern)}", ""]
+
+    def line(value: Value, indent: str) -> None:
+        node = graph[value]
+        order = graph.signature.pattern.kinds if graph.signature else sorted(node.kinds)
+        kinds = "" if node.kinds == everywhere else f" at {', '.join(k for k in order if k in node.kinds)}"
+        lines.append(f"{indent}{labels[value]} : {describe(node.shape)}{kinds} = {_node(node, labels)}")
+
+    def block(items: Block, indent: str) -> None:
+        for item in items:
+            if not isinstance(item, Loop):
+                line(item, indent)
+                continue
+            head = f"repeat {item.count}" if item.kind is None else f"scan {item.kind} up to {item.count}"
+            lines.append(indent + head)
+            for c in item.carried:
+                phi = f"phi({labels[c.initial]}, {labels[c.result]})"
+                lines.append(f"{indent}    {labels[c.phi]} : {describe(graph[c.phi].shape)} = {phi}")
+            block(item.body, indent + "    ")
+            for c in item.carried:
+                line(c.final, indent)
+
+    block(graph.block, "")
+    lines.append(f"output {', '.join(labels[v] for v in graph.results)}")
+    return "\n".join(lines) + "\n"
+
+
+def labels_of(graph: Graph) -> dict[Value, str]:
+    """How each value is called: its name, numbered where several have it, or %1, %2 …."""
+    labels: dict[Value, str] = {}
+    used: Counter[str] = Counter()
+    for value in graph.values():
+        name = graph[value].name or "%"
+        number = used[name]
+        used[name] += 1
+        labels[value] = f"%{number + 1}" if name == "%" else f"{name}.{number}" if number else name
+    return labels
+
+
+def _parameter(value: object) -> str:
+    array = np.asarray(value)
+    return f"{array:g}" if array.ndim == 0 else _array(array)
+
+
+def _node(node: Node, labels: Mapping[Value, str]) -> str:
+    names = [labels[o] for o in node.operands]
+    match node.op:
+        case Field():
+            return "field"
+        case Count(kind, none):
+            return f"no {kind}" if none else f"count {kind}"
+        case Move(first):
+            return f"move {names[0]} from {'previous' if first is None else f'first {first}'}"
+        case Gather(how, over):
+            return f"{how}[j in {over}]({names[0]}[j])"
+        case Attend("softmax", over):
+            return f"softmax[j in {over}](dot({names[0]}, {names[1]}[j]), {names[2]}[j])"
+        case Attend(how, over):
+            return f"{how}[j in {over}](dot({names[0]}, {names[1]}[j]) * {names[2]}[j])"
+        case Read():
+            return _read(node.op, names)
+        case Merge(kinds):
+            return "; ".join(f"{name} at {', '.join(sorted(k))}" for k, name in zip(kinds, names, strict=True))
+        case Phi() | Final():
+            return f"{type(node.op).__name__.lower()}({', '.join(names)})"
+        case _:
+            return _arithmetic(node, names)
+
+
+def _read(read: Read, names: list[str]) -> str:
+    """The body as one expression; what it uses more than once stands after `where`."""
+    body = read.body
+    uses = Counter(o for v in body.values() for o in body[v].operands)
+    shared = [v for v in body.values() if uses[v] > 1 and body[v].operands]
+    own = {value: f"%{number}[j]" for number, value in enumerate(shared)}
+
+    def text(value: Value, whole: bool = False) -> str:
+        node = body[value]
+        if value in own and not whole:
+            return own[value]
+        match node.op:
+            case Mine(index):
+                return names[index]
+            case Theirs(index):
+                return f"{names[read.mine + index]}[j]"
+        inside = _arithmetic(node, [text(o) for o in node.operands])
+        return f"({inside})" if isinstance(node.op, Affine) and value not in body.results and not whole else inside
+
+    head = f"{read.how}[j in {read.over}]({', '.join(text(v) for v in body.results)})"
+    return "".join((head, *(f" where {own[v]} = {text(v, whole=True)}" for v in shared)))
+
+
+def _arithmetic(node: Node, names: list[str]) -> str:
+    match node.op:
+        case Constant(values):
+            return _array(values.array)
+        case Affine(matrices, offset):
+            return _sum(node, matrices, offset.array, names)
+        case Product(keyword, form):
+            terms = f"[{form.out.size} terms]" if keyword == "bilinear" else ""
+            return f"{keyword}{terms}({', '.join(names)})"
+        case Divide():
+            return f"div({', '.join(names)})"
+        case Function(name, arguments):
+            return f"{name}({', '.join((*names, *(f'{a:g}' for a in arguments)))})"
+        case Keep(strict, which):
+            components = "" if len(set(which)) == 1 or which == tuple(range(len(which))) else f"[{len(which)} of its]"
+            return f"keep({names[1]}, where {names[0]}{components} {'>' if strict else '>='} 0)"
+        case Softmax():
+            return f"softmax({names[0]})"
+    raise AssertionError(node)
+
+
+def _sum(node: Node, matrices: tuple[Matrix, ...], offset: Floats, names: list[str]) -> str:
+    parts = []
+    for matrix, name in zip(matrices, names, strict=True):
+        sign, scale = _scale(matrix)
+        parts.append((sign, f"{scale}{name}"))
+    if np.any(offset) or not parts:
+        negative = bool(np.all(offset <= 0) and np.any(offset))
+        parts.append(("-" if negative else "+", _array((-offset if negative else offset).reshape(node.shape))))
+    head = ("-" if parts[0][0] == "-" else "") + parts[0][1]
+    return " ".join((head, *(f"{sign} {text}" for sign, text in parts[1:])))
+
+
+def _scale(matrix: Matrix) -> tuple[str, str]:
+    """The sign of a map, and the rest of it with its multiplication: "", "0.1 * ", "ones[8x1] @ ", "M[8x36] @ "."""
+    scale = matrix.scalar()
+    if scale is not None:
+        return "-" if scale < 0 else "+", "" if abs(scale) == 1 else f"{abs(scale):.6g} * "
+    rows, columns = matrix.shape
+    values = np.unique(matrix.csr.data)
+    if values.size == 1 and matrix.nnz == rows * columns:
+        factor = "" if abs(values[0]) == 1 else f"{abs(values[0]):.6g} * "
+        return "-" if values[0] < 0 else "+", f"{factor}ones[{rows}x{columns}] @ "
+    return "+", f"M[{rows}x{columns}] @ "
+
+
+def _array(array: Floats) -> str:
+    """A number if all are equal, small arrays in full, multiples of the identity, and else the shape alone."""
+    values = np.unique(array)
+    if values.size == 1:
+        return f"{values[0]:.6g}"
+    if array.ndim == 2 and array.shape[0] == array.shape[1] and np.array_equal(array, array[0, 0] * np.eye(len(array))):
+        return "identity" if array[0, 0] == 1 else f"{array[0, 0]:.6g} * identity"
+    if array.size <= 8:
+        return "[" + ", ".join(f"{v:.6g}" if array.ndim == 1 else _array(v) for v in array) + "]"
+    return f"constant[{'x'.join(map(str, array.shape))}]"

@@ -1,0 +1,199 @@
+"""Functions of one number as sums of GELUs, on the range that they are needed on.
+
+    f(x) ≈ constant + slope · x + Σₖ cₖ g(wₖ (x − tₖ))
+
+Functions with kinks (relu, abs, clip) are sums of relu(x) = g(κx)/κ, off by at most 0.17/κ (0.28/κ for SiLUs), with
+κ = 2⁴⁰ over the range: what is left is rounding. (The cube in tanh-GELU is then 2¹²⁶ at most, a float32 still.) Kinks
+far from the range are none: clip(x, −10⁶, 10⁶) of x in [−1, 1] is x, and not x + 10⁶ − 10⁶.
+Smooth ones (sigmoid, tanh) are least-squares fits: knots as dense as the curvature asks, as many as it takes
+to reach the tolerance, with a ridge on |cₖ wₖ|, which multiplies rounding; beyond the range, where the sum would go on
+as a line, two sharp kinks keep it level. Steep ones (exp, log, sqrt, 1/x): fit_geometric.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from math import inf
+
+import numpy as np
+from innerloop.artifact.sparse import Floats
+
+from .activations import GELU, SILU, Activation
+from .approximant import Curve
+from .fit_geometric import steep
+from .functions import function
+
+SHARP = 40
+"""log₂ of κ times the range."""
+LEVEL = ("sigmoid", "tanh")
+"""Functions that are level at both ends."""
+FAR = 1e4
+"""Where they are level, whatever the range."""
+BEYOND = 0.02
+"""So far beyond the range, as a share of it, the curve of one of them is level."""
+KNOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+
+
+@cache
+def fit(
+    name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float, activation: Activation = GELU
+) -> Curve:
+    """The curve of a function of the language on [low, high], off by `tolerance` of its largest value (smooth ones) or
+    of its value (steep ones). Raises ValueError where it is not finite there."""
+
+    def truth(x: Floats) -> Floats:
+        return function(name, arguments, x)
+
+    found = steep(name, low, high, tolerance, activation)
+    if found is not None:
+        return _level(found, low, high) if name in LEVEL else found
+    kinks = _kinks(name, arguments)
+    if kinks is not None:
+        return _piecewise(*kinks, low, high, truth, activation)
+    span = max(high - low, 1e-6)
+    curve = _smooth(truth, low - 1e-3 * span, high + 1e-3 * span, tolerance, activation)
+    return _level(curve, low, high) if name in LEVEL else curve
+
+
+def domain(
+    name: str,
+    arguments: tuple[float, ...],
+    low: float,
+    high: float,
+    tolerance: float,
+    activation: Activation = GELU,
+) -> tuple[float, float]:
+    """Where the curve that is fitted to [low, high] is the function to that tolerance: beyond the range too, where both
+    go on as the same straight line."""
+    kinks = _kinks(name, arguments)
+    if kinks is not None:
+        left, right = _dropped([at for at, _ in kinks[0]], low, high)
+        return max(left, default=-inf), min(right, default=inf)
+    if name in LEVEL:
+        far = np.array([-FAR, FAR])
+        found, _ = fit(name, arguments, low, high, tolerance, activation).neurons(far)
+        below, above = np.abs(found - function(name, arguments, far)) <= 2.0 * tolerance
+        return -inf if below else low, inf if above else high
+    return -inf if name == "exp" else low, high
+
+
+def gated_fit(name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float) -> Curve:
+    """The same of SiLUs."""
+    return fit(name, arguments, low, high, tolerance, SILU)
+
+
+def _kinks(name: str, arguments: tuple[float, ...]) -> tuple[list[tuple[float, float]], float, float] | None:
+    """(place, change of slope) of each kink, the slope left of all, and the value at −∞'s line at 0."""
+    match name:
+        case "relu":
+            return [(0.0, 1.0)], 0.0, 0.0
+        case "abs":
+            return [(0.0, 2.0)], -1.0, 0.0
+        case "clip":
+            low, high = arguments
+            return [(low, 1.0), (high, -1.0)], 0.0, low
+        case _:
+            return None
+
+
+def _piecewise(
+    kinks: list[tuple[float, float]],
+    slope: float,
+    constant: float,
+    low: float,
+    high: float,
+    f: Callable[[Floats], Floats],
+    activation: Activation,
+) -> Curve:
+    """Kinks that are farther from the range than it is wide are straight lines on it."""
+    left, right = _dropped([at for at, _ in kinks], low, high)
+    for at, turn in kinks:
+        if at in left:
+            slope, constant = slope + turn, constant - turn * at
+    near = [kink for kink in kinks if kink[0] not in (*left, *right)]
+    place, change = np.array(near).reshape(-1, 2).T
+    radius = max(abs(low), abs(high), *np.abs(place)) or 1.0
+    sharp = 2.0 ** (SHARP - np.ceil(np.log2(radius)))
+    error = activation.gap / sharp * float(np.abs(change).sum())
+    return Curve(
+        np.full(place.size, sharp), -sharp * place, change / sharp, slope, constant, error, f, np.zeros(0), activation
+    )
+
+
+def _dropped(places: list[float], low: float, high: float) -> tuple[list[float], list[float]]:
+    """The kinks that are farther below the range, and farther above it, than it is wide."""
+    span = high - low
+    return [at for at in places if at < low - span], [at for at in places if at > high + span]
+
+
+def _level(curve: Curve, low: float, high: float) -> Curve:
+    """The curve, level beyond the range: a kink at each end takes away the slope that it goes on with."""
+    span = max(high - low, 1e-6)
+    slopes = curve.up * curve.down
+    left, right = (curve.slope + float(slopes[curve.up * side > 0.0].sum()) for side in (-1.0, 1.0))
+    at, out = np.array([low - BEYOND * span, high + BEYOND * span]), np.array([-1.0, 1.0])
+    sharp = 2.0 ** (SHARP - np.ceil(np.log2(np.abs(at).max())))
+    turn = np.array([left, -right])
+    return replace(
+        curve,
+        up=np.concatenate([curve.up, sharp * out]),
+        bias=np.concatenate([curve.bias, -sharp * out * at]),
+        down=np.concatenate([curve.down, turn / sharp]),
+    )
+
+
+def _smooth(f: Callable[[Floats], Floats], low: float, high: float, tolerance: float, activation: Activation) -> Curve:
+    x = _samples(f, low, high)
+    y = f(x)
+    size = max(float(np.abs(y).max()), 1e-30)
+    best: Curve | None = None
+    for count in KNOTS:
+        curve = _least_squares(f, x, y, _knots(x, y, count), tolerance, activation)
+        if best is None or curve.error < best.error:
+            best = curve
+        if best.error <= tolerance * size:
+            break
+    assert best is not None
+    return best
+
+
+def _samples(f: Callable[[Floats], Floats], low: float, high: float) -> Floats:
+    """A grid as dense as the function bends."""
+    x = np.linspace(low, high, 4001)
+    for _ in range(2):
+        weight = np.cumsum(np.concatenate([[0.0], _density(x, f(x)) * np.diff(x)]))
+        x = np.interp(np.linspace(0.0, weight[-1], 4001), weight, x)
+    return x
+
+
+def _density(x: Floats, y: Floats) -> Floats:
+    """Knots a length, for each interval: |f″|^(1/3), and a tenth of them even."""
+    slope = np.diff(y) / np.maximum(np.diff(x), 1e-300)
+    bend = np.abs(np.gradient(slope, 0.5 * (x[1:] + x[:-1]))) ** (1 / 3)
+    total = float(np.sum(bend * np.diff(x)))
+    return np.asarray(bend + 0.1 * max(total, 1e-12) / (x[-1] - x[0]))
+
+
+def _knots(x: Floats, y: Floats, count: int) -> Floats:
+    weight = np.cumsum(np.concatenate([[0.0], _density(x, y) * np.diff(x)]))
+    return np.interp(np.linspace(0.0, weight[-1], count), weight, x)
+
+
+def _least_squares(
+    f: Callable[[Floats], Floats], x: Floats, y: Floats, knots: Floats, tolerance: float, activation: Activation
+) -> Curve:
+    up = 1.2 / np.gradient(knots)
+    bias = -up * knots
+    features = activation.value(x[:, None] * up + bias)
+    scale = max(float(np.abs(x).max()), 1e-12)
+    columns = np.column_stack([features / up, np.ones_like(x), x / scale])
+    ridge = tolerance * float(np.abs(y).max()) * 0.3 * np.eye(columns.shape[1])
+    ridge[knots.size :] = 0.0
+    solution = np.linalg.lstsq(np.vstack([columns, ridge]), np.concatenate([y, np.zeros(ridge.shape[0])]), rcond=None)[
+        0
+    ]
+    error = float(np.abs(columns @ solution - y).max())
+    down, slope = solution[: knots.size] / up, float(solution[-1] / scale)
+    return Curve(up, bias, down, slope, float(solution[-2]), error, f, x, activation)

@@ -1,0 +1,163 @@
+"""Squares from plain GELUs, and products from squares.
+
+    a·b = s₊² − s₋²,  s± = (a ± b)/2            two squares a product
+    a·b = 2 s₊² − ½ a² − ½ b²                   one, and the lone squares a², b², which all products of a task share
+    s²  ≈ Σₖ cₖ (g(wₖ(s − tₖ)) + g(wₖ(−s − tₖ))),   |s| ≤ 1
+
+with g the tanh-GELU (Akyürek et al. 2022, App. C, use g(a + b) − g(a) − g(b)). The terms of a square
+cancel, so what float32 rounds is Σ|cₖ wₖ s| ulps and not s². Unshifted pairs need Σ|c w| of 8 and more;
+pairs shifted by t > 0, which stay shut for small s, leave one of about 1/w at the origin. Fitted to
+least error and least rounding together, with weights 1/(s + 0.01), rms errors on [R/2, R]:
+
+    bank                  R = 1     0.3       0.1       0.03      0.01
+    coarse, 4 pairs       1.2e-7    3.0e-8    8.2e-9    3.8e-9    1.2e-9
+      … by PyTorch        1.2e-7    2.0e-8    1.0e-8    4.6e-9    4.0e-9
+    fine, 8 pairs         8.2e-8    1.1e-8    4.5e-9    1.1e-9    6.2e-10
+      … by PyTorch        8.1e-8    1.1e-8    5.3e-9    2.6e-9    2.1e-9
+    float64, 4 pairs      fit of 3e-12, rounding below
+
+(measured in tests/numerics/test_products.py). PyTorch's 0.5 x (1 + tanh) rounds 1 + tanh, where x / (1 + exp) does not,
+until from x = −5.3 on it is 0: a shut neuron adds 0.14 |x| units there and none here. The fine bank is fitted with a
+tenth of that noise, so that its shut pairs weigh little, or lie beyond −5.3. Both halves of a product carry the same
+error at s = 0, so a product by 0 is 0. Errors are times the radii of both factors.
+
+Where less will do (`tolerance=`): unshifted pairs can be *halved*, g(x) + g(−x) = 2 g(x) − x, a neuron a pair, and
+what is linear in all the squares of a task is one correction of its output. `wₖ` by Nelder–Mead from random starts,
+`cₖ` by least squares with the rounding of the halved form as its ridge (u = 2⁻²⁴, the same weights 1/(s + 0.01)).
+Neurons a square, and errors of products of factors in [−1, 1], in float32 (exact: in float64):
+
+    bank                     neurons    largest, rms     lone squares shared
+    1 pair                   2          2.7e-5  3.2e-6   3.2e-5  6.2e-6
+    1 pair, halved           1          3.4e-5  3.9e-6   5.2e-5  7.1e-6
+    2 pairs                  4          3.3e-6  5.7e-7   5.1e-6  8.7e-7
+    2 pairs, halved          2          4.6e-6  8.0e-7   8.4e-6  1.1e-6
+    3 pairs                  6          1.6e-6  2.7e-7   3.3e-6  4.1e-7
+    3 pairs, halved          3          2.1e-6  3.9e-7   4.3e-6  5.4e-7
+    coarse                   8          5.2e-7  8.5e-8   1.0e-6  1.2e-7
+    fine                     16         4.3e-7  6.3e-8   8.4e-7  8.9e-8
+    exact                    8          6.5e-12 2.6e-12  1.6e-11 4.3e-12
+    exact, halved            4          6.5e-12 2.6e-12  1.6e-11 4.3e-12
+
+Of d² products of two vectors 2d² squares are made apart, and d² + 2d shared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+from innerloop.artifact.sparse import Floats
+
+
+@dataclass(frozen=True)
+class Bank:
+    """s² ≈ slope · s + Σ down · g(up · s + bias) over neurons, |s| ≤ 1."""
+
+    up: Floats
+    bias: Floats
+    down: Floats
+    slope: float = 0.0
+
+    def square(self, s: Floats) -> Floats:
+        """What the bank makes of s [...], in float64."""
+        return np.asarray(self.slope * s + gelu(s[..., None] * self.up + self.bias) @ self.down)
+
+    @cached_property
+    def fit(self) -> Floats:
+        """Its error at s = −1 … 1 [2 · FINENESS + 1], without rounding."""
+        s = np.linspace(-1.0, 1.0, 2 * FINENESS + 1)
+        return self.square(s) - s * s
+
+    @cached_property
+    def rounding(self) -> tuple[float, float]:
+        """(floor, rate): rounding leaves √(floor² + rate² s²) units, rms: every neuron rounds what goes in and out."""
+        s = np.concatenate([[0.0], np.geomspace(0.01, 1.0, 100)])
+        x = s[:, None] * self.up + self.bias
+        opened = np.abs(derivative(x)) * (np.abs(s[:, None] * self.up) + np.abs(self.bias))
+        neurons = ((np.abs(gelu(x)) + opened) * self.down) ** 2
+        units = np.sqrt(neurons.sum(1) + (self.slope * s) ** 2)
+        return float(units[0]), float(np.max(units[1:] / s[1:]))
+
+
+FINENESS = 1024
+
+
+def gelu(x: Floats) -> Floats:
+    """GPT-2's: 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))."""
+    return np.asarray(0.5 * x * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * x**3))))
+
+
+def derivative(x: Floats) -> Floats:
+    """Of `gelu`."""
+    root = np.sqrt(2.0 / np.pi)
+    t = np.tanh(root * (x + 0.044715 * x**3))
+    return np.asarray(0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * root * (1.0 + 3 * 0.044715 * x * x))
+
+
+_COARSE = (
+    (0.6415558659264641, 1.5406364169497708, 3.0721111593485246, 2.6401001027435114),
+    (0.0012099004798375953, 0.016845045384125654, 1.4343772846869036, 1.0723373995491459),
+    (3.9311194715099793, -0.14506626074908222, 0.06544339983324257, 0.05208783515662515),
+)
+_FINE = (
+    (1.2090700148535147, 4.060353460518941, 4.352841061922768, 6.456462085450795,
+     5.484361017717557, 5.602023404072293, 6.214629165504288, 5.234167218149988),
+    (-0.0007421029762097156, 0.058149463619963565, 0.4840992401915567, 0.8337768316816067,
+     0.6199056131484035, 0.9920219529605394, 0.7197923193265235, 1.2407201564983243),
+    (0.9558395993749086, -0.00485117954638041, 0.023865113951592756, 0.0182717375333689,
+     0.018558071674653967, 0.061981870761233133, 0.015574019293781863, 0.08269052571735178),
+)  # fmt: skip
+_UNSHIFTED = {
+    1: ((0.01658293137898653,), (4557.738672135672,)),
+    2: ((0.11403298345037632, 0.2663775929787639), (118.2710738397024, -4.011349933310567)),
+    3: (
+        (0.6242463871427184, 0.7882432364423916, 0.232004978976214),
+        (-1.4928478153289055, 0.36344534948117846, 29.896867451835192),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Squares:
+    """A construction of the products of one task.
+
+    `bank`: coarse, fine, exact, or the number of unshifted pairs. Several `copies`, of slightly different scales, round
+    independently: their mean has 1/√copies of the rounding. `halved`: one neuron of each pair is traded for a linear
+    correction. `shared`: lone squares instead of squares of differences."""
+
+    bank: str | int
+    copies: int = 1
+    halved: bool = False
+    shared: bool = False
+
+
+@cache
+def square_bank(squares: Squares) -> Bank:
+    """The bank of a construction. Only unshifted pairs can be halved."""
+    match squares.bank:
+        case "coarse" | "fine":
+            scale, shift, weight = (np.array(row) for row in (_FINE if squares.bank == "fine" else _COARSE))
+        case "exact":
+            scale, shift, weight = _exact_pairs()
+        case count:
+            scale, weight = (np.array(row) for row in _UNSHIFTED[int(count)])
+            shift = np.zeros(scale.size)
+    factors = 1.0 - 0.03 * np.arange(squares.copies)
+    up = np.concatenate([scale * f for f in factors])
+    bias = -np.tile(scale * shift, squares.copies)
+    down = np.concatenate([weight / (f * f * squares.copies) for f in factors])
+    if squares.halved:
+        assert not shift.any(), squares
+        return Bank(up, bias, 2.0 * down, -float(up @ down))
+    return Bank(np.kron(up, [1.0, -1.0]), np.repeat(bias, 2), np.repeat(down, 2))
+
+
+def _exact_pairs() -> tuple[Floats, Floats, Floats]:
+    """Four unshifted pairs whose error is that of a polynomial of degree ten: far below what float32 can hold."""
+    scale = np.array([0.1, 0.2, 0.3, 0.4])
+    s = np.cos(np.linspace(0.0, np.pi / 2, 2000))
+    pairs = gelu(s[:, None] * scale) + gelu(-s[:, None] * scale)
+    size = np.abs(pairs).max(axis=0)
+    weight = np.linalg.lstsq(pairs / size / (s[:, None] + 1e-3), s * s / (s + 1e-3), rcond=1e-17)[0] / size
+    return scale, np.zeros(4), weight

@@ -1,0 +1,226 @@
+"""Allocation: every atom that something reads gets slots of the residual stream for as long as it lives.
+
+    before (schedule)                          after
+    0 attention   u       (8, read until 1)    u   slots 4–11   born 0, last read 1, cleared in 2
+    1 mlp         U       (36, read in 2)      U   slots 12–47
+    2 attention   S       (36)                 S   slots 48–83
+    3 mlp         v       (8)                  v   slots 4–11   born 3: u's slots again
+
+A slot is freed by writing the negation of what it holds, in the sublayer of the last reader or a
+later one that does not divide. What lives in a loop's body must leave it empty for the next pass.
+`verify` proves that no two living atoms share a slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from innerloop.artifact.errors import InternalError
+from innerloop.artifact.sparse import Indices
+
+from .instructions import ROLES, Apply, Atom, Copy, Form, Keep, Quotient, Task
+from .sublayers import LoopStage, Schedule, Stage
+
+SWALLOWED = 2.0**8
+"""What is so many times as small as what a slot held is not written there as that is taken away."""
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """Numbers of stored stages: written from `birth` on (−1: by the embedding), read until `last`; empty from
+    `clear` on (None: never emptied). `inside`: it lives in a loop's body."""
+
+    birth: int
+    last: int
+    clear: int | None
+    inside: bool
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """`slots[atom]`: one slot a component, numbered from 0; `clears[stage]`: the atoms that this stage empties."""
+
+    slots: dict[Atom, Indices]
+    clears: dict[int, tuple[Atom, ...]]
+    lifetimes: dict[Atom, Lifetime]
+    used: int
+    live: int
+    """The largest number of components that live at once: no allocation takes fewer slots."""
+
+
+@dataclass
+class _Timeline:
+    """The stages numbered, with the loops around each as (first, last) ranges."""
+
+    stages: list[Stage] = field(default_factory=list)
+    around: list[tuple[tuple[int, int], ...]] = field(default_factory=list)
+    loops: list[tuple[LoopStage, tuple[int, int], tuple[tuple[int, int], ...]]] = field(default_factory=list)
+
+    def add(self, items: list[Stage | LoopStage], path: tuple[tuple[int, int], ...]) -> None:
+        for item in items:
+            if isinstance(item, Stage):
+                self.stages.append(item)
+                self.around.append(path)
+            else:
+                span = (len(self.stages), len(self.stages) + _count(item.body) - 1)
+                self.loops.append((item, span, path))
+                self.add(item.body, (*path, span))
+
+
+def _count(items: list[Stage | LoopStage]) -> int:
+    return sum(1 if isinstance(i, Stage) else _count(i.body) for i in items)
+
+
+def allocate(schedule: Schedule) -> Allocation:
+    lifetimes = _lifetimes(schedule)
+    atoms = schedule.tasks.atoms
+    # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds at the size of x: a move, a
+    # comparison must not, nor anything that is or may be far smaller (1/x where x is large, and small divisors).
+    tasks = [p.task for stage in schedule.walk() for p in stage.placed]
+    whole = {task.out for task in tasks if isinstance(task.op, Copy) and task.op.relation.name in ("previous", "first")}
+    whole |= {task.out for task in tasks if isinstance(task.op, Keep)}
+    reach = _dividing(tasks)
+    start = {a: life.birth - (a in whole) for a, life in lifetimes.items()}
+    slots: dict[Atom, Indices] = {}
+    clears: dict[int, list[Atom]] = {}
+    free_from: list[int] = []
+    owner: list[Atom] = []
+    held: list[float] = []
+    # In order of when the slots must be empty, first fit takes no slot more than overlap at one time.
+    for atom in sorted(lifetimes, key=lambda a: (start[a], lifetimes[a].birth, a)):
+        life = lifetimes[atom]
+        size, magnitude = atoms[atom].size, atoms[atom].magnitude
+        most = SWALLOWED * float(np.min(magnitude[magnitude > 0.0], initial=np.inf)) / reach.get(atom, 1.0)
+        chosen = [s for s, t in enumerate(free_from) if t <= start[atom] - (held[s] > most)][:size]
+        while len(chosen) < size:
+            chosen.append(len(free_from))
+            free_from.append(-1)
+            owner.append(-1)
+            held.append(0.0)
+        for slot, largest in zip(chosen, magnitude.tolist(), strict=True):
+            before = owner[slot]
+            if before >= 0 and not lifetimes[before].inside:
+                time = lifetimes[before].clear
+                assert time is not None
+                if before not in clears.setdefault(time, []):
+                    clears[time].append(before)
+            owner[slot], held[slot] = atom, largest
+            free_from[slot] = np.iinfo(np.int64).max if life.clear is None else life.clear
+        if life.inside:
+            assert life.clear is not None
+            clears.setdefault(life.clear, []).append(atom)
+        slots[atom] = np.array(chosen, dtype=np.int64)
+    result = Allocation(
+        slots, {g: tuple(a) for g, a in clears.items()}, lifetimes, len(free_from), _live(schedule, lifetimes)
+    )
+    verify(result)
+    return result
+
+
+def _dividing(tasks: list[Task]) -> dict[Atom, float]:
+    """The largest over the smallest divisor that an atom makes, or makes once a function has been taken of it: of
+    small ones every digit counts."""
+    found: dict[Atom, float] = {}
+
+    def reach(form: Form, ratio: float) -> None:
+        found.update({a: max(ratio, found.get(a, 1.0)) for a in form.atoms if a != ROLES})
+
+    for task in tasks:
+        if isinstance(task.op, Quotient):
+            reach(task.reads[1], max(task.op.high / task.op.low, task.op.low / task.op.high))
+    for task in reversed(tasks):
+        if isinstance(task.op, Apply) and task.out in found:
+            reach(task.reads[0], found[task.out])
+    return found
+
+
+def _live(schedule: Schedule, lifetimes: dict[Atom, Lifetime]) -> int:
+    """The most components that stand in the stream at once. What a sublayer reads may go as it writes, but not while
+    the norm divides: heads then read value / divisor, and cannot take the value away."""
+    stages = list(schedule.walk())
+    most = np.zeros(len(stages) + 1, dtype=np.int64)  # after the embedding, after stage 0, …
+    for atom, life in lifetimes.items():
+        divided = life.last < len(stages) and life.last >= 0 and stages[life.last].division is not None
+        most[life.birth + 1 : max(life.last + divided, life.birth + 1) + 1] += schedule.tasks.atoms[atom].size
+    return int(most.max())
+
+
+def verify(allocation: Allocation) -> None:
+    """No two atoms that live at the same time share a slot."""
+    holders: dict[int, list[Atom]] = {}
+    for atom, slots in allocation.slots.items():
+        for slot in slots.tolist():
+            holders.setdefault(slot, []).append(atom)
+    for slot, atoms in holders.items():
+        lives = sorted((allocation.lifetimes[a] for a in atoms), key=lambda t: t.birth)
+        for one, two in pairwise(lives):
+            if one.clear is None or one.clear > two.birth:
+                raise InternalError(f"allocate: slot {slot} holds two values: {one} and {two}")
+
+
+def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
+    """Of every atom that has slots: it is read somewhere, or a state, or put there by the embedding."""
+    line = _Timeline()
+    line.add(schedule.stages, ())
+    end = len(line.stages)
+    birth: dict[Atom, int] = {}
+    last: dict[Atom, int] = {}
+    path: dict[Atom, tuple[tuple[int, int], ...]] = {}
+
+    def read(form: Form, time: int) -> None:
+        for atom, _ in form.parts:
+            last[atom] = max(last.get(atom, -1), time)
+
+    for time, stage in enumerate(line.stages):
+        for placed in stage.placed:
+            for write in placed.writes:
+                birth.setdefault(write.atom, time)
+                path.setdefault(write.atom, line.around[time])
+            birth.setdefault(placed.task.out, time)
+            path.setdefault(placed.task.out, line.around[time])
+        for form in stage.reads:
+            read(form, time)
+    read(schedule.tasks.output, end)
+    for loop, span, around in line.loops:
+        for state in loop.states:
+            birth[state.atom] = min(birth.get(state.atom, span[0]), span[0])
+            path[state.atom] = around
+            last[state.atom] = max(last.get(state.atom, -1), span[1])
+    for atom, info in enumerate(schedule.tasks.atoms):
+        if atom in last and (info.embedded or info.start is not None):
+            birth[atom], path[atom] = -1, ()
+    birth[ROLES], path[ROLES], last[ROLES] = -1, (), end  # the role flags serve every stage
+    if schedule.tasks.target.linear:  # linear attention cannot empty a token's own slots
+        last = dict.fromkeys(last, end)
+    result = {}
+    for atom in last:
+        mine = path[atom]
+        until = max(
+            [
+                last[atom],
+                *(span[1] for _, span, around in line.loops if span not in mine and _reads_in(line, atom, span)),
+            ]
+        )
+        within = range(max(until, birth[atom], 0), mine[-1][1] + 1 if mine else end)
+        at_rest = schedule.tasks.atoms[atom].rests  # neurons are closed at the rest token: a head must clear it there
+        clear = next(
+            (
+                g
+                for g in within
+                if line.around[g] == mine
+                and line.stages[g].division is None
+                and (line.stages[g].side == "attention" or not at_rest)
+            ),
+            None,
+        )
+        if mine and clear is None:
+            raise InternalError(f"allocate: nowhere in its loop to clear {schedule.tasks.atoms[atom].label}")
+        result[atom] = Lifetime(birth[atom], until, clear, bool(mine))
+    return result
+
+
+def _reads_in(line: _Timeline, atom: Atom, span: tuple[int, int]) -> bool:
+    """Whether any stage of the loop reads the atom."""
+    return any(form.part(atom) is not None for s in line.stages[span[0] : span[1] + 1] for form in s.reads)

@@ -1,0 +1,102 @@
+"""Balancing: products that can wait move from a wide MLP sublayer to a narrower one.
+
+    before                               after
+    1 mlp   U (36)   v (8)   c (8)       1 mlp   U (36)   v (8)
+    2 attention                          2 attention
+    3 mlp   S w (8)                      3 mlp   S w (8)   c (8)       c is read in 5
+
+The schedule places every task as early as it can. The depth and the readers stay; what may stand later does, as long
+as the widest sublayer of its run gets narrower and no more slots are in use. Nothing moves past a change of what it
+reads: a loop's state is updated in place, and what reads its slots later reads the next pass's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+from innerloop.compiler.numerics.fit_smooth import fit
+from innerloop.compiler.numerics.square_banks import square_bank
+
+from .allocate import allocate
+from .constructions import CURVE, default_squares
+from .instructions import Apply, Atom, Form, Multiply
+from .sublayers import LoopStage, Placed, Schedule, Stage
+
+
+def balance(schedule: Schedule, dtype: str) -> Schedule:
+    """The same sublayers, with some tasks in later ones."""
+    moved = Schedule(schedule.tasks, _copied(schedule.stages), schedule.length)
+    if not _runs(moved.stages, dtype):
+        return schedule
+    return moved if allocate(moved).used <= allocate(schedule).used else schedule
+
+
+def _copied(stages: list[Stage | LoopStage]) -> list[Stage | LoopStage]:
+    """The same tasks in lists of their own."""
+    return [
+        replace(s, placed=list(s.placed)) if isinstance(s, Stage) else replace(s, body=_copied(s.body)) for s in stages
+    ]
+
+
+def _runs(stages: list[Stage | LoopStage], dtype: str) -> bool:
+    """Balances every stretch of sublayers between loops; whether anything moved."""
+    moved = False
+    ends = [-1, *(k for k, s in enumerate(stages) if isinstance(s, LoopStage)), len(stages)]
+    for first, last in pairwise(ends):
+        run = [s for s in stages[first + 1 : last] if isinstance(s, Stage)]
+        while _step(run, dtype):
+            moved = True
+    for stage in stages:
+        if isinstance(stage, LoopStage):
+            moved = _runs(stage.body, dtype) or moved
+    return moved
+
+
+def _step(run: list[Stage], dtype: str) -> bool:
+    """Moves one task out of the widest sublayer of a run, if that helps."""
+    widths = [sum(_cost(p, dtype) for p in stage.placed) for stage in run]
+    wide = max((t for t, s in enumerate(run) if s.side == "mlp"), key=lambda t: widths[t], default=None)
+    if wide is None:
+        return False
+    for placed in sorted(run[wide].placed, key=lambda p: _cost(p, dtype), reverse=True):
+        until = _latest(run, wide, placed)
+        for time in range(wide + 2, until + 1, 2):
+            if run[time].division is None and widths[time] + _cost(placed, dtype) < widths[wide]:
+                run[wide].placed = [p for p in run[wide].placed if p is not placed]
+                run[time].placed.append(placed)
+                return True
+    return False
+
+
+def _latest(run: list[Stage], time: int, placed: Placed) -> int:
+    """The last sublayer of the run that the task may stand in: before any reader, no later than what changes a state
+    that it reads, and where it is if it writes elsewhere or a division waits for it."""
+    if placed.writes or not isinstance(placed.task.op, Multiply | Apply):
+        return time
+    reads = frozenset[Atom]().union(*(form.atoms for form in placed.task.reads))
+    for later in range(time, len(run)):
+        stage = run[later]
+        if _read(placed.task.out, stage.divisors):
+            return time
+        if later > time and _read(placed.task.out, [f for p in stage.placed for f in p.task.reads]):
+            return later - 1
+        if reads & stage.changes:
+            return later
+    return len(run) - 1
+
+
+def _read(atom: Atom, forms: list[Form]) -> bool:
+    return any(atom in form.atoms for form in forms)
+
+
+def _cost(placed: Placed, dtype: str) -> int:
+    """Neurons, about."""
+    op = placed.task.op
+    if isinstance(op, Multiply):
+        count = int(op.form.out.size)
+        return 2 * count * square_bank(op.squares or default_squares(op.left, op.right, count, dtype)).up.size
+    if isinstance(op, Apply):
+        tolerance = CURVE[dtype] if op.tolerance is None else op.tolerance
+        return placed.task.reads[0].size * fit(op.name, op.arguments, op.low.min(), op.high.max(), tolerance).up.size
+    return 0

@@ -1,0 +1,237 @@
+"""What sublayers do: the graph without its affine maps, which are folded into what reads them.
+
+    before (graph)                     after (tasks over atoms)
+    e = y − dot(w, u)                  p = multiply w, u
+    g = e · u                          g = multiply (y − p), u       y − p is a form: read by weights, stored nowhere
+
+An *atom* is a value that some sublayer writes to the residual stream, or that the input embedding
+puts there. A *form* is a linear function of atoms; constants are linear in the roles, the one-hot
+code of what a token is. A task reads forms and makes one atom, which is zero at every token whose
+kind is not among the task's; so a merge of values that live on different kinds is their sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from innerloop.artifact.signature import Kinds
+from innerloop.artifact.span import Span
+from innerloop.artifact.sparse import Bilinear, Floats, Matrix
+from innerloop.compiler.architectures.relation import Relation
+from innerloop.compiler.architectures.targets import Target
+from innerloop.compiler.interpreter.ball import Ball
+from innerloop.compiler.ir.graph import Count, Value
+from innerloop.compiler.numerics.square_banks import Squares
+
+Atom = int
+ROLES: Atom = 0
+"""The atom that holds a token's role, one-hot (the rest token's too)."""
+
+
+@dataclass(frozen=True)
+class AtomInfo:
+    """`low`, `high` [size] bound it on the calibration data; `kinds` is where it can be other than zero."""
+
+    label: str
+    size: int
+    kinds: Kinds
+    low: Floats
+    high: Floats
+    embedded: bool = False
+    """Whether the input embedding (or the position table) writes it."""
+    start: Form | None = None
+    """Of the roles and fields: what a loop's state starts from, if the embedding can write it. A scan's is held by the
+    rest token, where the first token of the scan finds it as the state of the one before."""
+    rests: bool = False
+    """Whether the rest token holds some of it, and so is not 0 for the heads that look there for nothing."""
+
+    @property
+    def magnitude(self) -> Floats:
+        return np.maximum(np.abs(self.low), np.abs(self.high))
+
+
+@dataclass(frozen=True)
+class Form:
+    """Σ matrix @ atom."""
+
+    size: int
+    parts: tuple[tuple[Atom, Matrix], ...]
+
+    @staticmethod
+    def of(size: int, parts: Iterable[tuple[Atom, Matrix]]) -> Form:
+        total: dict[Atom, Matrix] = {}
+        for atom, matrix in parts:
+            total[atom] = total[atom] + matrix if atom in total else matrix
+        return Form(size, tuple((a, m) for a, m in sorted(total.items(), key=lambda p: p[0]) if m.nnz))
+
+    @property
+    def atoms(self) -> frozenset[Atom]:
+        """The atoms that some sublayer has to make first."""
+        return frozenset(a for a, _ in self.parts if a != ROLES)
+
+    def through(self, matrix: Matrix) -> Form:
+        return Form.of(matrix.shape[0], [(a, matrix @ m) for a, m in self.parts])
+
+    def plus(self, other: Form, scale: float = 1.0) -> Form:
+        return Form.of(self.size, [*self.parts, *((a, m * scale) for a, m in other.parts)])
+
+    def without(self, *atoms: Atom) -> Form:
+        return Form(self.size, tuple((a, m) for a, m in self.parts if a not in atoms))
+
+    def part(self, atom: Atom) -> Matrix | None:
+        return next((m for a, m in self.parts if a == atom), None)
+
+
+# Tasks -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Copy:
+    relation: Relation
+
+
+@dataclass(frozen=True)
+class Mean:
+    over: str
+    sums: bool = False
+    """Whether it is the sum instead."""
+
+
+@dataclass(frozen=True)
+class Attend:
+    """mean or sum over the `over` tokens of (reads[0] · theirs of reads[1]) theirs of reads[2]; `reach` bounds
+    |reads[0] · reads[1]|. A mean on softmax heads reads the log of their number, too (reads[3]). Or `softmax`: the mean
+    of reads[2] weighted by exp(reads[0] · theirs of reads[1]); `reach` then holds for all pairs of tokens."""
+
+    how: str
+    over: str
+    reach: float
+
+
+@dataclass(frozen=True)
+class Multiply:
+    """A bilinear map of two operands, whose components lie within a radius of a centre. `squares`: what it is built
+    from, if not by default."""
+
+    form: Bilinear
+    left: Ball
+    right: Ball
+    squares: Squares | None = None
+
+
+@dataclass(frozen=True)
+class Apply:
+    """A function of one operand with components in [low, high]. `tolerance`: of its curve, if not the default."""
+
+    name: str
+    arguments: tuple[float, ...]
+    low: Floats
+    high: Floats
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True)
+class Quotient:
+    """reads[0] / reads[1]; the divisor, a scalar, lies in [low, high], which does not hold 0. `again`: see graph.py."""
+
+    low: float
+    high: float
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Component o of reads[0] where component which[o] of reads[1] is positive (graph.py), and else 0; `reach` bounds
+    those, and `tied` says whether the sample holds a 0 of them."""
+
+    strict: bool
+    which: tuple[int, ...]
+    reach: tuple[float, ...]
+    tied: bool
+
+
+@dataclass(frozen=True)
+class Linear:
+    """reads[0], at the task's kinds only; an attention head that reads its own token, or pairs of neurons."""
+
+
+Operation = Copy | Mean | Attend | Multiply | Apply | Quotient | Keep | Linear
+
+
+@dataclass(frozen=True)
+class Task:
+    op: Operation
+    reads: tuple[Form, ...]
+    out: Atom
+    kinds: Kinds
+    span: Span | None = None
+    value: Value | None = None
+    """The graph's value that it makes, if it is one."""
+
+    @property
+    def side(self) -> str:
+        """The sort of sublayer that it takes."""
+        match self.op:
+            case Copy() | Mean() | Attend() | Quotient() | Keep():
+                return "attention"
+            case Multiply() | Apply():
+                return "mlp"
+            case Linear():
+                return "either"
+
+
+@dataclass(frozen=True)
+class State:
+    """What a loop carries in the slots of `atom`: each pass adds `change` to it."""
+
+    atom: Atom
+    change: Form
+
+
+@dataclass(frozen=True)
+class LoopTask:
+    """`carry`: the relation by which a scan's states move at the head of each pass."""
+
+    count: int
+    states: tuple[State, ...]
+    carry: Relation | None
+    kinds: Kinds
+    body: Block
+
+
+Block = tuple["Task | LoopTask", ...]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A value of the graph, as a form over atoms; `name` is the program's for it, or what `show` prints."""
+
+    name: str
+    shape: tuple[int, ...]
+    kinds: Kinds
+    form: Form
+    low: Floats
+    high: Floats
+    scope: int
+    """The loop (numbered in order of appearance, −1 for none) in whose body the name is assigned."""
+    value: Value
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """The lowered program; `log_counts`: for each kind, the log of how many of it a token sees."""
+
+    target: Target
+    atoms: tuple[AtomInfo, ...]
+    block: Block
+    output: Form
+    values: tuple[Variable, ...]
+    """All values of the graph, in order; `variables`: those that have a name."""
+    variables: tuple[Variable, ...]
+    fields: dict[str, Atom]
+    counts: dict[Count, Atom]
+    log_counts: dict[str, Atom]
+    unread: int
+    """So many last tokens linear attention leaves out."""

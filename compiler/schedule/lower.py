@@ -1,0 +1,336 @@
+"""Lowering: the graph's values become forms over atoms, and its operations tasks that make atoms.
+
+See instructions.py for the two. What the graph says by structure becomes arithmetic here:
+
+    merge {a at K, b at L}   the sum of a and b, each made zero elsewhere
+    repeat                   a state atom; each pass adds (result − what was) to it, so it is updated in place
+    scan over K              the same, and at the head of a pass every K token takes the state of the K token before it
+    a constant               a linear function of the role flags; a state that starts from one has it from the embedding
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from innerloop.artifact.errors import CompileError
+from innerloop.artifact.signature import Kinds
+from innerloop.artifact.sparse import Matrix
+from innerloop.compiler.architectures.relation import Relation
+from innerloop.compiler.architectures.targets import Target
+from innerloop.compiler.interpreter.calibrate import Ranges
+from innerloop.compiler.ir.graph import (
+    Affine,
+    Attend,
+    Block,
+    Carried,
+    Constant,
+    Count,
+    Divide,
+    Field,
+    Function,
+    Gather,
+    Graph,
+    Keep,
+    Loop,
+    Merge,
+    Move,
+    Node,
+    Product,
+    Softmax,
+    Value,
+)
+from innerloop.compiler.ir.printer import labels_of
+
+from .constructions import Choice, curve_in, squares_in
+from .demand_analysis import demanded, held
+from .instructions import (
+    ROLES,
+    Apply,
+    Atom,
+    Copy,
+    Form,
+    Linear,
+    LoopTask,
+    Mean,
+    Multiply,
+    Quotient,
+    State,
+    Task,
+    Tasks,
+    Variable,
+)
+from .instructions import Attend as AttendTask
+from .instructions import Block as TaskBlock
+from .instructions import Keep as KeepTask
+from .lower_forms import FormBuilder, resolvable
+
+
+def lower(graph: Graph, ranges: Ranges, target: Target, choice: Choice | None = None) -> Tasks:
+    """`choice`: what products and functions are built from, where not by default.
+
+    Raises CompileError for an operation that the target has no construction for."""
+    need = demanded(graph)
+    return _Lowering(graph, ranges, target, need, labels_of(graph), choice=choice or {}).run()
+
+
+MOST_POSITIONS = 2**20
+"""More tokens than any position table has."""
+_WITHIN = {Product: "a product within one token", Divide: "a division", Softmax: "a softmax over components"}
+_ONE_SIGN = "divides by a number of one sign only"
+FLOOR = "add a floor to it, or declare the ranges of the fields"
+
+
+def _reach(low: float, high: float, what: str = "this") -> str:
+    return f"{what} reaches from {low:.4g} to {high:.4g} on the calibration data"
+
+
+@dataclass
+class _Lowering(FormBuilder):
+    choice: Choice = field(default_factory=dict)
+    counts: dict[Count, Atom] = field(default_factory=dict)
+    log_counts: dict[str, Atom] = field(default_factory=dict)
+    loops: int = 0
+
+    def run(self) -> Tasks:
+        self.held = held(self.graph, self.need)
+        block = self._block(self.graph.block, -1)
+        (result,) = self.graph.results
+        named = tuple(v for v in self.values if self.graph[v.value].name is not None)
+        return Tasks(
+            self.target, tuple(self.atoms), block, self.forms[result], tuple(self.values), named, self.fields,
+            self.counts, self.log_counts, self.unread,
+        )  # fmt: skip
+
+    # Blocks -------------------------------------------------------------------------------------
+
+    def _block(self, block: Block, scope: int) -> TaskBlock:
+        tasks: list[Task | LoopTask] = []
+        for item in block:
+            if isinstance(item, Loop):
+                self._loop(item, tasks, scope)
+            else:
+                self.forms[item] = self._value(item, self.graph[item], tasks)
+                self._name(item, scope)
+        return tuple(tasks)
+
+    def _name(self, value: Value, scope: int) -> None:
+        node, (low, high) = self.graph[value], self.ranges[value]
+        name = self.labels[value] if node.name is None else node.name
+        self.values.append(Variable(name, node.shape, self.held[value], self.forms[value], low, high, scope, value))
+
+    def _value(self, value: Value, node: Node, tasks: list[Task | LoopTask]) -> Form:
+        reads = [self.forms[o] for o in node.operands]
+        kinds = node.kinds & self.need[value]
+        low, high = self.ranges[value]
+
+        if not self.target.neurons and isinstance(node.op, Product | Function | Divide | Softmax):
+            raise self._no_place(node)
+
+        def make(op: Copy | Mean | Multiply | Apply | Quotient | KeepTask, *sources: Form) -> Form:
+            if isinstance(op, Copy | Mean | Quotient | KeepTask):
+                # an empty read rests on the first token, which must hold 0
+                sources = (self._rested(sources[0], tasks), *sources[1:])
+            atom = self._atom(self.labels[value], node.size, kinds, low, high)
+            tasks.append(Task(op, sources, atom, kinds, node.span, value))
+            return self._own(atom)
+
+        match node.op:
+            case Field(name):
+                atom = self.fields[name] = self._atom(name, node.size, node.kinds, low, high, embedded=True)
+                return self._own(atom)
+            case Count(kind, none) if none and self.target.rotary:
+                return self._none(kind, value, tasks)
+            case Count(kind, none):
+                label = f"no {kind}" if none else f"count {kind}"
+                atom = self.counts[node.op] = self._atom(label, 1, node.kinds, low, high, embedded=True)
+                return self._own(atom)
+            case Constant(values):
+                return self._constant(values.array, node.kinds)
+            case Affine(matrices, offset):
+                total = Form(node.size, ())
+                for matrix, read in zip(matrices, reads, strict=True):
+                    total = total.plus(read.through(matrix))
+                return total.plus(self._constant(offset.array, node.kinds))
+            case Merge(parts):
+                total = Form(node.size, ())
+                for operand, read, at in zip(node.operands, reads, parts, strict=True):
+                    form, closed = self._restrict(read, at)
+                    if not closed:
+                        self._needs_gate(node)
+                        atom = self._atom(self.labels[value], node.size, at, *self.ranges[operand])
+                        tasks.append(Task(Linear(), (form,), atom, at, node.span))
+                        form = self._own(atom)
+                    total = total.plus(form)
+                return total
+            case Move(first):
+                relation = Relation("previous") if first is None else Relation("first", first)
+                return make(Copy(relation), reads[0])
+            case Gather(how, over) if self.target.linear:
+                mine, theirs = (self._constant(np.ones(1), at) for at in (node.kinds, frozenset({over})))
+                return self._attend(value, AttendTask(how, over, 1.0), (mine, theirs, reads[0]), kinds, tasks)
+            case Gather(how, over):
+                return make(Mean(over, how == "sum"), reads[0])
+            case Attend(how, over):
+                op = AttendTask(how, over, self.ranges.reach(value))
+                return self._attend(value, op, (reads[0], reads[1], reads[2]), kinds, tasks)
+            case Product(_, form):
+                left, right = (resolvable(self.ranges.ball(o)) for o in node.operands)
+                return make(Multiply(form, left, right, squares_in(self.choice, value)), *reads)
+            case Function(name, arguments):
+                apply = self._applied(node, name, arguments)
+                return make(replace(apply, tolerance=curve_in(self.choice, value)), *reads)
+            case Keep(strict, which):
+                decides = node.operands[0]
+                reach = tuple(np.abs(self.ranges[decides]).max(axis=0).tolist())
+                return make(KeepTask(strict, which, reach, decides in self.ranges.ties), reads[1], reads[0])
+            case Divide():
+                return make(self._quotient(node, node.op.again), *reads)
+            case _:
+                raise AssertionError(node)
+
+    def _applied(self, node: Node, name: str, arguments: tuple[float, ...]) -> Apply:
+        low, high = self.ranges.domain(name, node.operands[0])
+        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+            raise self._refuse(node, f"takes {name} of finite numbers only; {_reach(low.min(), high.max())}", FLOOR)
+        if name == "reciprocal" and low.min() <= 0.0 <= high.max():
+            raise self._refuse(node, f"{_ONE_SIGN}; {_reach(low.min(), high.max(), 'this divisor')}", FLOOR)
+        if (name == "log" and low.min() <= 0.0) or (name == "sqrt" and low.min() < 0.0):
+            numbers = "positive numbers" if name == "log" else "numbers that are not negative"
+            raise self._refuse(node, f"takes {name} of {numbers} only; {_reach(low.min(), high.max())}", FLOOR)
+        return Apply(name, arguments, low, high)
+
+    def _quotient(self, node: Node, again: bool) -> Quotient:
+        low, high = (float(b[0]) for b in self.ranges.tight(node.operands[1]))
+        if low <= 0.0 <= high:
+            raise self._refuse(node, f"{_ONE_SIGN}; {_reach(low, high, 'this divisor')}", FLOOR)
+        return Quotient(low, high, again)
+
+    def _no_place(self, node: Node) -> CompileError:
+        what = f"`{node.op.name}`" if isinstance(node.op, Function) else _WITHIN[type(node.op)]
+        hint = "let attention multiply: carry at each token what it adds to the sum, as gradient_descent_dual does"
+        return self._refuse(node, f"has no MLP: {what} has no place", hint)
+
+    # Attention that scores ----------------------------------------------------------------------
+
+    def _needs_gate(self, node: Node) -> None:
+        """Raises CompileError on a target that cannot copy or close what a token holds itself."""
+        if self.target.linear:
+            hint = "give each kind of token names of its own, assigned under `at`"
+            raise self._refuse(node, "has no head that reads one token alone: this must be there from the input", hint)
+
+    def _attend(
+        self, value: Value, op: AttendTask, reads: tuple[Form, Form, Form], kinds: Kinds, tasks: list[Task | LoopTask]
+    ) -> Form:
+        """The head's task. Query, key and value are 0 at tokens that must not read, be read or give."""
+        node, over = self.graph[value], frozenset({op.over})
+        query = self._restrict(reads[0], kinds)[0]
+        key, theirs = (self._restrict(form, over)[0] for form in reads[1:])
+        low, high = self.ranges[value]
+        if not self.target.linear:
+            key, theirs = self._rested(key, tasks), self._rested(theirs, tasks)
+            if op.how == "softmax":
+                op = replace(op, reach=float(self._most(query) @ self._most(key)))
+            if op.how == "mean" and op.over not in self.log_counts:
+                most = np.full(1, np.log(MOST_POSITIONS))
+                everyone = frozenset(self.pattern.kinds)
+                self.log_counts[op.over] = self._atom(f"log count {op.over}", 1, everyone, np.zeros(1), most, True)
+        else:
+            if self.pattern.visible_context and op.over in self.pattern.suffix:
+                hint = "give the tokens after the context a kind of their own, which none reads"
+                raise self._refuse(node, f"hides no `{op.over}` token from those before the context's end", hint)
+            if not (self._only(key, over) or self._only(theirs, over)):
+                hint = f"give what is read at `{op.over}` a name that lives there alone"
+                raise self._refuse(node, f"reads `{op.over}` tokens, and what it reads lives at others too", hint)
+            kinds = kinds.union(*(self.atoms[a].kinds for a in query.atoms))
+        counted = (self._own(self.log_counts[op.over]),) if op.over in self.log_counts and op.how == "mean" else ()
+        atom = self._atom(self.labels[value], node.size, kinds, low, high)
+        tasks.append(Task(op, (query, key, theirs, *counted), atom, kinds, node.span, value))
+        return self._own(atom)
+
+    def _only(self, form: Form, over: Kinds) -> bool:
+        """Whether no token that is read but those of `over` holds any of it."""
+        pattern = self.pattern
+        unread = frozenset(pattern.suffix[len(pattern.suffix) - self.unread :]) - {*pattern.prefix, *pattern.group}
+        return all(self.atoms[a].kinds <= over | unread for a in form.atoms)
+
+    # Loops --------------------------------------------------------------------------------------
+
+    def _loop(self, loop: Loop, tasks: list[Task | LoopTask], scope: int) -> None:
+        number = self.loops
+        self.loops += 1
+        if loop.kind is not None and self.target.linear:
+            hint = "its heads only add to what a token holds: let a `repeat` do that, over all tokens at once"
+            raise self._refuse(replace(self.graph[loop.carried[0].phi], span=loop.span), "has no scan", hint)
+        atoms: list[Atom] = []
+        kinds: Kinds = frozenset()
+        for c in loop.carried:
+            at = frozenset({loop.kind}) if loop.kind is not None else self.need[c.phi] | self.need[c.final]
+            kinds |= at
+            atoms.append(self._state(c, loop.kind, at, scope, tasks))
+            self._name(c.phi, number)
+        body = self._block(loop.body, number)
+        states = []
+        for c, atom in zip(loop.carried, atoms, strict=True):
+            change = self.forms[c.result].plus(self._own(atom), -1.0)
+            if not all(self.atoms[a].kinds <= self.atoms[atom].kinds for a in change.atoms):
+                self._needs_gate(self.graph[c.result])
+            states.append(State(atom, self._restrict(change, self.atoms[atom].kinds)[0]))
+        carry = Relation("before", loop.kind) if loop.kind is not None else None
+        tasks.append(LoopTask(loop.passes, tuple(states), carry, kinds, body))
+        for c, atom in zip(loop.carried, atoms, strict=True):
+            own = self._own(atom)
+            self.forms[c.final] = own if loop.kind is None else self._spread(c, atom, own, loop.kind, tasks)
+            self._name(c.final, scope)
+
+    def _state(self, c: Carried, kind: str | None, at: Kinds, scope: int, tasks: list[Task | LoopTask]) -> Atom:
+        """The state's atom and its start: what of it is constant from the embedding, the rest by a task."""
+        phi, start = self.graph[c.phi], self.forms[c.initial]
+        low = np.minimum(self.ranges[c.phi][0], self.ranges[c.result][0])
+        high = np.maximum(self.ranges[c.phi][1], self.ranges[c.result][1])
+        if c.warm is not None:
+            low, high = np.minimum(low, self.ranges[c.warm][0]), np.maximum(high, self.ranges[c.warm][1])
+        atom = self._atom(self.labels[c.phi], phi.size, at, low, high)
+        self.forms[c.phi] = self._own(atom)
+        if kind is not None:
+            everywhere = self._uniform(c.initial)
+            if everywhere is None:
+                first = self._alone(self._rested(start, tasks), Relation("own_first", kind), at, c.initial, tasks)
+                self.forms[c.phi] = self.forms[c.phi].plus(first)
+                return atom
+            rest = Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles)))
+            start = Form.of(phi.size, [(ROLES, rest)])
+            if c.warm is not None:
+                start = start.plus(self._restrict(self.forms[c.warm], at)[0])
+        else:
+            start = self._restrict(start, at)[0]
+        given = {ROLES, *(a for a in self.fields.values() if self.atoms[a].kinds <= at)}
+        if (scope < 0 or kind is not None) and not given.isdisjoint(a for a, _ in start.parts):
+            self._begin(atom, Form(start.size, tuple(p for p in start.parts if p[0] in given)))
+            start = start.without(*given)
+        if start.parts:
+            self._needs_gate(phi)
+            tasks.append(Task(Linear(), (start,), atom, at, phi.span))
+        return atom
+
+    def _begin(self, atom: Atom, start: Form) -> None:
+        constant = start.part(ROLES)
+        rests = constant is not None and bool(constant.csr[:, [0]].nnz)
+        self.atoms[atom] = replace(self.atoms[atom], start=start, rests=rests)
+
+    def _spread(self, c: Carried, atom: Atom, own: Form, kind: str, tasks: list[Task | LoopTask]) -> Form:
+        """After a scan: K tokens hold their own state, the others that of the last K token before them, or their own
+        start."""
+        others = (self.graph[c.final].kinds & self.need[c.final]) - {kind}
+        if not others:
+            return own
+        if self.atoms[atom].rests:  # the rest token is not 0 then: every token must look where it should
+            total = self._copied(own, Relation("latest", kind), self.atoms[ROLES].kinds, c.final, tasks)
+            (copy,) = total.atoms
+            self.atoms[copy] = replace(self.atoms[copy], rests=True)
+            return total
+        total = own.plus(self._copied(own, Relation("latest", kind), others, c.final, tasks))
+        if self._uniform(c.initial) is None:
+            initial = self._rested(self.forms[c.initial], tasks)
+            total = total.plus(self._alone(initial, Relation("own_none", kind), others, c.initial, tasks))
+        return total

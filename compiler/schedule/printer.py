@@ -1,0 +1,175 @@
+"""Schedules, layouts and reports as text: deterministic, for `show`, for golden tests and for a person debugging."""
+
+from __future__ import annotations
+
+from innerloop.artifact.sparse import Indices, Matrix
+from innerloop.artifact.weights import Weights
+
+from .allocate import Allocation
+from .instructions import ROLES, Apply, Attend, Copy, Form, Keep, Linear, Mean, Multiply, Quotient, Tasks
+from .sublayers import LoopStage, Placed, Schedule, Stage
+
+
+def format_schedule(schedule: Schedule) -> str:
+    """A line a sublayer: its number, its side, and what it makes."""
+    lines = [f"{schedule.length // 2} layers"]
+    _stages(schedule.stages, schedule.tasks, 0, "", lines)
+    lines.append(f"output = {format_form(schedule.tasks.output, schedule.tasks)}")
+    return "\n".join(lines)
+
+
+def _stages(stages: list[Stage | LoopStage], tasks: Tasks, number: int, indent: str, lines: list[str]) -> int:
+    for stage in stages:
+        if isinstance(stage, LoopStage):
+            lines.append(f"{indent}{'scan, up to' if stage.scan else 'repeat'} {stage.count}")
+            number = _stages(stage.body, tasks, number, indent + "    ", lines)
+            continue
+        work = list(_work(stage, tasks))
+        lines.append(f"{indent}{number:3d} {stage.side:9s} {work[0] if work else '–'}")
+        lines.extend(f"{indent}{'':13s} {line}" for line in work[1:])
+        number += 1
+    return number
+
+
+def _work(stage: Stage, tasks: Tasks) -> list[str]:
+    lines = []
+    if stage.carry is not None:
+        kind = stage.carry.relation.kind
+        lines.append(f"{', '.join(tasks.atoms[a].label for a in stage.carry.atoms)} from the {kind} before")
+    if stage.division is not None:
+        lines.append(f"the norm divides by {format_form(stage.division, tasks)}")
+    for placed in stage.placed:
+        lines.append(_task(placed, tasks))
+    if stage.prepares is not None:
+        lines.append("the divisor takes the place of the norm's constants, for the next sublayer's norm to divide by")
+    if stage.clears is not None:
+        lines.append("the divisor is taken out again")
+    return lines
+
+
+def _task(placed: Placed, tasks: Tasks) -> str:
+    task = placed.task
+    reads = [format_form(f, tasks) for f in task.reads]
+    match task.op:
+        case Copy(relation):
+            what = f"{reads[0]} from {relation.name}{' ' + relation.kind if relation.kind else ''}"
+        case Mean(over, sums):
+            what = f"{'sum' if sums else 'mean'} over {over} of {reads[0]}"
+        case Attend("softmax", over, reach):
+            what = f"softmax over {over} of ({reads[0]}) · ({reads[1]}), up to {reach:.4g}, for {reads[2]}"
+        case Attend(how, over, reach):
+            what = f"{how} over {over} of (({reads[0]}) · ({reads[1]})) ({reads[2]}), scores up to {reach:.4g}"
+        case Keep(strict, _, bounds, _):
+            what = f"{reads[0]} where {reads[1]} {'>' if strict else '>='} 0, of up to {max(bounds):.4g}"
+        case Multiply(form, _, _):
+            what = f"({reads[0]}) × ({reads[1]}), {form.out.size} products"
+        case Apply(name, _, low, high):
+            what = f"{name}({reads[0]}) on [{low.min():.4g}, {high.max():.4g}]"
+        case Quotient():
+            what = f"({reads[0]}) / ({reads[1]})"
+        case Linear():
+            what = reads[0]
+    into = [f"{tasks.atoms[w.atom].label} += {_times(w.matrix)}" for w in placed.writes]
+    label = tasks.atoms[task.out].label
+    head = f"{label} = {what}" if not isinstance(task.op, Linear) or not into else what
+    return head + (f"   → {'; '.join(into)}" if into else "")
+
+
+def _times(matrix: Matrix) -> str:
+    scale = matrix.scalar()
+    if scale == 1.0:
+        return "it"
+    return f"{scale:.6g} · it" if scale is not None else f"[{matrix.shape[0]}×{matrix.shape[1]}] @ it"
+
+
+def format_form(form: Form, tasks: Tasks) -> str:
+    """`w − 0.1 b + constant`, matrices by their shape."""
+    if not form.parts:
+        return "0"
+    parts = []
+    for atom, matrix in form.parts:
+        label = "constant" if atom == ROLES else tasks.atoms[atom].label
+        scale = matrix.scalar() if atom != ROLES else 1.0
+        if scale is None:
+            parts.append(f"+ [{matrix.shape[0]}×{matrix.shape[1]}] {label}")
+        elif abs(scale) == 1.0:
+            parts.append(f"{'+' if scale > 0 else '−'} {label}")
+        else:
+            parts.append(f"{'+' if scale > 0 else '−'} {abs(scale):.6g} {label}")
+    return " ".join(parts).removeprefix("+ ")
+
+
+def format_layout(schedule: Schedule, allocation: Allocation) -> str:
+    """Every atom's slots, numbered from the first that an atom has, and its life in sublayers."""
+    lines = [
+        f"{allocation.used} slots; {allocation.live} live at most",
+        f"{'value':14s} {'size':>4s}  {'slots':18s} {'born':>5s} {'read':>5s} {'freed':>5s}",
+    ]
+    cleared = {a for atoms in allocation.clears.values() for a in atoms}
+    for atom, slots in sorted(
+        allocation.slots.items(), key=lambda item: (allocation.lifetimes[item[0]].birth, item[0])
+    ):
+        life = allocation.lifetimes[atom]
+        born = "input" if life.birth < 0 else str(life.birth)
+        freed = str(life.clear) if atom in cleared and life.clear is not None else "–"
+        info = schedule.tasks.atoms[atom]
+        lines.append(f"{info.label:14s} {info.size:4d}  {_runs(slots):18s} {born:>5s} {life.last:5d} {freed:>5s}")
+    return "\n".join(lines)
+
+
+def _runs(slots: Indices) -> str:
+    """4–11, 20, 22–24."""
+    runs: list[list[int]] = []
+    for slot in sorted(slots.tolist()):
+        if runs and slot == runs[-1][1] + 1:
+            runs[-1][1] = slot
+        else:
+            runs.append([slot, slot])
+    return ", ".join(str(a) if a == b else f"{a}–{b}" for a, b in runs)
+
+
+def format_report(weights: Weights) -> str:
+    """What was built and how exact it is, a line each."""
+    report, config = weights.report, weights.config
+    errors = f"largest {report.measured_error:.3g} on {report.tasks} tasks, predicted {report.predicted_error:.3g}"
+    errors += f"; output rms {report.output_rms:.3g}"
+    parameters = ", ".join(f"{k} = {_value(v)}" for k, v in weights.signature.parameters.items())
+    rows = [
+        (
+            "program",
+            f"{weights.signature.name}({parameters})",
+        ),
+        ("target", f"{config.target}, {config.dtype}"),
+        ("layers", f"{report.layers}, critical path {report.critical_path}"),
+        ("width", f"{config.d_model} = {config.n_head} heads × {config.d_head}"),
+        ("slots", f"{report.slots}, {report.live} live at most"),
+        ("neurons, heads", f"{report.neurons}, {report.heads} stored; widest MLP {config.d_mlp}"),
+        ("nonzeros", f"{report.nonzeros:,} of {report.parameters:,} stored parameters"),
+        ("positions", f"{config.n_positions}"),
+        (
+            "error",
+            errors,
+        ),
+    ]
+    rows += certificate_rows(weights)
+    return "\n".join(f"{name:16s} {text}" for name, text in rows)
+
+
+def certificate_rows(weights: Weights) -> list[tuple[str, str]]:
+    """What the errors hold for, and the range of every field: (heading, text)."""
+    made = weights.report.certificate
+    seen = {} if made is None else {r.name: f"; measured on [{r.low:.6g}, {r.high:.6g}]" for r in made.seen}
+    ranges = [(f"range of {r.name}", f"[{r.low:.6g}, {r.high:.6g}]{seen.get(r.name, '')}") for r in weights.inputs]
+    if made is None:
+        return [("measured on", "not recorded: saved before weights carried a certificate"), *ranges]
+    rows = [
+        ("measured on", made.measured_on + (f", seed {made.seed}" if made.seed is not None else "")),
+        ("ranges from", made.calibrated),
+    ]
+    if made.tolerance is not None:
+        rows.append(("tolerance", f"{made.tolerance:g}"))
+    return rows + ranges
+
+
+def _value(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else "array"

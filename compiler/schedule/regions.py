@@ -1,0 +1,180 @@
+"""Segments: the tasks between two loops, each in the first sublayer that can hold it.
+
+A division takes an attention sublayer to itself (`Stage.division`): the MLP sublayer before it writes
+±K·divisor and takes the norm's constants away, so that the norm divides the whole stream; the MLP
+sublayer after it takes ±K·divisor out again. See emit.py.
+
+A state is changed in place, by tasks that write to its slots, not before the last reader of what
+it was has read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from innerloop.artifact.sparse import Matrix
+
+from .instructions import Atom, Form, Linear, Quotient, State, Task, Tasks
+from .sublayers import Carry, Placed, Stage, Write, other
+
+
+@dataclass
+class Segment:
+    """Tasks between loops, each as soon as it can. Times count from the segment's own beginning."""
+
+    tasks: Tasks
+    first: str
+    carry: Carry | None
+    divided: bool
+    """Whether an earlier division may have left rounding in the norm's scratch slots."""
+    stages: list[Stage] = field(default_factory=list)
+    made: dict[Atom, tuple[int, Placed]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.carry is not None:
+            self._stage(0).carry = self.carry
+
+    def _stage(self, time: int) -> Stage:
+        while len(self.stages) <= time:
+            self.stages.append(Stage(self.first if len(self.stages) % 2 == 0 else other(self.first)))
+        return self.stages[time]
+
+    def _ready(self, *forms: Form) -> int:
+        """The first time at which everything in the forms is there."""
+        time = 0
+        for atom in {a for f in forms for a in f.atoms}:
+            if atom in self.made:
+                time = max(time, self.made[atom][0] + 1)
+            elif self.carry is not None and atom in self.carry.atoms:
+                time = max(time, 1)
+        return time
+
+    def _place(self, task: Task, time: int, writes: list[Write] | None = None) -> None:
+        side = self._side(task.reads[0]) if task.side == "either" else task.side
+        while side not in ("either", self._stage(time).side) or not self._stage(time).takes(task, self.tasks.target):
+            time += 1
+        placed = Placed(task, writes or [])
+        self._stage(time).placed.append(placed)
+        if not placed.writes:  # a state's atom stands for what it was until the pass ends
+            self.made[task.out] = (time, placed)
+
+    def _side(self, form: Form) -> str:
+        """Where a linear map of it may stand: a head would give its closed readers what the rest token holds."""
+        return "mlp" if any(self.tasks.atoms[a].rests for a in form.atoms) else "either"
+
+    def fill(self, tasks: list[Task], starts: set[Atom]) -> None:
+        """Places the tasks; those that fill a loop's state (`starts`) last, in what makes their parts."""
+        for task in tasks:
+            if isinstance(task.op, Quotient):
+                self._divide(task)
+            elif task.out not in starts:
+                self._place(task, self._ready(*task.reads))
+        for task in tasks:
+            if task.out in starts:
+                (form,) = task.reads
+                rest = self._direct(task.out, form, 0)
+                if rest.parts:
+                    self._linear(task.out, rest, 0)
+
+    def _direct(self, atom: Atom, change: Form, floor: int) -> Form:
+        """Adds the parts of `change` that are made at `floor` or later in the sublayers that make them; returns the
+        rest."""
+        rest = []
+        for part, matrix in change.parts:
+            if self._fresh(part, floor, atom):
+                self.made[part][1].writes.append(Write(atom, matrix))
+            else:
+                rest.append((part, matrix))
+        return Form(change.size, tuple(rest))
+
+    def _fresh(self, part: Atom, floor: int, state: Atom) -> bool:
+        """Whether what makes `part` may write it to the state too: it is made late enough, and is 0 where the state
+        is."""
+        if part not in self.made or self.tasks.atoms[part].rests:
+            return False
+        time, placed = self.made[part]
+        return time >= floor and placed.task.kinds <= self.tasks.atoms[state].kinds
+
+    def _linear(self, atom: Atom, form: Form, time: int) -> None:
+        task = Task(Linear(), (form,), atom, self.tasks.atoms[atom].kinds)
+        self._place(task, max(time, self._ready(form)), [Write(atom, Matrix.identity(form.size))])
+
+    # Divisions ----------------------------------------------------------------------------------
+
+    def _divide(self, task: Task) -> None:
+        """The first attention sublayer that no other work takes, with the divisor there for the MLP sublayer before
+        it."""
+        top, bottom = task.reads
+        time = max(self._ready(top), 1)
+        for atom in bottom.atoms:
+            if atom in self.made:
+                made = self.made[atom][0]
+                time = max(time, made + (1 if self.stages[made].side == "mlp" else 2))
+            elif self.carry is not None and atom in self.carry.atoms:
+                time = max(time, 2)
+        again = isinstance(task.op, Quotient) and task.op.again
+        while not self._divisible(time, bottom, again):
+            time += 1
+        placed = Placed(task)
+        stage, before, after = self._stage(time), self._stage(time - 1), self._stage(time + 1)
+        stage.placed.append(placed)
+        stage.division = bottom
+        # The divisor is written where any quotient is, and by what makes it, and is taken away at the same tokens.
+        kinds = task.kinds | (before.prepares.task.kinds if before.prepares is not None else frozenset())
+        kinds = kinds.union(*(p.task.kinds for p in before.placed if p.makes and p.task.out in bottom.atoms))
+        before.prepares = after.clears = Placed(replace(task, kinds=kinds))
+        self.made[task.out] = (time, placed)
+
+    def _divisible(self, time: int, bottom: Form, again: bool) -> bool:
+        """Whether the norm may divide by `bottom` at this time. What rounding leaves of a divisor is swept out before
+        the next one comes, but not before one that is as large (`again`)."""
+        stage = self._stage(time)
+        if stage.side != "attention":
+            return False
+        if stage.division is not None:
+            return stage.division == bottom
+        if stage.placed or stage.carry:
+            return False
+        near = {t for t, s in enumerate(self.stages) if s.division is not None and abs(t - time) < 4}
+        if again and all(self.made.get(atom, (-1,))[0] == time - 2 for atom in bottom.atoms):
+            near.discard(time - 2)
+        swept = not self.divided or any(s.side == "attention" and s.division is None for s in self.stages[: time - 1])
+        return not near and swept
+
+    # States -------------------------------------------------------------------------------------
+
+    def update(self, states: tuple[State, ...]) -> None:
+        """Every state's change, in place, not before the last reader of what it was.
+
+        A part of a change that is made late enough is written to the state's slots by what makes it. The
+        rest is a linear task; all of them stand in one sublayer, since they may read each other's states.
+        """
+        floor = {s.atom: self._last_reader(s.atom) for s in states}
+        time = 0
+        while True:
+            rest = {
+                s.atom: Form(
+                    s.change.size, tuple(p for p in s.change.parts if not self._fresh(p[0], floor[s.atom], s.atom))
+                )
+                for s in states
+            }
+            rest = {a: f for a, f in rest.items() if f.parts}
+            read = {a for f in rest.values() for a in f.atoms if a in floor}
+            time = max([time, *(floor[a] for a in rest), *(self._ready(f) for f in rest.values())])
+            neurons = any(self._side(f) == "mlp" for f in rest.values())
+            while rest and (self._stage(time).division is not None or (neurons and self._stage(time).side != "mlp")):
+                time += 1
+            if all(floor[a] >= time for a in read):
+                break
+            floor.update({a: max(floor[a], time) for a in read})
+        for state in states:
+            self._direct(state.atom, state.change, floor[state.atom])
+        for atom, form in rest.items():
+            self._linear(atom, form, time)
+
+    def _last_reader(self, atom: Atom) -> int:
+        last = 1 if self.carry is not None and atom in self.carry.atoms else 0
+        for time, stage in enumerate(self.stages):
+            if any(atom in form.atoms for form in stage.reads):
+                last = max(last, time)
+        return last

@@ -1,0 +1,226 @@
+"""Verification of schedules and slots, with no data: the sublayers run on symbols.
+
+    stage                      slots of a   of b        of w                  after it
+    3 mlp  v = a × w           a            b           w as the pass began   v in a's slots, which it clears
+           b → w += 2 · it     a            b           w as the pass began   w, changed
+    5 mlp  c = b × w           v            b           w, changed            a fault: c is of w as the pass began
+
+At each kind of token, the rest token among them, a slot holds nothing, or one version of one value. What a sublayer
+reads must be there, at the tokens that it is read at, in the version that the tasks say (instructions.py); what it
+writes comes to empty slots; a divisor stays as it is from where it is prepared to where it is cleared; and a loop's
+body leaves all but its states as it found them, so that what holds in one pass holds in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from innerloop.artifact.errors import InternalError
+from innerloop.artifact.sparse import Indices
+
+from .allocate import Allocation
+from .instructions import Apply, Atom, Attend, Block, Copy, Form, Keep, LoopTask, Mean, Multiply, Quotient, State, Task
+from .sublayers import LoopStage, Placed, Schedule, Stage
+from .symbols import CHANGED, FILLING, HELD, NOTHING, REST, UNMOVED, VERSIONS, Symbols, code_of
+from .verify_instructions import split, verify_tasks
+
+
+def verify_schedule(schedule: Schedule, allocation: Allocation) -> None:
+    """Raises InternalError with the pass, the sublayer and the value where something else is read or lost than the
+    tasks say."""
+    _Run(schedule.tasks, allocation).run(schedule.stages)
+
+
+@dataclass(frozen=True)
+class _Division:
+    """What the scratch slots hold: a divisor, at these kinds of token."""
+
+    divisor: Form
+    columns: tuple[int, ...]
+
+
+@dataclass
+class _Run(Symbols):
+    side: str = "attention"
+    inside: set[Atom] = field(default_factory=set)
+    """States of the loops that run."""
+    scratch: _Division | str = "empty"
+
+    def run(self, stages: list[Stage | LoopStage]) -> None:
+        for atom in self.allocation.slots:
+            info = self.atoms[atom]
+            if info.embedded or info.start is not None:
+                self.fill(self.held, atom, self.where(atom))
+        self._block(stages, self.tasks.block, ())
+        used = {kind for atom in self.tasks.output.atoms for kind in self.atoms[atom].kinds}
+        self.expect(self.held, self.tasks.output, self.columns(used))
+
+    # Blocks -------------------------------------------------------------------------------------
+
+    def _block(self, stages: list[Stage | LoopStage], block: Block, states: tuple[State, ...]) -> None:
+        """A block of stages, which are to do the tasks of this block and then change these states."""
+        runs, loops = split(stages, LoopStage)
+        segments, looped = split(block, LoopTask)
+        if len(loops) != len(looped):
+            raise InternalError(f"schedule: {len(loops)} loops of sublayers for {len(looped)} of tasks")
+        starts = {s.atom for loop in looped for s in loop.states}
+        for index, (run, segment) in enumerate(zip(runs, segments, strict=True)):
+            changes = {s.atom: s.change for s in states} if index == len(loops) else {}
+            verify_tasks(run, segment, starts, changes, self.atoms)
+            for stage in run:
+                self._stage(stage)
+            if index < len(loops):
+                self._loop(loops[index], looped[index])
+
+    def _loop(self, loop: LoopStage, task: LoopTask) -> None:
+        states = [s.atom for s in task.states]
+        if loop.states != task.states or loop.count != task.count or loop.scan != (task.carry is not None):
+            raise InternalError("schedule: a loop of sublayers is not its tasks' loop")
+        ready = UNMOVED if loop.scan else HELD
+        slots = [atom for atom in states if atom in self.allocation.slots]
+        for atom in slots:
+            self.turn(atom, (HELD, FILLING), ready)
+        self.inside.update(states)
+        first = self.number
+        for turn in range(2):  # what rounding leaves of a divisor may come around to the second pass
+            before, scratch, self.number = self.held.copy(), self.scratch, first
+            self._block(loop.body, task.body, task.states)
+            for atom in slots:
+                self.turn(atom, (HELD, CHANGED), ready)
+            changed = np.argwhere(self.held != before)
+            if changed.size:
+                left, found = (self.said(int(h[tuple(changed[0])])) for h in (self.held, before))
+                raise InternalError(f"allocate: a loop's body leaves {left} in slots where it found {found}")
+            if self.scratch == scratch:
+                break
+            if turn or isinstance(self.scratch, _Division):
+                raise InternalError("schedule: a loop's body leaves a divisor behind")
+        self.inside.difference_update(states)
+        for atom in slots:
+            self.turn(atom, (ready,), HELD)
+
+    # Stages -------------------------------------------------------------------------------------
+
+    def _stage(self, stage: Stage) -> None:
+        if stage.side != self.side:
+            raise self.fault("schedule", f"should be {self.side}", stage)
+        entry, after = self.held, self.held.copy()
+        for atom in self.allocation.clears.get(self.number, ()):
+            self._clear(stage, entry, after, atom)
+        for form, columns, silent in self._reads(stage):
+            self.expect(entry, form, columns, stage, silent)
+        if stage.carry is not None:
+            self._move(stage, entry, after)
+        for placed in stage.placed:
+            self._write(stage, placed, entry, after)
+        self._divide(stage, entry)
+        self.held = after
+        self.number += 1
+        self.side = "mlp" if self.side == "attention" else "attention"
+
+    def _reads(self, stage: Stage) -> Iterator[tuple[Form, tuple[int, ...], bool]]:
+        """What is read, at which kinds of token, and whether the rest token must hold 0 of it: who finds no token reads
+        that one."""
+        for placed in stage.placed:
+            task, op = placed.task, placed.task.op
+            own, attention = self.columns(task.kinds), stage.side == "attention"
+            if task.side not in ("either", stage.side):
+                raise self.fault("schedule", f"cannot make {self.label(task.out)}", stage)
+            quiet = attention and not self.atoms[task.out].rests
+            match op:
+                case Multiply() | Apply():
+                    yield from ((form, own, False) for form in task.reads)
+                case Copy(relation):
+                    kind = relation.kind
+                    near = kind is None or relation.name.startswith("own")
+                    yield task.reads[0], self.all[1:] if near else self.columns({str(kind)}), quiet
+                case Mean(over):
+                    yield task.reads[0], self.columns({over}), quiet
+                case Attend(_, over) if not self.tasks.target.linear:
+                    yield task.reads[0], own, False
+                    yield from ((form, self.columns({over}), True) for form in task.reads[1:3])
+                    yield from ((form, own, False) for form in task.reads[3:])
+                case Attend():
+                    yield from ((form, self.all, False) for form in task.reads)
+                case Keep():
+                    yield task.reads[0], own, True
+                    yield task.reads[1], own, False
+                case _:  # quotients, of which `_divide` sees to the divisor, and linear maps
+                    yield task.reads[0], own, quiet
+
+    def _clear(self, stage: Stage, entry: Indices, after: Indices, atom: Atom) -> None:
+        """Attention takes away what every token holds, neurons at the value's own kinds."""
+        if stage.division is not None or self.tasks.target.linear:
+            raise self.fault("allocate", f"cannot clear {self.label(atom)}", stage)
+        slots, versions = self.allocation.slots[atom], [NOTHING, *(code_of(atom, v) for v in range(len(VERSIONS)))]
+        columns = self.all if stage.side == "attention" else self.columns(self.atoms[atom].kinds)
+        self.only(entry, atom, columns, versions, "allocate", f"clears {self.label(atom)}", stage)
+        after[slots[:, None], list(columns)] = NOTHING
+
+    def _move(self, stage: Stage, entry: Indices, after: Indices) -> None:
+        """The head of a scan's pass."""
+        assert stage.carry is not None
+        for atom in stage.carry.atoms:
+            slots, columns = self.allocation.slots[atom], self.columns(stage.carry.kinds)
+            for held in (entry, after):
+                self.only(held, atom, columns, [code_of(atom, UNMOVED)], "schedule", f"moves {self.label(atom)}", stage)
+            after[slots[:, None], list(columns)] = code_of(atom, HELD)
+
+    def _write(self, stage: Stage, placed: Placed, entry: Indices, after: Indices) -> None:
+        task = placed.task
+        own = self.columns(task.kinds)
+        if placed.makes and task.out in self.allocation.slots:
+            resting = (REST,) if self.atoms[task.out].rests and stage.side == "attention" else ()
+            if _whole(task):  # x + (new − x) is not new, bit for bit
+                self.fill(entry.copy(), task.out, own, stage)
+            self.fill(after, task.out, (*resting, *own), stage)
+        for write in placed.writes:
+            atom, slots = write.atom, self.allocation.slots[write.atom]
+            versions = (HELD, CHANGED) if atom in self.inside else (HELD, FILLING, NOTHING)
+            allowed = [NOTHING if v == NOTHING else code_of(atom, v) for v in versions]
+            self.only(after, atom, own, allowed, "schedule", f"writes to {self.label(atom)}", stage)
+            after[slots[:, None], list(own)] = code_of(atom, CHANGED if atom in self.inside else FILLING)
+
+    # Divisions ----------------------------------------------------------------------------------
+
+    def _divide(self, stage: Stage, entry: Indices) -> None:
+        """The divisor on the scratch slots: prepared by neurons, divided by, cleared by neurons, and the rest of it
+        swept out by attention."""
+        there = self.scratch if isinstance(self.scratch, _Division) else None
+        wanted = stage.division if stage.side == "attention" else stage.clears and stage.clears.task.reads[1]
+        if (there is None) != (wanted is None) or (there and there.divisor != wanted):
+            raise self.fault("schedule", "divides by another divisor than was prepared", stage)
+        if stage.side == "attention":
+            for task in (p.task for p in stage.placed):
+                divided = isinstance(task.op, Quotient) and task.reads[1]
+                within = there is None or set(self.columns(task.kinds)) <= set(there.columns)
+                if divided != (there is not None and there.divisor) or not within:
+                    raise self.fault("schedule", f"does not divide {self.label(task.out)} by its divisor", stage)
+            self.scratch = "empty" if there is None else there
+            return
+        if stage.clears is not None and there is not None:
+            self.expect(entry, there.divisor, there.columns, stage)
+            if there.columns != self.columns(stage.clears.task.kinds):
+                raise self.fault("schedule", "clears a divisor at other tokens than hold it", stage)
+            self.scratch = "rounding"
+        if stage.prepares is not None:
+            self._prepare(stage, stage.prepares, entry)
+
+    def _prepare(self, stage: Stage, prepared: Placed, entry: Indices) -> None:
+        task, divisor = prepared.task, prepared.task.reads[1]
+        assert isinstance(task.op, Quotient)
+        if self.scratch != "empty" and not task.op.again:
+            raise self.fault("schedule", "prepares a divisor where rounding left some of another", stage)
+        columns = self.columns(task.kinds)
+        late = {p.task.out: p.task for p in stage.placed if p.makes and p.task.out in divisor.atoms}
+        self.expect(entry, divisor.without(*late), columns, stage)
+        if any(not t.kinds <= task.kinds for t in late.values()):
+            raise self.fault("schedule", "writes a divisor at tokens where none is cleared", stage)
+        self.scratch = _Division(divisor, columns)
+
+
+def _whole(task: Task) -> bool:
+    """Whether it must come out to the last bit."""
+    return isinstance(task.op, Keep) or (isinstance(task.op, Copy) and task.op.relation.name in ("previous", "first"))

@@ -1,0 +1,226 @@
+"""The syntax tree: what a program says, word for word, and where it says it.
+
+Parsing only builds these nodes; what the words mean is checked in check.py. Every node is frozen
+and carries the span of text that it came from, so that an error can point at it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from innerloop.artifact.span import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    span: Span
+
+
+# Expressions -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Node):
+    value: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Array(Node):
+    """`[0.01, 0.1]`, or rows in rows for a matrix."""
+
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Node):
+    """A value held here: mine."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Theirs(Node):
+    """`name[index]`: the value held at the token that a read ranges over."""
+
+    name: str
+    index: str
+
+
+@dataclass(frozen=True, slots=True)
+class Negate(Node):
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Node):
+    """`operator` is one of + - * / @."""
+
+    operator: str
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(Node):
+    """`operator` is one of < <= > >=; 1 or 0."""
+
+    operator: str
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Power(Node):
+    base: Expr
+    exponent: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Node):
+    """A function by its name: built in (relu, max, identity …), or one of the program's own `def`s;
+    `sum(v)` and `softmax(v)` over components are calls too."""
+
+    function: str
+    arguments: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Node):
+    """An operation of the calculus by its keyword: affine dot mul outer div rtw."""
+
+    keyword: str
+    arguments: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Node):
+    """`mean[index in over](arguments)`; `how` is mean, sum or softmax (score, value)."""
+
+    how: str
+    index: str
+    over: str
+    arguments: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grad(Node):
+    """`grad[name](operand)`."""
+
+    name: str
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Move(Node):
+    """`move name from previous`, or `from first KIND` (`first` is then the kind, else None)."""
+
+    name: str
+    first: str | None
+
+
+Expr = Number | Array | Name | Theirs | Negate | Binary | Compare | Power | Call | Operation | Read | Grad | Move
+
+
+# Types -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Type(Node):
+    """`base` is scalar, vector, matrix or onehot, with 0, 1, 2, 1 dimensions."""
+
+    base: str
+    dimensions: tuple[Expr, ...]
+
+
+# Statements --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Assign(Node):
+    name: str
+    name_span: Span
+    type: Type | None
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class At(Node):
+    kind: str
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat(Node):
+    count: Expr
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan(Node):
+    kind: str
+    limit: Expr
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Node):
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Define(Node):
+    name: str
+    parameters: tuple[str, ...]
+    value: Expr
+
+
+Statement = Assign | At | Repeat | Scan | Output | Define
+
+
+# The program -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(Node):
+    name: str
+    type: Type | None
+    default: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Field(Node):
+    """`kinds` are those that hold it; empty in the text means the kind of its own name (filled in by the parser)."""
+
+    name: str
+    type: Type
+    kinds: tuple[str, ...]
+    low: Expr | None
+    high: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens(Node):
+    """`prefix (group)* suffix`, names of kinds."""
+
+    prefix: tuple[str, ...]
+    group: tuple[str, ...]
+    suffix: tuple[str, ...]
+    visible_context: bool
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Each kind once, in order of appearance."""
+        return tuple(dict.fromkeys(self.prefix + self.group + self.suffix))
+
+
+@dataclass(frozen=True, slots=True)
+class Program(Node):
+    name: str
+    parameters: tuple[Parameter, ...]
+    tokens: Tokens
+    fields: tuple[Field, ...]
+    body: tuple[Statement, ...]
+    text: str
+    source: str
+    """The file's name, as errors print it."""

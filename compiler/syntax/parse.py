@@ -1,0 +1,261 @@
+"""Text to syntax tree.
+
+    "w = w - rate * g"  →  Assign("w", …, Binary("-", Name("w"), Binary("*", Name("rate"), Name("g"))))
+
+The grammar is grammar.lark; a field without `on` is given the kind of its own name. Syntax errors are
+worded in syntax_errors.py.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from innerloop.artifact.errors import CompileError, Diagnostic
+from innerloop.artifact.limits import DEEPEST
+from innerloop.artifact.span import Span
+from lark import Lark, Token, Tree
+from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+from lark.indenter import DedentError, Indenter
+from lark.visitors import Transformer_NonRecursive, v_args
+
+from . import nodes as syntax
+from .nodes import Expr
+from .syntax_errors import Fault, describe_fault, indentation_fault, stand_in
+
+MAXIMUM_ERRORS = 20
+
+
+class _Blocks(Indenter):
+    NL_type = "_NL"
+    OPEN_PAREN_types: ClassVar[list[str]] = ["LPAR", "LSQB"]
+    CLOSE_PAREN_types: ClassVar[list[str]] = ["RPAR", "RSQB"]
+    INDENT_type = "_INDENT"
+    DEDENT_type = "_DEDENT"
+    tab_len = 8
+
+
+@cache
+def _lark() -> Lark:
+    grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
+    return Lark(grammar, parser="lalr", lexer="basic", postlex=_Blocks(), propagate_positions=True)
+
+
+def parse(text: str, source: str = "program") -> syntax.Program:
+    """The syntax tree of `text`; `source` is the file's name, as errors print it.
+
+    Raises CompileError with every syntax error that can be told apart, in text order.
+    """
+    text = text.removeprefix("\ufeff")  # a byte-order mark
+    whole = text if text.endswith("\n") else text + "\n"
+    faults: list[Diagnostic] = []
+    current = whole
+    while True:
+        outcome = _attempt(current)
+        if isinstance(outcome, Tree):
+            break
+        faults.append(outcome.diagnostic)
+        mended = stand_in(current, outcome) if len(faults) < MAXIMUM_ERRORS else None
+        if mended is None:
+            break
+        current = mended
+    if faults or not isinstance(outcome, Tree):
+        raise CompileError(faults, text, source)
+    program = _Build(text, source).transform(outcome)
+    assert isinstance(program, syntax.Program)
+    return program
+
+
+def _attempt(text: str) -> Tree[Token] | Fault:
+    """The parse tree, or the first thing that is wrong."""
+    fault = indentation_fault(text)
+    if fault is not None:
+        return fault
+    try:
+        tree = _lark().parse(text)
+    except (UnexpectedToken, UnexpectedCharacters) as error:
+        return describe_fault(text, error)
+    except DedentError:
+        return Fault(Diagnostic("this indentation matches no block"), None)
+    return _too_deep(tree) or tree
+
+
+def _too_deep(tree: Tree[Token]) -> Fault | None:
+    depth: dict[int, int] = {}
+    chain: dict[int, int] = {}  # of `a + b - c …` and `a * b / c …`, which are nested to the left
+    for node in tree.iter_subtrees():
+        below = (depth[id(child)] for child in node.children if isinstance(child, Tree))
+        depth[id(node)] = here = 1 + max(below, default=0)
+        chain[id(node)] = 1 + chain.get(id(node.children[0]), 0) if node.data in _OPERATORS else 0
+        if here > DEEPEST:  # expressions and blocks, so that passes may recurse
+            long = chain[id(node)] > DEEPEST // 2
+            said = f"this is nested more than {DEEPEST} deep"
+            said = f"this chain has about {DEEPEST} operators or more" if long else said
+            hint = "give parts of it names of their own, on lines of their own"
+            return Fault(Diagnostic(said, _span(node.meta), hint), None)
+    return None
+
+
+def _span(at: Any) -> Span:
+    """Of a lark Meta or Token."""
+    return Span(at.start_pos, at.end_pos, at.line, at.column)
+
+
+_OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "contract": "@"}
+
+
+@v_args(meta=True)
+class _Build(Transformer_NonRecursive[Token, Any]):
+    """Parse tree to syntax tree, rule by rule."""
+
+    def __init__(self, text: str, source: str) -> None:
+        super().__init__()
+        self.text, self.source = text, source
+
+    # expressions
+
+    def number(self, meta: Any, parts: list[Token]) -> Expr:
+        return syntax.Number(_span(meta), float(parts[0]), str(parts[0]))
+
+    def mine(self, meta: Any, parts: list[Token]) -> Expr:
+        return syntax.Name(_span(meta), str(parts[0]))
+
+    def theirs(self, meta: Any, parts: list[Token]) -> Expr:
+        return syntax.Theirs(_span(meta), str(parts[0]), str(parts[1]))
+
+    def negate(self, meta: Any, parts: list[Expr]) -> Expr:
+        return syntax.Negate(_span(meta), parts[0])
+
+    def _binary(self, rule: str, meta: Any, parts: list[Expr]) -> Expr:
+        return syntax.Binary(_span(meta), _OPERATORS[rule], parts[0], parts[1])
+
+    def add(self, meta: Any, parts: list[Expr]) -> Expr:
+        return self._binary("add", meta, parts)
+
+    def subtract(self, meta: Any, parts: list[Expr]) -> Expr:
+        return self._binary("subtract", meta, parts)
+
+    def multiply(self, meta: Any, parts: list[Expr]) -> Expr:
+        return self._binary("multiply", meta, parts)
+
+    def divide(self, meta: Any, parts: list[Expr]) -> Expr:
+        return self._binary("divide", meta, parts)
+
+    def contract(self, meta: Any, parts: list[Expr]) -> Expr:
+        return self._binary("contract", meta, parts)
+
+    def compare(self, meta: Any, parts: list[Any]) -> Expr:
+        return syntax.Compare(_span(meta), str(parts[1]), parts[0], parts[2])
+
+    def power(self, meta: Any, parts: list[Any]) -> Expr:
+        exponent = syntax.Number(_span(parts[1]), float(parts[1]), str(parts[1]))
+        return syntax.Power(_span(meta), parts[0], exponent)
+
+    def call(self, meta: Any, parts: list[Any]) -> Expr:
+        return syntax.Call(_span(meta), str(parts[0]), tuple(parts[1:]))
+
+    def inside(self, meta: Any, parts: list[Any]) -> Expr:
+        return syntax.Call(_span(meta), str(parts[0]), tuple(parts[1:]))
+
+    def operation(self, meta: Any, parts: list[Any]) -> Expr:
+        return syntax.Operation(_span(meta), str(parts[0]), tuple(parts[1:]))
+
+    def read(self, meta: Any, parts: list[Any]) -> Expr:
+        how, index, over, *arguments = parts
+        return syntax.Read(_span(meta), str(how), str(index), str(over), tuple(arguments))
+
+    def grad(self, meta: Any, parts: list[Any]) -> Expr:
+        return syntax.Grad(_span(meta), str(parts[0]), parts[1])
+
+    def move(self, meta: Any, parts: list[Any]) -> Expr:
+        return syntax.Move(_span(meta), str(parts[0]), parts[1])
+
+    def previous(self, meta: Any, parts: list[Token]) -> None:
+        return None
+
+    def first(self, meta: Any, parts: list[Token]) -> str:
+        return str(parts[0])
+
+    def array(self, meta: Any, parts: list[Expr]) -> Expr:
+        return syntax.Array(_span(meta), tuple(parts))
+
+    # types
+
+    def scalar(self, meta: Any, parts: list[Expr]) -> syntax.Type:
+        return syntax.Type(_span(meta), "scalar", ())
+
+    def vector(self, meta: Any, parts: list[Expr]) -> syntax.Type:
+        return syntax.Type(_span(meta), "vector", tuple(parts))
+
+    def matrix(self, meta: Any, parts: list[Expr]) -> syntax.Type:
+        return syntax.Type(_span(meta), "matrix", tuple(parts))
+
+    def onehot(self, meta: Any, parts: list[Expr]) -> syntax.Type:
+        return syntax.Type(_span(meta), "onehot", tuple(parts))
+
+    # statements
+
+    def block(self, meta: Any, parts: list[syntax.Statement]) -> tuple[syntax.Statement, ...]:
+        return tuple(parts)
+
+    def assign(self, meta: Any, parts: list[Any]) -> syntax.Statement:
+        name, type, value = parts
+        return syntax.Assign(_head(name, value.span), str(name), _span(name), type, value)
+
+    def at(self, meta: Any, parts: list[Any]) -> syntax.Statement:
+        return syntax.At(_head(meta, _span(parts[0])), str(parts[0]), parts[1])
+
+    def repeat(self, meta: Any, parts: list[Any]) -> syntax.Statement:
+        return syntax.Repeat(_head(meta, parts[0].span), parts[0], parts[1])
+
+    def scan(self, meta: Any, parts: list[Any]) -> syntax.Statement:
+        return syntax.Scan(_head(meta, parts[1].span), str(parts[0]), parts[1], parts[2])
+
+    def output(self, meta: Any, parts: list[Expr]) -> syntax.Statement:
+        return syntax.Output(_head(meta, parts[0].span), parts[0])
+
+    def define(self, meta: Any, parts: list[Any]) -> syntax.Statement:
+        name, *parameters, value = parts
+        return syntax.Define(_head(name, value.span), str(name), tuple(map(str, parameters)), value)
+
+    # the program
+
+    def parameter(self, meta: Any, parts: list[Any]) -> syntax.Parameter:
+        name, type, default = parts
+        return syntax.Parameter(_span(name), str(name), type, default)
+
+    def kinds(self, meta: Any, parts: list[Token]) -> tuple[str, ...]:
+        return tuple(map(str, parts))
+
+    group = on = kinds
+
+    def visible(self, meta: Any, parts: list[Token]) -> bool:
+        return True
+
+    def range(self, meta: Any, parts: list[Expr]) -> tuple[Expr, Expr]:
+        return parts[0], parts[1]
+
+    def field(self, meta: Any, parts: list[Any]) -> syntax.Field:
+        name, type, kinds, range = parts
+        low, high = range or (None, None)
+        return syntax.Field(_span(name), str(name), type, kinds or (str(name),), low, high)
+
+    def tokens(self, meta: Any, parts: list[Any]) -> tuple[syntax.Tokens, tuple[syntax.Field, ...]]:
+        prefix, group, suffix, visible, *fields = parts
+        head = self.text[meta.start_pos : meta.end_pos].split("\n", 1)[0].split("#", 1)[0].rstrip()
+        span = Span(meta.start_pos, meta.start_pos + len(head), meta.line, meta.column)
+        return syntax.Tokens(span, prefix, group, suffix, bool(visible)), tuple(fields)
+
+    def start(self, meta: Any, parts: list[Any]) -> syntax.Program:
+        name = parts[0]
+        parameters = tuple(part for part in parts if isinstance(part, syntax.Parameter))
+        place = next(index for index, part in enumerate(parts) if isinstance(part, tuple))
+        tokens, fields = parts[place]
+        body = tuple(parts[place + 1 :])
+        return syntax.Program(_span(name), str(name), parameters, tokens, fields, body, self.text, self.source)
+
+
+def _head(start: Any, end: Span) -> Span:
+    """From where `start` begins to where `end` ends: a statement without its block."""
+    return Span(start.start_pos, end.end, start.line, start.column)

@@ -1,0 +1,100 @@
+"""The laws of rewriting: a node that is about to be added, and what it may be added as instead.
+
+fold     f(constants) is a constant          scale    a product with a constant is affine
+chain    affine of affine is affine
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from innerloop.artifact.sparse import Floats, Matrix, Values
+from innerloop.compiler.ir.builder import GraphBuilder
+from innerloop.compiler.ir.graph import Affine, Constant, Divide, Function, Keep, Node, Product, Softmax, Value
+from innerloop.compiler.numerics.functions import divide, function, softmax
+
+
+def _constant(r: GraphBuilder, value: Value) -> Floats | None:
+    op = r[value].op
+    return op.values.array.ravel() if isinstance(op, Constant) else None
+
+
+def fold(r: GraphBuilder, node: Node) -> Node:
+    """f(constants) = constant, where the value lives everywhere or is zero-preserving about kinds."""
+    if not node.operands or not isinstance(node.op, (Affine, Product, Divide, Function, Softmax)):
+        return node
+    values = [_constant(r, o) for o in node.operands]
+    if any(v is None for v in values):
+        return node
+    known = [v for v in values if v is not None]
+    match node.op:
+        case Affine(matrices, offset):
+            result = offset.array + sum((m.apply(v) for m, v in zip(matrices, known, strict=True)), np.zeros(node.size))
+        case Product(_, form):
+            result = form.apply(*known)
+        case Divide():
+            result = divide(known[0], known[1])
+        case Function(name, arguments):
+            result = function(name, arguments, known[0])
+        case _:
+            result = softmax(known[0])
+    return replace(node, op=Constant(Values(result.reshape(node.shape))), operands=())
+
+
+def scale(r: GraphBuilder, node: Node) -> Node:
+    """a · constant is affine in a; 0 · a = 0; a / constant is affine; what a constant keeps is affine."""
+    if isinstance(node.op, Keep) and (decides := _constant(r, node.operands[0])) is not None:
+        x = decides[list(node.op.which)]
+        kept = np.flatnonzero(x > 0.0 if node.op.strict else x >= 0.0)
+        matrix = Matrix.of(kept, kept, 1.0, (node.size,) * 2)
+        affine = Affine((matrix,), Values(np.zeros(node.size)))
+        return chain(r, replace(node, op=affine, operands=node.operands[1:]))
+    if isinstance(node.op, Divide) and (divisor := _constant(r, node.operands[1])) is not None and np.all(divisor):
+        matrix = Matrix.of(
+            np.arange(node.size), np.arange(node.size), 1 / np.broadcast_to(divisor, (node.size,)), (node.size,) * 2
+        )
+        return replace(node, op=Affine((matrix,), Values(np.zeros(node.size))), operands=node.operands[:1])
+    if not isinstance(node.op, Product):
+        return node
+    form = node.op.form
+    for index, mine, other in ((0, form.left, form.right), (1, form.right, form.left)):
+        value = _constant(r, node.operands[index])
+        if value is not None:
+            matrix = Matrix.of(form.out, other, form.coefficient * value[mine], (form.size, form.sizes[1 - index]))
+            return chain(
+                r,
+                replace(node, op=Affine((matrix,), Values(np.zeros(node.size))), operands=(node.operands[1 - index],)),
+            )
+    return node
+
+
+def chain(r: GraphBuilder, node: Node) -> Node:
+    """A (B v + c) + d = (A B) v + (A c + d); equal operands are one term; zero terms go."""
+    if not isinstance(node.op, Affine):
+        return node
+    terms: dict[Value, Matrix] = {}
+    offset = node.op.offset.array.copy()
+    for matrix, operand in zip(node.op.matrices, node.operands, strict=True):
+        inner = r[operand]
+        if isinstance(inner.op, Constant):
+            offset += matrix.apply(inner.op.values.array.ravel())
+        elif isinstance(inner.op, Affine):  # and it lives wherever the node does (verify.py)
+            offset += matrix.apply(inner.op.offset.array)
+            for m, o in zip(inner.op.matrices, inner.operands, strict=True):
+                terms[o] = terms[o] + matrix @ m if o in terms else matrix @ m
+        else:
+            terms[operand] = terms[operand] + matrix if operand in terms else matrix
+    kept = [(o, m) for o, m in terms.items() if m.nnz]
+    if not kept:
+        return replace(node, op=Constant(Values(offset.reshape(node.shape))), operands=())
+    kept.sort(key=lambda term: term[0])
+    return replace(node, op=Affine(tuple(m for _, m in kept), Values(offset)), operands=tuple(o for o, _ in kept))
+
+
+LAWS: dict[str, Callable[[GraphBuilder, Node], Node]] = {"fold": fold, "scale": scale, "chain": chain}
+"""f(constants) is a constant; a product with a constant is affine; affine of affine is affine."""
+
+LAW_NAMES = (*LAWS, "share", "hoist")
+"""Of those and of two that are about places: equal nodes become one, what does not change in a loop moves out of it."""

@@ -1,0 +1,183 @@
+"""Divisors that are 0 only where nothing has been read yet.
+
+    before                                  after
+    S = mean[j in y](…)                     S = mean[j in y](…)
+    M = S / sum(S ^ 2)                      M = S / (sum(S ^ 2) + c · [no y seen])
+
+Before the first y every mean over y is 0, and 0/0 is 0 in the language; no sublayer divides 0 by 0. [no y seen]
+is a function of the position alone, and 0/c is 0 too. The size of c is that of the divisor elsewhere, component by
+component, which is taken from sample data: the range of what is divided by stays as narrow as it was. 1/s is filled
+where all products with it are 0 there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from innerloop.artifact.signature import Kinds, Pattern
+from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.tokens import TokenData, sequence
+from innerloop.compiler.architectures.learned_positions import SAMPLE, counts
+from innerloop.compiler.interpreter.oracle import evaluate
+from innerloop.compiler.ir.graph import (
+    Affine,
+    Attend,
+    Constant,
+    Count,
+    Divide,
+    Final,
+    Function,
+    Gather,
+    Graph,
+    Keep,
+    Merge,
+    Move,
+    Node,
+    Phi,
+    Product,
+    Value,
+)
+from innerloop.compiler.numerics.functions import function
+
+from .rewriter import Rewriter, rebuild
+
+TASKS = 64
+"""Tasks of each sample that the size of a divisor is taken from."""
+
+
+def fill_empty(graph: Graph, samples: Sequence[TokenData]) -> Graph:
+    """The graph with such divisors filled in; the same outputs, token by token."""
+    signature = graph.signature
+    assert signature is not None
+    if signature.pattern.visible_context:  # every token sees the whole context
+        return graph
+    divisors = {v: graph[v].operands[-1] for v in graph.values() if _divides(graph[v])}
+    if not divisors:
+        return graph
+    vanish = vanishing(graph)
+    tops = _tops(graph, divisors)
+    unseen: dict[Value, Kinds] = {}
+    for divide, divisor in divisors.items():
+        kinds = vanish[divisor] & _awaited(signature.pattern, graph[divide].kinds)
+        known = all(counts(signature.pattern, kind, SAMPLE, none=True) is not None for kind in kinds)
+        if known and all(top is not None and kinds <= vanish[top] for top in tops[divide]):  # else it is no 0/0
+            unseen[divide] = kinds
+    sizes = _sizes(graph, samples, {divisors[divide] for divide, kinds in unseen.items() if kinds})
+
+    def visit(r: Rewriter, old: Value, node: Node) -> Value:
+        divisor = divisors.get(old)
+        if divisor not in sizes or old not in unseen:
+            return r.node(node)
+        everywhere = frozenset(signature.pattern.kinds)
+        none = [r.node(Node(Count(kind, none=True), (), (), everywhere)) for kind in sorted(unseen[old])]
+        *top, bottom = node.operands
+        size = sizes[divisor].size
+        column = Matrix.of(range(size), [0] * size, sizes[divisor], (size, 1))
+        terms = [(Matrix.identity(size), bottom), *((column, value) for value in none)]
+        filled = r.affine(terms, r[bottom].shape, node.kinds)
+        return r.node(replace(node, operands=(*top, filled)))
+
+    return rebuild(graph, visit) if sizes else graph
+
+
+def _divides(node: Node) -> bool:
+    return isinstance(node.op, Divide) or node.op == Function("reciprocal")
+
+
+def _tops(graph: Graph, divisors: Mapping[Value, Value]) -> dict[Value, list[Value | None]]:
+    """What each divides, or its 1/s is multiplied by; None where that is used otherwise."""
+    found: dict[Value, list[Value | None]] = {
+        v: [graph[v].operands[0]] if isinstance(graph[v].op, Divide) else [] for v in divisors
+    }
+    for value in graph.values():
+        node = graph[value]
+        for k, operand in enumerate(node.operands):
+            if operand in divisors and not isinstance(graph[operand].op, Divide):
+                found[operand].append(node.operands[1 - k] if isinstance(node.op, Product) else None)
+    for value in graph.results:
+        if value in divisors and not isinstance(graph[value].op, Divide):
+            found[value].append(None)
+    return found
+
+
+def _sizes(graph: Graph, samples: Sequence[TokenData], divisors: set[Value]) -> dict[Value, Floats]:
+    """The usual value of each component, sign included, of each of these that is 0 somewhere on the samples, and none
+    of whose components is 0 everywhere."""
+    if not divisors:
+        return {}
+    seen: dict[Value, list[Floats]] = {v: [] for v in divisors}
+
+    def observe(value: Value, array: Floats) -> None:
+        if value in divisors:
+            seen[value].append(array.reshape(-1, array.shape[-1]))
+
+    for data in samples:
+        few = {name: array[:TASKS] for name, array in data.fields.items()}
+        evaluate(graph, TokenData(data.sequence, min(TASKS, data.batch), few, data.batched), observe)
+    found = {value: np.concatenate(arrays) for value, arrays in seen.items() if arrays}
+    return {
+        v: np.array([np.median(column[column != 0]) for column in a.T])
+        for v, a in found.items()
+        if np.any(a == 0) and np.all(np.any(a != 0, axis=0))
+    }
+
+
+def vanishing(graph: Graph) -> dict[Value, Kinds]:
+    """For each value, kinds of token: at a token that sees none of one of them, the value is 0. For causal patterns."""
+    assert graph.signature is not None
+    every = frozenset(graph.signature.pattern.kinds)
+    found = dict.fromkeys(graph.values(), every)
+    loop_of = {v: c for loop in graph.loops() for c in loop.carried for v in (c.phi, c.final)}
+
+    def rule(value: Value) -> Kinds:
+        node = graph[value]
+        operands = [found[o] for o in node.operands]
+        match node.op:
+            case Constant(values):
+                return frozenset() if np.any(values.array) else every
+            case Count(kind, none):
+                return frozenset() if none else frozenset({kind})
+            case Gather(_, over) | Attend(_, over):  # what is seen from there is seen from here
+                return operands[-1] | {over}
+            case Move():
+                return operands[0]
+            case Affine(_, offset):
+                return frozenset() if np.any(offset.array) else every.intersection(*operands)
+            case Product():
+                return operands[0] | operands[1]
+            case Divide():
+                return operands[0]
+            case Keep(strict, _):
+                return operands[1] | operands[0] if strict else operands[1]
+            case Function("reciprocal", _):  # 1/0 is 0 until it is filled
+                return frozenset()
+            case Function(name, arguments):
+                return operands[0] if function(name, arguments, np.zeros(1))[0] == 0 else frozenset()
+            case Merge(parts):
+                return every.intersection(*(o | _own(part) for o, part in zip(operands, parts, strict=True)))
+            case Phi() | Final():
+                carried = loop_of[value]
+                return found[carried.initial] & found[carried.result]
+            case _:
+                return frozenset()
+
+    changed = True
+    while changed:  # loops: what is carried vanishes as long as nothing says that it does not
+        before = dict(found)
+        for value in graph.values():
+            found[value] = rule(value) | _own(graph[value].kinds)
+        changed = before != found
+    return found
+
+
+def _awaited(pattern: Pattern, kinds: Kinds) -> Kinds:
+    """What some token of these kinds has not seen yet."""
+    line = sequence(pattern, 1).kinds
+    return frozenset(k for k in pattern.kinds for i, at in enumerate(line) if at in kinds and k not in line[: i + 1])
+
+
+def _own(kinds: Kinds) -> Kinds:
+    """The kind that every token sees at which a value of these kinds lives: itself."""
+    return kinds if len(kinds) == 1 else frozenset()

@@ -1,0 +1,41 @@
+"""What no sublayer does directly, in terms of what one does.
+
+sum over K of v      count of K · mean over K of v      where positions are learned, and so can count
+"""
+
+from __future__ import annotations
+
+from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.compiler.architectures.learned_positions import SAMPLE, counts
+from innerloop.compiler.architectures.targets import Target
+from innerloop.compiler.ir.graph import Count, Gather, Graph, Node, Value
+
+from .rewriter import Rewriter, rebuild
+
+
+def legalise(graph: Graph, target: Target) -> Graph:
+    """Raises CompileError for a sum whose number of terms no token knows."""
+    signature, refused = graph.signature, f"target {target.name} cannot sum over"
+    assert signature is not None
+
+    if target.rotary:
+        return graph  # its heads sum
+
+    def visit(r: Rewriter, _: Value, node: Node) -> Value:
+        if not isinstance(node.op, Gather) or node.op.how != "sum":
+            return r.node(node)
+        if signature.pattern.visible_context:
+            message = f"{refused} tokens under `visible context`: no token knows how many there are"
+            raise signature.refusal(message, node.span, "use `mean`")
+        over = node.op.over
+        if counts(signature.pattern, over, SAMPLE) is None:
+            message = f"{refused} `{over}`: no table of positions and kinds says how many a token sees"
+            raise signature.refusal(message, node.span, "use `mean`")
+        mean = r.node(Node(Gather("mean", over), node.operands, node.shape, node.kinds, None, node.span))
+        count = r.node(Node(Count(over), (), (), frozenset(signature.pattern.kinds)))
+        ones = Matrix.of(range(node.size), [0] * node.size, 1.0, (node.size, 1))
+        stretched = r.affine([(ones, count)], (node.size,), node.kinds)
+        product = r.product(Bilinear.mul(node.size), stretched, mean, node.kinds, "mul", node.span)
+        return r.affine([(Matrix.identity(node.size), product)], node.shape, node.kinds, 0.0, node.name, node.span)
+
+    return rebuild(graph, visit)

@@ -1,0 +1,246 @@
+"""Rewriting: one graph in, a smaller one out, by a table of laws.
+
+    before                                   after
+    w0 : constant 0                          b  = gather mean y of v
+    repeat 10                                w1 = 0.1 * b                 (the first pass, folded)
+        r  = gather mean y of v              repeat 9
+        …                                        …
+
+Every pass that builds a graph does it through `Rewriter`, which applies the laws (canonicalize.py) node by node:
+what is constant is computed, chains of affine maps become one, equal nodes become one, and what
+does not change in a loop moves out in front of it. `simplify` is the pass that does nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+
+import numpy as np
+from innerloop.artifact.signature import Kinds
+from innerloop.artifact.span import Span
+from innerloop.artifact.sparse import Bilinear, Floats, Matrix, Values
+from innerloop.compiler.ir.builder import GraphBuilder
+from innerloop.compiler.ir.graph import Affine, Block, Carried, Constant, Graph, Loop, Node, Phi, Product, Value
+
+from .canonicalize import LAW_NAMES, LAWS
+
+_LEFT_OUT: ContextVar[frozenset[str]] = ContextVar("laws left out", default=frozenset())
+
+
+@contextmanager
+def without_laws(names: frozenset[str]) -> Iterator[None]:
+    """Every pass that is run inside leaves these laws out."""
+    token = _LEFT_OUT.set(names)
+    try:
+        yield
+    finally:
+        _LEFT_OUT.reset(token)
+
+
+class Rewriter(GraphBuilder):
+    """A graph builder that simplifies as it adds. `laws` may name the laws to apply; by default all."""
+
+    def __init__(self, laws: frozenset[str] | None = None) -> None:
+        super().__init__()
+        self._known: list[dict[object, Value]] = [{}]
+        self._depth: dict[Value, int] = {}
+        chosen = (frozenset(LAW_NAMES) if laws is None else laws) - _LEFT_OUT.get()
+        self._laws = [law for name, law in LAWS.items() if name in chosen]
+        self._share, self._hoist = "share" in chosen, "hoist" in chosen
+
+    def open(self) -> None:
+        super().open()
+        self._known.append({})
+
+    def close(self, kind: str | None, count: int, carried: tuple[Carried, ...], span: Span | None = None) -> Loop:
+        self._known.pop()
+        return super().close(kind, count, carried, span)
+
+    def drop(self) -> None:
+        self._known.pop()
+        super().drop()
+
+    def node(self, node: Node, *, place: bool = True) -> Value:
+        if not place:
+            value = super().node(node, place=False)
+            depth = len(self._blocks) - 1
+            self._depth[value] = depth if isinstance(node.op, Phi) else depth - 1
+            return value
+        for law in self._laws:
+            node = law(self, node)
+        if (
+            isinstance(node.op, Affine)
+            and node.op.matrices == (Matrix.identity(node.size),)
+            and not np.any(node.op.offset.array)
+        ):
+            same = self[node.operands[0]]
+            if same.shape == node.shape and same.kinds == node.kinds and node.name in (None, same.name):
+                return node.operands[0]
+        key = (node.op, node.operands, node.shape, node.kinds)
+        if self._share:
+            for known in self._known:
+                if key in known and self._named(known[key], node.name):
+                    return known[key]
+        depth = max((self._depth[o] for o in node.operands), default=0) if self._hoist else len(self._blocks) - 1
+        value = self._append(node, depth)
+        self._known[depth][key] = value
+        return value
+
+    def outside(self, value: Value) -> bool:
+        """Whether the value stands in front of the loop whose body is open."""
+        return self._depth[value] < len(self._blocks) - 1
+
+    def _append(self, node: Node, depth: int) -> Value:
+        value = super().node(node, place=False)
+        self._blocks[depth].append(value)
+        self._depth[value] = depth
+        return value
+
+    def _named(self, value: Value, name: str | None) -> bool:
+        """Whether `value` may also serve as `name`: it has that name, or gets it now."""
+        node = self[value]
+        if name is None or node.name == name:
+            return True
+        if node.name is not None:
+            return False
+        self.data.nodes[value]["node"] = replace(node, name=name)
+        return True
+
+    # Short hands for passes that write new nodes ------------------------------------------------
+
+    def constant(self, array: object, kinds: Kinds) -> Value:
+        values = Values(array)  # type: ignore[arg-type]
+        return self.node(Node(Constant(values), (), values.array.shape, kinds))
+
+    def affine(
+        self, terms: list[tuple[Matrix, Value]], shape: tuple[int, ...], kinds: Kinds, offset: Floats | float = 0.0,
+        name: str | None = None, span: Span | None = None,
+    ) -> Value:  # fmt: skip
+        size = int(np.prod(shape, dtype=int))
+        op = Affine(tuple(m for m, _ in terms), Values(np.broadcast_to(np.asarray(offset, float).ravel(), (size,))))
+        return self.node(Node(op, tuple(v for _, v in terms), shape, kinds, name, span))
+
+    def product(
+        self, form: Bilinear, a: Value, b: Value, kinds: Kinds, keyword: str = "bilinear", span: Span | None = None
+    ) -> Value:
+        return self.node(Node(Product(keyword, form), (a, b), (form.size,), kinds, None, span))
+
+
+# Passes ------------------------------------------------------------------------------------------
+
+Visit = Callable[[Rewriter, Value, Node], Value]
+
+
+def rebuild(
+    graph: Graph,
+    visit: Visit | None = None,
+    laws: frozenset[str] | None = None,
+    names: dict[Value, Value] | None = None,
+) -> Graph:
+    """The graph written again through a Rewriter, each placed node by `visit(rewriter, old value, node with new
+    operands)`.
+
+    `names`, old values to new, is filled as it goes, for a `visit` that must look something up.
+    """
+    r = Rewriter(laws)
+    names = {} if names is None else names
+    copy_block(r, graph, graph.block, names, visit)
+    return prune(r.finish(tuple(names[v] for v in graph.results), graph.signature))
+
+
+def copy_block(r: Rewriter, graph: Graph, block: Block, names: dict[Value, Value], visit: Visit | None = None) -> None:
+    """Writes `block` of `graph` through `r`; `names` maps old values to new ones and grows."""
+    for item in block:
+        if isinstance(item, Loop):
+            copy_loop(r, graph, item, names, visit)
+            continue
+        node = graph[item]
+        node = replace(node, operands=tuple(names[o] for o in node.operands))
+        names[item] = r.node(node) if visit is None else visit(r, item, node)
+
+
+def copy_loop(r: Rewriter, graph: Graph, loop: Loop, names: dict[Value, Value], visit: Visit | None = None) -> None:
+    loop_from(r, graph, loop, {c: names[c.initial] for c in loop.carried}, loop.count, names, visit)
+
+
+def loop_from(
+    r: Rewriter,
+    graph: Graph,
+    loop: Loop,
+    initial: dict[Carried, Value],
+    count: int,
+    names: dict[Value, Value],
+    visit: Visit | None = None,
+) -> None:
+    """The loop, begun with these values of what it carries and run so many times."""
+    if count == 0 and loop.kind is None:
+        names.update({c.final: initial[c] for c in loop.carried})
+        return
+    r.open()
+    for c in loop.carried:
+        names[c.phi] = r.node(replace(graph[c.phi], operands=(initial[c],)), place=False)
+    copy_block(r, graph, loop.body, names, visit)
+    carried = []
+    for c in loop.carried:
+        final = r.node(replace(graph[c.final], operands=(initial[c], names[c.result])), place=False)
+        warm = None if c.warm is None else names[c.warm]
+        carried.append(Carried(initial[c], names[c.phi], names[c.result], final, warm))
+        names[c.final] = final
+    r.close(loop.kind, count, tuple(carried), loop.span)
+
+
+def prune(graph: Graph) -> Graph:
+    """Without what no result needs. A carried name is needed if its final value is, or its phi is needed by one that
+    is."""
+    needed: set[Value] = set()
+    loop_of = {v: c for loop in graph.loops() for c in loop.carried for v in (c.phi, c.final)}
+    stack = list(graph.results)
+    while stack:
+        value = stack.pop()
+        if value in needed:
+            continue
+        needed.add(value)
+        stack.extend(graph[value].operands)
+        if value in loop_of:
+            c = loop_of[value]
+            stack.extend((c.initial, c.phi, c.result, c.final))
+            if c.warm is not None:
+                stack.append(c.warm)
+
+    def shown(block: Block) -> None:
+        """A named sum of what is there anyway costs nothing, and a trace can show it."""
+        for item in block:
+            if isinstance(item, Loop):
+                if any(c.phi in needed for c in item.carried):  # else the loop goes
+                    shown(item.body)
+                continue
+            node = graph[item]
+            if node.name is not None and isinstance(node.op, Affine) and needed.issuperset(node.operands):
+                needed.add(item)
+
+    shown(graph.block)
+    return _keep(graph, needed)
+
+
+def _keep(graph: Graph, needed: set[Value]) -> Graph:
+    def filtered(block: Block) -> Block:
+        kept: list[Value | Loop] = []
+        for item in block:
+            if not isinstance(item, Loop):
+                if item in needed:
+                    kept.append(item)
+                continue
+            carried = tuple(c for c in item.carried if c.phi in needed)
+            if carried:
+                kept.append(replace(item, carried=carried, body=filtered(item.body)))
+        return tuple(kept)
+
+    return replace(graph, data=graph.data.subgraph(needed).copy(), block=filtered(graph.block))
+
+
+def simplify(graph: Graph, laws: frozenset[str] | None = None) -> Graph:
+    """The laws, and nothing else."""
+    return rebuild(graph, None, laws)

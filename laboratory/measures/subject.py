@@ -1,0 +1,134 @@
+"""Weights under study: what they predict, hold inside, and answer to a change of their input or of their stream.
+
+    Weights, compiled or trained   →   predictions, gradients, the residual stream after each layer, patched predictions
+
+Compiled and trained weights run on the same pass of the runtime. No guard: tasks may lie outside the compiled ranges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from innerloop.artifact.errors import DataError
+from innerloop.artifact.tokens import TokenData, output_rows, read_data
+from innerloop.artifact.weights import Weights
+from innerloop.runtime import Trace, Transformer
+from innerloop.runtime.executables import compiled
+from innerloop.runtime.forward import embed, forward, streams
+from innerloop.runtime.pack import Parameters
+from innerloop.runtime.patched import patched
+from numpy.typing import NDArray
+
+from .distance import Fields, Floats
+
+CHUNK_BYTES = 2**27
+"""About the largest stream that is held while its token is taken out."""
+
+
+class Subject:
+    """A predictor with an inside. `name` is what tables and plots call it."""
+
+    def __init__(self, weights: Weights, name: str) -> None:
+        self.weights, self.name = weights, name
+        self._transformer = Transformer(weights, guard="off")
+        self._parameters = self._transformer.parameters
+
+    @property
+    def layers(self) -> int:
+        return self.weights.config.n_layer
+
+    def __call__(self, fields: Fields) -> NDArray[Any]:
+        """The output [batch, rows, *shape]."""
+        return self._transformer(**fields)
+
+    def tokens(self, fields: Fields) -> TokenData:
+        """The data as tokens. Raises DataError for data that does not fit."""
+        return read_data(self.weights.signature, fields)
+
+    def trace(self, fields: Fields) -> Trace:
+        """Every named value after every layer; of weights without a layout, none."""
+        return self._transformer.trace(**fields)
+
+    def stream(self, fields: Fields, token: int | None = -1) -> NDArray[Any]:
+        """The residual stream at one token, [1 + layers, batch, d_model], or, for None, at every token of the data,
+        [1 + layers, batch, tokens, d_model]: as embedded, and after each layer."""
+        slots = np.arange(self.weights.config.d_model, dtype=np.int32)
+        data = self.tokens(fields)
+        every = 1 + np.arange(len(data.sequence))
+        chosen = every if token is None else every[[token]]
+        with self._transformer.precision():
+            parts = []
+            for given in self._chunks(data):
+                start = embed(self._parameters, given)[None]
+                whole = jnp.concatenate([start, streams(self._parameters, given, slots, every=2)])
+                parts.append(np.asarray(whole[:, :, chosen]))
+        found = np.concatenate(parts, 1)
+        return found if token is None else found[:, :, 0]
+
+    def sensitivities(self, fields: Fields, field: str = "x", row: int = -1) -> Floats:
+        """∂ŷ/∂`field` at the token of the output's `row`: [batch, *output shape, *field shape].
+
+        Raises DataError where that token does not hold the field."""
+        signature, data = self.weights.signature, self.tokens(fields)
+        spec = next((f for f in signature.fields if f.name == field), None)
+        if spec is None:
+            raise DataError(f"{signature.name} has no field `{field}`")
+        token = int(self._rows(data)[row])
+        if data.sequence.kinds[token - 1] not in spec.kinds:
+            raise DataError(f"the token that predicts holds no `{field}`: there is nothing to be sensitive to")
+        held, size = columns(self.weights, field), prod(self.weights.output.shape)
+        with self._transformer.precision():
+            parts = [
+                np.stack([np.asarray(_slope(self._parameters, given, token, c))[:, held] for c in range(size)], 1)
+                for given in self._chunks(data)
+            ]
+        return np.concatenate(parts).astype(np.float64).reshape(-1, *self.weights.output.shape, *spec.shape)
+
+    def patched(self, fields: Fields, layer: int, token: int, change: NDArray[Any]) -> Floats:
+        """The output [batch, rows, *shape] where `change` [batch, d_model] is added to the stream of one token of the
+        data after `layer` (0: to its embedding)."""
+        data = self.tokens(fields)
+        rows, place = self._rows(data), 1 + token % len(data.sequence)
+        found, done = [], 0
+        with self._transformer.precision():
+            for given in self._chunks(data):
+                here = np.asarray(change[done : done + len(given)], self._transformer.dtype)
+                done += len(given)
+                found.append(np.asarray(patched(self._parameters, given, rows, np.int32(layer), place, here)))
+        return np.concatenate(found).astype(np.float64).reshape(-1, rows.size, *self.weights.output.shape)
+
+    def _rows(self, data: TokenData) -> NDArray[np.int64]:
+        """The tokens that give the output, counted with the rest token."""
+        return np.asarray(output_rows(data.sequence, self.weights.output.kinds) + 1)
+
+    def _chunks(self, data: TokenData) -> Iterator[Any]:
+        """Features [chunk, 1 + tokens, features], some tasks at a time."""
+        slots = self.layers * (len(data.sequence) + 1) * self.weights.config.d_model
+        step = max(1, CHUNK_BYTES // (slots * self._transformer.dtype.itemsize))
+        for start in range(0, data.batch, step):
+            count = min(step, data.batch - start)
+            yield self._transformer.features(data, start, count, count)
+
+
+def columns(weights: Weights, field: str) -> slice:
+    """Where a token's features have the components of a field: after its role and the fields before it."""
+    sizes = {f.name: prod(f.shape) for f in weights.signature.fields}
+    names = list(sizes)
+    first = len(weights.roles) + sum(sizes[name] for name in names[: names.index(field)])
+    return slice(first, first + sizes[field])
+
+
+@compiled
+def _slope(parameters: Parameters, features: Any, token: Any, component: Any) -> Any:
+    """The derivative of one component of the prediction at `token` by the token's own features: [batch, features]."""
+
+    def answer(given: Any) -> Any:
+        found, _ = forward(parameters, given, jnp.array([token]), {})
+        return found[:, 0, component].sum()
+
+    return jax.grad(answer)(features)[:, token]

@@ -1,0 +1,76 @@
+"""What the numbers of a run depend on besides its settings: what computes them.
+
+    provenance("float32")   →   {"generator": "threefry2x32", "jax": "0.10.2", "devices": "1 × cpu", "code": "5f0c…", …}
+
+A run that goes on elsewhere ends with other weights than one that was not broken off; so a checkpoint says where it was
+made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import jax
+from innerloop.runtime.surroundings import GENERATOR, devices
+
+LIBRARIES = ("jax", "jaxlib", "numpy", "optax")
+CODE = (
+    *(f"laboratory.training.{name}" for name in ("kinds", "model", "steps", "tasks", "curriculum")),
+    "runtime.guard.checks",
+    *(f"runtime.{name}" for name in ("forward", "functions", "pack", "pack_heads", "surroundings")),
+)
+"""The modules that a step runs through."""
+COMPILER = ("jax_optimization_level", "jax_exec_time_optimization_effort", "jax_disable_most_optimizations")
+
+
+def provenance(dtype: str) -> dict[str, Any]:
+    """Raises InnerloopError where JAX has no device."""
+    found = devices()
+    here: dict[str, Any] = {"generator": GENERATOR, "dtype": dtype}
+    here |= {name: _version(name) for name in LIBRARIES}
+    here["devices"] = f"{len(found)} × {found[0].device_kind}"
+    if found[0].platform == "cpu":
+        here["processor"], here["threads"] = _processor(), len(os.sched_getaffinity(0)) if _affine() else os.cpu_count()
+    here["XLA_FLAGS"] = " ".join(sorted(os.environ.get("XLA_FLAGS", "").split()))
+    here |= {name: str(jax.config.values.get(name)) for name in COMPILER}
+    here["code"] = _code()
+    return here
+
+
+def _affine() -> bool:
+    return hasattr(os, "sched_getaffinity")
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _processor() -> str:
+    """Its name, and its instructions, which XLA compiles for."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    split = [line.split(":", 1) for line in reversed(lines) if ":" in line]
+    facts = {name.strip(): value.strip() for name, value in split}  # of the first processor
+    flags = facts.get("flags", facts.get("Features", ""))
+    digest = hashlib.sha256(" ".join(sorted(flags.split())).encode()).hexdigest()[:8]
+    return f"{facts.get('model name', platform.machine())}, instructions {digest}"
+
+
+def _code() -> str:
+    """Of the text of CODE: any change of it counts."""
+    found = hashlib.sha256()
+    for name in CODE:
+        place = import_module(f"innerloop.{name}").__file__
+        found.update(Path(place).read_bytes() if place is not None else b"")
+    return found.hexdigest()[:12]

@@ -1,0 +1,216 @@
+"""Training: Adam on an infinite stream of tasks, in one jitted function of many steps.
+
+    before   a Model (random or compiled numbers), a Task
+    after    Trained: the numbers after so many steps, and every step's loss
+
+Step t draws its tasks with a key of its own, from the seed and t, and is the same code in every call: a run does not
+depend on how it is cut into calls, nor on where it was resumed. A checkpoint is written every `interval` steps, and
+where the run is interrupted; a run that is killed and resumed ends with the same weights, bit for bit, as one that was
+not, and with a constant rate one that is lengthened ends as one that was as long from the beginning. What computes has
+to be the same (provenance.py); where it is not, the checkpoint is refused. With several devices the batch is sharded
+over them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import inf, isfinite
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.interrupts import Interrupted, asked, stoppable
+from innerloop.artifact.weights import Weights
+from innerloop.runtime.surroundings import seeded
+from numpy.typing import NDArray
+
+from . import checkpoint
+from .checkpoint import Checkpoint
+from .curriculum import Curriculum
+from .lock import locked
+from .model import Model, Tree
+from .provenance import provenance
+from .steps import Rule, Run, stepper_of
+from .tasks import Task
+
+MOST = 2**31
+"""More steps than the device counts."""
+
+
+class DivergenceError(InnerloopError):
+    """A loss or a parameter is no finite number any more; the message has the step and the last good checkpoint."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """`parameters` of `model`'s names; losses [steps]."""
+
+    model: Model
+    parameters: Tree
+    losses: NDArray[np.float32]
+
+    @property
+    def weights(self) -> Weights:
+        """What was trained, as the project's weights."""
+        return self.model.weights(self.parameters)
+
+
+def train(
+    start: Model | Weights,
+    task: Task,
+    *,
+    steps: int,
+    batch: int = 64,
+    rate: float = 1e-3,
+    warmup: int = 0,
+    schedule: Literal["cosine", "constant"] = "cosine",
+    clip: float | None = 1.0,
+    curriculum: Curriculum | None = None,
+    freeze: Sequence[str] = (),
+    seed: int = 0,
+    folder: str | Path | None = None,
+    interval: int = 1000,
+    earlier: str | Path | None = None,
+    resume: bool = False,
+    elsewhere: bool = False,
+    on_step: Callable[[int, float], None] | None = None,
+) -> Trained:
+    """Trains `start` on `task`: from random weights (`Model.fresh`), or from compiled ones (`Model.of`, or Weights).
+
+    rate        of Adam (Kingma and Ba 2015) after `warmup` steps, in which it rises from 0; then a cosine down to 0 at
+                the last step (Loshchilov and Hutter 2017), or constant
+    clip        the gradient's largest norm, None: any
+    freeze      parameters that stay, by name or by the beginning of it: "embedding", "body.0", "body.3.attention.key"
+    folder      where checkpoints go, every `interval` steps and after the last; None: nowhere
+    earlier     checkpoints to go on from, where `folder` has none: of a run that is to be lengthened
+    resume      go on from the folder's last checkpoint, if there is one; without it a folder that has some is refused.
+                With a constant rate `steps` may be more than that run had
+    elsewhere   resume, too, where another processor, library or version computes: the weights will be others
+    on_step     called now and then with (steps done, the mean loss of those since the last call)
+
+    Raises DivergenceError when a loss or a parameter is not finite, InnerloopError for settings that cannot be, and
+    Interrupted, a KeyboardInterrupt, between two calls of the device, with a checkpoint there."""
+    model = start if isinstance(start, Model) else Model.of(start)
+    task.verify(model.template)
+    _verify(steps=steps, batch=batch, interval=interval, rate=rate, clip=clip, warmup=warmup, schedule=schedule)
+    if curriculum is not None:
+        curriculum.verify(task)
+    frozen, seed = _frozen(model, freeze), seeded(seed)
+    rule = Rule(steps if schedule == "cosine" else None, float(rate), warmup, clip)
+    settings = {
+        "task": {"name": task.name, "rows": task.rows, **task.parameters},
+        "steps": steps,
+        "batch": batch,
+        "rate": rate,
+        "warmup": warmup,
+        "schedule": schedule,
+        "clip": clip,
+        "curriculum": None if curriculum is None else vars(curriculum),
+        "freeze": sorted(frozen),
+        "seed": seed,
+        "start": _digest(model),
+    }
+    place = None if folder is None else Path(folder)
+    with stoppable(), model.precision(), nullcontext() if place is None else locked(place):
+        here = provenance(model.config.dtype)
+        kept = None
+        for source in (place, earlier):
+            if kept is None and source is not None and (kept := checkpoint.read(Path(source))) is not None:
+                if not resume:
+                    raise InnerloopError(f"{source} holds checkpoints of a run: resume it, or remove it first")
+                checkpoint.verify(kept, settings, None if elsewhere else here, Path(source))
+        stepper = stepper_of(model, task, batch, frozen, rule)
+        run = Run(stepper, seed)
+        if kept is not None:
+            run.restore(kept)
+        last = kept.step if kept is not None else None
+        for end, points, dimensions in _calls(run.step, steps, stepper.together, interval, curriculum, task):
+            found = run.advance(end, points, dimensions)
+            stopped = asked() and end < steps
+            saved = stopped or end % interval == 0 or end == steps
+            if not np.isfinite(found).all() or (saved and not run.finite()):
+                raise _diverged(run, found, steps, rate, place, last)
+            if on_step is not None:
+                on_step(end, float(found.mean()))
+            if saved and place is not None:
+                checkpoint.write(place, Checkpoint(end, run.state(), settings, here))
+                last = end
+            if stopped:
+                goes_on = "" if place is None else f"; a run with `resume` goes on from {checkpoint.place(place, end)}"
+                raise Interrupted(f"interrupted after {end} of {steps} steps{goes_on}")
+        return Trained(model, run.parameters(), run.losses)
+
+
+def _calls(
+    start: int, steps: int, together: int, interval: int, curriculum: Curriculum | None, task: Task
+) -> Iterator[tuple[int, int | None, int]]:
+    """(steps done at its end, points, dimensions) of each call: it ends at a multiple of `together`, at a checkpoint
+    and where the curriculum goes on, wherever the run began."""
+    while start < steps:
+        ends = [steps, start - start % together + together, start - start % interval + interval]
+        points, dimensions = None, task.inputs
+        if curriculum is not None:
+            points, dimensions = curriculum.at(start, task)
+            ends.append(start - start % curriculum.every + curriculum.every)
+        yield min(ends), points, dimensions
+        start = min(ends)
+
+
+def _verify(**given: Any) -> None:
+    for name in ("steps", "batch", "interval"):
+        if type(given[name]) is not int or not 1 <= given[name] < MOST:
+            raise InnerloopError(f"{name}={given[name]!r}: must be a whole number from 1 to {MOST - 1}")
+    if type(given["warmup"]) is not int or not 0 <= given["warmup"] < MOST:
+        raise InnerloopError(f"warmup={given['warmup']!r}: must be a whole number of steps, from 0 to {MOST - 1}")
+    for name in ("rate", "clip"):
+        value = given[name]
+        if value is not None and not (isinstance(value, int | float) and isfinite(value) and value > 0):
+            raise InnerloopError(f"{name}={value!r}: must be a number above 0")
+    if given["schedule"] not in ("cosine", "constant"):
+        raise InnerloopError(f"schedule={given['schedule']!r}: must be 'cosine' or 'constant'")
+
+
+def _frozen(model: Model, freeze: Sequence[str]) -> frozenset[str]:
+    """The parameters that `freeze` means. Raises InnerloopError for an entry that means none, or if none is left."""
+    frozen: set[str] = set()
+    for entry in freeze:
+        meant = {name for name in model.parameters if name == entry or name.startswith(f"{entry}.")}
+        if not meant:
+            near = get_close_matches(entry, model.parameters, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(list(model.parameters)[:8])} …"
+            raise InnerloopError(f"freeze: no parameter is called {entry}; {hint}")
+        frozen |= meant
+    if len(frozen) == len(model.parameters):
+        raise InnerloopError("freeze: all parameters are frozen, and nothing is left to train")
+    return frozenset(frozen)
+
+
+def _digest(model: Model) -> str:
+    """Of what is trained, and of the numbers that it begins with."""
+    found = hashlib.sha256(repr((model.config, model.signature.text)).encode())
+    for name, value in (model.parameters | model.constants).items():
+        found.update(name.encode() + np.asarray(value).tobytes())
+    return found.hexdigest()
+
+
+def _diverged(
+    run: Run, found: NDArray[np.float32], steps: int, rate: float, folder: Path | None, last: int | None
+) -> DivergenceError:  # fmt: skip
+    bad = np.flatnonzero(~np.isfinite(found))
+    step = run.step - len(found) + int(bad[0]) + 1 if bad.size else run.step
+    what = f"the loss is {found[bad[0]]}" if bad.size else "a parameter is not finite"
+    before = run.losses[: step - 1]
+    best = float(before.min()) if before.size else inf
+    said = f" (the best was {best:.3g})" if isfinite(best) else ""
+    good = "there is no checkpoint before it"
+    if folder is not None and last is not None:
+        good = f"the last good checkpoint is {checkpoint.place(folder, last)}"
+    return DivergenceError(
+        f"training diverged: {what} at step {step} of {steps}{said}; {good}. Take a rate below {rate:g}, a longer "
+        f"warm-up or a smaller clip"
+    )

@@ -1,0 +1,208 @@
+"""Export: compiled weights as a folder that a stock library loads, written whole or not at all.
+
+    huggingface      config.json and model.safetensors, which `GPT2Model.from_pretrained` loads, or
+                     `LlamaModel.from_pretrained` where the target is llama
+    transformerlens  config.json and model.safetensors of a `HookedTransformer`, and layout.json: which named
+                     value is read where in its cache
+
+    in both          interface.safetensors   embedding, readout, readout_bias: from features to the stream and back
+                     tasks.safetensors       a few tasks and the float64 oracle's output, for a first try
+                     program.icl, README.md  the program, and how to run it with the stock library
+
+Stock models have no loops, and MLPs of one width: loops are unrolled, narrower MLPs padded with zeros, and
+idle sublayers are written as zeros. `Size` says beforehand what that takes.
+
+Their LayerNorm and GELU round otherwise than the runtime's (artifact/arithmetic.py), which a program that multiplies
+errors shows: before anything is written the few tasks are run as a stock model rounds, and held against the oracle.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from innerloop.artifact.arithmetic import OWN, STOCK, Arithmetic
+from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.memory import free
+from innerloop.artifact.numpy_forward import forward
+from innerloop.artifact.tokens import TokenData, output_rows, read_data
+from innerloop.artifact.weights import Weights
+from innerloop.compiler.interpreter.default_tasks import draw
+from innerloop.compiler.interpreter.interpret import interpret
+from innerloop.runtime.whole import whole_folder
+
+from . import huggingface as export_huggingface
+from . import llama as export_llama
+from . import transformerlens as export_transformerlens
+from .readme import readme
+from .tensors import Floats, Tensor, dense, write_tensors
+
+
+class _Library(Protocol):
+    """What a module for one library and target has."""
+
+    RUN: str
+    NOTE: str
+
+    def config(self, weights: Weights) -> dict[str, Any]: ...
+    def tensors(self, weights: Weights) -> list[Tensor]: ...
+
+
+_LIBRARIES: dict[str, dict[str, _Library]] = {
+    "huggingface": {"gpt2": export_huggingface, "llama": export_llama},
+    "transformerlens": {"gpt2": export_transformerlens},
+}
+"""By library, then by target."""
+TASKS = 8
+"""Tasks that go along, as long as the program takes but for this many groups at most."""
+GROUPS = 40
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the unrolled weights take: numbers, and bytes both in the file and in the memory of what loads it."""
+
+    parameters: int
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.parameters:,} parameters, {_mebibytes(self.bytes)}"
+
+
+def size(weights: Weights, to: str) -> Size:
+    """What `export` will write. Raises InnerloopError as it does for weights that `to` does not hold."""
+    return _size(weights, _library(weights, to).tensors(weights))
+
+
+def export(
+    weights: Weights, folder: str | os.PathLike[str], to: str = "huggingface", accept_error: bool = False
+) -> None:
+    """Writes a new folder, its parents included, for the library `to`, "huggingface" or "transformerlens".
+
+    Raises InnerloopError for weights of an architecture that the library does not hold, for a folder that exists or
+    cannot be written, for more than fits the free memory or disk, and unless `accept_error` for weights that are beyond
+    their certificate in the library's arithmetic.
+    """
+    library = _library(weights, to)
+    tensors = library.tensors(weights)
+    target = Path(folder)
+    if os.path.lexists(target):
+        raise InnerloopError(f"{target} exists already: give a new folder, or remove it first")
+    _fits(_size(weights, tensors), target)
+    data, truth = _tasks(weights)
+    stock = _errors(weights, data, truth, STOCK)
+    if not accept_error:
+        _within(weights, len(data.sequence), _errors(weights, data, truth, OWN), stock)
+    interface = [
+        Tensor("embedding", weights.embedding.shape, lambda: dense(weights.embedding)),
+        Tensor("readout", weights.readout.shape, lambda: dense(weights.readout)),
+        Tensor("readout_bias", weights.readout_bias.shape, lambda: weights.readout_bias),
+    ]
+    texts = {
+        "config.json": json.dumps(library.config(weights), indent=1) + "\n",
+        "program.icl": weights.signature.text,
+        "README.md": readme(
+            weights, library.RUN, library.NOTE, (0, *data.sequence.roles), float(stock.max(initial=0.0))
+        ),
+    }
+    arrays: dict[str, Sequence[Tensor]] = {
+        "model.safetensors": tensors,
+        "interface.safetensors": interface,
+        "tasks.safetensors": _held(weights, data, truth),
+    }
+    if to == "transformerlens":
+        places, matrices = export_transformerlens.layout(weights)
+        texts["layout.json"] = json.dumps(places, indent=1) + "\n"
+        arrays["layout.safetensors"] = matrices
+    try:
+        with whole_folder(target) as scratch:
+            for name, text in texts.items():
+                (scratch / name).write_text(text, encoding="utf-8")
+            for name, some in arrays.items():
+                write_tensors(scratch / name, some, weights.config.dtype)
+    except OSError as error:
+        raise InnerloopError(f"cannot write {target}: {error.strerror or error}") from None
+
+
+def _library(weights: Weights, to: str) -> _Library:
+    if to not in _LIBRARIES:
+        raise InnerloopError(f"there is no export to {to!r}; exports: {', '.join(_LIBRARIES)}")
+    target, held = weights.config.target, _LIBRARIES[to]
+    if target not in held:
+        raise InnerloopError(
+            f"{weights.signature.name} is compiled for target `{target}`, which {to} does not hold: "
+            f"compile it with target {' or '.join(held)} to export it"
+        )
+    return held[target]
+
+
+def _size(weights: Weights, tensors: Sequence[Tensor]) -> Size:
+    parameters = sum(tensor.size for tensor in tensors)
+    return Size(parameters, parameters * np.dtype(weights.config.dtype).itemsize)
+
+
+def _fits(need: Size, target: Path) -> None:
+    """Raises InnerloopError where the file would fill the disk, or no memory would hold what it says."""
+    where = next(above for above in target.absolute().parents if above.exists())
+    for what, left in (("disk", shutil.disk_usage(where).free), ("memory", free())):
+        if left is not None and need.bytes > left:
+            raise InnerloopError(
+                f"cannot write {target}: unrolled, the weights are {need}, and {_mebibytes(left)} of {what} are free; "
+                f"compile for fewer examples or steps, which are layers of a stock model"
+            )
+
+
+def _mebibytes(count: float) -> str:
+    return f"{count / 2**20:,.1f} MiB"
+
+
+def _tasks(weights: Weights) -> tuple[TokenData, Floats]:
+    """A few tasks within the compiled ranges, and the oracle's output [tasks, rows, *shape]."""
+    signature, pattern = weights.signature, weights.signature.pattern
+    room = weights.config.n_positions - 1 - len(pattern.prefix) - len(pattern.suffix)
+    drawn = draw(signature, max(1, min(GROUPS, room // len(pattern.group))), TASKS, seed=3)
+    for each in weights.inputs:
+        drawn[each.name] = np.clip(drawn[each.name], each.low, each.high)
+    arguments: dict[str, Any] = {**drawn, **signature.parameters}
+    return read_data(signature, drawn), interpret(signature.text, **arguments)
+
+
+def _errors(weights: Weights, data: TokenData, truth: Floats, arithmetic: Arithmetic) -> Floats:
+    """How far off each task is at most [tasks]."""
+    rows = output_rows(data.sequence, weights.output.kinds)
+    with np.errstate(all="ignore"):
+        found = forward(weights, data, arithmetic=arithmetic)[:, rows].reshape(truth.shape)
+    error = np.nan_to_num(np.abs(found - truth), nan=np.inf)
+    return np.asarray(error.reshape(len(truth), -1).max(1, initial=0.0))
+
+
+def _within(weights: Weights, tokens: int, own: Floats, stock: Floats) -> None:
+    """Raises InnerloopError where tasks that are within the certificate in this package's arithmetic are not in the
+    library's. The others left a range, as the guard would say; weights without a certificate promise nothing."""
+    most = weights.report.predicted_error
+    beyond = stock[(own <= most) & ~(stock <= most)]
+    if beyond.size and np.isfinite(most):
+        raise InnerloopError(
+            f"{weights.signature.name} multiplies errors: as a stock model rounds it is off by {beyond.max():.3g} on "
+            f"tasks of {tokens} tokens, where its certificate says {most:.3g} at most. Compile it with milder "
+            "parameters, or with data like yours (`calibration=`), or accept the error (`accept_error=True`, "
+            "`--accept-error`)"
+        )
+
+
+def _held(weights: Weights, data: TokenData, truth: Floats) -> list[Tensor]:
+    """The tasks as tensors: each field at the tokens that hold it, and the output."""
+    held = {f.name: data.fields[f.name][:, output_rows(data.sequence, f.kinds)] for f in weights.signature.fields}
+    arrays: dict[str, Floats] = {f"field.{name}": array for name, array in held.items()}
+    arrays["output"] = truth.reshape(*truth.shape[:2], -1)
+    return [Tensor(name, a.shape, _constant(a)) for name, a in arrays.items()]
+
+
+def _constant(array: Floats) -> Callable[[], Floats]:
+    return lambda: array

@@ -1,0 +1,82 @@
+"""Tensors that are made when they are written, one at a time: unrolled weights are never in memory as a whole.
+
+before   Tensor(name, shape, make), …
+after    a safetensors file: eight bytes with the header's length, the header (JSON), the numbers, little-endian
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from innerloop.artifact.parts import Sublayer
+from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.weights import Weights
+
+__all__ = ["Floats", "Tensor", "constant", "dense", "layers", "vector", "write_tensors"]
+
+_CODES = {"float32": "F32", "float64": "F64"}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """`make()` gives the numbers, of this shape."""
+
+    name: str
+    shape: tuple[int, ...]
+    make: Callable[[], Floats]
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+
+def write_tensors(path: Path, tensors: Sequence[Tensor], dtype: str) -> None:
+    """Writes a new file of `dtype`, "float32" or "float64". Raises OSError."""
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for tensor in tensors:
+        start, end = end, end + tensor.size * np.dtype(dtype).itemsize
+        header[tensor.name] = {"dtype": _CODES[dtype], "shape": tensor.shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("xb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for tensor in tensors:
+            array = np.ascontiguousarray(tensor.make(), np.dtype(dtype).newbyteorder("<"))
+            assert array.shape == tensor.shape, (tensor.name, array.shape)
+            file.write(array.tobytes())
+
+
+Part = Callable[[str, Sublayer, Weights], list[Tensor]]
+"""(the layer's name, a sublayer, the weights) → the sublayer's tensors."""
+
+
+def layers(weights: Weights, prefix: str, attention: Part, mlp: Part) -> list[Tensor]:
+    """The tensors of every layer, loops unrolled; layer n is named "`prefix`.n"."""
+    return [
+        tensor
+        for index, (_, item) in enumerate(weights.unrolled())
+        for tensor in (mlp if index % 2 else attention)(f"{prefix}.{index // 2}", item, weights)
+    ]
+
+
+def dense(matrix: Matrix, shape: tuple[int, int] | None = None) -> Floats:
+    """The matrix as an array, with zeros below and to the right up to `shape`."""
+    result = np.zeros(shape or matrix.shape)
+    result[: matrix.shape[0], : matrix.shape[1]] = matrix.csr.toarray()
+    return result
+
+
+def vector(array: Floats, size: int) -> Floats:
+    """The array with zeros behind it up to `size`."""
+    return np.pad(array, (0, size - array.size))
+
+
+def constant(name: str, value: float, *shape: int) -> Tensor:
+    """A tensor that holds one number."""
+    return Tensor(name, shape, lambda: np.full(shape, value))

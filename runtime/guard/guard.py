@@ -1,0 +1,275 @@
+"""The guard: names every value that leaves the range that the weights were compiled for.
+
+    before   Weights.inputs, and what watches.py looks at: named values, and the domains of all constructions
+    after    "w reached 61.2 at layer 14, token 23 (task 5, component 3); compiled for [-8, 8]"
+             "`dot(x, x)` at 7:18 reached 100 …": what has no name is named by its expression and place
+
+The forward pass itself only keeps, for each task, by how much each value was out at worst: a few
+comparisons beside each sublayer that reads or writes the value. Only where something was out is that one
+task run once more, with the stream after every sublayer kept, to find the place.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from innerloop.artifact.arithmetic import UNIT
+from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.margins import SLACK
+from innerloop.artifact.parts import Body, Repeated
+from innerloop.artifact.sparse import Floats
+from innerloop.artifact.weights import Weights
+from numpy.typing import NDArray
+
+from .checks import Check
+from .side_by_side import check_of, order_of
+from .watches import ScoreWatch, Watch, watches_of
+
+Mode = Literal["warn", "raise", "off"]
+
+UNNAMED = 3
+"""Warnings of a call for what has no name: what went wrong first is the cause, and the rest follows from it."""
+
+
+LITTLE = 0.01
+"""Of a task's largest output an error that leaves it what it is."""
+_MORE = "more"
+
+
+class RangeWarning(UserWarning):
+    """A value left the range that the weights were compiled for, and what follows from it may be wrong; or the outputs
+    are wrong.
+
+    `tasks`: in which tasks of the call, counted from 0."""
+
+    def __init__(self, message: str, tasks: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.tasks = tasks
+
+
+class RangeError(InnerloopError):
+    """The same, where the guard is set to "raise"."""
+
+
+class Guard:
+    """Checks one model's inputs, intermediates and outputs; in "off" mode there is nothing to check."""
+
+    def __init__(self, weights: Weights, mode: Mode, dtype: np.dtype[Any] | None = None) -> None:
+        """`dtype`: the precision that the weights run in (None: what they were compiled for)."""
+        coarser = 1.0 if dtype is None else UNIT[dtype.name] / UNIT[weights.config.dtype]
+        self.resolved = max(1.0, coarser) * weights.report.predicted_error
+        """How far off outputs may be."""
+        self.mode = mode
+        self.weights = weights
+        self.watches = [] if mode == "off" else watches_of(weights)
+        times = sorted({time for watch in self.watches for time in watch.times})
+        self.owners = {t: [k for k, watch in enumerate(self.watches) if t in watch.times] for t in times}
+
+    def checks(self, kinds: tuple[str, ...], dtype: np.dtype[Any], whole: bool = True) -> dict[int, Check]:
+        """What the forward pass is to look at, and when (watches.py); `kinds` of the data's tokens, which are a `whole`
+        sequence or the last one alone.
+
+        The rest token stands before them and is never checked."""
+        causal = self.weights.config.causal
+        found = {
+            time: check_of([self.watches[k] for k in own], kinds, causal, dtype, whole)
+            for time, own in self.owners.items()
+        }
+        return {time: check for time, check in found.items() if check.size}
+
+    def inspect_inputs(
+        self, fields: dict[str, NDArray[Any]], held: dict[str, NDArray[np.bool_]], first_token: int = 0
+    ) -> None:
+        """fields: name → [batch, tokens, size]; held: name → [tokens], where the field stands.
+
+        Raises RangeError, or warns, once for each field out of its range."""
+        if self.mode == "off":
+            return
+        for bound in self.weights.inputs:
+            if bound.name not in fields:
+                continue
+            values = np.where(held[bound.name][None, :, None], fields[bound.name], bound.low)
+            out = np.maximum(values - bound.high, bound.low - values)
+            slack = SLACK * max(abs(bound.low), abs(bound.high))
+            if not out.size or not out.max() > slack:
+                continue
+            task, token, component = np.unravel_index(out.argmax(), out.shape)
+            part = int(component) if values.shape[2] > 1 else None
+            place = _place(None, first_token + int(token), int(task), part)
+            self.tell(
+                f"{bound.name} reached {values[task, token, component]:.4g} at {place}; compiled for "
+                f"[{bound.low:g}, {bound.high:g}]. Scale the data, or declare `{bound.name}` with a wider range "
+                f"(`in [low, high]`) and compile again",
+                np.flatnonzero((out > slack).any((1, 2))),
+                5,
+            )
+
+    def inspect_outputs(self, outputs: NDArray[Any], errors: Floats | None, depth: int) -> None:
+        """outputs: [batch, rows, *shape]. Names tasks all of whose outputs are smaller than the weights' error; but
+        those in which `errors` [batch] are known to be small."""
+        resolved = self.resolved
+        largest = np.abs(outputs).reshape(len(outputs), -1).max(1, initial=0.0)
+        blurred = np.isfinite(resolved) if errors is None else ~(errors <= LITTLE * largest)
+        small = np.flatnonzero((largest < resolved) & (largest > 0.0) & blurred)
+        if small.size:
+            task = int(small[0])
+            self.tell(
+                f"the outputs of task {task} are at most {largest[task]:.3g}, smaller than what these weights resolve "
+                f"(an error of up to {resolved:.3g} is to be expected). Scale the data, or compile with data like it "
+                f"(`calibration=`), or in float64",
+                small,
+                depth,
+            )
+
+    def inspect_errors(self, errors: Floats, depth: int) -> None:
+        """errors: [batch], of each task as the interpreter finds it (interpreted.py), NaN where it has no answer. Names
+        tasks whose error is beyond the certificate's."""
+        resolved = self.resolved
+        wrong, unknown = np.flatnonzero(errors > resolved), np.flatnonzero(np.isnan(errors))
+        if wrong.size:
+            worst = int(wrong[errors[wrong].argmax()])
+            self.tell(
+                f"the outputs of task {worst} are off by {errors[worst]:.3g} from what the interpreter finds; these "
+                f"weights were to be off by {resolved:.3g} at most. Compile with data like it (`calibration=`), or in "
+                f"float64",
+                wrong,
+                depth,
+            )
+        if unknown.size:
+            self.tell(f"the program itself has no finite answer for task {unknown[0]}", unknown, depth)
+
+    def tell(self, message: str, tasks: NDArray[np.intp], depth: int) -> None:
+        """`tasks` in which it is so; `depth`: how far up the stack the user's call is."""
+        if self.mode == "raise":
+            raise RangeError(f"{message}. The guard `warn` goes on all the same")
+        several = f" (and so it is in {tasks.size} tasks)" if tasks.size > 1 else ""
+        warnings.warn(RangeWarning(message + several, tuple(tasks.tolist())), stacklevel=depth)
+
+
+@dataclass
+class _Finding:
+    message: str
+    tasks: set[int] = field(default_factory=set)
+
+
+class Findings:
+    """What was out in one call, which may run in chunks. `told`: the names that were named before, which grows;
+    `whole`: whether sequences are there as a whole, or their last token alone."""
+
+    def __init__(self, guard: Guard, told: set[str], whole: bool = True) -> None:
+        self._guard = guard
+        self._whole = whole
+        self._told = told
+        self._found: dict[str, _Finding] = {}
+
+    def look(
+        self,
+        worst: dict[int, NDArray[Any]],
+        first_task: int,
+        kinds: tuple[str, ...],
+        rerun: Callable[[int], NDArray[Any]],
+        first_token: int = 0,
+    ) -> None:
+        """worst: time → [batch, numbers] from the pass; `rerun(task)`: the stream [1 + sublayers run, tokens, d_model]
+        of one task of this chunk, the embedding first."""
+        for index, watch in enumerate(self._guard.watches):
+            bad = self._tasks(worst, index)
+            if not bad.size:
+                continue
+            names = [name for name, _ in watch.names]
+            name = next((n for n in names if n in self._found), None)
+            if name is None and not self._told.isdisjoint(names):
+                continue
+            if name is None and all("`" in n for n in names) and self._unnamed >= UNNAMED:
+                name = _MORE
+                self._found.setdefault(name, _Finding("more expressions left the ranges that they were compiled for"))
+            if name is None:
+                name, message = self._locate(watch, rerun(int(bad[0])), first_task + int(bad[0]), kinds, first_token)
+                self._found.setdefault(name, _Finding(message))
+            self._found[name].tasks.update((first_task + bad).tolist())
+            if self._guard.mode == "raise":
+                self.tell(1)
+
+    @property
+    def _unnamed(self) -> int:
+        return sum("`" in name for name in self._found)
+
+    def tell(self, depth: int) -> None:
+        """Names all that was found; `depth`: how far up the stack the user's call is."""
+        self._told.update(self._found)
+        for finding in self._found.values():
+            self._guard.tell(finding.message, np.array(sorted(finding.tasks)), depth)
+
+    def _tasks(self, worst: dict[int, NDArray[Any]], index: int) -> NDArray[np.intp]:
+        """The tasks in which this watch's value was out of its range, or not a number."""
+        watches = self._guard.watches
+        bad = np.zeros(len(next(iter(worst.values()), ())), bool)
+        for time in watches[index].times & worst.keys():
+            owners = self._guard.owners[time]
+            start = 0
+            for place in order_of([watches[owner] for owner in owners], self._whole):
+                size = watches[owners[place]].size
+                if owners[place] == index:
+                    bad |= ~(worst[time][:, start : start + size] <= 0).all(1)
+                start += size
+        return np.flatnonzero(bad)
+
+    def _locate(
+        self, watch: Watch | ScoreWatch, stream: NDArray[Any], task: int, kinds: tuple[str, ...], first_token: int
+    ) -> tuple[str, str]:
+        """The name, and the first layer at which the value was out, and there the token and component that was out
+        most."""
+        everything, _ = _runs(self._guard.weights.body, 0)
+        looks = [
+            (k + after, k // 2)
+            for k, (number, counts) in enumerate(everything)
+            for after in (0, 1)
+            if counts and 2 * number + after in watch.times
+        ]
+        if 2 * len(list(self._guard.weights.sublayers())) in watch.times:
+            looks.append((len(everything), len(everything) // 2 - 1))
+        tokens = np.flatnonzero([kind in watch.kinds for kind in kinds])
+        with np.errstate(invalid="ignore"):
+            looked = stream[[at for at, _ in looks]].astype(np.float64)
+            values, out = watch.at(looked, kinds, self._guard.weights.config.causal)
+        out = np.where(np.isnan(out), np.inf, out)
+        most = out.max((1, 2))
+        # Run alone, the task may round differently: if nothing is out any more, the place where it came closest.
+        look = int(np.argmax(most > 0)) if (most > 0).any() else int(most.argmax())
+        token, index = np.unravel_index(out[look].argmax(), out[look].shape)
+        column = watch.blamed(values[look, token], int(index))
+        name, component = watch.names[column]
+        place = _place(looks[look][1], first_token + int(tokens[token]), task, component)
+        value, low, high = values[look, token, column], watch.told[0][column], watch.told[1][column]
+        if watch.construction == "comparison":
+            return name, f"the comparison of {name} with 0 is undecided at {place}: it is {value:.2g}, within rounding"
+        if watch.construction == "softmax":
+            return name, f"{name} is undecided at {place}: rounding its scores changes it by {value:.2g}"
+        return name, (
+            f"{name} reached {value:.4g} at {place}; compiled for [{low:.4g}, {high:.4g}]. "
+            f"The outputs of this task may be wrong"
+        )
+
+
+def _runs(body: Body, number: int) -> tuple[list[tuple[int, bool]], int]:
+    """Every sublayer that runs: its stored number, and whether its values count (in a scan, the last pass's do)."""
+    runs: list[tuple[int, bool]] = []
+    for item in body:
+        if isinstance(item, Repeated):
+            once, number = _runs(item.body, number)
+            early = [(n, counts and not item.scan) for n, counts in once]
+            runs += early * (item.count - 1) + once[: len(once) * item.count]
+        else:
+            runs.append((number, True))
+            number += 1
+    return runs, number
+
+
+def _place(layer: int | None, token: int, task: int, component: int | None) -> str:
+    """Numbers count from 0, as the trace's do; `component` None: the only one."""
+    inside = f"task {task}" if component is None else f"task {task}, component {component}"
+    return f"{'' if layer is None else f'layer {layer}, '}token {token} ({inside})"

@@ -1,0 +1,68 @@
+"""The interpreter beside the weights: how far off the outputs of a call really are.
+
+    before   a call's data, and what the weights made of them
+    after    of each task the largest error of its outputs, against the float64 interpreter of the program
+
+Watches (watches.py) say where a construction left its domain, and which value did. How errors grow on their way they
+cannot see: a divisor near the end of its range, a near tie between what rounding has touched, rates of a long recursion
+that add up, all inside the ranges. Interpreting the program costs a few hundredths of a deep pass, and at most a tenth
+of a millisecond a task of a shallow one (benchmarks/guard.py), so every task of a call is held against it.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from innerloop.artifact.errors import CompileError, DataError
+from innerloop.artifact.sparse import Floats
+from innerloop.artifact.tokens import TokenData
+from innerloop.artifact.weights import Weights
+from innerloop.compiler.interpreter.oracle import evaluate
+from innerloop.compiler.ir.build import graph_of
+from innerloop.compiler.ir.graph import Graph
+from numpy.typing import ArrayLike
+
+UNITS = 64.0
+"""So many units in the last place of the largest output the interpreter's own rounding may be."""
+
+
+class Interpreter:
+    """Of the program that weights were compiled from."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+
+    @cached_property
+    def graph(self) -> Graph | None:
+        """None for weights that no program stands behind: trained, changed, or put together by hand.
+
+        Raises DataError where the program is another than that of the weights."""
+        signature, output = self._weights.signature, self._weights.output
+        if not np.isfinite(self._weights.report.predicted_error):
+            return None
+        try:
+            graph = graph_of(signature.text, signature.parameters, signature.source)
+        except CompileError:
+            return None
+        (result,) = graph.results
+        assert graph.signature is not None
+        found = graph.signature.pattern, graph.signature.fields, graph[result].shape, graph[result].kinds
+        if found != (signature.pattern, signature.fields, output.shape, output.kinds):
+            raise DataError(
+                f"the program of {signature.name} has other fields, tokens or outputs than its weights: they are of "
+                "another program, or their folder was changed. Compile it again"
+            )
+        return graph
+
+    def errors(self, data: TokenData, outputs: ArrayLike) -> Floats | None:
+        """The largest error of each task, [batch], beyond the interpreter's own rounding; NaN where the program itself
+        gives no finite number, and None without a program. outputs: [batch, rows, *shape]."""
+        if self.graph is None:
+            return None
+        with np.errstate(all="ignore"):
+            exact = evaluate(self.graph, data).reshape(data.batch, -1)
+            error = np.abs(np.asarray(outputs, np.float64).reshape(exact.shape) - exact)
+            rounded = UNITS * np.finfo(np.float64).eps * np.abs(exact)
+            found = np.where(np.isnan(error), np.inf, np.maximum(error - rounded, 0.0)).max(1, initial=0.0)
+        return np.asarray(np.where(np.isfinite(exact).all(1), found, np.nan))

@@ -1,0 +1,96 @@
+"""Certificates: what a report says its errors hold for, and that the prediction does hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from innerloop.artifact import storage
+from innerloop.compiler import Weights, compile_program
+from innerloop.compiler.schedule.printer import format_report
+from innerloop.programs import load
+
+from tests.reference import CASES, Case, case_of, targets
+from tests.reference.measured import compiled
+from tests.support.commands import Command
+from tests.whole.test_compile import prediction_holds
+
+QUICK = ("gradient_descent", "gradient_descent_dual", "gd_plus", "lasso", "sherman_morrison", "bigram", "averaging")
+
+
+def _places() -> list[object]:
+    marks = {c.program: () if c.program in QUICK else pytest.mark.slow for c in CASES}
+    return [
+        pytest.param(c, target, id=f"{c.program}-{target}", marks=marks[c.program])
+        for c in CASES
+        for target in targets(c.program)
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("case", "target"), _places())
+def test_the_prediction_holds(case: Case, target: str, dtype: str) -> None:
+    report = compiled(case, target, dtype).report
+    least = float(np.finfo(dtype).eps) * report.output_rms  # float64 weights may be as exact as the oracle
+    assert prediction_holds(case, report, least)
+
+
+def test_what_the_default_certificate_says() -> None:
+    weights = compile_program(load("gradient_descent"), d=2)
+    made = weights.report.certificate
+    assert made is not None
+    assert made.default
+    assert made.seed == 2
+    assert made.tolerance is None
+    told = r"(\d+) tasks of 81 tokens, (\d+) tasks of 21 tokens and (\d+) tasks of 5 tokens, drawn alike"
+    found = re.match(told + r"; (\d+) more left the ranges, as the guard says$", made.measured_on)
+    assert found is not None
+    counts = [int(number) for number in found.groups()]
+    assert sum(counts) == 64
+    assert sum(counts[:3]) == weights.report.tasks >= 50
+    assert made.calibrated.startswith(
+        "1024 tasks of 81 tokens and 8192 tasks of 5 tokens, drawn: x from N(0, 1), y = w"
+    )
+    assert "; in turn with label noise of 0.1 to 1, " in made.calibrated
+    inside = {r.name: (r.low, r.high) for r in weights.inputs}
+    for seen in made.seen:
+        assert inside[seen.name][0] <= seen.low < seen.high <= inside[seen.name][1]
+    shown = format_report(weights)
+    for part in (made.measured_on, made.calibrated, "seed 2", "range of x", "range of y", "; measured on ["):
+        assert part in shown
+
+
+def test_the_callers_calibration_is_named_and_saved(tmp_path: Path) -> None:
+    case = case_of("gradient_descent")
+    weights = compiled(case, calibration=case.sample(64), tolerance=1e-2)
+    weights.save(tmp_path / "saved")
+    again = Weights.load(tmp_path / "saved").report
+    assert again == weights.report
+    assert again.certificate is not None
+    told = "8 tasks of 13 tokens, 24 tasks of 3 tokens and 32 tasks of 5 tokens, of the caller's"
+    assert again.certificate.measured_on == told
+    assert again.certificate.tolerance == 1e-2
+    assert not again.certificate.default
+    assert "tolerance        0.01" in format_report(weights)
+
+
+def test_a_folder_from_before_certificates_is_read_and_says_so(tmp_path: Path, innerloop: Command) -> None:
+    compile_program(load("gradient_descent"), d=2).save(tmp_path / "saved")
+    path = tmp_path / "saved" / storage.CONFIG
+    entries = json.loads(path.read_text())
+    del entries["report"]["certificate"]
+    entries["checksums"][storage.CONFIG] = storage._digest(entries)
+    path.write_text(json.dumps(entries))
+    weights = Weights.load(tmp_path / "saved")
+    assert weights.report.certificate is None
+    assert "not recorded" in format_report(weights)
+
+
+def test_compiling_prints_it(innerloop: Command, tmp_path: Path) -> None:
+    done = innerloop("compile", "gradient_descent", "-p", "d=2", "--tolerance", "1e-2", "-o", tmp_path / "w")
+    assert done.status == 0, done
+    for part in ("error, predicted", "error, measured", "measured on", "ranges from", "tolerance", "range of x"):
+        assert part in done.out

@@ -1,0 +1,48 @@
+"""The whole library, exported, in stock `transformers` and float32: within its certificate, on tasks like those that it
+was compiled for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.compiler.interpreter.default_tasks import draw
+from innerloop.programs import load, names
+from innerloop.runtime.exports.export import export
+from transformers import GPT2Model, LlamaModel
+
+from tests.reference import CASES, Case
+from tests.reference.measured import Fields, compiled
+from tests.support.stock_models import outputs
+
+SHIPPED = [case for case in CASES if case.program in names()]
+STOCK = {"gpt2": GPT2Model, "llama": LlamaModel}
+TASKS = 4
+
+
+def held(weights: Weights, fields: Fields, folder: Path) -> None:
+    """The weights, exported, in the stock model: as far from the oracle as the certificate allows."""
+    export(weights, folder)
+    found = outputs(STOCK[weights.config.target], folder, weights, **fields)
+    parameters: dict[str, Any] = dict(weights.signature.parameters)
+    truth = interpret(weights.signature.text, **fields, **parameters)
+    assert found.shape == truth.shape
+    assert np.abs(found - truth).max() <= weights.report.predicted_error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("case", "target"), [pytest.param(c, t, id=f"{c.program}-{t}") for c in SHIPPED for t in STOCK]
+)
+def test_a_stock_model_computes_it_within_its_certificate(case: Case, target: str, tmp_path: Path) -> None:
+    held(compiled(case, target), case.data(seed=0, tasks=TASKS), tmp_path / "out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", list(STOCK))
+def test_conjugate_gradients_as_compiled_without_data(target: str, tmp_path: Path) -> None:
+    weights = compile_program(load("conjugate_gradient"), target=target, d=3)
+    held(weights, draw(weights.signature, 40, TASKS, seed=7), tmp_path / "out")

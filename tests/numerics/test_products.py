@@ -1,0 +1,149 @@
+"""The figures of compiler/numerics/square_banks.py and compiler/numerics/fit_smooth.py, measured in float32 through the
+runtime's own GELU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from innerloop.artifact.arithmetic import UNIT
+from innerloop.compiler.numerics.fit_smooth import fit
+from innerloop.compiler.numerics.functions import function
+from innerloop.compiler.numerics.square_banks import FINENESS, Bank, Squares, gelu, square_bank
+from innerloop.compiler.schedule.constructions import CURVE
+from innerloop.runtime.functions import gelu as runtime_gelu
+from transformers.activations import NewGELUActivation
+
+
+def square(bank: Bank, s: np.ndarray, activation: Callable[[np.ndarray], Any] = runtime_gelu) -> np.ndarray:
+    """The bank's s² in float32."""
+    up, bias, down = (a.astype(np.float32) for a in (bank.up, bank.bias, bank.down))
+    neurons = np.asarray(activation(s[:, None] * up + bias)) * down
+    straight = np.float32(bank.slope) * s[:, None]
+    return np.asarray(np.add.accumulate(np.concatenate([neurons, straight], axis=1), axis=1)[:, -1])
+
+
+@pytest.mark.parametrize(
+    ("fine", "radius", "figure"),
+    [
+        (False, 1.0, 1.2e-7), (False, 0.3, 3.0e-8), (False, 0.1, 8.2e-9), (False, 0.03, 3.8e-9), (False, 0.01, 1.2e-9),
+        (True, 1.0, 8.2e-8), (True, 0.3, 1.1e-8), (True, 0.1, 4.5e-9), (True, 0.03, 1.1e-9), (True, 0.01, 6.2e-10),
+    ],
+)  # fmt: skip
+def test_a_square_is_as_exact_as_the_table_says(fine: bool, radius: float, figure: float) -> None:
+    s = np.random.default_rng(0).uniform(radius / 2, radius, 40_000).astype(np.float32)
+    error = square(square_bank(Squares("fine" if fine else "coarse")), s) - s.astype(np.float64) ** 2
+    assert np.sqrt(np.mean(error**2)) <= 1.3 * figure
+
+
+@pytest.mark.parametrize(
+    ("bank", "radius", "figure"),
+    [
+        ("coarse", 1.0, 1.2e-7), ("coarse", 0.3, 2.0e-8), ("coarse", 0.1, 1.0e-8), ("coarse", 0.03, 4.6e-9),
+        ("coarse", 0.01, 4.0e-9), ("fine", 1.0, 8.1e-8), ("fine", 0.3, 1.1e-8), ("fine", 0.1, 5.3e-9),
+        ("fine", 0.03, 2.6e-9), ("fine", 0.01, 2.1e-9),
+    ],
+)  # fmt: skip
+def test_a_square_by_pytorchs_gelu_is_as_exact_as_the_table_says(bank: str, radius: float, figure: float) -> None:
+    stock = NewGELUActivation()
+    s = np.random.default_rng(0).uniform(radius / 2, radius, 40_000).astype(np.float32)
+    found = square(square_bank(Squares(bank)), s, lambda x: stock(torch.tensor(x)))
+    assert np.sqrt(np.mean((found - s.astype(np.float64) ** 2) ** 2)) <= 1.3 * figure
+
+
+def test_copies_of_a_bank_round_independently() -> None:
+    s = np.sort(np.random.default_rng(0).uniform(0.02, 0.1, 5_000)).astype(np.float32)
+
+    def noise(copies: int) -> float:
+        """Of the neurons alone, and of neighbours against each other, since what is smooth is no noise."""
+        bank = square_bank(Squares("fine", copies))
+        up, bias, down = (a.astype(np.float32) for a in (bank.up, bank.bias, bank.down))
+        neurons = np.asarray(runtime_gelu(s[:, None] * up + bias)).astype(np.float64)
+        wide_up, wide_bias, wide_down = (a.astype(np.float64) for a in (up, bias, down))
+        error = (neurons - gelu(s[:, None].astype(np.float64) * wide_up + wide_bias)) @ wide_down
+        return float(np.std(np.diff(error)))
+
+    assert noise(6) < 0.6 * noise(1)
+
+
+def test_a_square_in_float64() -> None:
+    s = np.random.default_rng(0).uniform(-1, 1, 40_000)
+    assert np.abs(square_bank(Squares("exact")).square(s) - s**2).max() <= 1e-11
+    assert np.abs(square_bank(Squares("exact", halved=True)).square(s) - s**2).max() <= 1e-11
+
+
+def test_a_product_by_zero_is_zero() -> None:
+    b = np.random.default_rng(0).uniform(-1, 1, 1000).astype(np.float32)
+    bank = square_bank(Squares("coarse"))
+    assert np.abs(square(bank, b / 2) - square(bank, -b / 2)).max() <= 3e-7
+
+
+PRODUCTS = {
+    Squares(1): (2.7e-5, 3.2e-6), Squares(1, shared=True): (3.2e-5, 6.2e-6),
+    Squares(1, halved=True): (3.4e-5, 3.9e-6), Squares(1, halved=True, shared=True): (5.2e-5, 7.1e-6),
+    Squares(2): (3.3e-6, 5.7e-7), Squares(2, shared=True): (5.1e-6, 8.7e-7),
+    Squares(2, halved=True): (4.6e-6, 8.0e-7), Squares(2, halved=True, shared=True): (8.4e-6, 1.1e-6),
+    Squares(3): (1.6e-6, 2.7e-7), Squares(3, shared=True): (3.3e-6, 4.1e-7),
+    Squares(3, halved=True): (2.1e-6, 3.9e-7), Squares(3, halved=True, shared=True): (4.3e-6, 5.4e-7),
+    Squares("coarse"): (5.2e-7, 8.5e-8), Squares("coarse", shared=True): (1.0e-6, 1.2e-7),
+    Squares("fine"): (4.3e-7, 6.3e-8), Squares("fine", shared=True): (8.4e-7, 8.9e-8),
+}  # fmt: skip
+"""Largest and rms error of products of factors in [−1, 1], as squares.py's table has them."""
+
+
+def factors(count: int, radius: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.random.default_rng(1).uniform(-radius, radius, (2, count)).astype(np.float32)
+    return a, b
+
+
+def product(squares: Squares, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    bank = square_bank(squares)
+    both = square(bank, (a + b) / 2)
+    return 2 * both - square(bank, a) / 2 - square(bank, b) / 2 if squares.shared else both - square(bank, (a - b) / 2)
+
+
+@pytest.mark.parametrize("squares", PRODUCTS)
+def test_a_product_is_as_exact_as_the_table_says(squares: Squares) -> None:
+    a, b = factors(40_000)
+    error = product(squares, a, b) - a.astype(np.float64) * b
+    largest, rms = PRODUCTS[squares]
+    assert np.abs(error).max() <= 1.3 * largest
+    assert np.sqrt(np.mean(error**2)) <= 1.1 * rms
+
+
+@pytest.mark.parametrize("radius", [1.0, 0.1, 0.01])
+@pytest.mark.parametrize("squares", PRODUCTS)
+def test_the_model_of_a_square_holds_at_every_size(squares: Squares, radius: float) -> None:
+    """What is left beyond the bank's fit is rounding of the size that the bank says, and not far below it."""
+    bank = square_bank(squares)
+    s = np.random.default_rng(0).uniform(radius / 2, radius, 20_000).astype(np.float32)
+    fitted = bank.square(s.astype(np.float64)) - s.astype(np.float64) ** 2
+    assert np.abs(fitted).max() <= 1.01 * np.abs(bank.fit).max()
+    assert np.abs(np.interp(s, np.linspace(-1, 1, 2 * FINENESS + 1), bank.fit) - fitted).max() <= 1e-8
+    left = square(bank, s) - s.astype(np.float64) ** 2 - fitted
+    floor, rate = bank.rounding
+    sizes = UNIT["float32"] * np.hypot(floor, rate * s)
+    assert 0.05 <= np.sqrt(np.mean((left / sizes) ** 2)) <= 1.2
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "low", "high", "relative"),
+    [
+        ("relu", (), -8, 8, 3e-7), ("abs", (), -8, 8, 6e-7), ("clip", (-1.0, 2.0), -8, 8, 6e-7),
+        ("clip", (-1e6, 1e6), -8, 8, 0.0), ("clip", (-20.0, -10.0), 3, 4, 0.0), ("relu", (), 9, 10, 0.0),
+        ("sigmoid", (), -8, 8, 2e-6), ("tanh", (), -8, 8, 2e-6), ("exp", (), -4, 4, 2e-6), ("log", (), 0.1, 10, 2e-6),
+        ("sqrt", (), 0.1, 10, 2e-6),
+    ],
+)  # fmt: skip
+def test_a_function_is_as_exact_as_its_curve_says(
+    name: str, arguments: tuple[float, ...], low: float, high: float, relative: float
+) -> None:
+    curve = fit(name, arguments, low, high, CURVE["float32"])
+    x = np.linspace(low, high, 20_011)
+    found = curve.constant + curve.slope * x + gelu(x[:, None] * curve.up + curve.bias) @ curve.down
+    truth = function(name, arguments, x)
+    assert np.abs(found - truth).max() <= 1.5 * curve.error + 1e-12
+    assert curve.error <= relative * np.abs(truth).max()

@@ -1,0 +1,86 @@
+"""Functions that are steep at one end: off by their tolerance, relative to themselves, at every size of x."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from innerloop.artifact.sparse import Floats
+from innerloop.compiler.numerics.activations import GELU, SILU, Activation
+from innerloop.compiler.numerics.approximant import Curve
+from innerloop.compiler.numerics.fit_smooth import fit
+from innerloop.compiler.numerics.functions import function
+
+ACTIVATIONS = {"gelu": GELU, "silu": SILU}
+CURVE = {"float32": 3e-7, "float64": 1e-10}
+
+
+def made(curve: Curve, x: Floats, activation: Activation, dtype: str) -> Floats:
+    """What neurons make of x in this precision; the activation itself is exact."""
+    up, bias, down, line = (np.asarray(part, dtype) for part in (curve.up, curve.bias, curve.down, curve.slope))
+    inside = x.astype(dtype)[:, None] * up + bias
+    neurons = activation.value(inside.astype(np.float64)).astype(dtype)
+    return np.asarray(((neurons * down).astype(np.float64).sum(1) + line * x + curve.constant).astype(np.float64))
+
+
+def log_uniform(low: float, high: float) -> Floats:
+    return np.exp(np.random.default_rng(0).uniform(np.log(low), np.log(high), 2000)).astype(np.float32).astype(float)
+
+
+@pytest.mark.parametrize("dtype", CURVE)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("low", "high"), [(1e-3, 3.0), (1e-3, 30.0), (1e-6, 276.0), (0.05, 1.1), (-30.0, -1e-3)])
+def test_one_over_x_is_relatively_exact(low: float, high: float, activation: str, dtype: str) -> None:
+    x = np.sign(low) * log_uniform(min(abs(low), abs(high)), max(abs(low), abs(high)))
+    curve = fit("reciprocal", (), low, high, CURVE[dtype], ACTIVATIONS[activation])
+    found = made(curve, x, ACTIVATIONS[activation], dtype)
+    assert np.abs(found * x - 1.0).max() < {"float32": 5e-7, "float64": 1e-10}[dtype]
+
+
+@pytest.mark.parametrize("dtype", CURVE)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_exp_is_zero_below_and_exact_above(activation: str, dtype: str) -> None:
+    x = np.concatenate([np.linspace(-60.0, 0.0, 1000), [-3e3, -2e6]])
+    curve = fit("exp", (), -2e6, 0.0, CURVE[dtype], ACTIVATIONS[activation])
+    found = made(curve, x, ACTIVATIONS[activation], dtype)
+    assert np.abs(found - np.exp(x)).max() < {"float32": 4e-7, "float64": 1e-10}[dtype]
+    assert not found[-2:].any()
+
+
+@pytest.mark.parametrize("dtype", CURVE)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("low", [0.0, 1e-3])
+def test_a_root_down_to_0_and_below(low: float, activation: str, dtype: str) -> None:
+    high = 400.0
+    x = log_uniform(max(low, 1e-12), high)
+    curve = fit("sqrt", (), low, high, CURVE[dtype], ACTIVATIONS[activation])
+    found = made(curve, x, ACTIVATIONS[activation], dtype)
+    allowed = {"float32": 1e-6, "float64": 1e-8}[dtype] * np.sqrt(high)
+    assert np.abs(found - np.sqrt(x)).max() < allowed
+    noise = made(curve, -np.geomspace(1e-12, 1e-5, 50), ACTIVATIONS[activation], dtype)
+    assert np.abs(noise).max() < np.sqrt(low) + 3e-4
+    if dtype == "float64":
+        some = x[x > 1e-6 * high]
+        exact = made(curve, some, ACTIVATIONS[activation], dtype) / np.sqrt(some)
+        assert np.abs(exact - 1.0).max() < 1e-9
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_logarithm_over_eleven_decades(activation: str) -> None:
+    x = log_uniform(1e-9, 100.0)
+    curve = fit("log", (), 1e-9, 100.0, CURVE["float32"], ACTIVATIONS[activation])
+    assert np.abs(made(curve, x, ACTIVATIONS[activation], "float32") - np.log(x)).max() < 1e-5
+
+
+def test_errors_are_what_the_curve_says() -> None:
+    for name, low, high in (("reciprocal", 1e-3, 30.0), ("exp", -40.0, 0.0), ("sqrt", 0.0, 9.0), ("log", 1e-5, 9.0)):
+        curve = fit(name, (), low, high, 3e-7)
+        off = np.abs(made(curve, curve.grid, GELU, "float64") - function(name, (), curve.grid)).max()
+        assert off <= 1.001 * curve.error + 1e-12
+
+
+def test_what_is_not_finite() -> None:
+    for name in ("log", "sqrt"):
+        with pytest.raises(ValueError, match=name):
+            fit(name, (), -2.0, -1.0, 3e-7)
+    with pytest.raises(ValueError, match="1/x"):
+        fit("reciprocal", (), -1.0, 2.0, 3e-7)

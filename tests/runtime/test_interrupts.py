@@ -1,0 +1,170 @@
+"""Interruptions: at many moments, one message, nothing half written, and a run that goes on to the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from innerloop.artifact import interrupts
+from innerloop.artifact.interrupts import Interrupted
+from innerloop.compiler import compile_program
+from innerloop.laboratory.training import checkpoint
+from innerloop.laboratory.training.model import Model
+from innerloop.laboratory.training.tasks import task
+from innerloop.laboratory.training.train import train
+from innerloop.programs import load
+
+from tests.support.processes import command, interrupted
+
+TRAIN = ["train", "gradient_descent_dual", "-p", "d=2", "--target", "lsa", "--task", "linear", "-t", "n=4",
+         "--schedule", "constant", "--batch", "64", "--interval", "500", "-o", "trained"]  # fmt: skip
+LONG, STARTED = "2000000", "trained.checkpoints/step-*"
+
+
+def one_line(err: str) -> None:
+    assert err.startswith("innerloop: error: interrupted"), err
+    assert err.count("\n") == 1, err
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_run_that_is_interrupted_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    status, err = interrupted(*TRAIN, "--steps", LONG, cwd=tmp_path, once=STARTED)
+    one_line(err)
+    assert status == 130
+    assert "a run with `resume` goes on from trained.checkpoints" in err, err
+    assert left(tmp_path) == ["trained.checkpoints"]
+    steps = max(json.loads(path.read_text())["step"] for path in tmp_path.glob(f"{STARTED}/state.json"))
+    assert 0 < steps < int(LONG)
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+    os.rename(tmp_path / "trained.checkpoints", tmp_path / "one" / "trained.checkpoints")
+    for folder in ("one", "other"):
+        done = command(*TRAIN, "--steps", str(steps + 50), "--resume", cwd=tmp_path / folder)
+        assert done.returncode == 0, done.stderr
+    one, other = ((tmp_path / name / "trained" / "model.safetensors").read_bytes() for name in ("one", "other"))
+    assert one == other
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("verb", "longest"), [("train", 12), ("run", 6), ("compile", 8), ("compare", 15)])
+def test_interruptions_at_many_moments(verb: str, longest: float, tmp_path: Path, compiled: Path) -> None:
+    data = [f"{task},0.1,0.2,0.3\n{task},0.1,0.1,\n" for task in range(3)]
+    (tmp_path / "data.csv").write_text("task,x_0,x_1,y\n" + "".join(data))
+    commands: dict[str, list[str | Path]] = {
+        "train": [*TRAIN, "--steps", LONG],
+        "run": ["run", compiled, "--data", tmp_path / "data.csv", "-o", "out.csv"],
+        "compile": ["compile", "sherman_morrison", "-p", "d=6", "-p", "examples=12", "-o", "weights"],
+        "compare": ["compare", compiled, compiled, "--task", "linear", "-t", "n=3", "--png", "pictures"],
+    }
+    moments = random.Random(1)
+    ends = []
+    for k in range(20):
+        (folder := tmp_path / str(k)).mkdir()
+        status, err = interrupted(*commands[verb], cwd=folder, after=moments.uniform(0, longest))
+        assert status in (0, 130, -signal.SIGINT), (status, err)
+        if status == 130:
+            one_line(err)
+        if status == -signal.SIGINT:  # it was done, and its process nearly so
+            assert err == ""
+        assert not [name for name in left(folder) if name.startswith(".") or name.endswith(".lock")]
+        for path in folder.glob(STARTED):
+            assert checkpoint.read(path.parent) is not None
+        ends.append(status)
+    assert 130 in ends
+
+
+def test_a_second_interruption_ends_at_once(tmp_path: Path) -> None:
+    began = time.monotonic()
+    status, err = interrupted(*TRAIN, "--steps", LONG, cwd=tmp_path, once=STARTED, times=2)
+    assert status == 130
+    one_line(err)
+    assert time.monotonic() - began < 60
+    assert not [name for name in left(tmp_path) if name.startswith(".")]
+
+
+def test_a_request_to_end_is_heeded_too(tmp_path: Path) -> None:
+    status, err = interrupted(*TRAIN, "--steps", LONG, cwd=tmp_path, once=STARTED, number=signal.SIGTERM)
+    assert status == 128 + signal.SIGTERM
+    one_line(err)
+
+
+def test_training_from_python_ends_between_calls(tmp_path: Path) -> None:
+    weights = compile_program(load("gradient_descent_dual"), target="lsa", d=2)
+    seen: list[int] = []
+
+    def on_step(step: int, _: float) -> None:
+        seen.append(step)
+        if len(seen) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="interrupted after 300 of 1000 steps; a run with `resume` goes on from"):
+        train(Model.fresh(weights, 0), task("linear", d=2, n=4), steps=1000, batch=4, folder=tmp_path, on_step=on_step)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    kept = checkpoint.read(tmp_path)
+    assert kept is not None
+    assert kept.step == 300
+    assert not interrupts.asked()
+
+
+def test_an_interruption_is_raised_once_a_held_block_is_over() -> None:
+    def body() -> int:
+        with interrupts.held():
+            signal.raise_signal(signal.SIGINT)
+            reached.append("end of the block")
+        reached.append("after it")
+        return 0
+
+    reached: list[str] = []
+    told: list[BaseException] = []
+    status = interrupts.command(body, lambda error: told.append(error) or interrupts.ended_by(), lambda _: None)  # type: ignore[func-returns-value]
+    assert reached == ["end of the block"]
+    assert status == signal.SIGINT
+    assert isinstance(told[0], KeyboardInterrupt)
+
+
+def test_an_interruption_that_a_callback_swallows_is_raised_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupts, "INSIST", 0.2)
+
+    def body() -> int:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        time.sleep(20)
+        return 0
+
+    began = time.monotonic()
+    assert interrupts.command(body, lambda _: 7, lambda _: None) == 7
+    assert time.monotonic() - began < 10
+
+
+def test_an_interruption_in_a_destructor_is_raised_again(capfd: pytest.CaptureFixture[str]) -> None:
+    class Loud:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def body() -> int:
+        Loud()
+        time.sleep(20)
+        return 0
+
+    began = time.monotonic()
+    assert interrupts.command(body, lambda _: 7, lambda _: None) == 7
+    assert time.monotonic() - began < 10
+    assert capfd.readouterr().err == ""
+
+
+def test_other_threads_are_left_alone() -> None:
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(interrupts.command(lambda: 3, lambda _: 1, lambda _: None)))
+    thread.start()
+    thread.join()
+    assert found == [3]

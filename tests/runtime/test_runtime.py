@@ -1,0 +1,382 @@
+"""The forward passes against GPT-2's block and linear attention in NumPy float64, and what stands around them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from innerloop.artifact.arithmetic import OWN, normalise
+from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.parts import Attention, Idle, Mlp, Norm
+from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.weights import Weights
+from innerloop.runtime import Transformer
+from innerloop.runtime.forward import attend, attend_linearly, forward
+from innerloop.runtime.functions import layer_norm, rms_norm, silu
+from innerloop.runtime.pack import AttentionStep, IdleStep, LinearAttentionStep, NormStep, Spread, pack
+
+from tests.reference.measured import numpy_run
+from tests.support.by_the_book import by_the_book, tasks
+from tests.support.random_weights import Random, config, linear_tree, llama_tree, normless_tree, tree
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(("dtype", "error"), [("float32", 5e-6), ("float64", 1e-14)])
+@pytest.mark.parametrize("seed", range(3))
+def test_random_trees_are_gpt2(seed: int, dtype: str, error: float, causal: bool) -> None:
+    weights = tree(seed, causal=causal, dtype=dtype)
+    data = tasks(4, seed=seed)
+    output = Transformer(weights)(**data)
+    expected, _ = by_the_book(weights, **data)
+    assert output.dtype == dtype
+    assert output.shape == expected.shape == (4, 6)
+    assert np.abs(output - expected).max() < error * max(1.0, np.abs(expected).max())
+
+
+def both_passes_agree(weights: Weights, data: dict[str, Floats]) -> None:
+    """The runtime's and the compiler's own with the formulas, to the rounding of the weights' precision."""
+    expected, _ = by_the_book(weights, **data)
+    bound = {"float32": 5e-6, "float64": 1e-14}[weights.config.dtype] * max(1.0, float(np.abs(expected).max()))
+    for output in (Transformer(weights, guard="off")(**data), numpy_run(weights, data)):
+        assert output.dtype == weights.config.dtype
+        assert output.shape == expected.shape
+        assert np.abs(output - expected).max() < bound
+
+
+@pytest.mark.parametrize("norm", ["dividing", "none"])
+@pytest.mark.parametrize(("dtype", "causal"), [("float32", True), ("float64", False)])
+def test_sublayers_without_a_norm_are_gpt2s_without_it(norm: str, dtype: str, causal: bool) -> None:
+    weights = normless_tree(1, norm, causal, dtype)
+    norms = [item.norm is None for item in weights.sublayers() if isinstance(item, Attention | Mlp)]
+    assert any(norms)
+    assert all(norms) == (norm == "none")
+    both_passes_agree(weights, tasks(4))
+
+
+@pytest.mark.parametrize(("activation", "norm"), [("none", "none"), ("gelu_tanh", "dividing")])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("unread", [0, 1])
+@pytest.mark.parametrize("causal", [True, False])
+def test_linear_attention_is_its_formula(causal: bool, unread: int, dtype: str, activation: str, norm: str) -> None:
+    both_passes_agree(linear_tree(1, causal, unread, dtype, activation, norm), tasks(3))
+
+
+LLAMA: dict[str, Any] = {
+    "target": "llama", "activation": "silu", "norm": "rmsnorm", "positions": "rotary", "n_kv_head": 2,
+}  # fmt: skip
+PARTS: list[dict[str, Any]] = [
+    {"activation": "silu"},
+    {"norm": "rmsnorm"},
+    {"positions": "rotary"},
+    {"n_kv_head": 1},
+    LLAMA,
+    {**LLAMA, "n_kv_head": None, "rope_theta": 1e15},
+    {**LLAMA, "n_kv_head": 1, "causal": False, "rope_theta": 100.0},
+]
+
+
+@pytest.mark.parametrize("parts", PARTS, ids=lambda parts: " ".join(map(str, parts.values())))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_llamas_sublayers_are_their_formulas_each_and_together(dtype: str, parts: dict[str, Any]) -> None:
+    for seed in range(2):
+        weights = llama_tree(seed, dtype, **parts)
+        gated = {item.gate is not None for item in weights.sublayers() if isinstance(item, Mlp)}
+        assert gated == {"activation" in parts}
+        both_passes_agree(weights, tasks(3, examples=9, seed=seed))
+
+
+def test_heads_of_linear_attention_share_keys_and_values_too() -> None:
+    drawn = replace(config(1, heads=4), attention="linear", activation="none", norm="none", n_kv_head=2)
+    draw = Random(5, drawn)
+    both_passes_agree(draw.weights((draw.linear_attention(), Idle("mlp"))), tasks(3))
+
+
+def turned_pairs(weights: Weights) -> Weights:
+    """The first sublayer with queries on the first of each pair and keys on the second: turning makes them meet."""
+    first = weights.body[0]
+    assert isinstance(first, Attention)
+    d, heads = weights.config.d_head, weights.config.n_head
+    low, high = np.arange(d) < d // 2, np.arange(d) >= d // 2
+    query, key = np.tile(low, heads), np.tile(high, heads)
+    halves = replace(
+        first,
+        query=Matrix(first.query.csr.toarray() * query),
+        query_bias=first.query_bias * query,
+        key=Matrix(first.key.csr.toarray() * key),
+        key_bias=first.key_bias * key,
+    )
+    return replace(weights, body=(halves, *weights.body[1:]))
+
+
+def test_a_pair_that_only_turning_brings_together_is_kept() -> None:
+    draw = Random(8, replace(config(1, heads=2, dtype="float64"), positions="rotary"))
+    weights = turned_pairs(draw.weights((draw.attention(), draw.mlp())))
+    step = pack(weights, np.dtype("float64")).steps[0]
+    assert isinstance(step, AttentionStep)
+    assert step.qk == weights.config.d_head
+    both_passes_agree(weights, tasks(2))
+
+
+def test_a_pair_that_one_side_leaves_out_is_dropped_at_each_head() -> None:
+    draw = Random(8, replace(config(1, heads=2), positions="rotary", n_kv_head=1))
+    full = draw.attention()
+    query = full.query.csr.toarray()
+    query[:, [0, 4, 1, 5, 8 + 2, 8 + 6]] = 0.0  # head 0 keeps pairs 2 and 3, head 1 all but 2
+    bias = full.query_bias.copy()
+    bias[[0, 4, 1, 5, 8 + 2, 8 + 6]] = 0.0
+    weights = draw.weights((replace(full, query=Matrix(query), query_bias=bias), draw.mlp()))
+    step = pack(weights, np.dtype("float32")).steps[0]
+    assert isinstance(step, AttentionStep)
+    assert step.qk == 6
+    assert np.asarray(step.pairs).tolist() == [[2, 3, 0], [0, 1, 3]]
+    both_passes_agree(weights, tasks(2))
+
+
+def test_sequences_of_any_length_go_through_linear_attention() -> None:
+    weights = linear_tree(1, unread=2)
+    for examples in (0, 1, 20):
+        both_passes_agree(weights, tasks(2, examples))
+
+
+@pytest.mark.parametrize("unread", [0, 1, 2])
+def test_the_last_tokens_are_read_by_nobody(unread: int) -> None:
+    """Another last x changes what the others see, unless it is not read; another last y where two are not."""
+    draw = Random(
+        3, replace(config(1, causal=False), attention="linear", activation="none", norm="none", unread=unread)
+    )
+    model = Transformer(draw.weights((draw.linear_attention(), Idle("mlp"))))
+    data = tasks(1)
+    before = model(**data)
+    for name, last in (("x", 1), ("y", 2)):
+        changed = data[name].copy()
+        changed[:, -1] += 1.0
+        after = model(**{**data, name: changed})
+        assert np.array_equal(after[:, :-1], before[:, :-1]) == (unread >= last)
+
+
+def test_an_odd_width_is_gpt2_too() -> None:
+    draw = Random(7, replace(config(1), d_model=15, n_head=3, d_head=5, dtype="float64"))
+    weights = draw.weights((draw.attention(), draw.mlp()))
+    data = tasks(2)
+    assert np.abs(Transformer(weights)(**data) - by_the_book(weights, **data)[0]).max() < 1e-14
+
+
+def test_loops_equal_unrolled() -> None:
+    weights = tree(5)
+    flat = replace(weights, body=tuple(item for _, item in weights.unrolled()))
+    data = tasks(3)
+    assert np.abs(Transformer(weights)(**data) - Transformer(flat)(**data)).max() < 1e-6
+
+
+def test_float64_beside_float32_leaves_the_users_setting_alone() -> None:
+    weights = tree(2)
+    data = tasks(3)
+    before = jax.numpy.ones(1).dtype
+    double, single = Transformer(weights, "float64"), Transformer(weights, "float32")
+    exact, rounded = double(**data), single(**data)
+    assert exact.dtype == np.float64
+    assert rounded.dtype == np.float32
+    assert 0 < np.abs(exact - rounded).max() < 1e-5
+    assert np.array_equal(double(**data), exact)
+    assert jax.numpy.ones(1).dtype == before
+
+
+def test_a_large_batch_in_chunks_of_one_size_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = tree(3)
+    data = tasks(50)
+    whole = Transformer(weights)(**data)
+    monkeypatch.setattr("innerloop.runtime.transformer.CACHED_BYTES", 8 * 12 * 24 * 4)
+    done: list[tuple[int, int]] = []
+    model = Transformer(weights, on_chunk=lambda *progress: done.append(progress))
+    model(**data)
+    compiled = forward.traces
+    assert np.abs(model(**data) - whole).max() < 1e-6
+    assert forward.traces == compiled
+    assert done[-1] == (50, 50)
+    assert len(done) // 2 > 3
+
+
+def test_devices_share_a_batch() -> None:
+    """Two devices of the host's: the same outputs, in a process of its own since devices are set once."""
+    code = (
+        "import sys; sys.path.insert(0, 'tests'); import jax, numpy as np, random_weights as r;"
+        "from innerloop.runtime import Transformer; assert len(jax.devices()) == 2;"
+        "g = np.random.default_rng(0); x, y = g.standard_normal((7, 6, 3)), g.standard_normal((7, 5));"
+        "m = Transformer(r.tree(3)); m.trace(x=x, y=y); print(m(x=x, y=y).astype(float).tobytes().hex())"
+    )
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    run = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    output = np.frombuffer(bytes.fromhex(run.stdout.strip())).reshape(7, 6)
+    assert np.abs(output - Transformer(tree(3))(**tasks(7))).max() < 1e-6
+
+
+def test_data_without_a_batch_gives_an_output_without_one() -> None:
+    model = Transformer(tree(1))
+    data = tasks(1)
+    assert np.array_equal(model(**{name: values[0] for name, values in data.items()}), model(**data)[0])
+
+
+def test_a_sequence_longer_than_the_weights_is_refused() -> None:
+    with pytest.raises(DataError, match=r"`x y` 40 times, 81 tokens; .* at most 31 times, 63 tokens"):
+        Transformer(tree(1))(**tasks(1, examples=40))
+
+
+@pytest.mark.parametrize(("dtype", "guard"), [("float16", "warn"), (None, "loud")])
+def test_unknown_settings_are_refused(dtype: Any, guard: Any) -> None:
+    with pytest.raises(InnerloopError, match="must be"):
+        Transformer(tree(1), dtype, guard)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "known"),
+    [
+        ("attention", "local", "'softmax' or 'linear'"),
+        ("activation", "relu", "'gelu_tanh' or 'silu' or 'none'"),
+        ("norm", "batchnorm", "'layernorm' or 'rmsnorm' or 'dividing' or 'none'"),
+        ("positions", "relative", "'learned' or 'rotary'"),
+    ],
+)
+def test_another_architecture_is_refused(name: str, value: str, known: str) -> None:
+    weights = tree(1)
+    other: Any = {name: value}
+    with pytest.raises(InnerloopError, match=f"the weights have {name} '{value}'; this runtime runs {known}$"):
+        Transformer(replace(weights, config=replace(weights.config, **other)))
+
+
+# The arithmetic that compiled constructions rest on ----------------------------------------------
+
+
+def plain(width: int, dtype: Any, epsilon: float = 1e-5) -> NormStep:
+    return NormStep(np.ones(width, dtype), np.zeros(width, dtype), np.asarray(epsilon, dtype), np.asarray(width, dtype))
+
+
+@pytest.mark.parametrize("width", [64, 160, 250])
+def test_large_constants_leave_the_mean_of_a_balanced_stream_exactly_zero(width: int) -> None:
+    """Beside ±C and a smaller ±N: every value is divided by the same, to the last bits, and nothing is taken away."""
+    rng = np.random.default_rng(width)
+    x = rng.standard_normal((300, width)).astype(np.float32)
+    x[:, 2], x[:, 10] = 2.0**40, -(2.0**40)
+    x[:, 3] = rng.uniform(2**19, 2**21, 300)
+    x[:, 11] = -x[:, 3]
+    x[:, 0] = 0.0
+    x[:, 0] = -np.delete(x, [2, 10, 3, 11], axis=1).astype(np.float64).sum(1)
+    y = np.asarray(jax.jit(layer_norm)(x, plain(width, np.float32)))
+    constant = np.sqrt(2.0 / width) * 2.0**40
+    np.testing.assert_allclose(y * constant, x, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("width", [32, 128, 512, 160])
+def test_a_norm_that_is_a_power_of_two_is_exact(width: int) -> None:
+    """Slots ±C, eight apart, with (number of them) / width a power of four: the norm is C / 2ᵏ, bit for bit."""
+    pairs = 5 if width == 160 else 1
+    values = np.random.default_rng(0).standard_normal((64, width // 16, 8)).astype(np.float32)
+    values[:, 0, :pairs] = 2.0**30
+    x = np.stack([values, -values], 2).reshape(64, width)  # a mean of exactly 0
+    y = np.asarray(jax.jit(layer_norm)(x, plain(width, np.float32)))
+    scale = np.sqrt(2 * pairs / width) * 2.0**30
+    assert np.log2(scale) % 1 == 0
+    assert np.array_equal(y * np.float32(scale), x)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_huge_constant_makes_rms_norm_the_identity(dtype: str) -> None:
+    """Slots aᵢ·2³⁶ with Σ aᵢ² = width, gain 2³⁶ (float64: 2⁶⁴), in both passes and every way to write the width."""
+    rng = np.random.default_rng(0)
+    for width, factors in ((32, (4, 4)), (256, (16,)), (124, (1, 1, 1, 11)), (334, (3, 6, 8, 15)), (1022, (5, 6, 31))):
+        assert sum(a * a for a in factors) == width
+        constant = 2.0 ** (36 if dtype == "float32" else 64)
+        x = rng.standard_normal((50, width)) * 2.0 ** rng.integers(-20, 20, (50, 1))
+        x = x.astype(dtype)
+        x[:, rng.permutation(width)[: len(factors)]] = np.array(factors) * constant
+        drawn = replace(config(1, width, dtype=dtype), norm="rmsnorm")
+        gain = np.full(width, constant)
+        with jax.enable_x64(dtype == "float64"):
+            step = plain(width, dtype)._replace(gain=gain.astype(dtype), bias=None)
+            assert np.array_equal(jax.jit(rms_norm)(x, step), x)
+        assert np.array_equal(normalise(x.T, Norm(gain, np.zeros(width)), drawn, OWN).T, x)
+
+
+def test_rms_norm_divides_by_a_value_that_outweighs_the_rest() -> None:
+    """One slot at N·√width: every value is divided by N, to the last bits, for any N."""
+    width = 256
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((300, width)).astype(np.float32)
+    divisor = rng.uniform(2**20, 2**22, 300).astype(np.float32)
+    x[:, 3] = 16 * divisor
+    step = plain(width, np.float32)._replace(bias=None)
+    np.testing.assert_allclose(jax.jit(rms_norm)(x, step), x / divisor[:, None], rtol=3e-7, atol=0)
+
+
+@pytest.mark.parametrize(("dtype", "open_", "shut"), [("float32", 17.0, -104.0), ("float64", 37.0, -746.0)])
+def test_silu_is_the_identity_when_open_and_zero_when_shut(dtype: str, open_: float, shut: float) -> None:
+    rng = np.random.default_rng(0)
+    span = np.concatenate([[0.0], np.logspace(0, 30, 3001), rng.uniform(0, 1e4, 3001)])
+    with jax.enable_x64(dtype == "float64"):
+        for function in (jax.jit(silu), OWN.activations["silu"]):
+            for start, sign, kept in ((open_, 1, 1), (shut, -1, 0)):
+                x = (start + sign * span).astype(dtype)
+                assert np.array_equal(function(x), x * kept)
+
+
+@pytest.mark.parametrize(("dtype", "gap"), [("float32", 104.0), ("float64", 746.0)])
+def test_a_lone_winner_is_copied_bit_for_bit(dtype: str, gap: float) -> None:
+    tokens = 1024
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(dtype == "float64"):
+        qkv = np.zeros((1, tokens, 3), dtype)
+        qkv[..., 0], qkv[..., 1] = 1.0, np.where(np.arange(tokens) == 0, gap, 0.0)
+        qkv[..., 2] = rng.standard_normal(tokens)
+        none: Any = np.zeros(1)
+        step = AttentionStep(
+            plain(1, dtype), None, none, none, none, Spread(None, none), 0, heads=1, qk=1, v=1, d_head=1, causal=True
+        )
+        mixed = np.asarray(jax.jit(lambda x: attend(x, step))(qkv))
+    assert np.array_equal(mixed[0, :, 0], np.full(tokens, qkv[0, 0, 2]))
+
+
+def test_an_idle_head_and_a_closed_mlp_cost_and_change_nothing() -> None:
+    draw = Random(3, config(1))
+    full = draw.attention()
+    idle = replace(full, output=Matrix.zero(16, 16), output_bias=np.zeros(16))
+    with_idle = draw.weights((idle, draw.mlp()))
+    without = replace(with_idle, body=(Idle("attention"), with_idle.body[1]))
+    data = tasks(2)
+    assert np.array_equal(Transformer(with_idle)(**data), Transformer(without)(**data))
+
+
+def test_a_mean_by_linear_attention_is_exact() -> None:
+    """Σ 1 · 1 · v / ρ of equal v is v, for as many tokens as there are, the tokens before the first counted one too."""
+    tokens = 1024
+    qkvc = np.ones((1, tokens, 4), np.float32)
+    qkvc[..., 2] = 0.75
+    qkvc[:, 0] = 0.0
+    none: Any = np.zeros(1)
+    step = LinearAttentionStep(None, none, none, Spread(None, none), 0, heads=1, qk=1, v=1, causal=True, unread=0)
+    mixed = np.asarray(jax.jit(lambda x: attend_linearly(x, step))(qkvc))
+    assert np.array_equal(mixed[0, :, 0], qkvc[0, :, 2])
+
+
+def test_heads_of_linear_attention_that_cannot_write_are_left_out() -> None:
+    draw = Random(3, replace(config(1, heads=4), attention="linear", norm="none"))
+    full = draw.linear_attention()
+
+    def only(heads: list[int], matrix: Matrix) -> Matrix:
+        return Matrix(matrix.csr.toarray() * np.isin(np.arange(16) // 4, heads))
+
+    output = Matrix(only([0, 1, 2], Matrix(full.output.csr.T)).csr.T)
+    one = replace(full, key=only([0, 1], full.key), value=only([0, 2, 3], full.value), output=output)
+    weights = draw.weights((one, draw.mlp()))
+    step = pack(weights, np.dtype("float32")).steps[0]
+    assert isinstance(step, LinearAttentionStep)
+    assert step.heads == 1
+    both_passes_agree(weights, tasks(2))
+    idle = replace(weights, body=(replace(one, key=Matrix.zero(16, 16)), weights.body[1]))
+    assert pack(idle, np.dtype("float32")).steps[0] == IdleStep(0)

@@ -1,0 +1,285 @@
+"""Verification of schedules and slots: sound ones pass, and each way to break one is named, with pass and value."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from innerloop.artifact.errors import InternalError
+from innerloop.artifact.tokens import read_data
+from innerloop.compiler import CompileError, compile_program
+from innerloop.compiler import compile as passes
+from innerloop.compiler.architectures.targets import TARGETS
+from innerloop.compiler.interpreter.calibrate import calibrate
+from innerloop.compiler.interpreter.default_tasks import draw
+from innerloop.compiler.ir.build import graph_of
+from innerloop.compiler.pipeline import optimise
+from innerloop.compiler.schedule.allocate import Allocation, Lifetime, allocate, verify
+from innerloop.compiler.schedule.instructions import Atom
+from innerloop.compiler.schedule.lower import lower
+from innerloop.compiler.schedule.schedule import schedule
+from innerloop.compiler.schedule.sublayers import Schedule, Stage
+from innerloop.compiler.schedule.verify_schedule import verify_schedule
+from innerloop.programs import load
+
+from tests.reference.measured import numpy_run
+from tests.support.broken_schedules import LOG, log_moved, move, stages, where
+
+LATE = """program late_reader()
+
+tokens (s)*
+    s : scalar in [-1, 1]
+
+c = s ^ 2
+w : scalar = 0
+repeat 3
+    q = tanh(w + s)
+    w = 0.5 * w + 0.1 * tanh(w + q) + 0.1 * c
+output w
+"""
+DIVIDED = """program divided_by_a_state()
+
+tokens (s)*
+    s : scalar in [1, 2]
+
+w : scalar = 1
+r : scalar = 1
+repeat 3
+    r = (s + 0.1 * r) / (1 + w)
+    w = 0.5 * w + 0.1 * s
+output r + w
+"""
+TWICE = """program two_quotients()
+
+tokens (s)*
+    s : scalar
+
+v = mean[j in s](s[j])
+w = v / (1 + v ^ 2)
+u = w + v
+output u / (1 + u ^ 2)
+"""
+SCAN = load("stochastic_gradient_descent")
+
+
+def placed(text: str, target: str = "gpt2", **parameters: object) -> tuple[Schedule, Allocation]:
+    """As the compiler places it, without balancing."""
+    graph = optimise(graph_of(text, parameters), target, "depth")
+    assert graph.signature is not None
+    data = read_data(graph.signature, draw(graph.signature, 4, 16, 0))
+    made = schedule(lower(graph, calibrate(graph, [data]), TARGETS[target]))
+    return made, allocate(made)
+
+
+def atom(made: Schedule, label: str) -> Atom:
+    return next(a for a, info in enumerate(made.tasks.atoms) if info.label == label)
+
+
+@pytest.mark.parametrize("text", [LOG, LATE, DIVIDED, TWICE])
+@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
+def test_what_the_compiler_places_is_sound(text: str, target: str) -> None:
+    verify_schedule(*placed(text, target))
+
+
+def test_a_task_moved_past_an_update() -> None:
+    made = log_moved(placed(LOG)[0])
+    with pytest.raises(
+        InternalError, match=r"schedule: sublayer \d+ \(mlp\) reads `v.*` at s, whose slots hold `v.*`, changed"
+    ):
+        verify_schedule(made, allocate(made))
+
+
+def test_compile_names_it_as_its_own_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "balance", log_moved)
+    with pytest.raises(
+        CompileError, match=r"program: error: fault of the compiler: schedule: sublayer .* changed already"
+    ):
+        compile_program(LOG, calibration={"s": [[[0.0, 1.0], [-1.0, 2.0]]]})
+
+
+def test_an_update_moved_before_a_reader() -> None:
+    made, _ = placed(LATE)
+    state = next(s.atom for s in next(s for s in made.stages if not isinstance(s, Stage)).states)
+    time, update = where(made, lambda p: not p.makes and p.task.out == state)
+    move(made, update, time - 2)
+    with pytest.raises(
+        InternalError, match=r"schedule: sublayer .* reads `w.*`.* whose slots hold `w.*`, changed already"
+    ):
+        verify_schedule(made, allocate(made))
+
+
+def test_a_reader_before_what_it_reads() -> None:
+    made, slots = placed(TWICE)
+    time, mean = where(made, lambda p: p.task.side == "attention")
+    move(made, mean, time + 2)
+    with pytest.raises(InternalError, match=r"schedule: sublayer .* reads `v`.* whose slots hold nothing"):
+        verify_schedule(made, slots)
+
+
+def test_a_task_that_is_lost_or_stands_twice() -> None:
+    made, slots = placed(TWICE)
+    time, mean = where(made, lambda p: p.task.side == "attention")
+    stages(made)[time].placed = []
+    with pytest.raises(InternalError, match="what makes `v` does not stand once"):
+        verify_schedule(made, slots)
+    stages(made)[time].placed = [mean, mean]
+    with pytest.raises(InternalError, match="what makes `v` does not stand once"):
+        verify_schedule(made, slots)
+
+
+def test_a_write_that_is_lost() -> None:
+    made, slots = placed(LATE)
+    _, writer = where(made, lambda p: bool(p.writes))
+    writer.writes.pop()
+    with pytest.raises(InternalError, match=r"what is written to `w.*` is not its start or its change"):
+        verify_schedule(made, slots)
+
+
+# Slots -------------------------------------------------------------------------------------------
+
+
+def test_two_values_in_one_slot() -> None:
+    """Of every pair that lives at once."""
+    made, slots = placed(DIVIDED)
+    found = 0
+    for one, life in slots.lifetimes.items():
+        for two, other in slots.lifetimes.items():
+            size = made.tasks.atoms[one].size
+            if one == two or size != made.tasks.atoms[two].size or not life.birth < other.birth < life.last:
+                continue
+            overlapping = replace(slots, slots={**slots.slots, two: slots.slots[one]})
+            with pytest.raises(InternalError, match=r"allocate: sublayer|allocate: the whole"):
+                verify_schedule(made, overlapping)
+            found += 1
+    assert found
+
+
+def test_lifetimes_that_overlap_by_one_stage() -> None:
+    """A slot may be filled in the stage that empties it, and not in the one before."""
+    _, slots = placed(TWICE)
+    one, two = list(slots.slots)[:2]
+    for birth, sound in ((3, True), (2, False)):
+        lives = {one: Lifetime(0, 2, 3, False), two: Lifetime(birth, 5, None, False)}
+        both = replace(slots, slots=dict.fromkeys((one, two), slots.slots[one]), lifetimes=lives)
+        if sound:
+            verify(both)
+        else:
+            with pytest.raises(InternalError, match="holds two values"):
+                verify(both)
+
+
+def cleared(text: str, late: bool) -> tuple[Schedule, Allocation, Atom, int]:
+    """A value that a stage empties which may be emptied a stage earlier, or later."""
+    made, slots = placed(text)
+    for time, atoms in slots.clears.items():
+        for one in atoms:
+            if slots.lifetimes[one].last == time or late:
+                return made, slots, one, time
+    raise AssertionError(text)
+
+
+def test_a_slot_emptied_before_its_last_reader() -> None:
+    made, slots, one, time = cleared(LOG, late=False)
+    clears = {t: tuple(a for a in atoms if a != one) for t, atoms in slots.clears.items()}
+    clears[time - 1] = (*clears.get(time - 1, ()), one)
+    with pytest.raises(InternalError, match=r"allocate: sublayer .* whose slots hold|cannot clear"):
+        verify_schedule(made, replace(slots, clears=clears))
+
+
+def test_a_loop_that_leaves_a_value_in_its_slots() -> None:
+    made, slots = placed(LATE)
+    inside = next(a for a, life in slots.lifetimes.items() if life.inside)
+    clears = {t: tuple(a for a in atoms if a != inside) for t, atoms in slots.clears.items()}
+    with pytest.raises(InternalError, match=r"allocate: .* leaves .* in slots where it found|whose slots hold"):
+        verify_schedule(made, replace(slots, clears=clears))
+
+
+def test_a_value_that_the_rest_token_holds() -> None:
+    """A head that finds nobody reads the rest token, and must read 0 there."""
+    made, slots = placed(TWICE)
+    s = atom(made, "s")
+    atoms = [replace(info, rests=info.rests or a == s) for a, info in enumerate(made.tasks.atoms)]
+    resting = replace(made, tasks=replace(made.tasks, atoms=tuple(atoms)))
+    with pytest.raises(InternalError, match="reads `s`, which the rest token holds, too"):
+        verify_schedule(resting, slots)
+
+
+def test_a_scan_s_state_read_before_its_pass_moves_it() -> None:
+    made, slots = placed(SCAN, d=2, examples=4)
+    verify_schedule(made, slots)
+    head = next(stage for stage in stages(made) if stage.carry is not None)
+    head.carry = None
+    with pytest.raises(InternalError, match=r"schedule: .* reads `w.*` at y, whose slots hold `w.*`, not moved yet"):
+        verify_schedule(made, slots)
+
+
+# Divisions ---------------------------------------------------------------------------------------
+
+
+def test_a_divisor_that_changes_before_it_is_cleared() -> None:
+    made, slots = placed(DIVIDED)
+    time = next(t for t, stage in enumerate(stages(made)) if stage.prepares is not None)
+    state = next(a for a in stages(made)[time].divisors[0].atoms)
+    _, update = where(made, lambda p: any(w.atom == state for w in p.writes) and bool(p.task.kinds))
+    stages(made)[time].placed.append(update)
+    for stage in stages(made)[time + 1 :]:
+        stage.placed = [p for p in stage.placed if p is not update]
+    with pytest.raises(InternalError, match=r"schedule: sublayer 3 \(mlp\) reads `w.*`, changed already"):
+        verify_schedule(made, slots)
+
+
+def test_a_divisor_that_is_not_the_one_prepared() -> None:
+    made, slots = placed(TWICE)
+    divides = [t for t, stage in enumerate(stages(made)) if stage.division is not None]
+    stages(made)[divides[0]].division = stages(made)[divides[1]].division
+    with pytest.raises(InternalError, match="divides by another divisor than was prepared"):
+        verify_schedule(made, slots)
+
+
+def test_a_divisor_that_is_never_cleared() -> None:
+    made, slots = placed(TWICE)
+    next(stage for stage in stages(made) if stage.clears is not None).clears = None
+    with pytest.raises(InternalError, match="divides by another divisor than was prepared"):
+        verify_schedule(made, slots)
+
+
+def test_a_division_before_the_last_one_is_swept_out() -> None:
+    made, slots = placed(TWICE)
+    line = stages(made)
+    second = [t for t, stage in enumerate(line) if stage.division is not None][1]
+    for at, field in ((second - 1, "prepares"), (second, "division"), (second, "placed"), (second + 1, "clears")):
+        there = getattr(line[at], field)
+        setattr(line[at], field, [] if field == "placed" else None)
+        setattr(line[at - 2], field, there)
+    with pytest.raises(InternalError, match="prepares a divisor where rounding left some of another"):
+        verify_schedule(made, slots)
+
+
+# What it found -----------------------------------------------------------------------------------
+
+RESTING = """program resting()
+
+tokens (x y)* x
+    x : scalar in [-1, 1]
+    y : scalar in [-1, 1]
+
+s : scalar = 0.5
+scan x up to 8
+    s = (s + x > 0) + relu((s > x) - (s + x > 0))
+output s
+"""
+
+
+@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
+def test_a_state_that_the_rest_token_holds_is_changed_once_a_pass(target: str) -> None:
+    """What is left of a change waits for neurons there, and all of the change for what is left."""
+    weights = compile_program(RESTING, target=target)
+    rng = np.random.default_rng(0)
+    fields = {"x": rng.uniform(-1, 1, (32, 8)), "y": rng.uniform(-1, 1, (32, 7))}
+    s, wanted = np.full(32, 0.5), []
+    for x in fields["x"].T:
+        s = np.maximum((s + x > 0).astype(float), (s > x).astype(float))
+        wanted.append(s)
+    found = numpy_run(weights, fields)[:, 0::2]  # at x
+    np.testing.assert_allclose(found, np.stack(wanted, axis=1), rtol=0, atol=1e-6)

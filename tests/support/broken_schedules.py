@@ -1,0 +1,42 @@
+"""Schedules broken on purpose, for what should see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from innerloop.compiler.schedule.sublayers import Placed, Schedule, Stage
+
+LOG = """program log_of_a_state()
+
+tokens (s)*
+    s : vector[2]
+
+v = 1 + s ^ 2
+repeat 2
+    a = softmax(-log(v) - s / v)
+    v = 0.2 + mean[j in s](a[j])
+output a
+"""
+
+
+def stages(made: Schedule) -> list[Stage]:
+    return list(made.walk())
+
+
+def where(made: Schedule, wanted: Callable[[Placed], bool]) -> tuple[int, Placed]:
+    """The first placed task that is wanted, and its stage."""
+    return next((t, p) for t, stage in enumerate(stages(made)) for p in stage.placed if wanted(p))
+
+
+def move(made: Schedule, one: Placed, to: int) -> None:
+    for stage in stages(made):
+        stage.placed = [p for p in stage.placed if p is not one]
+    stages(made)[to].placed.append(one)
+
+
+def log_moved(made: Schedule, dtype: str = "float32") -> Schedule:
+    """LOG's, balanced as no balancing may: its logarithm stands after the update of the state that it is taken of."""
+    time, log = where(made, lambda p: getattr(p.task.op, "name", "") == "log")
+    after = next(t for t in range(time, 99) if stages(made)[t].changes) + 2
+    move(made, log, after + (after - time) % 2)
+    return made

@@ -1,0 +1,66 @@
+"""Stock models from exported folders, and data as they take it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from innerloop.artifact.sparse import Floats
+from innerloop.artifact.tokens import output_rows, read_data
+from innerloop.compiler import Weights
+from innerloop.programs import load
+from innerloop.runtime.exports.export import export
+from safetensors.torch import load_file
+
+
+def features(weights: Weights, **fields: Any) -> tuple[torch.Tensor, Any]:
+    """[batch, tokens, features], written out as the folder's README says, and the tokens that give output."""
+    data = read_data(weights.signature, fields)
+    held = np.concatenate([data.fields[field.name] for field in weights.signature.fields], -1)
+    held = np.pad(held, ((0, 0), (1, 0), (0, 0)))
+    roles = np.broadcast_to(
+        np.eye(len(weights.roles))[[0, *data.sequence.roles]], (*held.shape[:2], len(weights.roles))
+    )
+    rows = output_rows(data.sequence, weights.output.kinds) + 1
+    return torch.tensor(np.concatenate([roles, held], -1), dtype=getattr(torch, weights.config.dtype)), rows
+
+
+def outputs(kind: type[Any], folder: Path, weights: Weights, **fields: Any) -> Floats:
+    """The output of unmodified transformers, its model class `kind`, on the exported folder: [batch, rows, *shape]."""
+    torch.set_num_threads(1)  # more threads than cores wait for each other: pytest runs a process a core
+    model, told = kind.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
+    assert not any(told.values()), told
+    assert type(model) is kind
+    interface = load_file(folder / "interface.safetensors")
+    given, rows = features(weights, **fields)
+    with torch.no_grad():
+        stream = model.eval()(inputs_embeds=given @ interface["embedding"]).last_hidden_state
+    output = stream @ interface["readout"] + interface["readout_bias"]
+    assert output.dtype == getattr(torch, weights.config.dtype)
+    return np.asarray(output[:, rows], np.float64).reshape(len(output), len(rows), *weights.output.shape)
+
+
+def readme_difference(folder: Path) -> float:
+    """What the example of the folder's README, run by itself there, says is its largest difference from the oracle."""
+    (example,) = re.findall("```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", example], cwd=folder, env=one_thread, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    said = re.fullmatch(r"largest difference from the oracle: (\S+)\n", run.stdout)
+    assert said
+    return float(said[1])
+
+
+def export_random(weights: Weights, folder: Path) -> None:
+    """Random weights have no program whose oracle could give sample tasks: that of a program with the same tokens."""
+    text = load("gradient_descent")
+    export(replace(weights, signature=replace(weights.signature, text=text, parameters={"d": 3})), folder)

@@ -1,0 +1,101 @@
+"""Every rewrite on and off, on every target: random programs give what the float64 oracle gives, or are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import numpy as np
+import pytest
+from innerloop.artifact.errors import CompileError
+from innerloop.artifact.tokens import TokenData, read_data
+from innerloop.compiler.architectures.targets import TARGETS
+from innerloop.compiler.compile import finish, plan_for
+from innerloop.compiler.interpreter.default_tasks import draw
+from innerloop.compiler.interpreter.oracle import evaluate
+from innerloop.compiler.ir.build import graph_of
+from innerloop.compiler.ir.graph import Graph
+from innerloop.compiler.pipeline import REWRITES, optimise
+
+from tests.reference.measured import numpy_run
+from tests.reference.programs import random_linear_program, random_program
+from tests.support.against_oracle import checked, magnitude
+
+TASKS, REPETITIONS, TOLERANCE = 8, 3, 1e-5
+
+
+def compiled_error(graph: Graph, target: str, optimize: str, without: tuple[str, ...], data: TokenData) -> float | None:
+    """The largest error of the weights in float64 over the largest number of the computation; None if refused."""
+    try:
+        written = optimise(graph, target, optimize, without)
+        truth = evaluate(written, data)
+        np.testing.assert_allclose(truth, evaluate(graph, data), rtol=1e-7, atol=1e-7)
+        fields = draw(graph.signature, REPETITIONS, TASKS, 0) if graph.signature else {}
+        weights = finish(plan_for(written, target, "float64", fields))
+    except CompileError:
+        return None
+    return float(np.abs(numpy_run(weights, fields) - truth).max() / magnitude(graph, data))
+
+
+def programs(generator: Callable[[Random], str], count: int, most: float) -> list[str]:
+    """The first random texts that the checker accepts, whose numbers stay below `most`."""
+    found: list[str] = []
+    seed = 0
+    while len(found) < count:
+        seed += 1
+        text = generator(Random(seed))
+        graph = None if text in found else checked(text)
+        if graph is None:
+            continue
+        assert graph.signature is not None
+        if magnitude(graph, read_data(graph.signature, draw(graph.signature, REPETITIONS, TASKS, 0))) < most:
+            found.append(text)
+    return found
+
+
+def differ(generator: Callable[[Random], str], target: str, count: int) -> int:
+    """Asserts that all compilations agree with the oracle, and returns how many programs the target took."""
+    taken = 0
+    for text in programs(generator, count, 100.0):
+        graph = graph_of(text, {})
+        assert graph.signature is not None
+        data = read_data(graph.signature, draw(graph.signature, REPETITIONS, TASKS, 0))
+        for optimize in ("depth", "width"):
+            whole = compiled_error(graph, target, optimize, (), data)
+            if whole is None:
+                break
+            assert whole < TOLERANCE, text
+            taken += optimize == "depth"
+            for rewrite in REWRITES:
+                error = compiled_error(graph, target, optimize, (rewrite,), data)
+                assert error is None or error < TOLERANCE, f"without {rewrite}, {optimize}:\n{text}"
+    return taken
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_random_programs_with_every_rewrite_on_and_off(target: str) -> None:
+    generator = random_linear_program if TARGETS[target].linear else random_program
+    assert differ(generator, target, 4) >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
+def test_many_random_programs_with_every_rewrite_on_and_off(target: str) -> None:
+    generator = random_linear_program if TARGETS[target].linear else random_program
+    assert differ(generator, target, 12) >= 5
+
+
+def test_a_name_in_a_loop_that_nothing_needs_goes_with_it() -> None:
+    text = """program kept()
+
+tokens (x)*
+    x : scalar
+
+z = move x from first x
+repeat 3
+    r = z
+output z
+"""
+    for without in ((), ("hoist",)):
+        (result,) = optimise(graph_of(text, {}), "gpt2", "depth", without).results
+        assert isinstance(result, int)
