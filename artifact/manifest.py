@@ -17,7 +17,7 @@ from .contents import Contents
 from .limits import DEEPEST, MOST_PASSES
 from .memory import spend
 from .parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
-from .serialize import Fault, decode, keyed, listed, parameters, record, text, whole
+from .serialize import Damage, decode, keyed, listed, parameters, record, text, whole
 from .signature import Signature
 from .sound import sound_config, sound_inputs, sound_output, sound_placement, sound_report, sound_signature
 from .sparse import Matrix
@@ -39,7 +39,7 @@ class Outline:
         sound_signature(self.signature)
         self.roles: tuple[str, ...] = decode(tuple[str, ...], entries["roles"], "roles")
         if self.roles != roles(self.signature.pattern):
-            raise Fault(
+            raise Damage(
                 f"roles are {', '.join(self.roles)}; the pattern has {', '.join(roles(self.signature.pattern))}"
             )
         self.output: OutputSpec = record(OutputSpec, entries["output"], "output")
@@ -56,7 +56,7 @@ class Outline:
         self.body = entries["body"]
         stored, unrolled = self._count(self.body, "body", 0)
         if unrolled != 2 * self.config.n_layer:
-            raise Fault(f"the body has {unrolled} sublayers; config.n_layer is {self.config.n_layer}, two each")
+            raise Damage(f"the body has {unrolled} sublayers; config.n_layer is {self.config.n_layer}, two each")
         for index, placement in enumerate(self.layout):
             sound_placement(placement, self.config, kinds, stored, f"layout[{index}]")
         for index, domain in enumerate(self.domains):
@@ -71,23 +71,23 @@ class Outline:
             if isinstance(shape, list) and shape[:1] != [self.config.d_model]:
                 part, index = ("layout", k) if k < len(entries["layout"]) else ("domains", k - len(entries["layout"]))
                 width = self.config.d_model
-                raise Fault(f"{part}[{index}].matrix has shape {str(shape)[:40]}; config.d_model is {width}")
+                raise Damage(f"{part}[{index}].matrix has shape {str(shape)[:40]}; config.d_model is {width}")
         spend(24 * len(matrices) * self.config.d_model, "the places of named values", "the folder asks for too much")
 
     def _verify_domain(self, domain: Domain, place: str, stored: int) -> None:
         size = sum(domain.sizes)
         if len(domain.sizes) != len(domain.what) or min(domain.sizes, default=0) < 0:
-            raise Fault(f"{place} has {len(domain.sizes)} sizes for {len(domain.what)} names")
+            raise Damage(f"{place} has {len(domain.sizes)} sizes for {len(domain.what)} names")
         columns = size if domain.key is None else domain.key.shape[1]
         for name, matrix in (("matrix", domain.matrix), ("key", domain.key or domain.matrix)):
             if matrix.shape != (self.config.d_model, columns):
-                raise Fault(f"{place}.{name} has shape {matrix.shape}, not {(self.config.d_model, columns)}")
+                raise Damage(f"{place}.{name} has shape {matrix.shape}, not {(self.config.d_model, columns)}")
         if domain.low.shape != (size,) or domain.high.shape != (size,) or not (domain.low <= domain.high).all():
-            raise Fault(f"{place} has no range for each of its {size} columns")
+            raise Damage(f"{place} has no range for each of its {size} columns")
         if not 0 <= domain.sublayer < stored + (not domain.after):
-            raise Fault(f"{place} is of sublayer {domain.sublayer} of {stored}")
+            raise Damage(f"{place} is of sublayer {domain.sublayer} of {stored}")
         if any(len(pair) != 2 or not 0 <= min(pair) <= max(pair) < size for pair in domain.pairs):
-            raise Fault(f"{place} has a pair that is not two of its {size} columns")
+            raise Damage(f"{place} has a pair that is not two of its {size} columns")
 
     def _count(self, nodes: Any, place: str, start: int) -> tuple[int, int]:
         """The sublayers in the tree, stored and unrolled; verifies the nodes on the way. `start` are before it."""
@@ -96,24 +96,24 @@ class Outline:
             here = f"{place}[{index}]"
             if isinstance(node, dict) and "repeat" in node:
                 if here.count(".body") >= DEEPEST:
-                    raise Fault(f"body has loops nested more than {DEEPEST} deep")
+                    raise Damage(f"body has loops nested more than {DEEPEST} deep")
                 keyed(node, here, ("repeat", "scan", "body"))
                 decode(bool, node["scan"], f"{here}.scan")
                 inner, run = self._count(node["body"], f"{here}.body", start + stored)
                 count = whole(node["repeat"], f"{here}.repeat")
                 if not 0 <= count <= MOST_PASSES or inner % 2 or not inner:
-                    raise Fault(f"{here} repeats {inner} sublayers {count} times, not a number of layers up to "
+                    raise Damage(f"{here} repeats {inner} sublayers {count} times, not a number of layers up to "
                                 f"{MOST_PASSES} times")  # fmt: skip
                 stored, unrolled = stored + inner, unrolled + count * run
                 continue
             kind, size = self._sublayer(node, here)
             if kind != ("attention", "mlp")[(start + stored) % 2]:
-                raise Fault(f"{here} is {kind}, where attention and mlp have to alternate")
+                raise Damage(f"{here} is {kind}, where attention and mlp have to alternate")
             inside = self.config.n_head * self.config.d_head
             if kind == "attention" and size not in (None, inside):
-                raise Fault(f"{here} has {size} head dimensions, not {self.config.n_head} × {self.config.d_head}")
+                raise Damage(f"{here} has {size} head dimensions, not {self.config.n_head} × {self.config.d_head}")
             if kind == "mlp" and size is not None and not 0 <= size <= self.config.d_mlp:
-                raise Fault(f"{here} has {size} neurons; config.d_mlp is {self.config.d_mlp}")
+                raise Damage(f"{here} has {size} neurons; config.d_mlp is {self.config.d_mlp}")
             stored, unrolled = stored + 1, unrolled + 1
         return stored, unrolled
 
@@ -124,12 +124,12 @@ class Outline:
         if isinstance(node, dict) and "linear_attention" in node:
             size = keyed(node, place, ("linear_attention",))["linear_attention"]
             if self.config.attention != "linear":
-                raise Fault(f"{place} is linear attention; config.attention is {self.config.attention!r}")
+                raise Damage(f"{place} is linear attention; config.attention is {self.config.attention!r}")
             return "attention", whole(size, f"{place}.linear_attention")
         kind = "mlp" if isinstance(node, dict) and "mlp" in node else "attention"
         size = whole(keyed(node, place, (kind,), ("norm", "gate")[: 1 + (kind == "mlp")])[kind], f"{place}.{kind}")
         if kind == "mlp" and self.config.activation == "none":
-            raise Fault(f"{place} is mlp; config.activation is 'none'")
+            raise Damage(f"{place} is mlp; config.activation is 'none'")
         decode(bool, node.get("gate", False), f"{place}.gate")
         self._norm(node, "norm", f"{place}.norm")
         return kind, size
@@ -138,7 +138,7 @@ class Outline:
         """Whether there is a norm; where nothing is said, there is."""
         there: bool = decode(bool, node.get(name, True), place)
         if there != {"layernorm": True, "rmsnorm": True, "none": False}.get(self.config.norm, there):
-            raise Fault(f"{place} is {there}; config.norm is {self.config.norm!r}")
+            raise Damage(f"{place} is {there}; config.norm is {self.config.norm!r}")
         return there
 
     def largest(self) -> int:
@@ -187,7 +187,7 @@ class Outline:
             self.domains,
         )
         if tensors:
-            raise Fault(f"it holds a tensor that belongs nowhere, {min(tensors)}")
+            raise Damage(f"it holds a tensor that belongs nowhere, {min(tensors)}")
         return weights
 
     def _body(self, nodes: list[Any], prefix: str, take: _Take) -> Body:
@@ -219,10 +219,10 @@ class _Take:
 
     def vector(self, name: str, *shape: int) -> NDArray[np.float64]:
         if name not in self.tensors:
-            raise Fault(f"the tensor {name} is missing")
+            raise Damage(f"the tensor {name} is missing")
         tensor = self.tensors.pop(name)
         if tensor.shape != shape:
-            raise Fault(f"{name} has shape {list(tensor.shape)}, not {list(shape)}")
+            raise Damage(f"{name} has shape {list(tensor.shape)}, not {list(shape)}")
         return tensor.astype(np.float64)
 
     def matrix(self, name: str, *shape: int) -> Matrix:

@@ -22,7 +22,7 @@ LARGEST = 2**31
 """No size or count is larger; a corrupt one must not ask for memory."""
 
 
-class Fault(Exception):
+class Damage(Exception):
     """What is wrong with a record, and where: `layout[3].low: …`."""
 
 
@@ -76,31 +76,31 @@ def record(kind: type[Any], value: Any, place: str, **known: Any) -> Any:
 def keyed(value: Any, place: str, names: Collection[str], optional: Collection[str] = ()) -> dict[str, Any]:
     """`value` as an object with exactly these entries, the optional ones or not."""
     if not isinstance(value, dict):
-        raise Fault(f"{place} is {_short(value)}, not an object")
+        raise Damage(f"{place} is {_short(value)}, not an object")
     if missing := [name for name in names if name not in value]:
-        raise Fault(f"{place} lacks {', '.join(missing)}")
+        raise Damage(f"{place} lacks {', '.join(missing)}")
     if extra := [name for name in value if name not in (*names, *optional)]:
-        raise Fault(f"{place} has an unknown entry {_short(extra[0])}")
+        raise Damage(f"{place} has an unknown entry {_short(extra[0])}")
     return value
 
 
 def listed(value: Any, place: str) -> list[Any]:
     if not isinstance(value, list):
-        raise Fault(f"{place} is {_short(value)}, not a list")
+        raise Damage(f"{place} is {_short(value)}, not a list")
     return value
 
 
 def whole(value: Any, place: str) -> int:
     if type(value) is not int or not -1 <= value <= LARGEST:
-        raise Fault(f"{place} is {_short(value)}, not a whole number from -1 to {LARGEST}")
+        raise Damage(f"{place} is {_short(value)}, not a whole number from -1 to {LARGEST}")
     return value
 
 
 def text(value: Any, place: str) -> str:
     if not isinstance(value, str):
-        raise Fault(f"{place} is {_short(value)}, not a text")
+        raise Damage(f"{place} is {_short(value)}, not a text")
     if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise Fault(f"{place} is {_short(value)}, which holds half a letter")
+        raise Damage(f"{place} is {_short(value)}, which holds half a letter")
     return value
 
 
@@ -109,12 +109,12 @@ def _real(value: Any, place: str) -> float:
         return float(value)
     if value in ("inf", "-inf", "nan"):
         return float(value)
-    raise Fault(f"{place} is {_short(value)}, not a number")
+    raise Damage(f"{place} is {_short(value)}, not a number")
 
 
 def _flag(value: Any, place: str) -> bool:
     if not isinstance(value, bool):
-        raise Fault(f"{place} is {_short(value)}, neither true nor false")
+        raise Damage(f"{place} is {_short(value)}, neither true nor false")
     return value
 
 
@@ -126,23 +126,23 @@ def _matrix(value: Any, place: str) -> Matrix:
     entries = keyed(value, place, ("shape", "rows", "columns", "values"))
     shape = [whole(n, f"{place}.shape") for n in listed(entries["shape"], f"{place}.shape")]
     if len(shape) != 2 or min(shape) < 0:
-        raise Fault(f"{place}.shape is {_short(entries['shape'])}, not two sizes")
+        raise Damage(f"{place}.shape is {_short(entries['shape'])}, not two sizes")
     rows, columns = (
         [whole(n, f"{place}.{side}") for n in listed(entries[side], f"{place}.{side}")] for side in ("rows", "columns")
     )
     values = _vector(entries["values"], f"{place}.values")
     if not len(rows) == len(columns) == values.size or not np.isfinite(values).all():
-        raise Fault(f"{place} does not hold as many rows and columns as finite values")
+        raise Damage(f"{place} does not hold as many rows and columns as finite values")
     for side, found, size in (("row", rows, shape[0]), ("column", columns, shape[1])):
         if found and not 0 <= min(found) <= max(found) < size:
-            raise Fault(f"{place} has a {side} outside its shape {shape[0]} × {shape[1]}")
+            raise Damage(f"{place} has a {side} outside its shape {shape[0]} × {shape[1]}")
     return Matrix.of(rows, columns, values, (shape[0], shape[1]))
 
 
 def parameters(value: Any, place: str) -> dict[str, object]:
     """Bound parameters: name → int, float, or an array as rows in rows."""
     if not isinstance(value, dict):
-        raise Fault(f"{place} is {_short(value)}, not an object")
+        raise Damage(f"{place} is {_short(value)}, not an object")
     return {name: _parameter(item, f"{place}.{name}") for name, item in value.items()}
 
 
@@ -153,7 +153,7 @@ def _parameter(value: Any, place: str) -> object:
         return _real(value, place)
     items = [_parameter(item, place) for item in value]
     if len({np.asarray(item).shape for item in items}) != 1:
-        raise Fault(f"{place} is not an array: its rows differ in length, or there are none")
+        raise Damage(f"{place} is not an array: its rows differ in length, or there are none")
     return np.array(items, np.float64)
 
 

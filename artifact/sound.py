@@ -17,7 +17,7 @@ import numpy as np
 from .claims import InputRange, OutputSpec, Placement, Report
 from .limits import LARGEST_SIZE, MOST_LAYERS, WIDEST
 from .parts import Config
-from .serialize import Fault
+from .serialize import Damage
 from .signature import Signature
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
@@ -25,29 +25,29 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 
 def sound_config(config: Config) -> None:
     if config.dtype not in ("float32", "float64"):
-        raise Fault(f"config.dtype is {config.dtype!r}, not 'float32' or 'float64'")
+        raise Damage(f"config.dtype is {config.dtype!r}, not 'float32' or 'float64'")
     for name in ("d_model", "n_head", "d_head", "n_positions"):
         if (size := getattr(config, name)) < 1:
-            raise Fault(f"config.{name} is {size}, less than 1")
+            raise Damage(f"config.{name} is {size}, less than 1")
     for name in ("unread", "d_mlp", "n_layer"):
         if (size := getattr(config, name)) < 0:
-            raise Fault(f"config.{name} is {size}, less than 0")
+            raise Damage(f"config.{name} is {size}, less than 0")
     for name in ("d_model", "d_head", "n_positions", "d_mlp"):
         if (size := getattr(config, name)) > WIDEST:
-            raise Fault(f"config.{name} is {size}; it is at most {WIDEST}")
+            raise Damage(f"config.{name} is {size}; it is at most {WIDEST}")
     if config.n_head * config.d_head > WIDEST:
-        raise Fault(f"config has {config.n_head} × {config.d_head} head dimensions; they are at most {WIDEST}")
+        raise Damage(f"config has {config.n_head} × {config.d_head} head dimensions; they are at most {WIDEST}")
     if config.n_layer > MOST_LAYERS:
-        raise Fault(f"config.n_layer is {config.n_layer}; it is at most {MOST_LAYERS}")
+        raise Damage(f"config.n_layer is {config.n_layer}; it is at most {MOST_LAYERS}")
     if not (isfinite(config.norm_epsilon) and config.norm_epsilon >= 0):
-        raise Fault(f"config.norm_epsilon is {config.norm_epsilon}, not a number from 0 on")
+        raise Damage(f"config.norm_epsilon is {config.norm_epsilon}, not a number from 0 on")
     groups = config.n_head if config.n_kv_head is None else config.n_kv_head
     if groups < 1 or config.n_head % groups:
-        raise Fault(f"config.n_kv_head is {groups}, of which {config.n_head} heads is no multiple")
+        raise Damage(f"config.n_kv_head is {groups}, of which {config.n_head} heads is no multiple")
     if config.positions == "rotary" and config.d_head % 2:
-        raise Fault(f"config.d_head is {config.d_head}; rotary positions need an even number")
+        raise Damage(f"config.d_head is {config.d_head}; rotary positions need an even number")
     if not 0.0 < config.rope_theta < float("inf"):
-        raise Fault(f"config.rope_theta is {config.rope_theta}, not a positive number")
+        raise Damage(f"config.rope_theta is {config.rope_theta}, not a positive number")
 
 
 def sound_signature(signature: Signature) -> None:
@@ -55,22 +55,22 @@ def sound_signature(signature: Signature) -> None:
     pattern = signature.pattern
     names = [signature.name, *pattern.kinds, *signature.parameters, *(field.name for field in signature.fields)]
     if bad := [name for name in names if not _NAME.fullmatch(name)]:
-        raise Fault(f"signature has the name {bad[0][:40]!r}, which no program can have")
+        raise Damage(f"signature has the name {bad[0][:40]!r}, which no program can have")
     if not pattern.group:
-        raise Fault("signature.pattern.group is empty: no data could say how long a sequence is")
+        raise Damage("signature.pattern.group is empty: no data could say how long a sequence is")
     for name, value in signature.parameters.items():
         if not np.isfinite(np.asarray(value, np.float64)).all():
-            raise Fault(f"parameters.{name} is not finite")
+            raise Damage(f"parameters.{name} is not finite")
     if len({field.name for field in signature.fields}) < len(signature.fields) or not signature.fields:
-        raise Fault("signature.fields are not one or more, each with a name of its own")
+        raise Damage("signature.fields are not one or more, each with a name of its own")
     for k, field in enumerate(signature.fields):
         place = f"signature.fields[{k}]"
         _shape(field.shape, place)
         _kinds(field.kinds, pattern.kinds, place)
         if field.onehot and len(field.shape) != 1:
-            raise Fault(f"{place} is one-hot with shape {list(field.shape)}, not of one size")
+            raise Damage(f"{place} is one-hot with shape {list(field.shape)}, not of one size")
         if (field.low is None) != (field.high is None):
-            raise Fault(f"{place} has one end of a range")
+            raise Damage(f"{place} has one end of a range")
         if field.low is not None and field.high is not None:
             _range(field.low, field.high, place)
 
@@ -84,7 +84,7 @@ def sound_inputs(inputs: tuple[InputRange, ...], signature: Signature) -> None:
     known = {field.name for field in signature.fields}
     for k, each in enumerate(inputs):
         if each.name not in known:
-            raise Fault(f"inputs[{k}] is of {each.name[:40]!r}, which is no field")
+            raise Damage(f"inputs[{k}] is of {each.name[:40]!r}, which is no field")
         _range(each.low, each.high, f"inputs[{k}]")
 
 
@@ -93,31 +93,31 @@ def sound_placement(placement: Placement, config: Config, kinds: Iterable[str], 
     _kinds(placement.kinds, kinds, place)
     size = prod(placement.shape)
     if placement.matrix.shape != (config.d_model, size):
-        raise Fault(f"{place}.matrix has shape {placement.matrix.shape}, not {(config.d_model, size)}")
+        raise Damage(f"{place}.matrix has shape {placement.matrix.shape}, not {(config.d_model, size)}")
     if placement.low.shape != (size,) or placement.high.shape != (size,):
-        raise Fault(f"{place} has {placement.low.size} lows and {placement.high.size} highs for {size} components")
+        raise Damage(f"{place} has {placement.low.size} lows and {placement.high.size} highs for {size} components")
     for low, high in zip(placement.low.tolist(), placement.high.tolist(), strict=True):
         _range(low, high, place)
     if not placement.first <= placement.last < stored:
-        raise Fault(f"{place} is held from sublayer {placement.first} to {placement.last} of {stored}")
+        raise Damage(f"{place} is held from sublayer {placement.first} to {placement.last} of {stored}")
 
 
 def sound_report(report: Report) -> None:
     for name, value in vars(report).items():
         if isinstance(value, int | float) and value < 0:  # NaN and ∞ stand for what was not measured
-            raise Fault(f"report.{name} is {value}, less than 0")
+            raise Damage(f"report.{name} is {value}, less than 0")
 
 
 def _shape(shape: tuple[int, ...], place: str) -> None:
     if len(shape) > 2 or any(not 1 <= size <= LARGEST_SIZE for size in shape):
-        raise Fault(f"{place}.shape is {list(shape)[:4]}, not up to two sizes from 1 to {LARGEST_SIZE}")
+        raise Damage(f"{place}.shape is {list(shape)[:4]}, not up to two sizes from 1 to {LARGEST_SIZE}")
 
 
 def _kinds(kinds: Iterable[str], known: Iterable[str], place: str) -> None:
     if not (found := set(kinds)) or not found <= set(known):
-        raise Fault(f"{place}.kinds are {', '.join(sorted(found))[:40] or 'none'}; the pattern has {', '.join(known)}")
+        raise Damage(f"{place}.kinds are {', '.join(sorted(found))[:40] or 'none'}; the pattern has {', '.join(known)}")
 
 
 def _range(low: float, high: float, place: str) -> None:
     if not (isfinite(low) and isfinite(high) and low <= high):
-        raise Fault(f"{place} has the range from {low} to {high}; its ends are finite, the lower one first")
+        raise Damage(f"{place} has the range from {low} to {high}; its ends are finite, the lower one first")

@@ -34,7 +34,7 @@ from .limits import LARGEST_CONFIG, LARGEST_TEXT
 from .manifest import Outline, Tensors
 from .memory import gigabytes, spend
 from .parts import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
-from .serialize import Fault, encode, keyed
+from .serialize import Damage, encode, keyed
 from .sparse import Matrix
 
 FORMAT = "innerloop"
@@ -202,7 +202,7 @@ def load(folder: str | os.PathLike[str]) -> Contents:
         content = _bytes(source / name, outline.largest())
         weights = outline.fill(_read_tensors(content, outline.config.dtype))
         _same(content, entries, name)
-    except Fault as fault:
+    except Damage as fault:
         raise DataError(f"{source / name}: {fault}. The folder is damaged: compile or copy it again") from None
     except RecursionError:
         raise DataError(f"{source / name}: it is nested without end. The folder is damaged: copy it again") from None
@@ -214,14 +214,14 @@ def _bytes(path: Path, most: int) -> bytes:
     try:
         state = path.stat()
         if not stat.S_ISREG(state.st_mode):
-            raise Fault("it is no file")
+            raise Damage("it is no file")
         if state.st_size > most:
-            raise Fault(f"it has {state.st_size:,} bytes, and at most {most:,} are right here")
+            raise Damage(f"it has {state.st_size:,} bytes, and at most {most:,} are right here")
         spend(4 * state.st_size, f"the contents of {path}", "load it where there is more")
         with path.open("rb") as stream:
             return stream.read(most + 1)
     except FileNotFoundError:
-        raise Fault("the file is missing") from None
+        raise Damage("the file is missing") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
@@ -236,18 +236,18 @@ def _digest(content: Any) -> str:
 
 def _same(content: Any, entries: dict[str, Any], name: str) -> None:
     if entries["checksums"][name] != _digest(content):
-        raise Fault("it is not what was saved (its checksum differs)")
+        raise Damage("it is not what was saved (its checksum differs)")
 
 
 def _read_config(content: bytes) -> dict[str, Any]:
     try:
         entries = json.loads(content, object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError):
-        raise Fault("it is not JSON") from None
+        raise Damage("it is not JSON") from None
     if not isinstance(entries, dict) or entries.get("format") != FORMAT:
-        raise Fault("it does not describe innerloop weights")
+        raise Damage("it does not describe innerloop weights")
     if entries.get("version") != VERSION:
-        raise Fault(f"it has format version {entries.get('version')!r}; this innerloop reads version {VERSION}")
+        raise Damage(f"it has format version {entries.get('version')!r}; this innerloop reads version {VERSION}")
     keyed(entries, "the file", _ENTRIES, _OPTIONAL)
     keyed(entries["checksums"], "checksums", (CONFIG, TENSORS, PROGRAM))
     return entries
@@ -258,29 +258,29 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise Fault(f"the name {max(names, key=names.count)[:40]!r} stands twice in an object")
+        raise Damage(f"the name {max(names, key=names.count)[:40]!r} stands twice in an object")
     return found
 
 
 def _no_number(word: str) -> float:
-    raise Fault(f"it holds {word}, which is no JSON")
+    raise Damage(f"it holds {word}, which is no JSON")
 
 
 def _read_program(content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError:
-        raise Fault("it is not UTF-8 text") from None
+        raise Damage("it is not UTF-8 text") from None
 
 
 def _read_tensors(content: bytes, dtype: str) -> Tensors:
     try:
         tensors = load_tensors(content)
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError) as error:
-        raise Fault(f"it is not a safetensors file ({error})") from None
+        raise Damage(f"it is not a safetensors file ({error})") from None
     for name, tensor in tensors.items():
         if tensor.dtype != dtype:
-            raise Fault(f"{name} is {tensor.dtype}; the weights are {dtype}")
+            raise Damage(f"{name} is {tensor.dtype}; the weights are {dtype}")
         if not np.isfinite(tensor).all():
-            raise Fault(f"{name} holds NaN or infinity")
+            raise Damage(f"{name} holds NaN or infinity")
     return tensors

@@ -12,13 +12,13 @@ from innerloop.compiler.syntax.nodes import (
     Define,
     Expr,
     Grad,
-    Move,
+    MoveExpression,
     Negate,
     Operation,
     Output,
     Power,
     Program,
-    Read,
+    ReadExpression,
     Repeat,
     Scan,
     Statement,
@@ -83,9 +83,9 @@ def _expression(expr: Expr, reads: bool) -> set[str]:
             found.add("an array")
         case Grad():
             found.add("grad")
-        case Move(first=first):
+        case MoveExpression(first=first):
             found.add("move from previous" if first is None else "move from first")
-        case Read(how=how):
+        case ReadExpression(how=how):
             found.add(f"{how} over tokens" if not reads else "a read in a read")
             reads = True
     for child in children(expr):

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from innerloop.artifact.errors import CompileError
-from innerloop.compiler.syntax.nodes import Assign, Expr, Output, Read
+from innerloop.compiler.syntax.nodes import Assign, Expr, Output, ReadExpression
 from innerloop.compiler.syntax.parse import parse
 from innerloop.compiler.syntax.traversal import children, statements
 
@@ -59,7 +59,7 @@ def _smaller(text: str) -> Iterator[str]:
 
 def _parts(text: str, expr: Expr) -> Iterator[str]:
     for child in children(expr):
-        if not isinstance(expr, Read):
+        if not isinstance(expr, ReadExpression):
             yield f"{text[: expr.span.start]}({text[child.span.start : child.span.end]}){text[expr.span.end :]}"
     for child in children(expr):
         yield from _parts(text, child)

@@ -96,12 +96,12 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
         from innerloop.artifact.signature import Pattern
         from innerloop.compiler.syntax.parse import parse
         from innerloop.runtime.data.datasets import read
-        from innerloop.runtime.data.pairing import Tokens
+        from innerloop.runtime.data.pairing import TokenLine
 
         tree = parse(source.text, source.name)
         pattern = Pattern(tree.tokens.prefix, tree.tokens.group, tree.tokens.suffix, tree.tokens.visible_context)
         kinds = {field.name: field.kinds for field in tree.fields}
-        calibration = read(arguments.calibrate, Tokens(pattern, kinds, dict.fromkeys(kinds)), arguments.ignore)
+        calibration = read(arguments.calibrate, TokenLine(pattern, kinds, dict.fromkeys(kinds)), arguments.ignore)
     with progress(f"compiling {source.name} for {arguments.target}"), _placed(arguments.calibrate):
         return compile_program(
             source.text,
@@ -218,9 +218,9 @@ def diff(arguments: Namespace) -> int:
 
 def _fields(data: Path, weights: Weights, arguments: Namespace) -> Arrays:
     from innerloop.runtime.data.datasets import read
-    from innerloop.runtime.data.pairing import Tokens
+    from innerloop.runtime.data.pairing import TokenLine
 
-    return read(data, Tokens.of(weights.signature), arguments.ignore)
+    return read(data, TokenLine.of(weights.signature), arguments.ignore)
 
 
 def export(arguments: Namespace) -> int:

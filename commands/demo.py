@@ -40,7 +40,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Tasks:
+class DemoTasks:
     """x [tasks, examples + 1, d], y [tasks, examples + 1]; the last is the query, its label for scoring only."""
 
     x: Floats
@@ -53,7 +53,7 @@ class Tasks:
 
 
 @dataclass(frozen=True)
-class Result:
+class DemoResult:
     """One compiled program on the tasks: `predictions` [tasks, examples + 1] at every x, `difference` the largest
     from the oracle, `closed` the same predictions in closed form by NumPy, if there is one."""
 
@@ -67,7 +67,7 @@ class Result:
     closed: Floats | None
 
 
-def diabetes_tasks(count: int, calibration: int = CALIBRATION_TASKS, seed: int = SEED) -> tuple[Tasks, Tasks]:
+def diabetes_tasks(count: int, calibration: int = CALIBRATION_TASKS, seed: int = SEED) -> tuple[DemoTasks, DemoTasks]:
     """`count` tasks with unseen queries, each unseen patient once before any comes again, and `calibration` tasks
     of the other patients alone, whose mean and deviation standardise everything.
 
@@ -82,15 +82,15 @@ def diabetes_tasks(count: int, calibration: int = CALIBRATION_TASKS, seed: int =
     contexts = np.array([rng.choice(pool, EXAMPLES + 1, replace=False) for _ in range(calibration + count)])
     known, tasks = contexts[:calibration], contexts[calibration:]
     tasks[:, -1] = np.resize(unseen, count)
-    return Tasks(x[tasks], y[tasks]), Tasks(x[known], y[known])
+    return DemoTasks(x[tasks], y[tasks]), DemoTasks(x[known], y[known])
 
 
-def ridge_regression(tasks: Tasks, ridge: float) -> Floats:
+def ridge_regression(tasks: DemoTasks, ridge: float) -> Floats:
     """Ridge regression on the examples before each x: [tasks, examples + 1]."""
     return references.ridge_regression(tasks.x, tasks.context, ridge)
 
 
-def gradient_steps(tasks: Tasks, steps: int, rate: float) -> Floats:
+def gradient_steps(tasks: DemoTasks, steps: int, rate: float) -> Floats:
     """The same for gradient descent from 0."""
     return references.gradient_descent(tasks.x, tasks.context, steps, rate)
 
@@ -101,12 +101,12 @@ CLOSED: Mapping[str, tuple[Callable[..., Floats], tuple[str, ...]]] = MappingPro
 """The programs that have a closed form, and which of their settings it takes."""
 
 
-def squared_error(predictions: Floats, tasks: Tasks) -> Floats:
+def squared_error(predictions: Floats, tasks: DemoTasks) -> Floats:
     """Mean squared error after 0, 1 … examples, in units of the target's variance."""
     return np.asarray(((predictions - tasks.y) ** 2).mean(0))
 
 
-def r_squared(predictions: Floats, tasks: Tasks) -> float:
+def r_squared(predictions: Floats, tasks: DemoTasks) -> float:
     """1 − Σ(y − ŷ)² / Σ(y − ȳ)² over the unseen patients."""
     y = tasks.y[:, -1]
     return float(1 - ((y - predictions[:, -1]) ** 2).sum() / ((y - y.mean()) ** 2).sum())
@@ -116,7 +116,7 @@ WIDER = (1.0, 0.8, 1.25)
 """How much longer the patients of the calibration are made, task by task: those of other tasks may reach further."""
 
 
-def wider(tasks: Tasks, scales: Sequence[float]) -> dict[str, Floats]:
+def wider(tasks: DemoTasks, scales: Sequence[float]) -> dict[str, Floats]:
     """Data for the ranges: contexts scaled, task by task, by `scales`, and all queries and labels by the largest.
     Each feature is turned round in half of the tasks, so that the ranges of the algorithms' states are symmetric."""
     signs = np.random.default_rng(SEED).choice((-1.0, 1.0), (len(tasks.x), 1, tasks.x.shape[2]))
@@ -125,7 +125,9 @@ def wider(tasks: Tasks, scales: Sequence[float]) -> dict[str, Floats]:
     return {"x": x, "y": max(WIDER) * tasks.context}
 
 
-def run_program(name: str, tasks: Tasks, calibration: Tasks, told: Callable[[str, int, int], None]) -> Result:
+def run_program(
+    name: str, tasks: DemoTasks, calibration: DemoTasks, told: Callable[[str, int, int], None]
+) -> DemoResult:
     """Compiles the shipped program with the demo's settings and runs it; `told` hears (what, done, in all)."""
     from ..compiler import compile_program, interpret
     from ..runtime import Transformer
@@ -146,7 +148,7 @@ def run_program(name: str, tasks: Tasks, calibration: Tasks, told: Callable[[str
     predictions = np.asarray(model(x=tasks.x, y=tasks.context), dtype=np.float64)
     oracle = interpret(load(name), x=tasks.x, y=tasks.context, **settings)
     closed, takes = CLOSED.get(name, (None, ()))
-    return Result(
+    return DemoResult(
         name=name,
         layers=weights.config.n_layer,
         width=weights.config.d_model,

@@ -18,11 +18,11 @@ from innerloop.compiler.certify.plan import Plan
 from innerloop.compiler.certify.report import all_finite, counts, measured
 from innerloop.compiler.certify.tolerance import bounded, meet
 from innerloop.compiler.certify.validate import validate
-from innerloop.compiler.emit.backend import Frame
+from innerloop.compiler.emit.backend import Backend
 from innerloop.compiler.emit.domains import domains
 from innerloop.compiler.emit.emit import Emitter
 from innerloop.compiler.emit.layout import Holding, holdings, placements
-from innerloop.compiler.emit.rotary_backend import RotaryFrame
+from innerloop.compiler.emit.rotary_backend import RotaryBackend
 from innerloop.compiler.emit.rounding import rounded, rounded_array, rounded_body
 from innerloop.compiler.interpreter.calibrate import Seen
 from innerloop.compiler.interpreter.default_tasks import CORE, Family, Sample, core_tasks, repetitions, samples
@@ -32,7 +32,7 @@ from innerloop.compiler.ir.verify import verify
 from innerloop.compiler.schedule.allocate import Allocation, allocate
 from innerloop.compiler.schedule.balance import balance
 from innerloop.compiler.schedule.constructions import Choice
-from innerloop.compiler.schedule.instructions import Tasks
+from innerloop.compiler.schedule.instructions import Instructions
 from innerloop.compiler.schedule.lower import lower
 from innerloop.compiler.schedule.schedule import schedule
 from innerloop.compiler.schedule.sublayers import Schedule
@@ -176,7 +176,7 @@ def plan_for(
     return plan
 
 
-def _placed(tasks: Tasks, dtype: str) -> tuple[Schedule, Allocation]:
+def _placed(tasks: Instructions, dtype: str) -> tuple[Schedule, Allocation]:
     """The tasks in sublayers and slots, verified."""
     placed = balance(schedule(tasks), dtype)
     slots = allocate(placed)
@@ -184,7 +184,7 @@ def _placed(tasks: Tasks, dtype: str) -> tuple[Schedule, Allocation]:
     return placed, slots
 
 
-def _divides(frame: Frame) -> bool:
+def _divides(frame: Backend) -> bool:
     """Whether the norm's constants can be so large that it divides by all divisors."""
     try:
         next(s for n in count(1) if (s := frame.stream(16, n)) is not None)
@@ -193,9 +193,9 @@ def _divides(frame: Frame) -> bool:
     return True
 
 
-def _frame(plan: Plan) -> Frame:
+def _frame(plan: Plan) -> Backend:
     assert plan.graph.signature is not None
-    kind = RotaryFrame if plan.target.rotary else Frame
+    kind = RotaryBackend if plan.target.rotary else Backend
     return kind(plan.schedule, plan.allocation, plan.graph.signature, _positions(plan.graph), plan.dtype)
 
 
@@ -225,7 +225,7 @@ def finish(plan: Plan) -> Weights:
     emitted = Emitter(_frame(plan)).emit()
     (result,) = plan.graph.results
     node = plan.graph[result]
-    fields = {f.name: plan.schedule.tasks.fields.get(f.name) for f in signature.fields}
+    fields = {f.name: plan.schedule.instructions.fields.get(f.name) for f in signature.fields}
     weights = Weights(
         config=emitted.config,
         signature=signature,
@@ -241,8 +241,8 @@ def finish(plan: Plan) -> Weights:
         inputs=tuple(
             InputRange(
                 name,
-                float(plan.schedule.tasks.atoms[atom].low.min()),
-                float(plan.schedule.tasks.atoms[atom].high.max()),
+                float(plan.schedule.instructions.atoms[atom].low.min()),
+                float(plan.schedule.instructions.atoms[atom].high.max()),
             )
             for name, atom in fields.items()
             if atom is not None

@@ -48,7 +48,7 @@ Passes = Mapping[str, Callable[[Graph], Graph]]
 
 
 @dataclass(frozen=True)
-class Form:
+class Strategy:
     """How a program is written down."""
 
     heads: bool
@@ -61,11 +61,11 @@ class Form:
 
 
 BOTH = (False, True)
-FORMS = {
-    "depth": tuple(Form(heads, True, carried, kept) for heads, carried, kept in product(BOTH, BOTH, BOTH[::-1])),
-    "width": tuple(Form(*flags) for flags in product(BOTH, BOTH, BOTH, BOTH[::-1])),
+STRATEGIES = {
+    "depth": tuple(Strategy(heads, True, carried, kept) for heads, carried, kept in product(BOTH, BOTH, BOTH[::-1])),
+    "width": tuple(Strategy(*flags) for flags in product(BOTH, BOTH, BOTH, BOTH[::-1])),
 }
-LINEAR = (Form(True, False, False),)
+LINEAR = (Strategy(True, False, False),)
 
 
 def named(what: str, given: str, known: Mapping[str, T], graph: Graph) -> T:
@@ -86,7 +86,7 @@ def optimise(graph: Graph, target: str = "gpt2", optimize: str = "depth", withou
     """The graph in the form that suits the target best, verified after each pass; `without` names some of `REWRITES`
     to leave out. Raises CompileError for what the target has no construction for."""
     architecture = named("target", target, TARGETS, graph)
-    forms = named("optimization", optimize, FORMS, graph)
+    forms = named("optimization", optimize, STRATEGIES, graph)
     if architecture.linear:
         forms = LINEAR
     reads = any(isinstance(graph[v].op, Read) for v in graph.values())
@@ -120,7 +120,7 @@ def optimise(graph: Graph, target: str = "gpt2", optimize: str = "depth", withou
 
 
 def rewritten(
-    graph: Graph, target: Target, form: Form, without: frozenset[str], begun: dict[tuple[bool, ...], Graph]
+    graph: Graph, target: Target, form: Strategy, without: frozenset[str], begun: dict[tuple[bool, ...], Graph]
 ) -> Graph:
     """The graph in this form, verified after each pass; `tighten` comes when the form is chosen. `begun` keeps what
     forms that carry products share with those that do not."""
@@ -193,7 +193,7 @@ def _same(one: Graph, other: Graph) -> bool:
 # Costs -------------------------------------------------------------------------------------------
 
 
-def _cost(graph: Graph, target: Target, form: Form, optimize: str) -> tuple[int, ...]:
+def _cost(graph: Graph, target: Target, form: Strategy, optimize: str) -> tuple[int, ...]:
     """What is compared, by a run of the later passes with made-up ranges."""
     placed = schedule(lower(graph, _nominal(graph), target))
     layers = placed.length // 2
@@ -205,7 +205,7 @@ def _cost(graph: Graph, target: Target, form: Form, optimize: str) -> tuple[int,
     return max(allocate(placed).used, heads), layers, form.heads, not form.kept
 
 
-def _paid(layers: int, form: Form) -> int:
+def _paid(layers: int, form: Strategy) -> int:
     """Tenths of layers that a form counts as where depth is what is asked for."""
     return layers * (11 if form.heads else 10)
 

@@ -17,7 +17,7 @@ from innerloop.laboratory.measures.distance import Floats
 from innerloop.laboratory.measures.interpolate import Line
 from innerloop.laboratory.measures.nearest import Nearest
 from innerloop.laboratory.measures.patching import Patch
-from innerloop.laboratory.measures.probes import HELD, Curve, Target
+from innerloop.laboratory.measures.probes import HELD, Curve, ProbeTarget
 from innerloop.laboratory.measures.sensitivity import Alignment
 from innerloop.laboratory.measures.shift import Shift
 from innerloop.runtime.plots import COLOURS, STYLE, panels
@@ -190,7 +190,7 @@ def shifts(found: Sequence[Shift]) -> Figure:
     return figure
 
 
-def probes(curves: Sequence[Curve], targets: Sequence[Target]) -> Figure:
+def probes(curves: Sequence[Curve], targets: Sequence[ProbeTarget]) -> Figure:
     """A panel for each variable: R² by layer in both models, dotted the controls; shaded where the layout holds it."""
     with _panels(len(targets)) as (figure, grid):
         for axes, target in zip(grid, targets, strict=True):
@@ -210,7 +210,7 @@ def probes(curves: Sequence[Curve], targets: Sequence[Target]) -> Figure:
     return figure
 
 
-def held(axes: Axes, target: Target) -> None:
+def held(axes: Axes, target: ProbeTarget) -> None:
     """Shades the layers after which the layout holds the target."""
     for layer in np.flatnonzero(target.held):
         axes.axvspan(layer - 0.5, layer + 0.5, color=COMPILED, alpha=0.12, linewidth=0)

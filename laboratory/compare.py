@@ -30,7 +30,7 @@ from innerloop.laboratory.measures.gauge import comparable
 from innerloop.laboratory.measures.interpolate import Line, interpolation
 from innerloop.laboratory.measures.nearest import Nearest, nearest
 from innerloop.laboratory.measures.patching import Patch, implied, others, patch
-from innerloop.laboratory.measures.probes import Curve, Target, probed, target
+from innerloop.laboratory.measures.probes import Curve, ProbeTarget, probed, target
 from innerloop.laboratory.measures.references import references
 from innerloop.laboratory.measures.sensitivity import Alignment, alignment
 from innerloop.laboratory.measures.shift import Shift, shift
@@ -78,7 +78,7 @@ class Comparison:
     line: Line | None = None
     algorithms: Nearest | None = None
     shifts: tuple[Shift, ...] = ()
-    targets: tuple[Target, ...] = ()
+    targets: tuple[ProbeTarget, ...] = ()
     curves: tuple[Curve, ...] = ()
     patches: tuple[Patch, ...] = ()
     left_out: tuple[str, ...] = field(default=())
@@ -221,7 +221,7 @@ def _shifted(
 
 def _inside(
     both: tuple[Subject, Subject], draw: Draw, settings: Settings, notes: list[str], told: Told, row: int
-) -> tuple[tuple[Target, ...], tuple[Curve, ...], tuple[Patch, ...]]:
+) -> tuple[tuple[ProbeTarget, ...], tuple[Curve, ...], tuple[Patch, ...]]:
     """Probes and patches, of the variables that the compiled layout holds."""
     compiled = both[0]
     fields, _ = draw((settings.seed + 1) % SEEDS, settings.inside)
@@ -249,7 +249,7 @@ def _inside(
     return tuple(targets), tuple(curves), tuple(patches)
 
 
-def _targets(compiled: Subject, fields: Fields, settings: Settings, notes: list[str]) -> list[Target]:
+def _targets(compiled: Subject, fields: Fields, settings: Settings, notes: list[str]) -> list[ProbeTarget]:
     names = list(dict.fromkeys(p.name for p in compiled.weights.layout))
     given = [f.name for f in compiled.weights.signature.fields]
     if settings.variables is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from innerloop.artifact.tokens import output_rows, sequence_of
 from innerloop.artifact.weights import Weights
 from innerloop.laboratory.measures.distance import Fields, Floats
-from innerloop.laboratory.training.tasks import Task, defaults, task
+from innerloop.laboratory.training.tasks import TaskDistribution, defaults, task
 
 from .compare import Draw
 
@@ -29,7 +29,7 @@ NORMAL = {"inputs": "normal", "input_scale": 1.0}
 """The inputs that skewed_linear has."""
 
 
-def drawing(of: Task, weights: Weights) -> Draw:
+def drawing(of: TaskDistribution, weights: Weights) -> Draw:
     """Fresh tasks for models of this architecture. Raises InnerloopError where they do not take the task's fields."""
     of.verify(weights)
 
@@ -53,7 +53,7 @@ def input_size(weights: Weights) -> int | None:
     return next((field.shape[0] for field in weights.signature.fields if len(field.shape) == 1), None)
 
 
-def shifts(of: Task) -> dict[str, Sequence[float]]:
+def shifts(of: TaskDistribution) -> dict[str, Sequence[float]]:
     """What of this task can shift, and the values to try."""
     found: dict[str, Sequence[float]] = {}
     for name in ("input_scale", "weight_scale", "start_scale"):
@@ -65,14 +65,14 @@ def shifts(of: Task) -> dict[str, Sequence[float]]:
     return found
 
 
-def _shiftable(of: Task, what: str) -> bool:
+def _shiftable(of: TaskDistribution, what: str) -> bool:
     if what in of.parameters:
         return of.parameters.get("eigenvalues") is None or what != "power"
     known: Mapping[str, object] = {key: of.parameters.get(key) for key in NORMAL}
     return of.name in ("linear", "noisy_linear") and (what == "noise" or known == NORMAL)
 
 
-def changed(of: Task, what: str, value: float) -> Task:
+def changed(of: TaskDistribution, what: str, value: float) -> TaskDistribution:
     """The task with one parameter different. Raises InnerloopError for one that it cannot have."""
     if what in of.parameters or not _shiftable(of, what):
         return task(of.name, rows=of.rows, **{**of.parameters, what: value})

@@ -30,7 +30,7 @@ from innerloop.compiler.compile import plan_of
 from numpy.typing import ArrayLike, NDArray
 
 
-class Model(Protocol):
+class RunningModel(Protocol):
     """What is asked of a transformer."""
 
     weights: Weights
@@ -59,7 +59,7 @@ class Certified:
         return found
 
 
-def certify(model: Model, data: TokenData, calibration: Mapping[str, ArrayLike] | None = None) -> Certified:
+def certify(model: RunningModel, data: TokenData, calibration: Mapping[str, ArrayLike] | None = None) -> Certified:
     """`data` as `model` takes it, whose guard is off: the certificate says what it would.
 
     Raises DataError where the weights cannot be compiled again (see `plan_of`), InnerloopError where they are wrong."""

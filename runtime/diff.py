@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from .trace import Trace
 
 
-class Model(Protocol):
+class TracedModel(Protocol):
     """What is asked of a transformer."""
 
     @property
@@ -79,7 +79,7 @@ class Diff:
         return [d.layer for d in self.differences if d.name == name and d.layer is not None]
 
 
-def diff(model: Model, data: TokenData, calibration: Mapping[str, ArrayLike] | None = None) -> Diff:
+def diff(model: TracedModel, data: TokenData, calibration: Mapping[str, ArrayLike] | None = None) -> Diff:
     """`data` as `model` takes it. Raises DataError where the weights cannot be compiled again (see `plan_of`)."""
     weights = model.weights
     plan = plan_of(weights, calibration)

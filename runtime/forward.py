@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from innerloop.runtime.guard.checks import Check, looked, nothing_yet
+from innerloop.runtime.guard.checks import GuardCheck, looked, nothing_yet
 from jax import lax
 
 from .arrays import Array, einsum, matmul
@@ -41,7 +41,7 @@ class Pass(NamedTuple):
     """How `run` runs: what the guard looks at and when (2 n before stored sublayer n, 2 n + 1 after it), what is kept
     of the stream, and how tokens are mixed."""
 
-    checks: dict[int, Check]
+    checks: dict[int, GuardCheck]
     collect: Callable[[Array, int], Array | None]
     mix: Mix
     counts: Array | None = None
@@ -50,7 +50,7 @@ class Pass(NamedTuple):
 
 @compiled
 def forward(
-    parameters: Parameters, features: Array, rows: Array, checks: dict[int, Check]
+    parameters: Parameters, features: Array, rows: Array, checks: dict[int, GuardCheck]
 ) -> tuple[Array, dict[int, Array]]:
     """features [batch, tokens, features], rows [outputs' tokens] → outputs [batch, rows, size], and for
     each check by how much a value was out of its range at worst: [batch, values], NaN where it was no number."""

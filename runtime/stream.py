@@ -20,7 +20,7 @@ from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.parts import LinearAttention
 from innerloop.artifact.tokens import describe_pattern, read_token, role_kinds
 from innerloop.artifact.weights import Weights
-from innerloop.runtime.guard.checks import Check, nothing_yet
+from innerloop.runtime.guard.checks import GuardCheck, nothing_yet
 from innerloop.runtime.guard.guard import Findings, Guard
 from jax import lax
 from numpy.typing import ArrayLike, NDArray
@@ -61,7 +61,7 @@ class TokenStream:
         self._tokens = 0
         self._room = min(ROOM, weights.config.n_positions)
         self._told: set[str] = set()
-        self._bounds: dict[str, dict[int, Check]] = {}
+        self._bounds: dict[str, dict[int, GuardCheck]] = {}
         with self._precision():
             rest = self._features(0, {})
             empty = _empty(parameters.steps, batch, self._room, dtype)
@@ -152,7 +152,7 @@ class TokenStream:
         parts += [read.get(f.name, np.zeros((self.batch, int(np.prod(f.shape, dtype=int))))) for f in signature.fields]
         return np.concatenate(parts, 1)[:, None].astype(self._dtype)
 
-    def _checks(self, kind: str) -> dict[int, Check]:
+    def _checks(self, kind: str) -> dict[int, GuardCheck]:
         """The guard's bounds at a token of this kind, without the rest token's row."""
         if kind not in self._bounds:
             self._bounds[kind] = {
@@ -173,7 +173,13 @@ class TokenStream:
 
 @partial(compiled, static_argnames="keep")
 def advance(
-    parameters: Parameters, features: Array, position: Array, memory: Memory, checks: dict[int, Check], *, keep: bool
+    parameters: Parameters,
+    features: Array,
+    position: Array,
+    memory: Memory,
+    checks: dict[int, GuardCheck],
+    *,
+    keep: bool,
 ) -> tuple[Array, dict[int, Array], Array | None, Memory]:
     """One token [batch, 1, features] at `position`: its output [batch, size], by how much values were out of range (as
     `forward` has it), with `keep` the stream [1 + sublayers run, batch, 1, width], and what is remembered then."""

@@ -23,7 +23,7 @@ from innerloop.artifact.memory import spend
 from innerloop.artifact.parts import Config
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
-from innerloop.runtime.guard.checks import Check
+from innerloop.runtime.guard.checks import GuardCheck
 from innerloop.runtime.guard.guard import Findings, Guard, Mode
 from innerloop.runtime.guard.interpreted import Interpreter
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -81,7 +81,7 @@ class Transformer:
         self.on_chunk = on_chunk
         self._guard = Guard(weights, guard, self.dtype)
         self._interpreter = Interpreter(weights)
-        self._bounds: dict[tuple[str, ...], dict[int, Check]] = {}
+        self._bounds: dict[tuple[str, ...], dict[int, GuardCheck]] = {}
         packing(weights, self.dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -255,7 +255,7 @@ class Transformer:
         features[:count, 1:, roles.shape[1] :] = np.concatenate(fields, 2)
         return features
 
-    def _checks(self, kinds: tuple[str, ...]) -> dict[int, Check]:
+    def _checks(self, kinds: tuple[str, ...]) -> dict[int, GuardCheck]:
         """The guard's bounds for a sequence, on the devices; those of the last kind of sequence are kept."""
         bounds = self._bounds  # which another thread may replace
         if kinds not in bounds:

@@ -20,7 +20,7 @@ from .relation import Relation
 
 
 @dataclass(frozen=True)
-class Target:
+class CopyRule:
     """Where readers of some role look: position · `slope` + offsets[role] (+ table[position] if there is one)."""
 
     slope: float
@@ -63,11 +63,11 @@ def wanted(pattern: Pattern, relation: Relation, repetitions: int) -> tuple[Indi
     return np.asarray(line.roles, dtype=np.int64), targets
 
 
-def target(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> Target | None:
+def copy_rule(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> CopyRule | None:
     """How readers of `kinds` find their token in every sequence of up to `positions`; None if no linear rule does."""
     names = roles(pattern)
     if relation.name == "own":
-        return Target(1.0, np.zeros(len(names)), None)
+        return CopyRule(1.0, np.zeros(len(names)), None)
     live = [i for i, k in enumerate(role_kinds(pattern)) if k in kinds]
     samples = [wanted(pattern, relation, m) for m in lengths(pattern, positions)]
     own = np.concatenate([np.arange(1, r.size + 1) for r, _ in samples])
@@ -78,7 +78,7 @@ def target(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -
         offsets[role] = commonest(targets[mine] - own[mine]) if mine.any() else -float(positions)
     at = own + offsets[role_of]
     if np.all(np.where(targets > 0, at == targets, at <= 0)[np.isin(role_of, live)]):
-        return Target(1.0, offsets, None)
+        return CopyRule(1.0, offsets, None)
     table = np.zeros(positions)
     table[1:] = wanted(pattern, relation, _beyond(pattern, positions))[1][: positions - 1]
     corrections = np.zeros(len(names))
@@ -87,7 +87,7 @@ def target(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -
         if gaps.size != 1:
             return None
         corrections[role] = gaps[0]
-    return Target(0.0, corrections, table)
+    return CopyRule(0.0, corrections, table)
 
 
 def commonest(numbers: Indices) -> float:

@@ -19,12 +19,12 @@ import numpy as np
 from innerloop.artifact.signature import Kinds, Pattern
 from innerloop.artifact.tokens import role_kinds, sequence
 
-from .learned_positions import Target, commonest, lengths, wanted
+from .learned_positions import CopyRule, commonest, lengths, wanted
 from .relation import Relation
 
 
 @dataclass(frozen=True)
-class End(Target):
+class End(CopyRule):
     """The first (`sign` 1) or the latest (−1) of the sources that a token sees."""
 
     sign: float = 1.0
@@ -34,7 +34,7 @@ class End(Target):
         return ("end", self.sign)
 
 
-def rotary_target(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> Target | None:
+def rotary_copy_rule(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> CopyRule | None:
     """How readers of `kinds` find their token in every sequence of up to `positions`; None if no phases do."""
     found = _distance(pattern, relation, kinds, positions)
     if found is not None or relation.name not in ("first", "latest", "before"):
@@ -51,11 +51,11 @@ def _behind(pattern: Pattern, kind: str | None) -> bool:
     return not pattern.visible_context or (lone and kind in (*pattern.prefix[:1], *pattern.suffix))
 
 
-def _distance(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> Target | None:
+def _distance(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> CopyRule | None:
     of = role_kinds(pattern)
     offsets = np.zeros(len(of))
     if relation.name == "own":
-        return Target(1.0, offsets, None)
+        return CopyRule(1.0, offsets, None)
     samples = [(sequence(pattern, m), *wanted(pattern, relation, m)) for m in lengths(pattern, positions)]
     for role in (r for r, kind in enumerate(of) if kind in kinds):
         gaps = [(t - np.arange(1, t.size + 1))[(r == role) & (t > 0)] for _, r, t in samples]
@@ -71,4 +71,4 @@ def _distance(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int
         reads = np.array([kind in kinds for kind in line.kinds])
         if np.any((found != targets)[reads]):
             return None
-    return Target(1.0, offsets, None)
+    return CopyRule(1.0, offsets, None)

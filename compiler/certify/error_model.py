@@ -51,7 +51,7 @@ from innerloop.compiler.ir.graph import (
     Product,
     Value,
 )
-from innerloop.compiler.numerics.approximant import Curve
+from innerloop.compiler.numerics.approximant import Approximant
 from innerloop.compiler.numerics.attention_gates import Draws, shift, slope, weights
 from innerloop.compiler.numerics.fit_smooth import fit, gated_fit
 from innerloop.compiler.numerics.linear_by_softmax import SCALES, SINK, relative_error
@@ -248,7 +248,7 @@ def _softmax(unit: float) -> Inexact:
 # Functions, divisions, sums ----------------------------------------------------------------------
 
 
-def _function(curve: Curve, unit: float) -> Inexact:
+def _function(curve: Approximant, unit: float) -> Inexact:
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         value, units = curve.at(operand(0))
         return _noisy(value, 1.5 * unit * units, rng)  # exp is a few units off itself

@@ -15,7 +15,7 @@ import numpy as np
 from innerloop.artifact.sparse import Indices
 from innerloop.compiler.ir.graph import Affine, Field, Graph, Loop, Value
 from innerloop.compiler.schedule.allocate import Allocation
-from innerloop.compiler.schedule.instructions import Atom, Block, LoopTask, Task
+from innerloop.compiler.schedule.instructions import Atom, Block, Instruction, InstructionLoop
 from innerloop.compiler.schedule.sublayers import Schedule
 
 
@@ -31,10 +31,10 @@ class Residue:
 
 def residues(graph: Graph, schedule: Schedule, allocation: Allocation) -> dict[Value, tuple[Residue, ...]]:
     """What each value of the graph is written over."""
-    atoms = schedule.tasks.atoms
-    made = dict(_made(schedule.tasks.block))
+    atoms = schedule.instructions.atoms
+    made = dict(_made(schedule.instructions.block))
     fields = {op.name: v for v in graph.values() if isinstance(op := graph[v].op, Field)}
-    made |= {atom: fields[name] for name, atom in schedule.tasks.fields.items()}
+    made |= {atom: fields[name] for name, atom in schedule.instructions.fields.items()}
     found: dict[Value, list[Residue]] = {value: [] for value in made.values()}
     for atom, value in made.items():
         born = allocation.lifetimes[atom].birth if atom in allocation.lifetimes else -1
@@ -56,19 +56,19 @@ def residues(graph: Graph, schedule: Schedule, allocation: Allocation) -> dict[V
 
 def _made(block: Block) -> Iterator[tuple[Atom, Value]]:
     for item in block:
-        if isinstance(item, LoopTask):
+        if isinstance(item, InstructionLoop):
             yield from _made(item.body)
-        elif isinstance(item, Task) and item.value is not None:
+        elif isinstance(item, Instruction) and item.value is not None:
             yield item.out, item.value
 
 
-def _loops(graph: Graph, schedule: Schedule) -> Iterator[tuple[Loop, LoopTask]]:
+def _loops(graph: Graph, schedule: Schedule) -> Iterator[tuple[Loop, InstructionLoop]]:
     """The graph's loops as they were lowered, in order of appearance."""
 
-    def lowered(block: Block) -> Iterator[LoopTask]:
+    def lowered(block: Block) -> Iterator[InstructionLoop]:
         for item in block:
-            if isinstance(item, LoopTask):
+            if isinstance(item, InstructionLoop):
                 yield item
                 yield from lowered(item.body)
 
-    return zip(graph.loops(), lowered(schedule.tasks.block), strict=True)
+    return zip(graph.loops(), lowered(schedule.instructions.block), strict=True)

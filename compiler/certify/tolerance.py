@@ -30,7 +30,7 @@ from innerloop.compiler.numerics.fit_smooth import fit, gated_fit
 from innerloop.compiler.numerics.square_banks import Squares, square_bank
 from innerloop.compiler.schedule.allocate import Allocation
 from innerloop.compiler.schedule.constructions import CURVE, Choice, Construction, default_squares, distinct, keys
-from innerloop.compiler.schedule.instructions import Apply, Form, Multiply, Task
+from innerloop.compiler.schedule.instructions import Apply, Instruction, LinearForm, Multiply
 from innerloop.compiler.schedule.sublayers import Placed, Schedule
 from numpy.typing import NDArray
 
@@ -171,10 +171,10 @@ def options(schedule: Schedule, allocation: Allocation, dtype: str) -> dict[Valu
     ones."""
     found: dict[Value, list[Option]] = {}
     for placed in (p for stage in schedule.walk() for p in stage.placed):
-        task, written = placed.task, _written(placed, allocation)
+        task, written = placed.instruction, _written(placed, allocation)
         if task.value is None:
             continue
-        gated = schedule.tasks.target.rotary
+        gated = schedule.instructions.target.rotary
         if isinstance(task.op, Multiply):
             if gated:
                 continue  # one construction, and exact
@@ -187,14 +187,14 @@ def options(schedule: Schedule, allocation: Allocation, dtype: str) -> dict[Valu
 def _written(placed: Placed, allocation: Allocation) -> NDArray[np.bool_]:
     """Which components of what a task makes go anywhere."""
     matrices = [w.matrix for w in placed.writes]
-    direct = any(w.atom == placed.task.out for w in placed.writes)
-    if placed.task.out in allocation.slots and not direct:
-        matrices.append(Matrix.identity(allocation.slots[placed.task.out].size))
+    direct = any(w.atom == placed.instruction.out for w in placed.writes)
+    if placed.instruction.out in allocation.slots and not direct:
+        matrices.append(Matrix.identity(allocation.slots[placed.instruction.out].size))
     return np.asarray(sum(np.asarray(abs(m.csr).sum(axis=0)).ravel() for m in matrices) > 0)
 
 
-def _products(task: Task, op: Multiply, written: NDArray[np.bool_], dtype: str) -> list[Option]:
-    pairs = _Pairs.of(task, op, written)
+def _products(task: Instruction, op: Multiply, written: NDArray[np.bool_], dtype: str) -> list[Option]:
+    pairs = _SquarePairs.of(task, op, written)
     default = default_squares(op.left, op.right, pairs.distinct, dtype)
     banks: list[Squares] = [default]
     if dtype == "float32":
@@ -233,7 +233,7 @@ def _functions(op: Apply, size: int, dtype: str, gated: bool) -> list[Option]:
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class _SquarePairs:
     """Products of a task that differ, and of them what its result is made of: those of equal factors, and of others;
     `lone`: squares if those of lone factors are shared; `straight`: components of the result."""
 
@@ -245,7 +245,7 @@ class _Pairs:
     centred: bool
 
     @staticmethod
-    def of(task: Task, op: Multiply, written: NDArray[np.bool_]) -> _Pairs:
+    def of(task: Instruction, op: Multiply, written: NDArray[np.bool_]) -> _SquarePairs:
         a, b = (_columns(form) for form in task.reads)
         entries, i, j = distinct(op.form, a, b)
         count = i.size
@@ -257,7 +257,7 @@ class _Pairs:
         unlike = [(x, y) for x, y in factors if x != y]
         squares = {x for x, y in factors if x == y} | {x for pair in unlike for x in pair}
         centred = bool(op.left.centre.any() or op.right.centre.any())
-        return _Pairs(
+        return _SquarePairs(
             count, len(factors) - len(unlike), len(unlike), len(unlike) + len(squares), int(written.sum()), centred
         )
 
@@ -267,7 +267,7 @@ class _Pairs:
         return count * bank.up.size + (2 * self.straight if self.centred or bank.slope else 0)
 
 
-def _columns(form: Form) -> list[bytes]:
+def _columns(form: LinearForm) -> list[bytes]:
     """A key for each component: equal ones read the same."""
     found = [b""] * form.size
     for atom, matrix in form.parts:

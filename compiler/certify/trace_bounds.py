@@ -23,9 +23,9 @@ from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.compiler.emit.layout import Holding, holdings
 from innerloop.compiler.interpreter.oracle import evaluate, together
 from innerloop.compiler.ir.graph import Block, Carried, Graph, Loop, Value
-from innerloop.compiler.schedule.instructions import Atom, LoopTask
+from innerloop.compiler.schedule.instructions import Atom, InstructionLoop
 from innerloop.compiler.schedule.instructions import Block as TaskBlock
-from innerloop.compiler.schedule.sublayers import LoopStage, Schedule, Stage
+from innerloop.compiler.schedule.sublayers import LoopPlan, Schedule, SublayerPlan
 
 from .plan import Plan
 from .predict import SAFETY, disturbed, repeated
@@ -62,7 +62,7 @@ class Bounds:
         """Raises DataError for more tokens than a scan is compiled for."""
         self._held = holdings(plan.schedule, plan.allocation) if held is None else held
         self.runs = runs(plan.schedule)
-        self._states = dict(_carried(plan.schedule.tasks.block, plan.graph.loops()))
+        self._states = dict(_carried(plan.schedule.instructions.block, plan.graph.loops()))
         self._unit = UNIT[plan.dtype]
         copies = max(2, ceil(DRAWS / data.batch))
         wanted = {*map(self.value, self._held), *also}
@@ -222,7 +222,7 @@ def _paths(block: Block, path: tuple[int, ...], numbers: Iterator[int]) -> Itera
 def _carried(block: TaskBlock, loops: Iterator[Loop]) -> Iterator[tuple[Atom, Carried]]:
     """The states of lowered loops, and what each of them carries; loops in order of appearance."""
     for item in block:
-        if isinstance(item, LoopTask):
+        if isinstance(item, InstructionLoop):
             yield from ((s.atom, c) for s, c in zip(item.states, next(loops).carried, strict=True))
             yield from _carried(item.body, loops)
 
@@ -232,11 +232,11 @@ def runs(schedule: Schedule) -> list[tuple[int, Passes]]:
     return _runs(schedule.stages, 0, 0)[0]
 
 
-def _runs(items: list[Stage | LoopStage], stage: int, loop: int) -> tuple[list[tuple[int, Passes]], int, int]:
+def _runs(items: list[SublayerPlan | LoopPlan], stage: int, loop: int) -> tuple[list[tuple[int, Passes]], int, int]:
     """The same of some stages; and the stages and loops so far."""
     found: list[tuple[int, Passes]] = []
     for item in items:
-        if isinstance(item, LoopStage):
+        if isinstance(item, LoopPlan):
             number = loop
             once, stage, loop = _runs(item.body, stage, loop + 1)
             found += [(k, {number: turn, **inner}) for turn in range(item.count) for k, inner in once]

@@ -186,7 +186,7 @@ class _Validation:
         """What the rest token may hold in each slot: of most values only what rounding leaves [width]."""
         most = np.zeros(width)
         taken = np.zeros(width, dtype=bool)
-        atoms = self.plan.schedule.tasks.atoms
+        atoms = self.plan.schedule.instructions.atoms
         starts = [m for a in atoms if a.start is not None for atom, m in a.start.parts if atom == ROLES]
         largest = max([1.0, *(abs(m.csr).max() for m in starts), *(a.magnitude.max() for a in atoms if a.rests)])
         for atom, slots in self.slots.items():
@@ -210,7 +210,7 @@ class _Validation:
             lives = self.plan.allocation.lifetimes
             holders = [a for a, slots in self.slots.items() if slot in slots]
             atom = max(holders, key=lambda a: (lives[a].birth <= stage, lives[a].birth))
-            label = self.plan.schedule.tasks.atoms[atom].label
+            label = self.plan.schedule.instructions.atoms[atom].label
             message = f"{rest[slot, task]:.6g} in the slots of `{label}` at the rest token"
             raise InternalError(f"emit: {self._place(stage, passes)} leaves {message}")
         for held in self.due.get(stage, ()):

@@ -17,14 +17,14 @@ from innerloop.artifact.signature import Kinds, Signature
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import role_kinds
-from innerloop.compiler.architectures.learned_positions import Target, digits, target
+from innerloop.compiler.architectures.learned_positions import CopyRule, copy_rule, digits
 from innerloop.compiler.architectures.relation import Relation
-from innerloop.compiler.architectures.targets import Target as Architecture
+from innerloop.compiler.architectures.targets import Target
 from innerloop.compiler.schedule.allocate import Allocation
 from innerloop.compiler.schedule.instructions import Copy, Linear, Quotient
 from innerloop.compiler.schedule.sublayers import Schedule
 
-from .heads import Heads, Pattern
+from .heads import AttentionPattern, Heads
 from .neurons import Neurons
 from .residual_stream import Constants, Stream, four_squares
 
@@ -40,7 +40,7 @@ LARGEST = {"float32": 2.0**56, "float64": 2.0**480}
 
 
 @dataclass
-class Frame:
+class Backend:
     rope_theta: ClassVar[float] = 10_000.0
     schedule: Schedule
     allocation: Allocation
@@ -49,8 +49,8 @@ class Frame:
     dtype: str
 
     @property
-    def target(self) -> Architecture:
-        return self.schedule.tasks.target
+    def target(self) -> Target:
+        return self.schedule.instructions.target
 
     @cached_property
     def role_kinds(self) -> tuple[str | None, ...]:
@@ -74,7 +74,7 @@ class Frame:
     # Relations ----------------------------------------------------------------------------------
 
     @cached_property
-    def targets(self) -> dict[tuple[Relation, Kinds], Target]:
+    def targets(self) -> dict[tuple[Relation, Kinds], CopyRule]:
         found = {}
         for relation, kinds, span in self._relations():
             rule = self.rule(relation, kinds)
@@ -96,22 +96,22 @@ class Frame:
             if stage.carry:
                 yield stage.carry.relation, stage.carry.kinds, None
             for placed in stage.placed:
-                if isinstance(placed.task.op, Copy):
-                    yield placed.task.op.relation, placed.task.kinds, placed.task.span
-                elif isinstance(placed.task.op, Linear):
-                    yield Relation("own"), placed.task.kinds, placed.task.span
+                if isinstance(placed.instruction.op, Copy):
+                    yield placed.instruction.op.relation, placed.instruction.kinds, placed.instruction.span
+                elif isinstance(placed.instruction.op, Linear):
+                    yield Relation("own"), placed.instruction.kinds, placed.instruction.span
 
     @cached_property
     def tables(self) -> list[tuple[Relation, Kinds]]:
         return [key for key, rule in self.targets.items() if rule.table is not None]
 
-    def rule(self, relation: Relation, kinds: Kinds) -> Target | None:
+    def rule(self, relation: Relation, kinds: Kinds) -> CopyRule | None:
         """How readers of `kinds` find their token; None if no head does."""
-        return target(self.signature.pattern, relation, kinds, self.n_positions)
+        return copy_rule(self.signature.pattern, relation, kinds, self.n_positions)
 
-    def pattern(self, relation: Relation, kinds: Kinds, sources: Kinds) -> Pattern:
+    def pattern(self, relation: Relation, kinds: Kinds, sources: Kinds) -> AttentionPattern:
         key = (relation, kinds)
-        return Pattern(self.targets[key], sources, kinds, self.tables.index(key) if key in self.tables else -1)
+        return AttentionPattern(self.targets[key], sources, kinds, self.tables.index(key) if key in self.tables else -1)
 
     # What the emitter fills ---------------------------------------------------------------------
 
@@ -136,7 +136,9 @@ class Frame:
     @cached_property
     def divisor(self) -> tuple[float, float] | None:
         """The smallest and the largest magnitude of all divisors."""
-        ops = [p.task.op for s in self.schedule.walk() for p in s.placed if isinstance(p.task.op, Quotient)]
+        ops = [
+            p.instruction.op for s in self.schedule.walk() for p in s.placed if isinstance(p.instruction.op, Quotient)
+        ]
         if not ops:
             return None
         ends = [sorted((abs(op.low), abs(op.high))) for op in ops]
@@ -150,7 +152,7 @@ class Frame:
         constants = Constants(
             four_squares(width // 2) if width > 1 else (), float(norm), float(self.divisor is not None)
         )
-        sizes = tuple(a.size for a in self.schedule.tasks.atoms)
+        sizes = tuple(a.size for a in self.schedule.instructions.atoms)
         positioned = not self.target.linear or bool(self.targets)
         stream = Stream(width, constants, bits, len(self.tables), self.allocation, sizes, positioned)
         if not stream.fits:
@@ -185,8 +187,8 @@ class Frame:
         else:
             least, most = self.divisor
             message = f"cannot divide in {self.dtype} by numbers from {least:.3g} to {most:.3g} in magnitude"
-            placed = (p.task for s in self.schedule.walk() for p in s.placed)
-            span = next(task.span for task in placed if isinstance(task.op, Quotient))
+            placed = (p.instruction for s in self.schedule.walk() for p in s.placed)
+            span = next(instruction.span for instruction in placed if isinstance(instruction.op, Quotient))
         hint = "add a larger floor to what is divided by, scale the data, or compile in float64"
         return self._refuse(message, span, hint)
 
@@ -195,7 +197,9 @@ class Frame:
         bound = np.zeros(stream.width)
         for atom in self.allocation.slots:
             slots = stream.slots(atom)
-            bound[slots] = np.maximum(bound[slots], self.schedule.tasks.atoms[atom].magnitude * stream.unit[slots])
+            bound[slots] = np.maximum(
+                bound[slots], self.schedule.instructions.atoms[atom].magnitude * stream.unit[slots]
+            )
         bound[stream.position : stream.first] = 1.0
         if stream.balanced:
             bound[stream.balance] = np.sqrt(np.sum(bound**2))

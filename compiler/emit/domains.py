@@ -1,11 +1,11 @@
-"""Domains: where each construction of a schedule is right, as its task says it, for the guard to watch.
+"""Domains: where each construction of a schedule is right, as its instruction says it, for the guard to watch.
 
     before (schedule, slots)                     after (domains)
     5 mlp   S w = multiply S, w                  product before sublayer 5: |S_i|/R_i + |w_j|/R_j ≤ 2 for each term
     6 att.  w / s                                divisor before sublayer 7: s in [1, 40]
     8 mlp   v = apply sigmoid to `0.2 sum(x)`    function before sublayer 8: `0.2 * sum(x)` at 7:18 in [−9, 9]
 
-A task bears its ranges (instructions.py). The emitter scales by them, the error model integrates over them
+An instruction bears its ranges (instructions.py). The emitter scales by them, the error model integrates over them
 (error_model.py), and what is recorded here are the same numbers. A square of the bank is right on [−1, 1], so that a
 product is right where |a ± b| / 2 is: one factor may leave its range as long as the other is small. What other
 constructions take for granted of every slot (norms, closed neurons, the rest token's logits) holds for twice what the
@@ -27,8 +27,17 @@ from innerloop.compiler.numerics.attention_gates import undecided
 from innerloop.compiler.numerics.fit_smooth import domain
 from innerloop.compiler.schedule.allocate import Allocation
 from innerloop.compiler.schedule.constructions import CURVE
-from innerloop.compiler.schedule.instructions import Apply, Atom, Attend, Copy, Keep, Multiply, Quotient, Task
-from innerloop.compiler.schedule.sublayers import Placed, Schedule, Stage
+from innerloop.compiler.schedule.instructions import (
+    Apply,
+    Atom,
+    AttendHead,
+    Copy,
+    Instruction,
+    Multiply,
+    Quotient,
+    SwitchHead,
+)
+from innerloop.compiler.schedule.sublayers import Placed, Schedule, SublayerPlan
 
 from .residual_stream import Stream, stack
 
@@ -44,111 +53,115 @@ def domains(graph: Graph, schedule: Schedule, allocation: Allocation, stream: St
 class _Domains:
     def __init__(self, graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream, dtype: str) -> None:
         self.tolerance = CURVE[dtype]
-        self.graph, self.tasks, self.slots, self.stream = graph, schedule.tasks, allocation.slots, stream
+        self.graph, self.instructions, self.slots, self.stream = graph, schedule.instructions, allocation.slots, stream
         self.dtype = dtype
         self.stages = list(schedule.walk())
-        made = {p.task.out: p.task.op for stage in self.stages for p in stage.placed}
-        self.exact = [info.embedded or isinstance(made.get(a), Copy) for a, info in enumerate(self.tasks.atoms)]
+        made = {p.instruction.out: p.instruction.op for stage in self.stages for p in stage.placed}
+        self.exact = [info.embedded or isinstance(made.get(a), Copy) for a, info in enumerate(self.instructions.atoms)]
         """Which atoms hold what the data say, to the last bit."""
-        self.named = {form: v.name for v in self.tasks.variables for form in v.form.atoms if len(v.form.parts) == 1}
+        self.named = {
+            form: v.name for v in self.instructions.variables for form in v.form.atoms if len(v.form.parts) == 1
+        }
 
     def found(self) -> Iterator[Domain]:
         made: dict[Atom, int] = {}
         for number, stage in enumerate(self.stages):
             for placed in stage.placed:
-                yield from self._reads(placed.task, number)
+                yield from self._reads(placed.instruction, number)
                 made.update((atom, number) for atom in _written(placed))
             for atom in [a for a, n in made.items() if n == number]:
                 yield from self._holds(atom, self._maker(stage, atom), number)
 
     # What a sublayer reads ----------------------------------------------------------------------
 
-    def _reads(self, task: Task, number: int) -> Iterator[Domain]:
-        match task.op:
-            case Multiply() if not self.tasks.target.rotary:
-                yield self._product(task, task.op, number)
+    def _reads(self, instruction: Instruction, number: int) -> Iterator[Domain]:
+        match instruction.op:
+            case Multiply() if not self.instructions.target.rotary:
+                yield self._product(instruction, instruction.op, number)
             case Apply(name, arguments, low, high):
-                tolerance = self.tolerance if task.op.tolerance is None else task.op.tolerance
-                gated = SILU if self.tasks.target.rotary else GELU
+                tolerance = self.tolerance if instruction.op.tolerance is None else instruction.op.tolerance
+                gated = SILU if self.instructions.target.rotary else GELU
                 ends = domain(name, arguments, float(low.min()), float(high.max()), tolerance, gated)
                 if np.isfinite(ends).any():
-                    yield self._interval("function", task, number, 0, *ends)
+                    yield self._interval("function", instruction, number, 0, *ends)
             case Quotient(low, high):
-                yield self._interval("divisor", task, number + 1, 1, low, high)
-            case Keep():
-                yield self._comparison(task, task.op, number)
-            case Attend(how, over, reach) if not self.tasks.target.linear:
-                yield self._scores(task, how, over, reach, number)
+                yield self._interval("divisor", instruction, number + 1, 1, low, high)
+            case SwitchHead():
+                yield self._comparison(instruction, instruction.op, number)
+            case AttendHead(how, over, reach) if not self.instructions.target.linear:
+                yield self._scores(instruction, how, over, reach, number)
             case _:
                 return
 
-    def _product(self, task: Task, op: Multiply, number: int) -> Domain:
+    def _product(self, instruction: Instruction, op: Multiply, number: int) -> Domain:
         balls = (op.left, op.right)
-        read = [self.stream.read(form) for form in task.reads]
+        read = [self.stream.read(form) for form in instruction.reads]
         low, high = (np.concatenate([b.centre + side * b.radius for b in balls]) for side in (-1.0, 1.0))
         terms = np.column_stack([op.form.left, op.form.right + op.left.centre.size])
         lone = op.squares is not None and op.squares.shared
         pairs = () if lone else tuple(sorted({(int(i), int(j)) for i, j in terms}))
-        what = tuple(self._operand(task, k) for k in range(2))
+        what = tuple(self._operand(instruction, k) for k in range(2))
         sizes = (op.left.centre.size, op.right.centre.size)
         return Domain(
-            "product", number, False, task.kinds, stack(read, self.stream.width), low, high, what, sizes, pairs
+            "product", number, False, instruction.kinds, stack(read, self.stream.width), low, high, what, sizes, pairs
         )
 
-    def _comparison(self, task: Task, op: Keep, number: int) -> Domain:
+    def _comparison(self, instruction: Instruction, op: SwitchHead, number: int) -> Domain:
         which = np.unique(op.which)
-        exact = all(self.exact[atom] for atom in task.reads[1].atoms)
-        low, high = undecided(np.array(op.reach)[which], op.tied, exact, self.tasks.target.rotary, self.dtype)
-        read = Matrix(self.stream.read(task.reads[1]).csr[:, which])
-        what = (self._operand(task, 0),)
-        return Domain("comparison", number, False, task.kinds, read, low, high, what, (which.size,))
+        exact = all(self.exact[atom] for atom in instruction.reads[1].atoms)
+        low, high = undecided(np.array(op.reach)[which], op.tied, exact, self.instructions.target.rotary, self.dtype)
+        read = Matrix(self.stream.read(instruction.reads[1]).csr[:, which])
+        what = (self._operand(instruction, 0),)
+        return Domain("comparison", number, False, instruction.kinds, read, low, high, what, (which.size,))
 
-    def _scores(self, task: Task, how: str, over: str, reach: float, number: int) -> Domain:
-        query, key = (self.stream.read(form) for form in task.reads[:2])
-        construction, most = ("softmax", self._most(task)) if how == "softmax" else ("scores", reach)
-        read = self._value(task.value, task.span, self.tasks.atoms[task.out].label)
+    def _scores(self, instruction: Instruction, how: str, over: str, reach: float, number: int) -> Domain:
+        query, key = (self.stream.read(form) for form in instruction.reads[:2])
+        construction, most = ("softmax", self._most(instruction)) if how == "softmax" else ("scores", reach)
+        read = self._value(instruction.value, instruction.span, self.instructions.atoms[instruction.out].label)
         what = ("the softmax of " + read if how == "softmax" else "a score of " + read,)
         low, high = np.full(1, -most), np.full(1, most)
         return Domain(
-            construction, number, False, task.kinds, query, low, high, what, (1,), (), key, over, reach
+            construction, number, False, instruction.kinds, query, low, high, what, (1,), (), key, over, reach
         )  # fmt: skip
 
-    def _most(self, task: Task) -> float:
+    def _most(self, instruction: Instruction) -> float:
         """The largest magnitude of what a head reads."""
-        atoms = [(self.tasks.atoms[a].magnitude, m) for a, m in task.reads[2].parts]
+        atoms = [(self.instructions.atoms[a].magnitude, m) for a, m in instruction.reads[2].parts]
         return max((float((abs(m.csr) @ magnitude).max(initial=0.0)) for magnitude, m in atoms), default=0.0)
 
-    def _interval(self, construction: str, task: Task, number: int, operand: int, low: float, high: float) -> Domain:
-        read = self.stream.read(task.reads[operand])
-        size = task.reads[operand].size
-        what = (self._operand(task, operand),)
+    def _interval(
+        self, construction: str, instruction: Instruction, number: int, operand: int, low: float, high: float
+    ) -> Domain:
+        read = self.stream.read(instruction.reads[operand])
+        size = instruction.reads[operand].size
+        what = (self._operand(instruction, operand),)
         return Domain(
-            construction, number, False, task.kinds, read, np.full(size, low), np.full(size, high), what, (size,)
+            construction, number, False, instruction.kinds, read, np.full(size, low), np.full(size, high), what, (size,)
         )
 
     # What a slot holds --------------------------------------------------------------------------
 
-    def _holds(self, atom: Atom, task: Task, number: int) -> Iterator[Domain]:
+    def _holds(self, atom: Atom, instruction: Instruction, number: int) -> Iterator[Domain]:
         """What has a name is watched by it, as `Weights.layout` says."""
         if atom not in self.slots or atom in self.named:
             return
-        info = self.tasks.atoms[atom]
-        what = self._value(task.value, task.span, info.label)
+        info = self.instructions.atoms[atom]
+        what = self._value(instruction.value, instruction.span, info.label)
         read = self.stream.pick(self.stream.slots(atom))
         yield Domain("value", number, True, info.kinds, read, info.low, info.high, (what,), (info.size,))
 
-    def _maker(self, stage: Stage, atom: Atom) -> Task:
-        return next(p.task for p in stage.placed if atom in _written(p))
+    def _maker(self, stage: SublayerPlan, atom: Atom) -> Instruction:
+        return next(p.instruction for p in stage.placed if atom in _written(p))
 
     # Names --------------------------------------------------------------------------------------
 
-    def _operand(self, task: Task, index: int) -> str:
-        """What a task reads, as the program says it."""
-        part = {Multiply: "a factor", Apply: "the argument", Quotient: "a divisor"}.get(type(task.op), "a part")
-        if task.value is None:
-            labels = [self.tasks.atoms[a].label for a in task.reads[index].atoms] or ["a constant"]
-            return self._value(None, task.span, labels[0])
-        node = self.graph[task.value]
+    def _operand(self, instruction: Instruction, index: int) -> str:
+        """What an instruction reads, as the program says it."""
+        part = {Multiply: "a factor", Apply: "the argument", Quotient: "a divisor"}.get(type(instruction.op), "a part")
+        if instruction.value is None:
+            labels = [self.instructions.atoms[a].label for a in instruction.reads[index].atoms] or ["a constant"]
+            return self._value(None, instruction.span, labels[0])
+        node = self.graph[instruction.value]
         operand = self.graph[node.operands[index]]
         if operand.name is None and node.span is not None and operand.span in (None, node.span):
             return f"{part} of {self._expression(node.span)}"
@@ -176,4 +189,4 @@ def expression(signature: Signature, span: Span) -> str:
 
 
 def _written(placed: Placed) -> set[Atom]:
-    return {placed.task.out, *(write.atom for write in placed.writes)}
+    return {placed.instruction.out, *(write.atom for write in placed.writes)}

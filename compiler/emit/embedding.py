@@ -8,18 +8,19 @@ from innerloop.artifact.tokens import roles
 from innerloop.compiler.architectures.learned_positions import counts, digits, log_counts
 from innerloop.compiler.schedule.instructions import ROLES
 
-from .backend import Frame
+from .backend import Backend
 from .heads import scale_of
 from .residual_stream import Stream
 
 
-def embed(frame: Frame, stream: Stream) -> tuple[Matrix, Floats]:
+def embed(frame: Backend, stream: Stream) -> tuple[Matrix, Floats]:
     """features @ embedding + positions: roles, fields, constant starts; constants of the norm, position codes,
     counts."""
-    tasks, signature = frame.schedule.tasks, frame.signature
+    instructions, signature = frame.schedule.instructions, frame.signature
     names = roles(signature.pattern)
     features = len(names) + sum(
-        tasks.atoms[tasks.fields[f.name]].size if f.name in tasks.fields else _size(f.shape) for f in signature.fields
+        instructions.atoms[instructions.fields[f.name]].size if f.name in instructions.fields else _size(f.shape)
+        for f in signature.fields
     )
     table = np.zeros((frame.n_positions, stream.width))
     scale = scale_of(frame.n_positions)
@@ -40,27 +41,27 @@ def embed(frame: Frame, stream: Stream) -> tuple[Matrix, Floats]:
         rule = frame.targets[key]
         assert rule.table is not None
         table[:, stream.table + number] = rule.table / scale
-    for count, atom in tasks.counts.items():
+    for count, atom in instructions.counts.items():
         if atom in frame.allocation.slots:
             found = counts(signature.pattern, count.kind, frame.n_positions, count.none)
             assert found is not None  # who made the count has asked
             table[:, stream.slots(atom)[0]] = found[0]
             put(np.arange(len(names)), stream.slots(atom)[0], found[1])
-    for kind, atom in tasks.log_counts.items():
+    for kind, atom in instructions.log_counts.items():
         logs = log_counts(signature.pattern, kind, frame.n_positions)
         assert logs is not None  # pipeline.py has asked
         table[:, stream.slots(atom)[0]] = logs
     rows_of = {ROLES: 0}
     offset = len(names)
     for spec in signature.fields:
-        if spec.name in tasks.fields:
-            atom = tasks.fields[spec.name]
+        if spec.name in instructions.fields:
+            atom = instructions.fields[spec.name]
             rows_of[atom] = offset
             if atom in frame.allocation.slots:
                 put(offset + np.arange(_size(spec.shape)), stream.slots(atom), 1.0)
         offset += _size(spec.shape)
     for atom in frame.allocation.slots:
-        start = tasks.atoms[atom].start
+        start = instructions.atoms[atom].start
         for given, matrix in start.parts if start is not None else ():
             coo = matrix.csr.tocoo()
             put(rows_of[given] + coo.col, stream.slots(atom)[coo.row], coo.data)

@@ -25,12 +25,12 @@ from innerloop.artifact.sparse import Floats, Indices, Matrix
 from innerloop.compiler.architectures.relation import Relation
 from innerloop.compiler.numerics.attention_gates import APART, shift, slope
 from innerloop.compiler.numerics.linear_by_softmax import SCALES, SINK
-from innerloop.compiler.schedule.instructions import ROLES, Attend, Copy, Keep, Mean, Quotient
-from innerloop.compiler.schedule.sublayers import LoopStage, Placed, Stage
+from innerloop.compiler.schedule.instructions import ROLES, AttendHead, Copy, Mean, Quotient, SwitchHead
+from innerloop.compiler.schedule.sublayers import LoopPlan, Placed, SublayerPlan
 
-from .backend import Frame
+from .backend import Backend
 from .embedding import embed
-from .heads import Heads, Pattern, Score, Switch
+from .heads import AttentionPattern, Heads, Score, Switch
 from .linear_heads import LinearHeads
 from .residual_stream import Stream
 
@@ -57,7 +57,7 @@ class Emitted:
 
 @dataclass
 class Emitter:
-    frame: Frame
+    frame: Backend
 
     @cached_property
     def unswept(self) -> frozenset[int]:
@@ -89,11 +89,11 @@ class Emitter:
             positions=target.positions,
             rope_theta=self.frame.rope_theta,
             attention=target.attention,
-            unread=self.frame.schedule.tasks.unread,
+            unread=self.frame.schedule.instructions.unread,
             dtype=self.frame.dtype,
         )
         embedding, positions = embed(self.frame, stream)
-        readout = stream.read(self.frame.schedule.tasks.output)
+        readout = stream.read(self.frame.schedule.instructions.output)
         return Emitted(config, embedding, positions, body, self.norm, readout, stream, self.neurons, self.heads)
 
     def _smallest(self) -> tuple[Stream, int, int]:
@@ -125,8 +125,11 @@ class Emitter:
 
     def _largest_query(self) -> int:
         """Dimensions of the largest query of a head that scores."""
-        tasks = [p.task for s in self.frame.schedule.walk() for p in s.placed]
-        return max((t.reads[0].size + 3 + len(self.frame.hidden) for t in tasks if isinstance(t.op, Attend)), default=0)
+        instructions = [p.instruction for s in self.frame.schedule.walk() for p in s.placed]
+        return max(
+            (t.reads[0].size + 3 + len(self.frame.hidden) for t in instructions if isinstance(t.op, AttendHead)),
+            default=0,
+        )
 
     def _heads_fit(self, stream: Stream, d_head: int, n_head: int) -> bool:
         self.stream = stream
@@ -138,17 +141,17 @@ class Emitter:
             if stage.side == "attention"
         )
 
-    def _body(self, stages: list[Stage | LoopStage]) -> Body:
+    def _body(self, stages: list[SublayerPlan | LoopPlan]) -> Body:
         body: list[Sublayer | Repeated] = []
         for stage in stages:
-            if isinstance(stage, LoopStage):
+            if isinstance(stage, LoopPlan):
                 body.append(Repeated(stage.count, self._body(stage.body), stage.scan))
                 continue
             body.append(self._attention(stage) if stage.side == "attention" else self._mlp(stage))
             self.number += 1
         return tuple(body)
 
-    def _attention(self, stage: Stage) -> Attention | LinearAttention | Idle:
+    def _attention(self, stage: SublayerPlan) -> Attention | LinearAttention | Idle:
         if self.frame.target.linear and _scores(stage):
             linear = self._linear_heads(stage)
             self.heads += len(linear.groups)
@@ -167,39 +170,41 @@ class Emitter:
             norm, query, query_bias, key, key_bias, value, np.zeros(self.n_head * self.d_head), output, bias
         )
 
-    def _linear_heads(self, stage: Stage) -> LinearHeads:
+    def _linear_heads(self, stage: SublayerPlan) -> LinearHeads:
         heads = LinearHeads(self.stream, self.frame.role_kinds)
         for placed in stage.placed:
-            op = placed.task.op
-            assert isinstance(op, Attend)
-            query, key, value = (self.stream.read(form) for form in placed.task.reads)
+            op = placed.instruction.op
+            assert isinstance(op, AttendHead)
+            query, key, value = (self.stream.read(form) for form in placed.instruction.reads)
             heads.add(query, key, value, self._writes(placed), op.over if op.how == "mean" else None)
         return heads
 
-    def _heads(self, stage: Stage, number: int) -> Heads:
+    def _heads(self, stage: SublayerPlan, number: int) -> Heads:
         stream = self.stream
-        dividing = frozenset[str]().union(*(p.task.kinds for p in stage.placed)) if stage.division is not None else None
+        dividing = (
+            frozenset[str]().union(*(p.instruction.kinds for p in stage.placed)) if stage.division is not None else None
+        )
         heads = self.frame.heads(stream, dividing)
         own = Relation("own")
         for placed in stage.placed:
-            task, scale = placed.task, 1.0
-            match task.op:
-                case Attend():
-                    self._score(heads, placed, task.op)
+            instruction, scale = placed.instruction, 1.0
+            match instruction.op:
+                case AttendHead():
+                    self._score(heads, placed, instruction.op)
                     continue
-                case Keep():
-                    self._switch(heads, placed, task.op)
+                case SwitchHead():
+                    self._switch(heads, placed, instruction.op)
                     continue
                 case Copy(relation):
-                    pattern = self.frame.pattern(relation, task.kinds, self._sources(relation))
+                    pattern = self.frame.pattern(relation, instruction.kinds, self._sources(relation))
                 case Mean(over, sums):
-                    pattern = Pattern(None, frozenset({over}), task.kinds, sums=sums)
+                    pattern = AttentionPattern(None, frozenset({over}), instruction.kinds, sums=sums)
                 case Quotient(low):
-                    pattern = Pattern(None, self.frame.everyone, task.kinds)
+                    pattern = AttentionPattern(None, self.frame.everyone, instruction.kinds)
                     scale = float(np.sign(low))
                 case _:
-                    pattern = self.frame.pattern(own, task.kinds, self.frame.everyone)
-            heads.add(pattern, task.reads[0].size, partial(self._result, placed, scale))
+                    pattern = self.frame.pattern(own, instruction.kinds, self.frame.everyone)
+            heads.add(pattern, instruction.reads[0].size, partial(self._result, placed, scale))
         if stage.division is not None or self.frame.target.linear:
             return heads
         mine = self.frame.pattern(own, self.frame.everyone, self.frame.everyone)
@@ -216,34 +221,34 @@ class Emitter:
             heads.add(mine, stream.scratch.size, partial(self._moved, stream.scratch, -1.0))
         return heads
 
-    def _score(self, heads: Heads, placed: Placed, op: Attend) -> None:
+    def _score(self, heads: Heads, placed: Placed, op: AttendHead) -> None:
         """A softmax as it is: no member's logit is below −B, and the rest token's share at most e^(−B − `MARGIN`) of
         theirs. Or pairs of softmax heads whose differences are one head of linear attention (linear_by_softmax.py)."""
-        task = placed.task
-        query, key = (self.stream.read(form) for form in task.reads[:2])
+        instruction = placed.instruction
+        query, key = (self.stream.read(form) for form in instruction.reads[:2])
         sources = frozenset({op.over})
         if op.how == "softmax":
             most = ROOM**2 * op.reach  # of queries and keys that are out of their ranges by as much as others may be
             sink, off = -2.0 * most - MARGIN, 4.0 * most + FAR
-            score = Score(query, key, sink, -1, sources, task.kinds, off)
-            heads.add(score, task.reads[2].size, partial(self._result, placed, 1.0))
+            score = Score(query, key, sink, -1, sources, instruction.kinds, off)
+            heads.add(score, instruction.reads[2].size, partial(self._result, placed, 1.0))
             return
         reach, sink, log_count = op.reach or 1.0, SINK[self.frame.dtype], -1
         if op.how == "mean":
-            (log_count,) = self.stream.slots(self.frame.schedule.tasks.log_counts[op.over]).tolist()
+            (log_count,) = self.stream.slots(self.frame.schedule.instructions.log_counts[op.over]).tolist()
         else:
             sink += float(np.log(self.frame.n_positions))
         gain = reach * float(np.exp(sink))
         for scale in SCALES[self.frame.dtype]:
             for sign in (1.0, -1.0):
                 logits = query * (sign * scale.epsilon / reach)
-                score = Score(logits, key, sink, log_count, sources, task.kinds)
+                score = Score(logits, key, sink, log_count, sources, instruction.kinds)
                 made = partial(self._result, placed, sign * scale.weight * gain)
-                heads.add(score, task.reads[2].size, made)
+                heads.add(score, instruction.reads[2].size, made)
 
-    def _switch(self, heads: Heads, placed: Placed, op: Keep) -> None:
+    def _switch(self, heads: Heads, placed: Placed, op: SwitchHead) -> None:
         """A head for each component that decides."""
-        stream, (_, decides), kinds = self.stream, placed.task.reads, placed.task.kinds
+        stream, (_, decides), kinds = self.stream, placed.instruction.reads, placed.instruction.kinds
         flags = [int(slot) for slot, kind in zip(stream.roles, self.frame.role_kinds, strict=True) if kind in kinds]
         read, which, apart = stream.read(decides), np.array(op.which), APART[self.frame.dtype]
         steep = slope(np.array(op.reach), self.frame.dtype)
@@ -262,9 +267,9 @@ class Emitter:
         return Matrix(read.csr[:, kept]), Matrix(write.csr[kept])
 
     def _result(self, placed: Placed, scale: float) -> tuple[Matrix, Matrix]:
-        """What a head's task reads, and where it writes that."""
-        task = placed.task
-        read = task.reads[2 if isinstance(task.op, Attend) else 0]
+        """What a head's instruction reads, and where it writes that."""
+        instruction = placed.instruction
+        read = instruction.reads[2 if isinstance(instruction.op, AttendHead) else 0]
         return self.stream.read(read), self._writes(placed) * scale
 
     def _moved(self, slots: Indices, scale: float) -> tuple[Matrix, Matrix]:
@@ -277,39 +282,39 @@ class Emitter:
         return self.frame.everyone if kind is None or relation.name.startswith("own") else frozenset({kind})
 
     def _writes(self, placed: Placed) -> Matrix:
-        """[size, width]: the task's own slots, if it has any, and what else it writes to."""
-        size = self.frame.schedule.tasks.atoms[placed.task.out].size
+        """[size, width]: the instruction's own slots, if it has any, and what else it writes to."""
+        size = self.frame.schedule.instructions.atoms[placed.instruction.out].size
         total = Matrix.zero(size, self.stream.width)
-        direct = any(w.atom == placed.task.out for w in placed.writes)
-        if placed.task.out in self.frame.allocation.slots and not direct:
-            total = total + self.stream.write(placed.task.out)
+        direct = any(w.atom == placed.instruction.out for w in placed.writes)
+        if placed.instruction.out in self.frame.allocation.slots and not direct:
+            total = total + self.stream.write(placed.instruction.out)
         for write in placed.writes:
             total = total + self.stream.write(write.atom, write.matrix)
         return total
 
-    def _mlp(self, stage: Stage) -> Mlp | Idle:
+    def _mlp(self, stage: SublayerPlan) -> Mlp | Idle:
         stream = self.stream
         neurons = self.frame.neurons(stream, self.bound)
         bias = np.zeros(stream.width)
         scratch: dict[int, Matrix] = {}
         if stage.prepares is not None:
-            divisor = stage.prepares.task.reads[1]
-            here = {p.task.out for p in stage.placed if p.makes}
+            divisor = stage.prepares.instruction.reads[1]
+            here = {p.instruction.out for p in stage.placed if p.makes}
             late = {a: m for a, m in divisor.parts if a in here}
             scratch = {a: Matrix(m.csr.T) @ stream.to_scratch(1.0) for a, m in late.items()}
             early = divisor.without(*late)
             if early.parts:
-                neurons.linear(early, stream.to_scratch(1.0), stage.prepares.task.kinds)
-            bias = neurons.remove(stage.prepares.task.kinds)
+                neurons.linear(early, stream.to_scratch(1.0), stage.prepares.instruction.kinds)
+            bias = neurons.remove(stage.prepares.instruction.kinds)
         for placed in stage.placed:
             write = self._writes(placed)
-            extra = scratch.get(placed.task.out)
-            neurons.task(placed, write if extra is None else write + extra)
+            extra = scratch.get(placed.instruction.out)
+            neurons.instruction(placed, write if extra is None else write + extra)
         for atom in self.frame.allocation.clears.get(self.number, ()):
             slots = stream.slots(atom)
             neurons.passing(stream.pick(slots), stream.put(slots, -1.0), self._holders(atom))
         if stage.clears is not None:
-            neurons.linear(stage.clears.task.reads[1], stream.to_scratch(-1.0), stage.clears.task.kinds)
+            neurons.linear(stage.clears.instruction.reads[1], stream.to_scratch(-1.0), stage.clears.instruction.kinds)
         up, up_bias, down = neurons.finish()
         if not up_bias.size and not bias.any():
             return Idle("mlp")
@@ -318,8 +323,8 @@ class Emitter:
         return Mlp(self.norm, up, up_bias, down, bias, neurons.gates())
 
     def _holders(self, atom: int) -> Kinds:
-        return self.frame.schedule.tasks.atoms[atom].kinds if atom != ROLES else self.frame.everyone
+        return self.frame.schedule.instructions.atoms[atom].kinds if atom != ROLES else self.frame.everyone
 
 
-def _scores(stage: Stage) -> bool:
-    return any(isinstance(p.task.op, Attend) for p in stage.placed)
+def _scores(stage: SublayerPlan) -> bool:
+    return any(isinstance(p.instruction.op, AttendHead) for p in stage.placed)

@@ -6,10 +6,10 @@
     relu(x − t)  G (x − t)         flags           1/G         1
     f(x)         w (x − t)         flags           c           a fitted sum of SiLUs (fit_smooth.py), 8 … 256
 
-`flags`, the sum of the flags of the roles at which the task lives, is the constant 1 there and 0 elsewhere, and so
-closes neurons. Products are closed by −∞, so to speak, on the flags of other roles: silu is exactly 0 from −104 down
-(−746 in float64). silu(a)·b − silu(−a)·b = a·b for every a, so that G, a power of two, only lets one of the
-two be all of it: a·b then has one rounding, 6e-8 of itself (G = 1: 1.9e-7).
+`flags`, the sum of the flags of the roles at which the instruction lives, is the constant 1 there and 0 elsewhere, and
+so closes neurons. Products are closed by −∞, so to speak, on the flags of other roles: silu is exactly 0 from −104 down
+(−746 in float64). silu(a)·b − silu(−a)·b = a·b for every a, so that G, a power of two, only lets one of the two be all
+of it: a·b then has one rounding, 6e-8 of itself (G = 1: 1.9e-7).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Floats, Matrix
 from innerloop.compiler.numerics.fit_smooth import gated_fit
 from innerloop.compiler.schedule.constructions import CURVE, distinct, keys
-from innerloop.compiler.schedule.instructions import Apply, Form, Multiply
+from innerloop.compiler.schedule.instructions import Apply, LinearForm, Multiply
 
 from .neurons import Neurons
 from .residual_stream import pile, stack
@@ -59,7 +59,7 @@ class GatedNeurons(Neurons):
     def passing(self, read: Matrix, write: Matrix, kinds: Kinds) -> None:
         self.gated(self._flags(kinds, np.full(read.shape[1], OPEN)), read, write * (1.0 / OPEN))
 
-    def products(self, op: Multiply, left: Form, right: Form, write: Matrix, kinds: Kinds) -> None:
+    def products(self, op: Multiply, left: LinearForm, right: LinearForm, write: Matrix, kinds: Kinds) -> None:
         """out_o += Σ c · left_i · right_j; equal products, once."""
         a, b = self.stream.read(left), self.stream.read(right)
         entries, i, j = distinct(op.form, keys(a), keys(b))
@@ -82,7 +82,7 @@ class GatedNeurons(Neurons):
         rows, columns = np.repeat(closed, n), np.tile(np.arange(n), len(closed))
         return Matrix.of(rows, columns, np.tile(-(2.0 * reach + SHUT), len(closed)), gate.shape)
 
-    def function(self, op: Apply, source: Form, write: Matrix, kinds: Kinds) -> None:
+    def function(self, op: Apply, source: LinearForm, write: Matrix, kinds: Kinds) -> None:
         """One curve for all components, on their common range."""
         low, high = float(op.low.min()), float(op.high.max())
         curve = gated_fit(op.name, op.arguments, low, high, op.tolerance or CURVE[self.dtype])

@@ -10,7 +10,7 @@
     own, divided         digits of p, ½ − n          digits of p, 1                   itself, by any divisor
     switch               2 A P t, −A P²; −A t²; x    p/P, (p/P)²; 1, 0 at the rest    itself where x > 0, else the rest
 
-Every head sends readers that its task does not concern to the rest token, whose values are 0, by a
+Every head sends readers that its instruction does not concern to the rest token, whose values are 0, by a
 query on their role flags that meets a key on the rest token's. Logits that are to lose are at
 least 104 below the winner's, so in float32 a copy's weight is exactly 1 (e⁻¹⁰⁴ rounds to 0).
 """
@@ -24,7 +24,7 @@ import numpy as np
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Floats, Indices, Matrix
-from innerloop.compiler.architectures.learned_positions import Target
+from innerloop.compiler.architectures.learned_positions import CopyRule
 
 from .residual_stream import Stream, pile, stack
 
@@ -37,11 +37,11 @@ REST = 2.0**36
 
 
 @dataclass(frozen=True)
-class Pattern:
+class AttentionPattern:
     """Who attends to whom: `target` for a copy from tokens of `sources`, None for a mean over them; readers are
     `kinds`."""
 
-    target: Target | None
+    target: CopyRule | None
     sources: Kinds
     kinds: Kinds
     table: int = -1
@@ -97,7 +97,7 @@ Made = Callable[[], tuple[Matrix, Matrix]]
 
 @dataclass
 class _Group:
-    pattern: Pattern | Score | Switch
+    pattern: AttentionPattern | Score | Switch
     size: int = 0
     made: list[Made] = field(default_factory=list)
 
@@ -117,7 +117,7 @@ class Heads:
     """Whether the rest token, which is the first, sees itself alone."""
     groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
 
-    def add(self, pattern: Pattern | Score | Switch, size: int, made: Made) -> None:
+    def add(self, pattern: AttentionPattern | Score | Switch, size: int, made: Made) -> None:
         """write [size, width] of the values [width, size] of the tokens that the pattern reads."""
         group = self.groups.setdefault(pattern.grouping(), _Group(pattern))
         group.size += size
@@ -133,7 +133,12 @@ class Heads:
     def finish(self, n_head: int, d_head: int) -> tuple[Matrix, Floats, Matrix, Floats, Matrix, Matrix]:
         """query [width, H d], its bias, key, its bias, value, and output [H d, width]."""
         width, total = self.stream.width, n_head * d_head
-        queries, keys, values, outputs = _Blocks(total), _Blocks(total), _Blocks(total), _Blocks(total)
+        queries, keys, values, outputs = (
+            _ColumnBlocks(total),
+            _ColumnBlocks(total),
+            _ColumnBlocks(total),
+            _ColumnBlocks(total),
+        )
         query_bias = np.zeros(total)
         head = 0
         for group in self.groups.values():
@@ -155,7 +160,7 @@ class Heads:
         output = Matrix(outputs.matrix(width).csr.T)
         return queries.matrix(width), query_bias, keys.matrix(width), np.zeros(total), values.matrix(width), output
 
-    def _scores(self, pattern: Pattern | Score | Switch, d_head: int) -> tuple[Matrix, Floats, Matrix]:
+    def _scores(self, pattern: AttentionPattern | Score | Switch, d_head: int) -> tuple[Matrix, Floats, Matrix]:
         """query [width, k], bias [k], key [width, k]; logits come out as written above, 1/√d_head undone."""
         if isinstance(pattern, Score):
             query, bias, key = self._scored(pattern)
@@ -164,11 +169,11 @@ class Heads:
         else:
             query, bias, key = self._divided_own() if self.divided else self._plain(pattern)
         away = [r for r, kind in enumerate(self.role_kinds) if kind is not None and kind not in pattern.kinds]
-        if not self.causal and (not isinstance(pattern, Pattern) or pattern.target is None):
+        if not self.causal and (not isinstance(pattern, AttentionPattern) or pattern.target is None):
             away.append(0)  # the rest token, which now sees others, must hold nothing of them
         if away:
             roles = self.stream.roles
-            sent = self._sent if isinstance(pattern, Pattern) else pattern.sent
+            sent = self._sent if isinstance(pattern, AttentionPattern) else pattern.sent
             send = dict.fromkeys((int(roles[r]) for r in away), sent)
             query = stack([query, _columns([send], self.stream)], self.stream.width)
             key = stack([key, _columns([{int(roles[0]): 1.0}], self.stream)], self.stream.width)
@@ -176,7 +181,7 @@ class Heads:
         root = np.sqrt(d_head)
         return self.stream.balanced_read(query * root), bias * root, self.stream.balanced_read(key)
 
-    def _plain(self, pattern: Pattern) -> tuple[Matrix, Floats, Matrix]:
+    def _plain(self, pattern: AttentionPattern) -> tuple[Matrix, Floats, Matrix]:
         s, roles = self.stream, self.stream.roles
         masked = self._masked(pattern.sources)
         target = pattern.target
@@ -266,7 +271,7 @@ def _columns(columns: list[Column], stream: Stream) -> Matrix:
 
 
 @dataclass
-class _Blocks:
+class _ColumnBlocks:
     """A matrix [width, total] of blocks of columns that do not overlap."""
 
     total: int

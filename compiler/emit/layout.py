@@ -15,8 +15,8 @@ import numpy as np
 from innerloop.artifact.claims import Placement
 from innerloop.artifact.sparse import Matrix
 from innerloop.compiler.schedule.allocate import Allocation
-from innerloop.compiler.schedule.instructions import ROLES, Atom, Form, Variable
-from innerloop.compiler.schedule.sublayers import LoopStage, Schedule, Stage
+from innerloop.compiler.schedule.instructions import ROLES, Atom, LinearForm, Variable
+from innerloop.compiler.schedule.sublayers import LoopPlan, Schedule, SublayerPlan
 
 from .residual_stream import Stream
 
@@ -66,14 +66,14 @@ def holdings(schedule: Schedule, allocation: Allocation) -> tuple[Holding, ...]:
 def placed_values(schedule: Schedule, allocation: Allocation) -> Iterator[Holding]:
     """Every value of the graph that stands in the slots, named or not, and what each pass leaves in a loop's states."""
     stages = _Stages(schedule)
-    for value in schedule.tasks.values:
+    for value in schedule.instructions.values:
         stretch, _ = stages.stretch(value, allocation)
         if stretch is not None and value.form.atoms:
             yield Holding(value, *stretch)
     for atom, state in stages.states.items():
-        info, life = schedule.tasks.atoms[atom], allocation.lifetimes.get(atom)
+        info, life = schedule.instructions.atoms[atom], allocation.lifetimes.get(atom)
         if state.changes and life is not None:
-            own = Form.of(info.size, [(atom, Matrix.identity(info.size))])
+            own = LinearForm.of(info.size, [(atom, Matrix.identity(info.size))])
             scope = stages.loops.index(state.loop)
             whole = Variable(info.label, (info.size,), info.kinds, own, info.low, info.high, scope, -1)
             last = state.loop[1] if life.clear is None else min(state.loop[1], life.clear - 1)
@@ -93,8 +93,8 @@ class _Stages:
     """The stages numbered, each loop's span (in order of appearance), and who changes its states."""
 
     def __init__(self, schedule: Schedule) -> None:
-        self.variables = schedule.tasks.variables
-        self.atoms = schedule.tasks.atoms
+        self.variables = schedule.instructions.variables
+        self.atoms = schedule.instructions.atoms
         self.count = 0
         self.loops: list[Stretch] = []
         self.states: dict[Atom, _State] = {}
@@ -102,9 +102,9 @@ class _Stages:
         """The last stage that writes to an atom, for a state the last before its loop."""
         self._walk(schedule.stages)
 
-    def _walk(self, items: list[Stage | LoopStage]) -> None:
+    def _walk(self, items: list[SublayerPlan | LoopPlan]) -> None:
         for item in items:
-            if isinstance(item, LoopStage):
+            if isinstance(item, LoopPlan):
                 number, start = len(self.loops), self.count
                 self.loops.append((start, start))
                 self.states.update({s.atom: _State((start, start)) for s in item.states})
@@ -114,7 +114,7 @@ class _Stages:
                     self.states[state.atom].loop = self.loops[number]
                 continue
             for placed in item.placed:
-                for atom in (placed.task.out, *(w.atom for w in placed.writes)):
+                for atom in (placed.instruction.out, *(w.atom for w in placed.writes)):
                     if atom in self.states:
                         self.states[atom].changes.append(self.count)
                     else:

@@ -7,7 +7,7 @@
     linear                  (g(κx) − g(−κx))/κ = x, exact where |κx| > 6: there g(−κx) is 0     2
     constant                g(64 · flag) = 64 · flag                                            1
 
-A task's neurons are closed at tokens of other kinds, the rest token too, by a large negative weight
+An instruction's neurons are closed at tokens of other kinds, the rest token too, by a large negative weight
 on their role flags: they give exactly 0 there, and cost nothing elsewhere, since 0 times it is 0.
 """
 
@@ -23,7 +23,7 @@ from innerloop.compiler.interpreter.ball import Ball
 from innerloop.compiler.numerics.fit_smooth import fit
 from innerloop.compiler.numerics.square_banks import Bank, Squares, square_bank
 from innerloop.compiler.schedule.constructions import CURVE, default_squares, distinct, keys
-from innerloop.compiler.schedule.instructions import Apply, Form, Linear, Multiply
+from innerloop.compiler.schedule.instructions import Apply, Linear, LinearForm, Multiply
 from innerloop.compiler.schedule.sublayers import Placed
 
 from .residual_stream import Stream, pile, stack
@@ -43,18 +43,18 @@ class Neurons:
     bias: list[Floats] = field(default_factory=list)
     down: list[Matrix] = field(default_factory=list)
 
-    def task(self, placed: Placed, write: Matrix) -> None:
-        """The task's neurons; `write` [size, width] is where its result goes."""
-        task = placed.task
-        match task.op:
+    def instruction(self, placed: Placed, write: Matrix) -> None:
+        """The instruction's neurons; `write` [size, width] is where its result goes."""
+        instruction = placed.instruction
+        match instruction.op:
             case Multiply():
-                self.products(task.op, task.reads[0], task.reads[1], write, task.kinds)
+                self.products(instruction.op, instruction.reads[0], instruction.reads[1], write, instruction.kinds)
             case Apply():
-                self.function(task.op, task.reads[0], write, task.kinds)
+                self.function(instruction.op, instruction.reads[0], write, instruction.kinds)
             case Linear():
-                self.linear(task.reads[0], write, task.kinds)
+                self.linear(instruction.reads[0], write, instruction.kinds)
             case _:
-                raise AssertionError(task)
+                raise AssertionError(instruction)
 
     def add(self, up: Matrix, bias: Floats, down: Matrix, kinds: Kinds) -> None:
         """Neurons [width, n], [n], [n, width], closed but at `kinds`; those that write nothing are dropped."""
@@ -77,7 +77,7 @@ class Neurons:
         self.bias.append(bias)
         self.down.append(down)
 
-    def products(self, op: Multiply, left: Form, right: Form, write: Matrix, kinds: Kinds) -> None:
+    def products(self, op: Multiply, left: LinearForm, right: LinearForm, write: Matrix, kinds: Kinds) -> None:
         """out_o += Σ c · left_i · right_j by squares of sums and differences; equal factors, once.
 
         Rounding is relative to the factors' distance from their centres a₀, b₀ and not from 0:
@@ -187,7 +187,7 @@ class Neurons:
         down = pile([down * float(d) for d in bank.down], self.stream.width)
         self.add(Matrix(up.csr[:, order]), np.repeat(bank.bias, count)[order], Matrix(down.csr[order]), kinds)
 
-    def function(self, op: Apply, source: Form, write: Matrix, kinds: Kinds) -> None:
+    def function(self, op: Apply, source: LinearForm, write: Matrix, kinds: Kinds) -> None:
         """One curve for all components, on their common range."""
         curve = fit(op.name, op.arguments, float(op.low.min()), float(op.high.max()), op.tolerance or CURVE[self.dtype])
         read, count = self.stream.read(source), source.size
@@ -204,7 +204,7 @@ class Neurons:
             total = Matrix(sp.csr_array(np.asarray(write.csr.sum(axis=0)).reshape(1, -1)))
             self.add(up, np.zeros(1), total * (curve.constant / 64.0), kinds)
 
-    def linear(self, source: Form, write: Matrix, kinds: Kinds) -> None:
+    def linear(self, source: LinearForm, write: Matrix, kinds: Kinds) -> None:
         self.passing(self.stream.read(source), write, kinds)
 
     def passing(self, read: Matrix, write: Matrix, kinds: Kinds) -> None:

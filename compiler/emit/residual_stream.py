@@ -29,7 +29,7 @@ import numpy as np
 import scipy.sparse as sp
 from innerloop.artifact.sparse import Floats, Indices, Matrix
 from innerloop.compiler.schedule.allocate import Allocation
-from innerloop.compiler.schedule.instructions import ROLES, Atom, Form
+from innerloop.compiler.schedule.instructions import ROLES, Atom, LinearForm
 
 LANES = 8
 """Slots from +C to −C, which stand in the first two vectors of so many float32 numbers."""
@@ -167,7 +167,7 @@ class Stream:
 
     # Reading and writing ------------------------------------------------------------------------
 
-    def read(self, form: Form) -> Matrix:
+    def read(self, form: LinearForm) -> Matrix:
         """[width, form.size]: stream @ this is the form's value."""
         rows, columns, values = [], [], []
         for atom, matrix in form.parts:

@@ -13,12 +13,12 @@ import numpy as np
 from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Floats
-from innerloop.compiler.architectures.learned_positions import Target
+from innerloop.compiler.architectures.learned_positions import CopyRule
 from innerloop.compiler.architectures.relation import Relation
 from innerloop.compiler.architectures.rotary_frequencies import THETA, phases
-from innerloop.compiler.architectures.rotary_positions import rotary_target
+from innerloop.compiler.architectures.rotary_positions import rotary_copy_rule
 
-from .backend import Frame, power
+from .backend import Backend, power
 from .gated_neurons import GatedNeurons
 from .residual_stream import Constants, Stream, four_squares
 from .rms_stream import RmsStream
@@ -37,12 +37,12 @@ LARGE = 1024
 
 
 @dataclass
-class RotaryFrame(Frame):
+class RotaryBackend(Backend):
     rope_theta: ClassVar[float] = THETA
 
-    def rule(self, relation: Relation, kinds: Kinds) -> Target | None:
+    def rule(self, relation: Relation, kinds: Kinds) -> CopyRule | None:
         """By a distance that the role decides; or the first or the latest of its kind."""
-        return rotary_target(self.signature.pattern, relation, kinds, self.n_positions)
+        return rotary_copy_rule(self.signature.pattern, relation, kinds, self.n_positions)
 
     def heads(self, stream: Stream, dividing: Kinds | None = None) -> RotaryHeads:
         divisor = self.divisor if dividing is not None else None
@@ -64,7 +64,7 @@ class RotaryFrame(Frame):
     def stream(self, d_head: int, n_head: int) -> Stream | None:
         width = d_head * n_head
         constants = Constants(four_squares(width), 1.0, float(self.divisor is not None))
-        sizes = tuple(a.size for a in self.schedule.tasks.atoms)
+        sizes = tuple(a.size for a in self.schedule.instructions.atoms)
         stream = RmsStream(width, constants, 0, 0, self.allocation, sizes, positioned=False)
         if stream.first + self.allocation.used > width:
             return None

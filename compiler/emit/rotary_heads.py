@@ -31,7 +31,7 @@ from innerloop.artifact.sparse import Floats, Matrix
 from innerloop.compiler.architectures.rotary_frequencies import GAP, Phases, phases
 from innerloop.compiler.architectures.rotary_positions import End
 
-from .heads import OFF, REST, Column, Heads, Made, Pattern, Score, Switch
+from .heads import OFF, REST, AttentionPattern, Column, Heads, Made, Score, Switch
 
 SUM_BITS = {"float32": 25, "float64": 54}
 """A sum's tokens have weights e^−L, all of them together less than half an ulp of the rest token's 1."""
@@ -93,14 +93,14 @@ class RotaryHeads(Heads):
         slots = np.flatnonzero(s.norm_pattern)
         read, write = s.pick(slots), s.put(slots, s.constants.scale / s.constants.divide)
         everyone = frozenset(k for k in self.role_kinds if k is not None)
-        self.add(Pattern(None, everyone, frozenset()), slots.size, lambda: (read, write))
-        self.add(Pattern(None, everyone, self.dividing), slots.size, lambda: (read, write * -1.0))
+        self.add(AttentionPattern(None, everyone, frozenset()), slots.size, lambda: (read, write))
+        self.add(AttentionPattern(None, everyone, self.dividing), slots.size, lambda: (read, write * -1.0))
 
     def restore(self) -> Floats:
         return np.zeros(self.stream.width)
 
-    def add(self, pattern: Pattern | Score | Switch, size: int, made: Made) -> None:
-        if not (isinstance(pattern, Pattern) and pattern.sums):
+    def add(self, pattern: AttentionPattern | Score | Switch, size: int, made: Made) -> None:
+        if not (isinstance(pattern, AttentionPattern) and pattern.sums):
             super().add(pattern, size, made)
             return
         scale = 1.0 / float(np.exp(-np.asarray(self._sink, dtype=self.dtype)))
@@ -116,7 +116,7 @@ class RotaryHeads(Heads):
         """L, a number of that precision."""
         return float(np.asarray(SUM_BITS[self.dtype] * np.log(2.0) + np.log(self.positions), dtype=self.dtype))
 
-    def _scores(self, pattern: Pattern | Score | Switch, d_head: int) -> tuple[Matrix, Floats, Matrix]:
+    def _scores(self, pattern: AttentionPattern | Score | Switch, d_head: int) -> tuple[Matrix, Floats, Matrix]:
         """query [width, d_head], no bias, key [width, d_head]; 1/√d_head undone."""
         scores = _Scores(phases(d_head, self.positions))
         slots = self.stream.roles.tolist()
@@ -141,7 +141,7 @@ class RotaryHeads(Heads):
                 self._copy(scores, {r: offsets[r] for r in reading}, pattern.sources)
         away = [r for r in range(len(slots)) if r not in reading]
         if away:
-            sent = REST if isinstance(pattern, Pattern) else pattern.sent
+            sent = REST if isinstance(pattern, AttentionPattern) else pattern.sent
             scores.flat({slots[r]: sent * self._undivided(r) for r in away}, {slots[0]: 1.0})
         more = scores.matrices(self.stream.width)
         return (query + more[0]) * float(np.sqrt(d_head)), np.zeros(0), key + more[1]

@@ -19,7 +19,18 @@ from dataclasses import dataclass, replace
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
 from innerloop.compiler.syntax import smart_constructors as s
-from innerloop.compiler.syntax.nodes import Binary, Call, Compare, Expr, Grad, Name, Negate, Operation, Power, Read
+from innerloop.compiler.syntax.nodes import (
+    Binary,
+    Call,
+    Compare,
+    Expr,
+    Grad,
+    Name,
+    Negate,
+    Operation,
+    Power,
+    ReadExpression,
+)
 from innerloop.compiler.syntax.shapes import Shape
 from innerloop.compiler.syntax.traversal import children, rebuild, walk
 
@@ -35,7 +46,7 @@ class NotDifferentiable(Exception):
 class Term:
     """A contribution to the derivative by `target`: the name, or a read whose own pull waits."""
 
-    target: Read | None
+    target: ReadExpression | None
     value: Expr
     shape: Shape
 
@@ -115,9 +126,9 @@ class _Gradient:
                 return []  # a step is flat
             case Call(function=function, arguments=arguments):
                 return self.function(expr, function, arguments, adjoint, wide, inside)
-            case Read() if inside:
+            case ReadExpression() if inside:
                 return [Term(expr, adjoint, wide)]
-            case Read():
+            case ReadExpression():
                 return self.read(expr, adjoint, wide)
         raise NotDifferentiable("grad cannot go through this", at)
 
@@ -225,7 +236,7 @@ class _Gradient:
                 raise NotDifferentiable(f"grad cannot go through `{function}`", at)
         return self.scaled(v, adjoint, wide, slope, inside)
 
-    def read(self, expr: Read, adjoint: Expr, wide: Shape) -> list[Term]:
+    def read(self, expr: ReadExpression, adjoint: Expr, wide: Shape) -> list[Term]:
         terms: list[Term] = []
         pulled: list[Term] = []
         if expr.how == "softmax":

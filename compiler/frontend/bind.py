@@ -23,7 +23,7 @@ from innerloop.compiler.syntax.nodes import (
     Define,
     Expr,
     Grad,
-    Move,
+    MoveExpression,
     Name,
     Negate,
     Number,
@@ -32,10 +32,10 @@ from innerloop.compiler.syntax.nodes import (
     Parameter,
     Power,
     Program,
-    Read,
+    ReadExpression,
     Repeat,
     Scan,
-    Theirs,
+    TheirsExpression,
 )
 from innerloop.compiler.syntax.traversal import statements, walk
 from numpy.typing import NDArray
@@ -285,7 +285,7 @@ def _evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
     match expr:
         case Number(value=number):
             return np.float64(number)  # type: ignore[return-value]
-        case Name(name=name) | Theirs(name=name):
+        case Name(name=name) | TheirsExpression(name=name):
             return np.asarray(bindings[name], dtype=np.float64)
         case Array(items=items):
             return np.array([value(item) for item in items])
@@ -305,7 +305,7 @@ def _evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
             return np.eye(size_of(size, bindings))
         case Call(function=function, arguments=arguments) if function in _FUNCTIONS:
             return np.asarray(_FUNCTIONS[function](*map(value, arguments)), dtype=np.float64)
-        case Call() | Operation() | Read() | Grad() | Move():
+        case Call() | Operation() | ReadExpression() | Grad() | MoveExpression():
             raise ValueError("not a constant")
 
 

@@ -17,13 +17,13 @@ from innerloop.compiler.syntax.nodes import (
     Call,
     Compare,
     Expr,
-    Move,
+    MoveExpression,
     Name,
     Negate,
     Operation,
     Power,
-    Read,
-    Theirs,
+    ReadExpression,
+    TheirsExpression,
 )
 from innerloop.compiler.syntax.traversal import children, walk
 
@@ -60,7 +60,7 @@ def affine(expr: Expr, constant: Constant, read: Expr | None) -> None:
     if expr is read or constant(expr):
         return
     match expr:
-        case Name() | Theirs():
+        case Name() | TheirsExpression():
             return
         case Negate(operand=operand) | Call(function="sum", arguments=(operand,)):
             affine(operand, constant, read)
@@ -79,9 +79,9 @@ def affine(expr: Expr, constant: Constant, read: Expr | None) -> None:
             affine(right if constant(left) else left, constant, read)
         case Power():
             raise _Broken("a product of two run-time values", expr.span)
-        case Read():
+        case ReadExpression():
             raise _Broken("a read" if read is None else "a second read", expr.span)
-        case Move():
+        case MoveExpression():
             raise _Broken("a move" if read is None else "a move beside the read", expr.span)
         case Call(function=function):
             raise _Broken(f"`{function}`", expr.span)
@@ -95,7 +95,7 @@ def affine(expr: Expr, constant: Constant, read: Expr | None) -> None:
 
 def _reads(expr: Expr) -> list[Expr]:
     """The outermost reads and moves."""
-    if isinstance(expr, Read | Move):
+    if isinstance(expr, ReadExpression | MoveExpression):
         return [expr]
     return [read for child in children(expr) for read in _reads(child)]
 

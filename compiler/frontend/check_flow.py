@@ -24,16 +24,16 @@ from innerloop.compiler.syntax.nodes import (
     Call,
     Expr,
     Grad,
-    Move,
+    MoveExpression,
     Name,
     Operation,
     Output,
     Program,
-    Read,
+    ReadExpression,
     Repeat,
     Scan,
     Statement,
-    Theirs,
+    TheirsExpression,
 )
 from innerloop.compiler.syntax.shapes import Dimension, Shape, describe, dimension
 from innerloop.compiler.syntax.smart_constructors import constant as literal
@@ -120,7 +120,7 @@ class Flow(Carrying):
             case Name(name=name):
                 held = self.names.get(name)
                 return name in self.parameters or (held is not None and held.constant)
-            case Theirs() | Read() | Move() | Grad() | Operation(keyword="rtw"):
+            case TheirsExpression() | ReadExpression() | MoveExpression() | Grad() | Operation(keyword="rtw"):
                 return False
         return all(self.constant(child) for child in children(expr))
 
@@ -170,7 +170,7 @@ class Flow(Carrying):
     def sources(self, expr: Expr) -> int:
         found = 0
         for node in walk(expr):
-            if isinstance(node, Name | Theirs | Move | Grad) and node.name in self.names:
+            if isinstance(node, Name | TheirsExpression | MoveExpression | Grad) and node.name in self.names:
                 held = self.names[node.name]
                 found |= held.versions | held.sources
         return found

@@ -16,7 +16,18 @@ from itertools import pairwise
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
 from innerloop.compiler.syntax.builtins import FUNCTIONS
-from innerloop.compiler.syntax.nodes import Call, Define, Expr, Grad, Move, Name, Program, Read, Theirs, Tokens
+from innerloop.compiler.syntax.nodes import (
+    Call,
+    Define,
+    Expr,
+    Grad,
+    MoveExpression,
+    Name,
+    Program,
+    ReadExpression,
+    TheirsExpression,
+    TokensDeclaration,
+)
 from innerloop.compiler.syntax.traversal import children, walk
 
 from .inline import Report
@@ -65,13 +76,13 @@ def near(name: str, known: list[str]) -> str | None:
     return f"did you mean `{found[0]}`?" if found else None
 
 
-def unknown_kind(kind: str, tokens: Tokens) -> tuple[str, str]:
+def unknown_kind(kind: str, tokens: TokensDeclaration) -> tuple[str, str]:
     """Message and hint."""
     listed = ", ".join(f"`{k}`" for k in tokens.kinds)
     return f"`{kind}` is no kind of token", near(kind, list(tokens.kinds)) or f"the kinds are {listed}"
 
 
-def neighbours(tokens: Tokens) -> list[tuple[str, str]]:
+def neighbours(tokens: TokensDeclaration) -> list[tuple[str, str]]:
     """The pairs of kinds (before, after) that can stand side by side; the group may repeat or be absent."""
     once = tokens.prefix + tokens.group
     runs = [once + tokens.group + tokens.suffix, tokens.prefix + tokens.suffix]
@@ -94,22 +105,22 @@ class _Uses:
     def error(self, span: Span, message: str, hint: str | None = None) -> None:
         self.report(Diagnostic(message, span, hint))
 
-    def visit(self, expr: Expr, reads: tuple[Read, ...]) -> None:
+    def visit(self, expr: Expr, reads: tuple[ReadExpression, ...]) -> None:
         match expr:
             case Name(name=name, span=span):
                 self.mine(name, span)
-            case Theirs():
+            case TheirsExpression():
                 self.theirs(expr, reads)
-            case Move(span=span) if reads:
+            case MoveExpression(span=span) if reads:
                 hint = "move it on a line of its own before, and read the name"
                 self.error(span, "a move cannot stand inside a read", hint)
-            case Move():
+            case MoveExpression():
                 self.move(expr)
             case Call():
                 self.call(expr)
             case Grad():
                 self.grad(expr)
-            case Read(over=over, index=index, span=span):
+            case ReadExpression(over=over, index=index, span=span):
                 if over not in self.scope.program.tokens.kinds:
                     self.error(span, *unknown_kind(over, self.scope.program.tokens))
                 if any(read.index == index for read in reads):
@@ -153,7 +164,7 @@ class _Uses:
             hint += f"; `move {name} from previous` brings it"
         self.error(span, f"`{name}` does not live at {listed(missing)}", hint)
 
-    def theirs(self, expr: Theirs, reads: tuple[Read, ...]) -> None:
+    def theirs(self, expr: TheirsExpression, reads: tuple[ReadExpression, ...]) -> None:
         name, index, span = expr.name, expr.index, expr.span
         if name in self.scope.parameters:
             self.error(span, f"`{name}` is a parameter, the same at every token", f"write `{name}`")
@@ -182,7 +193,7 @@ class _Uses:
         elif kind in self.scope.program.tokens.kinds and kind not in held.kinds:
             self.error(span, f"`{name}` does not live at `{kind}`", f"it lives at {listed(held.kinds)} only")
 
-    def move(self, expr: Move) -> None:
+    def move(self, expr: MoveExpression) -> None:
         scope, name, span = self.scope, expr.name, expr.span
         if name in scope.parameters:
             self.error(span, f"`{name}` is a parameter, the same at every token", f"write `{name}`")
@@ -230,7 +241,7 @@ class _Uses:
             return
         said: set[str] = set()
         for node in walk(expr.operand):
-            if not isinstance(node, Name | Theirs | Move) or node.name in said:
+            if not isinstance(node, Name | TheirsExpression | MoveExpression) or node.name in said:
                 continue
             other = scope.names.get(node.name)
             if node.name == name and not isinstance(node, Name):

@@ -20,13 +20,13 @@ from innerloop.compiler.syntax.nodes import (
     Call,
     Compare,
     Expr,
-    Move,
+    MoveExpression,
     Name,
     Number,
     Operation,
-    Read,
-    Theirs,
-    Tokens,
+    ReadExpression,
+    TheirsExpression,
+    TokensDeclaration,
 )
 from innerloop.compiler.syntax.traversal import children, rebuild, walk
 from innerloop.compiler.syntax.unparse import unparse
@@ -58,7 +58,7 @@ class Sides:
 class Sharing:
     """What is known of sharing at one point of the program; parameters are not among the names."""
 
-    tokens: Tokens
+    tokens: TokensDeclaration
     names: Mapping[str, Held]
 
     def shared(self, expr: Expr) -> bool:
@@ -67,11 +67,11 @@ class Sharing:
             case Name(name=name):
                 held = self.names.get(name)
                 return held is None or held.shared or held.constant
-            case Theirs():
+            case TheirsExpression():
                 return False
-            case Move(first=first):
+            case MoveExpression(first=first):
                 return first is not None and self.first_is_shared(first)
-            case Read(over=over, arguments=arguments):
+            case ReadExpression(over=over, arguments=arguments):
                 return self.read_is_shared(over, arguments)
         return all(self.shared(child) for child in children(expr))
 
@@ -87,9 +87,9 @@ class Sharing:
         return all(self.pooled(argument) for argument in arguments)
 
     def pooled(self, expr: Expr) -> bool:
-        if isinstance(expr, Theirs):
+        if isinstance(expr, TheirsExpression):
             return True
-        if isinstance(expr, Name | Read | Move):
+        if isinstance(expr, Name | ReadExpression | MoveExpression):
             return self.shared(expr)
         return all(self.pooled(child) for child in children(expr))
 
@@ -97,14 +97,14 @@ class Sharing:
 def check_reads(expr: Expr, sharing: Sharing, report: Report) -> None:
     """Reports every function, comparison and divisor inside a read of `expr` that mixes mine and theirs."""
     for node in walk(expr):
-        if isinstance(node, Read):
+        if isinstance(node, ReadExpression):
             side = _Side(node, sharing, report)
             for argument in node.arguments:
                 side.of(argument)
 
 
 class _Side:
-    def __init__(self, read: Read, sharing: Sharing, report: Report) -> None:
+    def __init__(self, read: ReadExpression, sharing: Sharing, report: Report) -> None:
         self.read, self.sharing, self.report = read, sharing, report
 
     def of(self, expr: Expr) -> Sides:
@@ -113,13 +113,13 @@ class _Side:
                 return Sides()
             case Name(name=name):
                 return Sides() if self.sharing.shared(expr) else Sides(mine=(f"`{name}`",))
-            case Theirs(name=name, index=index):
+            case TheirsExpression(name=name, index=index):
                 held = self.sharing.names.get(name)
                 constant = held is not None and held.constant
                 return Sides() if constant else Sides(theirs=(f"`{name}[{index}]`",))
-            case Move():
+            case MoveExpression():
                 return Sides()  # reported elsewhere
-            case Read():
+            case ReadExpression():
                 return Sides() if self.sharing.shared(expr) else Sides(mine=(f"`{unparse(expr)}`",))
             case Call(function=function) if function not in LINEAR and function in FUNCTIONS:
                 return self.one_side(expr, function)
@@ -160,7 +160,7 @@ class _Side:
             return "no attention head computes this: a function takes mine alone, or theirs alone"
         letters = ("e", *(f"e_{k}" for k in range(1, 1000)))
         name = next(letter for letter in letters if letter not in self.sharing.names)
-        there = Theirs(expr.span, name, index)
+        there = TheirsExpression(expr.span, name, index)
         bodies = ", ".join(unparse(_put(argument, expr, there)) for argument in self.read.arguments)
         mine = " and ".join(part.strip("`") for part in sides.mine)
         first = f"`{name} = {unparse(_here(expr, index))}`"
@@ -176,7 +176,7 @@ class _Side:
 
 def _here(expr: Expr, index: str) -> Expr:
     """`expr` as the token read would write it."""
-    if isinstance(expr, Theirs) and expr.index == index:
+    if isinstance(expr, TheirsExpression) and expr.index == index:
         return Name(expr.span, expr.name)
     parts = tuple(_here(child, index) for child in children(expr))
     return rebuild(expr, parts) if parts else expr

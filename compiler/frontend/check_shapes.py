@@ -21,14 +21,14 @@ from innerloop.compiler.syntax.nodes import (
     Compare,
     Expr,
     Grad,
-    Move,
+    MoveExpression,
     Name,
     Negate,
     Number,
     Operation,
     Power,
-    Read,
-    Theirs,
+    ReadExpression,
+    TheirsExpression,
 )
 from innerloop.compiler.syntax.shapes import Dimension, Shape, describe
 
@@ -51,7 +51,7 @@ class Shapes:
         match expr:
             case Number():
                 return ()
-            case Name(name=name) | Theirs(name=name) | Move(name=name):
+            case Name(name=name) | TheirsExpression(name=name) | MoveExpression(name=name):
                 return self.names.get(name)
             case Negate(operand=operand):
                 return self.of(operand)
@@ -71,7 +71,7 @@ class Shapes:
                 return self._operation(expr, keyword, arguments)
             case Call(function=function, arguments=arguments):
                 return self._call(expr, function, arguments)
-            case Read(how=how, arguments=arguments):
+            case ReadExpression(how=how, arguments=arguments):
                 return self._read(expr, how, arguments)
             case Grad(name=name, operand=operand):
                 shape = self.of(operand)

@@ -16,13 +16,13 @@ from innerloop.compiler.syntax.nodes import (
     Define,
     Expr,
     Grad,
-    Move,
+    MoveExpression,
     Name,
     Program,
-    Read,
+    ReadExpression,
     Scan,
     Statement,
-    Theirs,
+    TheirsExpression,
     Type,
 )
 from innerloop.compiler.syntax.shapes import Dimension, Shape, describe, of_type
@@ -115,7 +115,7 @@ class Structure:
                 hint = near(node.name, list(known)) or "it is made of numbers and the parameters before it"
                 self.error(node.span, f"`{node.name}` is not known in {what}", hint)
                 sound = False
-            elif isinstance(node, Theirs | Read | Move | Grad):
+            elif isinstance(node, TheirsExpression | ReadExpression | MoveExpression | Grad):
                 self.error(node.span, f"{what} is not a constant", "it is made of numbers and parameters")
                 return False
             elif isinstance(node, Call) and node.function not in FUNCTIONS:
@@ -165,7 +165,7 @@ class Structure:
                     self.definition(statement, constants)
 
     def is_constant(self, expr: Expr, constants: set[str]) -> bool:
-        if isinstance(expr, Theirs | Read | Move | Grad):
+        if isinstance(expr, TheirsExpression | ReadExpression | MoveExpression | Grad):
             return False
         if isinstance(expr, Name):
             return expr.name in constants or expr.name in self.parameter_shapes
@@ -190,7 +190,9 @@ class Structure:
         known = {*definition.parameters, *self.parameter_shapes, *constants}
         for node in walk(definition.value):
             match node:
-                case Name(name=used) | Theirs(name=used) | Move(name=used) | Grad(name=used) if used not in known:
+                case Name(name=used) | TheirsExpression(name=used) | MoveExpression(name=used) | Grad(name=used) if (
+                    used not in known
+                ):
                     hint = f"a `def` knows its parameters, the program's, and constants: make `{used}` a parameter"
                     error(node.span, f"`{used}` is not known inside `{name}`", hint)
                 case Call(function=function) if function == name:

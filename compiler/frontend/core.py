@@ -21,18 +21,18 @@ from innerloop.compiler.syntax.nodes import (
     Call,
     Expr,
     Grad,
-    Move,
+    MoveExpression,
     Name,
     Negate,
     Operation,
     Output,
     Power,
     Program,
-    Read,
+    ReadExpression,
     Repeat,
     Scan,
     Statement,
-    Theirs,
+    TheirsExpression,
 )
 from innerloop.compiler.syntax.traversal import children, rebuild, statements
 from innerloop.compiler.syntax.unparse import unparse, unparse_field, unparse_parameter, unparse_tokens, unparse_type
@@ -76,12 +76,12 @@ class _Printer:
     def statement(self, statement: Statement, margin: str) -> list[str]:
         match statement:
             case Assign(name=name, type=type, value=value):
-                lowered = _Lowering(self.constants[id(statement)], name, self.taken)
+                lowered = _CoreWriter(self.constants[id(statement)], name, self.taken)
                 last = unparse(lowered.operation(value))
                 typed = name if type is None else f"{name} : {unparse_type(type)}"
                 return [margin + line for line in (*lowered.lines, f"{typed} = {last}")]
             case Output(value=value):
-                lowered = _Lowering(self.constants[id(statement)], "output", self.taken)
+                lowered = _CoreWriter(self.constants[id(statement)], "output", self.taken)
                 last = unparse(lowered.operation(value))
                 return [margin + line for line in (*lowered.lines, f"output {last}")]
             case At(kind=kind, body=body):
@@ -95,7 +95,7 @@ class _Printer:
         return [margin + head] + [line for inner in body for line in self.statement(inner, margin + "    ")]
 
 
-class _Lowering:
+class _CoreWriter:
     """One statement's value to one operation, and the lines of temporaries before it."""
 
     def __init__(self, constants: Container[str], base: str, taken: set[str]) -> None:
@@ -106,7 +106,7 @@ class _Lowering:
     def constant(self, expr: Expr) -> bool:
         if isinstance(expr, Name):
             return expr.name in self.constants
-        if isinstance(expr, Theirs | Read | Move | Grad):
+        if isinstance(expr, TheirsExpression | ReadExpression | MoveExpression | Grad):
             return False
         return all(map(self.constant, children(expr)))
 
@@ -127,7 +127,7 @@ class _Lowering:
 
     def operation(self, expr: Expr) -> Expr:
         """`expr` as one operation over operands."""
-        if isinstance(expr, Name | Move) or self.constant(expr):
+        if isinstance(expr, Name | MoveExpression) or self.constant(expr):
             return expr
         if self.is_affine(expr):
             return self.affine(expr)
@@ -141,7 +141,7 @@ class _Lowering:
     def is_affine(self, expr: Expr) -> bool:
         """Whether the outermost operation belongs inside `affine` or `rtw`."""
         match expr:
-            case Negate() | Binary(operator="+" | "-") | Read() | Call(function="sum"):
+            case Negate() | Binary(operator="+" | "-") | ReadExpression() | Call(function="sum"):
                 return True
             case Operation(keyword="affine" | "rtw"):
                 return True
@@ -156,7 +156,7 @@ class _Lowering:
         if len(reads) != 1:
             return Operation(expr.span, "affine", (self.tree(expr, None),))
         tree = self.tree(expr, reads[0])
-        return tree if isinstance(tree, Move) else Operation(expr.span, "rtw", (tree,))
+        return tree if isinstance(tree, MoveExpression) else Operation(expr.span, "rtw", (tree,))
 
     def parts(self, expr: Expr) -> tuple[Expr, ...]:
         """The run-time operands of an affine operation."""
@@ -164,7 +164,7 @@ class _Lowering:
 
     def reads(self, expr: Expr) -> list[Expr]:
         """The reads and moves that an affine expression adds up."""
-        if isinstance(expr, Read | Move):
+        if isinstance(expr, ReadExpression | MoveExpression):
             return [expr]
         if not self.is_affine(expr):
             return []
@@ -178,7 +178,7 @@ class _Lowering:
             return self.body(expr)
         if isinstance(expr, Operation) and expr.keyword in ("affine", "rtw"):
             return self.tree(expr.arguments[0], read)
-        if isinstance(expr, Read | Move):
+        if isinstance(expr, ReadExpression | MoveExpression):
             return self.operand(expr)
         if self.is_affine(expr):
             return rebuild(expr, tuple(self.tree(child, read) for child in children(expr)))

@@ -15,7 +15,18 @@ from dataclasses import replace
 
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
-from innerloop.compiler.syntax.nodes import Call, Define, Expr, Grad, Move, Name, Program, Read, Statement, Theirs
+from innerloop.compiler.syntax.nodes import (
+    Call,
+    Define,
+    Expr,
+    Grad,
+    MoveExpression,
+    Name,
+    Program,
+    ReadExpression,
+    Statement,
+    TheirsExpression,
+)
 from innerloop.compiler.syntax.traversal import children, map_expressions, rebuild, walk
 
 Report = Callable[[Diagnostic], None]
@@ -68,14 +79,14 @@ class _Inliner:
         match expr:
             case Name(name=name) if name in arguments:
                 return arguments[name]
-            case Theirs(name=name, index=index) if name in arguments:
+            case TheirsExpression(name=name, index=index) if name in arguments:
                 return self.at_token(arguments[name], name, index)
-            case Move(name=name) if name in arguments:
+            case MoveExpression(name=name) if name in arguments:
                 return replace(expr, name=_plain_name(arguments[name], name, "moves"))
             case Grad(name=name) if name in arguments:
                 expr = replace(expr, name=_plain_name(arguments[name], name, "differentiates by"))
-            case Read(index=index):
-                taken = {n.index for a in arguments.values() for n in walk(a) if isinstance(n, Theirs)}
+            case ReadExpression(index=index):
+                taken = {n.index for a in arguments.values() for n in walk(a) if isinstance(n, TheirsExpression)}
                 if index in taken:
                     fresh = next(f"{index}_{k}" for k in range(1, 10_000) if f"{index}_{k}" not in taken)
                     parts = tuple(_rename(argument, index, fresh) for argument in expr.arguments)
@@ -89,8 +100,8 @@ class _Inliner:
             case Name(name=name) if name in self.constants:
                 return argument
             case Name(name=name, span=span):
-                return Theirs(span, name, index)
-            case Theirs() | Read() | Move() | Grad():
+                return TheirsExpression(span, name, index)
+            case TheirsExpression() | ReadExpression() | MoveExpression() | Grad():
                 hint = "give the argument a name on a line of its own first"
                 raise _Refused(f"reads `{parameter}[{index}]`, which its argument cannot give", hint)
         parts = tuple(self.at_token(child, parameter, index) for child in children(argument))
@@ -109,9 +120,9 @@ def _plain_name(argument: Expr, parameter: str, verb: str) -> str:
 
 
 def _rename(expr: Expr, index: str, fresh: str) -> Expr:
-    if isinstance(expr, Theirs) and expr.index == index:
+    if isinstance(expr, TheirsExpression) and expr.index == index:
         return replace(expr, index=fresh)
-    if isinstance(expr, Read) and expr.index == index:
+    if isinstance(expr, ReadExpression) and expr.index == index:
         return expr
     return rebuild(expr, tuple(_rename(child, index, fresh) for child in children(expr)))
 

@@ -31,25 +31,24 @@ from innerloop.compiler.syntax.nodes import (
     Assign,
     At,
     Expr,
-    Move,
+    MoveExpression,
     Name,
     Output,
     Program,
-    Read,
+    ReadExpression,
     Repeat,
     Scan,
     Statement,
-    Theirs,
+    TheirsExpression,
     Type,
 )
 from innerloop.compiler.syntax.parse import parse
 from innerloop.compiler.syntax.traversal import statements, walk
 
-from .build_expressions import Expressions, Form
+from .build_expressions import AffineTerms, Expressions
 from .build_reads import ReadBuilder
 from .builder import GraphBuilder
-from .graph import Carried, Constant, Field, Final, Graph, Merge, Node, Phi, Value
-from .graph import Move as MoveOp
+from .graph import Carried, Constant, Field, Final, Graph, Merge, Move, Node, Phi, Value
 from .verify import verify
 
 
@@ -83,7 +82,11 @@ def _last_uses(program: Program) -> dict[str, int]:
     last: dict[str, int] = {}
     for statement in statements(program.body):
         if isinstance(statement, Assign | Output):
-            used = [node.name for node in walk(statement.value) if isinstance(node, Name | Theirs | Move)]
+            used = [
+                node.name
+                for node in walk(statement.value)
+                if isinstance(node, Name | TheirsExpression | MoveExpression)
+            ]
             if isinstance(statement, Assign) and statement not in program.body:
                 used.append(statement.name)
             last.update(dict.fromkeys(used, statement.span.start))
@@ -183,7 +186,7 @@ class _Program:
         kept = zip(node.op.kinds, node.operands, strict=True) if isinstance(node.op, Merge) else [(node.kinds, before)]
         return tuple((kinds - self.kinds, value) for kinds, value in kept if kinds - self.kinds)
 
-    def _named(self, form: Form, name: str | None, span: Span, start: Value) -> Value:
+    def _named(self, form: AffineTerms, name: str | None, span: Span, start: Value) -> Value:
         """The node of a form, here and under its name: one that was made since `start`, or a copy of an older one."""
         here = self._here()
         value = here.value(form, span)
@@ -233,29 +236,29 @@ class _Program:
 
     # Expressions ---------------------------------------------------------------------------------
 
-    def _expression(self, expr: Expr) -> Form:
+    def _expression(self, expr: Expr) -> AffineTerms:
         return self._here().form(expr)
 
     def _here(self) -> Expressions:
         return Expressions(self.builder, self.kinds, self._leaf)
 
-    def _leaf(self, at: Expressions, expr: Expr) -> Form | None:
+    def _leaf(self, at: Expressions, expr: Expr) -> AffineTerms | None:
         if self._constant(expr):
-            return Form.constant(evaluate(expr, self._constants()))
+            return AffineTerms.constant(evaluate(expr, self._constants()))
         match expr:
-            case Name(name=name) | Theirs(name=name):
+            case Name(name=name) | TheirsExpression(name=name):
                 return self._held(name)
-            case Move(name=name, first=first, span=span):
+            case MoveExpression(name=name, first=first, span=span):
                 shape = self.builder[self.values[name]].shape
-                return at.apply(MoveOp(first), (self.values[name],), shape, span)
-            case Read(over=over):
+                return at.apply(Move(first), (self.values[name],), shape, span)
+            case ReadExpression(over=over):
                 there = Expressions(self.builder, frozenset({over}), self._leaf)
                 return ReadBuilder(expr, at, there, self._constant).form()
         return None
 
-    def _held(self, name: str) -> Form:
+    def _held(self, name: str) -> AffineTerms:
         value = self.values[name]
-        return Form.of(value, self.builder[value].shape)
+        return AffineTerms.of(value, self.builder[value].shape)
 
     def _constants(self) -> dict[str, object]:
         known = dict(self.bindings)
@@ -267,5 +270,7 @@ class _Program:
 
     def _constant(self, expr: Expr) -> bool:
         known = self._constants()
-        leaves = [node for node in walk(expr) if isinstance(node, Name | Theirs | Read | Move)]
-        return all(isinstance(leaf, Name | Theirs) and leaf.name in known for leaf in leaves)
+        leaves = [
+            node for node in walk(expr) if isinstance(node, Name | TheirsExpression | ReadExpression | MoveExpression)
+        ]
+        return all(isinstance(leaf, Name | TheirsExpression) and leaf.name in known for leaf in leaves)

@@ -6,7 +6,7 @@
     max(a, b)                b + relu(a − b)
     a < b                    Function positive of b − a
 
-While an expression is built, a value is a `Form`, an affine function of nodes; a node is made only where
+While an expression is built, a value is a `AffineTerms`, an affine function of nodes; a node is made only where
 an operation needs one. Constants are forms without terms, and so folded.
 """
 
@@ -30,7 +30,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Form:
+class AffineTerms:
     """Σ matrix @ value + offset [size]."""
 
     shape: Shape
@@ -38,29 +38,29 @@ class Form:
     offset: Floats
 
     @staticmethod
-    def constant(array: Floats) -> Form:
-        return Form(array.shape, (), array.ravel())
+    def constant(array: Floats) -> AffineTerms:
+        return AffineTerms(array.shape, (), array.ravel())
 
     @staticmethod
-    def of(value: Value, shape: Shape) -> Form:
+    def of(value: Value, shape: Shape) -> AffineTerms:
         size = prod(shape)
-        return Form(shape, ((Matrix.identity(size), value),), np.zeros(size))
+        return AffineTerms(shape, ((Matrix.identity(size), value),), np.zeros(size))
 
-    def through(self, matrix: Matrix, shape: Shape) -> Form:
+    def through(self, matrix: Matrix, shape: Shape) -> AffineTerms:
         terms = tuple((matrix @ m, v) for m, v in self.terms)
-        return Form(shape, tuple((m, v) for m, v in terms if m.nnz), matrix.apply(self.offset))
+        return AffineTerms(shape, tuple((m, v) for m, v in terms if m.nnz), matrix.apply(self.offset))
 
-    def scaled(self, scale: float) -> Form:
+    def scaled(self, scale: float) -> AffineTerms:
         return self.through(Matrix.identity(self.offset.size, scale), self.shape)
 
-    def plus(self, other: Form) -> Form:
+    def plus(self, other: AffineTerms) -> AffineTerms:
         total: dict[Value, Matrix] = {}
         for matrix, value in self.terms + other.terms:
             total[value] = total[value] + matrix if value in total else matrix
         terms = tuple((m, v) for v, m in total.items() if m.nnz)
-        return Form(self.shape, terms, self.offset + other.offset)
+        return AffineTerms(self.shape, terms, self.offset + other.offset)
 
-    def stretched(self, shape: Shape) -> Form:
+    def stretched(self, shape: Shape) -> AffineTerms:
         """A scalar to `shape`, every component the same."""
         if self.shape == shape:
             return self
@@ -71,10 +71,12 @@ class Expressions:
     """Builds expressions at tokens of `kinds`. `leaf(self, expr)` gives the forms of what is no arithmetic (names,
     reads, moves) and of whatever it wants to give as a whole; None leaves an expression to this class."""
 
-    def __init__(self, builder: GraphBuilder, kinds: Kinds, leaf: Callable[[Expressions, Expr], Form | None]) -> None:
+    def __init__(
+        self, builder: GraphBuilder, kinds: Kinds, leaf: Callable[[Expressions, Expr], AffineTerms | None]
+    ) -> None:
         self.builder, self.kinds, self.leaf = builder, kinds, leaf
 
-    def form(self, expr: Expr) -> Form:
+    def form(self, expr: Expr) -> AffineTerms:
         found = self.leaf(self, expr)
         if found is not None:
             return found
@@ -97,7 +99,7 @@ class Expressions:
                 return _stack([self.form(item) for item in items])
         raise AssertionError(expr)
 
-    def value(self, form: Form, span: Span | None) -> Value:
+    def value(self, form: AffineTerms, span: Span | None) -> Value:
         """The node that holds a form."""
         if not form.terms:
             return self._node(Constant(Values(form.offset.reshape(form.shape))), (), form.shape, span)
@@ -113,10 +115,12 @@ class Expressions:
         op = Affine((Matrix.identity(node.size),), Values(np.zeros(node.size)))
         return self._node(op, (value,), node.shape, span)
 
-    def apply(self, op: Op, operands: tuple[Value, ...], shape: Shape, span: Span | None) -> Form:
-        return Form.of(self._node(op, operands, shape, span), shape)
+    def apply(self, op: Op, operands: tuple[Value, ...], shape: Shape, span: Span | None) -> AffineTerms:
+        return AffineTerms.of(self._node(op, operands, shape, span), shape)
 
-    def product(self, keyword: str, bilinear: Bilinear, a: Form, b: Form, shape: Shape, span: Span) -> Form:
+    def product(
+        self, keyword: str, bilinear: Bilinear, a: AffineTerms, b: AffineTerms, shape: Shape, span: Span
+    ) -> AffineTerms:
         """A bilinear map; of a constant and something it is a linear one."""
         for index, constant, other in ((0, a, b), (1, b, a)):
             if not constant.terms:
@@ -129,7 +133,7 @@ class Expressions:
     def _node(self, op: Op, operands: tuple[Value, ...], shape: Shape, span: Span | None) -> Value:
         return self.builder.node(Node(op, operands, shape, self.kinds, None, span))
 
-    def _binary(self, operator: str, a: Form, b: Form, span: Span) -> Form:
+    def _binary(self, operator: str, a: AffineTerms, b: AffineTerms, span: Span) -> AffineTerms:
         match operator:
             case "@" | "dot":
                 shape = _whole(contract(a.shape, b.shape))
@@ -145,10 +149,10 @@ class Expressions:
             return a.plus(b if operator == "+" else b.scaled(-1.0))
         return self._mul(a, b, span)
 
-    def _mul(self, a: Form, b: Form, span: Span) -> Form:
+    def _mul(self, a: AffineTerms, b: AffineTerms, span: Span) -> AffineTerms:
         return self.product("mul", Bilinear.mul(a.offset.size), a, b, a.shape, span)
 
-    def _divide(self, a: Form, b: Form, span: Span) -> Form:
+    def _divide(self, a: AffineTerms, b: AffineTerms, span: Span) -> AffineTerms:
         shape = _whole(elementwise(a.shape, b.shape))
         a = a.stretched(shape)
         if not b.terms and np.all(b.offset):
@@ -157,24 +161,24 @@ class Expressions:
             return a.through(scales, shape)
         return self.apply(Divide(), (self.value(a, span), self.value(b, span)), shape, span)
 
-    def _power(self, base: Form, exponent: int, span: Span) -> Form:
-        result: Form | None = None
-        square = Form.of(self.value(base, span), base.shape) if exponent > 1 else base
+    def _power(self, base: AffineTerms, exponent: int, span: Span) -> AffineTerms:
+        result: AffineTerms | None = None
+        square = AffineTerms.of(self.value(base, span), base.shape) if exponent > 1 else base
         while exponent:
             if exponent % 2:
                 result = square if result is None else self._mul(result, square, span)
             exponent //= 2
             if exponent:
                 square = self._mul(square, square, span)
-        return result if result is not None else Form.constant(np.ones(base.shape))
+        return result if result is not None else AffineTerms.constant(np.ones(base.shape))
 
-    def _compare(self, operator: str, a: Form, b: Form, span: Span) -> Form:
+    def _compare(self, operator: str, a: AffineTerms, b: AffineTerms, span: Span) -> AffineTerms:
         a, b = _equal(a, b)
         difference = a.plus(b.scaled(-1.0)) if operator[0] == ">" else b.plus(a.scaled(-1.0))
         name = "nonnegative" if operator.endswith("=") else "positive"
         return self.apply(Function(name), (self.value(difference, span),), a.shape, span)
 
-    def _call(self, function: str, arguments: list[Form], span: Span) -> Form:
+    def _call(self, function: str, arguments: list[AffineTerms], span: Span) -> AffineTerms:
         first = arguments[0]
         match function:
             case "sum":
@@ -193,7 +197,7 @@ class Expressions:
         return self.apply(Function(function), (self.value(first, span),), first.shape, span)
 
 
-def _equal(a: Form, b: Form) -> tuple[Form, Form]:
+def _equal(a: AffineTerms, b: AffineTerms) -> tuple[AffineTerms, AffineTerms]:
     shape = _whole(elementwise(a.shape, b.shape))
     return a.stretched(shape), b.stretched(shape)
 
@@ -204,10 +208,10 @@ def _whole(shape: tuple[object, ...] | None) -> Shape:
     return tuple(n for n in shape if isinstance(n, int))
 
 
-def _stack(items: list[Form]) -> Form:
+def _stack(items: list[AffineTerms]) -> AffineTerms:
     size = items[0].offset.size
     shape = (len(items), *items[0].shape)
-    total = Form.constant(np.zeros(shape))
+    total = AffineTerms.constant(np.zeros(shape))
     for place, item in enumerate(items):
         rows = place * size + np.arange(size)
         total = total.plus(item.through(Matrix.of(rows, np.arange(size), 1.0, (prod(shape), size)), shape))

@@ -14,14 +14,22 @@ from collections.abc import Callable
 
 import numpy as np
 from innerloop.artifact.sparse import Bilinear
-from innerloop.compiler.syntax.nodes import Binary, Call, Compare, Expr, Move, Name, Operation, Read, Theirs
+from innerloop.compiler.syntax.nodes import (
+    Binary,
+    Call,
+    Compare,
+    Expr,
+    MoveExpression,
+    Name,
+    Operation,
+    ReadExpression,
+    TheirsExpression,
+)
 from innerloop.compiler.syntax.traversal import children
 
-from .build_expressions import Expressions, Form
+from .build_expressions import AffineTerms, Expressions
 from .builder import GraphBuilder
-from .graph import Gather, Mine, Value
-from .graph import Read as ReadOp
-from .graph import Theirs as TheirsOp
+from .graph import Gather, Mine, Read, Theirs, Value
 
 MINE, THEIRS, BOTH = frozenset({"mine"}), frozenset({"theirs"}), frozenset({"mine", "theirs"})
 
@@ -30,14 +38,16 @@ class ReadBuilder:
     """Builds one read. `here` and `there` build expressions at my token and at the token read;
     `constant` says whether an expression is made of constants alone."""
 
-    def __init__(self, read: Read, here: Expressions, there: Expressions, constant: Callable[[Expr], bool]) -> None:
+    def __init__(
+        self, read: ReadExpression, here: Expressions, there: Expressions, constant: Callable[[Expr], bool]
+    ) -> None:
         self.read, self.here, self.there, self.constant = read, here, there, constant
         self.builder = GraphBuilder()
         self.body = Expressions(self.builder, here.kinds, self._leaf)
-        self.mine: dict[Value, Form] = {}
-        self.theirs: dict[Value, Form] = {}
+        self.mine: dict[Value, AffineTerms] = {}
+        self.theirs: dict[Value, AffineTerms] = {}
 
-    def form(self) -> Form:
+    def form(self) -> AffineTerms:
         how, over, span = self.read.how, self.read.over, self.read.span
         if how != "softmax":
             (body,) = self.read.arguments
@@ -48,15 +58,15 @@ class ReadBuilder:
                 return self.here.apply(Gather(how, over), (gathered,), form.shape, span)
             if not side & THEIRS:  # Σⱼ m = m · Σⱼ 1
                 form = self.here.form(body)
-                one = self.there.value(Form.constant(np.ones(())), span)
+                one = self.there.value(AffineTerms.constant(np.ones(())), span)
                 seen = self.here.apply(Gather(how, over), (one,), (), span).stretched(form.shape)
                 return self.here.product("mul", Bilinear.mul(form.offset.size), seen, form, form.shape, span)
         forms = [self.body.form(argument) for argument in self.read.arguments]
         results = tuple(self.body.value(f, a.span) for f, a in zip(forms, self.read.arguments, strict=True))
-        op = ReadOp(how, over, len(self.mine), self.builder.finish(results))
+        op = Read(how, over, len(self.mine), self.builder.finish(results))
         return self.here.apply(op, (*self.mine, *self.theirs), forms[-1].shape, span)
 
-    def _leaf(self, _: Expressions, expr: Expr) -> Form | None:
+    def _leaf(self, _: Expressions, expr: Expr) -> AffineTerms | None:
         """A one-sided part of the body, computed outside it."""
         if self.constant(expr):
             return self.here.form(expr)
@@ -67,7 +77,7 @@ class ReadBuilder:
         form = outside.form(expr)
         value = outside.value(form, expr.span)
         if value not in leaves:
-            op = Mine(len(leaves)) if side == MINE else TheirsOp(len(leaves))
+            op = Mine(len(leaves)) if side == MINE else Theirs(len(leaves))
             leaves[value] = self.body.apply(op, (), form.shape, expr.span)
         return leaves[value]
 
@@ -77,9 +87,9 @@ class ReadBuilder:
         if self.constant(expr):
             return frozenset()
         match expr:
-            case Name() | Read() | Move():
+            case Name() | ReadExpression() | MoveExpression():
                 return MINE
-            case Theirs():
+            case TheirsExpression():
                 return THEIRS
             case Binary(operator="/", left=left, right=right) | Operation(keyword="div", arguments=(left, right)):
                 divisor = self._side(right)

@@ -20,7 +20,7 @@ BEYOND, POINTS = 0.5, 1000
 
 
 @dataclass(frozen=True)
-class Curve:
+class Approximant:
     """f(x) ≈ constant + slope · x + Σ down · g(up · x + bias); `error` is the largest on the range."""
 
     up: Floats

@@ -24,7 +24,7 @@ from innerloop.artifact.sparse import Floats
 from scipy.linalg import lstsq
 
 from .activations import Activation
-from .approximant import Curve
+from .approximant import Approximant
 from .functions import function
 
 FORMS = ((4, 0.5), (6, 0.5), (6, 0.3), (8, 0.3))
@@ -47,7 +47,7 @@ LOWEST = 1e-15
 """Of the largest x: roots and logarithms are followed down to here."""
 
 
-def steep(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Curve | None:
+def steep(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Approximant | None:
     """The function on [low, high], off by `tolerance` of its value if that can be had; None for other functions.
 
     Raises ValueError where it is not finite: log and sqrt need high > 0, and 1/x numbers of one sign.
@@ -74,7 +74,7 @@ def steep(name: str, low: float, high: float, tolerance: float, activation: Acti
             return None
 
 
-def _scaled(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Curve:
+def _scaled(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Approximant:
     """Knots at equal ratios."""
 
     def f(x: Floats) -> Floats:
@@ -99,7 +99,7 @@ def _scaled(name: str, low: float, high: float, tolerance: float, activation: Ac
     return made(high, *_form(lambda *form: made(min(high, low * 2.0**TRIED), *form), tolerance))[0]
 
 
-def _level(curve: Curve) -> Curve:
+def _level(curve: Approximant) -> Approximant:
     """The same curve, level below 0: what rounding makes of a root's 0 is not far from 0, at a slope that is."""
     falls = curve.slope + float(curve.up @ curve.down)
     up = SHUT / float(curve.grid[0])
@@ -108,7 +108,7 @@ def _level(curve: Curve) -> Curve:
     )
 
 
-def _exponential(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Curve:
+def _exponential(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Approximant:
     """Knots at equal distances."""
 
     def f(x: Floats) -> Floats:
@@ -127,7 +127,7 @@ def _exponential(name: str, low: float, high: float, tolerance: float, activatio
     return made(low, *_form(lambda *form: made(max(low, high - TRIED * np.log(2.0)), *form), tolerance))[0]
 
 
-Solved = tuple[Curve, float]
+Solved = tuple[Approximant, float]
 """A curve, and its largest error as the fit weighs errors."""
 
 
@@ -165,5 +165,5 @@ def _solved(
     off = np.abs(columns @ solution - y)
     constant, slope = (solution[-2] * line, solution[-1] * line / end) if line else (0.0, 0.0)
     down, error = solution[: knots.size] * size, float(off.max())
-    curve = Curve(up, -up * knots, down, float(slope), float(constant), error, f, x, activation)
+    curve = Approximant(up, -up * knots, down, float(slope), float(constant), error, f, x, activation)
     return curve, float((off * weight).max())

@@ -21,7 +21,7 @@ import numpy as np
 from innerloop.artifact.sparse import Floats
 
 from .activations import GELU, SILU, Activation
-from .approximant import Curve
+from .approximant import Approximant
 from .fit_geometric import steep
 from .functions import function
 
@@ -39,7 +39,7 @@ KNOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 @cache
 def fit(
     name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float, activation: Activation = GELU
-) -> Curve:
+) -> Approximant:
     """The curve of a function of the language on [low, high], off by `tolerance` of its largest value (smooth ones) or
     of its value (steep ones). Raises ValueError where it is not finite there."""
 
@@ -79,7 +79,7 @@ def domain(
     return -inf if name == "exp" else low, high
 
 
-def gated_fit(name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float) -> Curve:
+def gated_fit(name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float) -> Approximant:
     """The same of SiLUs."""
     return fit(name, arguments, low, high, tolerance, SILU)
 
@@ -106,7 +106,7 @@ def _piecewise(
     high: float,
     f: Callable[[Floats], Floats],
     activation: Activation,
-) -> Curve:
+) -> Approximant:
     """Kinks that are farther from the range than it is wide are straight lines on it."""
     left, right = _dropped([at for at, _ in kinks], low, high)
     for at, turn in kinks:
@@ -117,7 +117,7 @@ def _piecewise(
     radius = max(abs(low), abs(high), *np.abs(place)) or 1.0
     sharp = 2.0 ** (SHARP - np.ceil(np.log2(radius)))
     error = activation.gap / sharp * float(np.abs(change).sum())
-    return Curve(
+    return Approximant(
         np.full(place.size, sharp), -sharp * place, change / sharp, slope, constant, error, f, np.zeros(0), activation
     )
 
@@ -128,7 +128,7 @@ def _dropped(places: list[float], low: float, high: float) -> tuple[list[float],
     return [at for at in places if at < low - span], [at for at in places if at > high + span]
 
 
-def _level(curve: Curve, low: float, high: float) -> Curve:
+def _level(curve: Approximant, low: float, high: float) -> Approximant:
     """The curve, level beyond the range: a kink at each end takes away the slope that it goes on with."""
     span = max(high - low, 1e-6)
     slopes = curve.up * curve.down
@@ -144,11 +144,13 @@ def _level(curve: Curve, low: float, high: float) -> Curve:
     )
 
 
-def _smooth(f: Callable[[Floats], Floats], low: float, high: float, tolerance: float, activation: Activation) -> Curve:
+def _smooth(
+    f: Callable[[Floats], Floats], low: float, high: float, tolerance: float, activation: Activation
+) -> Approximant:
     x = _samples(f, low, high)
     y = f(x)
     size = max(float(np.abs(y).max()), 1e-30)
-    best: Curve | None = None
+    best: Approximant | None = None
     for count in KNOTS:
         curve = _least_squares(f, x, y, _knots(x, y, count), tolerance, activation)
         if best is None or curve.error < best.error:
@@ -183,7 +185,7 @@ def _knots(x: Floats, y: Floats, count: int) -> Floats:
 
 def _least_squares(
     f: Callable[[Floats], Floats], x: Floats, y: Floats, knots: Floats, tolerance: float, activation: Activation
-) -> Curve:
+) -> Approximant:
     up = 1.2 / np.gradient(knots)
     bias = -up * knots
     features = activation.value(x[:, None] * up + bias)
@@ -196,4 +198,4 @@ def _least_squares(
     ]
     error = float(np.abs(columns @ solution - y).max())
     down, slope = solution[: knots.size] / up, float(solution[-1] / scale)
-    return Curve(up, bias, down, slope, float(solution[-2]), error, f, x, activation)
+    return Approximant(up, bias, down, slope, float(solution[-2]), error, f, x, activation)

@@ -20,8 +20,8 @@ import numpy as np
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.sparse import Indices
 
-from .instructions import ROLES, Apply, Atom, Copy, Form, Keep, Quotient, Task
-from .sublayers import LoopStage, Schedule, Stage
+from .instructions import ROLES, Apply, Atom, Copy, Instruction, LinearForm, Quotient, SwitchHead
+from .sublayers import LoopPlan, Schedule, SublayerPlan
 
 SWALLOWED = 2.0**8
 """What is so many times as small as what a slot held is not written there as that is taken away."""
@@ -54,13 +54,13 @@ class Allocation:
 class _Timeline:
     """The stages numbered, with the loops around each as (first, last) ranges."""
 
-    stages: list[Stage] = field(default_factory=list)
+    stages: list[SublayerPlan] = field(default_factory=list)
     around: list[tuple[tuple[int, int], ...]] = field(default_factory=list)
-    loops: list[tuple[LoopStage, tuple[int, int], tuple[tuple[int, int], ...]]] = field(default_factory=list)
+    loops: list[tuple[LoopPlan, tuple[int, int], tuple[tuple[int, int], ...]]] = field(default_factory=list)
 
-    def add(self, items: list[Stage | LoopStage], path: tuple[tuple[int, int], ...]) -> None:
+    def add(self, items: list[SublayerPlan | LoopPlan], path: tuple[tuple[int, int], ...]) -> None:
         for item in items:
-            if isinstance(item, Stage):
+            if isinstance(item, SublayerPlan):
                 self.stages.append(item)
                 self.around.append(path)
             else:
@@ -69,19 +69,23 @@ class _Timeline:
                 self.add(item.body, (*path, span))
 
 
-def _count(items: list[Stage | LoopStage]) -> int:
-    return sum(1 if isinstance(i, Stage) else _count(i.body) for i in items)
+def _count(items: list[SublayerPlan | LoopPlan]) -> int:
+    return sum(1 if isinstance(i, SublayerPlan) else _count(i.body) for i in items)
 
 
 def allocate(schedule: Schedule) -> Allocation:
     lifetimes = _lifetimes(schedule)
-    atoms = schedule.tasks.atoms
+    atoms = schedule.instructions.atoms
     # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds at the size of x: a move, a
     # comparison must not, nor anything that is or may be far smaller (1/x where x is large, and small divisors).
-    tasks = [p.task for stage in schedule.walk() for p in stage.placed]
-    whole = {task.out for task in tasks if isinstance(task.op, Copy) and task.op.relation.name in ("previous", "first")}
-    whole |= {task.out for task in tasks if isinstance(task.op, Keep)}
-    reach = _dividing(tasks)
+    instructions = [p.instruction for stage in schedule.walk() for p in stage.placed]
+    whole = {
+        instruction.out
+        for instruction in instructions
+        if isinstance(instruction.op, Copy) and instruction.op.relation.name in ("previous", "first")
+    }
+    whole |= {instruction.out for instruction in instructions if isinstance(instruction.op, SwitchHead)}
+    reach = _dividing(instructions)
     start = {a: life.birth - (a in whole) for a, life in lifetimes.items()}
     slots: dict[Atom, Indices] = {}
     clears: dict[int, list[Atom]] = {}
@@ -119,20 +123,23 @@ def allocate(schedule: Schedule) -> Allocation:
     return result
 
 
-def _dividing(tasks: list[Task]) -> dict[Atom, float]:
+def _dividing(instructions: list[Instruction]) -> dict[Atom, float]:
     """The largest over the smallest divisor that an atom makes, or makes once a function has been taken of it: of
     small ones every digit counts."""
     found: dict[Atom, float] = {}
 
-    def reach(form: Form, ratio: float) -> None:
+    def reach(form: LinearForm, ratio: float) -> None:
         found.update({a: max(ratio, found.get(a, 1.0)) for a in form.atoms if a != ROLES})
 
-    for task in tasks:
-        if isinstance(task.op, Quotient):
-            reach(task.reads[1], max(task.op.high / task.op.low, task.op.low / task.op.high))
-    for task in reversed(tasks):
-        if isinstance(task.op, Apply) and task.out in found:
-            reach(task.reads[0], found[task.out])
+    for instruction in instructions:
+        if isinstance(instruction.op, Quotient):
+            reach(
+                instruction.reads[1],
+                max(instruction.op.high / instruction.op.low, instruction.op.low / instruction.op.high),
+            )
+    for instruction in reversed(instructions):
+        if isinstance(instruction.op, Apply) and instruction.out in found:
+            reach(instruction.reads[0], found[instruction.out])
     return found
 
 
@@ -143,7 +150,7 @@ def _live(schedule: Schedule, lifetimes: dict[Atom, Lifetime]) -> int:
     most = np.zeros(len(stages) + 1, dtype=np.int64)  # after the embedding, after stage 0, …
     for atom, life in lifetimes.items():
         divided = life.last < len(stages) and life.last >= 0 and stages[life.last].division is not None
-        most[life.birth + 1 : max(life.last + divided, life.birth + 1) + 1] += schedule.tasks.atoms[atom].size
+        most[life.birth + 1 : max(life.last + divided, life.birth + 1) + 1] += schedule.instructions.atoms[atom].size
     return int(most.max())
 
 
@@ -169,7 +176,7 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
     last: dict[Atom, int] = {}
     path: dict[Atom, tuple[tuple[int, int], ...]] = {}
 
-    def read(form: Form, time: int) -> None:
+    def read(form: LinearForm, time: int) -> None:
         for atom, _ in form.parts:
             last[atom] = max(last.get(atom, -1), time)
 
@@ -178,21 +185,21 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
             for write in placed.writes:
                 birth.setdefault(write.atom, time)
                 path.setdefault(write.atom, line.around[time])
-            birth.setdefault(placed.task.out, time)
-            path.setdefault(placed.task.out, line.around[time])
+            birth.setdefault(placed.instruction.out, time)
+            path.setdefault(placed.instruction.out, line.around[time])
         for form in stage.reads:
             read(form, time)
-    read(schedule.tasks.output, end)
+    read(schedule.instructions.output, end)
     for loop, span, around in line.loops:
         for state in loop.states:
             birth[state.atom] = min(birth.get(state.atom, span[0]), span[0])
             path[state.atom] = around
             last[state.atom] = max(last.get(state.atom, -1), span[1])
-    for atom, info in enumerate(schedule.tasks.atoms):
+    for atom, info in enumerate(schedule.instructions.atoms):
         if atom in last and (info.embedded or info.start is not None):
             birth[atom], path[atom] = -1, ()
     birth[ROLES], path[ROLES], last[ROLES] = -1, (), end  # the role flags serve every stage
-    if schedule.tasks.target.linear:  # linear attention cannot empty a token's own slots
+    if schedule.instructions.target.linear:  # linear attention cannot empty a token's own slots
         last = dict.fromkeys(last, end)
     result = {}
     for atom in last:
@@ -204,7 +211,9 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
             ]
         )
         within = range(max(until, birth[atom], 0), mine[-1][1] + 1 if mine else end)
-        at_rest = schedule.tasks.atoms[atom].rests  # neurons are closed at the rest token: a head must clear it there
+        at_rest = schedule.instructions.atoms[
+            atom
+        ].rests  # neurons are closed at the rest token: a head must clear it there
         clear = next(
             (
                 g
@@ -216,7 +225,7 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
             None,
         )
         if mine and clear is None:
-            raise InternalError(f"allocate: nowhere in its loop to clear {schedule.tasks.atoms[atom].label}")
+            raise InternalError(f"allocate: nowhere in its loop to clear {schedule.instructions.atoms[atom].label}")
         result[atom] = Lifetime(birth[atom], until, clear, bool(mine))
     return result
 

@@ -5,9 +5,9 @@
     2 attention                          2 attention
     3 mlp   S w (8)                      3 mlp   S w (8)   c (8)       c is read in 5
 
-The schedule places every task as early as it can. The depth and the readers stay; what may stand later does, as long
-as the widest sublayer of its run gets narrower and no more slots are in use. Nothing moves past a change of what it
-reads: a loop's state is updated in place, and what reads its slots later reads the next pass's.
+The schedule places every instruction as early as it can. The depth and the readers stay; what may stand later does, as
+long as the widest sublayer of its run gets narrower and no more slots are in use. Nothing moves past a change of what
+it reads: a loop's state is updated in place, and what reads its slots later reads the next pass's.
 """
 
 from __future__ import annotations
@@ -20,41 +20,42 @@ from innerloop.compiler.numerics.square_banks import square_bank
 
 from .allocate import allocate
 from .constructions import CURVE, default_squares
-from .instructions import Apply, Atom, Form, Multiply
-from .sublayers import LoopStage, Placed, Schedule, Stage
+from .instructions import Apply, Atom, LinearForm, Multiply
+from .sublayers import LoopPlan, Placed, Schedule, SublayerPlan
 
 
 def balance(schedule: Schedule, dtype: str) -> Schedule:
-    """The same sublayers, with some tasks in later ones."""
-    moved = Schedule(schedule.tasks, _copied(schedule.stages), schedule.length)
+    """The same sublayers, with some instructions in later ones."""
+    moved = Schedule(schedule.instructions, _copied(schedule.stages), schedule.length)
     if not _runs(moved.stages, dtype):
         return schedule
     return moved if allocate(moved).used <= allocate(schedule).used else schedule
 
 
-def _copied(stages: list[Stage | LoopStage]) -> list[Stage | LoopStage]:
-    """The same tasks in lists of their own."""
+def _copied(stages: list[SublayerPlan | LoopPlan]) -> list[SublayerPlan | LoopPlan]:
+    """The same instructions in lists of their own."""
     return [
-        replace(s, placed=list(s.placed)) if isinstance(s, Stage) else replace(s, body=_copied(s.body)) for s in stages
+        replace(s, placed=list(s.placed)) if isinstance(s, SublayerPlan) else replace(s, body=_copied(s.body))
+        for s in stages
     ]
 
 
-def _runs(stages: list[Stage | LoopStage], dtype: str) -> bool:
+def _runs(stages: list[SublayerPlan | LoopPlan], dtype: str) -> bool:
     """Balances every stretch of sublayers between loops; whether anything moved."""
     moved = False
-    ends = [-1, *(k for k, s in enumerate(stages) if isinstance(s, LoopStage)), len(stages)]
+    ends = [-1, *(k for k, s in enumerate(stages) if isinstance(s, LoopPlan)), len(stages)]
     for first, last in pairwise(ends):
-        run = [s for s in stages[first + 1 : last] if isinstance(s, Stage)]
+        run = [s for s in stages[first + 1 : last] if isinstance(s, SublayerPlan)]
         while _step(run, dtype):
             moved = True
     for stage in stages:
-        if isinstance(stage, LoopStage):
+        if isinstance(stage, LoopPlan):
             moved = _runs(stage.body, dtype) or moved
     return moved
 
 
-def _step(run: list[Stage], dtype: str) -> bool:
-    """Moves one task out of the widest sublayer of a run, if that helps."""
+def _step(run: list[SublayerPlan], dtype: str) -> bool:
+    """Moves one instruction out of the widest sublayer of a run, if that helps."""
     widths = [sum(_cost(p, dtype) for p in stage.placed) for stage in run]
     wide = max((t for t, s in enumerate(run) if s.side == "mlp"), key=lambda t: widths[t], default=None)
     if wide is None:
@@ -69,34 +70,37 @@ def _step(run: list[Stage], dtype: str) -> bool:
     return False
 
 
-def _latest(run: list[Stage], time: int, placed: Placed) -> int:
-    """The last sublayer of the run that the task may stand in: before any reader, no later than what changes a state
-    that it reads, and where it is if it writes elsewhere or a division waits for it."""
-    if placed.writes or not isinstance(placed.task.op, Multiply | Apply):
+def _latest(run: list[SublayerPlan], time: int, placed: Placed) -> int:
+    """The last sublayer of the run that the instruction may stand in: before any reader, no later than what changes a
+    state that it reads, and where it is if it writes elsewhere or a division waits for it."""
+    if placed.writes or not isinstance(placed.instruction.op, Multiply | Apply):
         return time
-    reads = frozenset[Atom]().union(*(form.atoms for form in placed.task.reads))
+    reads = frozenset[Atom]().union(*(form.atoms for form in placed.instruction.reads))
     for later in range(time, len(run)):
         stage = run[later]
-        if _read(placed.task.out, stage.divisors):
+        if _read(placed.instruction.out, stage.divisors):
             return time
-        if later > time and _read(placed.task.out, [f for p in stage.placed for f in p.task.reads]):
+        if later > time and _read(placed.instruction.out, [f for p in stage.placed for f in p.instruction.reads]):
             return later - 1
         if reads & stage.changes:
             return later
     return len(run) - 1
 
 
-def _read(atom: Atom, forms: list[Form]) -> bool:
+def _read(atom: Atom, forms: list[LinearForm]) -> bool:
     return any(atom in form.atoms for form in forms)
 
 
 def _cost(placed: Placed, dtype: str) -> int:
     """Neurons, about."""
-    op = placed.task.op
+    op = placed.instruction.op
     if isinstance(op, Multiply):
         count = int(op.form.out.size)
         return 2 * count * square_bank(op.squares or default_squares(op.left, op.right, count, dtype)).up.size
     if isinstance(op, Apply):
         tolerance = CURVE[dtype] if op.tolerance is None else op.tolerance
-        return placed.task.reads[0].size * fit(op.name, op.arguments, op.low.min(), op.high.max(), tolerance).up.size
+        return (
+            placed.instruction.reads[0].size
+            * fit(op.name, op.arguments, op.low.min(), op.high.max(), tolerance).up.size
+        )
     return 0

@@ -32,7 +32,7 @@ products, copies of the bank bring it down; from `FAR` on it takes the fine bank
 
 
 def default_squares(left: Ball, right: Ball, products: int, dtype: str) -> Squares:
-    """What a task of so many products is built from where nothing else is chosen."""
+    """What an instruction of so many products is built from where nothing else is chosen."""
     spread = max(left.spread, right.spread)
     copies = FEW // products if spread > OUT and products < FEW else 1
     if dtype == "float64":

@@ -1,13 +1,13 @@
 """What sublayers do: the graph without its affine maps, which are folded into what reads them.
 
-    before (graph)                     after (tasks over atoms)
+    before (graph)                     after (instructions over atoms)
     e = y − dot(w, u)                  p = multiply w, u
     g = e · u                          g = multiply (y − p), u       y − p is a form: read by weights, stored nowhere
 
 An *atom* is a value that some sublayer writes to the residual stream, or that the input embedding
 puts there. A *form* is a linear function of atoms; constants are linear in the roles, the one-hot
-code of what a token is. A task reads forms and makes one atom, which is zero at every token whose
-kind is not among the task's; so a merge of values that live on different kinds is their sum.
+code of what a token is. An instruction reads forms and makes one atom, which is zero at every token whose
+kind is not among the instruction's; so a merge of values that live on different kinds is their sum.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class AtomInfo:
     high: Floats
     embedded: bool = False
     """Whether the input embedding (or the position table) writes it."""
-    start: Form | None = None
+    start: LinearForm | None = None
     """Of the roles and fields: what a loop's state starts from, if the embedding can write it. A scan's is held by the
     rest token, where the first token of the scan finds it as the state of the one before."""
     rests: bool = False
@@ -53,38 +53,38 @@ class AtomInfo:
 
 
 @dataclass(frozen=True)
-class Form:
+class LinearForm:
     """Σ matrix @ atom."""
 
     size: int
     parts: tuple[tuple[Atom, Matrix], ...]
 
     @staticmethod
-    def of(size: int, parts: Iterable[tuple[Atom, Matrix]]) -> Form:
+    def of(size: int, parts: Iterable[tuple[Atom, Matrix]]) -> LinearForm:
         total: dict[Atom, Matrix] = {}
         for atom, matrix in parts:
             total[atom] = total[atom] + matrix if atom in total else matrix
-        return Form(size, tuple((a, m) for a, m in sorted(total.items(), key=lambda p: p[0]) if m.nnz))
+        return LinearForm(size, tuple((a, m) for a, m in sorted(total.items(), key=lambda p: p[0]) if m.nnz))
 
     @property
     def atoms(self) -> frozenset[Atom]:
         """The atoms that some sublayer has to make first."""
         return frozenset(a for a, _ in self.parts if a != ROLES)
 
-    def through(self, matrix: Matrix) -> Form:
-        return Form.of(matrix.shape[0], [(a, matrix @ m) for a, m in self.parts])
+    def through(self, matrix: Matrix) -> LinearForm:
+        return LinearForm.of(matrix.shape[0], [(a, matrix @ m) for a, m in self.parts])
 
-    def plus(self, other: Form, scale: float = 1.0) -> Form:
-        return Form.of(self.size, [*self.parts, *((a, m * scale) for a, m in other.parts)])
+    def plus(self, other: LinearForm, scale: float = 1.0) -> LinearForm:
+        return LinearForm.of(self.size, [*self.parts, *((a, m * scale) for a, m in other.parts)])
 
-    def without(self, *atoms: Atom) -> Form:
-        return Form(self.size, tuple((a, m) for a, m in self.parts if a not in atoms))
+    def without(self, *atoms: Atom) -> LinearForm:
+        return LinearForm(self.size, tuple((a, m) for a, m in self.parts if a not in atoms))
 
     def part(self, atom: Atom) -> Matrix | None:
         return next((m for a, m in self.parts if a == atom), None)
 
 
-# Tasks -------------------------------------------------------------------------------------------
+# Instructions -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Mean:
 
 
 @dataclass(frozen=True)
-class Attend:
+class AttendHead:
     """mean or sum over the `over` tokens of (reads[0] · theirs of reads[1]) theirs of reads[2]; `reach` bounds
     |reads[0] · reads[1]|. A mean on softmax heads reads the log of their number, too (reads[3]). Or `softmax`: the mean
     of reads[2] weighted by exp(reads[0] · theirs of reads[1]); `reach` then holds for all pairs of tokens."""
@@ -142,7 +142,7 @@ class Quotient:
 
 
 @dataclass(frozen=True)
-class Keep:
+class SwitchHead:
     """Component o of reads[0] where component which[o] of reads[1] is positive (graph.py), and else 0; `reach` bounds
     those, and `tied` says whether the sample holds a 0 of them."""
 
@@ -154,16 +154,16 @@ class Keep:
 
 @dataclass(frozen=True)
 class Linear:
-    """reads[0], at the task's kinds only; an attention head that reads its own token, or pairs of neurons."""
+    """reads[0], at the instruction's kinds only; an attention head that reads its own token, or pairs of neurons."""
 
 
-Operation = Copy | Mean | Attend | Multiply | Apply | Quotient | Keep | Linear
+Operation = Copy | Mean | AttendHead | Multiply | Apply | Quotient | SwitchHead | Linear
 
 
 @dataclass(frozen=True)
-class Task:
+class Instruction:
     op: Operation
-    reads: tuple[Form, ...]
+    reads: tuple[LinearForm, ...]
     out: Atom
     kinds: Kinds
     span: Span | None = None
@@ -174,7 +174,7 @@ class Task:
     def side(self) -> str:
         """The sort of sublayer that it takes."""
         match self.op:
-            case Copy() | Mean() | Attend() | Quotient() | Keep():
+            case Copy() | Mean() | AttendHead() | Quotient() | SwitchHead():
                 return "attention"
             case Multiply() | Apply():
                 return "mlp"
@@ -187,11 +187,11 @@ class State:
     """What a loop carries in the slots of `atom`: each pass adds `change` to it."""
 
     atom: Atom
-    change: Form
+    change: LinearForm
 
 
 @dataclass(frozen=True)
-class LoopTask:
+class InstructionLoop:
     """`carry`: the relation by which a scan's states move at the head of each pass."""
 
     count: int
@@ -201,7 +201,7 @@ class LoopTask:
     body: Block
 
 
-Block = tuple["Task | LoopTask", ...]
+Block = tuple["Instruction | InstructionLoop", ...]
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ class Variable:
     name: str
     shape: tuple[int, ...]
     kinds: Kinds
-    form: Form
+    form: LinearForm
     low: Floats
     high: Floats
     scope: int
@@ -220,13 +220,13 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class Tasks:
+class Instructions:
     """The lowered program; `log_counts`: for each kind, the log of how many of it a token sees."""
 
     target: Target
     atoms: tuple[AtomInfo, ...]
     block: Block
-    output: Form
+    output: LinearForm
     values: tuple[Variable, ...]
     """All values of the graph, in order; `variables`: those that have a name."""
     variables: tuple[Variable, ...]

@@ -1,4 +1,4 @@
-"""Lowering: the graph's values become forms over atoms, and its operations tasks that make atoms.
+"""Lowering: the graph's values become forms over atoms, and its operations instructions that make atoms.
 
 See instructions.py for the two. What the graph says by structure becomes arithmetic here:
 
@@ -49,24 +49,24 @@ from .instructions import (
     Apply,
     Atom,
     Copy,
-    Form,
+    Instruction,
+    InstructionLoop,
+    Instructions,
     Linear,
-    LoopTask,
+    LinearForm,
     Mean,
     Multiply,
     Quotient,
     State,
-    Task,
-    Tasks,
     Variable,
 )
-from .instructions import Attend as AttendTask
+from .instructions import AttendHead as AttendTask
 from .instructions import Block as TaskBlock
-from .instructions import Keep as KeepTask
+from .instructions import SwitchHead as KeepTask
 from .lower_forms import FormBuilder, resolvable
 
 
-def lower(graph: Graph, ranges: Ranges, target: Target, choice: Choice | None = None) -> Tasks:
+def lower(graph: Graph, ranges: Ranges, target: Target, choice: Choice | None = None) -> Instructions:
     """`choice`: what products and functions are built from, where not by default.
 
     Raises CompileError for an operation that the target has no construction for."""
@@ -92,12 +92,12 @@ class _Lowering(FormBuilder):
     log_counts: dict[str, Atom] = field(default_factory=dict)
     loops: int = 0
 
-    def run(self) -> Tasks:
+    def run(self) -> Instructions:
         self.held = held(self.graph, self.need)
         block = self._block(self.graph.block, -1)
         (result,) = self.graph.results
         named = tuple(v for v in self.values if self.graph[v.value].name is not None)
-        return Tasks(
+        return Instructions(
             self.target, tuple(self.atoms), block, self.forms[result], tuple(self.values), named, self.fields,
             self.counts, self.log_counts, self.unread,
         )  # fmt: skip
@@ -105,21 +105,21 @@ class _Lowering(FormBuilder):
     # Blocks -------------------------------------------------------------------------------------
 
     def _block(self, block: Block, scope: int) -> TaskBlock:
-        tasks: list[Task | LoopTask] = []
+        instructions: list[Instruction | InstructionLoop] = []
         for item in block:
             if isinstance(item, Loop):
-                self._loop(item, tasks, scope)
+                self._loop(item, instructions, scope)
             else:
-                self.forms[item] = self._value(item, self.graph[item], tasks)
+                self.forms[item] = self._value(item, self.graph[item], instructions)
                 self._name(item, scope)
-        return tuple(tasks)
+        return tuple(instructions)
 
     def _name(self, value: Value, scope: int) -> None:
         node, (low, high) = self.graph[value], self.ranges[value]
         name = self.labels[value] if node.name is None else node.name
         self.values.append(Variable(name, node.shape, self.held[value], self.forms[value], low, high, scope, value))
 
-    def _value(self, value: Value, node: Node, tasks: list[Task | LoopTask]) -> Form:
+    def _value(self, value: Value, node: Node, instructions: list[Instruction | InstructionLoop]) -> LinearForm:
         reads = [self.forms[o] for o in node.operands]
         kinds = node.kinds & self.need[value]
         low, high = self.ranges[value]
@@ -127,12 +127,12 @@ class _Lowering(FormBuilder):
         if not self.target.neurons and isinstance(node.op, Product | Function | Divide | Softmax):
             raise self._no_place(node)
 
-        def make(op: Copy | Mean | Multiply | Apply | Quotient | KeepTask, *sources: Form) -> Form:
+        def make(op: Copy | Mean | Multiply | Apply | Quotient | KeepTask, *sources: LinearForm) -> LinearForm:
             if isinstance(op, Copy | Mean | Quotient | KeepTask):
                 # an empty read rests on the first token, which must hold 0
-                sources = (self._rested(sources[0], tasks), *sources[1:])
+                sources = (self._rested(sources[0], instructions), *sources[1:])
             atom = self._atom(self.labels[value], node.size, kinds, low, high)
-            tasks.append(Task(op, sources, atom, kinds, node.span, value))
+            instructions.append(Instruction(op, sources, atom, kinds, node.span, value))
             return self._own(atom)
 
         match node.op:
@@ -140,7 +140,7 @@ class _Lowering(FormBuilder):
                 atom = self.fields[name] = self._atom(name, node.size, node.kinds, low, high, embedded=True)
                 return self._own(atom)
             case Count(kind, none) if none and self.target.rotary:
-                return self._none(kind, value, tasks)
+                return self._none(kind, value, instructions)
             case Count(kind, none):
                 label = f"no {kind}" if none else f"count {kind}"
                 atom = self.counts[node.op] = self._atom(label, 1, node.kinds, low, high, embedded=True)
@@ -148,18 +148,18 @@ class _Lowering(FormBuilder):
             case Constant(values):
                 return self._constant(values.array, node.kinds)
             case Affine(matrices, offset):
-                total = Form(node.size, ())
+                total = LinearForm(node.size, ())
                 for matrix, read in zip(matrices, reads, strict=True):
                     total = total.plus(read.through(matrix))
                 return total.plus(self._constant(offset.array, node.kinds))
             case Merge(parts):
-                total = Form(node.size, ())
+                total = LinearForm(node.size, ())
                 for operand, read, at in zip(node.operands, reads, parts, strict=True):
                     form, closed = self._restrict(read, at)
                     if not closed:
                         self._needs_gate(node)
                         atom = self._atom(self.labels[value], node.size, at, *self.ranges[operand])
-                        tasks.append(Task(Linear(), (form,), atom, at, node.span))
+                        instructions.append(Instruction(Linear(), (form,), atom, at, node.span))
                         form = self._own(atom)
                     total = total.plus(form)
                 return total
@@ -168,12 +168,12 @@ class _Lowering(FormBuilder):
                 return make(Copy(relation), reads[0])
             case Gather(how, over) if self.target.linear:
                 mine, theirs = (self._constant(np.ones(1), at) for at in (node.kinds, frozenset({over})))
-                return self._attend(value, AttendTask(how, over, 1.0), (mine, theirs, reads[0]), kinds, tasks)
+                return self._attend(value, AttendTask(how, over, 1.0), (mine, theirs, reads[0]), kinds, instructions)
             case Gather(how, over):
                 return make(Mean(over, how == "sum"), reads[0])
             case Attend(how, over):
                 op = AttendTask(how, over, self.ranges.reach(value))
-                return self._attend(value, op, (reads[0], reads[1], reads[2]), kinds, tasks)
+                return self._attend(value, op, (reads[0], reads[1], reads[2]), kinds, instructions)
             case Product(_, form):
                 left, right = (resolvable(self.ranges.ball(o)) for o in node.operands)
                 return make(Multiply(form, left, right, squares_in(self.choice, value)), *reads)
@@ -220,15 +220,20 @@ class _Lowering(FormBuilder):
             raise self._refuse(node, "has no head that reads one token alone: this must be there from the input", hint)
 
     def _attend(
-        self, value: Value, op: AttendTask, reads: tuple[Form, Form, Form], kinds: Kinds, tasks: list[Task | LoopTask]
-    ) -> Form:
-        """The head's task. Query, key and value are 0 at tokens that must not read, be read or give."""
+        self,
+        value: Value,
+        op: AttendTask,
+        reads: tuple[LinearForm, LinearForm, LinearForm],
+        kinds: Kinds,
+        instructions: list[Instruction | InstructionLoop],
+    ) -> LinearForm:
+        """The head's instruction. Query, key and value are 0 at tokens that must not read, be read or give."""
         node, over = self.graph[value], frozenset({op.over})
         query = self._restrict(reads[0], kinds)[0]
         key, theirs = (self._restrict(form, over)[0] for form in reads[1:])
         low, high = self.ranges[value]
         if not self.target.linear:
-            key, theirs = self._rested(key, tasks), self._rested(theirs, tasks)
+            key, theirs = self._rested(key, instructions), self._rested(theirs, instructions)
             if op.how == "softmax":
                 op = replace(op, reach=float(self._most(query) @ self._most(key)))
             if op.how == "mean" and op.over not in self.log_counts:
@@ -245,10 +250,10 @@ class _Lowering(FormBuilder):
             kinds = kinds.union(*(self.atoms[a].kinds for a in query.atoms))
         counted = (self._own(self.log_counts[op.over]),) if op.over in self.log_counts and op.how == "mean" else ()
         atom = self._atom(self.labels[value], node.size, kinds, low, high)
-        tasks.append(Task(op, (query, key, theirs, *counted), atom, kinds, node.span, value))
+        instructions.append(Instruction(op, (query, key, theirs, *counted), atom, kinds, node.span, value))
         return self._own(atom)
 
-    def _only(self, form: Form, over: Kinds) -> bool:
+    def _only(self, form: LinearForm, over: Kinds) -> bool:
         """Whether no token that is read but those of `over` holds any of it."""
         pattern = self.pattern
         unread = frozenset(pattern.suffix[len(pattern.suffix) - self.unread :]) - {*pattern.prefix, *pattern.group}
@@ -256,7 +261,7 @@ class _Lowering(FormBuilder):
 
     # Loops --------------------------------------------------------------------------------------
 
-    def _loop(self, loop: Loop, tasks: list[Task | LoopTask], scope: int) -> None:
+    def _loop(self, loop: Loop, instructions: list[Instruction | InstructionLoop], scope: int) -> None:
         number = self.loops
         self.loops += 1
         if loop.kind is not None and self.target.linear:
@@ -267,7 +272,7 @@ class _Lowering(FormBuilder):
         for c in loop.carried:
             at = frozenset({loop.kind}) if loop.kind is not None else self.need[c.phi] | self.need[c.final]
             kinds |= at
-            atoms.append(self._state(c, loop.kind, at, scope, tasks))
+            atoms.append(self._state(c, loop.kind, at, scope, instructions))
             self._name(c.phi, number)
         body = self._block(loop.body, number)
         states = []
@@ -277,14 +282,16 @@ class _Lowering(FormBuilder):
                 self._needs_gate(self.graph[c.result])
             states.append(State(atom, self._restrict(change, self.atoms[atom].kinds)[0]))
         carry = Relation("before", loop.kind) if loop.kind is not None else None
-        tasks.append(LoopTask(loop.passes, tuple(states), carry, kinds, body))
+        instructions.append(InstructionLoop(loop.passes, tuple(states), carry, kinds, body))
         for c, atom in zip(loop.carried, atoms, strict=True):
             own = self._own(atom)
-            self.forms[c.final] = own if loop.kind is None else self._spread(c, atom, own, loop.kind, tasks)
+            self.forms[c.final] = own if loop.kind is None else self._spread(c, atom, own, loop.kind, instructions)
             self._name(c.final, scope)
 
-    def _state(self, c: Carried, kind: str | None, at: Kinds, scope: int, tasks: list[Task | LoopTask]) -> Atom:
-        """The state's atom and its start: what of it is constant from the embedding, the rest by a task."""
+    def _state(
+        self, c: Carried, kind: str | None, at: Kinds, scope: int, instructions: list[Instruction | InstructionLoop]
+    ) -> Atom:
+        """The state's atom and its start: what of it is constant from the embedding, the rest by an instruction."""
         phi, start = self.graph[c.phi], self.forms[c.initial]
         low = np.minimum(self.ranges[c.phi][0], self.ranges[c.result][0])
         high = np.maximum(self.ranges[c.phi][1], self.ranges[c.result][1])
@@ -295,42 +302,46 @@ class _Lowering(FormBuilder):
         if kind is not None:
             everywhere = self._uniform(c.initial)
             if everywhere is None:
-                first = self._alone(self._rested(start, tasks), Relation("own_first", kind), at, c.initial, tasks)
+                first = self._alone(
+                    self._rested(start, instructions), Relation("own_first", kind), at, c.initial, instructions
+                )
                 self.forms[c.phi] = self.forms[c.phi].plus(first)
                 return atom
             rest = Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles)))
-            start = Form.of(phi.size, [(ROLES, rest)])
+            start = LinearForm.of(phi.size, [(ROLES, rest)])
             if c.warm is not None:
                 start = start.plus(self._restrict(self.forms[c.warm], at)[0])
         else:
             start = self._restrict(start, at)[0]
         given = {ROLES, *(a for a in self.fields.values() if self.atoms[a].kinds <= at)}
         if (scope < 0 or kind is not None) and not given.isdisjoint(a for a, _ in start.parts):
-            self._begin(atom, Form(start.size, tuple(p for p in start.parts if p[0] in given)))
+            self._begin(atom, LinearForm(start.size, tuple(p for p in start.parts if p[0] in given)))
             start = start.without(*given)
         if start.parts:
             self._needs_gate(phi)
-            tasks.append(Task(Linear(), (start,), atom, at, phi.span))
+            instructions.append(Instruction(Linear(), (start,), atom, at, phi.span))
         return atom
 
-    def _begin(self, atom: Atom, start: Form) -> None:
+    def _begin(self, atom: Atom, start: LinearForm) -> None:
         constant = start.part(ROLES)
         rests = constant is not None and bool(constant.csr[:, [0]].nnz)
         self.atoms[atom] = replace(self.atoms[atom], start=start, rests=rests)
 
-    def _spread(self, c: Carried, atom: Atom, own: Form, kind: str, tasks: list[Task | LoopTask]) -> Form:
+    def _spread(
+        self, c: Carried, atom: Atom, own: LinearForm, kind: str, instructions: list[Instruction | InstructionLoop]
+    ) -> LinearForm:
         """After a scan: K tokens hold their own state, the others that of the last K token before them, or their own
         start."""
         others = (self.graph[c.final].kinds & self.need[c.final]) - {kind}
         if not others:
             return own
         if self.atoms[atom].rests:  # the rest token is not 0 then: every token must look where it should
-            total = self._copied(own, Relation("latest", kind), self.atoms[ROLES].kinds, c.final, tasks)
+            total = self._copied(own, Relation("latest", kind), self.atoms[ROLES].kinds, c.final, instructions)
             (copy,) = total.atoms
             self.atoms[copy] = replace(self.atoms[copy], rests=True)
             return total
-        total = own.plus(self._copied(own, Relation("latest", kind), others, c.final, tasks))
+        total = own.plus(self._copied(own, Relation("latest", kind), others, c.final, instructions))
         if self._uniform(c.initial) is None:
-            initial = self._rested(self.forms[c.initial], tasks)
-            total = total.plus(self._alone(initial, Relation("own_none", kind), others, c.initial, tasks))
+            initial = self._rested(self.forms[c.initial], instructions)
+            total = total.plus(self._alone(initial, Relation("own_none", kind), others, c.initial, instructions))
         return total

@@ -1,7 +1,7 @@
 """What lowering is made of: atoms, and forms over them, before any operation is looked at.
 
 constant 2 at x, y        2 · (the flags of the roles of kind x or y)
-v at x only               v as it is, if it is zero elsewhere; else a task that closes it there
+v at x only               v as it is, if it is zero elsewhere; else an instruction that closes it there
 """
 
 from __future__ import annotations
@@ -15,13 +15,25 @@ from innerloop.artifact.sparse import Bilinear, Floats, Matrix
 from innerloop.artifact.tokens import role_kinds, roles
 from innerloop.compiler.architectures.learned_positions import SAMPLE
 from innerloop.compiler.architectures.relation import Relation
-from innerloop.compiler.architectures.rotary_positions import rotary_target
+from innerloop.compiler.architectures.rotary_positions import rotary_copy_rule
 from innerloop.compiler.architectures.targets import Target
 from innerloop.compiler.interpreter.ball import Ball
 from innerloop.compiler.interpreter.calibrate import Ranges
 from innerloop.compiler.ir.graph import Attend, Gather, Graph, Node, Value
 
-from .instructions import ROLES, Atom, AtomInfo, Copy, Form, Linear, LoopTask, Mean, Multiply, Task, Variable
+from .instructions import (
+    ROLES,
+    Atom,
+    AtomInfo,
+    Copy,
+    Instruction,
+    InstructionLoop,
+    Linear,
+    LinearForm,
+    Mean,
+    Multiply,
+    Variable,
+)
 
 SMALLEST = 1e-15
 """Factors that stay below this count as no smaller: their reciprocal is a weight."""
@@ -49,7 +61,7 @@ class FormBuilder:
     need: dict[Value, Kinds]
     labels: dict[Value, str]
     atoms: list[AtomInfo] = field(default_factory=list)
-    forms: dict[Value, Form] = field(default_factory=dict)
+    forms: dict[Value, LinearForm] = field(default_factory=dict)
     values: list[Variable] = field(default_factory=list)
     fields: dict[str, Atom] = field(default_factory=dict)
 
@@ -69,36 +81,36 @@ class FormBuilder:
         self.atoms.append(AtomInfo(label, size, kinds, np.minimum(low, 0.0), np.maximum(high, 0.0), embedded))
         return len(self.atoms) - 1
 
-    def _own(self, atom: Atom) -> Form:
-        return Form.of(self.atoms[atom].size, [(atom, Matrix.identity(self.atoms[atom].size))])
+    def _own(self, atom: Atom) -> LinearForm:
+        return LinearForm.of(self.atoms[atom].size, [(atom, Matrix.identity(self.atoms[atom].size))])
 
-    def _constant(self, values: Floats, kinds: Kinds) -> Form:
+    def _constant(self, values: Floats, kinds: Kinds) -> LinearForm:
         columns = [i for i, kind in enumerate(self.role_kinds) if kind in kinds]
         size = values.size
         rows = np.repeat(np.arange(size), len(columns))
         matrix = Matrix.of(
             rows, np.tile(columns, size), np.repeat(values.ravel(), len(columns)), (size, len(self.roles))
         )
-        return Form.of(size, [(ROLES, matrix)])
+        return LinearForm.of(size, [(ROLES, matrix)])
 
-    def _rested(self, form: Form, tasks: list[Task | LoopTask]) -> Form:
+    def _rested(self, form: LinearForm, instructions: list[Instruction | InstructionLoop]) -> LinearForm:
         """The form, zero at the rest token, which holds the starts of scans."""
         if not any(self.atoms[a].rests for a in form.atoms):
             return form
         kinds = frozenset().union(*(self.atoms[a].kinds for a in form.atoms))
         bound = sum((np.abs(m.csr) @ self.atoms[a].magnitude for a, m in form.parts), np.zeros(form.size))
         atom = self._atom("gate", form.size, kinds, -bound, bound)
-        tasks.append(Task(Linear(), (form,), atom, kinds))
+        instructions.append(Instruction(Linear(), (form,), atom, kinds))
         return self._own(atom)
 
-    def _restrict(self, form: Form, kinds: Kinds) -> tuple[Form, bool]:
+    def _restrict(self, form: LinearForm, kinds: Kinds) -> tuple[LinearForm, bool]:
         """The form with its constant part at `kinds` only, and whether its other parts are zero elsewhere already."""
         constant = form.part(ROLES)
         parts = [(a, m) for a, m in form.parts if a != ROLES]
         if constant is not None:
             keep = np.array([1.0 if kind in kinds else 0.0 for kind in self.role_kinds])
             parts.append((ROLES, Matrix(constant.csr.multiply(keep[None, :]))))
-        return Form.of(form.size, parts), all(self.atoms[a].kinds <= kinds for a in form.atoms)
+        return LinearForm.of(form.size, parts), all(self.atoms[a].kinds <= kinds for a in form.atoms)
 
     def _uniform(self, value: Value) -> Floats | None:
         """The value's components, if they are the same constants wherever it lives."""
@@ -113,7 +125,7 @@ class FormBuilder:
         ].toarray()
         return dense[:, 0] if dense.size and not np.ptp(dense, axis=1).any() else None
 
-    def _most(self, form: Form) -> Floats:
+    def _most(self, form: LinearForm) -> Floats:
         """What no component of the form exceeds in magnitude, at any token."""
         total = np.zeros(form.size)
         for atom, matrix in form.parts:
@@ -121,36 +133,50 @@ class FormBuilder:
             total += terms.max(axis=1).toarray().ravel() if atom == ROLES else terms @ self.atoms[atom].magnitude
         return total
 
-    def _copied(self, form: Form, relation: Relation, at: Kinds, like: Value, tasks: list[Task | LoopTask]) -> Form:
+    def _copied(
+        self,
+        form: LinearForm,
+        relation: Relation,
+        at: Kinds,
+        like: Value,
+        instructions: list[Instruction | InstructionLoop],
+    ) -> LinearForm:
         atom = self._atom(self.labels[like], form.size, at, *self.ranges[like])
-        tasks.append(Task(Copy(relation), (form,), atom, at, self.graph[like].span))
+        instructions.append(Instruction(Copy(relation), (form,), atom, at, self.graph[like].span))
         return self._own(atom)
 
-    def _none(self, kind: str, value: Value, tasks: list[Task | LoopTask]) -> Form:
+    def _none(self, kind: str, value: Value, instructions: list[Instruction | InstructionLoop]) -> LinearForm:
         """1 at tokens that see none of that kind: what a mean over them finds at the rest token then is its flag."""
         everyone = frozenset(self.pattern.kinds)
         atom = self._atom(f"no {kind}", 1, everyone, np.zeros(1), np.ones(1))
         self.atoms[atom] = replace(self.atoms[atom], rests=True)
-        flag = Form.of(1, [(ROLES, Matrix.of([0], [0], 1.0, (1, len(self.roles))))])
-        tasks.append(Task(Mean(kind), (flag,), atom, everyone, self.graph[value].span, value))
+        flag = LinearForm.of(1, [(ROLES, Matrix.of([0], [0], 1.0, (1, len(self.roles))))])
+        instructions.append(Instruction(Mean(kind), (flag,), atom, everyone, self.graph[value].span, value))
         return self._own(atom)
 
-    def _alone(self, form: Form, relation: Relation, at: Kinds, like: Value, tasks: list[Task | LoopTask]) -> Form:
+    def _alone(
+        self,
+        form: LinearForm,
+        relation: Relation,
+        at: Kinds,
+        like: Value,
+        instructions: list[Instruction | InstructionLoop],
+    ) -> LinearForm:
         """The form at tokens that have no token of the relation's kind before them (`own_first`), or at or before them
         (`own_none`), and else 0. Where distances are all that a head knows, a product with a flag closes it."""
-        if not self.target.rotary or rotary_target(self.pattern, relation, at, SAMPLE) is not None:
-            return self._copied(form, relation, at, like, tasks)
+        if not self.target.rotary or rotary_copy_rule(self.pattern, relation, at, SAMPLE) is not None:
+            return self._copied(form, relation, at, like, instructions)
         assert relation.kind is not None
         sees = Relation("before" if relation.name == "own_first" else "latest", relation.kind)
         flag = self._constant(np.ones(1), frozenset({relation.kind}))
         seen = self._atom(f"{sees.name} {sees.kind}", 1, at, np.zeros(1), np.ones(1))
-        tasks.append(Task(Copy(sees), (flag,), seen, at, self.graph[like].span))
+        instructions.append(Instruction(Copy(sees), (flag,), seen, at, self.graph[like].span))
         none = self._constant(np.ones(1), at).plus(self._own(seen), -1.0)
         size, (low, high) = form.size, self.ranges[like]
         atom = self._atom(self.labels[like], size, at, low, high)
         each = Bilinear(np.arange(size), np.zeros(size), np.arange(size), 1.0, size, (1, size))
         balls = Ball(np.zeros(1), np.ones(1), 1.0), Ball(np.zeros(size), np.maximum(np.abs(low), np.abs(high)), 1.0)
-        tasks.append(Task(Multiply(each, *balls), (none, form), atom, at, self.graph[like].span))
+        instructions.append(Instruction(Multiply(each, *balls), (none, form), atom, at, self.graph[like].span))
         return self._own(atom)
 
     def _refuse(self, node: Node, message: str, hint: str | None = None) -> CompileError:

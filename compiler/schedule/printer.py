@@ -6,40 +6,54 @@ from innerloop.artifact.sparse import Indices, Matrix
 from innerloop.artifact.weights import Weights
 
 from .allocate import Allocation
-from .instructions import ROLES, Apply, Attend, Copy, Form, Keep, Linear, Mean, Multiply, Quotient, Tasks
-from .sublayers import LoopStage, Placed, Schedule, Stage
+from .instructions import (
+    ROLES,
+    Apply,
+    AttendHead,
+    Copy,
+    Instructions,
+    Linear,
+    LinearForm,
+    Mean,
+    Multiply,
+    Quotient,
+    SwitchHead,
+)
+from .sublayers import LoopPlan, Placed, Schedule, SublayerPlan
 
 
 def format_schedule(schedule: Schedule) -> str:
     """A line a sublayer: its number, its side, and what it makes."""
     lines = [f"{schedule.length // 2} layers"]
-    _stages(schedule.stages, schedule.tasks, 0, "", lines)
-    lines.append(f"output = {format_form(schedule.tasks.output, schedule.tasks)}")
+    _stages(schedule.stages, schedule.instructions, 0, "", lines)
+    lines.append(f"output = {format_form(schedule.instructions.output, schedule.instructions)}")
     return "\n".join(lines)
 
 
-def _stages(stages: list[Stage | LoopStage], tasks: Tasks, number: int, indent: str, lines: list[str]) -> int:
+def _stages(
+    stages: list[SublayerPlan | LoopPlan], instructions: Instructions, number: int, indent: str, lines: list[str]
+) -> int:
     for stage in stages:
-        if isinstance(stage, LoopStage):
+        if isinstance(stage, LoopPlan):
             lines.append(f"{indent}{'scan, up to' if stage.scan else 'repeat'} {stage.count}")
-            number = _stages(stage.body, tasks, number, indent + "    ", lines)
+            number = _stages(stage.body, instructions, number, indent + "    ", lines)
             continue
-        work = list(_work(stage, tasks))
+        work = list(_work(stage, instructions))
         lines.append(f"{indent}{number:3d} {stage.side:9s} {work[0] if work else '–'}")
         lines.extend(f"{indent}{'':13s} {line}" for line in work[1:])
         number += 1
     return number
 
 
-def _work(stage: Stage, tasks: Tasks) -> list[str]:
+def _work(stage: SublayerPlan, instructions: Instructions) -> list[str]:
     lines = []
     if stage.carry is not None:
         kind = stage.carry.relation.kind
-        lines.append(f"{', '.join(tasks.atoms[a].label for a in stage.carry.atoms)} from the {kind} before")
+        lines.append(f"{', '.join(instructions.atoms[a].label for a in stage.carry.atoms)} from the {kind} before")
     if stage.division is not None:
-        lines.append(f"the norm divides by {format_form(stage.division, tasks)}")
+        lines.append(f"the norm divides by {format_form(stage.division, instructions)}")
     for placed in stage.placed:
-        lines.append(_task(placed, tasks))
+        lines.append(_instruction(placed, instructions))
     if stage.prepares is not None:
         lines.append("the divisor takes the place of the norm's constants, for the next sublayer's norm to divide by")
     if stage.clears is not None:
@@ -47,19 +61,19 @@ def _work(stage: Stage, tasks: Tasks) -> list[str]:
     return lines
 
 
-def _task(placed: Placed, tasks: Tasks) -> str:
-    task = placed.task
-    reads = [format_form(f, tasks) for f in task.reads]
-    match task.op:
+def _instruction(placed: Placed, instructions: Instructions) -> str:
+    instruction = placed.instruction
+    reads = [format_form(f, instructions) for f in instruction.reads]
+    match instruction.op:
         case Copy(relation):
             what = f"{reads[0]} from {relation.name}{' ' + relation.kind if relation.kind else ''}"
         case Mean(over, sums):
             what = f"{'sum' if sums else 'mean'} over {over} of {reads[0]}"
-        case Attend("softmax", over, reach):
+        case AttendHead("softmax", over, reach):
             what = f"softmax over {over} of ({reads[0]}) · ({reads[1]}), up to {reach:.4g}, for {reads[2]}"
-        case Attend(how, over, reach):
+        case AttendHead(how, over, reach):
             what = f"{how} over {over} of (({reads[0]}) · ({reads[1]})) ({reads[2]}), scores up to {reach:.4g}"
-        case Keep(strict, _, bounds, _):
+        case SwitchHead(strict, _, bounds, _):
             what = f"{reads[0]} where {reads[1]} {'>' if strict else '>='} 0, of up to {max(bounds):.4g}"
         case Multiply(form, _, _):
             what = f"({reads[0]}) × ({reads[1]}), {form.out.size} products"
@@ -69,9 +83,9 @@ def _task(placed: Placed, tasks: Tasks) -> str:
             what = f"({reads[0]}) / ({reads[1]})"
         case Linear():
             what = reads[0]
-    into = [f"{tasks.atoms[w.atom].label} += {_times(w.matrix)}" for w in placed.writes]
-    label = tasks.atoms[task.out].label
-    head = f"{label} = {what}" if not isinstance(task.op, Linear) or not into else what
+    into = [f"{instructions.atoms[w.atom].label} += {_times(w.matrix)}" for w in placed.writes]
+    label = instructions.atoms[instruction.out].label
+    head = f"{label} = {what}" if not isinstance(instruction.op, Linear) or not into else what
     return head + (f"   → {'; '.join(into)}" if into else "")
 
 
@@ -82,13 +96,13 @@ def _times(matrix: Matrix) -> str:
     return f"{scale:.6g} · it" if scale is not None else f"[{matrix.shape[0]}×{matrix.shape[1]}] @ it"
 
 
-def format_form(form: Form, tasks: Tasks) -> str:
+def format_form(form: LinearForm, instructions: Instructions) -> str:
     """`w − 0.1 b + constant`, matrices by their shape."""
     if not form.parts:
         return "0"
     parts = []
     for atom, matrix in form.parts:
-        label = "constant" if atom == ROLES else tasks.atoms[atom].label
+        label = "constant" if atom == ROLES else instructions.atoms[atom].label
         scale = matrix.scalar() if atom != ROLES else 1.0
         if scale is None:
             parts.append(f"+ [{matrix.shape[0]}×{matrix.shape[1]}] {label}")
@@ -112,7 +126,7 @@ def format_layout(schedule: Schedule, allocation: Allocation) -> str:
         life = allocation.lifetimes[atom]
         born = "input" if life.birth < 0 else str(life.birth)
         freed = str(life.clear) if atom in cleared and life.clear is not None else "–"
-        info = schedule.tasks.atoms[atom]
+        info = schedule.instructions.atoms[atom]
         lines.append(f"{info.label:14s} {info.size:4d}  {_runs(slots):18s} {born:>5s} {life.last:5d} {freed:>5s}")
     return "\n".join(lines)
 

@@ -1,10 +1,10 @@
-"""Segments: the tasks between two loops, each in the first sublayer that can hold it.
+"""Segments: the instructions between two loops, each in the first sublayer that can hold it.
 
-A division takes an attention sublayer to itself (`Stage.division`): the MLP sublayer before it writes
+A division takes an attention sublayer to itself (`SublayerPlan.division`): the MLP sublayer before it writes
 ±K·divisor and takes the norm's constants away, so that the norm divides the whole stream; the MLP
 sublayer after it takes ±K·divisor out again. See emit.py.
 
-A state is changed in place, by tasks that write to its slots, not before the last reader of what
+A state is changed in place, by instructions that write to its slots, not before the last reader of what
 it was has read.
 """
 
@@ -14,32 +14,32 @@ from dataclasses import dataclass, field, replace
 
 from innerloop.artifact.sparse import Matrix
 
-from .instructions import Atom, Form, Linear, Quotient, State, Task, Tasks
-from .sublayers import Carry, Placed, Stage, Write, other
+from .instructions import Atom, Instruction, Instructions, Linear, LinearForm, Quotient, State
+from .sublayers import Carry, Placed, SublayerPlan, Write, other
 
 
 @dataclass
 class Segment:
-    """Tasks between loops, each as soon as it can. Times count from the segment's own beginning."""
+    """Instructions between loops, each as soon as it can. Times count from the segment's own beginning."""
 
-    tasks: Tasks
+    instructions: Instructions
     first: str
     carry: Carry | None
     divided: bool
     """Whether an earlier division may have left rounding in the norm's scratch slots."""
-    stages: list[Stage] = field(default_factory=list)
+    stages: list[SublayerPlan] = field(default_factory=list)
     made: dict[Atom, tuple[int, Placed]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.carry is not None:
             self._stage(0).carry = self.carry
 
-    def _stage(self, time: int) -> Stage:
+    def _stage(self, time: int) -> SublayerPlan:
         while len(self.stages) <= time:
-            self.stages.append(Stage(self.first if len(self.stages) % 2 == 0 else other(self.first)))
+            self.stages.append(SublayerPlan(self.first if len(self.stages) % 2 == 0 else other(self.first)))
         return self.stages[time]
 
-    def _ready(self, *forms: Form) -> int:
+    def _ready(self, *forms: LinearForm) -> int:
         """The first time at which everything in the forms is there."""
         time = 0
         for atom in {a for f in forms for a in f.atoms}:
@@ -49,34 +49,36 @@ class Segment:
                 time = max(time, 1)
         return time
 
-    def _place(self, task: Task, time: int, writes: list[Write] | None = None) -> None:
-        side = self._side(task.reads[0]) if task.side == "either" else task.side
-        while side not in ("either", self._stage(time).side) or not self._stage(time).takes(task, self.tasks.target):
+    def _place(self, instruction: Instruction, time: int, writes: list[Write] | None = None) -> None:
+        side = self._side(instruction.reads[0]) if instruction.side == "either" else instruction.side
+        while side not in ("either", self._stage(time).side) or not self._stage(time).takes(
+            instruction, self.instructions.target
+        ):
             time += 1
-        placed = Placed(task, writes or [])
+        placed = Placed(instruction, writes or [])
         self._stage(time).placed.append(placed)
         if not placed.writes:  # a state's atom stands for what it was until the pass ends
-            self.made[task.out] = (time, placed)
+            self.made[instruction.out] = (time, placed)
 
-    def _side(self, form: Form) -> str:
+    def _side(self, form: LinearForm) -> str:
         """Where a linear map of it may stand: a head would give its closed readers what the rest token holds."""
-        return "mlp" if any(self.tasks.atoms[a].rests for a in form.atoms) else "either"
+        return "mlp" if any(self.instructions.atoms[a].rests for a in form.atoms) else "either"
 
-    def fill(self, tasks: list[Task], starts: set[Atom]) -> None:
-        """Places the tasks; those that fill a loop's state (`starts`) last, in what makes their parts."""
-        for task in tasks:
-            if isinstance(task.op, Quotient):
-                self._divide(task)
-            elif task.out not in starts:
-                self._place(task, self._ready(*task.reads))
-        for task in tasks:
-            if task.out in starts:
-                (form,) = task.reads
-                rest = self._direct(task.out, form, 0)
+    def fill(self, instructions: list[Instruction], starts: set[Atom]) -> None:
+        """Places the instructions; those that fill a loop's state (`starts`) last, in what makes their parts."""
+        for instruction in instructions:
+            if isinstance(instruction.op, Quotient):
+                self._divide(instruction)
+            elif instruction.out not in starts:
+                self._place(instruction, self._ready(*instruction.reads))
+        for instruction in instructions:
+            if instruction.out in starts:
+                (form,) = instruction.reads
+                rest = self._direct(instruction.out, form, 0)
                 if rest.parts:
-                    self._linear(task.out, rest, 0)
+                    self._linear(instruction.out, rest, 0)
 
-    def _direct(self, atom: Atom, change: Form, floor: int) -> Form:
+    def _direct(self, atom: Atom, change: LinearForm, floor: int) -> LinearForm:
         """Adds the parts of `change` that are made at `floor` or later in the sublayers that make them; returns the
         rest."""
         rest = []
@@ -85,26 +87,26 @@ class Segment:
                 self.made[part][1].writes.append(Write(atom, matrix))
             else:
                 rest.append((part, matrix))
-        return Form(change.size, tuple(rest))
+        return LinearForm(change.size, tuple(rest))
 
     def _fresh(self, part: Atom, floor: int, state: Atom) -> bool:
         """Whether what makes `part` may write it to the state too: it is made late enough, and is 0 where the state
         is."""
-        if part not in self.made or self.tasks.atoms[part].rests:
+        if part not in self.made or self.instructions.atoms[part].rests:
             return False
         time, placed = self.made[part]
-        return time >= floor and placed.task.kinds <= self.tasks.atoms[state].kinds
+        return time >= floor and placed.instruction.kinds <= self.instructions.atoms[state].kinds
 
-    def _linear(self, atom: Atom, form: Form, time: int) -> None:
-        task = Task(Linear(), (form,), atom, self.tasks.atoms[atom].kinds)
-        self._place(task, max(time, self._ready(form)), [Write(atom, Matrix.identity(form.size))])
+    def _linear(self, atom: Atom, form: LinearForm, time: int) -> None:
+        instruction = Instruction(Linear(), (form,), atom, self.instructions.atoms[atom].kinds)
+        self._place(instruction, max(time, self._ready(form)), [Write(atom, Matrix.identity(form.size))])
 
     # Divisions ----------------------------------------------------------------------------------
 
-    def _divide(self, task: Task) -> None:
+    def _divide(self, instruction: Instruction) -> None:
         """The first attention sublayer that no other work takes, with the divisor there for the MLP sublayer before
         it."""
-        top, bottom = task.reads
+        top, bottom = instruction.reads
         time = max(self._ready(top), 1)
         for atom in bottom.atoms:
             if atom in self.made:
@@ -112,20 +114,22 @@ class Segment:
                 time = max(time, made + (1 if self.stages[made].side == "mlp" else 2))
             elif self.carry is not None and atom in self.carry.atoms:
                 time = max(time, 2)
-        again = isinstance(task.op, Quotient) and task.op.again
+        again = isinstance(instruction.op, Quotient) and instruction.op.again
         while not self._divisible(time, bottom, again):
             time += 1
-        placed = Placed(task)
+        placed = Placed(instruction)
         stage, before, after = self._stage(time), self._stage(time - 1), self._stage(time + 1)
         stage.placed.append(placed)
         stage.division = bottom
         # The divisor is written where any quotient is, and by what makes it, and is taken away at the same tokens.
-        kinds = task.kinds | (before.prepares.task.kinds if before.prepares is not None else frozenset())
-        kinds = kinds.union(*(p.task.kinds for p in before.placed if p.makes and p.task.out in bottom.atoms))
-        before.prepares = after.clears = Placed(replace(task, kinds=kinds))
-        self.made[task.out] = (time, placed)
+        kinds = instruction.kinds | (before.prepares.instruction.kinds if before.prepares is not None else frozenset())
+        kinds = kinds.union(
+            *(p.instruction.kinds for p in before.placed if p.makes and p.instruction.out in bottom.atoms)
+        )
+        before.prepares = after.clears = Placed(replace(instruction, kinds=kinds))
+        self.made[instruction.out] = (time, placed)
 
-    def _divisible(self, time: int, bottom: Form, again: bool) -> bool:
+    def _divisible(self, time: int, bottom: LinearForm, again: bool) -> bool:
         """Whether the norm may divide by `bottom` at this time. What rounding leaves of a divisor is swept out before
         the next one comes, but not before one that is as large (`again`)."""
         stage = self._stage(time)
@@ -147,13 +151,13 @@ class Segment:
         """Every state's change, in place, not before the last reader of what it was.
 
         A part of a change that is made late enough is written to the state's slots by what makes it. The
-        rest is a linear task; all of them stand in one sublayer, since they may read each other's states.
+        rest is a linear instruction; all of them stand in one sublayer, since they may read each other's states.
         """
         floor = {s.atom: self._last_reader(s.atom) for s in states}
         time = 0
         while True:
             rest = {
-                s.atom: Form(
+                s.atom: LinearForm(
                     s.change.size, tuple(p for p in s.change.parts if not self._fresh(p[0], floor[s.atom], s.atom))
                 )
                 for s in states

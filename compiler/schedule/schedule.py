@@ -1,12 +1,12 @@
-"""Scheduling: every task gets a sublayer, as early as it can.
+"""Scheduling: every instruction gets a sublayer, as early as it can.
 
-    before (tasks)                              after
+    before (instructions)                              after
     u = copy previous                           0 attention   u
     U = multiply u, u      b = multiply y, u    0 mlp         U b
     S = mean y of U        c = mean y of b      1 attention   S c
     repeat 9: w += −0.1 S w + 0.1 c             repeat 9      mlp, attention   w +=
 
-Sublayers alternate; a block of them holds the tasks of one block of the program, and a loop's block
+Sublayers alternate; a block of them holds the instructions of one block of the program, and a loop's block
 begins on whichever side makes the whole shortest and holds as many attention as MLP sublayers.
 """
 
@@ -14,34 +14,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .instructions import Block, LoopTask, State, Task, Tasks
+from .instructions import Block, Instruction, InstructionLoop, Instructions, State
 from .regions import Segment
-from .sublayers import Carry, LoopStage, Schedule, Stage, other, walk
+from .sublayers import Carry, LoopPlan, Schedule, SublayerPlan, other, walk
 
 
-def schedule(tasks: Tasks) -> Schedule:
-    stages, length = _Blocks(tasks).block(tasks.block, (), "attention", None)
+def schedule(instructions: Instructions) -> Schedule:
+    stages, length = _Scheduler(instructions).block(instructions.block, (), "attention", None)
     if length % 2:
-        stages.append(Stage("mlp"))
+        stages.append(SublayerPlan("mlp"))
         length += 1
-    return Schedule(tasks, stages, length)
+    return Schedule(instructions, stages, length)
 
 
 @dataclass
-class _Blocks:
-    tasks: Tasks
+class _Scheduler:
+    instructions: Instructions
 
     def block(
         self, block: Block, states: tuple[State, ...], first: str, carry: Carry | None
-    ) -> tuple[list[Stage | LoopStage], int]:
+    ) -> tuple[list[SublayerPlan | LoopPlan], int]:
         """The block's stages, the first of them on side `first`, and their number unrolled."""
-        stages: list[Stage | LoopStage] = []
+        stages: list[SublayerPlan | LoopPlan] = []
         length = 0
-        starts = {s.atom for item in block if isinstance(item, LoopTask) for s in item.states}
-        segments: list[list[Task]] = [[]]
-        loops: list[LoopTask] = []
+        starts = {s.atom for item in block if isinstance(item, InstructionLoop) for s in item.states}
+        segments: list[list[Instruction]] = [[]]
+        loops: list[InstructionLoop] = []
         for item in block:
-            if isinstance(item, LoopTask):
+            if isinstance(item, InstructionLoop):
                 loops.append(item)
                 segments.append([])
             else:
@@ -49,7 +49,7 @@ class _Blocks:
         for number, segment in enumerate(segments):
             side = first if length % 2 == 0 else other(first)
             divided = any(s.division for s in walk(stages))
-            run = Segment(self.tasks, side, carry if number == 0 else None, divided)
+            run = Segment(self.instructions, side, carry if number == 0 else None, divided)
             run.fill(segment, starts)
             if number == len(loops):
                 run.update(states)
@@ -61,19 +61,19 @@ class _Blocks:
                 length += len(pad) + count
         return stages, length
 
-    def _loop(self, loop: LoopTask, side: str) -> tuple[list[Stage], LoopStage, int]:
+    def _loop(self, loop: InstructionLoop, side: str) -> tuple[list[SublayerPlan], LoopPlan, int]:
         """The loop's stages, begun on the side that makes the whole shortest; at most one idle stage stands before
         it."""
-        best: tuple[int, list[Stage], LoopStage, int] | None = None
+        best: tuple[int, list[SublayerPlan], LoopPlan, int] | None = None
         carry = Carry(loop.carry, tuple(s.atom for s in loop.states), loop.kinds) if loop.carry else None
         for start in ("attention",) if carry else (side, other(side)):
             body, count = self.block(loop.body, loop.states, start, carry)
             if count % 2:
-                body.append(Stage(other(start)))
+                body.append(SublayerPlan(other(start)))
                 count += 1
-            pad = [] if start == side else [Stage(side)]
+            pad = [] if start == side else [SublayerPlan(side)]
             cost = len(pad) + count * loop.count
             if best is None or cost < best[0]:
-                best = (cost, pad, LoopStage(loop.count, carry is not None, loop.states, body), count * loop.count)
+                best = (cost, pad, LoopPlan(loop.count, carry is not None, loop.states, body), count * loop.count)
         assert best is not None
         return best[1], best[2], best[3]

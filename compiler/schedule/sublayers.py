@@ -1,6 +1,6 @@
 """Sublayers: what a schedule is made of.
 
-    Stage        one attention or MLP sublayer, with the tasks that it holds
+    Stage        one attention or MLP sublayer, with the instructions that it holds
     LoopStage    a block of them, run again and again
     Schedule     all of them in order
 
@@ -16,12 +16,12 @@ from innerloop.artifact.sparse import Matrix
 from innerloop.compiler.architectures.relation import Relation
 from innerloop.compiler.architectures.targets import Target
 
-from .instructions import Atom, Attend, Form, State, Task, Tasks
+from .instructions import Atom, AttendHead, Instruction, Instructions, LinearForm, State
 
 
 @dataclass(frozen=True)
 class Write:
-    """atom += matrix @ (what the task makes)."""
+    """atom += matrix @ (what the instruction makes)."""
 
     atom: Atom
     matrix: Matrix
@@ -29,16 +29,16 @@ class Write:
 
 @dataclass
 class Placed:
-    """A task in its sublayer. `writes` says where its result goes: its own slots, if anything reads it there, and
-    states."""
+    """An instruction in its sublayer. `writes` says where its result goes: its own slots, if anything reads it there,
+    and states."""
 
-    task: Task
+    instruction: Instruction
     writes: list[Write] = field(default_factory=list)
 
     @property
     def makes(self) -> bool:
         """Whether its atom begins here, and is not a state that it changes."""
-        return all(write.atom != self.task.out for write in self.writes)
+        return all(write.atom != self.instruction.out for write in self.writes)
 
 
 @dataclass
@@ -51,26 +51,26 @@ class Carry:
 
 
 @dataclass
-class Stage:
+class SublayerPlan:
     """One sublayer. `division`: its norm divides by this divisor (attention); `prepares`: the division that an MLP
     sublayer makes ready; `clears`: the one that it cleans up after."""
 
     side: str
     placed: list[Placed] = field(default_factory=list)
     carry: Carry | None = None
-    division: Form | None = None
+    division: LinearForm | None = None
     prepares: Placed | None = None
     clears: Placed | None = None
 
     @property
-    def divisors(self) -> list[Form]:
+    def divisors(self) -> list[LinearForm]:
         """What a division that is prepared or cleared here divides by."""
-        return [p.task.reads[1] for p in (self.prepares, self.clears) if p is not None]
+        return [p.instruction.reads[1] for p in (self.prepares, self.clears) if p is not None]
 
     @property
-    def reads(self) -> list[Form]:
+    def reads(self) -> list[LinearForm]:
         """All that is read here."""
-        return [*self.divisors, *(form for p in self.placed for form in p.task.reads)]
+        return [*self.divisors, *(form for p in self.placed for form in p.instruction.reads)]
 
     @property
     def changes(self) -> frozenset[Atom]:
@@ -78,31 +78,33 @@ class Stage:
         written = (write.atom for p in self.placed for write in p.writes)
         return frozenset([*written, *(self.carry.atoms if self.carry is not None else ())])
 
-    def takes(self, task: Task, target: Target) -> bool:
-        """Whether another task fits in: a division has its sublayer to itself, and one that is linear attention copies
-        nothing."""
-        mixed = target.linear and any(isinstance(p.task.op, Attend) != isinstance(task.op, Attend) for p in self.placed)
+    def takes(self, instruction: Instruction, target: Target) -> bool:
+        """Whether another instruction fits in: a division has its sublayer to itself, and one that is linear attention
+        copies nothing."""
+        mixed = target.linear and any(
+            isinstance(p.instruction.op, AttendHead) != isinstance(instruction.op, AttendHead) for p in self.placed
+        )
         return self.division is None and not mixed
 
 
 @dataclass
-class LoopStage:
+class LoopPlan:
     """`scan`: its states move from token to token."""
 
     count: int
     scan: bool
     states: tuple[State, ...]
-    body: list[Stage | LoopStage]
+    body: list[SublayerPlan | LoopPlan]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    tasks: Tasks
-    stages: list[Stage | LoopStage]
+    instructions: Instructions
+    stages: list[SublayerPlan | LoopPlan]
     length: int
     """Sublayers, loops unrolled."""
 
-    def walk(self) -> Iterator[Stage]:
+    def walk(self) -> Iterator[SublayerPlan]:
         """The stages in order, a loop's body once."""
         return walk(self.stages)
 
@@ -110,9 +112,9 @@ class Schedule:
         """The stages, numbered as `walk` goes, that follow one that cleans up after a division: in some pass."""
         found: set[int] = set()
 
-        def through(items: list[Stage | LoopStage], number: int, after: bool) -> tuple[int, bool]:
+        def through(items: list[SublayerPlan | LoopPlan], number: int, after: bool) -> tuple[int, bool]:
             for item in items:
-                if isinstance(item, LoopStage):
+                if isinstance(item, LoopPlan):
                     first = number
                     number, after = through(item.body, first, after)
                     through(item.body, first, after)
@@ -126,9 +128,9 @@ class Schedule:
         return frozenset(found)
 
 
-def walk(stages: list[Stage | LoopStage]) -> Iterator[Stage]:
+def walk(stages: list[SublayerPlan | LoopPlan]) -> Iterator[SublayerPlan]:
     for stage in stages:
-        if isinstance(stage, LoopStage):
+        if isinstance(stage, LoopPlan):
             yield from walk(stage.body)
         else:
             yield stage

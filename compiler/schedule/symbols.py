@@ -16,8 +16,8 @@ from innerloop.artifact.errors import InternalError
 from innerloop.artifact.sparse import Indices
 
 from .allocate import Allocation
-from .instructions import ROLES, Atom, Form, Tasks
-from .sublayers import Stage
+from .instructions import ROLES, Atom, Instructions, LinearForm
+from .sublayers import SublayerPlan
 
 HELD, FILLING, CHANGED, UNMOVED = range(4)
 """Versions: what readers expect; a state whose start or change is being written; a scan's before its pass moves it."""
@@ -31,7 +31,7 @@ REST = 0
 class Symbols:
     """`held` [slots, kinds of token], the rest token's first."""
 
-    tasks: Tasks
+    instructions: Instructions
     allocation: Allocation
     number: int = 0
     """Of the stage that runs."""
@@ -39,18 +39,18 @@ class Symbols:
     """What has been written so far."""
 
     def __post_init__(self) -> None:
-        self.atoms = self.tasks.atoms
+        self.atoms = self.instructions.atoms
         self.held = np.full((self.allocation.used, len(self.all)), NOTHING, dtype=np.int64)
 
     @cached_property
     def column(self) -> dict[str, int]:
-        return {kind: k + 1 for k, kind in enumerate(sorted(self.tasks.atoms[ROLES].kinds))}
+        return {kind: k + 1 for k, kind in enumerate(sorted(self.instructions.atoms[ROLES].kinds))}
 
     @cached_property
     def all(self) -> tuple[int, ...]:
         return tuple(range(len(self.column) + 1))
 
-    def fill(self, held: Indices, atom: Atom, columns: tuple[int, ...], stage: Stage | None = None) -> None:
+    def fill(self, held: Indices, atom: Atom, columns: tuple[int, ...], stage: SublayerPlan | None = None) -> None:
         """New values come to empty slots."""
         self.only(held, atom, columns, [NOTHING], "allocate", f"writes {self.label(atom)}", stage)
         held[self.allocation.slots[atom][:, None], list(columns)] = code_of(atom, HELD)
@@ -72,7 +72,7 @@ class Symbols:
         allowed: list[int],
         by: str,
         what: str,
-        stage: Stage | None = None,
+        stage: SublayerPlan | None = None,
     ) -> None:
         """Whether an atom's slots hold nothing but what is allowed."""
         found = held[self.allocation.slots[atom][:, None], list(columns)]
@@ -82,7 +82,12 @@ class Symbols:
             raise self.fault(by, f"{what}, whose slots hold {self.said(int(odd[0]))}", stage)
 
     def expect(
-        self, held: Indices, form: Form, columns: tuple[int, ...], stage: Stage | None = None, silent: bool = False
+        self,
+        held: Indices,
+        form: LinearForm,
+        columns: tuple[int, ...],
+        stage: SublayerPlan | None = None,
+        silent: bool = False,
     ) -> None:
         """Whether the form's atoms stand in their slots at these kinds of token, and nothing where they are 0.
         `silent`: and the rest token holds none of it."""
@@ -98,7 +103,7 @@ class Symbols:
                 wanted = code_of(atom, HELD) if column in lives else NOTHING
                 self.only(held, atom, (column,), [wanted], by, f"{what} at {self.kind(column)}", stage)
 
-    def fault(self, by: str, what: str, stage: Stage | None = None) -> InternalError:
+    def fault(self, by: str, what: str, stage: SublayerPlan | None = None) -> InternalError:
         where = "the whole" if stage is None else f"sublayer {self.number} ({stage.side})"
         return InternalError(f"{by}: {where} {what}")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class Builtin:
     """`rule` is pointwise (one argument), pairwise (two, stretched as + stretches), clip (a value and two
     constant bounds), sum (all components to one number), softmax (a vector), or identity (a size)."""
 
@@ -14,14 +14,14 @@ class Function:
     rule: str
 
 
-FUNCTIONS: dict[str, Function] = {
-    **{name: Function(1, "pointwise") for name in ["relu", "abs", "sign", "sigmoid", "tanh", "exp", "log", "sqrt"]},
-    "clip": Function(3, "clip"),
-    "max": Function(2, "pairwise"),
-    "min": Function(2, "pairwise"),
-    "sum": Function(1, "sum"),
-    "softmax": Function(1, "softmax"),
-    "identity": Function(1, "identity"),
+FUNCTIONS: dict[str, Builtin] = {
+    **{name: Builtin(1, "pointwise") for name in ["relu", "abs", "sign", "sigmoid", "tanh", "exp", "log", "sqrt"]},
+    "clip": Builtin(3, "clip"),
+    "max": Builtin(2, "pairwise"),
+    "min": Builtin(2, "pairwise"),
+    "sum": Builtin(1, "sum"),
+    "softmax": Builtin(1, "softmax"),
+    "identity": Builtin(1, "identity"),
 }
 
 OPERATIONS: dict[str, int] = {"affine": 1, "rtw": 1, "dot": 2, "mul": 2, "outer": 2, "div": 2}

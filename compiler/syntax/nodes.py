@@ -12,7 +12,7 @@ from innerloop.artifact.span import Span
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class SyntaxNode:
     span: Span
 
 
@@ -20,27 +20,27 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Number(Node):
+class Number(SyntaxNode):
     value: float
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Array(Node):
+class Array(SyntaxNode):
     """`[0.01, 0.1]`, or rows in rows for a matrix."""
 
     items: tuple[Expr, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Name(Node):
+class Name(SyntaxNode):
     """A value held here: mine."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Theirs(Node):
+class TheirsExpression(SyntaxNode):
     """`name[index]`: the value held at the token that a read ranges over."""
 
     name: str
@@ -48,12 +48,12 @@ class Theirs(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Negate(Node):
+class Negate(SyntaxNode):
     operand: Expr
 
 
 @dataclass(frozen=True, slots=True)
-class Binary(Node):
+class Binary(SyntaxNode):
     """`operator` is one of + - * / @."""
 
     operator: str
@@ -62,7 +62,7 @@ class Binary(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Compare(Node):
+class Compare(SyntaxNode):
     """`operator` is one of < <= > >=; 1 or 0."""
 
     operator: str
@@ -71,13 +71,13 @@ class Compare(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Power(Node):
+class Power(SyntaxNode):
     base: Expr
     exponent: Number
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Node):
+class Call(SyntaxNode):
     """A function by its name: built in (relu, max, identity …), or one of the program's own `def`s;
     `sum(v)` and `softmax(v)` over components are calls too."""
 
@@ -86,7 +86,7 @@ class Call(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Operation(Node):
+class Operation(SyntaxNode):
     """An operation of the calculus by its keyword: affine dot mul outer div rtw."""
 
     keyword: str
@@ -94,7 +94,7 @@ class Operation(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Read(Node):
+class ReadExpression(SyntaxNode):
     """`mean[index in over](arguments)`; `how` is mean, sum or softmax (score, value)."""
 
     how: str
@@ -104,7 +104,7 @@ class Read(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Grad(Node):
+class Grad(SyntaxNode):
     """`grad[name](operand)`."""
 
     name: str
@@ -112,21 +112,35 @@ class Grad(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Move(Node):
+class MoveExpression(SyntaxNode):
     """`move name from previous`, or `from first KIND` (`first` is then the kind, else None)."""
 
     name: str
     first: str | None
 
 
-Expr = Number | Array | Name | Theirs | Negate | Binary | Compare | Power | Call | Operation | Read | Grad | Move
+Expr = (
+    Number
+    | Array
+    | Name
+    | TheirsExpression
+    | Negate
+    | Binary
+    | Compare
+    | Power
+    | Call
+    | Operation
+    | ReadExpression
+    | Grad
+    | MoveExpression
+)
 
 
 # Types -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Type(Node):
+class Type(SyntaxNode):
     """`base` is scalar, vector, matrix or onehot, with 0, 1, 2, 1 dimensions."""
 
     base: str
@@ -137,7 +151,7 @@ class Type(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Assign(Node):
+class Assign(SyntaxNode):
     name: str
     name_span: Span
     type: Type | None
@@ -145,31 +159,31 @@ class Assign(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class At(Node):
+class At(SyntaxNode):
     kind: str
     body: tuple[Statement, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat(Node):
+class Repeat(SyntaxNode):
     count: Expr
     body: tuple[Statement, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Scan(Node):
+class Scan(SyntaxNode):
     kind: str
     limit: Expr
     body: tuple[Statement, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Output(Node):
+class Output(SyntaxNode):
     value: Expr
 
 
 @dataclass(frozen=True, slots=True)
-class Define(Node):
+class Define(SyntaxNode):
     name: str
     parameters: tuple[str, ...]
     value: Expr
@@ -182,14 +196,14 @@ Statement = Assign | At | Repeat | Scan | Output | Define
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter(Node):
+class Parameter(SyntaxNode):
     name: str
     type: Type | None
     default: Expr | None
 
 
 @dataclass(frozen=True, slots=True)
-class Field(Node):
+class FieldDeclaration(SyntaxNode):
     """`kinds` are those that hold it; empty in the text means the kind of its own name (filled in by the parser)."""
 
     name: str
@@ -200,7 +214,7 @@ class Field(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens(Node):
+class TokensDeclaration(SyntaxNode):
     """`prefix (group)* suffix`, names of kinds."""
 
     prefix: tuple[str, ...]
@@ -215,11 +229,11 @@ class Tokens(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Program(Node):
+class Program(SyntaxNode):
     name: str
     parameters: tuple[Parameter, ...]
-    tokens: Tokens
-    fields: tuple[Field, ...]
+    tokens: TokensDeclaration
+    fields: tuple[FieldDeclaration, ...]
     body: tuple[Statement, ...]
     text: str
     source: str

@@ -22,12 +22,12 @@ from lark.visitors import Transformer_NonRecursive, v_args
 
 from . import nodes as syntax
 from .nodes import Expr
-from .syntax_errors import Fault, describe_fault, indentation_fault, stand_in
+from .syntax_errors import SyntaxFault, describe_fault, indentation_fault, stand_in
 
 MAXIMUM_ERRORS = 20
 
 
-class _Blocks(Indenter):
+class _IndentedBlocks(Indenter):
     NL_type = "_NL"
     OPEN_PAREN_types: ClassVar[list[str]] = ["LPAR", "LSQB"]
     CLOSE_PAREN_types: ClassVar[list[str]] = ["RPAR", "RSQB"]
@@ -39,7 +39,7 @@ class _Blocks(Indenter):
 @cache
 def _lark() -> Lark:
     grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", lexer="basic", postlex=_Blocks(), propagate_positions=True)
+    return Lark(grammar, parser="lalr", lexer="basic", postlex=_IndentedBlocks(), propagate_positions=True)
 
 
 def parse(text: str, source: str = "program") -> syntax.Program:
@@ -62,12 +62,12 @@ def parse(text: str, source: str = "program") -> syntax.Program:
         current = mended
     if faults or not isinstance(outcome, Tree):
         raise CompileError(faults, text, source)
-    program = _Build(text, source).transform(outcome)
+    program = _TreeBuilder(text, source).transform(outcome)
     assert isinstance(program, syntax.Program)
     return program
 
 
-def _attempt(text: str) -> Tree[Token] | Fault:
+def _attempt(text: str) -> Tree[Token] | SyntaxFault:
     """The parse tree, or the first thing that is wrong."""
     fault = indentation_fault(text)
     if fault is not None:
@@ -77,11 +77,11 @@ def _attempt(text: str) -> Tree[Token] | Fault:
     except (UnexpectedToken, UnexpectedCharacters) as error:
         return describe_fault(text, error)
     except DedentError:
-        return Fault(Diagnostic("this indentation matches no block"), None)
+        return SyntaxFault(Diagnostic("this indentation matches no block"), None)
     return _too_deep(tree) or tree
 
 
-def _too_deep(tree: Tree[Token]) -> Fault | None:
+def _too_deep(tree: Tree[Token]) -> SyntaxFault | None:
     depth: dict[int, int] = {}
     chain: dict[int, int] = {}  # of `a + b - c …` and `a * b / c …`, which are nested to the left
     for node in tree.iter_subtrees():
@@ -93,7 +93,7 @@ def _too_deep(tree: Tree[Token]) -> Fault | None:
             said = f"this is nested more than {DEEPEST} deep"
             said = f"this chain has about {DEEPEST} operators or more" if long else said
             hint = "give parts of it names of their own, on lines of their own"
-            return Fault(Diagnostic(said, _span(node.meta), hint), None)
+            return SyntaxFault(Diagnostic(said, _span(node.meta), hint), None)
     return None
 
 
@@ -106,7 +106,7 @@ _OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "cont
 
 
 @v_args(meta=True)
-class _Build(Transformer_NonRecursive[Token, Any]):
+class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
     """Parse tree to syntax tree, rule by rule."""
 
     def __init__(self, text: str, source: str) -> None:
@@ -122,7 +122,7 @@ class _Build(Transformer_NonRecursive[Token, Any]):
         return syntax.Name(_span(meta), str(parts[0]))
 
     def theirs(self, meta: Any, parts: list[Token]) -> Expr:
-        return syntax.Theirs(_span(meta), str(parts[0]), str(parts[1]))
+        return syntax.TheirsExpression(_span(meta), str(parts[0]), str(parts[1]))
 
     def negate(self, meta: Any, parts: list[Expr]) -> Expr:
         return syntax.Negate(_span(meta), parts[0])
@@ -163,13 +163,13 @@ class _Build(Transformer_NonRecursive[Token, Any]):
 
     def read(self, meta: Any, parts: list[Any]) -> Expr:
         how, index, over, *arguments = parts
-        return syntax.Read(_span(meta), str(how), str(index), str(over), tuple(arguments))
+        return syntax.ReadExpression(_span(meta), str(how), str(index), str(over), tuple(arguments))
 
     def grad(self, meta: Any, parts: list[Any]) -> Expr:
         return syntax.Grad(_span(meta), str(parts[0]), parts[1])
 
     def move(self, meta: Any, parts: list[Any]) -> Expr:
-        return syntax.Move(_span(meta), str(parts[0]), parts[1])
+        return syntax.MoveExpression(_span(meta), str(parts[0]), parts[1])
 
     def previous(self, meta: Any, parts: list[Token]) -> None:
         return None
@@ -236,16 +236,18 @@ class _Build(Transformer_NonRecursive[Token, Any]):
     def range(self, meta: Any, parts: list[Expr]) -> tuple[Expr, Expr]:
         return parts[0], parts[1]
 
-    def field(self, meta: Any, parts: list[Any]) -> syntax.Field:
+    def field(self, meta: Any, parts: list[Any]) -> syntax.FieldDeclaration:
         name, type, kinds, range = parts
         low, high = range or (None, None)
-        return syntax.Field(_span(name), str(name), type, kinds or (str(name),), low, high)
+        return syntax.FieldDeclaration(_span(name), str(name), type, kinds or (str(name),), low, high)
 
-    def tokens(self, meta: Any, parts: list[Any]) -> tuple[syntax.Tokens, tuple[syntax.Field, ...]]:
+    def tokens(
+        self, meta: Any, parts: list[Any]
+    ) -> tuple[syntax.TokensDeclaration, tuple[syntax.FieldDeclaration, ...]]:
         prefix, group, suffix, visible, *fields = parts
         head = self.text[meta.start_pos : meta.end_pos].split("\n", 1)[0].split("#", 1)[0].rstrip()
         span = Span(meta.start_pos, meta.start_pos + len(head), meta.line, meta.column)
-        return syntax.Tokens(span, prefix, group, suffix, bool(visible)), tuple(fields)
+        return syntax.TokensDeclaration(span, prefix, group, suffix, bool(visible)), tuple(fields)
 
     def start(self, meta: Any, parts: list[Any]) -> syntax.Program:
         name = parts[0]

@@ -16,7 +16,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class SyntaxFault:
     """A diagnostic, and the number of the line to replace before going on; None where going on makes no sense."""
 
     diagnostic: Diagnostic
@@ -39,7 +39,7 @@ _AFTER = {
 _BEGINNING = "a program begins with `program name(parameters)`"
 
 
-def describe_fault(text: str, error: UnexpectedToken | UnexpectedCharacters) -> Fault:
+def describe_fault(text: str, error: UnexpectedToken | UnexpectedCharacters) -> SyntaxFault:
     """The fault that Lark's error stands for."""
     if isinstance(error, UnexpectedCharacters):
         return _character(text, error.pos_in_stream or 0, error.line, error.column)
@@ -47,13 +47,13 @@ def describe_fault(text: str, error: UnexpectedToken | UnexpectedCharacters) -> 
     start = len(text) if token.type == "$END" or token.start_pos is None else token.start_pos
     opened = _unclosed(text, start)
     if opened is not None and "\n" in text[opened.start : start]:
-        return Fault(Diagnostic(f"`{text[opened.start]}` is never closed", opened), None)
+        return SyntaxFault(Diagnostic(f"`{text[opened.start]}` is never closed", opened), None)
     expected = set(error.accepts or error.expected)
     if token.type in ("$END", "_NL", "_DEDENT"):
         return _early_end(text, start, token.type, expected)
     span = Span(start, start + len(token), token.line or 1, token.column or 1)
     line = None if "_INDENT" in expected else span.line
-    return Fault(_unexpected(text, str(token), str(token.type), span, expected), line)
+    return SyntaxFault(_unexpected(text, str(token), str(token.type), span, expected), line)
 
 
 def _unexpected(text: str, word: str, type: str, span: Span, expected: set[str]) -> Diagnostic:
@@ -79,7 +79,7 @@ def _unexpected(text: str, word: str, type: str, span: Span, expected: set[str])
     return Diagnostic(f"expected {_plain(expected)}, found `{word}`", span, hint)
 
 
-def _early_end(text: str, start: int, type: str, expected: set[str]) -> Fault:
+def _early_end(text: str, start: int, type: str, expected: set[str]) -> SyntaxFault:
     """The line, block or text ends where something should follow."""
     end = len(text[:start].rstrip()) if type != "_NL" else start
     end = _code_end(text, end)
@@ -87,13 +87,15 @@ def _early_end(text: str, start: int, type: str, expected: set[str]) -> Fault:
     column = end - (text.rfind("\n", 0, end) + 1) + 1
     span = Span(end, end + 1, line, column)
     if "PROGRAM" in expected:
-        return Fault(Diagnostic("expected `program`, found nothing", Span(0, 1, 1, 1), _BEGINNING), None)
+        return SyntaxFault(Diagnostic("expected `program`, found nothing", Span(0, 1, 1, 1), _BEGINNING), None)
     if "TOKENS" in expected:
         hint = "after the first line comes the pattern of the sequence, as `tokens (x y)* x`"
-        return Fault(Diagnostic("expected `tokens`", span, hint), None)
+        return SyntaxFault(Diagnostic("expected `tokens`", span, hint), None)
     if type == "$END" and "OUTPUT" in expected:
-        return Fault(Diagnostic("the program ends before it computes anything", span, "it needs one `output`"), None)
-    return Fault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span), line)
+        return SyntaxFault(
+            Diagnostic("the program ends before it computes anything", span, "it needs one `output`"), None
+        )
+    return SyntaxFault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span), line)
 
 
 def _code_end(text: str, end: int) -> int:
@@ -103,7 +105,7 @@ def _code_end(text: str, end: int) -> int:
     return begin + len(line) if line else end
 
 
-def _character(text: str, position: int, line: int, column: int) -> Fault:
+def _character(text: str, position: int, line: int, column: int) -> SyntaxFault:
     char = text[position]
     span = Span(position, position + 1, line, column)
     hint = None
@@ -116,7 +118,7 @@ def _character(text: str, position: int, line: int, column: int) -> Fault:
     elif char == "'":
         hint = "there is no transpose: `a @ C` is Cᵀa"
     shown = char if char.isprintable() else f"\\x{ord(char):02x}"
-    return Fault(Diagnostic(f"unexpected character `{shown}`", span, hint), line)
+    return SyntaxFault(Diagnostic(f"unexpected character `{shown}`", span, hint), line)
 
 
 def _plain(expected: set[str]) -> str:
@@ -155,7 +157,7 @@ def _unclosed(text: str, end: int) -> Span | None:
     return opened[-1] if opened else None
 
 
-def indentation_fault(text: str) -> Fault | None:
+def indentation_fault(text: str) -> SyntaxFault | None:
     """The first line indented by a tab, or back to a place where no block began."""
     levels = [0]
     position = depth = 0
@@ -166,7 +168,7 @@ def indentation_fault(text: str) -> Fault | None:
             if "\t" in indent:
                 column = indent.index("\t") + 1
                 span = Span(position + column - 1, position + column, number, column)
-                return Fault(Diagnostic("a tab in the indentation", span, "indent by spaces"), None)
+                return SyntaxFault(Diagnostic("a tab in the indentation", span, "indent by spaces"), None)
             if depth == 0:
                 width = len(indent)
                 while levels[-1] > width:
@@ -175,7 +177,7 @@ def indentation_fault(text: str) -> Fault | None:
                     if number > 1 and _indented_deeper(text, position, width):
                         span = Span(position + width, position + len(code.rstrip()), number, width + 1)
                         known = "indent this line as the lines of its block are"
-                        return Fault(Diagnostic("this indentation matches no block", span, known), None)
+                        return SyntaxFault(Diagnostic("this indentation matches no block", span, known), None)
                     levels.append(width)
             depth = max(0, depth + sum(map(code.count, "([")) - sum(map(code.count, ")]")))
         position += len(line) + 1
@@ -191,7 +193,7 @@ def _indented_deeper(text: str, position: int, width: int) -> bool:
     return False
 
 
-def stand_in(text: str, fault: Fault) -> str | None:
+def stand_in(text: str, fault: SyntaxFault) -> str | None:
     """The text with the faulty line replaced by a harmless one of the same kind; None if there is no way on."""
     lines = text.split("\n")
     number = fault.line

@@ -14,25 +14,25 @@ from .nodes import (
     Compare,
     Expr,
     Grad,
-    Move,
+    MoveExpression,
     Name,
     Negate,
     Number,
     Operation,
     Output,
     Power,
-    Read,
+    ReadExpression,
     Repeat,
     Scan,
     Statement,
-    Theirs,
+    TheirsExpression,
 )
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:
     """The expressions directly inside `expr`, in text order; a power's exponent is not one."""
     match expr:
-        case Number() | Name() | Theirs() | Move():
+        case Number() | Name() | TheirsExpression() | MoveExpression():
             return ()
         case Array(items=items):
             return items
@@ -42,7 +42,7 @@ def children(expr: Expr) -> tuple[Expr, ...]:
             return (left, right)
         case Power(base=base):
             return (base,)
-        case Call(arguments=arguments) | Operation(arguments=arguments) | Read(arguments=arguments):
+        case Call(arguments=arguments) | Operation(arguments=arguments) | ReadExpression(arguments=arguments):
             return arguments
 
 
@@ -57,7 +57,7 @@ def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
             return replace(expr, left=parts[0], right=parts[1])
         case Power():
             return replace(expr, base=parts[0])
-        case Call() | Operation() | Read():
+        case Call() | Operation() | ReadExpression():
             return replace(expr, arguments=parts)
     return expr
 

@@ -11,18 +11,18 @@ from .nodes import (
     Call,
     Compare,
     Expr,
-    Field,
+    FieldDeclaration,
     Grad,
-    Move,
+    MoveExpression,
     Name,
     Negate,
     Number,
     Operation,
     Parameter,
     Power,
-    Read,
-    Theirs,
-    Tokens,
+    ReadExpression,
+    TheirsExpression,
+    TokensDeclaration,
     Type,
 )
 
@@ -47,15 +47,15 @@ def _text(expr: Expr) -> tuple[str, int]:
             return text, _ATOM
         case Name(name=name):
             return name, _ATOM
-        case Theirs(name=name, index=index):
+        case TheirsExpression(name=name, index=index):
             return f"{name}[{index}]", _ATOM
-        case Move(name=name, first=first):
+        case MoveExpression(name=name, first=first):
             return f"move {name} from " + (f"first {first}" if first else "previous"), _ATOM
         case Array(items=items):
             return f"[{_list(items)}]", _ATOM
         case Call(function=name, arguments=arguments) | Operation(keyword=name, arguments=arguments):
             return f"{name}({_list(arguments)})", _ATOM
-        case Read(how=how, index=index, over=over, arguments=arguments):
+        case ReadExpression(how=how, index=index, over=over, arguments=arguments):
             return f"{how}[{index} in {over}]({_list(arguments)})", _ATOM
         case Grad(name=name, operand=operand):
             return f"grad[{name}]({unparse(operand)})", _ATOM
@@ -85,7 +85,7 @@ def unparse_parameter(parameter: Parameter) -> str:
     return text if parameter.default is None else f"{text} = {unparse(parameter.default)}"
 
 
-def unparse_field(field: Field) -> str:
+def unparse_field(field: FieldDeclaration) -> str:
     text = f"{field.name} : {unparse_type(field.type)}"
     if field.kinds != (field.name,):
         text += f" on {', '.join(field.kinds)}"
@@ -94,6 +94,6 @@ def unparse_field(field: Field) -> str:
     return text
 
 
-def unparse_tokens(tokens: Tokens) -> str:
+def unparse_tokens(tokens: TokensDeclaration) -> str:
     pattern = [*tokens.prefix, f"({' '.join(tokens.group)})*", *tokens.suffix]
     return f"tokens {' '.join(pattern)}" + ("  visible context" if tokens.visible_context else "")

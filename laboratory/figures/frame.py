@@ -16,7 +16,7 @@ from typing import Any
 
 from innerloop.artifact.weights import Weights
 from innerloop.laboratory.training.model import Model
-from innerloop.laboratory.training.tasks import Task
+from innerloop.laboratory.training.tasks import TaskDistribution
 from innerloop.laboratory.training.train import Trained, train
 from matplotlib.figure import Figure as Picture
 
@@ -99,7 +99,9 @@ class Setting:
         """How many steps to train where `usual` are usual."""
         return max(1, round(usual * self.share * (LONGER if self.long else 1)))
 
-    def train(self, name: str, start: Model | Weights, task: Task, *, steps: int, **options: Any) -> Trained:
+    def train(
+        self, name: str, start: Model | Weights, task: TaskDistribution, *, steps: int, **options: Any
+    ) -> Trained:
         """`train` of the laboratory for as many steps as `steps` says, with checkpoints in a folder `name`: goes on
         from them, and gives a run that is done back at once."""
 

@@ -21,7 +21,7 @@ from innerloop.compiler import compile_program
 from innerloop.laboratory.charts import colour, held
 from innerloop.laboratory.measures.distance import Fields, squared_error
 from innerloop.laboratory.measures.patching import Patch, implied, others, patch
-from innerloop.laboratory.measures.probes import HELD, Curve, Target, probed, target
+from innerloop.laboratory.measures.probes import HELD, Curve, ProbeTarget, probed, target
 from innerloop.laboratory.measures.subject import Subject
 from innerloop.laboratory.training.tasks import task
 from innerloop.programs import load
@@ -84,7 +84,7 @@ def side_by_side(stream: NDArray[Any]) -> NDArray[Any]:
     return stream.reshape(*stream.shape[:2], -1)
 
 
-def _patches(models: Sequence[Subject], fields: Fields, targets: Mapping[str, Target]) -> dict[str, list[Patch]]:
+def _patches(models: Sequence[Subject], fields: Fields, targets: Mapping[str, ProbeTarget]) -> dict[str, list[Patch]]:
     """What is implied is what the compiled prediction does when the query holds another w."""
     query = targets["the query"]
     values = others(query.values)
@@ -95,7 +95,7 @@ def _patches(models: Sequence[Subject], fields: Fields, targets: Mapping[str, Ta
 
 
 def checks(
-    targets: Mapping[str, Target], curves: Mapping[str, Sequence[Curve]], patches: Mapping[str, Sequence[Patch]]
+    targets: Mapping[str, ProbeTarget], curves: Mapping[str, Sequence[Curve]], patches: Mapping[str, Sequence[Patch]]
 ) -> tuple[Check, ...]:
     found = []
     for place, wanted in targets.items():
@@ -130,7 +130,7 @@ def _table(curves: Mapping[str, Sequence[Curve]], patches: Mapping[str, Sequence
 
 
 def _picture(
-    targets: Mapping[str, Target], curves: Mapping[str, Sequence[Curve]], patches: Mapping[str, Sequence[Patch]]
+    targets: Mapping[str, ProbeTarget], curves: Mapping[str, Sequence[Curve]], patches: Mapping[str, Sequence[Patch]]
 ) -> Picture:
     with panels(4, "Where w can be read, and whether the prediction follows it", width=3.2) as (picture, grid):
         *readings, right = grid

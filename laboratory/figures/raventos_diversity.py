@@ -27,7 +27,7 @@ from innerloop.laboratory.measures.distance import (
     squared_prediction_difference,
 )
 from innerloop.laboratory.measures.subject import Subject
-from innerloop.laboratory.training.tasks import Task, task
+from innerloop.laboratory.training.tasks import TaskDistribution, task
 from innerloop.programs import load
 from matplotlib.figure import Figure as Picture
 
@@ -43,7 +43,7 @@ FRESH = task("noisy_linear", d=D, n=N, noise=NOISE)
 PLACES = ("pretraining", "fresh")
 
 
-def pretraining(count: int) -> Task:
+def pretraining(count: int) -> TaskDistribution:
     return task("discrete_linear", d=D, n=N, noise=NOISE, tasks=count)
 
 

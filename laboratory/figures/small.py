@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from innerloop.artifact.weights import Weights
 from innerloop.laboratory.training.model import Model
-from innerloop.laboratory.training.tasks import Task
+from innerloop.laboratory.training.tasks import TaskDistribution
 
 from .frame import Setting
 
@@ -36,6 +36,6 @@ def fresh(like: Weights, layers: int, examples: int, seed: int = 0) -> Model:
     return replace(model, parameters=scaled)
 
 
-def trained(setting: Setting, name: str, start: Model, on: Task, steps: int) -> Weights:
+def trained(setting: Setting, name: str, start: Model, on: TaskDistribution, steps: int) -> Weights:
     """As all of them are trained."""
     return setting.train(name, start, on, steps=steps, batch=64, rate=3e-3, warmup=200).weights

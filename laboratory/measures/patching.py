@@ -23,7 +23,7 @@ from innerloop.runtime.trace import ends
 from numpy.typing import NDArray
 
 from .distance import Fields, Floats
-from .probes import Probe, Target, fit, r_squared, varying
+from .probes import Probe, ProbeTarget, fit, r_squared, varying
 from .subject import Subject
 
 READS = 0.1
@@ -80,7 +80,7 @@ def others(values: Floats, seed: int = 0) -> Floats:
     return values[np.roll(order, 1)[np.argsort(order)]]
 
 
-def implied(compiled: Subject, fields: Fields, target: Target, wanted: Floats, row: int = -1) -> Floats:
+def implied(compiled: Subject, fields: Fields, target: ProbeTarget, wanted: Floats, row: int = -1) -> Floats:
     """Δ* [tasks, *shape]: how the compiled prediction moves when the layout's slots hold `wanted` from the first layer
     on after which they hold the value."""
     stream = compiled.stream(fields, target.token)[target.first]
@@ -99,7 +99,7 @@ def followed(moved: Floats, wanted: Floats) -> tuple[float, float]:
 
 
 def patch(
-    subject: Subject, fields: Fields, target: Target, wanted: Floats, expected: Floats, directions: str = "probe",
+    subject: Subject, fields: Fields, target: ProbeTarget, wanted: Floats, expected: Floats, directions: str = "probe",
     row: int = -1,
 ) -> Patch:  # fmt: skip
     """Patches `wanted` in after every layer but the last, of the embedding too: the stream has no use after that.

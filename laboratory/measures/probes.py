@@ -43,7 +43,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Target:
+class ProbeTarget:
     """A variable's final value at one token: values [tasks, k]; `held` [1 + layers]: where the layout holds it."""
 
     name: str
@@ -68,7 +68,7 @@ class Curve:
     control: Floats
 
 
-def target(compiled: Subject, fields: Fields, name: str, token: int | None = None) -> Target:
+def target(compiled: Subject, fields: Fields, name: str, token: int | None = None) -> ProbeTarget:
     """The value of `name` after the last layer that holds it, at `token` of the data (None: the last that ever does).
 
     Raises InnerloopError for a name that the compiled stream does not hold after any layer at that token."""
@@ -88,7 +88,7 @@ def target(compiled: Subject, fields: Fields, name: str, token: int | None = Non
     held = np.zeros(1 + len(trace), bool)
     for layer in layers:
         held[1 + layer] = r_squared(trace[layer, :, token], values) > 1 - 1e-4
-    return Target(name, token, values, held)
+    return ProbeTarget(name, token, values, held)
 
 
 def fit(stream: NDArray[np.floating], values: Floats) -> Probe:

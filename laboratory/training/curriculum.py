@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from innerloop.artifact.errors import InnerloopError
 
-from .tasks import Task
+from .tasks import TaskDistribution
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Curriculum:
     every: int = 2000
 
     @staticmethod
-    def of(task: Task) -> Curriculum:
+    def of(task: TaskDistribution) -> Curriculum:
         """Garg's, where inputs of one component only have longer and longer prompts."""
         return Curriculum() if "d" in task.parameters else Curriculum(dimensions=None)
 
-    def at(self, step: int, task: Task) -> tuple[int, int]:
+    def at(self, step: int, task: TaskDistribution) -> tuple[int, int]:
         """(points, dimensions) at the step, counted from 0."""
         stage = step // self.every
         points, dimensions = task.parameters["n"], task.inputs
@@ -40,7 +40,7 @@ class Curriculum:
             dimensions = min(dimensions, self.dimensions + stage * self.more_dimensions)
         return points, dimensions
 
-    def verify(self, task: Task) -> None:
+    def verify(self, task: TaskDistribution) -> None:
         """Raises InnerloopError for a curriculum that this task cannot have."""
         for name, value in vars(self).items():
             if value is not None and (type(value) is not int or value < (0 if name.startswith("more") else 1)):

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from .checkpoint import Arrays, Checkpoint
 from .model import Model, Tree
-from .tasks import Task
+from .tasks import TaskDistribution
 
 CALL_OPERATIONS = 10**12
 """About so many floating-point operations go into one call of the jitted function, of 100 steps at most: enough that
@@ -55,7 +55,7 @@ class Rule:
 class Stepper:
     """The jitted function of many steps, for one model, task and rule."""
 
-    def __init__(self, model: Model, task: Task, batch: int, frozen: frozenset[str], rule: Rule) -> None:
+    def __init__(self, model: Model, task: TaskDistribution, batch: int, frozen: frozenset[str], rule: Rule) -> None:
         found = devices()
         if batch % len(found):
             raise InnerloopError(f"batch={batch}: must be a multiple of {len(found)}, the number of devices")

@@ -29,7 +29,7 @@ from .kinds import KINDS, RULES, Array, Fields, Values, pooled
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class TaskDistribution:
     """A stream of tasks; `task` makes it. `rows`: the outputs that the loss looks at, "all" or the "query" alone."""
 
     name: str
@@ -124,7 +124,7 @@ class Task:
         return jax.jit(fields, static_argnums=(1, 2))
 
 
-def task(name: str, /, *, rows: str = "all", **parameters: Any) -> Task:
+def task(name: str, /, *, rows: str = "all", **parameters: Any) -> TaskDistribution:
     """The task `name` with these parameters, others as `defaults(name)` has them. Raises InnerloopError."""
     values = dict(defaults(name))
     for given, value in parameters.items():
@@ -145,10 +145,10 @@ def task(name: str, /, *, rows: str = "all", **parameters: Any) -> Task:
         raise InnerloopError(f"task {name}: eigenvalues: has {len(values['eigenvalues'])} numbers, and d={d}: give d")
     if values.get("form") == "real" and d % 2:
         raise InnerloopError(f"task {name}: d={d}: rotations of the plane need an even number, or form='complex'")
-    return Task(name, values, rows)
+    return TaskDistribution(name, values, rows)
 
 
-def fitted(name: str, d: int | None, given: Values, rows: str = "all") -> Task:
+def fitted(name: str, d: int | None, given: Values, rows: str = "all") -> TaskDistribution:
     """The task `name` with the parameters `given`; its d, if it has one and none is given, is the model's, if that is
     known. Raises InnerloopError."""
     values = {"rows": rows, **given}

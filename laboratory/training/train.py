@@ -36,7 +36,7 @@ from .lock import locked
 from .model import Model, Tree
 from .provenance import provenance
 from .steps import Rule, Run, stepper_of
-from .tasks import Task
+from .tasks import TaskDistribution
 
 MOST = 2**31
 """More steps than the device counts."""
@@ -62,7 +62,7 @@ class Trained:
 
 def train(
     start: Model | Weights,
-    task: Task,
+    task: TaskDistribution,
     *,
     steps: int,
     batch: int = 64,
@@ -147,7 +147,7 @@ def train(
 
 
 def _calls(
-    start: int, steps: int, together: int, interval: int, curriculum: Curriculum | None, task: Task
+    start: int, steps: int, together: int, interval: int, curriculum: Curriculum | None, task: TaskDistribution
 ) -> Iterator[tuple[int, int | None, int]]:
     """(steps done at its end, points, dimensions) of each call: it ends at a multiple of `together`, at a checkpoint
     and where the curriculum goes on, wherever the run began."""

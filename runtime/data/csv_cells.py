@@ -34,7 +34,7 @@ _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}([,.' ][0-9]{3})+([.,][0-9]*)?")
 
 
 @dataclass(frozen=True)
-class Table:
+class CsvTable:
     """A header and its line, and the rows after it with the number of theirs; blank lines are None."""
 
     delimiter: str
@@ -43,7 +43,7 @@ class Table:
     rows: list[tuple[int, list[str] | None]]
 
 
-def table(path: Path, known: Callable[[str], bool]) -> Table:
+def table(path: Path, known: Callable[[str], bool]) -> CsvTable:
     """The cells of the file; `known`: whether a column has a name that is wanted."""
     spend(CELLS * path.stat().st_size, f"the cells of {path}", "give fewer tasks, or the same data as .npz")
     text = decoded(path, path.read_bytes())
@@ -67,7 +67,7 @@ def table(path: Path, known: Callable[[str], bool]) -> Table:
     for line, row in below:
         if row is not None and len(row) != len(header):
             raise DataError(f"{path}:{line}: has {counted(len(row), 'cell')}; the header has {len(header)}")
-    return Table(delimiter, first, header, below)
+    return CsvTable(delimiter, first, header, below)
 
 
 def _fit(head: str, delimiter: str, known: Callable[[str], bool]) -> tuple[int, int]:
@@ -95,7 +95,7 @@ def decoded(path: Path, content: bytes) -> str:
 class Numbers:
     """Cells to numbers, with one decimal sign in all of a file."""
 
-    def __init__(self, path: Path, table: Table, columns: list[int]) -> None:
+    def __init__(self, path: Path, table: CsvTable, columns: list[int]) -> None:
         self.path, self.header = path, table.header
         self.commas = False
         if table.delimiter == ",":

@@ -32,14 +32,14 @@ from innerloop.artifact.memory import spend
 from innerloop.runtime.whole import replace
 from numpy.typing import NDArray
 
-from .csv_cells import Numbers, Table, table
-from .pairing import Tokens, gap
+from .csv_cells import CsvTable, Numbers, table
+from .pairing import TokenLine, gap
 
 Arrays = dict[str, NDArray[Any]]
 TASK = "task"
 
 
-def read(path: Path, tokens: Tokens, ignore: Collection[str] = ()) -> Arrays:
+def read(path: Path, tokens: TokenLine, ignore: Collection[str] = ()) -> Arrays:
     """field → [tasks, rows, *shape], from a .csv or .npz file, without the columns or arrays of `ignore`.
 
     Raises DataError for anything in the file that does not fit, with its place, and OSError if it cannot be read.
@@ -134,7 +134,7 @@ _Value = list[float] | None
 """The components of a field in one row; None if it is missing there."""
 
 
-def _read_csv(path: Path, tokens: Tokens, ignore: Collection[str]) -> Arrays:
+def _read_csv(path: Path, tokens: TokenLine, ignore: Collection[str]) -> Arrays:
     fields = tokens.shapes
     cells = table(path, lambda name: name == TASK or _component(name, fields)[0] is not None)
     header = ["" if name in ignore else name for name in cells.header]
@@ -161,7 +161,7 @@ def _read_csv(path: Path, tokens: Tokens, ignore: Collection[str]) -> Arrays:
     return {column.field: _stack(path, column, tasks) for column in columns}
 
 
-def _labelled(path: Path, cells: Table, column: int | None) -> Iterable[tuple[str, int, list[str] | None]]:
+def _labelled(path: Path, cells: CsvTable, column: int | None) -> Iterable[tuple[str, int, list[str] | None]]:
     """(task, line, cells) of each row; one without any value is of the task before it. A blank line is passed over,
     but in a file of one column: there it is a value that is missing."""
     label = ""
@@ -188,7 +188,7 @@ def _value(numbers: Numbers, column: _Column, line: int, row: list[str]) -> _Val
 
 
 def _columns(
-    path: Path, header: list[str], cells: Table, fields: Mapping[str, tuple[int, ...] | None]
+    path: Path, header: list[str], cells: CsvTable, fields: Mapping[str, tuple[int, ...] | None]
 ) -> list[_Column]:
     """The columns of the fields; those to be ignored have no name in `header`."""
     where = f"{path}:{cells.line}"
@@ -211,7 +211,7 @@ def _columns(
     return [_field_columns(where, field, places, fields[field]) for field, places in found.items()]
 
 
-def _unnamed(where: str, place: int, cells: Table) -> None:
+def _unnamed(where: str, place: int, cells: CsvTable) -> None:
     """A column without a name: the first may number the rows, and any may be empty."""
     values = [row[place] for _, row in cells.rows if row is not None]
     if not any(values):
@@ -222,7 +222,7 @@ def _unnamed(where: str, place: int, cells: Table) -> None:
     warnings.warn(f"{where}: the first column has no name and is left out ({shown})", DataWarning, stacklevel=2)
 
 
-def _mend(name: str, fields: Collection[str], cells: Table | None = None) -> str:
+def _mend(name: str, fields: Collection[str], cells: CsvTable | None = None) -> str:
     """What to do about a name that is no field."""
     listed = f"its fields are {_listed(fields)}"
     if cells is None:

@@ -21,7 +21,7 @@ Names = frozenset[str]
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenLine:
     """The program's pattern, the kinds of token that hold each field, and its shape (None: as the data have it)."""
 
     pattern: Pattern
@@ -29,9 +29,9 @@ class Tokens:
     shapes: Mapping[str, tuple[int, ...] | None]
 
     @staticmethod
-    def of(signature: Signature) -> Tokens:
+    def of(signature: Signature) -> TokenLine:
         fields = signature.fields
-        return Tokens(signature.pattern, {f.name: f.kinds for f in fields}, {f.name: f.shape for f in fields})
+        return TokenLine(signature.pattern, {f.name: f.kinds for f in fields}, {f.name: f.shape for f in fields})
 
     def held(self, kind: str) -> Names:
         """The fields of a token of this kind that are paired by their rows."""
@@ -51,7 +51,7 @@ class Gap:
     why: str
 
 
-def gap(tokens: Tokens, rows: Sequence[Names]) -> Gap | None:
+def gap(tokens: TokenLine, rows: Sequence[Names]) -> Gap | None:
     """Where the rows of one task are not the tokens of the pattern; each is the fields that have a value in it."""
     pattern = tokens.pattern
     filled = [row & tokens.paired for row in rows]
@@ -71,7 +71,7 @@ def gap(tokens: Tokens, rows: Sequence[Names]) -> Gap | None:
     return _blamed(tokens, numbered, misfit, whole.repetition if repetitions else None)
 
 
-def _blamed(tokens: Tokens, rows: Sequence[tuple[int, Names]], misfit: int, repetition: Names | None) -> Gap:
+def _blamed(tokens: TokenLine, rows: Sequence[tuple[int, Names]], misfit: int, repetition: Names | None) -> Gap:
     """The first row up to the misfit that lacks a field of its unit: a repetition, or else a token of the group."""
     pattern = tokens.pattern
     line = describe_pattern(pattern)
@@ -90,7 +90,7 @@ def _blamed(tokens: Tokens, rows: Sequence[tuple[int, Names]], misfit: int, repe
 class _Reading:
     """Rows as tokens, each row a whole repetition of the group or each a token; places of the pattern are numbered."""
 
-    def __init__(self, tokens: Tokens, *, whole_rows: bool) -> None:
+    def __init__(self, tokens: TokenLine, *, whole_rows: bool) -> None:
         pattern = tokens.pattern
         self.whole_rows = whole_rows
         kinds = (*pattern.prefix, *pattern.group, *pattern.suffix)

@@ -10,7 +10,7 @@
                      program.icl, README.md  the program, and how to run it with the stock library
 
 Stock models have no loops, and MLPs of one width: loops are unrolled, narrower MLPs padded with zeros, and
-idle sublayers are written as zeros. `Size` says beforehand what that takes.
+idle sublayers are written as zeros. `ExportSize` says beforehand what that takes.
 
 Their LayerNorm and GELU round otherwise than the runtime's (artifact/arithmetic.py), which a program that multiplies
 errors shows: before anything is written the few tasks are run as a stock model rounds, and held against the oracle.
@@ -65,7 +65,7 @@ GROUPS = 40
 
 
 @dataclass(frozen=True)
-class Size:
+class ExportSize:
     """What the unrolled weights take: numbers, and bytes both in the file and in the memory of what loads it."""
 
     parameters: int
@@ -75,7 +75,7 @@ class Size:
         return f"{self.parameters:,} parameters, {_mebibytes(self.bytes)}"
 
 
-def size(weights: Weights, to: str) -> Size:
+def size(weights: Weights, to: str) -> ExportSize:
     """What `export` will write. Raises InnerloopError as it does for weights that `to` does not hold."""
     return _size(weights, _library(weights, to).tensors(weights))
 
@@ -142,12 +142,12 @@ def _library(weights: Weights, to: str) -> _Library:
     return held[target]
 
 
-def _size(weights: Weights, tensors: Sequence[Tensor]) -> Size:
+def _size(weights: Weights, tensors: Sequence[Tensor]) -> ExportSize:
     parameters = sum(tensor.size for tensor in tensors)
-    return Size(parameters, parameters * np.dtype(weights.config.dtype).itemsize)
+    return ExportSize(parameters, parameters * np.dtype(weights.config.dtype).itemsize)
 
 
-def _fits(need: Size, target: Path) -> None:
+def _fits(need: ExportSize, target: Path) -> None:
     """Raises InnerloopError where the file would fill the disk, or no memory would hold what it says."""
     where = next(above for above in target.absolute().parents if above.exists())
     for what, left in (("disk", shutil.disk_usage(where).free), ("memory", free())):

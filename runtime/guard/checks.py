@@ -49,7 +49,7 @@ class Tie(NamedTuple):
         return self.rate * (shares * (1.0 - shares) * terms).sum(-1) - self.most
 
 
-class Check(NamedTuple):
+class GuardCheck(NamedTuple):
     """What the guard looks at before or after one sublayer: values = stream[slots] (@ matrix, if any).
 
     ranges       values that lie in low, high [tokens, ranges]
@@ -80,13 +80,13 @@ class Check(NamedTuple):
         return int(self.low.shape[1] + self.most.shape[1] + self.least.shape[1]) + len(self.scores)
 
 
-def nothing_yet(checks: dict[int, Check], stream: Array) -> dict[int, Array]:
+def nothing_yet(checks: dict[int, GuardCheck], stream: Array) -> dict[int, Array]:
     """What has been found before anything is looked at."""
     return {time: jnp.full((stream.shape[0], c.size), -jnp.inf, stream.dtype) for time, c in checks.items()}
 
 
 def looked(
-    worst: dict[int, Array], time: int, stream: Array, checks: dict[int, Check], counts: Array | None
+    worst: dict[int, Array], time: int, stream: Array, checks: dict[int, GuardCheck], counts: Array | None
 ) -> dict[int, Array]:
     """With what is found at this time, if it `counts`."""
     if time not in checks:
@@ -98,7 +98,7 @@ def looked(
     return {**worst, time: found() if counts is None else lax.cond(counts, found, lambda: worst[time])}
 
 
-def excess(stream: Array, check: Check) -> Array:
+def excess(stream: Array, check: GuardCheck) -> Array:
     """By how much each value, each sum of two and each score leaves its domain, at worst over the tokens:
     [batch, size]."""
     found = []

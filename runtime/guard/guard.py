@@ -25,7 +25,7 @@ from innerloop.artifact.sparse import Floats
 from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
 
-from .checks import Check
+from .checks import GuardCheck
 from .side_by_side import check_of, order_of
 from .watches import ScoreWatch, Watch, watches_of
 
@@ -69,7 +69,7 @@ class Guard:
         times = sorted({time for watch in self.watches for time in watch.times})
         self.owners = {t: [k for k, watch in enumerate(self.watches) if t in watch.times] for t in times}
 
-    def checks(self, kinds: tuple[str, ...], dtype: np.dtype[Any], whole: bool = True) -> dict[int, Check]:
+    def checks(self, kinds: tuple[str, ...], dtype: np.dtype[Any], whole: bool = True) -> dict[int, GuardCheck]:
         """What the forward pass is to look at, and when (watches.py); `kinds` of the data's tokens, which are a `whole`
         sequence or the last one alone.
 

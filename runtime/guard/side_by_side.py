@@ -1,7 +1,7 @@
 """Side by side: all that is looked at at one time, as one check of the forward pass.
 
 before   watches: ranges, products' pairs, comparisons, scores
-after    one `Check`; what it gives is in the order of `order_of`
+after    one `GuardCheck`; what it gives is in the order of `order_of`
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from innerloop.artifact.margins import SLACK
 from innerloop.artifact.sparse import Floats, Indices
 from numpy.typing import NDArray
 
-from .checks import Check, Reach, Tie
+from .checks import GuardCheck, Reach, Tie
 from .watches import BOTH, ScoreWatch, Watch
 
 _NONE: Indices = np.zeros(0, np.int64)
@@ -21,7 +21,7 @@ _NONE: Indices = np.zeros(0, np.int64)
 
 def check_of(
     every: list[Watch | ScoreWatch], kinds: tuple[str, ...], causal: bool, dtype: np.dtype[Any], whole: bool
-) -> Check:
+) -> GuardCheck:
     """One time's values side by side, in the order of `order_of`. A value that is one slot times a factor is compared
     in the slot's scale. `whole`: whether all tokens are there, and not the last alone, which has no scores then."""
     watches = [w for w in every if isinstance(w, Watch)]
@@ -56,7 +56,7 @@ def check_of(
     most = _at([(w, np.full(len(own), BOTH * (1.0 + SLACK))) for w, own in pairs], kinds, np.inf)
     least = _at([(w, ends[1][own]) for w, own in apart], kinds, -np.inf)
     both = np.concatenate([np.zeros((0, 2), np.int64), *(own for _, own in pairs)])
-    return Check(
+    return GuardCheck(
         slots.astype(np.int32),
         chosen,
         kept.astype(np.int32),
@@ -74,10 +74,10 @@ def check_of(
     )
 
 
-def _no_values(tokens: int, scores: tuple[Reach | Tie, ...], dtype: np.dtype[Any]) -> Check:
+def _no_values(tokens: int, scores: tuple[Reach | Tie, ...], dtype: np.dtype[Any]) -> GuardCheck:
     none, free = np.zeros(0, np.int32), np.zeros((1 + tokens, 0), dtype)
     nothing = np.zeros(0, dtype)
-    return Check(none, None, none, free, free, nothing, nothing, none, none, free, none, free, nothing, scores)
+    return GuardCheck(none, None, none, free, free, nothing, nothing, none, none, free, none, free, nothing, scores)
 
 
 def _at(bounds: list[tuple[Watch, Floats]], kinds: tuple[str, ...], free: float) -> Floats:

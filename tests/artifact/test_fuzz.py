@@ -17,7 +17,7 @@ from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.storage import load, save
 from innerloop.artifact.tokens import read_data
 from innerloop.runtime.data.datasets import read
-from innerloop.runtime.data.pairing import Tokens
+from innerloop.runtime.data.pairing import TokenLine
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
@@ -147,7 +147,7 @@ def whole_data() -> dict[str, NDArray[Any]]:
 
 
 def _read(path: Path) -> Any:
-    return read_data(tree(4).signature, read(path, Tokens.of(tree(4).signature)))
+    return read_data(tree(4).signature, read(path, TokenLine.of(tree(4).signature)))
 
 
 def test_bytes_of_csv_files(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_bytes_of_csv_files(tmp_path: Path) -> None:
             found += 1
             continue
         numbers = _cells(text)
-        data = read(path, Tokens.of(tree(4).signature))
+        data = read(path, TokenLine.of(tree(4).signature))
         np.testing.assert_array_equal(np.sort(np.concatenate([data[n].ravel() for n in data])), np.sort(numbers))
     assert found > CSV // 2
 
@@ -187,7 +187,7 @@ def test_bytes_of_npz_files(tmp_path: Path) -> None:
     for trial in range(NPZ):
         path.write_bytes(damaged(content, rng, 300))
         if told(lambda: _read(path), f"try {trial}") is None:
-            found = read(path, Tokens.of(tree(4).signature))
+            found = read(path, TokenLine.of(tree(4).signature))
             assert all(np.array_equal(found[name], data[name]) for name in data), trial
 
 

@@ -11,7 +11,7 @@ from innerloop.commands.demo import (
     EXAMPLES,
     SETTINGS,
     UNSEEN,
-    Tasks,
+    DemoTasks,
     diabetes_tasks,
     gradient_steps,
     r_squared,
@@ -64,11 +64,11 @@ def test_the_calibration_reaches_further_than_the_patients_do() -> None:
 
 
 @pytest.fixture
-def some() -> Tasks:
+def some() -> DemoTasks:
     return diabetes_tasks(3, 0)[0]
 
 
-def test_ridge_regression_is_the_normal_equations_at_every_prefix(some: Tasks) -> None:
+def test_ridge_regression_is_the_normal_equations_at_every_prefix(some: DemoTasks) -> None:
     found = ridge_regression(some, 2.0)
     for n in range(EXAMPLES + 1):
         x, y = some.x[1, :n], some.y[1, :n]
@@ -77,7 +77,7 @@ def test_ridge_regression_is_the_normal_equations_at_every_prefix(some: Tasks) -
         )
 
 
-def test_gradient_steps_are_gradient_descent_at_every_prefix(some: Tasks) -> None:
+def test_gradient_steps_are_gradient_descent_at_every_prefix(some: DemoTasks) -> None:
     found = gradient_steps(some, 7, 0.03)
     for n in range(EXAMPLES + 1):
         x, y, w = some.x[2, :n], some.y[2, :n], np.zeros(10)
@@ -98,7 +98,7 @@ def test_the_ridge_is_the_best_for_patients_in_the_pool() -> None:
     assert max(scores, key=lambda ridge: scores[ridge]) == SETTINGS["sherman_morrison"]["ridge"]
 
 
-def test_scores(some: Tasks) -> None:
+def test_scores(some: DemoTasks) -> None:
     assert r_squared(some.y, some) == 1
     assert r_squared(np.full_like(some.y, some.y[:, -1].mean()), some) == pytest.approx(0)
     np.testing.assert_allclose(squared_error(some.y + 2, some), 4)

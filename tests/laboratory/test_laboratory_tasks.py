@@ -10,13 +10,13 @@ import pytest
 from innerloop.artifact.errors import InnerloopError
 from innerloop.compiler import compile_program
 from innerloop.laboratory.training.kinds import eigenvalues
-from innerloop.laboratory.training.tasks import Task, names, task
+from innerloop.laboratory.training.tasks import TaskDistribution, names, task
 from innerloop.programs import load
 
 MANY = 4000
 
 
-def drawn(stream: Task, seed: int = 0, batch: int = MANY, **options: Any) -> dict[str, np.ndarray]:
+def drawn(stream: TaskDistribution, seed: int = 0, batch: int = MANY, **options: Any) -> dict[str, np.ndarray]:
     return {name: np.asarray(value) for name, value in stream.sample(jax.random.key(seed), batch, **options).items()}
 
 

@@ -14,7 +14,7 @@ from innerloop.laboratory.measures.patching import (
     pattern_change,
     placed,
 )
-from innerloop.laboratory.measures.probes import HELD, Target, fit, probed, r_squared, target
+from innerloop.laboratory.measures.probes import HELD, ProbeTarget, fit, probed, r_squared, target
 from innerloop.laboratory.measures.subject import Subject
 from innerloop.laboratory.measures.trained_probes import perceptron, pooled
 
@@ -29,7 +29,7 @@ def subject() -> Subject:
 
 
 @pytest.fixture(scope="module")
-def held(subject: Subject) -> Target:
+def held(subject: Subject) -> ProbeTarget:
     return target(subject, tasks(400)[0], "w")
 
 
@@ -73,7 +73,7 @@ def test_a_probe_needs_tasks() -> None:
 # The compiled model ------------------------------------------------------------------------------
 
 
-def test_w_is_read_where_the_layout_names_it_and_not_before(subject: Subject, held: Target) -> None:
+def test_w_is_read_where_the_layout_names_it_and_not_before(subject: Subject, held: ProbeTarget) -> None:
     fields, _ = tasks(400)
     np.testing.assert_allclose(held.values, descended(fields), atol=1e-3)
     np.testing.assert_array_equal(held.held, [False, False, True, True])
@@ -83,7 +83,7 @@ def test_w_is_read_where_the_layout_names_it_and_not_before(subject: Subject, he
     assert curve.control.max() < 0.2
 
 
-def test_the_stream_is_that_of_the_trace(subject: Subject, held: Target) -> None:
+def test_the_stream_is_that_of_the_trace(subject: Subject, held: ProbeTarget) -> None:
     fields, _ = tasks(400)
     stream = subject.stream(fields, held.token)
     matrix = placed(subject.weights, "w", held.first, "x").matrix.csr.toarray()
@@ -119,7 +119,7 @@ def test_what_followed_in_closed_form() -> None:
     assert followed(moved, np.zeros(50)) == (0, 0)
 
 
-def test_w_put_into_the_layouts_slots_moves_the_prediction_as_it_says(subject: Subject, held: Target) -> None:
+def test_w_put_into_the_layouts_slots_moves_the_prediction_as_it_says(subject: Subject, held: ProbeTarget) -> None:
     """ŷ = w · x: another w moves it by (w* − w) · x."""
     fields, _ = tasks(400)
     wanted = others(held.values)
@@ -128,7 +128,7 @@ def test_w_put_into_the_layouts_slots_moves_the_prediction_as_it_says(subject: S
     assert followed(moved, expected) == pytest.approx((1, 1), abs=1e-4)
 
 
-def test_the_change_is_on_slots_that_vary(subject: Subject, held: Target) -> None:
+def test_the_change_is_on_slots_that_vary(subject: Subject, held: ProbeTarget) -> None:
     fields, _ = tasks(400)
     stream = subject.stream(fields, held.token)[held.first]
     placement = placed(subject.weights, "w", held.first, "x")
@@ -137,7 +137,7 @@ def test_the_change_is_on_slots_that_vary(subject: Subject, held: Target) -> Non
     np.testing.assert_allclose((stream + change) @ placement.matrix.csr.toarray(), others(held.values), atol=1e-5)
 
 
-def test_a_patch_along_the_probe_is_followed_where_w_is_held(subject: Subject, held: Target) -> None:
+def test_a_patch_along_the_probe_is_followed_where_w_is_held(subject: Subject, held: ProbeTarget) -> None:
     fields, _ = tasks(400)
     wanted = others(held.values)
     expected = implied(subject, fields, held, wanted)

@@ -18,7 +18,7 @@ from innerloop.compiler import Weights, compile_program
 from innerloop.laboratory.training import checkpoint, steps
 from innerloop.laboratory.training.curriculum import Curriculum
 from innerloop.laboratory.training.model import Model
-from innerloop.laboratory.training.tasks import Task, task
+from innerloop.laboratory.training.tasks import TaskDistribution, task
 from innerloop.laboratory.training.train import DivergenceError, train
 from innerloop.programs import load
 from innerloop.runtime import Transformer
@@ -43,7 +43,7 @@ def small(weights: Weights) -> Model:
 
 
 @pytest.fixture(scope="module")
-def points() -> Task:
+def points() -> TaskDistribution:
     return task("linear", d=2, n=4)
 
 
@@ -54,7 +54,7 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 # Runs --------------------------------------------------------------------------------------------
 
 
-def test_a_seed_says_all(small: Model, points: Task) -> None:
+def test_a_seed_says_all(small: Model, points: TaskDistribution) -> None:
     one, again, other = (train(small, points, **SETTINGS, seed=seed) for seed in (1, 1, 2))
     assert same(one.parameters, again.parameters)
     np.testing.assert_array_equal(one.losses, again.losses)
@@ -66,7 +66,7 @@ KILLED = """
 import os, signal, sys
 from innerloop.compiler import Weights
 from innerloop.laboratory.model import Model
-from innerloop.laboratory.tasks import task
+from innerloop.laboratory.training.tasks import task
 from innerloop.laboratory.train import train
 folder, start, resume = sys.argv[1:4]
 def dies(step, loss):
@@ -77,7 +77,7 @@ train(Model.of(Weights.load(start)), task("linear", d=2, n=4), steps=12, batch=8
 """
 
 
-def test_a_killed_run_ends_as_one_that_was_not(small: Model, points: Task, tmp_path: Path) -> None:
+def test_a_killed_run_ends_as_one_that_was_not(small: Model, points: TaskDistribution, tmp_path: Path) -> None:
     small.weights(small.parameters).save(tmp_path / "start")
 
     def run(folder: str, resume: str) -> int:
@@ -110,14 +110,14 @@ def test_checkpoints_come_back_as_they_were(tmp_path: Path) -> None:
         np.testing.assert_array_equal(back.arrays[name], array)
 
 
-def test_a_resumed_run_has_the_losses_of_before(small: Model, points: Task, tmp_path: Path) -> None:
+def test_a_resumed_run_has_the_losses_of_before(small: Model, points: TaskDistribution, tmp_path: Path) -> None:
     whole = train(small, points, **SETTINGS, folder=tmp_path / "run")
     again = train(small, points, **SETTINGS, folder=tmp_path / "run", resume=True)
     np.testing.assert_array_equal(whole.losses, again.losses)
     assert same(whole.parameters, again.parameters)
 
 
-def test_folders_of_other_runs_are_refused(small: Model, points: Task, tmp_path: Path) -> None:
+def test_folders_of_other_runs_are_refused(small: Model, points: TaskDistribution, tmp_path: Path) -> None:
     train(small, points, **SETTINGS, folder=tmp_path)
     with pytest.raises(InnerloopError, match="holds checkpoints of a run: resume it, or remove it"):
         train(small, points, **SETTINGS, folder=tmp_path)
@@ -144,7 +144,7 @@ def test_divergence_names_the_step_and_the_last_good_checkpoint(dual: Weights, t
     assert "Take a rate below 1e+12" in str(caught.value)
 
 
-def test_what_is_frozen_stays(small: Model, points: Task) -> None:
+def test_what_is_frozen_stays(small: Model, points: TaskDistribution) -> None:
     found = train(small, points, **SETTINGS, freeze=("embedding", "body.0"))
     for name, before in small.parameters.items():
         stays = name == "embedding" or name.startswith("body.0.")
@@ -155,7 +155,7 @@ def test_what_is_frozen_stays(small: Model, points: Task) -> None:
         train(small, points, **SETTINGS, freeze=tuple(small.parameters))
 
 
-def test_settings_are_refused_with_name_and_value(small: Model, points: Task, dual: Weights) -> None:
+def test_settings_are_refused_with_name_and_value(small: Model, points: TaskDistribution, dual: Weights) -> None:
     for name, value in {"steps": 0, "batch": -1, "rate": float("nan"), "warmup": -1, "schedule": "step"}.items():
         with pytest.raises(InnerloopError, match=f"{name}={value!r}"):
             train(small, points, **{**SETTINGS, name: value})
@@ -163,7 +163,7 @@ def test_settings_are_refused_with_name_and_value(small: Model, points: Task, du
         train(dual, points, **SETTINGS)
 
 
-def test_a_curriculum_grows(small: Model, points: Task) -> None:
+def test_a_curriculum_grows(small: Model, points: TaskDistribution) -> None:
     grows = Curriculum(dimensions=1, points=1, more_points=1, every=3)
     assert [grows.at(step, points) for step in (0, 2, 3, 5, 6, 9, 99)] == [
         (1, 1), (1, 1), (2, 2), (2, 2), (3, 2), (4, 2), (4, 2),
@@ -174,7 +174,7 @@ def test_a_curriculum_grows(small: Model, points: Task) -> None:
         Curriculum().verify(task("sine"))
 
 
-def test_a_curriculum_resumes_too(small: Model, points: Task, tmp_path: Path) -> None:
+def test_a_curriculum_resumes_too(small: Model, points: TaskDistribution, tmp_path: Path) -> None:
     grows = Curriculum(dimensions=1, points=1, more_points=1, every=3)
     whole = train(small, points, **SETTINGS, curriculum=grows, folder=tmp_path)
     last = checkpoint.found(tmp_path)[-1]
@@ -194,7 +194,7 @@ def test_a_batch_goes_into_equal_parts(batch: int, devices: int, most: int, part
 
 
 def test_parts_of_a_batch_make_the_step_of_the_whole(
-    small: Model, points: Task, monkeypatch: pytest.MonkeyPatch
+    small: Model, points: TaskDistribution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train(small, points, **SETTINGS)
     monkeypatch.setattr(steps, "CACHED_BYTES", 2 * widest_bytes(small.config, 9))  # four examples and a query
@@ -213,7 +213,7 @@ from innerloop.laboratory import steps
 steps.CACHED_BYTES = 1  # two parts of four tasks, one on each device
 from innerloop.compiler import Weights
 from innerloop.laboratory.model import Model
-from innerloop.laboratory.tasks import task
+from innerloop.laboratory.training.tasks import task
 from innerloop.laboratory.train import train
 assert len(jax.devices()) == 4
 found = train(Model.of(Weights.load(sys.argv[1])), task("linear", d=2, n=4), steps=12, batch=8, rate=1e-3, warmup=3)
@@ -226,7 +226,7 @@ except Exception as error:
 
 
 @pytest.mark.slow
-def test_the_batch_is_sharded(small: Model, points: Task, tmp_path: Path) -> None:
+def test_the_batch_is_sharded(small: Model, points: TaskDistribution, tmp_path: Path) -> None:
     small.weights(small.parameters).save(tmp_path / "start")
     run = subprocess.run(
         [sys.executable, "-c", SHARDED, str(tmp_path / "start"), str(tmp_path / "done")],
@@ -272,7 +272,7 @@ def test_compiled_weights_can_be_tuned() -> None:
 
 
 @pytest.mark.slow
-def test_a_fresh_transformer_learns(small: Model, points: Task) -> None:
+def test_a_fresh_transformer_learns(small: Model, points: TaskDistribution) -> None:
     losses = train(small, points, steps=1500, batch=64, rate=5e-3).losses
     assert losses[-100:].mean() < 0.9 * losses[:50].mean()
 

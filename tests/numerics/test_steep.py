@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from innerloop.artifact.sparse import Floats
 from innerloop.compiler.numerics.activations import GELU, SILU, Activation
-from innerloop.compiler.numerics.approximant import Curve
+from innerloop.compiler.numerics.approximant import Approximant
 from innerloop.compiler.numerics.fit_smooth import fit
 from innerloop.compiler.numerics.functions import function
 
@@ -14,7 +14,7 @@ ACTIVATIONS = {"gelu": GELU, "silu": SILU}
 CURVE = {"float32": 3e-7, "float64": 1e-10}
 
 
-def made(curve: Curve, x: Floats, activation: Activation, dtype: str) -> Floats:
+def made(curve: Approximant, x: Floats, activation: Activation, dtype: str) -> Floats:
     """What neurons make of x in this precision; the activation itself is exact."""
     up, bias, down, line = (np.asarray(part, dtype) for part in (curve.up, curve.bias, curve.down, curve.slope))
     inside = x.astype(dtype)[:, None] * up + bias

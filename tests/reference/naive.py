@@ -118,7 +118,7 @@ class Naive:
                 return np.array([part(item) for item in items])
             case syntax.Name(name=name):
                 return self.parameters[name] if name in self.parameters else self.tokens[mine][name]
-            case syntax.Theirs(name=name):
+            case syntax.TheirsExpression(name=name):
                 assert theirs is not None
                 return self.tokens[theirs][name]
             case syntax.Negate(operand=operand):
@@ -133,11 +133,11 @@ class Naive:
                 return BINARY[name](part(a), part(b))
             case syntax.Call(function=name, arguments=arguments):
                 return FUNCTIONS[name](*map(part, arguments))
-            case syntax.Move(name=name, first=first):
+            case syntax.MoveExpression(name=name, first=first):
                 sources = self.sees(mine, first)[:1] if first else [mine - 1] * (mine > 0)
                 some = next(held[name] for held in self.tokens if name in held)
                 return self.tokens[sources[0]].get(name, 0 * some) if sources else 0 * some
-            case syntax.Read(how=how, over=over, arguments=arguments):
+            case syntax.ReadExpression(how=how, over=over, arguments=arguments):
                 return self.read(how, over, arguments, mine)
         raise AssertionError(expr)
 

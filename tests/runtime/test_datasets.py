@@ -12,16 +12,16 @@ from innerloop.artifact.errors import DataError, DataWarning
 from innerloop.artifact.memory import MemoryLimitError
 from innerloop.artifact.signature import Pattern
 from innerloop.runtime.data.datasets import read, write
-from innerloop.runtime.data.pairing import Tokens
+from innerloop.runtime.data.pairing import TokenLine
 
-FIELDS = Tokens(Pattern((), ("x", "y"), ("x",)), {"x": ("x",), "y": ("y",)}, {"x": (2,), "y": ()})
+FIELDS = TokenLine(Pattern((), ("x", "y"), ("x",)), {"x": ("x",), "y": ("y",)}, {"x": (2,), "y": ()})
 """`tokens (x y)* x`."""
 GOOD = "task,x_0,x_1,y\na,0.5,1,2\na,1.5,0.2,\nb,0.1,0.4,1\nb,0.3,0.3,\n"
 
 
-def rows(**shapes: tuple[int, ...] | None) -> Tokens:
+def rows(**shapes: tuple[int, ...] | None) -> TokenLine:
     """Tokens that hold all of these fields."""
-    return Tokens(Pattern((), ("row",), ()), dict.fromkeys(shapes, ("row",)), shapes)
+    return TokenLine(Pattern((), ("row",), ()), dict.fromkeys(shapes, ("row",)), shapes)
 
 
 def csv(tmp_path: Path, text: str) -> Path:

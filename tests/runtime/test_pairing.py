@@ -12,7 +12,7 @@ from innerloop.artifact.errors import DataError
 from innerloop.artifact.signature import FieldSpec, Pattern, Signature
 from innerloop.artifact.tokens import read_data, sequence
 from innerloop.runtime.data.datasets import read
-from innerloop.runtime.data.pairing import Tokens
+from innerloop.runtime.data.pairing import TokenLine
 
 MISSING = ["", " ", "NA", "NaN", "nan", "null", "None", "-", "?", "N/A", "<NA>"]
 
@@ -62,7 +62,7 @@ def file(path: Path, signature: Signature, rows: list[dict[str, float]], missing
 
 
 def tokens_of(path: Path, signature: Signature) -> list[dict[str, float]]:
-    data = read_data(signature, read(path, Tokens.of(signature)))
+    data = read_data(signature, read(path, TokenLine.of(signature)))
     kinds = data.sequence.kinds
     return [
         {f.name: float(data.fields[f.name][0, k, 0]) for f in signature.fields if kind in f.kinds}
@@ -99,7 +99,7 @@ def test_a_missing_label_is_named_however_it_is_written(tmp_path: Path, missing:
     path = tmp_path / "data.csv"
     path.write_text(f"x,y\n0.5,{missing}\n1.5,1\n0.1,3\n")
     with pytest.raises(DataError, match=r"data.csv:2: column `y`: holds no value: `\(x y\)\* x` has one in every"):
-        read(path, Tokens.of(SUPERVISED))
+        read(path, TokenLine.of(SUPERVISED))
     path.write_text(f"x,y\n0.5,1\n1.5,1\n0.1,{missing}\n")
     assert tokens_of(path, SUPERVISED) == [{"x": 0.5}, {"y": 1}, {"x": 1.5}, {"y": 1}, {"x": 0.1}]
 
@@ -119,7 +119,7 @@ def test_other_holes(tmp_path: Path, text: str, place: str) -> None:
     path = tmp_path / "data.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=f"data.csv{place}"):
-        read(path, Tokens.of(SUPERVISED))
+        read(path, TokenLine.of(SUPERVISED))
 
 
 def test_a_state_that_is_missing_is_no_step(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_state_that_is_missing_is_no_step(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("s\n1\n\n3\n")
     with pytest.raises(DataError, match=r"data\.csv:3: holds no value, and later rows of its task do"):
-        read(path, Tokens.of(states))
+        read(path, TokenLine.of(states))
     path.write_text("s\n1\n2\n\n\n")
     assert tokens_of(path, states) == [{"s": 1}, {"s": 2}]
 

@@ -19,7 +19,7 @@ from innerloop.compiler.schedule.allocate import Allocation, Lifetime, allocate,
 from innerloop.compiler.schedule.instructions import Atom
 from innerloop.compiler.schedule.lower import lower
 from innerloop.compiler.schedule.schedule import schedule
-from innerloop.compiler.schedule.sublayers import Schedule, Stage
+from innerloop.compiler.schedule.sublayers import Schedule, SublayerPlan
 from innerloop.compiler.schedule.verify_schedule import verify_schedule
 from innerloop.programs import load
 
@@ -73,7 +73,7 @@ def placed(text: str, target: str = "gpt2", **parameters: object) -> tuple[Sched
 
 
 def atom(made: Schedule, label: str) -> Atom:
-    return next(a for a, info in enumerate(made.tasks.atoms) if info.label == label)
+    return next(a for a, info in enumerate(made.instructions.atoms) if info.label == label)
 
 
 @pytest.mark.parametrize("text", [LOG, LATE, DIVIDED, TWICE])
@@ -100,8 +100,8 @@ def test_compile_names_it_as_its_own_fault(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_an_update_moved_before_a_reader() -> None:
     made, _ = placed(LATE)
-    state = next(s.atom for s in next(s for s in made.stages if not isinstance(s, Stage)).states)
-    time, update = where(made, lambda p: not p.makes and p.task.out == state)
+    state = next(s.atom for s in next(s for s in made.stages if not isinstance(s, SublayerPlan)).states)
+    time, update = where(made, lambda p: not p.makes and p.instruction.out == state)
     move(made, update, time - 2)
     with pytest.raises(
         InternalError, match=r"schedule: sublayer .* reads `w.*`.* whose slots hold `w.*`, changed already"
@@ -111,7 +111,7 @@ def test_an_update_moved_before_a_reader() -> None:
 
 def test_a_reader_before_what_it_reads() -> None:
     made, slots = placed(TWICE)
-    time, mean = where(made, lambda p: p.task.side == "attention")
+    time, mean = where(made, lambda p: p.instruction.side == "attention")
     move(made, mean, time + 2)
     with pytest.raises(InternalError, match=r"schedule: sublayer .* reads `v`.* whose slots hold nothing"):
         verify_schedule(made, slots)
@@ -119,7 +119,7 @@ def test_a_reader_before_what_it_reads() -> None:
 
 def test_a_task_that_is_lost_or_stands_twice() -> None:
     made, slots = placed(TWICE)
-    time, mean = where(made, lambda p: p.task.side == "attention")
+    time, mean = where(made, lambda p: p.instruction.side == "attention")
     stages(made)[time].placed = []
     with pytest.raises(InternalError, match="what makes `v` does not stand once"):
         verify_schedule(made, slots)
@@ -145,8 +145,8 @@ def test_two_values_in_one_slot() -> None:
     found = 0
     for one, life in slots.lifetimes.items():
         for two, other in slots.lifetimes.items():
-            size = made.tasks.atoms[one].size
-            if one == two or size != made.tasks.atoms[two].size or not life.birth < other.birth < life.last:
+            size = made.instructions.atoms[one].size
+            if one == two or size != made.instructions.atoms[two].size or not life.birth < other.birth < life.last:
                 continue
             overlapping = replace(slots, slots={**slots.slots, two: slots.slots[one]})
             with pytest.raises(InternalError, match=r"allocate: sublayer|allocate: the whole"):
@@ -199,8 +199,8 @@ def test_a_value_that_the_rest_token_holds() -> None:
     """A head that finds nobody reads the rest token, and must read 0 there."""
     made, slots = placed(TWICE)
     s = atom(made, "s")
-    atoms = [replace(info, rests=info.rests or a == s) for a, info in enumerate(made.tasks.atoms)]
-    resting = replace(made, tasks=replace(made.tasks, atoms=tuple(atoms)))
+    atoms = [replace(info, rests=info.rests or a == s) for a, info in enumerate(made.instructions.atoms)]
+    resting = replace(made, instructions=replace(made.instructions, atoms=tuple(atoms)))
     with pytest.raises(InternalError, match="reads `s`, which the rest token holds, too"):
         verify_schedule(resting, slots)
 
@@ -221,7 +221,7 @@ def test_a_divisor_that_changes_before_it_is_cleared() -> None:
     made, slots = placed(DIVIDED)
     time = next(t for t, stage in enumerate(stages(made)) if stage.prepares is not None)
     state = next(a for a in stages(made)[time].divisors[0].atoms)
-    _, update = where(made, lambda p: any(w.atom == state for w in p.writes) and bool(p.task.kinds))
+    _, update = where(made, lambda p: any(w.atom == state for w in p.writes) and bool(p.instruction.kinds))
     stages(made)[time].placed.append(update)
     for stage in stages(made)[time + 1 :]:
         stage.placed = [p for p in stage.placed if p is not update]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from innerloop.compiler.schedule.sublayers import Placed, Schedule, Stage
+from innerloop.compiler.schedule.sublayers import Placed, Schedule, SublayerPlan
 
 LOG = """program log_of_a_state()
 
@@ -19,7 +19,7 @@ output a
 """
 
 
-def stages(made: Schedule) -> list[Stage]:
+def stages(made: Schedule) -> list[SublayerPlan]:
     return list(made.walk())
 
 
@@ -36,7 +36,7 @@ def move(made: Schedule, one: Placed, to: int) -> None:
 
 def log_moved(made: Schedule, dtype: str = "float32") -> Schedule:
     """LOG's, balanced as no balancing may: its logarithm stands after the update of the state that it is taken of."""
-    time, log = where(made, lambda p: getattr(p.task.op, "name", "") == "log")
+    time, log = where(made, lambda p: getattr(p.instruction.op, "name", "") == "log")
     after = next(t for t in range(time, 99) if stages(made)[t].changes) + 2
     move(made, log, after + (after - time) % 2)
     return made

@@ -11,7 +11,7 @@ from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.compiler.certify.plan import Plan
 from innerloop.compiler.compile import compile_program, plan_for
-from innerloop.compiler.emit.backend import Frame
+from innerloop.compiler.emit.backend import Backend
 from innerloop.compiler.interpreter.calibrate import calibrate
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
@@ -77,7 +77,7 @@ def test_what_reaches_over_no_more_than_a_step_of_the_widest_is_one_division() -
 def quotients(plan: Plan) -> list[tuple[int, Quotient]]:
     """The divisions, with the stage that each stands in."""
     stages = enumerate(plan.schedule.walk())
-    return [(k, p.task.op) for k, s in stages for p in s.placed if isinstance(p.task.op, Quotient)]
+    return [(k, p.instruction.op) for k, s in stages for p in s.placed if isinstance(p.instruction.op, Quotient)]
 
 
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
@@ -115,10 +115,10 @@ def test_a_small_divisor_takes_no_slot_from_which_something_large_goes(target: s
     graph, sample = graph_of(source(case.program), case.parameters), case.data(seed=1, tasks=256)
     plan = plan_for(optimise(graph, target), target, "float32", sample)
     made = allocate(plan.schedule)
-    atoms, lives = plan.schedule.tasks.atoms, made.lifetimes
+    atoms, lives = plan.schedule.instructions.atoms, made.lifetimes
     checked = 0
     for stage in plan.schedule.walk():
-        for task in (p.task for p in stage.placed if isinstance(p.task.op, Quotient)):
+        for task in (p.instruction for p in stage.placed if isinstance(p.instruction.op, Quotient)):
             assert isinstance(task.op, Quotient)
             ratio = max(task.op.high / task.op.low, task.op.low / task.op.high)
             for atom in task.reads[1].atoms:
@@ -138,7 +138,7 @@ def test_the_norm_is_exact_beside_the_largest_divisor() -> None:
         graph, _, fields = divided("s", 1e-2, 1e2)
         plan = plan_for(graph, "gpt2", dtype, fields)
         assert plan.graph.signature is not None
-        frame = Frame(plan.schedule, plan.allocation, plan.graph.signature, 1025, dtype)
+        frame = Backend(plan.schedule, plan.allocation, plan.graph.signature, 1025, dtype)
         stream = next(s for n in range(1, 20) if (s := frame.stream(16, n)) is not None)
         assert frame.divisor is not None
         share = np.dtype(dtype).type((stream.constants.divide * frame.divisor[1] / stream.constants.scale) ** 2)
@@ -151,7 +151,7 @@ def test_divisors_are_given_room_on_both_sides(sign: float) -> None:
     text = f"program p()\n\ntokens (x)*\n    x : scalar\n\noutput x / ({sign} * (0.5 + x ^ 2))\n"
     x = np.random.default_rng(0).standard_normal((16, 8))
     plan = plan_for(optimise(graph_of(text, {}), "gpt2", "depth"), "gpt2", "float32", {"x": x})
-    (op,) = (p.task.op for s in plan.schedule.walk() for p in s.placed if isinstance(p.task.op, Quotient))
+    (op,) = (p.instruction.op for s in plan.schedule.walk() for p in s.placed if isinstance(p.instruction.op, Quotient))
     least, most = sorted((abs(op.low), abs(op.high)))
     divisors = 0.5 + x**2
     assert least < 0.95 * divisors.min()

@@ -15,7 +15,7 @@ from innerloop.compiler import compile_program, interpret
 from innerloop.compiler.architectures.learned_positions import wanted
 from innerloop.compiler.architectures.relation import Relation
 from innerloop.compiler.architectures.rotary_frequencies import GAP, phases
-from innerloop.compiler.architectures.rotary_positions import End, rotary_target
+from innerloop.compiler.architectures.rotary_positions import End, rotary_copy_rule
 from innerloop.compiler.compile import POSITIONS
 from innerloop.compiler.emit.residual_stream import four_squares
 from innerloop.programs import load
@@ -223,7 +223,7 @@ def test_a_distance_finds_what_the_relation_wants(pattern: Pattern, name: str) -
     for kind in pattern.kinds:
         for at in pattern.kinds:
             relation = Relation(name, None if name in ("own", "previous") else kind)
-            rule = rotary_target(pattern, relation, frozenset({at}), 40)
+            rule = rotary_copy_rule(pattern, relation, frozenset({at}), 40)
             if rule is None or isinstance(rule, End):
                 continue
             roles, targets = wanted(pattern, relation, 7)
