@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .claims import Domain, InputRange, OutputSpec, Placement, Report
 from .contents import Contents
+from .features import FeatureLayout
 from .limits import DEEPEST, MOST_PASSES
 from .memory import spend
 from .parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
@@ -145,7 +146,7 @@ class Outline:
         """Bytes that model.safetensors has at most: its numbers, and a header that names its tensors."""
         config = self.config
         width, inside, size = config.d_model, config.n_head * config.d_head, prod(self.output.shape)
-        features = len(self.roles) + sum(prod(field.shape) for field in self.signature.fields)
+        features = FeatureLayout.of(self.signature).size
         numbers = width * (features + config.n_positions + size + 2) + size
         tensors = 6
 
@@ -168,7 +169,7 @@ class Outline:
         """The weights, with every tensor of its right shape and none left over."""
         config, width = self.config, self.config.d_model
         take = _Take(tensors)
-        features = len(self.roles) + sum(prod(field.shape) for field in self.signature.fields)
+        features = FeatureLayout.of(self.signature).size
         size = prod(self.output.shape)
         weights = Contents(
             config,

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .arithmetic import OWN, Arithmetic, Real, normalise
+from .features import FeatureLayout
 from .parts import Attention, Config, LinearAttention, Mlp
 from .rotations import rotations
 from .sparse import Indices, Matrix
@@ -31,20 +32,6 @@ TOGETHER = 16
 """Neurons whose terms cancel stand in blocks of eight, and eight mirror images (see neurons.py)."""
 
 
-def features(weights: Weights, data: TokenData) -> Real:
-    """[batch, 1 + tokens, features]: the rest token first, then each token's role and fields."""
-    tokens = len(data.sequence)
-    result = np.zeros((data.batch, tokens + 1, weights.embedding.shape[0]))
-    result[:, 0, 0] = 1.0
-    result[:, np.arange(1, tokens + 1), np.asarray(data.sequence.roles)] = 1.0
-    offset = len(weights.roles)
-    for spec in weights.signature.fields:
-        held = data.fields[spec.name]
-        result[:, 1:, offset : offset + held.shape[2]] = held
-        offset += held.shape[2]
-    return result
-
-
 def forward(
     weights: Weights, data: TokenData, observe: Callable[[Real], None] | None = None, arithmetic: Arithmetic = OWN
 ) -> Real:
@@ -52,7 +39,7 @@ def forward(
     with the stream [width, batch, 1 + tokens] after each sublayer. `arithmetic`: how norms and activations round."""
     config = weights.config
     dtype = np.dtype(config.dtype)
-    given = features(weights, data)
+    given = FeatureLayout.of(weights.signature).tokens(data, slice(None), np.float64)
     batch, tokens = given.shape[:2]
     x = _turned(weights.embedding, np.dtype(np.float64)) @ given.reshape(batch * tokens, -1).T
     x = x.astype(dtype) + np.tile(weights.positions[:tokens].T, batch).astype(dtype)

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 
 def programs(_: Namespace) -> int:
     from innerloop.compiler.syntax.parse import parse
+    from innerloop.programs import GROUPS, load, purpose
     from innerloop.runtime.tables import console, entries
-
-    from ..programs import GROUPS, load, purpose
 
     out = console()
     for group, members in GROUPS.items():
@@ -87,9 +86,8 @@ def compile(arguments: Namespace) -> int:
 
 
 def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) -> Weights:
+    from innerloop.compiler import compile_program
     from innerloop.runtime.tables import progress
-
-    from ..compiler import compile_program
 
     calibration: Arrays | None = None
     if arguments.calibrate is not None:
@@ -167,7 +165,7 @@ def run(arguments: Namespace) -> int:
     weights = Weights.load(arguments.weights)
     fields = _fields(arguments.data, weights, arguments)
     with progress(f"running {weights.signature.name}") as move, _placed(arguments.data):
-        from ..runtime import Transformer
+        from innerloop.runtime import Transformer
 
         model = Transformer(
             weights, arguments.dtype, arguments.guard, on_chunk=lambda done, total: move("tasks", done, total)
@@ -194,7 +192,7 @@ def diff(arguments: Namespace) -> int:
     fields = _fields(arguments.data, weights, arguments)
     calibration = None if arguments.calibrate is None else _fields(arguments.calibrate, weights, arguments)
     with progress(f"comparing {weights.signature.name}"), _placed(arguments.data):
-        from ..runtime import Transformer
+        from innerloop.runtime import Transformer
 
         found = Transformer(weights, arguments.dtype).diff(calibration, **fields)
     rows = []
@@ -275,9 +273,8 @@ def demo(arguments: Namespace) -> int:
 def reproduce(arguments: Namespace) -> int:
     from pathlib import Path
 
+    from innerloop.laboratory.figures import NAMES, figure
     from innerloop.runtime.tables import console, progress, table
-
-    from ..laboratory.figures import NAMES, figure
 
     out = console()
     if arguments.name is None:

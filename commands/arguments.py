@@ -17,8 +17,7 @@ from typing import Any
 
 from innerloop.artifact.errors import InnerloopError
 from innerloop.compiler.frontend.check_structure import RESERVED_ARGUMENTS
-
-from ..programs import load, names
+from innerloop.programs import load, names
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,8 @@ import numpy as np
 from innerloop.artifact.errors import counted
 
 if TYPE_CHECKING:
+    from innerloop.runtime import Transformer
     from numpy.typing import NDArray
-
-    from ..runtime import Transformer
 
 MOST = 3
 """Values out of range that are named: what went wrong first is the cause."""

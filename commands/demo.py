@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 from innerloop.laboratory.measures import references
+from innerloop.programs import dataset, load
 from numpy.typing import NDArray
-
-from ..programs import dataset, load
 
 Floats = NDArray[np.float64]
 
@@ -129,8 +128,8 @@ def run_program(
     name: str, tasks: DemoTasks, calibration: DemoTasks, told: Callable[[str, int, int], None]
 ) -> DemoResult:
     """Compiles the shipped program with the demo's settings and runs it; `told` hears (what, done, in all)."""
-    from ..compiler import compile_program, interpret
-    from ..runtime import Transformer
+    from innerloop.compiler import compile_program, interpret
+    from innerloop.runtime import Transformer
 
     settings = SETTINGS[name]
     # A step of gradient descent that is stable on these patients diverges on longer ones.

@@ -75,14 +75,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def train(arguments: Namespace) -> int:
     """Raises InnerloopError for settings that cannot be, and DivergenceError."""
+    from innerloop.compiler import compile_program
     from innerloop.laboratory.training.curriculum import Curriculum
     from innerloop.laboratory.training.lock import locked
     from innerloop.laboratory.training.model import Model
     from innerloop.laboratory.training.tasks import fitted
     from innerloop.laboratory.training.train import train as run
     from innerloop.runtime.tables import console, progress, table
-
-    from ..compiler import compile_program
 
     given: dict[str, Any] = parameters(arguments.parameters)
     chosen = settings(arguments.settings)

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.parts import LinearAttention
 from innerloop.artifact.tokens import describe_pattern, read_token, role_kinds
 from innerloop.artifact.weights import Weights
@@ -146,11 +147,8 @@ class TokenStream:
         self._guard.inspect_inputs(tokens, held, self._tokens)
 
     def _features(self, role: int, read: dict[str, NDArray[Any]]) -> NDArray[Any]:
-        """[batch, 1, features]: the role, one-hot, then every field in the signature's order."""
-        signature, roles = self._weights.signature, len(self._kinds)
-        parts = [np.broadcast_to(np.eye(roles)[role], (self.batch, roles))]
-        parts += [read.get(f.name, np.zeros((self.batch, int(np.prod(f.shape, dtype=int))))) for f in signature.fields]
-        return np.concatenate(parts, 1)[:, None].astype(self._dtype)
+        """[batch, 1, features]."""
+        return FeatureLayout.of(self._weights.signature).token(role, read, self.batch, self._dtype)
 
     def _checks(self, kind: str) -> dict[int, GuardCheck]:
         """The guard's bounds at a token of this kind, without the rest token's row."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import jax
 import numpy as np
 from innerloop.artifact.errors import DataError, InnerloopError, counted
+from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.interrupts import check, stoppable
 from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.memory import spend
@@ -246,14 +247,10 @@ class Transformer:
             yield start, count, self.features(data, start, count, chunk)
 
     def features(self, data: TokenData, start: int, count: int, chunk: int) -> NDArray[Any]:
-        """What the pass takes of `count` tasks from `start` on, [chunk, 1 + tokens, features]: a token's role, one-hot,
-        then every field in the signature's order; the rest token comes first, and tasks of zeros fill the chunk."""
-        roles = np.eye(len(self.weights.roles), dtype=self.dtype)[np.array([0, *data.sequence.roles])]
-        fields = [data.fields[field.name][start : start + count] for field in self.weights.signature.fields]
-        features = np.zeros((chunk, len(roles), len(self.weights.roles) + sum(f.shape[2] for f in fields)), self.dtype)
-        features[:, :, : roles.shape[1]] = roles
-        features[:count, 1:, roles.shape[1] :] = np.concatenate(fields, 2)
-        return features
+        """What the pass takes of `count` tasks from `start` on, [chunk, 1 + tokens, features] (features.py): the rest
+        token comes first, and tasks of zeros fill the chunk."""
+        layout = FeatureLayout.of(self.weights.signature)
+        return layout.tokens(data, slice(start, start + count), self.dtype, chunk)
 
     def _checks(self, kinds: tuple[str, ...]) -> dict[int, GuardCheck]:
         """The guard's bounds for a sequence, on the devices; those of the last kind of sequence are kept."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.sparse import Floats, Matrix
-from innerloop.artifact.tokens import roles
 from innerloop.compiler.architectures.learned_positions import counts, digits, log_counts
 from innerloop.compiler.schedule.instructions import ROLES
 
@@ -17,11 +17,7 @@ def embed(frame: Backend, stream: Stream) -> tuple[Matrix, Floats]:
     """features @ embedding + positions: roles, fields, constant starts; constants of the norm, position codes,
     counts."""
     instructions, signature = frame.schedule.instructions, frame.signature
-    names = roles(signature.pattern)
-    features = len(names) + sum(
-        instructions.atoms[instructions.fields[f.name]].size if f.name in instructions.fields else _size(f.shape)
-        for f in signature.fields
-    )
+    layout = FeatureLayout.of(signature)
     table = np.zeros((frame.n_positions, stream.width))
     scale = scale_of(frame.n_positions)
     place = np.arange(frame.n_positions) / scale
@@ -29,7 +25,7 @@ def embed(frame: Backend, stream: Stream) -> tuple[Matrix, Floats]:
         table[:, stream.position], table[:, stream.position + 1] = place, place**2
     if stream.digits:
         table[:, stream.digit : stream.digit + stream.digits] = digits(frame.n_positions)
-    rows, columns, values = [np.arange(len(names))], [stream.roles], [stream.unit[stream.roles]]
+    rows, columns, values = [np.arange(layout.roles)], [stream.roles], [stream.unit[stream.roles]]
 
     def put(row: object, column: object, value: object) -> None:
         r, c, v = np.broadcast_arrays(row, column, value)  # type: ignore[arg-type]
@@ -46,20 +42,18 @@ def embed(frame: Backend, stream: Stream) -> tuple[Matrix, Floats]:
             found = counts(signature.pattern, count.kind, frame.n_positions, count.none)
             assert found is not None  # who made the count has asked
             table[:, stream.slots(atom)[0]] = found[0]
-            put(np.arange(len(names)), stream.slots(atom)[0], found[1])
+            put(np.arange(layout.roles), stream.slots(atom)[0], found[1])
     for kind, atom in instructions.log_counts.items():
         logs = log_counts(signature.pattern, kind, frame.n_positions)
         assert logs is not None  # pipeline.py has asked
         table[:, stream.slots(atom)[0]] = logs
     rows_of = {ROLES: 0}
-    offset = len(names)
-    for spec in signature.fields:
-        if spec.name in instructions.fields:
-            atom = instructions.fields[spec.name]
-            rows_of[atom] = offset
+    for name, held in layout.fields.items():
+        if name in instructions.fields:
+            atom = instructions.fields[name]
+            rows_of[atom] = held.start
             if atom in frame.allocation.slots:
-                put(offset + np.arange(_size(spec.shape)), stream.slots(atom), 1.0)
-        offset += _size(spec.shape)
+                put(np.arange(held.start, held.stop), stream.slots(atom), 1.0)
     for atom in frame.allocation.slots:
         start = instructions.atoms[atom].start
         for given, matrix in start.parts if start is not None else ():
@@ -70,12 +64,10 @@ def embed(frame: Backend, stream: Stream) -> tuple[Matrix, Floats]:
     constants = stream.norm_pattern * stream.constants.scale
     if frame.target.rotary:
         slots = np.flatnonzero(constants)
-        put(np.arange(len(names))[:, None], slots, constants[slots])
+        put(np.arange(layout.roles)[:, None], slots, constants[slots])
     else:
         table += constants
-    matrix = Matrix.of(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), (features, stream.width))
+    matrix = Matrix.of(
+        np.concatenate(rows), np.concatenate(columns), np.concatenate(values), (layout.size, stream.width)
+    )
     return stream.balanced_write(matrix), table
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape, dtype=int))

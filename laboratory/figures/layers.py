@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.parts import Attention, LinearAttention, Repeated, Sublayer
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.laboratory.measures.distance import Fields, Floats, squared_error
 from innerloop.laboratory.measures.gauge import products
-from innerloop.laboratory.measures.subject import Subject, columns
+from innerloop.laboratory.measures.subject import Subject
 from innerloop.laboratory.training.model import Model
 
 
@@ -37,7 +38,7 @@ def off_identity(matrix: Floats) -> float:
 
 def slots(weights: Weights, field: str) -> np.ndarray:
     """The slots [size] into which the components of a field are embedded, one each."""
-    rows = weights.embedding.csr.toarray()[columns(weights, field)]
+    rows = weights.embedding.csr.toarray()[FeatureLayout.of(weights.signature).fields[field]]
     return np.asarray(np.abs(rows).argmax(1))
 
 

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from innerloop.artifact.errors import DataError
+from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.runtime import Trace, Transformer
@@ -81,7 +82,7 @@ class Subject:
         token = int(self._rows(data)[row])
         if data.sequence.kinds[token - 1] not in spec.kinds:
             raise DataError(f"the token that predicts holds no `{field}`: there is nothing to be sensitive to")
-        held, size = columns(self.weights, field), prod(self.weights.output.shape)
+        held, size = FeatureLayout.of(self.weights.signature).fields[field], prod(self.weights.output.shape)
         with self._transformer.precision():
             parts = [
                 np.stack([np.asarray(_slope(self._parameters, given, token, c))[:, held] for c in range(size)], 1)
@@ -113,14 +114,6 @@ class Subject:
         for start in range(0, data.batch, step):
             count = min(step, data.batch - start)
             yield self._transformer.features(data, start, count, count)
-
-
-def columns(weights: Weights, field: str) -> slice:
-    """Where a token's features have the components of a field: after its role and the fields before it."""
-    sizes = {f.name: prod(f.shape) for f in weights.signature.fields}
-    names = list(sizes)
-    first = len(weights.roles) + sum(sizes[name] for name in names[: names.index(field)])
-    return slice(first, first + sizes[field])
 
 
 @compiled

@@ -24,6 +24,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.manifest import Outline
 from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated
@@ -177,7 +178,7 @@ class Model:
         signature, dtype = self.signature, np.dtype(self.config.dtype)
         line = sequence_of(signature, {field.name: fields[field.name].shape[1] for field in signature.fields})
         verify_length(line, signature.pattern, self.config.n_positions)
-        roles = np.eye(len(self.template.roles), dtype=dtype)[np.array([0, *line.roles])]
+        roles = FeatureLayout.of(signature).one_hot([0, *line.roles], dtype)
         batch = next(iter(fields.values())).shape[0]
         columns = [jnp.broadcast_to(roles, (batch, *roles.shape))]
         for field in signature.fields:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from math import prod
 from textwrap import indent
 
+from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.tokens import describe_pattern, role_kinds
 from innerloop.artifact.weights import Weights
 
@@ -54,22 +54,21 @@ print("largest difference from the oracle:", (output - tasks["output"]).abs().ma
 
 def _features(weights: Weights, roles: tuple[int, ...]) -> str:
     """The lines that lay the tasks' fields out by token."""
-    pattern, count = weights.signature.pattern, len(weights.roles)
+    pattern, layout = weights.signature.pattern, FeatureLayout.of(weights.signature)
     first, repeated = 1 + len(pattern.prefix), len(pattern.group)
     end = first + repeated
     times = roles.count(first)
     parts = [[0, *range(1, first)], list(range(first, end)), list(range(end, end + len(pattern.suffix)))]
     line = f"{parts[0]} + {parts[1]} * {times}" + (f" + {parts[2]}" if parts[2] else "")
-    size = weights.embedding.shape[0]
     lines = [
         f"roles = torch.tensor({line})  # {', '.join(weights.roles)}",
-        f'features = torch.zeros(len(tasks["output"]), len(roles), {size}, dtype=interface["embedding"].dtype)',
+        f'features = torch.zeros(len(tasks["output"]), len(roles), {layout.size}, dtype=interface["embedding"].dtype)',
         "features[:, torch.arange(len(roles)), roles] = 1",
     ]
     for field in weights.signature.fields:
-        width = prod(field.shape)
-        lines.append(f'features[:, {_at(weights, field.kinds)}, {count}:{count + width}] = tasks["field.{field.name}"]')
-        count += width
+        columns = layout.fields[field.name]
+        where = f"{_at(weights, field.kinds)}, {columns.start}:{columns.stop}"
+        lines.append(f'features[:, {where}] = tasks["field.{field.name}"]')
     return "\n".join(lines)
 
 
