@@ -98,6 +98,7 @@ class TokenStream:
                 0,
                 (kind,),
                 lambda task: np.asarray(step({}, keep=True)[2])[:, task],
+                self._guard.settled(None),
                 self._tokens,
             )
             findings.tell(4)

@@ -24,9 +24,10 @@ from innerloop.artifact.memory import spend
 from innerloop.artifact.parts import Config
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
+from innerloop.compiler.interpreter.calibrate import some_of
 from innerloop.runtime.guard.checks import GuardCheck
 from innerloop.runtime.guard.guard import Findings, Guard, Mode
-from innerloop.runtime.guard.interpreted import Interpreter
+from innerloop.runtime.guard.interpreted import Held, Interpreter
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
@@ -123,24 +124,28 @@ class Transformer:
         line, shape = data.sequence, self.weights.output.shape
         rows = output_rows(line, self.weights.output.kinds)
         results: list[NDArray[Any]] = []
-        findings = Findings(self._guard, set())
+        held: list[Held | None] = []
+        findings, watched = Findings(self._guard, set()), self._guard.mode != "off"
         with stoppable(), self.precision():
             checks = self._checks(line.kinds)
             for start, count, features in self._chunks(data):
                 found, worst = forward(self.parameters, jax.device_put(features, self._split), rows + 1, checks)
                 results.append(np.asarray(found)[:count])
                 bad = {time: np.asarray(excess)[:count] for time, excess in worst.items()}
-                findings.look(bad, start, line.kinds, partial(self._rerun, features))
+                if watched:
+                    held.append(self._interpreter.hold(some_of(data, np.arange(start, start + count)), results[-1]))
+                    settled = self._guard.settled(held[-1])
+                    findings.look(bad, start, line.kinds, partial(self._rerun, features), settled)
                 if self.on_chunk is not None:
                     self.on_chunk(start + count, data.batch)
                 check()
         outputs = np.concatenate(results).reshape(data.batch, rows.size, *shape)
-        findings.tell(5)
-        if self._guard.mode != "off":
-            errors = self._interpreter.errors(data, outputs)
-            self._guard.inspect_outputs(outputs, errors, 5)
-            if errors is not None:
-                self._guard.inspect_errors(errors, 5)
+        if watched:
+            findings.tell(5)
+            known = Held.of(held)
+            self._guard.inspect_outputs(outputs, known, data.fields, 5)
+            if known is not None:
+                self._guard.inspect_errors(known.errors, 5)
         return outputs
 
     def trace(self, /, **fields: ArrayLike) -> Trace:

@@ -12,7 +12,7 @@ task run once more, with the stream after every sublayer kept, to find the place
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
 
 from .checks import GuardCheck
+from .interpreted import Held
 from .side_by_side import check_of, order_of
 from .watches import ScoreWatch, Watch, watches_of
 
@@ -35,8 +36,10 @@ UNNAMED = 3
 """Warnings of a call for what has no name: what went wrong first is the cause, and the rest follows from it."""
 
 
-LITTLE = 0.01
-"""Of a task's largest output an error that leaves it what it is."""
+SMALL = 0.05
+"""Of its range, what a field's largest number is at least in data like the calibration's."""
+LITTLE = 0.1
+"""Of a task's largest output an error that leaves its size what it is."""
 _MORE = "more"
 
 
@@ -108,12 +111,21 @@ class Guard:
                 5,
             )
 
-    def inspect_outputs(self, outputs: NDArray[Any], errors: Floats | None, depth: int) -> None:
-        """outputs: [batch, rows, *shape]. Names tasks all of whose outputs are smaller than the weights' error; but
-        those in which `errors` [batch] are known to be small."""
+    def settled(self, held: Held | None) -> NDArray[np.bool_]:
+        """[batch]: the tasks whose outputs the interpreter finds as right as the certificate says; without it, none."""
+        return np.zeros(0, bool) if held is None else np.asarray(held.errors <= self.resolved)
+
+    def inspect_outputs(
+        self, outputs: NDArray[Any], held: Held | None, fields: Mapping[str, NDArray[Any]], depth: int
+    ) -> None:
+        """outputs: [batch, rows, *shape]; fields: name → [batch, tokens, size]. Names tasks all of whose outputs are
+        smaller than the weights' error; but those in which the interpreter finds the error small, or the very answer to
+        be 0, and those whose fields are of the usual size: a probability, say, may be next to nothing."""
         resolved = self.resolved
         largest = np.abs(outputs).reshape(len(outputs), -1).max(1, initial=0.0)
-        blurred = np.isfinite(resolved) if errors is None else ~(errors <= LITTLE * largest)
+        blurred: Any = np.isfinite(resolved)
+        if held is not None:
+            blurred = ~(held.errors <= LITTLE * largest) & (held.largest > 0.0) & self._small(fields)
         small = np.flatnonzero((largest < resolved) & (largest > 0.0) & blurred)
         if small.size:
             task = int(small[0])
@@ -124,6 +136,14 @@ class Guard:
                 small,
                 depth,
             )
+
+    def _small(self, fields: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+        """[batch]: the tasks in which a field is far smaller than its range, and not 0."""
+        found = np.zeros(len(next(iter(fields.values()))), bool)
+        for bound in self.weights.inputs:
+            largest = np.abs(fields[bound.name]).max((1, 2), initial=0.0)
+            found |= (largest > 0.0) & (largest < SMALL * max(abs(bound.low), abs(bound.high)))
+        return found
 
     def inspect_errors(self, errors: Floats, depth: int) -> None:
         """errors: [batch], of each task as the interpreter finds it (interpreted.py), NaN where it has no answer. Names
@@ -172,12 +192,17 @@ class Findings:
         first_task: int,
         kinds: tuple[str, ...],
         rerun: Callable[[int], NDArray[Any]],
+        settled: NDArray[np.bool_],
         first_token: int = 0,
     ) -> None:
         """worst: time → [batch, numbers] from the pass; `rerun(task)`: the stream [1 + sublayers run, tokens, d_model]
-        of one task of this chunk, the embedding first."""
+        of one task of this chunk, the embedding first; `settled`: in which tasks the outputs are known to be right. In
+        those, what left its range is only told of where it has a name: else it has done no harm, and ties were decided
+        as the program decides them."""
         for index, watch in enumerate(self._guard.watches):
             bad = self._tasks(worst, index)
+            if settled.size and not watch.named:
+                bad = bad[~settled[bad]]
             if not bad.size:
                 continue
             names = [name for name, _ in watch.names]

@@ -11,7 +11,9 @@ of a millisecond a task of a shallow one (benchmarks/guard.py), so every task of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from innerloop.artifact.errors import CompileError, DataError
@@ -25,6 +27,20 @@ from numpy.typing import ArrayLike
 
 UNITS = 64.0
 """So many units in the last place of the largest output the interpreter's own rounding may be."""
+
+
+class Held(NamedTuple):
+    """errors: the largest error of each task, [batch], beyond the interpreter's own rounding; NaN where the program
+    itself gives no finite number. largest: the largest magnitude of its outputs there, [batch]."""
+
+    errors: Floats
+    largest: Floats
+
+    @staticmethod
+    def of(chunks: Sequence[Held | None]) -> Held | None:
+        """Of all chunks of a call."""
+        known = [chunk for chunk in chunks if chunk is not None]
+        return Held(*map(np.concatenate, zip(*known, strict=True))) if known else None
 
 
 class Interpreter:
@@ -55,9 +71,8 @@ class Interpreter:
             )
         return graph
 
-    def errors(self, data: TokenData, outputs: ArrayLike) -> Floats | None:
-        """The largest error of each task, [batch], beyond the interpreter's own rounding; NaN where the program itself
-        gives no finite number, and None without a program. outputs: [batch, rows, *shape]."""
+    def hold(self, data: TokenData, outputs: ArrayLike) -> Held | None:
+        """Outputs [batch, rows, *shape] against the interpreter's; None without a program."""
         if self.graph is None:
             return None
         with np.errstate(all="ignore"):
@@ -65,4 +80,4 @@ class Interpreter:
             error = np.abs(np.asarray(outputs, np.float64).reshape(exact.shape) - exact)
             rounded = UNITS * np.finfo(np.float64).eps * np.abs(exact)
             found = np.where(np.isnan(error), np.inf, np.maximum(error - rounded, 0.0)).max(1, initial=0.0)
-        return np.asarray(np.where(np.isfinite(exact).all(1), found, np.nan))
+        return Held(np.where(np.isfinite(exact).all(1), found, np.nan), np.abs(exact).max(1, initial=0.0))

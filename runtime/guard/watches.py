@@ -51,6 +51,11 @@ class Watch:
         return len(self.pairs) if len(self.pairs) else self.low.size
 
     @property
+    def named(self) -> bool:
+        """Whether it is a value that the program names, and not what a construction reads."""
+        return self.construction == "value" and not any("`" in name for name, _ in self.names)
+
+    @property
     def middle(self) -> tuple[Floats, Floats]:
         """Of a product, the centre of each column's range, and one over its half width."""
         if not len(self.pairs):
@@ -104,6 +109,7 @@ class ScoreWatch:
     told: tuple[Floats, Floats]
     times: frozenset[int]
     names: tuple[tuple[str, int | None], ...]
+    named = False
 
     @property
     def size(self) -> int:
