@@ -1,0 +1,7 @@
+"""From a graph to sublayers and slots.
+
+    in       Graph, ranges of its values, Target
+    out      Instructions, then Schedule (which sublayer does each) and Allocation (which slots hold each value), verified
+
+Read first instructions.py, then lower.py, schedule.py and allocate.py; verify_schedule.py says what must hold.
+"""

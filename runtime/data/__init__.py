@@ -1,0 +1,7 @@
+"""Data of users: CSV and NPZ files, and what their columns and gaps mean.
+
+    in       a file, a program's signature
+    out      arrays by field; rows to write
+
+Read first datasets.py, then pairing.py (no value is read as another token's) and csv_cells.py.
+"""
