@@ -4,7 +4,8 @@
 
 From the root of the repository. Parameters, data and what the programs are held against are those of tests/reference,
 and so are the reasons for what is not exact; exit status 1 if one is missing or no longer holds. There are no times and
-no paths in what is written, and errors have one digit, so that a second run writes the same.
+no paths in what is written, and errors have one digit, so that a second run writes the same. With `--program`, the
+other programs keep their pages and their rows of the overview.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import argparse
 import multiprocessing
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,29 +136,38 @@ def _reasons(name: str, found: Found) -> list[str]:
     return [f"SPD/d is above its bound on {', '.join(places)}. {why}" for why, places in by_text.items()]
 
 
-def overview(pages: Mapping[str, Found]) -> str:
-    """The first page: the programs by groups, a cell for each target."""
+def overview(pages: Mapping[str, Found], kept: Mapping[str, str]) -> str:
+    """The first page: the programs by groups, a cell for each target. `kept`: rows of programs without pages here."""
     targets = list(dict.fromkeys(target for target, _ in PLACES))
     parts = [_OPENING.rstrip("\n")]
     parts.append(
         "A cell says layers × width, neurons: SPD/d. – is a refusal, whose reason stands on the program's page."
     )
     for group, members in GROUPS.items():
-        rows = [
-            f"| [{name}]({name}.md) | {purpose(name)} | "
-            + " | ".join(_cell(pages[name][target, "float32"]) for target in targets)
-            + " |"
-            for name in members
-            if name in pages
-        ]
+        rows = [_row(name, pages[name], targets) if name in pages else kept[name] for name in members
+                if name in pages or name in kept]  # fmt: skip
         if rows:
             head = f"| program | what it does | {' | '.join(f'`{t}`' for t in targets)} |"
             parts.append("\n".join([f"## {group}\n", head, "|---|---|" + "---|" * len(targets), *rows]))
-    reasons = [f"`{name}`: {text}" for name in pages for text in dict.fromkeys(REASONS.get(name, {}).values())]
+    listed = [name for name in names() if name in pages or name in kept]
+    reasons = [f"`{name}`: {text}" for name in listed for text in dict.fromkeys(REASONS.get(name, {}).values())]
     if reasons:
         bounds = " and ".join(f"{bound:.0e} in {dtype}" for dtype, bound in BOUNDS.items())
         parts.append("## Not exact\n\n" + f"SPD/d is within {bounds}, but for these.\n\n" + "\n\n".join(reasons))
     return "\n\n".join(parts) + "\n"
+
+
+def _row(name: str, found: Found, targets: Sequence[str]) -> str:
+    cells = " | ".join(_cell(found[target, "float32"]) for target in targets)
+    return f"| [{name}]({name}.md) | {purpose(name)} | {cells} |"
+
+
+def rows_of(folder: Path) -> dict[str, str]:
+    """The rows of an overview that was written before, by program."""
+    file = folder / "README.md"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    found = {line.removeprefix("| [").partition("]")[0]: line for line in lines if line.startswith("| [")}
+    return {name: line for name, line in found.items() if name in names()}
 
 
 def _cell(found: Measured | Refused) -> str:
@@ -194,11 +204,13 @@ def main() -> int:
     for (name, place), found in zip(jobs, results, strict=True):
         pages.setdefault(name, {})[place] = found
     options.output.mkdir(parents=True, exist_ok=True)
+    kept = rows_of(options.output)
     for old in options.output.glob("*.md"):
-        old.unlink()
+        if old.stem in pages or old.stem not in kept:
+            old.unlink()
     for name, found in pages.items():
         (options.output / f"{name}.md").write_text(page(name, found), encoding="utf-8")
-    (options.output / "README.md").write_text(overview(pages), encoding="utf-8")
+    (options.output / "README.md").write_text(overview(pages, kept), encoding="utf-8")
     for fault in (wrong := faults(pages)):
         print(fault, file=sys.stderr)
     return 1 if wrong else 0
