@@ -24,7 +24,7 @@ ROWS: list[tuple[str, str, dict[str, object]]] = [
     ("gradient_descent", "gpt2", {"d": 8, "steps": 10}),
     ("sherman_morrison", "gpt2", {"d": 8, "ridge": 0.1}),
     ("stochastic_gradient_descent", "gpt2", {"d": 8}),
-    ("k_means", "gpt2", {"d": 3, "k": 3}),
+    ("k_means", "gpt2", {"d": 3, "k": 2, "sharpness": 1e5}),
     ("kernel_regression", "gpt2", {"d": 3}),
     ("perceptron", "gpt2", {"d": 3}),
     ("gradient_descent", "llama", {"d": 8, "steps": 10}),
