@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from innerloop.runtime.guard.checks import GuardCheck, looked, nothing_yet
 from jax import lax
+from jaxtyping import Bool, Float, Int
 
 from .arrays import Array, einsum, matmul
 from .executables import compiled
@@ -50,8 +51,11 @@ class Pass(NamedTuple):
 
 @compiled
 def forward(
-    parameters: Parameters, features: Array, rows: Array, checks: dict[int, GuardCheck]
-) -> tuple[Array, dict[int, Array]]:
+    parameters: Parameters,
+    features: Float[Array, "batch tokens features"],
+    rows: Int[Array, " rows"],
+    checks: dict[int, GuardCheck],
+) -> tuple[Float[Array, "batch rows size"], dict[int, Float[Array, "batch values"]]]:
     """features [batch, tokens, features], rows [outputs' tokens] → outputs [batch, rows, size], and for
     each check by how much a value was out of its range at worst: [batch, values], NaN where it was no number."""
     stream = embed(parameters, features)
@@ -63,7 +67,9 @@ def forward(
 
 
 @partial(compiled, static_argnames="every")
-def streams(parameters: Parameters, features: Array, slots: Array, every: int) -> Array:
+def streams(
+    parameters: Parameters, features: Float[Array, "batch tokens features"], slots: Int[Array, " slots"], every: int
+) -> Float[Array, "runs batch tokens slots"]:
     """The stream [runs, batch, tokens, slots] after each sublayer of the unrolled run (`every` 1) or layer (2)."""
 
     def collect(stream: Array, number: int) -> Array | None:
@@ -78,12 +84,16 @@ def streams(parameters: Parameters, features: Array, slots: Array, every: int) -
 
 
 @compiled
-def embedded(parameters: Parameters, features: Array) -> Array:
+def embedded(
+    parameters: Parameters, features: Float[Array, "batch tokens features"]
+) -> Float[Array, "batch tokens width"]:
     """The stream [batch, tokens, width] before the first sublayer."""
     return embed(parameters, features)
 
 
-def embed(parameters: Parameters, features: Array) -> Array:
+def embed(
+    parameters: Parameters, features: Float[Array, "batch tokens features"]
+) -> Float[Array, "batch tokens width"]:
     return matmul(features, parameters.embedding) + parameters.positions[: features.shape[1]]
 
 
@@ -137,8 +147,11 @@ def run(
 
 
 def _sublayer(
-    step: AttentionStep | LinearAttentionStep | MlpStep | BiasStep, stream: Array, memory: Any, mix: Mix
-) -> tuple[Array, Any]:
+    step: AttentionStep | LinearAttentionStep | MlpStep | BiasStep,
+    stream: Float[Array, "batch tokens width"],
+    memory: Any,
+    mix: Mix,
+) -> tuple[Float[Array, "*batch width"], Any]:
     """What the sublayer adds to the stream [batch, tokens, width], and what attention then remembers."""
     if isinstance(step, BiasStep):
         return step.bias, memory
@@ -157,7 +170,7 @@ def _sublayer(
     return spread(y, step.spread), memory
 
 
-def hidden(x: Array, step: MlpStep) -> Array:
+def hidden(x: Float[Array, "batch tokens preactivations"], step: MlpStep) -> Float[Array, "batch tokens neurons"]:
     """What the neurons give, from their preactivations [batch, tokens, neurons, or gates before ups]."""
     activation = ACTIVATIONS[step.activation]
     if not step.gated:
@@ -166,7 +179,9 @@ def hidden(x: Array, step: MlpStep) -> Array:
     return activation(gate) * up
 
 
-def attend(qkv: Array, step: AttentionStep, turns: Turns | None = None) -> Array:
+def attend(
+    qkv: Float[Array, "batch tokens packed"], step: AttentionStep, turns: Turns | None = None
+) -> Float[Array, "batch tokens mixed"]:
     """Softmax attention on packed heads: [batch, tokens, heads · (2 qk + v)] → [batch, tokens, heads · v]."""
     query, key, value = split_heads(qkv, step.heads, step.qk, step.qk, step.v)
     if turns is not None:
@@ -175,7 +190,13 @@ def attend(qkv: Array, step: AttentionStep, turns: Turns | None = None) -> Array
     return softmax_mean(query, key, value, jnp.tri(qkv.shape[1], dtype=bool) if step.causal else None, step)
 
 
-def softmax_mean(query: Array, key: Array, value: Array, seen: Array | None, step: AttentionStep) -> Array:
+def softmax_mean(
+    query: Float[Array, "batch queries heads qk"],
+    key: Float[Array, "batch keys heads qk"],
+    value: Float[Array, "batch keys heads v"],
+    seen: Bool[Array, "queries keys"] | None,
+    step: AttentionStep,
+) -> Float[Array, "batch queries heads*v"]:
     """Σ softmax(q · k / √d_head) v over the tokens seen [queries, keys] (None: all): query [batch, queries, heads, qk],
     key and value [batch, keys, heads, …] → [batch, queries, heads · v]."""
     logits = einsum("bthk,bshk->bhts", query, key) / np.sqrt(step.d_head).astype(query.dtype)
@@ -189,14 +210,18 @@ def softmax_mean(query: Array, key: Array, value: Array, seen: Array | None, ste
     return mixed.reshape(*query.shape[:2], -1)
 
 
-def turned(x: Array, step: AttentionStep, turns: Turns) -> Array:
+def turned(
+    x: Float[Array, "batch tokens heads qk"], step: AttentionStep, turns: Turns
+) -> Float[Array, "batch tokens heads qk"]:
     """Queries or keys [batch, tokens, heads, qk] turned by their positions (innerloop.artifact.rotations)."""
     cos, sin = (table[:, step.pairs] for table in turns)
     a, b = jnp.split(x, 2, -1)
     return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], -1)
 
 
-def attend_linearly(qkvc: Array, step: LinearAttentionStep) -> Array:
+def attend_linearly(
+    qkvc: Float[Array, "batch tokens packed"], step: LinearAttentionStep
+) -> Float[Array, "batch tokens mixed"]:
     """Σⱼ (q · kⱼ) vⱼ / ρ on packed heads: [batch, tokens, heads · (2 qk + v + 1)] → [batch, tokens, heads · v]."""
     tokens = qkvc.shape[1]
     query, key, value, count = split_heads(qkvc, step.heads, step.qk, step.qk, step.v, 1)
@@ -208,13 +233,15 @@ def attend_linearly(qkvc: Array, step: LinearAttentionStep) -> Array:
     return mixed.reshape(*qkvc.shape[:2], -1)
 
 
-def split_heads(x: Array, heads: int, *sizes: int) -> list[Array]:
+def split_heads(
+    x: Float[Array, "batch tokens packed"], heads: int, *sizes: int
+) -> list[Float[Array, "batch tokens {heads} _"]]:
     """[batch, tokens, heads · Σ sizes] → for each size [batch, tokens, heads, size]."""
     ends = [heads * end for end in accumulate(sizes)]
     return [part.reshape(*x.shape[:2], heads, -1) for part in jnp.split(x, ends[:-1], -1)]
 
 
-def spread(y: Array, to: Spread) -> Array:
+def spread(y: Float[Array, "*batch written"], to: Spread) -> Float[Array, "*batch width"]:
     """[…, written] → […, width], with the sublayer's bias."""
     if to.columns is not None:
         y = jnp.concatenate([y, jnp.zeros_like(y[..., :1])], -1)[..., to.columns]

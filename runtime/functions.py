@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Float
 
 from .pack import NormStep
 
@@ -30,7 +31,7 @@ Pair = tuple[Array, Array]
 
 
 @jax.custom_jvp
-def gelu(x: Array) -> Array:
+def gelu(x: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
     """GPT-2's GELU, 0.5 x (1 + tanh z) = x / (1 + exp(−2z)) with z = √(2/π) (x + 0.044715 x³).
 
     The second form, since XLA's tanh is off by several ulp: sums of g(s) + g(−s), which products are made of,
@@ -50,7 +51,7 @@ def _gelu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> Pair:
 
 
 @jax.custom_jvp
-def silu(x: Array) -> Array:
+def silu(x: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
     """Llama's x σ(x)."""
     return x / (1.0 + jnp.exp(-x))
 
@@ -68,24 +69,26 @@ ACTIVATIONS = {"gelu_tanh": gelu, "silu": silu}
 # Norms -------------------------------------------------------------------------------------------
 
 
-def normed(x: Array, norm: NormStep | None) -> Array:
+def normed(x: Float[Array, "*axes width"], norm: NormStep | None) -> Float[Array, "*axes width"]:
     if norm is None:
         return x
     return rms_norm(x, norm) if norm.bias is None else layer_norm(x, norm)
 
 
-def rms_norm(x: Array, norm: NormStep) -> Array:
+def rms_norm(x: Float[Array, "*axes width"], norm: NormStep) -> Float[Array, "*axes width"]:
     """x / √(mean x² + ε) · gain over the last axis, as in Llama."""
     return _scaled(x, norm.epsilon, norm.width) * norm.gain
 
 
-def layer_norm(x: Array, norm: NormStep) -> Array:
+def layer_norm(x: Float[Array, "*axes width"], norm: NormStep) -> Float[Array, "*axes width"]:
     """(x − mean) / √(variance + ε) · gain + bias over the last axis, the variance biased, as in GPT-2."""
     return _standardised(x, norm.epsilon, norm.width) * norm.gain + norm.bias
 
 
 @jax.custom_jvp
-def _standardised(x: Array, epsilon: Array, width: Array) -> Array:
+def _standardised(
+    x: Float[Array, "*axes width"], epsilon: Float[Array, ""], width: Float[Array, ""]
+) -> Float[Array, "*axes width"]:
     centred, deviation = _parts(x, epsilon, width)
     return centred / deviation
 
@@ -100,7 +103,9 @@ def _standardised_jvp(primals: tuple[Array, Array, Array], tangents: tuple[Array
     return found, (tangent - shift - found * share) / deviation
 
 
-def _parts(x: Array, epsilon: Array, width: Array) -> Pair:
+def _parts(
+    x: Float[Array, "*axes width"], epsilon: Float[Array, ""], width: Float[Array, ""]
+) -> tuple[Float[Array, "*axes width"], Float[Array, "*axes 1"]]:
     """x − mean, and √(variance + ε)."""
     blocks = x.shape[-1] // 16
     pairs = x[..., : 16 * blocks].reshape(*x.shape[:-1], blocks, 2, 8)
@@ -115,7 +120,9 @@ def _parts(x: Array, epsilon: Array, width: Array) -> Pair:
 
 
 @jax.custom_jvp
-def _scaled(x: Array, epsilon: Array, width: Array) -> Array:
+def _scaled(
+    x: Float[Array, "*axes width"], epsilon: Float[Array, ""], width: Float[Array, ""]
+) -> Float[Array, "*axes width"]:
     return x / _root_mean_square(x, epsilon, width)
 
 
@@ -128,7 +135,9 @@ def _scaled_jvp(primals: tuple[Array, Array, Array], tangents: tuple[Array, Arra
     return found, (tangent - found * (found * tangent).sum(-1, keepdims=True) / width) / deviation
 
 
-def _root_mean_square(x: Array, epsilon: Array, width: Array) -> Array:
+def _root_mean_square(
+    x: Float[Array, "*axes width"], epsilon: Float[Array, ""], width: Float[Array, ""]
+) -> Float[Array, "*axes 1"]:
     mean = jnp.square(x).sum(-1, keepdims=True) / width
     # The barrier is `_parts`'s.
     return lax.optimization_barrier(jnp.sqrt(mean + epsilon))  # type: ignore[no-untyped-call]

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
 
 from tests.support.commands import compiled, innerloop
+
+SHAPED = [f"innerloop.runtime.{name}" for name in ("arrays", "forward", "functions")]
+"""Modules whose arrays have the shapes that they say, checked in every test."""
+with install_import_hook(SHAPED, "beartype.beartype"):
+    for module in SHAPED:
+        import_module(module)
 
 __all__ = ["compiled", "golden", "innerloop"]
 

@@ -205,7 +205,7 @@ def test_a_large_batch_in_chunks_of_one_size_is_compiled_once(monkeypatch: pytes
 def test_devices_share_a_batch() -> None:
     """Two devices of the host's: the same outputs, in a process of its own since devices are set once."""
     code = (
-        "import sys; sys.path.insert(0, 'tests'); import jax, numpy as np, random_weights as r;"
+        "import jax, numpy as np; from tests.support import random_weights as r;"
         "from innerloop.runtime import Transformer; assert len(jax.devices()) == 2;"
         "g = np.random.default_rng(0); x, y = g.standard_normal((7, 6, 3)), g.standard_normal((7, 5));"
         "m = Transformer(r.tree(3)); m.trace(x=x, y=y); print(m(x=x, y=y).astype(float).tobytes().hex())"
