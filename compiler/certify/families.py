@@ -24,6 +24,7 @@ from innerloop.compiler.interpreter.calibrate import Ranges, Seen, joined, obser
 from innerloop.compiler.interpreter.default_tasks import WILD, Family, Sample
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.graph import Divide, Field, Function, Graph, Value
+from innerloop.compiler.numerics.functions import POINTWISE
 from innerloop.compiler.transforms.divisor_range_reduction import WIDE, widest
 
 from .error_model import ErrorModel
@@ -33,7 +34,6 @@ PRICE = 2.0
 """So many times may families raise the predicted error of the core's tasks."""
 WIDER = 1.01
 """A range that grows no more than this is the same."""
-SIGNED = frozenset({"reciprocal", "log", "sqrt"})
 
 
 def observed(graph: Graph, samples: Sequence[Sample], default: bool) -> list[tuple[Family, Seen]]:
@@ -127,7 +127,7 @@ def _signed(graph: Graph) -> list[Value]:
     for node in map(graph.__getitem__, graph.values()):
         if isinstance(node.op, Divide):
             found.append(node.operands[1])
-        elif isinstance(node.op, Function) and node.op.name in SIGNED:
+        elif isinstance(node.op, Function) and POINTWISE[node.op.name].keeps_sign:
             found.append(node.operands[0])
     return found
 

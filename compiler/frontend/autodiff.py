@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
+from innerloop.compiler.numerics.functions import POINTWISE
 from innerloop.compiler.syntax import smart_constructors as s
 from innerloop.compiler.syntax.nodes import (
     Binary,
@@ -35,6 +36,7 @@ from innerloop.compiler.syntax.shapes import Shape
 from innerloop.compiler.syntax.traversal import children, rebuild, walk
 
 from .check_shapes import Shapes
+from .slopes import slope_of, substituted
 
 
 class NotDifferentiable(Exception):
@@ -199,28 +201,9 @@ class _Gradient:
         self, expr: Call, function: str, arguments: tuple[Expr, ...], adjoint: Expr, wide: Shape, inside: bool
     ) -> list[Term]:
         at, v = expr.span, arguments[0]
-        zero, one = s.number(0, at), s.number(1, at)
         match function:
             case "sum":
                 return self.pull(v, adjoint, (), inside=inside)
-            case "sign":
-                return []
-            case "relu":
-                slope: Expr = Compare(at, ">", v, zero)
-            case "abs":
-                slope = Call(at, "sign", (v,))
-            case "clip":
-                slope = s.times(Compare(at, ">", v, arguments[1]), Compare(at, "<", v, arguments[2]), at)
-            case "sigmoid":
-                slope = s.times(expr, Binary(at, "-", one, expr), at)
-            case "tanh":
-                slope = Binary(at, "-", one, s.power(expr, 2, at))
-            case "exp":
-                slope = expr
-            case "log":
-                slope = s.over(one, v, at)
-            case "sqrt":
-                slope = s.over(s.number(0.5, at), expr, at)
             case "softmax":  # ∂/∂v c·p = p (c − p·c)
                 inner = s.dot(expr, self.full(adjoint, wide, expr), at)
                 return self.scaled(v, s.plus(adjoint, s.negate(inner), at), wide, expr, inside)
@@ -232,9 +215,12 @@ class _Gradient:
                     if self.depends(part):
                         terms += self.onto(part, expr, s.times(adjoint, test, at), self.shape(expr), inside)
                 return terms
-            case _:
-                raise NotDifferentiable(f"grad cannot go through `{function}`", at)
-        return self.scaled(v, adjoint, wide, slope, inside)
+        known = POINTWISE.get(function)
+        if known is None or known.slope is None:
+            raise NotDifferentiable(f"grad cannot go through `{function}`", at)
+        names = dict(zip(("v", *known.arguments, "f"), (*arguments, expr), strict=True))
+        slope = substituted(slope_of(known.slope), names, at)
+        return [] if s.is_zero(slope) else self.scaled(v, adjoint, wide, slope, inside)
 
     def read(self, expr: ReadExpression, adjoint: Expr, wide: Shape) -> list[Term]:
         terms: list[Term] = []

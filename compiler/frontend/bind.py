@@ -14,6 +14,8 @@ from difflib import get_close_matches
 import numpy as np
 from innerloop.artifact.errors import CompileError, Diagnostic
 from innerloop.artifact.limits import LARGEST_SIZE, LONGEST_SCAN, MOST_PASSES
+from innerloop.compiler.numerics.functions import POINTWISE
+from innerloop.compiler.numerics.operations import softmax
 from innerloop.compiler.syntax.nodes import (
     Array,
     Assign,
@@ -237,19 +239,11 @@ def _counts_and_sizes(program: Program, bound: Mapping[str, Bound]) -> list[Diag
 
 
 _FUNCTIONS: dict[str, Callable[..., object]] = {
-    "relu": lambda v: np.maximum(v, 0.0),
-    "abs": np.abs,
-    "sign": np.sign,
-    "sigmoid": lambda v: 0.5 * (1.0 + np.tanh(0.5 * v)),
-    "tanh": np.tanh,
-    "exp": np.exp,
-    "log": np.log,
-    "sqrt": np.sqrt,
+    **{f.name: f.value for f in POINTWISE.values() if f.slope is not None},
     "sum": np.sum,
-    "softmax": lambda v: np.exp(v - np.max(v)) / np.sum(np.exp(v - np.max(v))),
+    "softmax": softmax,
     "max": np.maximum,
     "min": np.minimum,
-    "clip": np.clip,
 }
 _COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
 

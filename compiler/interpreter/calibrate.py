@@ -18,6 +18,7 @@ import numpy as np
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData
 from innerloop.compiler.ir.graph import Affine, Field, Graph, Keep, Merge, Move, Product, Value
+from innerloop.compiler.numerics.functions import POINTWISE
 from numpy.typing import NDArray
 
 from .ball import Ball
@@ -86,10 +87,14 @@ class Ranges:
 
     def domain(self, function: str, value: Value) -> tuple[Floats, Floats]:
         """Where a function of the graph takes this operand: 1/x never across 0, and no root of 0 alone."""
-        if function == "reciprocal":
+        takes = POINTWISE[function].takes
+        if takes == "numbers of one sign":
             return self.tight(value)
         low, high = self._seen(value)
-        if function == "sqrt" and high.max() == 0.0:  # what is 0 on all data has no size of its own
+        # What is 0 on all data has no size of its own.
+        if (
+            takes == "numbers that are not negative" and high.max() == 0.0
+        ):  # what is 0 on all data has no size of its own
             high = np.ones_like(high)
         return low, high
 

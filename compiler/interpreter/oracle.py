@@ -38,7 +38,8 @@ from innerloop.compiler.ir.graph import (
     Softmax,
     Value,
 )
-from innerloop.compiler.numerics.functions import divide, function, keep, softmax
+from innerloop.compiler.numerics.functions import function
+from innerloop.compiler.numerics.operations import divide, keep, softmax
 
 from .reads import attend, gather, read, scores
 

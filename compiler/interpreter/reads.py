@@ -26,7 +26,8 @@ from innerloop.compiler.ir.graph import (
     Theirs,
     Value,
 )
-from innerloop.compiler.numerics.functions import divide, function, softmax
+from innerloop.compiler.numerics.functions import function
+from innerloop.compiler.numerics.operations import divide, softmax
 from numpy.typing import NDArray
 
 BLOCK_BYTES = 2**25

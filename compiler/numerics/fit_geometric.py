@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.sparse import Floats
@@ -25,7 +26,7 @@ from scipy.linalg import lstsq
 
 from .activations import Activation
 from .approximant import Approximant
-from .functions import function
+from .functions import POINTWISE, function
 
 FORMS = ((4, 0.5), (6, 0.5), (6, 0.3), (8, 0.3))
 """Knots for each doubling, and how steep a neuron is at its knot, of one over their distance: the first that reaches
@@ -52,13 +53,13 @@ def steep(name: str, low: float, high: float, tolerance: float, activation: Acti
 
     Raises ValueError where it is not finite: log and sqrt need high > 0, and 1/x numbers of one sign.
     """
-    match name:
-        case "log" | "sqrt":
+    match POINTWISE[name].steep:
+        case ("logarithm" | "root") as kind:
             if high <= 0.0:
                 raise ValueError(f"{name} on [{low:.4g}, {high:.4g}]")
             found = _scaled(name, max(low / 1.05, LOWEST * high), 1.05 * high, tolerance, activation)
-            return found if name == "log" else _level(found)
-        case "reciprocal":
+            return found if kind == "logarithm" else _level(found)
+        case "inverse":
             if low <= 0.0 <= high:
                 raise ValueError(f"1/x on [{low:.4g}, {high:.4g}]")
             found = _scaled(
@@ -67,11 +68,15 @@ def steep(name: str, low: float, high: float, tolerance: float, activation: Acti
             if low > 0.0:
                 return found
             return replace(found, up=-found.up, down=-found.down, constant=-found.constant, grid=-found.grid[::-1])
-        case "exp" | "sigmoid" if name == "exp" or high <= 0.0:
+        case ("exponential" | "exponential to 0") as kind:
+            if kind == "exponential to 0" and high > 0.0:
+                return None
             high += 0.05 + min(1e-3 * (high - low), 1.0)
             return _exponential(name, max(low, high + np.log(FLAT * tolerance)), high, tolerance, activation)
-        case _:
+        case None:
             return None
+        case other:
+            assert_never(other)
 
 
 def _scaled(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Approximant:
@@ -87,10 +92,10 @@ def _scaled(name: str, low: float, high: float, tolerance: float, activation: Ac
         t = low * np.exp(ratio * np.arange(-beyond, count + beyond))
         x = low * np.exp(np.linspace(0.0, np.log(high / low), SAMPLES * count + 1))
         y = f(x)
-        match name:
-            case "log":
+        match POINTWISE[name].steep:
+            case "logarithm":
                 size, weight, line = np.ones(t.size), np.ones(x.size), 1.0
-            case "sqrt":
+            case "root":
                 size, weight, line = f(t), 1.0 / (y + NEAR * y[-1]), float(y[-1])
             case _:
                 size, weight, line = f(t), 1.0 / y, float(y[-1])

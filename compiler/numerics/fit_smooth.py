@@ -2,12 +2,12 @@
 
     f(x) ≈ constant + slope · x + Σₖ cₖ g(wₖ (x − tₖ))
 
-Functions with kinks (relu, abs, clip) are sums of relu(x) = g(κx)/κ, off by at most 0.17/κ (0.28/κ for SiLUs), with
+Functions with kinks are sums of relu(x) = g(κx)/κ, off by at most 0.17/κ (0.28/κ for SiLUs), with
 κ = 2⁴⁰ over the range: what is left is rounding. (The cube in tanh-GELU is then 2¹²⁶ at most, a float32 still.) Kinks
 far from the range are none: clip(x, −10⁶, 10⁶) of x in [−1, 1] is x, and not x + 10⁶ − 10⁶.
-Smooth ones (sigmoid, tanh) are least-squares fits: knots as dense as the curvature asks, as many as it takes
+Smooth ones are least-squares fits: knots as dense as the curvature asks, as many as it takes
 to reach the tolerance, with a ridge on |cₖ wₖ|, which multiplies rounding; beyond the range, where the sum would go on
-as a line, two sharp kinks keep it level. Steep ones (exp, log, sqrt, 1/x): fit_geometric.py.
+as a line, two sharp kinks keep it level. Steep ones: fit_geometric.py.
 """
 
 from __future__ import annotations
@@ -23,12 +23,10 @@ from innerloop.artifact.sparse import Floats
 from .activations import GELU, SILU, Activation
 from .approximant import Approximant
 from .fit_geometric import steep
-from .functions import function
+from .functions import POINTWISE, function
 
 SHARP = 40
 """log₂ of κ times the range."""
-LEVEL = ("sigmoid", "tanh")
-"""Functions that are level at both ends."""
 FAR = 1e4
 """Where they are level, whatever the range."""
 BEYOND = 0.02
@@ -48,13 +46,13 @@ def fit(
 
     found = steep(name, low, high, tolerance, activation)
     if found is not None:
-        return _level(found, low, high) if name in LEVEL else found
-    kinks = _kinks(name, arguments)
-    if kinks is not None:
-        return _piecewise(*kinks, low, high, truth, activation)
+        return _level(found, low, high) if POINTWISE[name].level == "at both ends" else found
+    bends = POINTWISE[name].kinks
+    if bends is not None:
+        return _piecewise(*bends(*arguments), low, high, truth, activation)
     span = max(high - low, 1e-6)
     curve = _smooth(truth, low - 1e-3 * span, high + 1e-3 * span, tolerance, activation)
-    return _level(curve, low, high) if name in LEVEL else curve
+    return _level(curve, low, high) if POINTWISE[name].level == "at both ends" else curve
 
 
 def domain(
@@ -67,35 +65,21 @@ def domain(
 ) -> tuple[float, float]:
     """Where the curve that is fitted to [low, high] is the function to that tolerance: beyond the range too, where both
     go on as the same straight line."""
-    kinks = _kinks(name, arguments)
-    if kinks is not None:
-        left, right = _dropped([at for at, _ in kinks[0]], low, high)
+    bends = POINTWISE[name].kinks
+    if bends is not None:
+        left, right = _dropped([at for at, _ in bends(*arguments)[0]], low, high)
         return max(left, default=-inf), min(right, default=inf)
-    if name in LEVEL:
+    if POINTWISE[name].level == "at both ends":
         far = np.array([-FAR, FAR])
         found, _ = fit(name, arguments, low, high, tolerance, activation).neurons(far)
         below, above = np.abs(found - function(name, arguments, far)) <= 2.0 * tolerance
         return -inf if below else low, inf if above else high
-    return -inf if name == "exp" else low, high
+    return -inf if POINTWISE[name].level == "below" else low, high
 
 
 def gated_fit(name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float) -> Approximant:
     """The same of SiLUs."""
     return fit(name, arguments, low, high, tolerance, SILU)
-
-
-def _kinks(name: str, arguments: tuple[float, ...]) -> tuple[list[tuple[float, float]], float, float] | None:
-    """(place, change of slope) of each kink, the slope left of all, and the value at −∞'s line at 0."""
-    match name:
-        case "relu":
-            return [(0.0, 1.0)], 0.0, 0.0
-        case "abs":
-            return [(0.0, 2.0)], -1.0, 0.0
-        case "clip":
-            low, high = arguments
-            return [(low, 1.0), (high, -1.0)], 0.0, low
-        case _:
-            return None
 
 
 def _piecewise(

@@ -1,48 +1,90 @@
-"""The calculus in NumPy: functions of arrays [..., size] in float64."""
+"""Functions of one number: all that is known of each, in one record.
+
+    name, value      what a program calls, and what it means, in NumPy
+    slope            its derivative as program text, of the operand `v`, the function's own value `f` and its arguments
+    takes            what numbers it is defined on
+    kinks            where it bends, if it is straight elsewhere (fit_smooth.py)
+    steep            how it looks alike at every scale, if it does (fit_geometric.py)
+    level            whether it is level far out, at both ends or below
+
+A record here is all that a new function needs: checker, interpreter, `grad`, constants, neurons, error model and guard
+take from it what they ask. What has neither kinks nor is steep is fitted by least squares.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from innerloop.artifact.sparse import Floats
 
+from .operations import divide
 
-def divide(a: Floats, b: Floats) -> Floats:
-    """a / b, component by component, b perhaps of one component; 0/0 is 0."""
-    a, b = np.broadcast_arrays(a, b)
-    both = (a == 0) & (b == 0)
-    with np.errstate(all="ignore"):
-        return np.where(both, 0.0, a / np.where(both, 1.0, b))
-
-
-def keep(strict: bool, x: Floats, value: Floats) -> Floats:
-    """The value where x > 0 (`strict`) or x ≥ 0, else 0."""
-    return np.where(x > 0.0 if strict else x >= 0.0, value, 0.0)
+Kinks = tuple[list[tuple[float, float]], float, float]
+"""(place, change of slope) of each kink, the slope left of all, and the value at 0 of the line left of all."""
+Takes = Literal["all numbers", "positive numbers", "numbers that are not negative", "numbers of one sign"]
+Steep = Literal["logarithm", "root", "inverse", "exponential", "exponential to 0"]
+"""`exponential to 0`: like one where its operand is not above 0, and smooth elsewhere."""
+Level = Literal["nowhere", "below", "at both ends"]
 
 
-def softmax(x: Floats) -> Floats:
-    """Over the last axis."""
-    e = np.exp(x - x.max(-1, keepdims=True))
-    return np.asarray(e / e.sum(-1, keepdims=True))
+@dataclass(frozen=True)
+class PointwiseFunction:
+    """`slope` None: not of the language, and only written by passes; "0": what a sign has. `compares`: whether it is
+    decided by a switch of attention, and not made of neurons (predicate.py)."""
+
+    name: str
+    value: Callable[..., Floats]
+    slope: str | None
+    takes: Takes = "all numbers"
+    arguments: tuple[str, ...] = ()
+    kinks: Callable[..., Kinks] | None = None
+    steep: Steep | None = None
+    level: Level = "nowhere"
+    compares: bool = False
+
+    @property
+    def keeps_sign(self) -> bool:
+        """Whether its operand must not cross or leave 0."""
+        return self.takes != "all numbers"
+
+
+def _sigmoid(x: Floats) -> Floats:
+    e = np.exp(-np.abs(x))
+    return np.asarray(np.where(x >= 0, 1.0, e) / (1.0 + e))
+
+
+POINTWISE = {
+    f.name: f
+    for f in (
+        PointwiseFunction("relu", lambda x: np.maximum(x, 0.0), "v > 0", kinks=lambda: ([(0.0, 1.0)], 0.0, 0.0)),
+        PointwiseFunction("abs", np.abs, "sign(v)", kinks=lambda: ([(0.0, 2.0)], -1.0, 0.0)),
+        PointwiseFunction("sign", np.sign, "0", compares=True),
+        PointwiseFunction("sigmoid", _sigmoid, "f * (1 - f)", steep="exponential to 0", level="at both ends"),
+        PointwiseFunction("tanh", np.tanh, "1 - f^2", level="at both ends"),
+        PointwiseFunction("exp", np.exp, "f", steep="exponential", level="below"),
+        PointwiseFunction("log", np.log, "1 / v", "positive numbers", steep="logarithm"),
+        PointwiseFunction("sqrt", np.sqrt, "0.5 / f", "numbers that are not negative", steep="root"),
+        PointwiseFunction(
+            "clip",
+            np.clip,
+            "(v > low) * (v < high)",
+            arguments=("low", "high"),
+            kinks=lambda low, high: ([(low, 1.0), (high, -1.0)], 0.0, low),
+        ),
+        PointwiseFunction("positive", lambda x: (x > 0).astype(np.float64), None, compares=True),
+        PointwiseFunction("nonnegative", lambda x: (x >= 0).astype(np.float64), None, compares=True),
+        PointwiseFunction(
+            "reciprocal", lambda x: divide(np.sign(x) ** 2, x), None, "numbers of one sign", steep="inverse"
+        ),
+    )
+}
+"""By name. `reciprocal` is 1/x, and 0 at 0."""
 
 
 def function(name: str, arguments: tuple[float, ...], x: Floats) -> Floats:
     """A `Function` of the graph, component by component."""
     with np.errstate(all="ignore"):
-        match name:
-            case "relu":
-                return np.maximum(x, 0.0)
-            case "clip":
-                low, high = arguments
-                return np.clip(x, low, high)
-            case "sigmoid":
-                e = np.exp(-np.abs(x))
-                return np.asarray(np.where(x >= 0, 1.0, e) / (1.0 + e))
-            case "positive":
-                return (x > 0).astype(np.float64)
-            case "nonnegative":
-                return (x >= 0).astype(np.float64)
-            case "reciprocal":
-                return divide(np.sign(x) ** 2, x)
-            case "abs" | "sign" | "tanh" | "exp" | "log" | "sqrt":
-                return np.asarray(getattr(np, name)(x))
-    raise AssertionError(name)
+        return np.asarray(POINTWISE[name].value(x, *arguments))

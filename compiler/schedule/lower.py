@@ -41,6 +41,7 @@ from innerloop.compiler.ir.graph import (
     Value,
 )
 from innerloop.compiler.ir.printer import labels_of
+from innerloop.compiler.numerics.functions import POINTWISE
 
 from .constructions import Choice, curve_in, squares_in
 from .demand_analysis import demanded, held
@@ -193,11 +194,13 @@ class _Lowering(FormBuilder):
         low, high = self.ranges.domain(name, node.operands[0])
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             raise self._refuse(node, f"takes {name} of finite numbers only; {_reach(low.min(), high.max())}", FLOOR)
-        if name == "reciprocal" and low.min() <= 0.0 <= high.max():
+        takes = POINTWISE[name].takes
+        if takes == "numbers of one sign" and low.min() <= 0.0 <= high.max():
             raise self._refuse(node, f"{_ONE_SIGN}; {_reach(low.min(), high.max(), 'this divisor')}", FLOOR)
-        if (name == "log" and low.min() <= 0.0) or (name == "sqrt" and low.min() < 0.0):
-            numbers = "positive numbers" if name == "log" else "numbers that are not negative"
-            raise self._refuse(node, f"takes {name} of {numbers} only; {_reach(low.min(), high.max())}", FLOOR)
+        if (takes == "positive numbers" and low.min() <= 0.0) or (
+            takes == "numbers that are not negative" and low.min() < 0.0
+        ):
+            raise self._refuse(node, f"takes {name} of {takes} only; {_reach(low.min(), high.max())}", FLOOR)
         return Apply(name, arguments, low, high)
 
     def _quotient(self, node: Node, again: bool) -> Quotient:

@@ -1,8 +1,11 @@
-"""The built-in functions: how many arguments each takes, and how it treats their components."""
+"""The built-in functions: how many arguments each takes, and how it treats their components. What
+functions of one number are stands in numerics/functions.py."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from innerloop.compiler.numerics.functions import POINTWISE
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +18,11 @@ class Builtin:
 
 
 FUNCTIONS: dict[str, Builtin] = {
-    **{name: Builtin(1, "pointwise") for name in ["relu", "abs", "sign", "sigmoid", "tanh", "exp", "log", "sqrt"]},
-    "clip": Builtin(3, "clip"),
+    **{
+        f.name: Builtin(1 + len(f.arguments), "clip" if f.arguments else "pointwise")
+        for f in POINTWISE.values()
+        if f.slope is not None
+    },
     "max": Builtin(2, "pairwise"),
     "min": Builtin(2, "pairwise"),
     "sum": Builtin(1, "sum"),

@@ -13,7 +13,8 @@ import numpy as np
 from innerloop.artifact.sparse import Floats, Matrix, Values
 from innerloop.compiler.ir.builder import GraphBuilder
 from innerloop.compiler.ir.graph import Affine, Constant, Divide, Function, Keep, Node, Product, Softmax, Value
-from innerloop.compiler.numerics.functions import divide, function, softmax
+from innerloop.compiler.numerics.functions import function
+from innerloop.compiler.numerics.operations import divide, softmax
 
 
 def _constant(r: GraphBuilder, value: Value) -> Floats | None:

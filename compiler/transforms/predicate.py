@@ -17,16 +17,15 @@ from dataclasses import replace
 import numpy as np
 from innerloop.artifact.sparse import Bilinear, Matrix
 from innerloop.compiler.ir.graph import Affine, Function, Graph, Keep, Node, Product, Value
+from innerloop.compiler.numerics.functions import POINTWISE
 
 from .rewriter import Rewriter, rebuild
-
-COMPARISONS = frozenset({"positive", "nonnegative", "sign"})
 
 
 def compares(graph: Graph) -> bool:
     """Whether it holds a comparison."""
     ops = (graph[v].op for v in graph.values())
-    return any(isinstance(op, Function) and op.name in COMPARISONS for op in ops)
+    return any(isinstance(op, Function) and POINTWISE[op.name].compares for op in ops)
 
 
 def keep_compared(graph: Graph, products: bool = True) -> Graph:
@@ -35,7 +34,7 @@ def keep_compared(graph: Graph, products: bool = True) -> Graph:
         return graph
 
     def visit(r: Rewriter, _: Value, node: Node) -> Value:
-        if isinstance(node.op, Function) and node.op.name in COMPARISONS:
+        if isinstance(node.op, Function) and POINTWISE[node.op.name].compares:
             return _compared(r, node, node.op.name)
         found = _multiplied(r, node) if products and isinstance(node.op, Product) else None
         return r.node(node) if found is None else found

@@ -1,0 +1,25 @@
+"""Divisions, switches and softmaxes in NumPy, of arrays [..., size] in float64. (functions.py: of one number.)"""
+
+from __future__ import annotations
+
+import numpy as np
+from innerloop.artifact.sparse import Floats
+
+
+def divide(a: Floats, b: Floats) -> Floats:
+    """a / b, component by component, b perhaps of one component; 0/0 is 0."""
+    a, b = np.broadcast_arrays(a, b)
+    both = (a == 0) & (b == 0)
+    with np.errstate(all="ignore"):
+        return np.where(both, 0.0, a / np.where(both, 1.0, b))
+
+
+def keep(strict: bool, x: Floats, value: Floats) -> Floats:
+    """The value where x > 0 (`strict`) or x ≥ 0, else 0."""
+    return np.where(x > 0.0 if strict else x >= 0.0, value, 0.0)
+
+
+def softmax(x: Floats) -> Floats:
+    """Over the last axis."""
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return np.asarray(e / e.sum(-1, keepdims=True))
