@@ -91,10 +91,8 @@ class Ranges:
         if takes == "numbers of one sign":
             return self.tight(value)
         low, high = self._seen(value)
-        # What is 0 on all data has no size of its own.
-        if (
-            takes == "numbers that are not negative" and high.max() == 0.0
-        ):  # what is 0 on all data has no size of its own
+        if takes == "numbers that are not negative" and high.max() == 0.0:
+            # What is 0 on all data has no size of its own.
             high = np.ones_like(high)
         return low, high
 
