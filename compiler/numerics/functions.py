@@ -19,6 +19,7 @@ from typing import Literal
 
 import numpy as np
 from innerloop.artifact.sparse import Floats
+from scipy.special import erf
 
 from .operations import divide
 
@@ -67,6 +68,10 @@ POINTWISE = {
         PointwiseFunction("exp", np.exp, "f", steep="exponential", level="below"),
         PointwiseFunction("log", np.log, "1 / v", "positive numbers", steep="logarithm"),
         PointwiseFunction("sqrt", np.sqrt, "0.5 / f", "numbers that are not negative", steep="root"),
+        PointwiseFunction("sin", np.sin, "cos(v)"),
+        PointwiseFunction("cos", np.cos, "-sin(v)"),
+        PointwiseFunction("erf", erf, "1.1283791670955126 * exp(-v^2)", level="at both ends"),  # 2/√π
+        PointwiseFunction("softplus", lambda x: np.logaddexp(x, 0.0), "sigmoid(v)"),
         PointwiseFunction(
             "clip",
             np.clip,

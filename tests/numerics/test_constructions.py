@@ -116,7 +116,8 @@ def test_division_by_numbers_of_one_sign(wide: float, sign: int, dtype: str, tol
 
 FUNCTIONS = {
     "relu(x)": 2e-7, "abs(x)": 2e-7, "clip(x, -1, 0.5)": 2e-7, "sigmoid(x)": 5e-6, "tanh(x)": 5e-6, "exp(x)": 5e-5,
-    "log(3 + tanh(x))": 2e-5, "sqrt(3 + tanh(x))": 2e-5,
+    "log(3 + tanh(x))": 2e-5, "sqrt(3 + tanh(x))": 2e-5, "sin(x)": 5e-6, "cos(x)": 5e-6,
+    "erf(x)": 5e-6, "softplus(x)": 5e-6,
 }  # fmt: skip
 """Each with its largest error on [−3, 3]."""
 

@@ -5,6 +5,7 @@ Slow and independent of the graph: names are dictionaries, one a token, and a lo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,10 @@ FUNCTIONS: dict[str, Any] = {
     "exp": np.exp,
     "log": np.log,
     "sqrt": np.sqrt,
+    "sin": np.sin,
+    "cos": np.cos,
+    "erf": np.vectorize(math.erf),
+    "softplus": lambda v: np.log(1 + np.exp(v)),
     "sum": np.sum,
     "softmax": lambda v: np.exp(v) / np.exp(v).sum(),
     "clip": lambda v, low, high: np.minimum(np.maximum(v, low), high),
