@@ -65,8 +65,17 @@ def show(arguments: Namespace) -> int:
     given = parameters(arguments.parameters)
     source = program(arguments.program)
     with progress(f"compiling {source.name}"):
-        options = (arguments.optimize, arguments.tolerance)
-        text = stage(source.text, arguments.stage, arguments.target, given, source.name, *options)
+        text = stage(
+            source.text,
+            arguments.stage or "graph",
+            arguments.target,
+            given,
+            source.name,
+            arguments.optimize,
+            arguments.tolerance,
+            arguments.after,
+            arguments.without,
+        )
     print(text.rstrip("\n"))
     return 0
 

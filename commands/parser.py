@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
-from innerloop.compiler.stages import STAGES
+from innerloop.compiler.stages import STAGES, passes_listed
 
 from . import comparison, options, training
 
@@ -17,11 +18,13 @@ for example:
 
 _STAGES = """\
 stages:
-  core      the program with one operation of the calculus a line: itself a program
-  graph     every value once, as the compiler rewrote it
-  schedule  what each attention and MLP sublayer does
-  layout    which slots of the residual stream hold which value, from which sublayer to which
-  report    size, and error against the float64 oracle
+  core          the program with one operation of the calculus a line: itself a program
+  built         every value once, as the program says it
+  graph         the same, as the compiler rewrote it: after all passes
+  instructions  what sublayers are to do, one instruction a line
+  schedule      what each attention and MLP sublayer does
+  layout        which slots of the residual stream hold which value, from which sublayer to which
+  report        size, and error against the float64 oracle
 """
 
 _DATA = """\
@@ -72,8 +75,17 @@ DIR.unfinished: the same command goes on from there.
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help ends with `appended`, which is made when the help is printed: what lists it is heavy."""
+
+    appended: Callable[[], str] | None = None
+
+    def format_help(self) -> str:
+        return super().format_help() + ("" if self.appended is None else f"\n{self.appended()}\n")
+
+
 def parser() -> argparse.ArgumentParser:
-    whole = argparse.ArgumentParser(
+    whole = _Parser(
         prog="innerloop",
         description="Compiles learning algorithms into transformer weights, and runs them.",
         epilog=_START,
@@ -81,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, about: str, epilog: str | None = None) -> argparse.ArgumentParser:
+    def command(name: str, about: str, epilog: str | None = None) -> _Parser:
         return commands.add_parser(
             name,
             help=about,
@@ -110,9 +122,15 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("program", metavar="FILE", help=options.PROGRAM)
     options.parameters(check)
 
-    show = command("show", "print a program at a stage of its compilation", _STAGES)
+    show = command("show", "print a program at a stage of its compilation, or after a pass", _STAGES)
+    show.appended = passes_listed
     show.add_argument("program", metavar="PROGRAM", help=options.PROGRAM)
-    show.add_argument("--stage", choices=STAGES, required=True, help="see below")
+    where = show.add_mutually_exclusive_group(required=True)
+    where.add_argument("--stage", choices=STAGES, help="see below")
+    where.add_argument("--after", metavar="PASS", help="print the graph as it is after this pass")
+    show.add_argument(
+        "--without", action="append", default=[], metavar="PASS", help="leave out a pass or a law; may be repeated"
+    )
     options.parameters(show)
     options.target(show)
     options.tolerance(show)

@@ -14,7 +14,7 @@ from innerloop.artifact.weights import Weights
 from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.compiler.certify.certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
 from innerloop.compiler.certify.families import affordable, observed, reached
-from innerloop.compiler.certify.plan import Plan
+from innerloop.compiler.certify.plan import Built, Plan
 from innerloop.compiler.certify.report import all_finite, counts, measured
 from innerloop.compiler.certify.tolerance import bounded, meet
 from innerloop.compiler.certify.validate import validate
@@ -42,7 +42,8 @@ from innerloop.compiler.transforms.guard_empty_divisors import fill_empty
 from numpy.typing import ArrayLike
 
 from .afford import afford
-from .pipeline import named, optimise, tightened
+from .passes import tightened
+from .pipeline import named, optimise
 
 DTYPES = ("float32", "float64")
 POSITIONS = 1025
@@ -107,7 +108,7 @@ def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None
         read = graph_of(signature.text, signature.parameters, signature.source)
         graph = optimise(afford(read), target, optimize)
         plan = plan_for(graph, target, dtype, calibration, optimize, tasks, accept_error=True)
-        plan = plan if tolerance is None else _built(plan, tolerance)[0]
+        plan = plan if tolerance is None else _built(plan, tolerance).plan
     held = holdings(plan.schedule, plan.allocation)
     if len(held) != len(weights.layout) or not all(map(_alike, held, weights.layout)):
         raise DataError(
@@ -171,7 +172,7 @@ def plan_for(
     if wide(plan) and len(seen) > 1:  # no family is worth another construction
         plan = planned(graph, seen[:1])
     if wide(plan):
-        graph = tightened(verify(narrow(graph, plan.ranges)), architecture)
+        graph = verify(tightened(verify(narrow(graph, plan.ranges)), architecture))
         return planned(graph, observed(graph, drawn, default))
     return plan
 
@@ -201,21 +202,19 @@ def _frame(plan: Plan) -> Backend:
 
 def weights_of(plan: Plan, tolerance: float | None) -> Weights:
     """The plan's weights; with a tolerance, from the cheapest constructions that meet it."""
-    return finish(plan) if tolerance is None else _built(plan, tolerance)[1]
+    return finish(plan) if tolerance is None else _built(plan, tolerance).weights
 
 
-def _built(plan: Plan, tolerance: float) -> tuple[Plan, Weights]:
+def _built(plan: Plan, tolerance: float) -> Built:
     """The plan with the constructions that meet the tolerance, and its weights."""
-    taken = replace(plan, certificate=replace(plan.certificate, tolerance=float(tolerance)))
+    certificate = replace(plan.certificate, tolerance=float(tolerance))
 
-    def built(choice: Choice) -> Weights:
-        nonlocal taken
+    def build(choice: Choice) -> Built:
         placed, slots = _placed(lower(plan.graph, plan.ranges, plan.target, choice), plan.dtype)
-        taken = replace(taken, schedule=placed, allocation=slots, choice=choice)
-        return finish(taken)
+        chosen = replace(plan, schedule=placed, allocation=slots, choice=choice, certificate=certificate)
+        return Built(chosen, finish(chosen))
 
-    weights = meet(plan.model, plan.schedule, plan.allocation, plan.fresh, tolerance, built)
-    return taken, weights
+    return meet(plan.model, plan.schedule, plan.allocation, plan.fresh, tolerance, build)
 
 
 def finish(plan: Plan) -> Weights:

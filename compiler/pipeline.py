@@ -1,4 +1,4 @@
-"""Choosing: the rewriting passes in order, and which of a program's forms a target gets.
+"""The pipeline: the passes run in order, and which of a program's strategies a target gets.
 
 A read becomes statistics or heads of linear attention, a loop's products are taken apart or not, and are carried or
 not. Each combination that the target has is written down, and the best one stays:
@@ -12,53 +12,24 @@ not. Each combination that the target has is written down, and the best one stay
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
+from operator import attrgetter
 from typing import TypeVar
 
-import numpy as np
 from innerloop.artifact.errors import CompileError
-from innerloop.artifact.signature import Pattern
-from innerloop.compiler.architectures.learned_positions import SAMPLE, log_counts
 from innerloop.compiler.architectures.targets import TARGETS, Target
-from innerloop.compiler.interpreter.calibrate import Crowd, Ranges
 from innerloop.compiler.ir.critical_path import critical_path
 from innerloop.compiler.ir.graph import Attend, Graph, Read
 from innerloop.compiler.ir.verify import verify
 from innerloop.compiler.numerics.linear_by_softmax import HEADS
 from innerloop.compiler.schedule.allocate import allocate
-from innerloop.compiler.schedule.lower import lower
-from innerloop.compiler.schedule.schedule import schedule
-from innerloop.compiler.transforms.canonicalize import LAW_NAMES
-from innerloop.compiler.transforms.hoist_divisors import quotients
-from innerloop.compiler.transforms.legalise import legalise
-from innerloop.compiler.transforms.pack_symmetric import pack_symmetric
-from innerloop.compiler.transforms.peel_for_depth import tighten
-from innerloop.compiler.transforms.peel_repeat import peel
-from innerloop.compiler.transforms.peel_scan import head_start
-from innerloop.compiler.transforms.predicate import compares, keep_compared
-from innerloop.compiler.transforms.rewriter import simplify, without_laws
-from innerloop.compiler.transforms.scalarize import components
-from innerloop.compiler.transforms.separate_reads import divide_factor, invariant, separate_reads
-from innerloop.compiler.transforms.strength_reduction import strengthen
-from innerloop.compiler.transforms.unroll import unroll
+from innerloop.compiler.transforms.canonicalize import ALL_LAWS
+from innerloop.compiler.transforms.predicate import compares
+
+from .passes import PASSES, Pass, Setting, Strategy, left_out, nominal_schedule
 
 T = TypeVar("T")
-Passes = Mapping[str, Callable[[Graph], Graph]]
-
-
-@dataclass(frozen=True)
-class Strategy:
-    """How a program is written down."""
-
-    heads: bool
-    apart: bool
-    """Whether deep products in loops are taken apart (`invariant`)."""
-    carried: bool
-    """Whether loops carry products (`strengthen`)."""
-    kept: bool = True
-    """Whether comparisons keep what is multiplied by them (`keep_compared`)."""
-
 
 BOTH = (False, True)
 STRATEGIES = {
@@ -66,6 +37,38 @@ STRATEGIES = {
     "width": tuple(Strategy(*flags) for flags in product(BOTH, BOTH, BOTH, BOTH[::-1])),
 }
 LINEAR = (Strategy(True, False, False),)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a strategy costs."""
+
+    layers: int
+    tenths: int
+    """Of layers, that it counts as where depth is asked for."""
+    slots: int
+    width: int
+    """The slots, or what its widest head takes."""
+    heads: bool
+    multiplied: bool
+    """Whether neurons multiply by comparisons: less exact than to keep."""
+
+
+ORDERS: Mapping[str, Callable[[Cost], tuple[int, ...]]] = {
+    "depth": attrgetter("tenths", "heads", "multiplied", "slots"),
+    "width": attrgetter("width", "layers", "heads", "multiplied"),
+}
+"""What is compared first, second, …: the least is the best."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The best strategy, and `steps`: the graph after each pass that it takes, by the pass's name, in order."""
+
+    strategy: Strategy
+    cost: Cost
+    graph: Graph
+    steps: Mapping[str, Graph]
 
 
 def named(what: str, given: str, known: Mapping[str, T], graph: Graph) -> T:
@@ -76,85 +79,76 @@ def named(what: str, given: str, known: Mapping[str, T], graph: Graph) -> T:
     return known[given]
 
 
-REWRITES = (
-    *LAW_NAMES, "peel", "invariant", "divide_factor", "strengthen", "pack_symmetric", "head_start", "tighten"
-)  # fmt: skip
-"""What `without` can leave out of a compilation: the laws of rewriter.py, and passes that need not be."""
-
-
 def optimise(graph: Graph, target: str = "gpt2", optimize: str = "depth", without: Iterable[str] = ()) -> Graph:
-    """The graph in the form that suits the target best, verified after each pass; `without` names some of `REWRITES`
-    to leave out. Raises CompileError for what the target has no construction for."""
+    """The graph as the target's best strategy writes it down; the rest as in `choose`."""
+    return choose(graph, target, optimize, without).graph
+
+
+def choose(graph: Graph, target: str = "gpt2", optimize: str = "depth", without: Iterable[str] = ()) -> Chosen:
+    """The strategy that suits the target best, verified after each pass; `without` names passes and laws to leave out.
+
+    Raises CompileError for what the target has no construction for, and InnerloopError for names in `without` that
+    cannot be left out."""
     architecture = named("target", target, TARGETS, graph)
-    forms = named("optimization", optimize, STRATEGIES, graph)
+    strategies = named("optimization", optimize, STRATEGIES, graph)
     if architecture.linear:
-        forms = LINEAR
-    reads = any(isinstance(graph[v].op, Read) for v in graph.values())
+        _no_softmax(graph, architecture)
+        strategies = LINEAR
+    out, order = left_out(without), ORDERS[optimize]
+    run = _Run(graph, Setting(architecture, ALL_LAWS - out), [p for p in PASSES if p.name not in out])
+    reads, compared = any(isinstance(graph[v].op, Read) for v in graph.values()), compares(graph)
     refused: CompileError | None = None
-    best: tuple[tuple[int, ...], Graph] | None = None
+    best: Chosen | None = None
     seen: list[Graph] = []
-    begun: dict[tuple[bool, ...], Graph] = {}
-    compared = compares(graph)
-    with without_laws(frozenset(without) & frozenset(LAW_NAMES)):
-        for form in forms:
-            if (form.heads and not reads and not architecture.linear) or not (form.kept or compared):
+    for strategy in strategies:
+        if (strategy.heads and not reads and not architecture.linear) or not (strategy.kept or compared):
+            continue
+        try:
+            names = run.through(strategy, schedules=False)
+            written = run.after[names]
+            if any(_same(written, other) for other in seen):
                 continue
-            try:
-                written = rewritten(graph, architecture, form, frozenset(without), begun)
-                if any(_same(written, other) for other in seen):
-                    continue
-                seen.append(written)
-                if optimize == "depth" and best is not None and _paid(critical_path(written), form) >= best[0][0]:
-                    continue  # as many layers at least, and no other merit
-                found = tightened(written, architecture) if "tighten" not in without else written
-                cost = _cost(found, architecture, form, optimize)
-            except CompileError as error:
-                refused = refused or error
-                continue
-            if best is None or cost < best[0]:
-                best = cost, found
+            seen.append(written)
+            if optimize == "depth" and best and _tenths(critical_path(written), strategy) >= best.cost.tenths:
+                continue  # as many layers at least, and no other merit
+            names = run.through(strategy, schedules=True, names=names)
+            found = run.after[names]
+            cost = _cost(found, architecture, strategy)
+        except CompileError as error:
+            refused = refused or error
+            continue
+        if best is None or order(cost) < order(best.cost):
+            best = Chosen(strategy, cost, found, run.steps(names))
     if best is None:
         assert refused is not None
         raise refused
-    return best[1]
+    return best
 
 
-def rewritten(
-    graph: Graph, target: Target, form: Strategy, without: frozenset[str], begun: dict[tuple[bool, ...], Graph]
-) -> Graph:
-    """The graph in this form, verified after each pass; `tighten` comes when the form is chosen. `begun` keeps what
-    forms that carry products share with those that do not."""
-    signature = graph.signature
-    assert signature is not None
+@dataclass
+class _Run:
+    """The passes as run. `after`: graphs, by the names of the passes that made them, so that strategies that begin
+    alike share what they begin with."""
 
-    def attends(read: Read) -> bool:
-        counted = not target.rotary and _counted(signature.pattern, read.over)
-        return form.heads and (target.linear or read.how == "sum" or counted)
+    built: Graph
+    setting: Setting
+    passes: list[Pass]
+    after: dict[tuple[str, ...], Graph] = field(init=False)
 
-    if target.linear:
-        _no_softmax(graph, target)
-        return _run(graph, {"simplify": simplify, "separate": lambda g: separate_reads(g, attends), "peel": peel,
-                            "unroll": unroll}, without)  # fmt: skip
-    key = form.heads, form.apart, form.kept
-    if key not in begun:
-        first: Passes = {
-            "quotients": quotients,
-            "simplify": simplify,
-            "separate": lambda g: separate_reads(g, attends),
-            "legalise": lambda g: legalise(g, target),
-            "components": components,
-            "peel": peel,
-            "invariant": invariant if form.apart else lambda g: g,
-            "divide_factor": divide_factor,
-            "keep": lambda g: keep_compared(g, form.kept),
-        }
-        begun[key] = _run(graph, first, without)
-    last: Passes = {
-        "strengthen": strengthen if form.carried else lambda g: g,
-        "pack_symmetric": pack_symmetric,
-        "head_start": head_start,
-    }
-    return _run(begun[key], last, without)
+    def __post_init__(self) -> None:
+        self.after = {(): self.built}
+
+    def through(self, strategy: Strategy, schedules: bool, names: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Runs the passes that schedule, or those that do not, after `names`; all names then."""
+        for p in self.passes:
+            if p.schedules == schedules and p.applies(strategy, self.setting.target):
+                before, names = names, (*names, p.name)
+                if names not in self.after:
+                    self.after[names] = verify(p.run(self.after[before], self.setting))
+        return names
+
+    def steps(self, names: tuple[str, ...]) -> dict[str, Graph]:
+        return {name: self.after[names[: k + 1]] for k, name in enumerate(names)}
 
 
 def _no_softmax(graph: Graph, target: Target) -> None:
@@ -167,25 +161,6 @@ def _no_softmax(graph: Graph, target: Target) -> None:
             raise graph.signature.refusal(message, node.span, hint)
 
 
-def _run(graph: Graph, passes: Passes, without: frozenset[str]) -> Graph:
-    for name, step in passes.items():
-        if name not in without:
-            graph = verify(step(graph))
-    return graph
-
-
-def tightened(graph: Graph, target: Target) -> Graph:
-    """The graph with passes of repeats outside them where that saves a layer, verified (peel_for_depth.py)."""
-    if target.linear:
-        return graph
-    return verify(tighten(graph, lambda g: schedule(lower(g, _nominal(g), target)).length // 2, critical_path(graph)))
-
-
-def _counted(pattern: Pattern, kind: str) -> bool:
-    """Whether a token's position alone says how many tokens of that kind it sees."""
-    return log_counts(pattern, kind, SAMPLE) is not None
-
-
 def _same(one: Graph, other: Graph) -> bool:
     return one.block == other.block and all(one[v] == other[v] for v in one.values())
 
@@ -193,25 +168,16 @@ def _same(one: Graph, other: Graph) -> bool:
 # Costs -------------------------------------------------------------------------------------------
 
 
-def _cost(graph: Graph, target: Target, form: Strategy, optimize: str) -> tuple[int, ...]:
-    """What is compared, by a run of the later passes with made-up ranges."""
-    placed = schedule(lower(graph, _nominal(graph), target))
-    layers = placed.length // 2
-    if optimize == "depth":
-        return _paid(layers, form), form.heads, not form.kept, allocate(placed).used
+def _cost(graph: Graph, target: Target, strategy: Strategy) -> Cost:
+    """By a run of the later passes with made-up ranges."""
+    placed = nominal_schedule(graph, target)
+    layers, slots = placed.length // 2, allocate(placed).used
     scored = [(node.op.how, graph[node.operands[0]].size) for node in map(graph.__getitem__, graph.values())
               if isinstance(node.op, Attend)]  # fmt: skip
-    heads = max(((1 if how == "softmax" else HEADS) * (size + 3) for how, size in scored), default=0)
-    return max(allocate(placed).used, heads), layers, form.heads, not form.kept
+    widest = max(((1 if how == "softmax" else HEADS) * (size + 3) for how, size in scored), default=0)
+    tenths = _tenths(layers, strategy)
+    return Cost(layers, tenths, slots, max(slots, widest), strategy.heads, not strategy.kept)
 
 
-def _paid(layers: int, form: Strategy) -> int:
-    """Tenths of layers that a form counts as where depth is what is asked for."""
-    return layers * (11 if form.heads else 10)
-
-
-def _nominal(graph: Graph) -> Ranges:
-    """Every value between 1 and 2: what is placed where does not depend on it."""
-    ones = {v: np.ones(graph[v].size) for v in graph.values()}
-    crowd = {v: Crowd(np.zeros(n.size), n, n) for v, n in ones.items()}
-    return Ranges(ones, {v: 2.0 * n for v, n in ones.items()}, frozenset(), crowd, {})
+def _tenths(layers: int, strategy: Strategy) -> int:
+    return layers * (11 if strategy.heads else 10)

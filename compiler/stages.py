@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from innerloop.artifact.errors import CompileError, Diagnostic, InnerloopError, faults_told
 from innerloop.compiler.frontend.check import check
 from innerloop.compiler.syntax.nodes import Program
 
-STAGES = ("core", "graph", "schedule", "layout", "report")
+STAGES = ("core", "built", "graph", "instructions", "schedule", "layout", "report")
 
 
 def faults(program: Program, parameters: Mapping[str, object]) -> list[Diagnostic]:
@@ -32,12 +32,19 @@ def show(
     source: str = "program",
     optimize: str = "depth",
     tolerance: float | None = None,
+    after: str | None = None,
+    without: Sequence[str] = (),
 ) -> str:
     """The program as it stands after `stage`; the report is of the cheapest weights within `tolerance`.
 
-    Raises CompileError, and InnerloopError for a stage that there is not."""
+    after: for stage "graph", the pass after which it is printed, of those that the best strategy takes; by default the
+    last. without: passes and laws to leave out (passes.py).
+
+    Raises CompileError, and InnerloopError for a stage or a pass that there is not."""
     if stage not in STAGES:
         raise InnerloopError(f"there is no stage `{stage}`: stages are {', '.join(STAGES)}")
+    if stage in ("core", "built") and without:
+        raise InnerloopError(f"stage `{stage}` stands before all passes: there is none to leave out")
     if stage == "core":
         from innerloop.compiler.frontend.core import core
         from innerloop.compiler.syntax.parse import parse
@@ -49,19 +56,43 @@ def show(
     from innerloop.compiler.certify.tolerance import bounded
     from innerloop.compiler.ir.build import graph_of
     from innerloop.compiler.ir.printer import format_graph
-    from innerloop.compiler.schedule.printer import format_layout, format_report, format_schedule
+    from innerloop.compiler.schedule.printer import format_instructions, format_layout, format_report, format_schedule
 
     from .compile import plan_for, weights_of
-    from .pipeline import optimise
+    from .passes import pass_named
+    from .pipeline import choose
 
     with faults_told(text, source):
-        graph = optimise(graph_of(text, parameters, source), target, optimize)
-        bounded(graph, tolerance)
-        if stage == "graph":
+        if after is not None:
+            pass_named(after)
+        graph = graph_of(text, parameters, source)
+        if stage == "built":
             return format_graph(graph)
-        plan = plan_for(graph, target, "float32", None, optimize)
+        chosen = choose(graph, target, optimize, without)
+        bounded(chosen.graph, tolerance)
+        if after is not None and after not in chosen.steps:
+            taken = ", ".join(chosen.steps)
+            raise InnerloopError(f"pass `{after}` is not run for this program on {target}; what is run is {taken}")
+        if stage == "graph":
+            return format_graph(chosen.graph if after is None else chosen.steps[after])
+        plan = plan_for(chosen.graph, target, "float32", None, optimize)
+        if stage == "instructions":
+            return format_instructions(plan.schedule.instructions)
         if stage == "schedule":
             return format_schedule(plan.schedule)
         if stage == "layout":
             return format_layout(plan.schedule, plan.allocation)
         return format_report(weights_of(plan, tolerance))
+
+
+def passes_listed() -> str:
+    """A line for each pass, in order, and for each law, as `show --help` prints them."""
+    from innerloop.compiler.transforms.canonicalize import LAW_LINES
+
+    from .passes import PASSES
+
+    rows = ["passes, in order; those with a star cannot be left out:"]
+    rows += [f"  {p.name + ('*' if p.needed else ''):16s}{p.about}" for p in PASSES]
+    rows += ["", "laws, which every pass applies:"]
+    rows += [f"  {name:16s}{about}" for name, about in LAW_LINES.items()]
+    return "\n".join(rows)

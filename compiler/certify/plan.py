@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from innerloop.artifact.claims import Certificate
 from innerloop.artifact.tokens import TokenData
+from innerloop.artifact.weights import Weights
 from innerloop.compiler.architectures.targets import Target
 from innerloop.compiler.interpreter.calibrate import Ranges
 from innerloop.compiler.ir.graph import Graph
@@ -37,3 +38,11 @@ class Plan:
     @property
     def model(self) -> ErrorModel:
         return ErrorModel(self.graph, self.ranges, self.dtype, self.target)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A plan with its constructions chosen, and the weights that it gives, measured."""
+
+    plan: Plan
+    weights: Weights

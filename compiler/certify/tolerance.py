@@ -23,7 +23,6 @@ from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.sparse import Floats, Matrix
 from innerloop.artifact.tokens import TokenData
-from innerloop.artifact.weights import Weights
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.graph import Affine, Function, Graph, Keep, Merge, Product, Value
 from innerloop.compiler.numerics.fit_smooth import fit, gated_fit
@@ -35,6 +34,7 @@ from innerloop.compiler.schedule.sublayers import Placed, Schedule
 from numpy.typing import NDArray
 
 from .error_model import ErrorModel
+from .plan import Built
 from .predict import SAFETY, contributions, predict
 
 BINS = 1000
@@ -71,10 +71,10 @@ def meet(
     allocation: Allocation,
     tasks: Sequence[TokenData],
     tolerance: float,
-    build: Callable[[Choice], Weights],
-) -> Weights:
-    """The weights with the fewest neurons whose output is within `tolerance` on `tasks`; `build` makes and measures
-    weights. Raises CompileError, with the operation that contributes most, if the most precise are not within it."""
+    build: Callable[[Choice], Built],
+) -> Built:
+    """What has the fewest neurons and an output within `tolerance` on `tasks`; `build` makes weights and measures
+    them. Raises CompileError, with the operation that contributes most, if the most precise are not within it."""
     data, truths = tasks[0], [evaluate(model.graph, some) for some in tasks]
     truth = truths[0]
     offered = options(schedule, allocation, model.dtype)
@@ -92,16 +92,18 @@ def meet(
         if choice is None:
             break
         if choice != tried and _largest(model, tasks, truths, choice) <= SAFETY * goal:
-            weights = build(choice)
-            if weights.report.measured_error <= goal and weights.report.predicted_error <= SAFETY * goal:
-                return weights
+            built = build(choice)
+            report = built.weights.report
+            if report.measured_error <= goal and report.predicted_error <= SAFETY * goal:
+                return built
         tried = choice
     precise = {v: some[int(np.argmin(parts[v]))].construction for v, some in offered.items()}
-    weights = build(precise)
-    if weights.report.measured_error <= tolerance:
-        return weights
+    built = build(precise)
+    reached = built.weights.report.measured_error
+    if reached <= tolerance:
+        return built
     precise_parts = contributions(model, data, truth, {v: [precise.get(v)] for v in model.graph.values()})
-    raise _refusal(model.graph, model.dtype, tolerance, precise_parts, weights.report.measured_error)
+    raise _refusal(model.graph, model.dtype, tolerance, precise_parts, reached)
 
 
 def _largest(model: ErrorModel, tasks: Sequence[TokenData], truths: Sequence[Floats], choice: Choice) -> float:

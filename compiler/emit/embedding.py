@@ -45,7 +45,7 @@ def embed(frame: Backend, stream: Stream) -> tuple[Matrix, Floats]:
             put(np.arange(layout.roles), stream.slots(atom)[0], found[1])
     for kind, atom in instructions.log_counts.items():
         logs = log_counts(signature.pattern, kind, frame.n_positions)
-        assert logs is not None  # pipeline.py has asked
+        assert logs is not None  # passes.py has asked
         table[:, stream.slots(atom)[0]] = logs
     rows_of = {ROLES: 0}
     for name, held in layout.fields.items():

@@ -1,16 +1,19 @@
-"""Schedules, layouts and reports as text: deterministic, for `show`, for golden tests and for a person debugging."""
+"""Instructions, schedules, layouts and reports as text: deterministic, for `show`, golden tests and debugging."""
 
 from __future__ import annotations
 
 from innerloop.artifact.sparse import Indices, Matrix
 from innerloop.artifact.weights import Weights
+from innerloop.compiler.architectures.relation import Relation
 
 from .allocate import Allocation
 from .instructions import (
     ROLES,
     Apply,
     AttendHead,
+    Block,
     Copy,
+    Instruction,
     Instructions,
     Linear,
     LinearForm,
@@ -20,6 +23,33 @@ from .instructions import (
     SwitchHead,
 )
 from .sublayers import LoopPlan, Placed, Schedule, SublayerPlan
+
+
+def format_instructions(instructions: Instructions) -> str:
+    """A line an instruction, in the order of the graph; a loop's body, and then what each pass adds to its states."""
+    lines: list[str] = []
+    _block(instructions.block, instructions, "", lines)
+    lines.append(f"output = {format_form(instructions.output, instructions)}")
+    return "\n".join(lines)
+
+
+def _block(block: Block, instructions: Instructions, indent: str, lines: list[str]) -> None:
+    inside = f"{indent}    "
+    for item in block:
+        if isinstance(item, Instruction):
+            lines.append(f"{indent}{instructions.atoms[item.out].label} = {_made(item, instructions)}")
+            continue
+        lines.append(f"{indent}{'repeat' if item.carry is None else 'scan, up to'} {item.count}")
+        labels = [instructions.atoms[state.atom].label for state in item.states]
+        if item.carry is not None:
+            lines.append(f"{inside}{_carried(labels, item.carry)}")
+        _block(item.body, instructions, inside, lines)
+        changes = [format_form(state.change, instructions) for state in item.states]
+        lines.extend(f"{inside}{label} += {change}" for label, change in zip(labels, changes, strict=True))
+
+
+def _carried(labels: list[str], relation: Relation) -> str:
+    return f"{', '.join(labels)} from the {relation.kind} before"
 
 
 def format_schedule(schedule: Schedule) -> str:
@@ -48,8 +78,7 @@ def _stages(
 def _work(stage: SublayerPlan, instructions: Instructions) -> list[str]:
     lines = []
     if stage.carry is not None:
-        kind = stage.carry.relation.kind
-        lines.append(f"{', '.join(instructions.atoms[a].label for a in stage.carry.atoms)} from the {kind} before")
+        lines.append(_carried([instructions.atoms[a].label for a in stage.carry.atoms], stage.carry.relation))
     if stage.division is not None:
         lines.append(f"the norm divides by {format_form(stage.division, instructions)}")
     for placed in stage.placed:
@@ -62,7 +91,15 @@ def _work(stage: SublayerPlan, instructions: Instructions) -> list[str]:
 
 
 def _instruction(placed: Placed, instructions: Instructions) -> str:
-    instruction = placed.instruction
+    """What it makes, and what it adds to the states of loops."""
+    into = [f"{instructions.atoms[w.atom].label} += {_times(w.matrix)}" for w in placed.writes]
+    what = _made(placed.instruction, instructions)
+    label = instructions.atoms[placed.instruction.out].label
+    head = f"{label} = {what}" if not isinstance(placed.instruction.op, Linear) or not into else what
+    return head + (f"   → {'; '.join(into)}" if into else "")
+
+
+def _made(instruction: Instruction, instructions: Instructions) -> str:
     reads = [format_form(f, instructions) for f in instruction.reads]
     match instruction.op:
         case Copy(relation):
@@ -83,10 +120,7 @@ def _instruction(placed: Placed, instructions: Instructions) -> str:
             what = f"({reads[0]}) / ({reads[1]})"
         case Linear():
             what = reads[0]
-    into = [f"{instructions.atoms[w.atom].label} += {_times(w.matrix)}" for w in placed.writes]
-    label = instructions.atoms[instruction.out].label
-    head = f"{label} = {what}" if not isinstance(instruction.op, Linear) or not into else what
-    return head + (f"   → {'; '.join(into)}" if into else "")
+    return what
 
 
 def _times(matrix: Matrix) -> str:

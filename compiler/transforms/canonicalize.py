@@ -95,7 +95,17 @@ def chain(r: GraphBuilder, node: Node) -> Node:
 
 
 LAWS: dict[str, Callable[[GraphBuilder, Node], Node]] = {"fold": fold, "scale": scale, "chain": chain}
-"""f(constants) is a constant; a product with a constant is affine; affine of affine is affine."""
 
-LAW_NAMES = (*LAWS, "share", "hoist")
-"""Of those and of two that are about places: equal nodes become one, what does not change in a loop moves out of it."""
+LAW_LINES = {
+    "fold": "an operation on constants is a constant",
+    "scale": "a product with a constant is affine",
+    "chain": "affine of affine is affine",
+    "share": "equal nodes become one",
+    "hoist": "what does not change in a loop moves out of it",
+}
+"""What each law says; the last two are about places, and rewriter.py has them."""
+LAW_NAMES = tuple(LAW_LINES)
+
+Laws = frozenset[str]
+"""Those of `LAW_NAMES` that a pass applies."""
+ALL_LAWS: Laws = frozenset(LAW_NAMES)

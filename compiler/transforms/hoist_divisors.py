@@ -16,16 +16,17 @@ from innerloop.artifact.sparse import Bilinear
 from innerloop.compiler.ir.builder import GraphBuilder
 from innerloop.compiler.ir.graph import Divide, Graph, Mine, Node, Product, Read, Theirs, Value
 
+from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
 
 
-def quotients(graph: Graph) -> Graph:
+def quotients(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
     """The graph without divisions by one side in the bodies of reads."""
 
     def visit(r: Rewriter, _: Value, node: Node) -> Value:
         return r.node(_inverted(r, node, node.op) if isinstance(node.op, Read) else node)
 
-    return rebuild(graph, visit)
+    return rebuild(graph, visit, laws)
 
 
 def _inverted(r: Rewriter, node: Node, read: Read) -> Node:

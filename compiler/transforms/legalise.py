@@ -10,10 +10,11 @@ from innerloop.compiler.architectures.learned_positions import SAMPLE, counts
 from innerloop.compiler.architectures.targets import Target
 from innerloop.compiler.ir.graph import Count, Gather, Graph, Node, Value
 
+from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
 
 
-def legalise(graph: Graph, target: Target) -> Graph:
+def legalise(graph: Graph, target: Target, laws: Laws = ALL_LAWS) -> Graph:
     """Raises CompileError for a sum whose number of terms no token knows."""
     signature, refused = graph.signature, f"target {target.name} cannot sum over"
     assert signature is not None
@@ -38,4 +39,4 @@ def legalise(graph: Graph, target: Target) -> Graph:
         product = r.product(Bilinear.mul(node.size), stretched, mean, node.kinds, "mul", node.span)
         return r.affine([(Matrix.identity(node.size), product)], node.shape, node.kinds, 0.0, node.name, node.span)
 
-    return rebuild(graph, visit)
+    return rebuild(graph, visit, laws)

@@ -19,18 +19,19 @@ from innerloop.compiler.interpreter.default_tasks import draw, repetitions
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.graph import Block, Carried, Graph, Loop, Phi, Value
 
+from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, copy_block, prune
 
 TASKS = 4
 TOLERANCE = 1e-9
 
 
-def pack_symmetric(graph: Graph) -> Graph:
+def pack_symmetric(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
     """The graph with every symmetric matrix that a loop carries packed."""
     packed = _symmetric(graph)
     if not packed:
         return graph
-    r = Rewriter()
+    r = Rewriter(laws)
     names: dict[Value, Value] = {}
     _copy(r, graph, graph.block, names, packed)
     return prune(r.finish(tuple(names[v] for v in graph.results), graph.signature))

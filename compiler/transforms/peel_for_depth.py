@@ -16,20 +16,21 @@ from collections.abc import Callable
 
 from innerloop.compiler.ir.graph import Graph, Loop, Value
 
+from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, copy_block, loop_from, prune
 
 MOST = 2
 """Passes that may be taken out."""
 
 
-def tighten(graph: Graph, layers: Callable[[Graph], int], least: int) -> Graph:
+def tighten(graph: Graph, layers: Callable[[Graph], int], least: int, laws: Laws = ALL_LAWS) -> Graph:
     """The graph with such passes taken out, as long as each saves a layer; `layers` schedules a graph, and `least` is
     what no schedule goes below."""
     now = layers(graph)
     for _ in range(MOST):
         if now <= least:
             break
-        tried = [_without(graph, place, last) for place in _repeats(graph) for last in (False, True)]
+        tried = [_without(graph, place, last, laws) for place in _repeats(graph) for last in (False, True)]
         best = min(tried, key=layers, default=graph)
         if (length := layers(best)) >= now:
             break
@@ -41,9 +42,9 @@ def _repeats(graph: Graph) -> list[int]:
     return [k for k, i in enumerate(graph.block) if isinstance(i, Loop) and i.kind is None and i.count]
 
 
-def _without(graph: Graph, place: int, last: bool) -> Graph:
+def _without(graph: Graph, place: int, last: bool, laws: Laws) -> Graph:
     """The graph with the last pass of loop `place` behind it, or its first in front."""
-    r = Rewriter()
+    r = Rewriter(laws)
     names: dict[Value, Value] = {}
     for number, item in enumerate(graph.block):
         if number != place or not isinstance(item, Loop):

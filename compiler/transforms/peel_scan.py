@@ -21,14 +21,15 @@ from dataclasses import replace
 from innerloop.compiler.ir.critical_path import graph_depth
 from innerloop.compiler.ir.graph import Constant, Graph, Loop, Node, Value
 
-from .rewriter import Rewriter, copy_block, copy_loop, prune
+from .canonicalize import ALL_LAWS, Laws
+from .rewriter import Rewriter, copy_block, loop_from, prune
 
 
-def head_start(graph: Graph) -> Graph:
+def head_start(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
     """The graph with the first pass of such scans in front of them, where that makes the whole shorter."""
     for place, item in enumerate(graph.block):
         if isinstance(item, Loop) and _starts_alike(graph, item):
-            tried = _warmed(graph, place)
+            tried = _warmed(graph, place, laws)
             if graph_depth(tried) < graph_depth(graph):
                 graph = tried
     return graph
@@ -42,8 +43,8 @@ def _starts_alike(graph: Graph, loop: Loop) -> bool:
     return loop.kind is not None and loop.count > 1 and flat and constant
 
 
-def _warmed(graph: Graph, place: int) -> Graph:
-    r = Rewriter()
+def _warmed(graph: Graph, place: int, laws: Laws) -> Graph:
+    r = Rewriter(laws)
     names: dict[Value, Value] = {}
     for number, item in enumerate(graph.block):
         if number == place and isinstance(item, Loop):
@@ -53,13 +54,9 @@ def _warmed(graph: Graph, place: int) -> Graph:
                 assert isinstance(op, Constant)
                 first[c.phi] = r.constant(op.values.array, graph[c.phi].kinds)
             copy_block(r, graph, item.body, first, _nameless)
-            copy_loop(r, graph, item, names)
-            loop = r._blocks[0][-1]
-            assert isinstance(loop, Loop)
-            carried = tuple(
-                replace(c, warm=first[old.result]) for c, old in zip(loop.carried, item.carried, strict=True)
-            )
-            r._blocks[0][-1] = replace(loop, carried=carried)
+            start = {c: names[c.initial] for c in item.carried}
+            warm = {c: first[c.result] for c in item.carried}
+            loop_from(r, graph, item, start, item.count, names, warm=warm)
         else:
             copy_block(r, graph, (item,), names)
     return prune(r.finish(tuple(names[v] for v in graph.results), graph.signature))

@@ -19,6 +19,7 @@ from innerloop.artifact.sparse import Bilinear, Matrix
 from innerloop.compiler.ir.graph import Affine, Function, Graph, Keep, Node, Product, Value
 from innerloop.compiler.numerics.functions import POINTWISE
 
+from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
 
 
@@ -28,7 +29,7 @@ def compares(graph: Graph) -> bool:
     return any(isinstance(op, Function) and POINTWISE[op.name].compares for op in ops)
 
 
-def keep_compared(graph: Graph, products: bool = True) -> Graph:
+def keep_compared(graph: Graph, products: bool = True, laws: Laws = ALL_LAWS) -> Graph:
     """The graph without comparisons; with `products`, what is multiplied by one is kept by it instead."""
     if not compares(graph):
         return graph
@@ -39,7 +40,7 @@ def keep_compared(graph: Graph, products: bool = True) -> Graph:
         found = _multiplied(r, node) if products and isinstance(node.op, Product) else None
         return r.node(node) if found is None else found
 
-    return rebuild(graph, visit)
+    return rebuild(graph, visit, laws)
 
 
 def _compared(r: Rewriter, node: Node, name: str) -> Value:

@@ -13,10 +13,8 @@ does not change in a loop moves out in front of it. `simplify` is the pass that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from innerloop.artifact.signature import Kinds
@@ -25,31 +23,31 @@ from innerloop.artifact.sparse import Bilinear, Floats, Matrix, Values
 from innerloop.compiler.ir.builder import GraphBuilder
 from innerloop.compiler.ir.graph import Affine, Block, Carried, Constant, Graph, Loop, Node, Phi, Product, Value
 
-from .canonicalize import LAW_NAMES, LAWS
-
-_LEFT_OUT: ContextVar[frozenset[str]] = ContextVar("laws left out", default=frozenset())
+from .canonicalize import ALL_LAWS, LAWS, Laws
 
 
-@contextmanager
-def without_laws(names: frozenset[str]) -> Iterator[None]:
-    """Every pass that is run inside leaves these laws out."""
-    token = _LEFT_OUT.set(names)
-    try:
-        yield
-    finally:
-        _LEFT_OUT.reset(token)
+@dataclass(frozen=True)
+class Mark:
+    """What a rewriter had written at some time."""
+
+    values: int
+    blocks: tuple[int, ...]
+    """How much stood in each open block, the outermost first."""
+    known: tuple[Mapping[object, Value], ...]
+    named: int
 
 
 class Rewriter(GraphBuilder):
-    """A graph builder that simplifies as it adds. `laws` may name the laws to apply; by default all."""
+    """A graph builder that applies `laws` as it adds."""
 
-    def __init__(self, laws: frozenset[str] | None = None) -> None:
+    def __init__(self, laws: Laws = ALL_LAWS) -> None:
         super().__init__()
         self._known: list[dict[object, Value]] = [{}]
         self._depth: dict[Value, int] = {}
-        chosen = (frozenset(LAW_NAMES) if laws is None else laws) - _LEFT_OUT.get()
-        self._laws = [law for name, law in LAWS.items() if name in chosen]
-        self._share, self._hoist = "share" in chosen, "hoist" in chosen
+        self._nameless: list[tuple[Value, Node]] = []
+        """Values that got a name later, and what they were before."""
+        self._laws = [law for name, law in LAWS.items() if name in laws]
+        self._share, self._hoist = "share" in laws, "hoist" in laws
 
     def open(self) -> None:
         super().open()
@@ -106,8 +104,34 @@ class Rewriter(GraphBuilder):
             return True
         if node.name is not None:
             return False
+        self._nameless.append((value, node))
         self.data.nodes[value]["node"] = replace(node, name=name)
         return True
+
+    # Trials -------------------------------------------------------------------------------------
+
+    def mark(self) -> Mark:
+        """A place to come back to by `undo`."""
+        known = tuple(dict(known) for known in self._known)
+        return Mark(self.data.number_of_nodes(), tuple(map(len, self._blocks)), known, len(self._nameless))
+
+    def since(self, mark: Mark) -> Block:
+        """What the outermost block got since."""
+        return tuple(self._blocks[0][mark.blocks[0] :])
+
+    def undo(self, mark: Mark) -> None:
+        """Forgets all that was written since `mark`, which must be of the body that is open now."""
+        if len(mark.blocks) != len(self._blocks):
+            raise ValueError("undo to a mark of another loop")
+        while len(self._nameless) > mark.named:
+            value, node = self._nameless.pop()
+            self.data.nodes[value]["node"] = node
+        for value in range(mark.values, self.data.number_of_nodes()):
+            self.data.remove_node(value)
+            del self._depth[value]
+        for block, length in zip(self._blocks, mark.blocks, strict=True):
+            del block[length:]
+        self._known = [dict(known) for known in mark.known]
 
     # Short hands for passes that write new nodes ------------------------------------------------
 
@@ -137,7 +161,7 @@ Visit = Callable[[Rewriter, Value, Node], Value]
 def rebuild(
     graph: Graph,
     visit: Visit | None = None,
-    laws: frozenset[str] | None = None,
+    laws: Laws = ALL_LAWS,
     names: dict[Value, Value] | None = None,
 ) -> Graph:
     """The graph written again through a Rewriter, each placed node by `visit(rewriter, old value, node with new
@@ -174,8 +198,10 @@ def loop_from(
     count: int,
     names: dict[Value, Value],
     visit: Visit | None = None,
+    warm: Mapping[Carried, Value] | None = None,
 ) -> None:
-    """The loop, begun with these values of what it carries and run so many times."""
+    """The loop, begun with these values of what it carries and run so many times; `warm`: new values, for
+    `Carried.warm`."""
     if count == 0 and loop.kind is None:
         names.update({c.final: initial[c] for c in loop.carried})
         return
@@ -186,8 +212,8 @@ def loop_from(
     carried = []
     for c in loop.carried:
         final = r.node(replace(graph[c.final], operands=(initial[c], names[c.result])), place=False)
-        warm = None if c.warm is None else names[c.warm]
-        carried.append(Carried(initial[c], names[c.phi], names[c.result], final, warm))
+        first = warm[c] if warm is not None else None if c.warm is None else names[c.warm]
+        carried.append(Carried(initial[c], names[c.phi], names[c.result], final, first))
         names[c.final] = final
     r.close(loop.kind, count, tuple(carried), loop.span)
 
@@ -241,6 +267,6 @@ def _keep(graph: Graph, needed: set[Value]) -> Graph:
     return replace(graph, data=graph.data.subgraph(needed).copy(), block=filtered(graph.block))
 
 
-def simplify(graph: Graph, laws: frozenset[str] | None = None) -> Graph:
+def simplify(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
     """The laws, and nothing else."""
     return rebuild(graph, None, laws)

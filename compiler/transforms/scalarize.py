@@ -17,10 +17,11 @@ import numpy as np
 from innerloop.artifact.sparse import Bilinear, Indices, Matrix
 from innerloop.compiler.ir.graph import Affine, Divide, Function, Graph, Node, Softmax, Value
 
+from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
 
 
-def components(graph: Graph) -> Graph:
+def components(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
     """The graph without softmax over components, and without divisors of several components."""
 
     def visit(r: Rewriter, _: Value, node: Node) -> Value:
@@ -32,7 +33,7 @@ def components(graph: Graph) -> Graph:
             case _:
                 return r.node(node)
 
-    return rebuild(graph, visit)
+    return rebuild(graph, visit, laws)
 
 
 # Divisors ----------------------------------------------------------------------------------------

@@ -46,13 +46,14 @@ from innerloop.compiler.ir.graph import (
     Value,
 )
 
+from .canonicalize import ALL_LAWS, Laws
 from .factor_heads import Head, factor
 from .polynomial import MOST, Monomial, Polynomial, add, build, expand, leaves, multiplied, split, sums
 from .rewriter import Rewriter, rebuild
 from .softmax_reads import dimensions
 
 
-def separate_reads(graph: Graph, attends: Callable[[Read], bool] = lambda _: False) -> Graph:
+def separate_reads(graph: Graph, attends: Callable[[Read], bool] = lambda _: False, laws: Laws = ALL_LAWS) -> Graph:
     """Every mean and sum whose body mixes mine and theirs, as gathers of theirs met by mine; those that `attends` is
     true of, as heads of linear attention; and every softmax read as a head of its score.
 
@@ -65,7 +66,7 @@ def separate_reads(graph: Graph, attends: Callable[[Read], bool] = lambda _: Fal
         heads = node.op.how != "softmax" and attends(node.op)
         return _attend(r, node, graph) if heads else _separate(r, node, graph)
 
-    return rebuild(graph, visit)
+    return rebuild(graph, visit, laws)
 
 
 def _expanded(node: Node, graph: Graph, ordered: bool) -> list[list[Polynomial]]:
@@ -190,7 +191,7 @@ class _Loops:
                 self.changing.add(item)
 
 
-def invariant(graph: Graph) -> Graph:
+def invariant(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
     """In loops, deep products that are linear in what changes: one layer a pass, the rest in front of the loop."""
     loops = _Loops()
     loops.of(graph, graph.block, False)
@@ -223,7 +224,7 @@ def invariant(graph: Graph) -> Graph:
         others = build(r, [tuple((names[v], i) for v, i in m) for m in fixed], node.kinds)
         return _combine(r, node, ours, others, parts, (len(changing), len(fixed)), changing.get(()))
 
-    return rebuild(graph, visit, names=names)
+    return rebuild(graph, visit, laws, names)
 
 
 def _linear(polynomial: Polynomial, changing: set[Value]) -> bool:
@@ -233,7 +234,7 @@ def _linear(polynomial: Polynomial, changing: set[Value]) -> bool:
 # Divisions ---------------------------------------------------------------------------------------
 
 
-def divide_factor(graph: Graph) -> Graph:
+def divide_factor(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
     """(a ∘ b) / s = a ∘ (b / s), s a scalar, where a ∘ b is ready later than s: the division does not wait for the
     product."""
     level = levels(graph)
@@ -259,7 +260,7 @@ def divide_factor(graph: Graph) -> Graph:
         again = r.product(form.form, pair[0], pair[1], node.kinds, form.keyword, node.span)
         return r.affine([(linear, again)], node.shape, node.kinds, 0.0, node.name, node.span)
 
-    return rebuild(graph, visit)
+    return rebuild(graph, visit, laws)
 
 
 def _strip(r: Rewriter, value: Value) -> tuple[Matrix, Value | None]:

@@ -32,6 +32,7 @@ from innerloop.compiler.ir.bilinear import after, canonical, composed, factored,
 from innerloop.compiler.ir.critical_path import graph_depth
 from innerloop.compiler.ir.graph import Affine, Carried, Divide, Final, Graph, Loop, Merge, Node, Phi, Product, Value
 
+from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, Visit, copy_block, prune
 from .stability import drifts
 
@@ -48,7 +49,7 @@ class Candidate:
     shape: tuple[int, ...]
 
 
-def strengthen(graph: Graph, *, reassociate: bool = False) -> Graph:
+def strengthen(graph: Graph, laws: Laws = ALL_LAWS, *, reassociate: bool = False) -> Graph:
     """The graph with such products carried, as long as each makes it shorter. Repeats of the outermost block only.
 
     reassociate: whether (A C) B = A (C B) may be used where A changes too. It halves the layers of Newton's
@@ -59,7 +60,7 @@ def strengthen(graph: Graph, *, reassociate: bool = False) -> Graph:
     """
     while True:
         depth = graph_depth(graph)
-        tried = [(c, _carry(graph, c, reassociate)) for c in dict.fromkeys(_candidates(graph))]
+        tried = [(c, _carry(graph, c, reassociate, laws)) for c in dict.fromkeys(_candidates(graph))]
         shorter = sorted((t for t in tried if graph_depth(t[1]) < depth), key=lambda t: graph_depth(t[1]))
         steady = (found for c, found in shorter if reassociate or not _drifts(graph, c, found))
         best = next(steady, None)
@@ -114,9 +115,9 @@ def _sides(graph: Graph, value: Value) -> Iterator[tuple[Bilinear, Value, Value]
 # Rewriting ---------------------------------------------------------------------------------------
 
 
-def _carry(graph: Graph, candidate: Candidate, reassociate: bool) -> Graph:
+def _carry(graph: Graph, candidate: Candidate, reassociate: bool, laws: Laws) -> Graph:
     """The graph with the candidate's product carried by its loop."""
-    r = Rewriter()
+    r = Rewriter(laws)
     names: dict[Value, Value] = {}
     done: dict[Value, Value] = {}
     """What the loop carries and leaves, and in its place the product of that."""

@@ -16,12 +16,13 @@ from collections import Counter
 from innerloop.artifact.sparse import Matrix
 from innerloop.compiler.ir.graph import Affine, Attend, Block, Gather, Graph, Loop, Value
 
+from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, copy_block, copy_loop, prune
 
 
-def unroll(graph: Graph) -> Graph:
+def unroll(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
     """The graph without the repeats that must be written out."""
-    r = Rewriter()
+    r = Rewriter(laws)
     names: dict[Value, Value] = {}
     _copy(r, graph, graph.block, names)
     return prune(r.finish(tuple(names[v] for v in graph.results), graph.signature))

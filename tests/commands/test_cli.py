@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from innerloop.compiler import Weights, interpret
+from innerloop.compiler.stages import STAGES
 from innerloop.programs import load, names, purpose
 from innerloop.runtime.tables import entries
 
@@ -44,7 +45,7 @@ def test_shipped_programs_have_no_errors(innerloop: Command, name: str) -> None:
     assert innerloop("check", name) == Outcome(0, f"{name}.icl: no errors\n", "")
 
 
-@pytest.mark.parametrize("stage", ["core", "graph", "schedule", "layout", "report"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_show_prints_each_stage(innerloop: Command, stage: str) -> None:
     outcome = innerloop("show", *SMALL, "--stage", stage)
     assert (outcome.status, outcome.err) == (0, "")

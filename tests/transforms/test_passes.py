@@ -16,17 +16,13 @@ from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Graph
+from innerloop.compiler.ir.printer import format_graph
 from innerloop.compiler.ir.verify import verify
-from innerloop.compiler.pipeline import optimise
+from innerloop.compiler.passes import PASSES, Pass, Setting, Strategy
+from innerloop.compiler.pipeline import choose, optimise
 from innerloop.compiler.stages import show
 from innerloop.compiler.transforms.canonicalize import LAW_NAMES
-from innerloop.compiler.transforms.legalise import legalise
-from innerloop.compiler.transforms.pack_symmetric import pack_symmetric
-from innerloop.compiler.transforms.peel_repeat import peel
-from innerloop.compiler.transforms.peel_scan import head_start
 from innerloop.compiler.transforms.rewriter import simplify
-from innerloop.compiler.transforms.separate_reads import divide_factor, invariant, separate_reads
-from innerloop.compiler.transforms.strength_reduction import strengthen
 from innerloop.programs import load
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -55,31 +51,24 @@ def test_a_law_changes_no_output(name: str, law: str) -> None:
         same(graph, simplified)
 
 
-PASSES: dict[str, Callable[[Graph], Graph]] = {
-    "simplify": simplify,
-    "separate_reads": separate_reads,
-    "legalise": lambda graph: legalise(graph, TARGETS["gpt2"]),
-    "peel": peel,
-    "invariant": invariant,
-    "divide_factor": divide_factor,
-    "strengthen": lambda graph: strengthen(graph, reassociate=True),
-    "pack_symmetric": pack_symmetric,
-    "head_start": head_start,
-}
+SETTING = Setting(TARGETS["gpt2"])
+STRATEGY = Strategy(heads=False, apart=True, carried=True)
+RUN = [p for p in PASSES if p.applies(STRATEGY, SETTING.target)]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-@pytest.mark.parametrize("without", PASSES)
-def test_a_pass_changes_no_output(name: str, without: str) -> None:
-    """Each pass by itself where it can stand alone, and all the others without it."""
+@pytest.mark.parametrize("some", RUN, ids=lambda p: p.name)
+def test_a_pass_changes_no_output(name: str, some: Pass) -> None:
+    """Each pass by itself, and all the others without it; what schedules needs what cannot be left out."""
     graph = graph_of(load(name), SHIPPED[name])
-    alone = PASSES[without](graph)
-    verify(alone)
-    same(graph, alone)
+    if not some.schedules:
+        alone = some.run(graph, SETTING)
+        verify(alone)
+        same(graph, alone)
     rest = graph
-    for key, step in PASSES.items():
-        if key != without:
-            rest = step(rest)
+    for p in RUN:
+        if p is not some and not (p.schedules and some.needed):
+            rest = p.run(rest, SETTING)
             verify(rest)
     same(graph, rest)
 
@@ -99,6 +88,43 @@ def test_a_first_pass_that_uses_its_start_as_a_number_too() -> None:
 
 
 # Golden cases ------------------------------------------------------------------------------------
+
+LINEAR_CASES = ("simplify", "heads", "unroll")
+"""Passes whose golden program is compiled for `lsa`."""
+
+
+@pytest.mark.parametrize("name", [p.name for p in PASSES])
+def test_what_a_pass_does(name: str, golden: Callable[[Path, str], None]) -> None:
+    """The graph before the pass and after it, of a program that it changes."""
+    path = CASES / "passes" / f"{name}.icl"
+    built = graph_of(path.read_text(encoding="utf-8"), {})
+    steps = {"built": built, **choose(built, "lsa" if name in LINEAR_CASES else "gpt2").steps}
+    place = list(steps).index(name)
+    before, after = (format_graph(graph) for graph in list(steps.values())[place - 1 : place + 1])
+    assert before != after
+    golden(path.with_suffix(".before"), before)
+    golden(path.with_suffix(".after"), after)
+
+
+def test_no_golden_is_of_a_pass_that_is_gone() -> None:
+    assert {path.stem for path in (CASES / "passes").iterdir()} == {p.name for p in PASSES}
+
+
+def test_the_choice_is_told_step_by_step() -> None:
+    """The steps are those passes that apply to the strategy, in order; the last is what is lowered."""
+    for target in TARGETS:
+        chosen = choose(graph_of((CASES / "passes" / "heads.icl").read_text(encoding="utf-8"), {}), target)
+        run = [p.name for p in PASSES if p.applies(chosen.strategy, TARGETS[target])]
+        assert list(chosen.steps) == run
+        assert chosen.graph is chosen.steps[run[-1]]
+
+
+def test_what_is_left_out_is_not_run() -> None:
+    graph = graph_of(load("sherman_morrison"), SHIPPED["sherman_morrison"])
+    whole, less = choose(graph), choose(graph, without=("head_start", "hoist"))
+    assert "head_start" in whole.steps
+    assert "head_start" not in less.steps
+    assert less.cost.layers > whole.cost.layers
 
 
 @pytest.mark.parametrize("stage", ["schedule", "layout"])

@@ -15,7 +15,8 @@ from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Graph
-from innerloop.compiler.pipeline import REWRITES, optimise
+from innerloop.compiler.passes import optional
+from innerloop.compiler.pipeline import optimise
 
 from tests.reference.measured import numpy_run
 from tests.reference.programs import random_linear_program, random_program
@@ -66,7 +67,7 @@ def differ(generator: Callable[[Random], str], target: str, count: int) -> int:
                 break
             assert whole < TOLERANCE, text
             taken += optimize == "depth"
-            for rewrite in REWRITES:
+            for rewrite in optional():
                 error = compiled_error(graph, target, optimize, (rewrite,), data)
                 assert error is None or error < TOLERANCE, f"without {rewrite}, {optimize}:\n{text}"
     return taken
