@@ -20,7 +20,7 @@ import numpy as np
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.signature import Pattern
 from innerloop.compiler.architectures.learned_positions import SAMPLE, log_counts
-from innerloop.compiler.architectures.targets import TARGETS, Target
+from innerloop.compiler.architectures.targets import TARGETS, Learned, Target
 from innerloop.compiler.interpreter.calibrate import Crowd, Ranges
 from innerloop.compiler.ir.critical_path import critical_path
 from innerloop.compiler.ir.graph import Attend, Graph, Read
@@ -128,7 +128,7 @@ def rewritten(
     assert signature is not None
 
     def attends(read: Read) -> bool:
-        counted = not target.rotary and _counted(signature.pattern, read.over)
+        counted = isinstance(target.positions, Learned) and _counted(signature.pattern, read.over)
         return form.heads and (target.linear or read.how == "sum" or counted)
 
     if target.linear:

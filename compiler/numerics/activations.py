@@ -13,6 +13,9 @@ from .square_banks import derivative, gelu
 
 @dataclass(frozen=True)
 class Activation:
+    """`name` is what a configuration calls it."""
+
+    name: str
     value: Callable[[Floats], Floats]
     derivative: Callable[[Floats], Floats]
     gap: float
@@ -33,5 +36,5 @@ def _sigmoid(x: Floats) -> Floats:
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
 
 
-GELU = Activation(gelu, derivative, 0.1701)
-SILU = Activation(silu, _slope, 0.2785)
+GELU = Activation("gelu_tanh", gelu, derivative, 0.1701)
+SILU = Activation("silu", silu, _slope, 0.2785)
