@@ -25,7 +25,7 @@ from innerloop.compiler.emit.rms_stream import RmsStream
 from innerloop.compiler.emit.rotary_heads import RotaryHeads
 from innerloop.compiler.emit.ungated_neurons import UngatedNeurons
 from innerloop.compiler.ir.build import graph_of
-from innerloop.compiler.numerics.activations import GELU, SILU
+from innerloop.compiler.numerics.activations import GELU, GELU_ERF, SILU
 from innerloop.compiler.pipeline import optimise
 
 from tests.reference.measured import numpy_run
@@ -134,9 +134,6 @@ def test_parts_that_no_shipped_target_puts_together_compute_the_program(
     assert biased == (target.biases != "none" and target is not QWEN2)
 
 
-ERF = replace(GELU, name="gelu_erf")
-
-
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
@@ -145,7 +142,7 @@ ERF = replace(GELU, name="gelu_erf")
         ({"positions": Learned(), "biases": "none"}, "queries without biases that find a learned position"),
         ({"norm": "dividing"}, "divisions by rotary heads"),
         ({"biases": "queries"}, "neurons with neither gates nor biases"),
-        ({"mlp": Mlp(ERF)}, "squares of gelu_erf"),
+        ({"mlp": Mlp(GELU_ERF)}, "squares of gelu_erf"),
     ],
 )
 def test_what_nothing_builds_can_be_said_and_is_refused(changes: dict[str, Any], what: str) -> None:
