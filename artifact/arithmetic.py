@@ -25,7 +25,7 @@ UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """balanced: whether the mean of a balanced stream is exactly 0 (see residual_stream.py); activations: by name."""
+    """balanced: whether the mean of a balanced stream is exactly 0 (see layer_norm_stream.py); activations: by name."""
 
     balanced: bool
     activations: Mapping[str, Callable[[Real], Real]]
@@ -35,7 +35,7 @@ def normalise(x: Real, norm: Norm | None, config: Config, arithmetic: Arithmetic
     """The configuration's norm of x [width, …].
 
     LayerNorm: slots eight apart are added first, and the total rounded at the size of the largest (see
-    residual_stream.py), unless `arithmetic` says not. RMSNorm: a sum of squares that is exact gives an exact norm, by
+    layer_norm_stream.py), unless `arithmetic` says not. RMSNorm: a sum of squares that is exact gives an exact norm, by
     true division and a square root."""
     if norm is None:
         return x

@@ -29,7 +29,7 @@ Mix = Callable[[int, Real, Real], Real]
 BLOCK = 2**18
 """Numbers of hidden activations that are worked on at once, so that they stay in the cache."""
 TOGETHER = 16
-"""Neurons whose terms cancel stand in blocks of eight, and eight mirror images (see neurons.py)."""
+"""Neurons whose terms cancel stand in blocks of eight, and eight mirror images (see ungated_neurons.py)."""
 
 
 def forward(

@@ -11,18 +11,17 @@ from innerloop.artifact.claims import InputRange, OutputSpec, Placement
 from innerloop.artifact.errors import CompileError, DataError, faults_told
 from innerloop.artifact.tokens import read_data, roles
 from innerloop.artifact.weights import Weights
-from innerloop.compiler.architectures.targets import TARGETS
+from innerloop.compiler.architectures.targets import TARGETS, Learned
 from innerloop.compiler.certify.certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
 from innerloop.compiler.certify.families import affordable, observed, reached
 from innerloop.compiler.certify.plan import Built, Plan
 from innerloop.compiler.certify.report import all_finite, counts, measured
 from innerloop.compiler.certify.tolerance import bounded, meet
 from innerloop.compiler.certify.validate import validate
-from innerloop.compiler.emit.backend import Backend
+from innerloop.compiler.emit.backend import Backend, backend_of
 from innerloop.compiler.emit.domains import domains
 from innerloop.compiler.emit.emit import Emitter
 from innerloop.compiler.emit.layout import Holding, holdings, placements
-from innerloop.compiler.emit.rotary_backend import RotaryBackend
 from innerloop.compiler.emit.rounding import rounded, rounded_array, rounded_body
 from innerloop.compiler.interpreter.calibrate import Seen
 from innerloop.compiler.interpreter.default_tasks import CORE, Family, Sample, core_tasks, repetitions, samples
@@ -165,7 +164,8 @@ def plan_for(
     def wide(plan: Plan) -> bool:
         """Whether divisions need another construction."""
         reach = widest(graph, plan.ranges)
-        return reach is not None and ((not architecture.rotary and reach > WIDE[dtype]) or not _divides(_frame(plan)))
+        by_digits = isinstance(architecture.positions, Learned)
+        return reach is not None and ((by_digits and reach > WIDE[dtype]) or not _divides(_frame(plan)))
 
     seen = observed(graph, drawn, default)
     plan = planned(graph, seen)
@@ -196,8 +196,7 @@ def _divides(frame: Backend) -> bool:
 
 def _frame(plan: Plan) -> Backend:
     assert plan.graph.signature is not None
-    kind = RotaryBackend if plan.target.rotary else Backend
-    return kind(plan.schedule, plan.allocation, plan.graph.signature, _positions(plan.graph), plan.dtype)
+    return backend_of(plan.schedule, plan.allocation, plan.graph.signature, _positions(plan.graph), plan.dtype)
 
 
 def weights_of(plan: Plan, tolerance: float | None) -> Weights:

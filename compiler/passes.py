@@ -16,7 +16,7 @@ from difflib import get_close_matches
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
 from innerloop.compiler.architectures.learned_positions import SAMPLE, log_counts
-from innerloop.compiler.architectures.targets import Target
+from innerloop.compiler.architectures.targets import Learned, Target
 from innerloop.compiler.interpreter.calibrate import Crowd, Ranges
 from innerloop.compiler.ir.critical_path import critical_path
 from innerloop.compiler.ir.graph import Graph, Read
@@ -157,7 +157,7 @@ def _attends(graph: Graph, target: Target) -> Callable[[Read], bool]:
     assert signature is not None
 
     def attends(read: Read) -> bool:
-        counted = not target.rotary and log_counts(signature.pattern, read.over, SAMPLE) is not None
+        counted = isinstance(target.positions, Learned) and log_counts(signature.pattern, read.over, SAMPLE) is not None
         return target.linear or read.how == "sum" or counted
 
     return attends

@@ -58,10 +58,10 @@ class Phases:
 
 
 @cache
-def phases(d_head: int, positions: int) -> Phases:
+def phases(d_head: int, positions: int, theta: float = THETA) -> Phases:
     """For sequences of up to `positions` tokens, the rest token included."""
     half = d_head // 2
-    frequency = THETA ** (-2.0 * np.arange(half) / d_head)
+    frequency = theta ** (-2.0 * np.arange(half) / d_head)
     turning = int(np.sum(frequency * positions >= STILL))
     order = np.arange(half - 1, turning - 1, -1)
     slow = int(np.argmax(frequency * positions < STEEP))

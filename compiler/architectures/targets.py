@@ -1,32 +1,74 @@
-"""Targets: the architectures that a program compiles to, and what each has to build with.
+"""Targets: the architectures that a program compiles to, each said by its parts.
 
-    target   attention              MLP          norm                                   positions
-    lsa      linear, no softmax     none         none                                   learned, for copies only
-    gelu     softmax                tanh-GELU    LayerNorm where a division uses it     learned
-    gpt2     softmax                tanh-GELU    LayerNorm before every sublayer        learned
-    llama    softmax                SwiGLU       RMSNorm before every sublayer          rotary
+    target   attention              MLP          norm                                   positions    biases
+    lsa      linear, no softmax     none         none                                   learned      of queries
+    gelu     softmax                tanh-GELU    LayerNorm where a division uses it     learned      everywhere
+    gpt2     softmax                tanh-GELU    LayerNorm before every sublayer        learned      everywhere
+    llama    softmax                SwiGLU       RMSNorm before every sublayer          rotary       none
 
-`lsa` is the linear self-attention of von Oswald et al. 2022 and Ahn et al. 2023: no MLP, no norm, no
-biases. Where tokens alternate, softmax heads copy between them first (von Oswald et al. 2022, Prop. 3). `gelu` is
-the model of Akyürek et al. 2022, App. C, and `gpt2` and `llama` the stock architectures.
+`lsa` is the linear self-attention of von Oswald et al. 2022 and Ahn et al. 2023: no MLP, no norm, and no biases in
+what is linear. Where tokens alternate, softmax heads copy between them first (von Oswald et al. 2022, Prop. 3), by
+learned positions and biases of queries. `gelu` is the model of Akyürek et al. 2022, App. C, and `gpt2` and `llama` the
+stock architectures.
+
+Which of the emitter's parts build a target is decided by these fields alone (`backend_of`, emit/backend.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from innerloop.compiler.numerics.activations import GELU, SILU, Activation
+
+from .rotary_frequencies import THETA
+
+AttentionKind = Literal["softmax", "linear"]
+"""Linear: a head multiplies query, key and value exactly."""
+NormKind = Literal["layernorm", "rmsnorm", "dividing", "none"]
+"""Before every sublayer; dividing: a LayerNorm where a division uses it, and nowhere else."""
+Biases = Literal["everywhere", "queries", "none"]
+"""Of every linear map; of queries, keys and values; or of none."""
+Block = Literal["serial", "parallel"]
+"""Whether the MLP reads what attention has written, or what attention reads."""
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """Neurons activation(x @ up) @ down; `gated`: activation(x @ gate) · (x @ up) @ down."""
+
+    activation: Activation
+    gated: bool = False
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A table of positions, added to the embedding: it tells each token where it is, and what may be counted there."""
+
+    name: ClassVar[str] = "learned"
+
+
+@dataclass(frozen=True)
+class Rotary:
+    """Pairs of a query's and a key's dimensions turn with the position, at the angles p θ^(−2i/n) of the first
+    n = `fraction` · d_head dimensions: heads know distances alone."""
+
+    theta: float = THETA
+    fraction: float = 1.0
+    name: ClassVar[str] = "rotary"
 
 
 @dataclass(frozen=True)
 class Target:
-    """`attention`: softmax or linear; `activation`: of the MLPs, none for no MLPs; `norm`: layernorm, rmsnorm, dividing
-    (LayerNorm only where a division uses it) or none; `positions`: learned or rotary. Where they are rotary there are
-    no biases either, and every neuron has a gate."""
+    """An architecture: what the graph, the schedule and the emitter may take for granted of it. `mlp` None: no MLPs."""
 
     name: str
-    attention: str
-    activation: str
-    norm: str
-    positions: str = "learned"
+    attention: AttentionKind = "softmax"
+    mlp: Mlp | None = None
+    norm: NormKind = "none"
+    positions: Learned | Rotary = Learned()
+    biases: Biases = "everywhere"
+    block: Block = "serial"
 
     @property
     def linear(self) -> bool:
@@ -34,22 +76,23 @@ class Target:
         return self.attention == "linear"
 
     @property
-    def neurons(self) -> bool:
-        """Whether there are MLPs."""
-        return self.activation != "none"
+    def gated(self) -> bool:
+        """Whether neurons have gates, and so multiply exactly."""
+        return self.mlp is not None and self.mlp.gated
 
     @property
-    def rotary(self) -> bool:
-        """Whether a token knows its position by the phases of its queries and keys alone."""
-        return self.positions == "rotary"
+    def activation(self) -> Activation:
+        """What functions are sums of; asked where there are MLPs only."""
+        assert self.mlp is not None
+        return self.mlp.activation
 
 
 TARGETS = {
     t.name: t
     for t in (
-        Target("gpt2", "softmax", "gelu_tanh", "layernorm"),
-        Target("gelu", "softmax", "gelu_tanh", "dividing"),
-        Target("llama", "softmax", "silu", "rmsnorm", "rotary"),
-        Target("lsa", "linear", "none", "none"),
+        Target("gpt2", mlp=Mlp(GELU), norm="layernorm"),
+        Target("gelu", mlp=Mlp(GELU), norm="dividing"),
+        Target("llama", mlp=Mlp(SILU, gated=True), norm="rmsnorm", positions=Rotary(), biases="none"),
+        Target("lsa", attention="linear", biases="queries"),
     )
 }

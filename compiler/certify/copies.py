@@ -177,7 +177,7 @@ class Copies:
         x = self._apart(operand(0)[..., op.which])
         exact, found = x[EXACT], x[FIRST:LAST]
         reach = np.abs(plan.ranges[decides]).max(axis=0)[list(op.which)]
-        dead = shift(decides in plan.ranges.ties, plan.target.rotary, plan.dtype) / slope(reach, plan.dtype)
+        dead = shift(decides in plan.ranges.ties, plan.target.gated, plan.dtype) / slope(reach, plan.dtype)
         threshold = dead if op.strict else -dead
         lost = np.where(self.agree[..., None, None], np.abs(found - exact), 0.0).max(0)
         lost = np.where(self.agree.max(0)[:, None, None], lost, self._lost.get(value, 0.0))

@@ -28,8 +28,7 @@ import numpy as np
 from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.sparse import Floats, Indices, Matrix
 from innerloop.compiler.architectures.targets import Target
-from innerloop.compiler.emit.backend import DIVIDE_BITS
-from innerloop.compiler.emit.rotary_backend import DIVIDE_BITS as ROTARY_BITS
+from innerloop.compiler.emit.norms import NORMS
 from innerloop.compiler.interpreter.ball import Ball
 from innerloop.compiler.interpreter.calibrate import Ranges
 from innerloop.compiler.interpreter.reads import shares
@@ -53,7 +52,7 @@ from innerloop.compiler.ir.graph import (
 )
 from innerloop.compiler.numerics.approximant import Approximant
 from innerloop.compiler.numerics.attention_gates import Draws, shift, slope, weights
-from innerloop.compiler.numerics.fit_smooth import fit, gated_fit
+from innerloop.compiler.numerics.fit_smooth import fit
 from innerloop.compiler.numerics.linear_by_softmax import SCALES, SINK, relative_error
 from innerloop.compiler.numerics.square_banks import FINENESS, Bank, Squares, square_bank
 from innerloop.compiler.schedule.constructions import CURVE, Construction, default_squares
@@ -81,7 +80,7 @@ class ErrorModel:
         node, unit = self.graph[value], times * UNIT[self.dtype]
         match node.op:
             case Product():
-                if self.target.rotary:
+                if self.target.gated:
                     return _exact_product(node.op, unit)
                 left, right = (self.ranges.ball(o) for o in node.operands)
                 squares = chosen if isinstance(chosen, Squares) else default_of(node, self.ranges, self.dtype)
@@ -89,16 +88,15 @@ class ErrorModel:
             case Function(name, arguments):
                 low, high = self.ranges.domain(name, node.operands[0])
                 relative = chosen if isinstance(chosen, float) else CURVE[self.dtype]
-                curve = gated_fit if self.target.rotary else fit
-                return _function(curve(name, arguments, float(low.min()), float(high.max()), relative), unit)
+                ends = float(low.min()), float(high.max())
+                return _function(fit(name, arguments, *ends, relative, self.target.activation), unit)
             case Keep(_, which):
                 decides = node.operands[0]
                 reach = np.abs(self.ranges[decides]).max(axis=0)[list(which)]
-                level = shift(decides in self.ranges.ties, self.target.rotary, self.dtype)
+                level = shift(decides in self.ranges.ties, self.target.gated, self.dtype)
                 return _kept(node.op, slope(reach, self.dtype), level)
             case Divide():
-                bits = ROTARY_BITS if self.target.rotary else DIVIDE_BITS
-                return _quotient(2.0 ** (-2.0 * bits[self.dtype] - 1.0), unit)
+                return _quotient(2.0 ** (-2.0 * NORMS[self.target.norm].divide_bits[self.dtype] - 1.0), unit)
             case Affine(matrices, offset):
                 return _affine(matrices, offset.array, unit)
             case Attend("softmax", _):

@@ -23,9 +23,10 @@ from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.sparse import Floats, Matrix
 from innerloop.artifact.tokens import TokenData
+from innerloop.compiler.architectures.targets import Target
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.graph import Affine, Function, Graph, Keep, Merge, Product, Value
-from innerloop.compiler.numerics.fit_smooth import fit, gated_fit
+from innerloop.compiler.numerics.fit_smooth import fit
 from innerloop.compiler.numerics.square_banks import Squares, square_bank
 from innerloop.compiler.schedule.allocate import Allocation
 from innerloop.compiler.schedule.constructions import CURVE, Choice, Construction, default_squares, distinct, keys
@@ -176,13 +177,13 @@ def options(schedule: Schedule, allocation: Allocation, dtype: str) -> dict[Valu
         task, written = placed.instruction, _written(placed, allocation)
         if task.value is None:
             continue
-        gated = schedule.instructions.target.rotary
+        target = schedule.instructions.target
         if isinstance(task.op, Multiply):
-            if gated:
+            if target.gated:
                 continue  # one construction, and exact
             found[task.value] = _products(task, task.op, written, dtype)
         elif isinstance(task.op, Apply):
-            found[task.value] = _functions(task.op, int(written.sum()), dtype, gated)
+            found[task.value] = _functions(task.op, int(written.sum()), dtype, target)
     return found
 
 
@@ -221,13 +222,11 @@ def _roughly(squares: Squares, dtype: str) -> float:
     return one * (1.5 if squares.shared else 1.0)
 
 
-def _functions(op: Apply, size: int, dtype: str, gated: bool) -> list[Option]:
+def _functions(op: Apply, size: int, dtype: str, target: Target) -> list[Option]:
     found: list[Option] = []
     for tolerance in (CURVE[dtype], *(c for c in CURVES if c > CURVE[dtype])):
-        curve = (gated_fit if gated else fit)(
-            op.name, op.arguments, float(op.low.min()), float(op.high.max()), tolerance
-        )
-        line = size if gated else (2 * size if curve.slope else 0) + (1 if curve.constant else 0)
+        curve = fit(op.name, op.arguments, float(op.low.min()), float(op.high.max()), tolerance, target.activation)
+        line = size if target.gated else (2 * size if curve.slope else 0) + (1 if curve.constant else 0)
         neurons = size * curve.up.size + line
         if not found or neurons < found[-1].neurons:
             found.append(Option(tolerance, neurons))

@@ -19,7 +19,6 @@ import numpy as np
 from innerloop.artifact.sparse import Floats
 from innerloop.compiler.interpreter.reads import scores
 from innerloop.compiler.ir.graph import Affine, Attend, Constant, Count, Divide, Function, Graph, Merge, Product, Value
-from innerloop.compiler.numerics.activations import GELU, SILU
 from innerloop.compiler.numerics.fit_smooth import domain
 from innerloop.compiler.schedule.constructions import CURVE, Choice
 
@@ -64,7 +63,7 @@ def stored(graph: Graph) -> frozenset[Value]:
 def _limits(model: ErrorModel, choice: Choice, value: Value) -> Iterator[Limit]:
     node, ranges = model.graph[value], model.ranges
     match node.op:
-        case Product() if not model.target.rotary:
+        case Product() if not model.target.gated:
             for index, operand in enumerate(node.operands):
                 ball = ranges.ball(operand)
                 radius = ROOM * np.where(ball.radius > 0.0, ball.radius, 1.0)
@@ -74,7 +73,7 @@ def _limits(model: ErrorModel, choice: Choice, value: Value) -> Iterator[Limit]:
             low, high = float(ends[0].min()), float(ends[1].max())
             chosen = choice.get(value)
             tolerance = chosen if isinstance(chosen, float) else CURVE[model.dtype]
-            least, most = domain(name, arguments, low, high, tolerance, SILU if model.target.rotary else GELU)
+            least, most = domain(name, arguments, low, high, tolerance, model.target.activation)
             room = 0.5 * (ROOM - 1.0) * (high - low)
             yield Limit(0, np.full(1, least - room), np.full(1, most + room))
         case Divide():

@@ -1,7 +1,13 @@
-"""The frame: how wide the stream is, what its norm's constants are, and how every relation is found, before any weight.
+"""The backend: how wide the stream is, what its norm's constants are, and how every relation is found, before any
+weight; and the parts that fill sublayers, chosen by what the target is said to be.
 
 before   a schedule and its slots
-after    the streams of each width that hold them, and a linear rule of position for each copy
+after    the streams of each width that hold them, and a rule of position for each copy
+
+    the target's          choose                          of
+    positions, biases     PositionScheme, its heads       positions.py
+    norm                  NormScheme, its stream          norms.py
+    mlp, biases           Neurons                         ungated_neurons.py, gated_neurons.py
 """
 
 from __future__ import annotations
@@ -9,67 +15,65 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import assert_never
 
 import numpy as np
-from innerloop.artifact.errors import CompileError
+from innerloop.artifact.errors import CompileError, InternalError
+from innerloop.artifact.parts import Config
 from innerloop.artifact.signature import Kinds, Signature
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Floats
-from innerloop.artifact.tokens import role_kinds
-from innerloop.compiler.architectures.learned_positions import CopyRule, copy_rule, digits
+from innerloop.compiler.architectures.learned_positions import CopyRule
 from innerloop.compiler.architectures.relation import Relation
-from innerloop.compiler.architectures.targets import Target
+from innerloop.compiler.architectures.targets import Learned, Rotary, Target
+from innerloop.compiler.numerics.activations import GELU
 from innerloop.compiler.schedule.allocate import Allocation
 from innerloop.compiler.schedule.instructions import Copy, Linear, Quotient
 from innerloop.compiler.schedule.sublayers import Schedule
 
+from .gated_neurons import GatedNeurons
 from .heads import AttentionPattern, Heads
 from .neurons import Neurons
-from .residual_stream import Constants, Stream, four_squares
+from .norms import NORMS, Divisor, NormScheme, power
+from .positions import LearnedScheme, PositionScheme, RotaryScheme
+from .residual_stream import Stream
+from .ungated_neurons import UngatedNeurons
 
-NORM_BITS = {"float32": 12.5, "float64": 27.0}
-DIVIDE_BITS = {"float32": 11.0, "float64": 22.0}
-CONSTANT_BITS = {"float32": 12.0, "float64": 26.5}
-"""So far the constants are above the largest divisor on its slots, which stands beside them in the MLP sublayer after
-a division: the norm is then off by half the square of their ratio, which must be no more than half an ulp."""
 FLAG_BITS = 4.0
 """So far the flags are below the largest value, beside which they do not count in the norm."""
-LARGEST = {"float32": 2.0**56, "float64": 2.0**480}
-"""Of the norm's constants, whose squares are summed."""
 
 
 @dataclass
 class Backend:
-    rope_theta: ClassVar[float] = 10_000.0
+    """What the emitter fills, put together from what the target is said to be (`backend_of`)."""
+
     schedule: Schedule
     allocation: Allocation
     signature: Signature
-    n_positions: int
-    dtype: str
+    positions: PositionScheme
+    norm: NormScheme
+    neurons_of: type[Neurons] | None
+    """None where there are no MLPs."""
 
     @property
     def target(self) -> Target:
         return self.schedule.instructions.target
 
-    @cached_property
+    @property
+    def dtype(self) -> str:
+        return self.positions.dtype
+
+    @property
+    def n_positions(self) -> int:
+        return self.positions.n_positions
+
+    @property
     def role_kinds(self) -> tuple[str | None, ...]:
-        return role_kinds(self.signature.pattern)
+        return self.positions.role_kinds
 
     @cached_property
     def everyone(self) -> Kinds:
         return frozenset(self.signature.pattern.kinds)
-
-    @property
-    def causal(self) -> bool:
-        return not self.signature.pattern.visible_context
-
-    @cached_property
-    def hidden(self) -> tuple[int, ...]:
-        """Under `visible context` attention goes both ways, and what comes after the context is hidden role by role."""
-        pattern = self.signature.pattern
-        count = len(self.role_kinds)
-        return tuple(range(count - len(pattern.suffix), count)) if pattern.visible_context else ()
 
     # Relations ----------------------------------------------------------------------------------
 
@@ -77,7 +81,7 @@ class Backend:
     def targets(self) -> dict[tuple[Relation, Kinds], CopyRule]:
         found = {}
         for relation, kinds, span in self._relations():
-            rule = self.rule(relation, kinds)
+            rule = self.positions.rule(relation, kinds)
             if rule is None:
                 wanted, at = f"{relation.name} {relation.kind or ''}".strip(), ", ".join(sorted(kinds))
                 raise self._refuse(
@@ -105,10 +109,6 @@ class Backend:
     def tables(self) -> list[tuple[Relation, Kinds]]:
         return [key for key, rule in self.targets.items() if rule.table is not None]
 
-    def rule(self, relation: Relation, kinds: Kinds) -> CopyRule | None:
-        """How readers of `kinds` find their token; None if no head does."""
-        return copy_rule(self.signature.pattern, relation, kinds, self.n_positions)
-
     def pattern(self, relation: Relation, kinds: Kinds, sources: Kinds) -> AttentionPattern:
         key = (relation, kinds)
         return AttentionPattern(self.targets[key], sources, kinds, self.tables.index(key) if key in self.tables else -1)
@@ -117,24 +117,18 @@ class Backend:
 
     def heads(self, stream: Stream, dividing: Kinds | None = None) -> Heads:
         """For one attention sublayer, whose norm divides at tokens of these kinds."""
-        divisor = self.divisor if dividing is not None else None
-        return Heads(stream, self.role_kinds, self.n_positions, divisor, self.hidden, self.causal)
+        return self.positions.heads(stream, self.divisor if dividing is not None else None, dividing)
 
     def neurons(self, stream: Stream, bound: Floats) -> Neurons:
-        """For one MLP sublayer."""
-        return Neurons(stream, bound, self.role_kinds, self.dtype)
-
-    def head_sizes(self, query: int) -> tuple[int, ...]:
-        """16 and 64, or the next that hold queries of so many dimensions."""
-        small = 16
-        while small < query:
-            small *= 2
-        return small, max(64, 2 * small if small > 16 else 64)
+        """For one MLP sublayer, where there are MLPs."""
+        assert self.neurons_of is not None
+        biased = self.target.biases == "everywhere"
+        return self.neurons_of(stream, bound, self.role_kinds, self.dtype, self.target.activation, biased)
 
     # The stream ---------------------------------------------------------------------------------
 
     @cached_property
-    def divisor(self) -> tuple[float, float] | None:
+    def divisor(self) -> Divisor | None:
         """The smallest and the largest magnitude of all divisors."""
         ops = [
             p.instruction.op for s in self.schedule.walk() for p in s.placed if isinstance(p.instruction.op, Quotient)
@@ -146,40 +140,38 @@ class Backend:
 
     def stream(self, d_head: int, n_head: int) -> Stream | None:
         """The stream of that width, or None if the values do not fit."""
-        width = d_head * n_head
-        bits = digits(self.n_positions).shape[1] if self.divisor else 0
-        norm = self.target.norm == "layernorm"
-        constants = Constants(
-            four_squares(width // 2) if width > 1 else (), float(norm), float(self.divisor is not None)
-        )
+        width, tabled = d_head * n_head, self.positions.tabled
         sizes = tuple(a.size for a in self.schedule.instructions.atoms)
-        positioned = not self.target.linear or bool(self.targets)
-        stream = Stream(width, constants, bits, len(self.tables), self.allocation, sizes, positioned)
+        stream = self.norm.stream(
+            width,
+            self.norm.begun(width, self.divisor is not None),
+            self.positions.digits if self.divisor else 0,
+            len(self.tables) if tabled else 0,
+            self.allocation,
+            sizes,
+            tabled and self._positioned,
+        )
         if not stream.fits:
             return None
-        if not stream.balanced:
+        if not stream.constants.any:
             return stream
-        stream = replace(stream, flag=max(1.0, power(float(self.bound(stream).max()), -FLAG_BITS)))
-        return replace(stream, constants=self._constants(stream))
+        if stream.balanced:
+            stream = replace(stream, flag=max(1.0, power(float(self.bound(stream).max()), -FLAG_BITS)))
+        bound = self.bound(stream)
+        constants = self.norm.constants(stream, bound, self.divisor, self.dtype)
+        if constants is None:
+            raise self._too_wide(float(bound.max()))
+        return replace(stream, constants=constants)
+
+    @property
+    def _positioned(self) -> bool:
+        """Whether any head copies."""
+        return not self.target.linear or bool(self.targets)
 
     @property
     def least(self) -> int:
         """Slots of the narrowest stream without a norm."""
-        positions = 2 * (not self.target.linear or bool(self.targets))
-        return positions + len(self.tables) + self.allocation.used
-
-    def _constants(self, stream: Stream) -> Constants:
-        """C from what else the stream can hold; with divisions K from that, and C from K."""
-        bound = self.bound(stream)
-        rest = float(np.sqrt(np.sum(bound**2) / stream.width))
-        scale, divide = power(rest, NORM_BITS[self.dtype]), 0.0
-        if self.divisor is not None:
-            least, most = self.divisor
-            divide = power(rest / least, DIVIDE_BITS[self.dtype])
-            scale = max(scale, power(divide * most, CONSTANT_BITS[self.dtype]))
-        if max(scale, divide) > LARGEST[self.dtype]:
-            raise self._too_wide(float(bound.max()))
-        return Constants(stream.constants.weights, scale if stream.constants.scale else 0.0, divide)
+        return 2 * self._positioned + len(self.tables) + self.allocation.used
 
     def _too_wide(self, largest: float) -> CompileError:
         if self.divisor is None:
@@ -206,6 +198,48 @@ class Backend:
         return bound
 
 
-def power(size: float, bits: float) -> float:
-    """The power of two next above size · 2^bits."""
-    return float(2.0 ** np.ceil(np.log2(max(size, 2.0**-20)) + bits))
+def backend_of(
+    schedule: Schedule, allocation: Allocation, signature: Signature, n_positions: int, dtype: str
+) -> Backend:
+    """The backend of the schedule's target. Raises InternalError for a target that has no parts yet."""
+    target = schedule.instructions.target
+    if target.block != "serial":
+        raise _unbuilt(target, "MLPs that read what attention reads")
+    positions = _positions(target)(signature.pattern, n_positions, dtype, target.biases == "everywhere", _theta(target))
+    return Backend(schedule, allocation, signature, positions, NORMS[target.norm], _neurons(target))
+
+
+def _positions(target: Target) -> type[PositionScheme]:
+    match target.positions:
+        case Learned() if target.biases != "none":
+            return LearnedScheme
+        case Rotary(fraction=1.0) if target.norm != "dividing":
+            return RotaryScheme
+        case Rotary(fraction=1.0):
+            raise _unbuilt(target, "divisions by rotary heads where no sublayer has a norm beside")
+        case Rotary(fraction=fraction):
+            raise _unbuilt(target, f"heads of whose dimensions {fraction} turn")
+        case Learned():
+            raise _unbuilt(target, "queries without biases that find a learned position")
+        case _:
+            assert_never(target.positions)
+
+
+def _theta(target: Target) -> float:
+    return target.positions.theta if isinstance(target.positions, Rotary) else Config.rope_theta
+
+
+def _neurons(target: Target) -> type[Neurons] | None:
+    if target.mlp is None:
+        return None
+    if target.mlp.gated:
+        return GatedNeurons
+    if target.biases != "everywhere":
+        raise _unbuilt(target, "neurons with neither gates nor biases")
+    if target.activation != GELU:
+        raise _unbuilt(target, f"squares of {target.activation.name}")
+    return UngatedNeurons
+
+
+def _unbuilt(target: Target, what: str) -> InternalError:
+    return InternalError(f"emit: target {target.name} asks for {what}, which nothing builds")

@@ -22,7 +22,6 @@ from innerloop.artifact.signature import Signature
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Matrix
 from innerloop.compiler.ir.graph import Graph, Value
-from innerloop.compiler.numerics.activations import GELU, SILU
 from innerloop.compiler.numerics.attention_gates import undecided
 from innerloop.compiler.numerics.fit_smooth import domain
 from innerloop.compiler.schedule.allocate import Allocation
@@ -76,12 +75,12 @@ class _Domains:
 
     def _reads(self, instruction: Instruction, number: int) -> Iterator[Domain]:
         match instruction.op:
-            case Multiply() if not self.instructions.target.rotary:
+            case Multiply() if not self.instructions.target.gated:
                 yield self._product(instruction, instruction.op, number)
             case Apply(name, arguments, low, high):
                 tolerance = self.tolerance if instruction.op.tolerance is None else instruction.op.tolerance
-                gated = SILU if self.instructions.target.rotary else GELU
-                ends = domain(name, arguments, float(low.min()), float(high.max()), tolerance, gated)
+                activation = self.instructions.target.activation
+                ends = domain(name, arguments, float(low.min()), float(high.max()), tolerance, activation)
                 if np.isfinite(ends).any():
                     yield self._interval("function", instruction, number, 0, *ends)
             case Quotient(low, high):
@@ -109,7 +108,7 @@ class _Domains:
     def _comparison(self, instruction: Instruction, op: SwitchHead, number: int) -> Domain:
         which = np.unique(op.which)
         exact = all(self.exact[atom] for atom in instruction.reads[1].atoms)
-        low, high = undecided(np.array(op.reach)[which], op.tied, exact, self.instructions.target.rotary, self.dtype)
+        low, high = undecided(np.array(op.reach)[which], op.tied, exact, self.instructions.target.gated, self.dtype)
         read = Matrix(self.stream.read(instruction.reads[1]).csr[:, which])
         what = (self._operand(instruction, 0),)
         return Domain("comparison", number, False, instruction.kinds, read, low, high, what, (which.size,))

@@ -9,7 +9,7 @@ from innerloop.compiler.architectures.learned_positions import counts, digits, l
 from innerloop.compiler.schedule.instructions import ROLES
 
 from .backend import Backend
-from .heads import scale_of
+from .learned_heads import scale_of
 from .residual_stream import Stream
 
 
@@ -62,11 +62,11 @@ def embed(frame: Backend, stream: Stream) -> tuple[Matrix, Floats]:
     if stream.balanced:
         table[:, stream.balance] = -table.sum(axis=1)
     constants = stream.norm_pattern * stream.constants.scale
-    if frame.target.rotary:
+    if frame.positions.tabled:
+        table += constants
+    else:
         slots = np.flatnonzero(constants)
         put(np.arange(layout.roles)[:, None], slots, constants[slots])
-    else:
-        table += constants
     matrix = Matrix.of(
         np.concatenate(rows), np.concatenate(columns), np.concatenate(values), (layout.size, stream.width)
     )

@@ -84,10 +84,10 @@ class Emitter:
             d_mlp=self.widest,
             n_positions=self.frame.n_positions,
             causal=not self.frame.signature.pattern.visible_context,
-            activation=target.activation,
+            activation="none" if target.mlp is None else target.activation.name,
             norm=target.norm,
-            positions=target.positions,
-            rope_theta=self.frame.rope_theta,
+            positions=target.positions.name,
+            rope_theta=self.frame.positions.theta,
             attention=target.attention,
             unread=self.frame.schedule.instructions.unread,
             dtype=self.frame.dtype,
@@ -114,7 +114,7 @@ class Emitter:
         """The narrowest width that holds the slots and the heads; of d_head 64 and 16 the wider head, unless it costs
         a quarter."""
         best: tuple[Stream, int] | None = None
-        for d_head in self.frame.head_sizes(self._largest_query()):
+        for d_head in self.frame.positions.head_sizes(self._largest_query()):
             n_head = 1
             while (stream := self.frame.stream(d_head, n_head)) is None or not self._heads_fit(stream, d_head, n_head):
                 n_head += 1
@@ -126,10 +126,8 @@ class Emitter:
     def _largest_query(self) -> int:
         """Dimensions of the largest query of a head that scores."""
         instructions = [p.instruction for s in self.frame.schedule.walk() for p in s.placed]
-        return max(
-            (t.reads[0].size + 3 + len(self.frame.hidden) for t in instructions if isinstance(t.op, AttendHead)),
-            default=0,
-        )
+        scored = [t.reads[0].size for t in instructions if isinstance(t.op, AttendHead)]
+        return max(scored) + 3 + len(self.frame.positions.hidden) if scored else 0
 
     def _heads_fit(self, stream: Stream, d_head: int, n_head: int) -> bool:
         self.stream = stream
@@ -253,7 +251,7 @@ class Emitter:
         read, which, apart = stream.read(decides), np.array(op.which), APART[self.frame.dtype]
         steep = slope(np.array(op.reach), self.frame.dtype)
         bound = self.frame.bound(stream)
-        level = shift(op.tied, self.frame.target.rotary, self.frame.dtype) * (-1.0 if op.strict else 1.0)
+        level = shift(op.tied, self.frame.target.gated, self.frame.dtype) * (-1.0 if op.strict else 1.0)
         for component in np.unique(which).tolist():
             kept = np.flatnonzero(which == component)
             query = Matrix(read.csr[:, [component]] * steep[component])
@@ -293,6 +291,8 @@ class Emitter:
         return total
 
     def _mlp(self, stage: SublayerPlan) -> Mlp | Idle:
+        if self.frame.target.mlp is None:
+            return Idle("mlp")
         stream = self.stream
         neurons = self.frame.neurons(stream, self.bound)
         bias = np.zeros(stream.width)

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sp
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import Floats, Matrix
-from innerloop.compiler.numerics.fit_smooth import gated_fit
+from innerloop.artifact.sparse import Matrix
+from innerloop.compiler.numerics.fit_smooth import fit
 from innerloop.compiler.schedule.constructions import CURVE, distinct, keys
 from innerloop.compiler.schedule.instructions import Apply, LinearForm, Multiply
 
@@ -43,49 +43,34 @@ class GatedNeurons(Neurons):
         used = np.flatnonzero(np.diff(down.csr.indptr))
         if not used.size:
             return
-        self.gate.append(Matrix(gate.csr[:, used]))
-        self.up.append(Matrix(up.csr[:, used]))
+        self.gate.append(self.stream.balanced_read(Matrix(gate.csr[:, used])))
+        self.up.append(self.stream.balanced_read(Matrix(up.csr[:, used])))
         self.down.append(Matrix(down.csr[used]))
         self.bias.append(np.zeros(used.size))
 
     def gates(self) -> Matrix | None:
         return stack(self.gate, self.stream.width)
 
-    def remove(self, kinds: Kinds) -> Floats:
-        pattern = Matrix(sp.csr_array(self.stream.norm_pattern[None, :] * -self.stream.constants.scale))
-        self.passing(self._flags(kinds, np.ones(1)), pattern, kinds)
-        return np.zeros(self.stream.width)
-
     def passing(self, read: Matrix, write: Matrix, kinds: Kinds) -> None:
         self.gated(self._flags(kinds, np.full(read.shape[1], OPEN)), read, write * (1.0 / OPEN))
 
     def products(self, op: Multiply, left: LinearForm, right: LinearForm, write: Matrix, kinds: Kinds) -> None:
-        """out_o += Σ c · left_i · right_j; equal products, once."""
         a, b = self.stream.read(left), self.stream.read(right)
         entries, i, j = distinct(op.form, keys(a), keys(b))
         down = entries @ write
         sharp = SHARP / 2.0 ** np.ceil(np.log2(np.where(op.left.radius > 0, op.left.radius, 1.0)[i]))
         first, second = Matrix(a.csr[:, i] @ sp.diags_array(sharp)), Matrix(b.csr[:, j])
         down = Matrix(sp.diags_array(1.0 / sharp) @ down.csr)
-        shut = self._shut(first, kinds)
+        shut = self._shut(kinds, 2.0 * np.asarray(abs(first.csr).T @ self.bound).ravel() + SHUT)
         self.gated(
             stack([first + shut, first * -1.0 + shut], self.stream.width),
             stack([second, second * -1.0], self.stream.width),
             pile([down, down], self.stream.width),
         )
 
-    def _shut(self, gate: Matrix, kinds: Kinds) -> Matrix:
-        """What to add to gates [width, n] so that they are closed but at `kinds`."""
-        reach = np.asarray(abs(gate.csr).T @ self.bound).ravel()
-        closed = [s for s, kind in zip(self.stream.roles.tolist(), self.role_kinds, strict=True) if kind not in kinds]
-        n = reach.size
-        rows, columns = np.repeat(closed, n), np.tile(np.arange(n), len(closed))
-        return Matrix.of(rows, columns, np.tile(-(2.0 * reach + SHUT), len(closed)), gate.shape)
-
     def function(self, op: Apply, source: LinearForm, write: Matrix, kinds: Kinds) -> None:
-        """One curve for all components, on their common range."""
         low, high = float(op.low.min()), float(op.high.max())
-        curve = gated_fit(op.name, op.arguments, low, high, op.tolerance or CURVE[self.dtype])
+        curve = fit(op.name, op.arguments, low, high, op.tolerance or CURVE[self.dtype], self.activation)
         read, count = self.stream.read(source), source.size
         flags = self._flags(kinds, np.ones(count))
         parts = list(zip(curve.up.tolist(), curve.bias.tolist(), curve.down.tolist(), strict=True))

@@ -1,14 +1,10 @@
-"""Attention sublayers: copies, means, and the reading of a divided stream, as heads.
+"""Attention sublayers: who is read is a pattern, a score or a switch, and what is read is copied or added by heads.
 
-    head                 query                       key                              reads, of the tokens it sees
-    copy (learned_positions.py)  2 G P t, −G P²              p/P, (p/P)²                      the one at position t
-    mean over K          1                           −400 off K, −200 at the rest     all K alike; none: the rest token
-       … of a suffix     −400 before place s         1 at place s                     K that stand after the context
-    score (± pairs)      ±ε q/R; L + log n           k; 1 at the rest; −400 off K     K by e^(±ε q·k/R)
-    softmax              q; −2 B − 64; 1             k; 1 at the rest; −4 B − 1024    K by e^(q·k), |q·k| ≤ B; none: the
-                                                     off K                            rest token
-    own, divided         digits of p, ½ − n          digits of p, 1                   itself, by any divisor
-    switch               2 A P t, −A P²; −A t²; x    p/P, (p/P)²; 1, 0 at the rest    itself where x > 0, else the rest
+before   patterns, and for each the values that it reads and where they are written
+after    query, key, value and output of so many heads as it takes, values of one pattern side by side
+
+How a pattern becomes queries and keys is what the two kinds of heads say: by positions that the stream holds
+(learned_heads.py), or by rotary phases (rotary_heads.py).
 
 Every head sends readers that its instruction does not concern to the rest token, whose values are 0, by a
 query on their role flags that meets a key on the rest token's. Logits that are to lose are at
@@ -17,6 +13,7 @@ least 104 below the winner's, so in float32 a copy's weight is exactly 1 (e⁻¹
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -31,7 +28,6 @@ from .residual_stream import Stream, pile, stack
 Column = dict[int, float]
 """What of each slot goes into one dimension of a query or key."""
 
-GAP = 1024.0
 OFF = 400.0
 REST = 2.0**36
 
@@ -103,29 +99,31 @@ class _Group:
 
 
 @dataclass
-class Heads:
+class Heads(ABC):
     """Collects the heads of one sublayer; values of one pattern share heads."""
 
     stream: Stream
     role_kinds: tuple[str | None, ...]
     positions: int
+    biased: bool
+    """Whether outputs have biases."""
     divided: tuple[float, float] | None = None
     """The divisor's range, if this sublayer's norm divides."""
     hidden: tuple[int, ...] = ()
     """Roles whose tokens the roles before them must not see, though attention goes both ways."""
-    causal: bool = True
-    """Whether the rest token, which is the first, sees itself alone."""
     groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
 
     def add(self, pattern: AttentionPattern | Score | Switch, size: int, made: Made) -> None:
         """write [size, width] of the values [width, size] of the tokens that the pattern reads."""
         group = self.groups.setdefault(pattern.grouping(), _Group(pattern))
         group.size += size
-        group.made.append(made)
+        group.made.append(self._weighted(pattern, made))
 
     def restore(self) -> Floats:
-        """After a division: what to add to every token [width], so that the norm's constants are there again."""
-        return self.stream.norm_pattern * self.stream.constants.scale
+        """After a division: what to add to every token [width], so that the norm's constants are there again. Without
+        biases nothing: heads fetch them."""
+        constants = self.stream.norm_pattern * self.stream.constants.scale
+        return constants if self.biased else np.zeros(self.stream.width)
 
     def count(self, d_head: int) -> int:
         return sum(-(-group.size // d_head) for group in self.groups.values())
@@ -160,114 +158,14 @@ class Heads:
         output = Matrix(outputs.matrix(width).csr.T)
         return queries.matrix(width), query_bias, keys.matrix(width), np.zeros(total), values.matrix(width), output
 
+    @abstractmethod
     def _scores(self, pattern: AttentionPattern | Score | Switch, d_head: int) -> tuple[Matrix, Floats, Matrix]:
-        """query [width, k], bias [k], key [width, k]; logits come out as written above, 1/√d_head undone."""
-        if isinstance(pattern, Score):
-            query, bias, key = self._scored(pattern)
-        elif isinstance(pattern, Switch):
-            query, bias, key = self._switched(pattern)
-        else:
-            query, bias, key = self._divided_own() if self.divided else self._plain(pattern)
-        away = [r for r, kind in enumerate(self.role_kinds) if kind is not None and kind not in pattern.kinds]
-        if not self.causal and (not isinstance(pattern, AttentionPattern) or pattern.target is None):
-            away.append(0)  # the rest token, which now sees others, must hold nothing of them
-        if away:
-            roles = self.stream.roles
-            sent = self._sent if isinstance(pattern, AttentionPattern) else pattern.sent
-            send = dict.fromkeys((int(roles[r]) for r in away), sent)
-            query = stack([query, _columns([send], self.stream)], self.stream.width)
-            key = stack([key, _columns([{int(roles[0]): 1.0}], self.stream)], self.stream.width)
-            bias = np.append(bias, 0.0)
-        root = np.sqrt(d_head)
-        return self.stream.balanced_read(query * root), bias * root, self.stream.balanced_read(key)
+        """query [width, k], bias [k], key [width, k], k at most d_head; logits come out as written above, 1/√d_head
+        undone."""
 
-    def _plain(self, pattern: AttentionPattern) -> tuple[Matrix, Floats, Matrix]:
-        s, roles = self.stream, self.stream.roles
-        masked = self._masked(pattern.sources)
-        target = pattern.target
-        if target is None:
-            return self._among(pattern.sources, {int(roles[0]): -200.0})
-        scale = float(scale_of(self.positions))
-        want = {int(roles[r]): 2.0 * GAP * scale * float(o) for r, o in enumerate(target.offsets) if o}
-        place = s.position if target.slope else s.table + pattern.table
-        want[place] = want.get(place, 0.0) + 2.0 * GAP * scale * scale
-        queries, keys = [want, {}], [{s.position: 1.0}, {s.position + 1: 1.0}]
-        bias = [0.0, -GAP * scale * scale]
-        if masked:
-            queries.append({})
-            keys.append(masked)
-            bias.append(REST)
-        return _columns(queries, s), np.array(bias), _columns(keys, s)
-
-    def _masked(self, sources: Kinds) -> Column:
-        """−1 at tokens of other kinds than these."""
-        kinds = enumerate(self.role_kinds)
-        return {int(self.stream.roles[r]): -1.0 for r, k in kinds if k is not None and k not in sources}
-
-    def _among(self, sources: Kinds, rest: Column, off: float = OFF) -> tuple[Matrix, Floats, Matrix]:
-        """0 for what is read, of these kinds and not hidden; −`off` for others; `rest` on top."""
-        roles = self.stream.roles
-        key = {slot: off * v for slot, v in self._masked(sources).items()} | rest
-        late = [place for place in self.hidden if self.role_kinds[place] in sources]
-        queries: list[Column] = [{}, *({int(slot): -off for slot in roles[1:place]} for place in late)]
-        keys = [key, *({int(roles[place]): 1.0} for place in late)]
-        return _columns(queries, self.stream), np.eye(1, 1 + len(late))[0], _columns(keys, self.stream)
-
-    def _scored(self, score: Score) -> tuple[Matrix, Floats, Matrix]:
-        s = self.stream
-        sink = dict.fromkeys((int(slot) for slot in s.roles), score.sink)
-        if score.log_count >= 0:
-            sink[score.log_count] = 1.0
-        query, bias, key = self._among(score.sources, {}, score.off)
-        queries = [score.query, _columns([sink], s), query]
-        keys = [score.key, _columns([{int(s.roles[0]): 1.0}], s), key]
-        return stack(queries, s.width), np.concatenate([np.zeros(score.query.shape[1] + 1), bias]), stack(keys, s.width)
-
-    def _switched(self, switch: Switch) -> tuple[Matrix, Floats, Matrix]:
-        """−A (t − p)² + the switch at data tokens, 0 at the rest token. Sums before the switch are exact, so that it
-        stands last."""
-        s, square = self.stream, switch.apart * scale_of(self.positions) ** 2
-        others = [int(slot) for slot in s.roles[1:]]
-        data = dict.fromkeys(others, 1.0)
-        queries: list[Column] = [{s.position: 2.0 * square}, {}, {s.position + 1: -square}]
-        keys: list[Column] = [{s.position: 1.0}, {s.position + 1: 1.0}, data, data]
-        query = stack([_columns(queries, s), switch.query], s.width)
-        return query, np.array([0.0, -square, 0.0, 0.0]), _columns(keys, s)
-
-    @property
-    def _gain(self) -> float:
-        """Of the digits, where the stream is divided: a logit is this over two divisors."""
-        assert self.divided is not None
-        return 64.0 * max(abs(end) for end in self.divided) ** 2
-
-    @property
-    def _sent(self) -> float:
-        """What sends a reader to the rest token. Where the stream is divided it has to outweigh all digits that differ,
-        and what rounding leaves of its own, which is larger the less the token holds beside the rest token."""
-        return REST if self.divided is None else max(REST, 256.0 * self.stream.digits * self._gain)
-
-    def _divided_own(self) -> tuple[Matrix, Floats, Matrix]:
-        """Σ digitsᵢ digitsⱼ − n + ½ = ½ − 2 (digits that differ), scaled by 1/(sᵢ sⱼ): above 0 for myself, below it for
-        all others, by more than what rounding leaves of n, whose scale differs from token to token."""
-        s, gain = self.stream, self._gain
-        everyone = {int(slot): 1.0 for slot in s.roles}
-        digits = range(s.digit, s.digit + s.digits)
-        queries = [*({slot: gain} for slot in digits), dict.fromkeys(everyone, gain * (0.5 - s.digits))]
-        keys = [*({slot: 1.0} for slot in digits), everyone]
-        return _columns(queries, s), np.zeros(s.digits + 1), _columns(keys, s)
-
-
-def scale_of(positions: int) -> float:
-    """P: the power of two that positions are divided by in the stream."""
-    return float(2 ** int(np.ceil(np.log2(max(positions, 2)))))
-
-
-def _columns(columns: list[Column], stream: Stream) -> Matrix:
-    """[width, columns], each given by its entries, in the units of their slots."""
-    rows = [slot for entries in columns for slot in entries]
-    cols = [k for k, entries in enumerate(columns) for _ in entries]
-    values = [v / stream.unit[slot] for entries in columns for slot, v in entries.items()]
-    return Matrix.of(rows, cols, values, (stream.width, len(columns)))
+    @abstractmethod
+    def _weighted(self, pattern: AttentionPattern | Score | Switch, made: Made) -> Made:
+        """The values of a pattern, and their write, in units of what its heads make of them."""
 
 
 @dataclass

@@ -1,47 +1,59 @@
-"""MLP sublayers: products, functions and linear maps as neurons g(x @ up + bias) @ down.
+"""MLP sublayers: an instruction becomes neurons, of a kind that ungated_neurons.py or gated_neurons.py says.
 
-    what                    neurons                                                            a component
-    a·b                     two squares, of (a/R_a ± b/R_b)/2; of equal factors one;            1 … 16 a square
-                            or one and what lone squares it shares with others                  (square_banks.py)
-    f(x)                    a fitted sum of GELUs (fit_smooth.py)                                      8 … 256
-    linear                  (g(κx) − g(−κx))/κ = x, exact where |κx| > 6: there g(−κx) is 0     2
-    constant                g(64 · flag) = 64 · flag                                            1
-
-An instruction's neurons are closed at tokens of other kinds, the rest token too, by a large negative weight
-on their role flags: they give exactly 0 there, and cost nothing elsewhere, since 0 times it is 0.
+before   instructions, and for each where its result is written
+after    up, bias and down of the neurons, and their gates if they have them
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Floats, Matrix
-from innerloop.compiler.interpreter.ball import Ball
-from innerloop.compiler.numerics.fit_smooth import fit
-from innerloop.compiler.numerics.square_banks import Bank, Squares, square_bank
-from innerloop.compiler.schedule.constructions import CURVE, default_squares, distinct, keys
+from innerloop.compiler.numerics.activations import Activation
 from innerloop.compiler.schedule.instructions import Apply, Linear, LinearForm, Multiply
 from innerloop.compiler.schedule.sublayers import Placed
 
 from .residual_stream import Stream, pile, stack
 
-SHARP = 2.0**20
-
 
 @dataclass
-class Neurons:
-    """Collects the neurons of one sublayer. `bound` [width] is the largest magnitude of each slot."""
+class Neurons(ABC):
+    """Collects the neurons of one sublayer. `bound` [width] is the largest magnitude of each slot; `biased`: whether
+    what goes down has a bias."""
 
     stream: Stream
     bound: Floats
     role_kinds: tuple[str | None, ...]
     dtype: str
+    activation: Activation
+    biased: bool
     up: list[Matrix] = field(default_factory=list)
     bias: list[Floats] = field(default_factory=list)
     down: list[Matrix] = field(default_factory=list)
+
+    # What the kind of neuron decides ------------------------------------------------------------
+
+    @abstractmethod
+    def products(self, op: Multiply, left: LinearForm, right: LinearForm, write: Matrix, kinds: Kinds) -> None:
+        """out_o += Σ c · left_i · right_j, equal products once."""
+
+    @abstractmethod
+    def function(self, op: Apply, source: LinearForm, write: Matrix, kinds: Kinds) -> None:
+        """One curve for all components, on their common range."""
+
+    @abstractmethod
+    def passing(self, read: Matrix, write: Matrix, kinds: Kinds) -> None:
+        """write of what `read` [width, n] reads."""
+
+    @abstractmethod
+    def gates(self) -> Matrix | None:
+        """[width, neurons], where neurons have them."""
+
+    # What all have ------------------------------------------------------------------------------
 
     def instruction(self, placed: Placed, write: Matrix) -> None:
         """The instruction's neurons; `write` [size, width] is where its result goes."""
@@ -56,173 +68,17 @@ class Neurons:
             case _:
                 raise AssertionError(instruction)
 
-    def add(self, up: Matrix, bias: Floats, down: Matrix, kinds: Kinds) -> None:
-        """Neurons [width, n], [n], [n, width], closed but at `kinds`; those that write nothing are dropped."""
-        used = np.flatnonzero(np.diff(down.csr.indptr))
-        if used.size < bias.size:
-            up, bias, down = Matrix(up.csr[:, used]), bias[used], Matrix(down.csr[used])
-        if not bias.size:
-            return
-        reach = np.asarray(abs(up.csr).T @ self.bound).ravel() + np.abs(bias)
-        closed = [
-            slot for slot, kind in zip(self.stream.roles.tolist(), self.role_kinds, strict=True) if kind not in kinds
-        ]
-        shut = Matrix.of(
-            np.repeat(closed, bias.size),
-            np.tile(np.arange(bias.size), len(closed)),
-            np.tile(-(2.0 * reach + 64.0), len(closed)) / self.stream.flag,
-            up.shape,
-        )
-        self.up.append(self.stream.balanced_read(_without_row(up, self.stream.zero) + shut))
-        self.bias.append(bias)
-        self.down.append(down)
-
-    def products(self, op: Multiply, left: LinearForm, right: LinearForm, write: Matrix, kinds: Kinds) -> None:
-        """out_o += Σ c · left_i · right_j by squares of sums and differences; equal factors, once.
-
-        Rounding is relative to the factors' distance from their centres a₀, b₀ and not from 0:
-        a·b = (a − a₀)(b − b₀) + a₀ b + b₀ a − a₀ b₀, the last three linear.
-        """
-        form = op.form
-        a, b = self.stream.read(left), self.stream.read(right)
-        entries, i, j = distinct(form, keys(a), keys(b))
-        down = entries @ write
-        straight = self._linear_part(op, a, b, kinds)
-        a, b = self._centred(a, op.left, kinds), self._centred(b, op.right, kinds)
-        radius_a = np.where(op.left.radius > 0, op.left.radius, 1.0)[i]
-        radius_b = np.where(op.right.radius > 0, op.right.radius, 1.0)[j]
-        first, second = a.csr[:, i] @ sp.diags_array(1.0 / radius_a), b.csr[:, j] @ sp.diags_array(1.0 / radius_b)
-        same = abs(first - second).max(axis=0).toarray().ravel() == 0.0
-        alike, unlike = np.flatnonzero(same), np.flatnonzero(~same)
-        size = radius_a * radius_b
-        squares = op.squares or default_squares(op.left, op.right, i.size, self.dtype)
-        bank = square_bank(squares)
-        if bank.slope or squares.shared:
-            self._combined(squares, first, second, size, same, entries, straight, write, kinds)
-            return
-        if straight is not None:
-            self.passing(straight, write, kinds)
-        if alike.size:
-            self._squares(bank, Matrix(first[:, alike]), _scaled(down, alike, size[alike]), kinds, alike.size)
-        if unlike.size:
-            half = sp.csr_array(first[:, unlike]) * 0.5, sp.csr_array(second[:, unlike]) * 0.5
-            size = size[unlike]
-            both = Matrix(sp.hstack([half[0] + half[1], half[0] - half[1]]))
-            plus, minus = _scaled(down, unlike, size), _scaled(down, unlike, -size)
-            self._squares(bank, both, pile([plus, minus], self.stream.width), kinds, unlike.size)
-
-    def _centred(self, read: Matrix, ball: Ball, kinds: Kinds) -> Matrix:
-        """Reads the components less their centres."""
-        return read + self._flags(kinds, -ball.centre) if ball.centre.any() else read
-
-    def _flags(self, kinds: Kinds, values: Floats) -> Matrix:
-        """[width, n]: reads these constants at tokens of `kinds`."""
-        flags = [slot for slot, kind in zip(self.stream.roles.tolist(), self.role_kinds, strict=True) if kind in kinds]
-        n, count = values.size, len(flags)
-        rows, columns = np.repeat(flags, n), np.tile(np.arange(n), count)
-        return Matrix.of(rows, columns, np.tile(values, count) / self.stream.flag, (self.stream.width, n))
-
-    def _combined(
-        self,
-        squares: Squares,
-        first: sp.csr_array,
-        second: sp.csr_array,
-        size: Floats,
-        same: np.ndarray,
-        entries: Matrix,
-        straight: Matrix | None,
-        write: Matrix,
-        kinds: Kinds,
-    ) -> None:
-        """The products first · second · size as combinations of distinct squares, and one linear correction of all."""
-        half = Matrix((first + second) * 0.5), Matrix((first - second) * 0.5)
-        lone, weights = (Matrix(first), Matrix(second)), np.where(same, 0.0, size)
-        alike = (lone[0], np.where(same, size, 0.0))
-        if squares.shared:
-            parts = [alike, (half[0], 2.0 * weights), (lone[0], -0.5 * weights), (lone[1], -0.5 * weights)]
-        else:
-            parts = [alike, (half[0], weights), (half[1], -weights)]
-        found: dict[bytes, int] = {}
-        rows, columns, values, reads = [], [], [], []
-        for read, weight in parts:
-            for pair, key in enumerate(keys(read)):
-                if weight[pair]:
-                    if key not in found:
-                        reads.append(read.csr[:, [pair]])
-                    rows.append(found.setdefault(key, len(found)))
-                    columns.append(pair)
-                    values.append(weight[pair])
-        made = Matrix.of(rows, columns, values, (len(found), same.size)) @ entries
-        read, bank = Matrix(sp.hstack(reads)), square_bank(squares)
-        if bank.slope:
-            correction = read @ made * bank.slope
-            straight = correction if straight is None else straight + correction
-        if straight is not None:
-            self.passing(straight, write, kinds)
-        self._squares(bank, read, made @ write, kinds, len(found))
-
-    def _linear_part(self, op: Multiply, a: Matrix, b: Matrix, kinds: Kinds) -> Matrix | None:
-        """Reads Σ c (a₀ b + b₀ a − a₀ b₀), if that is not 0."""
-        if not (op.left.centre.any() or op.right.centre.any()):
-            return None
-        form = op.form
-        of_a = Matrix.of(form.left, form.out, form.coefficient * op.right.centre[form.right], (a.shape[1], form.size))
-        of_b = Matrix.of(form.right, form.out, form.coefficient * op.left.centre[form.left], (b.shape[1], form.size))
-        products = form.coefficient * op.left.centre[form.left] * op.right.centre[form.right]
-        constant = -np.bincount(form.out, products, minlength=form.size).astype(np.float64)
-        return a @ of_a + b @ of_b + self._flags(kinds, constant)
-
-    def _squares(self, bank: Bank, read: Matrix, down: Matrix, kinds: Kinds, period: int) -> None:
-        """Σ down · s² for s = stream @ read in [−1, 1]; squares `period` apart belong to one product.
-
-        A product's neurons stand together, in blocks of eight that their mirror images follow: sums over neurons
-        then cancel as they go, also in matrix products that keep an accumulator for every fourth or eighth
-        term, and round at the size of one product and not of all. A bank of fewer than eight just stands together.
-        """
-        count = read.shape[1]
-        number = np.arange(bank.up.size * count)
-        block, mirrored = (4, 2) if bank.up.size % 8 == 0 else (bank.up.size, 1)
-        order = number.reshape(-1, block, mirrored, count // period, period).transpose(4, 0, 2, 3, 1).ravel()
-        up = stack([read * float(u) for u in bank.up], self.stream.width)
-        down = pile([down * float(d) for d in bank.down], self.stream.width)
-        self.add(Matrix(up.csr[:, order]), np.repeat(bank.bias, count)[order], Matrix(down.csr[order]), kinds)
-
-    def function(self, op: Apply, source: LinearForm, write: Matrix, kinds: Kinds) -> None:
-        """One curve for all components, on their common range."""
-        curve = fit(op.name, op.arguments, float(op.low.min()), float(op.high.max()), op.tolerance or CURVE[self.dtype])
-        read, count = self.stream.read(source), source.size
-        self.add(
-            stack([read * float(u) for u in curve.up], self.stream.width),
-            np.repeat(curve.bias, count),
-            pile([write * float(d) for d in curve.down], self.stream.width),
-            kinds,
-        )
-        if curve.slope:
-            self.linear(source, write * curve.slope, kinds)
-        if curve.constant:
-            up = self._flags(kinds, np.array([64.0]))
-            total = Matrix(sp.csr_array(np.asarray(write.csr.sum(axis=0)).reshape(1, -1)))
-            self.add(up, np.zeros(1), total * (curve.constant / 64.0), kinds)
-
     def linear(self, source: LinearForm, write: Matrix, kinds: Kinds) -> None:
         self.passing(self.stream.read(source), write, kinds)
 
-    def passing(self, read: Matrix, write: Matrix, kinds: Kinds) -> None:
-        """write of what `read` [width, n] reads."""
-        self.add(
-            stack([read * SHARP, read * -SHARP], self.stream.width),
-            np.zeros(2 * read.shape[1]),
-            pile([write * (1 / SHARP), write * (-1 / SHARP)], self.stream.width),
-            kinds,
-        )
-
     def remove(self, kinds: Kinds) -> Floats:
-        """Before a division at `kinds`: what to add to every token [width], to take the norm's constants away there."""
-        return -self.stream.norm_pattern * self.stream.constants.scale
-
-    def gates(self) -> Matrix | None:
-        """[width, neurons], where neurons have them."""
-        return None
+        """Before a division at `kinds`: what to add to every token [width], to take the norm's constants away there.
+        Without biases nothing: neurons take them away."""
+        constants = -self.stream.norm_pattern * self.stream.constants.scale
+        if self.biased:
+            return constants
+        self.passing(self._flags(kinds, np.ones(1)), Matrix(sp.csr_array(constants[None, :])), kinds)
+        return np.zeros(self.stream.width)
 
     def finish(self) -> tuple[Matrix, Floats, Matrix]:
         return (
@@ -231,13 +87,16 @@ class Neurons:
             pile(self.down, self.stream.width),
         )
 
+    def _flags(self, kinds: Kinds, values: Floats) -> Matrix:
+        """[width, n]: reads these constants at tokens of `kinds`."""
+        return self._by_role(values, [kind in kinds for kind in self.role_kinds])
 
-def _scaled(down: Matrix, rows: Floats | np.ndarray, scale: Floats) -> Matrix:
-    return Matrix(sp.diags_array(scale) @ down.csr[rows])
+    def _shut(self, kinds: Kinds, by: Floats) -> Matrix:
+        """[width, n]: reads −`by` at tokens of all other kinds, the rest token too."""
+        return self._by_role(-by, [kind not in kinds for kind in self.role_kinds])
 
-
-def _without_row(matrix: Matrix, row: int) -> Matrix:
-    """The matrix with that row empty."""
-    coo = matrix.csr.tocoo()
-    keep = coo.row != row
-    return Matrix.of(coo.row[keep], coo.col[keep], coo.data[keep], matrix.shape)
+    def _by_role(self, values: Floats, chosen: list[bool]) -> Matrix:
+        flags = self.stream.roles[chosen]
+        n, count = values.size, flags.size
+        rows, columns = np.repeat(flags, n), np.tile(np.arange(n), count)
+        return Matrix.of(rows, columns, np.tile(values, count) / self.stream.flag, (self.stream.width, n))

@@ -1,19 +1,10 @@
 """The residual stream: which slot holds what, and how values are read from it and written to it exactly.
 
-    slots   0 … 15             pair i of the norm's constants ±C at i and 8 + i, after them its scratch pairs ±N
-            16 …               `zero` (never written), `balance`, p/P, (p/P)², digits of p, tables
+    slots   the first          the norm's constants and its scratch, and what else its kind of norm keeps there
+            then               p/P, (p/P)², digits of p, tables, where positions are learned
             the others         the atoms, as allocate.py placed them, and unused slots up to the width
 
-The norm. With constants aᵢ·C, −aᵢ·C where 2 Σ aᵢ² = width (four squares do, Lagrange), the variance
-is C² to float precision as long as the squares of all else sum to less than half an ulp of
-width · C²; so LayerNorm divides by C, a power of two, and with gain C it is the identity, exactly.
-
-The mean. +C and −C stand `LANES` apart, because a sum must cancel them before it adds anything small: PyTorch keeps a
-running mean in each of 8 SIMD lanes, and in the constants' lanes the first two vectors make it exactly 0. (In adjacent
-slots, so in two lanes, C swallows what else is added there, and in float32 the mean is off by ulps of C.) What is
-written is balanced: every write puts minus its sum into `balance`, so that the stream sums to rounding error, which
-`layer_norm` in runtime/functions.py rounds to exactly 0 beside C. For other runtimes every read puts minus its sum on
-`zero`, which holds minus the mean, so that the mean cancels.
+Which slots are the norm's is what the two kinds of stream say: layer_norm_stream.py and rms_stream.py.
 
 The flags. A role's slot holds `flag` at its tokens and 0 elsewhere, a power of two not far below the largest value.
 What closes a neuron outweighs all that it may read, and so would the mean that reaches it by the slot of a flag of 1:
@@ -22,6 +13,7 @@ beside values of 10⁶ more than float32 can cancel. In units of `flag` it is no
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,9 +22,6 @@ import scipy.sparse as sp
 from innerloop.artifact.sparse import Floats, Indices, Matrix
 from innerloop.compiler.schedule.allocate import Allocation
 from innerloop.compiler.schedule.instructions import ROLES, Atom, LinearForm
-
-LANES = 8
-"""Slots from +C to −C, which stand in the first two vectors of so many float32 numbers."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +32,11 @@ class Constants:
     weights: tuple[int, ...]
     scale: float
     divide: float
+
+    @property
+    def any(self) -> bool:
+        """Whether any sublayer has a norm."""
+        return bool(self.scale or self.divide)
 
 
 def four_squares(n: int) -> tuple[int, ...]:
@@ -65,8 +59,8 @@ def four_squares(n: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Stream:
-    """`width` slots, a multiple of 2 · `LANES` if there is a norm. From `first` on all are atoms'."""
+class Stream(ABC):
+    """`width` slots. From `first` on all are atoms'."""
 
     width: int
     constants: Constants
@@ -76,8 +70,39 @@ class Stream:
     sizes: tuple[int, ...]
     """Components of each atom."""
     positioned: bool = True
-    """Whether tokens know their position."""
+    """Whether it holds each token's position."""
     flag: float = 1.0
+
+    # What the kind of norm decides --------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def balanced(self) -> bool:
+        """Whether there is a mean to cancel: then `zero` is never written, and `balance` holds minus all sums."""
+
+    @property
+    @abstractmethod
+    def unit_width(self) -> int:
+        """What the width must be a multiple of."""
+
+    @property
+    @abstractmethod
+    def zero(self) -> int:
+        """The first slot after the norm's own; where the stream is balanced it is kept at 0."""
+
+    @abstractmethod
+    def _pairs(self, number: int) -> Indices:
+        """The slots of the constants (0) or of what stands after them (1)."""
+
+    @abstractmethod
+    def _pattern(self, slots: Indices) -> Floats:
+        """The constants' weights on these slots [width]."""
+
+    @abstractmethod
+    def _free(self) -> Indices:
+        """The slots that atoms take, in order."""
+
+    # Slots --------------------------------------------------------------------------------------
 
     @cached_property
     def unit(self) -> Floats:
@@ -90,14 +115,9 @@ class Stream:
     def first(self) -> int:
         return self.digit + self.digits + self.tables
 
-    @property
-    def balanced(self) -> bool:
-        """Whether there is a norm, and so a mean to cancel."""
-        return bool(self.constants.scale or self.constants.divide)
-
     @cached_property
     def norm_pattern(self) -> Floats:
-        """+aᵢ, −aᵢ on the constants' slots [width]."""
+        """The constants' weights aᵢ, on the constants' slots [width]."""
         return self._pattern(self._pairs(0)) if self.constants.scale else np.zeros(self.width)
 
     @cached_property
@@ -108,21 +128,6 @@ class Stream:
     @cached_property
     def scratch(self) -> Indices:
         return self._pairs(1 if self.constants.scale else 0)
-
-    def _pairs(self, number: int) -> Indices:
-        """The slots of the constants (0) or of what stands after them (1): first the positive ones."""
-        count = len(self.constants.weights)
-        first = number * count + np.arange(count)
-        return np.concatenate([first, LANES + first])
-
-    def _pattern(self, slots: Indices) -> Floats:
-        pattern = np.zeros(self.width)
-        pattern[slots] = np.multiply.outer([1.0, -1.0], self.constants.weights).ravel()
-        return pattern
-
-    @property
-    def zero(self) -> int:
-        return 2 * LANES * self.balanced
 
     @property
     def balance(self) -> int:
@@ -143,19 +148,12 @@ class Stream:
 
     @cached_property
     def _open(self) -> Indices:
-        """The slots that atoms take, in order: what the norm leaves of the first ones, and all from `first` on."""
-        taken = np.arange(self.width) < self.first
-        taken[: self.zero] = False
-        if self.constants.scale:
-            taken[self._pairs(0)] = True
-        if self.constants.divide:
-            taken[self.scratch] = True
-        return np.flatnonzero(~taken)
+        return self._free()
 
     @property
     def fits(self) -> bool:
         """Whether all have a slot."""
-        whole = not self.balanced or self.width % (2 * LANES) == 0
+        whole = self.width % self.unit_width == 0
         return whole and self.first <= self.width and self.allocation.used <= self._open.size
 
     def slots(self, atom: Atom) -> Indices:

@@ -1,4 +1,4 @@
-"""Attention sublayers without biases and without a position in the stream: relations by rotary phases and role flags.
+"""Attention sublayers without a position in the stream, biases or none: relations by rotary phases and role flags.
 
     head             query, on readers' flags       key, on flags                      reads
     copy             Aᵢ e^(i fᵢ o); 1               1 in pair i, −Σ A at sources;      the source o tokens away, else
@@ -8,7 +8,7 @@
     mean over K      1                              −400 off K, −200 at the rest       all K alike
     sum over K       1                              −400 off K, +L at the rest         K by e^−L each: the rest token's
                                                                                        share rounds to 1
-    score, softmax   q; 1                           k; as in heads.py                  K by e^(q·k)
+    score, softmax   q; 1                           k; as in learned_heads.py          K by e^(q·k)
     own, divided     Aᵢ; 1, scaled by 1/s           1, −Σ A at who divides; low else   itself, by any divisor
     switch           x; Aᵢ; 1                       1; 1; −Σ A, all 0 at the rest      itself where x > 0, else the rest
 
@@ -16,9 +16,9 @@ Flags stand in pairs that do not turn (rotary_frequencies.py). A role's flag is 
 the sum of flags is the constant 1. Roles that do not read, the rest token too, meet the rest token's flag: whose values
 are 0.
 
-After a division the constants of the norm are where they were not taken away: at the rest token, which never
-divides. One head fetches them from there to every token, and the own heads take away what a token holds still:
-tokens that do not divide see the rest token in both, and so add 0.
+After a division the constants of the norm are given back by outputs' biases. Where there are none, they are where they
+were not taken away: at the rest token, which never divides. One head fetches them from there to every token, and the
+own heads take away what a token holds still: tokens that do not divide see the rest token in both, and so add 0.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Floats, Matrix
-from innerloop.compiler.architectures.rotary_frequencies import GAP, Phases, phases
+from innerloop.compiler.architectures.rotary_frequencies import GAP, THETA, Phases, phases
 from innerloop.compiler.architectures.rotary_positions import End
 
 from .heads import OFF, REST, AttentionPattern, Column, Heads, Made, Score, Switch
+from .residual_stream import Stream
 
 SUM_BITS = {"float32": 25, "float64": 54}
 """A sum's tokens have weights e^−L, all of them together less than half an ulp of the rest token's 1."""
@@ -70,10 +71,11 @@ class _Scores:
         self.query += [(slot, pair + half, v.imag) for slot, v in query.items()]
         self.key += [(slot, pair, v) for slot, v in key.items()]
 
-    def matrices(self, width: int) -> tuple[Matrix, Matrix]:
-        d_head = 2 * self.phases.frequency.size
+    def matrices(self, stream: Stream) -> tuple[Matrix, Matrix]:
+        """[width, d_head] each, in the units of the slots."""
+        shape, unit = (stream.width, 2 * self.phases.frequency.size), stream.unit
         query, key = (
-            Matrix.of([e[0] for e in side], [e[1] for e in side], [e[2] for e in side], (width, d_head))
+            Matrix.of([e[0] for e in side], [e[1] for e in side], [e[2] / unit[e[0]] for e in side], shape)
             for side in (self.query, self.key)
         )
         return query, key
@@ -85,9 +87,10 @@ class RotaryHeads(Heads):
 
     dividing: Kinds | None = None
     dtype: str = "float32"
+    theta: float = THETA
 
     def __post_init__(self) -> None:
-        if self.dividing is None:
+        if self.dividing is None or self.biased:
             return
         s = self.stream
         slots = np.flatnonzero(s.norm_pattern)
@@ -96,20 +99,17 @@ class RotaryHeads(Heads):
         self.add(AttentionPattern(None, everyone, frozenset()), slots.size, lambda: (read, write))
         self.add(AttentionPattern(None, everyone, self.dividing), slots.size, lambda: (read, write * -1.0))
 
-    def restore(self) -> Floats:
-        return np.zeros(self.stream.width)
-
-    def add(self, pattern: AttentionPattern | Score | Switch, size: int, made: Made) -> None:
+    def _weighted(self, pattern: AttentionPattern | Score | Switch, made: Made) -> Made:
+        """Of a sum, whose tokens have weights e^−L."""
         if not (isinstance(pattern, AttentionPattern) and pattern.sums):
-            super().add(pattern, size, made)
-            return
+            return made
         scale = 1.0 / float(np.exp(-np.asarray(self._sink, dtype=self.dtype)))
 
         def scaled() -> tuple[Matrix, Matrix]:
             values, write = made()
             return values, write * scale
 
-        super().add(pattern, size, scaled)
+        return scaled
 
     @property
     def _sink(self) -> float:
@@ -117,8 +117,7 @@ class RotaryHeads(Heads):
         return float(np.asarray(SUM_BITS[self.dtype] * np.log(2.0) + np.log(self.positions), dtype=self.dtype))
 
     def _scores(self, pattern: AttentionPattern | Score | Switch, d_head: int) -> tuple[Matrix, Floats, Matrix]:
-        """query [width, d_head], no bias, key [width, d_head]; 1/√d_head undone."""
-        scores = _Scores(phases(d_head, self.positions))
+        scores = _Scores(phases(d_head, self.positions, self.theta))
         slots = self.stream.roles.tolist()
         reading = [r for r, kind in enumerate(self.role_kinds) if kind is not None and kind in pattern.kinds]
         query, key = Matrix.zero(self.stream.width, d_head), Matrix.zero(self.stream.width, d_head)
@@ -143,8 +142,8 @@ class RotaryHeads(Heads):
         if away:
             sent = REST if isinstance(pattern, AttentionPattern) else pattern.sent
             scores.flat({slots[r]: sent * self._undivided(r) for r in away}, {slots[0]: 1.0})
-        more = scores.matrices(self.stream.width)
-        return (query + more[0]) * float(np.sqrt(d_head)), np.zeros(0), key + more[1]
+        more, balanced = scores.matrices(self.stream), self.stream.balanced_read
+        return balanced((query + more[0]) * float(np.sqrt(d_head))), np.zeros(0), balanced(key + more[1])
 
     def _undivided(self, role: int) -> float:
         """What makes a logit on the flags of this reader and of the rest token at least 1, whatever the norm does."""
@@ -203,7 +202,7 @@ class RotaryHeads(Heads):
             if weight:
                 scores.turning(pair, {slot: complex(scale * weight) for slot in self._flags(reading)}, data)
         scores.flat(self._flags(reading, scale), dict.fromkeys(data, -p.total))
-        ones = Matrix.of(list(data), [0] * len(data), 1.0, (self.stream.width, 1))
+        ones = Matrix.of(list(data), [0] * len(data), 1.0 / self.stream.flag, (self.stream.width, 1))
         return switch.query @ still, ones @ still
 
     def _own_divided(self, scores: _Scores, reading: list[int]) -> None:

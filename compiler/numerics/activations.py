@@ -7,16 +7,43 @@ from dataclasses import dataclass
 
 import numpy as np
 from innerloop.artifact.sparse import Floats
-
-from .square_banks import derivative, gelu
+from scipy.special import erf
 
 
 @dataclass(frozen=True)
 class Activation:
+    """`name` is what a configuration calls it."""
+
+    name: str
     value: Callable[[Floats], Floats]
     derivative: Callable[[Floats], Floats]
     gap: float
     """How far it is from relu at most."""
+
+
+def gelu(x: Floats) -> Floats:
+    """GPT-2's: 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))."""
+    return np.asarray(0.5 * x * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * x**3))))
+
+
+def _gelu_slope(x: Floats) -> Floats:
+    """Of `gelu`."""
+    root = np.sqrt(2.0 / np.pi)
+    t = np.tanh(root * (x + 0.044715 * x**3))
+    return np.asarray(0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * root * (1.0 + 3 * 0.044715 * x * x))
+
+
+def gelu_erf(x: Floats) -> Floats:
+    """GPT-NeoX's: x Φ(x)."""
+    return np.asarray(x * _normal(x))
+
+
+def _gelu_erf_slope(x: Floats) -> Floats:
+    return np.asarray(_normal(x) + x * np.exp(-0.5 * x * x) / np.sqrt(2.0 * np.pi))
+
+
+def _normal(x: Floats) -> Floats:
+    return np.asarray(0.5 * (1.0 + erf(x / np.sqrt(2.0))))
 
 
 def silu(x: Floats) -> Floats:
@@ -33,5 +60,7 @@ def _sigmoid(x: Floats) -> Floats:
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
 
 
-GELU = Activation(gelu, derivative, 0.1701)
-SILU = Activation(silu, _slope, 0.2785)
+GELU = Activation("gelu_tanh", gelu, _gelu_slope, 0.1701)
+GELU_ERF = Activation("gelu_erf", gelu_erf, _gelu_erf_slope, 0.17)
+SILU = Activation("silu", silu, _slope, 0.2785)
+ACTIVATIONS = {a.name: a for a in (GELU, GELU_ERF, SILU)}

@@ -20,7 +20,7 @@ from math import inf
 import numpy as np
 from innerloop.artifact.sparse import Floats
 
-from .activations import GELU, SILU, Activation
+from .activations import GELU, Activation
 from .approximant import Approximant
 from .fit_geometric import steep
 from .functions import POINTWISE, function
@@ -75,11 +75,6 @@ def domain(
         below, above = np.abs(found - function(name, arguments, far)) <= 2.0 * tolerance
         return -inf if below else low, inf if above else high
     return -inf if POINTWISE[name].level == "below" else low, high
-
-
-def gated_fit(name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float) -> Approximant:
-    """The same of SiLUs."""
-    return fit(name, arguments, low, high, tolerance, SILU)
 
 
 def _piecewise(

@@ -11,7 +11,7 @@ rounding, with weights 1/(s + 0.05); largest error of s on [0, 1]
     four heads, float32    2.2e-5, and 1.2e-6 below 0.1
     four heads, float64    1.3e-12 (the weights to all their digits: with eight of them it is 9e-7)
 
-of which the four are used.
+of which the four are used. scripts/refit_scales.py fits such a table.
 """
 
 from __future__ import annotations

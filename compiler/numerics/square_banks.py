@@ -38,6 +38,8 @@ Neurons a square, and errors of products of factors in [−1, 1], in float32 (ex
     exact                    8          6.5e-12 2.6e-12  1.6e-11 4.3e-12
     exact, halved            4          6.5e-12 2.6e-12  1.6e-11 4.3e-12
 
+The tables are fitted by scripts/refit_squares.py, which fits others to any activation.
+
 Of d² products of two vectors 2d² squares are made apart, and d² + 2d shared.
 """
 
@@ -49,6 +51,8 @@ from functools import cache, cached_property
 import numpy as np
 from innerloop.artifact.sparse import Floats
 
+from .activations import GELU, Activation
+
 
 @dataclass(frozen=True)
 class Bank:
@@ -58,10 +62,11 @@ class Bank:
     bias: Floats
     down: Floats
     slope: float = 0.0
+    activation: Activation = GELU
 
     def square(self, s: Floats) -> Floats:
         """What the bank makes of s [...], in float64."""
-        return np.asarray(self.slope * s + gelu(s[..., None] * self.up + self.bias) @ self.down)
+        return np.asarray(self.slope * s + self.activation.value(s[..., None] * self.up + self.bias) @ self.down)
 
     @cached_property
     def fit(self) -> Floats:
@@ -73,26 +78,18 @@ class Bank:
     def rounding(self) -> tuple[float, float]:
         """(floor, rate): rounding leaves √(floor² + rate² s²) units, rms: every neuron rounds what goes in and out."""
         s = np.concatenate([[0.0], np.geomspace(0.01, 1.0, 100)])
-        x = s[:, None] * self.up + self.bias
-        opened = np.abs(derivative(x)) * (np.abs(s[:, None] * self.up) + np.abs(self.bias))
-        neurons = ((np.abs(gelu(x)) + opened) * self.down) ** 2
+        neurons = (self.units(s) * self.down) ** 2
         units = np.sqrt(neurons.sum(1) + (self.slope * s) ** 2)
         return float(units[0]), float(np.max(units[1:] / s[1:]))
 
+    def units(self, s: Floats) -> Floats:
+        """What each neuron rounds at s [n], in units of what it is multiplied by going down [n, neurons]."""
+        x = s[:, None] * self.up + self.bias
+        opened = np.abs(self.activation.derivative(x)) * (np.abs(s[:, None] * self.up) + np.abs(self.bias))
+        return np.asarray(np.abs(self.activation.value(x)) + opened)
+
 
 FINENESS = 1024
-
-
-def gelu(x: Floats) -> Floats:
-    """GPT-2's: 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))."""
-    return np.asarray(0.5 * x * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * x**3))))
-
-
-def derivative(x: Floats) -> Floats:
-    """Of `gelu`."""
-    root = np.sqrt(2.0 / np.pi)
-    t = np.tanh(root * (x + 0.044715 * x**3))
-    return np.asarray(0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * root * (1.0 + 3 * 0.044715 * x * x))
 
 
 _COARSE = (
@@ -150,14 +147,20 @@ def square_bank(squares: Squares) -> Bank:
     if squares.halved:
         assert not shift.any(), squares
         return Bank(up, bias, 2.0 * down, -float(up @ down))
-    return Bank(np.kron(up, [1.0, -1.0]), np.repeat(bias, 2), np.repeat(down, 2))
+    return paired(up, bias, down)
+
+
+def paired(up: Floats, bias: Floats, down: Floats, activation: Activation = GELU) -> Bank:
+    """Each neuron, and after it its mirror image."""
+    both = np.column_stack([up, -up]).ravel()
+    return Bank(both, np.repeat(bias, 2), np.repeat(down, 2), activation=activation)
 
 
 def _exact_pairs() -> tuple[Floats, Floats, Floats]:
     """Four unshifted pairs whose error is that of a polynomial of degree ten: far below what float32 can hold."""
     scale = np.array([0.1, 0.2, 0.3, 0.4])
     s = np.cos(np.linspace(0.0, np.pi / 2, 2000))
-    pairs = gelu(s[:, None] * scale) + gelu(-s[:, None] * scale)
+    pairs = GELU.value(s[:, None] * scale) + GELU.value(-s[:, None] * scale)
     size = np.abs(pairs).max(axis=0)
     weight = np.linalg.lstsq(pairs / size / (s[:, None] + 1e-3), s * s / (s + 1e-3), rcond=1e-17)[0] / size
     return scale, np.zeros(4), weight

@@ -17,7 +17,7 @@ from innerloop.artifact.errors import CompileError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 from innerloop.compiler.architectures.relation import Relation
-from innerloop.compiler.architectures.targets import Target
+from innerloop.compiler.architectures.targets import Rotary, Target
 from innerloop.compiler.interpreter.calibrate import Ranges
 from innerloop.compiler.ir.graph import (
     Affine,
@@ -125,7 +125,7 @@ class _Lowering(FormBuilder):
         kinds = node.kinds & self.need[value]
         low, high = self.ranges[value]
 
-        if not self.target.neurons and isinstance(node.op, Product | Function | Divide | Softmax):
+        if self.target.mlp is None and isinstance(node.op, Product | Function | Divide | Softmax):
             raise self._no_place(node)
 
         def make(op: Copy | Mean | Multiply | Apply | Quotient | KeepTask, *sources: LinearForm) -> LinearForm:
@@ -140,7 +140,7 @@ class _Lowering(FormBuilder):
             case Field(name):
                 atom = self.fields[name] = self._atom(name, node.size, node.kinds, low, high, embedded=True)
                 return self._own(atom)
-            case Count(kind, none) if none and self.target.rotary:
+            case Count(kind, none) if none and isinstance(self.target.positions, Rotary):
                 return self._none(kind, value, instructions)
             case Count(kind, none):
                 label = f"no {kind}" if none else f"count {kind}"

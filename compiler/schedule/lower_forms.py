@@ -16,7 +16,7 @@ from innerloop.artifact.tokens import role_kinds, roles
 from innerloop.compiler.architectures.learned_positions import SAMPLE
 from innerloop.compiler.architectures.relation import Relation
 from innerloop.compiler.architectures.rotary_positions import rotary_copy_rule
-from innerloop.compiler.architectures.targets import Target
+from innerloop.compiler.architectures.targets import Learned, Target
 from innerloop.compiler.interpreter.ball import Ball
 from innerloop.compiler.interpreter.calibrate import Ranges
 from innerloop.compiler.ir.graph import Attend, Gather, Graph, Node, Value
@@ -164,7 +164,8 @@ class FormBuilder:
     ) -> LinearForm:
         """The form at tokens that have no token of the relation's kind before them (`own_first`), or at or before them
         (`own_none`), and else 0. Where distances are all that a head knows, a product with a flag closes it."""
-        if not self.target.rotary or rotary_copy_rule(self.pattern, relation, at, SAMPLE) is not None:
+        learned = isinstance(self.target.positions, Learned)
+        if learned or rotary_copy_rule(self.pattern, relation, at, SAMPLE) is not None:
             return self._copied(form, relation, at, like, instructions)
         assert relation.kind is not None
         sees = Relation("before" if relation.name == "own_first" else "latest", relation.kind)

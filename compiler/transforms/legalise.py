@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from innerloop.artifact.sparse import Bilinear, Matrix
 from innerloop.compiler.architectures.learned_positions import SAMPLE, counts
-from innerloop.compiler.architectures.targets import Target
+from innerloop.compiler.architectures.targets import Rotary, Target
 from innerloop.compiler.ir.graph import Count, Gather, Graph, Node, Value
 
 from .canonicalize import ALL_LAWS, Laws
@@ -19,7 +19,7 @@ def legalise(graph: Graph, target: Target, laws: Laws = ALL_LAWS) -> Graph:
     signature, refused = graph.signature, f"target {target.name} cannot sum over"
     assert signature is not None
 
-    if target.rotary:
+    if isinstance(target.positions, Rotary):
         return graph  # its heads sum
 
     def visit(r: Rewriter, _: Value, node: Node) -> Value:

@@ -19,6 +19,7 @@ from innerloop.artifact.memory import spend
 from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
+from innerloop.compiler.architectures.targets import TARGETS
 
 CHANGES = ("n_layer", "d_model", "n_head", "d_head", "d_mlp", "n_positions", "n_kv_head")
 
@@ -153,7 +154,7 @@ def _linear_attention(config: Config, like: LinearAttention) -> LinearAttention:
 def _mlp(config: Config) -> Mlp:
     up, down = Matrix(np.zeros((config.d_model, config.d_mlp))), Matrix(np.zeros((config.d_mlp, config.d_model)))
     norm = None if config.norm == "none" else _norm(config)
-    gate = up if config.activation == "silu" else None
+    gate = up if TARGETS[config.target].gated else None
     return Mlp(norm, up, np.zeros(config.d_mlp), down, np.zeros(config.d_model), gate)
 
 

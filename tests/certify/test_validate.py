@@ -15,7 +15,7 @@ from innerloop.compiler import CompileError, Weights, compile_program
 from innerloop.compiler import compile as passes
 from innerloop.compiler.certify.plan import Plan
 from innerloop.compiler.certify.validate import sample_tasks, validate
-from innerloop.compiler.emit.backend import Backend
+from innerloop.compiler.emit.positions import PositionScheme
 from innerloop.compiler.emit.residual_stream import Stream
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.ir.build import graph_of
@@ -64,7 +64,7 @@ def test_a_product_moved_past_an_update_is_seen_in_the_weights(target: str, monk
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", ["gpt2", "gelu"])
 def test_what_the_rest_token_holds_is_seen(target: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Backend, "causal", True)
+    monkeypatch.setattr(PositionScheme, "causal", True)
     with pytest.raises(CompileError, match=r"sublayer 0 \(attention\) leaves .* in the slots of `v` at the rest token"):
         compile_program(SEEN, target=target, dtype=dtype, calibration=sample(SEEN))
 

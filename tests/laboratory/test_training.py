@@ -65,9 +65,9 @@ def test_a_seed_says_all(small: Model, points: TaskDistribution) -> None:
 KILLED = """
 import os, signal, sys
 from innerloop.compiler import Weights
-from innerloop.laboratory.model import Model
+from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.tasks import task
-from innerloop.laboratory.train import train
+from innerloop.laboratory.training.train import train
 folder, start, resume = sys.argv[1:4]
 def dies(step, loss):
     if step > 8 and resume == "no":
@@ -209,12 +209,12 @@ def test_parts_of_a_batch_make_the_step_of_the_whole(
 
 SHARDED = """
 import sys, jax
-from innerloop.laboratory import steps
+from innerloop.laboratory.training import steps
 steps.CACHED_BYTES = 1  # two parts of four tasks, one on each device
 from innerloop.compiler import Weights
-from innerloop.laboratory.model import Model
+from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.tasks import task
-from innerloop.laboratory.train import train
+from innerloop.laboratory.training.train import train
 assert len(jax.devices()) == 4
 found = train(Model.of(Weights.load(sys.argv[1])), task("linear", d=2, n=4), steps=12, batch=8, rate=1e-3, warmup=3)
 found.weights.save(sys.argv[2])

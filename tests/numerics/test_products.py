@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from innerloop.artifact.arithmetic import UNIT
+from innerloop.compiler.numerics.activations import gelu
 from innerloop.compiler.numerics.fit_smooth import fit
 from innerloop.compiler.numerics.functions import function
-from innerloop.compiler.numerics.square_banks import FINENESS, Bank, Squares, gelu, square_bank
+from innerloop.compiler.numerics.square_banks import FINENESS, Bank, Squares, square_bank
 from innerloop.compiler.schedule.constructions import CURVE
 from innerloop.runtime.functions import gelu as runtime_gelu
 from transformers.activations import NewGELUActivation

@@ -11,7 +11,7 @@ from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.compiler.certify.plan import Plan
 from innerloop.compiler.compile import compile_program, plan_for
-from innerloop.compiler.emit.backend import Backend
+from innerloop.compiler.emit.backend import backend_of
 from innerloop.compiler.interpreter.calibrate import calibrate
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
@@ -138,7 +138,7 @@ def test_the_norm_is_exact_beside_the_largest_divisor() -> None:
         graph, _, fields = divided("s", 1e-2, 1e2)
         plan = plan_for(graph, "gpt2", dtype, fields)
         assert plan.graph.signature is not None
-        frame = Backend(plan.schedule, plan.allocation, plan.graph.signature, 1025, dtype)
+        frame = backend_of(plan.schedule, plan.allocation, plan.graph.signature, 1025, dtype)
         stream = next(s for n in range(1, 20) if (s := frame.stream(16, n)) is not None)
         assert frame.divisor is not None
         share = np.dtype(dtype).type((stream.constants.divide * frame.divisor[1] / stream.constants.scale) ** 2)

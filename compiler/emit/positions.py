@@ -1,0 +1,136 @@
+"""Positions: how tokens are found where they are learned, and where they are rotary.
+
+positions   which rule finds a token          heads               the stream holds
+learned     position · slope + table          learned_heads.py    p/P, (p/P)², digits, tables
+rotary      distance; farthest; nearest       rotary_heads.py     nothing
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+from innerloop.artifact.arithmetic import UNIT
+from innerloop.artifact.parts import Config
+from innerloop.artifact.signature import Kinds, Pattern
+from innerloop.artifact.tokens import role_kinds
+from innerloop.compiler.architectures.learned_positions import CopyRule, copy_rule, digits
+from innerloop.compiler.architectures.relation import Relation
+from innerloop.compiler.architectures.rotary_frequencies import phases
+from innerloop.compiler.architectures.rotary_positions import rotary_copy_rule
+
+from .heads import Heads
+from .learned_heads import LearnedHeads
+from .residual_stream import Stream
+from .rotary_heads import RotaryHeads
+
+SIZES = (16, 64, 256)
+"""Of rotary heads: with a power of four 1/√d_head is a power of two, and logits that are sums stay exact."""
+LARGE = 1024
+"""Of heads whose scores have no room in smaller ones."""
+
+
+@dataclass(frozen=True)
+class PositionScheme(ABC):
+    """Of sequences of one pattern, up to `n_positions` tokens; `biased`: whether what attention writes has a bias."""
+
+    pattern: Pattern
+    n_positions: int
+    dtype: str
+    biased: bool
+    theta: float = Config.rope_theta
+    """Of the phases, as a configuration has it."""
+
+    @cached_property
+    def role_kinds(self) -> tuple[str | None, ...]:
+        return role_kinds(self.pattern)
+
+    @property
+    def causal(self) -> bool:
+        return not self.pattern.visible_context
+
+    @cached_property
+    def hidden(self) -> tuple[int, ...]:
+        """Under `visible context` attention goes both ways, and what comes after the context is hidden role by role."""
+        count = len(self.role_kinds)
+        return tuple(range(count - len(self.pattern.suffix), count)) if self.pattern.visible_context else ()
+
+    @property
+    @abstractmethod
+    def tabled(self) -> bool:
+        """Whether there is a table of positions, which writes them into the stream, and the norm's constants too."""
+
+    @property
+    @abstractmethod
+    def digits(self) -> int:
+        """Slots that tell a token from all others in a divided stream."""
+
+    @abstractmethod
+    def rule(self, relation: Relation, kinds: Kinds) -> CopyRule | None:
+        """How readers of `kinds` find their token; None if no head does."""
+
+    @abstractmethod
+    def head_sizes(self, query: int) -> tuple[int, ...]:
+        """Those to choose from that hold queries of so many dimensions, the smallest first."""
+
+    @abstractmethod
+    def heads(self, stream: Stream, divided: tuple[float, float] | None, dividing: Kinds | None) -> Heads:
+        """For one attention sublayer; if its norm divides, by numbers of the range `divided`, at tokens of the kinds
+        `dividing`."""
+
+
+@dataclass(frozen=True)
+class LearnedScheme(PositionScheme):
+    @property
+    def tabled(self) -> bool:
+        return True
+
+    @property
+    def digits(self) -> int:
+        return int(digits(self.n_positions).shape[1])
+
+    def rule(self, relation: Relation, kinds: Kinds) -> CopyRule | None:
+        return copy_rule(self.pattern, relation, kinds, self.n_positions)
+
+    def head_sizes(self, query: int) -> tuple[int, ...]:
+        """16 and 64, or the next that do."""
+        small = 16
+        while small < query:
+            small *= 2
+        return small, max(64, 2 * small if small > 16 else 64)
+
+    def heads(self, stream: Stream, divided: tuple[float, float] | None, dividing: Kinds | None) -> Heads:
+        return LearnedHeads(
+            stream, self.role_kinds, self.n_positions, self.biased, divided, self.hidden, causal=self.causal
+        )
+
+
+@dataclass(frozen=True)
+class RotaryScheme(PositionScheme):
+    @property
+    def tabled(self) -> bool:
+        return False
+
+    @property
+    def digits(self) -> int:
+        return 0
+
+    def rule(self, relation: Relation, kinds: Kinds) -> CopyRule | None:
+        """By a distance that the role decides; or the first or the latest of its kind."""
+        return rotary_copy_rule(self.pattern, relation, kinds, self.n_positions)
+
+    def head_sizes(self, query: int) -> tuple[int, ...]:
+        """The two smallest whose pairs that stand still hold a query of so many dimensions, and the flags; what is
+        scored in pairs that turn by nothing in this precision, if there are so many."""
+        flags = 2 + len(self.hidden)
+        every = (phases(size, self.n_positions, self.theta) for size in (*SIZES, LARGE))
+        fit = [p for p in every if p.still.size >= max(query, flags)]
+        exact = [p for p in fit if p.exact(self.n_positions, UNIT[self.dtype]) >= query - flags - 1]
+        return tuple(2 * p.frequency.size for p in exact or fit)[:2]
+
+    def heads(self, stream: Stream, divided: tuple[float, float] | None, dividing: Kinds | None) -> Heads:
+        return RotaryHeads(
+            stream, self.role_kinds, self.n_positions, self.biased, divided, self.hidden, dividing=dividing,
+            dtype=self.dtype, theta=self.theta,
+        )  # fmt: skip
