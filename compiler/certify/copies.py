@@ -15,13 +15,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData
 from innerloop.compiler.interpreter.oracle import Place, evaluate
-from innerloop.compiler.ir.graph import Attend, Function, Gather, Keep, Node, Value
+from innerloop.compiler.ir.graph import (
+    Affine,
+    Attend,
+    Constant,
+    Count,
+    Divide,
+    Field,
+    Final,
+    Function,
+    Gather,
+    Keep,
+    Merge,
+    Mine,
+    Move,
+    Node,
+    Phi,
+    Product,
+    Read,
+    Softmax,
+    Theirs,
+    Value,
+)
 from innerloop.compiler.numerics.attention_gates import UNCLEAR, Draws, shift, slope
 from numpy.typing import NDArray
 
@@ -213,8 +235,25 @@ class Copies:
                 mine, key, theirs = (np.isnan(operand(k)[here]) for k in range(3))
                 wrong = _reaches(operand(3)[here], key.any(-1, keepdims=True) | theirs)
                 wrong = wrong | mine.any(-1, keepdims=True)
-            case _:
+            case (
+                Field()
+                | Constant()
+                | Count()
+                | Affine()
+                | Product()
+                | Divide()
+                | Softmax()
+                | Move()
+                | Read()
+                | Mine()
+                | Theirs()
+                | Merge()
+                | Phi()
+                | Final()
+            ):
                 wrong = np.isnan(array[here])
+            case other:
+                assert_never(other)
         return wrong
 
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arithmetic import UNIT
@@ -39,6 +40,7 @@ from innerloop.compiler.ir.graph import (
     Count,
     Divide,
     Field,
+    Final,
     Function,
     Gather,
     Graph,
@@ -47,7 +49,11 @@ from innerloop.compiler.ir.graph import (
     Mine,
     Move,
     Node,
+    Phi,
     Product,
+    Read,
+    Softmax,
+    Theirs,
     Value,
 )
 from innerloop.compiler.numerics.approximant import Approximant
@@ -118,8 +124,10 @@ class ErrorModel:
                 return _mean(unit)
             case Count() | Move() | Merge() | Mine():
                 return None
-            case _:
+            case Softmax() | Gather() | Attend() | Read() | Theirs() | Phi() | Final():
                 return lambda array, _, rng: _noisy(array, unit * (np.abs(array) + _usual(array)), rng)
+            case other:
+                assert_never(other)
 
     @property
     def _onehot(self) -> set[str]:

@@ -15,6 +15,7 @@ slot was compiled for, too.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.claims import Domain
@@ -32,6 +33,8 @@ from innerloop.compiler.schedule.instructions import (
     AttendHead,
     Copy,
     Instruction,
+    Linear,
+    Mean,
     Multiply,
     Quotient,
     SwitchHead,
@@ -89,8 +92,10 @@ class _Domains:
                 yield self._comparison(instruction, instruction.op, number)
             case AttendHead(how, over, reach) if not self.instructions.target.linear:
                 yield self._scores(instruction, how, over, reach, number)
-            case _:
+            case Copy() | Mean() | AttendHead() | Multiply() | Linear():
                 return
+            case other:
+                assert_never(other)
 
     def _product(self, instruction: Instruction, op: Multiply, number: int) -> Domain:
         balls = (op.left, op.right)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import count
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.margins import ROOM
@@ -25,7 +26,17 @@ from innerloop.artifact.sparse import Floats, Indices, Matrix
 from innerloop.compiler.architectures.relation import Relation
 from innerloop.compiler.numerics.attention_gates import APART, shift, slope
 from innerloop.compiler.numerics.linear_by_softmax import SCALES, SINK
-from innerloop.compiler.schedule.instructions import ROLES, AttendHead, Copy, Mean, Quotient, SwitchHead
+from innerloop.compiler.schedule.instructions import (
+    ROLES,
+    Apply,
+    AttendHead,
+    Copy,
+    Linear,
+    Mean,
+    Multiply,
+    Quotient,
+    SwitchHead,
+)
 from innerloop.compiler.schedule.sublayers import LoopPlan, Placed, SublayerPlan
 
 from .backend import Backend
@@ -200,8 +211,10 @@ class Emitter:
                 case Quotient(low):
                     pattern = AttentionPattern(None, self.frame.everyone, instruction.kinds)
                     scale = float(np.sign(low))
-                case _:
+                case Multiply() | Apply() | Linear():
                     pattern = self.frame.pattern(own, instruction.kinds, self.frame.everyone)
+                case other:
+                    assert_never(other)
             heads.add(pattern, instruction.reads[0].size, partial(self._result, placed, scale))
         if stage.division is not None or self.frame.target.linear:
             return heads

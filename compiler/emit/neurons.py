@@ -8,13 +8,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import assert_never
 
 import numpy as np
 import scipy.sparse as sp
+from innerloop.artifact.errors import InternalError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Floats, Matrix
 from innerloop.compiler.numerics.activations import Activation
-from innerloop.compiler.schedule.instructions import Apply, Linear, LinearForm, Multiply
+from innerloop.compiler.schedule.instructions import (
+    Apply,
+    AttendHead,
+    Copy,
+    Linear,
+    LinearForm,
+    Mean,
+    Multiply,
+    Quotient,
+    SwitchHead,
+)
 from innerloop.compiler.schedule.sublayers import Placed
 
 from .residual_stream import Stream, pile, stack
@@ -65,8 +77,10 @@ class Neurons(ABC):
                 self.function(instruction.op, instruction.reads[0], write, instruction.kinds)
             case Linear():
                 self.linear(instruction.reads[0], write, instruction.kinds)
-            case _:
-                raise AssertionError(instruction)
+            case Copy() | Mean() | AttendHead() | Quotient() | SwitchHead():
+                raise InternalError(f"emit: {type(instruction.op).__name__.lower()} is no work of neurons")
+            case other:
+                assert_never(other)
 
     def linear(self, source: LinearForm, write: Matrix, kinds: Kinds) -> None:
         self.passing(self.stream.read(source), write, kinds)

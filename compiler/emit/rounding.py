@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from innerloop.artifact.parts import Body, Idle, Norm, Repeated, Sublayer
+from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
 from innerloop.artifact.sparse import Floats, Matrix
 
 
@@ -39,7 +39,7 @@ def rounded_body(body: Body, dtype: str) -> Body:
                 return replace(item, body=rounded_body(item.body, dtype))
             case Idle():
                 return item
-            case _:
+            case Attention() | LinearAttention() | Mlp():
                 return replace(item, **{n: exact(v) for n, v in vars(item).items()})
 
     return tuple(one(item) for item in body)

@@ -13,12 +13,14 @@ around it. Constants stay as they are written. The result is a program again, an
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
+from typing import assert_never
 
 from innerloop.compiler.syntax.nodes import (
     Assign,
     At,
     Binary,
     Call,
+    Define,
     Expr,
     Grad,
     MoveExpression,
@@ -90,8 +92,10 @@ class _Printer:
                 head = f"repeat {unparse(count)}"
             case Scan(kind=kind, limit=limit, body=body):
                 head = f"scan {kind} up to {unparse(limit)}"
-            case _:
+            case Define():
                 return []
+            case other:
+                assert_never(other)
         return [margin + head] + [line for inner in body for line in self.statement(inner, margin + "    ")]
 
 

@@ -12,12 +12,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData
-from innerloop.compiler.ir.graph import Affine, Field, Graph, Keep, Merge, Move, Product, Value
+from innerloop.compiler.ir.graph import (
+    Affine,
+    Attend,
+    Constant,
+    Count,
+    Divide,
+    Field,
+    Final,
+    Function,
+    Gather,
+    Graph,
+    Keep,
+    Merge,
+    Mine,
+    Move,
+    Phi,
+    Product,
+    Read,
+    Softmax,
+    Theirs,
+    Value,
+)
 from innerloop.compiler.numerics.functions import POINTWISE
 from numpy.typing import NDArray
 
@@ -177,8 +198,25 @@ def _given(graph: Graph, value: Value) -> bool:
                 return False
         case Move() | Merge():
             pass
-        case _:
+        case (
+            Constant()
+            | Count()
+            | Product()
+            | Divide()
+            | Function()
+            | Keep()
+            | Softmax()
+            | Gather()
+            | Attend()
+            | Read()
+            | Mine()
+            | Theirs()
+            | Phi()
+            | Final()
+        ):
             return False
+        case other:
+            assert_never(other)
     return all(_given(graph, operand) for operand in node.operands)
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
-from innerloop.artifact.errors import DataError
+from innerloop.artifact.errors import DataError, InternalError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Floats, Indices
 from innerloop.artifact.tokens import TokenData, output_rows, visible
@@ -25,17 +26,21 @@ from innerloop.compiler.ir.graph import (
     Count,
     Divide,
     Field,
+    Final,
     Function,
     Gather,
     Graph,
     Keep,
     Loop,
     Merge,
+    Mine,
     Move,
     Node,
+    Phi,
     Product,
     Read,
     Softmax,
+    Theirs,
     Value,
 )
 from innerloop.compiler.numerics.functions import function
@@ -307,7 +312,10 @@ class _Run:
                 return read(node.op, [operand(i) for i in range(mine)], given, seen, self.batch)
             case Merge(kinds):
                 return self._merge(node, kinds, places)
-        raise AssertionError(node)
+            case Mine() | Theirs() | Phi() | Final():
+                raise InternalError(f"oracle: {type(node.op).__name__.lower()} stands by itself", node.span)
+            case other:
+                assert_never(other)
 
     def _merge(self, node: Node, kinds: tuple[Kinds, ...], places: _Places) -> Floats:
         merged = np.zeros((self.batch, places.tokens.size, node.size))

@@ -8,18 +8,28 @@ alone. Sums over the token read go inside affine maps and products wherever one 
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import numpy as np
+from innerloop.artifact.errors import InternalError
 from innerloop.artifact.sparse import Bilinear, Floats, Indices, Matrix
 from innerloop.compiler.ir.graph import (
     Affine,
     Attend,
     Constant,
+    Count,
     Divide,
+    Field,
+    Final,
     Function,
     Gather,
     Graph,
+    Keep,
+    Merge,
     Mine,
+    Move,
     Node,
+    Phi,
     Product,
     Read,
     Softmax,
@@ -130,7 +140,10 @@ class _Pairs:
                 return function(name, arguments, operands[0])
             case Softmax():
                 return softmax(operands[0])
-        raise AssertionError(node)
+            case Field() | Count() | Keep() | Move() | Gather() | Attend() | Read() | Merge() | Phi() | Final():
+                raise InternalError(f"oracle: {type(node.op).__name__.lower()} inside a read", node.span)
+            case other:
+                assert_never(other)
 
     def total(self, value: Value, weights: Floats) -> Floats:
         """Σⱼ weights_ij value_ij: [batch, readers, size], for weights [batch or 1, readers, read]."""

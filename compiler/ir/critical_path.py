@@ -7,6 +7,10 @@ what the pass before ended with, and of a scan for a head that carries it on; fr
 
 from __future__ import annotations
 
+from typing import assert_never
+
+from innerloop.compiler.ir.graph import Final, Function, Mine, Phi, Product, Softmax, Theirs
+
 from .graph import (
     Affine,
     Attend,
@@ -44,8 +48,10 @@ def levels(graph: Graph) -> dict[Value, int]:
                     level[item] = ready
                 case Move() | Gather() | Attend() | Keep() | Divide() | Read():
                     level[item] = following(ready, attention=True)
-                case _:
+                case Product() | Function() | Softmax() | Mine() | Theirs() | Phi() | Final():
                     level[item] = following(ready, attention=False)
+                case other:
+                    assert_never(other)
 
     def loop(item: Loop) -> None:
         ends = [{c: level[c.initial if c.warm is None else c.warm] for c in item.carried}]

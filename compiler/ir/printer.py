@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.sparse import Floats, Matrix
@@ -122,8 +123,10 @@ def _node(node: Node, labels: Mapping[Value, str]) -> str:
             return "; ".join(f"{name} at {', '.join(sorted(k))}" for k, name in zip(kinds, names, strict=True))
         case Phi() | Final():
             return f"{type(node.op).__name__.lower()}({', '.join(names)})"
-        case _:
+        case Constant() | Affine() | Product() | Divide() | Function() | Keep() | Softmax() | Mine() | Theirs():
             return _arithmetic(node, names)
+        case other:
+            assert_never(other)
 
 
 def _read(read: Read, names: list[str]) -> str:

@@ -10,6 +10,7 @@ scan's body only the scan's tokens compute.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import assert_never
 
 from innerloop.artifact.signature import Kinds
 from innerloop.compiler.ir.graph import (
@@ -17,14 +18,23 @@ from innerloop.compiler.ir.graph import (
     Attend,
     Block,
     Constant,
+    Count,
+    Divide,
     Field,
     Final,
+    Function,
     Gather,
     Graph,
+    Keep,
     Loop,
     Merge,
+    Mine,
     Move,
     Phi,
+    Product,
+    Read,
+    Softmax,
+    Theirs,
     Value,
 )
 
@@ -65,8 +75,24 @@ def demanded(graph: Graph) -> dict[Value, Kinds]:
                         need[operand] |= graph[operand].kinds
                     case Phi() | Final():
                         pass
-                    case _:
+                    case (
+                        Field()
+                        | Constant()
+                        | Count()
+                        | Affine()
+                        | Product()
+                        | Divide()
+                        | Function()
+                        | Keep()
+                        | Softmax()
+                        | Attend()
+                        | Read()
+                        | Mine()
+                        | Theirs()
+                    ):
                         need[operand] |= kinds
+                    case other:
+                        assert_never(other)
         changed = before != need
     return need
 
@@ -82,8 +108,27 @@ def held(graph: Graph, need: dict[Value, Kinds]) -> dict[Value, Kinds]:
                 found[value] = node.kinds
             case Affine() if not need[value]:
                 found[value] = node.kinds.intersection(*(found[o] for o in node.operands))
-            case _:
+            case (
+                Count()
+                | Affine()
+                | Product()
+                | Divide()
+                | Function()
+                | Keep()
+                | Softmax()
+                | Move()
+                | Gather()
+                | Attend()
+                | Read()
+                | Mine()
+                | Theirs()
+                | Merge()
+                | Phi()
+                | Final()
+            ):
                 found[value] = need[value]
+            case other:
+                assert_never(other)
     return found
 
 

@@ -11,9 +11,10 @@ See instructions.py for the two. What the graph says by structure becomes arithm
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 import numpy as np
-from innerloop.artifact.errors import CompileError
+from innerloop.artifact.errors import CompileError, InternalError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 from innerloop.compiler.architectures.relation import Relation
@@ -28,16 +29,21 @@ from innerloop.compiler.ir.graph import (
     Count,
     Divide,
     Field,
+    Final,
     Function,
     Gather,
     Graph,
     Keep,
     Loop,
     Merge,
+    Mine,
     Move,
     Node,
+    Phi,
     Product,
+    Read,
     Softmax,
+    Theirs,
     Value,
 )
 from innerloop.compiler.ir.printer import labels_of
@@ -187,8 +193,10 @@ class _Lowering(FormBuilder):
                 return make(KeepTask(strict, which, reach, decides in self.ranges.ties), reads[1], reads[0])
             case Divide():
                 return make(self._quotient(node, node.op.again), *reads)
-            case _:
-                raise AssertionError(node)
+            case Softmax() | Read() | Mine() | Theirs() | Phi() | Final():
+                raise InternalError(f"lower: no pass has taken away {type(node.op).__name__.lower()}", node.span)
+            case other:
+                assert_never(other)
 
     def _applied(self, node: Node, name: str, arguments: tuple[float, ...]) -> Apply:
         low, high = self.ranges.domain(name, node.operands[0])

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.sparse import Indices
+from innerloop.compiler.schedule.instructions import Linear
 
 from .allocate import Allocation
 from .instructions import (
@@ -165,8 +167,10 @@ class _SlotRun(Symbols):
                 case SwitchHead():
                     yield instruction.reads[0], own, True
                     yield instruction.reads[1], own, False
-                case _:  # quotients, of which `_divide` sees to the divisor, and linear maps
+                case Quotient() | Linear():  # of quotients `_divide` sees to the divisor
                     yield instruction.reads[0], own, quiet
+                case other:
+                    assert_never(other)
 
     def _clear(self, stage: SublayerPlan, entry: Indices, after: Indices, atom: Atom) -> None:
         """Attention takes away what every token holds, neurons at the value's own kinds."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import assert_never
+
+from innerloop.compiler.syntax.nodes import Define
 
 from .nodes import (
     Array,
@@ -92,6 +95,8 @@ def map_expressions(body: tuple[Statement, ...], change: Callable[[Expr], Expr])
             case Scan():
                 inner = map_expressions(statement.body, change)
                 result.append(replace(statement, limit=change(statement.limit), body=inner))
-            case _:
+            case Define():
                 result.append(statement)
+            case other:
+                assert_never(other)
     return tuple(result)

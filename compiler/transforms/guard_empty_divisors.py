@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.signature import Kinds, Pattern
@@ -27,16 +28,21 @@ from innerloop.compiler.ir.graph import (
     Constant,
     Count,
     Divide,
+    Field,
     Final,
     Function,
     Gather,
     Graph,
     Keep,
     Merge,
+    Mine,
     Move,
     Node,
     Phi,
     Product,
+    Read,
+    Softmax,
+    Theirs,
     Value,
 )
 from innerloop.compiler.numerics.functions import function
@@ -160,8 +166,10 @@ def vanishing(graph: Graph) -> dict[Value, Kinds]:
             case Phi() | Final():
                 carried = loop_of[value]
                 return found[carried.initial] & found[carried.result]
-            case _:
+            case Field() | Softmax() | Read() | Mine() | Theirs():
                 return frozenset()
+            case other:
+                assert_never(other)
 
     changed = True
     while changed:  # loops: what is carried vanishes as long as nothing says that it does not

@@ -7,12 +7,34 @@ leaves, a leaf a pair (value, component). A value's polynomials are a list, one 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Bilinear, Matrix
-from innerloop.compiler.ir.graph import Affine, Constant, Node, Product, Value
+from innerloop.compiler.ir.graph import (
+    Affine,
+    Attend,
+    Constant,
+    Count,
+    Divide,
+    Field,
+    Final,
+    Function,
+    Gather,
+    Keep,
+    Merge,
+    Mine,
+    Move,
+    Node,
+    Phi,
+    Product,
+    Read,
+    Softmax,
+    Theirs,
+    Value,
+)
 
 from .rewriter import Rewriter
 
@@ -67,8 +89,26 @@ def expand(
                         key = m + n if ordered else tuple(sorted(m + n))
                         result[out][key] = result[out].get(key, 0.0) + c * a * b
             return result
-        case _:
+        case (
+            Field()
+            | Count()
+            | Divide()
+            | Function()
+            | Keep()
+            | Softmax()
+            | Move()
+            | Gather()
+            | Attend()
+            | Read()
+            | Mine()
+            | Theirs()
+            | Merge()
+            | Phi()
+            | Final()
+        ):
             return None
+        case other:
+            assert_never(other)
 
 
 def multiplied(form: Bilinear, left: Sequence[Polynomial], right: Sequence[Polynomial]) -> int:

@@ -13,9 +13,33 @@ of all scores, and cancels.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import numpy as np
 from innerloop.artifact.sparse import Bilinear, Indices, Matrix
-from innerloop.compiler.ir.graph import Affine, Divide, Function, Graph, Node, Softmax, Value
+from innerloop.compiler.ir.graph import (
+    Affine,
+    Attend,
+    Constant,
+    Count,
+    Divide,
+    Field,
+    Final,
+    Function,
+    Gather,
+    Graph,
+    Keep,
+    Merge,
+    Mine,
+    Move,
+    Node,
+    Phi,
+    Product,
+    Read,
+    Softmax,
+    Theirs,
+    Value,
+)
 
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
@@ -30,8 +54,28 @@ def components(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
                 return _softmax(r, node)
             case Divide() if r[node.operands[1]].size > 1:
                 return _divided(r, node)
-            case _:
+            case (
+                Field()
+                | Constant()
+                | Count()
+                | Affine()
+                | Product()
+                | Divide()
+                | Function()
+                | Keep()
+                | Move()
+                | Gather()
+                | Attend()
+                | Read()
+                | Mine()
+                | Theirs()
+                | Merge()
+                | Phi()
+                | Final()
+            ):
                 return r.node(node)
+            case other:
+                assert_never(other)
 
     return rebuild(graph, visit, laws)
 
