@@ -23,9 +23,9 @@ LLAMA = "tests/whole/test_llama.py::test_every_shipped_program_compiles_to_a_lla
 MUTANTS = (
     # what functions mean
     Mutant(
-        "compiler/syntax/builtins.py",
-        '"log", "sqrt"]',
-        '"log", "sqrt", "cube"]',
+        "compiler/numerics/functions.py",
+        'PointwiseFunction("sin", np.sin, "cos(v)"),',
+        'PointwiseFunction("sin", np.sin, "cos(v)"), PointwiseFunction("cube", np.cbrt, "v"),',
         QUICK,
     ),
     # who attends to whom
@@ -62,9 +62,9 @@ MUTANTS = (
     Mutant("compiler/emit/gated_neurons.py", "OPEN = 64.0", "OPEN = 2.0", LLAMA),
     Mutant("compiler/transforms/stability.py", "GROWTH = 4.0", "GROWTH = 1e12", COMPILED.format("iterative_newton")),
     Mutant(
-        "compiler/numerics/fit_smooth.py",
-        '("sigmoid", "tanh")',
-        "()",
+        "compiler/numerics/functions.py",
+        '"1 - f^2", level="at both ends"',
+        '"1 - f^2"',
         "tests/certify/test_domains.py -k 'level_functions and gpt2'",
     ),
     Mutant(
