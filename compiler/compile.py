@@ -20,7 +20,7 @@ from innerloop.compiler.certify.tolerance import bounded, meet
 from innerloop.compiler.certify.validate import validate
 from innerloop.compiler.emit.backend import Backend, backend_of
 from innerloop.compiler.emit.domains import domains
-from innerloop.compiler.emit.emit import Emitter
+from innerloop.compiler.emit.emit import emit
 from innerloop.compiler.emit.layout import Holding, holdings, placements
 from innerloop.compiler.emit.rounding import rounded, rounded_array, rounded_body
 from innerloop.compiler.interpreter.calibrate import Seen
@@ -220,7 +220,7 @@ def finish(plan: Plan) -> Weights:
     """The plan's weights, measured."""
     signature = plan.graph.signature
     assert signature is not None
-    emitted = Emitter(_frame(plan)).emit()
+    emitted = emit(_frame(plan))
     (result,) = plan.graph.results
     node = plan.graph[result]
     fields = {f.name: plan.schedule.instructions.fields.get(f.name) for f in signature.fields}

@@ -18,7 +18,7 @@ from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.certify.trace_bounds import Bounds
 from innerloop.compiler.compile import plan_of
-from innerloop.compiler.interpreter.oracle import together
+from innerloop.compiler.interpreter.chunks import together
 from numpy.typing import ArrayLike, NDArray
 
 from .trace import Trace

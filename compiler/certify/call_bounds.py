@@ -16,7 +16,8 @@ import numpy as np
 from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData
-from innerloop.compiler.interpreter.oracle import evaluate, together
+from innerloop.compiler.interpreter.chunks import together
+from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 
 from .copies import COPIES, Copies

@@ -21,8 +21,9 @@ from innerloop.artifact.signature import Signature
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData, output_rows, read_data, sequence
 from innerloop.compiler.interpreter.calibrate import Ranges, parts, some_of
+from innerloop.compiler.interpreter.chunks import together
 from innerloop.compiler.interpreter.default_tasks import CORE, Family, Sample, describe, draw, repetitions
-from innerloop.compiler.interpreter.oracle import evaluate, together
+from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.graph import Field, Graph, Value
 from numpy.typing import NDArray
 

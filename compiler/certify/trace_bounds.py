@@ -21,7 +21,8 @@ from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.sparse import Floats, Indices
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.compiler.emit.layout import Holding, holdings
-from innerloop.compiler.interpreter.oracle import evaluate, together
+from innerloop.compiler.interpreter.chunks import together
+from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.graph import Block, Carried, Graph, Loop, Value
 from innerloop.compiler.schedule.instructions import Atom, InstructionLoop
 from innerloop.compiler.schedule.instructions import Block as TaskBlock

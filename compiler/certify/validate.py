@@ -25,7 +25,8 @@ from innerloop.artifact.weights import Weights
 from innerloop.compiler.emit.layout import Holding, placed_values
 from innerloop.compiler.emit.residual_stream import Stream
 from innerloop.compiler.interpreter.calibrate import some_of
-from innerloop.compiler.interpreter.oracle import evaluate, together
+from innerloop.compiler.interpreter.chunks import together
+from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.graph import Divide, Field, Function, Keep, Loop, Node, Value
 from innerloop.compiler.schedule.instructions import ROLES
 

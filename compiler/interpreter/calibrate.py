@@ -43,7 +43,8 @@ from innerloop.compiler.numerics.functions import POINTWISE
 from numpy.typing import NDArray
 
 from .ball import Ball
-from .oracle import evaluate, together
+from .chunks import together
+from .oracle import evaluate
 
 MARGIN = 0.1
 ROWS = 100

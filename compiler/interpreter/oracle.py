@@ -46,10 +46,8 @@ from innerloop.compiler.ir.graph import (
 from innerloop.compiler.numerics.functions import function
 from innerloop.compiler.numerics.operations import divide, keep, softmax
 
+from .chunks import together
 from .reads import attend, gather, read, scores
-
-CHUNK_BYTES = 2**27
-"""About how much the values of the tasks that are run together take."""
 
 Observe = Callable[[Value, Floats], Floats | None]
 
@@ -94,14 +92,6 @@ def evaluate(
             parts.append(_Run(graph, data, fields, observe, disturb, reach, tasks).run(result))
     whole = np.concatenate(parts)
     return whole.reshape(*whole.shape[:2], *graph[result].shape)
-
-
-def together(graph: Graph, data: TokenData) -> int:
-    """How many tasks are run together: what is observed comes by so many."""
-    nodes = [graph[value] for value in graph.values()]
-    rows = {kinds: output_rows(data.sequence, kinds).size for kinds in {node.kinds for node in nodes}}
-    task_bytes = 1 + 8 * sum(rows[node.kinds] * node.size for node in nodes if not isinstance(node.op, Constant))
-    return max(1, CHUNK_BYTES // task_bytes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,8 +24,9 @@ from innerloop.artifact.errors import CompileError, Diagnostic
 from innerloop.artifact.signature import FieldSpec, Kinds, Pattern, Signature
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Values
-from innerloop.compiler.frontend.bind import NoSize, bind, evaluate, size_of
+from innerloop.compiler.frontend.bind import bind
 from innerloop.compiler.frontend.check import check
+from innerloop.compiler.frontend.constants import NoSize, evaluate, size_of
 from innerloop.compiler.frontend.desugar import expand
 from innerloop.compiler.syntax.nodes import (
     Assign,

@@ -36,8 +36,8 @@ MUTANTS = (
         "tests/numerics/test_constructions.py -k bit_for_bit",
     ),
     Mutant("compiler/architectures/rotary_frequencies.py", "GAP = 256.0", "GAP = 16.0", LLAMA),
-    Mutant("compiler/emit/emit.py", "MARGIN = 64.0", "MARGIN = 0.0", READ),
-    Mutant("compiler/emit/emit.py", "FAR = 1024.0", "FAR = 2.0", READ),
+    Mutant("compiler/emit/attention.py", "MARGIN = 64.0", "MARGIN = 0.0", READ),
+    Mutant("compiler/emit/attention.py", "FAR = 1024.0", "FAR = 2.0", READ),
     Mutant("compiler/emit/heads.py", "OFF = 400.0", "OFF = 20.0", MEAN),
     Mutant("compiler/emit/learned_heads.py", "{int(roles[0]): -200.0}", "{int(roles[0]): -20.0}", MEAN),
     # what slots hold, and what norms and neurons leave of it

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from innerloop.artifact.errors import CompileError, format_diagnostic
-from innerloop.compiler.frontend.bind import bind, evaluate
+from innerloop.compiler.frontend.bind import bind
 from innerloop.compiler.frontend.check import check
+from innerloop.compiler.frontend.constants import evaluate
 from innerloop.compiler.frontend.core import core
 from innerloop.compiler.syntax.parse import parse
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from innerloop.compiler.frontend.bind import evaluate
 from innerloop.compiler.frontend.check import check
+from innerloop.compiler.frontend.constants import evaluate
 from innerloop.compiler.frontend.core import core
 from innerloop.compiler.frontend.desugar import expand
 from innerloop.compiler.interpreter.interpret import interpret
