@@ -10,15 +10,11 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from innerloop.artifact.errors import CompileError, InnerloopError, format_diagnostic
 
 from .arguments import Source, new_file, new_folder, parameters, program
-
-LOUD = 0.01
-"""From this share of the output's root mean square on, the error that is to be expected is said aloud."""
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,13 +79,15 @@ def show(arguments: Namespace) -> int:
 def compile(arguments: Namespace) -> int:
     from innerloop.runtime.tables import console
 
+    from .summary import loud, summary
+
     given = parameters(arguments.parameters)
     source = program(arguments.program)
     new_folder(arguments.output)
     weights = _compile(source, given, arguments)
     weights.save(arguments.output)
-    console().print(_summary(weights, arguments.output))
-    if (said := _loud(weights)) is not None:
+    console().print(summary(weights, arguments.output))
+    if (said := loud(weights)) is not None:
         print(f"innerloop: warning: {said}", file=sys.stderr)
     return 0
 
@@ -122,36 +120,6 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
             accept_error=arguments.accept_error,
             **given,
         )
-
-
-def _loud(weights: Weights) -> str | None:
-    """What is to be said aloud of the error, if it is no small share of the output."""
-    report = weights.report
-    share = report.predicted_error / report.output_rms if report.output_rms > 0.0 else 0.0
-    if not share > LOUD:
-        return None
-    return (
-        f"errors of up to {report.predicted_error:.2g} are to be expected, {100 * share:,.0f} % of the output's rms of "
-        f"{report.output_rms:.3g}; float64, or data of one scale, make it less"
-    )
-
-
-def _summary(weights: Weights, folder: Path) -> object:
-    from innerloop.compiler.schedule.printer import certificate_rows
-    from innerloop.runtime.tables import table
-
-    config, report = weights.config, weights.report
-    rows = [
-        ["layers", f"{config.n_layer} (critical path {report.critical_path})"],
-        ["width", f"{config.d_model}, {config.n_head} heads, {config.d_mlp} neurons"],
-        ["parameters", f"{report.parameters:,}, of which {report.nonzeros:,} are not zero"],
-        ["error, measured", f"{report.measured_error:.1e} on {report.tasks:,} tasks; the output's rms is "
-                            f"{report.output_rms:.3g}"],
-    ]  # fmt: skip
-    if isfinite(report.predicted_error):
-        rows.insert(3, ["error, predicted", f"{report.predicted_error:.1e}"])
-    rows += [list(row) for row in certificate_rows(weights)]
-    return table([weights.signature.name, f"{config.target}, {config.dtype} → {folder}"], rows, left=2)
 
 
 def train(arguments: Namespace) -> int:

@@ -21,7 +21,8 @@ import numpy as np
 from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData
-from innerloop.compiler.interpreter.oracle import Place, evaluate
+from innerloop.compiler.interpreter.oracle import evaluate
+from innerloop.compiler.interpreter.places import Place
 from innerloop.compiler.ir.graph import (
     Affine,
     Attend,

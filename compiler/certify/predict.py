@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData
-from innerloop.compiler.interpreter.oracle import Observe, Place, evaluate
+from innerloop.compiler.interpreter.oracle import evaluate
+from innerloop.compiler.interpreter.places import Observe, Place
 from innerloop.compiler.ir.graph import Graph, Keep, Value
 from innerloop.compiler.schedule.constructions import Choice, Construction
 

@@ -3,14 +3,13 @@
     before   a Graph, from build.py or after any rewriting, and the data of its tokens
     after    the result [batch, rows, *shape] at the tokens where it lives
 
-Each value is computed at the tokens where it lives, [batch, live tokens, size], and is 0 at others. A
-scan goes over its tokens one by one; what does not change in it is computed first, at all of them.
+Each value is computed at the tokens where it lives, [batch, live tokens, size], and is 0 at others. A scan goes over its
+tokens one by one; what does not change in it is computed first, at all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import assert_never
 
 import numpy as np
@@ -47,20 +46,8 @@ from innerloop.compiler.numerics.functions import function
 from innerloop.compiler.numerics.operations import divide, keep, softmax
 
 from .chunks import together
+from .places import Disturb, Observe, Place, Places
 from .reads import attend, gather, read, scores
-
-Observe = Callable[[Value, Floats], Floats | None]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an operation is computed: the tasks of a chunk, and the tokens."""
-
-    tasks: slice
-    tokens: Indices
-
-
-Disturb = Callable[[Value, Floats, Callable[[int], Floats], Place], Floats]
 
 
 def evaluate(
@@ -82,9 +69,8 @@ def evaluate(
 
     Raises DataError for more tokens than a scan is compiled for.
     """
-    (result,) = graph.results
+    (result,), parts = graph.results, []
     chunk = chunk or together(graph, data)
-    parts = []
     for start in range(0, data.batch, chunk):
         fields = {name: array[start : start + chunk] for name, array in data.fields.items()}
         with np.errstate(all="ignore"):
@@ -92,14 +78,6 @@ def evaluate(
             parts.append(_Run(graph, data, fields, observe, disturb, reach, tasks).run(result))
     whole = np.concatenate(parts)
     return whole.reshape(*whole.shape[:2], *graph[result].shape)
-
-
-@dataclass(frozen=True, eq=False)
-class _Places:
-    """Some tokens, in order; `of[token]` is the place of a token among them, or −1."""
-
-    tokens: Indices
-    of: Indices
 
 
 class _Run:
@@ -121,8 +99,8 @@ class _Run:
         self.line, self.pattern = data.sequence, graph.signature.pattern
         self.batch = next(iter(fields.values())).shape[0]
         self.seen = visible(self.line, self.pattern)
-        self.known: dict[Value, tuple[_Places, Floats]] = {}
-        self._live: dict[Kinds, _Places] = {}
+        self.known: dict[Value, tuple[Places, Floats]] = {}
+        self._live: dict[Kinds, Places] = {}
         self._fixed: frozenset[Value] = frozenset()
 
     def run(self, result: Value) -> Floats:
@@ -131,17 +109,17 @@ class _Run:
 
     # Where values are ----------------------------------------------------------------------------
 
-    def _places(self, tokens: Indices) -> _Places:
+    def _places(self, tokens: Indices) -> Places:
         of = np.full(len(self.line), -1)
         of[tokens] = np.arange(tokens.size)
-        return _Places(tokens, of)
+        return Places(tokens, of)
 
-    def _at(self, kinds: Kinds) -> _Places:
+    def _at(self, kinds: Kinds) -> Places:
         if kinds not in self._live:
             self._live[kinds] = self._places(output_rows(self.line, kinds))
         return self._live[kinds]
 
-    def _take(self, value: Value, places: _Places) -> Floats:
+    def _take(self, value: Value, places: Places) -> Floats:
         """A value at some tokens, 0 at those where it does not live: [batch, tokens, size]."""
         held, array = self.known[value]
         return array if held is places else self._from(value, places.tokens)
@@ -158,13 +136,13 @@ class _Run:
         padded[:, place >= 0] = array[:, place[place >= 0]]
         return padded
 
-    def _put(self, value: Value, places: _Places, array: Floats) -> None:
+    def _put(self, value: Value, places: Places, array: Floats) -> None:
         instead = None if self.observe is None else self.observe(value, array)
         self.known[value] = (places, array if instead is None else instead)
 
     # Blocks --------------------------------------------------------------------------------------
 
-    def _block(self, block: Block, places: _Places | None) -> None:
+    def _block(self, block: Block, places: Places | None) -> None:
         """`places` is the one token at which a scan is now, else None: each value wherever it lives."""
         for item in block:
             if isinstance(item, Loop):
@@ -177,7 +155,7 @@ class _Run:
             elif item not in self._fixed:
                 self._compute(item, places)
 
-    def _repeat(self, loop: Loop, places: _Places | None) -> None:
+    def _repeat(self, loop: Loop, places: Places | None) -> None:
         names = [c.initial for c in loop.carried]
         for _ in range(loop.count):
             at = [places or self._at(self.graph[c.phi].kinds) for c in loop.carried]
@@ -234,7 +212,7 @@ class _Run:
 
     # Nodes ---------------------------------------------------------------------------------------
 
-    def _compute(self, value: Value, places: _Places) -> None:
+    def _compute(self, value: Value, places: Places) -> None:
         node = self.graph[value]
         array = self._value(value, node, places)
         if self.disturb is not None:
@@ -243,7 +221,7 @@ class _Run:
             )
         self._put(value, places, array)
 
-    def _operand(self, node: Node, index: int, places: _Places) -> Floats:
+    def _operand(self, node: Node, index: int, places: Places) -> Floats:
         """What `disturb` sees of an operation at these tokens."""
         if not isinstance(node.op, Gather | Attend) or (isinstance(node.op, Attend) and index == 0):
             return self._take(node.operands[index], places)
@@ -253,7 +231,7 @@ class _Run:
         seen = self.seen[np.ix_(places.tokens, others.tokens)]
         return np.broadcast_to(seen.astype(np.float64), (self.batch, *seen.shape))
 
-    def _value(self, value: Value, node: Node, places: _Places) -> Floats:
+    def _value(self, value: Value, node: Node, places: Places) -> Floats:
         def operand(index: int) -> Floats:
             return self._take(node.operands[index], places)
 
@@ -307,7 +285,7 @@ class _Run:
             case other:
                 assert_never(other)
 
-    def _merge(self, node: Node, kinds: tuple[Kinds, ...], places: _Places) -> Floats:
+    def _merge(self, node: Node, kinds: tuple[Kinds, ...], places: Places) -> Floats:
         merged = np.zeros((self.batch, places.tokens.size, node.size))
         for value, at in zip(node.operands, kinds, strict=True):
             here = np.flatnonzero([self.line.kinds[token] in at for token in places.tokens])

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 import numpy as np
-from innerloop.artifact.errors import CompileError, InternalError
+from innerloop.artifact.errors import InternalError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 from innerloop.compiler.architectures.relation import Relation
@@ -47,8 +47,8 @@ from innerloop.compiler.ir.graph import (
     Value,
 )
 from innerloop.compiler.ir.printer import labels_of
-from innerloop.compiler.numerics.functions import POINTWISE
 
+from .arguments import applied, no_place, quotient
 from .constructions import Choice, curve_in, squares_in
 from .demand_analysis import demanded, held
 from .instructions import (
@@ -83,13 +83,6 @@ def lower(graph: Graph, ranges: Ranges, target: Target, choice: Choice | None = 
 
 MOST_POSITIONS = 2**20
 """More tokens than any position table has."""
-_WITHIN = {Product: "a product within one token", Divide: "a division", Softmax: "a softmax over components"}
-_ONE_SIGN = "divides by a number of one sign only"
-FLOOR = "add a floor to it, or declare the ranges of the fields"
-
-
-def _reach(low: float, high: float, what: str = "this") -> str:
-    return f"{what} reaches from {low:.4g} to {high:.4g} on the calibration data"
 
 
 @dataclass
@@ -132,7 +125,7 @@ class _Lowering(FormBuilder):
         low, high = self.ranges[value]
 
         if self.target.mlp is None and isinstance(node.op, Product | Function | Divide | Softmax):
-            raise self._no_place(node)
+            raise no_place(node, self._refuse)
 
         def make(op: Copy | Mean | Multiply | Apply | Quotient | KeepTask, *sources: LinearForm) -> LinearForm:
             if isinstance(op, Copy | Mean | Quotient | KeepTask):
@@ -184,51 +177,21 @@ class _Lowering(FormBuilder):
             case Product(_, form):
                 left, right = (resolvable(self.ranges.ball(o)) for o in node.operands)
                 return make(Multiply(form, left, right, squares_in(self.choice, value)), *reads)
-            case Function(name, arguments):
-                apply = self._applied(node, name, arguments)
+            case Function():
+                apply = applied(node, self.ranges, self._refuse)
                 return make(replace(apply, tolerance=curve_in(self.choice, value)), *reads)
             case Keep(strict, which):
                 decides = node.operands[0]
                 reach = tuple(np.abs(self.ranges[decides]).max(axis=0).tolist())
                 return make(KeepTask(strict, which, reach, decides in self.ranges.ties), reads[1], reads[0])
             case Divide():
-                return make(self._quotient(node, node.op.again), *reads)
+                return make(quotient(node, self.ranges, self._refuse), *reads)
             case Softmax() | Read() | Mine() | Theirs() | Phi() | Final():
                 raise InternalError(f"lower: no pass has taken away {type(node.op).__name__.lower()}", node.span)
             case other:
                 assert_never(other)
 
-    def _applied(self, node: Node, name: str, arguments: tuple[float, ...]) -> Apply:
-        low, high = self.ranges.domain(name, node.operands[0])
-        if not (np.isfinite(low).all() and np.isfinite(high).all()):
-            raise self._refuse(node, f"takes {name} of finite numbers only; {_reach(low.min(), high.max())}", FLOOR)
-        takes = POINTWISE[name].takes
-        if takes == "numbers of one sign" and low.min() <= 0.0 <= high.max():
-            raise self._refuse(node, f"{_ONE_SIGN}; {_reach(low.min(), high.max(), 'this divisor')}", FLOOR)
-        if (takes == "positive numbers" and low.min() <= 0.0) or (
-            takes == "numbers that are not negative" and low.min() < 0.0
-        ):
-            raise self._refuse(node, f"takes {name} of {takes} only; {_reach(low.min(), high.max())}", FLOOR)
-        return Apply(name, arguments, low, high)
-
-    def _quotient(self, node: Node, again: bool) -> Quotient:
-        low, high = (float(b[0]) for b in self.ranges.tight(node.operands[1]))
-        if low <= 0.0 <= high:
-            raise self._refuse(node, f"{_ONE_SIGN}; {_reach(low, high, 'this divisor')}", FLOOR)
-        return Quotient(low, high, again)
-
-    def _no_place(self, node: Node) -> CompileError:
-        what = f"`{node.op.name}`" if isinstance(node.op, Function) else _WITHIN[type(node.op)]
-        hint = "let attention multiply: carry at each token what it adds to the sum, as gradient_descent_dual does"
-        return self._refuse(node, f"has no MLP: {what} has no place", hint)
-
     # Attention that scores ----------------------------------------------------------------------
-
-    def _needs_gate(self, node: Node) -> None:
-        """Raises CompileError on a target that cannot copy or close what a token holds itself."""
-        if self.target.linear:
-            hint = "give each kind of token names of its own, assigned under `at`"
-            raise self._refuse(node, "has no head that reads one token alone: this must be there from the input", hint)
 
     def _attend(
         self,
@@ -263,12 +226,6 @@ class _Lowering(FormBuilder):
         atom = self._atom(self.labels[value], node.size, kinds, low, high)
         instructions.append(Instruction(op, (query, key, theirs, *counted), atom, kinds, node.span, value))
         return self._own(atom)
-
-    def _only(self, form: LinearForm, over: Kinds) -> bool:
-        """Whether no token that is read but those of `over` holds any of it."""
-        pattern = self.pattern
-        unread = frozenset(pattern.suffix[len(pattern.suffix) - self.unread :]) - {*pattern.prefix, *pattern.group}
-        return all(self.atoms[a].kinds <= over | unread for a in form.atoms)
 
     # Loops --------------------------------------------------------------------------------------
 
@@ -332,27 +289,3 @@ class _Lowering(FormBuilder):
             self._needs_gate(phi)
             instructions.append(Instruction(Linear(), (start,), atom, at, phi.span))
         return atom
-
-    def _begin(self, atom: Atom, start: LinearForm) -> None:
-        constant = start.part(ROLES)
-        rests = constant is not None and bool(constant.csr[:, [0]].nnz)
-        self.atoms[atom] = replace(self.atoms[atom], start=start, rests=rests)
-
-    def _spread(
-        self, c: Carried, atom: Atom, own: LinearForm, kind: str, instructions: list[Instruction | InstructionLoop]
-    ) -> LinearForm:
-        """After a scan: K tokens hold their own state, the others that of the last K token before them, or their own
-        start."""
-        others = (self.graph[c.final].kinds & self.need[c.final]) - {kind}
-        if not others:
-            return own
-        if self.atoms[atom].rests:  # the rest token is not 0 then: every token must look where it should
-            total = self._copied(own, Relation("latest", kind), self.atoms[ROLES].kinds, c.final, instructions)
-            (copy,) = total.atoms
-            self.atoms[copy] = replace(self.atoms[copy], rests=True)
-            return total
-        total = own.plus(self._copied(own, Relation("latest", kind), others, c.final, instructions))
-        if self._uniform(c.initial) is None:
-            initial = self._rested(self.forms[c.initial], instructions)
-            total = total.plus(self._alone(initial, Relation("own_none", kind), others, c.initial, instructions))
-        return total

@@ -19,7 +19,7 @@ from innerloop.compiler.architectures.rotary_positions import rotary_copy_rule
 from innerloop.compiler.architectures.targets import Learned, Target
 from innerloop.compiler.interpreter.ball import Ball
 from innerloop.compiler.interpreter.calibrate import Ranges
-from innerloop.compiler.ir.graph import Attend, Gather, Graph, Node, Value
+from innerloop.compiler.ir.graph import Attend, Carried, Gather, Graph, Node, Value
 
 from .instructions import (
     ROLES,
@@ -183,3 +183,40 @@ class FormBuilder:
     def _refuse(self, node: Node, message: str, hint: str | None = None) -> CompileError:
         assert self.graph.signature is not None
         return self.graph.signature.refusal(f"target {self.target.name} {message}", node.span, hint)
+
+    def _needs_gate(self, node: Node) -> None:
+        """Raises CompileError on a target that cannot copy or close what a token holds itself."""
+        if self.target.linear:
+            hint = "give each kind of token names of its own, assigned under `at`"
+            raise self._refuse(node, "has no head that reads one token alone: this must be there from the input", hint)
+
+    def _only(self, form: LinearForm, over: Kinds) -> bool:
+        """Whether no token that is read but those of `over` holds any of it."""
+        pattern = self.pattern
+        unread = frozenset(pattern.suffix[len(pattern.suffix) - self.unread :]) - {*pattern.prefix, *pattern.group}
+        return all(self.atoms[a].kinds <= over | unread for a in form.atoms)
+
+    def _begin(self, atom: Atom, start: LinearForm) -> None:
+        """The atom starts from what the embedding writes."""
+        constant = start.part(ROLES)
+        rests = constant is not None and bool(constant.csr[:, [0]].nnz)
+        self.atoms[atom] = replace(self.atoms[atom], start=start, rests=rests)
+
+    def _spread(
+        self, c: Carried, atom: Atom, own: LinearForm, kind: str, instructions: list[Instruction | InstructionLoop]
+    ) -> LinearForm:
+        """After a scan: K tokens hold their own state, the others that of the last K token before them, or their own
+        start."""
+        others = (self.graph[c.final].kinds & self.need[c.final]) - {kind}
+        if not others:
+            return own
+        if self.atoms[atom].rests:  # the rest token is not 0 then: every token must look where it should
+            total = self._copied(own, Relation("latest", kind), self.atoms[ROLES].kinds, c.final, instructions)
+            (copy,) = total.atoms
+            self.atoms[copy] = replace(self.atoms[copy], rests=True)
+            return total
+        total = own.plus(self._copied(own, Relation("latest", kind), others, c.final, instructions))
+        if self._uniform(c.initial) is None:
+            initial = self._rested(self.forms[c.initial], instructions)
+            total = total.plus(self._alone(initial, Relation("own_none", kind), others, c.initial, instructions))
+        return total
