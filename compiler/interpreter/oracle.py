@@ -3,8 +3,8 @@
     before   a Graph, from build.py or after any rewriting, and the data of its tokens
     after    the result [batch, rows, *shape] at the tokens where it lives
 
-Each value is computed at the tokens where it lives, [batch, live tokens, size], and is 0 at others. A scan goes over its
-tokens one by one; what does not change in it is computed first, at all of them.
+Each value is computed at the tokens where it lives, [batch, live tokens, size], and is 0 at others. A scan goes over
+its tokens one by one; what does not change in it is computed first, at all of them.
 """
 
 from __future__ import annotations
