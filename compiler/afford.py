@@ -13,8 +13,9 @@ from math import prod
 from innerloop.artifact.limits import MOST_LAYERS
 from innerloop.artifact.memory import spend
 from innerloop.artifact.tokens import output_rows, sequence
-from innerloop.compiler.interpreter.default_tasks import FEWEST_TASKS, repetitions
-from innerloop.compiler.ir.graph import Block, Constant, Graph, Loop
+
+from .interpreter.default_tasks import FEWEST_TASKS, repetitions
+from .ir.graph import Block, Constant, Graph, Loop
 
 COPIES = 4
 """Of the sample data: as drawn, as tokens, and twice while one becomes the other."""

@@ -11,38 +11,38 @@ from innerloop.artifact.claims import InputRange, OutputSpec, Placement
 from innerloop.artifact.errors import CompileError, DataError, faults_told
 from innerloop.artifact.tokens import read_data, roles
 from innerloop.artifact.weights import Weights
-from innerloop.compiler.architectures.targets import TARGETS, Learned
-from innerloop.compiler.certify.certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
-from innerloop.compiler.certify.families import affordable, observed, reached
-from innerloop.compiler.certify.plan import Built, Plan
-from innerloop.compiler.certify.report import all_finite, counts, measured
-from innerloop.compiler.certify.tolerance import bounded, meet
-from innerloop.compiler.certify.validate import validate
-from innerloop.compiler.emit.backend import Backend, backend_of
-from innerloop.compiler.emit.domains import domains
-from innerloop.compiler.emit.emit import emit
-from innerloop.compiler.emit.layout import Holding, holdings, placements
-from innerloop.compiler.emit.rounding import rounded, rounded_array, rounded_body
-from innerloop.compiler.interpreter.calibrate import Seen
-from innerloop.compiler.interpreter.default_tasks import CORE, Family, Sample, core_tasks, repetitions, samples
-from innerloop.compiler.ir.build import graph_of
-from innerloop.compiler.ir.graph import Graph
-from innerloop.compiler.ir.verify import verify
-from innerloop.compiler.schedule.allocate import Allocation, allocate
-from innerloop.compiler.schedule.balance import balance
-from innerloop.compiler.schedule.constructions import Choice
-from innerloop.compiler.schedule.instructions import Instructions
-from innerloop.compiler.schedule.lower import lower
-from innerloop.compiler.schedule.schedule import schedule
-from innerloop.compiler.schedule.sublayers import Schedule
-from innerloop.compiler.schedule.verify_schedule import verify_schedule
-from innerloop.compiler.transforms.divisor_range_reduction import WIDE, narrow, widest
-from innerloop.compiler.transforms.guard_empty_divisors import fill_empty
 from numpy.typing import ArrayLike
 
 from .afford import afford
+from .architectures.targets import TARGETS, Learned
+from .certify.certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
+from .certify.families import affordable, observed, reached
+from .certify.plan import Built, Plan
+from .certify.report import all_finite, counts, measured
+from .certify.tolerance import bounded, meet
+from .certify.validate import validate
+from .emit.backend import Backend, backend_of
+from .emit.domains import domains
+from .emit.emit import emit
+from .emit.layout import Holding, holdings, placements
+from .emit.rounding import rounded, rounded_array, rounded_body
+from .interpreter.calibrate import Seen
+from .interpreter.default_tasks import CORE, Family, Sample, core_tasks, repetitions, samples
+from .ir.build import graph_of
+from .ir.graph import Graph
+from .ir.verify import verify
 from .passes import tightened
 from .pipeline import named, optimise
+from .schedule.allocate import Allocation, allocate
+from .schedule.balance import balance
+from .schedule.constructions import Choice
+from .schedule.instructions import Instructions
+from .schedule.lower import lower
+from .schedule.schedule import schedule
+from .schedule.sublayers import Schedule
+from .schedule.verify_schedule import verify_schedule
+from .transforms.divisor_range_reduction import WIDE, narrow, widest
+from .transforms.guard_empty_divisors import fill_empty
 
 DTYPES = ("float32", "float64")
 POSITIONS = 1025

@@ -15,27 +15,28 @@ from difflib import get_close_matches
 
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
-from innerloop.compiler.architectures.learned_positions import SAMPLE, log_counts
-from innerloop.compiler.architectures.targets import Learned, Target
-from innerloop.compiler.interpreter.calibrate import Crowd, Ranges
-from innerloop.compiler.ir.critical_path import critical_path
-from innerloop.compiler.ir.graph import Graph, Read
-from innerloop.compiler.schedule.lower import lower
-from innerloop.compiler.schedule.schedule import schedule
-from innerloop.compiler.schedule.sublayers import Schedule
-from innerloop.compiler.transforms.canonicalize import ALL_LAWS, LAW_NAMES, Laws
-from innerloop.compiler.transforms.hoist_divisors import quotients
-from innerloop.compiler.transforms.legalise import legalise
-from innerloop.compiler.transforms.pack_symmetric import pack_symmetric
-from innerloop.compiler.transforms.peel_for_depth import tighten
-from innerloop.compiler.transforms.peel_repeat import peel
-from innerloop.compiler.transforms.peel_scan import head_start
-from innerloop.compiler.transforms.predicate import keep_compared
-from innerloop.compiler.transforms.rewriter import simplify
-from innerloop.compiler.transforms.scalarize import components
-from innerloop.compiler.transforms.separate_reads import divide_factor, invariant, separate_reads
-from innerloop.compiler.transforms.strength_reduction import strengthen
-from innerloop.compiler.transforms.unroll import unroll
+
+from .architectures.learned_positions import SAMPLE, log_counts
+from .architectures.targets import Learned, Target
+from .interpreter.calibrate import Crowd, Ranges
+from .ir.critical_path import critical_path
+from .ir.graph import Graph, Read
+from .schedule.lower import lower
+from .schedule.schedule import schedule
+from .schedule.sublayers import Schedule
+from .transforms.canonicalize import ALL_LAWS, LAW_NAMES, Laws
+from .transforms.hoist_divisors import quotients
+from .transforms.legalise import legalise
+from .transforms.pack_symmetric import pack_symmetric
+from .transforms.peel_for_depth import tighten
+from .transforms.peel_repeat import peel
+from .transforms.peel_scan import head_start
+from .transforms.predicate import keep_compared
+from .transforms.rewriter import simplify
+from .transforms.scalarize import components
+from .transforms.separate_reads import divide_factor, invariant, separate_reads
+from .transforms.strength_reduction import strengthen
+from .transforms.unroll import unroll
 
 
 @dataclass(frozen=True)

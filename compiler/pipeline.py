@@ -18,16 +18,16 @@ from operator import attrgetter
 from typing import TypeVar
 
 from innerloop.artifact.errors import CompileError
-from innerloop.compiler.architectures.targets import TARGETS, Target
-from innerloop.compiler.ir.critical_path import critical_path
-from innerloop.compiler.ir.graph import Attend, Graph, Read
-from innerloop.compiler.ir.verify import verify
-from innerloop.compiler.numerics.linear_by_softmax import HEADS
-from innerloop.compiler.schedule.allocate import allocate
-from innerloop.compiler.transforms.canonicalize import ALL_LAWS
-from innerloop.compiler.transforms.predicate import compares
 
+from .architectures.targets import TARGETS, Target
+from .ir.critical_path import critical_path
+from .ir.graph import Attend, Graph, Read
+from .ir.verify import verify
+from .numerics.linear_by_softmax import HEADS
 from .passes import PASSES, Pass, Setting, Strategy, left_out, nominal_schedule
+from .schedule.allocate import allocate
+from .transforms.canonicalize import ALL_LAWS
+from .transforms.predicate import compares
 
 T = TypeVar("T")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from innerloop.artifact.errors import CompileError, Diagnostic, InnerloopError, faults_told
-from innerloop.compiler.frontend.check import check
-from innerloop.compiler.syntax.nodes import Program
+
+from .frontend.check import check
+from .syntax.nodes import Program
 
 STAGES = ("core", "built", "graph", "instructions", "schedule", "layout", "report")
 
@@ -15,7 +16,7 @@ def faults(program: Program, parameters: Mapping[str, object]) -> list[Diagnosti
     """All that is wrong with a program; with parameters, all that `compile` would find wrong with it and them."""
     found = check(program)
     if parameters and not found:
-        from innerloop.compiler.frontend.bind import bind
+        from .frontend.bind import bind
 
         try:
             found = check(program, bind(program, parameters))
@@ -46,21 +47,20 @@ def show(
     if stage in ("core", "built") and without:
         raise InnerloopError(f"stage `{stage}` stands before all passes: there is none to leave out")
     if stage == "core":
-        from innerloop.compiler.frontend.core import core
-        from innerloop.compiler.syntax.parse import parse
+        from .frontend.core import core
+        from .syntax.parse import parse
 
         program = parse(text, source)
         if found := faults(program, parameters):
             raise CompileError(found, text, source)
         return core(program)
-    from innerloop.compiler.certify.tolerance import bounded
-    from innerloop.compiler.ir.build import graph_of
-    from innerloop.compiler.ir.printer import format_graph
-    from innerloop.compiler.schedule.printer import format_instructions, format_layout, format_report, format_schedule
-
+    from .certify.tolerance import bounded
     from .compile import plan_for, weights_of
+    from .ir.build import graph_of
+    from .ir.printer import format_graph
     from .passes import pass_named
     from .pipeline import choose
+    from .schedule.printer import format_instructions, format_layout, format_report, format_schedule
 
     with faults_told(text, source):
         if after is not None:
@@ -87,9 +87,8 @@ def show(
 
 def passes_listed() -> str:
     """A line for each pass, in order, and for each law, as `show --help` prints them."""
-    from innerloop.compiler.transforms.canonicalize import LAW_LINES
-
     from .passes import PASSES
+    from .transforms.canonicalize import LAW_LINES
 
     rows = ["passes, in order; those with a star cannot be left out:"]
     rows += [f"  {p.name + ('*' if p.needed else ''):16s}{p.about}" for p in PASSES]

@@ -13,18 +13,19 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from innerloop.laboratory.measures.distance import Floats
-from innerloop.laboratory.measures.interpolate import Line
-from innerloop.laboratory.measures.nearest import Nearest
-from innerloop.laboratory.measures.patching import Patch
-from innerloop.laboratory.measures.probes import HELD, Curve, ProbeTarget
-from innerloop.laboratory.measures.sensitivity import Alignment
-from innerloop.laboratory.measures.shift import Shift
 from innerloop.runtime.plots import COLOURS, STYLE, panels
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
+
+from .measures.distance import Floats
+from .measures.interpolate import Line
+from .measures.nearest import Nearest
+from .measures.patching import Patch
+from .measures.probes import HELD, Curve, ProbeTarget
+from .measures.sensitivity import Alignment
+from .measures.shift import Shift
 
 COMPILED, TRAINED, OTHER = COLOURS[0], COLOURS[5], COLOURS[2]
 INK, RULE, FAINT = "#222222", "#e6e6e6", "#808080"

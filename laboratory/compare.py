@@ -16,7 +16,9 @@ import numpy as np
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.tokens import describe_pattern
 from innerloop.artifact.weights import Weights
-from innerloop.laboratory.measures.distance import (
+from innerloop.runtime.surroundings import SEEDS
+
+from .measures.distance import (
     Fields,
     Floats,
     implicit_weight_difference,
@@ -26,16 +28,15 @@ from innerloop.laboratory.measures.distance import (
     squared_error,
     squared_prediction_difference,
 )
-from innerloop.laboratory.measures.gauge import comparable
-from innerloop.laboratory.measures.interpolate import Line, interpolation
-from innerloop.laboratory.measures.nearest import Nearest, nearest
-from innerloop.laboratory.measures.patching import Patch, implied, others, patch
-from innerloop.laboratory.measures.probes import Curve, ProbeTarget, probed, target
-from innerloop.laboratory.measures.references import references
-from innerloop.laboratory.measures.sensitivity import Alignment, alignment
-from innerloop.laboratory.measures.shift import Shift, shift
-from innerloop.laboratory.measures.subject import Subject
-from innerloop.runtime.surroundings import SEEDS
+from .measures.gauge import comparable
+from .measures.interpolate import Line, interpolation
+from .measures.nearest import Nearest, nearest
+from .measures.patching import Patch, implied, others, patch
+from .measures.probes import Curve, ProbeTarget, probed, target
+from .measures.references import references
+from .measures.sensitivity import Alignment, alignment
+from .measures.shift import Shift, shift
+from .measures.subject import Subject
 
 Told = Callable[[str, int, int], None]
 
@@ -233,7 +234,7 @@ def _inside(
         for name, stream in streams.items():
             curves.append(probed(stream, wanted.values, name, wanted.name, seed=settings.seed))
             if settings.mlp:
-                from innerloop.laboratory.measures.trained_probes import perceptron
+                from .measures.trained_probes import perceptron
 
                 curves.append(probed(stream, wanted.values, name, wanted.name, "MLP", perceptron, settings.seed))
         if wanted.first >= compiled.layers:

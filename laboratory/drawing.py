@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from innerloop.artifact.tokens import output_rows, sequence_of
 from innerloop.artifact.weights import Weights
-from innerloop.laboratory.measures.distance import Fields, Floats
-from innerloop.laboratory.training.tasks import TaskDistribution, defaults, task
 
 from .compare import Draw
+from .measures.distance import Fields, Floats
+from .training.tasks import TaskDistribution, defaults, task
 
 SCALES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 """Factors of a parameter that scales something."""

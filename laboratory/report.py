@@ -13,12 +13,12 @@ import numpy as np
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import describe_pattern
 from innerloop.artifact.weights import Weights
-from innerloop.laboratory.measures.distance import Floats
 from innerloop.runtime.whole import replace, whole_folder
 from matplotlib.figure import Figure
 
 from . import charts
 from .compare import Comparison
+from .measures.distance import Floats
 
 COLUMNS = ("measure", "compiled", "trained", "between")
 

@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
-from innerloop.laboratory.training.lock import locked
 from innerloop.runtime.whole import replace
 
 from .figures import Figure, Result, Setting
+from .training.lock import locked
 
 MARKER, CHECKPOINTS, NUMBERS = "reproduce.json", "checkpoints", "figures.json"
 

@@ -22,13 +22,13 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from innerloop.runtime.guard.checks import GuardCheck, looked, nothing_yet
 from jax import lax
 from jaxtyping import Bool, Float, Int
 
 from .arrays import Array, einsum, matmul
 from .executables import compiled
 from .functions import ACTIVATIONS, normed
+from .guard.checks import GuardCheck, looked, nothing_yet
 from .pack import AttentionStep, BiasStep, IdleStep, LinearAttentionStep, LoopStep, MlpStep, Parameters, Spread, Step
 
 Turns = tuple[Array, Array]

@@ -21,8 +21,6 @@ from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.parts import LinearAttention
 from innerloop.artifact.tokens import describe_pattern, read_token, role_kinds
 from innerloop.artifact.weights import Weights
-from innerloop.runtime.guard.checks import GuardCheck, nothing_yet
-from innerloop.runtime.guard.guard import Findings, Guard
 from jax import lax
 from numpy.typing import ArrayLike, NDArray
 
@@ -30,6 +28,8 @@ from .arrays import Array, einsum, matmul
 from .executables import compiled
 from .forward import Pass, run, softmax_mean, split_heads, turned
 from .functions import normed
+from .guard.checks import GuardCheck, nothing_yet
+from .guard.guard import Findings, Guard
 from .pack import AttentionStep, LinearAttentionStep, LoopStep, Parameters, Step
 from .surroundings import concrete
 

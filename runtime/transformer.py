@@ -25,14 +25,14 @@ from innerloop.artifact.parts import Config
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.interpreter.calibrate import some_of
-from innerloop.runtime.guard.checks import GuardCheck
-from innerloop.runtime.guard.guard import Findings, Guard, Mode
-from innerloop.runtime.guard.interpreted import Held, Interpreter
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
 from .afford import packing, running
 from .forward import embedded, forward, streams
+from .guard.checks import GuardCheck
+from .guard.guard import Findings, Guard, Mode
+from .guard.interpreted import Held, Interpreter
 from .pack import Parameters, pack
 from .stream import TokenStream
 from .surroundings import concrete, devices

@@ -19,8 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from innerloop.compiler.numerics.activations import GELU, SILU, Activation
-
+from ..numerics.activations import GELU, SILU, Activation
 from .rotary_frequencies import THETA
 
 AttentionKind = Literal["softmax", "linear"]

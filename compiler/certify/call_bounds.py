@@ -16,10 +16,10 @@ import numpy as np
 from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData
-from innerloop.compiler.interpreter.chunks import together
-from innerloop.compiler.interpreter.oracle import evaluate
-from innerloop.compiler.ir.build import graph_of
 
+from ..interpreter.chunks import together
+from ..interpreter.oracle import evaluate
+from ..ir.build import graph_of
 from .copies import COPIES, Copies
 from .plan import Plan
 from .spoilt import Beyond

@@ -20,12 +20,13 @@ from innerloop.artifact.margins import SLACK
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData, output_rows, read_data, sequence
-from innerloop.compiler.interpreter.calibrate import Ranges, parts, some_of
-from innerloop.compiler.interpreter.chunks import together
-from innerloop.compiler.interpreter.default_tasks import CORE, Family, Sample, describe, draw, repetitions
-from innerloop.compiler.interpreter.oracle import evaluate
-from innerloop.compiler.ir.graph import Field, Graph, Value
 from numpy.typing import NDArray
+
+from ..interpreter.calibrate import Ranges, parts, some_of
+from ..interpreter.chunks import together
+from ..interpreter.default_tasks import CORE, Family, Sample, describe, draw, repetitions
+from ..interpreter.oracle import evaluate
+from ..ir.graph import Field, Graph, Value
 
 TASKS = 64
 LEAST, MOST = 8, 1_000_000

@@ -21,9 +21,11 @@ import numpy as np
 from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData
-from innerloop.compiler.interpreter.oracle import evaluate
-from innerloop.compiler.interpreter.places import Place
-from innerloop.compiler.ir.graph import (
+from numpy.typing import NDArray
+
+from ..interpreter.oracle import evaluate
+from ..interpreter.places import Place
+from ..ir.graph import (
     Affine,
     Attend,
     Constant,
@@ -45,9 +47,7 @@ from innerloop.compiler.ir.graph import (
     Theirs,
     Value,
 )
-from innerloop.compiler.numerics.attention_gates import UNCLEAR, Draws, shift, slope
-from numpy.typing import NDArray
-
+from ..numerics.attention_gates import UNCLEAR, Draws, shift, slope
 from .error_model import Inexact, Operand
 from .plan import Plan
 from .predict import repeated

@@ -28,12 +28,13 @@ from typing import assert_never
 import numpy as np
 from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.sparse import Floats, Indices, Matrix
-from innerloop.compiler.architectures.targets import Target
-from innerloop.compiler.emit.norms import NORMS
-from innerloop.compiler.interpreter.ball import Ball
-from innerloop.compiler.interpreter.calibrate import Ranges
-from innerloop.compiler.interpreter.reads import shares
-from innerloop.compiler.ir.graph import (
+
+from ..architectures.targets import Target
+from ..emit.norms import NORMS
+from ..interpreter.ball import Ball
+from ..interpreter.calibrate import Ranges
+from ..interpreter.reads import shares
+from ..ir.graph import (
     Affine,
     Attend,
     Constant,
@@ -56,12 +57,12 @@ from innerloop.compiler.ir.graph import (
     Theirs,
     Value,
 )
-from innerloop.compiler.numerics.approximant import Approximant
-from innerloop.compiler.numerics.attention_gates import Draws, shift, slope, weights
-from innerloop.compiler.numerics.fit_smooth import fit
-from innerloop.compiler.numerics.linear_by_softmax import SCALES, SINK, relative_error
-from innerloop.compiler.numerics.square_banks import FINENESS, Bank, Squares, square_bank
-from innerloop.compiler.schedule.constructions import CURVE, Construction, default_squares
+from ..numerics.approximant import Approximant
+from ..numerics.attention_gates import Draws, shift, slope, weights
+from ..numerics.fit_smooth import fit
+from ..numerics.linear_by_softmax import SCALES, SINK, relative_error
+from ..numerics.square_banks import FINENESS, Bank, Squares, square_bank
+from ..schedule.constructions import CURVE, Construction, default_squares
 
 Operand = Callable[[int], Floats]
 Inexact = Callable[[Floats, Operand, Draws], Floats]

@@ -19,14 +19,14 @@ import numpy as np
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData
-from innerloop.compiler.architectures.targets import Target
-from innerloop.compiler.interpreter.calibrate import Ranges, Seen, joined, observe, ranges_of
-from innerloop.compiler.interpreter.default_tasks import WILD, Family, Sample
-from innerloop.compiler.interpreter.oracle import evaluate
-from innerloop.compiler.ir.graph import Divide, Field, Function, Graph, Value
-from innerloop.compiler.numerics.functions import POINTWISE
-from innerloop.compiler.transforms.divisor_range_reduction import WIDE, widest
 
+from ..architectures.targets import Target
+from ..interpreter.calibrate import Ranges, Seen, joined, observe, ranges_of
+from ..interpreter.default_tasks import WILD, Family, Sample
+from ..interpreter.oracle import evaluate
+from ..ir.graph import Divide, Field, Function, Graph, Value
+from ..numerics.functions import POINTWISE
+from ..transforms.divisor_range_reduction import WIDE, widest
 from .error_model import ErrorModel
 from .predict import COPIES, SAFETY, disturbed, predict
 

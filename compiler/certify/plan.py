@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from innerloop.artifact.claims import Certificate
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
-from innerloop.compiler.architectures.targets import Target
-from innerloop.compiler.interpreter.calibrate import Ranges
-from innerloop.compiler.ir.graph import Graph
-from innerloop.compiler.schedule.allocate import Allocation
-from innerloop.compiler.schedule.constructions import Choice
-from innerloop.compiler.schedule.sublayers import Schedule
 
+from ..architectures.targets import Target
+from ..interpreter.calibrate import Ranges
+from ..ir.graph import Graph
+from ..schedule.allocate import Allocation
+from ..schedule.constructions import Choice
+from ..schedule.sublayers import Schedule
 from .error_model import ErrorModel
 
 

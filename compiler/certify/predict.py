@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData
-from innerloop.compiler.interpreter.oracle import evaluate
-from innerloop.compiler.interpreter.places import Observe, Place
-from innerloop.compiler.ir.graph import Graph, Keep, Value
-from innerloop.compiler.schedule.constructions import Choice, Construction
 
+from ..interpreter.oracle import evaluate
+from ..interpreter.places import Observe, Place
+from ..ir.graph import Graph, Keep, Value
+from ..schedule.constructions import Choice, Construction
 from .error_model import ErrorModel, Inexact, Operand
 
 SAFETY = 4.0

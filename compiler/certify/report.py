@@ -18,14 +18,14 @@ from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Mlp
 from innerloop.artifact.sparse import Floats, Matrix
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
-from innerloop.compiler.emit.emit import Emitted
-from innerloop.compiler.interpreter.calibrate import Ranges
-from innerloop.compiler.interpreter.oracle import evaluate
-from innerloop.compiler.ir.critical_path import critical_path
-from innerloop.compiler.ir.graph import Attend, Function, Graph, Keep, Op, Softmax
-from innerloop.compiler.schedule.allocate import Allocation
-from innerloop.compiler.schedule.constructions import Choice
 
+from ..emit.emit import Emitted
+from ..interpreter.calibrate import Ranges
+from ..interpreter.oracle import evaluate
+from ..ir.critical_path import critical_path
+from ..ir.graph import Attend, Function, Graph, Keep, Op, Softmax
+from ..schedule.allocate import Allocation
+from ..schedule.constructions import Choice
 from .error_model import ErrorModel
 from .predict import SAFETY, predict
 

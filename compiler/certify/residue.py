@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from innerloop.artifact.sparse import Indices
-from innerloop.compiler.ir.graph import Affine, Field, Graph, Loop, Value
-from innerloop.compiler.schedule.allocate import Allocation
-from innerloop.compiler.schedule.instructions import Atom, Block, Instruction, InstructionLoop
-from innerloop.compiler.schedule.sublayers import Schedule
+
+from ..ir.graph import Affine, Field, Graph, Loop, Value
+from ..schedule.allocate import Allocation
+from ..schedule.instructions import Atom, Block, Instruction, InstructionLoop
+from ..schedule.sublayers import Schedule
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from innerloop.artifact.sparse import Floats, Indices
 from innerloop.artifact.tokens import Sequence, output_rows, visible
-from innerloop.compiler.emit.domains import expression
-from innerloop.compiler.ir.graph import Graph, Value
 from numpy.typing import NDArray
 
+from ..emit.domains import expression
+from ..ir.graph import Graph, Value
 from .validity import Limit
 
 Mask = NDArray[np.bool_]

@@ -23,17 +23,17 @@ from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.sparse import Floats, Matrix
 from innerloop.artifact.tokens import TokenData
-from innerloop.compiler.architectures.targets import Target
-from innerloop.compiler.interpreter.oracle import evaluate
-from innerloop.compiler.ir.graph import Affine, Function, Graph, Keep, Merge, Product, Value
-from innerloop.compiler.numerics.fit_smooth import fit
-from innerloop.compiler.numerics.square_banks import Squares, square_bank
-from innerloop.compiler.schedule.allocate import Allocation
-from innerloop.compiler.schedule.constructions import CURVE, Choice, Construction, default_squares, distinct, keys
-from innerloop.compiler.schedule.instructions import Apply, Instruction, LinearForm, Multiply
-from innerloop.compiler.schedule.sublayers import Placed, Schedule
 from numpy.typing import NDArray
 
+from ..architectures.targets import Target
+from ..interpreter.oracle import evaluate
+from ..ir.graph import Affine, Function, Graph, Keep, Merge, Product, Value
+from ..numerics.fit_smooth import fit
+from ..numerics.square_banks import Squares, square_bank
+from ..schedule.allocate import Allocation
+from ..schedule.constructions import CURVE, Choice, Construction, default_squares, distinct, keys
+from ..schedule.instructions import Apply, Instruction, LinearForm, Multiply
+from ..schedule.sublayers import Placed, Schedule
 from .error_model import ErrorModel
 from .plan import Built
 from .predict import SAFETY, contributions, predict

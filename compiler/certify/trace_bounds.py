@@ -20,14 +20,14 @@ import numpy as np
 from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.sparse import Floats, Indices
 from innerloop.artifact.tokens import TokenData, output_rows
-from innerloop.compiler.emit.layout import Holding, holdings
-from innerloop.compiler.interpreter.chunks import together
-from innerloop.compiler.interpreter.oracle import evaluate
-from innerloop.compiler.ir.graph import Block, Carried, Graph, Loop, Value
-from innerloop.compiler.schedule.instructions import Atom, InstructionLoop
-from innerloop.compiler.schedule.instructions import Block as TaskBlock
-from innerloop.compiler.schedule.sublayers import LoopPlan, Schedule, SublayerPlan
 
+from ..emit.layout import Holding, holdings
+from ..interpreter.chunks import together
+from ..interpreter.oracle import evaluate
+from ..ir.graph import Block, Carried, Graph, Loop, Value
+from ..schedule.instructions import Atom, InstructionLoop
+from ..schedule.instructions import Block as TaskBlock
+from ..schedule.sublayers import LoopPlan, Schedule, SublayerPlan
 from .plan import Plan
 from .predict import SAFETY, disturbed, repeated
 

@@ -22,14 +22,14 @@ from innerloop.artifact.numpy_forward import forward
 from innerloop.artifact.sparse import Floats, Indices
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
-from innerloop.compiler.emit.layout import Holding, placed_values
-from innerloop.compiler.emit.residual_stream import Stream
-from innerloop.compiler.interpreter.calibrate import some_of
-from innerloop.compiler.interpreter.chunks import together
-from innerloop.compiler.interpreter.oracle import evaluate
-from innerloop.compiler.ir.graph import Divide, Field, Function, Keep, Loop, Node, Value
-from innerloop.compiler.schedule.instructions import ROLES
 
+from ..emit.layout import Holding, placed_values
+from ..emit.residual_stream import Stream
+from ..interpreter.calibrate import some_of
+from ..interpreter.chunks import together
+from ..interpreter.oracle import evaluate
+from ..ir.graph import Divide, Field, Function, Keep, Loop, Node, Value
+from ..schedule.instructions import ROLES
 from .plan import Plan
 from .predict import LUCK, SAFETY
 from .trace_bounds import STORED, Bounds, Passes

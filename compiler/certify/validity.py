@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from innerloop.artifact.sparse import Floats
-from innerloop.compiler.interpreter.reads import scores
-from innerloop.compiler.ir.graph import Affine, Attend, Constant, Count, Divide, Function, Graph, Merge, Product, Value
-from innerloop.compiler.numerics.fit_smooth import domain
-from innerloop.compiler.schedule.constructions import CURVE, Choice
 
+from ..interpreter.reads import scores
+from ..ir.graph import Affine, Attend, Constant, Count, Divide, Function, Graph, Merge, Product, Value
+from ..numerics.fit_smooth import domain
+from ..schedule.constructions import CURVE, Choice
 from .error_model import ErrorModel, Operand
 
 SLACK = 1e-3

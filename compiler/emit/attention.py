@@ -14,10 +14,11 @@ import numpy as np
 from innerloop.artifact.margins import ROOM
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Indices, Matrix
-from innerloop.compiler.architectures.relation import Relation
-from innerloop.compiler.numerics.attention_gates import APART, shift, slope
-from innerloop.compiler.numerics.linear_by_softmax import SCALES, SINK
-from innerloop.compiler.schedule.instructions import (
+
+from ..architectures.relation import Relation
+from ..numerics.attention_gates import APART, shift, slope
+from ..numerics.linear_by_softmax import SCALES, SINK
+from ..schedule.instructions import (
     Apply,
     AttendHead,
     Copy,
@@ -27,8 +28,7 @@ from innerloop.compiler.schedule.instructions import (
     Quotient,
     SwitchHead,
 )
-from innerloop.compiler.schedule.sublayers import Placed, SublayerPlan
-
+from ..schedule.sublayers import Placed, SublayerPlan
 from .backend import Backend
 from .heads import AttentionPattern, Heads, Score, Switch
 from .linear_heads import LinearHeads

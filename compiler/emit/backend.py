@@ -23,14 +23,14 @@ from innerloop.artifact.parts import Config
 from innerloop.artifact.signature import Kinds, Signature
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Floats
-from innerloop.compiler.architectures.learned_positions import CopyRule
-from innerloop.compiler.architectures.relation import Relation
-from innerloop.compiler.architectures.targets import Learned, Rotary, Target
-from innerloop.compiler.numerics.activations import GELU
-from innerloop.compiler.schedule.allocate import Allocation
-from innerloop.compiler.schedule.instructions import Copy, Linear, Quotient
-from innerloop.compiler.schedule.sublayers import Schedule
 
+from ..architectures.learned_positions import CopyRule
+from ..architectures.relation import Relation
+from ..architectures.targets import Learned, Rotary, Target
+from ..numerics.activations import GELU
+from ..schedule.allocate import Allocation
+from ..schedule.instructions import Copy, Linear, Quotient
+from ..schedule.sublayers import Schedule
 from .gated_neurons import GatedNeurons
 from .heads import AttentionPattern, Heads
 from .neurons import Neurons

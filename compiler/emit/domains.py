@@ -22,12 +22,13 @@ from innerloop.artifact.claims import Domain
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Matrix
-from innerloop.compiler.ir.graph import Graph, Value
-from innerloop.compiler.numerics.attention_gates import undecided
-from innerloop.compiler.numerics.fit_smooth import domain
-from innerloop.compiler.schedule.allocate import Allocation
-from innerloop.compiler.schedule.constructions import CURVE
-from innerloop.compiler.schedule.instructions import (
+
+from ..ir.graph import Graph, Value
+from ..numerics.attention_gates import undecided
+from ..numerics.fit_smooth import domain
+from ..schedule.allocate import Allocation
+from ..schedule.constructions import CURVE
+from ..schedule.instructions import (
     Apply,
     Atom,
     AttendHead,
@@ -39,8 +40,7 @@ from innerloop.compiler.schedule.instructions import (
     Quotient,
     SwitchHead,
 )
-from innerloop.compiler.schedule.sublayers import Placed, Schedule, SublayerPlan
-
+from ..schedule.sublayers import Placed, Schedule, SublayerPlan
 from .residual_stream import Stream, stack
 
 LONGEST = 48

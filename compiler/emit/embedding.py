@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.sparse import Floats, Matrix
-from innerloop.compiler.architectures.learned_positions import counts, digits, log_counts
-from innerloop.compiler.schedule.instructions import ROLES
 
+from ..architectures.learned_positions import counts, digits, log_counts
+from ..schedule.instructions import ROLES
 from .backend import Backend
 from .learned_heads import scale_of
 from .residual_stream import Stream

@@ -19,9 +19,9 @@ import numpy as np
 from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Floats, Matrix
-from innerloop.compiler.schedule.instructions import ROLES
-from innerloop.compiler.schedule.sublayers import LoopPlan, SublayerPlan
 
+from ..schedule.instructions import ROLES
+from ..schedule.sublayers import LoopPlan, SublayerPlan
 from .attention import AttentionFiller, scores
 from .backend import Backend
 from .embedding import embed

@@ -20,10 +20,10 @@ import numpy as np
 import scipy.sparse as sp
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
-from innerloop.compiler.numerics.fit_smooth import fit
-from innerloop.compiler.schedule.constructions import CURVE, distinct, keys
-from innerloop.compiler.schedule.instructions import Apply, LinearForm, Multiply
 
+from ..numerics.fit_smooth import fit
+from ..schedule.constructions import CURVE, distinct, keys
+from ..schedule.instructions import Apply, LinearForm, Multiply
 from .neurons import Neurons
 from .residual_stream import pile, stack
 

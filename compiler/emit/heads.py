@@ -21,8 +21,8 @@ import numpy as np
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Floats, Indices, Matrix
-from innerloop.compiler.architectures.learned_positions import CopyRule
 
+from ..architectures.learned_positions import CopyRule
 from .residual_stream import Stream, pile, stack
 
 Column = dict[int, float]

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from innerloop.artifact.claims import Placement
 from innerloop.artifact.sparse import Matrix
-from innerloop.compiler.schedule.allocate import Allocation
-from innerloop.compiler.schedule.instructions import ROLES, Atom, LinearForm, Variable
-from innerloop.compiler.schedule.sublayers import LoopPlan, Schedule, SublayerPlan
 
+from ..schedule.allocate import Allocation
+from ..schedule.instructions import ROLES, Atom, LinearForm, Variable
+from ..schedule.sublayers import LoopPlan, Schedule, SublayerPlan
 from .residual_stream import Stream
 
 Stretch = tuple[int, int]

@@ -15,8 +15,9 @@ import scipy.sparse as sp
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Floats, Matrix
-from innerloop.compiler.numerics.activations import Activation
-from innerloop.compiler.schedule.instructions import (
+
+from ..numerics.activations import Activation
+from ..schedule.instructions import (
     Apply,
     AttendHead,
     Copy,
@@ -27,8 +28,7 @@ from innerloop.compiler.schedule.instructions import (
     Quotient,
     SwitchHead,
 )
-from innerloop.compiler.schedule.sublayers import Placed
-
+from ..schedule.sublayers import Placed
 from .residual_stream import Stream, pile, stack
 
 

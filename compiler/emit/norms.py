@@ -16,8 +16,8 @@ from typing import ClassVar
 
 import numpy as np
 from innerloop.artifact.sparse import Floats
-from innerloop.compiler.architectures.targets import NormKind
 
+from ..architectures.targets import NormKind
 from .layer_norm_stream import LayerNormStream
 from .residual_stream import Constants, Stream, four_squares
 from .rms_stream import RmsStream

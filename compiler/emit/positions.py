@@ -15,11 +15,11 @@ from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.parts import Config
 from innerloop.artifact.signature import Kinds, Pattern
 from innerloop.artifact.tokens import role_kinds
-from innerloop.compiler.architectures.learned_positions import CopyRule, copy_rule, digits
-from innerloop.compiler.architectures.relation import Relation
-from innerloop.compiler.architectures.rotary_frequencies import phases
-from innerloop.compiler.architectures.rotary_positions import rotary_copy_rule
 
+from ..architectures.learned_positions import CopyRule, copy_rule, digits
+from ..architectures.relation import Relation
+from ..architectures.rotary_frequencies import phases
+from ..architectures.rotary_positions import rotary_copy_rule
 from .heads import Heads
 from .learned_heads import LearnedHeads
 from .residual_stream import Stream

@@ -20,8 +20,9 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 from innerloop.artifact.sparse import Floats, Indices, Matrix
-from innerloop.compiler.schedule.allocate import Allocation
-from innerloop.compiler.schedule.instructions import ROLES, Atom, LinearForm
+
+from ..schedule.allocate import Allocation
+from ..schedule.instructions import ROLES, Atom, LinearForm
 
 
 @dataclass(frozen=True)

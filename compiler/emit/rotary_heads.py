@@ -28,9 +28,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Floats, Matrix
-from innerloop.compiler.architectures.rotary_frequencies import GAP, THETA, Phases, phases
-from innerloop.compiler.architectures.rotary_positions import End
 
+from ..architectures.rotary_frequencies import GAP, THETA, Phases, phases
+from ..architectures.rotary_positions import End
 from .heads import OFF, REST, AttentionPattern, Column, Heads, Made, Score, Switch
 from .residual_stream import Stream
 

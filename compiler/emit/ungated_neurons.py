@@ -17,12 +17,12 @@ import numpy as np
 import scipy.sparse as sp
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Floats, Matrix
-from innerloop.compiler.interpreter.ball import Ball
-from innerloop.compiler.numerics.fit_smooth import fit
-from innerloop.compiler.numerics.square_banks import Bank, Squares, square_bank
-from innerloop.compiler.schedule.constructions import CURVE, default_squares, distinct, keys
-from innerloop.compiler.schedule.instructions import Apply, LinearForm, Multiply
 
+from ..interpreter.ball import Ball
+from ..numerics.fit_smooth import fit
+from ..numerics.square_banks import Bank, Squares, square_bank
+from ..schedule.constructions import CURVE, default_squares, distinct, keys
+from ..schedule.instructions import Apply, LinearForm, Multiply
 from .neurons import Neurons
 from .residual_stream import pile, stack
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from itertools import count
 
-from innerloop.compiler.schedule.instructions import AttendHead
-
+from ..schedule.instructions import AttendHead
 from .attention import AttentionFiller, scores
 from .backend import Backend
 from .residual_stream import Stream

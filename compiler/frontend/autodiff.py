@@ -18,9 +18,10 @@ from dataclasses import dataclass, replace
 
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
-from innerloop.compiler.numerics.functions import POINTWISE
-from innerloop.compiler.syntax import smart_constructors as s
-from innerloop.compiler.syntax.nodes import (
+
+from ..numerics.functions import POINTWISE
+from ..syntax import smart_constructors as s
+from ..syntax.nodes import (
     Binary,
     Call,
     Compare,
@@ -32,9 +33,8 @@ from innerloop.compiler.syntax.nodes import (
     Power,
     ReadExpression,
 )
-from innerloop.compiler.syntax.shapes import Shape
-from innerloop.compiler.syntax.traversal import children, rebuild, walk
-
+from ..syntax.shapes import Shape
+from ..syntax.traversal import children, rebuild, walk
 from .check_shapes import Shapes
 from .slopes import slope_of, substituted
 

@@ -14,7 +14,8 @@ from difflib import get_close_matches
 import numpy as np
 from innerloop.artifact.errors import CompileError, Diagnostic
 from innerloop.artifact.limits import LARGEST_SIZE, LONGEST_SCAN, MOST_PASSES
-from innerloop.compiler.syntax.nodes import (
+
+from ..syntax.nodes import (
     Assign,
     Call,
     Define,
@@ -26,8 +27,7 @@ from innerloop.compiler.syntax.nodes import (
     Repeat,
     Scan,
 )
-from innerloop.compiler.syntax.traversal import statements, walk
-
+from ..syntax.traversal import statements, walk
 from .constants import Array64, NoSize, evaluate, unless_whole
 
 Bound = int | float | Array64

@@ -13,9 +13,9 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 
 from innerloop.artifact.errors import Diagnostic
-from innerloop.compiler.syntax.nodes import Define, Program
-from innerloop.compiler.syntax.shapes import Dimension, Shape, symbol
 
+from ..syntax.nodes import Define, Program
+from ..syntax.shapes import Dimension, Shape, symbol
 from .check_flow import Flow
 from .check_structure import Structure
 from .inline import inline

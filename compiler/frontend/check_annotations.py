@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
-from innerloop.compiler.syntax.nodes import (
+
+from ..syntax.nodes import (
     Binary,
     Call,
     Compare,
@@ -25,8 +26,7 @@ from innerloop.compiler.syntax.nodes import (
     ReadExpression,
     TheirsExpression,
 )
-from innerloop.compiler.syntax.traversal import children, walk
-
+from ..syntax.traversal import children, walk
 from .inline import Report
 
 Constant = Callable[[Expr], bool]

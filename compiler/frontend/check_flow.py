@@ -17,7 +17,8 @@ from dataclasses import replace
 
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
-from innerloop.compiler.syntax.nodes import (
+
+from ..syntax.nodes import (
     Array,
     Assign,
     At,
@@ -35,10 +36,9 @@ from innerloop.compiler.syntax.nodes import (
     Statement,
     TheirsExpression,
 )
-from innerloop.compiler.syntax.shapes import Dimension, Shape, describe, dimension
-from innerloop.compiler.syntax.smart_constructors import constant as literal
-from innerloop.compiler.syntax.traversal import children, statements, walk
-
+from ..syntax.shapes import Dimension, Shape, describe, dimension
+from ..syntax.smart_constructors import constant as literal
+from ..syntax.traversal import children, statements, walk
 from .autodiff import NotDifferentiable, write_out
 from .check_annotations import check_promises
 from .check_loops import Carrying, assigned

@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from innerloop.compiler.syntax.nodes import Assign, Repeat, Scan
-from innerloop.compiler.syntax.shapes import Dimension
-from innerloop.compiler.syntax.traversal import statements
-
+from ..syntax.nodes import Assign, Repeat, Scan
+from ..syntax.shapes import Dimension
+from ..syntax.traversal import statements
 from .check_names import Held
 from .names_held import Names
 

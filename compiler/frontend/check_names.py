@@ -15,8 +15,9 @@ from itertools import pairwise
 
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
-from innerloop.compiler.syntax.builtins import FUNCTIONS
-from innerloop.compiler.syntax.nodes import (
+
+from ..syntax.builtins import FUNCTIONS
+from ..syntax.nodes import (
     Call,
     Define,
     Expr,
@@ -28,8 +29,7 @@ from innerloop.compiler.syntax.nodes import (
     TheirsExpression,
     TokensDeclaration,
 )
-from innerloop.compiler.syntax.traversal import children, walk
-
+from ..syntax.traversal import children, walk
 from .inline import Report
 
 Kinds = frozenset[str]

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
-from innerloop.compiler.syntax.builtins import FUNCTIONS
-from innerloop.compiler.syntax.nodes import (
+
+from ..syntax.builtins import FUNCTIONS
+from ..syntax.nodes import (
     Binary,
     Call,
     Compare,
@@ -28,9 +29,8 @@ from innerloop.compiler.syntax.nodes import (
     TheirsExpression,
     TokensDeclaration,
 )
-from innerloop.compiler.syntax.traversal import children, rebuild, walk
-from innerloop.compiler.syntax.unparse import unparse
-
+from ..syntax.traversal import children, rebuild, walk
+from ..syntax.unparse import unparse
 from .check_names import Held
 from .inline import Report
 

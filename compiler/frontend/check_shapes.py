@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from innerloop.artifact.errors import Diagnostic
-from innerloop.compiler.syntax import shapes as rules
-from innerloop.compiler.syntax.builtins import FUNCTIONS, OPERATIONS, READS
-from innerloop.compiler.syntax.nodes import (
+
+from ..syntax import shapes as rules
+from ..syntax.builtins import FUNCTIONS, OPERATIONS, READS
+from ..syntax.nodes import (
     Array,
     Binary,
     Call,
@@ -30,8 +31,7 @@ from innerloop.compiler.syntax.nodes import (
     ReadExpression,
     TheirsExpression,
 )
-from innerloop.compiler.syntax.shapes import Dimension, Shape, describe
-
+from ..syntax.shapes import Dimension, Shape, describe
 from .inline import Report
 
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
-from innerloop.compiler.syntax.builtins import FUNCTIONS
-from innerloop.compiler.syntax.nodes import (
+
+from ..syntax.builtins import FUNCTIONS
+from ..syntax.nodes import (
     Assign,
     At,
     Call,
@@ -25,10 +26,9 @@ from innerloop.compiler.syntax.nodes import (
     TheirsExpression,
     Type,
 )
-from innerloop.compiler.syntax.shapes import Dimension, Shape, describe, of_type
-from innerloop.compiler.syntax.smart_constructors import constant as literal
-from innerloop.compiler.syntax.traversal import children, statements, walk
-
+from ..syntax.shapes import Dimension, Shape, describe, of_type
+from ..syntax.smart_constructors import constant as literal
+from ..syntax.traversal import children, statements, walk
 from .check_names import near, unknown_kind
 from .check_shapes import Shapes
 from .inline import Report, place

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.limits import LARGEST_SIZE
-from innerloop.compiler.numerics.functions import POINTWISE
-from innerloop.compiler.numerics.operations import softmax
-from innerloop.compiler.syntax.nodes import (
+from numpy.typing import NDArray
+
+from ..numerics.functions import POINTWISE
+from ..numerics.operations import softmax
+from ..syntax.nodes import (
     Array,
     Binary,
     Call,
@@ -28,7 +30,6 @@ from innerloop.compiler.syntax.nodes import (
     ReadExpression,
     TheirsExpression,
 )
-from numpy.typing import NDArray
 
 Array64 = NDArray[np.float64]
 

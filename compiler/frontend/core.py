@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from typing import assert_never
 
-from innerloop.compiler.syntax.nodes import (
+from ..syntax.nodes import (
     Assign,
     At,
     Binary,
@@ -36,9 +36,8 @@ from innerloop.compiler.syntax.nodes import (
     Statement,
     TheirsExpression,
 )
-from innerloop.compiler.syntax.traversal import children, rebuild, statements
-from innerloop.compiler.syntax.unparse import unparse, unparse_field, unparse_parameter, unparse_tokens, unparse_type
-
+from ..syntax.traversal import children, rebuild, statements
+from ..syntax.unparse import unparse, unparse_field, unparse_parameter, unparse_tokens, unparse_type
 from .check import examine
 from .desugar import expand
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from innerloop.artifact.errors import CompileError, Diagnostic
-from innerloop.compiler.syntax.nodes import Assign, Define, Expr, Grad, Output, Program, Statement
-from innerloop.compiler.syntax.traversal import map_expressions, statements, walk
 
+from ..syntax.nodes import Assign, Define, Expr, Grad, Output, Program, Statement
+from ..syntax.traversal import map_expressions, statements, walk
 from .autodiff import NotDifferentiable, write_out
 from .check import examine
 from .check_shapes import Shapes

@@ -15,7 +15,8 @@ from dataclasses import replace
 
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
-from innerloop.compiler.syntax.nodes import (
+
+from ..syntax.nodes import (
     Call,
     Define,
     Expr,
@@ -27,7 +28,7 @@ from innerloop.compiler.syntax.nodes import (
     Statement,
     TheirsExpression,
 )
-from innerloop.compiler.syntax.traversal import children, map_expressions, rebuild, walk
+from ..syntax.traversal import children, map_expressions, rebuild, walk
 
 Report = Callable[[Diagnostic], None]
 

@@ -11,9 +11,10 @@ from dataclasses import replace
 from functools import cache
 
 from innerloop.artifact.span import Span
-from innerloop.compiler.syntax.nodes import Expr, Name, Output, Power
-from innerloop.compiler.syntax.parse import parse
-from innerloop.compiler.syntax.traversal import children, rebuild
+
+from ..syntax.nodes import Expr, Name, Output, Power
+from ..syntax.parse import parse
+from ..syntax.traversal import children, rebuild
 
 
 @cache

@@ -17,7 +17,9 @@ from typing import Any, assert_never
 import numpy as np
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData
-from innerloop.compiler.ir.graph import (
+from numpy.typing import NDArray
+
+from ..ir.graph import (
     Affine,
     Attend,
     Constant,
@@ -39,9 +41,7 @@ from innerloop.compiler.ir.graph import (
     Theirs,
     Value,
 )
-from innerloop.compiler.numerics.functions import POINTWISE
-from numpy.typing import NDArray
-
+from ..numerics.functions import POINTWISE
 from .ball import Ball
 from .chunks import together
 from .oracle import evaluate

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from innerloop.artifact.tokens import TokenData, output_rows
-from innerloop.compiler.ir.graph import Constant, Graph
+
+from ..ir.graph import Constant, Graph
 
 CHUNK_BYTES = 2**27
 """About how much the values of the tasks that are run together take."""

@@ -22,7 +22,8 @@ import numpy as np
 from innerloop.artifact.signature import FieldSpec, Signature
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData, read_data, sequence
-from innerloop.compiler.ir.graph import Block, Graph, Loop
+
+from ..ir.graph import Block, Graph, Loop
 
 TASKS, FEWEST_TASKS = 2048, 16
 EXAMPLES = 40

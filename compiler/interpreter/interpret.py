@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from .oracle import evaluate
 
 if TYPE_CHECKING:
-    from innerloop.compiler.syntax.nodes import Program
+    from ..syntax.nodes import Program
 
 
 def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
@@ -28,8 +28,8 @@ def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
 
     Raises CompileError for a program or parameters that are not sound, DataError for data that does not fit.
     """
-    from innerloop.compiler.ir.build import graph_of  # running a graph needs no parser
-    from innerloop.compiler.syntax.parse import parse
+    from ..ir.build import graph_of  # running a graph needs no parser
+    from ..syntax.parse import parse
 
     tree = parse(program) if isinstance(program, str) else program
     fields, parameters = [f.name for f in tree.fields], [p.name for p in tree.parameters]

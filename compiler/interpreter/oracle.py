@@ -17,7 +17,8 @@ from innerloop.artifact.errors import DataError, InternalError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Floats, Indices
 from innerloop.artifact.tokens import TokenData, output_rows, visible
-from innerloop.compiler.ir.graph import (
+
+from ..ir.graph import (
     Affine,
     Attend,
     Block,
@@ -42,9 +43,8 @@ from innerloop.compiler.ir.graph import (
     Theirs,
     Value,
 )
-from innerloop.compiler.numerics.functions import function
-from innerloop.compiler.numerics.operations import divide, keep, softmax
-
+from ..numerics.functions import function
+from ..numerics.operations import divide, keep, softmax
 from .chunks import together
 from .places import Disturb, Observe, Place, Places
 from .reads import attend, gather, read, scores

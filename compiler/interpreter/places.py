@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from innerloop.artifact.sparse import Floats, Indices
-from innerloop.compiler.ir.graph import Value
+
+from ..ir.graph import Value
 
 Observe = Callable[[Value, Floats], Floats | None]
 

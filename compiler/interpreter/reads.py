@@ -13,7 +13,9 @@ from typing import assert_never
 import numpy as np
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.sparse import Bilinear, Floats, Indices, Matrix
-from innerloop.compiler.ir.graph import (
+from numpy.typing import NDArray
+
+from ..ir.graph import (
     Affine,
     Attend,
     Constant,
@@ -36,9 +38,8 @@ from innerloop.compiler.ir.graph import (
     Theirs,
     Value,
 )
-from innerloop.compiler.numerics.functions import function
-from innerloop.compiler.numerics.operations import divide, softmax
-from numpy.typing import NDArray
+from ..numerics.functions import function
+from ..numerics.operations import divide, softmax
 
 BLOCK_BYTES = 2**25
 """About the largest array over pairs of tokens."""

@@ -24,11 +24,12 @@ from innerloop.artifact.errors import CompileError, Diagnostic
 from innerloop.artifact.signature import FieldSpec, Kinds, Pattern, Signature
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Values
-from innerloop.compiler.frontend.bind import bind
-from innerloop.compiler.frontend.check import check
-from innerloop.compiler.frontend.constants import NoSize, evaluate, size_of
-from innerloop.compiler.frontend.desugar import expand
-from innerloop.compiler.syntax.nodes import (
+
+from ..frontend.bind import bind
+from ..frontend.check import check
+from ..frontend.constants import NoSize, evaluate, size_of
+from ..frontend.desugar import expand
+from ..syntax.nodes import (
     Assign,
     At,
     Expr,
@@ -43,9 +44,8 @@ from innerloop.compiler.syntax.nodes import (
     TheirsExpression,
     Type,
 )
-from innerloop.compiler.syntax.parse import parse
-from innerloop.compiler.syntax.traversal import statements, walk
-
+from ..syntax.parse import parse
+from ..syntax.traversal import statements, walk
 from .build_expressions import AffineTerms, Expressions
 from .build_reads import ReadBuilder
 from .builder import GraphBuilder

@@ -20,9 +20,9 @@ import numpy as np
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Bilinear, Floats, Matrix, Values
-from innerloop.compiler.syntax.nodes import Array, Binary, Call, Compare, Expr, Negate, Operation, Power
-from innerloop.compiler.syntax.shapes import contract, elementwise
 
+from ..syntax.nodes import Array, Binary, Call, Compare, Expr, Negate, Operation, Power
+from ..syntax.shapes import contract, elementwise
 from .builder import GraphBuilder
 from .graph import Affine, Constant, Divide, Function, Node, Op, Product, Softmax, Value
 

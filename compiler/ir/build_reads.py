@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 from innerloop.artifact.sparse import Bilinear
-from innerloop.compiler.syntax.nodes import (
+
+from ..syntax.nodes import (
     Binary,
     Call,
     Compare,
@@ -25,8 +26,7 @@ from innerloop.compiler.syntax.nodes import (
     ReadExpression,
     TheirsExpression,
 )
-from innerloop.compiler.syntax.traversal import children
-
+from ..syntax.traversal import children
 from .build_expressions import AffineTerms, Expressions
 from .builder import GraphBuilder
 from .graph import Gather, Mine, Read, Theirs, Value

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from innerloop.compiler.ir.graph import Final, Function, Mine, Phi, Product, Softmax, Theirs
-
 from .graph import (
     Affine,
     Attend,
@@ -19,13 +17,20 @@ from .graph import (
     Count,
     Divide,
     Field,
+    Final,
+    Function,
     Gather,
     Graph,
     Keep,
     Loop,
     Merge,
+    Mine,
     Move,
+    Phi,
+    Product,
     Read,
+    Softmax,
+    Theirs,
     Value,
 )
 

@@ -21,8 +21,8 @@ from typing import assert_never
 import numpy as np
 from innerloop.artifact.sparse import Floats, Matrix
 from innerloop.artifact.tokens import describe_pattern
-from innerloop.compiler.syntax.shapes import describe
 
+from ..syntax.shapes import describe
 from .graph import (
     Affine,
     Attend,

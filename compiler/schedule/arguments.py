@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 from innerloop.artifact.errors import CompileError
-from innerloop.compiler.interpreter.calibrate import Ranges
-from innerloop.compiler.ir.graph import Divide, Function, Node, Product, Softmax
-from innerloop.compiler.numerics.functions import POINTWISE
 
+from ..interpreter.calibrate import Ranges
+from ..ir.graph import Divide, Function, Node, Product, Softmax
+from ..numerics.functions import POINTWISE
 from .instructions import Apply, Quotient
 
 Refuse = Callable[[Node, str, str], CompileError]

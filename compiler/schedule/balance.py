@@ -15,9 +15,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-from innerloop.compiler.numerics.fit_smooth import fit
-from innerloop.compiler.numerics.square_banks import square_bank
-
+from ..numerics.fit_smooth import fit
+from ..numerics.square_banks import square_bank
 from .allocate import allocate
 from .constructions import CURVE, default_squares
 from .instructions import Apply, Atom, LinearForm, Multiply

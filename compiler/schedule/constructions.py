@@ -15,9 +15,10 @@ from itertools import pairwise
 
 import numpy as np
 from innerloop.artifact.sparse import Bilinear, Indices, Matrix
-from innerloop.compiler.interpreter.ball import Ball
-from innerloop.compiler.ir.graph import Value
-from innerloop.compiler.numerics.square_banks import Squares
+
+from ..interpreter.ball import Ball
+from ..ir.graph import Value
+from ..numerics.square_banks import Squares
 
 Construction = Squares | float
 Choice = Mapping[Value, Construction]

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from innerloop.artifact.signature import Kinds
-from innerloop.compiler.ir.graph import (
+
+from ..ir.graph import (
     Affine,
     Attend,
     Block,

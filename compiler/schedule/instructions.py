@@ -19,11 +19,12 @@ import numpy as np
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Bilinear, Floats, Matrix
-from innerloop.compiler.architectures.relation import Relation
-from innerloop.compiler.architectures.targets import Target
-from innerloop.compiler.interpreter.ball import Ball
-from innerloop.compiler.ir.graph import Count, Value
-from innerloop.compiler.numerics.square_banks import Squares
+
+from ..architectures.relation import Relation
+from ..architectures.targets import Target
+from ..interpreter.ball import Ball
+from ..ir.graph import Count, Value
+from ..numerics.square_banks import Squares
 
 Atom = int
 ROLES: Atom = 0

@@ -17,10 +17,11 @@ import numpy as np
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
-from innerloop.compiler.architectures.relation import Relation
-from innerloop.compiler.architectures.targets import Rotary, Target
-from innerloop.compiler.interpreter.calibrate import Ranges
-from innerloop.compiler.ir.graph import (
+
+from ..architectures.relation import Relation
+from ..architectures.targets import Rotary, Target
+from ..interpreter.calibrate import Ranges
+from ..ir.graph import (
     Affine,
     Attend,
     Block,
@@ -46,8 +47,7 @@ from innerloop.compiler.ir.graph import (
     Theirs,
     Value,
 )
-from innerloop.compiler.ir.printer import labels_of
-
+from ..ir.printer import labels_of
 from .arguments import applied, no_place, quotient
 from .constructions import Choice, curve_in, squares_in
 from .demand_analysis import demanded, held

@@ -13,14 +13,14 @@ from innerloop.artifact.errors import CompileError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Bilinear, Floats, Matrix
 from innerloop.artifact.tokens import role_kinds, roles
-from innerloop.compiler.architectures.learned_positions import SAMPLE
-from innerloop.compiler.architectures.relation import Relation
-from innerloop.compiler.architectures.rotary_positions import rotary_copy_rule
-from innerloop.compiler.architectures.targets import Learned, Target
-from innerloop.compiler.interpreter.ball import Ball
-from innerloop.compiler.interpreter.calibrate import Ranges
-from innerloop.compiler.ir.graph import Attend, Carried, Gather, Graph, Node, Value
 
+from ..architectures.learned_positions import SAMPLE
+from ..architectures.relation import Relation
+from ..architectures.rotary_positions import rotary_copy_rule
+from ..architectures.targets import Learned, Target
+from ..interpreter.ball import Ball
+from ..interpreter.calibrate import Ranges
+from ..ir.graph import Attend, Carried, Gather, Graph, Node, Value
 from .instructions import (
     ROLES,
     Atom,

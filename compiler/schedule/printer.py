@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from innerloop.artifact.sparse import Indices, Matrix
 from innerloop.artifact.weights import Weights
-from innerloop.compiler.architectures.relation import Relation
 
+from ..architectures.relation import Relation
 from .allocate import Allocation
 from .instructions import (
     ROLES,

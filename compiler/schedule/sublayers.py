@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from innerloop.artifact.sparse import Matrix
-from innerloop.compiler.architectures.relation import Relation
-from innerloop.compiler.architectures.targets import Target
 
+from ..architectures.relation import Relation
+from ..architectures.targets import Target
 from .instructions import Atom, AttendHead, Instruction, Instructions, LinearForm, State
 
 

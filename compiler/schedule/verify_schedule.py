@@ -20,7 +20,6 @@ from typing import assert_never
 import numpy as np
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.sparse import Indices
-from innerloop.compiler.schedule.instructions import Linear
 
 from .allocate import Allocation
 from .instructions import (
@@ -31,6 +30,7 @@ from .instructions import (
     Copy,
     Instruction,
     InstructionLoop,
+    Linear,
     LinearForm,
     Mean,
     Multiply,

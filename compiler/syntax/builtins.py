@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from innerloop.compiler.numerics.functions import POINTWISE
+from ..numerics.functions import POINTWISE
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import assert_never
 
-from innerloop.compiler.syntax.nodes import Define
-
 from .nodes import (
     Array,
     Assign,
@@ -15,6 +13,7 @@ from .nodes import (
     Binary,
     Call,
     Compare,
+    Define,
     Expr,
     Grad,
     MoveExpression,

@@ -11,10 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 from innerloop.artifact.sparse import Floats, Matrix, Values
-from innerloop.compiler.ir.builder import GraphBuilder
-from innerloop.compiler.ir.graph import Affine, Constant, Divide, Function, Keep, Node, Product, Softmax, Value
-from innerloop.compiler.numerics.functions import function
-from innerloop.compiler.numerics.operations import divide, softmax
+
+from ..ir.builder import GraphBuilder
+from ..ir.graph import Affine, Constant, Divide, Function, Keep, Node, Product, Softmax, Value
+from ..numerics.functions import function
+from ..numerics.operations import divide, softmax
 
 
 def _constant(r: GraphBuilder, value: Value) -> Floats | None:

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import numpy as np
 from innerloop.artifact.sparse import Matrix
-from innerloop.compiler.interpreter.calibrate import Ranges
-from innerloop.compiler.ir.graph import Divide, Graph, Node, Value
 
+from ..interpreter.calibrate import Ranges
+from ..ir.graph import Divide, Graph, Node, Value
 from .rewriter import Rewriter, rebuild
 
 WIDE = {"float32": 2.0**21, "float64": 2.0**40}

@@ -20,9 +20,10 @@ import numpy as np
 from innerloop.artifact.signature import Kinds, Pattern
 from innerloop.artifact.sparse import Floats, Matrix
 from innerloop.artifact.tokens import TokenData, sequence
-from innerloop.compiler.architectures.learned_positions import SAMPLE, counts
-from innerloop.compiler.interpreter.oracle import evaluate
-from innerloop.compiler.ir.graph import (
+
+from ..architectures.learned_positions import SAMPLE, counts
+from ..interpreter.oracle import evaluate
+from ..ir.graph import (
     Affine,
     Attend,
     Constant,
@@ -45,8 +46,7 @@ from innerloop.compiler.ir.graph import (
     Theirs,
     Value,
 )
-from innerloop.compiler.numerics.functions import function
-
+from ..numerics.functions import function
 from .rewriter import Rewriter, rebuild
 
 TASKS = 64

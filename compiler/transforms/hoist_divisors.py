@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 from innerloop.artifact.sparse import Bilinear
-from innerloop.compiler.ir.builder import GraphBuilder
-from innerloop.compiler.ir.graph import Divide, Graph, Mine, Node, Product, Read, Theirs, Value
 
+from ..ir.builder import GraphBuilder
+from ..ir.graph import Divide, Graph, Mine, Node, Product, Read, Theirs, Value
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
 

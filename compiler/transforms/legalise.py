@@ -6,10 +6,10 @@ sum over K of v      count of K · mean over K of v      where positions are lea
 from __future__ import annotations
 
 from innerloop.artifact.sparse import Bilinear, Matrix
-from innerloop.compiler.architectures.learned_positions import SAMPLE, counts
-from innerloop.compiler.architectures.targets import Rotary, Target
-from innerloop.compiler.ir.graph import Count, Gather, Graph, Node, Value
 
+from ..architectures.learned_positions import SAMPLE, counts
+from ..architectures.targets import Rotary, Target
+from ..ir.graph import Count, Gather, Graph, Node, Value
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
 

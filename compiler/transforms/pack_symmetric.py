@@ -15,10 +15,10 @@ from dataclasses import replace
 import numpy as np
 from innerloop.artifact.sparse import Floats, Matrix
 from innerloop.artifact.tokens import read_data
-from innerloop.compiler.interpreter.default_tasks import draw, repetitions
-from innerloop.compiler.interpreter.oracle import evaluate
-from innerloop.compiler.ir.graph import Block, Carried, Graph, Loop, Phi, Value
 
+from ..interpreter.default_tasks import draw, repetitions
+from ..interpreter.oracle import evaluate
+from ..ir.graph import Block, Carried, Graph, Loop, Phi, Value
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, copy_block, prune
 

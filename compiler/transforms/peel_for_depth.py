@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from innerloop.compiler.ir.graph import Graph, Loop, Value
-
+from ..ir.graph import Graph, Loop, Value
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, copy_block, loop_from, prune
 

@@ -6,8 +6,7 @@ w = 0; repeat n { w = w − S w + b }      w = b; repeat n − 1 { w = w − S w
 
 from __future__ import annotations
 
-from innerloop.compiler.ir.graph import Affine, Block, Constant, Field, Final, Graph, Loop, Merge, Phi, Value
-
+from ..ir.graph import Affine, Block, Constant, Field, Final, Graph, Loop, Merge, Phi, Value
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, copy_block, loop_from, prune
 

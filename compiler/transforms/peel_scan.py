@@ -18,9 +18,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from innerloop.compiler.ir.critical_path import graph_depth
-from innerloop.compiler.ir.graph import Constant, Graph, Loop, Node, Value
-
+from ..ir.critical_path import graph_depth
+from ..ir.graph import Constant, Graph, Loop, Node, Value
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, copy_block, loop_from, prune
 

@@ -13,7 +13,8 @@ import numpy as np
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Bilinear, Matrix
-from innerloop.compiler.ir.graph import (
+
+from ..ir.graph import (
     Affine,
     Attend,
     Constant,
@@ -35,7 +36,6 @@ from innerloop.compiler.ir.graph import (
     Theirs,
     Value,
 )
-
 from .rewriter import Rewriter
 
 Leaf = tuple[Value, int]

@@ -16,9 +16,9 @@ from dataclasses import replace
 
 import numpy as np
 from innerloop.artifact.sparse import Bilinear, Matrix
-from innerloop.compiler.ir.graph import Affine, Function, Graph, Keep, Node, Product, Value
-from innerloop.compiler.numerics.functions import POINTWISE
 
+from ..ir.graph import Affine, Function, Graph, Keep, Node, Product, Value
+from ..numerics.functions import POINTWISE
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
 

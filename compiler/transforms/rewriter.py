@@ -20,9 +20,9 @@ import numpy as np
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Bilinear, Floats, Matrix, Values
-from innerloop.compiler.ir.builder import GraphBuilder
-from innerloop.compiler.ir.graph import Affine, Block, Carried, Constant, Graph, Loop, Node, Phi, Product, Value
 
+from ..ir.builder import GraphBuilder
+from ..ir.graph import Affine, Block, Carried, Constant, Graph, Loop, Node, Phi, Product, Value
 from .canonicalize import ALL_LAWS, LAWS, Laws
 
 

@@ -17,7 +17,8 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.sparse import Bilinear, Indices, Matrix
-from innerloop.compiler.ir.graph import (
+
+from ..ir.graph import (
     Affine,
     Attend,
     Constant,
@@ -40,7 +41,6 @@ from innerloop.compiler.ir.graph import (
     Theirs,
     Value,
 )
-
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
 

@@ -27,8 +27,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from innerloop.artifact.sparse import Bilinear, Matrix
-from innerloop.compiler.ir.critical_path import following, levels
-from innerloop.compiler.ir.graph import (
+
+from ..ir.critical_path import following, levels
+from ..ir.graph import (
     Affine,
     Attend,
     Block,
@@ -45,7 +46,6 @@ from innerloop.compiler.ir.graph import (
     Theirs,
     Value,
 )
-
 from .canonicalize import ALL_LAWS, Laws
 from .factor_heads import Head, factor
 from .polynomial import MOST, Monomial, Polynomial, add, build, expand, leaves, multiplied, split, sums

@@ -13,9 +13,10 @@ from __future__ import annotations
 import numpy as np
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import read_data
-from innerloop.compiler.interpreter.default_tasks import draw, repetitions
-from innerloop.compiler.interpreter.oracle import evaluate
-from innerloop.compiler.ir.graph import Graph, Value
+
+from ..interpreter.default_tasks import draw, repetitions
+from ..interpreter.oracle import evaluate
+from ..ir.graph import Graph, Value
 
 TASKS, GROUPS = 4, 6
 SMALL = 1e-7

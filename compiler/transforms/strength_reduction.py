@@ -28,10 +28,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Bilinear, Floats, Matrix
-from innerloop.compiler.ir.bilinear import after, canonical, composed, factored, flipped
-from innerloop.compiler.ir.critical_path import graph_depth
-from innerloop.compiler.ir.graph import Affine, Carried, Divide, Final, Graph, Loop, Merge, Node, Phi, Product, Value
 
+from ..ir.bilinear import after, canonical, composed, factored, flipped
+from ..ir.critical_path import graph_depth
+from ..ir.graph import Affine, Carried, Divide, Final, Graph, Loop, Merge, Node, Phi, Product, Value
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, Visit, copy_block, prune
 from .stability import drifts

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections import Counter
 
 from innerloop.artifact.sparse import Matrix
-from innerloop.compiler.ir.graph import Affine, Attend, Block, Gather, Graph, Loop, Value
 
+from ..ir.graph import Affine, Attend, Block, Gather, Graph, Loop, Value
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, copy_block, copy_loop, prune
 

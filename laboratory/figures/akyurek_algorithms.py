@@ -20,10 +20,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from innerloop.artifact.weights import Weights
 from innerloop.compiler import compile_program
-from innerloop.laboratory.charts import TRAINED
-from innerloop.laboratory.measures.distance import Fields, Floats, Predictor, predicted, squared_error
-from innerloop.laboratory.measures.nearest import Nearest, nearest
-from innerloop.laboratory.measures.references import (
+from innerloop.programs import load
+from innerloop.runtime.plots import COLOURS
+from matplotlib.figure import Figure as Picture
+
+from ..charts import TRAINED
+from ..measures.distance import Fields, Floats, Predictor, predicted, squared_error
+from ..measures.nearest import Nearest, nearest
+from ..measures.references import (
     averaging,
     gradient_descent,
     nearest_neighbours,
@@ -31,12 +35,8 @@ from innerloop.laboratory.measures.references import (
     ridge_regression,
     stochastic_gradient_descent,
 )
-from innerloop.laboratory.measures.subject import Subject
-from innerloop.laboratory.training.tasks import task
-from innerloop.programs import load
-from innerloop.runtime.plots import COLOURS
-from matplotlib.figure import Figure as Picture
-
+from ..measures.subject import Subject
+from ..training.tasks import task
 from .frame import Check, Figure, Result, Setting, Table
 from .pictures import INK, panels
 from .small import CALIBRATION, MEASURED, fresh, trained

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from innerloop.artifact.weights import Weights
-from innerloop.laboratory.training.model import Model
-from innerloop.laboratory.training.tasks import TaskDistribution
-from innerloop.laboratory.training.train import Trained, train
 from matplotlib.figure import Figure as Picture
+
+from ..training.model import Model
+from ..training.tasks import TaskDistribution
+from ..training.train import Trained, train
 
 LONGER = 8
 """So many times the steps of a usual run has a long one."""

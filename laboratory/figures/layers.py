@@ -15,10 +15,11 @@ from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.parts import Attention, LinearAttention, Repeated, Sublayer
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
-from innerloop.laboratory.measures.distance import Fields, Floats, squared_error
-from innerloop.laboratory.measures.gauge import products
-from innerloop.laboratory.measures.subject import Subject
-from innerloop.laboratory.training.model import Model
+
+from ..measures.distance import Fields, Floats, squared_error
+from ..measures.gauge import products
+from ..measures.subject import Subject
+from ..training.model import Model
 
 
 def half_loss(weights: Weights, fields: Fields) -> float:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from innerloop.laboratory.charts import TRAINED
-from innerloop.laboratory.measures.distance import Floats
 from innerloop.runtime import plots
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
+
+from ..charts import TRAINED
+from ..measures.distance import Floats
 
 INK = "#404040"
 

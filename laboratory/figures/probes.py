@@ -18,18 +18,18 @@ from typing import Any
 
 import numpy as np
 from innerloop.compiler import compile_program
-from innerloop.laboratory.charts import colour, held
-from innerloop.laboratory.measures.distance import Fields, squared_error
-from innerloop.laboratory.measures.patching import Patch, implied, others, patch
-from innerloop.laboratory.measures.probes import HELD, Curve, ProbeTarget, probed, target
-from innerloop.laboratory.measures.subject import Subject
-from innerloop.laboratory.training.tasks import task
 from innerloop.programs import load
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from ..charts import colour, held
+from ..measures.distance import Fields, squared_error
+from ..measures.patching import Patch, implied, others, patch
+from ..measures.probes import HELD, Curve, ProbeTarget, probed, target
+from ..measures.subject import Subject
+from ..training.tasks import task
 from .frame import Check, Figure, Result, Setting, Table
 from .pictures import INK, panels
 from .small import CALIBRATION, MEASURED, fresh, trained

@@ -18,19 +18,19 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.weights import Weights
 from innerloop.compiler import compile_program, interpret
-from innerloop.laboratory.charts import COMPILED, OTHER, TRAINED
-from innerloop.laboratory.measures.distance import (
+from innerloop.programs import load
+from matplotlib.figure import Figure as Picture
+
+from ..charts import COMPILED, OTHER, TRAINED
+from ..measures.distance import (
     Fields,
     Floats,
     predicted,
     squared_error,
     squared_prediction_difference,
 )
-from innerloop.laboratory.measures.subject import Subject
-from innerloop.laboratory.training.tasks import TaskDistribution, task
-from innerloop.programs import load
-from matplotlib.figure import Figure as Picture
-
+from ..measures.subject import Subject
+from ..training.tasks import TaskDistribution, task
 from .frame import Check, Figure, Result, Setting, Table
 from .pictures import INK, panels
 from .small import CALIBRATION, MEASURED, fresh, trained

@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from innerloop.artifact.weights import Weights
-from innerloop.laboratory.training.model import Model
-from innerloop.laboratory.training.tasks import TaskDistribution
 
+from ..training.model import Model
+from ..training.tasks import TaskDistribution
 from .frame import Setting
 
 WIDTH, HEADS = 32, 2

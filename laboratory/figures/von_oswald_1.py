@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import numpy as np
 from innerloop.compiler import compile_program
-from innerloop.laboratory.charts import COMPILED, OTHER, on_line
-from innerloop.laboratory.measures.distance import Floats, prediction_difference
-from innerloop.laboratory.measures.interpolate import Line, interpolation
-from innerloop.laboratory.measures.sensitivity import Alignment, alignment
-from innerloop.laboratory.measures.subject import Subject
-from innerloop.laboratory.training.model import Model
-from innerloop.laboratory.training.tasks import task
 from innerloop.programs import load
 from matplotlib.figure import Figure as Picture
 
+from ..charts import COMPILED, OTHER, on_line
+from ..measures.distance import Floats, prediction_difference
+from ..measures.interpolate import Line, interpolation
+from ..measures.sensitivity import Alignment, alignment
+from ..measures.subject import Subject
+from ..training.model import Model
+from ..training.tasks import task
 from .frame import UNSEEN, Check, Figure, Result, Setting
 from .layers import half_loss, off_identity, preconditioner
 from .pictures import INK, learning, panels

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 from innerloop.compiler import compile_program
-from innerloop.laboratory.charts import COMPILED, OTHER, TRAINED
-from innerloop.laboratory.measures.distance import Floats
-from innerloop.laboratory.measures.sensitivity import alignment
-from innerloop.laboratory.measures.subject import Subject
 from innerloop.programs import load
 from matplotlib.figure import Figure as Picture
 from scipy.optimize import minimize
 
+from ..charts import COMPILED, OTHER, TRAINED
+from ..measures.distance import Floats
+from ..measures.sensitivity import alignment
+from ..measures.subject import Subject
 from .frame import UNSEEN, Check, Figure, Result, Setting, Table
 from .layers import curvature, half_loss, random_layers
 from .pictures import INK, learning, panels

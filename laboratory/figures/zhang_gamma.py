@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import numpy as np
 from innerloop.compiler import compile_program
-from innerloop.laboratory.charts import COMPILED, OTHER
-from innerloop.laboratory.measures.distance import Floats
-from innerloop.laboratory.training.kinds import eigenvalues
-from innerloop.laboratory.training.tasks import task
 from innerloop.programs import load
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
+from ..charts import COMPILED, OTHER
+from ..measures.distance import Floats
+from ..training.kinds import eigenvalues
+from ..training.tasks import task
 from .frame import UNSEEN, Check, Figure, Result, Setting, Table
 from .layers import half_loss, off, preconditioner, random_layers
 from .pictures import learning, panels

@@ -20,15 +20,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from innerloop.artifact.weights import Weights
 from innerloop.compiler import compile_program
-from innerloop.laboratory.charts import COMPILED, TRAINED
-from innerloop.laboratory.measures.distance import Floats
-from innerloop.laboratory.measures.subject import Subject
-from innerloop.laboratory.training.model import Model
-from innerloop.laboratory.training.tasks import task
 from innerloop.programs import load
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
+from ..charts import COMPILED, TRAINED
+from ..measures.distance import Floats
+from ..measures.subject import Subject
+from ..training.model import Model
+from ..training.tasks import task
 from .frame import LONGER, UNSEEN, Check, Figure, Result, Setting, Table
 from .layers import copies
 from .pictures import INK, averaged, panels

@@ -29,9 +29,9 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.errors import DataError, DataWarning, counted, shortened
 from innerloop.artifact.memory import spend
-from innerloop.runtime.whole import replace
 from numpy.typing import NDArray
 
+from ..whole import replace
 from .csv_cells import CsvTable, Numbers, table
 from .pairing import TokenLine, gap
 

@@ -35,8 +35,8 @@ from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.interpret import interpret
-from innerloop.runtime.whole import whole_folder
 
+from ..whole import whole_folder
 from . import huggingface as export_huggingface
 from . import llama as export_llama
 from . import transformerlens as export_transformerlens

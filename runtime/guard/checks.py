@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from innerloop.runtime.arrays import Array, einsum, matmul
 from jax import lax
+
+from ..arrays import Array, einsum, matmul
 
 
 class Reach(NamedTuple):

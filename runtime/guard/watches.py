@@ -19,9 +19,9 @@ from innerloop.artifact.margins import ROOM, SLACK
 from innerloop.artifact.parts import Attention, Idle, LinearAttention, Sublayer
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.weights import Weights
-from innerloop.runtime.arrays import Array
 from numpy.typing import NDArray
 
+from ..arrays import Array
 from .checks import Reach, Tie
 
 BOTH = 2.0
