@@ -68,7 +68,7 @@ def cells_of(job: Job) -> list[Cell]:
     program, target, dtype, families, tasks = job
     case = case_of(program)
     try:
-        weights = compile_program(load(program), target=target, dtype=dtype, **case.parameters)
+        weights = compile_program(load(program), target=target, dtype=dtype, **case.parameters)  # type: ignore[arg-type]
     except CompileError:
         return []
     model, plan, found = Transformer(weights, guard="off"), plan_of(weights), []

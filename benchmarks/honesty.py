@@ -86,7 +86,7 @@ def cells_of(program: str, target: str, families: Iterable[str], tasks: int, cer
     """A cell for each family that is no default in disguise; so many tasks of each are certified."""
     case, found = case_of(program), []
     try:
-        weights = compile_program(load(program), target=target, **case.parameters)
+        weights = compile_program(load(program), target=target, **case.parameters)  # type: ignore[arg-type]
     except CompileError as refusal:
         said = refusal.diagnostics[0].message
         return [Cell(program, target, family, refused=tasks, said=said) for family in families]

@@ -88,7 +88,7 @@ def _judged(text: str, graph: Graph, target: str, dtype: str, seed: int) -> Verd
     assert graph.signature is not None
     groups = min(random.randint(1, LONGEST), repetitions(graph))
     given = None if random.random() < DEFAULT else drawn(graph.signature, groups, 48, seed)
-    weights = compile_program(text, target=target, dtype=dtype, calibration=given)
+    weights = compile_program(text, target=target, dtype=dtype, calibration=given)  # type: ignore[arg-type]
     certificate = weights.report.predicted_error
     counts = {"right": 0, "suspect": 0}
     worst, where, said, largest = 0.0, "", "", 0.0

@@ -1,4 +1,4 @@
-"""The passes in order: text → Program → Graph → Tasks → Schedule → Allocation → Weights."""
+"""The passes in order: text → Program → Graph → Instructions → Schedule → Allocation → Weights."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from itertools import count
 import numpy as np
 from innerloop.artifact.claims import InputRange, OutputSpec, Placement
 from innerloop.artifact.errors import CompileError, DataError, faults_told
+from innerloop.artifact.parts import Dtype
 from innerloop.artifact.tokens import read_data, roles
 from innerloop.artifact.weights import Weights
 from numpy.typing import ArrayLike
 
 from .afford import afford
-from .architectures.targets import TARGETS, Learned
+from .architectures.targets import TARGETS, Learned, TargetName
 from .certify.certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
 from .certify.families import affordable, observed, reached
 from .certify.plan import Built, Plan
@@ -32,7 +33,7 @@ from .ir.build import graph_of
 from .ir.graph import Graph
 from .ir.verify import verify
 from .passes import tightened
-from .pipeline import named, optimise
+from .pipeline import Optimize, named, optimise
 from .schedule.allocate import Allocation, allocate
 from .schedule.balance import balance
 from .schedule.constructions import Choice
@@ -52,9 +53,9 @@ POSITIONS = 1025
 def compile_program(
     text: str,
     *,
-    target: str = "gpt2",
-    optimize: str = "depth",
-    dtype: str = "float32",
+    target: TargetName = "gpt2",
+    optimize: Optimize = "depth",
+    dtype: Dtype = "float32",
     calibration: Mapping[str, ArrayLike] | None = None,
     source: str = "program",
     tolerance: float | None = None,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from operator import attrgetter
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from innerloop.artifact.errors import CompileError
 
@@ -29,6 +29,8 @@ from .schedule.allocate import allocate
 from .transforms.canonicalize import ALL_LAWS
 from .transforms.predicate import compares
 
+Optimize = Literal["depth", "width"]
+"""What a strategy is chosen for: fewest layers, or the narrowest stream."""
 T = TypeVar("T")
 
 BOTH = (False, True)

@@ -22,6 +22,8 @@ from typing import ClassVar, Literal
 from ..numerics.activations import GELU, SILU, Activation
 from .rotary_frequencies import THETA
 
+TargetName = Literal["gpt2", "gelu", "llama", "lsa"]
+"""Those of `TARGETS`."""
 AttentionKind = Literal["softmax", "linear"]
 """Linear: a head multiplies query, key and value exactly."""
 NormKind = Literal["layernorm", "rmsnorm", "dividing", "none"]

@@ -15,7 +15,7 @@ from innerloop.artifact import storage
 from innerloop.artifact.claims import Placement
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.memory import MemoryLimitError
-from innerloop.artifact.parts import Mlp, Repeated
+from innerloop.artifact.parts import Dtype, Mlp, Repeated
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.storage import load, save
 from innerloop.artifact.weights import Weights
@@ -25,7 +25,7 @@ from safetensors.numpy import load_file, save_file
 from tests.support.random_weights import linear_tree, llama_tree, normless_tree, tree
 
 
-def whole(dtype: str = "float32") -> Weights:
+def whole(dtype: Dtype = "float32") -> Weights:
     """A tree with loops, a layout, and parameters of every type."""
     weights = tree(4, dtype=dtype)
     w = Matrix.of([3, 5], [0, 1], [1.0, -1 / 3], (16, 2))
@@ -60,7 +60,7 @@ def saved(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_round_trip_is_exact(tmp_path: Path, dtype: str) -> None:
+def test_round_trip_is_exact(tmp_path: Path, dtype: Dtype) -> None:
     weights = whole(dtype)
     weights.save(tmp_path / "new" / "parents" / "saved")
     again = Weights.load(str(tmp_path / "new" / "parents" / "saved"))
@@ -82,7 +82,7 @@ def test_round_trip_is_exact(tmp_path: Path, dtype: str) -> None:
     ],
     ids=["linear", "linear and mlp", "some norms", "no norms", "llama"],
 )
-def test_round_trip_is_exact_for_other_architectures(tmp_path: Path, weights: Any, dtype: str) -> None:
+def test_round_trip_is_exact_for_other_architectures(tmp_path: Path, weights: Any, dtype: Dtype) -> None:
     before = weights(dtype)
     save(before, tmp_path / "saved")
     again = load(tmp_path / "saved")

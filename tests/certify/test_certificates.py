@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from innerloop.artifact import storage
+from innerloop.artifact.parts import Dtype
 from innerloop.compiler import Weights, compile_program
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.schedule.printer import format_report
 from innerloop.programs import load
 
@@ -32,7 +34,7 @@ def _places() -> list[object]:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("case", "target"), _places())
-def test_the_prediction_holds(case: Case, target: str, dtype: str) -> None:
+def test_the_prediction_holds(case: Case, target: TargetName, dtype: Dtype) -> None:
     report = compiled(case, target, dtype).report
     least = float(np.finfo(dtype).eps) * report.output_rms  # float64 weights may be as exact as the oracle
     assert prediction_holds(case, report, least)

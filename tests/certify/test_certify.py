@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.parts import Dtype
 from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.programs import load
 from innerloop.runtime import Certified, Transformer
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ D, EXAMPLES = 3, 10
 
 
 @cache
-def model(program: str, target: str = "gpt2", dtype: str = "float32", **parameters: Any) -> Transformer:
+def model(program: str, target: TargetName = "gpt2", dtype: Dtype = "float32", **parameters: Any) -> Transformer:
     weights = compile_program(load(program), target=target, dtype=dtype, d=D, **parameters)
     return Transformer(weights, guard="raise")
 
@@ -42,7 +44,7 @@ def errors(found: Certified, program: str, fields: dict[str, NDArray[Any]], **pa
 
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
 @pytest.mark.parametrize("program", ["gradient_descent", "sherman_morrison"])
-def test_a_bound_holds_and_is_no_larger_than_need_be(program: str, target: str) -> None:
+def test_a_bound_holds_and_is_no_larger_than_need_be(program: str, target: TargetName) -> None:
     fields, given = data(), {} if program == "gradient_descent" else {"examples": EXAMPLES}
     found = model(program, target, **given).certify(**fields)
     error = errors(found, program, fields, **given)
@@ -149,7 +151,7 @@ def test_saved_weights_are_certified(tmp_path: Path) -> None:
 # Families of data -------------------------------------------------------------------------------
 
 
-def none_above(program: str, target: str, dtype: str, tasks: int, families: tuple[str, ...]) -> None:
+def none_above(program: str, target: TargetName, dtype: Dtype, tasks: int, families: tuple[str, ...]) -> None:
     cells = cells_of((program, target, dtype, families, tasks))
     assert cells
     assert [c for c in cells if c.above] == []
@@ -160,7 +162,7 @@ ONE_LENGTH = tuple(name for name, family in FAMILIES.items() if not family.group
 
 
 @pytest.mark.parametrize("target", ["gpt2", "llama", "lsa"])
-def test_no_error_is_above_its_bound_on_any_family(target: str) -> None:
+def test_no_error_is_above_its_bound_on_any_family(target: TargetName) -> None:
     none_above("averaging", target, "float32", 4, ONE_LENGTH)
 
 
@@ -168,5 +170,5 @@ def test_no_error_is_above_its_bound_on_any_family(target: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
 @pytest.mark.parametrize("program", ["perceptron", "recursive_least_squares", "nearest_neighbour", "deep_features"])
-def test_no_error_is_above_its_bound(program: str, target: str, dtype: str) -> None:
+def test_no_error_is_above_its_bound(program: str, target: TargetName, dtype: Dtype) -> None:
     none_above(program, target, dtype, 12, tuple(FAMILIES))

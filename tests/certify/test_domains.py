@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from innerloop.artifact.weights import Weights
 from innerloop.compiler import compile_program, interpret
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.numerics.activations import GELU, SILU
 from innerloop.compiler.numerics.fit_smooth import domain, fit
 from innerloop.compiler.numerics.functions import function
@@ -23,7 +24,7 @@ VECTOR = "x : vector[d] on t"
 
 
 def compiled(
-    body: str, target: str = "gpt2", fields: str = "x : scalar on t\n    z : scalar on t", **calibration: Any
+    body: str, target: TargetName = "gpt2", fields: str = "x : scalar on t\n    z : scalar on t", **calibration: Any
 ) -> Weights:
     text = f"program p({'d' if '[d]' in fields else 'n = 1'})\n\ntokens (t)*\n    {fields}\n\n{body}\n"
     parameters: dict[str, Any] = {"d": 4} if "[d]" in fields else {}
@@ -57,7 +58,7 @@ def vectors(seed: int = 0) -> np.ndarray:
         ("exp(0.1 * sum(x) ^ 2)", " at 6:"),
     ],
 )
-def test_what_has_no_name_is_named_by_its_expression_and_place(target: str, expression: str, named: str) -> None:
+def test_what_has_no_name_is_named_by_its_expression_and_place(target: TargetName, expression: str, named: str) -> None:
     weights = compiled(f"output {expression}", target, VECTOR, x=vectors())
     said = [str(w) for w in warned(weights, x=np.full((1, 1, 4), 5.0))]
     assert said
@@ -67,7 +68,7 @@ def test_what_has_no_name_is_named_by_its_expression_and_place(target: str, expr
 
 
 @pytest.mark.parametrize("target", GATED)
-def test_level_functions_stay_level_beyond_their_fit(target: str) -> None:
+def test_level_functions_stay_level_beyond_their_fit(target: TargetName) -> None:
     for name in ("sigmoid", "tanh"):
         weights = compiled(f"output {name}(0.2 * sum(x))", target, VECTOR, x=vectors())
         found = Transformer(weights, guard="off")(x=np.full((1, 1, 4), 5.0))
@@ -169,7 +170,7 @@ def test_a_softmax_that_rounding_decides_is_named() -> None:
 
 @pytest.mark.parametrize("target", GATED)
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_a_comparison_that_rounding_decides_is_named(target: str, sign: float) -> None:
+def test_a_comparison_that_rounding_decides_is_named(target: TargetName, sign: float) -> None:
     """What the sample holds, an exact 0, is decided; what only nearly is 0 is not."""
     x = np.random.default_rng(8).standard_normal((64, 8)) * 3
     x[0, 0] = 0.0

@@ -9,7 +9,7 @@ import pytest
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.tokens import read_data
 from innerloop.compiler import compile_program, interpret
-from innerloop.compiler.architectures.targets import TARGETS
+from innerloop.compiler.architectures.targets import TARGETS, TargetName
 from innerloop.compiler.certify.families import affordable
 from innerloop.compiler.interpreter.calibrate import MARGIN, calibrate, joined, observe, ranges_of
 from innerloop.compiler.interpreter.default_tasks import CORE, FAMILIES, WILD, Family, core_tasks, draw, samples
@@ -66,7 +66,7 @@ def test_families_change_what_there_is_to_change() -> None:
     assert 0.1 < np.mean(noisy != clean) < 0.6
 
 
-def kept(text: str, target: str = "gpt2", **parameters: Any) -> list[str]:
+def kept(text: str, target: TargetName = "gpt2", **parameters: Any) -> list[str]:
     found, _ = graph(text, **parameters)
     some = samples(found)
     seen = [(s.family, observe(found, s.data, WILD)) for s in some]
@@ -147,7 +147,7 @@ def test_divisors_a_little_beyond_the_sample_divide_right() -> None:
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
 @pytest.mark.parametrize("name", ["recursive_least_squares", "kalman_filter"])
 @pytest.mark.parametrize("d", [3, pytest.param(8, marks=pytest.mark.slow)])
-def test_noisy_labels_are_regressed_on_rightly(d: int, name: str, target: str) -> None:
+def test_noisy_labels_are_regressed_on_rightly(d: int, name: str, target: TargetName) -> None:
     rng = np.random.default_rng(0)
     n = 5 * d
     x = rng.standard_normal((16, n + 1, d))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from innerloop.artifact.tokens import output_rows
 from innerloop.compiler import compile_program, interpret
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.interpreter.default_tasks import samples
 from innerloop.compiler.ir.build import graph_of
 from innerloop.programs import load
@@ -30,7 +31,7 @@ LONGLEY = np.loadtxt(Path(__file__).parents[1] / "data" / "longley.csv", delimit
         ("normalized_least_mean_squares", {}),
     ],
 )
-def test_longley_raw(name: str, parameters: dict[str, Any], target: str) -> None:
+def test_longley_raw(name: str, parameters: dict[str, Any], target: TargetName) -> None:
     fields = {"x": LONGLEY[None, :, 1:], "y": LONGLEY[None, :15, 0]}
     text = load(name)
     weights = compile_program(text, target=target, dtype="float64", calibration=fields, d=6, **parameters)
@@ -47,7 +48,7 @@ def test_longley_raw(name: str, parameters: dict[str, Any], target: str) -> None
         ("logistic_regression", "gpt2"),  # the very answer is 0 where nothing has been read
     ],
 )
-def test_a_model_says_nothing_where_its_outputs_are_known_to_be_right(name: str, target: str) -> None:
+def test_a_model_says_nothing_where_its_outputs_are_known_to_be_right(name: str, target: TargetName) -> None:
     case = case_of(name)
     weights = compile_program(load(name), target=target, **case.parameters)
     drawn = samples(graph_of(load(name), case.parameters))[0].data

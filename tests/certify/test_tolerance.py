@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from innerloop.artifact.claims import Report
 from innerloop.artifact.errors import CompileError
+from innerloop.artifact.parts import Dtype
 from innerloop.compiler.certify.predict import SAFETY, contributions
 from innerloop.compiler.certify.tolerance import Option, cheapest, options
 from innerloop.compiler.compile import compile_program, finish, plan_for, weights_of
@@ -117,7 +118,7 @@ def mixed() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("dtype", "squares"), [*(("float32", s) for s in BANKS), *(("float64", s) for s in EXACT)])
-def test_every_construction_is_as_exact_as_its_model(mixed: dict[str, Any], dtype: str, squares: Squares) -> None:
+def test_every_construction_is_as_exact_as_its_model(mixed: dict[str, Any], dtype: Dtype, squares: Squares) -> None:
     plan = mixed[dtype]
     products = [v for v in plan.graph.values() if isinstance(plan.graph[v].op, Product)]
     assert products

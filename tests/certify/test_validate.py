@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.errors import InternalError
-from innerloop.artifact.parts import Mlp, Repeated
+from innerloop.artifact.parts import Dtype, Mlp, Repeated
 from innerloop.artifact.sparse import Matrix
 from innerloop.compiler import CompileError, Weights, compile_program
 from innerloop.compiler import compile as passes
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.certify.plan import Plan
 from innerloop.compiler.certify.validate import sample_tasks, validate
 from innerloop.compiler.emit.positions import PositionScheme
@@ -35,7 +36,7 @@ output w / (1 + w ^ 2)
 
 
 def made(
-    text: str, monkeypatch: pytest.MonkeyPatch, dtype: str = "float32", **parameters: Any
+    text: str, monkeypatch: pytest.MonkeyPatch, dtype: Dtype = "float32", **parameters: Any
 ) -> tuple[Plan, Weights, Stream]:
     """What the compiler hands to its validation."""
     found: list[tuple[Plan, Weights, Stream]] = []
@@ -52,7 +53,9 @@ def sample(text: str, **parameters: object) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
-def test_a_product_moved_past_an_update_is_seen_in_the_weights(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_product_moved_past_an_update_is_seen_in_the_weights(
+    target: TargetName, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without the check of the schedule, which sees it first."""
     monkeypatch.setattr(passes, "balance", log_moved)
     monkeypatch.setattr(passes, "verify_schedule", lambda *_: None)
@@ -63,7 +66,7 @@ def test_a_product_moved_past_an_update_is_seen_in_the_weights(target: str, monk
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", ["gpt2", "gelu"])
-def test_what_the_rest_token_holds_is_seen(target: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_rest_token_holds_is_seen(target: TargetName, dtype: Dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PositionScheme, "causal", True)
     with pytest.raises(CompileError, match=r"sublayer 0 \(attention\) leaves .* in the slots of `v` at the rest token"):
         compile_program(SEEN, target=target, dtype=dtype, calibration=sample(SEEN))
@@ -138,7 +141,7 @@ def test_undecided_comparisons_say_nothing() -> None:
 
 
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
-def test_the_rest_token_may_hold_a_start_beyond_the_range(target: str) -> None:
+def test_the_rest_token_may_hold_a_start_beyond_the_range(target: TargetName) -> None:
     """Of s after the scan, which no token but the rest token ends with."""
     text = (
         "program p()\n\ntokens h (x y)*\n    a : scalar on h, x, y\n\ns : scalar = -2\n"

@@ -14,6 +14,7 @@ import pytest
 import torch
 from innerloop.artifact.arithmetic import OWN, STOCK, Arithmetic
 from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.parts import Dtype
 from innerloop.artifact.sparse import Floats
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.programs import load
@@ -94,7 +95,7 @@ def test_gpt2_computes_random_trees(seed: int, causal: bool, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("to", ["huggingface", "transformerlens"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_readmes_example_runs(to: str, dtype: str, tmp_path: Path) -> None:
+def test_the_readmes_example_runs(to: str, dtype: Dtype, tmp_path: Path) -> None:
     weights = compile_program(load("stochastic_gradient_descent"), d=2, examples=4, dtype=dtype)
     export(weights, tmp_path / "out", to)
     assert 0 < readme_difference(tmp_path / "out") < weights.report.predicted_error

@@ -73,7 +73,7 @@ def test_the_configuration_is_the_compiled_one(tmp_path: Path) -> None:
 
 def test_what_no_stock_llama_holds_is_refused(tmp_path: Path) -> None:
     llama = {"target": "llama", "activation": "silu", "norm": "rmsnorm", "positions": "rotary"}
-    drawn = random_weights.llama_tree(0, **llama)
+    drawn = random_weights.llama_tree(0, **llama)  # type: ignore[arg-type]
     with pytest.raises(InnerloopError, match="random has biases, which a stock Llama has no place for"):
         export(drawn, tmp_path / "out")
     weights = compiled("gradient_descent")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.programs import load, names
 from innerloop.runtime.exports.export import export
@@ -37,12 +38,12 @@ def held(weights: Weights, fields: Fields, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("case", "target"), [pytest.param(c, t, id=f"{c.program}-{t}") for c in SHIPPED for t in STOCK]
 )
-def test_a_stock_model_computes_it_within_its_certificate(case: Case, target: str, tmp_path: Path) -> None:
+def test_a_stock_model_computes_it_within_its_certificate(case: Case, target: TargetName, tmp_path: Path) -> None:
     held(compiled(case, target), case.data(seed=0, tasks=TASKS), tmp_path / "out")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", list(STOCK))
-def test_conjugate_gradients_as_compiled_without_data(target: str, tmp_path: Path) -> None:
+def test_conjugate_gradients_as_compiled_without_data(target: TargetName, tmp_path: Path) -> None:
     weights = compile_program(load("conjugate_gradient"), target=target, d=3)
     held(weights, draw(weights.signature, 40, TASKS, seed=7), tmp_path / "out")

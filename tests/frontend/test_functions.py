@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from innerloop.compiler import CompileError, compile_program, interpret
-from innerloop.compiler.architectures.targets import TARGETS
+from innerloop.compiler.architectures.targets import TARGETS, TargetName
 from innerloop.compiler.syntax.builtins import FUNCTIONS
 from numpy.typing import NDArray
 
@@ -89,7 +89,7 @@ def test_the_derivative_of_a_function(name: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_on_a_target(name: str, target: str) -> None:
+def test_a_function_on_a_target(name: str, target: TargetName) -> None:
     text, x = HEAD + f"output {call(name, '(x - 0.1)')}\n", sample()
     if TARGETS[target].linear and name not in EXACT:
         with pytest.raises(CompileError):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.compiler import Weights, compile_program
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.laboratory.training import checkpoint, steps
 from innerloop.laboratory.training.curriculum import Curriculum
 from innerloop.laboratory.training.model import Model
@@ -286,7 +287,7 @@ def test_a_fresh_transformer_learns(small: Model, points: TaskDistribution) -> N
     [("gd_plus", "lsa"), ("gradient_descent_alternating", "lsa"), ("gradient_descent", "gpt2"),
      ("gradient_descent", "llama"), ("gradient_descent", "gelu")],
 )  # fmt: skip
-def test_the_model_runs_as_the_compiled_weights_do(program: str, target: str, untied: bool) -> None:
+def test_the_model_runs_as_the_compiled_weights_do(program: str, target: TargetName, untied: bool) -> None:
     compiled = compile_program(load(program), target=target, d=2, steps=2)
     model = Model.of(compiled, untied=untied)
     fields = {name: np.asarray(v) / 4 for name, v in task("linear", d=2, n=4).sample(jax.random.key(0), 3).items()}
@@ -302,7 +303,7 @@ def test_the_model_runs_as_the_compiled_weights_do(program: str, target: str, un
 
 
 @pytest.mark.parametrize("target", ["lsa", "gpt2", "llama"])
-def test_gradients_are_those_of_finite_differences(target: str) -> None:
+def test_gradients_are_those_of_finite_differences(target: TargetName) -> None:
     """In float64, along a random direction of parameters and fields together."""
     name = "gradient_descent_dual" if target == "lsa" else "gradient_descent"
     compiled = compile_program(load(name), target=target, d=2, dtype="float64")

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from innerloop.artifact.parts import Dtype
 from innerloop.compiler import compile_program
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Function, Keep, Product
 from innerloop.compiler.pipeline import optimise
@@ -48,13 +50,13 @@ def ties(fields: dict[str, Array], at: float = 0.5) -> dict[str, Array]:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("value", ["x < 0.5", "x <= 0.5", "x > 0.5", "x >= 0.5", "sign(x - 0.5)"])
-def test_a_comparison_is_exactly_0_or_1_at_ties_too(value: str, target: str, dtype: str) -> None:
+def test_a_comparison_is_exactly_0_or_1_at_ties_too(value: str, target: TargetName, dtype: Dtype) -> None:
     found, truth = both(f"{HEAD}at x\n    output {value}\n", ties(draw(10)), target, dtype)
     np.testing.assert_array_equal(found, truth)
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_the_threshold_is_a_few_units_from_0_where_nothing_is_0(target: str) -> None:
+def test_the_threshold_is_a_few_units_from_0_where_nothing_is_0(target: TargetName) -> None:
     """x is no closer to 0 than 2⁻²⁴ of its range."""
     fields = draw(40)
     x = np.where(fields["x"] == 0.0, 1.0, fields["x"])
@@ -77,7 +79,7 @@ KEPT = [
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("value", KEPT)
-def test_what_is_kept_is_bit_for_bit(value: str, target: str) -> None:
+def test_what_is_kept_is_bit_for_bit(value: str, target: TargetName) -> None:
     """Over 1,023 tokens; elsewhere it is exactly 0."""
     text = f"{HEAD}at x\n    v = 2 * x\n    output {value}\n"
     found, truth = both(text, draw(511, tasks=2), target)
@@ -88,13 +90,13 @@ def test_what_is_kept_is_bit_for_bit(value: str, target: str) -> None:
 @pytest.mark.parametrize(
     ("value", "most"), [("sign(x) * x", 0.0), ("dot(x > 0, x)", 3e-7), ("outer(x > 0, x) @ x", 2e-6)]
 )
-def test_sums_of_what_is_kept(value: str, most: float, target: str) -> None:
+def test_sums_of_what_is_kept(value: str, most: float, target: TargetName) -> None:
     found, truth = both(f"{HEAD}at x\n    output {value}\n", draw(20), target)
     assert np.abs(found - truth).max() <= most * np.abs(truth).max()
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_tokens_of_other_kinds_may_hold_anything(target: str) -> None:
+def test_tokens_of_other_kinds_may_hold_anything(target: TargetName) -> None:
     """What decides at x is large at h, and what is kept lives there, too; attention goes both ways."""
     text = (
         "program test(d = 3)\n\ntokens h (x)* q  visible context\n    a : vector[d] on h, x, q\n\n"
@@ -121,7 +123,7 @@ def test_products_of_comparisons_are_kept_and_no_product_is_left() -> None:
 @pytest.mark.parametrize(("dtype", "most"), [("float32", 1e-11), ("float64", 1e-20)])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(("name", "layers"), [("perceptron", 80), ("support_vector", 114)])
-def test_programs_that_compare_to_learn(name: str, layers: int, target: str, dtype: str, most: float) -> None:
+def test_programs_that_compare_to_learn(name: str, layers: int, target: TargetName, dtype: Dtype, most: float) -> None:
     """SPD/d; a comparison that goes the wrong way once costs 1e-5 or more. float32: 2.2e-12 was measured."""
     case = case_of(name)
     weights, fields = compiled(case, target, dtype), case.data(seed=11, tasks=200)
@@ -142,7 +144,7 @@ def test_a_looser_tolerance_never_costs_more() -> None:
 
 
 @pytest.mark.parametrize(("target", "kind"), [("gpt2", GPT2Model), ("llama", LlamaModel)])
-def test_stock_models_streams_and_traces_compare_alike(target: str, kind: type[Any], tmp_path: Path) -> None:
+def test_stock_models_streams_and_traces_compare_alike(target: TargetName, kind: type[Any], tmp_path: Path) -> None:
     case = case_of("perceptron")
     weights, fields = compiled(case, target), case.data(seed=11, tasks=4)
     truth = case.truth(fields)
@@ -166,7 +168,7 @@ def test_what_decides_a_comparison_is_never_made_cheaper() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
-def test_the_sign_of_what_is_given_is_right_far_below_its_range(target: str, dtype: str) -> None:
+def test_the_sign_of_what_is_given_is_right_far_below_its_range(target: TargetName, dtype: Dtype) -> None:
     text = "program signs()\n\ntokens (s)*\n    s : scalar\n\noutput sign(s) - sign(-3 * s)\n"
     sample = 3.0 * np.random.default_rng(0).standard_normal((64, 8))
     sample[0, 0] = 0.0

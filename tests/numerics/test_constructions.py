@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.errors import CompileError
+from innerloop.artifact.parts import Dtype
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.compile import compile_program
 from numpy.typing import NDArray
 
@@ -66,7 +68,7 @@ def test_means_and_sums(gather: str, examples: int) -> None:
 
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
 @pytest.mark.parametrize("gather", ["mean", "mean at another kind alone", "mean of moved"])
-def test_a_mean_reads_its_members_alone(gather: str, target: str) -> None:
+def test_a_mean_reads_its_members_alone(gather: str, target: TargetName) -> None:
     """To float64's last digits: the shares of the rest token and of other kinds are nothing at all, not e⁻²⁰."""
     fields = draw(40, tasks=4)
     found, truth = both(HEAD + GATHERS[gather], fields, target, "float64", sample=draw(40, tasks=32))
@@ -78,7 +80,7 @@ def test_a_mean_reads_its_members_alone(gather: str, target: str) -> None:
 
 @pytest.mark.parametrize("examples", [1, 2, 40])
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
-def test_the_rest_token_has_no_share_in_a_mean(target: str, examples: int) -> None:
+def test_the_rest_token_has_no_share_in_a_mean(target: TargetName, examples: int) -> None:
     """In float64 e⁻²⁰ of a value would be seen."""
     fields = draw(examples, tasks=64)
     found, truth = both(HEAD + GATHERS["mean"], fields, target, "float64")
@@ -87,7 +89,7 @@ def test_the_rest_token_has_no_share_in_a_mean(target: str, examples: int) -> No
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
-def test_neurons_are_shut_at_tokens_of_other_kinds(target: str, dtype: str) -> None:
+def test_neurons_are_shut_at_tokens_of_other_kinds(target: TargetName, dtype: Dtype) -> None:
     """To the last bit, whatever their biases are."""
     text = HEAD + "p : vector[d] = 0\nat x\n    p = x * x\noutput p\n"
     found, _ = both(text, draw(8, tasks=64), target, dtype)
@@ -97,7 +99,7 @@ def test_neurons_are_shut_at_tokens_of_other_kinds(target: str, dtype: str) -> N
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 5e-6), ("float64", 1e-9)])
 @pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
 @pytest.mark.parametrize("value", ["x * x", "x ^ 3", "dot(x, x)", "sum(x) * x", "outer(x, x)"])
-def test_products(value: str, scale: float, dtype: str, tolerance: float) -> None:
+def test_products(value: str, scale: float, dtype: Dtype, tolerance: float) -> None:
     fields = {"x": scale * draw(10, tasks=16)["x"], "y": draw(10, tasks=16)["y"]}
     found, truth = both(f"{HEAD}at x\n    output {value}\n", fields, dtype=dtype)
     assert np.abs(found - truth).max() < tolerance * np.abs(truth).max()
@@ -106,7 +108,7 @@ def test_products(value: str, scale: float, dtype: str, tolerance: float) -> Non
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-9)])
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("wide", [2.0, 10.0, 1000.0])
-def test_division_by_numbers_of_one_sign(wide: float, sign: int, dtype: str, tolerance: float) -> None:
+def test_division_by_numbers_of_one_sign(wide: float, sign: int, dtype: Dtype, tolerance: float) -> None:
     text = HEAD.replace("y : scalar", f"y : scalar in [{1 if sign > 0 else -wide}, {wide if sign > 0 else -1}]")
     fields = draw(10, tasks=16)
     fields["y"] = sign * np.exp(np.random.default_rng(1).uniform(0, np.log(wide), fields["y"].shape))

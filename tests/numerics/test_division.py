@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.errors import CompileError
+from innerloop.artifact.parts import Dtype
 from innerloop.compiler import compile_program
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.ir.build import graph_of
 from numpy.typing import NDArray
@@ -73,7 +75,7 @@ def divided_program(random: Random) -> str:
     return "\n".join(["program divided()", "", head.text.replace("[d]", "[2]"), "", *lines, ""])
 
 
-def largest(text: str, fields: dict[str, NDArray[Any]], target: str, dtype: str) -> float:
+def largest(text: str, fields: dict[str, NDArray[Any]], target: TargetName, dtype: Dtype) -> float:
     """The largest error over the largest output."""
     found, truth = both(text, fields, target, dtype)
     return float(np.abs(found - truth).max() / np.abs(truth).max())
@@ -81,7 +83,7 @@ def largest(text: str, fields: dict[str, NDArray[Any]], target: str, dtype: str)
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-4), ("float64", 1e-9)])
 @pytest.mark.parametrize("target", ["gpt2", "gelu"])
-def test_random_divisions_agree_with_the_oracle(target: str, dtype: str, tolerance: float) -> None:
+def test_random_divisions_agree_with_the_oracle(target: TargetName, dtype: Dtype, tolerance: float) -> None:
     refused = 0
     for seed in range(PROGRAMS):
         random = Random(seed)
@@ -109,7 +111,7 @@ KINDS = {
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("target", ["gpt2", "gelu"])
-def test_what_tokens_hold_that_do_not_divide_stays(target: str, name: str) -> None:
+def test_what_tokens_hold_that_do_not_divide_stays(target: TargetName, name: str) -> None:
     """Divisors of up to 1e5: at tokens of other kinds the stream is divided by what happens to be there."""
     text = (
         "program p()\n\ntokens (x y)* x\n    x : vector[2]\n    y : scalar\n\n"
@@ -146,7 +148,7 @@ LENGTHS = (1, 2, 3, 4, 7, 8, 15, 16, 21, 40)
 
 @pytest.mark.parametrize(("dtype", "atol"), [("float32", 2e-6), ("float64", 1e-10)])
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
-def test_a_division_after_another_where_all_see_all(target: str, dtype: str, atol: float) -> None:
+def test_a_division_after_another_where_all_see_all(target: TargetName, dtype: Dtype, atol: float) -> None:
     """The rest token sees the others there, and must hold nothing of them, whatever their positions."""
     weights = compile_program(TWO_QUOTIENTS, target=target, dtype=dtype)
     for length in LENGTHS:
@@ -158,7 +160,7 @@ def test_a_division_after_another_where_all_see_all(target: str, dtype: str, ato
 
 @pytest.mark.parametrize(("dtype", "most"), [("float32", 2e-2), ("float64", 1e-7)])
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
-def test_independent_components_where_all_see_all(target: str, dtype: str, most: float) -> None:
+def test_independent_components_where_all_see_all(target: TargetName, dtype: Dtype, most: float) -> None:
     """Hyvärinen 1999, equation 10, from g(u) = u³, with a floor under the norm; within the certificate."""
     weights = compile_program(FAST_ICA, target=target, dtype=dtype)
     assert weights.report.predicted_error < most
@@ -186,7 +188,7 @@ output w / (0.01 + u ^ 2)
 
 
 @pytest.mark.parametrize("target", ["gpt2", "gelu"])
-def test_nothing_is_left_of_a_large_divisor_where_a_small_one_comes(target: str) -> None:
+def test_nothing_is_left_of_a_large_divisor_where_a_small_one_comes(target: TargetName) -> None:
     s = np.random.default_rng(0).uniform(0, 1, (32, 40))
     v = np.cumsum(s, axis=1) / np.arange(1, 41)
     w = v / (1 + 1000 * v**2)

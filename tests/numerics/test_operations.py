@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from innerloop.compiler.architectures.targets import TargetName
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def operations(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("operation", ["division", "product"])
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
-def test_the_figure(operations: Any, operation: str, target: str) -> None:
+def test_the_figure(operations: Any, operation: str, target: TargetName) -> None:
     found = operations.OPERATIONS[operation](target, "float32", 5000)
     assert found.error <= operations.GOALS[operation, target]
     report = found.weights.report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from innerloop.artifact.parts import Dtype
 from innerloop.compiler.numerics.activations import ACTIVATIONS, GELU
 from innerloop.compiler.numerics.linear_by_softmax import SCALES
 from innerloop.compiler.numerics.square_banks import Squares, square_bank
@@ -55,7 +56,7 @@ def test_any_activation_has_squares(activation: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", SCALES)
-def test_heads_for_linear_attention(dtype: str) -> None:
+def test_heads_for_linear_attention(dtype: Dtype) -> None:
     scales, weights = (np.array(row) for row in zip(*((s.epsilon, s.weight) for s in SCALES[dtype]), strict=True))
     most = float(np.abs(weights).sum())
     found = refit_scales.fitted(most)

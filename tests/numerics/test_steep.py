@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from innerloop.artifact.parts import Dtype
 from innerloop.artifact.sparse import Floats
 from innerloop.compiler.numerics.activations import GELU, SILU, Activation
 from innerloop.compiler.numerics.approximant import Approximant
@@ -14,7 +15,7 @@ ACTIVATIONS = {"gelu": GELU, "silu": SILU}
 CURVE = {"float32": 3e-7, "float64": 1e-10}
 
 
-def made(curve: Approximant, x: Floats, activation: Activation, dtype: str) -> Floats:
+def made(curve: Approximant, x: Floats, activation: Activation, dtype: Dtype) -> Floats:
     """What neurons make of x in this precision; the activation itself is exact."""
     up, bias, down, line = (np.asarray(part, dtype) for part in (curve.up, curve.bias, curve.down, curve.slope))
     inside = x.astype(dtype)[:, None] * up + bias
@@ -29,7 +30,7 @@ def log_uniform(low: float, high: float) -> Floats:
 @pytest.mark.parametrize("dtype", CURVE)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize(("low", "high"), [(1e-3, 3.0), (1e-3, 30.0), (1e-6, 276.0), (0.05, 1.1), (-30.0, -1e-3)])
-def test_one_over_x_is_relatively_exact(low: float, high: float, activation: str, dtype: str) -> None:
+def test_one_over_x_is_relatively_exact(low: float, high: float, activation: str, dtype: Dtype) -> None:
     x = np.sign(low) * log_uniform(min(abs(low), abs(high)), max(abs(low), abs(high)))
     curve = fit("reciprocal", (), low, high, CURVE[dtype], ACTIVATIONS[activation])
     found = made(curve, x, ACTIVATIONS[activation], dtype)
@@ -38,7 +39,7 @@ def test_one_over_x_is_relatively_exact(low: float, high: float, activation: str
 
 @pytest.mark.parametrize("dtype", CURVE)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_exp_is_zero_below_and_exact_above(activation: str, dtype: str) -> None:
+def test_exp_is_zero_below_and_exact_above(activation: str, dtype: Dtype) -> None:
     x = np.concatenate([np.linspace(-60.0, 0.0, 1000), [-3e3, -2e6]])
     curve = fit("exp", (), -2e6, 0.0, CURVE[dtype], ACTIVATIONS[activation])
     found = made(curve, x, ACTIVATIONS[activation], dtype)
@@ -49,7 +50,7 @@ def test_exp_is_zero_below_and_exact_above(activation: str, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", CURVE)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("low", [0.0, 1e-3])
-def test_a_root_down_to_0_and_below(low: float, activation: str, dtype: str) -> None:
+def test_a_root_down_to_0_and_below(low: float, activation: str, dtype: Dtype) -> None:
     high = 400.0
     x = log_uniform(max(low, 1e-12), high)
     curve = fit("sqrt", (), low, high, CURVE[dtype], ACTIVATIONS[activation])

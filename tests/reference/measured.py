@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 from innerloop.artifact.numpy_forward import forward
+from innerloop.artifact.parts import Dtype
 from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.compiler import CompileError, Weights, compile_program
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.runtime import Transformer
 from numpy.typing import NDArray
 
@@ -52,7 +54,7 @@ class Refused:
     hint: str | None
 
 
-def compiled(case: Case, target: str = "gpt2", dtype: str = "float32", **options: Any) -> Weights:
+def compiled(case: Case, target: TargetName = "gpt2", dtype: Dtype = "float32", **options: Any) -> Weights:
     """With ranges from the case's sample, unless the options say otherwise, and whatever error is to be expected at the
     ends of those: it is measured on the case's data. Raises CompileError."""
     options = {"calibration": case.sample(), "accept_error": True, **options}
@@ -73,8 +75,8 @@ def jax_run(weights: Weights, fields: Fields) -> NDArray[Any]:
 
 def measure(
     case: Case,
-    target: str,
-    dtype: str,
+    target: TargetName,
+    dtype: Dtype,
     tasks: int = TASKS,
     run: Callable[[Weights, Fields], NDArray[Any]] = numpy_run,
 ) -> Measured | Refused:

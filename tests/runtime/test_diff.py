@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.artifact.parts import Attention, Idle, LinearAttention, Mlp, Repeated
+from innerloop.artifact.parts import Attention, Dtype, Idle, LinearAttention, Mlp, Repeated
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.compiler import DataError, compile_program
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 
@@ -33,12 +34,12 @@ def data(name: str, tasks: int = 8) -> dict[str, Any]:
     return fields
 
 
-def shipped(name: str, target: str, **options: Any) -> Weights:
+def shipped(name: str, target: TargetName, **options: Any) -> Weights:
     return compile_program(load(name), target=target, d=D, **SETTINGS.get(name, {}), **options)
 
 
 @pytest.mark.parametrize(("name", "target"), [(name, target) for name in REGRESSIONS for target in targets(name)])
-def test_every_value_of_the_shipped_programs_is_within_its_bound(name: str, target: str) -> None:
+def test_every_value_of_the_shipped_programs_is_within_its_bound(name: str, target: TargetName) -> None:
     weights = shipped(name, target)
     found = Transformer(weights, guard="off").diff(**data(name))
     assert found.first is None, found.first
@@ -54,7 +55,7 @@ def test_every_value_of_the_shipped_programs_is_within_its_bound(name: str, targ
     ("case", "target"),
     [pytest.param(c, target, id=f"{c.program}-{target}") for c in CASES for target in targets(c.program)],
 )
-def test_every_value_of_every_program_is_within_its_bound(case: Case, target: str, dtype: str) -> None:
+def test_every_value_of_every_program_is_within_its_bound(case: Case, target: TargetName, dtype: Dtype) -> None:
     weights = compiled(case, target, dtype)
     found = Transformer(weights, guard="off").diff(case.sample(), **case.data(seed=0, tasks=16))
     assert found.first is None, found.first
@@ -104,7 +105,7 @@ def _corrupted(body: Any, number: int, entry: int, start: int) -> tuple[Any, int
         ("sherman_morrison", "gpt2", "P"),
     ],
 )
-def test_a_corrupt_weight_is_found_where_it_is(program: str, target: str, name: str) -> None:
+def test_a_corrupt_weight_is_found_where_it_is(program: str, target: TargetName, name: str) -> None:
     weights, layer = corrupted(shipped(program, target), name)
     first = Transformer(weights, guard="off").diff(**data(program)).first
     assert first is not None

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from innerloop.artifact.arithmetic import OWN, normalise
 from innerloop.artifact.errors import DataError, InnerloopError
-from innerloop.artifact.parts import Attention, Idle, Mlp, Norm
+from innerloop.artifact.parts import Attention, Dtype, Idle, Mlp, Norm
 from innerloop.artifact.sparse import Floats, Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.runtime import Transformer
@@ -29,7 +29,7 @@ from tests.support.random_weights import Random, config, linear_tree, llama_tree
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize(("dtype", "error"), [("float32", 5e-6), ("float64", 1e-14)])
 @pytest.mark.parametrize("seed", range(3))
-def test_random_trees_are_gpt2(seed: int, dtype: str, error: float, causal: bool) -> None:
+def test_random_trees_are_gpt2(seed: int, dtype: Dtype, error: float, causal: bool) -> None:
     weights = tree(seed, causal=causal, dtype=dtype)
     data = tasks(4, seed=seed)
     output = Transformer(weights)(**data)
@@ -51,7 +51,7 @@ def both_passes_agree(weights: Weights, data: dict[str, Floats]) -> None:
 
 @pytest.mark.parametrize("norm", ["dividing", "none"])
 @pytest.mark.parametrize(("dtype", "causal"), [("float32", True), ("float64", False)])
-def test_sublayers_without_a_norm_are_gpt2s_without_it(norm: str, dtype: str, causal: bool) -> None:
+def test_sublayers_without_a_norm_are_gpt2s_without_it(norm: str, dtype: Dtype, causal: bool) -> None:
     weights = normless_tree(1, norm, causal, dtype)
     norms = [item.norm is None for item in weights.sublayers() if isinstance(item, Attention | Mlp)]
     assert any(norms)
@@ -63,7 +63,7 @@ def test_sublayers_without_a_norm_are_gpt2s_without_it(norm: str, dtype: str, ca
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("unread", [0, 1])
 @pytest.mark.parametrize("causal", [True, False])
-def test_linear_attention_is_its_formula(causal: bool, unread: int, dtype: str, activation: str, norm: str) -> None:
+def test_linear_attention_is_its_formula(causal: bool, unread: int, dtype: Dtype, activation: str, norm: str) -> None:
     both_passes_agree(linear_tree(1, causal, unread, dtype, activation, norm), tasks(3))
 
 
@@ -83,7 +83,7 @@ PARTS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("parts", PARTS, ids=lambda parts: " ".join(map(str, parts.values())))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_llamas_sublayers_are_their_formulas_each_and_together(dtype: str, parts: dict[str, Any]) -> None:
+def test_llamas_sublayers_are_their_formulas_each_and_together(dtype: Dtype, parts: dict[str, Any]) -> None:
     for seed in range(2):
         weights = llama_tree(seed, dtype, **parts)
         gated = {item.gate is not None for item in weights.sublayers() if isinstance(item, Mlp)}
@@ -287,7 +287,7 @@ def test_a_norm_that_is_a_power_of_two_is_exact(width: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_huge_constant_makes_rms_norm_the_identity(dtype: str) -> None:
+def test_a_huge_constant_makes_rms_norm_the_identity(dtype: Dtype) -> None:
     """Slots aᵢ·2³⁶ with Σ aᵢ² = width, gain 2³⁶ (float64: 2⁶⁴), in both passes and every way to write the width."""
     rng = np.random.default_rng(0)
     for width, factors in ((32, (4, 4)), (256, (16,)), (124, (1, 1, 1, 11)), (334, (3, 6, 8, 15)), (1022, (5, 6, 31))):
@@ -316,7 +316,7 @@ def test_rms_norm_divides_by_a_value_that_outweighs_the_rest() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "open_", "shut"), [("float32", 17.0, -104.0), ("float64", 37.0, -746.0)])
-def test_silu_is_the_identity_when_open_and_zero_when_shut(dtype: str, open_: float, shut: float) -> None:
+def test_silu_is_the_identity_when_open_and_zero_when_shut(dtype: Dtype, open_: float, shut: float) -> None:
     rng = np.random.default_rng(0)
     span = np.concatenate([[0.0], np.logspace(0, 30, 3001), rng.uniform(0, 1e4, 3001)])
     with jax.enable_x64(dtype == "float64"):
@@ -327,7 +327,7 @@ def test_silu_is_the_identity_when_open_and_zero_when_shut(dtype: str, open_: fl
 
 
 @pytest.mark.parametrize(("dtype", "gap"), [("float32", 104.0), ("float64", 746.0)])
-def test_a_lone_winner_is_copied_bit_for_bit(dtype: str, gap: float) -> None:
+def test_a_lone_winner_is_copied_bit_for_bit(dtype: Dtype, gap: float) -> None:
     tokens = 1024
     rng = np.random.default_rng(0)
     with jax.enable_x64(dtype == "float64"):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.parts import Dtype
 from innerloop.artifact.signature import FieldSpec, Pattern
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import roles
@@ -47,7 +48,7 @@ def streamed(model: Transformer, x: Floats, y: Floats) -> Floats:
     ],
     ids=["softmax", "linear", "dividing", "llama"],
 )
-def test_random_weights_give_the_same_token_by_token(weights: Any, dtype: str) -> None:
+def test_random_weights_give_the_same_token_by_token(weights: Any, dtype: Dtype) -> None:
     """Beyond the 32 tokens that there is room for at first; at group and suffix tokens whose roles read alike."""
     model = Transformer(alike(weights(dtype)), guard="off")
     data = tasks(2, examples=20)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from innerloop.artifact.parts import Dtype
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.compiler import compile as passes
+from innerloop.compiler.architectures.targets import TargetName
 
 from tests.reference import case_of, measured
 
@@ -79,7 +81,7 @@ def by_hand(logit: str, s: np.ndarray, passes: int) -> np.ndarray:
     return np.asarray(a)
 
 
-def right(text: str, logit: str, passes: int, target: str, dtype: str) -> None:
+def right(text: str, logit: str, passes: int, target: TargetName, dtype: Dtype) -> None:
     s = np.random.default_rng(0).standard_normal((8, 12, 2))
     found = measured.numpy_run(compile_program(text, target=target, dtype=dtype), {"s": s})
     atol = {"float32": 5e-6, "float64": 5e-10}[dtype]
@@ -89,7 +91,7 @@ def right(text: str, logit: str, passes: int, target: str, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
 @pytest.mark.parametrize("logit", LOGITS)
-def test_nothing_moves_past_a_change_of_what_it_reads(logit: str, target: str, dtype: str) -> None:
+def test_nothing_moves_past_a_change_of_what_it_reads(logit: str, target: TargetName, dtype: Dtype) -> None:
     right(CHANGES.format(logit=logit), logit, 2, target, dtype)
 
 

@@ -10,7 +10,7 @@ from innerloop.artifact.errors import InternalError
 from innerloop.artifact.tokens import read_data
 from innerloop.compiler import CompileError, compile_program
 from innerloop.compiler import compile as passes
-from innerloop.compiler.architectures.targets import TARGETS
+from innerloop.compiler.architectures.targets import TARGETS, TargetName
 from innerloop.compiler.interpreter.calibrate import calibrate
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.ir.build import graph_of
@@ -63,7 +63,7 @@ output u / (1 + u ^ 2)
 SCAN = load("stochastic_gradient_descent")
 
 
-def placed(text: str, target: str = "gpt2", **parameters: object) -> tuple[Schedule, Allocation]:
+def placed(text: str, target: TargetName = "gpt2", **parameters: object) -> tuple[Schedule, Allocation]:
     """As the compiler places it, without balancing."""
     graph = optimise(graph_of(text, parameters), target, "depth")
     assert graph.signature is not None
@@ -78,7 +78,7 @@ def atom(made: Schedule, label: str) -> Atom:
 
 @pytest.mark.parametrize("text", [LOG, LATE, DIVIDED, TWICE])
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
-def test_what_the_compiler_places_is_sound(text: str, target: str) -> None:
+def test_what_the_compiler_places_is_sound(text: str, target: TargetName) -> None:
     verify_schedule(*placed(text, target))
 
 
@@ -272,7 +272,7 @@ output s
 
 
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
-def test_a_state_that_the_rest_token_holds_is_changed_once_a_pass(target: str) -> None:
+def test_a_state_that_the_rest_token_holds_is_changed_once_a_pass(target: TargetName) -> None:
     """What is left of a change waits for neurons there, and all of the change for what is left."""
     weights = compile_program(RESTING, target=target)
     rng = np.random.default_rng(0)

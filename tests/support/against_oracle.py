@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from innerloop.artifact.parts import Dtype
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData, read_data
 from innerloop.compiler import CompileError, compile_program, interpret
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
@@ -18,7 +20,7 @@ from tests.reference.measured import Fields, numpy_run
 
 
 def both(
-    text: str, fields: Fields, target: str = "gpt2", dtype: str = "float32", sample: Fields | None = None
+    text: str, fields: Fields, target: TargetName = "gpt2", dtype: Dtype = "float32", sample: Fields | None = None
 ) -> tuple[NDArray[Any], Floats]:
     """What the compiled program gives, and the truth; with ranges from the sample, or from the data itself."""
     ranges = fields if sample is None else sample
@@ -51,7 +53,7 @@ def magnitude(graph: Graph, data: TokenData) -> float:
 
 
 def error(
-    text: str, graph: Graph, repetitions: int, seed: int, target: str = "gpt2", dtype: str = "float32"
+    text: str, graph: Graph, repetitions: int, seed: int, target: TargetName = "gpt2", dtype: Dtype = "float32"
 ) -> float | None:
     """The largest error over the largest number of the computation; infinity for a refusal that names no place. None
     for a program that is refused, and for powers of powers, beyond what ranges can bound."""

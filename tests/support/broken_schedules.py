@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from innerloop.artifact.parts import Dtype
 from innerloop.compiler.schedule.sublayers import Placed, Schedule, SublayerPlan
 
 LOG = """program log_of_a_state()
@@ -34,7 +35,7 @@ def move(made: Schedule, one: Placed, to: int) -> None:
     stages(made)[to].placed.append(one)
 
 
-def log_moved(made: Schedule, dtype: str = "float32") -> Schedule:
+def log_moved(made: Schedule, dtype: Dtype = "float32") -> Schedule:
     """LOG's, balanced as no balancing may: its logarithm stands after the update of the state that it is taken of."""
     time, log = where(made, lambda p: getattr(p.instruction.op, "name", "") == "log")
     after = next(t for t in range(time, 99) if stages(made)[t].changes) + 2

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from innerloop.compiler import Weights, compile_program
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.laboratory.measures.distance import Floats
 from innerloop.programs import load
 
@@ -14,7 +15,7 @@ D, N = 2, 6
 
 
 @cache
-def compiled(program: str, target: str = "gpt2", **parameters: Any) -> Weights:
+def compiled(program: str, target: TargetName = "gpt2", **parameters: Any) -> Weights:
     return compile_program(load(program), target=target, d=D, **parameters)
 
 

@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from innerloop.artifact.claims import InputRange, OutputSpec, Placement, Report
-from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
+from innerloop.artifact.parts import (
+    Attention,
+    Body,
+    Config,
+    Dtype,
+    Idle,
+    LinearAttention,
+    Mlp,
+    Norm,
+    Repeated,
+    Sublayer,
+)
 from innerloop.artifact.signature import FieldSpec, Pattern, Signature
 from innerloop.artifact.sparse import Floats, Matrix
 from innerloop.artifact.tokens import roles
@@ -99,12 +110,12 @@ class Random:
 
 
 def config(
-    layers: int, width: int = 16, heads: int = 2, d_mlp: int = 20, causal: bool = True, dtype: str = "float32"
+    layers: int, width: int = 16, heads: int = 2, d_mlp: int = 20, causal: bool = True, dtype: Dtype = "float32"
 ) -> Config:
     return Config("gpt2", layers, width, heads, width // heads, d_mlp, 64, causal=causal, dtype=dtype)
 
 
-def tree(seed: int, causal: bool = True, dtype: str = "float32", width: int = 16) -> Weights:
+def tree(seed: int, causal: bool = True, dtype: Dtype = "float32", width: int = 16) -> Weights:
     """Distinct layers, a loop, a loop in a loop, idle sublayers and idle heads, MLPs of several widths."""
     draw = Random(seed, config(19, width, causal=causal, dtype=dtype))
     inner = Repeated(3, (draw.attention(0.2), Idle("mlp")))
@@ -121,14 +132,14 @@ def tree(seed: int, causal: bool = True, dtype: str = "float32", width: int = 16
     return draw.weights(body)
 
 
-def normless_tree(seed: int, norm: str, causal: bool = True, dtype: str = "float32") -> Weights:
+def normless_tree(seed: int, norm: str, causal: bool = True, dtype: Dtype = "float32") -> Weights:
     """Few layers, of which a loop, with norms here and there (`dividing`) or none at all."""
     draw = Random(seed, replace(config(4, causal=causal, dtype=dtype), norm=norm))
     loop = Repeated(2, (draw.attention(0.1), draw.mlp(7, 0.1)))
     return draw.weights((draw.attention(0.2), draw.mlp(13, 0.2), loop, draw.attention(0.1), Idle("mlp")))
 
 
-def llama_tree(seed: int, dtype: str = "float32", **parts: Any) -> Weights:
+def llama_tree(seed: int, dtype: Dtype = "float32", **parts: Any) -> Weights:
     """Few layers, of which a loop, idle sublayers and heads; `parts` are of Llama's that the configuration has."""
     drawn = replace(config(7, heads=4, dtype=dtype), **parts)
     draw = Random(seed, drawn)
@@ -147,7 +158,7 @@ def llama_tree(seed: int, dtype: str = "float32", **parts: Any) -> Weights:
 
 
 def linear_tree(
-    seed: int, causal: bool = True, unread: int = 0, dtype: str = "float32", activation: str = "none",
+    seed: int, causal: bool = True, unread: int = 0, dtype: Dtype = "float32", activation: str = "none",
     norm: str = "none",
 ) -> Weights:  # fmt: skip
     """Softmax and linear attention in distinct layers, a loop, a loop in a loop, idle heads; ρ is the number of y."""

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.errors import CompileError
+from innerloop.artifact.parts import Dtype
 from innerloop.artifact.tokens import read_data
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.compile import compile_program, plan_for
 from innerloop.compiler.interpreter.interpret import interpret
 from innerloop.compiler.interpreter.oracle import evaluate
@@ -35,7 +37,7 @@ def fields(n: int, low: float, high: float, seed: int, scale: float = 1.0, tasks
     return {"a": scale * rng.standard_normal((tasks, 8, n)), "b": b}
 
 
-def off(text: str, target: str, dtype: str, data: list[dict[str, NDArray[Any]]]) -> tuple[float, NDArray[Any]]:
+def off(text: str, target: TargetName, dtype: Dtype, data: list[dict[str, NDArray[Any]]]) -> tuple[float, NDArray[Any]]:
     """The largest error on the second data, compiled for the first, and the truth; the report's prediction holds."""
     weights = compile_program(text, target=target, dtype=dtype, calibration=data[0])
     report = weights.report
@@ -50,7 +52,7 @@ def off(text: str, target: str, dtype: str, data: list[dict[str, NDArray[Any]]])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(("n", "sharpness"), [(2, 1.0), (2, 1e3), (3, 100.0), (5, 1.0), (8, 1e3)])
-def test_softmax(n: int, sharpness: float, target: str, dtype: str) -> None:
+def test_softmax(n: int, sharpness: float, target: TargetName, dtype: Dtype) -> None:
     data = [fields(n, 0.5, 2.0, seed, tasks=16) for seed in (0, 1)]
     data[0] = {name: np.concatenate([one[name] for one in data]) for name in data[0]}
     error, truth = off(program(f"output softmax({sharpness} * a)", n), target, dtype, data)
@@ -69,7 +71,7 @@ def test_softmax_of_one_component_is_1() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_one_over_what_is_large_is_not_swallowed_by_it(target: str) -> None:
+def test_one_over_what_is_large_is_not_swallowed_by_it(target: TargetName) -> None:
     data = [fields(2, 1e3, 2e3, seed, tasks=16) for seed in (0, 1)]
     data[0] = {name: np.concatenate([one[name] for one in data]) for name in data[0]}
     error, truth = off(program("output [1, 2] * b / ([1, 2] * b + [0, 1] * b ^ 2)", 2), target, "float32", data)
@@ -80,7 +82,7 @@ def test_one_over_what_is_large_is_not_swallowed_by_it(target: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("sign", ["", "-"])
-def test_a_divisor_of_several_components(sign: str, target: str, dtype: str) -> None:
+def test_a_divisor_of_several_components(sign: str, target: TargetName, dtype: Dtype) -> None:
     low, high = 1e-2, 3.0
     data = [fields(3, low, high, seed) for seed in (0, 1)]
     data[0]["a"] *= 1.2
@@ -122,7 +124,7 @@ def test_divisors_of_both_signs_are_refused_by_name() -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("sign", ["", "-"])
-def test_a_divisor_over_twelve_decades(sign: str, target: str) -> None:
+def test_a_divisor_over_twelve_decades(sign: str, target: TargetName) -> None:
     data = [fields(1, 1e-8, 1e4, seed) for seed in (0, 1)]
     for one in data:
         one["a"] = one["b"] * (1.0 + 0.1 * np.tanh(one["a"]))  # a quotient about 1
@@ -151,7 +153,7 @@ GOALS = ["adam", "conjugate_gradient", "iterative_newton", "algorithm_selection"
 @pytest.mark.parametrize(("dtype", "goal"), [("float32", 1e-6), ("float64", 1e-12)])
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
 @pytest.mark.parametrize("name", GOALS)
-def test_the_mean_squared_difference(name: str, target: str, dtype: str, goal: float) -> None:
+def test_the_mean_squared_difference(name: str, target: TargetName, dtype: Dtype, goal: float) -> None:
     case = case_of(name)
     fields = case.data(seed=0, tasks=64)
     found = numpy_run(compiled(case, target, dtype), fields)

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from innerloop.artifact.numpy_forward import forward
+from innerloop.artifact.parts import Dtype
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.certify.plan import Plan
 from innerloop.compiler.compile import compile_program, plan_for
 from innerloop.compiler.emit.backend import backend_of
@@ -81,14 +83,14 @@ def quotients(plan: Plan) -> list[tuple[int, Quotient]]:
 
 
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
-def test_the_second_step_stands_two_sublayers_after_the_first(target: str) -> None:
+def test_the_second_step_stands_two_sublayers_after_the_first(target: TargetName) -> None:
     graph, _, fields = divided("max(s, 1e-5)", 1e-6, 1e7)
     plan = plan_for(graph, target, "float32", fields)
     (one, first), (two, second) = quotients(plan)
     assert (two - one, first.again, second.again) == (2, False, True)
 
 
-def conjugate_gradient(target: str, dtype: str, **parameters: object) -> tuple[int, Floats]:
+def conjugate_gradient(target: TargetName, dtype: Dtype, **parameters: object) -> tuple[int, Floats]:
     """Layers, and the squared error of each of 512 tasks."""
     case = next(case for case in CASES if case.program == "conjugate_gradient")
     case = replace(case, parameters={**case.parameters, **parameters})
@@ -110,7 +112,7 @@ def test_conjugate_gradients_stay_shallow_and_exact() -> None:
 
 
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
-def test_a_small_divisor_takes_no_slot_from_which_something_large_goes(target: str) -> None:
+def test_a_small_divisor_takes_no_slot_from_which_something_large_goes(target: TargetName) -> None:
     case = next(case for case in CASES if case.program == "conjugate_gradient")
     graph, sample = graph_of(source(case.program), case.parameters), case.data(seed=1, tasks=256)
     plan = plan_for(optimise(graph, target), target, "float32", sample)

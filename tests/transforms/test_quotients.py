@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from innerloop.compiler import CompileError, compile_program, interpret
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.runtime import Transformer
 
 HEAD = """
@@ -29,7 +30,7 @@ BODIES = [
 
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
 @pytest.mark.parametrize("body", BODIES)
-def test_a_quotient_by_one_side_is_taken_where_that_side_is(body: str, target: str) -> None:
+def test_a_quotient_by_one_side_is_taken_where_that_side_is(body: str, target: TargetName) -> None:
     rng = np.random.default_rng(0)
     fields = {"x": rng.standard_normal((32, 9, 3)), "y": rng.standard_normal((32, 8))}
     weights = compile_program(HEAD + body + "\n", target=target, d=3, calibration=fields)

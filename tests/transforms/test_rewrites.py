@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.tokens import TokenData, read_data
-from innerloop.compiler.architectures.targets import TARGETS
+from innerloop.compiler.architectures.targets import TARGETS, TargetName
 from innerloop.compiler.compile import finish, plan_for
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Graph
 from innerloop.compiler.passes import optional
-from innerloop.compiler.pipeline import optimise
+from innerloop.compiler.pipeline import Optimize, optimise
 
 from tests.reference.measured import numpy_run
 from tests.reference.programs import random_linear_program, random_program
@@ -25,7 +25,9 @@ from tests.support.against_oracle import checked, magnitude
 TASKS, REPETITIONS, TOLERANCE = 8, 3, 1e-5
 
 
-def compiled_error(graph: Graph, target: str, optimize: str, without: tuple[str, ...], data: TokenData) -> float | None:
+def compiled_error(
+    graph: Graph, target: TargetName, optimize: Optimize, without: tuple[str, ...], data: TokenData
+) -> float | None:
     """The largest error of the weights in float64 over the largest number of the computation; None if refused."""
     try:
         written = optimise(graph, target, optimize, without)
@@ -54,7 +56,7 @@ def programs(generator: Callable[[Random], str], count: int, most: float) -> lis
     return found
 
 
-def differ(generator: Callable[[Random], str], target: str, count: int) -> int:
+def differ(generator: Callable[[Random], str], target: TargetName, count: int) -> int:
     """Asserts that all compilations agree with the oracle, and returns how many programs the target took."""
     taken = 0
     for text in programs(generator, count, 100.0):
@@ -74,14 +76,14 @@ def differ(generator: Callable[[Random], str], target: str, count: int) -> int:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_random_programs_with_every_rewrite_on_and_off(target: str) -> None:
+def test_random_programs_with_every_rewrite_on_and_off(target: TargetName) -> None:
     generator = random_linear_program if TARGETS[target].linear else random_program
     assert differ(generator, target, 4) >= 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
-def test_many_random_programs_with_every_rewrite_on_and_off(target: str) -> None:
+def test_many_random_programs_with_every_rewrite_on_and_off(target: TargetName) -> None:
     generator = random_linear_program if TARGETS[target].linear else random_program
     assert differ(generator, target, 12) >= 5
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from innerloop.artifact.parts import Dtype
 from innerloop.artifact.sparse import Floats
 from innerloop.compiler import CompileError, compile_program, interpret
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Attend, Gather
 from innerloop.compiler.pipeline import optimise
@@ -64,7 +66,7 @@ def spd(found: Any, truth: Floats, d: int) -> float:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("case", [c for c in CASES if c.program in SOFTMAX], ids=lambda c: c.program)
-def test_the_library_against_the_oracle(case: Case, target: str, dtype: str) -> None:
+def test_the_library_against_the_oracle(case: Case, target: TargetName, dtype: Dtype) -> None:
     weights, data = compiled(case, target, dtype), case.data(0, 200)
     bound = {"float32": 1e-11, "float64": 1e-19}[dtype]
     assert spd(Transformer(weights, guard="off")(**data), case.truth(data), case.parameters.get("d", 1)) < bound
@@ -72,7 +74,7 @@ def test_the_library_against_the_oracle(case: Case, target: str, dtype: str) -> 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("sharpness", [1e2, 1e5])
-def test_forty_neighbours_at_the_default_lengths(target: str, sharpness: float) -> None:
+def test_forty_neighbours_at_the_default_lengths(target: TargetName, sharpness: float) -> None:
     """A logit is rounded at its own size, and |u|² is made of squares: ties within 1e-6 are anybody's. Measured on gpt2
     for d = 8: 9e-12 at sharpness 100, 8.5e-9 at 1e5, where two of 200 · 41 queries stand on such a tie."""
     fields = linear_tasks(200, 40, 8)
@@ -114,7 +116,7 @@ def test_a_score_that_is_mine_alone_is_a_mean() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_memories_and_scores_in_both_directions(target: str) -> None:
+def test_memories_and_scores_in_both_directions(target: TargetName) -> None:
     """A vector as the value; products of mine and theirs in score and value, in a loop, over the suffix too."""
     rng = np.random.default_rng(4)
     runs: list[tuple[str, Mapping[str, Floats]]] = [
@@ -130,13 +132,13 @@ def test_memories_and_scores_in_both_directions(target: str) -> None:
     ]
     for text, fields in runs:
         for dtype, bound in (("float32", 1e-10), ("float64", 1e-18)):
-            weights = compile_program(text, target=target, dtype=dtype, calibration=fields, d=3)
+            weights = compile_program(text, target=target, dtype=dtype, calibration=fields, d=3)  # type: ignore[arg-type]
             found = Transformer(weights, guard="off")(**fields)
             assert spd(found, interpret(text, **fields, d=3), 3) < bound, dtype
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_scores_near_0_read_members_alone(target: str) -> None:
+def test_scores_near_0_read_members_alone(target: TargetName) -> None:
     """Where scores say next to nothing, other tokens are as near as their logits keep them."""
     text = f"{HEAD}at x\n    output softmax[j in y](0.01 * dot(x, u[j]), y[j])\n"
     rng = np.random.default_rng(6)
@@ -147,7 +149,7 @@ def test_scores_near_0_read_members_alone(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_who_sees_nobody_reads_0_and_members_lose_nothing(target: str) -> None:
+def test_who_sees_nobody_reads_0_and_members_lose_nothing(target: TargetName) -> None:
     """The rest token gives nothing, and takes nothing, in float64 either."""
     text = f"{HEAD}at x\n    output softmax[j in y](-20 * dot(x - u[j], x - u[j]), 1)\n"
     rng = np.random.default_rng(2)
@@ -161,7 +163,7 @@ def test_who_sees_nobody_reads_0_and_members_lose_nothing(target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("case", CAUSAL, ids=lambda c: c.program)
-def test_token_by_token(case: Case, target: str) -> None:
+def test_token_by_token(case: Case, target: TargetName) -> None:
     model, data = Transformer(compiled(case, target), guard="off"), case.data(3, 4)
     whole = np.asarray(model(**data))
     stream, found = model.stream(4), []
@@ -177,7 +179,7 @@ def test_token_by_token(case: Case, target: str) -> None:
 
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
 @pytest.mark.parametrize("name", ["kernel_regression", "functional_gradient_descent"])
-def test_stock_models_compute_them(name: str, target: str, tmp_path: Path) -> None:
+def test_stock_models_compute_them(name: str, target: TargetName, tmp_path: Path) -> None:
     case = case_of(name)
     weights = compiled(case, target)
     export(weights, tmp_path / "out")
@@ -189,7 +191,7 @@ def test_stock_models_compute_them(name: str, target: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_named_value_is_what_it_should_be(target: str) -> None:
+def test_every_named_value_is_what_it_should_be(target: TargetName) -> None:
     case = case_of("functional_gradient_descent")
     data = case.data(5, 8)
     weights = compiled(case, target, calibration=data)

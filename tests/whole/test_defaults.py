@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.compiler import compile_program, interpret
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.interpreter.default_tasks import describe, draw, repetitions
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.syntax.parse import parse
@@ -45,7 +46,7 @@ def _params() -> list[object]:
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", _params())
-def test_a_program_compiles_with_its_defaults(name: str, target: str) -> None:
+def test_a_program_compiles_with_its_defaults(name: str, target: TargetName) -> None:
     weights = compile_program(load(name), target=target, **required(name))
     fields = draw(weights.signature, repetitions(graph_of(load(name), required(name))), TASKS, seed=5)
     truth = interpret(load(name), **fields, **required(name))

@@ -10,7 +10,9 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from innerloop.artifact.parts import Dtype
 from innerloop.compiler import compile_program
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.programs import load, names
 from sklearn.linear_model import Lasso
 
@@ -31,7 +33,7 @@ def _params(quick: Iterable[str]) -> list[object]:
     ]
 
 
-def judged(found: Measured | Refused, case: Case, target: str, dtype: str) -> None:
+def judged(found: Measured | Refused, case: Case, target: TargetName, dtype: Dtype) -> None:
     """Holds the figure against the bound: it is met, or missed for a stated reason."""
     reason = REASONS.get(case.program, {}).get((target, dtype))
     assert isinstance(found, Measured), found.message
@@ -53,13 +55,13 @@ def test_every_case_says_what_it_is_held_against(case: Case) -> None:
 
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
 @pytest.mark.parametrize("case", _params(set(names()) - LONG))
-def test_float32(case: Case, target: str) -> None:
+def test_float32(case: Case, target: TargetName) -> None:
     judged(measure(case, target, "float32"), case, target, "float32")
 
 
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
 @pytest.mark.parametrize("case", _params(EXACT))
-def test_float64(case: Case, target: str) -> None:
+def test_float64(case: Case, target: TargetName) -> None:
     judged(measure(case, target, "float64"), case, target, "float64")
 
 
@@ -68,7 +70,7 @@ def test_float64(case: Case, target: str) -> None:
     ("case", "target"),
     [pytest.param(c, t, id=f"{c.program}-{t}") for c in SHIPPED for t in targets(c.program) if t in ("gelu", "lsa")],
 )
-def test_float32_on_the_papers_targets(case: Case, target: str) -> None:
+def test_float32_on_the_papers_targets(case: Case, target: TargetName) -> None:
     judged(measure(case, target, "float32"), case, target, "float32")
 
 

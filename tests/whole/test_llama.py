@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from innerloop.artifact.arithmetic import OWN, normalise
-from innerloop.artifact.parts import Mlp, Norm
+from innerloop.artifact.parts import Dtype, Mlp, Norm
 from innerloop.artifact.signature import Pattern
 from innerloop.artifact.sparse import Floats
 from innerloop.artifact.weights import Weights
@@ -43,7 +43,7 @@ def compiled(name: str, **parameters: float | str) -> Weights:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", REGRESSIONS)
-def test_every_shipped_program_compiles_to_a_llama(name: str, dtype: str) -> None:
+def test_every_shipped_program_compiles_to_a_llama(name: str, dtype: Dtype) -> None:
     if (name, dtype) == ("iterative_newton", "float32"):
         pytest.xfail("its certificate's tasks are correlated by 0.999 now: 3.7e-5 of the output")
     weights = compiled(name, d=3, dtype=dtype, **SMALL.get(name, {}))
@@ -146,7 +146,7 @@ def test_functions(expression: str, tolerance: float) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_norm_is_the_identity_bit_for_bit_at_every_width(dtype: str) -> None:
+def test_the_norm_is_the_identity_bit_for_bit_at_every_width(dtype: Dtype) -> None:
     rng = np.random.default_rng(0)
     scale = 2.0**36
     settings = replace(config(1, 16, 1, 1), norm="rmsnorm", dtype=dtype)

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from innerloop.artifact.parts import Dtype
 from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from numpy.typing import NDArray
@@ -36,10 +38,10 @@ LINES = [
 def spd(
     name: str,
     parameters: dict[str, Any],
-    dtype: str,
+    dtype: Dtype,
     tasks: int,
     seed: int,
-    target: str = "gpt2",
+    target: TargetName = "gpt2",
     run: Callable[[Weights, Fields], NDArray[Any]] = jax_run,
 ) -> float:
     """SPD/d on fresh tasks, at every query after at least one example."""

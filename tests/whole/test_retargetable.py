@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 from innerloop.artifact.sparse import Floats
 from innerloop.compiler import Weights, compile_program
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.runtime import Transformer
 from scipy.optimize import linprog, minimize
 
@@ -128,7 +129,9 @@ COMPILED = [(target, given) for target in ("gpt2", "llama") for given in (False,
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("target", "given"), COMPILED)
-def test_one_transformer_minimises_the_loss_that_its_prompt_names(target: str, given: bool, tmp_path: Path) -> None:
+def test_one_transformer_minimises_the_loss_that_its_prompt_names(
+    target: TargetName, given: bool, tmp_path: Path
+) -> None:
     x, y = draw(1, 1536)
     prompt: dict[str, Any] = {"named": np.random.default_rng(3).integers(len(NAMED), size=(1536, 1))}
     sample = with_queries(x, y, np.ones((1, D)), prompt) if given else None
@@ -143,7 +146,9 @@ def test_one_transformer_minimises_the_loss_that_its_prompt_names(target: str, g
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("target", "given"), COMPILED)
-def test_one_transformer_minimises_losses_that_no_weight_has_seen(target: str, given: bool, tmp_path: Path) -> None:
+def test_one_transformer_minimises_losses_that_no_weight_has_seen(
+    target: TargetName, given: bool, tmp_path: Path
+) -> None:
     x, y = draw(1, 1536)
     rng = np.random.default_rng(2)
     slope = np.exp(rng.uniform(0, np.log(0.5 / RAMP), (1536, 2)))

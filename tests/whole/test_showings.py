@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from innerloop.artifact.parts import Dtype
 from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.compiler.architectures.targets import TargetName
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from numpy.typing import NDArray
@@ -105,7 +107,7 @@ def values(fields: Fields, steps: int, rate: float = 0.1, discount: float = 0.9)
         ("llama", "float64", 41, 1e-13),
     ],
 )
-def test_forty_layers_are_forty_updates(target: str, dtype: str, layers: int, bound: float) -> None:
+def test_forty_layers_are_forty_updates(target: TargetName, dtype: Dtype, layers: int, bound: float) -> None:
     """On linear attention as published: a layer an update. `gpt2` in float64 is 7e-12 off, since GELUs are fitted."""
     sample, fields = transitions(1, 256), transitions(0, 30)
     # cut short, to two transitions, 40 updates lose float32's digits; Wang et al.'s data are whole
@@ -140,7 +142,7 @@ def conditioned(condition: float, seed: int, tasks: int, size: int = 4, count: i
         ("llama", 100.0, range(13, 18), 6e-5),
     ],
 )
-def test_the_correct_digits_double_each_step(target: str, condition: float, steps: range, floor: float) -> None:
+def test_the_correct_digits_double_each_step(target: TargetName, condition: float, steps: range, floor: float) -> None:
     """(1 − λ²/‖S‖²)^(2ᵏ) is what k steps leave of an eigenvalue λ: each squares it, down to the float32 floor, which is
     as much higher as the condition is worse."""
     sample, fields = conditioned(condition, 1, 64), conditioned(condition, 0, 32)
@@ -161,7 +163,7 @@ def test_the_correct_digits_double_each_step(target: str, condition: float, step
 
 
 @pytest.mark.parametrize("target", ["llama", pytest.param("gpt2", marks=pytest.mark.slow)])
-def test_backpropagation_in_the_pass_is_jaxs_autodiff(target: str) -> None:
+def test_backpropagation_in_the_pass_is_jaxs_autodiff(target: TargetName) -> None:
     found = measure(case_of("mlp_gradient_descent"), target, "float32")
     assert isinstance(found, Measured)
     assert found.largest / found.rms <= 1e-4

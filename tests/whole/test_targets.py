@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.errors import InternalError
+from innerloop.artifact.parts import Dtype
 from innerloop.compiler import compile_program, interpret
-from innerloop.compiler.architectures.targets import TARGETS, Learned, Mlp, Rotary, Target
+from innerloop.compiler.architectures.targets import TARGETS, Learned, Mlp, Rotary, Target, TargetName
 from innerloop.compiler.certify.plan import Plan
 from innerloop.compiler.compile import plan_for
 from innerloop.compiler.emit.backend import Backend, backend_of
@@ -109,7 +110,7 @@ def test_the_fields_choose_the_parts(
         ("lsa", ("linear", "none", "none", "learned", 1e4)),
     ],
 )
-def test_the_configurations_of_the_shipped_targets(target: str, said: tuple[object, ...]) -> None:
+def test_the_configurations_of_the_shipped_targets(target: TargetName, said: tuple[object, ...]) -> None:
     text = "program m()\n\ntokens (x)*\n    x : scalar\n\noutput mean[j in x](x[j])\n"
     of = compile_program(text, target=target).config
     assert (of.attention, of.activation, of.norm, of.positions, of.rope_theta) == said
@@ -119,12 +120,12 @@ def test_the_configurations_of_the_shipped_targets(target: str, said: tuple[obje
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", MIXED, ids=lambda target: target.name)
 def test_parts_that_no_shipped_target_puts_together_compute_the_program(
-    target: Target, dtype: str, monkeypatch: pytest.MonkeyPatch
+    target: Target, dtype: Dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(TARGETS, target.name, target)
     rng = np.random.default_rng(0)
     fields = {"x": rng.standard_normal((50, 9, 2)), "y": rng.standard_normal((50, 8))}
-    weights = compile_program(DIVIDES, target=target.name, dtype=dtype, calibration=fields)
+    weights = compile_program(DIVIDES, target=target.name, dtype=dtype, calibration=fields)  # type: ignore[arg-type]
     truth = interpret(DIVIDES, **fields)
     found = numpy_run(weights, fields)
     assert np.abs(found - truth).max() <= {"float32": 2e-5, "float64": 2e-9}[dtype] * np.abs(truth).max()
