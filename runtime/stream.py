@@ -196,7 +196,7 @@ def advance(
             lax.dynamic_update_slice_in_dim(kept, new, position, 1)
             for kept, new in zip(memory, (key, value), strict=True)
         )
-        seen = jnp.arange(keys.shape[1]) <= position
+        seen = jnp.arange(keys.shape[1])[None] <= position
         return softmax_mean(query, keys, values, seen, step), (keys, values)
 
     tables = parameters.rotations
