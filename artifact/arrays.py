@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import DataError, shortened
 
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
 
 def numeric(name: str, given: ArrayLike) -> NDArray[Any]:
     """Booleans, whole or real numbers, NaN where one is missing. Raises DataError for all else, with its place."""

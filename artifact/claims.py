@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .sparse import Floats, Matrix
+from .arrays import Floats
+from .sparse import Matrix
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from .arrays import Floats
 from .claims import Domain, InputRange, OutputSpec, Placement, Report
 from .parts import Body, Config, Norm, Sublayer, stored, unroll
 from .signature import Signature
-from .sparse import Floats, Matrix
+from .sparse import Matrix
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .arithmetic import OWN, Arithmetic, Real, normalise
+from .arrays import Indices
 from .features import FeatureLayout
 from .parts import Attention, Config, LinearAttention, Mlp
 from .rotations import rotations
-from .sparse import Indices, Matrix
+from .sparse import Matrix
 from .tokens import TokenData
 from .weights import Weights
 

@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from .sparse import Floats, Matrix
+from .arrays import Floats
+from .sparse import Matrix
 
 Dtype = Literal["float32", "float64"]
 """The precision that weights are made for."""

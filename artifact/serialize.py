@@ -16,7 +16,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from .sparse import Floats, Matrix
+from .arrays import Floats
+from .sparse import Matrix
 
 LARGEST = 2**31
 """No size or count is larger; a corrupt one must not ask for memory."""

@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
+from .arrays import Floats, Indices
 
 BLOCK = 2**16
 """Numbers that a map works on at once, so that they stay in the cache."""

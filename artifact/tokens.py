@@ -16,10 +16,9 @@ from difflib import get_close_matches
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import numeric, same_labels
+from .arrays import Floats, Indices, numeric, same_labels
 from .errors import DataError, counted
 from .signature import FieldSpec, Pattern, Signature
-from .sparse import Floats, Indices
 
 
 def roles(pattern: Pattern) -> tuple[str, ...]:

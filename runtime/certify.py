@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import DataError, InnerloopError
-from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.certify.call_bounds import bounded

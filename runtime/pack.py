@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated
 from innerloop.artifact.rotations import rotations
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from innerloop.artifact.sparse import Floats
+from innerloop.artifact.arrays import Floats
 from innerloop.compiler.numerics.linear_by_softmax import SCALES
 from scipy.optimize import brentq, minimize_scalar
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.signature import Kinds, Pattern
-from innerloop.artifact.sparse import Floats, Indices
 from innerloop.artifact.tokens import Sequence, role_kinds, roles, sequence
 
 from .relation import Relation

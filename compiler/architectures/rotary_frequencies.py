@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from innerloop.artifact.sparse import Floats, Indices
+from innerloop.artifact.arrays import Floats, Indices
 from scipy.optimize import linprog
 
 THETA = 1e15

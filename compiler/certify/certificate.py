@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.claims import Certificate, InputRange
 from innerloop.artifact.errors import counted
 from innerloop.artifact.margins import SLACK
 from innerloop.artifact.signature import Signature
-from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData, output_rows, read_data, sequence
 from numpy.typing import NDArray
 

@@ -27,7 +27,8 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arithmetic import UNIT
-from innerloop.artifact.sparse import Floats, Indices, Matrix
+from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.sparse import Matrix
 
 from ..architectures.targets import Target
 from ..emit.norms import NORMS

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import CompileError
-from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData
 
 from ..architectures.targets import Target

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from innerloop.artifact.sparse import Floats
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.tokens import TokenData
 
 from ..interpreter.oracle import evaluate

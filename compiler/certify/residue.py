@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from innerloop.artifact.sparse import Indices
+from innerloop.artifact.arrays import Indices
 
 from ..ir.graph import Affine, Field, Graph, Loop, Value
 from ..schedule.allocate import Allocation

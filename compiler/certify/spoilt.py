@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from innerloop.artifact.sparse import Floats, Indices
+from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.tokens import Sequence, output_rows, visible
 from numpy.typing import NDArray
 

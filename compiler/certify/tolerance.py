@@ -20,8 +20,9 @@ from sys import float_info
 
 import numpy as np
 from innerloop.artifact.arithmetic import UNIT
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import CompileError
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 

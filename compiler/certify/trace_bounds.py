@@ -18,7 +18,7 @@ from math import ceil, prod
 
 import numpy as np
 from innerloop.artifact.arithmetic import UNIT
-from innerloop.artifact.sparse import Floats, Indices
+from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.tokens import TokenData, output_rows
 
 from ..emit.layout import Holding, holdings

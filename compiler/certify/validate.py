@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 from innerloop.artifact.arithmetic import UNIT
+from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.numpy_forward import forward
-from innerloop.artifact.sparse import Floats, Indices
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
 

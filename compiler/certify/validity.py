@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from innerloop.artifact.sparse import Floats
+from innerloop.artifact.arrays import Floats
 
 from ..interpreter.reads import scores
 from ..ir.graph import Affine, Attend, Constant, Count, Divide, Function, Graph, Merge, Product, Value

@@ -11,9 +11,10 @@ from functools import cached_property, partial
 from typing import assert_never
 
 import numpy as np
+from innerloop.artifact.arrays import Indices
 from innerloop.artifact.margins import ROOM
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import Indices, Matrix
+from innerloop.artifact.sparse import Matrix
 
 from ..architectures.relation import Relation
 from ..numerics.attention_gates import APART, shift, slope

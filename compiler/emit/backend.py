@@ -18,11 +18,11 @@ from functools import cached_property
 from typing import assert_never
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import CompileError, InternalError
 from innerloop.artifact.parts import Config
 from innerloop.artifact.signature import Kinds, Signature
 from innerloop.artifact.span import Span
-from innerloop.artifact.sparse import Floats
 
 from ..architectures.learned_positions import CopyRule
 from ..architectures.relation import Relation

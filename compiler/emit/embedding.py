@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.features import FeatureLayout
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.sparse import Matrix
 
 from ..architectures.learned_positions import counts, digits, log_counts
 from ..schedule.instructions import ROLES

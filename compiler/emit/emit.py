@@ -16,9 +16,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.sparse import Matrix
 
 from ..schedule.instructions import ROLES
 from ..schedule.sublayers import LoopPlan, SublayerPlan

@@ -18,9 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import Floats, Indices, Matrix
+from innerloop.artifact.sparse import Matrix
 
 from ..architectures.learned_positions import CopyRule
 from .residual_stream import Stream, pile, stack

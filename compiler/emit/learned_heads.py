@@ -16,8 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.sparse import Matrix
 
 from .heads import OFF, REST, AttentionPattern, Column, Heads, Made, Score, Switch
 from .residual_stream import Stream, stack

@@ -12,9 +12,10 @@ from typing import assert_never
 
 import numpy as np
 import scipy.sparse as sp
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.sparse import Matrix
 
 from ..numerics.activations import Activation
 from ..schedule.instructions import (

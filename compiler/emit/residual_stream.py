@@ -19,7 +19,8 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
-from innerloop.artifact.sparse import Floats, Indices, Matrix
+from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.sparse import Matrix
 
 from ..schedule.allocate import Allocation
 from ..schedule.instructions import ROLES, Atom, LinearForm

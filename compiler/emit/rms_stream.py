@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from innerloop.artifact.sparse import Floats, Indices
+from innerloop.artifact.arrays import Floats, Indices
 
 from .residual_stream import Stream
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.sparse import Matrix
 
 
 def rounded_array(array: Floats, dtype: str) -> Floats:

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.sparse import Matrix
 
 from ..interpreter.ball import Ball
 from ..numerics.fit_smooth import fit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from innerloop.artifact.sparse import Floats
+from innerloop.artifact.arrays import Floats
 
 
 @dataclass(frozen=True)

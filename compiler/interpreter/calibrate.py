@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 import numpy as np
-from innerloop.artifact.sparse import Floats
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 

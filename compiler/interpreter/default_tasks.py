@@ -19,8 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.signature import FieldSpec, Signature
-from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData, read_data, sequence
 
 from ..ir.graph import Block, Graph, Loop

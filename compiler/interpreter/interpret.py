@@ -9,8 +9,8 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import DataError
-from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import read_data
 from numpy.typing import ArrayLike
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import assert_never
 
 import numpy as np
+from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.errors import DataError, InternalError
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import Floats, Indices
 from innerloop.artifact.tokens import TokenData, output_rows, visible
 
 from ..ir.graph import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from innerloop.artifact.sparse import Floats, Indices
+from innerloop.artifact.arrays import Floats, Indices
 
 from ..ir.graph import Value
 

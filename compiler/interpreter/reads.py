@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import assert_never
 
 import numpy as np
+from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.errors import InternalError
-from innerloop.artifact.sparse import Bilinear, Floats, Indices, Matrix
+from innerloop.artifact.sparse import Bilinear, Matrix
 from numpy.typing import NDArray
 
 from ..ir.graph import (

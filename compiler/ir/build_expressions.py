@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
-from innerloop.artifact.sparse import Bilinear, Floats, Matrix, Values
+from innerloop.artifact.sparse import Bilinear, Matrix, Values
 
 from ..syntax.nodes import Array, Binary, Call, Compare, Expr, Negate, Operation, Power
 from ..syntax.shapes import contract, elementwise

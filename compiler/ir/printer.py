@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from typing import assert_never
 
 import numpy as np
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.arrays import Floats
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import describe_pattern
 
 from ..syntax.shapes import describe

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from innerloop.artifact.sparse import Floats
-from scipy.special import erf
+from innerloop.artifact.arrays import Floats
+
+from .operations import erf
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from innerloop.artifact.sparse import Floats
+from innerloop.artifact.arrays import Floats
 
 GAIN = {"float32": 2.0**48, "float64": 2.0**80}
 SHIFT = {"float32": (2.0**22, 2.0**27, 2.0**30), "float64": (2.0**40, 2.0**43, 2.0**48)}

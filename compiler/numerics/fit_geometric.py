@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import assert_never
 
 import numpy as np
-from innerloop.artifact.sparse import Floats
+from innerloop.artifact.arrays import Floats
 from scipy.linalg import lstsq
 
 from .activations import Activation

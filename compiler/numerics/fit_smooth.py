@@ -18,7 +18,7 @@ from functools import cache
 from math import inf
 
 import numpy as np
-from innerloop.artifact.sparse import Floats
+from innerloop.artifact.arrays import Floats
 
 from .activations import GELU, Activation
 from .approximant import Approximant

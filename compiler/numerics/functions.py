@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from innerloop.artifact.sparse import Floats
-from scipy.special import erf
+from innerloop.artifact.arrays import Floats
 
-from .operations import divide
+from .operations import divide, erf
 
 Kinks = tuple[list[tuple[float, float]], float, float]
 """(place, change of slope) of each kink, the slope left of all, and the value at 0 of the line left of all."""

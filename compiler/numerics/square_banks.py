@@ -49,7 +49,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
-from innerloop.artifact.sparse import Floats
+from innerloop.artifact.arrays import Floats
 
 from .activations import GELU, Activation
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
+from innerloop.artifact.arrays import Indices
 from innerloop.artifact.errors import InternalError
-from innerloop.artifact.sparse import Indices
 
 from .instructions import ROLES, Apply, Atom, Copy, Instruction, LinearForm, Quotient, SwitchHead
 from .sublayers import LoopPlan, Schedule, SublayerPlan

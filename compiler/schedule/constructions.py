@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
-from innerloop.artifact.sparse import Bilinear, Indices, Matrix
+from innerloop.artifact.arrays import Indices
+from innerloop.artifact.sparse import Bilinear, Matrix
 
 from ..interpreter.ball import Ball
 from ..ir.graph import Value

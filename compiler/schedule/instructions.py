@@ -16,9 +16,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
-from innerloop.artifact.sparse import Bilinear, Floats, Matrix
+from innerloop.artifact.sparse import Bilinear, Matrix
 
 from ..architectures.relation import Relation
 from ..architectures.targets import Target

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import Bilinear, Floats, Matrix
+from innerloop.artifact.sparse import Bilinear, Matrix
 from innerloop.artifact.tokens import role_kinds, roles
 
 from ..architectures.learned_positions import SAMPLE

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from innerloop.artifact.sparse import Indices, Matrix
+from innerloop.artifact.arrays import Indices
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 
 from ..architectures.relation import Relation

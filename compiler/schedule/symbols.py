@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from innerloop.artifact.arrays import Indices
 from innerloop.artifact.errors import InternalError
-from innerloop.artifact.sparse import Indices
 
 from .allocate import Allocation
 from .instructions import ROLES, Atom, Instructions, LinearForm

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 import numpy as np
+from innerloop.artifact.arrays import Indices
 from innerloop.artifact.errors import InternalError
-from innerloop.artifact.sparse import Indices
 
 from .allocate import Allocation
 from .instructions import (

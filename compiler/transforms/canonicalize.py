@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from innerloop.artifact.sparse import Floats, Matrix, Values
+from innerloop.artifact.arrays import Floats
+from innerloop.artifact.sparse import Matrix, Values
 
 from ..ir.builder import GraphBuilder
 from ..ir.graph import Affine, Constant, Divide, Function, Keep, Node, Product, Softmax, Value

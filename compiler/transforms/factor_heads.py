@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.memory import spend
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.sparse import Matrix
 
 from .polynomial import Monomial, Polynomial
 

@@ -17,8 +17,9 @@ from dataclasses import replace
 from typing import assert_never
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.signature import Kinds, Pattern
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData, sequence
 
 from ..architectures.learned_positions import SAMPLE, counts

@@ -13,7 +13,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.arrays import Floats
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import read_data
 
 from ..interpreter.default_tasks import draw, repetitions

@@ -16,7 +16,8 @@ from __future__ import annotations
 from typing import assert_never
 
 import numpy as np
-from innerloop.artifact.sparse import Bilinear, Indices, Matrix
+from innerloop.artifact.arrays import Indices
+from innerloop.artifact.sparse import Bilinear, Matrix
 
 from ..ir.graph import (
     Affine,

@@ -12,7 +12,7 @@ is less: whichever are fewest. Monomials of theirs that meet mine alike are so c
 from __future__ import annotations
 
 import numpy as np
-from innerloop.artifact.sparse import Floats
+from innerloop.artifact.arrays import Floats
 
 from .factor_heads import eliminate
 from .polynomial import Monomial, Polynomial, split

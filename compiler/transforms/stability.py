@@ -11,7 +11,7 @@ one must be no more than a few times what it makes of the other for each pass be
 from __future__ import annotations
 
 import numpy as np
-from innerloop.artifact.sparse import Floats
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.tokens import read_data
 
 from ..interpreter.default_tasks import draw, repetitions

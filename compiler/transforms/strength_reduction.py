@@ -26,8 +26,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import Bilinear, Floats, Matrix
+from innerloop.artifact.sparse import Bilinear, Matrix
 
 from ..ir.bilinear import after, canonical, composed, factored, flipped
 from ..ir.critical_path import graph_depth

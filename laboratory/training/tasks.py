@@ -18,9 +18,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.lengths import verify_length
-from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import sequence_of
 from innerloop.artifact.weights import Weights
 from innerloop.runtime.surroundings import key, settled

@@ -11,9 +11,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.parts import Attention, Mlp, Norm, Sublayer
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 
 from .readme import transformers_example

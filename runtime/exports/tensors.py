@@ -13,8 +13,9 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.parts import Sublayer
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 
 __all__ = ["Floats", "Tensor", "constant", "dense", "layers", "vector", "write_tensors"]

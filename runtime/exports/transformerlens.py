@@ -13,8 +13,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.parts import Attention, Mlp, Norm, Sublayer
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import role_kinds
 from innerloop.artifact.weights import Weights
 

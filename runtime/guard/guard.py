@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 import numpy as np
 from innerloop.artifact.arithmetic import UNIT
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.margins import SLACK
 from innerloop.artifact.parts import Body, Repeated
-from innerloop.artifact.sparse import Floats
 from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
 

@@ -16,8 +16,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import CompileError, DataError
-from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.interpreter.oracle import evaluate

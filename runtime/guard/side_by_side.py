@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.margins import SLACK
-from innerloop.artifact.sparse import Floats, Indices
 from numpy.typing import NDArray
 
 from .checks import GuardCheck, Reach, Tie

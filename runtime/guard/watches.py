@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 from innerloop.artifact.arithmetic import UNIT
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.claims import Domain, Placement
 from innerloop.artifact.margins import ROOM, SLACK
 from innerloop.artifact.parts import Attention, Idle, LinearAttention, Sublayer
-from innerloop.artifact.sparse import Floats
 from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
 

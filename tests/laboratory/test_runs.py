@@ -43,7 +43,7 @@ def weights(folder: Path) -> bytes:
 HOLDS = """
 import sys, time
 from pathlib import Path
-from innerloop.laboratory.lock import locked
+from innerloop.laboratory.training.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
@@ -131,7 +131,7 @@ def test_many_processes_never_share_a_folder(tmp_path: Path) -> None:
 import os, sys, time
 from pathlib import Path
 from innerloop.compiler.errors import DataError
-from innerloop.laboratory.lock import locked
+from innerloop.laboratory.training.lock import locked
 folder, end = Path(sys.argv[1]), time.monotonic() + 5
 while time.monotonic() < end:
     try:

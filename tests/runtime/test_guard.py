@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.claims import Placement
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.parts import LinearAttention, Mlp, Repeated
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.runtime import RangeError, RangeWarning, Transformer
 from numpy.typing import NDArray

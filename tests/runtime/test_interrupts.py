@@ -86,7 +86,7 @@ def test_interruptions_at_many_moments(verb: str, longest: float, tmp_path: Path
 def test_a_second_interruption_ends_at_once(tmp_path: Path) -> None:
     began = time.monotonic()
     status, err = interrupted(*TRAIN, "--steps", LONG, cwd=tmp_path, once=STARTED, times=2)
-    assert status == 130
+    assert status in (130, -signal.SIGINT)  # the second may find the process nearly done
     one_line(err)
     assert time.monotonic() - began < 60
     assert not [name for name in left(tmp_path) if name.startswith(".")]

@@ -148,7 +148,9 @@ def test_threads_share_a_model(model: Transformer) -> None:
     ],
 )
 def test_what_is_traced_is_refused_with_what_to_take(model: Transformer, use: Callable[[Transformer], Any]) -> None:
-    with pytest.raises(DataError, match=r"`x` is traced by JAX .* `apply` of innerloop\.laboratory\.training\.model\.Model"):
+    with pytest.raises(
+        DataError, match=r"`x` is traced by JAX .* `apply` of innerloop\.laboratory\.training\.model\.Model"
+    ):
         use(model)
 
 

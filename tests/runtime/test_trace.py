@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.artifact.sparse import Floats
+from innerloop.artifact.arrays import Floats
 from innerloop.compiler import compile_program
 from innerloop.programs import load
 from innerloop.runtime import Transformer

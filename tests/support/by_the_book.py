@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.parts import Attention, Config, LinearAttention, Mlp, Norm
-from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.artifact.weights import Weights
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from innerloop.artifact.sparse import Floats
+from innerloop.artifact.arrays import Floats
 
 
 def linear_tasks(tasks: int, examples: int, d: int, seed: int = 0, scale: float = 1.0) -> dict[str, Floats]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.claims import InputRange, OutputSpec, Placement, Report
 from innerloop.artifact.parts import (
     Attention,
@@ -21,7 +22,7 @@ from innerloop.artifact.parts import (
     Sublayer,
 )
 from innerloop.artifact.signature import FieldSpec, Pattern, Signature
-from innerloop.artifact.sparse import Floats, Matrix
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import roles
 from innerloop.artifact.weights import Weights
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from innerloop.artifact.sparse import Floats
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.compiler import Weights
 from innerloop.programs import load

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import InternalError
-from innerloop.artifact.sparse import Floats
 from innerloop.artifact.tokens import read_data
 from innerloop.compiler import compile_program
 from innerloop.compiler.interpreter.default_tasks import draw

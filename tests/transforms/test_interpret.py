@@ -185,7 +185,7 @@ def test_roles_have_names_of_their_own() -> None:
 
 def test_chunks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = interpret(GD, x=X, y=Y, d=3, steps=3)
-    monkeypatch.setattr("innerloop.compiler.interpreter.oracle.CHUNK_BYTES", 1)
+    monkeypatch.setattr("innerloop.compiler.interpreter.chunks.CHUNK_BYTES", 1)
     monkeypatch.setattr("innerloop.compiler.interpreter.reads.BLOCK_BYTES", 1)
     np.testing.assert_allclose(interpret(GD, x=X, y=Y, d=3, steps=3), whole, rtol=1e-12, atol=1e-15)
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.artifact.sparse import Floats
+from innerloop.artifact.arrays import Floats
 from innerloop.compiler import Weights, compile_program
 from innerloop.compiler.architectures.targets import TargetName
 from innerloop.runtime import Transformer
