@@ -22,7 +22,8 @@ import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from scipy.optimize import linprog
 
-THETA = 1e15
+from .targets import THETA
+
 STILL = 2.4e-4
 """The angle that a pair may turn over a whole sequence and count as still."""
 STEEP = 1.3

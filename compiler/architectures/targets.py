@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ..numerics.activations import GELU, SILU, Activation
-from .rotary_frequencies import THETA
 
+THETA = 1e15
+"""Of rotary positions: so large that half of the pairs stand still (rotary_frequencies.py)."""
 TargetName = Literal["gpt2", "gelu", "llama", "lsa"]
 """Those of `TARGETS`."""
 AttentionKind = Literal["softmax", "linear"]
