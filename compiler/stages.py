@@ -44,6 +44,8 @@ def show(
     Raises CompileError, and InnerloopError for a stage or a pass that there is not."""
     if stage not in STAGES:
         raise InnerloopError(f"there is no stage `{stage}`: stages are {', '.join(STAGES)}")
+    if after is not None and stage != "graph":
+        raise InnerloopError(f"stage `{stage}` is printed as it is: only the graph is printed after a pass")
     if stage in ("core", "built") and without:
         raise InnerloopError(f"stage `{stage}` stands before all passes: there is none to leave out")
     if stage == "core":

@@ -212,6 +212,8 @@ class Transformer:
     def stream(self, batch: int = 1) -> TokenStream:
         """A sequence of so many tasks, to be given token by token; each gives the predictions of a whole call.
 
+        The guard watches it, without the interpreter beside: what leaves a domain is named, harmless or not.
+
         Raises InnerloopError for weights that read tokens yet to come."""
         if batch < 1:
             raise DataError(f"a stream has a batch of at least 1, not {batch}")

@@ -31,15 +31,19 @@ def smallest(frame: Backend) -> tuple[Stream, int, int]:
 
 def narrowest(frame: Backend) -> tuple[Stream, int, int]:
     """The narrowest width that holds the slots and the heads; of d_head 64 and 16 the wider head, unless it costs
-    a quarter."""
+    a quarter. Raises CompileError where no head is large enough."""
     best: tuple[Stream, int] | None = None
-    for d_head in frame.positions.head_sizes(_largest_query(frame)):
+    query = _largest_query(frame)
+    for d_head in frame.positions.head_sizes(query):
         n_head = 1
         while (stream := frame.stream(d_head, n_head)) is None or not _heads_fit(frame, stream, d_head, n_head):
             n_head += 1
         if best is None or stream.width <= 1.25 * best[0].width:
             best = stream, d_head
-    assert best is not None
+    if best is None:
+        told = f"no head for queries of {query} dimensions over {frame.n_positions} tokens"
+        hint = "compile for fewer dimensions or tokens, or for a target whose positions are learned"
+        raise frame.signature.refusal(f"target {frame.target.name} has {told}", None, hint)
     return *best, best[0].width // best[1]
 
 

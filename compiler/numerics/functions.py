@@ -45,6 +45,10 @@ class PointwiseFunction:
     level: Level = "nowhere"
     compares: bool = False
 
+    def __post_init__(self) -> None:
+        if self.level == "below" and self.steep != "exponential":
+            raise ValueError(f"{self.name}: a curve is level below as exp is alone; a smooth one goes on as a line")
+
     @property
     def keeps_sign(self) -> bool:
         """Whether its operand must not cross or leave 0."""

@@ -55,6 +55,7 @@ from .instructions import (
     ROLES,
     Apply,
     Atom,
+    AttendHead,
     Copy,
     Instruction,
     InstructionLoop,
@@ -65,11 +66,10 @@ from .instructions import (
     Multiply,
     Quotient,
     State,
+    SwitchHead,
     Variable,
 )
-from .instructions import AttendHead as AttendTask
-from .instructions import Block as TaskBlock
-from .instructions import SwitchHead as KeepTask
+from .instructions import Block as InstructionBlock
 from .lower_forms import FormBuilder, resolvable
 
 
@@ -104,7 +104,7 @@ class _Lowering(FormBuilder):
 
     # Blocks -------------------------------------------------------------------------------------
 
-    def _block(self, block: Block, scope: int) -> TaskBlock:
+    def _block(self, block: Block, scope: int) -> InstructionBlock:
         instructions: list[Instruction | InstructionLoop] = []
         for item in block:
             if isinstance(item, Loop):
@@ -127,8 +127,8 @@ class _Lowering(FormBuilder):
         if self.target.mlp is None and isinstance(node.op, Product | Function | Divide | Softmax):
             raise no_place(node, self._refuse)
 
-        def make(op: Copy | Mean | Multiply | Apply | Quotient | KeepTask, *sources: LinearForm) -> LinearForm:
-            if isinstance(op, Copy | Mean | Quotient | KeepTask):
+        def make(op: Copy | Mean | Multiply | Apply | Quotient | SwitchHead, *sources: LinearForm) -> LinearForm:
+            if isinstance(op, Copy | Mean | Quotient | SwitchHead):
                 # an empty read rests on the first token, which must hold 0
                 sources = (self._rested(sources[0], instructions), *sources[1:])
             atom = self._atom(self.labels[value], node.size, kinds, low, high)
@@ -168,11 +168,11 @@ class _Lowering(FormBuilder):
                 return make(Copy(relation), reads[0])
             case Gather(how, over) if self.target.linear:
                 mine, theirs = (self._constant(np.ones(1), at) for at in (node.kinds, frozenset({over})))
-                return self._attend(value, AttendTask(how, over, 1.0), (mine, theirs, reads[0]), kinds, instructions)
+                return self._attend(value, AttendHead(how, over, 1.0), (mine, theirs, reads[0]), kinds, instructions)
             case Gather(how, over):
                 return make(Mean(over, how == "sum"), reads[0])
             case Attend(how, over):
-                op = AttendTask(how, over, self.ranges.reach(value))
+                op = AttendHead(how, over, self.ranges.reach(value))
                 return self._attend(value, op, (reads[0], reads[1], reads[2]), kinds, instructions)
             case Product(_, form):
                 left, right = (resolvable(self.ranges.ball(o)) for o in node.operands)
@@ -183,7 +183,7 @@ class _Lowering(FormBuilder):
             case Keep(strict, which):
                 decides = node.operands[0]
                 reach = tuple(np.abs(self.ranges[decides]).max(axis=0).tolist())
-                return make(KeepTask(strict, which, reach, decides in self.ranges.ties), reads[1], reads[0])
+                return make(SwitchHead(strict, which, reach, decides in self.ranges.ties), reads[1], reads[0])
             case Divide():
                 return make(quotient(node, self.ranges, self._refuse), *reads)
             case Softmax() | Read() | Mine() | Theirs() | Phi() | Final():
@@ -196,7 +196,7 @@ class _Lowering(FormBuilder):
     def _attend(
         self,
         value: Value,
-        op: AttendTask,
+        op: AttendHead,
         reads: tuple[LinearForm, LinearForm, LinearForm],
         kinds: Kinds,
         instructions: list[Instruction | InstructionLoop],

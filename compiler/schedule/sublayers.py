@@ -1,10 +1,10 @@
 """Sublayers: what a schedule is made of.
 
-    Stage        one attention or MLP sublayer, with the instructions that it holds
-    LoopStage    a block of them, run again and again
-    Schedule     all of them in order
+    SublayerPlan   one attention or MLP sublayer, with the instructions that it does
+    LoopPlan       a block of them, run again and again
+    Schedule       all of them in order
 
-A stage is filled by regions.py and schedule.py, and stays as it is from then on but for balance.py's copies.
+A plan is filled by regions.py and schedule.py, and stays as it is from then on but for balance.py's copies.
 """
 
 from __future__ import annotations

@@ -152,12 +152,11 @@ def _loop(
     """Writes the loop with one name more; `done` gets that name's values."""
     fixed, mine = names[candidate.fixed], loop.carried[candidate.which]
     start = _Inside(r, candidate, fixed).of(candidate.form, names[mine.initial])
-    initial = {c: names[c.initial] for c in loop.carried}
+    initial, shape = {c: names[c.initial] for c in loop.carried}, candidate.shape
+    start = r.affine([(Matrix.identity(r[start].size), start)], shape, candidate.kinds)  # in front of the loop
     r.open()
     for c in loop.carried:
         names[c.phi] = r.node(replace(graph[c.phi], operands=(initial[c],)), place=False)
-    shape = candidate.shape
-    start = r.affine([(Matrix.identity(r[start].size), start)], shape, candidate.kinds)
     phi = r.node(Node(Phi(), (start,), shape, candidate.kinds), place=False)
     done[mine.phi] = phi
     copy_block(r, graph, loop.body, names, visit)

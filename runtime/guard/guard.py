@@ -34,8 +34,6 @@ Mode = Literal["warn", "raise", "off"]
 
 UNNAMED = 3
 """Warnings of a call for what has no name: what went wrong first is the cause, and the rest follows from it."""
-
-
 SMALL = 0.05
 """Of its range, what a field's largest number is at least in data like the calibration's."""
 LITTLE = 0.1
@@ -113,7 +111,8 @@ class Guard:
 
     def settled(self, held: Held | None) -> NDArray[np.bool_]:
         """[batch]: the tasks whose outputs the interpreter finds as right as the certificate says; without it, none."""
-        return np.zeros(0, bool) if held is None else np.asarray(held.errors <= self.resolved)
+        certain = self.weights.report.predicted_error  # as compiled: run in a coarser precision, next to all would be
+        return np.zeros(0, bool) if held is None else np.asarray(held.errors <= certain)
 
     def inspect_outputs(
         self, outputs: NDArray[Any], held: Held | None, fields: Mapping[str, NDArray[Any]], depth: int
@@ -138,11 +137,11 @@ class Guard:
             )
 
     def _small(self, fields: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
-        """[batch]: the tasks in which a field is far smaller than its range, and not 0."""
+        """[batch]: the tasks in which a component of a field is far smaller than the field's range, and not 0."""
         found = np.zeros(len(next(iter(fields.values()))), bool)
         for bound in self.weights.inputs:
-            largest = np.abs(fields[bound.name]).max((1, 2), initial=0.0)
-            found |= (largest > 0.0) & (largest < SMALL * max(abs(bound.low), abs(bound.high)))
+            largest = np.abs(fields[bound.name]).max(1, initial=0.0)
+            found |= ((largest > 0.0) & (largest < SMALL * max(abs(bound.low), abs(bound.high)))).any(1)
         return found
 
     def inspect_errors(self, errors: Floats, depth: int) -> None:

@@ -1,7 +1,7 @@
 """Watches: what the guard looks at in a forward pass, and when.
 
     before   Weights.layout (named values and their ranges), Weights.domains (where constructions are right)
-    after    for each time (2 n before stored sublayer n, 2 n + 1 after it) one `Check` of all that is looked at then
+    after    for each time (2 n before stored sublayer n, 2 n + 1 after it) a `GuardCheck` of what is looked at
 
 A watch gives one number a column for a range, a pair of columns for a product, and a column for a comparison; what is
 above 0 is out.

@@ -103,3 +103,11 @@ def test_exact_ties_of_a_softmax_over_components_are_named() -> None:
     beyond = np.flatnonzero(error.reshape(len(error), -1).max(1) > found.report.predicted_error)
     assert beyond.size
     assert set(beyond.tolist()) <= {task for w in told(Transformer(found), **fields) for task in w.tasks}
+
+
+def test_weights_that_run_coarser_than_they_were_made_for_settle_nothing_by_it() -> None:
+    """Float64 weights in float32: their certificate, taken so many times as roundings differ, would pass all."""
+    text = "program p(d = 100)\n\ntokens (x)*\n    x : vector[d] in [-1, 1]\n\noutput sin(0.1*sum(x))\n"
+    weights = compile_program(text, dtype="float64")
+    with pytest.raises(RangeError, match="the argument of `sin"):
+        Transformer(weights, dtype="float32", guard="raise")(x=0.95 * np.ones((1, 2, 100)))

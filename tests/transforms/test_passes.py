@@ -18,7 +18,7 @@ from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Graph
 from innerloop.compiler.ir.printer import format_graph
 from innerloop.compiler.ir.verify import verify
-from innerloop.compiler.passes import PASSES, Pass, Setting, Strategy
+from innerloop.compiler.passes import PASSES, Pass, Setting, Strategy, optional
 from innerloop.compiler.pipeline import choose, optimise
 from innerloop.compiler.stages import show
 from innerloop.compiler.transforms.canonicalize import LAW_NAMES
@@ -154,3 +154,10 @@ def test_where_names_can_be_read() -> None:
     assert found["P"] == [(["y"], 4, 6), (["y"], 7, 7)]
     assert found["q"] == [(["y"], 5, 6)]
     assert found["w"] == [(["x", "y"], 0, 3), (["y"], 4, 6), (["y"], 7, 7), (["x", "y"], 8, 9)]
+
+
+@pytest.mark.parametrize("name", optional())
+def test_any_pass_or_law_can_be_left_out_of_programs_whose_loops_carry_products(name: str) -> None:
+    for program in ("gradient_descent", "heavy_ball", "iterative_newton"):
+        graph = graph_of(load(program), {"d": 2, "steps": 3}, program)
+        optimise(graph, "gpt2", without=[name])
