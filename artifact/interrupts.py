@@ -156,12 +156,14 @@ def command(body: Callable[[], int], told: Callable[[BaseException], int], at_on
     try:
         return _status(body, told)
     finally:
+        _asked = 0  # what is on its way asks no more, and sets no alarm that nobody would be there to hear
+        for number in signals:
+            signal.signal(number, kept[number])
+        _asked, _body = 0, None
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, kept[signal.SIGALRM])
         signal.set_wakeup_fd(previous)
         sys.unraisablehook = unraisable
-        for number, handler in kept.items():
-            signal.signal(number, handler)
-        _asked, _body = 0, None
         ours.close()  # which ends the thread
 
 

@@ -136,5 +136,5 @@ def test_a_mutant_that_changes_nothing_survives_and_one_out_of_date_is_told(tmp_
 
 @pytest.mark.slow
 def test_a_mutant_whose_tests_never_import_it_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"does not run laboratory/train\.py"):
+    with pytest.raises(ValueError, match=r"does not run laboratory/training/train\.py"):
         outcome(Mutant("laboratory/training/train.py", '"""Training: ', '"""', QUICK), tmp_path)
