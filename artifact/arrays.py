@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Number
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,8 @@ from .errors import DataError, shortened
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Dtype = Literal["float32", "float64"]
+"""The precision that weights are made for, or run in."""
 
 
 def numeric(name: str, given: ArrayLike) -> NDArray[Any]:

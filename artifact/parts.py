@@ -15,13 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from .arrays import Floats
 from .sparse import Matrix
-
-Dtype = Literal["float32", "float64"]
-"""The precision that weights are made for."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,10 @@ class Weights(Contents):
         save(self, folder)
 
     @staticmethod
+    def of(contents: Contents) -> Weights:
+        return Weights(**vars(contents))
+
+    @staticmethod
     def load(folder: str | PathLike[str]) -> Weights:
         """Reads what `save` wrote. Raises DataError, with the reason, for a folder that is not whole and sound."""
-        return Weights(**vars(load(folder)))
+        return Weights.of(load(folder))

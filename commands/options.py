@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
+
+from innerloop.artifact.arrays import Dtype
 
 PROGRAM = "a shipped program's name (see `innerloop programs`) or a path to an .icl file"
-DTYPES = ("float32", "float64")
+DTYPES = get_args(Dtype)
 
 
 def parameters(parser: argparse.ArgumentParser) -> None:

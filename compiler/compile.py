@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
+from typing import get_args
 
 import numpy as np
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import InputRange, OutputSpec, Placement
 from innerloop.artifact.errors import CompileError, DataError, faults_told
-from innerloop.artifact.parts import Dtype
 from innerloop.artifact.tokens import read_data, roles
 from innerloop.artifact.weights import Weights
 from numpy.typing import ArrayLike
@@ -45,7 +46,6 @@ from .schedule.verify_schedule import verify_schedule
 from .transforms.divisor_range_reduction import WIDE, narrow, widest
 from .transforms.guard_empty_divisors import fill_empty
 
-DTYPES = ("float32", "float64")
 POSITIONS = 1025
 """Tokens that a program without a scan is compiled for, the rest token included."""
 
@@ -139,7 +139,7 @@ def plan_for(
     """The graph with ranges, sublayers and slots; `optimize` is what it was rewritten for, the rest as in
     `compile_program`. Raises CompileError, and DataError for calibration data that does not fit."""
     architecture = named("target", target, TARGETS, graph)
-    named("dtype", dtype, dict.fromkeys(DTYPES), graph)
+    named("dtype", dtype, dict.fromkeys(get_args(Dtype)), graph)
     default = calibration is None
     assert graph.signature is not None
     drawn = samples(graph) if calibration is None else [Sample(CORE, (read_data(graph.signature, calibration),))]
@@ -150,12 +150,12 @@ def plan_for(
     def planned(graph: Graph, seen: list[tuple[Family, Seen]]) -> Plan:
         ranges, families = affordable(graph, seen, core, architecture, dtype)
         all_finite(graph, ranges)
-        tasks = lower(graph, ranges, architecture)
+        instructions = lower(graph, ranges, architecture)
         if not default:
             wider = reached(graph, ranges, core, architecture, dtype)
             if wider is not ranges:
-                ranges, tasks = wider, lower(graph, wider, architecture)
-        placed, slots = _placed(tasks, dtype)
+                ranges, instructions = wider, lower(graph, wider, architecture)
+        placed, slots = _placed(instructions, dtype)
         own, left = fresh_tasks(graph, ranges, families, certify) if default else ([], 0)
         if not own:
             own, left = own_tasks(graph, ranges, drawn[0].data[0], certify)
@@ -166,7 +166,7 @@ def plan_for(
         """Whether divisions need another construction."""
         reach = widest(graph, plan.ranges)
         by_digits = isinstance(architecture.positions, Learned)
-        return reach is not None and ((by_digits and reach > WIDE[dtype]) or not _divides(_frame(plan)))
+        return reach is not None and ((by_digits and reach > WIDE[dtype]) or not _divides(_backend(plan)))
 
     seen = observed(graph, drawn, default)
     plan = planned(graph, seen)
@@ -178,24 +178,24 @@ def plan_for(
     return plan
 
 
-def _placed(tasks: Instructions, dtype: str) -> tuple[Schedule, Allocation]:
-    """The tasks in sublayers and slots, verified."""
-    placed = balance(schedule(tasks), dtype)
+def _placed(instructions: Instructions, dtype: str) -> tuple[Schedule, Allocation]:
+    """The instructions in sublayers and slots, verified."""
+    placed = balance(schedule(instructions), dtype)
     slots = allocate(placed)
     verify_schedule(placed, slots)
     return placed, slots
 
 
-def _divides(frame: Backend) -> bool:
+def _divides(backend: Backend) -> bool:
     """Whether the norm's constants can be so large that it divides by all divisors."""
     try:
-        next(s for n in count(1) if (s := frame.stream(16, n)) is not None)
+        next(s for n in count(1) if (s := backend.stream(16, n)) is not None)
     except CompileError:
         return False
     return True
 
 
-def _frame(plan: Plan) -> Backend:
+def _backend(plan: Plan) -> Backend:
     assert plan.graph.signature is not None
     return backend_of(plan.schedule, plan.allocation, plan.graph.signature, _positions(plan.graph), plan.dtype)
 
@@ -221,7 +221,7 @@ def finish(plan: Plan) -> Weights:
     """The plan's weights, measured."""
     signature = plan.graph.signature
     assert signature is not None
-    emitted = emit(_frame(plan))
+    emitted = emit(_backend(plan))
     (result,) = plan.graph.results
     node = plan.graph[result]
     fields = {f.name: plan.schedule.instructions.fields.get(f.name) for f in signature.fields}

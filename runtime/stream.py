@@ -58,6 +58,7 @@ class TokenStream:
         self._guard = guard
         self._dtype = dtype
         self._kinds = role_kinds(weights.signature.pattern)
+        self._layout = FeatureLayout.of(weights.signature)
         self._places = frozenset({0})
         self._tokens = 0
         self._room = min(ROOM, weights.config.n_positions)
@@ -149,7 +150,7 @@ class TokenStream:
 
     def _features(self, role: int, read: dict[str, NDArray[Any]]) -> NDArray[Any]:
         """[batch, 1, features]."""
-        return FeatureLayout.of(self._weights.signature).token(role, read, self.batch, self._dtype)
+        return self._layout.token(role, read, self.batch, self._dtype)
 
     def _checks(self, kind: str) -> dict[int, GuardCheck]:
         """The guard's bounds at a token of this kind, without the rest token's row."""

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import jax
 import numpy as np
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import DataError, InnerloopError, counted
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.interrupts import check, stoppable
@@ -73,7 +74,7 @@ class Transformer:
     def __init__(
         self,
         weights: Weights,
-        dtype: Literal["float32", "float64"] | None = None,
+        dtype: Dtype | None = None,
         guard: Mode = "warn",
         on_chunk: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -83,6 +84,7 @@ class Transformer:
         self.on_chunk = on_chunk
         self._guard = Guard(weights, guard, self.dtype)
         self._interpreter = Interpreter(weights)
+        self._layout = FeatureLayout.of(weights.signature)
         self._bounds: dict[tuple[str, ...], dict[int, GuardCheck]] = {}
         packing(weights, self.dtype)
 
@@ -133,7 +135,7 @@ class Transformer:
                 results.append(np.asarray(found)[:count])
                 bad = {time: np.asarray(excess)[:count] for time, excess in worst.items()}
                 if watched:
-                    held.append(self._interpreter.hold(some_of(data, np.arange(start, start + count)), results[-1]))
+                    held.append(self._interpreter.hold(some_of(data, slice(start, start + count)), results[-1]))
                     settled = self._guard.settled(held[-1])
                     findings.look(bad, start, line.kinds, partial(self._rerun, features), settled)
                 if self.on_chunk is not None:
@@ -256,8 +258,7 @@ class Transformer:
     def features(self, data: TokenData, start: int, count: int, chunk: int) -> NDArray[Any]:
         """What the pass takes of `count` tasks from `start` on, [chunk, 1 + tokens, features] (features.py): the rest
         token comes first, and tasks of zeros fill the chunk."""
-        layout = FeatureLayout.of(self.weights.signature)
-        return layout.tokens(data, slice(start, start + count), self.dtype, chunk)
+        return self._layout.tokens(data, slice(start, start + count), self.dtype, chunk)
 
     def _checks(self, kinds: tuple[str, ...]) -> dict[int, GuardCheck]:
         """The guard's bounds for a sequence, on the devices; those of the last kind of sequence are kept."""
@@ -288,7 +289,7 @@ def _verify(weights: Weights, dtype: str | None, guard: str) -> None:
         if (have := getattr(config, what)) not in known:
             runs = " or ".join(map(repr, known))
             raise InnerloopError(f"the weights have {what} {have!r}; this runtime runs {runs}")
-    if dtype not in (None, "float32", "float64"):
+    if dtype not in (None, *get_args(Dtype)):
         raise InnerloopError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'")
     if guard not in get_args(Mode):
         raise InnerloopError(f"guard is {guard!r}; it must be 'warn', 'raise' or 'off'")

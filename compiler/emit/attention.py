@@ -45,17 +45,17 @@ FAR = 1024.0
 class AttentionFiller:
     """Fills attention sublayers that read one stream."""
 
-    frame: Backend
+    backend: Backend
     stream: Stream
 
     @cached_property
     def unswept(self) -> frozenset[int]:
         """Attention sublayers that find what rounding left of a divisor, whether they have other work or not."""
-        return self.frame.schedule.after_divisions()
+        return self.backend.schedule.after_divisions()
 
     def linear_heads(self, stage: SublayerPlan) -> LinearHeads:
         """The heads of a sublayer that scores, on linear attention."""
-        heads = LinearHeads(self.stream, self.frame.role_kinds)
+        heads = LinearHeads(self.stream, self.backend.role_kinds)
         for placed in stage.placed:
             op = placed.instruction.op
             assert isinstance(op, AttendHead)
@@ -69,7 +69,7 @@ class AttentionFiller:
         dividing = (
             frozenset[str]().union(*(p.instruction.kinds for p in stage.placed)) if stage.division is not None else None
         )
-        heads = self.frame.heads(stream, dividing)
+        heads = self.backend.heads(stream, dividing)
         own = Relation("own")
         for placed in stage.placed:
             instruction, scale = placed.instruction, 1.0
@@ -81,30 +81,30 @@ class AttentionFiller:
                     self._switch(heads, placed, instruction.op)
                     continue
                 case Copy(relation):
-                    pattern = self.frame.pattern(relation, instruction.kinds, self._sources(relation))
+                    pattern = self.backend.pattern(relation, instruction.kinds, self._sources(relation))
                 case Mean(over, sums):
                     pattern = AttentionPattern(None, frozenset({over}), instruction.kinds, sums=sums)
                 case Quotient(low):
-                    pattern = AttentionPattern(None, self.frame.everyone, instruction.kinds)
+                    pattern = AttentionPattern(None, self.backend.everyone, instruction.kinds)
                     scale = float(np.sign(low))
                 case Multiply() | Apply() | Linear():
-                    pattern = self.frame.pattern(own, instruction.kinds, self.frame.everyone)
+                    pattern = self.backend.pattern(own, instruction.kinds, self.backend.everyone)
                 case other:
                     assert_never(other)
             heads.add(pattern, instruction.reads[0].size, partial(self._result, placed, scale))
-        if stage.division is not None or self.frame.target.linear:
+        if stage.division is not None or self.backend.target.linear:
             return heads
-        mine = self.frame.pattern(own, self.frame.everyone, self.frame.everyone)
+        mine = self.backend.pattern(own, self.backend.everyone, self.backend.everyone)
         if stage.carry is not None:
             slots = np.concatenate([stream.slots(a) for a in stage.carry.atoms])
             kind = frozenset({stage.carry.relation.kind or ""})
-            there = self.frame.pattern(stage.carry.relation, stage.carry.kinds, kind)
+            there = self.backend.pattern(stage.carry.relation, stage.carry.kinds, kind)
             heads.add(there, slots.size, partial(self._moved, slots, 1.0))
             heads.add(replace(mine, kinds=stage.carry.kinds), slots.size, partial(self._moved, slots, -1.0))
-        for atom in self.frame.allocation.clears.get(number, ()):
+        for atom in self.backend.allocation.clears.get(number, ()):
             slots = stream.slots(atom)
             heads.add(mine, slots.size, partial(self._moved, slots, -1.0))
-        if self.frame.divisor is not None and (heads.groups or number in self.unswept):
+        if self.backend.divisor is not None and (heads.groups or number in self.unswept):
             heads.add(mine, stream.scratch.size, partial(self._moved, stream.scratch, -1.0))
         return heads
 
@@ -120,13 +120,13 @@ class AttentionFiller:
             score = Score(query, key, sink, -1, sources, instruction.kinds, off)
             heads.add(score, instruction.reads[2].size, partial(self._result, placed, 1.0))
             return
-        reach, sink, log_count = op.reach or 1.0, SINK[self.frame.dtype], -1
+        reach, sink, log_count = op.reach or 1.0, SINK[self.backend.dtype], -1
         if op.how == "mean":
-            (log_count,) = self.stream.slots(self.frame.schedule.instructions.log_counts[op.over]).tolist()
+            (log_count,) = self.stream.slots(self.backend.schedule.instructions.log_counts[op.over]).tolist()
         else:
-            sink += float(np.log(self.frame.n_positions))
+            sink += float(np.log(self.backend.n_positions))
         gain = reach * float(np.exp(sink))
-        for scale in SCALES[self.frame.dtype]:
+        for scale in SCALES[self.backend.dtype]:
             for sign in (1.0, -1.0):
                 logits = query * (sign * scale.epsilon / reach)
                 score = Score(logits, key, sink, log_count, sources, instruction.kinds)
@@ -136,11 +136,11 @@ class AttentionFiller:
     def _switch(self, heads: Heads, placed: Placed, op: SwitchHead) -> None:
         """A head for each component that decides."""
         stream, (_, decides), kinds = self.stream, placed.instruction.reads, placed.instruction.kinds
-        flags = [int(slot) for slot, kind in zip(stream.roles, self.frame.role_kinds, strict=True) if kind in kinds]
-        read, which, apart = stream.read(decides), np.array(op.which), APART[self.frame.dtype]
-        steep = slope(np.array(op.reach), self.frame.dtype)
-        bound = self.frame.bound(stream)
-        level = shift(op.tied, self.frame.target.gated, self.frame.dtype) * (-1.0 if op.strict else 1.0)
+        flags = [int(slot) for slot, kind in zip(stream.roles, self.backend.role_kinds, strict=True) if kind in kinds]
+        read, which, apart = stream.read(decides), np.array(op.which), APART[self.backend.dtype]
+        steep = slope(np.array(op.reach), self.backend.dtype)
+        bound = self.backend.bound(stream)
+        level = shift(op.tied, self.backend.target.gated, self.backend.dtype) * (-1.0 if op.strict else 1.0)
         for component in np.unique(which).tolist():
             kept = np.flatnonzero(which == component)
             query = Matrix(read.csr[:, [component]] * steep[component])
@@ -166,14 +166,14 @@ class AttentionFiller:
     def _sources(self, relation: Relation) -> Kinds:
         """The kinds of token that the relation may find."""
         kind = relation.kind
-        return self.frame.everyone if kind is None or relation.name.startswith("own") else frozenset({kind})
+        return self.backend.everyone if kind is None or relation.name.startswith("own") else frozenset({kind})
 
     def writes(self, placed: Placed) -> Matrix:
         """[size, width]: the instruction's own slots, if it has any, and what else it writes to."""
-        size = self.frame.schedule.instructions.atoms[placed.instruction.out].size
+        size = self.backend.schedule.instructions.atoms[placed.instruction.out].size
         total = Matrix.zero(size, self.stream.width)
         direct = any(w.atom == placed.instruction.out for w in placed.writes)
-        if placed.instruction.out in self.frame.allocation.slots and not direct:
+        if placed.instruction.out in self.backend.allocation.slots and not direct:
             total = total + self.stream.write(placed.instruction.out)
         for write in placed.writes:
             total = total + self.stream.write(write.atom, write.matrix)

@@ -14,18 +14,18 @@ from .learned_heads import scale_of
 from .residual_stream import Stream
 
 
-def embed(frame: Backend, stream: Stream) -> tuple[Matrix, Floats]:
+def embed(backend: Backend, stream: Stream) -> tuple[Matrix, Floats]:
     """features @ embedding + positions: roles, fields, constant starts; constants of the norm, position codes,
     counts."""
-    instructions, signature = frame.schedule.instructions, frame.signature
+    instructions, signature = backend.schedule.instructions, backend.signature
     layout = FeatureLayout.of(signature)
-    table = np.zeros((frame.n_positions, stream.width))
-    scale = scale_of(frame.n_positions)
-    place = np.arange(frame.n_positions) / scale
+    table = np.zeros((backend.n_positions, stream.width))
+    scale = scale_of(backend.n_positions)
+    place = np.arange(backend.n_positions) / scale
     if stream.positioned:
         table[:, stream.position], table[:, stream.position + 1] = place, place**2
     if stream.digits:
-        table[:, stream.digit : stream.digit + stream.digits] = digits(frame.n_positions)
+        table[:, stream.digit : stream.digit + stream.digits] = digits(backend.n_positions)
     rows, columns, values = [np.arange(layout.roles)], [stream.roles], [stream.unit[stream.roles]]
 
     def put(row: object, column: object, value: object) -> None:
@@ -34,18 +34,18 @@ def embed(frame: Backend, stream: Stream) -> tuple[Matrix, Floats]:
         columns.append(c.ravel())
         values.append(v.ravel())
 
-    for number, key in enumerate(frame.tables):
-        rule = frame.targets[key]
+    for number, key in enumerate(backend.tables):
+        rule = backend.targets[key]
         assert rule.table is not None
         table[:, stream.table + number] = rule.table / scale
     for count, atom in instructions.counts.items():
-        if atom in frame.allocation.slots:
-            found = counts(signature.pattern, count.kind, frame.n_positions, count.none)
+        if atom in backend.allocation.slots:
+            found = counts(signature.pattern, count.kind, backend.n_positions, count.none)
             assert found is not None  # who made the count has asked
             table[:, stream.slots(atom)[0]] = found[0]
             put(np.arange(layout.roles), stream.slots(atom)[0], found[1])
     for kind, atom in instructions.log_counts.items():
-        logs = log_counts(signature.pattern, kind, frame.n_positions)
+        logs = log_counts(signature.pattern, kind, backend.n_positions)
         assert logs is not None  # passes.py has asked
         table[:, stream.slots(atom)[0]] = logs
     rows_of = {ROLES: 0}
@@ -53,9 +53,9 @@ def embed(frame: Backend, stream: Stream) -> tuple[Matrix, Floats]:
         if name in instructions.fields:
             atom = instructions.fields[name]
             rows_of[atom] = held.start
-            if atom in frame.allocation.slots:
+            if atom in backend.allocation.slots:
                 put(np.arange(held.start, held.stop), stream.slots(atom), 1.0)
-    for atom in frame.allocation.slots:
+    for atom in backend.allocation.slots:
         start = instructions.atoms[atom].start
         for given, matrix in start.parts if start is not None else ():
             coo = matrix.csr.tocoo()
@@ -63,7 +63,7 @@ def embed(frame: Backend, stream: Stream) -> tuple[Matrix, Floats]:
     if stream.balanced:
         table[:, stream.balance] = -table.sum(axis=1)
     constants = stream.norm_pattern * stream.constants.scale
-    if frame.positions.tabled:
+    if backend.positions.tabled:
         table += constants
     else:
         slots = np.flatnonzero(constants)

@@ -45,17 +45,17 @@ class Emitted:
     heads: int
 
 
-def emit(frame: Backend) -> Emitted:
+def emit(backend: Backend) -> Emitted:
     """The weights of all sublayers, and what goes in and out of the stream. Raises CompileError where values do not fit
     the precision."""
-    return _Emitter(frame, *(smallest(frame) if frame.target.linear else narrowest(frame))).emit()
+    return _Emitter(backend, *(smallest(backend) if backend.target.linear else narrowest(backend))).emit()
 
 
 @dataclass
 class _Emitter:
     """`number`: of the sublayer that is being written; `neurons`, `heads`, `widest` are counted on the way."""
 
-    frame: Backend
+    backend: Backend
     stream: Stream
     d_head: int
     n_head: int
@@ -69,32 +69,32 @@ class _Emitter:
 
     def __post_init__(self) -> None:
         scale, width = self.stream.constants.scale, self.stream.width
-        self.bound = self.frame.bound(self.stream)
+        self.bound = self.backend.bound(self.stream)
         self.norm = Norm(np.full(width, scale), np.zeros(width)) if scale else None
-        self.filler = AttentionFiller(self.frame, self.stream)
+        self.filler = AttentionFiller(self.backend, self.stream)
 
     def emit(self) -> Emitted:
-        target, stream = self.frame.target, self.stream
-        body = self._body(self.frame.schedule.stages)
+        target, stream = self.backend.target, self.stream
+        body = self._body(self.backend.schedule.stages)
         config = Config(
             target=target.name,
-            n_layer=self.frame.schedule.length // 2,
+            n_layer=self.backend.schedule.length // 2,
             d_model=stream.width,
             n_head=self.n_head,
             d_head=self.d_head,
             d_mlp=self.widest,
-            n_positions=self.frame.n_positions,
-            causal=not self.frame.signature.pattern.visible_context,
+            n_positions=self.backend.n_positions,
+            causal=not self.backend.signature.pattern.visible_context,
             activation="none" if target.mlp is None else target.activation.name,
             norm=target.norm,
             positions=target.positions.name,
-            rope_theta=self.frame.positions.theta,
+            rope_theta=self.backend.positions.theta,
             attention=target.attention,
-            unread=self.frame.schedule.instructions.unread,
-            dtype=self.frame.dtype,
+            unread=self.backend.schedule.instructions.unread,
+            dtype=self.backend.dtype,
         )
-        embedding, positions = embed(self.frame, stream)
-        readout = stream.read(self.frame.schedule.instructions.output)
+        embedding, positions = embed(self.backend, stream)
+        readout = stream.read(self.backend.schedule.instructions.output)
         return Emitted(config, embedding, positions, body, self.norm, readout, stream, self.neurons, self.heads)
 
     def _body(self, stages: list[SublayerPlan | LoopPlan]) -> Body:
@@ -108,7 +108,7 @@ class _Emitter:
         return tuple(body)
 
     def _attention(self, stage: SublayerPlan) -> Attention | LinearAttention | Idle:
-        if self.frame.target.linear and scores(stage):
+        if self.backend.target.linear and scores(stage):
             linear = self.filler.linear_heads(stage)
             self.heads += len(linear.groups)
             return linear.finish(self.n_head, self.d_head)
@@ -127,10 +127,10 @@ class _Emitter:
         )
 
     def _mlp(self, stage: SublayerPlan) -> Mlp | Idle:
-        if self.frame.target.mlp is None:
+        if self.backend.target.mlp is None:
             return Idle("mlp")
         stream = self.stream
-        neurons = self.frame.neurons(stream, self.bound)
+        neurons = self.backend.neurons(stream, self.bound)
         bias = np.zeros(stream.width)
         scratch: dict[int, Matrix] = {}
         if stage.prepares is not None:
@@ -146,7 +146,7 @@ class _Emitter:
             write = self.filler.writes(placed)
             extra = scratch.get(placed.instruction.out)
             neurons.instruction(placed, write if extra is None else write + extra)
-        for atom in self.frame.allocation.clears.get(self.number, ()):
+        for atom in self.backend.allocation.clears.get(self.number, ()):
             slots = stream.slots(atom)
             neurons.passing(stream.pick(slots), stream.put(slots, -1.0), self._holders(atom))
         if stage.clears is not None:
@@ -159,4 +159,4 @@ class _Emitter:
         return Mlp(self.norm, up, up_bias, down, bias, neurons.gates())
 
     def _holders(self, atom: int) -> Kinds:
-        return self.frame.schedule.instructions.atoms[atom].kinds if atom != ROLES else self.frame.everyone
+        return self.backend.schedule.instructions.atoms[atom].kinds if atom != ROLES else self.backend.everyone

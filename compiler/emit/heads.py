@@ -132,12 +132,7 @@ class Heads(ABC):
     def finish(self, n_head: int, d_head: int) -> tuple[Matrix, Floats, Matrix, Floats, Matrix, Matrix]:
         """query [width, H d], its bias, key, its bias, value, and output [H d, width]."""
         width, total = self.stream.width, n_head * d_head
-        queries, keys, values, outputs = (
-            _ColumnBlocks(total),
-            _ColumnBlocks(total),
-            _ColumnBlocks(total),
-            _ColumnBlocks(total),
-        )
+        queries, keys, values, outputs = (_ColumnBlocks(total) for _ in range(4))
         query_bias = np.zeros(total)
         head = 0
         for group in self.groups.values():

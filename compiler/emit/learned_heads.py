@@ -1,7 +1,7 @@
 """Attention sublayers where the stream holds positions, and queries have biases: relations by squares of distances.
 
 head                 query                       key                              reads, of the tokens it sees
-copy (learned_positions.py)  2 G P t, −G P²              p/P, (p/P)²                      the one at position t
+copy                 2 G P t, −G P²              p/P, (p/P)²                      the one at position t
 mean over K          1                           −400 off K, −200 at the rest     all K alike; none: the rest token
    … of a suffix     −400 before place s         1 at place s                     K that stand after the context
 score (± pairs)      ±ε q/R; L + log n           k; 1 at the rest; −400 off K     K by e^(±ε q·k/R)

@@ -14,12 +14,12 @@ from .backend import Backend
 from .residual_stream import Stream
 
 
-def smallest(frame: Backend) -> tuple[Stream, int, int]:
+def smallest(backend: Backend) -> tuple[Stream, int, int]:
     """A stream of just the slots that there are, and heads as large and as many as the sublayers want."""
-    stream = frame.stream(frame.least, 1)
+    stream = backend.stream(backend.least, 1)
     assert stream is not None
-    filler = AttentionFiller(frame, stream)
-    stages = [s for s in frame.schedule.walk() if s.side == "attention"]
+    filler = AttentionFiller(backend, stream)
+    stages = [s for s in backend.schedule.walk() if s.side == "attention"]
     scored = [filler.linear_heads(s) for s in stages if scores(s)]
     d_head = max([3, *(heads.size for heads in scored)])
     copies = [filler.heads(s, g) for g, s in enumerate(stages) if not scores(s)]
@@ -29,37 +29,37 @@ def smallest(frame: Backend) -> tuple[Stream, int, int]:
     return stream, d_head, max([1, *(len(heads.groups) for heads in scored), *copying])
 
 
-def narrowest(frame: Backend) -> tuple[Stream, int, int]:
+def narrowest(backend: Backend) -> tuple[Stream, int, int]:
     """The narrowest width that holds the slots and the heads; of d_head 64 and 16 the wider head, unless it costs
     a quarter. Raises CompileError where no head is large enough."""
     best: tuple[Stream, int] | None = None
-    query = _largest_query(frame)
-    for d_head in frame.positions.head_sizes(query):
+    query = _largest_query(backend)
+    for d_head in backend.positions.head_sizes(query):
         n_head = 1
-        while (stream := frame.stream(d_head, n_head)) is None or not _heads_fit(frame, stream, d_head, n_head):
+        while (stream := backend.stream(d_head, n_head)) is None or not _heads_fit(backend, stream, d_head, n_head):
             n_head += 1
         if best is None or stream.width <= 1.25 * best[0].width:
             best = stream, d_head
     if best is None:
-        told = f"no head for queries of {query} dimensions over {frame.n_positions} tokens"
+        told = f"no head for queries of {query} dimensions over {backend.n_positions} tokens"
         hint = "compile for fewer dimensions or tokens, or for a target whose positions are learned"
-        raise frame.signature.refusal(f"target {frame.target.name} has {told}", None, hint)
+        raise backend.signature.refusal(f"target {backend.target.name} has {told}", None, hint)
     return *best, best[0].width // best[1]
 
 
-def _largest_query(frame: Backend) -> int:
+def _largest_query(backend: Backend) -> int:
     """Dimensions of the largest query of a head that scores."""
-    instructions = [p.instruction for s in frame.schedule.walk() for p in s.placed]
+    instructions = [p.instruction for s in backend.schedule.walk() for p in s.placed]
     scored = [t.reads[0].size for t in instructions if isinstance(t.op, AttendHead)]
-    return max(scored) + 3 + len(frame.positions.hidden) if scored else 0
+    return max(scored) + 3 + len(backend.positions.hidden) if scored else 0
 
 
-def _heads_fit(frame: Backend, stream: Stream, d_head: int, n_head: int) -> bool:
-    filler = AttentionFiller(frame, stream)
+def _heads_fit(backend: Backend, stream: Stream, d_head: int, n_head: int) -> bool:
+    filler = AttentionFiller(backend, stream)
     if stream.digits + 2 > d_head:
         return False
     return all(
         filler.heads(stage, g).count(d_head) <= n_head
-        for g, stage in enumerate(frame.schedule.walk())
+        for g, stage in enumerate(backend.schedule.walk())
         if stage.side == "attention"
     )

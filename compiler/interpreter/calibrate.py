@@ -156,7 +156,7 @@ def parts(data: TokenData, size: int) -> Iterator[TokenData]:
         yield some_of(data, np.arange(start, min(start + size, data.batch)))
 
 
-def some_of(data: TokenData, tasks: NDArray[Any]) -> TokenData:
+def some_of(data: TokenData, tasks: NDArray[Any] | slice) -> TokenData:
     fields = {name: array[tasks] for name, array in data.fields.items()}
     return TokenData(data.sequence, len(next(iter(fields.values()))), fields, data.batched)
 

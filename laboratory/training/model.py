@@ -155,7 +155,7 @@ class Model:
         template = self.template
         named = {name: np.asarray(tensor) for name, tensor in (self.constants | dict(parameters)).items()}
         entries = entries_of(template)
-        return Weights(**vars(Outline(entries, template.signature.text).fill(named)))
+        return Weights.of(Outline(entries, template.signature.text).fill(named))
 
     def packed(self, parameters: Tree) -> Parameters:
         """The parameters as the runtime's pass takes them."""

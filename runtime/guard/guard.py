@@ -122,10 +122,10 @@ class Guard:
         be 0, and those whose fields are of the usual size: a probability, say, may be next to nothing."""
         resolved = self.resolved
         largest = np.abs(outputs).reshape(len(outputs), -1).max(1, initial=0.0)
-        blurred: Any = np.isfinite(resolved)
-        if held is not None:
-            blurred = ~(held.errors <= LITTLE * largest) & (held.largest > 0.0) & self._small(fields)
-        small = np.flatnonzero((largest < resolved) & (largest > 0.0) & blurred)
+        below = (largest < resolved) & (largest > 0.0) & np.isfinite(resolved)
+        if held is not None and below.any():
+            below &= ~(held.errors <= LITTLE * largest) & (held.largest > 0.0) & self._small(fields)
+        small = np.flatnonzero(below)
         if small.size:
             task = int(small[0])
             self.tell(

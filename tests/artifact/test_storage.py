@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact import storage
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import Placement
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.memory import MemoryLimitError
-from innerloop.artifact.parts import Dtype, Mlp, Repeated
+from innerloop.artifact.parts import Mlp, Repeated
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.storage import load, save
 from innerloop.artifact.weights import Weights

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from innerloop.artifact import storage
-from innerloop.artifact.parts import Dtype
+from innerloop.artifact.arrays import Dtype
 from innerloop.compiler import Weights, compile_program
 from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.schedule.printer import format_report

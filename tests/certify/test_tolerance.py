@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import Report
 from innerloop.artifact.errors import CompileError
-from innerloop.artifact.parts import Dtype
 from innerloop.compiler.certify.predict import SAFETY, contributions
 from innerloop.compiler.certify.tolerance import Option, cheapest, options
 from innerloop.compiler.compile import compile_program, finish, plan_for, weights_of

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InternalError
-from innerloop.artifact.parts import Dtype, Mlp, Repeated
+from innerloop.artifact.parts import Mlp, Repeated
 from innerloop.artifact.sparse import Matrix
 from innerloop.compiler import CompileError, Weights, compile_program
 from innerloop.compiler import compile as passes

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 import torch
 from innerloop.artifact.arithmetic import OWN, STOCK, Arithmetic
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import InnerloopError
-from innerloop.artifact.parts import Dtype
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.programs import load
 from innerloop.runtime import Transformer

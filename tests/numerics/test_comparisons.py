@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.artifact.parts import Dtype
+from innerloop.artifact.arrays import Dtype
 from innerloop.compiler import compile_program
 from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.ir.build import graph_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from innerloop.artifact.parts import Dtype
+from innerloop.artifact.arrays import Dtype
 from innerloop.compiler.numerics.activations import ACTIVATIONS, GELU
 from innerloop.compiler.numerics.linear_by_softmax import SCALES
 from innerloop.compiler.numerics.square_banks import Squares, square_bank

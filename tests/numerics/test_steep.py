@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from innerloop.artifact.arrays import Floats
-from innerloop.artifact.parts import Dtype
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.compiler.numerics.activations import GELU, SILU, Activation
 from innerloop.compiler.numerics.approximant import Approximant
 from innerloop.compiler.numerics.fit_smooth import fit

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.numpy_forward import forward
-from innerloop.artifact.parts import Dtype
 from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.compiler import CompileError, Weights, compile_program
 from innerloop.compiler.architectures.targets import TargetName

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.artifact.parts import Attention, Dtype, Idle, LinearAttention, Mlp, Repeated
+from innerloop.artifact.arrays import Dtype
+from innerloop.artifact.parts import Attention, Idle, LinearAttention, Mlp, Repeated
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.compiler import DataError, compile_program

@@ -12,9 +12,9 @@ import jax
 import numpy as np
 import pytest
 from innerloop.artifact.arithmetic import OWN, normalise
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import DataError, InnerloopError
-from innerloop.artifact.parts import Attention, Dtype, Idle, Mlp, Norm
+from innerloop.artifact.parts import Attention, Idle, Mlp, Norm
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.runtime import Transformer

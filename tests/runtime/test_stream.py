@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import DataError, InnerloopError
-from innerloop.artifact.parts import Dtype
 from innerloop.artifact.signature import FieldSpec, Pattern
 from innerloop.artifact.tokens import roles
 from innerloop.artifact.weights import Weights

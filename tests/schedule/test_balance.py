@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from innerloop.artifact.parts import Dtype
+from innerloop.artifact.arrays import Dtype
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.compiler import compile as passes
 from innerloop.compiler.architectures.targets import TargetName

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
-from innerloop.artifact.parts import Dtype
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.tokens import TokenData, read_data
 from innerloop.compiler import CompileError, compile_program, interpret
 from innerloop.compiler.architectures.targets import TargetName

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from innerloop.artifact.parts import Dtype
+from innerloop.artifact.arrays import Dtype
 from innerloop.compiler.schedule.sublayers import Placed, Schedule, SublayerPlan
 
 LOG = """program log_of_a_state()

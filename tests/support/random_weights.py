@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.claims import InputRange, OutputSpec, Placement, Report
 from innerloop.artifact.parts import (
     Attention,
     Body,
     Config,
-    Dtype,
     Idle,
     LinearAttention,
     Mlp,

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import CompileError
-from innerloop.artifact.parts import Dtype
 from innerloop.artifact.tokens import read_data
 from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.compile import compile_program, plan_for

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.numpy_forward import forward
-from innerloop.artifact.parts import Dtype
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.certify.plan import Plan

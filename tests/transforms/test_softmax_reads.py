@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.artifact.arrays import Floats
-from innerloop.artifact.parts import Dtype
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.compiler import CompileError, compile_program, interpret
 from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.ir.build import graph_of

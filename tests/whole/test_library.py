@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from innerloop.artifact.parts import Dtype
+from innerloop.artifact.arrays import Dtype
 from innerloop.compiler import compile_program
 from innerloop.compiler.architectures.targets import TargetName
 from innerloop.programs import load, names

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.artifact.parts import Dtype
+from innerloop.artifact.arrays import Dtype
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.compiler.architectures.targets import TargetName
 from innerloop.programs import load

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InternalError
-from innerloop.artifact.parts import Dtype
 from innerloop.compiler import compile_program, interpret
 from innerloop.compiler.architectures.targets import TARGETS, Learned, Mlp, Rotary, Target, TargetName
 from innerloop.compiler.certify.plan import Plan
@@ -27,7 +27,7 @@ from innerloop.compiler.emit.rotary_heads import RotaryHeads
 from innerloop.compiler.emit.ungated_neurons import UngatedNeurons
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.numerics.activations import GELU, GELU_ERF, SILU
-from innerloop.compiler.pipeline import optimise
+from innerloop.compiler.pipeline import STRATEGIES, Optimize, optimise
 
 from tests.reference.measured import numpy_run
 
@@ -149,3 +149,8 @@ def test_parts_that_no_shipped_target_puts_together_compute_the_program(
 def test_what_nothing_builds_can_be_said_and_is_refused(changes: dict[str, Any], what: str) -> None:
     with pytest.raises(InternalError, match=f"target neox asks for {what}"):
         backend(replace(NEOX, **changes))
+
+
+def test_the_names_that_compile_program_takes_are_those_that_there_are() -> None:
+    assert get_args(TargetName) == tuple(TARGETS)
+    assert get_args(Optimize) == tuple(STRATEGIES)
