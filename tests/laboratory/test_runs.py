@@ -130,7 +130,7 @@ def test_many_processes_never_share_a_folder(tmp_path: Path) -> None:
     code = """
 import os, sys, time
 from pathlib import Path
-from innerloop.compiler.errors import DataError
+from innerloop.artifact.errors import DataError
 from innerloop.laboratory.training.lock import locked
 folder, end = Path(sys.argv[1]), time.monotonic() + 5
 while time.monotonic() < end:
