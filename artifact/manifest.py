@@ -98,8 +98,8 @@ class Outline:
             if isinstance(node, dict) and "repeat" in node:
                 if here.count(".body") >= DEEPEST:
                     raise Damage(f"body has loops nested more than {DEEPEST} deep")
-                keyed(node, here, ("repeat", "scan", "body"))
-                decode(bool, node["scan"], f"{here}.scan")
+                keyed(node, here, ("repeat", "scan", "body"), ("turn",))
+                self._turn(node, here)
                 inner, run = self._count(node["body"], f"{here}.body", start + stored)
                 count = whole(node["repeat"], f"{here}.repeat")
                 if not 0 <= count <= MOST_PASSES or inner % 2 or not inner:
@@ -117,6 +117,16 @@ class Outline:
                 raise Damage(f"{here} has {size} neurons; config.d_mlp is {self.config.d_mlp}")
             stored, unrolled = stored + 1, unrolled + 1
         return stored, unrolled
+
+    def _turn(self, node: dict[str, Any], place: str) -> None:
+        scan = decode(bool, node["scan"], f"{place}.scan")
+        if "turn" not in node:
+            return
+        turn, first = text(node["turn"], f"{place}.turn"), listed(node["body"], f"{place}.body")[:1]
+        if turn not in self.signature.pattern.kinds:
+            raise Damage(f"{place}.turn is {turn!r}, and no kind of token")
+        if not (scan and self.config.causal and first and isinstance(first[0], dict) and "attention" in first[0]):
+            raise Damage(f"{place}.turn is {turn!r}; only a causal scan that begins with attention has one")
 
     def _sublayer(self, node: Any, place: str) -> tuple[str, int | None]:
         """attention or mlp, and its head dimensions or neurons; None if it is idle. Verifies that config has such."""
@@ -199,7 +209,7 @@ class Outline:
             here = f"{prefix}.{index}"
             if "repeat" in node:
                 inner = self._body(node["body"], f"{here}.body", take)
-                items.append(Repeated(node["repeat"], inner, node["scan"]))
+                items.append(Repeated(node["repeat"], inner, node["scan"], node.get("turn")))
             elif "idle" in node:
                 items.append(Idle(node["idle"]))
             elif "attention" in node:

@@ -114,12 +114,15 @@ class Repeated:
     """`body` run `count` times with the same weights; the body has as many attention as MLP sublayers.
 
     In a `scan` every token repeats its own update, and holds its true values from the pass in which its
-    turn comes; all do in the last.
+    turn comes; all do in the last. `turn`: the kind that is scanned, where a pass at a token reads that token, the
+    rest token and, in its first sublayer, the token of the kind before it, and no other: then it is enough to run each
+    token's own pass (turns.py), and others find it as they would.
     """
 
     count: int
     body: tuple[Sublayer | Repeated, ...]
     scan: bool = False
+    turn: str | None = None
 
 
 Sublayer = Attention | LinearAttention | Mlp | Idle

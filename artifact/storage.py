@@ -131,8 +131,9 @@ def _tree(body: Body) -> list[Any]:
     nodes: list[Any] = []
     for item in body:
         match item:
-            case Repeated(count, inner, scan):
-                nodes.append({"repeat": count, "scan": scan, "body": _tree(inner)})
+            case Repeated(count, inner, scan, turn):
+                turns = {} if turn is None else {"turn": turn}
+                nodes.append({"repeat": count, "scan": scan, **turns, "body": _tree(inner)})
             case Idle(kind):
                 nodes.append({"idle": kind})
             case Attention():

@@ -20,7 +20,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float
 
-from .pack import NormStep
+from .packed import NormStep
 
 Array = Any
 Pair = tuple[Array, Array]

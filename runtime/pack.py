@@ -12,10 +12,8 @@ dimensions stand idle. Heads that share keys and values get their own, each what
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated
@@ -25,134 +23,20 @@ from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
 
 from .pack_heads import biased, columns, halves, paired, pairs
-
-Array = Any  # a NumPy array while packing, a JAX array in the pass
-
-
-class NormStep(NamedTuple):
-    """gain, bias [width]; epsilon and width are scalars of the pass, so that XLA folds no reciprocal of them.
-    `bias` None is RMSNorm, which takes no mean away."""
-
-    gain: Array
-    bias: Array | None
-    epsilon: Array
-    width: Array
-
-
-class Spread(NamedTuple):
-    """Columns [written] back to slots [width]: slot s takes column columns[s], or the zero after the last one."""
-
-    columns: Array | None
-    bias: Array
-
-
-@dataclass(frozen=True)
-class AttentionStep:
-    """qkv [slots read, heads · (2 qk + v)], output [heads · v, slots written]; `number` as in Weights.sublayers.
-    `norm` None is the identity. `pairs` [heads or 1, qk / 2], where positions are rotary: the columns of
-    `Parameters.rotations` that turn dimensions i and i + qk / 2 of each head."""
-
-    norm: NormStep | None
-    rows: Array | None
-    qkv: Array
-    qkv_bias: Array
-    output: Array
-    spread: Spread
-    number: int
-    heads: int
-    qk: int
-    v: int
-    d_head: int
-    causal: bool
-    pairs: Array | None = None
-
-
-@dataclass(frozen=True)
-class LinearAttentionStep:
-    """qkvc [slots read, heads · (2 qk + v + 1)], the last column of each head what it counts; output as above."""
-
-    rows: Array | None
-    qkvc: Array
-    output: Array
-    spread: Spread
-    number: int
-    heads: int
-    qk: int
-    v: int
-    causal: bool
-    unread: int
-
-
-@dataclass(frozen=True)
-class MlpStep:
-    """up [slots read, neurons], down [neurons, slots written]; `norm` None is the identity. With a gate, `up` and
-    `up_bias` hold the gates of all neurons before their ups."""
-
-    norm: NormStep | None
-    rows: Array | None
-    up: Array
-    up_bias: Array
-    down: Array
-    spread: Spread
-    number: int
-    activation: str = "gelu_tanh"
-    gated: bool = False
-
-
-@dataclass(frozen=True)
-class BiasStep:
-    """A sublayer that adds a constant [width] and nothing else."""
-
-    bias: Array
-    number: int
-
-
-@dataclass(frozen=True)
-class IdleStep:
-    """A sublayer that leaves the stream as it is."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class LoopStep:
-    """`steps` run `count` times; in a scan only the last pass is checked."""
-
-    steps: tuple[Step, ...]
-    count: int
-    scan: bool
-
-
-Sublayer = AttentionStep | LinearAttentionStep | MlpStep | BiasStep | IdleStep
-Step = Sublayer | LoopStep
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """embedding [features, width], positions [n_positions, width], readout [width, outputs]; `rotations`, where
-    positions are rotary: cosines and sines, each [n_positions, d_head / 2]."""
-
-    embedding: Array
-    positions: Array
-    steps: tuple[Step, ...]
-    final_norm: NormStep | None
-    readout: Array
-    readout_bias: Array
-    rotations: tuple[Array, Array] | None = None
-
-
-def _register(cls: type, *static: str) -> None:
-    fields = [name for name in cls.__dataclass_fields__ if name not in static]  # type: ignore[attr-defined]
-    jax.tree_util.register_dataclass(cls, data_fields=fields, meta_fields=list(static))
-
-
-_register(AttentionStep, "number", "heads", "qk", "v", "d_head", "causal")
-_register(LinearAttentionStep, "number", "heads", "qk", "v", "causal", "unread")
-_register(MlpStep, "number", "activation", "gated")
-_register(BiasStep, "number")
-_register(IdleStep, "number")
-_register(LoopStep, "count", "scan")
-_register(Parameters)
+from .packed import (
+    Array,
+    AttentionStep,
+    BiasStep,
+    IdleStep,
+    LinearAttentionStep,
+    LoopStep,
+    MlpStep,
+    NormStep,
+    Parameters,
+    Spread,
+    Step,
+    Sublayer,
+)
 
 
 def pack(weights: Weights, dtype: np.dtype[Any]) -> Parameters:
@@ -183,7 +67,7 @@ def _pack_body(body: Body, number: int, config: Config, dtype: np.dtype[Any]) ->
     for item in body:
         if isinstance(item, Repeated):
             inner, number = _pack_body(item.body, number, config, dtype)
-            steps.append(LoopStep(inner, item.count, item.scan))
+            steps.append(LoopStep(inner, item.count, item.scan, item.turn))
             continue
         if isinstance(item, Idle):
             steps.append(IdleStep(number))

@@ -14,9 +14,10 @@ from jax import lax
 
 from .arrays import Array, matmul
 from .executables import compiled
-from .forward import Pass, embed, over_all, run
+from .forward import embed, over_all
 from .functions import normed
-from .pack import LoopStep, Parameters, Step
+from .packed import LoopStep, Parameters, Step
+from .steps import Pass, run
 
 
 @partial(compiled, static_argnames="token")

@@ -3,9 +3,8 @@
     before   Parameters, and the fields of the next token: x [batch, …]
     after    the program's output there [batch, …], or None where the token gives none
 
-A softmax head keeps the keys and values of all tokens (turned by their positions, where these are
-rotary); a head of linear attention keeps the sums Σ k vᵀ and ρ. A loop keeps those of each pass. In-context
-learning is then online learning: the cost of a token is that of one token, whatever came before.
+In-context learning is then online learning: the cost of a token is that of one token, whatever came before
+(advance.py).
 """
 
 from __future__ import annotations
@@ -13,30 +12,21 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.parts import LinearAttention
 from innerloop.artifact.tokens import describe_pattern, read_token, role_kinds
 from innerloop.artifact.weights import Weights
-from jax import lax
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import Array, einsum, matmul
-from .executables import compiled
-from .forward import Pass, run, softmax_mean, split_heads, turned
-from .functions import normed
-from .guard.checks import GuardCheck, nothing_yet
+from .advance import advance, empty, grown
+from .guard.checks import GuardCheck
 from .guard.guard import Findings, Guard
-from .pack import AttentionStep, LinearAttentionStep, LoopStep, Parameters, Step
+from .packed import Parameters
 from .surroundings import concrete
 
-Memory = tuple[Any, ...]
-"""For each step: keys and values [batch, room, heads, …], sums [batch, heads, …], of a loop [count, …], or None."""
-
-ROOM = 32
+ROOM = 128
 """Tokens that there is room for at first; it doubles when they are spent."""
 
 
@@ -66,8 +56,8 @@ class TokenStream:
         self._bounds: dict[str, dict[int, GuardCheck]] = {}
         with self._precision():
             rest = self._features(0, {})
-            empty = _empty(parameters.steps, batch, self._room, dtype)
-            *_, self._memory = advance(parameters, rest, 0, empty, {}, keep=False)
+            nothing = empty(parameters.steps, batch, self._room, dtype)
+            *_, self._memory = advance(parameters, rest, 0, nothing, {}, kind=None, keep=False)
 
     def __len__(self) -> int:
         """The tokens pushed so far."""
@@ -92,13 +82,13 @@ class TokenStream:
         with self._precision():
             self._make_room()
             step = partial(advance, self._parameters, self._features(role, read), self._tokens + 1, self._memory)
-            output, worst, _, memory = step(self._checks(kind), keep=False)
+            output, worst, _, memory = step(self._checks(kind), kind=kind, keep=False)
             findings = Findings(self._guard, self._told, whole=False)
             findings.look(
                 {time: np.asarray(excess) for time, excess in worst.items()},
                 0,
                 (kind,),
-                lambda task: np.asarray(step({}, keep=True)[2])[:, task],
+                lambda task: np.asarray(step({}, kind=kind, keep=True)[2])[:, task],
                 self._guard.settled(None),
                 self._tokens,
             )
@@ -156,7 +146,7 @@ class TokenStream:
         """The guard's bounds at a token of this kind, without the rest token's row."""
         if kind not in self._bounds:
             self._bounds[kind] = {
-                time: c._replace(**{name: getattr(c, name)[1:] for name in ("low", "high", "most", "least")})
+                time: c._replace(**c.at(slice(1, None)))
                 for time, c in self._guard.checks((kind,), self._dtype, whole=False).items()
             }
         return self._bounds[kind]
@@ -165,100 +155,10 @@ class TokenStream:
         if self._tokens + 1 < self._room:
             return
         self._room = min(2 * self._room, self._weights.config.n_positions)
-        self._memory = _grown(self._parameters.steps, self._memory, self._room)
+        self._memory = grown(self._parameters.steps, self._memory, self._room)
 
     def _precision(self) -> Any:
         return concrete(self._dtype)
-
-
-@partial(compiled, static_argnames="keep")
-def advance(
-    parameters: Parameters,
-    features: Array,
-    position: Array,
-    memory: Memory,
-    checks: dict[int, GuardCheck],
-    *,
-    keep: bool,
-) -> tuple[Array, dict[int, Array], Array | None, Memory]:
-    """One token [batch, 1, features] at `position`: its output [batch, size], by how much values were out of range (as
-    `forward` has it), with `keep` the stream [1 + sublayers run, batch, 1, width], and what is remembered then."""
-
-    def at(table: Array) -> Array:
-        return lax.dynamic_slice_in_dim(table, position, 1)
-
-    def mix(step: Any, projected: Array, memory: Any) -> tuple[Array, Any]:
-        if isinstance(step, LinearAttentionStep):
-            return _linear(step, projected, memory)
-        query, key, value = split_heads(projected, step.heads, step.qk, step.qk, step.v)
-        if turns is not None:
-            query, key = turned(query, step, turns), turned(key, step, turns)
-        keys, values = (
-            lax.dynamic_update_slice_in_dim(kept, new, position, 1)
-            for kept, new in zip(memory, (key, value), strict=True)
-        )
-        seen = jnp.arange(keys.shape[1])[None] <= position
-        return softmax_mean(query, keys, values, seen, step), (keys, values)
-
-    tables = parameters.rotations
-    turns = None if tables is None else (at(tables[0]), at(tables[1]))
-    stream = matmul(features, parameters.embedding) + at(parameters.positions)
-    worst = nothing_yet(checks, stream)
-    of = Pass(checks, lambda stream, _: stream if keep else None, mix)
-    first = stream
-    (stream, worst), kept, memory = run(parameters.steps, (stream, worst), memory, of)
-    output = matmul(normed(stream[:, 0], parameters.final_norm), parameters.readout) + parameters.readout_bias
-    return output, worst, None if kept is None else jnp.concatenate([first[None], kept]), memory
-
-
-def _linear(step: LinearAttentionStep, projected: Array, memory: Any) -> tuple[Array, Any]:
-    """q (Σ k vᵀ) / ρ, this token included."""
-    query, key, value, count = split_heads(projected, step.heads, step.qk, step.qk, step.v, 1)
-    moment = memory[0] + einsum("bthk,bthv->bhkv", key, value)
-    rho = memory[1] + count
-    mixed = einsum("bthk,bhkv->bthv", query, moment) / jnp.where(rho == 0, 1, rho)
-    return mixed.reshape(*projected.shape[:2], -1), (moment, rho)
-
-
-def _empty(steps: tuple[Step, ...], batch: int, room: int, dtype: np.dtype[Any]) -> Memory:
-    """What is remembered before the first token."""
-
-    def one(step: Step) -> Any:
-        match step:
-            case AttentionStep():
-                return tuple(jnp.zeros((batch, room, step.heads, size), dtype) for size in (step.qk, step.v))
-            case LinearAttentionStep():
-                return jnp.zeros((batch, step.heads, step.qk, step.v), dtype), jnp.zeros(
-                    (batch, 1, step.heads, 1), dtype
-                )
-            case LoopStep():
-                inner = _empty(step.steps, batch, room, dtype)
-                return jax.tree.map(lambda a: jnp.broadcast_to(a, (step.count, *a.shape)), inner)
-            case _:
-                return None
-
-    return tuple(map(one, steps))
-
-
-def _grown(steps: tuple[Step, ...], memory: Memory, room: int) -> Memory:
-    """The same with room for more tokens in each cache of keys and values."""
-
-    def one(step: Step, own: Any) -> Any:
-        match step:
-            case AttentionStep():
-                return tuple(_padded(kept, room) for kept in own)
-            case LoopStep():
-                return _grown(step.steps, own, room)
-            case _:
-                return own
-
-    return tuple(map(one, steps, memory))
-
-
-def _padded(kept: Array, room: int) -> Array:
-    more = [(0, 0)] * kept.ndim
-    more[-3] = (0, room - kept.shape[-3])
-    return jnp.pad(kept, more)
 
 
 def _listed(names: set[str]) -> str:

@@ -24,6 +24,7 @@ from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.memory import spend
 from innerloop.artifact.parts import Config
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
+from innerloop.artifact.turns import turns
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.interpreter.calibrate import some_of
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -34,7 +35,8 @@ from .forward import embedded, forward, streams
 from .guard.checks import GuardCheck
 from .guard.guard import Findings, Guard, Mode
 from .guard.interpreted import Held, Interpreter
-from .pack import Parameters, pack
+from .pack import pack
+from .packed import Parameters
 from .stream import TokenStream
 from .surroundings import concrete, devices
 from .trace import Trace
@@ -129,9 +131,10 @@ class Transformer:
         held: list[Held | None] = []
         findings, watched = Findings(self._guard, set()), self._guard.mode != "off"
         with stoppable(), self.precision():
-            checks = self._checks(line.kinds)
+            checks, places = self._checks(line.kinds), turns(self.weights.body, line.kinds)
             for start, count, features in self._chunks(data):
-                found, worst = forward(self.parameters, jax.device_put(features, self._split), rows + 1, checks)
+                split = jax.device_put(features, self._split)
+                found, worst = forward(self.parameters, split, rows + 1, checks, places)
                 results.append(np.asarray(found)[:count])
                 bad = {time: np.asarray(excess)[:count] for time, excess in worst.items()}
                 if watched:

@@ -11,7 +11,7 @@ from jaxtyping import install_import_hook
 
 from tests.support.commands import compiled, innerloop
 
-SHAPED = [f"innerloop.runtime.{name}" for name in ("arrays", "forward", "functions")]
+SHAPED = [f"innerloop.runtime.{name}" for name in ("arrays", "attention", "forward", "functions", "steps", "turns")]
 """Modules whose arrays have the shapes that they say, checked in every test."""
 with install_import_hook(SHAPED, "beartype.beartype"):
     for module in SHAPED:

@@ -101,11 +101,15 @@ class _Emitter:
         body: list[Sublayer | Repeated] = []
         for stage in stages:
             if isinstance(stage, LoopPlan):
-                body.append(Repeated(stage.count, self._body(stage.body), stage.scan))
+                body.append(Repeated(stage.count, self._body(stage.body), stage.scan, self._turn(stage)))
                 continue
             body.append(self._attention(stage) if stage.side == "attention" else self._mlp(stage))
             self.number += 1
         return tuple(body)
+
+    def _turn(self, loop: LoopPlan) -> str | None:
+        """The kind of token that a scan's pass may be run at alone (`Repeated.turn`)."""
+        return loop.turn if not self.backend.signature.pattern.visible_context else None
 
     def _attention(self, stage: SublayerPlan) -> Attention | LinearAttention | Idle:
         if self.backend.target.linear and scores(stage):

@@ -16,7 +16,21 @@ from innerloop.artifact.sparse import Matrix
 
 from ..architectures.relation import Relation
 from ..architectures.targets import Target
-from .instructions import Atom, AttendHead, Instruction, Instructions, LinearForm, State
+from .instructions import (
+    Apply,
+    Atom,
+    AttendHead,
+    Copy,
+    Instruction,
+    Instructions,
+    Linear,
+    LinearForm,
+    Mean,
+    Multiply,
+    Quotient,
+    State,
+    SwitchHead,
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,17 @@ class Placed:
     def makes(self) -> bool:
         """Whether its atom begins here, and is not a state that it changes."""
         return all(write.atom != self.instruction.out for write in self.writes)
+
+    @property
+    def alone(self) -> bool:
+        """Whether it reads its own token and the rest token, and no other."""
+        match self.instruction.op:
+            case Multiply() | Apply() | Quotient() | SwitchHead() | Linear():
+                return True
+            case Copy(relation):
+                return relation.name.startswith("own")
+            case Mean() | AttendHead():
+                return False
 
 
 @dataclass
@@ -95,6 +120,16 @@ class LoopPlan:
     scan: bool
     states: tuple[State, ...]
     body: list[SublayerPlan | LoopPlan]
+
+    @property
+    def turn(self) -> str | None:
+        """The kind that is scanned, if a pass at a token reads nothing of others but, at its head, the states of the
+        token before."""
+        head = self.body[0]
+        alone = all(placed.alone for plan in walk(self.body) for placed in plan.placed)
+        if not self.scan or isinstance(head, LoopPlan) or head.carry is None or not alone:
+            return None
+        return head.carry.relation.kind
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ from innerloop.artifact.storage import entries_of, tensors_of
 from innerloop.artifact.tokens import output_rows, sequence_of
 from innerloop.artifact.weights import Weights
 from innerloop.runtime.forward import forward, streams
-from innerloop.runtime.pack import (
+from innerloop.runtime.pack import norm_step, turns
+from innerloop.runtime.packed import (
     AttentionStep,
     IdleStep,
     LinearAttentionStep,
@@ -43,8 +44,6 @@ from innerloop.runtime.pack import (
     Parameters,
     Spread,
     Step,
-    norm_step,
-    turns,
 )
 from innerloop.runtime.surroundings import devices, promoting, seeded, settled
 

@@ -177,7 +177,7 @@ def _errors(weights: Weights, data: TokenData, truth: Floats, arithmetic: Arithm
     """How far off each task is at most [tasks]."""
     rows = output_rows(data.sequence, weights.output.kinds)
     with np.errstate(all="ignore"):
-        found = forward(weights, data, arithmetic=arithmetic)[:, rows].reshape(truth.shape)
+        found = forward(weights, data, arithmetic=arithmetic, whole=True)[:, rows].reshape(truth.shape)
     error = np.nan_to_num(np.abs(found - truth), nan=np.inf)
     return np.asarray(error.reshape(len(truth), -1).max(1, initial=0.0))
 

@@ -6,7 +6,7 @@ after    for each task one number a question: above 0 where something is out of 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
@@ -74,6 +74,10 @@ class GuardCheck(NamedTuple):
     least: Array
     nothing: Array
     scores: tuple[Reach | Tie, ...]
+
+    def at(self, tokens: Any) -> dict[str, Array]:
+        """The bounds at these tokens [tokens, …]: what `_replace` takes."""
+        return {name: getattr(self, name)[tokens] for name in ("low", "high", "most", "least")}
 
     @property
     def size(self) -> int:

@@ -16,7 +16,7 @@ from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import Placement
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.memory import MemoryLimitError
-from innerloop.artifact.parts import Mlp, Repeated
+from innerloop.artifact.parts import Body, Mlp, Repeated
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.storage import load, save
 from innerloop.artifact.weights import Weights
@@ -204,6 +204,9 @@ FAULTS: list[tuple[str, Any]] = [
     ("body\\[2\\] repeats", lambda e: e["body"][2].update(repeat=-1)),
     ("two each", lambda e: e["body"][2].update(repeat=2**10)),
     ("repeats 4 sublayers 500000000 times, not a number of layers", lambda e: e["body"][2].update(repeat=500_000_000)),
+    ("turn is 'z', and no kind of token", lambda e: e["body"][2].update(scan=True, turn="z")),
+    ("turn is 'y'; only a causal scan that begins with attention", lambda e: e["body"][2].update(scan=False, turn="y")),
+    ("turn is 3, not a text", lambda e: e["body"][2].update(scan=True, turn=3)),
     ("repeats 0 sublayers 5 times", lambda e: e["body"].insert(0, {"repeat": 5, "scan": False, "body": []})),
     ("config.n_layer is 2097152; it is at most", lambda e: e["config"].update(n_layer=2**21)),
     ("config.d_model is 2147483647; it is at most", lambda e: e["config"].update(d_model=2**31 - 1)),
@@ -415,14 +418,18 @@ def fault(folder: Path) -> str | None:
 
 def test_deep_loops_come_back(tmp_path: Path) -> None:
     weights = whole()
-    body = weights.body[:2]
-    for _ in range(5):
+    body: Body = (Repeated(1, weights.body[:2], scan=True, turn="y"),)
+    for _ in range(4):
         body = (Repeated(1, body, scan=True),)
     deep = replace(weights, body=body, layout=(), config=replace(weights.config, n_layer=1))
     save(deep, tmp_path / "saved")
     again = load(tmp_path / "saved")
     assert isinstance(again.body[0], Repeated)
     assert again.body[0].scan
+    inner = again.body[0]
+    while isinstance(inner.body[0], Repeated):
+        inner = inner.body[0]
+    assert inner.turn == "y"
     last = list(again.sublayers())[1]
     assert isinstance(last, Mlp)
     assert last.up == weights.body[1].up  # type: ignore[union-attr]

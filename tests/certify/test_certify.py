@@ -167,8 +167,7 @@ def test_no_error_is_above_its_bound_on_any_family(target: TargetName) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
+@pytest.mark.parametrize(("target", "dtype"), [("gpt2", "float32"), ("gelu", "float64"), ("llama", "float32")])
 @pytest.mark.parametrize("program", ["perceptron", "recursive_least_squares", "nearest_neighbour", "deep_features"])
 def test_no_error_is_above_its_bound(program: str, target: TargetName, dtype: Dtype) -> None:
     none_above(program, target, dtype, 12, tuple(FAMILIES))

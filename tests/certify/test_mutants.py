@@ -90,7 +90,7 @@ MUTANTS = (
         "tests/runtime/test_guard.py -k first_sublayer_that_holds",
     ),
     Mutant(
-        "runtime/forward.py",
+        "runtime/steps.py",
         "here = of._replace(counts=number == loop.count - 1) if loop.scan else of",
         "here = of",
         "tests/runtime/test_guard.py -k last_pass_counts",

@@ -50,11 +50,14 @@ def test_every_value_of_the_shipped_programs_is_within_its_bound(name: str, targ
     assert max(d.layer for d in found.differences if d.layer is not None) == weights.config.n_layer - 1
 
 
+DTYPES: dict[str, Dtype] = {"gpt2": "float32", "llama": "float32", "gelu": "float64", "lsa": "float64"}
+"""Of the other, the outputs alone are held to what is predicted (test_certificates.py)."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    ("case", "target"),
-    [pytest.param(c, target, id=f"{c.program}-{target}") for c in CASES for target in targets(c.program)],
+    ("case", "target", "dtype"),
+    [pytest.param(c, t, DTYPES[t], id=f"{c.program}-{t}-{DTYPES[t]}") for c in CASES for t in targets(c.program)],
 )
 def test_every_value_of_every_program_is_within_its_bound(case: Case, target: TargetName, dtype: Dtype) -> None:
     weights = compiled(case, target, dtype)

@@ -55,6 +55,9 @@ def test_a_run_that_is_interrupted_goes_on_to_the_same_bytes(tmp_path: Path) -> 
     assert one == other
 
 
+MOMENTS = 12
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("verb", "longest"), [("train", 12), ("run", 6), ("compile", 8), ("compare", 15)])
 def test_interruptions_at_many_moments(verb: str, longest: float, tmp_path: Path, compiled: Path) -> None:
@@ -68,7 +71,7 @@ def test_interruptions_at_many_moments(verb: str, longest: float, tmp_path: Path
     }
     moments = random.Random(1)
     ends = []
-    for k in range(20):
+    for k in range(MOMENTS):
         (folder := tmp_path / str(k)).mkdir()
         status, err = interrupted(*commands[verb], cwd=folder, after=moments.uniform(0, longest))
         assert status in (0, 130, -signal.SIGINT), (status, err)

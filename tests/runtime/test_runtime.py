@@ -18,9 +18,11 @@ from innerloop.artifact.parts import Attention, Idle, Mlp, Norm
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.runtime import Transformer
-from innerloop.runtime.forward import attend, attend_linearly, forward
+from innerloop.runtime.attention import attend, attend_linearly
+from innerloop.runtime.forward import forward
 from innerloop.runtime.functions import layer_norm, rms_norm, silu
-from innerloop.runtime.pack import AttentionStep, IdleStep, LinearAttentionStep, NormStep, Spread, pack
+from innerloop.runtime.pack import pack
+from innerloop.runtime.packed import AttentionStep, IdleStep, LinearAttentionStep, NormStep, Spread
 
 from tests.reference.measured import numpy_run
 from tests.support.by_the_book import by_the_book, tasks

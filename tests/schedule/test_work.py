@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.arithmetic import OWN
-from innerloop.artifact.numpy_forward import _Heads, _Neurons
+from innerloop.artifact.numpy_sublayers import Heads, Neurons
 from innerloop.artifact.parts import Attention, Mlp
 from innerloop.artifact.sparse import Matrix
 from innerloop.compiler import Weights, compile_program
@@ -49,10 +49,10 @@ def test_the_forward_pass_multiplies_by_nonzeros_only(program: str) -> None:
     kind = np.dtype(np.float32)
     for sublayer in weights.sublayers():
         if isinstance(sublayer, Mlp):
-            blocks = _Neurons.of(sublayer, OWN.activations[weights.config.activation], 400, kind).blocks
+            blocks = Neurons.of(sublayer, OWN.activations[weights.config.activation], 400, kind).blocks
             multiplied = sum(up.nnz + down.nnz for up, _, _, down in blocks)
             assert multiplied == sublayer.up.nnz + sublayer.down.nnz
         elif isinstance(sublayer, Attention):
-            heads = _Heads.of(sublayer, weights.config, 400, kind)
+            heads = Heads.of(sublayer, weights.config, 400, kind)
             sides = (sublayer.query, sublayer.key, sublayer.value, sublayer.output)
             assert heads.project.nnz + heads.output.nnz <= sum(side.nnz for side in sides)

@@ -1,0 +1,126 @@
+"""The run of the packed steps: sublayer by sublayer on the residual stream, loops as one `lax.scan` over their count.
+
+before   the stream [batch, tokens, width] as embedded
+after    the stream after the last step; on the way what the guard finds, what is collected, what is remembered
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Float
+
+from .arrays import Array, matmul
+from .functions import ACTIVATIONS, normed
+from .guard.checks import GuardCheck, looked
+from .packed import AttentionStep, BiasStep, IdleStep, LinearAttentionStep, LoopStep, MlpStep, Spread, Step
+
+Memory = tuple[Any, ...]
+"""What attention remembers, step by step."""
+
+Mix = Callable[[Any, Array, Any], tuple[Array, Any]]
+"""(attention step, its queries, keys and values, its memory) → mixed values [batch, tokens, heads · v], memory."""
+
+
+class Pass(NamedTuple):
+    """How `run` runs: what the guard looks at and when (2 n before stored sublayer n, 2 n + 1 after it), what is kept
+    of the stream, and how tokens are mixed."""
+
+    checks: dict[int, GuardCheck]
+    collect: Callable[[Array, int], Array | None]
+    mix: Mix
+    counts: Array | None = None
+    """Whether what is looked at counts (None: it does)."""
+    in_turn: Callable[[LoopStep, Any, Any, Pass], tuple[Any, Any, Array | None]] | None = None
+    """(scan whose passes may be run each at its own token, carry, memory, this) → carry, memory, what is collected.
+    None: they are run at all tokens, as stock transformers do."""
+
+
+def run(steps: tuple[Step, ...], carry: Any, memory: Memory | None, of: Pass) -> tuple[Any, Array | None, Memory]:
+    """Runs `steps` on carry = (stream, worst); what `of.collect(stream, number)` gives is stacked in order of running.
+
+    `memory` has what attention remembers for each step, a loop's with the pass as first axis; it comes back renewed."""
+    collected: list[Array] = []
+    remembered: list[Any] = []
+    for step, own in zip(steps, (None,) * len(steps) if memory is None else memory, strict=True):
+        found: Array | None = None
+        if isinstance(step, LoopStep) and step.turn is not None and of.in_turn is not None:
+            carry, own, found = of.in_turn(step, carry, own, of)
+        elif isinstance(step, LoopStep):
+
+            def once(carry: Any, own: Any, loop: LoopStep = step) -> tuple[Any, Any]:
+                memory, number = own
+                # Tokens whose turn in a scan has not come may hold anything: only the last pass counts.
+                here = of._replace(counts=number == loop.count - 1) if loop.scan else of
+                carry, found, memory = run(loop.steps, carry, memory, here)
+                return carry, (found, memory)
+
+            carry, (found, own) = lax.scan(once, carry, (own, jnp.arange(step.count)), length=step.count)
+            found = None if found is None else found.reshape(found.shape[0] * found.shape[1], *found.shape[2:])
+        else:
+            stream, worst = carry
+            worst = looked(worst, 2 * step.number, stream, of.checks, of.counts)
+            if not isinstance(step, IdleStep):
+                change, own = _sublayer(step, stream, own, of.mix)
+                stream = stream + change
+            worst = looked(worst, 2 * step.number + 1, stream, of.checks, of.counts)
+            carry = stream, worst
+            found = of.collect(stream, step.number)
+            found = None if found is None else found[None]
+        remembered.append(own)
+        if found is not None:
+            collected.append(found)
+    return carry, jnp.concatenate(collected) if collected else None, tuple(remembered)
+
+
+def _sublayer(
+    step: AttentionStep | LinearAttentionStep | MlpStep | BiasStep,
+    stream: Float[Array, "batch tokens width"],
+    memory: Any,
+    mix: Mix,
+) -> tuple[Float[Array, "*batch width"], Any]:
+    """What the sublayer adds to the stream [batch, tokens, width], and what attention then remembers."""
+    if isinstance(step, BiasStep):
+        return step.bias, memory
+    if isinstance(step, MlpStep):
+        y = matmul(hidden(matmul(_read(step, stream), step.up) + step.up_bias, step), step.down)
+    else:
+        mixed, memory = mix(step, projected(step, stream), memory)
+        y = matmul(mixed, step.output)
+    return spread(y, step.spread), memory
+
+
+def projected(
+    step: AttentionStep | LinearAttentionStep, stream: Float[Array, "batch tokens width"]
+) -> Float[Array, "batch tokens packed"]:
+    """What attention makes of the stream: queries, keys and values of all heads."""
+    if isinstance(step, LinearAttentionStep):
+        return matmul(_read(step, stream), step.qkvc)
+    return matmul(_read(step, stream), step.qkv) + step.qkv_bias
+
+
+def _read(
+    step: AttentionStep | LinearAttentionStep | MlpStep, stream: Float[Array, "batch tokens width"]
+) -> Float[Array, "batch tokens read"]:
+    """The slots that are read, of the stream under the sublayer's norm."""
+    x = stream if isinstance(step, LinearAttentionStep) else normed(stream, step.norm)
+    return x if step.rows is None else x[..., step.rows]
+
+
+def hidden(x: Float[Array, "batch tokens preactivations"], step: MlpStep) -> Float[Array, "batch tokens neurons"]:
+    """What the neurons give, from their preactivations [batch, tokens, neurons, or gates before ups]."""
+    activation = ACTIVATIONS[step.activation]
+    if not step.gated:
+        return activation(x)
+    gate, up = jnp.split(x, 2, -1)
+    return activation(gate) * up
+
+
+def spread(y: Float[Array, "*batch written"], to: Spread) -> Float[Array, "*batch width"]:
+    """[…, written] → […, width], with the sublayer's bias."""
+    if to.columns is not None:
+        y = jnp.concatenate([y, jnp.zeros_like(y[..., :1])], -1)[..., to.columns]
+    return y + to.bias
