@@ -14,7 +14,7 @@ a sublayer whose weights are all zero.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .arrays import Floats
 from .sparse import Matrix
@@ -116,7 +116,7 @@ class Repeated:
     In a `scan` every token repeats its own update, and holds its true values from the pass in which its
     turn comes; all do in the last. `turn`: the kind that is scanned, where a pass at a token reads that token, the
     rest token and, in its first sublayer, the token of the kind before it, and no other: then it is enough to run each
-    token's own pass (turns.py), and others find it as they would.
+    token's own pass (turns.py), and others find it as they would. Other numbers may read more (`without_turns`).
     """
 
     count: int
@@ -127,6 +127,13 @@ class Repeated:
 
 Sublayer = Attention | LinearAttention | Mlp | Idle
 Body = tuple[Sublayer | Repeated, ...]
+
+
+def without_turns(body: Body) -> Body:
+    """The same tree, without what is said of whom a scan's passes read: for numbers that are to change."""
+    return tuple(
+        replace(item, body=without_turns(item.body), turn=None) if isinstance(item, Repeated) else item for item in body
+    )
 
 
 def stored(body: Body) -> Iterator[Sublayer]:

@@ -16,7 +16,18 @@ import numpy as np
 from innerloop.artifact.claims import Report
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.memory import spend
-from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
+from innerloop.artifact.parts import (
+    Attention,
+    Body,
+    Config,
+    Idle,
+    LinearAttention,
+    Mlp,
+    Norm,
+    Repeated,
+    Sublayer,
+    without_turns,
+)
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.architectures.targets import TARGETS
@@ -70,7 +81,7 @@ def blank(weights: Weights, **changes: int) -> Weights:
     what = f"training {config.n_layer:,} layers of width {width:,}: numbers, gradients and Adam's moments"
     spend(TRAINED * numbers * np.dtype(config.dtype).itemsize, what, "train a smaller one")
     linear = config.attention == "linear"
-    body = _stack(weights, config) if "n_layer" in changes else tuple(_filled(weights.body, config))
+    body = _stack(weights, config) if "n_layer" in changes else tuple(_filled(without_turns(weights.body), config))
     return replace(
         weights,
         config=config,

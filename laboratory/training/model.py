@@ -27,7 +27,17 @@ import numpy as np
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.manifest import Outline
-from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated
+from innerloop.artifact.parts import (
+    Attention,
+    Body,
+    Config,
+    Idle,
+    LinearAttention,
+    Mlp,
+    Norm,
+    Repeated,
+    without_turns,
+)
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.storage import entries_of, tensors_of
 from innerloop.artifact.tokens import output_rows, sequence_of
@@ -77,7 +87,7 @@ class Model:
             found = {name: jnp.asarray(tensor) for name, tensor in named.items()}
         fixed = _fixed(template)
         return Model(
-            replace(template, layout=(), inputs=(), domains=(), report=UNTRIED),
+            replace(template, body=without_turns(template.body), layout=(), inputs=(), domains=(), report=UNTRIED),
             {name: tensor for name, tensor in found.items() if not fixed(name)},
             {name: tensor for name, tensor in found.items() if fixed(name)},
         )

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.parts import Repeated
 from innerloop.compiler import Weights, compile_program
 from innerloop.compiler.architectures.targets import TargetName
 from innerloop.laboratory.training import checkpoint, steps
@@ -24,6 +25,8 @@ from innerloop.laboratory.training.train import DivergenceError, train
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.transformer import widest_bytes
+
+from tests.support.linear_tasks import linear_tasks
 
 SETTINGS: dict[str, Any] = {"steps": 12, "batch": 8, "rate": 1e-3, "warmup": 3, "interval": 4}
 
@@ -368,3 +371,16 @@ def test_fresh_models(weights: Weights, dual: Weights, tmp_path: Path) -> None:
             Model.fresh(weights, 0, **change)
     with pytest.raises(InnerloopError, match="d_model=2: linear attention works on the tokens as compiled"):
         Model.fresh(dual, 0, d_model=2)
+
+
+def test_a_trained_scan_runs_at_all_tokens() -> None:
+    """Compiled, its passes read the token before alone; once trained, they may read any."""
+    weights = compile_program(load("stochastic_gradient_descent"), d=2, examples=4)
+    assert any(isinstance(item, Repeated) and item.turn == "y" for item in weights.body)
+    for model in (Model.of(weights), Model.fresh(weights, 0)):
+        trained = model.weights(model.parameters)
+        assert not any(isinstance(item, Repeated) and item.turn for item in trained.body)
+    data = linear_tasks(3, 4, 2)
+    tuned = Model.of(weights)
+    outputs = Transformer(tuned.weights(tuned.parameters), guard="off")(**data)
+    assert np.abs(outputs - Transformer(weights)(**data)).max() < 2 * weights.report.predicted_error
