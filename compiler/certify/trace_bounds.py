@@ -154,7 +154,7 @@ class Record:
         """The tokens at which a value counts in these passes, and the times at which it is computed for them."""
         path = self._paths[value]
         scans = [k for k, number in enumerate(path) if self._loops[number].kind is not None]
-        if not scans or self.times(value) != prod(self._count(number) for number in path):
+        if not scans or self.times(value) != prod(self._counts[number] for number in path):
             # what does not change in a scan is computed once, wherever it lives
             outside = path[: scans[0]] if scans else path
             everywhere = output_rows(self.data.sequence, self.graph[value].kinds)
@@ -165,19 +165,19 @@ class Record:
         counts = passes.get(scan, tokens.size) + 1 + any(c.warm is not None for c in loop.carried)
         return tokens[:counts], self._times(path, passes, scan)[:counts]
 
-    def _count(self, number: int) -> int:
-        """How often the oracle runs a loop's body."""
-        loop = self._loops[number]
-        return loop.count if loop.kind is None else output_rows(self.data.sequence, {loop.kind}).size
+    @cached_property
+    def _counts(self) -> list[int]:
+        """How often the oracle runs each loop's body."""
+        line = self.data.sequence
+        return [loop.count if loop.kind is None else output_rows(line, {loop.kind}).size for loop in self._loops]
 
     def _times(self, path: tuple[int, ...], passes: Passes, scan: int | None) -> list[int]:
         """When these passes of the loops of `path` come, a scan's tokens one after another."""
         indices = [0]
         for number in path:
-            here = (
-                range(self._count(number)) if number == scan else [min(passes.get(number, 0), self._count(number) - 1)]
-            )
-            indices = [index * self._count(number) + k for index in indices for k in here]
+            count = self._counts[number]
+            here = range(count) if number == scan else [min(passes.get(number, 0), count - 1)]
+            indices = [index * count + k for index in indices for k in here]
         return indices
 
 
