@@ -225,8 +225,9 @@ def _tame(seen: Sequence[Seen], sizes: Sequence[int], wild: float) -> list[NDArr
     """Which tasks of each part are kept."""
     far = np.zeros(sum(sizes))
     for value in seen[0].peaks:
-        rows = np.concatenate([row for s in seen for row in s.rows[value]] or [np.zeros((1, 1))])
-        most = float(np.quantile(np.abs(rows), 0.999))
+        numbers = np.concatenate([row for s in seen for row in s.rows[value]] or [np.zeros((1, 1))], axis=None)
+        np.abs(numbers, out=numbers)  # of a long scan it is large: there is one copy of it
+        most = float(np.quantile(numbers, 0.999, overwrite_input=True))
         peaks = np.concatenate([s.peaks[value] for s in seen])
         if most > 0.0:
             far = np.fmax(far, np.where(np.isfinite(peaks), peaks / most, 0.0))
