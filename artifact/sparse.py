@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from .arrays import Floats, Indices
 
-BLOCK = 2**16
+BLOCK = 2**17
 """Numbers that a map works on at once, so that they stay in the cache."""
 
 
@@ -206,8 +206,8 @@ class Bilinear(Frozen):
         a, b = a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1])
         result = np.empty((self.size, a.shape[0]))
         for here in _blocks(a.shape[0], self.out.size):
-            terms = np.ascontiguousarray(a[here].T)[self.left]
-            terms *= np.ascontiguousarray(b[here].T)[self.right]
+            terms = np.ascontiguousarray(a[here].T).take(self.left, axis=0)
+            terms *= np.ascontiguousarray(b[here].T).take(self.right, axis=0)
             result[:, here] = self._gather @ terms
         return result.T.reshape(*leading, self.size)
 

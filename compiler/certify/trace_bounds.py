@@ -19,6 +19,7 @@ from math import ceil, prod
 import numpy as np
 from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.signature import Kinds
 from innerloop.artifact.tokens import TokenData, output_rows
 
 from ..emit.layout import Holding, holdings
@@ -102,7 +103,7 @@ class Bounds:
             matrix = held.variable.form.part(held.ended)
             assert matrix is not None
             array, change = matrix.apply(array), change * float(abs(matrix.csr).sum(axis=1).max())
-        lives = np.isin(tokens, output_rows(self.record.data.sequence, held.variable.kinds))
+        lives = np.isin(tokens, self.record.rows(held.variable.kinds))
         return tokens[lives], array[:, lives], change[:, lives]
 
     def bound(self, exact: Floats, change: Floats) -> float:
@@ -119,6 +120,7 @@ class Record:
         self.graph = graph
         self._seen: dict[Value, list[Floats]] = {value: [] for value in wanted}
         self._whole: dict[tuple[Value, int], Floats] = {}
+        self._rows: dict[Kinds, Indices] = {}
         self.chunk = together(graph, data)
         self._chunks = ceil(data.batch / self.chunk)
 
@@ -154,30 +156,35 @@ class Record:
         """The tokens at which a value counts in these passes, and the times at which it is computed for them."""
         path = self._paths[value]
         scans = [k for k, number in enumerate(path) if self._loops[number].kind is not None]
-        if not scans or self.times(value) != prod(self._count(number) for number in path):
+        if not scans or self.times(value) != prod(self._counts[number] for number in path):
             # what does not change in a scan is computed once, wherever it lives
             outside = path[: scans[0]] if scans else path
-            everywhere = output_rows(self.data.sequence, self.graph[value].kinds)
+            everywhere = self.rows(self.graph[value].kinds)
             return everywhere, self._times(outside, passes, None)
         scan = path[scans[0]]
         loop = self._loops[scan]
-        tokens = output_rows(self.data.sequence, {str(loop.kind)})
+        tokens = self.rows(frozenset({str(loop.kind)}))
         counts = passes.get(scan, tokens.size) + 1 + any(c.warm is not None for c in loop.carried)
         return tokens[:counts], self._times(path, passes, scan)[:counts]
 
-    def _count(self, number: int) -> int:
-        """How often the oracle runs a loop's body."""
-        loop = self._loops[number]
-        return loop.count if loop.kind is None else output_rows(self.data.sequence, {loop.kind}).size
+    @cached_property
+    def _counts(self) -> list[int]:
+        """How often the oracle runs each loop's body."""
+        return [loop.count if loop.kind is None else self.rows(frozenset({loop.kind})).size for loop in self._loops]
+
+    def rows(self, kinds: Kinds) -> Indices:
+        """The tokens of these kinds: looked for once, asked for by every name in every pass."""
+        if kinds not in self._rows:
+            self._rows[kinds] = output_rows(self.data.sequence, kinds)
+        return self._rows[kinds]
 
     def _times(self, path: tuple[int, ...], passes: Passes, scan: int | None) -> list[int]:
         """When these passes of the loops of `path` come, a scan's tokens one after another."""
         indices = [0]
         for number in path:
-            here = (
-                range(self._count(number)) if number == scan else [min(passes.get(number, 0), self._count(number) - 1)]
-            )
-            indices = [index * self._count(number) + k for index in indices for k in here]
+            count = self._counts[number]
+            here = range(count) if number == scan else [min(passes.get(number, 0), count - 1)]
+            indices = [index * count + k for index in indices for k in here]
         return indices
 
 

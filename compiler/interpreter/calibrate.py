@@ -225,8 +225,9 @@ def _tame(seen: Sequence[Seen], sizes: Sequence[int], wild: float) -> list[NDArr
     """Which tasks of each part are kept."""
     far = np.zeros(sum(sizes))
     for value in seen[0].peaks:
-        rows = np.concatenate([row for s in seen for row in s.rows[value]] or [np.zeros((1, 1))])
-        most = float(np.quantile(np.abs(rows), 0.999))
+        numbers = np.concatenate([row for s in seen for row in s.rows[value]] or [np.zeros((1, 1))], axis=None)
+        np.abs(numbers, out=numbers)  # of a long scan it is large: there is one copy of it
+        most = float(np.quantile(numbers, 0.999, overwrite_input=True))
         peaks = np.concatenate([s.peaks[value] for s in seen])
         if most > 0.0:
             far = np.fmax(far, np.where(np.isfinite(peaks), peaks / most, 0.0))
@@ -270,7 +271,7 @@ def ranges_of(graph: Graph, seen: Seen) -> Ranges:
         if isinstance(op, Field) and (spec := specs[op.name]).low is not None and spec.high is not None:
             declared.add(value)
             low[value], high[value] = np.full(graph[value].size, spec.low), np.full(graph[value].size, spec.high)
-    crowd = {v: _crowd(np.concatenate(rows or [np.zeros((1, graph[v].size))])) for v, rows in seen.rows.items()}
+    crowd = {v: _crowd(rows, graph[v].size) for v, rows in seen.rows.items()}
     return Ranges(low, high, frozenset(declared), crowd, dict(seen.scores), frozenset(seen.ties))
 
 
@@ -282,10 +283,18 @@ def joined(ranges: Ranges, seen: Seen) -> Ranges:
     return replace(ranges, low=low, high=high, scores=scores, ties=ranges.ties | seen.ties)
 
 
-def _crowd(rows: Floats) -> Crowd:
+def _crowd(rows: Sequence[Floats], size: int) -> Crowd:
     """The centre is the median, where that is well away from 0 for its spread."""
-    middle = np.median(rows, axis=0)
-    away = np.median(np.abs(rows - middle), axis=0) < 0.7 * np.median(np.abs(rows), axis=0)
-    centre = np.where(away, middle, 0.0)
-    distance = np.abs(rows - centre)
-    return Crowd(centre, np.median(distance, axis=0), np.quantile(distance, 0.999, axis=0))
+    found = [_component(np.concatenate([row[:, k] for row in rows] or [np.zeros(1)])) for k in range(size)]
+    centre, usual, most = np.array(found).reshape(size, 3).T
+    return Crowd(centre, usual, most)
+
+
+def _component(numbers: Floats) -> tuple[float, float, float]:
+    """The same of one component: its numbers stand side by side, and no copy of all components is made."""
+    middle = np.median(numbers)
+    spread, size = np.median(np.abs(numbers - middle)), np.median(np.abs(numbers))
+    away = bool(spread < 0.7 * size)
+    centre = float(middle) if away else 0.0
+    most = np.quantile(np.abs(numbers - centre), 0.999)
+    return centre, float(spread if away else size), float(most)
