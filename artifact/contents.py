@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from .arrays import Floats
 from .claims import Domain, InputRange, OutputSpec, Placement, Report
-from .parts import Body, Config, Norm, Sublayer, stored, unroll
-from .signature import Signature
+from .parts import Body, Config, Norm, Sublayer, stored, unroll, without_turns
+from .signature import Kinds, Signature
 from .sparse import Matrix
 
 
@@ -37,6 +38,13 @@ class Contents:
     report: Report = field(repr=False)
     domains: tuple[Domain, ...] = field(default=(), repr=False)
     """Of weights that were saved before there were any, none."""
+    live: tuple[Kinds, ...] = field(default=(), repr=False)
+    """For each stored sublayer, the kinds of token at which it has to run for the outputs: what it does at others, a
+    trace shows and nothing else reads. Of none at all, everywhere."""
+
+    def bare(self) -> Self:
+        """The same numbers without what is said of them: for those who change them, or their order."""
+        return replace(self, body=without_turns(self.body), layout=(), domains=(), live=())
 
     def sublayers(self) -> Iterator[Sublayer]:
         """The stored sublayers in the order of the tree, a loop's body once."""

@@ -19,7 +19,7 @@ from .limits import DEEPEST, MOST_PASSES
 from .memory import spend
 from .parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
 from .serialize import Damage, decode, keyed, listed, parameters, record, text, whole
-from .signature import Signature
+from .signature import Kinds, Signature
 from .sound import sound_config, sound_inputs, sound_output, sound_placement, sound_report, sound_signature
 from .sparse import Matrix
 from .tokens import roles
@@ -53,6 +53,7 @@ class Outline:
         self.report: Report = record(Report, entries["report"], "report")
         sound_report(self.report)
         self.domains: tuple[Domain, ...] = decode(tuple[Domain, ...], entries.get("domains", []), "domains")
+        self.live: tuple[Kinds, ...] = decode(tuple[Kinds, ...], entries.get("live", []), "live")
         self.final_norm: bool = self._norm(entries, "final_norm", "final_norm")
         self.body = entries["body"]
         stored, unrolled = self._count(self.body, "body", 0)
@@ -60,6 +61,11 @@ class Outline:
             raise Damage(f"the body has {unrolled} sublayers; config.n_layer is {self.config.n_layer}, two each")
         for index, placement in enumerate(self.layout):
             sound_placement(placement, self.config, kinds, stored, f"layout[{index}]")
+        if len(self.live) not in (0, stored):
+            raise Damage(f"live is of {len(self.live)} sublayers; the body has {stored}")
+        for index, some in enumerate(self.live):
+            if not some <= set(kinds):
+                raise Damage(f"live[{index}] has {', '.join(sorted(some - set(kinds)))}, and no such kind of token")
         for index, domain in enumerate(self.domains):
             self._verify_domain(domain, f"domains[{index}]", stored)
 
@@ -196,6 +202,7 @@ class Outline:
             self.inputs,
             self.report,
             self.domains,
+            self.live,
         )
         if tensors:
             raise Damage(f"it holds a tensor that belongs nowhere, {min(tensors)}")

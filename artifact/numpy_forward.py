@@ -21,8 +21,8 @@ from .contents import Contents
 from .features import FeatureLayout
 from .numpy_sublayers import Heads, Mix, Neurons, linear, softmax, transposed
 from .parts import Attention, Body, Idle, LinearAttention, Mlp, Repeated, stored, unroll
+from .places import turns
 from .tokens import TokenData
-from .turns import turns
 
 Observe = Callable[[Real], None]
 

@@ -45,7 +45,7 @@ _ENTRIES = (
     "format", "version", "config", "signature", "parameters", "roles", "output", "inputs", "layout", "report", "body",
     "checksums",
 )  # fmt: skip
-_OPTIONAL = ("final_norm", "domains")  # entries that a folder of before may lack
+_OPTIONAL = ("final_norm", "domains", "live")  # entries that a folder of before may lack
 
 
 # Writing -----------------------------------------------------------------------------------------
@@ -122,6 +122,7 @@ def entries_of(weights: Contents) -> dict[str, Any]:
         "layout": encode(weights.layout),
         "report": encode(weights.report),
         "domains": encode(weights.domains),
+        "live": encode(weights.live),
         "body": _tree(weights.body),
         "final_norm": weights.final_norm is not None,
     }

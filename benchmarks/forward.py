@@ -21,8 +21,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from innerloop.artifact.places import places
 from innerloop.artifact.tokens import output_rows, read_data
-from innerloop.artifact.turns import turns
 from innerloop.compiler import CompileError, Weights, compile_program
 from innerloop.compiler.interpreter.default_tasks import draw, repetitions
 from innerloop.compiler.ir.build import graph_of
@@ -52,21 +52,23 @@ def measure(weights: Weights, tasks: int, rounds: int) -> tuple[list[float], lis
     fields = draw(weights.signature, repetitions(graph), tasks, 7)
     model = Transformer(weights, guard="off")
     data = read_data(weights.signature, fields)
-    rows, places = output_rows(data.sequence, weights.output.kinds) + 1, turns(weights.body, data.sequence.kinds)
+    rows, where = output_rows(data.sequence, weights.output.kinds) + 1, places(weights, data.sequence.kinds)
     square = jnp.asarray(np.random.default_rng(0).standard_normal((PRODUCT, PRODUCT), np.float32))
     product = jax.jit(jnp.matmul)
 
-    def run(places: Any) -> np.ndarray:
+    def run(where: Any) -> np.ndarray:
         with model.precision():
             chunks = [
-                np.asarray(forward(model.parameters, features, rows, {}, places)[0])[:count]
+                np.asarray(forward(model.parameters, features, rows, {}, where)[0])[:count]
                 for _, count, features in model._chunks(data)
             ]
         return np.concatenate(chunks)
 
-    sides: list[Callable[[], Any]] = [lambda: product(square, square).block_until_ready(), lambda: run(places)]
-    if places:
-        sides.append(lambda: run(None))
+    sides: list[Callable[[], Any]] = [
+        lambda: product(square, square).block_until_ready(),
+        lambda: run(where),
+        lambda: run(None),
+    ]
     spent: list[list[float]] = [[] for _ in sides]
     clock: list[list[float]] = [[] for _ in sides]
     found = [side() for side in sides]

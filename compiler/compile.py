@@ -39,6 +39,7 @@ from .schedule.allocate import Allocation, allocate
 from .schedule.balance import balance
 from .schedule.constructions import Choice
 from .schedule.instructions import Instructions
+from .schedule.liveness import live
 from .schedule.lower import lower
 from .schedule.schedule import schedule
 from .schedule.sublayers import Schedule
@@ -248,6 +249,7 @@ def finish(plan: Plan) -> Weights:
         ),
         report=replace(counts(plan.graph, plan.allocation, emitted), certificate=plan.certificate),
         domains=domains(plan.graph, plan.schedule, plan.allocation, emitted.stream, plan.dtype),
+        live=() if plan.target.linear else live(plan.schedule, plan.allocation, node.kinds),
     )
     weights = replace(weights, report=measured(weights, plan.model, plan.fresh, plan.choice, plan.accept_error))
     validate(plan, weights, emitted.stream)

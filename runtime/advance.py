@@ -53,7 +53,7 @@ def advance(
     def at(table: Array) -> Array:
         return lax.dynamic_slice_in_dim(table, position, 1)
 
-    def mix(step: Any, projected: Array, memory: Any) -> tuple[Array, Any]:
+    def mix(step: Any, projected: Array, memory: Any, _: None) -> tuple[Array, Any]:
         if isinstance(step, LinearAttentionStep):
             return _linear(step, projected, memory)
         query, key, value = split_heads(projected, step.heads, step.qk, step.qk, step.v)
@@ -84,7 +84,7 @@ def advance(
     tables = parameters.rotations
     stream = matmul(features, parameters.embedding) + at(parameters.positions)
     worst = nothing_yet(checks, stream)
-    of = Pass(checks, lambda stream, _: stream if keep else None, mix, in_turn=in_turn)
+    of = Pass(checks, lambda stream, _: stream if keep else None, mix, kind=kind, in_turn=in_turn)
     first = stream
     (stream, worst), kept, memory = run(parameters.steps, (stream, worst), memory, of)
     output = matmul(normed(stream[:, 0], parameters.final_norm), parameters.readout) + parameters.readout_bias

@@ -11,7 +11,7 @@ from itertools import accumulate
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from .arrays import Array, einsum
 from .packed import AttentionStep, LinearAttentionStep
@@ -21,14 +21,24 @@ RotaryTables = tuple[Array, Array]
 
 
 def attend(
-    qkv: Float[Array, "batch tokens packed"], step: AttentionStep, tables: RotaryTables | None = None
-) -> Float[Array, "batch tokens mixed"]:
-    """Softmax attention on packed heads: [batch, tokens, heads · (2 qk + v)] → [batch, tokens, heads · v]."""
+    qkv: Float[Array, "batch tokens packed"],
+    step: AttentionStep,
+    tables: RotaryTables | None = None,
+    readers: Int[Array, " readers"] | None = None,
+) -> Float[Array, "batch queries mixed"]:
+    """Softmax attention on packed heads: [batch, tokens, heads · (2 qk + v)] → [batch, readers, heads · v]; `readers`:
+    the tokens that are to read (None: all)."""
     query, key, value = split_heads(qkv, step.heads, step.qk, step.qk, step.v)
-    if tables is not None:
-        query, key = turned(query, step, tables), turned(key, step, tables)
     # Each row keeps its own token, so that no row is all −∞.
-    return softmax_mean(query, key, value, jnp.tri(qkv.shape[1], dtype=bool) if step.causal else None, step)
+    seen = jnp.tri(qkv.shape[1], dtype=bool) if step.causal else None
+    if tables is not None:
+        key = turned(key, step, tables)
+    if readers is not None:
+        query, seen = query[:, readers], None if seen is None else seen[readers]
+        tables = None if tables is None else (tables[0][readers], tables[1][readers])
+    if tables is not None:
+        query = turned(query, step, tables)
+    return softmax_mean(query, key, value, seen, step)
 
 
 def softmax_mean(

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
+from innerloop.artifact.places import Places
 from jaxtyping import Float, Int
 
 from .arrays import Array, matmul
@@ -37,18 +38,20 @@ def forward(
     features: Float[Array, "batch tokens features"],
     rows: Int[Array, " rows"],
     checks: dict[int, GuardCheck],
-    places: dict[str, Int[Array, " turns"]] | None = None,
+    places: Places | None = None,
 ) -> tuple[Float[Array, "batch rows size"], dict[int, Float[Array, "batch values"]]]:
     """features [batch, tokens, features], rows [outputs' tokens] → outputs [batch, rows, size], and for
     each check by how much a value was out of its range at worst: [batch, values], NaN where it was no number.
-    `places`: where the tokens of each kind stand whose scans may be run in turn (None: every pass at all tokens)."""
+    `places`: the tokens that have to run for these outputs (None: all run with every sublayer)."""
     stream = embed(parameters, features)
     worst = nothing_yet(checks, stream)
     whole = Pass(checks, lambda *_: None, over_all(parameters, features.shape[1]))
-    if places:
+    if places is not None:
+        whole = whole._replace(live=places.live)
+    if places is not None and places.turns:
 
         def turns(loop: LoopStep, carry: Any, memory: Any, of: Pass) -> tuple[Any, Any, None]:
-            return in_turn(loop, carry, places[str(loop.turn)], parameters.rotations, of), memory, None
+            return in_turn(loop, carry, places.turns[str(loop.turn)], parameters.rotations, of), memory, None
 
         whole = whole._replace(in_turn=turns)
     (stream, worst), _, _ = run(parameters.steps, (stream, worst), None, whole)
@@ -92,9 +95,11 @@ def over_all(parameters: Parameters, tokens: int) -> Mix:
     tables = parameters.rotations
     turns = None if tables is None else (tables[0][:tokens], tables[1][:tokens])
 
-    def mix(step: AttentionStep | LinearAttentionStep, projected: Array, memory: None) -> tuple[Array, None]:
+    def mix(
+        step: AttentionStep | LinearAttentionStep, projected: Array, memory: None, readers: Array | None
+    ) -> tuple[Array, None]:
         if isinstance(step, LinearAttentionStep):
             return attend_linearly(projected, step), memory
-        return attend(projected, step, turns), memory
+        return attend(projected, step, turns, readers), memory
 
     return mix

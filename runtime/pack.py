@@ -12,6 +12,7 @@ dimensions stand idle. Heads that share keys and values get their own, each what
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ from .packed import (
 def pack(weights: Weights, dtype: np.dtype[Any]) -> Parameters:
     """The weights as dense NumPy arrays of `dtype`, without what is exactly zero."""
     config = weights.config
-    steps, _ = _pack_body(weights.body, 0, config, dtype)
+    steps, _ = _pack_body(weights.body, 0, weights, dtype)
     return Parameters(
         embedding=_dense(weights.embedding, dtype),
         positions=np.asarray(weights.positions, dtype),
@@ -62,21 +63,29 @@ def turns(config: Config, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[A
     return cos.astype(dtype), sin.astype(dtype)
 
 
-def _pack_body(body: Body, number: int, config: Config, dtype: np.dtype[Any]) -> tuple[tuple[Step, ...], int]:
+def _pack_body(body: Body, number: int, weights: Weights, dtype: np.dtype[Any]) -> tuple[tuple[Step, ...], int]:
     steps: list[Step] = []
+    config = weights.config
     for item in body:
         if isinstance(item, Repeated):
-            inner, number = _pack_body(item.body, number, config, dtype)
+            inner, number = _pack_body(item.body, number, weights, dtype)
             steps.append(LoopStep(inner, item.count, item.scan, item.turn))
             continue
         if isinstance(item, Idle):
             steps.append(IdleStep(number))
         elif isinstance(item, Attention | LinearAttention):
-            steps.append(_pack_attention(item, number, config, dtype))
+            steps.append(_live(_pack_attention(item, number, config, dtype), weights))
         else:
-            steps.append(_pack_mlp(item, number, config, dtype))
+            steps.append(_live(_pack_mlp(item, number, config, dtype), weights))
         number += 1
     return tuple(steps), number
+
+
+def _live(step: Sublayer, weights: Weights) -> Sublayer:
+    """The step with where it is live."""
+    if not weights.live or isinstance(step, IdleStep | LinearAttentionStep):
+        return step
+    return replace(step, live=tuple(sorted(weights.live[step.number])))
 
 
 def _pack_attention(

@@ -14,6 +14,10 @@ import jax
 Array = Any  # a NumPy array while packing, a JAX array in the pass
 
 
+Live = tuple[str, ...] | None
+"""The kinds of token, sorted, at which a step has to run for the outputs (None: all); see `Contents.live`."""
+
+
 class NormStep(NamedTuple):
     """gain, bias [width]; epsilon and width are scalars of the pass, so that XLA folds no reciprocal of them.
     `bias` None is RMSNorm, which takes no mean away."""
@@ -50,6 +54,7 @@ class AttentionStep:
     d_head: int
     causal: bool
     pairs: Array | None = None
+    live: Live = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class MlpStep:
     number: int
     activation: str = "gelu_tanh"
     gated: bool = False
+    live: Live = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,7 @@ class BiasStep:
 
     bias: Array
     number: int
+    live: Live = None
 
 
 @dataclass(frozen=True)
@@ -145,10 +152,10 @@ def _register(cls: type, *static: str) -> None:
     jax.tree_util.register_dataclass(cls, data_fields=fields, meta_fields=list(static))
 
 
-_register(AttentionStep, "number", "heads", "qk", "v", "d_head", "causal")
+_register(AttentionStep, "number", "heads", "qk", "v", "d_head", "causal", "live")
 _register(LinearAttentionStep, "number", "heads", "qk", "v", "causal", "unread")
-_register(MlpStep, "number", "activation", "gated")
-_register(BiasStep, "number")
+_register(MlpStep, "number", "activation", "gated", "live")
+_register(BiasStep, "number", "live")
 _register(IdleStep, "number")
 _register(LoopStep, "count", "scan", "turn")
 _register(Parameters)

@@ -21,8 +21,9 @@ from .packed import AttentionStep, BiasStep, IdleStep, LinearAttentionStep, Loop
 Memory = tuple[Any, ...]
 """What attention remembers, step by step."""
 
-Mix = Callable[[Any, Array, Any], tuple[Array, Any]]
-"""(attention step, its queries, keys and values, its memory) → mixed values [batch, tokens, heads · v], memory."""
+Mix = Callable[[Any, Array, Any, Array | None], tuple[Array, Any]]
+"""(attention step, its queries, keys and values, its memory, who reads (None: all)) → mixed values [batch, readers,
+heads · v], memory."""
 
 
 class Pass(NamedTuple):
@@ -34,6 +35,10 @@ class Pass(NamedTuple):
     mix: Mix
     counts: Array | None = None
     """Whether what is looked at counts (None: it does)."""
+    live: dict[tuple[str, ...], Array] | None = None
+    """The tokens at which steps are to run that are live at these kinds, and others at all of them. None: all do."""
+    kind: str | None = None
+    """Of the one token that there is: steps that are not live there change nothing, and remember it all the same."""
     in_turn: Callable[[LoopStep, Any, Any, Pass], tuple[Any, Any, Array | None]] | None = None
     """(scan whose passes may be run each at its own token, carry, memory, this) → carry, memory, what is collected.
     None: they are run at all tokens, as stock transformers do."""
@@ -64,8 +69,13 @@ def run(steps: tuple[Step, ...], carry: Any, memory: Memory | None, of: Pass) ->
             stream, worst = carry
             worst = looked(worst, 2 * step.number, stream, of.checks, of.counts)
             if not isinstance(step, IdleStep):
-                change, own = _sublayer(step, stream, own, of.mix)
-                stream = stream + change
+                live = None if isinstance(step, LinearAttentionStep) else step.live
+                readers = None if of.live is None or live is None else of.live.get(live)
+                change, own = _sublayer(step, stream, own, of.mix, readers)
+                if readers is not None:
+                    stream = stream.at[:, readers].add(change)
+                elif of.kind is None or live is None or of.kind in live:
+                    stream = stream + change
             worst = looked(worst, 2 * step.number + 1, stream, of.checks, of.counts)
             carry = stream, worst
             found = of.collect(stream, step.number)
@@ -81,14 +91,17 @@ def _sublayer(
     stream: Float[Array, "batch tokens width"],
     memory: Any,
     mix: Mix,
+    readers: Array | None,
 ) -> tuple[Float[Array, "*batch width"], Any]:
-    """What the sublayer adds to the stream [batch, tokens, width], and what attention then remembers."""
+    """What the sublayer adds to the stream [batch, tokens, width] at the tokens `readers` (None: all), and what
+    attention then remembers."""
     if isinstance(step, BiasStep):
         return step.bias, memory
     if isinstance(step, MlpStep):
+        stream = stream if readers is None else stream[:, readers]
         y = matmul(hidden(matmul(_read(step, stream), step.up) + step.up_bias, step), step.down)
     else:
-        mixed, memory = mix(step, projected(step, stream), memory)
+        mixed, memory = mix(step, projected(step, stream), memory, readers)
         y = matmul(mixed, step.output)
     return spread(y, step.spread), memory
 

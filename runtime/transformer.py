@@ -23,8 +23,8 @@ from innerloop.artifact.interrupts import check, stoppable
 from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.memory import spend
 from innerloop.artifact.parts import Config
+from innerloop.artifact.places import places
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
-from innerloop.artifact.turns import turns
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.interpreter.calibrate import some_of
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -131,10 +131,10 @@ class Transformer:
         held: list[Held | None] = []
         findings, watched = Findings(self._guard, set()), self._guard.mode != "off"
         with stoppable(), self.precision():
-            checks, places = self._checks(line.kinds), turns(self.weights.body, line.kinds)
+            checks, run = self._checks(line.kinds), places(self.weights, line.kinds)
             for start, count, features in self._chunks(data):
                 split = jax.device_put(features, self._split)
-                found, worst = forward(self.parameters, split, rows + 1, checks, places)
+                found, worst = forward(self.parameters, split, rows + 1, checks, run)
                 results.append(np.asarray(found)[:count])
                 bad = {time: np.asarray(excess)[:count] for time, excess in worst.items()}
                 if watched:

@@ -66,7 +66,7 @@ def rested(
 ) -> tuple[Float[Array, "one one width"], Memory]:
     """The rest token behind a pass, and its keys and values in each step."""
 
-    def mix(step: AttentionStep, projected: Array, _: None) -> tuple[Array, tuple[Array, Array]]:
+    def mix(step: AttentionStep, projected: Array, *_: None) -> tuple[Array, tuple[Array, Array]]:
         query, key, value = split_heads(projected, step.heads, step.qk, step.qk, step.v)
         key = _turned(key, step, tables, jnp.zeros((), int))
         return softmax_mean(query, key, value, None, step), (key, value)
@@ -92,14 +92,18 @@ def turn_of(
     key = _turned(key, head, tables, before.place)
     seen = jnp.stack([jnp.ones((), bool), before.there, jnp.ones((), bool)])[None]
 
-    def mix(step: AttentionStep, projected: Array, memory: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
+    def mix(
+        step: AttentionStep, projected: Array, memory: tuple[Array, Array], _: None
+    ) -> tuple[Array, tuple[Array, Array]]:
         query, *new = split_heads(projected, step.heads, step.qk, step.qk, step.v)
         query, new[0] = (_turned(side, step, tables, place) for side in (query, new[0]))
         keys, values = (_behind(kept, own) for kept, own in zip(memory, new, strict=True))
         return softmax_mean(query, keys, values, seen if keys.shape[1] == seen.shape[1] else None, step), memory
 
     first = tuple(_behind(kept, new) for kept, new in zip(resting[0], (key, value), strict=True))
-    carry, found, _ = run(loop.steps, carry, (first, *resting[1:]), of._replace(mix=mix, in_turn=None))
+    carry, found, _ = run(
+        loop.steps, carry, (first, *resting[1:]), of._replace(mix=mix, live=None, kind=None, in_turn=None)
+    )
     return carry, found
 
 

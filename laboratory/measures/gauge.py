@@ -78,7 +78,7 @@ def matched(trained: Weights, compiled: Weights) -> tuple[Weights, Weights]:
         sizes = [item.up.shape[1] for item in body if isinstance(item, Mlp)]
         neurons = max(sizes, default=weights.config.d_mlp)
         new = replace(weights.config, n_positions=rest, d_mlp=neurons, d_head=d_head, n_kv_head=None)
-        return replace(weights, config=new, positions=weights.positions[:rest], body=tuple(body), layout=())
+        return replace(weights.bare(), config=new, positions=weights.positions[:rest], body=tuple(body))
 
     return whole(trained, [ours for ours, _ in found]), whole(compiled, [theirs for _, theirs in found])
 

@@ -26,7 +26,6 @@ from innerloop.artifact.parts import (
     Norm,
     Repeated,
     Sublayer,
-    without_turns,
 )
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
@@ -81,9 +80,9 @@ def blank(weights: Weights, **changes: int) -> Weights:
     what = f"training {config.n_layer:,} layers of width {width:,}: numbers, gradients and Adam's moments"
     spend(TRAINED * numbers * np.dtype(config.dtype).itemsize, what, "train a smaller one")
     linear = config.attention == "linear"
-    body = _stack(weights, config) if "n_layer" in changes else tuple(_filled(without_turns(weights.body), config))
+    body = _stack(weights, config) if "n_layer" in changes else tuple(_filled(weights.bare().body, config))
     return replace(
-        weights,
+        weights.bare(),
         config=config,
         embedding=_padded(weights.embedding, features, width) if linear else Matrix(np.zeros((features, width))),
         positions=_positions(weights, config) if linear else np.zeros((config.n_positions, width)),
@@ -91,17 +90,14 @@ def blank(weights: Weights, **changes: int) -> Weights:
         final_norm=None if weights.final_norm is None and config.norm == "none" else _norm(config),
         readout=_padded(weights.readout, width, size) if linear else Matrix(np.zeros((width, size))),
         readout_bias=weights.readout_bias if linear else np.zeros(size),
-        layout=(),
         inputs=(),
-        domains=(),
         report=UNTRIED,
     )
 
 
 def unrolled(weights: Weights) -> Weights:
-    """The same with every pass of a loop a sublayer of its own, and without the layout and the domains, which number
-    them."""
-    return replace(weights, body=tuple(item for _, item in weights.unrolled()), layout=(), domains=())
+    """The same with every pass of a loop a sublayer of its own, and without what is said by their numbers."""
+    return replace(weights.bare(), body=tuple(item for _, item in weights.unrolled()))
 
 
 def _stack(weights: Weights, config: Config) -> Body:

@@ -36,7 +36,6 @@ from innerloop.artifact.parts import (
     Mlp,
     Norm,
     Repeated,
-    without_turns,
 )
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.storage import entries_of, tensors_of
@@ -87,7 +86,7 @@ class Model:
             found = {name: jnp.asarray(tensor) for name, tensor in named.items()}
         fixed = _fixed(template)
         return Model(
-            replace(template, body=without_turns(template.body), layout=(), inputs=(), domains=(), report=UNTRIED),
+            replace(template.bare(), inputs=(), report=UNTRIED),
             {name: tensor for name, tensor in found.items() if not fixed(name)},
             {name: tensor for name, tensor in found.items() if fixed(name)},
         )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -77,10 +77,15 @@ class Guard:
         The rest token stands before them and is never checked."""
         causal = self.weights.config.causal
         found = {
-            time: check_of([self.watches[k] for k in own], kinds, causal, dtype, whole)
+            time: check_of([self._running(self.watches[k], time) for k in own], kinds, causal, dtype, whole)
             for time, own in self.owners.items()
         }
         return {time: check for time, check in found.items() if check.size}
+
+    def _running(self, watch: Watch | ScoreWatch, time: int) -> Watch | ScoreWatch:
+        """The watch at those of its tokens at which the sublayer runs: at others nothing comes of what they hold."""
+        live = self.weights.live
+        return replace(watch, kinds=watch.kinds & live[time // 2]) if time < 2 * len(live) else watch
 
     def inspect_inputs(
         self, fields: dict[str, NDArray[Any]], held: dict[str, NDArray[np.bool_]], first_token: int = 0

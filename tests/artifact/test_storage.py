@@ -204,6 +204,8 @@ FAULTS: list[tuple[str, Any]] = [
     ("body\\[2\\] repeats", lambda e: e["body"][2].update(repeat=-1)),
     ("two each", lambda e: e["body"][2].update(repeat=2**10)),
     ("repeats 4 sublayers 500000000 times, not a number of layers", lambda e: e["body"][2].update(repeat=500_000_000)),
+    ("live is of 1 sublayers; the body has", lambda e: e.update(live=[["x"]])),
+    ("live\\[0\\] has z, and no such kind", lambda e: e.update(live=[["z"]] * 12)),
     ("turn is 'z', and no kind of token", lambda e: e["body"][2].update(scan=True, turn="z")),
     ("turn is 'y'; only a causal scan that begins with attention", lambda e: e["body"][2].update(scan=False, turn="y")),
     ("turn is 3, not a text", lambda e: e["body"][2].update(scan=True, turn=3)),

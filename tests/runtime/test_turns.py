@@ -1,4 +1,4 @@
-"""Scans of which each token runs its own pass, against the same weights with every pass at every token."""
+"""Sublayers that run at the tokens that have to run, against the same weights with all tokens run."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.numpy_forward import forward as numpy_forward
 from innerloop.artifact.numpy_sublayers import Heads
 from innerloop.artifact.parts import Attention, Repeated, stored
+from innerloop.artifact.places import places
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
-from innerloop.artifact.turns import turns
 from innerloop.artifact.weights import Weights
-from innerloop.compiler import compile_program
+from innerloop.compiler import CompileError, compile_program
 from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.interpreter.default_tasks import CORE, draw
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.programs import load, names
-from innerloop.runtime import RangeWarning, Transformer
+from innerloop.runtime import RangeError, RangeWarning, Transformer
 from innerloop.runtime.forward import forward
 
 from tests.reference import case_of
+from tests.support.linear_tasks import linear_tasks
 
 SCANS = [name for name in names() if "\nscan " in load(name)]
 SMALL: dict[str, dict[str, Any]] = {
@@ -41,16 +42,20 @@ def drawn(weights: Weights, groups: int, tasks: int = 6) -> TokenData:
     return read_data(weights.signature, draw(weights.signature, groups, tasks, 77, family=CORE))
 
 
+def two_ways(weights: Weights, data: TokenData) -> list[Floats]:
+    """What the runtime gives with the tokens that have to run, and with all."""
+    model = Transformer(weights, guard="off")
+    features = model.features(data, 0, data.batch, data.batch)
+    rows = output_rows(data.sequence, weights.output.kinds) + 1
+    run = places(weights, data.sequence.kinds)
+    with model.precision():
+        return [np.asarray(forward(model.parameters, features, rows, {}, each)[0]) for each in (run, None)]
+
+
 def four_ways(weights: Weights, data: TokenData) -> list[Floats]:
     """The outputs of both runtimes, in turn and at all tokens."""
     rows = output_rows(data.sequence, weights.output.kinds)
-    model = Transformer(weights, guard="off")
-    features = model.features(data, 0, data.batch, data.batch)
-    places = turns(weights.body, data.sequence.kinds)
-    assert places
-    with model.precision():
-        jax = [np.asarray(forward(model.parameters, features, rows + 1, {}, each)[0]) for each in (places, None)]
-    return [*jax, *(numpy_forward(weights, data, whole=whole)[:, rows] for whole in (False, True))]
+    return [*two_ways(weights, data), *(numpy_forward(weights, data, whole=whole)[:, rows] for whole in (False, True))]
 
 
 @pytest.mark.parametrize(("target", "dtype"), [("gpt2", "float32"), ("llama", "float32"), ("llama", "float64")])
@@ -67,10 +72,10 @@ def test_a_pass_at_its_own_token_is_enough(name: str, target: TargetName, dtype:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
 @pytest.mark.parametrize("name", SCANS)
-def test_every_shipped_scan_runs_in_turn(name: str, target: TargetName) -> None:
-    weights = compile_program(load(name), target=target, **case_of(name).parameters)
+def test_every_shipped_scan_runs_in_turn(name: str) -> None:
+    """As a llama; as a gpt2, the tests of the library run every program in JAX."""
+    weights = compile_program(load(name), target="llama", **case_of(name).parameters)
     loop = scan_of(weights)
     assert loop.turn is not None
     data = drawn(weights, loop.count + 1)
@@ -142,3 +147,68 @@ def scan_end(weights: Weights) -> int:
     """The stored number of the scan's last sublayer."""
     place = weights.body.index(scan_of(weights))
     return len(list(stored(weights.body[: place + 1]))) - 1
+
+
+# Where sublayers are live ------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in names() if name not in SCANS])
+def test_every_shipped_program_runs_where_it_is_live(name: str) -> None:
+    case = case_of(name)
+    try:
+        weights = compile_program(load(name), target="llama", calibration=case.sample(), **case.parameters)
+    except CompileError as error:
+        pytest.skip(f"llama does not hold it: {error.diagnostics[0].message}")
+    data = read_data(weights.signature, {field: array[:6] for field, array in case.sample().items()})
+    live, whole = two_ways(weights, data)
+    assert np.abs(live - whole).max() <= weights.report.predicted_error
+
+
+def test_what_only_a_trace_shows_is_not_run() -> None:
+    """Of gradient descent the y tokens hold what is read of them after the first layers, and w stands at both."""
+    weights = compile_program(load("gradient_descent"), d=2, steps=2)
+    (loop,) = (item for item in weights.body if isinstance(item, Repeated))
+    before = len(list(stored(weights.body[: weights.body.index(loop)])))
+    inside = weights.live[before : before + len(loop.body)]
+    assert frozenset({"x", "y"}) in weights.live
+    assert all(kinds <= {"x"} for kinds in inside)
+    w = next(p for p in weights.layout if p.name == "w" and before <= p.last)
+    assert w.kinds == {"x", "y"}
+    data = linear_tasks(5, 4, 2)
+    trace = Transformer(weights).trace(**data)["w"]
+    assert (np.abs(trace[-1, :, 1::2]).max((1, 2)) > 0.0).all()  # at y, where nothing comes of it
+
+
+def test_a_stream_skips_what_is_not_live() -> None:
+    weights = compile_program(load("gradient_descent"), target="llama", d=2, steps=3)
+    data = linear_tasks(2, 4, 2)
+    model = Transformer(weights, guard="raise")
+    stream, found = model.stream(2), []
+    for k in range(5):
+        output = stream.push(x=data["x"][:, k])
+        assert output is not None
+        found.append(output)
+        if k < 4:
+            stream.push(y=data["y"][:, k])
+    assert np.abs(np.stack(found, 1) - model(**data)).max() <= weights.report.predicted_error
+
+
+def test_values_that_reach_no_output_raise_no_alarm() -> None:
+    """The range of what the last sublayers leave of w is narrowed at y alone, and then at x alone."""
+    weights = compile_program(load("gradient_descent"), d=2, steps=2)
+    data = linear_tasks(2, 4, 2)
+    none = -np.full(2, 1e-6), np.full(2, 1e-6)
+    for kind, alarm in (("y", False), ("x", True)):
+        tight = tuple(
+            replace(p, kinds=frozenset({kind}), low=none[0], high=none[1])
+            if p.name == "w" and not any("y" in some for some in weights.live[p.first :])
+            else p
+            for p in weights.layout
+        )
+        model = Transformer(replace(weights, layout=tight, domains=()), guard="raise")
+        if alarm:
+            with pytest.raises(RangeError, match="w reached"):
+                model(**data)
+        else:
+            model(**data)

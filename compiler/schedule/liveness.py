@@ -1,0 +1,110 @@
+"""Liveness: at which kinds of token each sublayer does something that an output comes of.
+
+    before                                          after
+    7 mlp   w += …  at x and y; output at x         7 at x: what y tokens hold of w, nobody reads but a trace
+
+What is looked for is closed: a sublayer that runs at a kind of token runs there with all that it does, and so all of it
+finds there what it reads. At other tokens nothing has to be run, and what they hold stays as it is for those who read
+it. The rest token runs with every sublayer.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from innerloop.artifact.signature import Kinds
+
+from .allocate import Allocation
+from .instructions import (
+    Apply,
+    Atom,
+    AttendHead,
+    Copy,
+    Instruction,
+    Linear,
+    LinearForm,
+    Mean,
+    Multiply,
+    Quotient,
+    SwitchHead,
+)
+from .sublayers import Placed, Schedule, SublayerPlan
+
+NOWHERE: Kinds = frozenset()
+
+
+def live(schedule: Schedule, allocation: Allocation, output: Kinds) -> tuple[Kinds, ...]:
+    """For each stage, as `walk` has them, the kinds of token at which it has to run for outputs at tokens of these."""
+    return _Liveness(schedule, allocation, output).run()
+
+
+class _Liveness:
+    def __init__(self, schedule: Schedule, allocation: Allocation, output: Kinds) -> None:
+        self.plans = list(schedule.walk())
+        self.clears, self.swept = allocation.clears, schedule.after_divisions()
+        self.atoms = schedule.instructions.atoms
+        self.everyone = frozenset().union(*(atom.kinds for atom in self.atoms))
+        self.runs: list[Kinds] = [NOWHERE for _ in self.plans]
+        self.needed: dict[Atom, Kinds] = dict.fromkeys(range(len(self.atoms)), NOWHERE)
+        self.made: dict[Atom, Kinds] = {
+            atom: info.kinds if info.embedded or info.start is not None else NOWHERE
+            for atom, info in enumerate(self.atoms)
+        }
+        """Where something may stand in an atom's slots."""
+        self.dividing = NOWHERE
+        for atom in schedule.instructions.output.atoms:
+            self.needed[atom] |= output
+
+    def run(self) -> tuple[Kinds, ...]:
+        before: object = None
+        while before != (before := (tuple(self.runs), tuple(self.needed.values()))):
+            for number in reversed(range(len(self.plans))):
+                self._stage(number, self.plans[number])
+        return tuple(self.runs)
+
+    def _stage(self, number: int, plan: SublayerPlan) -> None:
+        for placed in plan.placed:
+            self._placed(number, placed, tuple(placed.instruction.reads))
+        for division in (plan.prepares, plan.clears):
+            if division is not None:
+                self._placed(number, division, division.instruction.reads[1:])
+                self.dividing |= self.runs[number] & division.instruction.kinds
+        if plan.carry is not None:
+            states = frozenset().union(*(self.needed[atom] for atom in plan.carry.atoms))
+            self.runs[number] |= plan.carry.kinds & (states | self.runs[number])
+            for atom in plan.carry.atoms:
+                self.needed[atom] |= plan.carry.kinds & self.runs[number]
+        for atom in self.clears.get(number, ()):
+            self.runs[number] |= self.made[atom]
+        if number in self.swept:
+            self.runs[number] |= self.dividing
+
+    def _placed(self, number: int, placed: Placed, reads: tuple[LinearForm, ...]) -> None:
+        """An instruction, or the part of a division that the stage does; where any part runs, all do."""
+        instruction = placed.instruction
+        wanted = self.needed[instruction.out].union(*(self.needed[write.atom] for write in placed.writes))
+        kinds = instruction.kinds & (wanted | self.runs[number])
+        self.runs[number] |= kinds
+        for atom in (instruction.out, *(write.atom for write in placed.writes)):
+            self.made[atom] |= kinds
+        self.needed[instruction.out] |= kinds
+        for index, form in enumerate(reads):
+            there = self._read_at(instruction, index, kinds) if kinds else NOWHERE
+            for atom in form.atoms:
+                self.needed[atom] |= there & self.atoms[atom].kinds
+
+    def _read_at(self, instruction: Instruction, index: int, kinds: Kinds) -> Kinds:
+        """At which tokens those of these kinds read its operand."""
+        match instruction.op:
+            case Multiply() | Apply() | Quotient() | SwitchHead() | Linear():
+                return kinds
+            case Copy(relation):
+                if relation.name.startswith("own"):
+                    return kinds
+                return self.everyone if relation.kind is None else frozenset({relation.kind})
+            case Mean(over):
+                return frozenset({over})
+            case AttendHead(_, over):
+                return frozenset({over}) if index in (1, 2) else kinds
+            case other:
+                assert_never(other)
