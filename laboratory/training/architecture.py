@@ -16,17 +16,7 @@ import numpy as np
 from innerloop.artifact.claims import Report
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.memory import spend
-from innerloop.artifact.parts import (
-    Attention,
-    Body,
-    Config,
-    Idle,
-    LinearAttention,
-    Mlp,
-    Norm,
-    Repeated,
-    Sublayer,
-)
+from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.architectures.targets import TARGETS

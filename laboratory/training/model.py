@@ -27,16 +27,7 @@ import numpy as np
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.manifest import Outline
-from innerloop.artifact.parts import (
-    Attention,
-    Body,
-    Config,
-    Idle,
-    LinearAttention,
-    Mlp,
-    Norm,
-    Repeated,
-)
+from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.storage import entries_of, tensors_of
 from innerloop.artifact.tokens import output_rows, sequence_of

@@ -21,14 +21,13 @@ from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.margins import SLACK
-from innerloop.artifact.parts import Body, Repeated
 from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
 
 from .checks import GuardCheck
 from .interpreted import Held
 from .side_by_side import check_of, order_of
-from .watches import ScoreWatch, Watch, watches_of
+from .watches import ScoreWatch, Watch, runs, watches_of
 
 Mode = Literal["warn", "raise", "off"]
 
@@ -252,7 +251,7 @@ class Findings:
     ) -> tuple[str, str]:
         """The name, and the first layer at which the value was out, and there the token and component that was out
         most."""
-        everything, _ = _runs(self._guard.weights.body, 0)
+        everything, _ = runs(self._guard.weights.body, 0)
         looks = [
             (k + after, k // 2)
             for k, (number, counts) in enumerate(everything)
@@ -282,20 +281,6 @@ class Findings:
             f"{name} reached {value:.4g} at {place}; compiled for [{low:.4g}, {high:.4g}]. "
             f"The outputs of this task may be wrong"
         )
-
-
-def _runs(body: Body, number: int) -> tuple[list[tuple[int, bool]], int]:
-    """Every sublayer that runs: its stored number, and whether its values count (in a scan, the last pass's do)."""
-    runs: list[tuple[int, bool]] = []
-    for item in body:
-        if isinstance(item, Repeated):
-            once, number = _runs(item.body, number)
-            early = [(n, counts and not item.scan) for n, counts in once]
-            runs += early * (item.count - 1) + once[: len(once) * item.count]
-        else:
-            runs.append((number, True))
-            number += 1
-    return runs, number
 
 
 def _place(layer: int | None, token: int, task: int, component: int | None) -> str:

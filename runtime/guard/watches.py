@@ -17,7 +17,7 @@ from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.claims import Domain, Placement
 from innerloop.artifact.margins import ROOM, SLACK
-from innerloop.artifact.parts import Attention, Idle, LinearAttention, Sublayer
+from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Repeated, Sublayer
 from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
 
@@ -247,3 +247,17 @@ def _written(sublayer: Sublayer, width: int) -> NDArray[np.bool_]:
     written: NDArray[np.bool_] = bias != 0
     written[matrix.csr.indices] = True
     return written
+
+
+def runs(body: Body, number: int) -> tuple[list[tuple[int, bool]], int]:
+    """Every sublayer that runs: its stored number, and whether its values count (in a scan, the last pass's do)."""
+    found: list[tuple[int, bool]] = []
+    for item in body:
+        if isinstance(item, Repeated):
+            once, number = runs(item.body, number)
+            early = [(n, counts and not item.scan) for n, counts in once]
+            found += early * (item.count - 1) + once[: len(once) * item.count]
+        else:
+            found.append((number, True))
+            number += 1
+    return found, number
