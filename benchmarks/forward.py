@@ -105,7 +105,7 @@ HEADS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", type=int, default=200)
+    parser.add_argument("--tasks", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--program", nargs="+")
     parser.add_argument("--target", nargs="+", default=["gpt2", "llama"])

@@ -5,7 +5,7 @@
 
 What is looked for is closed: a sublayer that runs at a kind of token runs there with all that it does, and so all of it
 finds there what it reads. At other tokens nothing has to be run, and what they hold stays as it is for those who read
-it. The rest token runs with every sublayer.
+it. A division runs at all its tokens. The rest token runs with every sublayer.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ class _Liveness:
         instruction = placed.instruction
         wanted = self.needed[instruction.out].union(*(self.needed[write.atom] for write in placed.writes))
         kinds = instruction.kinds & (wanted | self.runs[number])
+        if kinds and isinstance(instruction.op, Quotient):
+            kinds = instruction.kinds  # the heads that divide tell tokens apart by keys that are divided alike
         self.runs[number] |= kinds
         for atom in (instruction.out, *(write.atom for write in placed.writes)):
             self.made[atom] |= kinds

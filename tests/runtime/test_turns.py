@@ -212,3 +212,23 @@ def test_values_that_reach_no_output_raise_no_alarm() -> None:
                 model(**data)
         else:
             model(**data)
+
+
+DIVIDES = """program p(d)
+tokens (x y)*
+    n : vector[d] on x, y
+q = n / (0.05 + dot(n, n))
+at x
+    output q
+"""
+
+
+@pytest.mark.parametrize("target", ["gpt2", "llama"])
+def test_a_division_runs_at_all_its_tokens(target: TargetName) -> None:
+    """Its heads find their own token among others by keys that the norm has divided; an undivided one is too large."""
+    weights = compile_program(DIVIDES, target=target, d=2)
+    data = drawn(weights, 12)
+    live, whole = two_ways(weights, data)
+    assert np.abs(live - whole).max() <= weights.report.predicted_error
+    divided = [kinds for kinds in weights.live if kinds == {"x", "y"}]
+    assert len(divided) >= 2
