@@ -95,6 +95,19 @@ MUTANTS = (
         "here = of",
         "tests/runtime/test_guard.py -k last_pass_counts",
     ),
+    # what is run for the outputs
+    Mutant(
+        "compiler/schedule/liveness.py",
+        "kinds = instruction.kinds  # the heads",
+        "pass  # the heads",
+        "tests/runtime/test_turns.py -k division_runs",
+    ),
+    Mutant(
+        "runtime/turns.py",
+        "_turned(key, head, tables, before.place)",
+        "_turned(key, head, tables, place)",
+        "tests/runtime/test_turns.py -k own_token_is_enough",
+    ),
     # what comparisons decide by
     Mutant("compiler/numerics/attention_gates.py", '"float32": 2.0**48', '"float32": 2.0**30', COMPARED),
     Mutant(
