@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import CompileError
+from innerloop.artifact.signature import Pattern
+from innerloop.compiler.architectures.learned_positions import copy_rule
+from innerloop.compiler.architectures.relation import Relation
 from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.compile import compile_program
 from numpy.typing import NDArray
@@ -170,3 +173,13 @@ def test_suffix_tokens_are_hidden_under_visible_context() -> None:
     found, truth = both(text, {"v": np.random.default_rng(0).standard_normal((3, 6))})
     assert not truth[:, :4].any()
     np.testing.assert_allclose(found, truth, atol=1e-5)
+
+
+def test_a_role_that_finds_no_token_looks_below_the_first_position() -> None:
+    """Of `t (x)*` the token before t is none: one rule for both, and no table of positions."""
+    rule = copy_rule(Pattern(("t",), ("x",), ()), Relation("previous"), frozenset({"t", "x"}), 16)
+    assert rule is not None
+    assert (rule.slope, rule.table) == (1.0, None)
+    t, x = rule.offsets[1:]
+    assert 1 + t <= 0
+    assert x == -1

@@ -12,7 +12,7 @@ from innerloop.artifact.errors import DataError
 from innerloop.artifact.signature import FieldSpec, Pattern, Signature
 from innerloop.artifact.tokens import read_data, sequence
 from innerloop.runtime.data.datasets import read
-from innerloop.runtime.data.pairing import TokenLine
+from innerloop.runtime.data.pairing import TokenLine, gap
 
 MISSING = ["", " ", "NA", "NaN", "nan", "null", "None", "-", "?", "N/A", "<NA>"]
 
@@ -217,3 +217,12 @@ def test_tables_whose_rows_have_labels_in_another_order() -> None:
     with pytest.raises(DataError, match=r"row 0 of `y` is labelled 7, and that of `x` 5"):
         read_data(SUPERVISED, {"x": x, "y": one})
     assert read_data(SUPERVISED, {"x": x, "y": other}).batch == 1
+
+
+def test_a_whole_token_that_is_part_of_another_lacks_nothing() -> None:
+    """Of `(a b)*` a row of s alone is an a, though b holds s, too: the row that lacks a value is the later one."""
+    tokens = TokenLine.of(PATTERNS["(a b)* with s on both"])
+    rows = [frozenset(row) for row in (("s",), ("s", "t"), ("s",), ("t",), ("s",), ("s", "t"))]
+    found = gap(tokens, rows)
+    assert found is not None
+    assert (found.row, found.field) == (3, "s")
