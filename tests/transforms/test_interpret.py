@@ -12,6 +12,7 @@ from innerloop.artifact.signature import Pattern
 from innerloop.artifact.tokens import output_rows, read_data, role_kinds, roles, sequence, visible
 from innerloop.compiler.interpreter.interpret import interpret
 from innerloop.compiler.interpreter.oracle import evaluate
+from innerloop.compiler.interpreter.reads import scores
 from innerloop.compiler.ir.build import graph_of
 from numpy.typing import NDArray
 from sklearn.linear_model import Lasso
@@ -204,3 +205,12 @@ def test_observe_sees_every_value_where_it_lives() -> None:
     assert set(seen) == set(graph.values())
     live = {"x": 5, "y": 4}
     assert all(count == sum(live[kind] for kind in graph[value].kinds) for value, count in seen.items())
+
+
+def test_scores_of_tokens_that_are_not_seen_are_none() -> None:
+    """They are what a head has to hold: its reach is taken of them."""
+    query, key = np.ones((2, 3, 1)), np.full((2, 4, 1), 5.0)
+    seen = np.tri(3, 4, dtype=bool)
+    found = scores(query, key, seen)
+    assert (found[:, seen] == 5.0).all()
+    assert (found[:, ~seen] == 0.0).all()
