@@ -5,7 +5,10 @@
 
 What is looked for is closed: a sublayer that runs at a kind of token runs there with all that it does, and so all of it
 finds there what it reads. At other tokens nothing has to be run, and what they hold stays as it is for those who read
-it. A division runs at all its tokens. The rest token runs with every sublayer.
+it. The rest token runs with every sublayer.
+
+With a division in it every sublayer runs everywhere: what prepares one takes the norm's constants from tokens of all
+kinds, what divides gives them back, and its heads tell tokens apart by keys that are divided alike.
 """
 
 from __future__ import annotations
@@ -22,7 +25,6 @@ from .instructions import (
     Copy,
     Instruction,
     Linear,
-    LinearForm,
     Mean,
     Multiply,
     Quotient,
@@ -34,14 +36,17 @@ NOWHERE: Kinds = frozenset()
 
 
 def live(schedule: Schedule, allocation: Allocation, output: Kinds) -> tuple[Kinds, ...]:
-    """For each stage, as `walk` has them, the kinds of token at which it has to run for outputs at tokens of these."""
+    """For each stage, as `walk` has them, the kinds of token at which it has to run for outputs at tokens of these.
+    Where something is divided, all run everywhere, and it is of no stage."""
+    if any(plan.division is not None for plan in schedule.walk()):
+        return ()
     return _Liveness(schedule, allocation, output).run()
 
 
 class _Liveness:
     def __init__(self, schedule: Schedule, allocation: Allocation, output: Kinds) -> None:
         self.plans = list(schedule.walk())
-        self.clears, self.swept = allocation.clears, schedule.after_divisions()
+        self.clears = allocation.clears
         self.atoms = schedule.instructions.atoms
         self.everyone = frozenset().union(*(atom.kinds for atom in self.atoms))
         self.runs: list[Kinds] = [NOWHERE for _ in self.plans]
@@ -51,7 +56,6 @@ class _Liveness:
             for atom, info in enumerate(self.atoms)
         }
         """Where something may stand in an atom's slots."""
-        self.dividing = NOWHERE
         for atom in schedule.instructions.output.atoms:
             self.needed[atom] |= output
 
@@ -64,11 +68,7 @@ class _Liveness:
 
     def _stage(self, number: int, plan: SublayerPlan) -> None:
         for placed in plan.placed:
-            self._placed(number, placed, tuple(placed.instruction.reads))
-        for division in (plan.prepares, plan.clears):
-            if division is not None:
-                self._placed(number, division, division.instruction.reads[1:])
-                self.dividing |= self.runs[number] & division.instruction.kinds
+            self._placed(number, placed)
         if plan.carry is not None:
             states = frozenset().union(*(self.needed[atom] for atom in plan.carry.atoms))
             self.runs[number] |= plan.carry.kinds & (states | self.runs[number])
@@ -76,21 +76,16 @@ class _Liveness:
                 self.needed[atom] |= plan.carry.kinds & self.runs[number]
         for atom in self.clears.get(number, ()):
             self.runs[number] |= self.made[atom]
-        if number in self.swept:
-            self.runs[number] |= self.dividing
 
-    def _placed(self, number: int, placed: Placed, reads: tuple[LinearForm, ...]) -> None:
-        """An instruction, or the part of a division that the stage does; where any part runs, all do."""
+    def _placed(self, number: int, placed: Placed) -> None:
         instruction = placed.instruction
         wanted = self.needed[instruction.out].union(*(self.needed[write.atom] for write in placed.writes))
         kinds = instruction.kinds & (wanted | self.runs[number])
-        if kinds and isinstance(instruction.op, Quotient):
-            kinds = instruction.kinds  # the heads that divide tell tokens apart by keys that are divided alike
         self.runs[number] |= kinds
         for atom in (instruction.out, *(write.atom for write in placed.writes)):
             self.made[atom] |= kinds
         self.needed[instruction.out] |= kinds
-        for index, form in enumerate(reads):
+        for index, form in enumerate(instruction.reads):
             there = self._read_at(instruction, index, kinds) if kinds else NOWHERE
             for atom in form.atoms:
                 self.needed[atom] |= there & self.atoms[atom].kinds

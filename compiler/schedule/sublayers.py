@@ -125,9 +125,9 @@ class LoopPlan:
     def turn(self) -> str | None:
         """The kind that is scanned, if a pass at a token reads nothing of others but, at its head, the states of the
         token before."""
-        head = self.body[0]
+        head = next(iter(self.body), None)
         alone = all(placed.alone for plan in walk(self.body) for placed in plan.placed)
-        if not self.scan or isinstance(head, LoopPlan) or head.carry is None or not alone:
+        if not self.scan or not isinstance(head, SublayerPlan) or head.carry is None or not alone:
             return None
         return head.carry.relation.kind
 

@@ -98,9 +98,9 @@ MUTANTS = (
     # what is run for the outputs
     Mutant(
         "compiler/schedule/liveness.py",
-        "kinds = instruction.kinds  # the heads",
-        "pass  # the heads",
-        "tests/runtime/test_turns.py -k division_runs",
+        "if any(plan.division is not None for plan in schedule.walk()):",
+        "if not schedule.stages:",
+        "tests/transforms/test_quotients.py -k taken_where",
     ),
     Mutant(
         "runtime/turns.py",
