@@ -29,7 +29,7 @@ class Places(NamedTuple):
 
 def places(weights: Contents, kinds: Sequence[str]) -> Places:
     """Of tokens of these kinds. Sublayers that are live everywhere have none."""
-    live = {tuple(sorted(some)): np.append(0, _at(some, kinds)) for some in weights.live}
+    live = {tuple(sorted(some)): np.append(0, _at(some, kinds)) for some in set(weights.live)}
     return Places(turns(weights.body, kinds), {some: at for some, at in live.items() if at.size <= len(kinds)})
 
 
