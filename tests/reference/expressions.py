@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 
+from innerloop.compiler.numerics.functions import POINTWISE
+
 Shape = tuple[str, ...]
 """The parameters that are its dimensions: () a scalar, ("d",), ("m",), ("d", "m")."""
 SHAPES: dict[Shape, str] = {
@@ -22,7 +24,12 @@ SHAPES: dict[Shape, str] = {
     ("d", "m"): "matrix[d, m]",
 }
 SIZES = {"d": 2, "m": 3}
-POINTWISE = ("relu", "abs", "sign", "sigmoid", "tanh")
+FREE = tuple(
+    f.name
+    for f in POINTWISE.values()
+    if f.slope is not None and f.takes == "all numbers" and not f.arguments and f.steep != "exponential"
+)
+"""The functions of the language that take any number and nothing else; but exp, which is drawn of small ones."""
 PLAIN: tuple[tuple[str, Shape, str], ...] = (
     ("b", ("d",), "0.5"),
     ("c", ("m",), "-1"),
@@ -161,8 +168,8 @@ class Expressions:
             lambda: f"({part(shape)} / {self.positive(shape, depth, place)})",
             lambda: f"({part(shape)} / {self.positive((), depth, place)})",
             lambda: f"div({part(shape)}, {self.positive((), depth, place)})",
-            lambda: f"{self.random.choice(POINTWISE)}({one()})",
-            lambda: f"{self.random.choice(POINTWISE)}({one()})",
+            lambda: f"{self.random.choice(FREE)}({one()})",
+            lambda: f"{self.random.choice(FREE)}({one()})",
             lambda: self.small(shape, depth, place),
             lambda: f"{pick('exp', 'exp', 'log', 'sqrt')}({self.small(shape, depth, place)})",
             lambda: f"{pick('log', 'sqrt')}({self.positive(shape, depth, place)})",
