@@ -2,6 +2,7 @@
 
 packing   every sublayer dense, one after the other, and of each what is not zero
 running   of one chunk of tasks: the stream, the widest activation as it goes in, comes out and is mixed
+widest    of a task, as its packed steps run
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from typing import Any
 
 import numpy as np
 from innerloop.artifact.memory import spend
+from innerloop.artifact.places import Places
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
+
+from .packed import AttentionStep, LinearAttentionStep, LoopStep, MlpStep, Step
 
 ACTIVATIONS = 4
 """As wide as the widest, at the same time."""
@@ -37,6 +41,24 @@ def running(weights: Weights, widest: int, tasks: int, tokens: int) -> None:
     """`widest`: bytes of the widest activation of one task. Raises MemoryLimitError."""
     what = f"the activations of {weights.signature.name} on {tasks:,} tasks of {tokens:,} tokens"
     spend(ACTIVATIONS * tasks * widest, what, "give shorter tasks")
+
+
+def widest(steps: tuple[Step, ...], tokens: int, run: Places | None) -> int:
+    """Numbers in the widest activation of one task of so many tokens, the rest token among them: neurons, scores, or
+    what heads read. `run`: where steps run (None: everywhere)."""
+    found = 0
+    for step in steps:
+        if isinstance(step, LoopStep):
+            in_turn = step.turn is not None and run is not None and bool(run.turns)
+            found = max(found, widest(step.steps, 2 if in_turn else tokens, None if in_turn else run))
+        elif isinstance(step, MlpStep):
+            live = None if run is None or step.live is None else run.live.get(step.live)
+            neurons = [step.up.shape[-1], *(block.bias.size for block in step.blocks)]
+            found = max(found, max(neurons) * (tokens if live is None else live.size))
+        elif isinstance(step, AttentionStep | LinearAttentionStep):
+            packed = step.qkv if isinstance(step, AttentionStep) else step.qkvc
+            found = max(found, tokens * packed.shape[-1], step.heads * tokens**2)
+    return found
 
 
 def _filled(matrix: Matrix) -> int:

@@ -24,10 +24,12 @@ from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
 
 from .pack_heads import biased, columns, halves, paired, pairs
+from .pack_neurons import blocks_of
 from .packed import (
     Array,
     AttentionStep,
     BiasStep,
+    Block,
     IdleStep,
     LinearAttentionStep,
     LoopStep,
@@ -149,8 +151,12 @@ def _pack_mlp(item: Mlp, number: int, config: Config, dtype: np.dtype[Any]) -> S
         up, up_bias = np.concatenate([gate[:, alive], up], -1), np.concatenate([np.zeros_like(up_bias), up_bias])
     rows, up = _read(up)
     written, spread = _spread(down[alive], item.down_bias, dtype)
-    norm = _pack_norm(item.norm, config, dtype)
-    return MlpStep(norm, rows, up, up_bias, written, spread, number, config.activation, item.gate is not None)
+    norm, gated = _pack_norm(item.norm, config, dtype), item.gate is not None
+    blocks: tuple[Block, ...] = ()
+    if not gated:
+        stay, blocks = blocks_of(up, up_bias, written)
+        up, up_bias, written = up[:, stay], up_bias[stay], written[stay]
+    return MlpStep(norm, rows, up, up_bias, written, spread, number, config.activation, gated, blocks=blocks)
 
 
 def _pack_bias(bias: NDArray[Any], number: int, dtype: np.dtype[Any]) -> Sublayer:

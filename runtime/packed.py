@@ -73,10 +73,22 @@ class LinearAttentionStep:
     unread: int
 
 
+class Block(NamedTuple):
+    """Banks of equally many neurons; those of a bank read the same slots and write along one direction. rows [banks,
+    read] among the slots read, up [read, banks, neurons], bias and weight [banks, neurons], write [banks, slots
+    written]."""
+
+    rows: Array
+    up: Array
+    bias: Array
+    weight: Array
+    write: Array
+
+
 @dataclass(frozen=True)
 class MlpStep:
     """up [slots read, neurons], down [neurons, slots written]; `norm` None is the identity. With a gate, `up` and
-    `up_bias` hold the gates of all neurons before their ups."""
+    `up_bias` hold the gates of all neurons before their ups. `blocks`: further neurons (pack_neurons.py)."""
 
     norm: NormStep | None
     rows: Array | None
@@ -88,6 +100,7 @@ class MlpStep:
     activation: str = "gelu_tanh"
     gated: bool = False
     live: Live = None
+    blocks: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True)

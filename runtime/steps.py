@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
-from .arrays import Array, matmul
+from .arrays import Array, einsum, matmul
 from .functions import ACTIVATIONS, normed
 from .guard.checks import GuardCheck, looked
 from .packed import AttentionStep, BiasStep, IdleStep, LinearAttentionStep, LoopStep, MlpStep, Spread, Step
@@ -99,7 +99,7 @@ def _sublayer(
         return step.bias, memory
     if isinstance(step, MlpStep):
         stream = stream if readers is None else stream[:, readers]
-        y = matmul(hidden(matmul(_read(step, stream), step.up) + step.up_bias, step), step.down)
+        y = neurons(_read(step, stream), step)
     else:
         mixed, memory = mix(step, projected(step, stream), memory, readers)
         y = matmul(mixed, step.output)
@@ -123,13 +123,25 @@ def _read(
     return x if step.rows is None else x[..., step.rows]
 
 
-def hidden(x: Float[Array, "batch tokens preactivations"], step: MlpStep) -> Float[Array, "batch tokens neurons"]:
-    """What the neurons give, from their preactivations [batch, tokens, neurons, or gates before ups]."""
+def hidden(x: Float[Array, "*axes preactivations"], step: MlpStep) -> Float[Array, "*axes neurons"]:
+    """What the neurons give, from their preactivations [*axes, neurons, or gates before ups]."""
     activation = ACTIVATIONS[step.activation]
     if not step.gated:
         return activation(x)
     gate, up = jnp.split(x, 2, -1)
     return activation(gate) * up
+
+
+def neurons(x: Float[Array, "batch tokens read"], step: MlpStep) -> Float[Array, "batch tokens written"]:
+    """What the neurons write, from the slots that they read."""
+    y = matmul(hidden(matmul(x, step.up) + step.up_bias, step), step.down)
+    for block in step.blocks:
+        # The barrier keeps XLA from gathering anew for each neuron.
+        read = lax.optimization_barrier(x[..., block.rows])  # type: ignore[no-untyped-call]
+        sums = sum(read[..., k, None] * up for k, up in enumerate(block.up))
+        found = einsum("btgn,gn->btg", hidden(sums + block.bias, step), block.weight)
+        y = y + matmul(found, block.write)
+    return y
 
 
 def spread(y: Float[Array, "*batch written"], to: Spread) -> Float[Array, "*batch width"]:

@@ -23,14 +23,14 @@ from innerloop.artifact.interrupts import check, stoppable
 from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.memory import spend
 from innerloop.artifact.parts import Config
-from innerloop.artifact.places import places
+from innerloop.artifact.places import Places, places
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.interpreter.calibrate import some_of
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
-from .afford import packing, running
+from .afford import packing, running, widest
 from .forward import embedded, forward, streams
 from .guard.checks import GuardCheck
 from .guard.guard import Findings, Guard, Mode
@@ -132,7 +132,7 @@ class Transformer:
         findings, watched = Findings(self._guard, set()), self._guard.mode != "off"
         with stoppable(), self.precision():
             checks, run = self._checks(line.kinds), places(self.weights, line.kinds)
-            for start, count, features in self._chunks(data):
+            for start, count, features in self._chunks(data, run):
                 split = jax.device_put(features, self._split)
                 found, worst = forward(self.parameters, split, rows + 1, checks, run)
                 results.append(np.asarray(found)[:count])
@@ -246,14 +246,16 @@ class Transformer:
         self._guard.inspect_inputs(data.fields, held)
         return data
 
-    def _chunks(self, data: TokenData) -> Iterator[tuple[int, int, NDArray[Any]]]:
-        """(first task, tasks, features [chunk, 1 + tokens, features]) by chunks of one size, the last one padded."""
+    def _chunks(self, data: TokenData, run: Places | None = None) -> Iterator[tuple[int, int, NDArray[Any]]]:
+        """(first task, tasks, features [chunk, 1 + tokens, features]) by chunks of one size, the last one padded.
+        `run`: the tokens that steps run at (None: all)."""
+        tokens = len(data.sequence)
         budget = CACHED_BYTES if jax.default_backend() == "cpu" else DEVICE_BYTES
-        widest = widest_bytes(self.weights.config, len(data.sequence), self.dtype)
-        most, shards = max(1, budget // widest), self._mesh.size
+        numbers = max(widest(self.parameters.steps, 1 + tokens, run), (1 + tokens) * self.weights.config.d_model)
+        most, shards = max(1, budget // (numbers * self.dtype.itemsize)), self._mesh.size
         chunk = shards * min(most, 1 << (max(1, -(-data.batch // shards)) - 1).bit_length())
         if jax.default_backend() == "cpu":
-            running(self.weights, widest, chunk, len(data.sequence))
+            running(self.weights, numbers * self.dtype.itemsize, chunk, tokens)
         for start in range(0, data.batch, chunk):
             count = min(chunk, data.batch - start)
             yield start, count, self.features(data, start, count, chunk)
