@@ -142,11 +142,9 @@ def plan_for(
     architecture = named("target", target, TARGETS, graph)
     named("dtype", dtype, dict.fromkeys(get_args(Dtype)), graph)
     default = calibration is None
-    assert graph.signature is not None
     drawn = samples(graph) if calibration is None else [Sample(CORE, (read_data(graph.signature, calibration),))]
     graph = fill_empty(graph, drawn[0].data)
     signature, core = graph.signature, core_tasks(drawn)
-    assert signature is not None
 
     def planned(graph: Graph, seen: list[tuple[Family, Seen]]) -> Plan:
         ranges, families = affordable(graph, seen, core, architecture, dtype)
@@ -197,7 +195,6 @@ def _divides(backend: Backend) -> bool:
 
 
 def _backend(plan: Plan) -> Backend:
-    assert plan.graph.signature is not None
     return backend_of(plan.schedule, plan.allocation, plan.graph.signature, _positions(plan.graph), plan.dtype)
 
 
@@ -221,7 +218,6 @@ def _built(plan: Plan, tolerance: float) -> Built:
 def finish(plan: Plan) -> Weights:
     """The plan's weights, measured."""
     signature = plan.graph.signature
-    assert signature is not None
     emitted = emit(_backend(plan))
     (result,) = plan.graph.results
     node = plan.graph[result]
@@ -258,7 +254,6 @@ def finish(plan: Plan) -> Weights:
 
 def _positions(graph: Graph) -> int:
     """How many tokens the position table holds, the rest token included."""
-    assert graph.signature is not None
     pattern = graph.signature.pattern
     if any(loop.kind is not None for loop in graph.loops()):
         return 1 + len(pattern.prefix) + len(pattern.suffix) + len(pattern.group) * repetitions(graph)

@@ -154,7 +154,6 @@ def _attends(graph: Graph, target: Target) -> Callable[[Read], bool]:
     """Whether heads can compute a read: linear attention can; softmax heads must know how many tokens a mean is over,
     by their position alone."""
     signature = graph.signature
-    assert signature is not None
 
     def attends(read: Read) -> bool:
         counted = isinstance(target.positions, Learned) and log_counts(signature.pattern, read.over, SAMPLE) is not None

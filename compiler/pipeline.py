@@ -76,7 +76,6 @@ class Chosen:
 def named(what: str, given: str, known: Mapping[str, T], graph: Graph) -> T:
     """known[given]. Raises CompileError where there is no such thing."""
     if given not in known:
-        assert graph.signature is not None
         raise graph.signature.refusal(f"there is no {what} `{given}`", None, f"{what}s: {', '.join(known)}")
     return known[given]
 
@@ -157,7 +156,6 @@ def _no_softmax(graph: Graph, target: Target) -> None:
     """Raises CompileError for a softmax read, which linear attention has not."""
     for node in map(graph.__getitem__, graph.values()):
         if isinstance(node.op, Read) and node.op.how == "softmax":
-            assert graph.signature is not None
             message = f"target {target.name} has linear attention, and so no softmax"
             hint = "its heads compute `mean[j in K](dot(a, b[j]) * c[j])`; gpt2, gelu and llama have a softmax"
             raise graph.signature.refusal(message, node.span, hint)

@@ -133,7 +133,7 @@ class ErrorModel:
 
     @property
     def _onehot(self) -> set[str]:
-        return set() if self.graph.signature is None else {f.name for f in self.graph.signature.fields if f.onehot}
+        return {f.name for f in self.graph.signature.fields if f.onehot}
 
 
 def default_of(node: Node, ranges: Ranges, dtype: str) -> Squares:

@@ -56,7 +56,6 @@ def bounded(graph: Graph, tolerance: object) -> None:
     number = isinstance(tolerance, int | float | np.integer | np.floating) and not isinstance(tolerance, bool)
     if number and 0.0 < tolerance <= float_info.max:  # type: ignore[operator]
         return
-    assert graph.signature is not None
     message = f"tolerance is {tolerance!r}: not a positive number"
     raise graph.signature.refusal(message, None, "give the largest error of the output to accept, such as 1e-3")
 
@@ -291,5 +290,4 @@ def _refusal(
     message = f"{dtype} cannot meet a tolerance of {tolerance:.3g}: the most precise constructions reach {reached:.2g}"
     looser = f"a tolerance above {reached:.2g}, or scale the data so that its values lie closer together"
     mend = f"compile in float64, accept {looser}" if dtype == "float32" else f"accept {looser}"
-    assert graph.signature is not None
     return graph.signature.refusal(message + most, None if worst is None else graph[worst].span, mend)

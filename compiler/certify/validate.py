@@ -93,7 +93,6 @@ def _affordable(plan: Plan, tokens: int) -> int:
 def _towards_corners(plan: Plan, base: TokenData, rng: np.random.Generator) -> TokenData:
     """The tasks, and each as far towards a corner of its fields' ranges as all values stay in theirs: those for which
     they do."""
-    assert plan.graph.signature is not None
     corners = {}
     for spec in plan.graph.signature.fields:
         array = base.fields[spec.name]

@@ -181,7 +181,6 @@ class _Domains:
         return label if span is None else f"a part of {self._expression(span)}"
 
     def _expression(self, span: Span) -> str:
-        assert self.graph.signature is not None
         return expression(self.graph.signature, span)
 
 

@@ -40,7 +40,6 @@ def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
             hint = f"did you mean `{near[0]}`?" if near else f"its fields are {listed[0]}; its parameters {listed[1]}"
             raise DataError(f"{tree.name} takes no `{name}`: {hint}")
     graph = graph_of(tree, {n: arguments[n] for n in parameters if n in arguments})
-    assert graph.signature is not None
     data = read_data(graph.signature, {n: arguments[n] for n in fields if n in arguments})
     result = evaluate(graph, data)
     return result if data.batched else result[0]

@@ -49,7 +49,6 @@ def made(
 def sample(text: str, **parameters: object) -> dict[str, Any]:
     """Fewer tasks than the default."""
     signature = graph_of(text, parameters).signature
-    assert signature is not None
     return dict(draw(signature, 3, 128, 0))
 
 

@@ -66,7 +66,6 @@ SCAN = load("stochastic_gradient_descent")
 def placed(text: str, target: TargetName = "gpt2", **parameters: object) -> tuple[Schedule, Allocation]:
     """As the compiler places it, without balancing."""
     graph = optimise(graph_of(text, parameters), target, "depth")
-    assert graph.signature is not None
     data = read_data(graph.signature, draw(graph.signature, 4, 16, 0))
     made = schedule(lower(graph, calibrate(graph, [data]), TARGETS[target]))
     return made, allocate(made)

@@ -56,7 +56,6 @@ def error(
 ) -> float | None:
     """The largest error over the largest number of the computation; infinity for a refusal that names no place. None
     for a program that is refused, and for powers of powers, beyond what ranges can bound."""
-    assert graph.signature is not None
     fields = draw(graph.signature, repetitions, 16, seed)
     data = read_data(graph.signature, fields)
     most = magnitude(graph, data)

@@ -109,7 +109,6 @@ def test_the_rewriting_means_the_same(n: int) -> None:
         written = verify(components(graph))
         left = [v for v in written.values() if isinstance(written[v].op, Softmax)]
         assert not left
-        assert graph.signature is not None
         data = read_data(graph.signature, fields(n, 1e-3, 30.0, 2))
         np.testing.assert_allclose(evaluate(written, data), evaluate(graph, data), rtol=1e-12, atol=1e-14)
 

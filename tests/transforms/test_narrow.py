@@ -36,7 +36,6 @@ def divided(divisor: str, low: float, high: float) -> tuple[Graph, TokenData, di
     s[0, :2] = low, high
     fields = {"a": s * rng.standard_normal((32, 8)), "s": s}
     graph = simplify(graph_of(TEXT.format(divisor=divisor), {}))
-    assert graph.signature is not None
     return graph, read_data(graph.signature, fields), fields
 
 
@@ -68,7 +67,6 @@ def test_what_reaches_over_no_more_than_a_step_of_the_widest_is_one_division() -
     fields = {name: np.exp(rng.uniform(np.log(low), np.log(high), (64, 8))) for name, (low, high) in sizes.items()}
     fields["a"] = rng.standard_normal((64, 8))
     graph = simplify(graph_of(text, {}))
-    assert graph.signature is not None
     data = read_data(graph.signature, fields)
     written = narrow(graph, calibrate(graph, [data]))
     assert sum(isinstance(written[v].op, Divide) for v in written.values()) == 3
@@ -138,7 +136,6 @@ def test_the_norm_is_exact_beside_the_largest_divisor() -> None:
     for dtype in ("float32", "float64"):
         graph, _, fields = divided("s", 1e-2, 1e2)
         plan = plan_for(graph, "gpt2", dtype, fields)
-        assert plan.graph.signature is not None
         frame = backend_of(plan.schedule, plan.allocation, plan.graph.signature, 1025, dtype)
         stream = next(s for n in range(1, 20) if (s := frame.stream(16, n)) is not None)
         assert frame.divisor is not None

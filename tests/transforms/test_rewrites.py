@@ -50,7 +50,6 @@ def programs(generator: Callable[[Random], str], count: int, most: float) -> lis
         graph = None if text in found else checked(text)
         if graph is None:
             continue
-        assert graph.signature is not None
         if magnitude(graph, read_data(graph.signature, draw(graph.signature, REPETITIONS, TASKS, 0))) < most:
             found.append(text)
     return found
@@ -61,7 +60,6 @@ def differ(generator: Callable[[Random], str], target: TargetName, count: int) -
     taken = 0
     for text in programs(generator, count, 100.0):
         graph = graph_of(text, {})
-        assert graph.signature is not None
         data = read_data(graph.signature, draw(graph.signature, REPETITIONS, TASKS, 0))
         for optimize in ("depth", "width"):
             whole = compiled_error(graph, target, optimize, (), data)
