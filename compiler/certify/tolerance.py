@@ -173,7 +173,7 @@ def options(schedule: Schedule, allocation: Allocation, dtype: str) -> dict[Valu
     """The constructions of every product and function, most neurons first; each is more precise than all cheaper
     ones."""
     found: dict[Value, list[Option]] = {}
-    for placed in (p for stage in schedule.walk() for p in stage.placed):
+    for placed in (p for sublayer in schedule.walk() for p in sublayer.placed):
         task, written = placed.instruction, _written(placed, allocation)
         if task.value is None:
             continue

@@ -96,10 +96,10 @@ class Backend:
     def _relations(self) -> Iterator[tuple[Relation, Kinds, Span | None]]:
         if not self.target.linear:
             yield Relation("own"), self.everyone, None
-        for stage in self.schedule.walk():
-            if stage.carry:
-                yield stage.carry.relation, stage.carry.kinds, None
-            for placed in stage.placed:
+        for sublayer in self.schedule.walk():
+            if sublayer.carry:
+                yield sublayer.carry.relation, sublayer.carry.kinds, None
+            for placed in sublayer.placed:
                 if isinstance(placed.instruction.op, Copy):
                     yield placed.instruction.op.relation, placed.instruction.kinds, placed.instruction.span
                 elif isinstance(placed.instruction.op, Linear):

@@ -57,8 +57,8 @@ class _Domains:
         self.tolerance = CURVE[dtype]
         self.graph, self.instructions, self.slots, self.stream = graph, schedule.instructions, allocation.slots, stream
         self.dtype = dtype
-        self.stages = list(schedule.walk())
-        made = {p.instruction.out: p.instruction.op for stage in self.stages for p in stage.placed}
+        self.sublayers = list(schedule.walk())
+        made = {p.instruction.out: p.instruction.op for sublayer in self.sublayers for p in sublayer.placed}
         self.exact = [info.embedded or isinstance(made.get(a), Copy) for a, info in enumerate(self.instructions.atoms)]
         """Which atoms hold what the data say, to the last bit."""
         self.named = {
@@ -67,12 +67,12 @@ class _Domains:
 
     def found(self) -> Iterator[Domain]:
         made: dict[Atom, int] = {}
-        for number, stage in enumerate(self.stages):
-            for placed in stage.placed:
+        for number, sublayer in enumerate(self.sublayers):
+            for placed in sublayer.placed:
                 yield from self._reads(placed.instruction, number)
                 made.update((atom, number) for atom in _written(placed))
             for atom in [a for a, n in made.items() if n == number]:
-                yield from self._holds(atom, self._maker(stage, atom), number)
+                yield from self._holds(atom, self._maker(sublayer, atom), number)
 
     # What a sublayer reads ----------------------------------------------------------------------
 
@@ -154,8 +154,8 @@ class _Domains:
         read = self.stream.pick(self.stream.slots(atom))
         yield Domain("value", number, True, info.kinds, read, info.low, info.high, (what,), (info.size,))
 
-    def _maker(self, stage: SublayerPlan, atom: Atom) -> Instruction:
-        return next(p.instruction for p in stage.placed if atom in _written(p))
+    def _maker(self, sublayer: SublayerPlan, atom: Atom) -> Instruction:
+        return next(p.instruction for p in sublayer.placed if atom in _written(p))
 
     # Names --------------------------------------------------------------------------------------
 

@@ -36,20 +36,20 @@ NOWHERE: Kinds = frozenset()
 
 
 def live(schedule: Schedule, allocation: Allocation, output: Kinds) -> tuple[Kinds, ...]:
-    """For each stage, as `walk` has them, the kinds of token at which it has to run for outputs at tokens of these.
-    Where something is divided, all run everywhere, and it is of no stage."""
-    if any(plan.division is not None for plan in schedule.walk()):
+    """For each sublayer, as `walk` has them, the kinds of token at which it has to run for outputs at tokens of these.
+    Where something is divided, all run everywhere, and it is of no sublayer."""
+    if any(sublayer.division is not None for sublayer in schedule.walk()):
         return ()
     return _Liveness(schedule, allocation, output).run()
 
 
 class _Liveness:
     def __init__(self, schedule: Schedule, allocation: Allocation, output: Kinds) -> None:
-        self.plans = list(schedule.walk())
+        self.sublayers = list(schedule.walk())
         self.clears = allocation.clears
         self.atoms = schedule.instructions.atoms
         self.everyone = frozenset().union(*(atom.kinds for atom in self.atoms))
-        self.runs: list[Kinds] = [NOWHERE for _ in self.plans]
+        self.runs: list[Kinds] = [NOWHERE for _ in self.sublayers]
         self.needed: dict[Atom, Kinds] = dict.fromkeys(range(len(self.atoms)), NOWHERE)
         self.made: dict[Atom, Kinds] = {
             atom: info.kinds if info.embedded or info.start is not None else NOWHERE
@@ -62,18 +62,18 @@ class _Liveness:
     def run(self) -> tuple[Kinds, ...]:
         before: object = None
         while before != (before := (tuple(self.runs), tuple(self.needed.values()))):
-            for number in reversed(range(len(self.plans))):
-                self._stage(number, self.plans[number])
+            for number in reversed(range(len(self.sublayers))):
+                self._sublayer(number, self.sublayers[number])
         return tuple(self.runs)
 
-    def _stage(self, number: int, plan: SublayerPlan) -> None:
-        for placed in plan.placed:
+    def _sublayer(self, number: int, sublayer: SublayerPlan) -> None:
+        for placed in sublayer.placed:
             self._placed(number, placed)
-        if plan.carry is not None:
-            states = frozenset().union(*(self.needed[atom] for atom in plan.carry.atoms))
-            self.runs[number] |= plan.carry.kinds & (states | self.runs[number])
-            for atom in plan.carry.atoms:
-                self.needed[atom] |= plan.carry.kinds & self.runs[number]
+        if sublayer.carry is not None:
+            states = frozenset().union(*(self.needed[atom] for atom in sublayer.carry.atoms))
+            self.runs[number] |= sublayer.carry.kinds & (states | self.runs[number])
+            for atom in sublayer.carry.atoms:
+                self.needed[atom] |= sublayer.carry.kinds & self.runs[number]
         for atom in self.clears.get(number, ()):
             self.runs[number] |= self.made[atom]
 

@@ -126,7 +126,7 @@ class LoopPlan:
         """The kind that is scanned, if a pass at a token reads nothing of others but, at its head, the states of the
         token before."""
         head = next(iter(self.body), None)
-        alone = all(placed.alone for plan in walk(self.body) for placed in plan.placed)
+        alone = all(placed.alone for sublayer in walk(self.body) for placed in sublayer.placed)
         if not self.scan or not isinstance(head, SublayerPlan) or head.carry is None or not alone:
             return None
         return head.carry.relation.kind
@@ -135,16 +135,16 @@ class LoopPlan:
 @dataclass(frozen=True)
 class Schedule:
     instructions: Instructions
-    stages: list[SublayerPlan | LoopPlan]
+    body: list[SublayerPlan | LoopPlan]
     length: int
     """Sublayers, loops unrolled."""
 
     def walk(self) -> Iterator[SublayerPlan]:
-        """The stages in order, a loop's body once."""
-        return walk(self.stages)
+        """The sublayers in order, a loop's body once."""
+        return walk(self.body)
 
     def after_divisions(self) -> frozenset[int]:
-        """The stages, numbered as `walk` goes, that follow one that cleans up after a division: in some pass."""
+        """The sublayers, numbered as `walk` goes, that follow one that cleans up after a division: in some pass."""
         found: set[int] = set()
 
         def through(items: list[SublayerPlan | LoopPlan], number: int, after: bool) -> tuple[int, bool]:
@@ -159,16 +159,16 @@ class Schedule:
                 number, after = number + 1, item.clears is not None
             return number, after
 
-        through(self.stages, 0, False)
+        through(self.body, 0, False)
         return frozenset(found)
 
 
-def walk(stages: list[SublayerPlan | LoopPlan]) -> Iterator[SublayerPlan]:
-    for stage in stages:
-        if isinstance(stage, LoopPlan):
-            yield from walk(stage.body)
+def walk(body: list[SublayerPlan | LoopPlan]) -> Iterator[SublayerPlan]:
+    for item in body:
+        if isinstance(item, LoopPlan):
+            yield from walk(item.body)
         else:
-            yield stage
+            yield item
 
 
 def other(side: str) -> str:

@@ -74,9 +74,9 @@ def test_what_reaches_over_no_more_than_a_step_of_the_widest_is_one_division() -
 
 
 def quotients(plan: Plan) -> list[tuple[int, Quotient]]:
-    """The divisions, with the stage that each stands in."""
-    stages = enumerate(plan.schedule.walk())
-    return [(k, p.instruction.op) for k, s in stages for p in s.placed if isinstance(p.instruction.op, Quotient)]
+    """The divisions, with the sublayer that each stands in."""
+    sublayers = enumerate(plan.schedule.walk())
+    return [(k, p.instruction.op) for k, s in sublayers for p in s.placed if isinstance(p.instruction.op, Quotient)]
 
 
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
@@ -116,8 +116,8 @@ def test_a_small_divisor_takes_no_slot_from_which_something_large_goes(target: T
     made = allocate(plan.schedule)
     atoms, lives = plan.schedule.instructions.atoms, made.lifetimes
     checked = 0
-    for stage in plan.schedule.walk():
-        for task in (p.instruction for p in stage.placed if isinstance(p.instruction.op, Quotient)):
+    for sublayer in plan.schedule.walk():
+        for task in (p.instruction for p in sublayer.placed if isinstance(p.instruction.op, Quotient)):
             assert isinstance(task.op, Quotient)
             ratio = max(task.op.high / task.op.low, task.op.low / task.op.high)
             for atom in task.reads[1].atoms:
