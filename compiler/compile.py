@@ -13,10 +13,11 @@ from innerloop.artifact.claims import InputRange, OutputSpec, Placement
 from innerloop.artifact.errors import CompileError, DataError, faults_told
 from innerloop.artifact.tokens import read_data, roles
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import Optimize, TargetName
 from numpy.typing import ArrayLike
 
 from .afford import afford
-from .architectures.targets import TARGETS, Learned, TargetName
+from .architectures.targets import TARGETS, Learned
 from .certify.certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
 from .certify.families import affordable, observed, reached
 from .certify.plan import Built, Plan
@@ -34,7 +35,7 @@ from .ir.build import graph_of
 from .ir.graph import Graph
 from .ir.verify import verify
 from .passes import tightened
-from .pipeline import Optimize, named, optimise
+from .pipeline import named, optimise
 from .schedule.allocate import Allocation, allocate
 from .schedule.balance import balance
 from .schedule.constructions import Choice
@@ -95,7 +96,8 @@ def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None
     from other data, or by another version of the compiler.
     """
     signature, made = weights.signature, weights.report.certificate
-    optimize, tolerance, tasks = "depth", None, TASKS
+    optimize: Optimize = "depth"
+    tolerance, tasks = None, TASKS
     if made is not None:
         optimize, tolerance, tasks = made.optimize, made.tolerance, made.certify
     if made is not None and made.default != (calibration is None):
@@ -130,10 +132,10 @@ def _alike(held: Holding, placed: Placement) -> bool:
 
 def plan_for(
     graph: Graph,
-    target: str,
-    dtype: str,
+    target: TargetName,
+    dtype: Dtype,
     calibration: Mapping[str, ArrayLike] | None,
-    optimize: str = "depth",
+    optimize: Optimize = "depth",
     certify: int = TASKS,
     accept_error: bool = False,
 ) -> Plan:
@@ -177,7 +179,7 @@ def plan_for(
     return plan
 
 
-def _placed(instructions: Instructions, dtype: str) -> tuple[Schedule, Allocation]:
+def _placed(instructions: Instructions, dtype: Dtype) -> tuple[Schedule, Allocation]:
     """The instructions in sublayers and slots, verified."""
     placed = balance(schedule(instructions), dtype)
     slots = allocate(placed)

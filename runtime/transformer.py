@@ -26,14 +26,16 @@ from innerloop.artifact.parts import Config
 from innerloop.artifact.places import places
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import AttentionKind, GuardMode, NormKind, PositionKind
 from innerloop.compiler.interpreter.calibrate import some_of
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
 from .afford import packing, running
 from .forward import embedded, forward, streams
+from .functions import ACTIVATIONS
 from .guard.checks import GuardCheck
-from .guard.guard import Findings, Guard, Mode
+from .guard.guard import Findings, Guard
 from .guard.interpreted import Held, Interpreter
 from .pack import pack
 from .packed import Parameters
@@ -53,11 +55,12 @@ TRACE_BYTES = 2**31
 """The largest trace that is kept."""
 
 _KNOWN = {
-    "attention": ("softmax", "linear"),
-    "activation": ("gelu_tanh", "silu", "none"),
-    "norm": ("layernorm", "rmsnorm", "dividing", "none"),
-    "positions": ("learned", "rotary"),
+    "attention": get_args(AttentionKind),
+    "activation": (*ACTIVATIONS, "none"),
+    "norm": get_args(NormKind),
+    "positions": get_args(PositionKind),
 }
+"""What of an architecture this runtime runs."""
 
 
 class Transformer:
@@ -77,7 +80,7 @@ class Transformer:
         self,
         weights: Weights,
         dtype: Dtype | None = None,
-        guard: Mode = "warn",
+        guard: GuardMode = "warn",
         on_chunk: Callable[[int, int], None] | None = None,
     ) -> None:
         _verify(weights, dtype, guard)
@@ -294,5 +297,5 @@ def _verify(weights: Weights, dtype: str | None, guard: str) -> None:
             raise InnerloopError(f"the weights have {what} {have!r}; this runtime runs {runs}")
     if dtype not in (None, *get_args(Dtype)):
         raise InnerloopError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'")
-    if guard not in get_args(Mode):
+    if guard not in get_args(GuardMode):
         raise InnerloopError(f"guard is {guard!r}; it must be 'warn', 'raise' or 'off'")

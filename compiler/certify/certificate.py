@@ -20,6 +20,7 @@ from innerloop.artifact.errors import counted
 from innerloop.artifact.margins import SLACK
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.tokens import TokenData, output_rows, read_data, sequence
+from innerloop.artifact.words import Optimize
 from numpy.typing import NDArray
 
 from ..interpreter.calibrate import Ranges, parts, some_of
@@ -149,7 +150,7 @@ def certificate(
     samples: Sequence[Sample],
     families: Sequence[Family],
     default: bool,
-    optimize: str,
+    optimize: Optimize,
     certify: int,
 ) -> Certificate:
     """Of errors measured on `data`, with ranges from those samples that are the core's or of `families`; `default` if

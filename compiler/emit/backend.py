@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import assert_never
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import CompileError, InternalError
 from innerloop.artifact.parts import Config
 from innerloop.artifact.signature import Kinds, Signature
@@ -60,7 +60,7 @@ class Backend:
         return self.schedule.instructions.target
 
     @property
-    def dtype(self) -> str:
+    def dtype(self) -> Dtype:
         return self.positions.dtype
 
     @property
@@ -199,7 +199,7 @@ class Backend:
 
 
 def backend_of(
-    schedule: Schedule, allocation: Allocation, signature: Signature, n_positions: int, dtype: str
+    schedule: Schedule, allocation: Allocation, signature: Signature, n_positions: int, dtype: Dtype
 ) -> Backend:
     """The backend of the schedule's target. Raises InternalError for a target that has no parts yet."""
     target = schedule.instructions.target

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 import numpy as np
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import Domain
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.span import Span
@@ -47,13 +48,15 @@ LONGEST = 48
 """Characters of an expression that a name has at most."""
 
 
-def domains(graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream, dtype: str) -> tuple[Domain, ...]:
+def domains(
+    graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream, dtype: Dtype
+) -> tuple[Domain, ...]:
     """Of every construction, in the order of the sublayers."""
     return tuple(_Domains(graph, schedule, allocation, stream, dtype).found())
 
 
 class _Domains:
-    def __init__(self, graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream, dtype: str) -> None:
+    def __init__(self, graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream, dtype: Dtype) -> None:
         self.tolerance = CURVE[dtype]
         self.graph, self.instructions, self.slots, self.stream = graph, schedule.instructions, allocation.slots, stream
         self.dtype = dtype

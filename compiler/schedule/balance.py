@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+from innerloop.artifact.arrays import Dtype
+
 from ..numerics.fit_smooth import fit
 from ..numerics.square_banks import square_bank
 from .allocate import allocate
@@ -23,7 +25,7 @@ from .instructions import Apply, Atom, LinearForm, Multiply
 from .sublayers import LoopPlan, Placed, Schedule, SublayerPlan
 
 
-def balance(schedule: Schedule, dtype: str) -> Schedule:
+def balance(schedule: Schedule, dtype: Dtype) -> Schedule:
     """The same sublayers, with some instructions in later ones."""
     moved = Schedule(schedule.instructions, _copied(schedule.body), schedule.length)
     if not _runs(moved.body, dtype):
@@ -39,7 +41,7 @@ def _copied(body: list[SublayerPlan | LoopPlan]) -> list[SublayerPlan | LoopPlan
     ]
 
 
-def _runs(body: list[SublayerPlan | LoopPlan], dtype: str) -> bool:
+def _runs(body: list[SublayerPlan | LoopPlan], dtype: Dtype) -> bool:
     """Balances every stretch of sublayers between loops; whether anything moved."""
     moved = False
     ends = [-1, *(k for k, s in enumerate(body) if isinstance(s, LoopPlan)), len(body)]
@@ -53,7 +55,7 @@ def _runs(body: list[SublayerPlan | LoopPlan], dtype: str) -> bool:
     return moved
 
 
-def _step(run: list[SublayerPlan], dtype: str) -> bool:
+def _step(run: list[SublayerPlan], dtype: Dtype) -> bool:
     """Moves one instruction out of the widest sublayer of a run, if that helps."""
     widths = [sum(_cost(p, dtype) for p in sublayer.placed) for sublayer in run]
     wide = max((t for t, s in enumerate(run) if s.side == "mlp"), key=lambda t: widths[t], default=None)
@@ -90,7 +92,7 @@ def _read(atom: Atom, forms: list[LinearForm]) -> bool:
     return any(atom in form.atoms for form in forms)
 
 
-def _cost(placed: Placed, dtype: str) -> int:
+def _cost(placed: Placed, dtype: Dtype) -> int:
     """Neurons, about."""
     op = placed.instruction.op
     if isinstance(op, Multiply):

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from innerloop.artifact.sparse import Matrix
+from innerloop.artifact.words import Side
 
 from .instructions import Atom, Instruction, Instructions, Linear, LinearForm, Quotient, State
 from .sublayers import Carry, Placed, SublayerPlan, Write, other
@@ -23,7 +24,7 @@ class Segment:
     """Instructions between loops, each as soon as it can. Times count from the segment's own beginning."""
 
     instructions: Instructions
-    first: str
+    first: Side
     carry: Carry | None
     divided: bool
     """Whether an earlier division may have left rounding in the norm's scratch slots."""

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from innerloop.artifact.words import Side
+
 from .instructions import Block, Instruction, InstructionLoop, Instructions, State
 from .regions import Segment
 from .sublayers import Carry, LoopPlan, Schedule, SublayerPlan, other, walk
@@ -32,7 +34,7 @@ class _Scheduler:
     instructions: Instructions
 
     def block(
-        self, block: Block, states: tuple[State, ...], first: str, carry: Carry | None
+        self, block: Block, states: tuple[State, ...], first: Side, carry: Carry | None
     ) -> tuple[list[SublayerPlan | LoopPlan], int]:
         """The block's sublayers, the first of them on side `first`, and their number unrolled."""
         body: list[SublayerPlan | LoopPlan] = []
@@ -61,11 +63,12 @@ class _Scheduler:
                 length += len(pad) + count
         return body, length
 
-    def _loop(self, loop: InstructionLoop, side: str) -> tuple[list[SublayerPlan], LoopPlan, int]:
+    def _loop(self, loop: InstructionLoop, side: Side) -> tuple[list[SublayerPlan], LoopPlan, int]:
         """The loop's sublayers, begun on the side that makes the whole shortest; one idle one at most stands before."""
         best: tuple[int, list[SublayerPlan], LoopPlan, int] | None = None
         carry = Carry(loop.carry, tuple(s.atom for s in loop.states), loop.kinds) if loop.carry else None
-        for start in ("attention",) if carry else (side, other(side)):
+        starts: tuple[Side, ...] = ("attention",) if carry else (side, other(side))
+        for start in starts:
             body, count = self.block(loop.body, loop.states, start, carry)
             if count % 2:
                 body.append(SublayerPlan(other(start)))

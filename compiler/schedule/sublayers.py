@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from innerloop.artifact.sparse import Matrix
+from innerloop.artifact.words import Side
 
 from ..architectures.relation import Relation
 from ..architectures.targets import Target
@@ -80,7 +81,7 @@ class SublayerPlan:
     """One sublayer. `division`: its norm divides by this divisor (attention); `prepares`: the division that an MLP
     sublayer makes ready; `clears`: the one that it cleans up after."""
 
-    side: str
+    side: Side
     placed: list[Placed] = field(default_factory=list)
     carry: Carry | None = None
     division: LinearForm | None = None
@@ -171,5 +172,5 @@ def walk(body: list[SublayerPlan | LoopPlan]) -> Iterator[SublayerPlan]:
             yield item
 
 
-def other(side: str) -> str:
+def other(side: Side) -> Side:
     return "mlp" if side == "attention" else "attention"

@@ -20,6 +20,7 @@ from typing import assert_never
 import numpy as np
 from innerloop.artifact.arrays import Indices
 from innerloop.artifact.errors import InternalError
+from innerloop.artifact.words import Side
 
 from .allocate import Allocation
 from .instructions import (
@@ -59,7 +60,7 @@ class _Division:
 
 @dataclass
 class _SlotRun(Symbols):
-    side: str = "attention"
+    side: Side = "attention"
     inside: set[Atom] = field(default_factory=set)
     """States of the loops that run."""
     scratch: _Division | str = "empty"

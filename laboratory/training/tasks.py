@@ -13,16 +13,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.tokens import sequence_of
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import Rows
 from innerloop.runtime.surroundings import key, settled
 
 from .kinds import KINDS, RULES, Array, Fields, Values, pooled
@@ -34,7 +35,7 @@ class TaskDistribution:
 
     name: str
     parameters: Values
-    rows: str = "all"
+    rows: Rows = "all"
 
     def sample(
         self,
@@ -43,7 +44,7 @@ class TaskDistribution:
         points: int | None = None,
         dimensions: Array | None = None,
         *,
-        dtype: str = "float32",
+        dtype: Dtype = "float32",
         jit: bool = True,
     ) -> Fields:
         """So many tasks, field → [batch, rows, *shape]. For a curriculum: `points` in place of n, and inputs that are 0
@@ -124,7 +125,7 @@ class TaskDistribution:
         return jax.jit(fields, static_argnums=(1, 2))
 
 
-def task(name: str, /, *, rows: str = "all", **parameters: Any) -> TaskDistribution:
+def task(name: str, /, *, rows: Rows = "all", **parameters: Any) -> TaskDistribution:
     """The task `name` with these parameters, others as `defaults(name)` has them. Raises InnerloopError."""
     values = dict(defaults(name))
     for given, value in parameters.items():
@@ -136,7 +137,7 @@ def task(name: str, /, *, rows: str = "all", **parameters: Any) -> TaskDistribut
         if not holds(value):
             raise InnerloopError(f"task {name}: {given}={value!r}: must be {meant}")
         values[given] = value
-    if rows not in ("all", "query"):
+    if rows not in get_args(Rows):
         raise InnerloopError(f"task {name}: rows={rows!r}: must be 'all' or 'query'")
     d = values.get("d", 1)
     if values.get("nonzeros", 1) > d:
@@ -148,7 +149,7 @@ def task(name: str, /, *, rows: str = "all", **parameters: Any) -> TaskDistribut
     return TaskDistribution(name, values, rows)
 
 
-def fitted(name: str, d: int | None, given: Values, rows: str = "all") -> TaskDistribution:
+def fitted(name: str, d: int | None, given: Values, rows: Rows = "all") -> TaskDistribution:
     """The task `name` with the parameters `given`; its d, if it has one and none is given, is the model's, if that is
     known. Raises InnerloopError."""
     values = {"rows": rows, **given}

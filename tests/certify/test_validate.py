@@ -12,9 +12,9 @@ from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.parts import Mlp, Repeated
 from innerloop.artifact.sparse import Matrix
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, Weights, compile_program
 from innerloop.compiler import compile as passes
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.certify.plan import Plan
 from innerloop.compiler.certify.validate import sample_tasks, validate
 from innerloop.compiler.emit.positions import PositionScheme

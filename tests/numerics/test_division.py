@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import CompileError
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import compile_program
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.ir.build import graph_of
 from numpy.typing import NDArray

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.tokens import read_data
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, compile_program
 from innerloop.compiler import compile as passes
-from innerloop.compiler.architectures.targets import TARGETS, TargetName
+from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.compiler.interpreter.calibrate import calibrate
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.ir.build import graph_of

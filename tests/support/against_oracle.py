@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.tokens import TokenData, read_data
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, compile_program, interpret
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of

@@ -9,7 +9,7 @@ import pytest
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.tokens import read_data
-from innerloop.compiler.architectures.targets import TargetName
+from innerloop.artifact.words import TargetName
 from innerloop.compiler.compile import compile_program, plan_for
 from innerloop.compiler.interpreter.interpret import interpret
 from innerloop.compiler.interpreter.oracle import evaluate

@@ -9,7 +9,7 @@ import pytest
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.numpy_forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
-from innerloop.compiler.architectures.targets import TargetName
+from innerloop.artifact.words import TargetName
 from innerloop.compiler.certify.plan import Plan
 from innerloop.compiler.compile import compile_program, plan_for
 from innerloop.compiler.emit.backend import backend_of

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.tokens import TokenData, read_data
-from innerloop.compiler.architectures.targets import TARGETS, TargetName
+from innerloop.artifact.words import Optimize, TargetName
+from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.compiler.compile import finish, plan_for
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Graph
 from innerloop.compiler.passes import optional
-from innerloop.compiler.pipeline import Optimize, optimise
+from innerloop.compiler.pipeline import optimise
 
 from tests.reference.measured import numpy_run
 from tests.reference.programs import random_linear_program, random_program
