@@ -60,7 +60,6 @@ _KNOWN = {
     "norm": get_args(NormKind),
     "positions": get_args(PositionKind),
 }
-"""What of an architecture this runtime runs."""
 
 
 class Transformer:

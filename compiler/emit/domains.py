@@ -59,7 +59,7 @@ class _Domains:
     def __init__(self, graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream, dtype: Dtype) -> None:
         self.tolerance = CURVE[dtype]
         self.graph, self.instructions, self.slots, self.stream = graph, schedule.instructions, allocation.slots, stream
-        self.dtype = dtype
+        self.dtype: Dtype = dtype
         self.sublayers = list(schedule.walk())
         made = {p.instruction.out: p.instruction.op for sublayer in self.sublayers for p in sublayer.placed}
         self.exact = [info.embedded or isinstance(made.get(a), Copy) for a, info in enumerate(self.instructions.atoms)]

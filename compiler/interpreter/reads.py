@@ -166,8 +166,7 @@ class _Pairs:
         if "theirs" not in self.sides[left]:  # mine comes out of the sum
             return form.apply(self.of(left)[:, :, 0], self.total(right, weights))
         if "theirs" not in self.sides[right] or ("mine" not in self.sides[left] and "mine" in self.sides[right]):
-            flipped = Bilinear(form.out, form.right, form.left, form.coefficient, form.size, form.sizes[::-1])
-            return self.total_product(flipped, right, left, weights)
+            return self.total_product(form.swapped, right, left, weights)
         node = self.body[left]
         if "mine" in self.sides[left] and "mine" not in self.sides[right]:
             if isinstance(node.op, Affine):  # (Σₖ Mₖ vₖ + c) · theirs, term by term
