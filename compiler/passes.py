@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.errors import InnerloopError, near
 
 from .architectures.learned_positions import SAMPLE, log_counts
 from .architectures.targets import Learned, Target
-from .frontend.check_names import near
 from .interpreter.calibrate import Crowd, Ranges
 from .ir.critical_path import critical_path
 from .ir.graph import Graph, Read
@@ -146,7 +145,7 @@ def pass_named(name: str) -> Pass:
 
 def _require(what: str, name: str, known: Iterable[str]) -> None:
     if name not in known:
-        hint = near(name, list(known)) or f"there are {', '.join(known)}"
+        hint = near(name, known) or f"there are {', '.join(known)}"
         raise InnerloopError(f"there is no {what} `{name}`; {hint}")
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, get_args
 
@@ -19,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats
-from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.errors import DataError, InnerloopError, near
 from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.tokens import sequence_of
 from innerloop.artifact.weights import Weights
@@ -130,8 +129,7 @@ def task(name: str, /, *, rows: Rows = "all", **parameters: Any) -> TaskDistribu
     values = dict(defaults(name))
     for given, value in parameters.items():
         if given not in values:
-            near = get_close_matches(given, values, n=1)
-            hint = f"did you mean `{near[0]}`? It" if near else "It"
+            hint = f"{told} It" if (told := near(given, values)) else "It"
             raise InnerloopError(f"task {name} has no parameter `{given}`; {hint} has {', '.join(values)}")
         holds, meant = RULES[given]
         if not holds(value):
@@ -161,8 +159,7 @@ def fitted(name: str, d: int | None, given: Values, rows: Rows = "all") -> TaskD
 def defaults(name: str) -> Values:
     """The parameters of the task `name`. Raises InnerloopError."""
     if name not in KINDS:
-        near = get_close_matches(name, KINDS, n=1)
-        hint = f"did you mean `{near[0]}`? There" if near else "There"
+        hint = f"{told} There" if (told := near(name, KINDS)) else "There"
         raise InnerloopError(f"no task `{name}`; {hint} are {', '.join(KINDS)}")
     return KINDS[name].defaults
 

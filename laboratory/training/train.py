@@ -17,13 +17,12 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.errors import InnerloopError, near
 from innerloop.artifact.interrupts import Interrupted, asked, stoppable
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import RateSchedule
@@ -182,8 +181,7 @@ def _frozen(model: Model, freeze: Sequence[str]) -> frozenset[str]:
     for entry in freeze:
         meant = {name for name in model.parameters if name == entry or name.startswith(f"{entry}.")}
         if not meant:
-            near = get_close_matches(entry, model.parameters, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(list(model.parameters)[:8])} …"
+            hint = near(entry, model.parameters) or f"there are {', '.join(list(model.parameters)[:8])} …"
             raise InnerloopError(f"freeze: no parameter is called {entry}; {hint}")
         frozen |= meant
     if len(frozen) == len(model.parameters):
