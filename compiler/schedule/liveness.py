@@ -13,23 +13,10 @@ kinds, what divides gives them back, and its heads tell tokens apart by keys tha
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from innerloop.artifact.signature import Kinds
 
 from .allocate import Allocation
-from .instructions import (
-    Apply,
-    Atom,
-    AttendHead,
-    Copy,
-    Instruction,
-    Linear,
-    Mean,
-    Multiply,
-    Quotient,
-    SwitchHead,
-)
+from .instructions import Atom, Instruction, Whose, tokens_read
 from .sublayers import Placed, Schedule, SublayerPlan
 
 NOWHERE: Kinds = frozenset()
@@ -92,16 +79,7 @@ class _Liveness:
 
     def _read_at(self, instruction: Instruction, index: int, kinds: Kinds) -> Kinds:
         """At which tokens those of these kinds read its operand."""
-        match instruction.op:
-            case Multiply() | Apply() | Quotient() | SwitchHead() | Linear():
-                return kinds
-            case Copy(relation):
-                if relation.name.startswith("own"):
-                    return kinds
-                return self.everyone if relation.kind is None else frozenset({relation.kind})
-            case Mean(over):
-                return frozenset({over})
-            case AttendHead(_, over):
-                return frozenset({over}) if index in (1, 2) else kinds
-            case other:
-                assert_never(other)
+        found = tokens_read(instruction.op, index)
+        if isinstance(found, Whose):
+            return kinds if found is Whose.OWN else self.everyone
+        return found

@@ -17,21 +17,7 @@ from innerloop.artifact.words import Side
 
 from ..architectures.relation import Relation
 from ..architectures.targets import Target
-from .instructions import (
-    Apply,
-    Atom,
-    AttendHead,
-    Copy,
-    Instruction,
-    Instructions,
-    Linear,
-    LinearForm,
-    Mean,
-    Multiply,
-    Quotient,
-    State,
-    SwitchHead,
-)
+from .instructions import Atom, AttendHead, Instruction, Instructions, LinearForm, State, Whose, tokens_read
 
 
 @dataclass(frozen=True)
@@ -58,13 +44,8 @@ class Placed:
     @property
     def alone(self) -> bool:
         """Whether it reads its own token and the rest token, and no other."""
-        match self.instruction.op:
-            case Multiply() | Apply() | Quotient() | SwitchHead() | Linear():
-                return True
-            case Copy(relation):
-                return relation.name.startswith("own")
-            case Mean() | AttendHead():
-                return False
+        op, reads = self.instruction.op, self.instruction.reads
+        return all(tokens_read(op, index) is Whose.OWN for index in range(len(reads)))
 
 
 @dataclass

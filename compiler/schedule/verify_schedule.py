@@ -38,6 +38,8 @@ from .instructions import (
     Quotient,
     State,
     SwitchHead,
+    Whose,
+    tokens_read,
 )
 from .sublayers import LoopPlan, Placed, Schedule, SublayerPlan
 from .symbols import CHANGED, FILLING, HELD, NOTHING, REST, UNMOVED, VERSIONS, Symbols, code_of
@@ -146,32 +148,32 @@ class _SlotRun(Symbols):
         that one."""
         for placed in sublayer.placed:
             instruction, op = placed.instruction, placed.instruction.op
-            own, attention = self.columns(instruction.kinds), sublayer.side == "attention"
             if instruction.side not in ("either", sublayer.side):
                 raise self.fault("schedule", f"cannot make {self.label(instruction.out)}", sublayer)
-            quiet = attention and not self.atoms[instruction.out].rests
-            match op:
-                case Multiply() | Apply():
-                    yield from ((form, own, False) for form in instruction.reads)
-                case Copy(relation):
-                    kind = relation.kind
-                    near = kind is None or relation.name.startswith("own")
-                    yield instruction.reads[0], self.all[1:] if near else self.columns({str(kind)}), quiet
-                case Mean(over):
-                    yield instruction.reads[0], self.columns({over}), quiet
-                case AttendHead(_, over) if not self.instructions.target.linear:
-                    yield instruction.reads[0], own, False
-                    yield from ((form, self.columns({over}), True) for form in instruction.reads[1:3])
-                    yield from ((form, own, False) for form in instruction.reads[3:])
-                case AttendHead():
-                    yield from ((form, self.all, False) for form in instruction.reads)
-                case SwitchHead():
-                    yield instruction.reads[0], own, True
-                    yield instruction.reads[1], own, False
-                case Quotient() | Linear():  # of quotients `_divide` sees to the divisor
-                    yield instruction.reads[0], own, quiet
-                case other:
-                    assert_never(other)
+            for index, form in enumerate(instruction.reads):
+                if not (isinstance(op, Quotient) and index):  # `_divide` sees to the divisor
+                    yield form, self._read_at(instruction, index), self._silent(instruction, index, sublayer.side)
+
+    def _read_at(self, instruction: Instruction, index: int) -> tuple[int, ...]:
+        if isinstance(instruction.op, AttendHead) and self.instructions.target.linear:
+            return self.all  # who has no softmax reads whatever is there
+        found = tokens_read(instruction.op, index)
+        if isinstance(found, Whose):
+            return self.columns(instruction.kinds) if found is Whose.OWN else self.all[1:]
+        return self.columns(found)
+
+    def _silent(self, instruction: Instruction, index: int, side: Side) -> bool:
+        match instruction.op:
+            case Multiply() | Apply():
+                return False
+            case Copy() | Mean() | Quotient() | Linear():
+                return side == "attention" and not self.atoms[instruction.out].rests
+            case AttendHead():
+                return index in (1, 2) and not self.instructions.target.linear
+            case SwitchHead():
+                return index == 0
+            case other:
+                assert_never(other)
 
     def _clear(self, sublayer: SublayerPlan, entry: Indices, after: Indices, atom: Atom) -> None:
         """Attention takes away what every token holds, neurons at the value's own kinds."""
