@@ -134,7 +134,7 @@ class Transformer:
         findings, watched = Findings(self._guard, set()), self._guard.mode != "off"
         with stoppable(), self.precision():
             checks, run = self._checks(line.kinds), places(self.weights, line.kinds)
-            for start, count, features in self._chunks(data):
+            for start, count, features in self.chunks(data):
                 split = jax.device_put(features, self._split)
                 found, worst = forward(self.parameters, split, rows + 1, checks, run)
                 results.append(np.asarray(found)[:count])
@@ -207,7 +207,7 @@ class Transformer:
         spend(count, f"the traces of {counted(data.batch, 'task')}", "trace fewer")
         stream = np.zeros((layers, data.batch, tokens, slots.size), self.dtype)
         with stoppable(), self.precision():
-            for start, count, features in self._chunks(data):
+            for start, count, features in self.chunks(data):
                 split = jax.device_put(features, self._split)
                 found = streams(self.parameters, split, slots.astype(np.int32), every=2)
                 stream[:, start : start + count] = np.asarray(found)[:, :count, 1:]
@@ -248,7 +248,7 @@ class Transformer:
         self._guard.inspect_inputs(data.fields, held)
         return data
 
-    def _chunks(self, data: TokenData) -> Iterator[tuple[int, int, NDArray[Any]]]:
+    def chunks(self, data: TokenData) -> Iterator[tuple[int, int, NDArray[Any]]]:
         """(first task, tasks, features [chunk, 1 + tokens, features]) by chunks of one size, the last one padded."""
         budget = CACHED_BYTES if jax.default_backend() == "cpu" else DEVICE_BYTES
         widest = widest_bytes(self.weights.config, len(data.sequence), self.dtype)
