@@ -13,7 +13,7 @@ help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
 	@echo "make test               run the tests, but for the slow ones"
 	@echo "make test-slow          run the slow ones"
-	@echo "make lint               ruff, mypy and the import contracts"
+	@echo "make lint               ruff, mypy, pyright and the import contracts"
 	@echo "make format             let ruff format the code"
 	@echo "make benchmark          measure the precision of the compiled programs on fresh tasks"
 	@echo "make benchmark-certify  is any prediction further off than its own bound, on data of 17 families"
@@ -44,6 +44,7 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
 format: $(VENV)/.installed-lint

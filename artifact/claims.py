@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .arrays import Floats
 from .sparse import Matrix
+from .words import Optimize
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Certificate:
     calibrated: str
     default: bool
     seed: int | None
-    optimize: str
+    optimize: Optimize
     tolerance: float | None
     certify: int = 64
 

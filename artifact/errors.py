@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 
 from .span import Span
 
 LONGEST_LINE, LONGEST_MESSAGE = 160, 500
 """Characters of a line of the text, and of a message or hint, that are shown."""
+MOST_COMPARED, LONGEST_COMPARED = 100, 100
+"""Names, and letters of one, that a misspelt one is compared with: each takes a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,15 @@ def shortened(text: str, most: int = 60) -> str:
     """On one line, and cut off with `…` where it is longer than that."""
     head = " ".join(text[: 4 * most].split())
     return head if len(head) <= most and len(text) <= 4 * most else f"{head[: most - 1]}…"
+
+
+def near(name: str, known: Iterable[str]) -> str | None:
+    """`did you mean …?`, if there is something like it; of very many names, among some of about the same length."""
+    names = list(known)
+    if len(names) > MOST_COMPARED:
+        names = [other for other in names if abs(len(other) - len(name)) <= 1][:MOST_COMPARED]
+    found = get_close_matches(name, names, 1) if len(name) <= LONGEST_COMPARED else []
+    return f"did you mean `{found[0]}`?" if found else None
 
 
 def counted(count: int, what: str) -> str:

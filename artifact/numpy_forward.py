@@ -7,7 +7,7 @@ that run, and not as their square; the stream stands on its side, [width, batch 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -122,45 +122,37 @@ class _Run:
     # Scans whose passes need their own token alone: as runtime/turns.py has it ---------------------
 
     def _in_turn(self, scan: Repeated, x: Real, number: int) -> Real:
-        """The stream behind a scan of which each token runs its own pass."""
+        """The stream behind a scan of which each token runs its own pass. The rest token reads itself alone; the others
+        read themselves, it and, in their first heads, the token of the scan before them, if there is one."""
         steps, _ = unroll(scan.body, number)
         first = np.arange(self.batch) * self.tokens
-        rest, resting = self._rested(steps, x[:, :1])
-        before, there = np.repeat(rest, self.batch, axis=1), 0
+        heads = [(part, k) for k, part in steps if isinstance(part, Attention)]
+        rest, resting = self._pass(steps, x[:, :1], 0, [[] for _ in heads])
+        before, there = rest, 0
         for place in self.places[str(scan.turn)].tolist():
-            before, there = self._turn(steps, iter(resting), (before, there), x[:, first + place], place), place
-            x[:, first + place] = before
+            others = [[read] for read in resting]
+            if there:
+                part, k = heads[0]
+                others[0].append(self._heads(part, k).read(self._normed(part, before), self.batch, there))
+            before, _ = self._pass(steps, x[:, first + place], place, others)
+            x[:, first + place], there = before, place
         x[:, first] = rest
         return x
 
-    def _rested(self, steps: list[tuple[int, Any]], rest: Real) -> tuple[Real, list[Real]]:
-        """The rest token behind a pass, which reads itself alone, and what each attention sublayer reads of it."""
-        resting = []
+    def _pass(
+        self, steps: list[tuple[int, Any]], x: Real, place: int, others: list[list[Real]]
+    ) -> tuple[Real, list[Real]]:
+        """The stream [width, tokens] of tokens that all stand at this place behind a pass, and what each of its heads'
+        sublayers reads of them; `others`: what each reads of other tokens."""
+        reads: list[Real] = []
         for number, part in steps:
             if isinstance(part, Attention):
                 heads = self._heads(part, number)
-                resting.append(heads.read(self._normed(part, rest), 1))
-                rest = rest + heads.among(resting[-1], [], self.scale)
-            elif isinstance(part, Mlp):
-                rest = rest + self._neurons(part, number, 1).run(self._normed(part, rest))
-        return rest, resting
-
-    def _turn(
-        self, steps: list[tuple[int, Any]], resting: Iterator[Real], before: tuple[Real, int], x: Real, place: int
-    ) -> Real:
-        """The stream [width, batch] of the tokens at this place behind their pass; `before`: that of the tokens of the
-        scan before them, and their place (0: the rest token's, and there are none)."""
-        head = True
-        for number, part in steps:
-            if isinstance(part, Attention):
-                heads, others = self._heads(part, number), [next(resting)]
-                if head and before[1]:
-                    others.append(heads.read(self._normed(part, before[0]), self.batch, before[1]))
-                head = False
-                x = x + heads.among(heads.read(self._normed(part, x), self.batch, place), others, self.scale)
+                reads.append(heads.read(self._normed(part, x), x.shape[1], place))
+                x = x + heads.among(reads[-1], others[len(reads) - 1], self.scale)
             elif isinstance(part, Mlp):
                 x = x + self._neurons(part, number, x.shape[1]).run(self._normed(part, x))
-        return x
+        return x, reads
 
     # Sublayers -------------------------------------------------------------------------------------
 

@@ -16,28 +16,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from .arrays import Floats
+from .arrays import Dtype, Floats
 from .sparse import Matrix
+from .words import ActivationName, AttentionKind, NormKind, PositionKind, Side, TargetName
 
 
 @dataclass(frozen=True)
 class Config:
     """The architecture. `d_mlp` is the widest sublayer's; `n_layer` counts loops unrolled."""
 
-    target: str
+    target: TargetName
     n_layer: int
     d_model: int
     n_head: int
     d_head: int
     d_mlp: int
     n_positions: int
-    activation: str = "gelu_tanh"
-    norm: str = "layernorm"
+    activation: ActivationName = "gelu_tanh"
+    norm: NormKind = "layernorm"
     norm_epsilon: float = 1e-5
-    positions: str = "learned"
+    positions: PositionKind = "learned"
     causal: bool = True
-    dtype: str = "float32"
-    attention: str = "softmax"
+    dtype: Dtype = "float32"
+    attention: AttentionKind = "softmax"
     unread: int = 0
     """So many last tokens linear attention does not read, be they the reader itself (`LinearAttention`)."""
     n_kv_head: int | None = None
@@ -106,7 +107,7 @@ class Mlp:
 class Idle:
     """An attention or MLP sublayer (`kind`) of zeros: it leaves the stream as it is."""
 
-    kind: str
+    kind: Side
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import dataclasses
 import math
 import types
 from collections.abc import Collection
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -56,6 +56,8 @@ def decode(kind: Any, value: Any, place: str) -> Any:
         assert isinstance(kind, type)
         return record(kind, value, place)
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return chosen(value, arguments, place)
     if origin in (Union, types.UnionType):
         return None if value is None else decode(arguments[0], value, place)
     if origin in (tuple, frozenset):
@@ -103,6 +105,13 @@ def text(value: Any, place: str) -> str:
     if any("\ud800" <= letter <= "\udfff" for letter in value):
         raise Damage(f"{place} is {_short(value)}, which holds half a letter")
     return value
+
+
+def chosen(value: Any, known: Collection[str], place: str) -> str:
+    """One of these words."""
+    if value not in known:
+        raise Damage(f"{place} is {_short(value)}, not {' or '.join(map(repr, known))}")
+    return text(value, place)
 
 
 def _real(value: Any, place: str) -> float:

@@ -11,11 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from math import isfinite, prod
-from typing import get_args
 
 import numpy as np
 
-from .arrays import Dtype
 from .claims import InputRange, OutputSpec, Placement, Report
 from .limits import LARGEST_SIZE, MOST_LAYERS, WIDEST
 from .parts import Config
@@ -26,8 +24,6 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 
 
 def sound_config(config: Config) -> None:
-    if config.dtype not in get_args(Dtype):
-        raise Damage(f"config.dtype is {config.dtype!r}, not 'float32' or 'float64'")
     for name in ("d_model", "n_head", "d_head", "n_positions"):
         if (size := getattr(config, name)) < 1:
             raise Damage(f"config.{name} is {size}, less than 1")

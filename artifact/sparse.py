@@ -68,7 +68,7 @@ class Matrix(Frozen):
         csr.sum_duplicates()
         csr.eliminate_zeros()
         csr.sort_indices()
-        self.csr = csr
+        self.csr: Any = csr  # SciPy has no types
 
     @staticmethod
     def _kept(csr: Any) -> Matrix:
@@ -176,6 +176,11 @@ class Bilinear(Frozen):
         self.coefficient: Floats = np.array(np.broadcast_to(np.asarray(coefficient, np.float64), self.out.shape))
         self.size = size
         self.sizes = sizes
+
+    @property
+    def swapped(self) -> Bilinear:
+        """form(b, a) as a form of a and b."""
+        return Bilinear(self.out, self.right, self.left, self.coefficient, self.size, (self.sizes[1], self.sizes[0]))
 
     def _key(self) -> tuple[Any, ...]:
         return (self.size, self.sizes, self.out, self.left, self.right, self.coefficient)

@@ -27,6 +27,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from .arrays import Dtype
 from .contents import Contents
 from .errors import DataError
 from .interrupts import unfinished
@@ -275,7 +276,7 @@ def _read_program(content: bytes) -> str:
         raise Damage("it is not UTF-8 text") from None
 
 
-def _read_tensors(content: bytes, dtype: str) -> Tensors:
+def _read_tensors(content: bytes, dtype: Dtype) -> Tensors:
     try:
         tensors = load_tensors(content)
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError) as error:

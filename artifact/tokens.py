@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import Floats, Indices, numeric, same_labels
-from .errors import DataError, counted
+from .errors import DataError, counted, near
 from .signature import FieldSpec, Pattern, Signature
 
 
@@ -174,8 +173,7 @@ def _same_names(signature: Signature, data: Mapping[str, ArrayLike]) -> None:
     listed = ", ".join(f"`{name}`" for name in known)
     for name in data:
         if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean `{near[0]}`?" if near else f"its fields are {listed}"
+            hint = near(name, known) or f"its fields are {listed}"
             raise DataError(f"{signature.name} has no field `{name}`: {hint}")
     for name in known:
         if name not in data:

@@ -60,7 +60,7 @@ def measure(weights: Weights, tasks: int, rounds: int) -> tuple[list[float], lis
         with model.precision():
             chunks = [
                 np.asarray(forward(model.parameters, features, rows, {}, where)[0])[:count]
-                for _, count, features in model._chunks(data, where)
+                for _, count, features in model.chunks(data, where)
             ]
         return np.concatenate(chunks)
 

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.tokens import TokenData, output_rows
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, Weights, compile_program, interpret
 from innerloop.compiler.interpreter.default_tasks import repetitions, samples
 from innerloop.compiler.ir.build import graph_of
@@ -58,7 +59,7 @@ class Cell:
     """Counts of tasks, and the worst that was silent: its error over the certificate's, and its number."""
 
     program: str
-    target: str
+    target: TargetName
     family: str
     certificate: float | None = None
     right: int = 0
@@ -82,11 +83,11 @@ class Cell:
 # One program on one target -----------------------------------------------------------------------
 
 
-def cells_of(program: str, target: str, families: Iterable[str], tasks: int, certify: int = 0) -> list[Cell]:
+def cells_of(program: str, target: TargetName, families: Iterable[str], tasks: int, certify: int = 0) -> list[Cell]:
     """A cell for each family that is no default in disguise; so many tasks of each are certified."""
     case, found = case_of(program), []
     try:
-        weights = compile_program(load(program), target=target, **case.parameters)  # type: ignore[arg-type]
+        weights = compile_program(load(program), target=target, **case.parameters)
     except CompileError as refusal:
         said = refusal.diagnostics[0].message
         return [Cell(program, target, family, refused=tasks, said=said) for family in families]
@@ -174,12 +175,12 @@ def _heard(call: Callable[[], Any]) -> tuple[Any, list[str]]:
 # All of them -------------------------------------------------------------------------------------
 
 
-def cells_of_job(job: tuple[str, str, tuple[str, ...], int, int]) -> list[Cell]:
+def cells_of_job(job: tuple[str, TargetName, tuple[str, ...], int, int]) -> list[Cell]:
     return cells_of(*job)
 
 
 def measured(
-    jobs: list[tuple[str, str]], families: list[str], tasks: int, certify: int, workers: int
+    jobs: list[tuple[str, TargetName]], families: list[str], tasks: int, certify: int, workers: int
 ) -> Iterator[list[Cell]]:
     """The cells of every (program, target), as they are done."""
     every = [(program, target, tuple(families), tasks, certify) for program, target in jobs]

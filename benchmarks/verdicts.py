@@ -85,7 +85,6 @@ def _crashed(fault: Exception) -> Verdict:
 
 def _judged(text: str, graph: Graph, target: str, dtype: str, seed: int) -> Verdict:
     random = Random(seed)
-    assert graph.signature is not None
     groups = min(random.randint(1, LONGEST), repetitions(graph))
     given = None if random.random() < DEFAULT else drawn(graph.signature, groups, 48, seed)
     weights = compile_program(text, target=target, dtype=dtype, calibration=given)  # type: ignore[arg-type]

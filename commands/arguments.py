@@ -11,11 +11,10 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.errors import InnerloopError, near
 from innerloop.compiler.frontend.check_structure import RESERVED_ARGUMENTS
 from innerloop.programs import load, names
 
@@ -37,8 +36,7 @@ def program(given: str) -> Source:
         return Source(f"{given}.icl", load(given))
     path = Path(given)
     if not path.exists():
-        near = get_close_matches(path.stem, names(), n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"shipped are {', '.join(names())}"
+        hint = near(path.stem, names()) or f"shipped are {', '.join(names())}"
         raise InnerloopError(f"{given}: no such file, and no shipped program of this name; {hint}")
     return Source(given, read_text(path))
 

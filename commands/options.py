@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from innerloop.artifact.arrays import Dtype
+from innerloop.artifact.words import Optimize, TargetName
 
 PROGRAM = "a shipped program's name (see `innerloop programs`) or a path to an .icl file"
 DTYPES = get_args(Dtype)
@@ -31,14 +32,12 @@ def _assignments(parser: argparse.ArgumentParser, option: str, name: str, about:
 
 
 def target(parser: argparse.ArgumentParser) -> None:
-    from innerloop.compiler.architectures.targets import TARGETS
-
     parser.add_argument(
-        "--target", choices=list(TARGETS), default="gpt2", help="the architecture (default: %(default)s)"
+        "--target", choices=get_args(TargetName), default="gpt2", help="the architecture (default: %(default)s)"
     )
     parser.add_argument(
         "--optimize",
-        choices=["depth", "width"],
+        choices=get_args(Optimize),
         default="depth",
         help="fewest layers, or narrowest stream (default: %(default)s)",
     )

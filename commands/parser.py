@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
+from innerloop.artifact.words import GuardMode, Library
 from innerloop.compiler.stages import STAGES, passes_listed
 
 from . import comparison, options, training
@@ -160,7 +162,7 @@ def parser() -> argparse.ArgumentParser:
     options.ignore(run)
     options.precision(run)
     run.add_argument(
-        "--guard", choices=["raise", "warn", "off"], default="raise", help="values out of range (default: %(default)s)"
+        "--guard", choices=get_args(GuardMode), default="raise", help="values out of range (default: %(default)s)"
     )
     run.add_argument("--certify", action="store_true", help="give each prediction its own error bound")
     run.add_argument(
@@ -184,7 +186,7 @@ def parser() -> argparse.ArgumentParser:
 
     export = command("export", "write compiled weights as a folder that a stock library loads", _EXPORT)
     options.weights(export)
-    export.add_argument("--to", choices=["huggingface", "transformerlens"], required=True, help="the library")
+    export.add_argument("--to", choices=get_args(Library), required=True, help="the library")
     options.accept_error(export, "write weights, too, that are beyond their certificate as the library rounds")
     options.folder(export, "OUT")
 

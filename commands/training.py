@@ -11,10 +11,11 @@ import os
 import shutil
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.interrupts import held, unfinished
+from innerloop.artifact.words import RateSchedule, Rows
 
 from . import options
 from .arguments import new_folder, parameters, program, settings
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add, count = parser.add_argument, options.at_least(1)
     add("--task", required=True, metavar="NAME", help="linear, noisy_linear, autoregressive …")
     options.settings(parser)
-    add("--rows", choices=["all", "query"], default="all", help="the outputs that learn (default: %(default)s)")
+    add("--rows", choices=get_args(Rows), default="all", help="the outputs that learn (default: %(default)s)")
     add("--start", choices=["random", "compiled"], default="random", help="the numbers to begin with")
     for name in ("layers", "width", "heads"):
         add(f"--{name}", type=count, metavar="COUNT", help="of a random start (default: as compiled)")
@@ -63,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=count, default=64, metavar="COUNT", help="tasks a step (default: %(default)s)")
     add("--rate", type=float, default=1e-3, help="Adam's (default: %(default)s)")
     add("--warmup", type=int, default=0, metavar="STEPS", help="in which the rate rises from 0 (default: %(default)s)")
-    add("--schedule", choices=["cosine", "constant"], default="cosine", help="what follows (default: %(default)s)")
+    add("--schedule", choices=get_args(RateSchedule), default="cosine", help="what follows (default: %(default)s)")
     add("--clip", type=float, default=1.0, metavar="NORM", help="the gradient's largest norm (default: %(default)s)")
     add("--curriculum", action="store_true", help="inputs and prompts grow as in Garg et al. 2022")
     add("--seed", type=int, default=0, help="of the start and of the tasks (default: %(default)s)")

@@ -24,7 +24,6 @@ COPIES = 4
 def afford(graph: Graph) -> Graph:
     """The graph, if it can be compiled. Raises CompileError for loops that would not end, and MemoryLimitError."""
     signature = graph.signature
-    assert signature is not None
     if (passes := _passes(graph.block)) > MOST_LAYERS:
         hint = f"loops inside each other make at most {MOST_LAYERS:,} passes: take smaller counts"
         raise signature.refusal(f"the loops of this program make {passes:,} passes", None, hint)

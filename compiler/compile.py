@@ -13,10 +13,11 @@ from innerloop.artifact.claims import InputRange, OutputSpec, Placement
 from innerloop.artifact.errors import CompileError, DataError, faults_told
 from innerloop.artifact.tokens import read_data, roles
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import Optimize, TargetName
 from numpy.typing import ArrayLike
 
 from .afford import afford
-from .architectures.targets import TARGETS, Learned, TargetName
+from .architectures.targets import TARGETS, Learned
 from .certify.certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
 from .certify.families import affordable, observed, reached
 from .certify.plan import Built, Plan
@@ -34,7 +35,7 @@ from .ir.build import graph_of
 from .ir.graph import Graph
 from .ir.verify import verify
 from .passes import tightened
-from .pipeline import Optimize, named, optimise
+from .pipeline import named, optimise
 from .schedule.allocate import Allocation, allocate
 from .schedule.balance import balance
 from .schedule.constructions import Choice
@@ -95,7 +96,8 @@ def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None
     from other data, or by another version of the compiler.
     """
     signature, made = weights.signature, weights.report.certificate
-    optimize, tolerance, tasks = "depth", None, TASKS
+    optimize: Optimize = "depth"
+    tolerance, tasks = None, TASKS
     if made is not None:
         optimize, tolerance, tasks = made.optimize, made.tolerance, made.certify
     if made is not None and made.default != (calibration is None):
@@ -130,10 +132,10 @@ def _alike(held: Holding, placed: Placement) -> bool:
 
 def plan_for(
     graph: Graph,
-    target: str,
-    dtype: str,
+    target: TargetName,
+    dtype: Dtype,
     calibration: Mapping[str, ArrayLike] | None,
-    optimize: str = "depth",
+    optimize: Optimize = "depth",
     certify: int = TASKS,
     accept_error: bool = False,
 ) -> Plan:
@@ -142,11 +144,9 @@ def plan_for(
     architecture = named("target", target, TARGETS, graph)
     named("dtype", dtype, dict.fromkeys(get_args(Dtype)), graph)
     default = calibration is None
-    assert graph.signature is not None
     drawn = samples(graph) if calibration is None else [Sample(CORE, (read_data(graph.signature, calibration),))]
     graph = fill_empty(graph, drawn[0].data)
     signature, core = graph.signature, core_tasks(drawn)
-    assert signature is not None
 
     def planned(graph: Graph, seen: list[tuple[Family, Seen]]) -> Plan:
         ranges, families = affordable(graph, seen, core, architecture, dtype)
@@ -179,7 +179,7 @@ def plan_for(
     return plan
 
 
-def _placed(instructions: Instructions, dtype: str) -> tuple[Schedule, Allocation]:
+def _placed(instructions: Instructions, dtype: Dtype) -> tuple[Schedule, Allocation]:
     """The instructions in sublayers and slots, verified."""
     placed = balance(schedule(instructions), dtype)
     slots = allocate(placed)
@@ -197,7 +197,6 @@ def _divides(backend: Backend) -> bool:
 
 
 def _backend(plan: Plan) -> Backend:
-    assert plan.graph.signature is not None
     return backend_of(plan.schedule, plan.allocation, plan.graph.signature, _positions(plan.graph), plan.dtype)
 
 
@@ -221,7 +220,6 @@ def _built(plan: Plan, tolerance: float) -> Built:
 def finish(plan: Plan) -> Weights:
     """The plan's weights, measured."""
     signature = plan.graph.signature
-    assert signature is not None
     emitted = emit(_backend(plan))
     (result,) = plan.graph.results
     node = plan.graph[result]
@@ -258,7 +256,6 @@ def finish(plan: Plan) -> Weights:
 
 def _positions(graph: Graph) -> int:
     """How many tokens the position table holds, the rest token included."""
-    assert graph.signature is not None
     pattern = graph.signature.pattern
     if any(loop.kind is not None for loop in graph.loops()):
         return 1 + len(pattern.prefix) + len(pattern.suffix) + len(pattern.group) * repetitions(graph)

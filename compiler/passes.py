@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.errors import InnerloopError, near
 
 from .architectures.learned_positions import SAMPLE, log_counts
 from .architectures.targets import Learned, Target
-from .frontend.check_names import near
 from .interpreter.calibrate import Crowd, Ranges
 from .ir.critical_path import critical_path
 from .ir.graph import Graph, Read
@@ -146,7 +145,7 @@ def pass_named(name: str) -> Pass:
 
 def _require(what: str, name: str, known: Iterable[str]) -> None:
     if name not in known:
-        hint = near(name, list(known)) or f"there are {', '.join(known)}"
+        hint = near(name, known) or f"there are {', '.join(known)}"
         raise InnerloopError(f"there is no {what} `{name}`; {hint}")
 
 
@@ -154,7 +153,6 @@ def _attends(graph: Graph, target: Target) -> Callable[[Read], bool]:
     """Whether heads can compute a read: linear attention can; softmax heads must know how many tokens a mean is over,
     by their position alone."""
     signature = graph.signature
-    assert signature is not None
 
     def attends(read: Read) -> bool:
         counted = isinstance(target.positions, Learned) and log_counts(signature.pattern, read.over, SAMPLE) is not None

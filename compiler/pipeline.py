@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from operator import attrgetter
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from innerloop.artifact.errors import CompileError
+from innerloop.artifact.words import Optimize, TargetName
 
 from .architectures.targets import TARGETS, Target
 from .ir.critical_path import critical_path
@@ -29,12 +30,11 @@ from .schedule.allocate import allocate
 from .transforms.canonicalize import ALL_LAWS
 from .transforms.predicate import compares
 
-Optimize = Literal["depth", "width"]
-"""What a strategy is chosen for: fewest layers, or the narrowest stream."""
 T = TypeVar("T")
+Word = TypeVar("Word", bound=str)
 
 BOTH = (False, True)
-STRATEGIES = {
+STRATEGIES: Mapping[Optimize, tuple[Strategy, ...]] = {
     "depth": tuple(Strategy(heads, True, carried, kept) for heads, carried, kept in product(BOTH, BOTH, BOTH[::-1])),
     "width": tuple(Strategy(*flags) for flags in product(BOTH, BOTH, BOTH, BOTH[::-1])),
 }
@@ -56,7 +56,7 @@ class Cost:
     """Whether neurons multiply by comparisons: less exact than to keep."""
 
 
-ORDERS: Mapping[str, Callable[[Cost], tuple[int, ...]]] = {
+ORDERS: Mapping[Optimize, Callable[[Cost], tuple[int, ...]]] = {
     "depth": attrgetter("tenths", "heads", "multiplied", "slots"),
     "width": attrgetter("width", "layers", "heads", "multiplied"),
 }
@@ -73,20 +73,23 @@ class Chosen:
     steps: Mapping[str, Graph]
 
 
-def named(what: str, given: str, known: Mapping[str, T], graph: Graph) -> T:
+def named(what: str, given: Word, known: Mapping[Word, T], graph: Graph) -> T:
     """known[given]. Raises CompileError where there is no such thing."""
     if given not in known:
-        assert graph.signature is not None
         raise graph.signature.refusal(f"there is no {what} `{given}`", None, f"{what}s: {', '.join(known)}")
     return known[given]
 
 
-def optimise(graph: Graph, target: str = "gpt2", optimize: str = "depth", without: Iterable[str] = ()) -> Graph:
+def optimise(
+    graph: Graph, target: TargetName = "gpt2", optimize: Optimize = "depth", without: Iterable[str] = ()
+) -> Graph:
     """The graph as the target's best strategy writes it down; the rest as in `choose`."""
     return choose(graph, target, optimize, without).graph
 
 
-def choose(graph: Graph, target: str = "gpt2", optimize: str = "depth", without: Iterable[str] = ()) -> Chosen:
+def choose(
+    graph: Graph, target: TargetName = "gpt2", optimize: Optimize = "depth", without: Iterable[str] = ()
+) -> Chosen:
     """The strategy that suits the target best, verified after each pass; `without` names passes and laws to leave out.
 
     Raises CompileError for what the target has no construction for, and InnerloopError for names in `without` that
@@ -157,7 +160,6 @@ def _no_softmax(graph: Graph, target: Target) -> None:
     """Raises CompileError for a softmax read, which linear attention has not."""
     for node in map(graph.__getitem__, graph.values()):
         if isinstance(node.op, Read) and node.op.how == "softmax":
-            assert graph.signature is not None
             message = f"target {target.name} has linear attention, and so no softmax"
             hint = "its heads compute `mean[j in K](dot(a, b[j]) * c[j])`; gpt2, gelu and llama have a softmax"
             raise graph.signature.refusal(message, node.span, hint)

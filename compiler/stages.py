@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 from innerloop.artifact.errors import CompileError, Diagnostic, InnerloopError, faults_told
+from innerloop.artifact.words import Optimize, TargetName
 
 from .frontend.check import check
 from .syntax.nodes import Program
 
-STAGES = ("core", "built", "graph", "instructions", "schedule", "layout", "report")
+Stage = Literal["core", "built", "graph", "instructions", "schedule", "layout", "report"]
+STAGES = get_args(Stage)
 
 
 def faults(program: Program, parameters: Mapping[str, object]) -> list[Diagnostic]:
@@ -27,11 +30,11 @@ def faults(program: Program, parameters: Mapping[str, object]) -> list[Diagnosti
 
 def show(
     text: str,
-    stage: str,
-    target: str,
+    stage: Stage,
+    target: TargetName,
     parameters: Mapping[str, object],
     source: str = "program",
-    optimize: str = "depth",
+    optimize: Optimize = "depth",
     tolerance: float | None = None,
     after: str | None = None,
     without: Sequence[str] = (),

@@ -46,6 +46,7 @@ class Draw(Protocol):
 
     def __call__(self, seed: int, tasks: int, **changes: float) -> tuple[Fields, Floats]:
         """The fields, and the targets [tasks, rows, *shape] of the output, NaN at rows without a truth."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib.resources import files
 from itertools import takewhile
 from typing import TYPE_CHECKING
+
+from innerloop.artifact.errors import near
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,6 +114,5 @@ def _stems(suffix: str, folder: str = ".") -> list[str]:
 
 def _require(what: str, name: str, known: list[str]) -> None:
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(f'`{k}`' for k in known)}"
+        hint = near(name, known) or f"there are {', '.join(f'`{k}`' for k in known)}"
         raise UnknownNameError(f"no {what} `{name}` ships with innerloop; {hint}")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
+from jax.core import Tracer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,7 +43,7 @@ class Compiled(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         result: R = self._jitted(*args, **kwargs)
-        if self.traces > self._seen and not any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves(result)):
+        if self.traces > self._seen and not any(isinstance(a, Tracer) for a in jax.tree.leaves(result)):
             self._seen = self.traces
             make_room()
         return result

@@ -140,14 +140,14 @@ def _pack_mlp(item: Mlp, number: int, config: Config, dtype: np.dtype[Any]) -> S
     up, down = _dense(item.up, dtype), _dense(item.down, dtype)
     up_bias = np.asarray(item.up_bias, dtype)
     used = down.any(-1)
-    if item.gate is not None:
-        gate = _dense(item.gate, dtype)
+    gate = None if item.gate is None else _dense(item.gate, dtype)
+    if gate is not None:
         used &= gate.any(0) & (up.any(0) | (up_bias != 0))  # activation(0) = 0
     alive = np.flatnonzero(used)
     if not alive.size:
         return _pack_bias(item.down_bias, number, dtype)
     up, up_bias = up[:, alive], up_bias[alive]
-    if item.gate is not None:
+    if gate is not None:
         up, up_bias = np.concatenate([gate[:, alive], up], -1), np.concatenate([np.zeros_like(up_bias), up_bias])
     rows, up = _read(up)
     written, spread = _spread(down[alive], item.down_bias, dtype)

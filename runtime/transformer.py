@@ -26,14 +26,16 @@ from innerloop.artifact.parts import Config
 from innerloop.artifact.places import Places, places
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import AttentionKind, GuardMode, NormKind, PositionKind
 from innerloop.compiler.interpreter.calibrate import some_of
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
 from .afford import packing, running, widest
 from .forward import embedded, forward, streams
+from .functions import ACTIVATIONS
 from .guard.checks import GuardCheck
-from .guard.guard import Findings, Guard, Mode
+from .guard.guard import Findings, Guard
 from .guard.interpreted import Held, Interpreter
 from .pack import pack
 from .packed import Parameters
@@ -53,10 +55,10 @@ TRACE_BYTES = 2**31
 """The largest trace that is kept."""
 
 _KNOWN = {
-    "attention": ("softmax", "linear"),
-    "activation": ("gelu_tanh", "silu", "none"),
-    "norm": ("layernorm", "rmsnorm", "dividing", "none"),
-    "positions": ("learned", "rotary"),
+    "attention": get_args(AttentionKind),
+    "activation": (*ACTIVATIONS, "none"),
+    "norm": get_args(NormKind),
+    "positions": get_args(PositionKind),
 }
 
 
@@ -77,7 +79,7 @@ class Transformer:
         self,
         weights: Weights,
         dtype: Dtype | None = None,
-        guard: Mode = "warn",
+        guard: GuardMode = "warn",
         on_chunk: Callable[[int, int], None] | None = None,
     ) -> None:
         _verify(weights, dtype, guard)
@@ -132,7 +134,7 @@ class Transformer:
         findings, watched = Findings(self._guard, set()), self._guard.mode != "off"
         with stoppable(), self.precision():
             checks, run = self._checks(line.kinds), places(self.weights, line.kinds)
-            for start, count, features in self._chunks(data, run):
+            for start, count, features in self.chunks(data, run):
                 split = jax.device_put(features, self._split)
                 found, worst = forward(self.parameters, split, rows + 1, checks, run)
                 results.append(np.asarray(found)[:count])
@@ -205,7 +207,7 @@ class Transformer:
         spend(count, f"the traces of {counted(data.batch, 'task')}", "trace fewer")
         stream = np.zeros((layers, data.batch, tokens, slots.size), self.dtype)
         with stoppable(), self.precision():
-            for start, count, features in self._chunks(data):
+            for start, count, features in self.chunks(data):
                 split = jax.device_put(features, self._split)
                 found = streams(self.parameters, split, slots.astype(np.int32), every=2)
                 stream[:, start : start + count] = np.asarray(found)[:, :count, 1:]
@@ -246,7 +248,7 @@ class Transformer:
         self._guard.inspect_inputs(data.fields, held)
         return data
 
-    def _chunks(self, data: TokenData, run: Places | None = None) -> Iterator[tuple[int, int, NDArray[Any]]]:
+    def chunks(self, data: TokenData, run: Places | None = None) -> Iterator[tuple[int, int, NDArray[Any]]]:
         """(first task, tasks, features [chunk, 1 + tokens, features]) by chunks of one size, the last one padded.
         `run`: the tokens that steps run at (None: all)."""
         tokens = len(data.sequence)
@@ -296,5 +298,5 @@ def _verify(weights: Weights, dtype: str | None, guard: str) -> None:
             raise InnerloopError(f"the weights have {what} {have!r}; this runtime runs {runs}")
     if dtype not in (None, *get_args(Dtype)):
         raise InnerloopError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'")
-    if guard not in get_args(Mode):
+    if guard not in get_args(GuardMode):
         raise InnerloopError(f"guard is {guard!r}; it must be 'warn', 'raise' or 'off'")

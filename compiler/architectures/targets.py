@@ -19,16 +19,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from innerloop.artifact.words import AttentionKind, NormKind, PositionKind, TargetName
+
 from ..numerics.activations import GELU, SILU, Activation
 
 THETA = 1e15
 """Of rotary positions: so large that half of the pairs stand still (rotary_frequencies.py)."""
-TargetName = Literal["gpt2", "gelu", "llama", "lsa"]
-"""Those of `TARGETS`."""
-AttentionKind = Literal["softmax", "linear"]
-"""Linear: a head multiplies query, key and value exactly."""
-NormKind = Literal["layernorm", "rmsnorm", "dividing", "none"]
-"""Before every sublayer; dividing: a LayerNorm where a division uses it, and nowhere else."""
 Biases = Literal["everywhere", "queries", "none"]
 """Of every linear map; of queries, keys and values; or of none."""
 Block = Literal["serial", "parallel"]
@@ -47,7 +43,7 @@ class Mlp:
 class Learned:
     """A table of positions, added to the embedding: it tells each token where it is, and what may be counted there."""
 
-    name: ClassVar[str] = "learned"
+    name: ClassVar[PositionKind] = "learned"
 
 
 @dataclass(frozen=True)
@@ -57,14 +53,14 @@ class Rotary:
 
     theta: float = THETA
     fraction: float = 1.0
-    name: ClassVar[str] = "rotary"
+    name: ClassVar[PositionKind] = "rotary"
 
 
 @dataclass(frozen=True)
 class Target:
     """An architecture: what the graph, the schedule and the emitter may take for granted of it. `mlp` None: no MLPs."""
 
-    name: str
+    name: TargetName
     attention: AttentionKind = "softmax"
     mlp: Mlp | None = None
     norm: NormKind = "none"

@@ -45,7 +45,6 @@ class Bounded:
 def bounded(plan: Plan, data: TokenData, told: Callable[[int, int], None] | None = None) -> Bounded:
     """The bound of every output on these tasks; `told(done, in all)` after each of its parts."""
     signature = plan.graph.signature
-    assert signature is not None
     program = graph_of(signature.text, signature.parameters, signature.source)
     step = max(1, together(plan.graph, data) // COPIES)
     parts: list[tuple[Floats, Floats]] = []

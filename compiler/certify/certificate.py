@@ -20,6 +20,7 @@ from innerloop.artifact.errors import counted
 from innerloop.artifact.margins import SLACK
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.tokens import TokenData, output_rows, read_data, sequence
+from innerloop.artifact.words import Optimize
 from numpy.typing import NDArray
 
 from ..interpreter.calibrate import Ranges, parts, some_of
@@ -43,7 +44,6 @@ def enough(graph: Graph, tasks: object) -> None:
     """Raises CompileError for a number of tasks that is none, or too few to say anything."""
     if isinstance(tasks, int | np.integer) and not isinstance(tasks, bool) and LEAST <= tasks <= MOST:
         return
-    assert graph.signature is not None
     message = f"certify is {tasks!r}: not a whole number from {LEAST} to {MOST:,}"
     raise graph.signature.refusal(message, None, f"give the number of tasks to measure the error on, such as {TASKS}")
 
@@ -65,7 +65,6 @@ def _lengths(signature: Signature, longest: int, tasks: int) -> dict[int, int]:
 def fresh_tasks(graph: Graph, ranges: Ranges, families: Sequence[Family], tasks: int) -> tuple[list[TokenData], int]:
     """Default tasks that calibration has not seen, by length, longest first; and how many beside leave the ranges."""
     signature = graph.signature
-    assert signature is not None
     ends = _ends(graph, ranges)
     found, left = [], 0
     for number, (groups, count) in enumerate(_lengths(signature, repetitions(graph), tasks).items()):
@@ -79,7 +78,6 @@ def own_tasks(graph: Graph, ranges: Ranges, data: TokenData, tasks: int) -> tupl
     """The caller's, spread over the data: whole, and cut short; and how many of the latter leave the ranges beside, for
     under a visible context less of it is other data."""
     signature, left = graph.signature, 0
-    assert signature is not None
     fields = {f.name: data.fields[f.name][:, output_rows(data.sequence, f.kinds)] for f in signature.fields}
     found = []
     for groups, count in _lengths(signature, data.sequence.repetitions, tasks).items():
@@ -152,7 +150,7 @@ def certificate(
     samples: Sequence[Sample],
     families: Sequence[Family],
     default: bool,
-    optimize: str,
+    optimize: Optimize,
     certify: int,
 ) -> Certificate:
     """Of errors measured on `data`, with ranges from those samples that are the core's or of `families`; `default` if

@@ -27,7 +27,7 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arithmetic import UNIT
-from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.arrays import Dtype, Floats, Indices
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.targets import Target
@@ -76,7 +76,7 @@ class ErrorModel:
 
     graph: Graph
     ranges: Ranges
-    dtype: str
+    dtype: Dtype
     target: Target
 
     def of(
@@ -133,10 +133,10 @@ class ErrorModel:
 
     @property
     def _onehot(self) -> set[str]:
-        return set() if self.graph.signature is None else {f.name for f in self.graph.signature.fields if f.onehot}
+        return {f.name for f in self.graph.signature.fields if f.onehot}
 
 
-def default_of(node: Node, ranges: Ranges, dtype: str) -> Squares:
+def default_of(node: Node, ranges: Ranges, dtype: Dtype) -> Squares:
     """What a product is built from where nothing else is chosen."""
     assert isinstance(node.op, Product)
     left, right = (ranges.ball(o) for o in node.operands)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.tokens import TokenData
 
@@ -47,7 +47,7 @@ def observed(graph: Graph, samples: Sequence[Sample], default: bool) -> list[tup
 
 
 def affordable(
-    graph: Graph, seen: Sequence[tuple[Family, Seen]], core: TokenData, target: Target, dtype: str
+    graph: Graph, seen: Sequence[tuple[Family, Seen]], core: TokenData, target: Target, dtype: Dtype
 ) -> tuple[Ranges, list[Family]]:
     """The ranges, and the families that they hold for; `core`: the tasks that prices are asked for."""
     (_, first), *others = seen
@@ -80,7 +80,7 @@ USELESS = 30.0
 """Ranges that errors make so many times as wide leave products and divisions no digits."""
 
 
-def reached(graph: Graph, ranges: Ranges, data: TokenData, target: Target, dtype: str) -> Ranges:
+def reached(graph: Graph, ranges: Ranges, data: TokenData, target: Target, dtype: Dtype) -> Ranges:
     """Ranges that hold for what the weights make of the data, too, rounding and fits included: where errors are of a
     value's own size a margin in the exact value does not hold them, and the guard would name the very data.
     `ranges`: such that every operation has a construction (lower.py)."""
@@ -103,7 +103,7 @@ def reached(graph: Graph, ranges: Ranges, data: TokenData, target: Target, dtype
     return replace(ranges, low=low, high=high)
 
 
-def _error(graph: Graph, ranges: Ranges, core: TokenData, truth: Floats, target: Target, dtype: str) -> float:
+def _error(graph: Graph, ranges: Ranges, core: TokenData, truth: Floats, target: Target, dtype: Dtype) -> float:
     """Predicted for the core's tasks; infinity where there is no construction."""
     try:
         found = predict(ErrorModel(graph, ranges, dtype, target), core, truth, {})
@@ -137,7 +137,7 @@ def _signed(graph: Graph) -> list[Value]:
     return found
 
 
-def _fits(graph: Graph, ranges: Ranges, wider: Ranges, signed: Sequence[Value], dtype: str) -> bool:
+def _fits(graph: Graph, ranges: Ranges, wider: Ranges, signed: Sequence[Value], dtype: Dtype) -> bool:
     """Whether what divides, or is taken a logarithm or root of, keeps its sign, and divisors reach no further than one
     division goes, where they do not anyway."""
     for value in signed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import Certificate
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
@@ -26,7 +27,7 @@ class Plan:
     schedule: Schedule
     allocation: Allocation
     target: Target
-    dtype: str
+    dtype: Dtype
     fresh: tuple[TokenData, ...]
     """What the report's error is measured on, by length."""
     certificate: Certificate

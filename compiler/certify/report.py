@@ -50,7 +50,6 @@ def all_finite(graph: Graph, ranges: Ranges) -> None:
                 return  # lower.py says what the function takes
             what = f"`{node.name}`" if node.name else "this value"
             hint = "the program diverges, or divides by 0, with these parameters: try others, or a smaller rate"
-            assert graph.signature is not None
             raise graph.signature.refusal(f"{what} is not finite on the calibration data", node.span, hint)
 
 

@@ -76,7 +76,6 @@ class Spoilt:
     def outputs(self) -> Mask:
         """Which outputs [tasks, rows] see a token that is spoilt."""
         graph = self._graph
-        assert graph.signature is not None
         rows = output_rows(self._line, graph[graph.results[0]].kinds)
         seen = visible(self._line, graph.signature.pattern)[rows]
         return np.asarray(self._tokens.astype(np.float64) @ seen.T.astype(np.float64) > 0.0)
@@ -94,7 +93,7 @@ class Spoilt:
         node = self._graph[value if limit.operand is None else self._graph[value].operands[limit.operand]]
         if node.name is not None and not limit.scored:
             return node.name
-        signature, span = self._graph.signature, node.span or self._graph[value].span
-        if signature is None or span is None:
+        span = node.span or self._graph[value].span
+        if span is None:
             return "a value"
-        return ("a score of " if limit.scored else "") + expression(signature, span)
+        return ("a score of " if limit.scored else "") + expression(self._graph.signature, span)

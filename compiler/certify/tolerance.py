@@ -20,7 +20,7 @@ from sys import float_info
 
 import numpy as np
 from innerloop.artifact.arithmetic import UNIT
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData
@@ -56,7 +56,6 @@ def bounded(graph: Graph, tolerance: object) -> None:
     number = isinstance(tolerance, int | float | np.integer | np.floating) and not isinstance(tolerance, bool)
     if number and 0.0 < tolerance <= float_info.max:  # type: ignore[operator]
         return
-    assert graph.signature is not None
     message = f"tolerance is {tolerance!r}: not a positive number"
     raise graph.signature.refusal(message, None, "give the largest error of the output to accept, such as 1e-3")
 
@@ -170,11 +169,11 @@ def cheapest(
 # What there is to choose from --------------------------------------------------------------------
 
 
-def options(schedule: Schedule, allocation: Allocation, dtype: str) -> dict[Value, list[Option]]:
+def options(schedule: Schedule, allocation: Allocation, dtype: Dtype) -> dict[Value, list[Option]]:
     """The constructions of every product and function, most neurons first; each is more precise than all cheaper
     ones."""
     found: dict[Value, list[Option]] = {}
-    for placed in (p for stage in schedule.walk() for p in stage.placed):
+    for placed in (p for sublayer in schedule.walk() for p in sublayer.placed):
         task, written = placed.instruction, _written(placed, allocation)
         if task.value is None:
             continue
@@ -197,7 +196,7 @@ def _written(placed: Placed, allocation: Allocation) -> NDArray[np.bool_]:
     return np.asarray(sum(np.asarray(abs(m.csr).sum(axis=0)).ravel() for m in matrices) > 0)
 
 
-def _products(task: Instruction, op: Multiply, written: NDArray[np.bool_], dtype: str) -> list[Option]:
+def _products(task: Instruction, op: Multiply, written: NDArray[np.bool_], dtype: Dtype) -> list[Option]:
     pairs = _SquarePairs.of(task, op, written)
     default = default_squares(op.left, op.right, pairs.distinct, dtype)
     banks: list[Squares] = [default]
@@ -216,14 +215,14 @@ def _products(task: Instruction, op: Multiply, written: NDArray[np.bool_], dtype
     return [Option(s, pairs.neurons(s)) for s in reversed(kept)]
 
 
-def _roughly(squares: Squares, dtype: str) -> float:
+def _roughly(squares: Squares, dtype: Dtype) -> float:
     """The error of a product of factors in [−1, 1]."""
     bank = square_bank(squares)
     one = float(np.hypot(np.abs(bank.fit).max(), UNIT[dtype] * bank.rounding[1]))
     return one * (1.5 if squares.shared else 1.0)
 
 
-def _functions(op: Apply, size: int, dtype: str, target: Target) -> list[Option]:
+def _functions(op: Apply, size: int, dtype: Dtype, target: Target) -> list[Option]:
     found: list[Option] = []
     for tolerance in (CURVE[dtype], *(c for c in CURVES if c > CURVE[dtype])):
         curve = fit(op.name, op.arguments, float(op.low.min()), float(op.high.max()), tolerance, target.activation)
@@ -283,7 +282,7 @@ def _columns(form: LinearForm) -> list[bytes]:
 
 
 def _refusal(
-    graph: Graph, dtype: str, tolerance: float, parts: Mapping[Value, list[float]], reached: float
+    graph: Graph, dtype: Dtype, tolerance: float, parts: Mapping[Value, list[float]], reached: float
 ) -> CompileError:
     placed = {v: part for v, (part,) in parts.items() if graph[v].span is not None}
     worst = max(placed, key=lambda v: placed[v], default=None)
@@ -291,5 +290,4 @@ def _refusal(
     message = f"{dtype} cannot meet a tolerance of {tolerance:.3g}: the most precise constructions reach {reached:.2g}"
     looser = f"a tolerance above {reached:.2g}, or scale the data so that its values lie closer together"
     mend = f"compile in float64, accept {looser}" if dtype == "float32" else f"accept {looser}"
-    assert graph.signature is not None
     return graph.signature.refusal(message + most, None if worst is None else graph[worst].span, mend)

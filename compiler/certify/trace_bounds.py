@@ -77,9 +77,9 @@ class Bounds:
 
     def __iter__(self) -> Iterator[Expected]:
         """Every name after every layer that holds it, layer by layer."""
-        for layer, (stage, passes) in enumerate(self.runs[1::2]):
+        for layer, (sublayer, passes) in enumerate(self.runs[1::2]):
             for index, held in enumerate(self._held):
-                if held.first <= stage <= held.last:
+                if held.first <= sublayer <= held.last:
                     tokens, exact, bound = self.expected(held, passes)
                     if exact.size:
                         yield Expected(index, layer, tokens, exact, bound)
@@ -236,19 +236,19 @@ def _carried(block: TaskBlock, loops: Iterator[Loop]) -> Iterator[tuple[Atom, Ca
 
 
 def runs(schedule: Schedule) -> list[tuple[int, Passes]]:
-    """Every sublayer that runs, in order: its stage's number among the stored ones, and the passes that it runs in."""
-    return _runs(schedule.stages, 0, 0)[0]
+    """Every sublayer that runs, in order: its number among the stored ones, and the passes that it runs in."""
+    return _runs(schedule.body, 0, 0)[0]
 
 
-def _runs(items: list[SublayerPlan | LoopPlan], stage: int, loop: int) -> tuple[list[tuple[int, Passes]], int, int]:
-    """The same of some stages; and the stages and loops so far."""
+def _runs(items: list[SublayerPlan | LoopPlan], sublayer: int, loop: int) -> tuple[list[tuple[int, Passes]], int, int]:
+    """The same of some sublayers; and the sublayers and loops so far."""
     found: list[tuple[int, Passes]] = []
     for item in items:
         if isinstance(item, LoopPlan):
             number = loop
-            once, stage, loop = _runs(item.body, stage, loop + 1)
+            once, sublayer, loop = _runs(item.body, sublayer, loop + 1)
             found += [(k, {number: turn, **inner}) for turn in range(item.count) for k, inner in once]
         else:
-            found.append((stage, {}))
-            stage += 1
-    return found, stage, loop
+            found.append((sublayer, {}))
+            sublayer += 1
+    return found, sublayer, loop

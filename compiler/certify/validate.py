@@ -93,7 +93,6 @@ def _affordable(plan: Plan, tokens: int) -> int:
 def _towards_corners(plan: Plan, base: TokenData, rng: np.random.Generator) -> TokenData:
     """The tasks, and each as far towards a corner of its fields' ranges as all values stay in theirs: those for which
     they do."""
-    assert plan.graph.signature is not None
     corners = {}
     for spec in plan.graph.signature.fields:
         array = base.fields[spec.name]
@@ -170,13 +169,13 @@ class _Validation:
 
     def __init__(self, plan: Plan, weights: Weights, stream: Stream, data: TokenData) -> None:
         self.plan, self.weights, self.data = plan, weights, data
-        self.stages = list(plan.schedule.walk())
+        self.sublayers = list(plan.schedule.walk())
         held = tuple(placed_values(plan.schedule, plan.allocation))
         self.bounds = Bounds(plan, data, held)
         self.due: dict[int, list[Holding]] = {}
         for one in held:
-            for stage in {one.first, one.last}:
-                self.due.setdefault(stage, []).append(one)
+            for sublayer in {one.first, one.last}:
+                self.due.setdefault(sublayer, []).append(one)
         self.slots, self.unit = {atom: stream.slots(atom) for atom in plan.allocation.slots}, stream.unit
         self.at_rest = self._at_rest(stream.width)
         self.floor = FLOOR[plan.dtype]
@@ -202,7 +201,7 @@ class _Validation:
 
     def _after(self, x: Any) -> None:
         """After each sublayer, the stream [width, tasks, 1 + tokens]."""
-        stage, passes = self.bounds.runs[self.run_so_far]
+        sublayer, passes = self.bounds.runs[self.run_so_far]
         self.run_so_far += 1
         rest = np.abs(x[:, :, 0].astype(np.float64))
         odd = np.argwhere(~(rest <= self.at_rest[:, None]))
@@ -210,14 +209,14 @@ class _Validation:
             slot, task = odd[0]
             lives = self.plan.allocation.lifetimes
             holders = [a for a, slots in self.slots.items() if slot in slots]
-            atom = max(holders, key=lambda a: (lives[a].birth <= stage, lives[a].birth))
+            atom = max(holders, key=lambda a: (lives[a].birth <= sublayer, lives[a].birth))
             label = self.plan.schedule.instructions.atoms[atom].label
             message = f"{rest[slot, task]:.6g} in the slots of `{label}` at the rest token"
-            raise InternalError(f"emit: {self._place(stage, passes)} leaves {message}")
-        for held in self.due.get(stage, ()):
-            self._hold(held, stage, passes, x)
+            raise InternalError(f"emit: {self._place(sublayer, passes)} leaves {message}")
+        for held in self.due.get(sublayer, ()):
+            self._hold(held, sublayer, passes, x)
 
-    def _hold(self, held: Holding, stage: int, passes: Passes, x: Any) -> None:
+    def _hold(self, held: Holding, sublayer: int, passes: Passes, x: Any) -> None:
         tokens, exact, change = self.bounds.taken(held, passes)
         if not exact.size:
             return
@@ -236,7 +235,7 @@ class _Validation:
             kind = self.data.sequence.kinds[int(tokens[token])]
             raise InternalError(
                 f"emit: `{held.variable.name}` is {found[component, task, token]:.6g} after "
-                f"{self._place(stage, passes)}, for {exact[worst]:.6g} within {bound:.2g}, at token {tokens[token]} "
+                f"{self._place(sublayer, passes)}, for {exact[worst]:.6g} within {bound:.2g}, at token {tokens[token]} "
                 f"(`{kind}`) of a sample task",
                 node.span,
             )
@@ -248,8 +247,8 @@ class _Validation:
         value = self.bounds.value(held)
         return graph[value]
 
-    def _place(self, stage: int, passes: Passes) -> str:
-        number = f"sublayer {stage} ({self.stages[stage].side})"
+    def _place(self, sublayer: int, passes: Passes) -> str:
+        number = f"sublayer {sublayer} ({self.sublayers[sublayer].side})"
         return number if not passes else f"{number} in pass {', '.join(str(p + 1) for p in passes.values())}"
 
     def hold_output(self) -> None:

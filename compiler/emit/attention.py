@@ -53,25 +53,27 @@ class AttentionFiller:
         """Attention sublayers that find what rounding left of a divisor, whether they have other work or not."""
         return self.backend.schedule.after_divisions()
 
-    def linear_heads(self, stage: SublayerPlan) -> LinearHeads:
+    def linear_heads(self, sublayer: SublayerPlan) -> LinearHeads:
         """The heads of a sublayer that scores, on linear attention."""
         heads = LinearHeads(self.stream, self.backend.role_kinds)
-        for placed in stage.placed:
+        for placed in sublayer.placed:
             op = placed.instruction.op
             assert isinstance(op, AttendHead)
             query, key, value = (self.stream.read(form) for form in placed.instruction.reads)
             heads.add(query, key, value, self.writes(placed), op.over if op.how == "mean" else None)
         return heads
 
-    def heads(self, stage: SublayerPlan, number: int) -> Heads:
+    def heads(self, sublayer: SublayerPlan, number: int) -> Heads:
         """The heads of sublayer `number`, and those that clear slots there."""
         stream = self.stream
         dividing = (
-            frozenset[str]().union(*(p.instruction.kinds for p in stage.placed)) if stage.division is not None else None
+            frozenset[str]().union(*(p.instruction.kinds for p in sublayer.placed))
+            if sublayer.division is not None
+            else None
         )
         heads = self.backend.heads(stream, dividing)
         own = Relation("own")
-        for placed in stage.placed:
+        for placed in sublayer.placed:
             instruction, scale = placed.instruction, 1.0
             match instruction.op:
                 case AttendHead():
@@ -92,15 +94,15 @@ class AttentionFiller:
                 case other:
                     assert_never(other)
             heads.add(pattern, instruction.reads[0].size, partial(self._result, placed, scale))
-        if stage.division is not None or self.backend.target.linear:
+        if sublayer.division is not None or self.backend.target.linear:
             return heads
         mine = self.backend.pattern(own, self.backend.everyone, self.backend.everyone)
-        if stage.carry is not None:
-            slots = np.concatenate([stream.slots(a) for a in stage.carry.atoms])
-            kind = frozenset({stage.carry.relation.kind or ""})
-            there = self.backend.pattern(stage.carry.relation, stage.carry.kinds, kind)
+        if sublayer.carry is not None:
+            slots = np.concatenate([stream.slots(a) for a in sublayer.carry.atoms])
+            kind = frozenset({sublayer.carry.relation.kind or ""})
+            there = self.backend.pattern(sublayer.carry.relation, sublayer.carry.kinds, kind)
             heads.add(there, slots.size, partial(self._moved, slots, 1.0))
-            heads.add(replace(mine, kinds=stage.carry.kinds), slots.size, partial(self._moved, slots, -1.0))
+            heads.add(replace(mine, kinds=sublayer.carry.kinds), slots.size, partial(self._moved, slots, -1.0))
         for atom in self.backend.allocation.clears.get(number, ()):
             slots = stream.slots(atom)
             heads.add(mine, slots.size, partial(self._moved, slots, -1.0))
@@ -180,6 +182,6 @@ class AttentionFiller:
         return total
 
 
-def scores(stage: SublayerPlan) -> bool:
+def scores(sublayer: SublayerPlan) -> bool:
     """Whether it does instructions that score tokens."""
-    return any(isinstance(p.instruction.op, AttendHead) for p in stage.placed)
+    return any(isinstance(p.instruction.op, AttendHead) for p in sublayer.placed)

@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import assert_never
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import CompileError, InternalError
 from innerloop.artifact.parts import Config
 from innerloop.artifact.signature import Kinds, Signature
@@ -60,7 +60,7 @@ class Backend:
         return self.schedule.instructions.target
 
     @property
-    def dtype(self) -> str:
+    def dtype(self) -> Dtype:
         return self.positions.dtype
 
     @property
@@ -96,10 +96,10 @@ class Backend:
     def _relations(self) -> Iterator[tuple[Relation, Kinds, Span | None]]:
         if not self.target.linear:
             yield Relation("own"), self.everyone, None
-        for stage in self.schedule.walk():
-            if stage.carry:
-                yield stage.carry.relation, stage.carry.kinds, None
-            for placed in stage.placed:
+        for sublayer in self.schedule.walk():
+            if sublayer.carry:
+                yield sublayer.carry.relation, sublayer.carry.kinds, None
+            for placed in sublayer.placed:
                 if isinstance(placed.instruction.op, Copy):
                     yield placed.instruction.op.relation, placed.instruction.kinds, placed.instruction.span
                 elif isinstance(placed.instruction.op, Linear):
@@ -199,7 +199,7 @@ class Backend:
 
 
 def backend_of(
-    schedule: Schedule, allocation: Allocation, signature: Signature, n_positions: int, dtype: str
+    schedule: Schedule, allocation: Allocation, signature: Signature, n_positions: int, dtype: Dtype
 ) -> Backend:
     """The backend of the schedule's target. Raises InternalError for a target that has no parts yet."""
     target = schedule.instructions.target

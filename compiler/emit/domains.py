@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 import numpy as np
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import Domain
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.span import Span
@@ -47,18 +48,20 @@ LONGEST = 48
 """Characters of an expression that a name has at most."""
 
 
-def domains(graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream, dtype: str) -> tuple[Domain, ...]:
+def domains(
+    graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream, dtype: Dtype
+) -> tuple[Domain, ...]:
     """Of every construction, in the order of the sublayers."""
     return tuple(_Domains(graph, schedule, allocation, stream, dtype).found())
 
 
 class _Domains:
-    def __init__(self, graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream, dtype: str) -> None:
+    def __init__(self, graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream, dtype: Dtype) -> None:
         self.tolerance = CURVE[dtype]
         self.graph, self.instructions, self.slots, self.stream = graph, schedule.instructions, allocation.slots, stream
-        self.dtype = dtype
-        self.stages = list(schedule.walk())
-        made = {p.instruction.out: p.instruction.op for stage in self.stages for p in stage.placed}
+        self.dtype: Dtype = dtype
+        self.sublayers = list(schedule.walk())
+        made = {p.instruction.out: p.instruction.op for sublayer in self.sublayers for p in sublayer.placed}
         self.exact = [info.embedded or isinstance(made.get(a), Copy) for a, info in enumerate(self.instructions.atoms)]
         """Which atoms hold what the data say, to the last bit."""
         self.named = {
@@ -67,12 +70,12 @@ class _Domains:
 
     def found(self) -> Iterator[Domain]:
         made: dict[Atom, int] = {}
-        for number, stage in enumerate(self.stages):
-            for placed in stage.placed:
+        for number, sublayer in enumerate(self.sublayers):
+            for placed in sublayer.placed:
                 yield from self._reads(placed.instruction, number)
                 made.update((atom, number) for atom in _written(placed))
             for atom in [a for a, n in made.items() if n == number]:
-                yield from self._holds(atom, self._maker(stage, atom), number)
+                yield from self._holds(atom, self._maker(sublayer, atom), number)
 
     # What a sublayer reads ----------------------------------------------------------------------
 
@@ -154,8 +157,8 @@ class _Domains:
         read = self.stream.pick(self.stream.slots(atom))
         yield Domain("value", number, True, info.kinds, read, info.low, info.high, (what,), (info.size,))
 
-    def _maker(self, stage: SublayerPlan, atom: Atom) -> Instruction:
-        return next(p.instruction for p in stage.placed if atom in _written(p))
+    def _maker(self, sublayer: SublayerPlan, atom: Atom) -> Instruction:
+        return next(p.instruction for p in sublayer.placed if atom in _written(p))
 
     # Names --------------------------------------------------------------------------------------
 
@@ -181,7 +184,6 @@ class _Domains:
         return label if span is None else f"a part of {self._expression(span)}"
 
     def _expression(self, span: Span) -> str:
-        assert self.graph.signature is not None
         return expression(self.graph.signature, span)
 
 

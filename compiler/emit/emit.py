@@ -75,7 +75,7 @@ class _Emitter:
 
     def emit(self) -> Emitted:
         target, stream = self.backend.target, self.stream
-        body = self._body(self.backend.schedule.stages)
+        body = self._body(self.backend.schedule.body)
         config = Config(
             target=target.name,
             n_layer=self.backend.schedule.length // 2,
@@ -97,13 +97,13 @@ class _Emitter:
         readout = stream.read(self.backend.schedule.instructions.output)
         return Emitted(config, embedding, positions, body, self.norm, readout, stream, self.neurons, self.heads)
 
-    def _body(self, stages: list[SublayerPlan | LoopPlan]) -> Body:
+    def _body(self, items: list[SublayerPlan | LoopPlan]) -> Body:
         body: list[Sublayer | Repeated] = []
-        for stage in stages:
-            if isinstance(stage, LoopPlan):
-                body.append(Repeated(stage.count, self._body(stage.body), stage.scan, self._turn(stage)))
+        for item in items:
+            if isinstance(item, LoopPlan):
+                body.append(Repeated(item.count, self._body(item.body), item.scan, self._turn(item)))
                 continue
-            body.append(self._attention(stage) if stage.side == "attention" else self._mlp(stage))
+            body.append(self._attention(item) if item.side == "attention" else self._mlp(item))
             self.number += 1
         return tuple(body)
 
@@ -111,17 +111,17 @@ class _Emitter:
         """The kind of token that a scan's pass may be run at alone (`Repeated.turn`)."""
         return loop.turn if not self.backend.signature.pattern.visible_context else None
 
-    def _attention(self, stage: SublayerPlan) -> Attention | LinearAttention | Idle:
-        if self.backend.target.linear and scores(stage):
-            linear = self.filler.linear_heads(stage)
+    def _attention(self, sublayer: SublayerPlan) -> Attention | LinearAttention | Idle:
+        if self.backend.target.linear and scores(sublayer):
+            linear = self.filler.linear_heads(sublayer)
             self.heads += len(linear.groups)
             return linear.finish(self.n_head, self.d_head)
-        heads = self.filler.heads(stage, self.number)
-        if not heads.groups and stage.division is None:
+        heads = self.filler.heads(sublayer, self.number)
+        if not heads.groups and sublayer.division is None:
             return Idle("attention")
         stream = self.stream
         norm, bias = self.norm, np.zeros(stream.width)
-        if stage.division is not None:
+        if sublayer.division is not None:
             norm = Norm(np.full(stream.width, stream.constants.divide), np.zeros(stream.width))
             bias = heads.restore()
         query, query_bias, key, key_bias, value, output = heads.finish(self.n_head, self.d_head)
@@ -130,31 +130,33 @@ class _Emitter:
             norm, query, query_bias, key, key_bias, value, np.zeros(self.n_head * self.d_head), output, bias
         )
 
-    def _mlp(self, stage: SublayerPlan) -> Mlp | Idle:
+    def _mlp(self, sublayer: SublayerPlan) -> Mlp | Idle:
         if self.backend.target.mlp is None:
             return Idle("mlp")
         stream = self.stream
         neurons = self.backend.neurons(stream, self.bound)
         bias = np.zeros(stream.width)
         scratch: dict[int, Matrix] = {}
-        if stage.prepares is not None:
-            divisor = stage.prepares.instruction.reads[1]
-            here = {p.instruction.out for p in stage.placed if p.makes}
+        if sublayer.prepares is not None:
+            divisor = sublayer.prepares.instruction.reads[1]
+            here = {p.instruction.out for p in sublayer.placed if p.makes}
             late = {a: m for a, m in divisor.parts if a in here}
             scratch = {a: Matrix(m.csr.T) @ stream.to_scratch(1.0) for a, m in late.items()}
             early = divisor.without(*late)
             if early.parts:
-                neurons.linear(early, stream.to_scratch(1.0), stage.prepares.instruction.kinds)
-            bias = neurons.remove(stage.prepares.instruction.kinds)
-        for placed in stage.placed:
+                neurons.linear(early, stream.to_scratch(1.0), sublayer.prepares.instruction.kinds)
+            bias = neurons.remove(sublayer.prepares.instruction.kinds)
+        for placed in sublayer.placed:
             write = self.filler.writes(placed)
             extra = scratch.get(placed.instruction.out)
             neurons.instruction(placed, write if extra is None else write + extra)
         for atom in self.backend.allocation.clears.get(self.number, ()):
             slots = stream.slots(atom)
             neurons.passing(stream.pick(slots), stream.put(slots, -1.0), self._holders(atom))
-        if stage.clears is not None:
-            neurons.linear(stage.clears.instruction.reads[1], stream.to_scratch(-1.0), stage.clears.instruction.kinds)
+        if sublayer.clears is not None:
+            neurons.linear(
+                sublayer.clears.instruction.reads[1], stream.to_scratch(-1.0), sublayer.clears.instruction.kinds
+            )
         up, up_bias, down = neurons.finish()
         if not up_bias.size and not bias.any():
             return Idle("mlp")

@@ -1,9 +1,9 @@
-"""Where the program's names can be read: a form over slots, and the stages after which it holds.
+"""Where the program's names can be read: a form over slots, and the sublayers after which it holds.
 
-scan y: w = w + …                 stage   what the slots of w hold
-    w is written in stages 5, 7       4   w at y, as the pass began     (the head of the pass has moved it)
-                                    5–6   neither
-                                      7   w at y, as the pass ended
+scan y: w = w + …                    sublayer   what the slots of w hold
+    w is written in sublayers 5, 7          4   w at y, as the pass began     (the head of the pass has moved it)
+                                          5–6   neither
+                                            7   w at y, as the pass ended
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Stretch = tuple[int, int]
 
 @dataclass(frozen=True)
 class Holding:
-    """A name held in the slots after the stages first … last. `ended`: the state of which it is what a pass left;
+    """A name held in the slots after the sublayers first … last. `ended`: the state of which it is what a pass left;
     None where it is the variable's own value."""
 
     variable: Variable
@@ -45,12 +45,12 @@ def placements(schedule: Schedule, allocation: Allocation, stream: Stream) -> tu
 
 
 def holdings(schedule: Schedule, allocation: Allocation) -> tuple[Holding, ...]:
-    """One for each stretch of stages in which a name has a value, by name; stretches of one name do not overlap.
+    """One for each stretch of sublayers in which a name has a value, by name; stretches of one name do not overlap.
 
     A value that nothing stores (its sum goes straight into a state's slots), or that no token needs, has none.
     """
     by_name: dict[str, list[Holding]] = {}
-    for held in _Stages(schedule).stretches(allocation):
+    for held in _Sublayers(schedule).stretches(allocation):
         if held.variable.kinds:
             by_name.setdefault(held.variable.name, []).append(held)
     result = []
@@ -65,16 +65,16 @@ def holdings(schedule: Schedule, allocation: Allocation) -> tuple[Holding, ...]:
 
 def placed_values(schedule: Schedule, allocation: Allocation) -> Iterator[Holding]:
     """Every value of the graph that stands in the slots, named or not, and what each pass leaves in a loop's states."""
-    stages = _Stages(schedule)
+    sublayers = _Sublayers(schedule)
     for value in schedule.instructions.values:
-        stretch, _ = stages.stretch(value, allocation)
+        stretch, _ = sublayers.stretch(value, allocation)
         if stretch is not None and value.form.atoms:
             yield Holding(value, *stretch)
-    for atom, state in stages.states.items():
+    for atom, state in sublayers.states.items():
         info, life = schedule.instructions.atoms[atom], allocation.lifetimes.get(atom)
         if state.changes and life is not None:
             own = LinearForm.of(info.size, [(atom, Matrix.identity(info.size))])
-            scope = stages.loops.index(state.loop)
+            scope = sublayers.loops.index(state.loop)
             whole = Variable(info.label, (info.size,), info.kinds, own, info.low, info.high, scope, -1)
             last = state.loop[1] if life.clear is None else min(state.loop[1], life.clear - 1)
             if max(state.changes) <= last:
@@ -83,14 +83,14 @@ def placed_values(schedule: Schedule, allocation: Allocation) -> Iterator[Holdin
 
 @dataclass
 class _State:
-    """A loop's state: the stages of the loop, and those of them that change it."""
+    """A loop's state: the sublayers of the loop, and those of them that change it."""
 
     loop: Stretch
     changes: list[int] = field(default_factory=list)
 
 
-class _Stages:
-    """The stages numbered, each loop's span (in order of appearance), and who changes its states."""
+class _Sublayers:
+    """The sublayers numbered, each loop's span (in order of appearance), and who changes its states."""
 
     def __init__(self, schedule: Schedule) -> None:
         self.variables = schedule.instructions.variables
@@ -99,8 +99,8 @@ class _Stages:
         self.loops: list[Stretch] = []
         self.states: dict[Atom, _State] = {}
         self.written: dict[Atom, int] = {}
-        """The last stage that writes to an atom, for a state the last before its loop."""
-        self._walk(schedule.stages)
+        """The last sublayer that writes to an atom, for a state the last before its loop."""
+        self._walk(schedule.body)
 
     def _walk(self, items: list[SublayerPlan | LoopPlan]) -> None:
         for item in items:
@@ -140,8 +140,8 @@ class _Stages:
         return scope >= 0 and loop[0] <= self.loops[scope][0] and self.loops[scope][1] <= loop[1]
 
     def stretch(self, variable: Variable, allocation: Allocation) -> tuple[Stretch | None, Holding | None]:
-        """The stages from when all that it reads is there, until some of it goes or changes; and for a state by itself,
-        in its own loop, what it ends a pass with, and the stages from its last change to there."""
+        """The sublayers from when all that it reads is there, until some of it goes or changes; and for a state by
+        itself, in its own loop, what it ends a pass with, and the sublayers from its last change to there."""
         cleared = {a for atoms in allocation.clears.values() for a in atoms if a != ROLES}
         first, last = self.loops[variable.scope] if variable.scope >= 0 else (0, self.count - 1)
         if variable.scope >= 0 and not any(a in self.states for a in variable.form.atoms):

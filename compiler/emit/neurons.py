@@ -12,7 +12,7 @@ from typing import assert_never
 
 import numpy as np
 import scipy.sparse as sp
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
@@ -41,7 +41,7 @@ class Neurons(ABC):
     stream: Stream
     bound: Floats
     role_kinds: tuple[str | None, ...]
-    dtype: str
+    dtype: Dtype
     activation: Activation
     biased: bool
     up: list[Matrix] = field(default_factory=list)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
+from innerloop.artifact.words import NormKind
 
-from ..architectures.targets import NormKind
 from .layer_norm_stream import LayerNormStream
 from .residual_stream import Constants, Stream, four_squares
 from .rms_stream import RmsStream
@@ -46,7 +46,7 @@ class NormScheme(ABC):
         """The constants that there are, each as 1: how large they are depends on the stream."""
 
     @abstractmethod
-    def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, dtype: str) -> Constants | None:
+    def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, dtype: Dtype) -> Constants | None:
         """C from what else the stream can hold, at most `bound` [width]; with divisions K from that, and C from K.
         None where they are beyond `largest`."""
 
@@ -62,7 +62,7 @@ class LayerNormScheme(NormScheme):
     def begun(self, width: int, divides: bool) -> Constants:
         return Constants(four_squares(width // 2) if width > 1 else (), float(self.everywhere), float(divides))
 
-    def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, dtype: str) -> Constants | None:
+    def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, dtype: Dtype) -> Constants | None:
         rest = float(np.sqrt(np.sum(bound**2) / stream.width))
         scale, divide = power(rest, NORM_BITS[dtype]), 0.0
         if divisor is not None:
@@ -83,7 +83,7 @@ class RmsNormScheme(NormScheme):
     def begun(self, width: int, divides: bool) -> Constants:
         return Constants(four_squares(width), 1.0, float(divides))
 
-    def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, dtype: str) -> Constants | None:
+    def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, dtype: Dtype) -> Constants | None:
         rest, divide, root = float(np.sqrt(np.sum(bound**2))), 0.0, float(np.sqrt(stream.width))
         if divisor is not None:
             least, most = divisor

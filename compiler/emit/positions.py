@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from innerloop.artifact.arithmetic import UNIT
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.parts import Config
 from innerloop.artifact.signature import Kinds, Pattern
 from innerloop.artifact.tokens import role_kinds
@@ -37,7 +38,7 @@ class PositionScheme(ABC):
 
     pattern: Pattern
     n_positions: int
-    dtype: str
+    dtype: Dtype
     biased: bool
     theta: float = Config.rope_theta
     """Of the phases, as a configuration has it."""

@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
@@ -88,7 +88,7 @@ class RotaryHeads(Heads):
     """Collects the heads of one sublayer; `dividing`: the kinds of token that its norm divides, if it does."""
 
     dividing: Kinds | None = None
-    dtype: str = "float32"
+    dtype: Dtype = "float32"
     theta: float = THETA
 
     def __post_init__(self) -> None:

@@ -9,22 +9,22 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
 from innerloop.artifact.sparse import Matrix
 
 
-def rounded_array(array: Floats, dtype: str) -> Floats:
+def rounded_array(array: Floats, dtype: Dtype) -> Floats:
     return np.asarray(array.astype(dtype).astype(np.float64))
 
 
-def rounded(matrix: Matrix, dtype: str) -> Matrix:
+def rounded(matrix: Matrix, dtype: Dtype) -> Matrix:
     csr = matrix.csr.copy()
     csr.data = rounded_array(csr.data, dtype)
     return Matrix(csr)
 
 
-def rounded_body(body: Body, dtype: str) -> Body:
+def rounded_body(body: Body, dtype: Dtype) -> Body:
     """Every sublayer's."""
 
     def exact(part: Any) -> Any:

@@ -19,10 +19,10 @@ def smallest(backend: Backend) -> tuple[Stream, int, int]:
     stream = backend.stream(backend.least, 1)
     assert stream is not None
     filler = AttentionFiller(backend, stream)
-    stages = [s for s in backend.schedule.walk() if s.side == "attention"]
-    scored = [filler.linear_heads(s) for s in stages if scores(s)]
+    sublayers = [s for s in backend.schedule.walk() if s.side == "attention"]
+    scored = [filler.linear_heads(s) for s in sublayers if scores(s)]
     d_head = max([3, *(heads.size for heads in scored)])
-    copies = [filler.heads(s, g) for g, s in enumerate(stages) if not scores(s)]
+    copies = [filler.heads(s, g) for g, s in enumerate(sublayers) if not scores(s)]
     if any(heads.groups for heads in copies):  # a copy's logits are exact if 1/√d_head is a power of two
         d_head = next(4**k for k in count(1) if 4**k >= d_head)
     copying = [heads.count(d_head) for heads in copies]
@@ -59,7 +59,7 @@ def _heads_fit(backend: Backend, stream: Stream, d_head: int, n_head: int) -> bo
     if stream.digits + 2 > d_head:
         return False
     return all(
-        filler.heads(stage, g).count(d_head) <= n_head
-        for g, stage in enumerate(backend.schedule.walk())
-        if stage.side == "attention"
+        filler.heads(sublayer, g).count(d_head) <= n_head
+        for g, sublayer in enumerate(backend.schedule.walk())
+        if sublayer.side == "attention"
     )

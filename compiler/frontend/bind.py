@@ -9,10 +9,9 @@ one with a type is an array of that shape.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 
 import numpy as np
-from innerloop.artifact.errors import CompileError, Diagnostic
+from innerloop.artifact.errors import CompileError, Diagnostic, near
 from innerloop.artifact.limits import LARGEST_SIZE, LONGEST_SCAN, MOST_PASSES
 
 from ..syntax.nodes import (
@@ -42,9 +41,8 @@ def bind(program: Program, given: Mapping[str, object]) -> dict[str, Bound]:
     known = [parameter.name for parameter in program.parameters]
     for name in given:
         if name not in known:
-            near = get_close_matches(name, known, 1)
             listed = ", ".join(known) or "none"
-            hint = f"did you mean `{near[0]}`?" if near else f"the parameters of {program.name}: {listed}"
+            hint = near(name, known) or f"the parameters of {program.name}: {listed}"
             faults.append(Diagnostic(f"{program.name} has no parameter `{name}`", None, hint))
     sizes, counts = whole_parameters(program)
     bound: dict[str, Bound] = {}

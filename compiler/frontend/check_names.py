@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import pairwise
 
-from innerloop.artifact.errors import Diagnostic
+from innerloop.artifact.errors import Diagnostic, near
 from innerloop.artifact.span import Span
 
 from ..syntax.builtins import FUNCTIONS
@@ -33,8 +32,6 @@ from ..syntax.traversal import children, walk
 from .inline import Report
 
 Kinds = frozenset[str]
-MOST_COMPARED, LONGEST_COMPARED = 100, 100
-"""Names, and letters of one, that a misspelt one is compared with: each takes a while."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +63,6 @@ class Scope:
     faulty: frozenset[str]
     """Names whose only assignments have errors; nothing more is said of them."""
     definitions: Mapping[str, Define]
-
-
-def near(name: str, known: list[str]) -> str | None:
-    """`did you mean …?`, if there is something like it; of very many names, among some of about the same length."""
-    if len(known) > MOST_COMPARED:
-        known = [other for other in known if abs(len(other) - len(name)) <= 1][:MOST_COMPARED]
-    found = get_close_matches(name, known, 1) if len(name) <= LONGEST_COMPARED else []
-    return f"did you mean `{found[0]}`?" if found else None
 
 
 def unknown_kind(kind: str, tokens: TokensDeclaration) -> tuple[str, str]:

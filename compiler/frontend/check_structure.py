@@ -6,7 +6,7 @@ import keyword
 from collections import Counter
 from collections.abc import Mapping
 
-from innerloop.artifact.errors import Diagnostic
+from innerloop.artifact.errors import Diagnostic, near
 from innerloop.artifact.span import Span
 
 from ..syntax.builtins import FUNCTIONS
@@ -29,7 +29,7 @@ from ..syntax.nodes import (
 from ..syntax.shapes import Dimension, Shape, describe, of_type
 from ..syntax.smart_constructors import constant as literal
 from ..syntax.traversal import children, statements, walk
-from .check_names import near, unknown_kind
+from .check_names import unknown_kind
 from .check_shapes import Shapes
 from .inline import Report, place
 
@@ -112,14 +112,14 @@ class Structure:
         sound = True
         for node in walk(expr):
             if isinstance(node, Name) and node.name not in known:
-                hint = near(node.name, list(known)) or "it is made of numbers and the parameters before it"
+                hint = near(node.name, known) or "it is made of numbers and the parameters before it"
                 self.error(node.span, f"`{node.name}` is not known in {what}", hint)
                 sound = False
             elif isinstance(node, TheirsExpression | ReadExpression | MoveExpression | Grad):
                 self.error(node.span, f"{what} is not a constant", "it is made of numbers and parameters")
                 return False
             elif isinstance(node, Call) and node.function not in FUNCTIONS:
-                self.error(node.span, f"there is no function `{node.function}`", near(node.function, list(FUNCTIONS)))
+                self.error(node.span, f"there is no function `{node.function}`", near(node.function, FUNCTIONS))
                 sound = False
         return sound
 

@@ -262,7 +262,7 @@ def calibrate(graph: Graph, samples: Sequence[TokenData]) -> Ranges:
 
 def ranges_of(graph: Graph, seen: Seen) -> Ranges:
     """The ranges that hold for what was seen; 0 for what was not."""
-    specs = {f.name: f for f in graph.signature.fields} if graph.signature else {}
+    specs = {f.name: f for f in graph.signature.fields}
     low = {v: seen.low.get(v, np.zeros(graph[v].size)) for v in graph.values()}
     high = {v: seen.high.get(v, np.zeros(graph[v].size)) for v in graph.values()}
     declared = set()

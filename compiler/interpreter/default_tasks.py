@@ -158,7 +158,6 @@ def samples(graph: Graph) -> list[Sample]:
     """The core's tasks, as long as the program scans, and many more short ones; then those of each family that has
     something to change. Programs that take long to run get fewer."""
     signature = graph.signature
-    assert signature is not None
     length = repetitions(graph)
     share = min(1.0, MOST_WORK / (TASKS * length * len(signature.pattern.group) * _work(graph, graph.block)))
     families = [family for family in FAMILIES if family.applies(signature)] if share >= LARGE else []
@@ -191,7 +190,6 @@ def _work(graph: Graph, block: Block) -> int:
 
 def repetitions(graph: Graph) -> int:
     """As many groups as the tightest scan allows, or EXAMPLES."""
-    assert graph.signature is not None
     pattern = graph.signature.pattern
     limits = []
     for loop in graph.loops():

@@ -6,11 +6,10 @@ after    the output [batch, rows, *shape] at the tokens that give one
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.errors import DataError
+from innerloop.artifact.errors import DataError, near
 from innerloop.artifact.tokens import read_data
 from numpy.typing import ArrayLike
 
@@ -35,12 +34,10 @@ def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
     fields, parameters = [f.name for f in tree.fields], [p.name for p in tree.parameters]
     for name in arguments:
         if name not in fields and name not in parameters:
-            near = get_close_matches(name, fields + parameters, 1)
             listed = ", ".join(f"`{n}`" for n in fields), ", ".join(f"`{n}`" for n in parameters) or "none"
-            hint = f"did you mean `{near[0]}`?" if near else f"its fields are {listed[0]}; its parameters {listed[1]}"
+            hint = near(name, fields + parameters) or f"its fields are {listed[0]}; its parameters {listed[1]}"
             raise DataError(f"{tree.name} takes no `{name}`: {hint}")
     graph = graph_of(tree, {n: arguments[n] for n in parameters if n in arguments})
-    assert graph.signature is not None
     data = read_data(graph.signature, {n: arguments[n] for n in fields if n in arguments})
     result = evaluate(graph, data)
     return result if data.batched else result[0]

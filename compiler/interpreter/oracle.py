@@ -93,7 +93,6 @@ class _Run:
         reach: dict[Value, float] | None,
         tasks: slice,
     ) -> None:
-        assert graph.signature is not None
         self.graph, self.fields, self.observe = graph, fields, observe
         self.disturb, self.reach, self.tasks = disturb, reach, tasks
         self.line, self.pattern = data.sequence, graph.signature.pattern

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..ir.graph import (
     Affine,
     Attend,
+    BodyGraph,
     Constant,
     Count,
     Divide,
@@ -26,7 +27,6 @@ from ..ir.graph import (
     Final,
     Function,
     Gather,
-    Graph,
     Keep,
     Merge,
     Mine,
@@ -75,7 +75,7 @@ def read(op: Read, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bo
     """mine [batch, readers, size …], theirs [batch, read, size …], seen [readers, read] → [batch, readers, size]."""
     readers, others = seen.shape
     size = op.body[op.body.results[-1]].size
-    widest = max(op.body[v].size for v in op.body.values())
+    widest = max(op.body[v].size for v in op.body.block)
     step = max(1, BLOCK_BYTES // (8 * max(1, batch * others * widest)))
     parts = [
         _Pairs(op.body, [m[:, start : start + step] for m in mine], theirs, seen[start : start + step]).read(op.how)
@@ -93,11 +93,11 @@ def _weights(how: str, seen: NDArray[np.bool_]) -> Floats:
 class _Pairs:
     """One body, for some of the readers."""
 
-    def __init__(self, body: Graph, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bool_]) -> None:
+    def __init__(self, body: BodyGraph, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bool_]) -> None:
         self.body, self.mine, self.theirs, self.seen = body, mine, theirs, seen
         self.known: dict[Value, Floats] = {}
         self.sides: dict[Value, frozenset[str]] = {}
-        for value in body.values():
+        for value in body.block:
             own = {Mine: {"mine"}, Theirs: {"theirs"}}.get(type(body[value].op), set())
             self.sides[value] = frozenset(own).union(*(self.sides[o] for o in body[value].operands))
 
@@ -166,8 +166,7 @@ class _Pairs:
         if "theirs" not in self.sides[left]:  # mine comes out of the sum
             return form.apply(self.of(left)[:, :, 0], self.total(right, weights))
         if "theirs" not in self.sides[right] or ("mine" not in self.sides[left] and "mine" in self.sides[right]):
-            flipped = Bilinear(form.out, form.right, form.left, form.coefficient, form.size, form.sizes[::-1])
-            return self.total_product(flipped, right, left, weights)
+            return self.total_product(form.swapped, right, left, weights)
         node = self.body[left]
         if "mine" in self.sides[left] and "mine" not in self.sides[right]:
             if isinstance(node.op, Affine):  # (Σₖ Mₖ vₖ + c) · theirs, term by term

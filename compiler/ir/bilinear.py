@@ -24,7 +24,7 @@ def canonical(form: Bilinear) -> Bilinear:
 
 def flipped(form: Bilinear) -> Bilinear:
     """form(b, a) as a form of a and b."""
-    return canonical(Bilinear(form.out, form.right, form.left, form.coefficient, form.size, form.sizes[::-1]))
+    return canonical(form.swapped)
 
 
 def after(form: Bilinear, matrix: Matrix) -> Bilinear:

@@ -63,7 +63,7 @@ class ReadBuilder:
                 return self.here.product("mul", Bilinear.mul(form.offset.size), seen, form, form.shape, span)
         forms = [self.body.form(argument) for argument in self.read.arguments]
         results = tuple(self.body.value(f, a.span) for f, a in zip(forms, self.read.arguments, strict=True))
-        op = Read(how, over, len(self.mine), self.builder.finish(results))
+        op = Read(how, over, len(self.mine), self.builder.finish_body(results))
         return self.here.apply(op, (*self.mine, *self.theirs), forms[-1].shape, span)
 
     def _leaf(self, _: Expressions, expr: Expr) -> AffineTerms | None:

@@ -1,7 +1,7 @@
 """Writing a graph: nodes in order, each value once, in nested blocks.
 
 before   g = GraphBuilder(); a = g.node(…); g.open(); …; g.close("y", 40, carried)
-after    g.finish((a,))   the `Graph`
+after    g.finish((a,), signature)   the `Graph`; g.finish_body((a,))   the `BodyGraph` of a read
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import networkx as nx
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.span import Span
 
-from .graph import Carried, Graph, Loop, Node, Value
+from .graph import BodyGraph, Carried, Graph, Loop, Node, Value
 
 
 class GraphBuilder:
@@ -48,7 +48,14 @@ class GraphBuilder:
         """Ends the body of a loop that turned out empty of effect, and forgets its order."""
         self._blocks.pop()
 
-    def finish(self, results: tuple[Value, ...], signature: Signature | None = None) -> Graph:
+    def finish(self, results: tuple[Value, ...], signature: Signature) -> Graph:
         if len(self._blocks) != 1:
             raise ValueError("finish inside a loop")
         return Graph(self.data, tuple(self._blocks[0]), results, signature)
+
+    def finish_body(self, results: tuple[Value, ...]) -> BodyGraph:
+        """Ends the body of a read. Raises ValueError where a loop stands in it."""
+        values = tuple(item for item in self._blocks[0] if not isinstance(item, Loop))
+        if len(self._blocks) != 1 or len(values) != len(self._blocks[0]):
+            raise ValueError("a loop in the body of a read")
+        return BodyGraph(self.data, values, results)

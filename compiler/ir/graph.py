@@ -128,14 +128,13 @@ class Attend:
 class Read:
     """A read whose body mixes mine and theirs.
 
-    The first `mine` operands are held here, the rest at the token read. `body` is a graph over leaves
-    `Mine(k)` and `Theirs(k)`; its results are (value,) for mean and sum, (score, value) for softmax.
+    The first `mine` operands are held here, the rest at the token read.
     """
 
     how: str
     over: str
     mine: int
-    body: Graph
+    body: BodyGraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,17 +224,30 @@ Block = tuple["Value | Loop", ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
-    """`results` are the outputs (one for a program; see `Read` for bodies)."""
-
+class _Nodes:
     data: nx.DiGraph[Value]
-    block: Block
-    results: tuple[Value, ...]
-    signature: Signature | None = None
 
     def __getitem__(self, value: Value) -> Node:
         node: Node = self.data.nodes[value]["node"]
         return node
+
+
+@dataclass(frozen=True, slots=True)
+class BodyGraph(_Nodes):
+    """The body of a read, over leaves `Mine(k)` and `Theirs(k)`; it has no loops. `results` are (value,) for mean and
+    sum, (score, value) for softmax."""
+
+    block: tuple[Value, ...]
+    results: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph(_Nodes):
+    """A program; `results` are its outputs."""
+
+    block: Block
+    results: tuple[Value, ...]
+    signature: Signature
 
     def loops(self, block: Block | None = None) -> Iterator[Loop]:
         for item in self.block if block is None else block:

@@ -52,19 +52,15 @@ from .graph import (
 
 
 def format_graph(graph: Graph) -> str:
-    """A line a value, loops indented, the head with the program's parameters and tokens if the graph has them."""
-    labels = labels_of(graph)
-    lines: list[str] = []
-    everywhere: frozenset[str] = frozenset()
-    if graph.signature is not None:
-        everywhere = frozenset(graph.signature.pattern.kinds)
-        given = ", ".join(f"{name} = {_parameter(value)}" for name, value in graph.signature.parameters.items())
-        lines += [f"{graph.signature.name}({given})", f"tokens {describe_pattern(graph.signature.pattern)}", ""]
+    """A line a value, loops indented, the head with the program's parameters and tokens."""
+    labels, signature = labels_of(graph), graph.signature
+    order = signature.pattern.kinds
+    given = ", ".join(f"{name} = {_parameter(value)}" for name, value in signature.parameters.items())
+    lines = [f"{signature.name}({given})", f"tokens {describe_pattern(signature.pattern)}", ""]
 
     def line(value: Value, indent: str) -> None:
         node = graph[value]
-        order = graph.signature.pattern.kinds if graph.signature else sorted(node.kinds)
-        kinds = "" if node.kinds == everywhere else f" at {', '.join(k for k in order if k in node.kinds)}"
+        kinds = "" if node.kinds == set(order) else f" at {', '.join(k for k in order if k in node.kinds)}"
         lines.append(f"{indent}{labels[value]} : {describe(node.shape)}{kinds} = {_node(node, labels)}")
 
     def block(items: Block, indent: str) -> None:
@@ -133,8 +129,8 @@ def _node(node: Node, labels: Mapping[Value, str]) -> str:
 def _read(read: Read, names: list[str]) -> str:
     """The body as one expression; what it uses more than once stands after `where`."""
     body = read.body
-    uses = Counter(o for v in body.values() for o in body[v].operands)
-    shared = [v for v in body.values() if uses[v] > 1 and body[v].operands]
+    uses = Counter(o for v in body.block for o in body[v].operands)
+    shared = [v for v in body.block if uses[v] > 1 and body[v].operands]
     own = {value: f"%{number}[j]" for number, value in enumerate(shared)}
 
     def text(value: Value, whole: bool = False) -> str:

@@ -15,6 +15,7 @@ from .graph import (
     Affine,
     Attend,
     Block,
+    BodyGraph,
     Constant,
     Count,
     Divide,
@@ -52,7 +53,7 @@ _ARITY: dict[type, int | None] = {
 
 
 class _Verifier:
-    def __init__(self, graph: Graph, body_of: Node | None = None, sizes: tuple[int, ...] = ()) -> None:
+    def __init__(self, graph: Graph | BodyGraph, body_of: Node | None = None, sizes: tuple[int, ...] = ()) -> None:
         """`body_of`: the read whose body the graph is; `sizes` are those of its operands."""
         self.graph, self.body_of, self.sizes = graph, body_of, sizes
         self.placed: set[Value] = set()
@@ -126,7 +127,7 @@ class _Verifier:
         operands = [self.graph[o] for o in node.operands]
         arity = _ARITY[type(node.op)]
         self._hold(arity is None or arity == len(operands), value, f"has {len(operands)} operands, and takes {arity}")
-        if self.graph.signature is not None:
+        if isinstance(self.graph, Graph):
             unknown = node.kinds - set(self.graph.signature.pattern.kinds)
             self._hold(not unknown and bool(node.kinds), value, f"lives at {sorted(node.kinds)}")
         sizes = [operand.size for operand in operands]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.words import ActivationName
 
 from .operations import erf
 
@@ -15,7 +16,7 @@ from .operations import erf
 class Activation:
     """`name` is what a configuration calls it."""
 
-    name: str
+    name: ActivationName
     value: Callable[[Floats], Floats]
     derivative: Callable[[Floats], Floats]
     gap: float
@@ -64,4 +65,4 @@ def _sigmoid(x: Floats) -> Floats:
 GELU = Activation("gelu_tanh", gelu, _gelu_slope, 0.1701)
 GELU_ERF = Activation("gelu_erf", gelu_erf, _gelu_erf_slope, 0.17)
 SILU = Activation("silu", silu, _slope, 0.2785)
-ACTIVATIONS = {a.name: a for a in (GELU, GELU_ERF, SILU)}
+ACTIVATIONS: dict[str, Activation] = {a.name: a for a in (GELU, GELU_ERF, SILU)}

@@ -29,7 +29,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 
 GAIN = {"float32": 2.0**48, "float64": 2.0**80}
 SHIFT = {"float32": (2.0**22, 2.0**27, 2.0**30), "float64": (2.0**40, 2.0**43, 2.0**48)}
@@ -47,7 +47,7 @@ class Draws(Protocol):
     def random(self, shape: tuple[int, ...], /) -> Floats: ...
 
 
-def shift(tied: bool, gated: bool, dtype: str) -> float:
+def shift(tied: bool, gated: bool, dtype: Dtype) -> float:
     """S, for an x that is 0 somewhere on the sample (`tied`), on a target whose products are `gated` or not."""
     nowhere, exact, rough = SHIFT[dtype]
     return nowhere if not tied else exact if gated else rough
@@ -58,7 +58,7 @@ ROUNDED = {False: 2.0**-22, True: 2.0**-24}
 (float32; float64 has 2⁻²⁹ of that). What the threshold is shifted by is more where the sample holds such an x."""
 
 
-def undecided(reach: Floats, tied: bool, exact: bool, gated: bool, dtype: str) -> tuple[Floats, Floats]:
+def undecided(reach: Floats, tied: bool, exact: bool, gated: bool, dtype: Dtype) -> tuple[Floats, Floats]:
     """Between which magnitudes of x the decision is not that of its sign. What is smaller is taken for the 0 that the
     sample holds (`tied`), and is one but for rounding (`exact`: there is none)."""
     zone = (1.0 + UNCLEAR) * shift(tied, gated, dtype) / slope(reach, dtype)
@@ -68,7 +68,7 @@ def undecided(reach: Floats, tied: bool, exact: bool, gated: bool, dtype: str) -
     return np.minimum(8.0 * rounding * reach, 0.5 * zone), zone
 
 
-def slope(reach: Floats, dtype: str) -> Floats:
+def slope(reach: Floats, dtype: Dtype) -> Floats:
     """What x in ±`reach` is multiplied by."""
     return GAIN[dtype] / np.where(reach > 0.0, reach, 1.0)
 

@@ -166,7 +166,8 @@ def _solved(
         columns = np.column_stack([columns, np.full_like(x, line), x * (line / end)])
     rows = np.vstack([columns * weight[:, None], RIDGE * tolerance * np.eye(columns.shape[1])])
     wanted = np.concatenate([y * weight, np.zeros(columns.shape[1])])
-    solution = lstsq(rows, wanted, lapack_driver="gelsy", check_finite=False)[0]
+    found = lstsq(rows, wanted, lapack_driver="gelsy", check_finite=False)
+    solution = np.asarray(found[0])  # pyright: ignore[reportOptionalSubscript]  # SciPy has no types
     off = np.abs(columns @ solution - y)
     constant, slope = (solution[-2] * line, solution[-1] * line / end) if line else (0.0, 0.0)
     down, error = solution[: knots.size] * size, float(off.max())

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from innerloop.artifact.arrays import Dtype
 
 HEADS = 4
 """Softmax heads for one of linear attention."""
@@ -42,7 +43,7 @@ SINK = {"float32": 14.0, "float64": 34.0}
 
 
 @cache
-def relative_error(dtype: str) -> float:
+def relative_error(dtype: Dtype) -> float:
     """The largest |2 Σ cₖ sinh(εₖ s) − s| / (s + 0.05), for s in [0, 1]."""
     s = np.linspace(0.0, 1.0, 1001)
     found = sum(2.0 * scale.weight * np.sinh(scale.epsilon * s) for scale in SCALES[dtype])

@@ -29,7 +29,7 @@ SWALLOWED = 2.0**8
 
 @dataclass(frozen=True)
 class Lifetime:
-    """Numbers of stored stages: written from `birth` on (−1: by the embedding), read until `last`; empty from
+    """Numbers of stored sublayers: written from `birth` on (−1: by the embedding), read until `last`; empty from
     `clear` on (None: never emptied). `inside`: it lives in a loop's body."""
 
     birth: int
@@ -40,7 +40,7 @@ class Lifetime:
 
 @dataclass(frozen=True)
 class Allocation:
-    """`slots[atom]`: one slot a component, numbered from 0; `clears[stage]`: the atoms that this stage empties."""
+    """`slots[atom]`: one slot a component, numbered from 0; `clears[sublayer]`: the atoms that it empties."""
 
     slots: dict[Atom, Indices]
     clears: dict[int, tuple[Atom, ...]]
@@ -52,19 +52,19 @@ class Allocation:
 
 @dataclass
 class _Timeline:
-    """The stages numbered, with the loops around each as (first, last) ranges."""
+    """The sublayers numbered, with the loops around each as (first, last) ranges."""
 
-    stages: list[SublayerPlan] = field(default_factory=list)
+    sublayers: list[SublayerPlan] = field(default_factory=list)
     around: list[tuple[tuple[int, int], ...]] = field(default_factory=list)
     loops: list[tuple[LoopPlan, tuple[int, int], tuple[tuple[int, int], ...]]] = field(default_factory=list)
 
     def add(self, items: list[SublayerPlan | LoopPlan], path: tuple[tuple[int, int], ...]) -> None:
         for item in items:
             if isinstance(item, SublayerPlan):
-                self.stages.append(item)
+                self.sublayers.append(item)
                 self.around.append(path)
             else:
-                span = (len(self.stages), len(self.stages) + _count(item.body) - 1)
+                span = (len(self.sublayers), len(self.sublayers) + _count(item.body) - 1)
                 self.loops.append((item, span, path))
                 self.add(item.body, (*path, span))
 
@@ -78,7 +78,7 @@ def allocate(schedule: Schedule) -> Allocation:
     atoms = schedule.instructions.atoms
     # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds at the size of x: a move, a
     # comparison must not, nor anything that is or may be far smaller (1/x where x is large, and small divisors).
-    instructions = [p.instruction for stage in schedule.walk() for p in stage.placed]
+    instructions = [p.instruction for sublayer in schedule.walk() for p in sublayer.placed]
     whole = {
         instruction.out
         for instruction in instructions
@@ -146,10 +146,10 @@ def _dividing(instructions: list[Instruction]) -> dict[Atom, float]:
 def _live(schedule: Schedule, lifetimes: dict[Atom, Lifetime]) -> int:
     """The most components that stand in the stream at once. What a sublayer reads may go as it writes, but not while
     the norm divides: heads then read value / divisor, and cannot take the value away."""
-    stages = list(schedule.walk())
-    most = np.zeros(len(stages) + 1, dtype=np.int64)  # after the embedding, after stage 0, …
+    sublayers = list(schedule.walk())
+    most = np.zeros(len(sublayers) + 1, dtype=np.int64)  # after the embedding, after sublayer 0, …
     for atom, life in lifetimes.items():
-        divided = life.last < len(stages) and life.last >= 0 and stages[life.last].division is not None
+        divided = life.last < len(sublayers) and life.last >= 0 and sublayers[life.last].division is not None
         most[life.birth + 1 : max(life.last + divided, life.birth + 1) + 1] += schedule.instructions.atoms[atom].size
     return int(most.max())
 
@@ -170,8 +170,8 @@ def verify(allocation: Allocation) -> None:
 def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
     """Of every atom that has slots: it is read somewhere, or a state, or put there by the embedding."""
     line = _Timeline()
-    line.add(schedule.stages, ())
-    end = len(line.stages)
+    line.add(schedule.body, ())
+    end = len(line.sublayers)
     birth: dict[Atom, int] = {}
     last: dict[Atom, int] = {}
     path: dict[Atom, tuple[tuple[int, int], ...]] = {}
@@ -180,14 +180,14 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
         for atom, _ in form.parts:
             last[atom] = max(last.get(atom, -1), time)
 
-    for time, stage in enumerate(line.stages):
-        for placed in stage.placed:
+    for time, sublayer in enumerate(line.sublayers):
+        for placed in sublayer.placed:
             for write in placed.writes:
                 birth.setdefault(write.atom, time)
                 path.setdefault(write.atom, line.around[time])
             birth.setdefault(placed.instruction.out, time)
             path.setdefault(placed.instruction.out, line.around[time])
-        for form in stage.reads:
+        for form in sublayer.reads:
             read(form, time)
     read(schedule.instructions.output, end)
     for loop, span, around in line.loops:
@@ -198,7 +198,7 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
     for atom, info in enumerate(schedule.instructions.atoms):
         if atom in last and (info.embedded or info.start is not None):
             birth[atom], path[atom] = -1, ()
-    birth[ROLES], path[ROLES], last[ROLES] = -1, (), end  # the role flags serve every stage
+    birth[ROLES], path[ROLES], last[ROLES] = -1, (), end  # the role flags serve every sublayer
     if schedule.instructions.target.linear:  # linear attention cannot empty a token's own slots
         last = dict.fromkeys(last, end)
     result = {}
@@ -219,8 +219,8 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
                 g
                 for g in within
                 if line.around[g] == mine
-                and line.stages[g].division is None
-                and (line.stages[g].side == "attention" or not at_rest)
+                and line.sublayers[g].division is None
+                and (line.sublayers[g].side == "attention" or not at_rest)
             ),
             None,
         )
@@ -231,5 +231,5 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
 
 
 def _reads_in(line: _Timeline, atom: Atom, span: tuple[int, int]) -> bool:
-    """Whether any stage of the loop reads the atom."""
-    return any(form.part(atom) is not None for s in line.stages[span[0] : span[1] + 1] for form in s.reads)
+    """Whether any sublayer of the loop reads the atom."""
+    return any(form.part(atom) is not None for s in line.sublayers[span[0] : span[1] + 1] for form in s.reads)

@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+from innerloop.artifact.arrays import Dtype
+
 from ..numerics.fit_smooth import fit
 from ..numerics.square_banks import square_bank
 from .allocate import allocate
@@ -23,39 +25,39 @@ from .instructions import Apply, Atom, LinearForm, Multiply
 from .sublayers import LoopPlan, Placed, Schedule, SublayerPlan
 
 
-def balance(schedule: Schedule, dtype: str) -> Schedule:
+def balance(schedule: Schedule, dtype: Dtype) -> Schedule:
     """The same sublayers, with some instructions in later ones."""
-    moved = Schedule(schedule.instructions, _copied(schedule.stages), schedule.length)
-    if not _runs(moved.stages, dtype):
+    moved = Schedule(schedule.instructions, _copied(schedule.body), schedule.length)
+    if not _runs(moved.body, dtype):
         return schedule
     return moved if allocate(moved).used <= allocate(schedule).used else schedule
 
 
-def _copied(stages: list[SublayerPlan | LoopPlan]) -> list[SublayerPlan | LoopPlan]:
+def _copied(body: list[SublayerPlan | LoopPlan]) -> list[SublayerPlan | LoopPlan]:
     """The same instructions in lists of their own."""
     return [
         replace(s, placed=list(s.placed)) if isinstance(s, SublayerPlan) else replace(s, body=_copied(s.body))
-        for s in stages
+        for s in body
     ]
 
 
-def _runs(stages: list[SublayerPlan | LoopPlan], dtype: str) -> bool:
+def _runs(body: list[SublayerPlan | LoopPlan], dtype: Dtype) -> bool:
     """Balances every stretch of sublayers between loops; whether anything moved."""
     moved = False
-    ends = [-1, *(k for k, s in enumerate(stages) if isinstance(s, LoopPlan)), len(stages)]
+    ends = [-1, *(k for k, s in enumerate(body) if isinstance(s, LoopPlan)), len(body)]
     for first, last in pairwise(ends):
-        run = [s for s in stages[first + 1 : last] if isinstance(s, SublayerPlan)]
+        run = [s for s in body[first + 1 : last] if isinstance(s, SublayerPlan)]
         while _step(run, dtype):
             moved = True
-    for stage in stages:
-        if isinstance(stage, LoopPlan):
-            moved = _runs(stage.body, dtype) or moved
+    for item in body:
+        if isinstance(item, LoopPlan):
+            moved = _runs(item.body, dtype) or moved
     return moved
 
 
-def _step(run: list[SublayerPlan], dtype: str) -> bool:
+def _step(run: list[SublayerPlan], dtype: Dtype) -> bool:
     """Moves one instruction out of the widest sublayer of a run, if that helps."""
-    widths = [sum(_cost(p, dtype) for p in stage.placed) for stage in run]
+    widths = [sum(_cost(p, dtype) for p in sublayer.placed) for sublayer in run]
     wide = max((t for t, s in enumerate(run) if s.side == "mlp"), key=lambda t: widths[t], default=None)
     if wide is None:
         return False
@@ -76,12 +78,12 @@ def _latest(run: list[SublayerPlan], time: int, placed: Placed) -> int:
         return time
     reads = frozenset[Atom]().union(*(form.atoms for form in placed.instruction.reads))
     for later in range(time, len(run)):
-        stage = run[later]
-        if _read(placed.instruction.out, stage.divisors):
+        sublayer = run[later]
+        if _read(placed.instruction.out, sublayer.divisors):
             return time
-        if later > time and _read(placed.instruction.out, [f for p in stage.placed for f in p.instruction.reads]):
+        if later > time and _read(placed.instruction.out, [f for p in sublayer.placed for f in p.instruction.reads]):
             return later - 1
-        if reads & stage.changes:
+        if reads & sublayer.changes:
             return later
     return len(run) - 1
 
@@ -90,7 +92,7 @@ def _read(atom: Atom, forms: list[LinearForm]) -> bool:
     return any(atom in form.atoms for form in forms)
 
 
-def _cost(placed: Placed, dtype: str) -> int:
+def _cost(placed: Placed, dtype: Dtype) -> int:
     """Neurons, about."""
     op = placed.instruction.op
     if isinstance(op, Multiply):

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
-from innerloop.artifact.arrays import Indices
+from innerloop.artifact.arrays import Dtype, Indices
 from innerloop.artifact.sparse import Bilinear, Matrix
 
 from ..interpreter.ball import Ball
@@ -33,7 +33,7 @@ products, copies of the bank bring it down; from `FAR` on it takes the fine bank
 `LEAST` products, which cost little."""
 
 
-def default_squares(left: Ball, right: Ball, products: int, dtype: str) -> Squares:
+def default_squares(left: Ball, right: Ball, products: int, dtype: Dtype) -> Squares:
     """What an instruction of so many products is built from where nothing else is chosen."""
     spread = max(left.spread, right.spread)
     copies = FEW // products if spread > OUT and products < FEW else 1

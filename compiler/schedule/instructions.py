@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
@@ -160,6 +161,28 @@ class Linear:
 
 
 Operation = Copy | Mean | AttendHead | Multiply | Apply | Quotient | SwitchHead | Linear
+
+
+class Whose(Enum):
+    """Tokens that an operation reads, other than those of one kind."""
+
+    OWN = "the reader itself"
+    ANY = "tokens of all kinds"
+
+
+def tokens_read(op: Operation, index: int) -> Kinds | Whose:
+    """At which tokens operand `index` is read; who finds none there reads the rest token."""
+    match op:
+        case Multiply() | Apply() | Quotient() | SwitchHead() | Linear():
+            return Whose.OWN
+        case Copy(relation):
+            if relation.name.startswith("own"):
+                return Whose.OWN
+            return Whose.ANY if relation.kind is None else frozenset({relation.kind})
+        case Mean(over):
+            return frozenset({over})
+        case AttendHead(_, over):
+            return frozenset({over}) if index in (1, 2) else Whose.OWN
 
 
 @dataclass(frozen=True)

@@ -13,43 +13,30 @@ kinds, what divides gives them back, and its heads tell tokens apart by keys tha
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from innerloop.artifact.signature import Kinds
 
 from .allocate import Allocation
-from .instructions import (
-    Apply,
-    Atom,
-    AttendHead,
-    Copy,
-    Instruction,
-    Linear,
-    Mean,
-    Multiply,
-    Quotient,
-    SwitchHead,
-)
+from .instructions import Atom, Instruction, Whose, tokens_read
 from .sublayers import Placed, Schedule, SublayerPlan
 
 NOWHERE: Kinds = frozenset()
 
 
 def live(schedule: Schedule, allocation: Allocation, output: Kinds) -> tuple[Kinds, ...]:
-    """For each stage, as `walk` has them, the kinds of token at which it has to run for outputs at tokens of these.
-    Where something is divided, all run everywhere, and it is of no stage."""
-    if any(plan.division is not None for plan in schedule.walk()):
+    """For each sublayer, as `walk` has them, the kinds of token at which it has to run for outputs at tokens of these.
+    Where something is divided, all run everywhere, and it is of no sublayer."""
+    if any(sublayer.division is not None for sublayer in schedule.walk()):
         return ()
     return _Liveness(schedule, allocation, output).run()
 
 
 class _Liveness:
     def __init__(self, schedule: Schedule, allocation: Allocation, output: Kinds) -> None:
-        self.plans = list(schedule.walk())
+        self.sublayers = list(schedule.walk())
         self.clears = allocation.clears
         self.atoms = schedule.instructions.atoms
         self.everyone = frozenset().union(*(atom.kinds for atom in self.atoms))
-        self.runs: list[Kinds] = [NOWHERE for _ in self.plans]
+        self.runs: list[Kinds] = [NOWHERE for _ in self.sublayers]
         self.needed: dict[Atom, Kinds] = dict.fromkeys(range(len(self.atoms)), NOWHERE)
         self.made: dict[Atom, Kinds] = {
             atom: info.kinds if info.embedded or info.start is not None else NOWHERE
@@ -62,18 +49,18 @@ class _Liveness:
     def run(self) -> tuple[Kinds, ...]:
         before: object = None
         while before != (before := (tuple(self.runs), tuple(self.needed.values()))):
-            for number in reversed(range(len(self.plans))):
-                self._stage(number, self.plans[number])
+            for number in reversed(range(len(self.sublayers))):
+                self._sublayer(number, self.sublayers[number])
         return tuple(self.runs)
 
-    def _stage(self, number: int, plan: SublayerPlan) -> None:
-        for placed in plan.placed:
+    def _sublayer(self, number: int, sublayer: SublayerPlan) -> None:
+        for placed in sublayer.placed:
             self._placed(number, placed)
-        if plan.carry is not None:
-            states = frozenset().union(*(self.needed[atom] for atom in plan.carry.atoms))
-            self.runs[number] |= plan.carry.kinds & (states | self.runs[number])
-            for atom in plan.carry.atoms:
-                self.needed[atom] |= plan.carry.kinds & self.runs[number]
+        if sublayer.carry is not None:
+            states = frozenset().union(*(self.needed[atom] for atom in sublayer.carry.atoms))
+            self.runs[number] |= sublayer.carry.kinds & (states | self.runs[number])
+            for atom in sublayer.carry.atoms:
+                self.needed[atom] |= sublayer.carry.kinds & self.runs[number]
         for atom in self.clears.get(number, ()):
             self.runs[number] |= self.made[atom]
 
@@ -92,16 +79,7 @@ class _Liveness:
 
     def _read_at(self, instruction: Instruction, index: int, kinds: Kinds) -> Kinds:
         """At which tokens those of these kinds read its operand."""
-        match instruction.op:
-            case Multiply() | Apply() | Quotient() | SwitchHead() | Linear():
-                return kinds
-            case Copy(relation):
-                if relation.name.startswith("own"):
-                    return kinds
-                return self.everyone if relation.kind is None else frozenset({relation.kind})
-            case Mean(over):
-                return frozenset({over})
-            case AttendHead(_, over):
-                return frozenset({over}) if index in (1, 2) else kinds
-            case other:
-                assert_never(other)
+        found = tokens_read(instruction.op, index)
+        if isinstance(found, Whose):
+            return kinds if found is Whose.OWN else self.everyone
+        return found

@@ -46,7 +46,6 @@ def resolvable(ball: Ball) -> Ball:
 
 def unread(graph: Graph) -> int:
     """How many last tokens, those after the groups, need not be read by any."""
-    assert graph.signature is not None
     suffix = graph.signature.pattern.suffix
     read = {op.over for op in (graph[v].op for v in graph.values()) if isinstance(op, Gather | Attend)}
     return 0 if read & set(suffix) else len(suffix)
@@ -68,7 +67,6 @@ class FormBuilder:
 
     def __post_init__(self) -> None:
         signature = self.graph.signature
-        assert signature is not None
         self.pattern = signature.pattern
         self.unread = unread(self.graph) if self.target.linear else 0
         self.roles = roles(signature.pattern)
@@ -182,7 +180,6 @@ class FormBuilder:
         return self._own(atom)
 
     def _refuse(self, node: Node, message: str, hint: str | None = None) -> CompileError:
-        assert self.graph.signature is not None
         return self.graph.signature.refusal(f"target {self.target.name} {message}", node.span, hint)
 
     def _needs_gate(self, node: Node) -> None:

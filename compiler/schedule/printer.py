@@ -56,37 +56,37 @@ def _carried(labels: list[str], relation: Relation) -> str:
 def format_schedule(schedule: Schedule) -> str:
     """A line a sublayer: its number, its side, and what it makes."""
     lines = [f"{schedule.length // 2} layers"]
-    _stages(schedule.stages, schedule.instructions, 0, "", lines)
+    _lines(schedule.body, schedule.instructions, 0, "", lines)
     lines.append(f"output = {format_form(schedule.instructions.output, schedule.instructions)}")
     return "\n".join(lines)
 
 
-def _stages(
-    stages: list[SublayerPlan | LoopPlan], instructions: Instructions, number: int, indent: str, lines: list[str]
+def _lines(
+    body: list[SublayerPlan | LoopPlan], instructions: Instructions, number: int, indent: str, lines: list[str]
 ) -> int:
-    for stage in stages:
-        if isinstance(stage, LoopPlan):
-            lines.append(f"{indent}{'scan, up to' if stage.scan else 'repeat'} {stage.count}")
-            number = _stages(stage.body, instructions, number, indent + "    ", lines)
+    for item in body:
+        if isinstance(item, LoopPlan):
+            lines.append(f"{indent}{'scan, up to' if item.scan else 'repeat'} {item.count}")
+            number = _lines(item.body, instructions, number, indent + "    ", lines)
             continue
-        work = list(_work(stage, instructions))
-        lines.append(f"{indent}{number:3d} {stage.side:9s} {work[0] if work else '–'}")
+        work = list(_work(item, instructions))
+        lines.append(f"{indent}{number:3d} {item.side:9s} {work[0] if work else '–'}")
         lines.extend(f"{indent}{'':13s} {line}" for line in work[1:])
         number += 1
     return number
 
 
-def _work(stage: SublayerPlan, instructions: Instructions) -> list[str]:
+def _work(sublayer: SublayerPlan, instructions: Instructions) -> list[str]:
     lines = []
-    if stage.carry is not None:
-        lines.append(_carried([instructions.atoms[a].label for a in stage.carry.atoms], stage.carry.relation))
-    if stage.division is not None:
-        lines.append(f"the norm divides by {format_form(stage.division, instructions)}")
-    for placed in stage.placed:
+    if sublayer.carry is not None:
+        lines.append(_carried([instructions.atoms[a].label for a in sublayer.carry.atoms], sublayer.carry.relation))
+    if sublayer.division is not None:
+        lines.append(f"the norm divides by {format_form(sublayer.division, instructions)}")
+    for placed in sublayer.placed:
         lines.append(_instruction(placed, instructions))
-    if stage.prepares is not None:
+    if sublayer.prepares is not None:
         lines.append("the divisor takes the place of the norm's constants, for the next sublayer's norm to divide by")
-    if stage.clears is not None:
+    if sublayer.clears is not None:
         lines.append("the divisor is taken out again")
     return lines
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from innerloop.artifact.sparse import Matrix
+from innerloop.artifact.words import Side
 
 from .instructions import Atom, Instruction, Instructions, Linear, LinearForm, Quotient, State
 from .sublayers import Carry, Placed, SublayerPlan, Write, other
@@ -23,21 +24,21 @@ class Segment:
     """Instructions between loops, each as soon as it can. Times count from the segment's own beginning."""
 
     instructions: Instructions
-    first: str
+    first: Side
     carry: Carry | None
     divided: bool
     """Whether an earlier division may have left rounding in the norm's scratch slots."""
-    stages: list[SublayerPlan] = field(default_factory=list)
+    sublayers: list[SublayerPlan] = field(default_factory=list)
     made: dict[Atom, tuple[int, Placed]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.carry is not None:
-            self._stage(0).carry = self.carry
+            self._sublayer(0).carry = self.carry
 
-    def _stage(self, time: int) -> SublayerPlan:
-        while len(self.stages) <= time:
-            self.stages.append(SublayerPlan(self.first if len(self.stages) % 2 == 0 else other(self.first)))
-        return self.stages[time]
+    def _sublayer(self, time: int) -> SublayerPlan:
+        while len(self.sublayers) <= time:
+            self.sublayers.append(SublayerPlan(self.first if len(self.sublayers) % 2 == 0 else other(self.first)))
+        return self.sublayers[time]
 
     def _ready(self, *forms: LinearForm) -> int:
         """The first time at which everything in the forms is there."""
@@ -51,12 +52,12 @@ class Segment:
 
     def _place(self, instruction: Instruction, time: int, writes: list[Write] | None = None) -> None:
         side = self._side(instruction.reads[0]) if instruction.side == "either" else instruction.side
-        while side not in ("either", self._stage(time).side) or not self._stage(time).takes(
+        while side not in ("either", self._sublayer(time).side) or not self._sublayer(time).takes(
             instruction, self.instructions.target
         ):
             time += 1
         placed = Placed(instruction, writes or [])
-        self._stage(time).placed.append(placed)
+        self._sublayer(time).placed.append(placed)
         if not placed.writes:  # a state's atom stands for what it was until the pass ends
             self.made[instruction.out] = (time, placed)
 
@@ -111,16 +112,16 @@ class Segment:
         for atom in bottom.atoms:
             if atom in self.made:
                 made = self.made[atom][0]
-                time = max(time, made + (1 if self.stages[made].side == "mlp" else 2))
+                time = max(time, made + (1 if self.sublayers[made].side == "mlp" else 2))
             elif self.carry is not None and atom in self.carry.atoms:
                 time = max(time, 2)
         again = isinstance(instruction.op, Quotient) and instruction.op.again
         while not self._divisible(time, bottom, again):
             time += 1
         placed = Placed(instruction)
-        stage, before, after = self._stage(time), self._stage(time - 1), self._stage(time + 1)
-        stage.placed.append(placed)
-        stage.division = bottom
+        sublayer, before, after = self._sublayer(time), self._sublayer(time - 1), self._sublayer(time + 1)
+        sublayer.placed.append(placed)
+        sublayer.division = bottom
         # The divisor is written where any quotient is, and by what makes it, and is taken away at the same tokens.
         kinds = instruction.kinds | (before.prepares.instruction.kinds if before.prepares is not None else frozenset())
         kinds = kinds.union(
@@ -132,17 +133,19 @@ class Segment:
     def _divisible(self, time: int, bottom: LinearForm, again: bool) -> bool:
         """Whether the norm may divide by `bottom` at this time. What rounding leaves of a divisor is swept out before
         the next one comes, but not before one that is as large (`again`)."""
-        stage = self._stage(time)
-        if stage.side != "attention":
+        sublayer = self._sublayer(time)
+        if sublayer.side != "attention":
             return False
-        if stage.division is not None:
-            return stage.division == bottom
-        if stage.placed or stage.carry:
+        if sublayer.division is not None:
+            return sublayer.division == bottom
+        if sublayer.placed or sublayer.carry:
             return False
-        near = {t for t, s in enumerate(self.stages) if s.division is not None and abs(t - time) < 4}
+        near = {t for t, s in enumerate(self.sublayers) if s.division is not None and abs(t - time) < 4}
         if again and all(self.made.get(atom, (-1,))[0] == time - 2 for atom in bottom.atoms):
             near.discard(time - 2)
-        swept = not self.divided or any(s.side == "attention" and s.division is None for s in self.stages[: time - 1])
+        swept = not self.divided or any(
+            s.side == "attention" and s.division is None for s in self.sublayers[: time - 1]
+        )
         return not near and swept
 
     # States -------------------------------------------------------------------------------------
@@ -166,7 +169,9 @@ class Segment:
             read = {a for f in rest.values() for a in f.atoms if a in floor}
             time = max([time, *(floor[a] for a in rest), *(self._ready(f) for f in rest.values())])
             neurons = any(self._side(f) == "mlp" for f in rest.values())
-            while rest and (self._stage(time).division is not None or (neurons and self._stage(time).side != "mlp")):
+            while rest and (
+                self._sublayer(time).division is not None or (neurons and self._sublayer(time).side != "mlp")
+            ):
                 time += 1
             if all(floor[a] >= time for a in read):
                 break
@@ -178,7 +183,7 @@ class Segment:
 
     def _last_reader(self, atom: Atom) -> int:
         last = 1 if self.carry is not None and atom in self.carry.atoms else 0
-        for time, stage in enumerate(self.stages):
-            if any(atom in form.atoms for form in stage.reads):
+        for time, sublayer in enumerate(self.sublayers):
+            if any(atom in form.atoms for form in sublayer.reads):
                 last = max(last, time)
         return last

@@ -14,17 +14,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from innerloop.artifact.words import Side
+
 from .instructions import Block, Instruction, InstructionLoop, Instructions, State
 from .regions import Segment
 from .sublayers import Carry, LoopPlan, Schedule, SublayerPlan, other, walk
 
 
 def schedule(instructions: Instructions) -> Schedule:
-    stages, length = _Scheduler(instructions).block(instructions.block, (), "attention", None)
+    body, length = _Scheduler(instructions).block(instructions.block, (), "attention", None)
     if length % 2:
-        stages.append(SublayerPlan("mlp"))
+        body.append(SublayerPlan("mlp"))
         length += 1
-    return Schedule(instructions, stages, length)
+    return Schedule(instructions, body, length)
 
 
 @dataclass
@@ -32,10 +34,10 @@ class _Scheduler:
     instructions: Instructions
 
     def block(
-        self, block: Block, states: tuple[State, ...], first: str, carry: Carry | None
+        self, block: Block, states: tuple[State, ...], first: Side, carry: Carry | None
     ) -> tuple[list[SublayerPlan | LoopPlan], int]:
-        """The block's stages, the first of them on side `first`, and their number unrolled."""
-        stages: list[SublayerPlan | LoopPlan] = []
+        """The block's sublayers, the first of them on side `first`, and their number unrolled."""
+        body: list[SublayerPlan | LoopPlan] = []
         length = 0
         starts = {s.atom for item in block if isinstance(item, InstructionLoop) for s in item.states}
         segments: list[list[Instruction]] = [[]]
@@ -48,25 +50,25 @@ class _Scheduler:
                 segments[-1].append(item)
         for number, segment in enumerate(segments):
             side = first if length % 2 == 0 else other(first)
-            divided = any(s.division for s in walk(stages))
+            divided = any(s.division for s in walk(body))
             run = Segment(self.instructions, side, carry if number == 0 else None, divided)
             run.fill(segment, starts)
             if number == len(loops):
                 run.update(states)
-            stages.extend(run.stages)
-            length += len(run.stages)
+            body.extend(run.sublayers)
+            length += len(run.sublayers)
             if number < len(loops):
                 pad, loop, count = self._loop(loops[number], first if length % 2 == 0 else other(first))
-                stages.extend([*pad, loop])
+                body.extend([*pad, loop])
                 length += len(pad) + count
-        return stages, length
+        return body, length
 
-    def _loop(self, loop: InstructionLoop, side: str) -> tuple[list[SublayerPlan], LoopPlan, int]:
-        """The loop's stages, begun on the side that makes the whole shortest; at most one idle stage stands before
-        it."""
+    def _loop(self, loop: InstructionLoop, side: Side) -> tuple[list[SublayerPlan], LoopPlan, int]:
+        """The loop's sublayers, begun on the side that makes the whole shortest; one idle one at most stands before."""
         best: tuple[int, list[SublayerPlan], LoopPlan, int] | None = None
         carry = Carry(loop.carry, tuple(s.atom for s in loop.states), loop.kinds) if loop.carry else None
-        for start in ("attention",) if carry else (side, other(side)):
+        starts: tuple[Side, ...] = ("attention",) if carry else (side, other(side))
+        for start in starts:
             body, count = self.block(loop.body, loop.states, start, carry)
             if count % 2:
                 body.append(SublayerPlan(other(start)))

@@ -13,24 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from innerloop.artifact.sparse import Matrix
+from innerloop.artifact.words import Side
 
 from ..architectures.relation import Relation
 from ..architectures.targets import Target
-from .instructions import (
-    Apply,
-    Atom,
-    AttendHead,
-    Copy,
-    Instruction,
-    Instructions,
-    Linear,
-    LinearForm,
-    Mean,
-    Multiply,
-    Quotient,
-    State,
-    SwitchHead,
-)
+from .instructions import Atom, AttendHead, Instruction, Instructions, LinearForm, State, Whose, tokens_read
 
 
 @dataclass(frozen=True)
@@ -57,13 +44,8 @@ class Placed:
     @property
     def alone(self) -> bool:
         """Whether it reads its own token and the rest token, and no other."""
-        match self.instruction.op:
-            case Multiply() | Apply() | Quotient() | SwitchHead() | Linear():
-                return True
-            case Copy(relation):
-                return relation.name.startswith("own")
-            case Mean() | AttendHead():
-                return False
+        op, reads = self.instruction.op, self.instruction.reads
+        return all(tokens_read(op, index) is Whose.OWN for index in range(len(reads)))
 
 
 @dataclass
@@ -80,7 +62,7 @@ class SublayerPlan:
     """One sublayer. `division`: its norm divides by this divisor (attention); `prepares`: the division that an MLP
     sublayer makes ready; `clears`: the one that it cleans up after."""
 
-    side: str
+    side: Side
     placed: list[Placed] = field(default_factory=list)
     carry: Carry | None = None
     division: LinearForm | None = None
@@ -126,7 +108,7 @@ class LoopPlan:
         """The kind that is scanned, if a pass at a token reads nothing of others but, at its head, the states of the
         token before."""
         head = next(iter(self.body), None)
-        alone = all(placed.alone for plan in walk(self.body) for placed in plan.placed)
+        alone = all(placed.alone for sublayer in walk(self.body) for placed in sublayer.placed)
         if not self.scan or not isinstance(head, SublayerPlan) or head.carry is None or not alone:
             return None
         return head.carry.relation.kind
@@ -135,16 +117,16 @@ class LoopPlan:
 @dataclass(frozen=True)
 class Schedule:
     instructions: Instructions
-    stages: list[SublayerPlan | LoopPlan]
+    body: list[SublayerPlan | LoopPlan]
     length: int
     """Sublayers, loops unrolled."""
 
     def walk(self) -> Iterator[SublayerPlan]:
-        """The stages in order, a loop's body once."""
-        return walk(self.stages)
+        """The sublayers in order, a loop's body once."""
+        return walk(self.body)
 
     def after_divisions(self) -> frozenset[int]:
-        """The stages, numbered as `walk` goes, that follow one that cleans up after a division: in some pass."""
+        """The sublayers, numbered as `walk` goes, that follow one that cleans up after a division: in some pass."""
         found: set[int] = set()
 
         def through(items: list[SublayerPlan | LoopPlan], number: int, after: bool) -> tuple[int, bool]:
@@ -159,17 +141,17 @@ class Schedule:
                 number, after = number + 1, item.clears is not None
             return number, after
 
-        through(self.stages, 0, False)
+        through(self.body, 0, False)
         return frozenset(found)
 
 
-def walk(stages: list[SublayerPlan | LoopPlan]) -> Iterator[SublayerPlan]:
-    for stage in stages:
-        if isinstance(stage, LoopPlan):
-            yield from walk(stage.body)
+def walk(body: list[SublayerPlan | LoopPlan]) -> Iterator[SublayerPlan]:
+    for item in body:
+        if isinstance(item, LoopPlan):
+            yield from walk(item.body)
         else:
-            yield stage
+            yield item
 
 
-def other(side: str) -> str:
+def other(side: Side) -> Side:
     return "mlp" if side == "attention" else "attention"

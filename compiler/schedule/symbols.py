@@ -34,7 +34,7 @@ class Symbols:
     instructions: Instructions
     allocation: Allocation
     number: int = 0
-    """Of the stage that runs."""
+    """Of the sublayer that runs."""
     made: set[Atom] = field(default_factory=set)
     """What has been written so far."""
 
@@ -50,15 +50,15 @@ class Symbols:
     def all(self) -> tuple[int, ...]:
         return tuple(range(len(self.column) + 1))
 
-    def fill(self, held: Indices, atom: Atom, columns: tuple[int, ...], stage: SublayerPlan | None = None) -> None:
+    def fill(self, held: Indices, atom: Atom, columns: tuple[int, ...], sublayer: SublayerPlan | None = None) -> None:
         """New values come to empty slots."""
-        self.only(held, atom, columns, [NOTHING], "allocate", f"writes {self.label(atom)}", stage)
+        self.only(held, atom, columns, [NOTHING], "allocate", f"writes {self.label(atom)}", sublayer)
         held[self.allocation.slots[atom][:, None], list(columns)] = code_of(atom, HELD)
         self.made.add(atom)
 
     def turn(self, atom: Atom, versions: Iterable[int], version: int) -> None:
-        """From one of these versions, or from nothing, to `version` wherever the state lives, between stages; the rest
-        token's stays as it is."""
+        """From one of these versions, or from nothing, to `version` wherever the state lives, between sublayers; the
+        rest token's stays as it is."""
         for column in self.where(atom):
             allowed = [NOTHING, *(code_of(atom, v) for v in ((HELD,) if column == REST else versions))]
             self.only(self.held, atom, (column,), allowed, "allocate", f"begins or ends a pass of {self.label(atom)}")
@@ -72,21 +72,21 @@ class Symbols:
         allowed: list[int],
         by: str,
         what: str,
-        stage: SublayerPlan | None = None,
+        sublayer: SublayerPlan | None = None,
     ) -> None:
         """Whether an atom's slots hold nothing but what is allowed."""
         found = held[self.allocation.slots[atom][:, None], list(columns)]
         odd = found[~np.isin(found, allowed)]
         if odd.size:
             by = "schedule" if odd[0] // len(VERSIONS) == atom else by  # of slots, none are wrong there
-            raise self.fault(by, f"{what}, whose slots hold {self.said(int(odd[0]))}", stage)
+            raise self.fault(by, f"{what}, whose slots hold {self.said(int(odd[0]))}", sublayer)
 
     def expect(
         self,
         held: Indices,
         form: LinearForm,
         columns: tuple[int, ...],
-        stage: SublayerPlan | None = None,
+        sublayer: SublayerPlan | None = None,
         silent: bool = False,
     ) -> None:
         """Whether the form's atoms stand in their slots at these kinds of token, and nothing where they are 0.
@@ -94,17 +94,17 @@ class Symbols:
         for atom, matrix in form.parts:
             what = f"reads {self.label(atom)}"
             if atom not in self.allocation.slots:
-                raise self.fault("allocate", f"{what}, which has no slots", stage)
+                raise self.fault("allocate", f"{what}, which has no slots", sublayer)
             lives = self.where(atom)
             if silent and (matrix.csr[:, [0]].nnz if atom == ROLES else REST in lives):
-                raise self.fault("schedule", f"{what}, which the rest token holds, too", stage)
+                raise self.fault("schedule", f"{what}, which the rest token holds, too", sublayer)
             for column in (*columns, *((REST,) if silent and atom != ROLES else ())):
                 by = "allocate" if atom in self.made else "schedule"
                 wanted = code_of(atom, HELD) if column in lives else NOTHING
-                self.only(held, atom, (column,), [wanted], by, f"{what} at {self.kind(column)}", stage)
+                self.only(held, atom, (column,), [wanted], by, f"{what} at {self.kind(column)}", sublayer)
 
-    def fault(self, by: str, what: str, stage: SublayerPlan | None = None) -> InternalError:
-        where = "the whole" if stage is None else f"sublayer {self.number} ({stage.side})"
+    def fault(self, by: str, what: str, sublayer: SublayerPlan | None = None) -> InternalError:
+        where = "the whole" if sublayer is None else f"sublayer {self.number} ({sublayer.side})"
         return InternalError(f"{by}: {where} {what}")
 
     # Names --------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def verify_instructions(
 ) -> None:
     """The instructions of a segment, of which those that make `starts` fill the states of its block's loops; `changes`
     are those of the block's own states. Raises InternalError."""
-    placed = [p for stage in run for p in stage.placed]
+    placed = [p for sublayer in run for p in sublayer.placed]
     made = [p.instruction for p in placed if p.makes]
     for instruction in [t for t in segment if t.out not in starts] + made:
         if sum(instruction is m for m in made) != 1 or sum(instruction is t for t in segment) != 1:

@@ -1,6 +1,6 @@
 """Verification of schedules and slots, with no data: the sublayers run on symbols.
 
-    stage                      slots of a   of b        of w                  after it
+    sublayer                   slots of a   of b        of w                  after it
     3 mlp  v = a × w           a            b           w as the pass began   v in a's slots, which it clears
            b → w += 2 · it     a            b           w as the pass began   w, changed
     5 mlp  c = b × w           v            b           w, changed            a fault: c is of w as the pass began
@@ -20,6 +20,7 @@ from typing import assert_never
 import numpy as np
 from innerloop.artifact.arrays import Indices
 from innerloop.artifact.errors import InternalError
+from innerloop.artifact.words import Side
 
 from .allocate import Allocation
 from .instructions import (
@@ -37,6 +38,8 @@ from .instructions import (
     Quotient,
     State,
     SwitchHead,
+    Whose,
+    tokens_read,
 )
 from .sublayers import LoopPlan, Placed, Schedule, SublayerPlan
 from .symbols import CHANGED, FILLING, HELD, NOTHING, REST, UNMOVED, VERSIONS, Symbols, code_of
@@ -46,7 +49,7 @@ from .verify_instructions import split, verify_instructions
 def verify_schedule(schedule: Schedule, allocation: Allocation) -> None:
     """Raises InternalError with the pass, the sublayer and the value where something else is read or lost than the
     instructions say."""
-    _SlotRun(schedule.instructions, allocation).run(schedule.stages)
+    _SlotRun(schedule.instructions, allocation).run(schedule.body)
 
 
 @dataclass(frozen=True)
@@ -59,25 +62,25 @@ class _Division:
 
 @dataclass
 class _SlotRun(Symbols):
-    side: str = "attention"
+    side: Side = "attention"
     inside: set[Atom] = field(default_factory=set)
     """States of the loops that run."""
     scratch: _Division | str = "empty"
 
-    def run(self, stages: list[SublayerPlan | LoopPlan]) -> None:
+    def run(self, body: list[SublayerPlan | LoopPlan]) -> None:
         for atom in self.allocation.slots:
             info = self.atoms[atom]
             if info.embedded or info.start is not None:
                 self.fill(self.held, atom, self.where(atom))
-        self._block(stages, self.instructions.block, ())
+        self._block(body, self.instructions.block, ())
         used = {kind for atom in self.instructions.output.atoms for kind in self.atoms[atom].kinds}
         self.expect(self.held, self.instructions.output, self.columns(used))
 
     # Blocks -------------------------------------------------------------------------------------
 
-    def _block(self, stages: list[SublayerPlan | LoopPlan], block: Block, states: tuple[State, ...]) -> None:
-        """A block of stages, which are to do the instructions of this block and then change these states."""
-        runs, loops = split(stages, LoopPlan)
+    def _block(self, body: list[SublayerPlan | LoopPlan], block: Block, states: tuple[State, ...]) -> None:
+        """A block of sublayers, which are to do the instructions of this block and then change these states."""
+        runs, loops = split(body, LoopPlan)
         segments, looped = split(block, InstructionLoop)
         if len(loops) != len(looped):
             raise InternalError(f"schedule: {len(loops)} loops of sublayers for {len(looped)} of instructions")
@@ -85,8 +88,8 @@ class _SlotRun(Symbols):
         for index, (run, segment) in enumerate(zip(runs, segments, strict=True)):
             changes = {s.atom: s.change for s in states} if index == len(loops) else {}
             verify_instructions(run, segment, starts, changes, self.atoms)
-            for stage in run:
-                self._stage(stage)
+            for sublayer in run:
+                self._sublayer(sublayer)
             if index < len(loops):
                 self._loop(loops[index], looped[index])
 
@@ -121,127 +124,135 @@ class _SlotRun(Symbols):
         for atom in slots:
             self.turn(atom, (ready,), HELD)
 
-    # Stages -------------------------------------------------------------------------------------
+    # Sublayers -------------------------------------------------------------------------------------
 
-    def _stage(self, stage: SublayerPlan) -> None:
-        if stage.side != self.side:
-            raise self.fault("schedule", f"should be {self.side}", stage)
+    def _sublayer(self, sublayer: SublayerPlan) -> None:
+        if sublayer.side != self.side:
+            raise self.fault("schedule", f"should be {self.side}", sublayer)
         entry, after = self.held, self.held.copy()
         for atom in self.allocation.clears.get(self.number, ()):
-            self._clear(stage, entry, after, atom)
-        for form, columns, silent in self._reads(stage):
-            self.expect(entry, form, columns, stage, silent)
-        if stage.carry is not None:
-            self._move(stage, entry, after)
-        for placed in stage.placed:
-            self._write(stage, placed, entry, after)
-        self._divide(stage, entry)
+            self._clear(sublayer, entry, after, atom)
+        for form, columns, silent in self._reads(sublayer):
+            self.expect(entry, form, columns, sublayer, silent)
+        if sublayer.carry is not None:
+            self._move(sublayer, entry, after)
+        for placed in sublayer.placed:
+            self._write(sublayer, placed, entry, after)
+        self._divide(sublayer, entry)
         self.held = after
         self.number += 1
         self.side = "mlp" if self.side == "attention" else "attention"
 
-    def _reads(self, stage: SublayerPlan) -> Iterator[tuple[LinearForm, tuple[int, ...], bool]]:
+    def _reads(self, sublayer: SublayerPlan) -> Iterator[tuple[LinearForm, tuple[int, ...], bool]]:
         """What is read, at which kinds of token, and whether the rest token must hold 0 of it: who finds no token reads
         that one."""
-        for placed in stage.placed:
+        for placed in sublayer.placed:
             instruction, op = placed.instruction, placed.instruction.op
-            own, attention = self.columns(instruction.kinds), stage.side == "attention"
-            if instruction.side not in ("either", stage.side):
-                raise self.fault("schedule", f"cannot make {self.label(instruction.out)}", stage)
-            quiet = attention and not self.atoms[instruction.out].rests
-            match op:
-                case Multiply() | Apply():
-                    yield from ((form, own, False) for form in instruction.reads)
-                case Copy(relation):
-                    kind = relation.kind
-                    near = kind is None or relation.name.startswith("own")
-                    yield instruction.reads[0], self.all[1:] if near else self.columns({str(kind)}), quiet
-                case Mean(over):
-                    yield instruction.reads[0], self.columns({over}), quiet
-                case AttendHead(_, over) if not self.instructions.target.linear:
-                    yield instruction.reads[0], own, False
-                    yield from ((form, self.columns({over}), True) for form in instruction.reads[1:3])
-                    yield from ((form, own, False) for form in instruction.reads[3:])
-                case AttendHead():
-                    yield from ((form, self.all, False) for form in instruction.reads)
-                case SwitchHead():
-                    yield instruction.reads[0], own, True
-                    yield instruction.reads[1], own, False
-                case Quotient() | Linear():  # of quotients `_divide` sees to the divisor
-                    yield instruction.reads[0], own, quiet
-                case other:
-                    assert_never(other)
+            if instruction.side not in ("either", sublayer.side):
+                raise self.fault("schedule", f"cannot make {self.label(instruction.out)}", sublayer)
+            for index, form in enumerate(instruction.reads):
+                if not (isinstance(op, Quotient) and index):  # `_divide` sees to the divisor
+                    yield form, self._read_at(instruction, index), self._silent(instruction, index, sublayer.side)
 
-    def _clear(self, stage: SublayerPlan, entry: Indices, after: Indices, atom: Atom) -> None:
+    def _read_at(self, instruction: Instruction, index: int) -> tuple[int, ...]:
+        if isinstance(instruction.op, AttendHead) and self.instructions.target.linear:
+            return self.all  # who has no softmax reads whatever is there
+        found = tokens_read(instruction.op, index)
+        if isinstance(found, Whose):
+            return self.columns(instruction.kinds) if found is Whose.OWN else self.all[1:]
+        return self.columns(found)
+
+    def _silent(self, instruction: Instruction, index: int, side: Side) -> bool:
+        match instruction.op:
+            case Multiply() | Apply():
+                return False
+            case Copy() | Mean() | Quotient() | Linear():
+                return side == "attention" and not self.atoms[instruction.out].rests
+            case AttendHead():
+                return index in (1, 2) and not self.instructions.target.linear
+            case SwitchHead():
+                return index == 0
+            case other:
+                assert_never(other)
+
+    def _clear(self, sublayer: SublayerPlan, entry: Indices, after: Indices, atom: Atom) -> None:
         """Attention takes away what every token holds, neurons at the value's own kinds."""
-        if stage.division is not None or self.instructions.target.linear:
-            raise self.fault("allocate", f"cannot clear {self.label(atom)}", stage)
+        if sublayer.division is not None or self.instructions.target.linear:
+            raise self.fault("allocate", f"cannot clear {self.label(atom)}", sublayer)
         slots, versions = self.allocation.slots[atom], [NOTHING, *(code_of(atom, v) for v in range(len(VERSIONS)))]
-        columns = self.all if stage.side == "attention" else self.columns(self.atoms[atom].kinds)
-        self.only(entry, atom, columns, versions, "allocate", f"clears {self.label(atom)}", stage)
+        columns = self.all if sublayer.side == "attention" else self.columns(self.atoms[atom].kinds)
+        self.only(entry, atom, columns, versions, "allocate", f"clears {self.label(atom)}", sublayer)
         after[slots[:, None], list(columns)] = NOTHING
 
-    def _move(self, stage: SublayerPlan, entry: Indices, after: Indices) -> None:
+    def _move(self, sublayer: SublayerPlan, entry: Indices, after: Indices) -> None:
         """The head of a scan's pass."""
-        assert stage.carry is not None
-        for atom in stage.carry.atoms:
-            slots, columns = self.allocation.slots[atom], self.columns(stage.carry.kinds)
+        assert sublayer.carry is not None
+        for atom in sublayer.carry.atoms:
+            slots, columns = self.allocation.slots[atom], self.columns(sublayer.carry.kinds)
             for held in (entry, after):
-                self.only(held, atom, columns, [code_of(atom, UNMOVED)], "schedule", f"moves {self.label(atom)}", stage)
+                self.only(
+                    held, atom, columns, [code_of(atom, UNMOVED)], "schedule", f"moves {self.label(atom)}", sublayer
+                )
             after[slots[:, None], list(columns)] = code_of(atom, HELD)
 
-    def _write(self, stage: SublayerPlan, placed: Placed, entry: Indices, after: Indices) -> None:
+    def _write(self, sublayer: SublayerPlan, placed: Placed, entry: Indices, after: Indices) -> None:
         instruction = placed.instruction
         own = self.columns(instruction.kinds)
         if placed.makes and instruction.out in self.allocation.slots:
-            resting = (REST,) if self.atoms[instruction.out].rests and stage.side == "attention" else ()
+            resting = (REST,) if self.atoms[instruction.out].rests and sublayer.side == "attention" else ()
             if _whole(instruction):  # x + (new − x) is not new, bit for bit
-                self.fill(entry.copy(), instruction.out, own, stage)
-            self.fill(after, instruction.out, (*resting, *own), stage)
+                self.fill(entry.copy(), instruction.out, own, sublayer)
+            self.fill(after, instruction.out, (*resting, *own), sublayer)
         for write in placed.writes:
             atom, slots = write.atom, self.allocation.slots[write.atom]
             versions = (HELD, CHANGED) if atom in self.inside else (HELD, FILLING, NOTHING)
             allowed = [NOTHING if v == NOTHING else code_of(atom, v) for v in versions]
-            self.only(after, atom, own, allowed, "schedule", f"writes to {self.label(atom)}", stage)
+            self.only(after, atom, own, allowed, "schedule", f"writes to {self.label(atom)}", sublayer)
             after[slots[:, None], list(own)] = code_of(atom, CHANGED if atom in self.inside else FILLING)
 
     # Divisions ----------------------------------------------------------------------------------
 
-    def _divide(self, stage: SublayerPlan, entry: Indices) -> None:
+    def _divide(self, sublayer: SublayerPlan, entry: Indices) -> None:
         """The divisor on the scratch slots: prepared by neurons, divided by, cleared by neurons, and the rest of it
         swept out by attention."""
         there = self.scratch if isinstance(self.scratch, _Division) else None
-        wanted = stage.division if stage.side == "attention" else stage.clears and stage.clears.instruction.reads[1]
+        wanted = (
+            sublayer.division
+            if sublayer.side == "attention"
+            else sublayer.clears and sublayer.clears.instruction.reads[1]
+        )
         if (there is None) != (wanted is None) or (there and there.divisor != wanted):
-            raise self.fault("schedule", "divides by another divisor than was prepared", stage)
-        if stage.side == "attention":
-            for instruction in (p.instruction for p in stage.placed):
+            raise self.fault("schedule", "divides by another divisor than was prepared", sublayer)
+        if sublayer.side == "attention":
+            for instruction in (p.instruction for p in sublayer.placed):
                 divided = isinstance(instruction.op, Quotient) and instruction.reads[1]
                 within = there is None or set(self.columns(instruction.kinds)) <= set(there.columns)
                 if divided != (there is not None and there.divisor) or not within:
-                    raise self.fault("schedule", f"does not divide {self.label(instruction.out)} by its divisor", stage)
+                    raise self.fault(
+                        "schedule", f"does not divide {self.label(instruction.out)} by its divisor", sublayer
+                    )
             self.scratch = "empty" if there is None else there
             return
-        if stage.clears is not None and there is not None:
-            self.expect(entry, there.divisor, there.columns, stage)
-            if there.columns != self.columns(stage.clears.instruction.kinds):
-                raise self.fault("schedule", "clears a divisor at other tokens than hold it", stage)
+        if sublayer.clears is not None and there is not None:
+            self.expect(entry, there.divisor, there.columns, sublayer)
+            if there.columns != self.columns(sublayer.clears.instruction.kinds):
+                raise self.fault("schedule", "clears a divisor at other tokens than hold it", sublayer)
             self.scratch = "rounding"
-        if stage.prepares is not None:
-            self._prepare(stage, stage.prepares, entry)
+        if sublayer.prepares is not None:
+            self._prepare(sublayer, sublayer.prepares, entry)
 
-    def _prepare(self, stage: SublayerPlan, prepared: Placed, entry: Indices) -> None:
+    def _prepare(self, sublayer: SublayerPlan, prepared: Placed, entry: Indices) -> None:
         instruction, divisor = prepared.instruction, prepared.instruction.reads[1]
         assert isinstance(instruction.op, Quotient)
         if self.scratch != "empty" and not instruction.op.again:
-            raise self.fault("schedule", "prepares a divisor where rounding left some of another", stage)
+            raise self.fault("schedule", "prepares a divisor where rounding left some of another", sublayer)
         columns = self.columns(instruction.kinds)
         late = {
-            p.instruction.out: p.instruction for p in stage.placed if p.makes and p.instruction.out in divisor.atoms
+            p.instruction.out: p.instruction for p in sublayer.placed if p.makes and p.instruction.out in divisor.atoms
         }
-        self.expect(entry, divisor.without(*late), columns, stage)
+        self.expect(entry, divisor.without(*late), columns, sublayer)
         if any(not t.kinds <= instruction.kinds for t in late.values()):
-            raise self.fault("schedule", "writes a divisor at tokens where none is cleared", stage)
+            raise self.fault("schedule", "writes a divisor at tokens where none is cleared", sublayer)
         self.scratch = _Division(divisor, columns)
 
 

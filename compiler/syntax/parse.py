@@ -28,12 +28,12 @@ MAXIMUM_ERRORS = 20
 
 
 class _IndentedBlocks(Indenter):
-    NL_type = "_NL"
-    OPEN_PAREN_types: ClassVar[list[str]] = ["LPAR", "LSQB"]
-    CLOSE_PAREN_types: ClassVar[list[str]] = ["RPAR", "RSQB"]
-    INDENT_type = "_INDENT"
-    DEDENT_type = "_DEDENT"
-    tab_len = 8
+    NL_type = "_NL"  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+    OPEN_PAREN_types: ClassVar[list[str]] = ["LPAR", "LSQB"]  # pyright: ignore[reportIncompatibleMethodOverride]
+    CLOSE_PAREN_types: ClassVar[list[str]] = ["RPAR", "RSQB"]  # pyright: ignore[reportIncompatibleMethodOverride]
+    INDENT_type = "_INDENT"  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+    DEDENT_type = "_DEDENT"  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+    tab_len = 8  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
 
 
 @cache

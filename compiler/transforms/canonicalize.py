@@ -51,12 +51,15 @@ def scale(r: GraphBuilder, node: Node) -> Node:
     if isinstance(node.op, Keep) and (decides := _constant(r, node.operands[0])) is not None:
         x = decides[list(node.op.which)]
         kept = np.flatnonzero(x > 0.0 if node.op.strict else x >= 0.0)
-        matrix = Matrix.of(kept, kept, 1.0, (node.size,) * 2)
+        matrix = Matrix.of(kept, kept, 1.0, (node.size, node.size))
         affine = Affine((matrix,), Values(np.zeros(node.size)))
         return chain(r, replace(node, op=affine, operands=node.operands[1:]))
     if isinstance(node.op, Divide) and (divisor := _constant(r, node.operands[1])) is not None and np.all(divisor):
         matrix = Matrix.of(
-            np.arange(node.size), np.arange(node.size), 1 / np.broadcast_to(divisor, (node.size,)), (node.size,) * 2
+            np.arange(node.size),
+            np.arange(node.size),
+            1 / np.broadcast_to(divisor, (node.size,)),
+            (node.size, node.size),
         )
         return replace(node, op=Affine((matrix,), Values(np.zeros(node.size))), operands=node.operands[:1])
     if not isinstance(node.op, Product):

@@ -57,7 +57,6 @@ TASKS = 64
 def fill_empty(graph: Graph, samples: Sequence[TokenData]) -> Graph:
     """The graph with such divisors filled in; the same outputs, token by token."""
     signature = graph.signature
-    assert signature is not None
     if signature.pattern.visible_context:  # every token sees the whole context
         return graph
     divisors = {v: graph[v].operands[-1] for v in graph.values() if _divides(graph[v])}
@@ -133,7 +132,6 @@ def _sizes(graph: Graph, samples: Sequence[TokenData], divisors: set[Value]) -> 
 
 def vanishing(graph: Graph) -> dict[Value, Kinds]:
     """For each value, kinds of token: at a token that sees none of one of them, the value is 0. For causal patterns."""
-    assert graph.signature is not None
     every = frozenset(graph.signature.pattern.kinds)
     found = dict.fromkeys(graph.values(), every)
     loop_of = {v: c for loop in graph.loops() for c in loop.carried for v in (c.phi, c.final)}

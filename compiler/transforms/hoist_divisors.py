@@ -35,7 +35,7 @@ def _inverted(r: Rewriter, node: Node, read: Read) -> Node:
     body = GraphBuilder()
     names: dict[Value, Value] = {}
     over = frozenset({read.over})
-    for value in read.body.values():
+    for value in read.body.block:
         inner = read.body[value]
         operands = tuple(names[o] for o in inner.operands)
         leaf = read.body[inner.operands[1]].op if isinstance(inner.op, Divide) else None
@@ -54,5 +54,5 @@ def _inverted(r: Rewriter, node: Node, read: Read) -> Node:
         names[value] = body.node(
             Node(Product("bilinear", form), (operands[0], factor), inner.shape, inner.kinds, None, inner.span)
         )
-    found = body.finish(tuple(names[v] for v in read.body.results))
+    found = body.finish_body(tuple(names[v] for v in read.body.results))
     return replace(node, op=replace(read, mine=len(mine), body=found), operands=(*mine, *theirs))

@@ -57,7 +57,6 @@ def _symmetric(graph: Graph) -> set[Value]:
             if gap > TOLERANCE * max(float(np.abs(square_array).max()), 1e-30):
                 good.difference_update(watched[value])
 
-    assert graph.signature is not None
     data = draw(graph.signature, min(repetitions(graph), 6), TASKS, seed=1)
     evaluate(graph, read_data(graph.signature, data), observe)
     return good

@@ -60,8 +60,7 @@ def _multiplied(r: Rewriter, node: Node) -> Value | None:
     None where no factor is, or where one would keep more than is multiplied."""
     assert isinstance(node.op, Product)
     form = node.op.form
-    flipped = Bilinear(form.out, form.right, form.left, form.coefficient, form.size, form.sizes[::-1])
-    for bilinear, (mine, other) in ((form, node.operands), (flipped, node.operands[::-1])):
+    for bilinear, (mine, other) in ((form, node.operands), (form.swapped, node.operands[::-1])):
         terms = _kept(r, mine)
         if terms is None:
             continue

@@ -75,7 +75,7 @@ def _expanded(node: Node, graph: Graph, ordered: bool) -> list[list[Polynomial]]
     read = node.op
     assert isinstance(read, Read)
     known: dict[Value, list[Polynomial]] = {}
-    for value in read.body.values():
+    for value in read.body.block:
         inner = read.body[value]
         if isinstance(inner.op, Mine | Theirs):
             known[value] = leaves(-1 - inner.op.index if isinstance(inner.op, Mine) else inner.op.index, inner.size)
@@ -88,7 +88,6 @@ def _expanded(node: Node, graph: Graph, ordered: bool) -> list[list[Polynomial]]
                 terms = multiplied(inner.op.form, *(known[operand] for operand in inner.operands))
                 message = f"this read has {terms:,} products of numbers, mine and theirs; {MOST:,} at most are compiled"
                 hint = "give its vectors and matrices smaller sizes"
-            assert graph.signature is not None
             raise graph.signature.refusal(message, node.span, hint)
         known[value] = polynomial
     return [known[result] for result in read.body.results]

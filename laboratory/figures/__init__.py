@@ -5,10 +5,9 @@ name   →   Figure (frame.py)   →   Result: checks, tables, pictures
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 
-from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.errors import InnerloopError, near
 
 from .frame import Check, Figure, Result, Setting, Table
 
@@ -29,8 +28,7 @@ NAMES: tuple[str, ...] = (
 def figure(name: str) -> Figure:
     """Raises InnerloopError for a name that no figure has."""
     if name not in NAMES:
-        near = get_close_matches(name, NAMES, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(NAMES)}"
+        hint = near(name, NAMES) or f"there are {', '.join(NAMES)}"
         raise InnerloopError(f"{name}: no such figure; {hint}")
     found: Figure = import_module(f".{name}", __package__).FIGURE
     return found

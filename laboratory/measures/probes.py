@@ -74,7 +74,7 @@ def target(compiled: Subject, fields: Fields, name: str, token: int | None = Non
     Raises InnerloopError for a name that the compiled stream does not hold after any layer at that token."""
     trace = compiled.trace(fields)[name]
     trace = trace.reshape(*trace.shape[:3], -1).astype(np.float64)
-    there = ~np.isnan(trace).any((1, 3))  # [layers, tokens]
+    there = np.asarray(~np.isnan(trace).any((1, 3)))  # [layers, tokens]
     if token is None:
         token = int(max(np.flatnonzero(there.any(0)), default=-1))
     token = int(token % trace.shape[2])

@@ -98,6 +98,7 @@ def _locks(handle: int) -> bool:
 
 
 def _try(handle: int) -> bool:
+    assert fcntl is not None  # `_locks` has said so
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

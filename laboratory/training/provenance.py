@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from innerloop.artifact.arrays import Dtype
 from innerloop.runtime.surroundings import GENERATOR, devices
 
 LIBRARIES = ("jax", "jaxlib", "numpy", "optax")
@@ -29,7 +30,7 @@ CODE = (
 COMPILER = ("jax_optimization_level", "jax_exec_time_optimization_effort", "jax_disable_most_optimizations")
 
 
-def provenance(dtype: str) -> dict[str, Any]:
+def provenance(dtype: Dtype) -> dict[str, Any]:
     """Raises InnerloopError where JAX has no device."""
     found = devices()
     here: dict[str, Any] = {"generator": GENERATOR, "dtype": dtype}

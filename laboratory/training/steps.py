@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InnerloopError
 from innerloop.runtime.surroundings import devices, key
 from innerloop.runtime.transformer import widest_bytes
@@ -63,7 +64,8 @@ class Stepper:
         self.whole = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
         self._split = NamedSharding(mesh, PartitionSpec(None, "batch"))  # type: ignore[no-untyped-call]
         self.model, self.frozen, self.optimiser = model, frozen, rule.optimiser()
-        self._task, self._batch, self.dtype = task, batch, model.config.dtype
+        self._task, self._batch = task, batch
+        self.dtype: Dtype = model.config.dtype
         fields = jax.eval_shape(lambda: task.sample(key(0), batch, dtype=self.dtype))
         tokens = jax.eval_shape(partial(model.streams, model.parameters), fields).shape[2]
         numbers = sum(value.size for name, value in model.parameters.items() if name not in ("embedding", "positions"))

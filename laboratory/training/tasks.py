@@ -11,18 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from innerloop.artifact.arrays import Floats
-from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.arrays import Dtype, Floats
+from innerloop.artifact.errors import DataError, InnerloopError, near
 from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.tokens import sequence_of
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import Rows
 from innerloop.runtime.surroundings import key, settled
 
 from .kinds import KINDS, RULES, Array, Fields, Values, pooled
@@ -34,7 +34,7 @@ class TaskDistribution:
 
     name: str
     parameters: Values
-    rows: str = "all"
+    rows: Rows = "all"
 
     def sample(
         self,
@@ -43,7 +43,7 @@ class TaskDistribution:
         points: int | None = None,
         dimensions: Array | None = None,
         *,
-        dtype: str = "float32",
+        dtype: Dtype = "float32",
         jit: bool = True,
     ) -> Fields:
         """So many tasks, field → [batch, rows, *shape]. For a curriculum: `points` in place of n, and inputs that are 0
@@ -124,19 +124,18 @@ class TaskDistribution:
         return jax.jit(fields, static_argnums=(1, 2))
 
 
-def task(name: str, /, *, rows: str = "all", **parameters: Any) -> TaskDistribution:
+def task(name: str, /, *, rows: Rows = "all", **parameters: Any) -> TaskDistribution:
     """The task `name` with these parameters, others as `defaults(name)` has them. Raises InnerloopError."""
     values = dict(defaults(name))
     for given, value in parameters.items():
         if given not in values:
-            near = get_close_matches(given, values, n=1)
-            hint = f"did you mean `{near[0]}`? It" if near else "It"
+            hint = f"{told} It" if (told := near(given, values)) else "It"
             raise InnerloopError(f"task {name} has no parameter `{given}`; {hint} has {', '.join(values)}")
         holds, meant = RULES[given]
         if not holds(value):
             raise InnerloopError(f"task {name}: {given}={value!r}: must be {meant}")
         values[given] = value
-    if rows not in ("all", "query"):
+    if rows not in get_args(Rows):
         raise InnerloopError(f"task {name}: rows={rows!r}: must be 'all' or 'query'")
     d = values.get("d", 1)
     if values.get("nonzeros", 1) > d:
@@ -148,7 +147,7 @@ def task(name: str, /, *, rows: str = "all", **parameters: Any) -> TaskDistribut
     return TaskDistribution(name, values, rows)
 
 
-def fitted(name: str, d: int | None, given: Values, rows: str = "all") -> TaskDistribution:
+def fitted(name: str, d: int | None, given: Values, rows: Rows = "all") -> TaskDistribution:
     """The task `name` with the parameters `given`; its d, if it has one and none is given, is the model's, if that is
     known. Raises InnerloopError."""
     values = {"rows": rows, **given}
@@ -160,8 +159,7 @@ def fitted(name: str, d: int | None, given: Values, rows: str = "all") -> TaskDi
 def defaults(name: str) -> Values:
     """The parameters of the task `name`. Raises InnerloopError."""
     if name not in KINDS:
-        near = get_close_matches(name, KINDS, n=1)
-        hint = f"did you mean `{near[0]}`? There" if near else "There"
+        hint = f"{told} There" if (told := near(name, KINDS)) else "There"
         raise InnerloopError(f"no task `{name}`; {hint} are {', '.join(KINDS)}")
     return KINDS[name].defaults
 

@@ -17,15 +17,15 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import inf, isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
-from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.errors import InnerloopError, near
 from innerloop.artifact.interrupts import Interrupted, asked, stoppable
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import RateSchedule
 from innerloop.runtime.surroundings import seeded
 from numpy.typing import NDArray
 
@@ -68,7 +68,7 @@ def train(
     batch: int = 64,
     rate: float = 1e-3,
     warmup: int = 0,
-    schedule: Literal["cosine", "constant"] = "cosine",
+    schedule: RateSchedule = "cosine",
     clip: float | None = 1.0,
     curriculum: Curriculum | None = None,
     freeze: Sequence[str] = (),
@@ -171,7 +171,7 @@ def _verify(**given: Any) -> None:
         value = given[name]
         if value is not None and not (isinstance(value, int | float) and isfinite(value) and value > 0):
             raise InnerloopError(f"{name}={value!r}: must be a number above 0")
-    if given["schedule"] not in ("cosine", "constant"):
+    if given["schedule"] not in get_args(RateSchedule):
         raise InnerloopError(f"schedule={given['schedule']!r}: must be 'cosine' or 'constant'")
 
 
@@ -181,8 +181,7 @@ def _frozen(model: Model, freeze: Sequence[str]) -> frozenset[str]:
     for entry in freeze:
         meant = {name for name in model.parameters if name == entry or name.startswith(f"{entry}.")}
         if not meant:
-            near = get_close_matches(entry, model.parameters, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(list(model.parameters)[:8])} …"
+            hint = near(entry, model.parameters) or f"there are {', '.join(list(model.parameters)[:8])} …"
             raise InnerloopError(f"freeze: no parameter is called {entry}; {hint}")
         frozen |= meant
     if len(frozen) == len(model.parameters):

@@ -33,6 +33,7 @@ from innerloop.artifact.memory import free
 from innerloop.artifact.numpy_forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import Library
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.interpret import interpret
 
@@ -47,14 +48,16 @@ from .tensors import Floats, Tensor, dense, write_tensors
 class _Library(Protocol):
     """What a module for one library and target has."""
 
-    RUN: str
-    NOTE: str
+    @property
+    def RUN(self) -> str: ...
+    @property
+    def NOTE(self) -> str: ...
 
     def config(self, weights: Weights) -> dict[str, Any]: ...
     def tensors(self, weights: Weights) -> list[Tensor]: ...
 
 
-_LIBRARIES: dict[str, dict[str, _Library]] = {
+_LIBRARIES: dict[Library, dict[str, _Library]] = {
     "huggingface": {"gpt2": export_huggingface, "llama": export_llama},
     "transformerlens": {"gpt2": export_transformerlens},
 }
@@ -75,13 +78,13 @@ class ExportSize:
         return f"{self.parameters:,} parameters, {_mebibytes(self.bytes)}"
 
 
-def size(weights: Weights, to: str) -> ExportSize:
+def size(weights: Weights, to: Library) -> ExportSize:
     """What `export` will write. Raises InnerloopError as it does for weights that `to` does not hold."""
     return _size(weights, _library(weights, to).tensors(weights))
 
 
 def export(
-    weights: Weights, folder: str | os.PathLike[str], to: str = "huggingface", accept_error: bool = False
+    weights: Weights, folder: str | os.PathLike[str], to: Library = "huggingface", accept_error: bool = False
 ) -> None:
     """Writes a new folder, its parents included, for the library `to`, "huggingface" or "transformerlens".
 
@@ -130,7 +133,7 @@ def export(
         raise InnerloopError(f"cannot write {target}: {error.strerror or error}") from None
 
 
-def _library(weights: Weights, to: str) -> _Library:
+def _library(weights: Weights, to: Library) -> _Library:
     if to not in _LIBRARIES:
         raise InnerloopError(f"there is no export to {to!r}; exports: {', '.join(_LIBRARIES)}")
     target, held = weights.config.target, _LIBRARIES[to]

@@ -116,7 +116,7 @@ def _linear(name: str, shapes: dict[str, tuple[int, int]], stored: dict[str, Mat
     """A projection for each of `shapes` [out, in]; zeros where nothing is stored."""
 
     def transposed(matrix: Matrix, shape: tuple[int, int]) -> Floats:
-        return np.ascontiguousarray(dense(matrix, shape[::-1]).T)
+        return np.ascontiguousarray(dense(matrix, (shape[1], shape[0])).T)
 
     return [
         constant(f"{name}.{part}_proj.weight", 0.0, *shape)

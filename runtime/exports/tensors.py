@@ -13,7 +13,7 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.parts import Sublayer
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
@@ -36,7 +36,7 @@ class Tensor:
         return prod(self.shape)
 
 
-def write_tensors(path: Path, tensors: Sequence[Tensor], dtype: str) -> None:
+def write_tensors(path: Path, tensors: Sequence[Tensor], dtype: Dtype) -> None:
     """Writes a new file of `dtype`, "float32" or "float64". Raises OSError."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0

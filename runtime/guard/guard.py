@@ -14,7 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from innerloop.artifact.arithmetic import UNIT
@@ -22,14 +22,13 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.margins import SLACK
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import GuardMode
 from numpy.typing import NDArray
 
 from .checks import GuardCheck
 from .interpreted import Held
 from .side_by_side import check_of, order_of
 from .watches import ScoreWatch, Watch, runs, watches_of
-
-Mode = Literal["warn", "raise", "off"]
 
 UNNAMED = 3
 """Warnings of a call for what has no name: what went wrong first is the cause, and the rest follows from it."""
@@ -58,7 +57,7 @@ class RangeError(InnerloopError):
 class Guard:
     """Checks one model's inputs, intermediates and outputs; in "off" mode there is nothing to check."""
 
-    def __init__(self, weights: Weights, mode: Mode, dtype: np.dtype[Any] | None = None) -> None:
+    def __init__(self, weights: Weights, mode: GuardMode, dtype: np.dtype[Any] | None = None) -> None:
         """`dtype`: the precision that the weights run in (None: what they were compiled for)."""
         coarser = 1.0 if dtype is None else UNIT[dtype.name] / UNIT[weights.config.dtype]
         self.resolved = max(1.0, coarser) * weights.report.predicted_error

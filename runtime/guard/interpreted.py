@@ -62,7 +62,6 @@ class Interpreter:
         except CompileError:
             return None
         (result,) = graph.results
-        assert graph.signature is not None
         found = graph.signature.pattern, graph.signature.fields, graph[result].shape, graph[result].kinds
         if found != (signature.pattern, signature.fields, output.shape, output.kinds):
             raise DataError(

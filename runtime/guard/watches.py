@@ -85,7 +85,8 @@ class Watch:
             return index
         centre, scale = self.middle
         share = np.abs(values - centre) * scale
-        return int(max(self.pairs[index], key=lambda column: share[column]))
+        farther: int = max(self.pairs[index].tolist(), key=lambda column: share[column])
+        return farther
 
 
 ROUNDED = 4.0

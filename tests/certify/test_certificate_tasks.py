@@ -67,7 +67,6 @@ def test_they_are_of_several_lengths_and_in_the_ranges_and_others_are_counted() 
 
 def test_those_of_the_caller_are_whole_and_cut_short() -> None:
     graph = graph_of(DESCENT, {"d": 2})
-    assert graph.signature is not None
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((50, 21, 2)), rng.standard_normal((50, 20))
     data = read_data(graph.signature, {"x": x, "y": y})

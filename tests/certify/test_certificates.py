@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from innerloop.artifact import storage
 from innerloop.artifact.arrays import Dtype
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, compile_program
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.schedule.printer import format_report
 from innerloop.programs import load
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import compile_program, interpret
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.numerics.activations import GELU, SILU
 from innerloop.compiler.numerics.fit_smooth import domain, fit
 from innerloop.compiler.numerics.functions import function

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.tokens import read_data
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import compile_program, interpret
-from innerloop.compiler.architectures.targets import TARGETS, TargetName
+from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.compiler.certify.families import affordable
 from innerloop.compiler.interpreter.calibrate import MARGIN, calibrate, joined, observe, ranges_of
 from innerloop.compiler.interpreter.default_tasks import CORE, FAMILIES, WILD, Family, core_tasks, draw, samples

@@ -18,9 +18,7 @@ ENDS = {"x": (-4.0, 3.0), "y": (-8.0, 9.0)}
 
 
 def signature_of(program: str) -> Signature:
-    signature = graph_of(source(program), case_of(program).parameters).signature
-    assert signature is not None
-    return signature
+    return graph_of(source(program), case_of(program).parameters).signature
 
 
 @pytest.mark.parametrize(

@@ -98,8 +98,8 @@ MUTANTS = (
     # what is run for the outputs
     Mutant(
         "compiler/schedule/liveness.py",
-        "if any(plan.division is not None for plan in schedule.walk()):",
-        "if not schedule.stages:",
+        "if any(sublayer.division is not None for sublayer in schedule.walk()):",
+        "if not schedule.body:",
         "tests/transforms/test_quotients.py -k taken_where",
     ),
     Mutant(

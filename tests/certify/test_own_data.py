@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.tokens import output_rows
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import compile_program, interpret
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.interpreter.default_tasks import samples
 from innerloop.compiler.ir.build import graph_of
 from innerloop.programs import load

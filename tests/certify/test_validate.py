@@ -12,9 +12,9 @@ from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.parts import Mlp, Repeated
 from innerloop.artifact.sparse import Matrix
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, Weights, compile_program
 from innerloop.compiler import compile as passes
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.certify.plan import Plan
 from innerloop.compiler.certify.validate import sample_tasks, validate
 from innerloop.compiler.emit.positions import PositionScheme
@@ -49,7 +49,6 @@ def made(
 def sample(text: str, **parameters: object) -> dict[str, Any]:
     """Fewer tasks than the default."""
     signature = graph_of(text, parameters).signature
-    assert signature is not None
     return dict(draw(signature, 3, 128, 0))
 
 
@@ -97,13 +96,18 @@ def test_each_sublayer_is_held_against_the_oracle(program: str, monkeypatch: pyt
     """One that writes a thousandth too much is where it goes wrong, whether what it makes has a name or not."""
     plan, weights, stream = made(load(program), monkeypatch, "float64", **PROGRAMS[program])
     validate(plan, weights, stream)
-    stages = list(plan.schedule.walk())
-    numbers = [t for t, stage in enumerate(stages) if stage.side == "mlp"]
+    sublayers = list(plan.schedule.walk())
+    numbers = [t for t, sublayer in enumerate(sublayers) if sublayer.side == "mlp"]
     stored = _stored(weights.body)
     tried = 0
     for number in numbers:
         part = stored[number]
-        if not isinstance(part, Mlp) or not stages[number].placed or stages[number].prepares or stages[number].clears:
+        if (
+            not isinstance(part, Mlp)
+            or not sublayers[number].placed
+            or sublayers[number].prepares
+            or sublayers[number].clears
+        ):
             continue
         wrong = replace(weights, body=scaled(weights.body, part, 1.001))
         with pytest.raises(InternalError, match=rf"after sublayer {number} \(mlp\)"):

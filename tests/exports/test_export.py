@@ -15,6 +15,7 @@ import torch
 from innerloop.artifact.arithmetic import OWN, STOCK, Arithmetic
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.words import Library
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.programs import load
 from innerloop.runtime import Transformer
@@ -94,7 +95,7 @@ def test_gpt2_computes_random_trees(seed: int, causal: bool, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("to", ["huggingface", "transformerlens"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_readmes_example_runs(to: str, dtype: Dtype, tmp_path: Path) -> None:
+def test_the_readmes_example_runs(to: Library, dtype: Dtype, tmp_path: Path) -> None:
     weights = compile_program(load("stochastic_gradient_descent"), d=2, examples=4, dtype=dtype)
     export(weights, tmp_path / "out", to)
     assert 0 < readme_difference(tmp_path / "out") < weights.report.predicted_error
@@ -182,7 +183,7 @@ def test_other_architectures_and_libraries_are_refused(tmp_path: Path) -> None:
     ):
         export(replace(weights, config=replace(weights.config, target="lsa")), tmp_path / "out")
     with pytest.raises(InnerloopError, match="no export to 'onnx'; exports: huggingface, transformerlens"):
-        export(weights, tmp_path / "out", "onnx")
+        export(weights, tmp_path / "out", "onnx")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("to", ["huggingface", "transformerlens"])

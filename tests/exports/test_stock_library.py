@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, compile_program, interpret
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.programs import load, names
 from innerloop.runtime.exports.export import export

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, compile_program, interpret
-from innerloop.compiler.architectures.targets import TARGETS, TargetName
+from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.compiler.syntax.builtins import FUNCTIONS
 from numpy.typing import NDArray
 

@@ -65,7 +65,6 @@ def test_program_runs(text: str) -> None:
     assert said(text, name_of(text)) == ""
     parameters = given(text)
     signature = graph_of(text, parameters).signature
-    assert signature is not None
     output = interpret(text, **draw(signature, GROUPS, TASKS, seed=0), **parameters)  # type: ignore[arg-type]
     assert output.shape[0] == TASKS
     assert output.size

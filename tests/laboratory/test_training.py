@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.parts import Repeated
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, compile_program
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.laboratory.training import checkpoint, steps
 from innerloop.laboratory.training.curriculum import Curriculum
 from innerloop.laboratory.training.model import Model

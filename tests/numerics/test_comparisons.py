@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.arrays import Dtype
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import compile_program
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Function, Keep, Product
 from innerloop.compiler.pipeline import optimise

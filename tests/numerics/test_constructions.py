@@ -9,9 +9,9 @@ import pytest
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.signature import Pattern
+from innerloop.artifact.words import TargetName
 from innerloop.compiler.architectures.learned_positions import copy_rule
 from innerloop.compiler.architectures.relation import Relation
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.compile import compile_program
 from numpy.typing import NDArray
 

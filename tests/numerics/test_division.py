@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import CompileError
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import compile_program
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.ir.build import graph_of
 from numpy.typing import NDArray
@@ -89,7 +89,6 @@ def test_random_divisions_agree_with_the_oracle(target: TargetName, dtype: Dtype
         random = Random(seed)
         text, scale, groups = divided_program(random), 10.0 ** random.randint(-1, 2), random.randint(1, 6)
         signature = graph_of(text, {}).signature
-        assert signature is not None
         fields = {name: scale * array for name, array in draw(signature, groups, 16, seed).items()}
         try:
             error = largest(text, fields, target, dtype)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from innerloop.compiler.architectures.targets import TargetName
+from innerloop.artifact.words import TargetName
 
 
 @pytest.fixture

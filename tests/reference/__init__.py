@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import interpret
 from innerloop.compiler.architectures.targets import TARGETS
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ def source(name: str) -> str:
     return next(path for path in PROGRAMS if path.stem == name).read_text(encoding="utf-8")
 
 
-def targets(name: str) -> tuple[str, ...]:
+def targets(name: str) -> tuple[TargetName, ...]:
     """The targets that hold a program of these."""
     return tuple(target for target in TARGETS if name in LINEAR or not TARGETS[target].linear)
 

@@ -16,8 +16,8 @@ import numpy as np
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.numpy_forward import forward
 from innerloop.artifact.tokens import output_rows, read_data
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, Weights, compile_program
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.runtime import Transformer
 from numpy.typing import NDArray
 

@@ -12,8 +12,8 @@ from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.parts import Attention, Idle, LinearAttention, Mlp, Repeated
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import DataError, compile_program
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 

@@ -17,6 +17,7 @@ from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.parts import Attention, Idle, Mlp, Norm
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import ActivationName, NormKind
 from innerloop.runtime import Transformer
 from innerloop.runtime.attention import attend, attend_linearly
 from innerloop.runtime.forward import forward
@@ -54,7 +55,7 @@ def both_passes_agree(weights: Weights, data: dict[str, Floats]) -> None:
 
 @pytest.mark.parametrize("norm", ["dividing", "none"])
 @pytest.mark.parametrize(("dtype", "causal"), [("float32", True), ("float64", False)])
-def test_sublayers_without_a_norm_are_gpt2s_without_it(norm: str, dtype: Dtype, causal: bool) -> None:
+def test_sublayers_without_a_norm_are_gpt2s_without_it(norm: NormKind, dtype: Dtype, causal: bool) -> None:
     weights = normless_tree(1, norm, causal, dtype)
     norms = [item.norm is None for item in weights.sublayers() if isinstance(item, Attention | Mlp)]
     assert any(norms)
@@ -66,7 +67,9 @@ def test_sublayers_without_a_norm_are_gpt2s_without_it(norm: str, dtype: Dtype, 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("unread", [0, 1])
 @pytest.mark.parametrize("causal", [True, False])
-def test_linear_attention_is_its_formula(causal: bool, unread: int, dtype: Dtype, activation: str, norm: str) -> None:
+def test_linear_attention_is_its_formula(
+    causal: bool, unread: int, dtype: Dtype, activation: ActivationName, norm: NormKind
+) -> None:
     both_passes_agree(linear_tree(1, causal, unread, dtype, activation, norm), tasks(3))
 
 

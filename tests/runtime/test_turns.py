@@ -14,8 +14,8 @@ from innerloop.artifact.parts import Attention, Repeated, stored
 from innerloop.artifact.places import places
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, compile_program
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.interpreter.default_tasks import CORE, draw
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of

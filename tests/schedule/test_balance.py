@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from innerloop.artifact.arrays import Dtype
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.compiler import compile as passes
-from innerloop.compiler.architectures.targets import TargetName
 
 from tests.reference import case_of, measured
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.tokens import read_data
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, compile_program
 from innerloop.compiler import compile as passes
-from innerloop.compiler.architectures.targets import TARGETS, TargetName
+from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.compiler.interpreter.calibrate import calibrate
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.ir.build import graph_of
@@ -24,7 +25,7 @@ from innerloop.compiler.schedule.verify_schedule import verify_schedule
 from innerloop.programs import load
 
 from tests.reference.measured import numpy_run
-from tests.support.broken_schedules import LOG, log_moved, move, stages, where
+from tests.support.broken_schedules import LOG, log_moved, move, sublayers, where
 
 LATE = """program late_reader()
 
@@ -66,7 +67,6 @@ SCAN = load("stochastic_gradient_descent")
 def placed(text: str, target: TargetName = "gpt2", **parameters: object) -> tuple[Schedule, Allocation]:
     """As the compiler places it, without balancing."""
     graph = optimise(graph_of(text, parameters), target, "depth")
-    assert graph.signature is not None
     data = read_data(graph.signature, draw(graph.signature, 4, 16, 0))
     made = schedule(lower(graph, calibrate(graph, [data]), TARGETS[target]))
     return made, allocate(made)
@@ -100,7 +100,7 @@ def test_compile_names_it_as_its_own_fault(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_an_update_moved_before_a_reader() -> None:
     made, _ = placed(LATE)
-    state = next(s.atom for s in next(s for s in made.stages if not isinstance(s, SublayerPlan)).states)
+    state = next(s.atom for s in next(s for s in made.body if not isinstance(s, SublayerPlan)).states)
     time, update = where(made, lambda p: not p.makes and p.instruction.out == state)
     move(made, update, time - 2)
     with pytest.raises(
@@ -120,10 +120,10 @@ def test_a_reader_before_what_it_reads() -> None:
 def test_a_task_that_is_lost_or_stands_twice() -> None:
     made, slots = placed(TWICE)
     time, mean = where(made, lambda p: p.instruction.side == "attention")
-    stages(made)[time].placed = []
+    sublayers(made)[time].placed = []
     with pytest.raises(InternalError, match="what makes `v` does not stand once"):
         verify_schedule(made, slots)
-    stages(made)[time].placed = [mean, mean]
+    sublayers(made)[time].placed = [mean, mean]
     with pytest.raises(InternalError, match="what makes `v` does not stand once"):
         verify_schedule(made, slots)
 
@@ -156,7 +156,7 @@ def test_two_values_in_one_slot() -> None:
 
 
 def test_lifetimes_that_overlap_by_one_stage() -> None:
-    """A slot may be filled in the stage that empties it, and not in the one before."""
+    """A slot may be filled in the sublayer that empties it, and not in the one before."""
     _, slots = placed(TWICE)
     one, two = list(slots.slots)[:2]
     for birth, sound in ((3, True), (2, False)):
@@ -170,7 +170,7 @@ def test_lifetimes_that_overlap_by_one_stage() -> None:
 
 
 def cleared(text: str, late: bool) -> tuple[Schedule, Allocation, Atom, int]:
-    """A value that a stage empties which may be emptied a stage earlier, or later."""
+    """A value that a sublayer empties which may be emptied a sublayer earlier, or later."""
     made, slots = placed(text)
     for time, atoms in slots.clears.items():
         for one in atoms:
@@ -208,7 +208,7 @@ def test_a_value_that_the_rest_token_holds() -> None:
 def test_a_scan_s_state_read_before_its_pass_moves_it() -> None:
     made, slots = placed(SCAN, d=2, examples=4)
     verify_schedule(made, slots)
-    head = next(stage for stage in stages(made) if stage.carry is not None)
+    head = next(sublayer for sublayer in sublayers(made) if sublayer.carry is not None)
     head.carry = None
     with pytest.raises(InternalError, match=r"schedule: .* reads `w.*` at y, whose slots hold `w.*`, not moved yet"):
         verify_schedule(made, slots)
@@ -219,35 +219,35 @@ def test_a_scan_s_state_read_before_its_pass_moves_it() -> None:
 
 def test_a_divisor_that_changes_before_it_is_cleared() -> None:
     made, slots = placed(DIVIDED)
-    time = next(t for t, stage in enumerate(stages(made)) if stage.prepares is not None)
-    state = next(a for a in stages(made)[time].divisors[0].atoms)
+    time = next(t for t, sublayer in enumerate(sublayers(made)) if sublayer.prepares is not None)
+    state = next(a for a in sublayers(made)[time].divisors[0].atoms)
     _, update = where(made, lambda p: any(w.atom == state for w in p.writes) and bool(p.instruction.kinds))
-    stages(made)[time].placed.append(update)
-    for stage in stages(made)[time + 1 :]:
-        stage.placed = [p for p in stage.placed if p is not update]
+    sublayers(made)[time].placed.append(update)
+    for sublayer in sublayers(made)[time + 1 :]:
+        sublayer.placed = [p for p in sublayer.placed if p is not update]
     with pytest.raises(InternalError, match=r"schedule: sublayer 3 \(mlp\) reads `w.*`, changed already"):
         verify_schedule(made, slots)
 
 
 def test_a_divisor_that_is_not_the_one_prepared() -> None:
     made, slots = placed(TWICE)
-    divides = [t for t, stage in enumerate(stages(made)) if stage.division is not None]
-    stages(made)[divides[0]].division = stages(made)[divides[1]].division
+    divides = [t for t, sublayer in enumerate(sublayers(made)) if sublayer.division is not None]
+    sublayers(made)[divides[0]].division = sublayers(made)[divides[1]].division
     with pytest.raises(InternalError, match="divides by another divisor than was prepared"):
         verify_schedule(made, slots)
 
 
 def test_a_divisor_that_is_never_cleared() -> None:
     made, slots = placed(TWICE)
-    next(stage for stage in stages(made) if stage.clears is not None).clears = None
+    next(sublayer for sublayer in sublayers(made) if sublayer.clears is not None).clears = None
     with pytest.raises(InternalError, match="divides by another divisor than was prepared"):
         verify_schedule(made, slots)
 
 
 def test_a_division_before_the_last_one_is_swept_out() -> None:
     made, slots = placed(TWICE)
-    line = stages(made)
-    second = [t for t, stage in enumerate(line) if stage.division is not None][1]
+    line = sublayers(made)
+    second = [t for t, sublayer in enumerate(line) if sublayer.division is not None][1]
     for at, field in ((second - 1, "prepares"), (second, "division"), (second, "placed"), (second + 1, "clears")):
         there = getattr(line[at], field)
         setattr(line[at], field, [] if field == "placed" else None)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.tokens import TokenData, read_data
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, compile_program, interpret
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
@@ -56,7 +56,6 @@ def error(
 ) -> float | None:
     """The largest error over the largest number of the computation; infinity for a refusal that names no place. None
     for a program that is refused, and for powers of powers, beyond what ranges can bound."""
-    assert graph.signature is not None
     fields = draw(graph.signature, repetitions, 16, seed)
     data = read_data(graph.signature, fields)
     most = magnitude(graph, data)

@@ -20,24 +20,24 @@ output a
 """
 
 
-def stages(made: Schedule) -> list[SublayerPlan]:
+def sublayers(made: Schedule) -> list[SublayerPlan]:
     return list(made.walk())
 
 
 def where(made: Schedule, wanted: Callable[[Placed], bool]) -> tuple[int, Placed]:
-    """The first placed task that is wanted, and its stage."""
-    return next((t, p) for t, stage in enumerate(stages(made)) for p in stage.placed if wanted(p))
+    """The first placed task that is wanted, and its sublayer."""
+    return next((t, p) for t, sublayer in enumerate(sublayers(made)) for p in sublayer.placed if wanted(p))
 
 
 def move(made: Schedule, one: Placed, to: int) -> None:
-    for stage in stages(made):
-        stage.placed = [p for p in stage.placed if p is not one]
-    stages(made)[to].placed.append(one)
+    for sublayer in sublayers(made):
+        sublayer.placed = [p for p in sublayer.placed if p is not one]
+    sublayers(made)[to].placed.append(one)
 
 
 def log_moved(made: Schedule, dtype: Dtype = "float32") -> Schedule:
     """LOG's, balanced as no balancing may: its logarithm stands after the update of the state that it is taken of."""
     time, log = where(made, lambda p: getattr(p.instruction.op, "name", "") == "log")
-    after = next(t for t in range(time, 99) if stages(made)[t].changes) + 2
+    after = next(t for t in range(time, 99) if sublayers(made)[t].changes) + 2
     move(made, log, after + (after - time) % 2)
     return made

@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, compile_program
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.laboratory.measures.distance import Floats
 from innerloop.programs import load
 

@@ -24,6 +24,7 @@ from innerloop.artifact.signature import FieldSpec, Pattern, Signature
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import roles
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import ActivationName, NormKind
 
 REPORT = Report(4, 3, 16, 12, 8, 20, 2, 300, 4000, 1e-7, 2e-7, 1.0, 64)
 
@@ -132,7 +133,7 @@ def tree(seed: int, causal: bool = True, dtype: Dtype = "float32", width: int = 
     return draw.weights(body)
 
 
-def normless_tree(seed: int, norm: str, causal: bool = True, dtype: Dtype = "float32") -> Weights:
+def normless_tree(seed: int, norm: NormKind, causal: bool = True, dtype: Dtype = "float32") -> Weights:
     """Few layers, of which a loop, with norms here and there (`dividing`) or none at all."""
     draw = Random(seed, replace(config(4, causal=causal, dtype=dtype), norm=norm))
     loop = Repeated(2, (draw.attention(0.1), draw.mlp(7, 0.1)))
@@ -158,8 +159,8 @@ def llama_tree(seed: int, dtype: Dtype = "float32", **parts: Any) -> Weights:
 
 
 def linear_tree(
-    seed: int, causal: bool = True, unread: int = 0, dtype: Dtype = "float32", activation: str = "none",
-    norm: str = "none",
+    seed: int, causal: bool = True, unread: int = 0, dtype: Dtype = "float32", activation: ActivationName = "none",
+    norm: NormKind = "none",
 ) -> Weights:  # fmt: skip
     """Softmax and linear attention in distinct layers, a loop, a loop in a loop, idle heads; ρ is the number of y."""
     drawn = replace(

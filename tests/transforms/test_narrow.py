@@ -9,7 +9,7 @@ import pytest
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.numpy_forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
-from innerloop.compiler.architectures.targets import TargetName
+from innerloop.artifact.words import TargetName
 from innerloop.compiler.certify.plan import Plan
 from innerloop.compiler.compile import compile_program, plan_for
 from innerloop.compiler.emit.backend import backend_of
@@ -36,7 +36,6 @@ def divided(divisor: str, low: float, high: float) -> tuple[Graph, TokenData, di
     s[0, :2] = low, high
     fields = {"a": s * rng.standard_normal((32, 8)), "s": s}
     graph = simplify(graph_of(TEXT.format(divisor=divisor), {}))
-    assert graph.signature is not None
     return graph, read_data(graph.signature, fields), fields
 
 
@@ -68,7 +67,6 @@ def test_what_reaches_over_no_more_than_a_step_of_the_widest_is_one_division() -
     fields = {name: np.exp(rng.uniform(np.log(low), np.log(high), (64, 8))) for name, (low, high) in sizes.items()}
     fields["a"] = rng.standard_normal((64, 8))
     graph = simplify(graph_of(text, {}))
-    assert graph.signature is not None
     data = read_data(graph.signature, fields)
     written = narrow(graph, calibrate(graph, [data]))
     assert sum(isinstance(written[v].op, Divide) for v in written.values()) == 3
@@ -76,9 +74,9 @@ def test_what_reaches_over_no_more_than_a_step_of_the_widest_is_one_division() -
 
 
 def quotients(plan: Plan) -> list[tuple[int, Quotient]]:
-    """The divisions, with the stage that each stands in."""
-    stages = enumerate(plan.schedule.walk())
-    return [(k, p.instruction.op) for k, s in stages for p in s.placed if isinstance(p.instruction.op, Quotient)]
+    """The divisions, with the sublayer that each stands in."""
+    sublayers = enumerate(plan.schedule.walk())
+    return [(k, p.instruction.op) for k, s in sublayers for p in s.placed if isinstance(p.instruction.op, Quotient)]
 
 
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
@@ -118,8 +116,8 @@ def test_a_small_divisor_takes_no_slot_from_which_something_large_goes(target: T
     made = allocate(plan.schedule)
     atoms, lives = plan.schedule.instructions.atoms, made.lifetimes
     checked = 0
-    for stage in plan.schedule.walk():
-        for task in (p.instruction for p in stage.placed if isinstance(p.instruction.op, Quotient)):
+    for sublayer in plan.schedule.walk():
+        for task in (p.instruction for p in sublayer.placed if isinstance(p.instruction.op, Quotient)):
             assert isinstance(task.op, Quotient)
             ratio = max(task.op.high / task.op.low, task.op.low / task.op.high)
             for atom in task.reads[1].atoms:
@@ -138,7 +136,6 @@ def test_the_norm_is_exact_beside_the_largest_divisor() -> None:
     for dtype in ("float32", "float64"):
         graph, _, fields = divided("s", 1e-2, 1e2)
         plan = plan_for(graph, "gpt2", dtype, fields)
-        assert plan.graph.signature is not None
         frame = backend_of(plan.schedule, plan.allocation, plan.graph.signature, 1025, dtype)
         stream = next(s for n in range(1, 20) if (s := frame.stream(16, n)) is not None)
         assert frame.divisor is not None

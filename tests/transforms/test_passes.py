@@ -20,7 +20,7 @@ from innerloop.compiler.ir.printer import format_graph
 from innerloop.compiler.ir.verify import verify
 from innerloop.compiler.passes import PASSES, Pass, Setting, Strategy, optional
 from innerloop.compiler.pipeline import choose, optimise
-from innerloop.compiler.stages import show
+from innerloop.compiler.stages import Stage, show
 from innerloop.compiler.transforms.canonicalize import LAW_NAMES
 from innerloop.compiler.transforms.rewriter import simplify
 from innerloop.programs import load
@@ -129,16 +129,18 @@ def test_what_is_left_out_is_not_run() -> None:
 
 @pytest.mark.parametrize("stage", ["schedule", "layout"])
 @pytest.mark.parametrize("name", SHIPPED)
-def test_shipped(name: str, stage: str, golden: Callable[[Path, str], None]) -> None:
+def test_shipped(name: str, stage: Stage, golden: Callable[[Path, str], None]) -> None:
     parameters = SHIPPED[name] | {"d": 8}
     golden(CASES / stage / f"{name}.expected", show(load(name), stage, "gpt2", parameters) + "\n")
 
 
-@pytest.mark.parametrize(
-    "path", sorted(CASES.glob("schedule/*.icl")) + sorted(CASES.glob("layout/*.icl")), ids=lambda p: p.stem
-)
-def test_small(path: Path, golden: Callable[[Path, str], None]) -> None:
-    printed = show(path.read_text(encoding="utf-8"), path.parent.name, "gpt2", {})
+SMALL: list[tuple[Stage, Path]] = [("schedule", p) for p in sorted(CASES.glob("schedule/*.icl"))]
+SMALL += [("layout", p) for p in sorted(CASES.glob("layout/*.icl"))]
+
+
+@pytest.mark.parametrize(("stage", "path"), SMALL, ids=[p.stem for _, p in SMALL])
+def test_small(stage: Stage, path: Path, golden: Callable[[Path, str], None]) -> None:
+    printed = show(path.read_text(encoding="utf-8"), stage, "gpt2", {})
     golden(path.with_suffix(".expected"), printed + "\n")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, compile_program, interpret
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.runtime import Transformer
 
 HEAD = """

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.tokens import TokenData, read_data
-from innerloop.compiler.architectures.targets import TARGETS, TargetName
+from innerloop.artifact.words import Optimize, TargetName
+from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.compiler.compile import finish, plan_for
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Graph
 from innerloop.compiler.passes import optional
-from innerloop.compiler.pipeline import Optimize, optimise
+from innerloop.compiler.pipeline import optimise
 
 from tests.reference.measured import numpy_run
 from tests.reference.programs import random_linear_program, random_program
@@ -50,7 +51,6 @@ def programs(generator: Callable[[Random], str], count: int, most: float) -> lis
         graph = None if text in found else checked(text)
         if graph is None:
             continue
-        assert graph.signature is not None
         if magnitude(graph, read_data(graph.signature, draw(graph.signature, REPETITIONS, TASKS, 0))) < most:
             found.append(text)
     return found
@@ -61,7 +61,6 @@ def differ(generator: Callable[[Random], str], target: TargetName, count: int) -
     taken = 0
     for text in programs(generator, count, 100.0):
         graph = graph_of(text, {})
-        assert graph.signature is not None
         data = read_data(graph.signature, draw(graph.signature, REPETITIONS, TASKS, 0))
         for optimize in ("depth", "width"):
             whole = compiled_error(graph, target, optimize, (), data)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.arrays import Dtype, Floats
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, compile_program, interpret
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Attend, Gather
 from innerloop.compiler.pipeline import optimise

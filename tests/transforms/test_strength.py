@@ -30,7 +30,6 @@ MOMENTS = "S = mean[j in y](outer(u[j], u[j]))\nb = mean[j in y](y[j] * u[j])\n"
 def shorter(graph: Graph, reassociate: bool = True) -> Graph:
     """The graph after the pass, which leaves its outputs."""
     found = verify(strengthen(graph, reassociate=reassociate))
-    assert graph.signature is not None
     data = read_data(graph.signature, draw(graph.signature, 5, 4, 0))
     np.testing.assert_allclose(evaluate(found, data), evaluate(graph, data), rtol=1e-9, atol=1e-9)
     return found

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import compile_program, interpret
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.compiler.interpreter.default_tasks import describe, draw, repetitions
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.syntax.parse import parse
@@ -57,7 +57,6 @@ def test_a_program_compiles_with_its_defaults(name: str, target: TargetName) -> 
 
 def test_labels_are_signs_of_a_linear_function_in_whole_tasks_and_uniform_in_short_ones() -> None:
     graph = graph_of(load("perceptron"), {"d": D})
-    assert graph.signature is not None
     short = draw(graph.signature, 2, 5000, 1, labels=False)
     assert abs(float(np.mean(np.abs(short["y"]))) - 0.5) < 0.02
     assert "y = 1 or -1 by the sign of w · x" in describe(graph.signature, 40)

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 from innerloop.artifact.arrays import Dtype
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import compile_program
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.programs import load, names
 from sklearn.linear_model import Lasso
 

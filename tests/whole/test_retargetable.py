@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, compile_program
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.runtime import Transformer
 from scipy.optimize import linprog, minimize
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.arrays import Dtype
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, compile_program, interpret
-from innerloop.compiler.architectures.targets import TargetName
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from numpy.typing import NDArray

@@ -44,7 +44,7 @@ def test_the_certificate_holds_and_the_norm_does_not_drift() -> None:
     assert error[:, -LAST:].max() <= report.predicted_error
     slots = constants(weights)
     data = model._read({name: array[:1] for name, array in fields.items()})
-    (_, _, features), *_ = model._chunks(data)
+    (_, _, features), *_ = model.chunks(data)
     found = np.asarray(streams(model.parameters, jax.device_put(features), slots.astype(np.int32), every=2))
     held = found[found.any((1, 2, 3))]  # a layer that ends with a divisor in their place holds 0 there
     assert len(held) >= EXAMPLES

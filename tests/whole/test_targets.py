@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InternalError
+from innerloop.artifact.words import Optimize, TargetName
 from innerloop.compiler import compile_program, interpret
-from innerloop.compiler.architectures.targets import TARGETS, Learned, Mlp, Rotary, Target, TargetName
+from innerloop.compiler.architectures.targets import TARGETS, Learned, Mlp, Rotary, Target
 from innerloop.compiler.certify.plan import Plan
 from innerloop.compiler.compile import plan_for
 from innerloop.compiler.emit.backend import Backend, backend_of
@@ -27,19 +28,25 @@ from innerloop.compiler.emit.rotary_heads import RotaryHeads
 from innerloop.compiler.emit.ungated_neurons import UngatedNeurons
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.numerics.activations import GELU, GELU_ERF, SILU
-from innerloop.compiler.pipeline import STRATEGIES, Optimize, optimise
+from innerloop.compiler.pipeline import STRATEGIES, optimise
 
 from tests.reference.measured import numpy_run
 
-NEOX = Target("neox", mlp=Mlp(GELU), norm="layernorm", positions=Rotary())
+
+def unshipped(name: Any, **parts: Any) -> Target:
+    """A target of a name that `TargetName` has not."""
+    return Target(name, **parts)
+
+
+NEOX = unshipped("neox", mlp=Mlp(GELU), norm="layernorm", positions=Rotary())
 """GPT-NeoX with a serial block, all dimensions turning."""
-QWEN2 = Target("qwen2", mlp=Mlp(SILU, gated=True), norm="rmsnorm", positions=Rotary(), biases="queries")
+QWEN2 = unshipped("qwen2", mlp=Mlp(SILU, gated=True), norm="rmsnorm", positions=Rotary(), biases="queries")
 MIXED = (
     NEOX,
     QWEN2,
-    Target("learned RMSNorm", mlp=Mlp(GELU), norm="rmsnorm"),
-    Target("learned GeGLU", mlp=Mlp(GELU, gated=True), norm="layernorm"),
-    Target("rotary LayerNorm without biases", mlp=Mlp(SILU, gated=True), norm="layernorm", positions=Rotary(),
+    unshipped("learned RMSNorm", mlp=Mlp(GELU), norm="rmsnorm"),
+    unshipped("learned GeGLU", mlp=Mlp(GELU, gated=True), norm="layernorm"),
+    unshipped("rotary LayerNorm without biases", mlp=Mlp(SILU, gated=True), norm="layernorm", positions=Rotary(),
            biases="none"),
 )  # fmt: skip
 
@@ -125,7 +132,7 @@ def test_parts_that_no_shipped_target_puts_together_compute_the_program(
     monkeypatch.setitem(TARGETS, target.name, target)
     rng = np.random.default_rng(0)
     fields = {"x": rng.standard_normal((50, 9, 2)), "y": rng.standard_normal((50, 8))}
-    weights = compile_program(DIVIDES, target=target.name, dtype=dtype, calibration=fields)  # type: ignore[arg-type]
+    weights = compile_program(DIVIDES, target=target.name, dtype=dtype, calibration=fields)
     truth = interpret(DIVIDES, **fields)
     found = numpy_run(weights, fields)
     assert np.abs(found - truth).max() <= {"float32": 2e-5, "float64": 2e-9}[dtype] * np.abs(truth).max()

@@ -1,0 +1,33 @@
+"""Words that a caller or a configuration chooses from, each set once: for signatures, the command line and the checker
+of folders. Imports nothing, for commands that start at once."""
+
+from typing import Literal
+
+TargetName = Literal["gpt2", "gelu", "llama", "lsa"]
+"""The targets that programs compile to (compiler/architectures/targets.py)."""
+Optimize = Literal["depth", "width"]
+"""What a program's graph is chosen for: fewest layers, or the narrowest stream."""
+
+# Of a configuration --------------------------------------------------------------------------------
+
+AttentionKind = Literal["softmax", "linear"]
+"""Linear: a head multiplies query, key and value exactly."""
+ActivationName = Literal["gelu_tanh", "silu", "gelu_erf", "none"]
+"""What neurons are made of; none: there are no MLPs."""
+NormKind = Literal["layernorm", "rmsnorm", "dividing", "none"]
+"""Before every sublayer; dividing: a LayerNorm where a division uses it, and nowhere else."""
+PositionKind = Literal["learned", "rotary"]
+"""A table of positions, or pairs of dimensions that turn with the position."""
+Side = Literal["attention", "mlp"]
+"""The sort of a sublayer."""
+
+# Of what is done with weights ----------------------------------------------------------------------
+
+GuardMode = Literal["raise", "warn", "off"]
+"""What happens where a value leaves its range, or an output is further off than the certificate says."""
+Library = Literal["huggingface", "transformerlens"]
+"""That weights are exported to."""
+Rows = Literal["all", "query"]
+"""The outputs that a training's loss looks at."""
+RateSchedule = Literal["cosine", "constant"]
+"""How a training's rate goes on after its rise."""
