@@ -1,9 +1,8 @@
 """The graph: every value of a program once, each made by one typed operation (single assignment).
 
-The whole intermediate representation is on this page. A value is a number; `Graph.data` is a
-networkx graph whose edges run from operands to results and whose nodes carry one frozen `Node`.
-Order and nesting are in `Graph.block`: a tuple of values and loops. Values of an outer block are
-visible in an inner one; what a loop changes goes through `Carried`.
+The whole intermediate representation is on this page. A value is a number; `Graph.data` has one frozen
+`Node` for each, whose operands are the graph's edges. Order and nesting are in `Graph.block`: a tuple of values
+and loops. Values of an outer block are visible in an inner one; what a loop changes goes through `Carried`.
 
 Components are flattened row-major: a node of shape (4, 8) has 32 components, and the maps in
 `Affine` and `Product` act on those.
@@ -15,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-import networkx as nx
 from innerloop.artifact.signature import Kinds, Signature
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Bilinear, Matrix, Values
@@ -224,18 +222,17 @@ class Loop:
 Block = tuple["Value | Loop", ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """`results` are the outputs (one for a program; see `Read` for bodies)."""
+    """`results` are the outputs (one for a program; see `Read` for bodies). A graph equals itself alone."""
 
-    data: nx.DiGraph[Value]
+    data: dict[Value, Node]
     block: Block
     results: tuple[Value, ...]
     signature: Signature | None = None
 
     def __getitem__(self, value: Value) -> Node:
-        node: Node = self.data.nodes[value]["node"]
-        return node
+        return self.data[value]
 
     def loops(self, block: Block | None = None) -> Iterator[Loop]:
         for item in self.block if block is None else block:
