@@ -223,7 +223,7 @@ def export(arguments: Namespace) -> int:
         flush=True,
     )
     with progress(f"writing {arguments.output}"):
-        write(weights, arguments.output, arguments.to, arguments.accept_error)
+        write(weights, arguments.output, arguments.to, arguments.accept_error, arguments.max_shard_size)
     print(f"{arguments.output}: README.md has an example that runs")
     return 0
 

@@ -64,8 +64,8 @@ _EXPORT = """\
 huggingface      `GPT2Model.from_pretrained(OUT)` of transformers, unmodified; LlamaModel for target llama
 transformerlens  a HookedTransformer of TransformerLens, in whose cache every named value can be read; target gpt2 only
 
-OUT/README.md has an example that runs. Loops are unrolled: the size is said first, and refused where the memory or
-the disk does not hold it.
+OUT/README.md has an example that runs. Loops are unrolled: the size is said first, and refused where the disk does not
+hold it. Of more than `--max-shard-size`, huggingface's file is written in shards.
 """
 
 _REPRODUCE = """\
@@ -186,6 +186,9 @@ def parser() -> argparse.ArgumentParser:
     options.weights(export)
     export.add_argument("--to", choices=["huggingface", "transformerlens"], required=True, help="the library")
     options.accept_error(export, "write weights, too, that are beyond their certificate as the library rounds")
+    export.add_argument(
+        "--max-shard-size", metavar="SIZE", help="as transformers has it, 5GB say (default: 50GB; huggingface only)"
+    )
     options.folder(export, "OUT")
 
     reproduce = command("reproduce", "do a published figure, from nothing to the picture", _REPRODUCE)
