@@ -220,11 +220,12 @@ class Transformer:
         return concrete(self.dtype)
 
     def _chunks(self, data: TokenData) -> Iterator[tuple[int, int, NDArray[Any]]]:
-        """(first task, tasks, features [chunk, 1 + tokens, features]) by chunks of one size, the last one padded."""
+        """(first task, tasks, features [chunk, 1 + tokens, features]) by the fewest chunks, all of one size, the last
+        one padded."""
         budget = CACHED_BYTES if jax.default_backend() == "cpu" else DEVICE_BYTES
         widest = widest_bytes(self.weights.config, len(data.sequence), self.dtype)
         most, shards = max(1, budget // widest), self._mesh.size
-        chunk = shards * min(most, 1 << (max(1, -(-data.batch // shards)) - 1).bit_length())
+        chunk = shards * chunk_size(-(-data.batch // shards), most)
         if jax.default_backend() == "cpu":
             running(self.weights, widest, chunk, len(data.sequence))
         for start in range(0, data.batch, chunk):
@@ -250,6 +251,14 @@ class Transformer:
         one = jax.device_put(features[task : task + 1], self._whole)
         found = np.concatenate([embedded(self.parameters, one)[None], streams(self.parameters, one, slots, every=1)])
         return np.asarray(found)[:, 0, 1:]
+
+
+def chunk_size(tasks: int, most: int) -> int:
+    """Tasks of each of the fewest chunks of at most `most` that hold so many, up to one of few sizes, for each of which
+    the pass is compiled: 1, 2, 4, 8, and four for each doubling from there."""
+    even = -(-tasks // -(-tasks // most))
+    step = 1 << max(0, (even - 1).bit_length() - 3)
+    return min(most, -(-even // step) * step if even > 8 else 1 << (even - 1).bit_length())
 
 
 def widest_bytes(config: Config, tokens: int, dtype: np.dtype[Any] | None = None) -> int:
