@@ -107,7 +107,7 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
         pattern = Pattern(tree.tokens.prefix, tree.tokens.group, tree.tokens.suffix, tree.tokens.visible_context)
         kinds = {field.name: field.kinds for field in tree.fields}
         calibration = read(arguments.calibrate, TokenLine(pattern, kinds, dict.fromkeys(kinds)), arguments.ignore)
-    with progress(f"compiling {source.name} for {arguments.target}"), _placed(arguments.calibrate):
+    with progress(f"compiling {source.name} for {arguments.target}", arguments.progress), _placed(arguments.calibrate):
         return compile_program(
             source.text,
             target=arguments.target,

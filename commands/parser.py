@@ -151,6 +151,11 @@ def parser() -> argparse.ArgumentParser:
         "--calibrate", type=Path, metavar="FILE", help="data whose values give the ranges, .csv or .npz"
     )
     options.ignore(compile_)
+    compile_.add_argument(
+        "--progress",
+        action="store_true",
+        help="say how far it is every 3 seconds, where stderr is no terminal, too",
+    )
     options.folder(compile_)
 
     run = command("run", "run compiled weights on data", _DATA)
