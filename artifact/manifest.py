@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .claims import Domain, InputRange, OutputSpec, Placement, Report
+from .compact import Tensors, take_array, take_matrix
 from .contents import Contents
 from .features import FeatureLayout
 from .limits import DEEPEST, MOST_PASSES
@@ -23,8 +24,6 @@ from .signature import Kinds, Signature
 from .sound import sound_config, sound_inputs, sound_output, sound_placement, sound_report, sound_signature
 from .sparse import Matrix
 from .tokens import roles
-
-Tensors = dict[str, NDArray[Any]]
 
 
 class Outline:
@@ -158,28 +157,32 @@ class Outline:
             raise Damage(f"{place} is {there}; config.norm is {self.config.norm!r}")
         return there
 
-    def largest(self) -> int:
-        """Bytes that model.safetensors has at most: its numbers, and a header that names its tensors."""
+    def largest(self) -> tuple[int, int]:
+        """Bytes that model.safetensors has at most, its numbers and a header that names its tensors; and those that its
+        arrays take in memory, however few numbers are not zero: a matrix takes 8 for each row."""
         config = self.config
         width, inside, size = config.d_model, config.n_head * config.d_head, prod(self.output.shape)
         features = FeatureLayout.of(self.signature).size
         numbers = width * (features + config.n_positions + size + 2) + size
+        room = width * (config.n_positions + 3) + features + size
         tensors = 6
 
         def count(nodes: list[Any]) -> None:
-            nonlocal numbers, tensors
+            nonlocal numbers, room, tensors
             for node in nodes:
                 if "repeat" in node:
                     count(node["body"])
                 elif "mlp" in node:
                     numbers += (3 * width + 1) * node["mlp"] + 3 * width
+                    room += 2 * node["mlp"] + 5 * width
                     tensors += 7
                 elif "idle" not in node:
                     numbers += 4 * width * inside + 3 * inside + width * (config.n_head + 3)
+                    room += 4 * inside + 7 * width
                     tensors += 10
 
         count(self.body)
-        return numbers * np.dtype(config.dtype).itemsize + 512 * tensors + 2**16
+        return numbers * np.dtype(config.dtype).itemsize + 1024 * tensors + 2**16, 8 * room
 
     def fill(self, tensors: Tensors) -> Contents:
         """The weights, with every tensor of its right shape and none left over."""
@@ -236,15 +239,10 @@ class _Take:
         self.tensors = tensors
 
     def vector(self, name: str, *shape: int) -> NDArray[np.float64]:
-        if name not in self.tensors:
-            raise Damage(f"the tensor {name} is missing")
-        tensor = self.tensors.pop(name)
-        if tensor.shape != shape:
-            raise Damage(f"{name} has shape {list(tensor.shape)}, not {list(shape)}")
-        return tensor.astype(np.float64)
+        return take_array(self.tensors, name, shape)
 
-    def matrix(self, name: str, *shape: int) -> Matrix:
-        return Matrix(self.vector(name, *shape))
+    def matrix(self, name: str, rows: int, columns: int) -> Matrix:
+        return take_matrix(self.tensors, name, (rows, columns))
 
     def norm(self, name: str, width: int, there: bool) -> Norm | None:
         return Norm(self.vector(f"{name}.gain", width), self.vector(f"{name}.bias", width)) if there else None

@@ -46,11 +46,16 @@ def free() -> float | None:
     """Bytes that this process may still take; None where the system does not say, or nothing is to be asked."""
     given = os.environ.get(VARIABLE, "").strip()
     if given:
-        match = re.fullmatch(r"([0-9]+\.?[0-9]*)\s*([kmgt]?i?)b?", given.lower())
-        if match is None:
-            raise InnerloopError(f"{VARIABLE} is {given!r}; it is a number of bytes, as 8GB or 500MB, or 0")
-        return float(match[1]) * _UNITS[match[2]] or None
+        return bytes_of(VARIABLE, given) or None
     return min(_limits(), default=None)
+
+
+def bytes_of(name: str, given: str) -> float:
+    """8GB, 500MB, 2GiB or 0, as a number. Raises InnerloopError that names what was given."""
+    match = re.fullmatch(r"([0-9]+\.?[0-9]*)\s*([kmgt]?i?)b?", given.strip().lower())
+    if match is None:
+        raise InnerloopError(f"{name} is {given!r}; it is a number of bytes, as 8GB or 500MB, or 0")
+    return float(match[1]) * _UNITS[match[2]]
 
 
 def _limits() -> Iterator[float]:

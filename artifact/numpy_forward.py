@@ -25,6 +25,7 @@ from .places import turns
 from .tokens import TokenData
 
 Observe = Callable[[Real], None]
+Look = Callable[[int, Real, int | None], None]
 
 
 def forward(
@@ -33,22 +34,34 @@ def forward(
     observe: Observe | None = None,
     arithmetic: Arithmetic = OWN,
     whole: bool = False,
+    look: Look | None = None,
 ) -> Real:
     """The output at every token of the data [batch, tokens, size], in the precision of the weights. `observe` is called
     with the stream [width, batch, 1 + tokens] after each sublayer. `arithmetic`: how norms and activations round.
     `whole`: every pass of a scan at all tokens, as stock transformers run it, and as it is run for who observes; else
-    each at the token whose turn it is, where that is enough, as the runtime does."""
+    each at the token whose turn it is, where that is enough, as the runtime does. `look` is called with 2 n before
+    stored sublayer n, 2 n + 1 after it, and the stream [width, batch, 1 + tokens], or of a scan that is run in turn
+    [width, batch, 1] and the token's place; of other scans, in the last pass."""
     config = weights.config
     dtype = np.dtype(config.dtype)
+    x = embedded(weights, data)
+    batch, tokens = x.shape[1:]
+    x = x.reshape(-1, batch * tokens)
+    places = {} if whole or observe is not None else turns(weights.body, data.sequence.kinds)
+    x = _Run(weights, arithmetic, batch, tokens, places, observe, look).body(weights.body, x, 0)
+    x = normalise(x, weights.final_norm, config, arithmetic)
+    out = transposed(weights.readout, dtype) @ x + weights.readout_bias.astype(dtype)[:, None]
+    return np.ascontiguousarray(out.T).reshape(batch, tokens, -1)[:, 1:]
+
+
+def embedded(weights: Contents, data: TokenData) -> Real:
+    """The stream [width, batch, 1 + tokens] before the first sublayer."""
+    dtype = np.dtype(weights.config.dtype)
     given = FeatureLayout.of(weights.signature).tokens(data, slice(None), np.float64)
     batch, tokens = given.shape[:2]
     x = transposed(weights.embedding, np.dtype(np.float64)) @ given.reshape(batch * tokens, -1).T
     x = x.astype(dtype) + np.tile(weights.positions[:tokens].T, batch).astype(dtype)
-    places = {} if whole or observe is not None else turns(weights.body, data.sequence.kinds)
-    x = _Run(weights, arithmetic, batch, tokens, places, observe).body(weights.body, x, 0)
-    x = normalise(x, weights.final_norm, config, arithmetic)
-    out = transposed(weights.readout, dtype) @ x + weights.readout_bias.astype(dtype)[:, None]
-    return np.ascontiguousarray(out.T).reshape(batch, tokens, -1)[:, 1:]
+    return np.asarray(x).reshape(-1, batch, tokens)
 
 
 @dataclass
@@ -61,6 +74,7 @@ class _Run:
     tokens: int
     places: dict[str, Indices]
     observe: Observe | None
+    look: Look | None
     attention: dict[int, Heads] = field(default_factory=dict)
     mlps: dict[tuple[int, int], Neurons] = field(default_factory=dict)
 
@@ -92,16 +106,26 @@ class _Run:
         """The stream behind it; `number` of its sublayers' first."""
         for item in body:
             if not isinstance(item, Repeated):
+                self._looked(2 * number, x)
                 x = self._sublayer(item, number, x)
+                self._looked(2 * number + 1, x)
                 number += 1
                 continue
             if item.turn in self.places:
                 x = self._in_turn(item, x, number)
             else:
-                for _ in range(item.count):
+                look = self.look
+                for turn in range(item.count):
+                    self.look = None if item.scan and turn < item.count - 1 else look
                     x = self.body(item.body, x, number)
+                self.look = look
             number += sum(1 for _ in stored(item.body))
         return x
+
+    def _looked(self, time: int, x: Real, place: int | None = None) -> None:
+        """The rest token, in turn, is looked at by nobody: it is the same in every task."""
+        if self.look is not None and place != 0:
+            self.look(time, x.reshape(x.shape[0], self.batch, -1), place)
 
     def _sublayer(self, part: Attention | LinearAttention | Mlp | Idle, number: int, x: Real) -> Real:
         match part:
@@ -146,12 +170,14 @@ class _Run:
         sublayers reads of them; `others`: what each reads of other tokens."""
         reads: list[Real] = []
         for number, part in steps:
+            self._looked(2 * number, x, place)
             if isinstance(part, Attention):
                 heads = self._heads(part, number)
                 reads.append(heads.read(self._normed(part, x), x.shape[1], place))
                 x = x + heads.among(reads[-1], others[len(reads) - 1], self.scale)
             elif isinstance(part, Mlp):
                 x = x + self._neurons(part, number, x.shape[1]).run(self._normed(part, x))
+            self._looked(2 * number + 1, x, place)
         return x, reads
 
     # Sublayers -------------------------------------------------------------------------------------

@@ -1,13 +1,13 @@
 """Saved weights: a folder that is written whole or not at all, and read whole or refused.
 
     config.json         architecture, tree of sublayers, layout, ranges, report; checksums of all three files
-    model.safetensors   every matrix and bias by name, dense, [in, out]: embedding, positions,
-                        body.3.attention.query, body.5.body.0.mlp.up, final_norm.gain, readout, …;
-                        a norm or a gate that is None has none
+    model.safetensors   every matrix and bias by name, [in, out]: embedding, positions,
+                        body.3.attention.query, body.5.body.0.mlp.up, final_norm.gain, readout, …; as it is, or,
+                        where that is less, its nonzeros (compact.py); a norm or a gate that is None has none
     program.icl         the program's text
 
 Weights are stored in their own precision, so that float32 weights come back bit for bit. Nothing but
-JSON, text and numbers is read; no code is ever run.
+JSON, text and numbers is read; no code is ever run. In version 1 all tensors are as they are.
 """
 
 from __future__ import annotations
@@ -23,23 +23,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from .arrays import Dtype
+from .compact import Tensors, dense, most, stored, verify_kind
 from .contents import Contents
 from .errors import DataError
 from .interrupts import unfinished
 from .limits import LARGEST_CONFIG, LARGEST_TEXT
-from .manifest import Outline, Tensors
+from .manifest import Outline
 from .memory import gigabytes, spend
-from .parts import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
+from .parts import Attention, Body, Idle, LinearAttention, Mlp, Repeated, Sublayer
 from .serialize import Damage, encode, keyed
 from .sparse import Matrix
 
 FORMAT = "innerloop"
-VERSION = 1
+VERSION = 2
+READ = (1, 2)
 CONFIG, TENSORS, PROGRAM = "config.json", "model.safetensors", "program.icl"
 
 _ENTRIES = (
@@ -58,8 +61,7 @@ def save(weights: Contents, folder: str | os.PathLike[str]) -> None:
     if os.path.lexists(target):
         raise DataError(f"{target} exists already: give a new folder, or remove it first")
     program = weights.signature.text.encode()
-    _fits(weights, target)
-    named = tensors_of(weights)
+    named = _stored(weights, target)
     if bad := [name for name, tensor in named.items() if not np.isfinite(tensor).all()]:
         raise DataError(
             f"cannot write {target}: the weights hold NaN or infinity ({bad[0]}); "
@@ -80,30 +82,22 @@ def save(weights: Contents, folder: str | os.PathLike[str]) -> None:
         raise DataError(f"cannot write {target}: {error.strerror or error}") from None
 
 
-def _fits(weights: Contents, target: Path) -> None:
-    """That the dense tensors fit the memory, twice over (as arrays and as a file), and the disk."""
-    count = numbers_of(weights) * np.dtype(weights.config.dtype).itemsize
-    mend = "compile for smaller sizes"
-    spend(2 * count, f"the weights of {weights.signature.name}, as they are written to {target},", mend)
+def _stored(weights: Contents, target: Path) -> Tensors:
+    """The tensors to write, if they fit the memory, twice over (as arrays and as a file), and the disk."""
+    dtype, mend = np.dtype(weights.config.dtype), "compile for smaller sizes"
+    parts = parts_of(weights)
+    asked = 2 * sum(most(part, dtype) for part in parts.values())
+    spend(asked, f"the weights of {weights.signature.name}, as they are written to {target},", mend)
+    named: Tensors = {}
+    for name, part in parts.items():
+        named |= stored(name, part, dtype)
+    count = sum(tensor.nbytes for tensor in named.values())
     above = next(path for path in target.absolute().parents if path.exists())
     if count > (left := shutil.disk_usage(above).free):
         raise DataError(
             f"cannot write {target}: the weights take {gigabytes(count)}, {gigabytes(left)} of disk are free: {mend}"
         )
-
-
-def numbers_of(weights: Contents) -> int:
-    """How many numbers the dense tensors have."""
-
-    def of(part: object) -> int:
-        if isinstance(part, Matrix):
-            return part.shape[0] * part.shape[1]
-        if isinstance(part, Norm):
-            return part.gain.size + part.bias.size
-        return part.size if isinstance(part, np.ndarray) else 0
-
-    whole = (weights.embedding, weights.positions, weights.final_norm, weights.readout, weights.readout_bias)
-    return sum(map(of, whole)) + sum(of(part) for item in weights.sublayers() for part in vars(item).values())
+    return named
 
 
 def entries_of(weights: Contents) -> dict[str, Any]:
@@ -153,15 +147,18 @@ def _kind(item: Sublayer) -> str:
 
 
 def tensors_of(weights: Contents) -> Tensors:
-    """Every matrix and bias by its name in model.safetensors, dense, in the weights' own precision."""
+    """Every matrix and bias by its name, dense, in the weights' own precision."""
     dtype = np.dtype(weights.config.dtype)
-    found: Tensors = {}
+    return {name: dense(part, dtype) for name, part in parts_of(weights).items()}
+
+
+def parts_of(weights: Contents) -> dict[str, Matrix | NDArray[np.float64]]:
+    """Every matrix and bias by its name in model.safetensors."""
+    found: dict[str, Matrix | NDArray[np.float64]] = {}
 
     def add(prefix: str, value: Any) -> None:
-        if isinstance(value, Matrix):
-            found[prefix] = value.csr.toarray().astype(dtype)
-        elif isinstance(value, np.ndarray):
-            found[prefix] = np.ascontiguousarray(value, dtype)
+        if isinstance(value, Matrix | np.ndarray):
+            found[prefix] = value
         elif value is not None:
             for field in fields(value):
                 add(f"{prefix}.{field.name}", getattr(value, field.name))
@@ -202,7 +199,9 @@ def load(folder: str | os.PathLike[str]) -> Contents:
         name = PROGRAM
         _same(program, entries, name)
         name = TENSORS
-        content = _bytes(source / name, outline.largest())
+        largest, room = outline.largest()
+        content = _bytes(source / name, largest)
+        spend(room, f"the arrays of {source / name}", "the folder asks for too much")
         weights = outline.fill(_read_tensors(content, outline.config.dtype))
         _same(content, entries, name)
     except Damage as fault:
@@ -220,7 +219,7 @@ def _bytes(path: Path, most: int) -> bytes:
             raise Damage("it is no file")
         if state.st_size > most:
             raise Damage(f"it has {state.st_size:,} bytes, and at most {most:,} are right here")
-        spend(4 * state.st_size, f"the contents of {path}", "load it where there is more")
+        spend(8 * state.st_size, f"the contents of {path}", "load it where there is more")
         with path.open("rb") as stream:
             return stream.read(most + 1)
     except FileNotFoundError:
@@ -249,8 +248,9 @@ def _read_config(content: bytes) -> dict[str, Any]:
         raise Damage("it is not JSON") from None
     if not isinstance(entries, dict) or entries.get("format") != FORMAT:
         raise Damage("it does not describe innerloop weights")
-    if entries.get("version") != VERSION:
-        raise Damage(f"it has format version {entries.get('version')!r}; this innerloop reads version {VERSION}")
+    if entries.get("version") not in READ:
+        known = " and ".join(map(str, READ))
+        raise Damage(f"it has format version {entries.get('version')!r}; this innerloop reads {known}")
     keyed(entries, "the file", _ENTRIES, _OPTIONAL)
     keyed(entries["checksums"], "checksums", (CONFIG, TENSORS, PROGRAM))
     return entries
@@ -282,8 +282,5 @@ def _read_tensors(content: bytes, dtype: Dtype) -> Tensors:
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError) as error:
         raise Damage(f"it is not a safetensors file ({error})") from None
     for name, tensor in tensors.items():
-        if tensor.dtype != dtype:
-            raise Damage(f"{name} is {tensor.dtype}; the weights are {dtype}")
-        if not np.isfinite(tensor).all():
-            raise Damage(f"{name} holds NaN or infinity")
+        verify_kind(name, tensor, dtype)
     return tensors

@@ -107,7 +107,7 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
         pattern = Pattern(tree.tokens.prefix, tree.tokens.group, tree.tokens.suffix, tree.tokens.visible_context)
         kinds = {field.name: field.kinds for field in tree.fields}
         calibration = read(arguments.calibrate, TokenLine(pattern, kinds, dict.fromkeys(kinds)), arguments.ignore)
-    with progress(f"compiling {source.name} for {arguments.target}"), _placed(arguments.calibrate):
+    with progress(f"compiling {source.name} for {arguments.target}", arguments.progress), _placed(arguments.calibrate):
         return compile_program(
             source.text,
             target=arguments.target,
@@ -142,16 +142,18 @@ def run(arguments: Namespace) -> int:
     weights = Weights.load(arguments.weights)
     fields = _fields(arguments.data, weights, arguments)
     with progress(f"running {weights.signature.name}") as move, _placed(arguments.data):
-        from innerloop.runtime import Transformer
+        outputs = None if arguments.certify else _at_once(weights, fields, arguments)
+        if outputs is None:
+            from innerloop.runtime import Transformer
 
-        model = Transformer(
-            weights, arguments.dtype, arguments.guard, on_chunk=lambda done, total: move("tasks", done, total)
-        )
-        if arguments.certify:
-            calibration = None if arguments.calibrate is None else _fields(arguments.calibrate, weights, arguments)
-            outputs = certified(model, fields, calibration)
-        else:
-            outputs = {weights.output.name: model(**fields)}
+            model = Transformer(
+                weights, arguments.dtype, arguments.guard, on_chunk=lambda done, total: move("tasks", done, total)
+            )
+            if arguments.certify:
+                calibration = None if arguments.calibrate is None else _fields(arguments.calibrate, weights, arguments)
+                outputs = certified(model, fields, calibration)
+            else:
+                outputs = {weights.output.name: model(**fields)}
     if arguments.output is not None:
         write(arguments.output, outputs)
         print(f"{arguments.output}: {', '.join(outputs)} {list(outputs[weights.output.name].shape)}")
@@ -159,6 +161,14 @@ def run(arguments: Namespace) -> int:
         header, *lines = rows(outputs)
         console().print(table(header, lines, left=2))
     return 0
+
+
+def _at_once(weights: Weights, fields: Arrays, arguments: Namespace) -> Arrays | None:
+    """The outputs for little data, without the seconds that JAX takes to begin; None where there is more."""
+    from innerloop.runtime.unjitted import Unjitted
+
+    output = Unjitted(weights, arguments.dtype, arguments.guard)(**fields)
+    return None if output is None else {weights.output.name: output}
 
 
 def diff(arguments: Namespace) -> int:
@@ -213,7 +223,7 @@ def export(arguments: Namespace) -> int:
         flush=True,
     )
     with progress(f"writing {arguments.output}"):
-        write(weights, arguments.output, arguments.to, arguments.accept_error)
+        write(weights, arguments.output, arguments.to, arguments.accept_error, arguments.max_shard_size)
     print(f"{arguments.output}: README.md has an example that runs")
     return 0
 

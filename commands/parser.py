@@ -66,8 +66,8 @@ _EXPORT = """\
 huggingface      `GPT2Model.from_pretrained(OUT)` of transformers, unmodified; LlamaModel for target llama
 transformerlens  a HookedTransformer of TransformerLens, in whose cache every named value can be read; target gpt2 only
 
-OUT/README.md has an example that runs. Loops are unrolled: the size is said first, and refused where the memory or
-the disk does not hold it.
+OUT/README.md has an example that runs. Loops are unrolled: the size is said first, and refused where the disk does not
+hold it. Of more than `--max-shard-size`, huggingface's file is written in shards.
 """
 
 _REPRODUCE = """\
@@ -153,6 +153,11 @@ def parser() -> argparse.ArgumentParser:
         "--calibrate", type=Path, metavar="FILE", help="data whose values give the ranges, .csv or .npz"
     )
     options.ignore(compile_)
+    compile_.add_argument(
+        "--progress",
+        action="store_true",
+        help="say how far it is every 3 seconds, where stderr is no terminal, too",
+    )
     options.folder(compile_)
 
     run = command("run", "run compiled weights on data", _DATA)
@@ -188,6 +193,9 @@ def parser() -> argparse.ArgumentParser:
     options.weights(export)
     export.add_argument("--to", choices=get_args(Library), required=True, help="the library")
     options.accept_error(export, "write weights, too, that are beyond their certificate as the library rounds")
+    export.add_argument(
+        "--max-shard-size", metavar="SIZE", help="as transformers has it, 5GB say (default: 50GB; huggingface only)"
+    )
     options.folder(export, "OUT")
 
     reproduce = command("reproduce", "do a published figure, from nothing to the picture", _REPRODUCE)

@@ -11,6 +11,7 @@ import numpy as np
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import InputRange, OutputSpec, Placement
 from innerloop.artifact.errors import CompileError, DataError, faults_told
+from innerloop.artifact.progress import begun
 from innerloop.artifact.tokens import read_data, roles
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import Optimize, TargetName
@@ -80,6 +81,7 @@ def compile_program(
     """
     # what overflows is refused below, in words
     with faults_told(text, source), np.errstate(all="ignore"):
+        begun("rewriting the program")
         graph = optimise(afford(graph_of(text, parameters, source)), target, optimize)
         bounded(graph, tolerance)
         enough(graph, certify)

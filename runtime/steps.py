@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from .arrays import Array, einsum, matmul
 from .functions import ACTIVATIONS, normed
-from .guard.checks import GuardCheck, looked
+from .guard.checks import GuardCheck, excess
 from .packed import AttentionStep, BiasStep, IdleStep, LinearAttentionStep, LoopStep, MlpStep, Spread, Step
 
 Memory = tuple[Any, ...]
@@ -84,6 +84,19 @@ def run(steps: tuple[Step, ...], carry: Any, memory: Memory | None, of: Pass) ->
         if found is not None:
             collected.append(found)
     return carry, jnp.concatenate(collected) if collected else None, tuple(remembered)
+
+
+def looked(
+    worst: dict[int, Array], time: int, stream: Array, checks: dict[int, GuardCheck], counts: Array | None
+) -> dict[int, Array]:
+    """What the guard found so far with what it finds at this time, if it `counts`."""
+    if time not in checks:
+        return worst
+
+    def found() -> Array:
+        return jnp.maximum(worst[time], excess(stream, checks[time]))
+
+    return {**worst, time: found() if counts is None else lax.cond(counts, found, lambda: worst[time])}
 
 
 def _sublayer(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import wrap
+from time import monotonic
 
+from innerloop.artifact.progress import heard
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+PATIENCE = 3.0
+"""Seconds in which nothing need be said."""
 PLAIN_WIDTH = 100
 """Columns of text that goes to a file or a pipe."""
 
@@ -53,13 +58,33 @@ def _broken(text: str, width: int, first: str, others: str) -> str:
     return "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")
 
 
-@contextmanager
-def progress(task: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A line on stderr while the block runs, on a terminal only.
+class Pace:
+    """How long a stage still takes, as long as it goes on as it went."""
 
-    Yields a function (what, done, in all) that moves it; a total of 0 means that nobody knows.
+    def __init__(self) -> None:
+        self._stage, self._since = "", 0.0
+
+    def left(self, stage: str, done: int, total: int) -> str:
+        """`3 of 11, about 24 s left`; nothing where nobody knows."""
+        now = monotonic()
+        if stage != self._stage:
+            self._stage, self._since = stage, now
+        if not total:
+            return ""
+        count = f"{done:,} of {total:,}"
+        if not 0 < done < total:
+            return count
+        return f"{count}, about {(now - self._since) * (total - done) / done:,.0f} s left"
+
+
+@contextmanager
+def progress(task: str, always: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """A line on stderr while the block runs, on a terminal; elsewhere, where it is `always` to be, lines.
+
+    Yields a function (what, done, in all) that moves it; a total of 0 means that nobody knows. What the compiler says
+    of its stages comes behind `what`.
     """
-    err = Console(stderr=True)
+    err, pace, began, told, subject = Console(stderr=True), Pace(), monotonic(), 0.0, task
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -73,8 +98,19 @@ def progress(task: str) -> Iterator[Callable[[str, int, int], None]]:
     with bar:
         line = bar.add_task(task, total=None, count="")
 
-        def move(what: str, done: int, total: int) -> None:
-            count = f"{done:,} of {total:,}" if total else ""
+        def show(what: str, done: int, total: int) -> None:
+            nonlocal told
+            count, now = pace.left(what, done, total), monotonic() - began
             bar.update(line, description=what, completed=done, total=total or None, count=count)
+            if always and not err.is_terminal and now - told >= PATIENCE:
+                told = now
+                said = f"{what}, {count}" if count else what
+                print(f"innerloop: {now:,.0f} s: {said}", file=sys.stderr, flush=True)
 
-        yield move
+        def move(what: str, done: int, total: int) -> None:
+            nonlocal subject
+            subject = what
+            show(what, done, total)
+
+        with heard(lambda stage, done, total: show(f"{subject}, {stage}", done, total)):
+            yield move

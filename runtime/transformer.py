@@ -12,33 +12,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from innerloop.artifact.arrays import Dtype
-from innerloop.artifact.errors import DataError, InnerloopError, counted
+from innerloop.artifact.errors import DataError, counted
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.interrupts import check, stoppable
-from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.memory import spend
 from innerloop.artifact.parts import Config
 from innerloop.artifact.places import Places, places
-from innerloop.artifact.tokens import TokenData, output_rows, read_data
+from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
-from innerloop.artifact.words import AttentionKind, GuardMode, NormKind, PositionKind
-from innerloop.compiler.interpreter.calibrate import some_of
+from innerloop.artifact.words import GuardMode
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
 from .afford import packing, running, widest
 from .forward import embedded, forward, streams
-from .functions import ACTIVATIONS
+from .guard.beside import Beside
 from .guard.checks import GuardCheck
-from .guard.guard import Findings, Guard
-from .guard.interpreted import Held, Interpreter
+from .guard.guard import Guard
+from .guard.interpreted import Interpreter
 from .pack import pack
 from .packed import Parameters
+from .reading import read, verify
 from .stream import TokenStream
 from .surroundings import concrete, devices
 from .trace import Trace
@@ -53,13 +52,6 @@ DEVICE_BYTES = 2**30
 """The same on an accelerator, for each device."""
 TRACE_BYTES = 2**31
 """The largest trace that is kept."""
-
-_KNOWN = {
-    "attention": get_args(AttentionKind),
-    "activation": (*ACTIVATIONS, "none"),
-    "norm": get_args(NormKind),
-    "positions": get_args(PositionKind),
-}
 
 
 class Transformer:
@@ -82,7 +74,7 @@ class Transformer:
         guard: GuardMode = "warn",
         on_chunk: Callable[[int, int], None] | None = None,
     ) -> None:
-        _verify(weights, dtype, guard)
+        verify(weights, dtype, guard)
         self.weights = weights
         self.dtype = np.dtype(dtype or weights.config.dtype)
         self.on_chunk = on_chunk
@@ -121,7 +113,7 @@ class Transformer:
 
         Each field is [batch, tokens that hold it, *shape]; data without a batch dimension gives an output
         without one. Raises DataError for data that does not fit, RangeError under guard="raise"."""
-        data = self._read(fields)
+        data = read(self.weights, self._guard, fields)
         result = self.outputs_of(data)
         return result if data.batched else result[0]
 
@@ -130,8 +122,7 @@ class Transformer:
         line, shape = data.sequence, self.weights.output.shape
         rows = output_rows(line, self.weights.output.kinds)
         results: list[NDArray[Any]] = []
-        held: list[Held | None] = []
-        findings, watched = Findings(self._guard, set()), self._guard.mode != "off"
+        beside = Beside(self._guard, self._interpreter, data, 2)
         with stoppable(), self.precision():
             checks, run = self._checks(line.kinds), places(self.weights, line.kinds)
             for start, count, features in self.chunks(data, run):
@@ -139,20 +130,12 @@ class Transformer:
                 found, worst = forward(self.parameters, split, rows + 1, checks, run)
                 results.append(np.asarray(found)[:count])
                 bad = {time: np.asarray(excess)[:count] for time, excess in worst.items()}
-                if watched:
-                    held.append(self._interpreter.hold(some_of(data, slice(start, start + count)), results[-1]))
-                    settled = self._guard.settled(held[-1])
-                    findings.look(bad, start, line.kinds, partial(self._rerun, features), settled)
+                beside.chunk(start, results[-1], bad, partial(self._rerun, features))
                 if self.on_chunk is not None:
                     self.on_chunk(start + count, data.batch)
                 check()
         outputs = np.concatenate(results).reshape(data.batch, rows.size, *shape)
-        if watched:
-            findings.tell(5)
-            known = Held.of(held)
-            self._guard.inspect_outputs(outputs, known, data.fields, 5)
-            if known is not None:
-                self._guard.inspect_errors(known.errors, 5)
+        beside.tell(outputs)
         return outputs
 
     def trace(self, /, **fields: ArrayLike) -> Trace:
@@ -160,7 +143,7 @@ class Transformer:
 
         Data without a batch dimension is a batch of 1. Raises DataError as a call does, and for more
         tasks than a trace of 2 GiB holds."""
-        data = self._read(fields)
+        data = read(self.weights, self._guard, fields)
         layers, most = self.weights.config.n_layer, self.traceable(data)
         if data.batch > most:
             raise DataError(
@@ -176,7 +159,7 @@ class Transformer:
         Raises DataError as a call does, and where the weights' program does not compile to them again."""
         from .diff import diff
 
-        return diff(self, self._read(fields), calibration)
+        return diff(self, read(self.weights, self._guard, fields), calibration)
 
     def certify(self, calibration: Mapping[str, ArrayLike] | None = None, /, **fields: ArrayLike) -> Certified:
         """Every prediction with its own error bound, from the error model run on these data: see certify.py. Values out
@@ -188,7 +171,7 @@ class Transformer:
 
         unguarded = object.__new__(Transformer)
         vars(unguarded).update(vars(self), _guard=Guard(self.weights, "off"), _bounds={})
-        return certify(unguarded, unguarded._read(fields), calibration)
+        return certify(unguarded, read(self.weights, unguarded._guard, fields), calibration)
 
     def traceable(self, data: TokenData) -> int:
         """How many tasks like these a trace holds."""
@@ -237,25 +220,14 @@ class Transformer:
         """A context of this model's precision alone: the user's own settings stay as they are."""
         return concrete(self.dtype)
 
-    def _read(self, fields: dict[str, ArrayLike]) -> TokenData:
-        """The data as tokens, verified and within the model's length and ranges."""
-        data = read_data(self.weights.signature, fields)
-        verify_length(data.sequence, self.weights.signature.pattern, self.weights.config.n_positions)
-        held = {
-            field.name: np.isin(np.arange(len(data.sequence)), output_rows(data.sequence, field.kinds))
-            for field in self.weights.signature.fields
-        }
-        self._guard.inspect_inputs(data.fields, held)
-        return data
-
     def chunks(self, data: TokenData, run: Places | None = None) -> Iterator[tuple[int, int, NDArray[Any]]]:
-        """(first task, tasks, features [chunk, 1 + tokens, features]) by chunks of one size, the last one padded.
-        `run`: the tokens that steps run at (None: all)."""
+        """(first task, tasks, features [chunk, 1 + tokens, features]) by the fewest chunks, all of one size, the last
+        one padded. `run`: the tokens that steps run at (None: all)."""
         tokens = len(data.sequence)
         budget = CACHED_BYTES if jax.default_backend() == "cpu" else DEVICE_BYTES
         numbers = max(widest(self.parameters.steps, 1 + tokens, run), (1 + tokens) * self.weights.config.d_model)
         most, shards = max(1, budget // (numbers * self.dtype.itemsize)), self._mesh.size
-        chunk = shards * min(most, 1 << (max(1, -(-data.batch // shards)) - 1).bit_length())
+        chunk = shards * chunk_size(-(-data.batch // shards), most)
         if jax.default_backend() == "cpu":
             running(self.weights, numbers * self.dtype.itemsize, chunk, tokens)
         for start in range(0, data.batch, chunk):
@@ -283,20 +255,16 @@ class Transformer:
         return np.asarray(found)[:, 0, 1:]
 
 
+def chunk_size(tasks: int, most: int) -> int:
+    """Tasks of each of the fewest chunks of at most `most` that hold so many, up to one of few sizes, for each of which
+    the pass is compiled: 1, 2, 4, 8, and four for each doubling from there."""
+    even = -(-tasks // -(-tasks // most))
+    step = 1 << max(0, (even - 1).bit_length() - 3)
+    return min(most, -(-even // step) * step if even > 8 else 1 << (even - 1).bit_length())
+
+
 def widest_bytes(config: Config, tokens: int, dtype: np.dtype[Any] | None = None) -> int:
     """The widest activation of a task of so many tokens, and the rest token: neurons, scores or the stream. `dtype`:
     the precision that it runs in (default: the configuration's)."""
     widest = max(config.d_mlp, config.n_head * (tokens + 1), config.d_model)
     return (tokens + 1) * widest * np.dtype(dtype or config.dtype).itemsize
-
-
-def _verify(weights: Weights, dtype: str | None, guard: str) -> None:
-    config = weights.config
-    for what, known in _KNOWN.items():
-        if (have := getattr(config, what)) not in known:
-            runs = " or ".join(map(repr, known))
-            raise InnerloopError(f"the weights have {what} {have!r}; this runtime runs {runs}")
-    if dtype not in (None, *get_args(Dtype)):
-        raise InnerloopError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'")
-    if guard not in get_args(GuardMode):
-        raise InnerloopError(f"guard is {guard!r}; it must be 'warn', 'raise' or 'off'")

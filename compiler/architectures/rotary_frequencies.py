@@ -20,7 +20,6 @@ from functools import cache
 
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
-from scipy.optimize import linprog
 
 from .targets import THETA
 
@@ -78,6 +77,8 @@ def phases(d_head: int, positions: int, theta: float = THETA) -> Phases:
 
 def _weights(frequency: Floats, positions: int) -> Floats:
     """The least Σ Aᵢ, Aᵢ ≥ 0, with Σ Aᵢ (1 − cos fᵢδ) ≥ GAP for 0 < δ < positions."""
+    from scipy.optimize import linprog  # takes as long to import as all of NumPy, and only rotary targets need it
+
     distance = np.arange(1, max(positions, 2))
     falls = 1.0 - np.cos(distance[:, None] * frequency[None, :])
     found = linprog(np.ones(frequency.size), A_ub=-falls, b_ub=np.full(distance.size, -GAP), method="highs")

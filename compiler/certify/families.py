@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import CompileError
+from innerloop.artifact.progress import each
 from innerloop.artifact.tokens import TokenData
 
 from ..architectures.targets import Target
@@ -40,7 +41,7 @@ def observed(graph: Graph, samples: Sequence[Sample], default: bool) -> list[tup
     """What values do on each family's tasks; of default tasks on all but the wildest. Rows are kept of the core alone,
     which says where values crowd: of a long scan they are most of what compiling takes."""
     found: list[tuple[Family, Seen]] = []
-    for sample in samples:
+    for sample in each("looking at sample tasks", samples):
         seen = observe(graph, sample.data, WILD if default else 0.0)
         found.append((sample.family, replace(seen, rows={}) if found else seen))
     return found
@@ -68,7 +69,7 @@ def affordable(
     if _error(graph, everything, core, truth, target, dtype) <= most:
         return everything, [f for f, _, _ in possible]
     kept = []
-    for family, s, _ in possible:
+    for family, s, _ in each("pricing wider ranges", possible):
         wider = joined(ranges, s)
         if not _grows(ranges, wider) or _error(graph, wider, core, truth, target, dtype) <= most:
             ranges = wider

@@ -16,6 +16,7 @@ from innerloop.artifact.claims import Report
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.numpy_forward import forward
 from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated
+from innerloop.artifact.progress import each
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
@@ -86,7 +87,7 @@ def measured(
     truths = [evaluate(model.graph, data) for data in tasks]
     errors = [
         forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)].reshape(truth.shape) - truth
-        for data, truth in zip(tasks, truths, strict=True)
+        for data, truth in each("running the weights", list(zip(tasks, truths, strict=True)))
     ]
     rms, error_rms = (
         float(np.sqrt(np.mean(np.concatenate([a.ravel() for a in some]) ** 2))) for some in (truths, errors)
@@ -97,7 +98,8 @@ def measured(
     decides = any(_decides(model.graph[v].op) for v in model.graph.values())
     sizes = [np.abs(error).reshape(len(error), -1).max(axis=1, initial=0.0) for error in errors]
     most = _most(sizes, rms * UNIT[model.dtype] ** 0.5) if decides else np.inf
-    predicted = max(_predicted(model, *each, choice, most) for each in zip(tasks, truths, sizes, strict=True))
+    asked = each("predicting errors", list(zip(tasks, truths, sizes, strict=True)))
+    predicted = max(_predicted(model, *one, choice, most) for one in asked)
     every = np.concatenate(sizes)
     largest, count = float(every[every <= most].max(initial=0.0)), int(np.sum(every > most))
     if predicted > rms > 0.0 and not (accept or decides):

@@ -20,6 +20,7 @@ from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.numpy_forward import forward
+from innerloop.artifact.progress import begun
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
 
@@ -56,6 +57,7 @@ SMALLEST = 1e-6
 
 def validate(plan: Plan, weights: Weights, stream: Stream) -> None:
     """Raises InternalError for the first value that is further from the oracle's than its constructions can make it."""
+    begun("validating")
     for data in sample_tasks(plan):
         _Validation(plan, weights, stream, data).run()
     report = weights.report

@@ -97,7 +97,7 @@ def _last_uses(program: Program) -> dict[str, int]:
 class _Builder(GraphBuilder):
     def name(self, value: Value, name: str, span: Span) -> None:
         """Gives a node that was just made its name in the program."""
-        self.data.nodes[value]["node"] = replace(self[value], name=name, span=span)
+        self.data[value] = replace(self[value], name=name, span=span)
 
     def ahead(self, node: Node) -> Value:
         """Adds a node in front of the innermost loop."""

@@ -6,7 +6,6 @@ after    g.finish((a,), signature)   the `Graph`; g.finish_body((a,))   the `Bod
 
 from __future__ import annotations
 
-import networkx as nx
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.span import Span
 
@@ -17,22 +16,19 @@ class GraphBuilder:
     """Adds nodes in order. Passes read one graph and write another through this."""
 
     def __init__(self) -> None:
-        self.data: nx.DiGraph[Value] = nx.DiGraph()
+        self.data: dict[Value, Node] = {}
         self._blocks: list[list[Value | Loop]] = [[]]
 
     def node(self, node: Node, *, place: bool = True) -> Value:
         """Adds `node`; phis and finals stand in their loop and not in the block (`place=False`)."""
-        value: Value = self.data.number_of_nodes()
-        self.data.add_node(value, node=node)
-        for operand in node.operands:
-            self.data.add_edge(operand, value)
+        value: Value = len(self.data)
+        self.data[value] = node
         if place:
             self._blocks[-1].append(value)
         return value
 
     def __getitem__(self, value: Value) -> Node:
-        node: Node = self.data.nodes[value]["node"]
-        return node
+        return self.data[value]
 
     def open(self) -> None:
         """Begins the body of a loop."""

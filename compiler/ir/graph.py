@@ -1,9 +1,8 @@
 """The graph: every value of a program once, each made by one typed operation (single assignment).
 
-The whole intermediate representation is on this page. A value is a number; `Graph.data` is a
-networkx graph whose edges run from operands to results and whose nodes carry one frozen `Node`.
-Order and nesting are in `Graph.block`: a tuple of values and loops. Values of an outer block are
-visible in an inner one; what a loop changes goes through `Carried`.
+The whole intermediate representation is on this page. A value is a number; `Graph.data` has one frozen
+`Node` for each, whose operands are the graph's edges. Order and nesting are in `Graph.block`: a tuple of values
+and loops. Values of an outer block are visible in an inner one; what a loop changes goes through `Carried`.
 
 Components are flattened row-major: a node of shape (4, 8) has 32 components, and the maps in
 `Affine` and `Product` act on those.
@@ -14,11 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
-import networkx as nx
 from innerloop.artifact.signature import Kinds, Signature
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Bilinear, Matrix, Values
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Value = int
 
@@ -223,16 +225,27 @@ class Loop:
 Block = tuple["Value | Loop", ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Nodes:
-    data: nx.DiGraph[Value]
+    """It equals itself alone."""
+
+    data: dict[Value, Node]
 
     def __getitem__(self, value: Value) -> Node:
-        node: Node = self.data.nodes[value]["node"]
-        return node
+        return self.data[value]
+
+    def digraph(self) -> nx.DiGraph[Value]:
+        """The values, each with its `node`, and an edge from every operand to what is made of it, for what networkx can
+        say of a graph."""
+        import networkx as nx
+
+        found: nx.DiGraph[Value] = nx.DiGraph()
+        found.add_nodes_from((value, {"node": node}) for value, node in self.data.items())
+        found.add_edges_from((operand, value) for value, node in self.data.items() for operand in node.operands)
+        return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BodyGraph(_Nodes):
     """The body of a read, over leaves `Mine(k)` and `Theirs(k)`; it has no loops. `results` are (value,) for mean and
     sum, (score, value) for softmax."""
@@ -241,7 +254,7 @@ class BodyGraph(_Nodes):
     results: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Graph(_Nodes):
     """A program; `results` are its outputs."""
 

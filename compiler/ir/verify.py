@@ -1,14 +1,12 @@
 """Verification between passes: what must hold of any Graph, whatever made it.
 
-every operand is placed before its use, in the same block or one around it
+every operand is placed before its use, in the same block or one around it: so there is no circle
 components fit: matrices, bilinear forms and loops agree with the shapes of their operands
-edges run from operands to results, and never in a circle
 a loop's phi begins with what its final may leave, of one shape
 """
 
 from __future__ import annotations
 
-import networkx as nx
 from innerloop.artifact.errors import InternalError
 
 from .graph import (
@@ -59,9 +57,6 @@ class _Verifier:
         self.placed: set[Value] = set()
 
     def run(self) -> None:
-        if not nx.is_directed_acyclic_graph(self.graph.data):
-            cycle = [source for source, _ in nx.find_cycle(self.graph.data)]
-            raise InternalError(f"values {cycle} depend on each other in a circle")
         self._block(self.graph.block, frozenset())
         for result in self.graph.results:
             self._hold(result in self.placed, result, "is a result, and is placed nowhere")
@@ -94,10 +89,8 @@ class _Verifier:
         self.placed.add(value)
 
     def _operands(self, value: Value, scope: frozenset[Value]) -> None:
-        operands = self.graph[value].operands
-        for operand in operands:
+        for operand in self.graph[value].operands:
             self._hold(operand in scope, value, f"uses value {operand}, which is not known there")
-        self._hold(set(self.graph.data.predecessors(value)) == set(operands), value, f"has edges other than {operands}")
 
     def _loop(self, loop: Loop, scope: frozenset[Value]) -> frozenset[Value]:
         for c in loop.carried:

@@ -22,7 +22,6 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from scipy.linalg import lstsq
 
 from .activations import Activation
 from .approximant import Approximant
@@ -159,6 +158,8 @@ def _solved(
 ) -> Solved:
     """Least squares of weight · error, with a ridge on each neuron over its `size`; `line` is the size of the constant
     and of the slope at the end, 0 for neither."""
+    from scipy.linalg import lstsq
+
     y = f(x)
     columns = activation.value((x[:, None] - knots) * up) * size
     end = float(x[-1]) if line else 1.0

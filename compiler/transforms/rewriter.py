@@ -106,7 +106,7 @@ class Rewriter(GraphBuilder):
         if node.name is not None:
             return False
         self._nameless.append((value, node))
-        self.data.nodes[value]["node"] = replace(node, name=name)
+        self.data[value] = replace(node, name=name)
         return True
 
     # Trials -------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ class Rewriter(GraphBuilder):
     def mark(self) -> Mark:
         """A place to come back to by `undo`."""
         known = tuple(dict(known) for known in self._known)
-        return Mark(self.data.number_of_nodes(), tuple(map(len, self._blocks)), known, len(self._nameless))
+        return Mark(len(self.data), tuple(map(len, self._blocks)), known, len(self._nameless))
 
     def since(self, mark: Mark) -> Block:
         """What the outermost block got since."""
@@ -126,9 +126,9 @@ class Rewriter(GraphBuilder):
             raise ValueError("undo to a mark of another loop")
         while len(self._nameless) > mark.named:
             value, node = self._nameless.pop()
-            self.data.nodes[value]["node"] = node
-        for value in range(mark.values, self.data.number_of_nodes()):
-            self.data.remove_node(value)
+            self.data[value] = node
+        for value in range(mark.values, len(self.data)):
+            del self.data[value]
             del self._depth[value]
         for block, length in zip(self._blocks, mark.blocks, strict=True):
             del block[length:]
@@ -265,7 +265,7 @@ def _keep(graph: Graph, needed: set[Value]) -> Graph:
                 kept.append(replace(item, carried=carried, body=filtered(item.body)))
         return tuple(kept)
 
-    return replace(graph, data=graph.data.subgraph(needed).copy(), block=filtered(graph.block))
+    return replace(graph, data={v: node for v, node in graph.data.items() if v in needed}, block=filtered(graph.block))
 
 
 def simplify(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:

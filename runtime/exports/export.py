@@ -1,7 +1,7 @@
 """Export: compiled weights as a folder that a stock library loads, written whole or not at all.
 
     huggingface      config.json and model.safetensors, which `GPT2Model.from_pretrained` loads, or
-                     `LlamaModel.from_pretrained` where the target is llama
+                     `LlamaModel.from_pretrained` where the target is llama; or shards of it, and their index
     transformerlens  config.json and model.safetensors of a `HookedTransformer`, and layout.json: which named
                      value is read where in its cache
 
@@ -19,6 +19,7 @@ errors shows: before anything is written the few tasks are run as a stock model 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ from typing import Any, Protocol
 import numpy as np
 from innerloop.artifact.arithmetic import OWN, STOCK, Arithmetic
 from innerloop.artifact.errors import InnerloopError
-from innerloop.artifact.memory import free
+from innerloop.artifact.memory import bytes_of, spend
 from innerloop.artifact.numpy_forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
@@ -42,7 +43,7 @@ from . import huggingface as export_huggingface
 from . import llama as export_llama
 from . import transformerlens as export_transformerlens
 from .readme import readme
-from .tensors import Floats, Tensor, dense, write_tensors
+from .tensors import Floats, Tensor, dense, write_shards, write_tensors
 
 
 class _Library(Protocol):
@@ -62,6 +63,9 @@ _LIBRARIES: dict[Library, dict[str, _Library]] = {
     "transformerlens": {"gpt2": export_transformerlens},
 }
 """By library, then by target."""
+SHARD = "50GB"
+DENSE = 24
+"""Bytes of memory for each number of a tensor that is being written."""
 TASKS = 8
 """Tasks that go along, as long as the program takes but for this many groups at most."""
 GROUPS = 40
@@ -84,20 +88,27 @@ def size(weights: Weights, to: Library) -> ExportSize:
 
 
 def export(
-    weights: Weights, folder: str | os.PathLike[str], to: Library = "huggingface", accept_error: bool = False
+    weights: Weights,
+    folder: str | os.PathLike[str],
+    to: Library = "huggingface",
+    accept_error: bool = False,
+    max_shard_size: int | str | None = None,
 ) -> None:
     """Writes a new folder, its parents included, for the library `to`, "huggingface" or "transformerlens".
 
+    max_shard_size: as `save_pretrained` of transformers has it, "5GB" say; its default is `SHARD`. Only one tensor is
+    dense in memory at a time.
+
     Raises InnerloopError for weights of an architecture that the library does not hold, for a folder that exists or
-    cannot be written, for more than fits the free memory or disk, and unless `accept_error` for weights that are beyond
-    their certificate in the library's arithmetic.
+    cannot be written, for more than fits the disk, or one tensor the memory, and unless `accept_error` for weights that
+    are beyond their certificate in the library's arithmetic.
     """
-    library = _library(weights, to)
+    library, most = _library(weights, to), _shard(to, max_shard_size)
     tensors = library.tensors(weights)
     target = Path(folder)
     if os.path.lexists(target):
         raise InnerloopError(f"{target} exists already: give a new folder, or remove it first")
-    _fits(_size(weights, tensors), target)
+    _fits(weights, tensors, target)
     data, truth = _tasks(weights)
     stock = _errors(weights, data, truth, STOCK)
     if not accept_error:
@@ -115,7 +126,6 @@ def export(
         ),
     }
     arrays: dict[str, Sequence[Tensor]] = {
-        "model.safetensors": tensors,
         "interface.safetensors": interface,
         "tasks.safetensors": _held(weights, data, truth),
     }
@@ -129,6 +139,7 @@ def export(
                 (scratch / name).write_text(text, encoding="utf-8")
             for name, some in arrays.items():
                 write_tensors(scratch / name, some, weights.config.dtype)
+            write_shards(scratch, tensors, weights.config.dtype, most)
     except OSError as error:
         raise InnerloopError(f"cannot write {target}: {error.strerror or error}") from None
 
@@ -150,15 +161,29 @@ def _size(weights: Weights, tensors: Sequence[Tensor]) -> ExportSize:
     return ExportSize(parameters, parameters * np.dtype(weights.config.dtype).itemsize)
 
 
-def _fits(need: ExportSize, target: Path) -> None:
-    """Raises InnerloopError where the file would fill the disk, or no memory would hold what it says."""
+def _shard(to: str, given: int | str | None) -> float:
+    """Bytes of a shard at most."""
+    if to != "huggingface":
+        if given is not None:
+            raise InnerloopError(f"max_shard_size is {given!r}; {to} reads one file")
+        return math.inf
+    most = bytes_of("max_shard_size", SHARD if given is None else str(given))
+    if not most:
+        raise InnerloopError(f"max_shard_size is {given!r}; a shard holds at least something")
+    return most
+
+
+def _fits(weights: Weights, tensors: Sequence[Tensor], target: Path) -> None:
+    """Raises InnerloopError where the files would fill the disk, or the largest tensor the memory."""
     where = next(above for above in target.absolute().parents if above.exists())
-    for what, left in (("disk", shutil.disk_usage(where).free), ("memory", free())):
-        if left is not None and need.bytes > left:
-            raise InnerloopError(
-                f"cannot write {target}: unrolled, the weights are {need}, and {_mebibytes(left)} of {what} are free; "
-                f"compile for fewer examples or steps, which are layers of a stock model"
-            )
+    need, left = _size(weights, tensors), shutil.disk_usage(where).free
+    if need.bytes > left:
+        raise InnerloopError(
+            f"cannot write {target}: unrolled, the weights are {need}, and {_mebibytes(left)} of disk are free; "
+            f"compile for fewer examples or steps, which are layers of a stock model"
+        )
+    largest = max(tensors, key=lambda tensor: tensor.size)
+    spend(DENSE * largest.size, f"the numbers of {largest.name}, as they are written,", "compile for smaller sizes")
 
 
 def _mebibytes(count: float) -> str:

@@ -1,7 +1,8 @@
 """Tensors that are made when they are written, one at a time: unrolled weights are never in memory as a whole.
 
 before   Tensor(name, shape, make), …
-after    a safetensors file: eight bytes with the header's length, the header (JSON), the numbers, little-endian
+after    a safetensors file: eight bytes with the header's length, the header (JSON), the numbers, little-endian;
+         or several, and an index of which holds what, as Hugging Face's `save_pretrained` writes them
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from innerloop.artifact.parts import Sublayer
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 
-__all__ = ["Floats", "Tensor", "constant", "dense", "layers", "vector", "write_tensors"]
+__all__ = ["Floats", "Tensor", "constant", "dense", "layers", "vector", "write_shards", "write_tensors"]
 
 _CODES = {"float32": "F32", "float64": "F64"}
 
@@ -51,6 +52,31 @@ def write_tensors(path: Path, tensors: Sequence[Tensor], dtype: Dtype) -> None:
             array = np.ascontiguousarray(tensor.make(), np.dtype(dtype).newbyteorder("<"))
             assert array.shape == tensor.shape, (tensor.name, array.shape)
             file.write(array.tobytes())
+
+
+def write_shards(folder: Path, tensors: Sequence[Tensor], dtype: Dtype, most: float) -> None:
+    """Writes model.safetensors where that has at most `most` bytes of numbers; else shards of as many, or of one tensor
+    that has more, model-00001-of-00007.safetensors …, and model.safetensors.index.json. Raises OSError."""
+    unit = np.dtype(dtype).itemsize
+    shards: list[list[Tensor]] = [[]]
+    room = most
+    for tensor in tensors:
+        if shards[-1] and tensor.size * unit > room:
+            shards.append([])
+            room = most
+        shards[-1].append(tensor)
+        room -= tensor.size * unit
+    if len(shards) == 1:
+        write_tensors(folder / "model.safetensors", tensors, dtype)
+        return
+    held: dict[str, str] = {}
+    for number, shard in enumerate(shards, 1):
+        name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        write_tensors(folder / name, shard, dtype)
+        held |= {tensor.name: name for tensor in shard}
+    count = sum(tensor.size for tensor in tensors)
+    index = {"metadata": {"total_parameters": count, "total_size": count * unit}, "weight_map": held}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
 Part = Callable[[str, Sublayer, Weights], list[Tensor]]

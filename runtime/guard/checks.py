@@ -1,4 +1,5 @@
-"""Checks: what the guard looks at beside one sublayer, in the forward pass.
+"""Checks: what the guard looks at beside one sublayer, in the forward pass, in whichever library the pass computes:
+arrays say themselves which one that is (`__array_namespace__`).
 
 before   the stream [batch, tokens, width], and what watches.py wants to know of it
 after    for each task one number a question: above 0 where something is out of its domain, NaN where it is no number
@@ -8,10 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-from jax import lax
-
-from ..arrays import Array, einsum, matmul
+Array = Any
 
 
 class Reach(NamedTuple):
@@ -25,8 +23,9 @@ class Reach(NamedTuple):
 
     def excess(self, stream: Array) -> Array:
         """[batch, tokens]"""
-        scores = einsum("btk,bsk->bts", matmul(stream, self.query), matmul(stream, self.key))
-        return jnp.where(self.seen, jnp.abs(scores), 0.0).max(-1) - self.most
+        xp = stream.__array_namespace__()
+        scores = _scores(_product(stream, self.query), _product(stream, self.key))
+        return xp.where(self.seen, abs(scores), 0.0).max(-1) - self.most
 
 
 class Tie(NamedTuple):
@@ -41,12 +40,13 @@ class Tie(NamedTuple):
 
     def excess(self, stream: Array) -> Array:
         """[batch, tokens]"""
-        query, key = matmul(stream, self.query), matmul(stream, self.key)
-        scores = jnp.where(self.seen, einsum("btk,bsk->bts", query, key), -jnp.inf)
-        terms = einsum("btk,bsk->bts", jnp.abs(query), jnp.abs(key))
+        xp = stream.__array_namespace__()
+        query, key = _product(stream, self.query), _product(stream, self.key)
+        scores = xp.where(self.seen, _scores(query, key), -xp.inf)
+        terms = _scores(abs(query), abs(key))
         top = scores.max(-1, keepdims=True)
-        shares = jnp.where(self.seen, jnp.exp(scores - jnp.where(jnp.isfinite(top), top, 0.0)), 0.0)
-        shares = shares / jnp.maximum(shares.sum(-1, keepdims=True), 1.0)
+        shares = xp.where(self.seen, xp.exp(scores - xp.where(xp.isfinite(top), top, 0.0)), 0.0)
+        shares = shares / shares.sum(-1, keepdims=True).clip(1.0)
         return self.rate * (shares * (1.0 - shares) * terms).sum(-1) - self.most
 
 
@@ -87,38 +87,37 @@ class GuardCheck(NamedTuple):
 
 def nothing_yet(checks: dict[int, GuardCheck], stream: Array) -> dict[int, Array]:
     """What has been found before anything is looked at."""
-    return {time: jnp.full((stream.shape[0], c.size), -jnp.inf, stream.dtype) for time, c in checks.items()}
-
-
-def looked(
-    worst: dict[int, Array], time: int, stream: Array, checks: dict[int, GuardCheck], counts: Array | None
-) -> dict[int, Array]:
-    """With what is found at this time, if it `counts`."""
-    if time not in checks:
-        return worst
-
-    def found() -> Array:
-        return jnp.maximum(worst[time], excess(stream, checks[time]))
-
-    return {**worst, time: found() if counts is None else lax.cond(counts, found, lambda: worst[time])}
+    xp = stream.__array_namespace__()
+    return {time: xp.full((stream.shape[0], c.size), -xp.inf, dtype=stream.dtype) for time, c in checks.items()}
 
 
 def excess(stream: Array, check: GuardCheck) -> Array:
     """By how much each value, each sum of two and each score leaves its domain, at worst over the tokens:
     [batch, size]."""
+    xp = stream.__array_namespace__()
     found = []
     if check.slots.shape[0]:
         values = stream[..., check.slots]
         if check.matrix is not None:
-            values = matmul(values, check.matrix)
+            values = _product(values, check.matrix)
         if check.low.shape[1]:
             ranged = values[..., check.ranges]
-            found.append(jnp.maximum(ranged - check.high, check.low - ranged).max(1))
+            found.append(xp.maximum(ranged - check.high, check.low - ranged).max(1))
         if check.most.shape[1]:
-            share = jnp.abs(values - check.centre) * check.scale
+            share = abs(values - check.centre) * check.scale
             found.append((share[..., check.left] + share[..., check.right] - check.most).max(1))
         if check.least.shape[1]:
-            size = jnp.abs(values[..., check.apart])
-            found.append(jnp.minimum(check.least - size, size - check.nothing).max(1))
+            size = abs(values[..., check.apart])
+            found.append(xp.minimum(check.least - size, size - check.nothing).max(1))
     found += [score.excess(stream).max(1, keepdims=True) for score in check.scores]
-    return jnp.concatenate(found, -1)
+    return xp.concat(found, axis=-1)
+
+
+def _product(x: Array, w: Array) -> Array:
+    """[batch, tokens, in] @ [in, out], as one product of two matrices, in the precision that surrounds the pass."""
+    return (x.reshape(x.shape[0] * x.shape[1], x.shape[2]) @ w).reshape(*x.shape[:2], w.shape[1])
+
+
+def _scores(query: Array, key: Array) -> Array:
+    """[batch, tokens, size] each → [batch, tokens, tokens]."""
+    return query @ key.mT

@@ -21,7 +21,6 @@ from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Rep
 from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
 
-from ..arrays import Array
 from .checks import Reach, Tie
 
 BOTH = 2.0
@@ -128,7 +127,7 @@ class ScoreWatch:
 
     def at(self, stream: Floats, kinds: tuple[str, ...], causal: bool) -> tuple[Floats, Floats]:
         """As `Watch.at`; the value is how far out it is."""
-        with_rest: Array = np.pad(stream, ((0, 0), (1, 0), (0, 0)))
+        with_rest = np.pad(stream, ((0, 0), (1, 0), (0, 0)))
         readers = np.flatnonzero(self._among(kinds)[0])
         out = np.asarray(self.check(kinds, causal, np.dtype(np.float64)).excess(with_rest), np.float64)
         out = out[:, 1 + readers, None]

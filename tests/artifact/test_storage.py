@@ -7,7 +7,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import Placement
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.memory import MemoryLimitError
-from innerloop.artifact.parts import Body, Mlp, Repeated
+from innerloop.artifact.parts import Attention, Body, Idle, Mlp, Repeated
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.storage import load, save
 from innerloop.artifact.weights import Weights
@@ -121,14 +121,88 @@ def vars_of(value: Any) -> Any:
 def test_names_and_shapes_are_for_everyone_to_read(saved: Path) -> None:
     tensors = load_file(saved / "model.safetensors")
     weights = whole()
-    assert tensors["embedding"].shape == (4 + 3 + 1, 16)
-    assert tensors["body.0.attention.query"].shape == (16, 16)
-    assert tensors["body.2.body.1.mlp.up"].shape == (16, 7)
+    assert tensors["positions"].shape == weights.positions.shape
+    assert tensors["body.2.body.1.mlp.up_bias"].shape == (7,)
+    found = np.zeros(16 * 16, np.float32)
+    found[np.cumsum(tensors["body.0.attention.query.gaps"]) - 1] = tensors["body.0.attention.query.values"]
     first = next(weights.sublayers())
-    assert np.array_equal(tensors["body.0.attention.query"], first.query.csr.toarray())  # type: ignore[union-attr]
-    assert all(tensor.dtype == np.float32 for tensor in tensors.values())
+    assert np.array_equal(found.reshape(16, 16), first.query.csr.toarray())  # type: ignore[union-attr]
+    assert all(tensor.dtype == np.float32 for name, tensor in tensors.items() if not name.endswith((".gaps", ".shape")))
     assert (saved / "program.icl").read_bytes().decode() == weights.signature.text
     assert sorted(path.name for path in saved.parent.iterdir()) == ["saved"]
+
+
+@pytest.mark.parametrize("dtype", get_args(Dtype))
+def test_few_numbers_take_few_bytes_and_come_back_bit_for_bit(tmp_path: Path, dtype: Dtype) -> None:
+    weights = thin(dtype)
+    save(weights, tmp_path / "saved")
+    numbers = sum(np.count_nonzero(tensor) for tensor in storage.tensors_of(weights).values())
+    tensors = load_file(tmp_path / "saved" / "model.safetensors")
+    assert sum(t.nbytes for t in tensors.values()) <= 2 * numbers * np.dtype(dtype).itemsize
+    found = load(tmp_path / "saved")
+    np.testing.assert_equal(vars_of(found), vars_of(weights))
+    assert found.positions.tobytes() == weights.positions.tobytes()  # −0 too
+
+
+def thin(dtype: Dtype = "float32") -> Weights:
+    """Matrices and positions that are next to empty, as compiled ones are."""
+    weights = whole(dtype)
+    few = Matrix.of([0, 3, 3, 15], [5, 0, 15, 15], [1.0, -0.5, 2.0, 0.25], (16, 16))
+    empty = np.zeros(16)
+    attention = Attention(weights.final_norm, few, empty, few, empty, few, empty, few, empty)
+    body = (attention, Idle("mlp"))
+    positions = np.zeros_like(weights.positions)
+    positions[1, 2], positions[-1, -1] = -0.0, 7.0
+    config = replace(weights.config, n_layer=1)
+    return replace(weights, config=config, body=body, positions=positions, layout=())
+
+
+def test_a_folder_of_version_1_loads(saved: Path) -> None:
+    put(saved, storage.tensors_of(whole()))
+    rewrite(saved, lambda entries: entries.update(version=1))
+    np.testing.assert_equal(vars_of(load(saved)), vars_of(whole()))
+
+
+def put(folder: Path, tensors: dict[str, Any]) -> None:
+    """Writes other tensors, with a right checksum."""
+    save_file(tensors, folder / storage.TENSORS)
+    digest = storage._digest((folder / storage.TENSORS).read_bytes())
+    rewrite(folder, lambda entries: entries["checksums"].update({storage.TENSORS: digest}))
+
+
+QUERY = "body.0.attention.query"
+
+
+@pytest.mark.parametrize(
+    ("message", "change"),
+    [
+        (f"{QUERY}.gaps leads out of the shape \\[16, 16\\]", lambda t: t[f"{QUERY}.gaps"].__setitem__(0, 200)),
+        (f"{QUERY}.gaps leads out", lambda t: t.update({f"{QUERY}.gaps": np.full(4, 2**64 - 1, np.uint64)})),
+        (f"{QUERY}.gaps holds 0: two numbers in one place", lambda t: t[f"{QUERY}.gaps"].__setitem__(2, 0)),
+        (f"{QUERY}.gaps has shape \\[3\\]", lambda t: t.update({f"{QUERY}.gaps": t[f"{QUERY}.gaps"][:3].copy()})),
+        (f"{QUERY}.gaps is int8; shapes are", lambda t: t.update({f"{QUERY}.gaps": np.ones(4, np.int8)})),
+        (f"{QUERY}.values holds NaN", lambda t: t[f"{QUERY}.values"].__setitem__(0, np.inf)),
+        (f"{QUERY}.shape is \\[8, 32\\], not", lambda t: t.update({f"{QUERY}.shape": np.array([8, 32])})),
+        (f"{QUERY}.values is missing", lambda t: t.pop(f"{QUERY}.values")),
+        (f"belongs nowhere, {QUERY}.gaps", lambda t: t.update({QUERY: np.zeros((16, 16), np.float32)})),
+    ],
+)
+def test_a_fault_in_compact_tensors_is_named(tmp_path: Path, message: str, change: Any) -> None:
+    save(thin(), tmp_path / "saved")
+    tensors = load_file(tmp_path / "saved" / storage.TENSORS)
+    change(tensors)
+    put(tmp_path / "saved", tensors)
+    with pytest.raises(DataError, match=f"model.safetensors: .*{message}"):
+        load(tmp_path / "saved")
+
+
+def test_a_shape_that_no_memory_holds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few bytes may say so now; the table of positions would be one array."""
+    save(thin(), tmp_path / "saved")
+    rewrite(tmp_path / "saved", lambda entries: entries["config"].update(n_positions=2**24))
+    monkeypatch.setenv("INNERLOOP_MEMORY", "1GB")
+    with pytest.raises(MemoryLimitError, match=r"the arrays of .* need about 2\.1 GB of memory, 1\.0 GB are free"):
+        load(tmp_path / "saved")
 
 
 def test_an_existing_folder_is_refused_and_left_alone(saved: Path) -> None:
@@ -166,7 +240,7 @@ def test_no_folder(tmp_path: Path) -> None:
 
 
 FAULTS: list[tuple[str, Any]] = [
-    ("format version 2", lambda e: e.update(version=2)),
+    ("format version 3", lambda e: e.update(version=3)),
     ("does not describe innerloop weights", lambda e: e.update(format="gpt2")),
     ("lacks report", lambda e: e.pop("report")),
     ("unknown entry 'extra'", lambda e: e.update(extra=1)),
@@ -237,7 +311,7 @@ FAULTS: list[tuple[str, Any]] = [
     ("parameters.rate is not finite", lambda e: e["parameters"].update(rate="inf")),
     ("report.tasks is -1, less than 0", lambda e: e["report"].update(tasks=-1)),
     ("report.layers is 1.5", lambda e: e["report"].update(layers=1.5)),
-    ("body.1.mlp.up has shape \\[16, 20\\], not \\[16, 19\\]", lambda e: e["body"][1].update(mlp=19)),
+    ("body.1.mlp.up.shape is \\[16, 20\\], not \\[16, 19\\]", lambda e: e["body"][1].update(mlp=19)),
     ("positions has shape", lambda e: e["config"].update(n_positions=65)),
 ]
 
@@ -277,7 +351,7 @@ def test_a_fault_in_linear_attention_is_named(tmp_path: Path, message: str, chan
         ("config.d_head is 3; rotary positions need an even number", lambda e: e["config"].update(d_head=3)),
         ("config.rope_theta is 0.0, not a positive", lambda e: e["config"].update(rope_theta=0)),
         ("config.rope_theta is inf, not a positive", lambda e: e["config"].update(rope_theta="inf")),
-        ("body.0.attention.key has shape \\[16, 8\\], not \\[16, 16\\]", lambda e: e["config"].update(n_kv_head=None)),
+        ("body.0.attention.key.shape is \\[16, 8\\], not \\[16, 16\\]", lambda e: e["config"].update(n_kv_head=None)),
         ("a tensor that belongs nowhere, body.1.mlp.gate", lambda e: e["body"][1].pop("gate")),
         ("body\\[1\\].gate is 1, neither true nor false", lambda e: e["body"][1].update(gate=1)),
         ("body\\[0\\] has an unknown entry 'gate'", lambda e: e["body"][0].update(gate=True)),
@@ -303,10 +377,10 @@ def test_a_fault_in_llamas_parts_is_named(tmp_path: Path, message: str, change: 
     ],
 )
 def test_a_fault_in_the_tensors_is_named(saved: Path, message: str, change: Any) -> None:
-    path = saved / "model.safetensors"
-    tensors = load_file(path)
+    tensors = storage.tensors_of(whole())
+    put(saved, tensors)
     change(tensors)
-    save_file(tensors, path)
+    save_file(tensors, saved / "model.safetensors")
     with pytest.raises(DataError, match=f"model.safetensors: .*{message}"):
         load(saved)
 

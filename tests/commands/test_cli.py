@@ -52,6 +52,17 @@ def test_show_prints_each_stage(innerloop: Command, stage: str) -> None:
     assert outcome.out.strip()
 
 
+def test_progress_is_told_where_it_is_asked_for(innerloop: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("innerloop.runtime.tables.PATIENCE", 0.0)
+    program = ["averaging", "-p", "d=1", "-o"]
+    assert innerloop("compile", *program, "quiet").err == ""
+    lines = innerloop("compile", *program, "told", "--progress").err.splitlines()
+    said = [line.partition(" s: compiling averaging.icl for gpt2, ")[2] for line in lines]
+    assert said[0] == "rewriting the program"
+    assert any(line.startswith("looking at sample tasks, 1 of 11, about ") for line in said)
+    assert said[-1] == "validating"
+
+
 def test_what_core_prints_is_a_program(innerloop: Command) -> None:
     core = innerloop("show", *SMALL, "--stage", "core").out
     Path("core.icl").write_text(core, encoding="utf-8")

@@ -158,12 +158,33 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
         few = shutil.disk_usage(tmp_path)._replace(free=2**20 // 4)
         monkeypatch.setattr("shutil.disk_usage", lambda _: few)
     else:
-        monkeypatch.setattr("innerloop.runtime.exports.export.free", lambda: 2**20 // 4)
-    with pytest.raises(
-        InnerloopError, match=rf"unrolled, the weights are [\d,]+ parameters, .* 0\.2 MiB of {what} are free"
-    ):
+        monkeypatch.setenv("INNERLOOP_MEMORY", "250kB")
+    message = {
+        "disk": r"unrolled, the weights are [\d,]+ parameters, .* 0\.2 MiB of disk are free",
+        "memory": r"the numbers of wpe\.weight, as they are written, need about .* memory",
+    }
+    with pytest.raises(InnerloopError, match=message[what]):
         export(weights, tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+def test_shards_are_those_of_transformers(tmp_path: Path) -> None:
+    weights = random_weights.tree(1)
+    export_random(weights, tmp_path / "whole")
+    export_random(weights, tmp_path / "out", max_shard_size="4kB")
+    index = json.loads((tmp_path / "out/model.safetensors.index.json").read_text())
+    shards = {path.name: load_file(path) for path in (tmp_path / "out").glob("model-*.safetensors")}
+    assert len(shards) > 2
+    assert sorted(shards)[0] == f"model-00001-of-{len(shards):05d}.safetensors"
+    assert index["weight_map"] == {name: shard for shard, held in shards.items() for name in held}
+    assert index["metadata"]["total_size"] == size(weights, "huggingface").bytes
+    assert all(sum(t.nbytes for t in held.values()) <= 4000 or len(held) == 1 for held in shards.values())
+    one, other = (GPT2Model.from_pretrained(tmp_path / name).state_dict() for name in ("whole", "out"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    refused: list[tuple[str, Library]] = [("much", "huggingface"), ("0", "huggingface"), ("4kB", "transformerlens")]
+    for given, to in refused:
+        with pytest.raises(InnerloopError, match=f"max_shard_size is '{given}'"):
+            export(weights, tmp_path / "other", to, max_shard_size=given)
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from innerloop.runtime.forward import forward
 from innerloop.runtime.functions import layer_norm, rms_norm, silu
 from innerloop.runtime.pack import pack
 from innerloop.runtime.packed import AttentionStep, IdleStep, LinearAttentionStep, NormStep, Spread
+from innerloop.runtime.transformer import chunk_size
 
 from tests.reference.measured import numpy_run
 from tests.support.by_the_book import by_the_book, tasks
@@ -386,3 +387,12 @@ def test_heads_of_linear_attention_that_cannot_write_are_left_out() -> None:
     both_passes_agree(weights, tasks(2))
     idle = replace(weights, body=(replace(one, key=Matrix.zero(16, 16)), weights.body[1]))
     assert pack(idle, np.dtype("float32")).steps[0] == IdleStep(0)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "most", "size"),
+    [(1, 50, 1), (3, 50, 4), (9, 50, 10), (12, 12, 12), (13, 12, 8), (33, 50, 40), (99, 12, 12)],
+)
+def test_chunks_are_even_and_of_few_sizes(tasks: int, most: int, size: int) -> None:
+    assert chunk_size(tasks, most) == size
+    assert -(-tasks // size) == -(-tasks // most)

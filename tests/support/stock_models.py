@@ -60,7 +60,7 @@ def readme_difference(folder: Path) -> float:
     return float(said[1])
 
 
-def export_random(weights: Weights, folder: Path) -> None:
+def export_random(weights: Weights, folder: Path, **settings: Any) -> None:
     """Random weights have no program whose oracle could give sample tasks: that of a program with the same tokens."""
     text = load("gradient_descent")
-    export(replace(weights, signature=replace(weights.signature, text=text, parameters={"d": 3})), folder)
+    export(replace(weights, signature=replace(weights.signature, text=text, parameters={"d": 3})), folder, **settings)

@@ -11,6 +11,7 @@ from innerloop.compiler import compile_program, interpret
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.forward import streams
+from innerloop.runtime.reading import read
 
 from tests.support.linear_tasks import linear_tasks
 
@@ -43,7 +44,7 @@ def test_the_certificate_holds_and_the_norm_does_not_drift() -> None:
     assert report.measured_error <= report.predicted_error <= 100 * report.measured_error
     assert error[:, -LAST:].max() <= report.predicted_error
     slots = constants(weights)
-    data = model._read({name: array[:1] for name, array in fields.items()})
+    data = read(weights, model._guard, {name: array[:1] for name, array in fields.items()})
     (_, _, features), *_ = model.chunks(data)
     found = np.asarray(streams(model.parameters, jax.device_put(features), slots.astype(np.int32), every=2))
     held = found[found.any((1, 2, 3))]  # a layer that ends with a divisor in their place holds 0 there

@@ -1,0 +1,110 @@
+"""A command's little data, run without JAX: importing it and compiling a pass takes seconds, and this milliseconds.
+
+    before   Weights, and the program's fields, of few tasks
+    after    the program's output, as `Transformer` gives it but for rounding
+
+The pass is the one that the certificate was measured with (artifact/numpy_forward.py), under the same guard, with the
+interpreter beside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from innerloop.artifact.arrays import Dtype, Indices
+from innerloop.artifact.numpy_forward import embedded, forward
+from innerloop.artifact.parts import Body, Idle, Repeated
+from innerloop.artifact.places import turns
+from innerloop.artifact.sparse import Matrix
+from innerloop.artifact.tokens import TokenData, output_rows, read_data
+from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import GuardMode
+from innerloop.compiler.interpreter.calibrate import some_of
+from numpy.typing import ArrayLike, NDArray
+
+from .guard.beside import Beside
+from .guard.checks import GuardCheck, excess, nothing_yet
+from .guard.guard import Guard
+from .guard.interpreted import Interpreter
+from .reading import read, verify
+
+LITTLE = 2**29
+"""Multiplications that take about a second here; JAX takes twice that before its first."""
+CHUNK = 2**13
+"""Tokens that are run at once."""
+
+
+class Unjitted:
+    """A compiled transformer as a function of the program's fields; arguments and errors as `Transformer`'s."""
+
+    def __init__(self, weights: Weights, dtype: Dtype | None = None, guard: GuardMode = "warn") -> None:
+        verify(weights, dtype, guard)
+        self._guard = Guard(weights, guard, np.dtype(dtype or weights.config.dtype))
+        self._interpreter = Interpreter(weights)
+        self.weights = replace(weights, config=replace(weights.config, dtype=dtype or weights.config.dtype))
+
+    def __call__(self, /, **fields: ArrayLike) -> NDArray[Any] | None:
+        """As `Transformer` gives it; None where there is so much data that JAX is done sooner."""
+        data = read_data(self.weights.signature, fields)
+        places = turns(self.weights.body, data.sequence.kinds)
+        if data.batch * _work(self.weights.body, 1 + len(data.sequence), places) > LITTLE:
+            return None
+        outputs = self._outputs_of(read(self.weights, self._guard, fields))
+        return outputs if data.batched else outputs[0]
+
+    def _outputs_of(self, data: TokenData) -> NDArray[Any]:
+        """The output [batch, rows, *shape]."""
+        output, line = self.weights.output, data.sequence
+        rows, results = output_rows(line, output.kinds), []
+        beside = Beside(self._guard, self._interpreter, data, 2)
+        checks = self._guard.checks(line.kinds, np.dtype(self.weights.config.dtype))
+        step = max(1, CHUNK // (1 + len(line)))
+        with np.errstate(all="ignore"):
+            for start in range(0, data.batch, step):
+                part = some_of(data, slice(start, start + step))
+                look = _Look(checks, part.batch, np.dtype(self.weights.config.dtype))
+                results.append(forward(self.weights, part, look=look)[:, rows])
+                beside.chunk(start, results[-1], look.worst, partial(self._rerun, part))
+        outputs = np.concatenate(results).reshape(data.batch, rows.size, *output.shape)
+        beside.tell(outputs)
+        return outputs
+
+    def _rerun(self, data: TokenData, task: int) -> NDArray[Any]:
+        """The stream [1 + sublayers run, tokens, d_model] of one task, the embedding first, without the rest token."""
+        one = some_of(data, slice(task, task + 1))
+        kept = [embedded(self.weights, one)]
+        forward(self.weights, one, observe=kept.append)
+        return np.stack(kept)[:, :, 0, 1:].transpose(0, 2, 1)
+
+
+class _Look:
+    """Keeps by how much values were out at worst, as `looked` of steps.py does."""
+
+    def __init__(self, checks: dict[int, GuardCheck], batch: int, dtype: np.dtype[Any]) -> None:
+        self._checks = checks
+        self.worst: dict[int, NDArray[Any]] = nothing_yet(checks, np.empty((batch, 0, 0), dtype))
+
+    def __call__(self, time: int, stream: NDArray[Any], place: int | None) -> None:
+        if time in self._checks:
+            check = self._checks[time]
+            if place is not None:
+                check = check._replace(**check.at([place]))
+            self.worst[time] = np.maximum(self.worst[time], excess(stream.transpose(1, 2, 0), check))
+
+
+def _work(body: Body, tokens: int, places: dict[str, Indices]) -> int:
+    """Multiplications of one task, where each sublayer runs at so many tokens."""
+    total = 0
+    for item in body:
+        if isinstance(item, Repeated):
+            own = places.get(item.turn or "")
+            total += (
+                item.count * _work(item.body, tokens, places) if own is None else own.size * _work(item.body, 1, {})
+            )
+        elif not isinstance(item, Idle):
+            matrices = [part for part in vars(item).values() if isinstance(part, Matrix)]
+            total += tokens * sum(matrix.nnz + tokens + matrix.shape[1] for matrix in matrices)
+    return total
