@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.sparse import Matrix
+from innerloop.artifact.tokens import read_data
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.ir.build import graph_of
 from innerloop.programs import load
 from innerloop.runtime import RangeError, RangeWarning, Transformer
+from innerloop.runtime.guard.interpreted import Interpreter
 
 from benchmarks.honesty import batches
 from tests.certify.test_domains import told
@@ -55,6 +57,16 @@ def test_outputs_within_the_certificate_are_not() -> None:
     assert told(Transformer(weights()), **data()) == []
     assert told(Transformer(off(0.5 * weights().report.predicted_error)), **data()) == []
     assert told(Transformer(off(0.25), guard="off"), **data()) == []
+
+
+def test_errors_are_beyond_the_interpreters_own_rounding_and_what_is_no_number_is_infinitely_off() -> None:
+    fields = data(3)
+    outputs = interpret(weights().signature.text, **fields, d=2)
+    outputs[1] *= 1.0 + 32.0 * np.finfo(np.float64).eps
+    outputs[2, 0] = np.nan
+    held = Interpreter(weights()).hold(read_data(weights().signature, fields), outputs)
+    assert held is not None
+    np.testing.assert_array_equal(held.errors, [0.0, 0.0, np.inf])
 
 
 def test_it_raises_where_the_guard_does_and_survives_a_pickle() -> None:
