@@ -6,10 +6,16 @@
 On a CPU, XLA maps the code of each kernel by itself: a pass of 11 layers takes about 150 memory maps, a trace of
 iterative_newton 2,300. Linux gives a process 65,530 (vm.max_map_count), and beyond them LLVM ends it with a
 segmentation fault; a sweep over some hundred programs would get there.
+
+With INNERLOOP_CACHE=1, or a folder, what is compiled is kept on disk for other processes, in the user's cache folder or
+there, for each kind of processor apart. It is not kept unasked: on some Intel processors JAX (to 0.10.1 at least) takes
+what it kept for another machine's, says so in lines of errors and compiles anew (jax-ml/jax#38445).
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable
 from functools import update_wrapper, wraps
 from pathlib import Path
@@ -17,6 +23,25 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
 from jax.core import Tracer
+
+from .surroundings import processor
+
+VARIABLE = "INNERLOOP_CACHE"
+
+
+def kept_in() -> Path | None:
+    """Where executables are kept for other processes; None: nowhere, or where the user has told JAX to."""
+    given = os.environ.get(VARIABLE, "").strip()
+    if given in ("", "0") or jax.config.values.get("jax_compilation_cache_dir"):
+        return None
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "innerloop"
+    folder = home if given == "1" else Path(given).expanduser().absolute()
+    return folder / f"xla-{hashlib.sha256(processor().encode()).hexdigest()[:12]}"
+
+
+if (_folder := kept_in()) is not None:
+    jax.config.update("jax_compilation_cache_dir", str(_folder))  # type: ignore[no-untyped-call]
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -10,10 +10,13 @@ Random numbers come from `key`, whose generator no setting chooses.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -119,3 +122,16 @@ def devices() -> list[Any]:
             f"{told}JAX finds no such device here ({reason[:200] or type(error).__name__}): unset it, or install the "
             f"JAX of that platform"
         ) from None
+
+
+def processor() -> str:
+    """Its name, and its instructions, which XLA compiles for."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    split = [line.split(":", 1) for line in reversed(lines) if ":" in line]
+    facts = {name.strip(): value.strip() for name, value in split}  # of the first processor
+    flags = facts.get("flags", facts.get("Features", ""))
+    digest = hashlib.sha256(" ".join(sorted(flags.split())).encode()).hexdigest()[:8]
+    return f"{facts.get('model name', platform.machine())}, instructions {digest}"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import jax
 from innerloop.artifact.arrays import Dtype
-from innerloop.runtime.surroundings import GENERATOR, devices
+from innerloop.runtime.surroundings import GENERATOR, devices, processor
 
 LIBRARIES = ("jax", "jaxlib", "numpy", "optax")
 CODE = (
@@ -37,7 +36,7 @@ def provenance(dtype: Dtype) -> dict[str, Any]:
     here |= {name: _version(name) for name in LIBRARIES}
     here["devices"] = f"{len(found)} × {found[0].device_kind}"
     if found[0].platform == "cpu":
-        here["processor"], here["threads"] = _processor(), len(os.sched_getaffinity(0)) if _affine() else os.cpu_count()
+        here["processor"], here["threads"] = processor(), len(os.sched_getaffinity(0)) if _affine() else os.cpu_count()
     here["XLA_FLAGS"] = " ".join(sorted(os.environ.get("XLA_FLAGS", "").split()))
     here |= {name: str(jax.config.values.get(name)) for name in COMPILER}
     here["code"] = _code()
@@ -53,19 +52,6 @@ def _version(library: str) -> str:
         return version(library)
     except PackageNotFoundError:
         return "unknown"
-
-
-def _processor() -> str:
-    """Its name, and its instructions, which XLA compiles for."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    split = [line.split(":", 1) for line in reversed(lines) if ":" in line]
-    facts = {name.strip(): value.strip() for name, value in split}  # of the first processor
-    flags = facts.get("flags", facts.get("Features", ""))
-    digest = hashlib.sha256(" ".join(sorted(flags.split())).encode()).hexdigest()[:8]
-    return f"{facts.get('model name', platform.machine())}, instructions {digest}"
 
 
 def _code() -> str:
