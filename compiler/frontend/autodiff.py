@@ -177,10 +177,13 @@ class _Gradient:
     def contraction(self, whole: Expr, a: Expr, b: Expr, adjoint: Expr, wide: Shape, inside: bool) -> list[Term]:
         terms: list[Term] = []
         left, right = len(self.shape(a)), len(self.shape(b))
-        if left == right == 2:
-            hint = "multiply by a vector: `A @ (B @ v)`"
-            raise NotDifferentiable("grad of a matrix times a matrix needs a transpose", whole.span, hint)
         full = self.full(adjoint, wide, whole)
+        if left == right == 2:  # ∂(A B) = C Bᵀ, Aᵀ C
+            if self.depends(a):
+                terms += self.pull(a, s.dot(full, s.call("transpose", b), self.span), self.shape(a), inside=inside)
+            if self.depends(b):
+                terms += self.pull(b, s.dot(s.call("transpose", a), full, self.span), self.shape(b), inside=inside)
+            return terms
         if self.depends(a):  # ∂(v·b) = c b,  ∂(M b) = c bᵀ,  ∂(a M) = M c
             pulled = {(1, 1): s.times, (2, 1): s.outer}.get((left, right))
             value = pulled(full, b, self.span) if pulled else s.dot(b, full, self.span)
@@ -204,6 +207,14 @@ class _Gradient:
         match function:
             case "sum":
                 return self.pull(v, adjoint, (), inside=inside)
+            case "transpose" | "diag":
+                return self.pull(v, s.call(function, self.full(adjoint, wide, expr)), self.shape(v), inside=inside)
+            case "row_sums" | "column_sums":  # ∂(A 1) = c 1ᵀ, ∂(Aᵀ 1) = 1 cᵀ
+                full = self.full(adjoint, wide, expr)
+                along = s.call("column_sums" if function == "row_sums" else "row_sums", v)
+                ones = _stretched(s.number(1, at), along, at)
+                pair = (full, ones) if function == "row_sums" else (ones, full)
+                return self.pull(v, s.outer(*pair, at), self.shape(v), inside=inside)
             case "softmax":  # ∂/∂v c·p = p (c − p·c)
                 inner = s.dot(expr, self.full(adjoint, wide, expr), at)
                 return self.scaled(v, s.plus(adjoint, s.negate(inner), at), wide, expr, inside)

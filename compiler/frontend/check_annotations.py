@@ -13,6 +13,7 @@ from collections.abc import Callable
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
 
+from ..syntax.builtins import LINEAR
 from ..syntax.nodes import (
     Binary,
     Call,
@@ -49,7 +50,7 @@ def check_promises(expr: Expr, constant: Constant, report: Report) -> None:
                 _read_transform_write(node, constant)
         except _Broken as broken:
             hint = {
-                "affine": "`affine` holds names under + -, `sum`, and products with or division by constants",
+                "affine": "`affine` holds names under + -, linear functions, products with and division by constants",
                 "rtw": "`rtw` holds one read or move R in T(R), m ± T(R) or m × T(R): T constant, m affine in my names",
             }[node.keyword]
             report(Diagnostic(f"{broken.what} in `{node.keyword}`", broken.span, hint))
@@ -62,8 +63,11 @@ def affine(expr: Expr, constant: Constant, read: Expr | None) -> None:
     match expr:
         case Name() | TheirsExpression():
             return
-        case Negate(operand=operand) | Call(function="sum", arguments=(operand,)):
+        case Negate(operand=operand):
             affine(operand, constant, read)
+        case Call(function=function, arguments=arguments) if function in LINEAR:
+            for argument in arguments:
+                affine(argument, constant, read)
         case Operation(keyword="affine", arguments=(operand,)):
             affine(operand, constant, read)
         case Binary(operator="+" | "-", left=left, right=right):

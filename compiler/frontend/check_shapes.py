@@ -139,10 +139,22 @@ class Shapes:
                     self.error(bound, "a bound of `clip` is a number")
         if entry.rule == "sum":
             return ()
+        if entry.rule == "arranged":
+            return self._arranged(expr, function, shape)
         if entry.rule == "softmax" and shape is not None and len(shape) != 1:
             hint = "over tokens: `softmax[j in K](score, value)`" if not shape else None
             self.error(expr, f"`softmax` takes a vector, and this is a {describe(shape)}", hint)
         return shape
+
+    def _arranged(self, expr: Expr, function: str, shape: Shape | None) -> Shape | None:
+        if shape is None:
+            return None
+        found = rules.arranged(function, shape)
+        if found is None:
+            takes = "a vector or a square matrix" if function == "diag" else "a matrix"
+            hint = "a vector is neither row nor column: `a @ C` is Cᵀa" if function == "transpose" else None
+            self.error(expr, f"`{function}` takes {takes}, and this is a {describe(shape)}", hint)
+        return found
 
     def _read(self, expr: Expr, how: str, arguments: tuple[Expr, ...]) -> Shape | None:
         if len(arguments) != READS[how]:

@@ -44,6 +44,10 @@ class NoSize(ValueError):
 _FUNCTIONS: dict[str, Callable[..., object]] = {
     **{f.name: f.value for f in POINTWISE.values() if f.slope is not None},
     "sum": np.sum,
+    "transpose": np.transpose,
+    "diag": np.diag,
+    "row_sums": lambda a: np.sum(a, 1),
+    "column_sums": lambda a: np.sum(a, 0),
     "softmax": softmax,
     "max": np.maximum,
     "min": np.minimum,

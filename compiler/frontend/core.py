@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from typing import assert_never
 
+from ..syntax.builtins import LINEAR
 from ..syntax.nodes import (
     Assign,
     At,
@@ -144,8 +145,10 @@ class _CoreWriter:
     def is_affine(self, expr: Expr) -> bool:
         """Whether the outermost operation belongs inside `affine` or `rtw`."""
         match expr:
-            case Negate() | Binary(operator="+" | "-") | ReadExpression() | Call(function="sum"):
+            case Negate() | Binary(operator="+" | "-") | ReadExpression():
                 return True
+            case Call(function=function):
+                return function in LINEAR
             case Operation(keyword="affine" | "rtw"):
                 return True
             case Binary(operator="/", right=right):

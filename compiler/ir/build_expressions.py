@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Bilinear, Matrix, Values
@@ -50,6 +50,16 @@ class AffineTerms:
     def through(self, matrix: Matrix, shape: Shape) -> AffineTerms:
         terms = tuple((matrix @ m, v) for m, v in self.terms)
         return AffineTerms(shape, tuple((m, v) for m, v in terms if m.nnz), matrix.apply(self.offset))
+
+    def places(self) -> Indices:
+        """The number of each component, in its shape."""
+        return np.arange(self.offset.size).reshape(self.shape)
+
+    def arranged(self, places: Indices) -> AffineTerms:
+        """Components by their number, in another shape; 0 where the number is below 0."""
+        taken = np.flatnonzero(places.ravel() >= 0)
+        matrix = Matrix.of(taken, places.ravel()[taken], 1.0, (places.size, self.offset.size))
+        return self.through(matrix, places.shape)
 
     def scaled(self, scale: float) -> AffineTerms:
         return self.through(Matrix.identity(self.offset.size, scale), self.shape)
@@ -184,6 +194,17 @@ class Expressions:
         match function:
             case "sum":
                 return first.through(Matrix(np.ones((1, first.offset.size))), ())
+            case "transpose":
+                return first.arranged(first.places().T)
+            case "diag" if len(first.shape) == 2:
+                return first.arranged(np.diag(first.places()))
+            case "diag":
+                return first.arranged(np.diag(first.places() + 1) - 1)
+            case "row_sums" | "column_sums":
+                axis = 0 if function == "row_sums" else 1
+                into = np.indices(first.shape)[axis].ravel()
+                size, number = first.offset.size, first.shape[axis]
+                return first.through(Matrix.of(into, np.arange(size), 1.0, (number, size)), (number,))
             case "softmax":
                 return self.apply(Softmax(), (self.value(first, span),), first.shape, span)
             case "clip":

@@ -11,7 +11,8 @@ from ..numerics.functions import POINTWISE
 @dataclass(frozen=True, slots=True)
 class Builtin:
     """`rule` is pointwise (one argument), pairwise (two, stretched as + stretches), clip (a value and two
-    constant bounds), sum (all components to one number), softmax (a vector), or identity (a size)."""
+    constant bounds), sum (all components to one number), softmax (a vector), identity (a size), or arranged (linear:
+    components elsewhere, or added up; its shape is told in shapes.py)."""
 
     arity: int
     rule: str
@@ -28,7 +29,14 @@ FUNCTIONS: dict[str, Builtin] = {
     "sum": Builtin(1, "sum"),
     "softmax": Builtin(1, "softmax"),
     "identity": Builtin(1, "identity"),
+    "transpose": Builtin(1, "arranged"),
+    "diag": Builtin(1, "arranged"),
+    "row_sums": Builtin(1, "arranged"),
+    "column_sums": Builtin(1, "arranged"),
 }
+
+LINEAR = frozenset(name for name, f in FUNCTIONS.items() if f.rule in ("sum", "arranged"))
+"""Functions that are linear: inside a read they take mine and theirs."""
 
 OPERATIONS: dict[str, int] = {"affine": 1, "rtw": 1, "dot": 2, "mul": 2, "outer": 2, "div": 2}
 """How many arguments an operation of the calculus takes."""

@@ -127,6 +127,22 @@ def outer(a: Shape, b: Shape) -> Shape | None:
     return a + b if len(a) == len(b) == 1 else None
 
 
+def arranged(function: str, shape: Shape) -> Shape | None:
+    """What transpose, diag, row_sums and column_sums make of one operand."""
+    match function, shape:
+        case "transpose", (rows, columns):
+            return (columns, rows)
+        case "diag", (size,):
+            return (size, size)
+        case "diag", (rows, columns) if rows == columns:
+            return (rows,)
+        case "row_sums", (rows, _):
+            return (rows,)
+        case "column_sums", (_, columns):
+            return (columns,)
+    return None
+
+
 def stack(items: Sequence[Shape]) -> Shape | None:
     """An array literal of equal items: numbers to a vector, rows to a matrix."""
     if not items or len(items[0]) > 1 or any(item != items[0] for item in items):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from innerloop.artifact.span import Span
 
-from .nodes import Binary, Expr, Negate, Number, Operation, Power
+from .nodes import Binary, Call, Expr, Negate, Number, Operation, Power
 from .unparse import unparse
 
 
@@ -132,6 +132,10 @@ def power(base: Expr, exponent: int, span: Span) -> Expr:
 
 def dot(a: Expr, b: Expr, span: Span) -> Expr:
     return _linear("dot", a, b, span)
+
+
+def call(function: str, argument: Expr) -> Expr:
+    return Call(argument.span, function, (argument,))
 
 
 def outer(a: Expr, b: Expr, span: Span) -> Expr:

@@ -115,8 +115,10 @@ def _character(text: str, position: int, line: int, column: int) -> SyntaxFault:
         hint = _AFTER["="]
     elif char == ".":
         hint = "a number begins with a digit: `0.5`"
+        if re.match(r"\.T\b", text[position:]):
+            hint = "a transpose is `transpose(A)`; Cᵀa is `a @ C`"
     elif char == "'":
-        hint = "there is no transpose: `a @ C` is Cᵀa"
+        hint = "a transpose is `transpose(A)`; Cᵀa is `a @ C`"
     shown = char if char.isprintable() else f"\\x{ord(char):02x}"
     return SyntaxFault(Diagnostic(f"unexpected character `{shown}`", span, hint), line)
 

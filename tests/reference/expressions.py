@@ -195,11 +195,23 @@ class Expressions:
                     lambda: f"({part(square)} @ {part(d)})",
                     lambda: f"({part(d)} @ {part(square)})",
                     lambda: f"({part(wide)} @ {part(m)})",
+                    lambda: f"diag({part(square)})",
+                    lambda: f"row_sums({part(wide)})",
                 ]
             case ("m",):
-                return [lambda: f"({part(d)} @ {part(wide)})", lambda: f"dot({part(d)}, {part(wide)})"]
+                return [
+                    lambda: f"({part(d)} @ {part(wide)})",
+                    lambda: f"dot({part(d)}, {part(wide)})",
+                    lambda: f"column_sums({part(wide)})",
+                ]
             case ("d", "d"):
-                return [lambda: f"outer({part(d)}, {part(d)})", lambda: f"({part(square)} @ {part(square)})"]
+                return [
+                    lambda: f"outer({part(d)}, {part(d)})",
+                    lambda: f"({part(square)} @ {part(square)})",
+                    lambda: f"transpose({part(square)})",
+                    lambda: f"({part(wide)} @ transpose({part(wide)}))",
+                    lambda: f"diag({part(d)})",
+                ]
             case _:
                 return [lambda: f"outer({part(d)}, {part(m)})", lambda: f"({part(square)} @ {part(wide)})"]
 

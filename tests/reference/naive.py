@@ -35,6 +35,10 @@ FUNCTIONS: dict[str, Any] = {
     "max": np.maximum,
     "min": np.minimum,
     "identity": lambda n: np.eye(int(n)),
+    "transpose": lambda a: np.array([[row[k] for row in a] for k in range(a.shape[1])]),
+    "diag": lambda v: np.diag(v),
+    "row_sums": lambda a: np.array([sum(row) for row in a]),
+    "column_sums": lambda a: np.array([sum(row) for row in np.swapaxes(a, 0, 1)]),
 }
 
 

@@ -9,8 +9,10 @@ at y
 
 w : vector[d] = 0
 
-W : matrix[d, d] = 0
-g = grad[W](sum(W @ W))
+W : matrix[2, d] = 0
+a = transpose(w)
+b = diag(W)
+c = row_sums(transpose(3))
 
 at x
     output dot(w, x)

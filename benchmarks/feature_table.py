@@ -1,0 +1,88 @@
+"""The features of the language that features.py measures: a program for each, its data, and NumPy's word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from innerloop.artifact.arrays import Floats
+
+EXAMPLES = 6
+Task = Mapping[str, Floats]
+"""[rows, *shape] of each field: EXAMPLES examples, and a query."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """`fields`: name → shape, drawn from [−1, 1], and then changed; `reference` gives the query's output."""
+
+    name: str
+    body: str
+    fields: Mapping[str, tuple[int, ...]]
+    reference: Callable[[Task], Floats]
+    change: Callable[[dict[str, Floats]], Mapping[str, Floats]] = dict
+    head: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        types = {0: "scalar", 1: "vector", 2: "matrix"}
+        lines = [f"program feature({self.head})", "", "tokens (example)* query"]
+        for name, shape in self.fields.items():
+            sizes = f"[{', '.join(map(str, shape))}]" if shape else ""
+            lines.append(f"    {name} : {types[len(shape)]}{sizes} on example, query")
+        return "\n".join([*lines, "", self.body.strip(), ""])
+
+    def draw(self, rng: np.random.Generator) -> Mapping[str, Floats]:
+        return self.change({n: rng.uniform(-1.0, 1.0, (EXAMPLES + 1, *shape)) for n, shape in self.fields.items()})
+
+
+def _mean(f: Callable[[Floats, Floats], Floats], task: Task, one: str, other: str) -> Floats:
+    """Over the examples."""
+    return np.mean([f(a, b) for a, b in zip(task[one][:-1], task[other][:-1], strict=True)], axis=0)
+
+
+FEATURES = (
+    Feature(
+        "transpose",
+        """
+S = mean[j in example](transpose(A[j]) @ outer(x[j], x[j]) @ A[j])
+at query
+    output S @ transpose(A) @ x
+""",
+        {"A": (2, 3), "x": (2,)},
+        lambda t: _mean(lambda a, x: np.outer(a.T @ x, a.T @ x), t, "A", "x") @ t["A"][-1].T @ t["x"][-1],
+    ),
+    Feature(
+        "transpose of what a loop changes",
+        """
+W : matrix[2, 3] = 0
+repeat 3
+    W = 0.5 * W + 0.2 * mean[j in example](transpose(A[j])) + 0.1 * transpose(transpose(W) @ outer([1, -1], [0.5, 1]))
+at query
+    output W @ x
+""",
+        {"A": (3, 2), "x": (3,)},
+        lambda t: _transposed_loop(t["A"][:-1].mean(0)) @ t["x"][-1],
+    ),
+    Feature(
+        "diag, row and column sums",
+        """
+C = mean[j in example](outer(x[j], x[j]))
+at query
+    output diag(C) * row_sums(A) + A @ diag(column_sums(A)) @ transpose(A) @ x
+""",
+        {"A": (2, 3), "x": (2,)},
+        lambda t: (
+            (t["x"][:-1] ** 2).mean(0) * t["A"][-1].sum(1) + t["A"][-1] * t["A"][-1].sum(0) @ t["A"][-1].T @ t["x"][-1]
+        ),
+    ),
+)
+
+
+def _transposed_loop(mean: Floats) -> Floats:
+    w = np.zeros((2, 3))
+    for _ in range(3):
+        w = 0.5 * w + 0.2 * mean.T + 0.1 * np.array([[0.5, 1.0]]).T @ (np.array([[1.0, -1.0]]) @ w)
+    return w
