@@ -16,6 +16,7 @@ from innerloop.compiler.syntax.nodes import (
     Negate,
     Operation,
     Output,
+    Part,
     Power,
     Program,
     ReadExpression,
@@ -81,6 +82,8 @@ def _expression(expr: Expr, reads: bool) -> set[str]:
             found.add("^")
         case Array():
             found.add("an array")
+        case Part(places=places):
+            found |= {"a component" if place.high is None else "a slice" for place in places}
         case Grad():
             found.add("grad")
         case MoveExpression(first=first):

@@ -40,7 +40,30 @@ class Feature:
 
 def _mean(f: Callable[[Floats, Floats], Floats], task: Task, one: str, other: str) -> Floats:
     """Over the examples."""
-    return np.mean([f(a, b) for a, b in zip(task[one][:-1], task[other][:-1], strict=True)], axis=0)
+    values = [f(a, b) for a, b in zip(task[one][:-1], task[other][:-1], strict=True)]
+    return np.asarray(np.mean(values, axis=0))
+
+
+def _with_intercept(x: Floats, y: Floats) -> Floats:
+    u, w = np.c_[np.ones(len(x)), x], np.zeros(3)
+    for _ in range(4):
+        w = w - 0.4 * u.T @ (u @ w - y) / len(y)
+    return w
+
+
+def _parts(t: Task) -> Floats:
+    a, x = t["A"], t["x"][-1]
+    s = (t["x"][:-1, 1, None] * a[:-1, 0] + a[:-1, 2]).mean(0)
+    value = x[[2, 0, 1]] @ a[-1, 0]
+    slope = np.array([value + x[1] * a[-1, 0, 2] + 1.0, x[1] * a[-1, 0, 0] + 1.0])
+    return np.concatenate([a[-1, 0:2, 1] * s[1:3], s[0] * x[2:3], slope])
+
+
+def _transposed_loop(mean: Floats) -> Floats:
+    w = np.zeros((2, 3))
+    for _ in range(3):
+        w = 0.5 * w + 0.2 * mean.T + 0.1 * np.array([[0.5, 1.0]]).T @ (np.array([[1.0, -1.0]]) @ w)
+    return w
 
 
 FEATURES = (
@@ -78,11 +101,46 @@ at query
             (t["x"][:-1] ** 2).mean(0) * t["A"][-1].sum(1) + t["A"][-1] * t["A"][-1].sum(0) @ t["A"][-1].T @ t["x"][-1]
         ),
     ),
+    Feature(
+        "an intercept: [1, x]",
+        """
+w : vector[3] = 0
+repeat 4
+    w = w - 0.4 * mean[j in example]((dot(w, [1, x[j]]) - y[j]) * [1, x[j]])
+at query
+    output dot(w, [1, x])
+""",
+        {"x": (2,), "y": ()},
+        lambda t: _with_intercept(t["x"][:-1], t["y"][:-1]) @ np.insert(t["x"][-1], 0, 1.0),
+    ),
+    Feature(
+        "concat, rows of run-time values",
+        """
+S = mean[j in example](outer(concat(x[j], z[j]), concat(2, z[j])))
+at query
+    output S @ transpose([[1, x, x[2]], [x, -1, 0]]) @ x
+""",
+        {"x": (2,), "z": (3,)},
+        lambda t: (
+            np.mean(
+                [np.outer(np.r_[x, z], np.r_[2, z]) for x, z in zip(t["x"][:-1], t["z"][:-1], strict=True)],
+                axis=0,
+            )
+            @ np.array([[1, *t["x"][-1], t["x"][-1][1]], [*t["x"][-1], -1, 0]]).T
+            @ t["x"][-1]
+        ),
+    ),
+    Feature(
+        "components and slices",
+        """
+S = mean[j in example](x[j][2] * A[j][1] + A[j][2:3, 1:3][2])
+at query
+    g = grad[x](x[2] * dot([x[d], x[1:2]], A[1]) + sum([x, A[1]][1, d - 1:3]))
+    output concat(A[1:2, 2] * S[2:3], S[1] * x[d:d], g[2:3])
+""",
+        {"A": (3, 3), "x": (3,)},
+        lambda t: _parts(t),
+        head="d",
+        parameters={"d": 3},
+    ),
 )
-
-
-def _transposed_loop(mean: Floats) -> Floats:
-    w = np.zeros((2, 3))
-    for _ in range(3):
-        w = 0.5 * w + 0.2 * mean.T + 0.1 * np.array([[0.5, 1.0]]).T @ (np.array([[1.0, -1.0]]) @ w)
-    return w

@@ -22,6 +22,7 @@ from innerloop.artifact.span import Span
 from ..numerics.functions import POINTWISE
 from ..syntax import smart_constructors as s
 from ..syntax.nodes import (
+    Array,
     Binary,
     Call,
     Compare,
@@ -30,11 +31,13 @@ from ..syntax.nodes import (
     Name,
     Negate,
     Operation,
+    Part,
     Power,
     ReadExpression,
 )
 from ..syntax.shapes import Shape
 from ..syntax.traversal import children, rebuild, walk
+from . import adjoints
 from .check_shapes import Shapes
 from .slopes import slope_of, substituted
 
@@ -126,6 +129,14 @@ class _Gradient:
                 return self.scaled(base, adjoint, wide, slope, inside)
             case Compare():
                 return []  # a step is flat
+            case Part(operand=operand):
+                placed = adjoints.of_part(self.full(adjoint, wide, expr), expr, self.shape(operand))
+                return self.pull(operand, placed, self.shape(operand), inside=inside)
+            case Array(items=items) | Call(function="concat", arguments=items):
+                full = self.full(adjoint, wide, expr)
+                pulled = adjoints.of_items(full, [self.shape(item) for item in items], isinstance(expr, Array))
+                each = zip(items, pulled, strict=True)
+                return [t for item, c in each for t in self.pull(item, c, self.shape(item), inside=inside)]
             case Call(function=function, arguments=arguments):
                 return self.function(expr, function, arguments, adjoint, wide, inside)
             case ReadExpression() if inside:

@@ -8,7 +8,7 @@ one with a type is an array of that shape.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 import numpy as np
@@ -23,6 +23,7 @@ from ..syntax.nodes import (
     Name,
     Output,
     Parameter,
+    Part,
     Program,
     Repeat,
     Scan,
@@ -95,16 +96,28 @@ def whole_parameters(program: Program) -> tuple[frozenset[str], frozenset[str]]:
             case Assign(type=type) if type is not None:
                 sizes.extend(type.dimensions)
     sizes.extend(_identities(program))
+    sizes.extend(_places(program))
     named = {p.name for p in program.parameters}
     return _names(sizes) & named, (_names(counts) - _names(sizes)) & named
 
 
-def _identities(program: Program) -> list[Expr]:
-    """The sizes of all `identity(n)`."""
+def _expressions(program: Program) -> Iterator[Expr]:
+    """All of them, and everything inside."""
     exprs = [p.default for p in program.parameters if p.default is not None]
     exprs += [s.value for s in statements(program.body) if isinstance(s, Assign | Define | Output)]
-    inside = (node for expr in exprs for node in walk(expr))
-    return [node.arguments[0] for node in inside if isinstance(node, Call) and node.function == "identity"]
+    return (node for expr in exprs for node in walk(expr))
+
+
+def _identities(program: Program) -> list[Expr]:
+    """The sizes of all `identity(n)`."""
+    calls = (node for node in _expressions(program) if isinstance(node, Call))
+    return [node.arguments[0] for node in calls if node.function == "identity"]
+
+
+def _places(program: Program) -> list[Expr]:
+    """The numbers of all components."""
+    parts = (node for node in _expressions(program) if isinstance(node, Part))
+    return [end for part in parts for place in part.places for end in (place.low, place.high) if end is not None]
 
 
 def _names(exprs: Iterable[Expr]) -> frozenset[str]:

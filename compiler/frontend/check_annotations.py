@@ -15,6 +15,7 @@ from innerloop.artifact.span import Span
 
 from ..syntax.builtins import LINEAR
 from ..syntax.nodes import (
+    Array,
     Binary,
     Call,
     Compare,
@@ -23,6 +24,7 @@ from ..syntax.nodes import (
     Name,
     Negate,
     Operation,
+    Part,
     Power,
     ReadExpression,
     TheirsExpression,
@@ -65,9 +67,14 @@ def affine(expr: Expr, constant: Constant, read: Expr | None) -> None:
             return
         case Negate(operand=operand):
             affine(operand, constant, read)
-        case Call(function=function, arguments=arguments) if function in LINEAR:
-            for argument in arguments:
-                affine(argument, constant, read)
+        case Call(function=function, arguments=parts) if function in LINEAR:
+            for part in parts:
+                affine(part, constant, read)
+        case Array(items=parts):
+            for part in parts:
+                affine(part, constant, read)
+        case Part(operand=operand):
+            affine(operand, constant, read)
         case Operation(keyword="affine", arguments=(operand,)):
             affine(operand, constant, read)
         case Binary(operator="+" | "-", left=left, right=right):

@@ -171,7 +171,7 @@ class _Uses:
             return
         read = next((read for read in reversed(reads) if read.index == index), None)
         if read is None:
-            hint = f"`{name}[{index}]` stands inside a read, as `sum[{index} in K](…)`; there are no components"
+            hint = f"theirs, `{name}[{index}]` stands in a read, `sum[{index} in K](…)`; a component is `{name}[1]`"
             if reads:
                 hint = f"the index of this read is `{reads[-1].index}`"
             self.error(span, f"`{index}` is no index here", hint)

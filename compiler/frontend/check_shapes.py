@@ -27,6 +27,7 @@ from ..syntax.nodes import (
     Negate,
     Number,
     Operation,
+    Part,
     Power,
     ReadExpression,
     TheirsExpression,
@@ -57,6 +58,8 @@ class Shapes:
                 return self.of(operand)
             case Array(items=items):
                 return self._array(expr, [self.of(item) for item in items])
+            case Part(operand=operand):
+                return self._part(expr, self.of(operand))
             case Power(base=base, exponent=exponent):
                 if exponent.value != int(exponent.value) or exponent.value < 1:
                     self.error(exponent, f"the power {exponent.text} is not a whole number of 1 or more", _ROOT)
@@ -85,8 +88,42 @@ class Shapes:
             return None
         shape = rules.stack(known)
         if shape is None:
-            self.error(expr, "the items of an array are numbers, or rows of numbers of one length")
+            hint = "vectors of other lengths are joined by `concat(a, b)`"
+            self.error(expr, "an array is made of numbers, of rows of one length, or of numbers and vectors", hint)
         return shape
+
+    def _part(self, expr: Part, shape: Shape | None) -> Shape | None:
+        places: list[tuple[Dimension, Dimension | None]] = []
+        sound = shape is not None
+        if shape is not None and len(expr.places) > len(shape):
+            self.error(expr, f"{len(expr.places)} places in a {describe(shape)}", "it has one for each of its sizes")
+            sound = False
+        for axis, place in enumerate(expr.places):
+            size = shape[axis] if shape is not None and axis < len(shape) else None
+            low, high = self._place(place.low, size), None if place.high is None else self._place(place.high, size)
+            if low is None or (high is None and place.high is not None):
+                sound = False
+                continue
+            length = 1 if high is None else rules.add(high, low, -1)
+            if isinstance(length, int) and length < 0:
+                hint = "a slice goes from a component to a later one"
+                self.error(place.low, f"there is nothing from {low} to {high}", hint)
+                sound = False
+            places.append((low, high))
+        return rules.part(shape, places) if sound and shape is not None else None
+
+    def _place(self, expr: Expr, size: Dimension | None) -> Dimension | None:
+        """The number of a component of so many."""
+        if self.of(expr) not in ((), None):
+            self.error(expr, "a place is one number", PLACE_HINT)
+            return None
+        place = rules.dimension(expr, self.sizes)
+        if place is None:
+            self.error(expr, "this is no place", PLACE_HINT)
+        elif isinstance(place, int) and (place < 1 or (isinstance(size, int) and place > size)):
+            self.error(expr, f"there is no component {place}" + (f" of {size}" if place > 0 else ""), PLACE_HINT)
+            return None
+        return place
 
     def _pair(self, operator: str, expr: Expr, left: Expr, right: Expr) -> Shape | None:
         a, b = self.of(left), self.of(right)
@@ -122,8 +159,12 @@ class Shapes:
             )
             return ()
         entry = FUNCTIONS.get(function)
+        if entry is not None and entry.rule == "concat" and len(arguments) > entry.arity:
+            return self._concat(expr, arguments)
         if entry is None or not self._count(expr, function, len(arguments), entry.arity):
             return None
+        if entry.rule == "concat":
+            return self._concat(expr, arguments)
         if entry.rule == "identity":
             size = rules.dimension(arguments[0], self.sizes)
             if size is None:
@@ -146,6 +187,17 @@ class Shapes:
             self.error(expr, f"`softmax` takes a vector, and this is a {describe(shape)}", hint)
         return shape
 
+    def _concat(self, expr: Expr, arguments: tuple[Expr, ...]) -> Shape | None:
+        shapes = [self.of(argument) for argument in arguments]
+        known = [shape for shape in shapes if shape is not None]
+        if len(known) < len(shapes):
+            return None
+        found = rules.join(known)
+        if found is None:
+            told = " and ".join(map(describe, known))
+            self.error(expr, f"`concat` of {told}", "it takes numbers and vectors, or matrices with rows of one length")
+        return found
+
     def _arranged(self, expr: Expr, function: str, shape: Shape | None) -> Shape | None:
         if shape is None:
             return None
@@ -167,6 +219,7 @@ class Shapes:
         return found[-1]
 
 
+PLACE_HINT = "the first component is 1, and the last the size; whole numbers and parameters with + - * ^ say which"
 _ROOT = "a root is `sqrt`, one over e is `1 / e`"
 _HINTS = {
     rules.contract: "the last size of the first must be the first size of the second",

@@ -5,7 +5,7 @@ d / 2 + sqrt(rate)   with {"d": 8, "rate": 0.25}   →   4.5
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from innerloop.artifact.errors import Diagnostic
@@ -26,6 +26,8 @@ from ..syntax.nodes import (
     Negate,
     Number,
     Operation,
+    Part,
+    Place,
     Power,
     ReadExpression,
     TheirsExpression,
@@ -79,6 +81,15 @@ def unless_whole(expr: Expr, value: float, least: int, most: int, what: str) -> 
     return [Diagnostic(f"this {what} is {value:g}", expr.span, f"it must be a whole number from {least} to {most}")]
 
 
+def slices(places: Sequence[Place], bindings: Mapping[str, object]) -> tuple[int | slice, ...]:
+    """What they are to NumPy."""
+    found: list[int | slice] = []
+    for place in places:
+        low = size_of(place.low, bindings) - 1
+        found.append(low if place.high is None else slice(low, size_of(place.high, bindings)))
+    return tuple(found)
+
+
 def _evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
     def value(part: Expr) -> Array64:
         return np.asarray(_evaluate(part, bindings), dtype=np.float64)
@@ -89,7 +100,13 @@ def _evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
         case Name(name=name) | TheirsExpression(name=name):
             return np.asarray(bindings[name], dtype=np.float64)
         case Array(items=items):
-            return np.array([value(item) for item in items])
+            parts = [value(item) for item in items]
+            alike = all(part.shape == parts[0].shape for part in parts)
+            return np.array(parts) if alike else np.concatenate([np.atleast_1d(part) for part in parts])
+        case Call(function="concat", arguments=arguments):
+            return np.concatenate([np.atleast_1d(value(part)) for part in arguments])
+        case Part(operand=operand, places=places):
+            return np.asarray(value(operand)[slices(places, bindings)])
         case Negate(operand=operand):
             return -value(operand)
         case Power(base=base, exponent=exponent):

@@ -17,6 +17,7 @@ from typing import assert_never
 
 from ..syntax.builtins import LINEAR
 from ..syntax.nodes import (
+    Array,
     Assign,
     At,
     Binary,
@@ -29,6 +30,7 @@ from ..syntax.nodes import (
     Negate,
     Operation,
     Output,
+    Part,
     Power,
     Program,
     ReadExpression,
@@ -145,7 +147,7 @@ class _CoreWriter:
     def is_affine(self, expr: Expr) -> bool:
         """Whether the outermost operation belongs inside `affine` or `rtw`."""
         match expr:
-            case Negate() | Binary(operator="+" | "-") | ReadExpression():
+            case Negate() | Binary(operator="+" | "-") | ReadExpression() | Array() | Part():
                 return True
             case Call(function=function):
                 return function in LINEAR

@@ -22,8 +22,8 @@ from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Bilinear, Matrix, Values
 
-from ..syntax.nodes import Array, Binary, Call, Compare, Expr, Negate, Operation, Power
-from ..syntax.shapes import contract, elementwise
+from ..syntax.nodes import Array, Binary, Call, Compare, Expr, Negate, Operation, Part, Place, Power
+from ..syntax.shapes import contract, elementwise, join, stack
 from .builder import GraphBuilder
 from .graph import Affine, Constant, Divide, Function, Node, Op, Product, Softmax, Value
 
@@ -107,8 +107,17 @@ class Expressions:
             case Call(function=function, arguments=arguments):
                 return self._call(function, [self.form(a) for a in arguments], expr.span)
             case Array(items=items):
-                return _stack([self.form(item) for item in items])
+                forms = [self.form(item) for item in items]
+                return _joined(forms, _whole(stack([form.shape for form in forms])))
+            case Part(operand=operand, places=places):
+                form = self.form(operand)
+                return form.arranged(np.asarray(form.places()[tuple(map(self._slice, places))]))
         raise AssertionError(expr)
+
+    def _slice(self, place: Place) -> int | slice:
+        low, high = (None if end is None else int(self.form(end).offset[0]) for end in (place.low, place.high))
+        assert low is not None
+        return low - 1 if place.high is None else slice(low - 1, high)
 
     def value(self, form: AffineTerms, span: Span | None) -> Value:
         """The node that holds a form."""
@@ -194,6 +203,8 @@ class Expressions:
         match function:
             case "sum":
                 return first.through(Matrix(np.ones((1, first.offset.size))), ())
+            case "concat":
+                return _joined(arguments, _whole(join([argument.shape for argument in arguments])))
             case "transpose":
                 return first.arranged(first.places().T)
             case "diag" if len(first.shape) == 2:
@@ -230,11 +241,12 @@ def _whole(shape: tuple[object, ...] | None) -> Shape:
     return tuple(n for n in shape if isinstance(n, int))
 
 
-def _stack(items: list[AffineTerms]) -> AffineTerms:
-    size = items[0].offset.size
-    shape = (len(items), *items[0].shape)
-    total = AffineTerms.constant(np.zeros(shape))
-    for place, item in enumerate(items):
-        rows = place * size + np.arange(size)
-        total = total.plus(item.through(Matrix.of(rows, np.arange(size), 1.0, (prod(shape), size)), shape))
+def _joined(items: list[AffineTerms], shape: Shape) -> AffineTerms:
+    """Items after each other: their components, row by row."""
+    total, start = AffineTerms.constant(np.zeros(shape)), 0
+    for item in items:
+        size = item.offset.size
+        matrix = Matrix.of(start + np.arange(size), np.arange(size), 1.0, (prod(shape), size))
+        total = total.plus(item.through(matrix, shape))
+        start += size
     return total

@@ -11,8 +11,8 @@ from ..numerics.functions import POINTWISE
 @dataclass(frozen=True, slots=True)
 class Builtin:
     """`rule` is pointwise (one argument), pairwise (two, stretched as + stretches), clip (a value and two
-    constant bounds), sum (all components to one number), softmax (a vector), identity (a size), or arranged (linear:
-    components elsewhere, or added up; its shape is told in shapes.py)."""
+    constant bounds), sum (all components to one number), softmax (a vector), identity (a size), arranged (linear:
+    components elsewhere, or added up; its shape is told in shapes.py), or concat (that many or more, end to end)."""
 
     arity: int
     rule: str
@@ -33,9 +33,10 @@ FUNCTIONS: dict[str, Builtin] = {
     "diag": Builtin(1, "arranged"),
     "row_sums": Builtin(1, "arranged"),
     "column_sums": Builtin(1, "arranged"),
+    "concat": Builtin(2, "concat"),
 }
 
-LINEAR = frozenset(name for name, f in FUNCTIONS.items() if f.rule in ("sum", "arranged"))
+LINEAR = frozenset(name for name, f in FUNCTIONS.items() if f.rule in ("sum", "arranged", "concat"))
 """Functions that are linear: inside a read they take mine and theirs."""
 
 OPERATIONS: dict[str, int] = {"affine": 1, "rtw": 1, "dot": 2, "mul": 2, "outer": 2, "div": 2}

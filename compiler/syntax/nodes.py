@@ -27,7 +27,7 @@ class Number(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class Array(SyntaxNode):
-    """`[0.01, 0.1]`, or rows in rows for a matrix."""
+    """`[0.01, 0.1]`, or rows in rows for a matrix; `[1, x]`, numbers and vectors end to end."""
 
     items: tuple[Expr, ...]
 
@@ -45,6 +45,22 @@ class TheirsExpression(SyntaxNode):
 
     name: str
     index: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place(SyntaxNode):
+    """One component, by its number, or those from `low` to `high`."""
+
+    low: Expr
+    high: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part(SyntaxNode):
+    """`operand[places]`, a place for each of the first axes; components count from 1, and `high` is the last."""
+
+    operand: Expr
+    places: tuple[Place, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +140,7 @@ Expr = (
     | Array
     | Name
     | TheirsExpression
+    | Part
     | Negate
     | Binary
     | Compare

@@ -21,6 +21,7 @@ from lark.indenter import DedentError, Indenter
 from lark.visitors import Transformer_NonRecursive, v_args
 
 from . import nodes as syntax
+from .indices import components
 from .nodes import Expr
 from .syntax_errors import SyntaxFault, describe_fault, indentation_fault, stand_in
 
@@ -121,8 +122,15 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
     def mine(self, meta: Any, parts: list[Token]) -> Expr:
         return syntax.Name(_span(meta), str(parts[0]))
 
-    def theirs(self, meta: Any, parts: list[Token]) -> Expr:
-        return syntax.TheirsExpression(_span(meta), str(parts[0]), str(parts[1]))
+    def place(self, meta: Any, parts: list[Any]) -> syntax.Place:
+        return syntax.Place(_span(meta), parts[0], parts[1])
+
+    def part(self, meta: Any, parts: list[Any]) -> Expr:
+        """`name[index]` is theirs until indices.py finds that no read has that index."""
+        match parts:
+            case [syntax.Name(name=name), syntax.Place(low=syntax.Name(name=index), high=None)]:
+                return syntax.TheirsExpression(_span(meta), name, index)
+        return syntax.Part(_span(meta), parts[0], tuple(parts[1:]))
 
     def negate(self, meta: Any, parts: list[Expr]) -> Expr:
         return syntax.Negate(_span(meta), parts[0])
@@ -255,7 +263,8 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
         place = next(index for index, part in enumerate(parts) if isinstance(part, tuple))
         tokens, fields = parts[place]
         body = tuple(parts[place + 1 :])
-        return syntax.Program(_span(name), str(name), parameters, tokens, fields, body, self.text, self.source)
+        program = syntax.Program(_span(name), str(name), parameters, tokens, fields, body, self.text, self.source)
+        return components(program)
 
 
 def _head(start: Any, end: Span) -> Span:

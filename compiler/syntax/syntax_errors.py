@@ -70,8 +70,6 @@ def _unexpected(text: str, word: str, type: str, span: Span, expected: set[str])
         return Diagnostic(f"`{word}` is a reserved word and cannot be a name", span, f"another name, as `{word}_1`")
     before = text[: span.start].rstrip(" \t")
     hint = _AFTER.get(word) if word == "=" or before.endswith(word) else None
-    if type == "NUMBER" and before.endswith("["):
-        hint = "there are no components `v[0]`; `v[j]` is v at the token j of a read"
     if type == "NUMBER" and before.endswith("^"):
         hint = "powers are whole numbers"
     if type != "NUMBER" and before.endswith("^"):

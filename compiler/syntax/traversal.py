@@ -22,6 +22,7 @@ from .nodes import (
     Number,
     Operation,
     Output,
+    Part,
     Power,
     ReadExpression,
     Repeat,
@@ -44,6 +45,8 @@ def children(expr: Expr) -> tuple[Expr, ...]:
             return (left, right)
         case Power(base=base):
             return (base,)
+        case Part(operand=operand, places=places):
+            return (operand, *(end for place in places for end in (place.low, place.high) if end is not None))
         case Call(arguments=arguments) | Operation(arguments=arguments) | ReadExpression(arguments=arguments):
             return arguments
 
@@ -59,6 +62,10 @@ def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
             return replace(expr, left=parts[0], right=parts[1])
         case Power():
             return replace(expr, base=parts[0])
+        case Part(places=places):
+            ends = iter(parts[1:])
+            within = (replace(p, low=next(ends), high=None if p.high is None else next(ends)) for p in places)
+            return replace(expr, operand=parts[0], places=tuple(within))
         case Call() | Operation() | ReadExpression():
             return replace(expr, arguments=parts)
     return expr

@@ -19,6 +19,7 @@ from .nodes import (
     Number,
     Operation,
     Parameter,
+    Part,
     Power,
     ReadExpression,
     TheirsExpression,
@@ -51,6 +52,9 @@ def _text(expr: Expr) -> tuple[str, int]:
             return f"{name}[{index}]", _ATOM
         case MoveExpression(name=name, first=first):
             return f"move {name} from " + (f"first {first}" if first else "previous"), _ATOM
+        case Part(operand=operand, places=places):
+            within = (unparse(p.low) + ("" if p.high is None else f":{unparse(p.high)}") for p in places)
+            return f"{_at_least(operand, _ATOM)}[{', '.join(within)}]", _ATOM
         case Array(items=items):
             return f"[{_list(items)}]", _ATOM
         case Call(function=name, arguments=arguments) | Operation(keyword=name, arguments=arguments):

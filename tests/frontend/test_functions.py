@@ -14,7 +14,7 @@ from tests.reference import naive
 from tests.reference.measured import numpy_run
 
 D = 3
-EXACT = ("sum", "identity", "transpose", "diag", "row_sums", "column_sums")
+EXACT = ("sum", "identity", "transpose", "diag", "row_sums", "column_sums", "concat")
 """What linear attention holds: linear, or constant."""
 CALLS = {
     "clip": "clip({0}, 0.6, 1.5)",
@@ -22,6 +22,7 @@ CALLS = {
     "min": "min({0}, 1.2 - {0})",
     "identity": "(identity(3) @ {0})",
     "transpose": "(transpose(outer({0}, [1, -1])) @ [1, 2, 3] @ [[1, 2, 3], [0, 1, -1]])",
+    "concat": "(concat({0}, dot({0}, [1, 2, 3])) @ [[1, 0, 2], [0, 1, 1], [2, 0, 0], [1, 3, 1]])",
     "diag": "(diag({0}) @ [1, 2, 3] + diag(outer([1, 2, 3], {0})))",
     "row_sums": "row_sums(outer({0}, [1, 2]))",
     "column_sums": "column_sums(outer([1, 2], {0}))",
@@ -37,7 +38,7 @@ def call(name: str, argument: str) -> str:
 
 def meaning(name: str, x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of vectors [..., 3]."""
-    known = {name: naive.FUNCTIONS[name], "outer": np.outer}
+    known = {name: naive.FUNCTIONS[name], "outer": np.outer, "dot": np.dot}
     found = np.array([eval(call(name, "x"), known, {"x": row}) for row in x.reshape(-1, D)], np.float64)
     return found.reshape(*x.shape[:-1], *found.shape[1:])
 

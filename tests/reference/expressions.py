@@ -181,6 +181,7 @@ class Expressions:
     def contractions(self, shape: Shape, part: Callable[[Shape], str]) -> list[Callable[[], str]]:
         """Products over an axis, and what else takes other shapes to this one."""
         d, m, square, wide = ("d",), ("m",), ("d", "d"), ("d", "m")
+        last, short = ("2", "1") if self.numbers else ("d", "d - 1")
         match shape:
             case ():
                 return [
@@ -189,6 +190,8 @@ class Expressions:
                     lambda: f"dot({part(m)}, {part(m)})",
                     lambda: f"sum({part(d)})",
                     lambda: f"sum({part(self.random.choice([square, wide, m]))})",
+                    lambda: f"{part(d)}[{self.random.choice(['1', last])}]",
+                    lambda: f"{part(square)}[{last}, 1]",
                 ]
             case ("d",):
                 return [
@@ -197,12 +200,16 @@ class Expressions:
                     lambda: f"({part(wide)} @ {part(m)})",
                     lambda: f"diag({part(square)})",
                     lambda: f"row_sums({part(wide)})",
+                    lambda: f"{part(square)}[{last}]",
+                    lambda: f"concat({part(d)}[1:{short}], {part(())})",
+                    lambda: f"[{part(())}, {part(d)}[2:{last}]]",
                 ]
             case ("m",):
                 return [
                     lambda: f"({part(d)} @ {part(wide)})",
                     lambda: f"dot({part(d)}, {part(wide)})",
                     lambda: f"column_sums({part(wide)})",
+                    lambda: f"{part(wide)}[1]",
                 ]
             case ("d", "d"):
                 return [

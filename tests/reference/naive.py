@@ -35,6 +35,7 @@ FUNCTIONS: dict[str, Any] = {
     "max": np.maximum,
     "min": np.minimum,
     "identity": lambda n: np.eye(int(n)),
+    "concat": lambda *parts: np.vstack(parts) if np.ndim(parts[0]) == 2 else np.hstack(parts),
     "transpose": lambda a: np.array([[row[k] for row in a] for k in range(a.shape[1])]),
     "diag": lambda v: np.diag(v),
     "row_sums": lambda a: np.array([sum(row) for row in a]),
@@ -124,7 +125,14 @@ class Naive:
             case syntax.Number(value=number):
                 return number
             case syntax.Array(items=items):
-                return np.array([part(item) for item in items])
+                found = [part(item) for item in items]
+                return np.array(found) if len({np.shape(f) for f in found}) == 1 else np.hstack(found)
+            case syntax.Part(operand=operand, places=places):
+                whole = part(operand)
+                for axis, place in reversed(list(enumerate(places))):  # the last axis first, so that the others stay
+                    count = range(int(part(place.low)), int(part(place.high or place.low)) + 1)
+                    whole = np.take(whole, [k - 1 for k in count] if place.high else count[0] - 1, axis)
+                return whole
             case syntax.Name(name=name):
                 return self.parameters[name] if name in self.parameters else self.tokens[mine][name]
             case syntax.TheirsExpression(name=name):

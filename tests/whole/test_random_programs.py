@@ -51,7 +51,7 @@ def test_the_generator_draws_all_of_the_language() -> None:
 
 EVERYTHING = """
 relu, abs, sign, clip, sigmoid, tanh, exp, log, sqrt, sum, softmax, max, min, identity
-transpose, diag, row_sums, column_sums
+transpose, diag, row_sums, column_sums, concat, a component, a slice
 affine, dot, mul, outer, div, rtw, +, -, *, /, @, ^, unary -, <, <=, >, >=, an array
 mean over tokens, sum over tokens, softmax over tokens, a read in a read, move from previous, move from first
 grad, def, a call of a def, output, output in at

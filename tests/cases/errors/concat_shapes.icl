@@ -9,9 +9,12 @@ at y
 
 w : vector[d] = 0
 
-v = [rate, dot(w, w)]
-at x
-    z = [sum(x), 1]
+W : matrix[d, 2] = 0
+a = concat(w)
+b = concat(W, w)
+c = concat(W, identity(d))
+e = [w, [1, 2]]
+f = [W, W]
 
 at x
     output dot(w, x)
