@@ -14,6 +14,7 @@ from innerloop.compiler.syntax.nodes import (
     Grad,
     MoveExpression,
     Negate,
+    Not,
     Operation,
     Output,
     Part,
@@ -50,6 +51,7 @@ def _head(program: Program) -> set[str]:
         "a field on several kinds": any(len(field.kinds) > 1 for field in program.fields),
         "a declared range": any(field.low is not None for field in program.fields),
         "a parameter with a type": any(parameter.type is not None for parameter in program.parameters),
+        "a parameter with a range": any(parameter.range is not None for parameter in program.parameters),
     }
     return found | {what for what, holds in told.items() if holds}
 
@@ -78,6 +80,8 @@ def _expression(expr: Expr, reads: bool) -> set[str]:
             found.add(name if not isinstance(expr, Call) or name not in "fg" else "a call of a def")
         case Negate():
             found.add("unary -")
+        case Not():
+            found.add("not")
         case Power():
             found.add("^")
         case Array():

@@ -51,6 +51,11 @@ def _with_intercept(x: Floats, y: Floats) -> Floats:
     return w
 
 
+def _chosen(c: Floats, x: Floats) -> Floats:
+    chosen = (c == 2) | (~(c < 3) & (x[:, 0] > 0))
+    return np.asarray(np.where(chosen[:-1, None], x[:-1], 0.0).mean(0) + x[-1] * (c[-1] == 1))
+
+
 def _parts(t: Task) -> Floats:
     a, x = t["A"], t["x"][-1]
     s = (t["x"][:-1, 1, None] * a[:-1, 0] + a[:-1, 2]).mean(0)
@@ -142,5 +147,15 @@ at query
         lambda t: _parts(t),
         head="d",
         parameters={"d": 3},
+    ),
+    Feature(
+        "==, and, or, not",
+        """
+at query
+    output mean[j in example]((c[j] == 2 or not c[j] < 3 and x[j][1] > 0) * x[j]) + (c == 1) * x
+""",
+        {"c": (), "x": (2,)},
+        lambda t: _chosen(t["c"], t["x"]),
+        lambda t: {**t, "c": np.floor(2.0 * t["c"] + 2.0)},
     ),
 )

@@ -30,6 +30,7 @@ from ..syntax.nodes import (
     Grad,
     Name,
     Negate,
+    Not,
     Operation,
     Part,
     Power,
@@ -39,6 +40,7 @@ from ..syntax.shapes import Shape
 from ..syntax.traversal import children, rebuild, walk
 from . import adjoints
 from .check_shapes import Shapes
+from .logic import arithmetic
 from .slopes import slope_of, substituted
 
 
@@ -129,6 +131,8 @@ class _Gradient:
                 return self.scaled(base, adjoint, wide, slope, inside)
             case Compare():
                 return []  # a step is flat
+            case Binary(operator="and" | "or") | Not():
+                return self.pull(arithmetic(expr), adjoint, wide, inside=inside)
             case Part(operand=operand):
                 placed = adjoints.of_part(self.full(adjoint, wide, expr), expr, self.shape(operand))
                 return self.pull(operand, placed, self.shape(operand), inside=inside)

@@ -29,6 +29,7 @@ from ..syntax.nodes import (
     Scan,
 )
 from ..syntax.traversal import statements, walk
+from ..syntax.unparse import unparse_range
 from .constants import Array64, NoSize, evaluate, unless_whole
 
 Bound = int | float | Array64
@@ -52,7 +53,9 @@ def bind(program: Program, given: Mapping[str, object]) -> dict[str, Bound]:
     waiting: list[Diagnostic] = []
     for parameter in program.parameters:
         try:
-            bound[parameter.name] = _value(parameter, given, bound, sizes, counts)
+            value = _value(parameter, given, bound, sizes, counts)
+            _within(parameter, value, bound)
+            bound[parameter.name] = value
         except _Unsuitable as fault:
             faults.append(fault.diagnostic)
         except _Waits as waits:
@@ -161,6 +164,23 @@ def _value(
             f"parameter `{name}` is {number:g}", parameter, f"it {use} something: a whole number, {least} or more"
         )
     return int(number)
+
+
+def _within(parameter: Parameter, value: Bound, bound: Mapping[str, Bound]) -> None:
+    """Raises _Unsuitable for a number outside the parameter's range."""
+    within = parameter.range
+    if within is None:
+        return
+    low, high = (float(_computed(parameter, end, bound, "range")) for end in (within.low, within.high))
+    numbers = np.ravel(value)
+    above = numbers > low if within.open_low else numbers >= low
+    below = numbers < high if within.open_high else numbers <= high
+    outside = numbers[~(above & below)]
+    if outside.size:
+        told = f"{'is' if np.ndim(value) == 0 else 'holds'} {outside[0]:g}, outside {unparse_range(within)}"
+        least, most = "above" if within.open_low else "at least", "below" if within.open_high else "at most"
+        ends = f"{least} {low:g} and {most} {high:g}"
+        raise _Unsuitable(f"parameter `{parameter.name}` {told}", parameter, f"it must be {ends}")
 
 
 def _computed(parameter: Parameter, expr: Expr, bound: Mapping[str, Bound], what: str) -> Array64:

@@ -23,6 +23,7 @@ from ..syntax.nodes import (
     MoveExpression,
     Name,
     Negate,
+    Not,
     Operation,
     Part,
     Power,
@@ -65,7 +66,7 @@ def affine(expr: Expr, constant: Constant, read: Expr | None) -> None:
     match expr:
         case Name() | TheirsExpression():
             return
-        case Negate(operand=operand):
+        case Negate(operand=operand) | Not(operand=operand):
             affine(operand, constant, read)
         case Call(function=function, arguments=parts) if function in LINEAR:
             for part in parts:

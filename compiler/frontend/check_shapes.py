@@ -25,6 +25,7 @@ from ..syntax.nodes import (
     MoveExpression,
     Name,
     Negate,
+    Not,
     Number,
     Operation,
     Part,
@@ -54,7 +55,7 @@ class Shapes:
                 return ()
             case Name(name=name) | TheirsExpression(name=name) | MoveExpression(name=name):
                 return self.names.get(name)
-            case Negate(operand=operand):
+            case Negate(operand=operand) | Not(operand=operand):
                 return self.of(operand)
             case Array(items=items):
                 return self._array(expr, [self.of(item) for item in items])

@@ -19,7 +19,9 @@ from ..syntax.nodes import (
     Grad,
     MoveExpression,
     Name,
+    Parameter,
     Program,
+    Range,
     ReadExpression,
     Scan,
     Statement,
@@ -29,6 +31,7 @@ from ..syntax.nodes import (
 from ..syntax.shapes import Dimension, Shape, describe, of_type
 from ..syntax.smart_constructors import constant as literal
 from ..syntax.traversal import children, statements, walk
+from ..syntax.unparse import unparse_range
 from .check_names import near, unknown_kind
 from .check_shapes import Shapes
 from .inline import Report, place
@@ -92,6 +95,9 @@ class Structure:
                     self.error(parameter.type.span, "`onehot` is for fields", "a parameter is a `vector`")
             if parameter.default is not None:
                 self.default(name, parameter.default, shape, earlier, parameter.type is not None)
+            if parameter.range is not None:
+                self.range(name, parameter.range.low, parameter.range.high)
+                self.within(parameter, parameter.range)
             shapes.setdefault(name, shape)
             if shape == () and name in self.sizes:
                 earlier[name] = self.sizes[name]
@@ -151,6 +157,16 @@ class Structure:
         least, most = literal(low), literal(high)
         if least is not None and most is not None and least >= most:
             self.error(low.span, f"the range [{least:g}, {most:g}] is empty", "the first number is the smaller one")
+
+    def within(self, parameter: Parameter, range: Range) -> None:
+        """A default that is a number lies in the range."""
+        value = None if parameter.default is None else literal(parameter.default)
+        low, high = literal(range.low), literal(range.high)
+        if value is None or low is None or high is None:
+            return
+        if not low <= value <= high or (value == low and range.open_low) or (value == high and range.open_high):
+            message = f"the default of `{parameter.name}` is {value:g}, outside {unparse_range(range)}"
+            self.error(parameter.span, message, "a default is a value like any other")
 
     def define(self) -> None:
         """Definitions, one by one: a body knows the functions before it."""

@@ -24,6 +24,7 @@ from ..syntax.nodes import (
     MoveExpression,
     Name,
     Negate,
+    Not,
     Number,
     Operation,
     Part,
@@ -54,7 +55,13 @@ _FUNCTIONS: dict[str, Callable[..., object]] = {
     "max": np.maximum,
     "min": np.minimum,
 }
-_COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+_COMPARE: dict[str, Callable[[Array64, Array64], object]] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "==": lambda a, b: np.add(a <= b, a >= b, dtype=np.float64) - 1.0,
+}
 
 
 def evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
@@ -109,6 +116,8 @@ def _evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
             return np.asarray(value(operand)[slices(places, bindings)])
         case Negate(operand=operand):
             return -value(operand)
+        case Not(operand=operand):
+            return 1.0 - value(operand)
         case Power(base=base, exponent=exponent):
             return value(base) ** int(exponent.value)
         case Compare(operator=operator, left=left, right=right):
@@ -133,8 +142,10 @@ def _binary(operator: str, a: Array64, b: Array64) -> Array64:
             return a + b
         case "-":
             return a - b
-        case "*" | "mul":
+        case "*" | "mul" | "and":
             return a * b
+        case "or":
+            return 1.0 - (1.0 - a) * (1.0 - b)
         case "@" | "dot":
             return np.asarray(np.tensordot(a, b, axes=(-1, 0)))
         case "outer":

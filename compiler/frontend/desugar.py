@@ -1,4 +1,4 @@
-"""A program without `def` and `grad`: calls inlined, derivatives written out.
+"""A program without `def`, `grad`, `and`, `or` and `not`: calls inlined, derivatives written out, logic as arithmetic.
 
     w - rate * grad[w](mean[j in y]((dot(w, u[j]) - y[j]) ^ 2 / 2))
     →   w - rate * mean[j in y]((dot(w, u[j]) - y[j]) * u[j])
@@ -18,6 +18,7 @@ from .autodiff import NotDifferentiable, write_out
 from .check import examine
 from .check_shapes import Shapes
 from .inline import inline
+from .logic import arithmetic
 
 
 def expand(program: Program) -> Program:
@@ -43,7 +44,7 @@ def expand(program: Program) -> Program:
             inlined = replace(inlined, body=map_expressions(inlined.body, change))
     if faults:
         raise CompileError(faults, program.text, program.source)
-    return inlined
+    return replace(inlined, body=map_expressions(inlined.body, arithmetic))
 
 
 def _has_grad(statement: Statement) -> bool:

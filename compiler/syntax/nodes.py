@@ -69,8 +69,15 @@ class Negate(SyntaxNode):
 
 
 @dataclass(frozen=True, slots=True)
+class Not(SyntaxNode):
+    """1 − operand."""
+
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
 class Binary(SyntaxNode):
-    """`operator` is one of + - * / @."""
+    """`operator` is one of + - * / @ and or."""
 
     operator: str
     left: Expr
@@ -79,7 +86,7 @@ class Binary(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class Compare(SyntaxNode):
-    """`operator` is one of < <= > >=; 1 or 0."""
+    """`operator` is one of < <= > >= ==; 1 or 0."""
 
     operator: str
     left: Expr
@@ -142,6 +149,7 @@ Expr = (
     | TheirsExpression
     | Part
     | Negate
+    | Not
     | Binary
     | Compare
     | Power
@@ -213,10 +221,21 @@ Statement = Assign | At | Repeat | Scan | Output | Define
 
 
 @dataclass(frozen=True, slots=True)
+class Range(SyntaxNode):
+    """From `low` to `high`; an `open` end is no part of it."""
+
+    low: Expr
+    high: Expr
+    open_low: bool
+    open_high: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter(SyntaxNode):
     name: str
     type: Type | None
     default: Expr | None
+    range: Range | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,16 @@ def _span(at: Any) -> Span:
     return Span(at.start_pos, at.end_pos, at.line, at.column)
 
 
-_OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "contract": "@"}
+_OPERATORS = ("add", "subtract", "multiply", "divide", "contract", "either", "both")
+
+
+def _binary(operator: str) -> Any:
+    """The method that builds it."""
+
+    def build(self: Any, meta: Any, parts: list[Expr]) -> Expr:
+        return syntax.Binary(_span(meta), operator, parts[0], parts[1])
+
+    return build
 
 
 @v_args(meta=True)
@@ -135,23 +144,10 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
     def negate(self, meta: Any, parts: list[Expr]) -> Expr:
         return syntax.Negate(_span(meta), parts[0])
 
-    def _binary(self, rule: str, meta: Any, parts: list[Expr]) -> Expr:
-        return syntax.Binary(_span(meta), _OPERATORS[rule], parts[0], parts[1])
+    add, subtract, multiply, divide, contract, either, both = map(_binary, ("+", "-", "*", "/", "@", "or", "and"))
 
-    def add(self, meta: Any, parts: list[Expr]) -> Expr:
-        return self._binary("add", meta, parts)
-
-    def subtract(self, meta: Any, parts: list[Expr]) -> Expr:
-        return self._binary("subtract", meta, parts)
-
-    def multiply(self, meta: Any, parts: list[Expr]) -> Expr:
-        return self._binary("multiply", meta, parts)
-
-    def divide(self, meta: Any, parts: list[Expr]) -> Expr:
-        return self._binary("divide", meta, parts)
-
-    def contract(self, meta: Any, parts: list[Expr]) -> Expr:
-        return self._binary("contract", meta, parts)
+    def negation(self, meta: Any, parts: list[Expr]) -> Expr:
+        return syntax.Not(_span(meta), parts[0])
 
     def compare(self, meta: Any, parts: list[Any]) -> Expr:
         return syntax.Compare(_span(meta), str(parts[1]), parts[0], parts[2])
@@ -230,8 +226,12 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
     # the program
 
     def parameter(self, meta: Any, parts: list[Any]) -> syntax.Parameter:
-        name, type, default = parts
-        return syntax.Parameter(_span(name), str(name), type, default)
+        name, type, default, within = parts
+        return syntax.Parameter(_span(name), str(name), type, default, within)
+
+    def within(self, meta: Any, parts: list[Any]) -> syntax.Range:
+        _, begin, low, _, high, end = parts
+        return syntax.Range(_span(meta), low, high, begin == "(", end == ")")
 
     def kinds(self, meta: Any, parts: list[Token]) -> tuple[str, ...]:
         return tuple(map(str, parts))

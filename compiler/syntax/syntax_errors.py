@@ -29,11 +29,11 @@ _WORDS = {
     "COLON": "`:`", "EQUAL": "`=`", "STAR": "`*`",
 }  # fmt: skip
 _EXPRESSION = {"NUMBER", "NAME", "LPAR", "OPERATION", "READ"}
-_INFIX = {"PLUS", "MINUS", "SLASH", "__ANON_0", "CIRCUMFLEX", "COMPARE"}
+_INFIX = {"OR", "AND", "PLUS", "MINUS", "SLASH", "__ANON_0", "CIRCUMFLEX", "COMPARE"}
 _STATEMENT = {"AT", "REPEAT", "OUTPUT", "NAME"}
 _AFTER = {
     "*": "a power is `^`: `e ^ 2`",
-    "=": "a comparison is `<`, `<=`, `>` or `>=`; `=` assigns",
+    "=": "a comparison is `<`, `<=`, `>`, `>=` or `==`; `=` assigns",
 }
 
 _BEGINNING = "a program begins with `program name(parameters)`"
@@ -111,6 +111,10 @@ def _character(text: str, position: int, line: int, column: int) -> SyntaxFault:
         hint = "names are made of the letters a–z, digits and _; comments after # may hold anything"
     elif char == "=":
         hint = _AFTER["="]
+    elif text.startswith("!=", position):
+        hint = "unequal is `not a == b`"
+    elif char in "&|!":
+        hint = "`and`, `or`, `not`"
     elif char == ".":
         hint = "a number begins with a digit: `0.5`"
         if re.match(r"\.T\b", text[position:]):
@@ -126,7 +130,7 @@ def _plain(expected: set[str]) -> str:
     expected = set(expected)
     words: list[str] = []
     if expected >= _EXPRESSION:
-        expected -= _EXPRESSION | {"MINUS", "LSQB", "GRAD", "MOVE"}
+        expected -= _EXPRESSION | {"NOT", "MINUS", "LSQB", "GRAD", "MOVE"}
         words.append("an expression")
     if expected >= _STATEMENT:
         expected -= _STATEMENT | {"SCAN", "DEF"}

@@ -19,6 +19,7 @@ from .nodes import (
     MoveExpression,
     Name,
     Negate,
+    Not,
     Number,
     Operation,
     Output,
@@ -39,7 +40,7 @@ def children(expr: Expr) -> tuple[Expr, ...]:
             return ()
         case Array(items=items):
             return items
-        case Negate(operand=operand) | Grad(operand=operand):
+        case Negate(operand=operand) | Not(operand=operand) | Grad(operand=operand):
             return (operand,)
         case Binary(left=left, right=right) | Compare(left=left, right=right):
             return (left, right)
@@ -56,7 +57,7 @@ def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
     match expr:
         case Array():
             return replace(expr, items=parts)
-        case Negate() | Grad():
+        case Negate() | Not() | Grad():
             return replace(expr, operand=parts[0])
         case Binary() | Compare():
             return replace(expr, left=parts[0], right=parts[1])

@@ -135,15 +135,19 @@ def test_reserved_words_are_listed_and_said() -> None:
     assert [word for word in sorted(reserved()) if not re.search(rf"\b{word}\b", code)] == []
 
 
+RULES = "expr|conjunction|negation|sum|product|unary|power"
+"""Of operators."""
+
+
 def test_operators_are_listed() -> None:
     symbols = {
         symbol
-        for rule in re.findall(r"^\??(?:sum|product|unary|power): .*?(?=^\S)", GRAMMAR, re.MULTILINE | re.DOTALL)
-        for symbol in re.findall(r'"(\S)"', rule)
+        for rule in re.findall(rf"^\?(?:{RULES}): .*?(?=^\S)", GRAMMAR, re.MULTILINE | re.DOTALL)
+        for symbol in re.findall(r'"(\S+)"', rule)
     }
     (compare,) = re.findall(r"^COMPARE: (.*)$", GRAMMAR, re.MULTILINE)
     symbols |= set(re.findall(r'"(\S+?)"', compare))
-    assert len(symbols) == 10  # + - * / @ ^ and four comparisons
+    assert len(symbols) == 14  # + - * / @ ^, five comparisons, and or not
     listed = {symbol for row in rows("binds", "operators", "") for symbol in re.findall(r"`(\S+)`", row[1])}
     assert listed == symbols
 

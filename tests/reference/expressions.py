@@ -126,6 +126,13 @@ class Expressions:
             forms += [f"softmax({value})", f"({value} / sqrt(1 + dot({value}, {value})))"]
         return self.random.choice(forms)
 
+    def truth(self, shape: Shape, depth: int, place: Place) -> str:
+        """0 or 1."""
+        at = self.sided(place)
+        value, other = (self.expression(shape, depth - 1, at) for _ in range(2))
+        forms = [f"{value} > {other}", f"not {value} < {other}", f"sign({value}) == 1", f"{value} == {value}"]
+        return self.random.choice(forms)
+
     def positive(self, shape: Shape, depth: int, place: Place) -> str:
         """Well away from 0."""
         at = self.sided(place)
@@ -168,6 +175,7 @@ class Expressions:
             lambda: f"{pick('log', 'sqrt')}({self.positive(shape, depth, place)})",
             lambda: pair(lambda a, b: f"{pick('max', 'min')}({a}, {b})"),
             lambda: pair(lambda a, b: f"({a} {pick('<', '<=', '>', '>=')} {b})"),
+            lambda: f"({self.truth(shape, depth, place)} {pick('and', 'or')} {self.truth(shape, depth, place)})",
         ]
         forms += [lambda: self.call(shape, depth, place)] if self.functions else []
         if (place.over is None and place.side is None and place.only is None) or (place.over and not place.deep):

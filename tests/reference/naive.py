@@ -62,6 +62,7 @@ BINARY: dict[str, Any] = {
     "<=": np.less_equal,
     ">": np.greater,
     ">=": np.greater_equal,
+    "==": np.equal,
 }
 
 
