@@ -51,6 +51,7 @@ def _head(program: Program) -> set[str]:
         "a field on several kinds": any(len(field.kinds) > 1 for field in program.fields),
         "a declared range": any(field.low is not None for field in program.fields),
         "a parameter with a type": any(parameter.type is not None for parameter in program.parameters),
+        "use": bool(program.uses),
         "a parameter with a range": any(parameter.range is not None for parameter in program.parameters),
     }
     return found | {what for what, holds in told.items() if holds}
@@ -66,8 +67,8 @@ def _blocks(body: tuple[Statement, ...], around: tuple[str, ...]) -> set[str]:
                 found |= _blocks(statement.body, (which, *around))
             case Assign(type=type_):
                 found.add("an assignment" if type_ is None else f"an assignment: {type_.base}")
-            case Define():
-                found.add("def")
+            case Define(body=body):
+                found.add("def" if not body else "a def with lines of its own")
             case Output():
                 found.add("output" if not around else "output in at")
     return found

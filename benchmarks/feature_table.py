@@ -24,11 +24,12 @@ class Feature:
     change: Callable[[dict[str, Floats]], Mapping[str, Floats]] = dict
     head: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)
+    use: str = ""
 
     @property
     def text(self) -> str:
         types = {0: "scalar", 1: "vector", 2: "matrix"}
-        lines = [f"program feature({self.head})", "", "tokens (example)* query"]
+        lines = [f"program feature({self.head})", self.use, "", "tokens (example)* query"]
         for name, shape in self.fields.items():
             sizes = f"[{', '.join(map(str, shape))}]" if shape else ""
             lines.append(f"    {name} : {types[len(shape)]}{sizes} on example, query")
@@ -44,11 +45,22 @@ def _mean(f: Callable[[Floats, Floats], Floats], task: Task, one: str, other: st
     return np.asarray(np.mean(values, axis=0))
 
 
-def _with_intercept(x: Floats, y: Floats) -> Floats:
-    u, w = np.c_[np.ones(len(x)), x], np.zeros(3)
-    for _ in range(4):
-        w = w - 0.4 * u.T @ (u @ w - y) / len(y)
+def _descent(x: Floats, y: Floats, steps: int, rate: float = 0.3) -> Floats:
+    w = np.zeros(x.shape[1])
+    for _ in range(steps):
+        w = w - rate * x.T @ (x @ w - y) / len(y)
     return w
+
+
+def _standardised(x: Floats, query: Floats) -> Floats:
+    scaled = (query - x.mean(0)) / np.sqrt(x.var(0) + 0.2)
+    covariance = np.cov(x.T, bias=True)
+    return np.asarray(scaled * np.log(np.exp(query).sum()) + np.linalg.norm(query) * x.var(0) + covariance @ query)
+
+
+def _gram(x: Floats) -> Floats:
+    """Of the examples, with a ridge."""
+    return x[:-1].T @ x[:-1] / EXAMPLES + 0.2 * np.eye(x.shape[1])
 
 
 def _chosen(c: Floats, x: Floats) -> Floats:
@@ -116,7 +128,7 @@ at query
     output dot(w, [1, x])
 """,
         {"x": (2,), "y": ()},
-        lambda t: _with_intercept(t["x"][:-1], t["y"][:-1]) @ np.insert(t["x"][-1], 0, 1.0),
+        lambda t: _descent(np.insert(t["x"][:-1], 0, 1.0, 1), t["y"][:-1], 4, 0.4) @ np.insert(t["x"][-1], 0, 1.0),
     ),
     Feature(
         "concat, rows of run-time values",
@@ -147,6 +159,59 @@ at query
         lambda t: _parts(t),
         head="d",
         parameters={"d": 3},
+    ),
+    Feature(
+        "def with reads and a loop",
+        """
+def fitted(a, b, passes)
+    v : vector[size(a)] = 0
+    repeat passes
+        v = v - 0.3 * mean[j in example]((dot(v, a[j]) - b[j]) * a[j])
+    output v
+
+w = fitted(x, y, 3) + fitted(2 * x, y - 1, 2)
+at query
+    output dot(w, x)
+""",
+        {"x": (2,), "y": ()},
+        lambda t: (_descent(t["x"][:-1], t["y"][:-1], 3) + _descent(2 * t["x"][:-1], t["y"][:-1] - 1, 2)) @ t["x"][-1],
+    ),
+    *(
+        Feature(
+            f"solve, d = {d}",
+            """
+A = shifted(mean[j in example](outer(x[j], x[j])), ridge)
+b = mean[j in example](y[j] * x[j])
+at query
+    output dot(solve(A, b), x)
+""",
+            {"x": (d,), "y": ()},
+            lambda t: np.linalg.solve(_gram(t["x"]), t["x"][:-1].T @ t["y"][:-1] / EXAMPLES) @ t["x"][-1],
+            head="ridge = 0.2",
+            use="use linear_algebra",
+        )
+        for d in (1, 2, 3, 5)
+    ),
+    Feature(
+        "inverse, d = 3",
+        """
+A = mean[j in example](outer(x[j], x[j])) + 0.2 * identity(3)
+at query
+    output inverse(A) * (1 + trace(A))
+""",
+        {"x": (3,)},
+        lambda t: np.linalg.inv(_gram(t["x"])) * (1.0 + np.trace(_gram(t["x"]))),
+        use="use linear_algebra",
+    ),
+    Feature(
+        "statistics: standardised, covariance, logsumexp",
+        """
+at query
+    output standardised(x, example, 0.2) * logsumexp(x) + norm(x) * variance(x, example) + covariance(x, example) @ x
+""",
+        {"x": (3,)},
+        lambda t: _standardised(t["x"][:-1], t["x"][-1]),
+        use="use linear_algebra\nuse statistics",
     ),
     Feature(
         "==, and, or, not",

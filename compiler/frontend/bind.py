@@ -27,6 +27,7 @@ from ..syntax.nodes import (
     Program,
     Repeat,
     Scan,
+    Statement,
 )
 from ..syntax.traversal import statements, walk
 from ..syntax.unparse import unparse_range
@@ -90,7 +91,7 @@ def whole_parameters(program: Program) -> tuple[frozenset[str], frozenset[str]]:
         sizes.extend(parameter.type.dimensions if parameter.type else ())
     for field in program.fields:
         sizes.extend(field.type.dimensions)
-    for statement in statements(program.body):
+    for statement in _statements(program):
         match statement:
             case Repeat(count=count):
                 counts.append(count)
@@ -104,10 +105,18 @@ def whole_parameters(program: Program) -> tuple[frozenset[str], frozenset[str]]:
     return _names(sizes) & named, (_names(counts) - _names(sizes)) & named
 
 
+def _statements(program: Program) -> Iterator[Statement]:
+    """All of them, those in `def`s too."""
+    for statement in statements(program.body):
+        yield statement
+        if isinstance(statement, Define):
+            yield from statements(statement.body)
+
+
 def _expressions(program: Program) -> Iterator[Expr]:
     """All of them, and everything inside."""
     exprs = [p.default for p in program.parameters if p.default is not None]
-    exprs += [s.value for s in statements(program.body) if isinstance(s, Assign | Define | Output)]
+    exprs += [s.value for s in _statements(program) if isinstance(s, Assign | Define | Output)]
     return (node for expr in exprs for node in walk(expr))
 
 
@@ -236,7 +245,7 @@ def _counts_and_sizes(program: Program, bound: Mapping[str, Bound]) -> list[Diag
             if not bool(np.all(low < high)):
                 hint = "the first number of a range is the smaller one"
                 faults.append(Diagnostic(f"the range of `{field.name}` is [{low:g}, {high:g}]", field.low.span, hint))
-    for statement in statements(program.body):
+    for statement in _statements(program):
         match statement:
             case Repeat(count=count):
                 whole(count, 0, MOST_PASSES, "count")

@@ -179,7 +179,9 @@ class Shapes:
             for bound in arguments[1:]:
                 if self.of(bound):
                     self.error(bound, "a bound of `clip` is a number")
-        if entry.rule == "sum":
+        if entry.rule == "size" and shape == ():
+            self.error(expr, "`size` takes a vector or a matrix, and this is a scalar")
+        if entry.rule in ("sum", "size"):
             return ()
         if entry.rule == "arranged":
             return self._arranged(expr, function, shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
@@ -19,10 +19,12 @@ from ..syntax.nodes import (
     Grad,
     MoveExpression,
     Name,
+    Output,
     Parameter,
     Program,
     Range,
     ReadExpression,
+    Repeat,
     Scan,
     Statement,
     TheirsExpression,
@@ -35,6 +37,7 @@ from ..syntax.unparse import unparse_range
 from .check_names import near, unknown_kind
 from .check_shapes import Shapes
 from .inline import Report, place
+from .library import definitions, libraries
 
 RESERVED_ARGUMENTS = frozenset(
     {"accept_error", "calibration", "certify", "dtype", "optimize", "source", "target", "text", "tolerance"}
@@ -53,12 +56,15 @@ class Structure:
         self.field_shapes: dict[str, Shape | None] = {}
         self.definitions: dict[str, Define] = {}
         self.sound: set[str] = set()
+        self.shipped: set[str] = set()
+        """The definitions that come from libraries."""
 
     def error(self, span: Span, message: str, hint: str | None = None) -> None:
         self.report(Diagnostic(message, span, hint))
 
     def check(self) -> None:
         self.parameters()
+        self.uses()
         self.fields()
         self.define()
 
@@ -168,6 +174,19 @@ class Structure:
             message = f"the default of `{parameter.name}` is {value:g}, outside {unparse_range(range)}"
             self.error(parameter.span, message, "a default is a value like any other")
 
+    def uses(self) -> None:
+        """Libraries, whose definitions are sound."""
+        for library in self.program.uses:
+            if library.name not in libraries():
+                listed = ", ".join(f"`{name}`" for name in libraries())
+                hint = near(library.name, libraries()) or f"the libraries are {listed}"
+                self.error(library.span, f"there is no library `{library.name}`", hint)
+                continue
+            for definition in definitions(library.name):
+                self.definitions[definition.name] = definition
+                self.sound.add(definition.name)
+                self.shipped.add(definition.name)
+
     def define(self) -> None:
         """Definitions, one by one: a body knows the functions before it."""
         times = Counter(s.name for s in statements(self.program.body) if isinstance(s, Assign))
@@ -199,12 +218,12 @@ class Structure:
         if name in FUNCTIONS:
             error(place(definition), f"`{name}` is built in", "another name")
         elif name in self.definitions:
-            error(place(definition), f"`{name}` is defined twice", "another name")
+            error(place(definition), f"`{name}` is defined twice", "another name; `use` defines all of a library")
         for parameter, count in Counter(definition.parameters).items():
             if count > 1:
                 error(place(definition), f"`{name}` has two parameters `{parameter}`")
         known = {*definition.parameters, *self.parameter_shapes, *constants}
-        for node in walk(definition.value):
+        for node in self.parts_of(definition, known, error):
             match node:
                 case Name(name=used) | TheirsExpression(name=used) | MoveExpression(name=used) | Grad(name=used) if (
                     used not in known
@@ -224,6 +243,23 @@ class Structure:
         self.definitions.setdefault(name, definition)
         if sound:
             self.sound.add(name)
+
+    def parts_of(self, definition: Define, known: set[str], error: Callable[[Span, str], None]) -> Iterator[Expr]:
+        """Every expression of a definition with all inside, in order; `known` grows by what the lines before assign."""
+        for statement in statements(definition.body):
+            match statement:
+                case Assign(name=name, span=span) if name in self.parameter_shapes:
+                    error(span, f"`{name}` is a parameter of the program and stays as it is")
+                case Assign(value=value):
+                    yield from walk(value)
+                    known.add(statement.name)
+                case Repeat(count=count):
+                    yield from walk(count)
+                case Scan(limit=limit):
+                    yield from walk(limit)
+                case Output(span=span):
+                    error(span, "the `output` of a `def` is its last line, and stands in no block")
+        yield from walk(definition.value)
 
 
 def blocks_of_unknown_kind(body: tuple[Statement, ...], kinds: tuple[str, ...]) -> frozenset[str]:

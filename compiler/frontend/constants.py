@@ -47,6 +47,7 @@ class NoSize(ValueError):
 _FUNCTIONS: dict[str, Callable[..., object]] = {
     **{f.name: f.value for f in POINTWISE.values() if f.slope is not None},
     "sum": np.sum,
+    "size": lambda a: np.shape(a)[0],
     "transpose": np.transpose,
     "diag": np.diag,
     "row_sums": lambda a: np.sum(a, 1),

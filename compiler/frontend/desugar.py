@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from innerloop.artifact.errors import CompileError, Diagnostic
 
-from ..syntax.nodes import Assign, Define, Expr, Grad, Output, Program, Statement
-from ..syntax.traversal import map_expressions, statements, walk
+from ..syntax.nodes import Call, Expr, Grad, Program, Statement
+from ..syntax.traversal import expressions, map_expressions, statements, walk
 from .autodiff import NotDifferentiable, write_out
 from .check import examine
 from .check_shapes import Shapes
@@ -28,8 +28,9 @@ def expand(program: Program) -> Program:
     """
     faults: list[Diagnostic] = []
     inlined = inline(program, faults.append)
-    if any(_has_grad(statement) for statement in statements(inlined.body)):
-        facts = examine(inlined)  # a derivative depends on shapes
+    if any(_needs_shapes(statement) for statement in statements(inlined.body)):
+        facts = examine(inlined)
+        inlined = facts.program
         faults.extend(facts.diagnostics)
         shapes = Shapes(facts.shapes, facts.sizes, lambda diagnostic: None)
 
@@ -47,5 +48,10 @@ def expand(program: Program) -> Program:
     return replace(inlined, body=map_expressions(inlined.body, arithmetic))
 
 
-def _has_grad(statement: Statement) -> bool:
-    return isinstance(statement, Assign | Output | Define) and any(isinstance(n, Grad) for n in walk(statement.value))
+def _needs_shapes(statement: Statement) -> bool:
+    """Whether it has a derivative, or asks for a size."""
+    return any(
+        isinstance(node, Grad) or (isinstance(node, Call) and node.function == "size")
+        for expr in expressions(statement)
+        for node in walk(expr)
+    )

@@ -11,8 +11,9 @@ from ..numerics.functions import POINTWISE
 @dataclass(frozen=True, slots=True)
 class Builtin:
     """`rule` is pointwise (one argument), pairwise (two, stretched as + stretches), clip (a value and two
-    constant bounds), sum (all components to one number), softmax (a vector), identity (a size), arranged (linear:
-    components elsewhere, or added up; its shape is told in shapes.py), or concat (that many or more, end to end)."""
+    constant bounds), sum (all components to one number), softmax (a vector), identity (a size), size (a number that
+    is known when compiling), arranged (linear: components elsewhere, or added up; its shape is told in shapes.py), or
+    concat (that many or more, end to end)."""
 
     arity: int
     rule: str
@@ -34,6 +35,7 @@ FUNCTIONS: dict[str, Builtin] = {
     "row_sums": Builtin(1, "arranged"),
     "column_sums": Builtin(1, "arranged"),
     "concat": Builtin(2, "concat"),
+    "size": Builtin(1, "size"),
 }
 
 LINEAR = frozenset(name for name, f in FUNCTIONS.items() if f.rule in ("sum", "arranged", "concat"))

@@ -19,19 +19,24 @@ def components(program: Program) -> Program:
     known = {p.name for p in program.parameters}
     known |= {s.name for s in statements(program.body) if isinstance(s, Assign)}
 
-    def change(expr: Expr, indices: frozenset[str], values: frozenset[str]) -> Expr:
-        match expr:
-            case TheirsExpression(name=name, index=index, span=span) if index not in indices and index in values:
-                return Part(span, Name(span, name), (Place(span, Name(span, index), None),))
-            case ReadExpression(index=index):
-                indices |= {index}
-        parts = tuple(change(child, indices, values) for child in children(expr))
-        return rebuild(expr, parts) if parts else expr
-
     values = frozenset(known)
-    body = map_expressions(program.body, lambda expr: change(expr, frozenset(), values))
-    defined = (
-        replace(s, value=change(s.value, frozenset(), values | set(s.parameters))) if isinstance(s, Define) else s
-        for s in body
-    )
-    return replace(program, body=tuple(defined))
+    body = map_expressions(program.body, lambda expr: _change(expr, frozenset(), values))
+    return replace(program, body=tuple(definition_components(s, values) if isinstance(s, Define) else s for s in body))
+
+
+def definition_components(definition: Define, known: frozenset[str]) -> Define:
+    """The same of a `def`, whose parameters and names are values, too."""
+    assigned = {s.name for s in statements(definition.body) if isinstance(s, Assign)}
+    values = known | assigned | set(definition.parameters)
+    body = map_expressions(definition.body, lambda expr: _change(expr, frozenset(), values))
+    return replace(definition, body=body, value=_change(definition.value, frozenset(), values))
+
+
+def _change(expr: Expr, indices: frozenset[str], values: frozenset[str]) -> Expr:
+    match expr:
+        case TheirsExpression(name=name, index=index, span=span) if index not in indices and index in values:
+            return Part(span, Name(span, name), (Place(span, Name(span, index), None),))
+        case ReadExpression(index=index):
+            indices |= {index}
+    parts = tuple(_change(child, indices, values) for child in children(expr))
+    return rebuild(expr, parts) if parts else expr

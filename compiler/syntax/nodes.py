@@ -209,8 +209,11 @@ class Output(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class Define(SyntaxNode):
+    """`body` runs first, and `value` is what a call gives; of `def f(a) = e` the body is empty."""
+
     name: str
     parameters: tuple[str, ...]
+    body: tuple[Statement, ...]
     value: Expr
 
 
@@ -268,6 +271,8 @@ class TokensDeclaration(SyntaxNode):
 class Program(SyntaxNode):
     name: str
     parameters: tuple[Parameter, ...]
+    uses: tuple[Name, ...]
+    """The libraries of definitions that it uses."""
     tokens: TokensDeclaration
     fields: tuple[FieldDeclaration, ...]
     body: tuple[Statement, ...]

@@ -21,7 +21,7 @@ from lark.indenter import DedentError, Indenter
 from lark.visitors import Transformer_NonRecursive, v_args
 
 from . import nodes as syntax
-from .indices import components
+from .indices import components, definition_components
 from .nodes import Expr
 from .syntax_errors import SyntaxFault, describe_fault, indentation_fault, stand_in
 
@@ -40,7 +40,10 @@ class _IndentedBlocks(Indenter):
 @cache
 def _lark() -> Lark:
     grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", lexer="basic", postlex=_IndentedBlocks(), propagate_positions=True)
+    starts = ["start", "library"]
+    return Lark(
+        grammar, start=starts, parser="lalr", lexer="basic", postlex=_IndentedBlocks(), propagate_positions=True
+    )
 
 
 def parse(text: str, source: str = "program") -> syntax.Program:
@@ -68,13 +71,20 @@ def parse(text: str, source: str = "program") -> syntax.Program:
     return program
 
 
+def parse_library(text: str) -> tuple[syntax.Define, ...]:
+    """The `def`s of a text that holds nothing else. Raises Lark's errors."""
+    found = _TreeBuilder(text, "library").transform(_lark().parse(text, "library"))
+    assert isinstance(found, tuple)
+    return found
+
+
 def _attempt(text: str) -> Tree[Token] | SyntaxFault:
     """The parse tree, or the first thing that is wrong."""
     fault = indentation_fault(text)
     if fault is not None:
         return fault
     try:
-        tree = _lark().parse(text)
+        tree = _lark().parse(text, "start")
     except (UnexpectedToken, UnexpectedCharacters) as error:
         return describe_fault(text, error)
     except DedentError:
@@ -219,9 +229,20 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
     def output(self, meta: Any, parts: list[Expr]) -> syntax.Statement:
         return syntax.Output(_head(meta, parts[0].span), parts[0])
 
+    def names(self, meta: Any, parts: list[Token]) -> tuple[Token, ...]:
+        return tuple(parts)
+
     def define(self, meta: Any, parts: list[Any]) -> syntax.Statement:
-        name, *parameters, value = parts
-        return syntax.Define(_head(name, value.span), str(name), tuple(map(str, parameters)), value)
+        (name, *parameters), *body, last = parts
+        value = last.value if isinstance(last, syntax.Output) else last
+        span = _head(name, value.span)
+        return syntax.Define(span, str(name), tuple(map(str, parameters)), tuple(body), value)
+
+    def use(self, meta: Any, parts: list[Token]) -> syntax.Name:
+        return syntax.Name(_span(parts[0]), str(parts[0]))
+
+    def library(self, meta: Any, parts: list[syntax.Define]) -> tuple[syntax.Define, ...]:
+        return tuple(definition_components(part, frozenset()) for part in parts)
 
     # the program
 
@@ -263,7 +284,8 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
         place = next(index for index, part in enumerate(parts) if isinstance(part, tuple))
         tokens, fields = parts[place]
         body = tuple(parts[place + 1 :])
-        program = syntax.Program(_span(name), str(name), parameters, tokens, fields, body, self.text, self.source)
+        uses = tuple(part for part in parts if isinstance(part, syntax.Name))
+        program = syntax.Program(_span(name), str(name), parameters, uses, tokens, fields, body, self.text, self.source)
         return components(program)
 
 

@@ -93,6 +93,8 @@ def _early_end(text: str, start: int, type: str, expected: set[str]) -> SyntaxFa
         return SyntaxFault(
             Diagnostic("the program ends before it computes anything", span, "it needs one `output`"), None
         )
+    if type == "_DEDENT" and expected >= {"OUTPUT", "SCAN"} and "DEF" not in expected:
+        return SyntaxFault(Diagnostic("this `def` gives nothing", span, "its last line is `output e`"), None)
     return SyntaxFault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span), line)
 
 

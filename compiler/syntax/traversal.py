@@ -87,6 +87,16 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
             yield from statements(statement.body)
 
 
+def expressions(statement: Statement) -> tuple[Expr, ...]:
+    """Those of the statement itself, and of its type."""
+    match statement:
+        case Assign(type=type, value=value):
+            return (value, *(type.dimensions if type is not None else ()))
+        case Output(value=value) | Repeat(count=value) | Scan(limit=value):
+            return (value,)
+    return ()
+
+
 def map_expressions(body: tuple[Statement, ...], change: Callable[[Expr], Expr]) -> tuple[Statement, ...]:
     """The same statements over changed expressions; `def`s stay as they are."""
     result: list[Statement] = []

@@ -14,7 +14,7 @@ from tests.reference import naive
 from tests.reference.measured import numpy_run
 
 D = 3
-EXACT = ("sum", "identity", "transpose", "diag", "row_sums", "column_sums", "concat")
+EXACT = ("sum", "identity", "transpose", "diag", "row_sums", "column_sums", "concat", "size")
 """What linear attention holds: linear, or constant."""
 CALLS = {
     "clip": "clip({0}, 0.6, 1.5)",
@@ -23,6 +23,7 @@ CALLS = {
     "identity": "(identity(3) @ {0})",
     "transpose": "(transpose(outer({0}, [1, -1])) @ [1, 2, 3] @ [[1, 2, 3], [0, 1, -1]])",
     "concat": "(concat({0}, dot({0}, [1, 2, 3])) @ [[1, 0, 2], [0, 1, 1], [2, 0, 0], [1, 3, 1]])",
+    "size": "(size({0}) * {0})",
     "diag": "(diag({0}) @ [1, 2, 3] + diag(outer([1, 2, 3], {0})))",
     "row_sums": "row_sums(outer({0}, [1, 2]))",
     "column_sums": "column_sums(outer([1, 2], {0}))",

@@ -67,6 +67,10 @@ class Expressions:
     names: dict[str, Held]
     functions: dict[str, tuple[Shape, int]] = field(default_factory=dict)
     taken: dict[str, Shape] = field(default_factory=dict)
+    running: set[str] = field(default_factory=set)
+    """The functions that have lines of their own, and so take mine alone."""
+    library: bool = False
+    """Whether the program uses linear_algebra."""
 
     def hold(self, name: str, held: Held) -> None:
         self.names[name] = held
@@ -184,7 +188,17 @@ class Expressions:
             forms = [lambda: f"{pick('log', 'sqrt', 'exp')}({one()})", lambda: f"({part(shape)} / {one(())})"]
         else:
             forms += self.contractions(shape, part)
+            if self.library and place.over is None and place.only is None and shape in (("d",), ("d", "d")):
+                forms += [lambda: self.solved(shape, depth, place)] * 2
         return self.random.choice(forms)()
+
+    def solved(self, shape: Shape, depth: int, place: Place) -> str:
+        """By a matrix that is symmetric and positive."""
+        small = self.small(("d",), depth, place)
+        matrix = f"(size({small}) * identity(d) + outer({small}, {small}))"
+        if shape == ("d", "d"):
+            return f"inverse({matrix})"
+        return f"solve({matrix}, {self.expression(shape, depth - 1, place)})"
 
     def contractions(self, shape: Shape, part: Callable[[Shape], str]) -> list[Callable[[], str]]:
         """Products over an axis, and what else takes other shapes to this one."""
@@ -234,7 +248,7 @@ class Expressions:
         name, (of, arity) = self.random.choice(sorted(self.functions.items()))
         if of != shape:
             return self.leaf(shape, place)
-        at = self.sided(place)
+        at = replace(place, side="mine") if name in self.running else self.sided(place)
         return f"{name}({', '.join(self.expression(of, depth - 1, at) for _ in range(arity))})"
 
     def read(self, shape: Shape, depth: int, place: Place) -> str:

@@ -36,6 +36,7 @@ FUNCTIONS: dict[str, Any] = {
     "min": np.minimum,
     "identity": lambda n: np.eye(int(n)),
     "concat": lambda *parts: np.vstack(parts) if np.ndim(parts[0]) == 2 else np.hstack(parts),
+    "size": len,
     "transpose": lambda a: np.array([[row[k] for row in a] for k in range(a.shape[1])]),
     "diag": lambda v: np.diag(v),
     "row_sums": lambda a: np.array([sum(row) for row in a]),
