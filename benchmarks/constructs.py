@@ -79,6 +79,8 @@ def _expression(expr: Expr, reads: bool) -> set[str]:
     match expr:
         case Binary(operator=name) | Compare(operator=name) | Call(function=name) | Operation(keyword=name):
             found.add(name if not isinstance(expr, Call) or name not in "fg" else "a call of a def")
+            if isinstance(expr, Call) and name in ("max", "min") and len(expr.arguments) == 1:
+                found.add(f"{name} of components")
         case Negate():
             found.add("unary -")
         case Not():

@@ -68,6 +68,19 @@ def _chosen(c: Floats, x: Floats) -> Floats:
     return np.asarray(np.where(chosen[:-1, None], x[:-1], 0.0).mean(0) + x[-1] * (c[-1] == 1))
 
 
+def _largest(x: Floats, a: Floats) -> Floats:
+    n = len(x)
+    first, last = np.eye(n)[x.argmax()], np.eye(n)[x.argmin()]
+    slope = 2.0 * x.max() * first + np.eye(n)[x[:4].argmin()]
+    return np.concatenate([first, x.max() * x, [x.min(), first @ a @ last], slope])
+
+
+def _nearest(x: Floats, y: Floats) -> Floats:
+    scores = x[:-1] @ x[-1]
+    best = scores.argmax()
+    return np.concatenate([[(np.tanh(y) + x[:, 0])[:-1].max(), scores.min()], y[best] * x[best], x[best]])
+
+
 def _parts(t: Task) -> Floats:
     a, x = t["A"], t["x"][-1]
     s = (t["x"][:-1, 1, None] * a[:-1, 0] + a[:-1, 2]).mean(0)
@@ -212,6 +225,28 @@ at query
         {"x": (3,)},
         lambda t: _standardised(t["x"][:-1], t["x"][-1]),
         use="use linear_algebra\nuse statistics",
+    ),
+    Feature(
+        "max, min and argmax of components",
+        """
+at query
+    output concat(argmax(x), max(x) * x, min(x), argmax(x) @ A @ argmax(-x), grad[x](max(x) ^ 2 + min(x[1:4])))
+""",
+        {"x": (5,), "A": (5, 5)},
+        lambda t: _largest(t["x"][-1], t["A"][-1]),
+    ),
+    Feature(
+        "max, min and argmax of tokens",
+        """
+s = tanh(y) + x[1]
+v = x
+at query
+    w = grad[v](max[j in example](dot(v, x[j])))
+    nearest = argmax[j in example](dot(x, x[j]), y[j] * x[j])
+    output concat(max[j in example](s[j]), min[j in example](dot(x, x[j])), nearest, w)
+""",
+        {"x": (2,), "y": ()},
+        lambda t: _nearest(t["x"], t["y"]),
     ),
     Feature(
         "==, and, or, not",

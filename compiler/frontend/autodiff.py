@@ -40,7 +40,7 @@ from ..syntax.shapes import Shape
 from ..syntax.traversal import children, rebuild, walk
 from . import adjoints
 from .check_shapes import Shapes
-from .logic import arithmetic
+from .plain import plain
 from .slopes import slope_of, substituted
 
 
@@ -132,7 +132,7 @@ class _Gradient:
             case Compare():
                 return []  # a step is flat
             case Binary(operator="and" | "or") | Not():
-                return self.pull(arithmetic(expr), adjoint, wide, inside=inside)
+                return self.pull(plain(expr), adjoint, wide, inside=inside)
             case Part(operand=operand):
                 placed = adjoints.of_part(self.full(adjoint, wide, expr), expr, self.shape(operand))
                 return self.pull(operand, placed, self.shape(operand), inside=inside)
@@ -233,6 +233,11 @@ class _Gradient:
             case "softmax":  # ∂/∂v c·p = p (c − p·c)
                 inner = s.dot(expr, self.full(adjoint, wide, expr), at)
                 return self.scaled(v, s.plus(adjoint, s.negate(inner), at), wide, expr, inside)
+            case "argmax":
+                return []  # a step is flat
+            case "max" | "min" if len(arguments) == 1:
+                where = v if function == "max" else s.negate(v)
+                return self.pull(v, s.times(adjoint, s.call("argmax", where), at), self.shape(v), inside=inside)
             case "max" | "min":
                 a, b = arguments
                 sign = ">" if function == "max" else "<"
@@ -251,6 +256,9 @@ class _Gradient:
     def read(self, expr: ReadExpression, adjoint: Expr, wide: Shape) -> list[Term]:
         terms: list[Term] = []
         pulled: list[Term] = []
+        if expr.how in ("max", "min"):  # what is largest, by its own token
+            (value,) = expr.arguments
+            expr = replace(expr, how="argmax", arguments=(value if expr.how == "max" else s.negate(value), value))
         if expr.how == "softmax":
             score, value = expr.arguments
             pulled += self.pull(value, adjoint, wide, inside=True)
@@ -264,7 +272,7 @@ class _Gradient:
                     along = Call(self.span, "sum", (along,))
                 pulled += self.pull(score, along, (), inside=True)
         else:
-            pulled += self.pull(expr.arguments[0], adjoint, wide, inside=True)
+            pulled += self.pull(expr.arguments[-1], adjoint, wide, inside=True)
         for target in dict.fromkeys(term.target for term in pulled):
             total: Expr = s.number(0, self.span)
             shape = ()

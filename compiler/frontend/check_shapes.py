@@ -162,6 +162,8 @@ class Shapes:
         entry = FUNCTIONS.get(function)
         if entry is not None and entry.rule == "concat" and len(arguments) > entry.arity:
             return self._concat(expr, arguments)
+        if entry is not None and entry.rule == "pairwise" and len(arguments) == 1:
+            return self._largest(expr, function, self.of(arguments[0]))
         if entry is None or not self._count(expr, function, len(arguments), entry.arity):
             return None
         if entry.rule == "concat":
@@ -186,9 +188,15 @@ class Shapes:
         if entry.rule == "arranged":
             return self._arranged(expr, function, shape)
         if entry.rule == "softmax" and shape is not None and len(shape) != 1:
-            hint = "over tokens: `softmax[j in K](score, value)`" if not shape else None
-            self.error(expr, f"`softmax` takes a vector, and this is a {describe(shape)}", hint)
+            hint = f"over tokens: `{function}[j in K](score, value)`" if not shape else None
+            self.error(expr, f"`{function}` takes a vector, and this is a {describe(shape)}", hint)
         return shape
+
+    def _largest(self, expr: Expr, function: str, shape: Shape | None) -> Shape | None:
+        if shape is not None and len(shape) != 1:
+            hint = f"over tokens: `{function}[j in K](e)`" if not shape else None
+            self.error(expr, f"`{function}` of one argument takes a vector, and this is a {describe(shape)}", hint)
+        return ()
 
     def _concat(self, expr: Expr, arguments: tuple[Expr, ...]) -> Shape | None:
         shapes = [self.of(argument) for argument in arguments]
@@ -213,12 +221,13 @@ class Shapes:
 
     def _read(self, expr: Expr, how: str, arguments: tuple[Expr, ...]) -> Shape | None:
         if len(arguments) != READS[how]:
-            takes = "a score and a value" if how == "softmax" else "one expression"
+            takes = "a score and a value" if READS[how] == 2 else "one expression"
             self.error(expr, f"a `{how}` over tokens takes {takes}, not {len(arguments)} arguments")
             return None
         found = [self.of(argument) for argument in arguments]
-        if how == "softmax" and found[0]:
-            self.error(arguments[0], f"the score of a softmax is a scalar, and this is a {describe(found[0])}")
+        if how not in ("mean", "sum") and found[0]:
+            said = f"the score of `{how}` is a scalar" if READS[how] == 2 else f"`{how}` over tokens is of a scalar"
+            self.error(arguments[0], f"{said}, and this is a {describe(found[0])}")
         return found[-1]
 
 

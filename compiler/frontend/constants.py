@@ -53,8 +53,9 @@ _FUNCTIONS: dict[str, Callable[..., object]] = {
     "row_sums": lambda a: np.sum(a, 1),
     "column_sums": lambda a: np.sum(a, 0),
     "softmax": softmax,
-    "max": np.maximum,
-    "min": np.minimum,
+    "argmax": lambda v: np.eye(len(v))[np.argmax(v)],
+    "max": lambda *of: np.maximum(*of) if len(of) == 2 else np.max(of[0]),
+    "min": lambda *of: np.minimum(*of) if len(of) == 2 else np.min(of[0]),
 }
 _COMPARE: dict[str, Callable[[Array64, Array64], object]] = {
     "<": np.less,

@@ -18,7 +18,7 @@ from .autodiff import NotDifferentiable, write_out
 from .check import examine
 from .check_shapes import Shapes
 from .inline import inline
-from .logic import arithmetic
+from .plain import plain
 
 
 def expand(program: Program) -> Program:
@@ -45,7 +45,7 @@ def expand(program: Program) -> Program:
             inlined = replace(inlined, body=map_expressions(inlined.body, change))
     if faults:
         raise CompileError(faults, program.text, program.source)
-    return replace(inlined, body=map_expressions(inlined.body, arithmetic))
+    return replace(inlined, body=map_expressions(inlined.body, plain))
 
 
 def _needs_shapes(statement: Statement) -> bool:

@@ -221,6 +221,10 @@ class Expressions:
                 return first.through(Matrix.of(into, np.arange(size), 1.0, (number, size)), (number,))
             case "softmax":
                 return self.apply(Softmax(), (self.value(first, span),), first.shape, span)
+            case "argmax":
+                return self._argmax(first, span)
+            case "max" | "min" if len(arguments) == 1:
+                return self._largest(function, first, span)
             case "clip":
                 low, high = (float(bound.offset[0]) for bound in arguments[1:])
                 return self.apply(Function("clip", (low, high)), (self.value(first, span),), first.shape, span)
@@ -231,6 +235,32 @@ class Expressions:
                 relu = self.apply(Function("relu"), (self.value(excess, span),), a.shape, span)
                 return b.plus(relu.scaled(sign))
         return self.apply(Function(function), (self.value(first, span),), first.shape, span)
+
+    def _largest(self, function: str, v: AffineTerms, span: Span) -> AffineTerms:
+        """Of pairs, then of pairs of what is left, …: ⌈log₂ n⌉ times."""
+        while v.offset.size > 1:
+            half = v.offset.size // 2
+            first, second, odd = np.split(v.places(), [half, 2 * half])
+            better = self._call(function, [v.arranged(first), v.arranged(second)], span)
+            v = _joined([better, v.arranged(odd)], (half + 1,)) if odd.size else better
+        return v.arranged(v.places().reshape(()))
+
+    def _argmax(self, v: AffineTerms, span: Span) -> AffineTerms:
+        """1 at the first of the largest: what is beaten by none after it, and beats all before it.
+
+        All pairs are compared at once, and relu(wins − (n − 2)) is 1 where all n − 1 are won."""
+        n = v.offset.size
+        first, second = np.triu_indices(n, 1)
+        pairs = first.size
+        if not pairs:
+            return AffineTerms.constant(np.ones(1))
+        rows = np.tile(np.arange(pairs), 2)
+        signs = np.repeat([1.0, -1.0], pairs)
+        difference = v.through(Matrix.of(rows, np.concatenate([first, second]), signs, (pairs, n)), (pairs,))
+        won = self.apply(Function("nonnegative"), (self.value(difference, span),), (pairs,), span)
+        wins = won.through(Matrix.of(np.concatenate([first, second]), rows, signs, (n, pairs)), (n,))
+        spare = wins.plus(AffineTerms.constant(np.arange(2.0 - n, 2.0)))
+        return self.apply(Function("relu"), (self.value(spare, span),), (n,), span)
 
 
 def _equal(a: AffineTerms, b: AffineTerms) -> tuple[AffineTerms, AffineTerms]:

@@ -118,7 +118,8 @@ class Operation(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class ReadExpression(SyntaxNode):
-    """`mean[index in over](arguments)`; `how` is mean, sum or softmax (score, value)."""
+    """`mean[index in over](arguments)`; `how` is mean, sum, max, min, or softmax or argmax (score,
+    value)."""
 
     how: str
     index: str

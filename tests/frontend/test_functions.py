@@ -18,8 +18,9 @@ EXACT = ("sum", "identity", "transpose", "diag", "row_sums", "column_sums", "con
 """What linear attention holds: linear, or constant."""
 CALLS = {
     "clip": "clip({0}, 0.6, 1.5)",
-    "max": "max({0}, 1.2 - {0})",
-    "min": "min({0}, 1.2 - {0})",
+    "max": "(max({0}, 1.2 - {0}) * max({0}))",
+    "min": "(min({0}, 1.2 - {0}) * min({0}))",
+    "argmax": "(argmax({0}) * {0})",
     "identity": "(identity(3) @ {0})",
     "transpose": "(transpose(outer({0}, [1, -1])) @ [1, 2, 3] @ [[1, 2, 3], [0, 1, -1]])",
     "concat": "(concat({0}, dot({0}, [1, 2, 3])) @ [[1, 0, 2], [0, 1, 1], [2, 0, 0], [1, 3, 1]])",

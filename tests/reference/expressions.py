@@ -127,7 +127,7 @@ class Expressions:
         forms = [f"tanh({value})", f"sigmoid({value})", f"clip({value}, -1, 1)", f"sign({value})"]
         forms += [f"({value} / (1 + abs({value})))", f"min(max({value}, -2), 0.5)"]
         if len(shape) == 1:
-            forms += [f"softmax({value})", f"({value} / sqrt(1 + dot({value}, {value})))"]
+            forms += [f"softmax({value})", f"argmax({value})", f"({value} / sqrt(1 + dot({value}, {value})))"]
         return self.random.choice(forms)
 
     def truth(self, shape: Shape, depth: int, place: Place) -> str:
@@ -187,9 +187,9 @@ class Expressions:
         if self.chance(0.02):  # what may leave the numbers, or divide by 0
             forms = [lambda: f"{pick('log', 'sqrt', 'exp')}({one()})", lambda: f"({part(shape)} / {one(())})"]
         else:
-            forms += self.contractions(shape, part)
+            forms += self.contractions(shape, part, self.sided(place))
             if self.library and place.over is None and place.only is None and shape in (("d",), ("d", "d")):
-                forms += [lambda: self.solved(shape, depth, place)] * 2
+                forms += [lambda: self.solved(shape, depth, place)] * 4
         return self.random.choice(forms)()
 
     def solved(self, shape: Shape, depth: int, place: Place) -> str:
@@ -200,10 +200,11 @@ class Expressions:
             return f"inverse({matrix})"
         return f"solve({matrix}, {self.expression(shape, depth - 1, place)})"
 
-    def contractions(self, shape: Shape, part: Callable[[Shape], str]) -> list[Callable[[], str]]:
+    def contractions(self, shape: Shape, part: Callable[[Shape], str], one: Place) -> list[Callable[[], str]]:
         """Products over an axis, and what else takes other shapes to this one."""
         d, m, square, wide = ("d",), ("m",), ("d", "d"), ("d", "m")
         last, short = ("2", "1") if self.numbers else ("d", "d - 1")
+        largest = self.random.choice(["max", "min"])
         match shape:
             case ():
                 return [
@@ -212,6 +213,7 @@ class Expressions:
                     lambda: f"dot({part(m)}, {part(m)})",
                     lambda: f"sum({part(d)})",
                     lambda: f"sum({part(self.random.choice([square, wide, m]))})",
+                    lambda: f"{largest}({self.expression(self.random.choice([d, m]), 1, one)})",
                     lambda: f"{part(d)}[{self.random.choice(['1', last])}]",
                     lambda: f"{part(square)}[{last}, 1]",
                 ]
@@ -258,5 +260,7 @@ class Expressions:
         if self.chance(0.25):
             score = self.expression((), depth - 1, inside)
             score = f"rate * {score}" if self.chance(0.5) else score
-            return f"softmax[{index} in {over}]({score}, {value})"
+            return f"{self.random.choice(['softmax', 'softmax', 'argmax'])}[{index} in {over}]({score}, {value})"
+        if shape == () and self.chance(0.15):
+            return f"{self.random.choice(['max', 'min'])}[{index} in {over}]({value})"
         return f"{self.random.choice(['mean', 'mean', 'sum'])}[{index} in {over}]({value})"

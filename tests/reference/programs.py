@@ -33,7 +33,7 @@ def random_program(random: Random) -> str:
     kinds = tuple(sorted({*prefix, *group, *suffix}))
     numbers = random.random() < 0.5  # sizes are written as numbers, and arrays then fit
     writer = _Writer(random, kinds, {k: {b for b, after in before if after == k} for k in kinds}, numbers, {})
-    writer.library = random.random() < 0.2
+    writer.library = random.random() < 0.3
     parameters = ["d = 2", "m = 3", f"rate = 0.3{random.choice(['', '', ' in (0, 1)', ' in [0.3, m)'])}"]
     for name, shape, value in (("A", ("d", "d"), "identity(d)"), *PLAIN):
         if random.random() < 0.3 or (not numbers and name != "A"):

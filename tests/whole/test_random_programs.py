@@ -53,7 +53,9 @@ EVERYTHING = """
 relu, abs, sign, clip, sigmoid, tanh, exp, log, sqrt, sum, softmax, max, min, identity
 transpose, diag, row_sums, column_sums, concat, a component, a slice
 affine, dot, mul, outer, div, rtw, +, -, *, /, @, ^, unary -, <, <=, >, >=, ==, and, or, not, an array
-mean over tokens, sum over tokens, softmax over tokens, a read in a read, move from previous, move from first
+argmax, max of components, min of components
+mean over tokens, sum over tokens, softmax over tokens, max over tokens, min over tokens, argmax over tokens
+a read in a read, move from previous, move from first
 grad, def, a def with lines of its own, a call of a def, use, solve, inverse, size, output, output in at
 at, repeat, scan, repeat in repeat, repeat in scan, at in repeat, repeat in at
 visible context, a prefix, a suffix, a group of several kinds, a kind in two places
