@@ -236,6 +236,15 @@ at query
         lambda t: _largest(t["x"][-1], t["A"][-1]),
     ),
     Feature(
+        "argmax of 18 components",
+        """
+at query
+    output argmax(x) - argmax(-x)
+""",
+        {"x": (18,)},
+        lambda t: np.eye(18)[t["x"][-1].argmax()] - np.eye(18)[t["x"][-1].argmin()],
+    ),
+    Feature(
         "max, min and argmax of tokens",
         """
 s = tanh(y) + x[1]

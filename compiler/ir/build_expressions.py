@@ -28,6 +28,8 @@ from .builder import GraphBuilder
 from .graph import Affine, Constant, Divide, Function, Node, Op, Product, Softmax, Value
 
 Shape = tuple[int, ...]
+COMPARED, FEW = 8, 4
+"""Components of an argmax that are all compared with each other, a head for each pair; of more, so many at a time."""
 
 
 @dataclass(frozen=True)
@@ -246,9 +248,20 @@ class Expressions:
         return v.arranged(v.places().reshape(()))
 
     def _argmax(self, v: AffineTerms, span: Span) -> AffineTerms:
-        """1 at the first of the largest: what is beaten by none after it, and beats all before it.
+        """1 at the first of the largest: the first of each few, and of those by the largest of each few."""
+        n = v.offset.size
+        if n <= COMPARED:
+            return self._argmax_of_few(v, span)
+        groups = [v.arranged(places) for places in np.split(v.places(), range(FEW, n, FEW))]
+        inside = [self._argmax_of_few(group, span) for group in groups]
+        tops = [self._binary("@", one, of, span) for one, of in zip(inside, groups, strict=True)]
+        best = _joined(tops, (len(groups),))
+        among = self._argmax(best, span).arranged(np.arange(n) // FEW)
+        return self._mul(_joined(inside, (n,)), among, span)
 
-        All pairs are compared at once, and relu(wins − (n − 2)) is 1 where all n − 1 are won."""
+    def _argmax_of_few(self, v: AffineTerms, span: Span) -> AffineTerms:
+        """What is beaten by none after it and beats all before it: all pairs are compared at once, and
+        relu(wins − (n − 2)) is 1 where all n − 1 are won."""
         n = v.offset.size
         first, second = np.triu_indices(n, 1)
         pairs = first.size
