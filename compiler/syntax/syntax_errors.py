@@ -36,6 +36,17 @@ _AFTER = {
     "=": "a comparison is `<`, `<=`, `>`, `>=` or `==`; `=` assigns",
 }
 
+_ELSEWHERE = {
+    "for": "`repeat n` runs a block n times, `scan K up to n` at one K token after the other",
+    "while": "`repeat n` runs a block n times, and n is known when compiling",
+    "if": "a comparison is 1 or 0: `(a > b) * e`",
+    "else": "a comparison is 1 or 0: `(a > b) * e + (a <= b) * f`",
+    "return": "what a program or a `def` gives is `output e`",
+    "import": "`use linear_algebra`, after the first line",
+    "let": "`name = e`, or `name : vector[d] = e`",
+}
+"""What begins a line in other languages."""
+
 _BEGINNING = "a program begins with `program name(parameters)`"
 
 
@@ -68,6 +79,9 @@ def _unexpected(text: str, word: str, type: str, span: Span, expected: set[str])
         return Diagnostic(f"a second `{word}`: a file holds one program, with one pattern of tokens", span)
     if word.isidentifier() and type != "NAME" and "NAME" in expected:
         return Diagnostic(f"`{word}` is a reserved word and cannot be a name", span, f"another name, as `{word}_1`")
+    begins = re.match(r"[ \t]*(\w+)[ \t]*[^=:\s]", text[text.rfind("\n", 0, span.start) + 1 :])
+    if begins is not None and begins[1] in _ELSEWHERE:
+        return Diagnostic(f"there is no `{begins[1]}`", span, _ELSEWHERE[begins[1]])
     before = text[: span.start].rstrip(" \t")
     hint = _AFTER.get(word) if word == "=" or before.endswith(word) else None
     if type == "NUMBER" and before.endswith("^"):
@@ -95,7 +109,8 @@ def _early_end(text: str, start: int, type: str, expected: set[str]) -> SyntaxFa
         )
     if type == "_DEDENT" and expected >= {"OUTPUT", "SCAN"} and "DEF" not in expected:
         return SyntaxFault(Diagnostic("this `def` gives nothing", span, "its last line is `output e`"), None)
-    return SyntaxFault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span), line)
+    most = "`scan y up to 40`: for so many y tokens there are layers" if "UP" in expected else None
+    return SyntaxFault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span, most), line)
 
 
 def _code_end(text: str, end: int) -> int:
