@@ -14,8 +14,10 @@ from innerloop.compiler.syntax.nodes import (
     Grad,
     MoveExpression,
     Negate,
+    Not,
     Operation,
     Output,
+    Part,
     Power,
     Program,
     ReadExpression,
@@ -49,6 +51,8 @@ def _head(program: Program) -> set[str]:
         "a field on several kinds": any(len(field.kinds) > 1 for field in program.fields),
         "a declared range": any(field.low is not None for field in program.fields),
         "a parameter with a type": any(parameter.type is not None for parameter in program.parameters),
+        "use": bool(program.uses),
+        "a parameter with a range": any(parameter.range is not None for parameter in program.parameters),
     }
     return found | {what for what, holds in told.items() if holds}
 
@@ -63,8 +67,8 @@ def _blocks(body: tuple[Statement, ...], around: tuple[str, ...]) -> set[str]:
                 found |= _blocks(statement.body, (which, *around))
             case Assign(type=type_):
                 found.add("an assignment" if type_ is None else f"an assignment: {type_.base}")
-            case Define():
-                found.add("def")
+            case Define(body=body):
+                found.add("def" if not body else "a def with lines of its own")
             case Output():
                 found.add("output" if not around else "output in at")
     return found
@@ -75,12 +79,18 @@ def _expression(expr: Expr, reads: bool) -> set[str]:
     match expr:
         case Binary(operator=name) | Compare(operator=name) | Call(function=name) | Operation(keyword=name):
             found.add(name if not isinstance(expr, Call) or name not in "fg" else "a call of a def")
+            if isinstance(expr, Call) and name in ("max", "min") and len(expr.arguments) == 1:
+                found.add(f"{name} of components")
         case Negate():
             found.add("unary -")
+        case Not():
+            found.add("not")
         case Power():
             found.add("^")
         case Array():
             found.add("an array")
+        case Part(places=places):
+            found |= {"a component" if place.high is None else "a slice" for place in places}
         case Grad():
             found.add("grad")
         case MoveExpression(first=first):

@@ -22,6 +22,7 @@ from innerloop.artifact.span import Span
 from ..numerics.functions import POINTWISE
 from ..syntax import smart_constructors as s
 from ..syntax.nodes import (
+    Array,
     Binary,
     Call,
     Compare,
@@ -29,13 +30,17 @@ from ..syntax.nodes import (
     Grad,
     Name,
     Negate,
+    Not,
     Operation,
+    Part,
     Power,
     ReadExpression,
 )
 from ..syntax.shapes import Shape
 from ..syntax.traversal import children, rebuild, walk
+from . import adjoints
 from .check_shapes import Shapes
+from .plain import plain
 from .slopes import slope_of, substituted
 
 
@@ -126,6 +131,16 @@ class _Gradient:
                 return self.scaled(base, adjoint, wide, slope, inside)
             case Compare():
                 return []  # a step is flat
+            case Binary(operator="and" | "or") | Not():
+                return self.pull(plain(expr), adjoint, wide, inside=inside)
+            case Part(operand=operand):
+                placed = adjoints.of_part(self.full(adjoint, wide, expr), expr, self.shape(operand))
+                return self.pull(operand, placed, self.shape(operand), inside=inside)
+            case Array(items=items) | Call(function="concat", arguments=items):
+                full = self.full(adjoint, wide, expr)
+                pulled = adjoints.of_items(full, [self.shape(item) for item in items], isinstance(expr, Array))
+                each = zip(items, pulled, strict=True)
+                return [t for item, c in each for t in self.pull(item, c, self.shape(item), inside=inside)]
             case Call(function=function, arguments=arguments):
                 return self.function(expr, function, arguments, adjoint, wide, inside)
             case ReadExpression() if inside:
@@ -177,10 +192,13 @@ class _Gradient:
     def contraction(self, whole: Expr, a: Expr, b: Expr, adjoint: Expr, wide: Shape, inside: bool) -> list[Term]:
         terms: list[Term] = []
         left, right = len(self.shape(a)), len(self.shape(b))
-        if left == right == 2:
-            hint = "multiply by a vector: `A @ (B @ v)`"
-            raise NotDifferentiable("grad of a matrix times a matrix needs a transpose", whole.span, hint)
         full = self.full(adjoint, wide, whole)
+        if left == right == 2:  # ∂(A B) = C Bᵀ, Aᵀ C
+            if self.depends(a):
+                terms += self.pull(a, s.dot(full, s.call("transpose", b), self.span), self.shape(a), inside=inside)
+            if self.depends(b):
+                terms += self.pull(b, s.dot(s.call("transpose", a), full, self.span), self.shape(b), inside=inside)
+            return terms
         if self.depends(a):  # ∂(v·b) = c b,  ∂(M b) = c bᵀ,  ∂(a M) = M c
             pulled = {(1, 1): s.times, (2, 1): s.outer}.get((left, right))
             value = pulled(full, b, self.span) if pulled else s.dot(b, full, self.span)
@@ -204,9 +222,22 @@ class _Gradient:
         match function:
             case "sum":
                 return self.pull(v, adjoint, (), inside=inside)
+            case "transpose" | "diag":
+                return self.pull(v, s.call(function, self.full(adjoint, wide, expr)), self.shape(v), inside=inside)
+            case "row_sums" | "column_sums":  # ∂(A 1) = c 1ᵀ, ∂(Aᵀ 1) = 1 cᵀ
+                full = self.full(adjoint, wide, expr)
+                along = s.call("column_sums" if function == "row_sums" else "row_sums", v)
+                ones = _stretched(s.number(1, at), along, at)
+                pair = (full, ones) if function == "row_sums" else (ones, full)
+                return self.pull(v, s.outer(*pair, at), self.shape(v), inside=inside)
             case "softmax":  # ∂/∂v c·p = p (c − p·c)
                 inner = s.dot(expr, self.full(adjoint, wide, expr), at)
                 return self.scaled(v, s.plus(adjoint, s.negate(inner), at), wide, expr, inside)
+            case "argmax":
+                return []  # a step is flat
+            case "max" | "min" if len(arguments) == 1:
+                where = v if function == "max" else s.negate(v)
+                return self.pull(v, s.times(adjoint, s.call("argmax", where), at), self.shape(v), inside=inside)
             case "max" | "min":
                 a, b = arguments
                 sign = ">" if function == "max" else "<"
@@ -225,6 +256,9 @@ class _Gradient:
     def read(self, expr: ReadExpression, adjoint: Expr, wide: Shape) -> list[Term]:
         terms: list[Term] = []
         pulled: list[Term] = []
+        if expr.how in ("max", "min"):  # what is largest, by its own token
+            (value,) = expr.arguments
+            expr = replace(expr, how="argmax", arguments=(value if expr.how == "max" else s.negate(value), value))
         if expr.how == "softmax":
             score, value = expr.arguments
             pulled += self.pull(value, adjoint, wide, inside=True)
@@ -238,7 +272,7 @@ class _Gradient:
                     along = Call(self.span, "sum", (along,))
                 pulled += self.pull(score, along, (), inside=True)
         else:
-            pulled += self.pull(expr.arguments[0], adjoint, wide, inside=True)
+            pulled += self.pull(expr.arguments[-1], adjoint, wide, inside=True)
         for target in dict.fromkeys(term.target for term in pulled):
             total: Expr = s.number(0, self.span)
             shape = ()

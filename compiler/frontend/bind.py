@@ -8,7 +8,7 @@ one with a type is an array of that shape.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from innerloop.artifact.errors import CompileError, Diagnostic, near
@@ -22,11 +22,14 @@ from ..syntax.nodes import (
     Name,
     Output,
     Parameter,
+    Part,
     Program,
     Repeat,
     Scan,
+    Statement,
 )
 from ..syntax.traversal import statements, walk
+from ..syntax.unparse import unparse_range
 from .constants import Array64, NoSize, evaluate, unless_whole
 
 Bound = int | float | Array64
@@ -49,7 +52,9 @@ def bind(program: Program, given: Mapping[str, object]) -> dict[str, Bound]:
     waiting: list[Diagnostic] = []
     for parameter in program.parameters:
         try:
-            bound[parameter.name] = _value(parameter, given, bound, sizes, counts)
+            value = _value(parameter, given, bound, sizes, counts)
+            _within(parameter, value, bound)
+            bound[parameter.name] = value
         except _Unsuitable as fault:
             faults.append(fault.diagnostic)
         except _Waits as waits:
@@ -84,7 +89,7 @@ def whole_parameters(program: Program) -> tuple[frozenset[str], frozenset[str]]:
         sizes.extend(parameter.type.dimensions if parameter.type else ())
     for field in program.fields:
         sizes.extend(field.type.dimensions)
-    for statement in statements(program.body):
+    for statement in _statements(program):
         match statement:
             case Repeat(count=count):
                 counts.append(count)
@@ -93,16 +98,36 @@ def whole_parameters(program: Program) -> tuple[frozenset[str], frozenset[str]]:
             case Assign(type=type) if type is not None:
                 sizes.extend(type.dimensions)
     sizes.extend(_identities(program))
+    sizes.extend(_places(program))
     named = {p.name for p in program.parameters}
     return _names(sizes) & named, (_names(counts) - _names(sizes)) & named
 
 
+def _statements(program: Program) -> Iterator[Statement]:
+    """All of them, those in `def`s too."""
+    for statement in statements(program.body):
+        yield statement
+        if isinstance(statement, Define):
+            yield from statements(statement.body)
+
+
+def _expressions(program: Program) -> Iterator[Expr]:
+    """All of them, and everything inside."""
+    exprs = [p.default for p in program.parameters if p.default is not None]
+    exprs += [s.value for s in _statements(program) if isinstance(s, Assign | Define | Output)]
+    return (node for expr in exprs for node in walk(expr))
+
+
 def _identities(program: Program) -> list[Expr]:
     """The sizes of all `identity(n)`."""
-    exprs = [p.default for p in program.parameters if p.default is not None]
-    exprs += [s.value for s in statements(program.body) if isinstance(s, Assign | Define | Output)]
-    inside = (node for expr in exprs for node in walk(expr))
-    return [node.arguments[0] for node in inside if isinstance(node, Call) and node.function == "identity"]
+    calls = (node for node in _expressions(program) if isinstance(node, Call))
+    return [node.arguments[0] for node in calls if node.function == "identity"]
+
+
+def _places(program: Program) -> list[Expr]:
+    """The numbers of all components."""
+    parts = (node for node in _expressions(program) if isinstance(node, Part))
+    return [end for part in parts for place in part.places for end in (place.low, place.high) if end is not None]
 
 
 def _names(exprs: Iterable[Expr]) -> frozenset[str]:
@@ -146,6 +171,23 @@ def _value(
             f"parameter `{name}` is {number:g}", parameter, f"it {use} something: a whole number, {least} or more"
         )
     return int(number)
+
+
+def _within(parameter: Parameter, value: Bound, bound: Mapping[str, Bound]) -> None:
+    """Raises _Unsuitable for a number outside the parameter's range."""
+    within = parameter.range
+    if within is None:
+        return
+    low, high = (float(_computed(parameter, end, bound, "range")) for end in (within.low, within.high))
+    numbers = np.ravel(value)
+    above = numbers > low if within.open_low else numbers >= low
+    below = numbers < high if within.open_high else numbers <= high
+    outside = numbers[~(above & below)]
+    if outside.size:
+        told = f"{'is' if np.ndim(value) == 0 else 'holds'} {outside[0]:g}, outside {unparse_range(within)}"
+        least, most = "above" if within.open_low else "at least", "below" if within.open_high else "at most"
+        ends = f"{least} {low:g} and {most} {high:g}"
+        raise _Unsuitable(f"parameter `{parameter.name}` {told}", parameter, f"it must be {ends}")
 
 
 def _computed(parameter: Parameter, expr: Expr, bound: Mapping[str, Bound], what: str) -> Array64:
@@ -201,7 +243,7 @@ def _counts_and_sizes(program: Program, bound: Mapping[str, Bound]) -> list[Diag
             if not bool(np.all(low < high)):
                 hint = "the first number of a range is the smaller one"
                 faults.append(Diagnostic(f"the range of `{field.name}` is [{low:g}, {high:g}]", field.low.span, hint))
-    for statement in statements(program.body):
+    for statement in _statements(program):
         match statement:
             case Repeat(count=count):
                 whole(count, 0, MOST_PASSES, "count")

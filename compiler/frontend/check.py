@@ -10,15 +10,20 @@ check_flow.py, and each expression for its names, shapes, reads and promises in 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 
 from innerloop.artifact.errors import Diagnostic
+from innerloop.artifact.span import Span
 
-from ..syntax.nodes import Define, Program
+from ..syntax.nodes import Call, Define, Program, Statement
 from ..syntax.shapes import Dimension, Shape, symbol
+from ..syntax.traversal import expressions, statements, walk
 from .check_flow import Flow
+from .check_shapes import Shapes
 from .check_structure import Structure
 from .inline import inline
+from .sizes import with_sizes
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ def examine(program: Program, parameters: Mapping[str, object] | None = None) ->
     structure.check()
     sound = tuple(s for s in program.body if not isinstance(s, Define) or s.name in structure.sound)
     inlined = inline(replace(program, body=sound), found.append)
+    inlined = with_sizes(inlined, lambda some: _shapes(some, structure, sizes))
     unshared: set[tuple[int, str]] = set()
     sources: dict[tuple[int, str], int] = {}
     while True:
@@ -61,7 +67,36 @@ def examine(program: Program, parameters: Mapping[str, object] | None = None) ->
         if flow.settled:
             break
     ordered = sorted(dict.fromkeys(found + said), key=lambda d: (d.span.start, d.span.end) if d.span else (0, 0))
+    ordered = _once_a_call(ordered, sound, structure.shipped)
     return Facts(inlined, tuple(ordered), flow.shapes, flow.sizes, flow.constants_at)
+
+
+def _once_a_call(found: list[Diagnostic], body: tuple[Statement, ...], shipped: Container[str]) -> list[Diagnostic]:
+    """Of all that is wrong inside a call of a library's definition, which stands at one place, what is said first."""
+    exprs = (node for s in statements(body) for e in expressions(s) for node in walk(e))
+    calls = {node.span: node.function for node in exprs if isinstance(node, Call) and node.function in shipped}
+    kept: list[Diagnostic] = []
+    told: set[Span] = set()
+    for diagnostic in found:
+        span, message = diagnostic.span, diagnostic.message
+        if span is not None and span in calls:
+            if span in told:
+                continue
+            told.add(span)
+            name = f"`{calls[span]}`"
+            message = message if message.startswith(name) else f"{message}, inside {name}"
+            diagnostic = replace(diagnostic, message=message)
+        kept.append(diagnostic)
+    return kept
+
+
+def _shapes(program: Program, structure: Structure, sizes: Mapping[str, Dimension]) -> Shapes:
+    """Of all names, as far as they are known."""
+    silent = copy(structure)
+    silent.report = lambda diagnostic: None
+    flow = Flow(program, silent, sizes, silent.report, set(), {})
+    flow.run()
+    return Shapes(flow.shapes, flow.sizes, lambda diagnostic: None)
 
 
 def _sizes(program: Program, values: Mapping[str, object]) -> dict[str, Dimension]:

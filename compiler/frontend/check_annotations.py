@@ -13,7 +13,9 @@ from collections.abc import Callable
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
 
+from ..syntax.builtins import LINEAR
 from ..syntax.nodes import (
+    Array,
     Binary,
     Call,
     Compare,
@@ -21,7 +23,9 @@ from ..syntax.nodes import (
     MoveExpression,
     Name,
     Negate,
+    Not,
     Operation,
+    Part,
     Power,
     ReadExpression,
     TheirsExpression,
@@ -49,7 +53,7 @@ def check_promises(expr: Expr, constant: Constant, report: Report) -> None:
                 _read_transform_write(node, constant)
         except _Broken as broken:
             hint = {
-                "affine": "`affine` holds names under + -, `sum`, and products with or division by constants",
+                "affine": "`affine` holds names under + -, linear functions, products with and division by constants",
                 "rtw": "`rtw` holds one read or move R in T(R), m ± T(R) or m × T(R): T constant, m affine in my names",
             }[node.keyword]
             report(Diagnostic(f"{broken.what} in `{node.keyword}`", broken.span, hint))
@@ -62,7 +66,15 @@ def affine(expr: Expr, constant: Constant, read: Expr | None) -> None:
     match expr:
         case Name() | TheirsExpression():
             return
-        case Negate(operand=operand) | Call(function="sum", arguments=(operand,)):
+        case Negate(operand=operand) | Not(operand=operand):
+            affine(operand, constant, read)
+        case Call(function=function, arguments=parts) if function in LINEAR:
+            for part in parts:
+                affine(part, constant, read)
+        case Array(items=parts):
+            for part in parts:
+                affine(part, constant, read)
+        case Part(operand=operand):
             affine(operand, constant, read)
         case Operation(keyword="affine", arguments=(operand,)):
             affine(operand, constant, read)

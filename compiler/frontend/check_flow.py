@@ -19,7 +19,6 @@ from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
 
 from ..syntax.nodes import (
-    Array,
     Assign,
     At,
     Call,
@@ -138,13 +137,8 @@ class Flow(Carrying):
         check_reads(expr, Sharing(self.program.tokens, self.names), self.report)
         check_promises(expr, self.constant, self.report)
         for node in walk(expr):
-            match node:
-                case Array(items=items):
-                    for item in items:
-                        if not self.constant(item):
-                            self.error(item.span, "an array holds constants", "numbers and parameters")
-                case Call(function="clip", arguments=(_, low, high)):
-                    self.bounds(low, high)
+            if isinstance(node, Call) and node.function == "clip" and len(node.arguments) == 3:
+                self.bounds(*node.arguments[1:])
         self.grads(expr)
         return shape
 

@@ -30,8 +30,22 @@ from ..syntax.nodes import (
 )
 from ..syntax.traversal import children, walk
 from .inline import Report
+from .library import definitions, libraries
 
 Kinds = frozenset[str]
+
+
+_ELSEWHERE = {
+    "inv": "`use linear_algebra` has `inverse(A)` and `solve(A, b)`",
+    "zeros": "under a type a number is stretched: `w : vector[d] = 0`",
+    "ones": "under a type a number is stretched: `w : vector[d] = 1`",
+    "eye": "`identity(d)`",
+    "len": "`size(v)`; tokens are counted by `sum[j in K](1)`",
+    "pow": "a power is `e ^ 2`",
+    "where": "a comparison is 1 or 0: `(a > b) * e + (a <= b) * f`",
+    "ln": "`log(v)`",
+}
+"""What functions are called in other languages."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +174,7 @@ class _Uses:
             return
         read = next((read for read in reversed(reads) if read.index == index), None)
         if read is None:
-            hint = f"`{name}[{index}]` stands inside a read, as `sum[{index} in K](…)`; there are no components"
+            hint = f"theirs, `{name}[{index}]` stands in a read, `sum[{index} in K](…)`; a component is `{name}[1]`"
             if reads:
                 hint = f"the index of this read is `{reads[-1].index}`"
             self.error(span, f"`{index}` is no index here", hint)
@@ -213,7 +227,10 @@ class _Uses:
                 takes = f"{wanted} argument{'s' if wanted > 1 else ''}"
                 self.error(expr.span, f"`{name}` takes {takes}, not {len(expr.arguments)}")
         elif name not in FUNCTIONS and name != "mean":
-            hint = near(name, [*FUNCTIONS, *self.scope.definitions])
+            hint = _ELSEWHERE.get(name) or near(name, [*FUNCTIONS, *self.scope.definitions])
+            for library in libraries():
+                if name in {d.name for d in definitions(library)}:
+                    hint = f"`use {library}`, after the first line, brings it"
             if name in self.scope.names or name in self.scope.parameters:
                 hint = f"`{name}` is a value; a product is `{name} * (…)`"
             self.error(expr.span, f"there is no function `{name}`", hint)

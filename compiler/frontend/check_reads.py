@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
 
-from ..syntax.builtins import FUNCTIONS
+from ..syntax.builtins import FUNCTIONS, LINEAR
 from ..syntax.nodes import (
     Binary,
     Call,
@@ -33,9 +33,6 @@ from ..syntax.traversal import children, rebuild, walk
 from ..syntax.unparse import unparse
 from .check_names import Held
 from .inline import Report
-
-LINEAR = ("sum", "identity")
-"""Functions that both sides may enter: they are linear, or constant."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,7 @@ class _Side:
                 return Sides()  # reported elsewhere
             case ReadExpression():
                 return Sides() if self.sharing.shared(expr) else Sides(mine=(f"`{unparse(expr)}`",))
-            case Call(function=function) if function not in LINEAR and function in FUNCTIONS:
+            case Call(function=function) if function in FUNCTIONS and function not in LINEAR:
                 return self.one_side(expr, function)
             case Compare(operator=operator):
                 return self.one_side(expr, operator)

@@ -25,8 +25,10 @@ from ..syntax.nodes import (
     MoveExpression,
     Name,
     Negate,
+    Not,
     Number,
     Operation,
+    Part,
     Power,
     ReadExpression,
     TheirsExpression,
@@ -53,10 +55,12 @@ class Shapes:
                 return ()
             case Name(name=name) | TheirsExpression(name=name) | MoveExpression(name=name):
                 return self.names.get(name)
-            case Negate(operand=operand):
+            case Negate(operand=operand) | Not(operand=operand):
                 return self.of(operand)
             case Array(items=items):
                 return self._array(expr, [self.of(item) for item in items])
+            case Part(operand=operand):
+                return self._part(expr, self.of(operand))
             case Power(base=base, exponent=exponent):
                 if exponent.value != int(exponent.value) or exponent.value < 1:
                     self.error(exponent, f"the power {exponent.text} is not a whole number of 1 or more", _ROOT)
@@ -85,8 +89,42 @@ class Shapes:
             return None
         shape = rules.stack(known)
         if shape is None:
-            self.error(expr, "the items of an array are numbers, or rows of numbers of one length")
+            hint = "vectors of other lengths are joined by `concat(a, b)`"
+            self.error(expr, "an array is made of numbers, of rows of one length, or of numbers and vectors", hint)
         return shape
+
+    def _part(self, expr: Part, shape: Shape | None) -> Shape | None:
+        places: list[tuple[Dimension, Dimension | None]] = []
+        sound = shape is not None
+        if shape is not None and len(expr.places) > len(shape):
+            self.error(expr, f"{len(expr.places)} places in a {describe(shape)}", "it has one for each of its sizes")
+            sound = False
+        for axis, place in enumerate(expr.places):
+            size = shape[axis] if shape is not None and axis < len(shape) else None
+            low, high = self._place(place.low, size), None if place.high is None else self._place(place.high, size)
+            if low is None or (high is None and place.high is not None):
+                sound = False
+                continue
+            length = 1 if high is None else rules.add(high, low, -1)
+            if isinstance(length, int) and length < 0:
+                hint = "a slice goes from a component to a later one"
+                self.error(place.low, f"there is nothing from {low} to {high}", hint)
+                sound = False
+            places.append((low, high))
+        return rules.part(shape, places) if sound and shape is not None else None
+
+    def _place(self, expr: Expr, size: Dimension | None) -> Dimension | None:
+        """The number of a component of so many."""
+        if self.of(expr) not in ((), None):
+            self.error(expr, "a place is one number", PLACE_HINT)
+            return None
+        place = rules.dimension(expr, self.sizes)
+        if place is None:
+            self.error(expr, "this is no place", PLACE_HINT)
+        elif isinstance(place, int) and (place < 1 or (isinstance(size, int) and place > size)):
+            self.error(expr, f"there is no component {place}" + (f" of {size}" if place > 0 else ""), PLACE_HINT)
+            return None
+        return place
 
     def _pair(self, operator: str, expr: Expr, left: Expr, right: Expr) -> Shape | None:
         a, b = self.of(left), self.of(right)
@@ -122,8 +160,14 @@ class Shapes:
             )
             return ()
         entry = FUNCTIONS.get(function)
+        if entry is not None and entry.rule == "concat" and len(arguments) > entry.arity:
+            return self._concat(expr, arguments)
+        if entry is not None and entry.rule == "pairwise" and len(arguments) == 1:
+            return self._largest(expr, function, self.of(arguments[0]))
         if entry is None or not self._count(expr, function, len(arguments), entry.arity):
             return None
+        if entry.rule == "concat":
+            return self._concat(expr, arguments)
         if entry.rule == "identity":
             size = rules.dimension(arguments[0], self.sizes)
             if size is None:
@@ -137,24 +181,57 @@ class Shapes:
             for bound in arguments[1:]:
                 if self.of(bound):
                     self.error(bound, "a bound of `clip` is a number")
-        if entry.rule == "sum":
+        if entry.rule == "size" and shape == ():
+            self.error(expr, "`size` takes a vector or a matrix, and this is a scalar")
+        if entry.rule in ("sum", "size"):
             return ()
+        if entry.rule == "arranged":
+            return self._arranged(expr, function, shape)
         if entry.rule == "softmax" and shape is not None and len(shape) != 1:
-            hint = "over tokens: `softmax[j in K](score, value)`" if not shape else None
-            self.error(expr, f"`softmax` takes a vector, and this is a {describe(shape)}", hint)
+            hint = f"over tokens: `{function}[j in K](score, value)`" if not shape else None
+            self.error(expr, f"`{function}` takes a vector, and this is a {describe(shape)}", hint)
         return shape
+
+    def _largest(self, expr: Expr, function: str, shape: Shape | None) -> Shape | None:
+        if shape is not None and len(shape) != 1:
+            hint = f"over tokens: `{function}[j in K](e)`" if not shape else None
+            self.error(expr, f"`{function}` of one argument takes a vector, and this is a {describe(shape)}", hint)
+        return ()
+
+    def _concat(self, expr: Expr, arguments: tuple[Expr, ...]) -> Shape | None:
+        shapes = [self.of(argument) for argument in arguments]
+        known = [shape for shape in shapes if shape is not None]
+        if len(known) < len(shapes):
+            return None
+        found = rules.join(known)
+        if found is None:
+            told = " and ".join(map(describe, known))
+            self.error(expr, f"`concat` of {told}", "it takes numbers and vectors, or matrices with rows of one length")
+        return found
+
+    def _arranged(self, expr: Expr, function: str, shape: Shape | None) -> Shape | None:
+        if shape is None:
+            return None
+        found = rules.arranged(function, shape)
+        if found is None:
+            takes = "a vector or a square matrix" if function == "diag" else "a matrix"
+            hint = "a vector is neither row nor column: `a @ C` is Cᵀa" if function == "transpose" else None
+            self.error(expr, f"`{function}` takes {takes}, and this is a {describe(shape)}", hint)
+        return found
 
     def _read(self, expr: Expr, how: str, arguments: tuple[Expr, ...]) -> Shape | None:
         if len(arguments) != READS[how]:
-            takes = "a score and a value" if how == "softmax" else "one expression"
+            takes = "a score and a value" if READS[how] == 2 else "one expression"
             self.error(expr, f"a `{how}` over tokens takes {takes}, not {len(arguments)} arguments")
             return None
         found = [self.of(argument) for argument in arguments]
-        if how == "softmax" and found[0]:
-            self.error(arguments[0], f"the score of a softmax is a scalar, and this is a {describe(found[0])}")
+        if how not in ("mean", "sum") and found[0]:
+            said = f"the score of `{how}` is a scalar" if READS[how] == 2 else f"`{how}` over tokens is of a scalar"
+            self.error(arguments[0], f"{said}, and this is a {describe(found[0])}")
         return found[-1]
 
 
+PLACE_HINT = "the first component is 1, and the last the size; whole numbers and parameters with + - * ^ say which"
 _ROOT = "a root is `sqrt`, one over e is `1 / e`"
 _HINTS = {
     rules.contract: "the last size of the first must be the first size of the second",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from innerloop.artifact.errors import Diagnostic, near
 from innerloop.artifact.span import Span
@@ -19,8 +19,12 @@ from ..syntax.nodes import (
     Grad,
     MoveExpression,
     Name,
+    Output,
+    Parameter,
     Program,
+    Range,
     ReadExpression,
+    Repeat,
     Scan,
     Statement,
     TheirsExpression,
@@ -29,9 +33,11 @@ from ..syntax.nodes import (
 from ..syntax.shapes import Dimension, Shape, describe, of_type
 from ..syntax.smart_constructors import constant as literal
 from ..syntax.traversal import children, statements, walk
+from ..syntax.unparse import unparse_range
 from .check_names import unknown_kind
 from .check_shapes import Shapes
 from .inline import Report, place
+from .library import definitions, libraries
 
 RESERVED_ARGUMENTS = frozenset(
     {"accept_error", "calibration", "certify", "dtype", "optimize", "source", "target", "text", "tolerance"}
@@ -50,12 +56,15 @@ class Structure:
         self.field_shapes: dict[str, Shape | None] = {}
         self.definitions: dict[str, Define] = {}
         self.sound: set[str] = set()
+        self.shipped: set[str] = set()
+        """The definitions that come from libraries."""
 
     def error(self, span: Span, message: str, hint: str | None = None) -> None:
         self.report(Diagnostic(message, span, hint))
 
     def check(self) -> None:
         self.parameters()
+        self.uses()
         self.fields()
         self.define()
 
@@ -92,6 +101,9 @@ class Structure:
                     self.error(parameter.type.span, "`onehot` is for fields", "a parameter is a `vector`")
             if parameter.default is not None:
                 self.default(name, parameter.default, shape, earlier, parameter.type is not None)
+            if parameter.range is not None:
+                self.range(name, parameter.range.low, parameter.range.high)
+                self.within(parameter, parameter.range)
             shapes.setdefault(name, shape)
             if shape == () and name in self.sizes:
                 earlier[name] = self.sizes[name]
@@ -152,6 +164,29 @@ class Structure:
         if least is not None and most is not None and least >= most:
             self.error(low.span, f"the range [{least:g}, {most:g}] is empty", "the first number is the smaller one")
 
+    def within(self, parameter: Parameter, range: Range) -> None:
+        """A default that is a number lies in the range."""
+        value = None if parameter.default is None else literal(parameter.default)
+        low, high = literal(range.low), literal(range.high)
+        if value is None or low is None or high is None:
+            return
+        if not low <= value <= high or (value == low and range.open_low) or (value == high and range.open_high):
+            message = f"the default of `{parameter.name}` is {value:g}, outside {unparse_range(range)}"
+            self.error(parameter.span, message, "a default is a value like any other")
+
+    def uses(self) -> None:
+        """Libraries, whose definitions are sound."""
+        for library in self.program.uses:
+            if library.name not in libraries():
+                listed = ", ".join(f"`{name}`" for name in libraries())
+                hint = near(library.name, libraries()) or f"the libraries are {listed}"
+                self.error(library.span, f"there is no library `{library.name}`", hint)
+                continue
+            for definition in definitions(library.name):
+                self.definitions[definition.name] = definition
+                self.sound.add(definition.name)
+                self.shipped.add(definition.name)
+
     def define(self) -> None:
         """Definitions, one by one: a body knows the functions before it."""
         times = Counter(s.name for s in statements(self.program.body) if isinstance(s, Assign))
@@ -183,12 +218,12 @@ class Structure:
         if name in FUNCTIONS:
             error(place(definition), f"`{name}` is built in", "another name")
         elif name in self.definitions:
-            error(place(definition), f"`{name}` is defined twice", "another name")
+            error(place(definition), f"`{name}` is defined twice", "another name; `use` defines all of a library")
         for parameter, count in Counter(definition.parameters).items():
             if count > 1:
                 error(place(definition), f"`{name}` has two parameters `{parameter}`")
         known = {*definition.parameters, *self.parameter_shapes, *constants}
-        for node in walk(definition.value):
+        for node in self.parts_of(definition, known, error):
             match node:
                 case Name(name=used) | TheirsExpression(name=used) | MoveExpression(name=used) | Grad(name=used) if (
                     used not in known
@@ -208,6 +243,23 @@ class Structure:
         self.definitions.setdefault(name, definition)
         if sound:
             self.sound.add(name)
+
+    def parts_of(self, definition: Define, known: set[str], error: Callable[[Span, str], None]) -> Iterator[Expr]:
+        """Every expression of a definition with all inside, in order; `known` grows by what the lines before assign."""
+        for statement in statements(definition.body):
+            match statement:
+                case Assign(name=name, span=span) if name in self.parameter_shapes:
+                    error(span, f"`{name}` is a parameter of the program and stays as it is")
+                case Assign(value=value):
+                    yield from walk(value)
+                    known.add(statement.name)
+                case Repeat(count=count):
+                    yield from walk(count)
+                case Scan(limit=limit):
+                    yield from walk(limit)
+                case Output(span=span):
+                    error(span, "the `output` of a `def` is its last line, and stands in no block")
+        yield from walk(definition.value)
 
 
 def blocks_of_unknown_kind(body: tuple[Statement, ...], kinds: tuple[str, ...]) -> frozenset[str]:

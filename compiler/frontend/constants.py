@@ -5,7 +5,7 @@ d / 2 + sqrt(rate)   with {"d": 8, "rate": 0.25}   →   4.5
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from innerloop.artifact.errors import Diagnostic
@@ -24,8 +24,11 @@ from ..syntax.nodes import (
     MoveExpression,
     Name,
     Negate,
+    Not,
     Number,
     Operation,
+    Part,
+    Place,
     Power,
     ReadExpression,
     TheirsExpression,
@@ -44,11 +47,23 @@ class NoSize(ValueError):
 _FUNCTIONS: dict[str, Callable[..., object]] = {
     **{f.name: f.value for f in POINTWISE.values() if f.slope is not None},
     "sum": np.sum,
+    "size": lambda a: np.shape(a)[0],
+    "transpose": np.transpose,
+    "diag": np.diag,
+    "row_sums": lambda a: np.sum(a, 1),
+    "column_sums": lambda a: np.sum(a, 0),
     "softmax": softmax,
-    "max": np.maximum,
-    "min": np.minimum,
+    "argmax": lambda v: np.eye(len(v))[np.argmax(v)],
+    "max": lambda *of: np.maximum(*of) if len(of) == 2 else np.max(of[0]),
+    "min": lambda *of: np.minimum(*of) if len(of) == 2 else np.min(of[0]),
 }
-_COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+_COMPARE: dict[str, Callable[[Array64, Array64], object]] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "==": lambda a, b: np.add(a <= b, a >= b, dtype=np.float64) - 1.0,
+}
 
 
 def evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
@@ -75,6 +90,15 @@ def unless_whole(expr: Expr, value: float, least: int, most: int, what: str) -> 
     return [Diagnostic(f"this {what} is {value:g}", expr.span, f"it must be a whole number from {least} to {most}")]
 
 
+def slices(places: Sequence[Place], bindings: Mapping[str, object]) -> tuple[int | slice, ...]:
+    """What they are to NumPy."""
+    found: list[int | slice] = []
+    for place in places:
+        low = size_of(place.low, bindings) - 1
+        found.append(low if place.high is None else slice(low, size_of(place.high, bindings)))
+    return tuple(found)
+
+
 def _evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
     def value(part: Expr) -> Array64:
         return np.asarray(_evaluate(part, bindings), dtype=np.float64)
@@ -85,9 +109,17 @@ def _evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
         case Name(name=name) | TheirsExpression(name=name):
             return np.asarray(bindings[name], dtype=np.float64)
         case Array(items=items):
-            return np.array([value(item) for item in items])
+            parts = [value(item) for item in items]
+            alike = all(part.shape == parts[0].shape for part in parts)
+            return np.array(parts) if alike else np.concatenate([np.atleast_1d(part) for part in parts])
+        case Call(function="concat", arguments=arguments):
+            return np.concatenate([np.atleast_1d(value(part)) for part in arguments])
+        case Part(operand=operand, places=places):
+            return np.asarray(value(operand)[slices(places, bindings)])
         case Negate(operand=operand):
             return -value(operand)
+        case Not(operand=operand):
+            return 1.0 - value(operand)
         case Power(base=base, exponent=exponent):
             return value(base) ** int(exponent.value)
         case Compare(operator=operator, left=left, right=right):
@@ -112,8 +144,10 @@ def _binary(operator: str, a: Array64, b: Array64) -> Array64:
             return a + b
         case "-":
             return a - b
-        case "*" | "mul":
+        case "*" | "mul" | "and":
             return a * b
+        case "or":
+            return 1.0 - (1.0 - a) * (1.0 - b)
         case "@" | "dot":
             return np.asarray(np.tensordot(a, b, axes=(-1, 0)))
         case "outer":

@@ -15,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from typing import assert_never
 
+from ..syntax.builtins import LINEAR
 from ..syntax.nodes import (
+    Array,
     Assign,
     At,
     Binary,
@@ -28,6 +30,7 @@ from ..syntax.nodes import (
     Negate,
     Operation,
     Output,
+    Part,
     Power,
     Program,
     ReadExpression,
@@ -144,8 +147,10 @@ class _CoreWriter:
     def is_affine(self, expr: Expr) -> bool:
         """Whether the outermost operation belongs inside `affine` or `rtw`."""
         match expr:
-            case Negate() | Binary(operator="+" | "-") | ReadExpression() | Call(function="sum"):
+            case Negate() | Binary(operator="+" | "-") | ReadExpression() | Array() | Part():
                 return True
+            case Call(function=function):
+                return function in LINEAR
             case Operation(keyword="affine" | "rtw"):
                 return True
             case Binary(operator="/", right=right):

@@ -1,4 +1,4 @@
-"""A program without `def` and `grad`: calls inlined, derivatives written out.
+"""A program without `def`, `grad`, `and`, `or` and `not`: calls inlined, derivatives written out, logic as arithmetic.
 
     w - rate * grad[w](mean[j in y]((dot(w, u[j]) - y[j]) ^ 2 / 2))
     →   w - rate * mean[j in y]((dot(w, u[j]) - y[j]) * u[j])
@@ -12,12 +12,13 @@ from dataclasses import replace
 
 from innerloop.artifact.errors import CompileError, Diagnostic
 
-from ..syntax.nodes import Assign, Define, Expr, Grad, Output, Program, Statement
-from ..syntax.traversal import map_expressions, statements, walk
+from ..syntax.nodes import Call, Expr, Grad, Program, Statement
+from ..syntax.traversal import expressions, map_expressions, statements, walk
 from .autodiff import NotDifferentiable, write_out
 from .check import examine
 from .check_shapes import Shapes
 from .inline import inline
+from .plain import plain
 
 
 def expand(program: Program) -> Program:
@@ -27,8 +28,9 @@ def expand(program: Program) -> Program:
     """
     faults: list[Diagnostic] = []
     inlined = inline(program, faults.append)
-    if any(_has_grad(statement) for statement in statements(inlined.body)):
-        facts = examine(inlined)  # a derivative depends on shapes
+    if any(_needs_shapes(statement) for statement in statements(inlined.body)):
+        facts = examine(inlined)
+        inlined = facts.program
         faults.extend(facts.diagnostics)
         shapes = Shapes(facts.shapes, facts.sizes, lambda diagnostic: None)
 
@@ -43,8 +45,13 @@ def expand(program: Program) -> Program:
             inlined = replace(inlined, body=map_expressions(inlined.body, change))
     if faults:
         raise CompileError(faults, program.text, program.source)
-    return inlined
+    return replace(inlined, body=map_expressions(inlined.body, plain))
 
 
-def _has_grad(statement: Statement) -> bool:
-    return isinstance(statement, Assign | Output | Define) and any(isinstance(n, Grad) for n in walk(statement.value))
+def _needs_shapes(statement: Statement) -> bool:
+    """Whether it has a derivative, or asks for a size."""
+    return any(
+        isinstance(node, Grad) or (isinstance(node, Call) and node.function == "size")
+        for expr in expressions(statement)
+        for node in walk(expr)
+    )

@@ -79,18 +79,20 @@ def build(program: Program, bindings: Mapping[str, object], text: str | None = N
 
 
 def _last_uses(program: Program) -> dict[str, int]:
-    """Where in the text each name is used last. To assign it inside a block is a use, of what it keeps elsewhere."""
+    """The number of the statement that uses each name last. To assign it inside a block is a use, of what it keeps
+    elsewhere."""
     last: dict[str, int] = {}
-    for statement in statements(program.body):
+    outside = {id(statement) for statement in program.body}
+    for number, statement in enumerate(statements(program.body)):
         if isinstance(statement, Assign | Output):
             used = [
                 node.name
                 for node in walk(statement.value)
                 if isinstance(node, Name | TheirsExpression | MoveExpression)
             ]
-            if isinstance(statement, Assign) and statement not in program.body:
+            if isinstance(statement, Assign) and id(statement) not in outside:
                 used.append(statement.name)
-            last.update(dict.fromkeys(used, statement.span.start))
+            last.update(dict.fromkeys(used, number))
     return last
 
 
@@ -118,6 +120,7 @@ class _Program:
         self.values: dict[str, Value] = {}
         self.result: Value | None = None
         self.last_use = _last_uses(program)
+        self.number = {id(s): number for number, s in enumerate(statements(program.body))}
 
     def run(self) -> Graph:
         signature = self._signature()
@@ -232,8 +235,7 @@ class _Program:
 
     def _used_after(self, name: str, loop: Repeat | Scan) -> bool:
         """Whether a name that a block assigns first matters after it, and so has to be carried out."""
-        end = max(s.span.end for s in statements(loop.body))
-        return self.last_use.get(name, -1) >= end
+        return self.last_use.get(name, -1) > max(self.number[id(s)] for s in statements(loop.body))
 
     # Expressions ---------------------------------------------------------------------------------
 

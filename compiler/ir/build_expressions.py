@@ -17,17 +17,19 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Bilinear, Matrix, Values
 
-from ..syntax.nodes import Array, Binary, Call, Compare, Expr, Negate, Operation, Power
-from ..syntax.shapes import contract, elementwise
+from ..syntax.nodes import Array, Binary, Call, Compare, Expr, Negate, Operation, Part, Place, Power
+from ..syntax.shapes import contract, elementwise, join, stack
 from .builder import GraphBuilder
 from .graph import Affine, Constant, Divide, Function, Node, Op, Product, Softmax, Value
 
 Shape = tuple[int, ...]
+COMPARED, FEW = 8, 4
+"""Components of an argmax that are all compared with each other, a head for each pair; of more, so many at a time."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,16 @@ class AffineTerms:
     def through(self, matrix: Matrix, shape: Shape) -> AffineTerms:
         terms = tuple((matrix @ m, v) for m, v in self.terms)
         return AffineTerms(shape, tuple((m, v) for m, v in terms if m.nnz), matrix.apply(self.offset))
+
+    def places(self) -> Indices:
+        """The number of each component, in its shape."""
+        return np.arange(self.offset.size).reshape(self.shape)
+
+    def arranged(self, places: Indices) -> AffineTerms:
+        """Components by their number, in another shape; 0 where the number is below 0."""
+        taken = np.flatnonzero(places.ravel() >= 0)
+        matrix = Matrix.of(taken, places.ravel()[taken], 1.0, (places.size, self.offset.size))
+        return self.through(matrix, places.shape)
 
     def scaled(self, scale: float) -> AffineTerms:
         return self.through(Matrix.identity(self.offset.size, scale), self.shape)
@@ -97,8 +109,17 @@ class Expressions:
             case Call(function=function, arguments=arguments):
                 return self._call(function, [self.form(a) for a in arguments], expr.span)
             case Array(items=items):
-                return _stack([self.form(item) for item in items])
+                forms = [self.form(item) for item in items]
+                return _joined(forms, _whole(stack([form.shape for form in forms])))
+            case Part(operand=operand, places=places):
+                form = self.form(operand)
+                return form.arranged(np.asarray(form.places()[tuple(map(self._slice, places))]))
         raise AssertionError(expr)
+
+    def _slice(self, place: Place) -> int | slice:
+        low, high = (None if end is None else int(self.form(end).offset[0]) for end in (place.low, place.high))
+        assert low is not None
+        return low - 1 if place.high is None else slice(low - 1, high)
 
     def value(self, form: AffineTerms, span: Span | None) -> Value:
         """The node that holds a form."""
@@ -175,6 +196,9 @@ class Expressions:
 
     def _compare(self, operator: str, a: AffineTerms, b: AffineTerms, span: Span) -> AffineTerms:
         a, b = _equal(a, b)
+        if operator == "==":  # a ≤ b and a ≥ b, one of which always holds
+            sides = (self._compare(one, a, b, span) for one in ("<=", ">="))
+            return next(sides).plus(next(sides)).plus(AffineTerms.constant(-np.ones(a.shape)))
         difference = a.plus(b.scaled(-1.0)) if operator[0] == ">" else b.plus(a.scaled(-1.0))
         name = "nonnegative" if operator.endswith("=") else "positive"
         return self.apply(Function(name), (self.value(difference, span),), a.shape, span)
@@ -184,8 +208,25 @@ class Expressions:
         match function:
             case "sum":
                 return first.through(Matrix(np.ones((1, first.offset.size))), ())
+            case "concat":
+                return _joined(arguments, _whole(join([argument.shape for argument in arguments])))
+            case "transpose":
+                return first.arranged(first.places().T)
+            case "diag" if len(first.shape) == 2:
+                return first.arranged(np.diag(first.places()))
+            case "diag":
+                return first.arranged(np.diag(first.places() + 1) - 1)
+            case "row_sums" | "column_sums":
+                axis = 0 if function == "row_sums" else 1
+                into = np.indices(first.shape)[axis].ravel()
+                size, number = first.offset.size, first.shape[axis]
+                return first.through(Matrix.of(into, np.arange(size), 1.0, (number, size)), (number,))
             case "softmax":
                 return self.apply(Softmax(), (self.value(first, span),), first.shape, span)
+            case "argmax":
+                return self._argmax(first, span)
+            case "max" | "min" if len(arguments) == 1:
+                return self._largest(function, first, span)
             case "clip":
                 low, high = (float(bound.offset[0]) for bound in arguments[1:])
                 return self.apply(Function("clip", (low, high)), (self.value(first, span),), first.shape, span)
@@ -196,6 +237,43 @@ class Expressions:
                 relu = self.apply(Function("relu"), (self.value(excess, span),), a.shape, span)
                 return b.plus(relu.scaled(sign))
         return self.apply(Function(function), (self.value(first, span),), first.shape, span)
+
+    def _largest(self, function: str, v: AffineTerms, span: Span) -> AffineTerms:
+        """Of pairs, then of pairs of what is left, …: ⌈log₂ n⌉ times."""
+        while v.offset.size > 1:
+            half = v.offset.size // 2
+            first, second, odd = np.split(v.places(), [half, 2 * half])
+            better = self._call(function, [v.arranged(first), v.arranged(second)], span)
+            v = _joined([better, v.arranged(odd)], (half + 1,)) if odd.size else better
+        return v.arranged(v.places().reshape(()))
+
+    def _argmax(self, v: AffineTerms, span: Span) -> AffineTerms:
+        """1 at the first of the largest: the first of each few, and of those by the largest of each few."""
+        n = v.offset.size
+        if n <= COMPARED:
+            return self._argmax_of_few(v, span)
+        groups = [v.arranged(places) for places in np.split(v.places(), range(FEW, n, FEW))]
+        inside = [self._argmax_of_few(group, span) for group in groups]
+        tops = [self._binary("@", one, of, span) for one, of in zip(inside, groups, strict=True)]
+        best = _joined(tops, (len(groups),))
+        among = self._argmax(best, span).arranged(np.arange(n) // FEW)
+        return self._mul(_joined(inside, (n,)), among, span)
+
+    def _argmax_of_few(self, v: AffineTerms, span: Span) -> AffineTerms:
+        """What is beaten by none after it and beats all before it: all pairs are compared at once, and
+        relu(wins − (n − 2)) is 1 where all n − 1 are won."""
+        n = v.offset.size
+        first, second = np.triu_indices(n, 1)
+        pairs = first.size
+        if not pairs:
+            return AffineTerms.constant(np.ones(1))
+        rows = np.tile(np.arange(pairs), 2)
+        signs = np.repeat([1.0, -1.0], pairs)
+        difference = v.through(Matrix.of(rows, np.concatenate([first, second]), signs, (pairs, n)), (pairs,))
+        won = self.apply(Function("nonnegative"), (self.value(difference, span),), (pairs,), span)
+        wins = won.through(Matrix.of(np.concatenate([first, second]), rows, signs, (n, pairs)), (n,))
+        spare = wins.plus(AffineTerms.constant(np.arange(2.0 - n, 2.0)))
+        return self.apply(Function("relu"), (self.value(spare, span),), (n,), span)
 
 
 def _equal(a: AffineTerms, b: AffineTerms) -> tuple[AffineTerms, AffineTerms]:
@@ -209,11 +287,12 @@ def _whole(shape: tuple[object, ...] | None) -> Shape:
     return tuple(n for n in shape if isinstance(n, int))
 
 
-def _stack(items: list[AffineTerms]) -> AffineTerms:
-    size = items[0].offset.size
-    shape = (len(items), *items[0].shape)
-    total = AffineTerms.constant(np.zeros(shape))
-    for place, item in enumerate(items):
-        rows = place * size + np.arange(size)
-        total = total.plus(item.through(Matrix.of(rows, np.arange(size), 1.0, (prod(shape), size)), shape))
+def _joined(items: list[AffineTerms], shape: Shape) -> AffineTerms:
+    """Items after each other: their components, row by row."""
+    total, start = AffineTerms.constant(np.zeros(shape)), 0
+    for item in items:
+        size = item.offset.size
+        matrix = Matrix.of(start + np.arange(size), np.arange(size), 1.0, (prod(shape), size))
+        total = total.plus(item.through(matrix, shape))
+        start += size
     return total

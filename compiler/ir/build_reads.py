@@ -15,6 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from innerloop.artifact.sparse import Bilinear
 
+from ..syntax.builtins import LINEAR
 from ..syntax.nodes import (
     Binary,
     Call,
@@ -95,5 +96,5 @@ class ReadBuilder:
                 divisor = self._side(right)
                 return self._side(left) | (THEIRS if divisor == BOTH else divisor)
         side = frozenset[str]().union(*(self._side(child) for child in children(expr)))
-        one_sided = isinstance(expr, Compare) or (isinstance(expr, Call) and expr.function != "sum")
+        one_sided = isinstance(expr, Compare) or (isinstance(expr, Call) and expr.function not in LINEAR)
         return THEIRS if one_sided and side == BOTH else side

@@ -27,7 +27,7 @@ class Number(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class Array(SyntaxNode):
-    """`[0.01, 0.1]`, or rows in rows for a matrix."""
+    """`[0.01, 0.1]`, or rows in rows for a matrix; `[1, x]`, numbers and vectors end to end."""
 
     items: tuple[Expr, ...]
 
@@ -48,13 +48,36 @@ class TheirsExpression(SyntaxNode):
 
 
 @dataclass(frozen=True, slots=True)
+class Place(SyntaxNode):
+    """One component, by its number, or those from `low` to `high`."""
+
+    low: Expr
+    high: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part(SyntaxNode):
+    """`operand[places]`, a place for each of the first axes; components count from 1, and `high` is the last."""
+
+    operand: Expr
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Negate(SyntaxNode):
     operand: Expr
 
 
 @dataclass(frozen=True, slots=True)
+class Not(SyntaxNode):
+    """1 − operand."""
+
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
 class Binary(SyntaxNode):
-    """`operator` is one of + - * / @."""
+    """`operator` is one of + - * / @ and or."""
 
     operator: str
     left: Expr
@@ -63,7 +86,7 @@ class Binary(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class Compare(SyntaxNode):
-    """`operator` is one of < <= > >=; 1 or 0."""
+    """`operator` is one of < <= > >= ==; 1 or 0."""
 
     operator: str
     left: Expr
@@ -95,7 +118,8 @@ class Operation(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class ReadExpression(SyntaxNode):
-    """`mean[index in over](arguments)`; `how` is mean, sum or softmax (score, value)."""
+    """`mean[index in over](arguments)`; `how` is mean, sum, max, min, or softmax or argmax (score,
+    value)."""
 
     how: str
     index: str
@@ -124,7 +148,9 @@ Expr = (
     | Array
     | Name
     | TheirsExpression
+    | Part
     | Negate
+    | Not
     | Binary
     | Compare
     | Power
@@ -184,8 +210,11 @@ class Output(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class Define(SyntaxNode):
+    """`body` runs first, and `value` is what a call gives; of `def f(a) = e` the body is empty."""
+
     name: str
     parameters: tuple[str, ...]
+    body: tuple[Statement, ...]
     value: Expr
 
 
@@ -196,10 +225,21 @@ Statement = Assign | At | Repeat | Scan | Output | Define
 
 
 @dataclass(frozen=True, slots=True)
+class Range(SyntaxNode):
+    """From `low` to `high`; an `open` end is no part of it."""
+
+    low: Expr
+    high: Expr
+    open_low: bool
+    open_high: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter(SyntaxNode):
     name: str
     type: Type | None
     default: Expr | None
+    range: Range | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +272,8 @@ class TokensDeclaration(SyntaxNode):
 class Program(SyntaxNode):
     name: str
     parameters: tuple[Parameter, ...]
+    uses: tuple[Name, ...]
+    """The libraries of definitions that it uses."""
     tokens: TokensDeclaration
     fields: tuple[FieldDeclaration, ...]
     body: tuple[Statement, ...]

@@ -21,6 +21,7 @@ from lark.indenter import DedentError, Indenter
 from lark.visitors import Transformer_NonRecursive, v_args
 
 from . import nodes as syntax
+from .indices import components, definition_components
 from .nodes import Expr
 from .syntax_errors import SyntaxFault, describe_fault, indentation_fault, stand_in
 
@@ -39,7 +40,10 @@ class _IndentedBlocks(Indenter):
 @cache
 def _lark() -> Lark:
     grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", lexer="basic", postlex=_IndentedBlocks(), propagate_positions=True)
+    starts = ["start", "library"]
+    return Lark(
+        grammar, start=starts, parser="lalr", lexer="basic", postlex=_IndentedBlocks(), propagate_positions=True
+    )
 
 
 def parse(text: str, source: str = "program") -> syntax.Program:
@@ -67,13 +71,20 @@ def parse(text: str, source: str = "program") -> syntax.Program:
     return program
 
 
+def parse_library(text: str) -> tuple[syntax.Define, ...]:
+    """The `def`s of a text that holds nothing else. Raises Lark's errors."""
+    found = _TreeBuilder(text, "library").transform(_lark().parse(text, "library"))
+    assert isinstance(found, tuple)
+    return found
+
+
 def _attempt(text: str) -> Tree[Token] | SyntaxFault:
     """The parse tree, or the first thing that is wrong."""
     fault = indentation_fault(text)
     if fault is not None:
         return fault
     try:
-        tree = _lark().parse(text)
+        tree = _lark().parse(text, "start")
     except (UnexpectedToken, UnexpectedCharacters) as error:
         return describe_fault(text, error)
     except DedentError:
@@ -102,7 +113,16 @@ def _span(at: Any) -> Span:
     return Span(at.start_pos, at.end_pos, at.line, at.column)
 
 
-_OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "contract": "@"}
+_OPERATORS = ("add", "subtract", "multiply", "divide", "contract", "either", "both")
+
+
+def _binary(operator: str) -> Any:
+    """The method that builds it."""
+
+    def build(self: Any, meta: Any, parts: list[Expr]) -> Expr:
+        return syntax.Binary(_span(meta), operator, parts[0], parts[1])
+
+    return build
 
 
 @v_args(meta=True)
@@ -121,29 +141,23 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
     def mine(self, meta: Any, parts: list[Token]) -> Expr:
         return syntax.Name(_span(meta), str(parts[0]))
 
-    def theirs(self, meta: Any, parts: list[Token]) -> Expr:
-        return syntax.TheirsExpression(_span(meta), str(parts[0]), str(parts[1]))
+    def place(self, meta: Any, parts: list[Any]) -> syntax.Place:
+        return syntax.Place(_span(meta), parts[0], parts[1])
+
+    def part(self, meta: Any, parts: list[Any]) -> Expr:
+        """`name[index]` is theirs until indices.py finds that no read has that index."""
+        match parts:
+            case [syntax.Name(name=name), syntax.Place(low=syntax.Name(name=index), high=None)]:
+                return syntax.TheirsExpression(_span(meta), name, index)
+        return syntax.Part(_span(meta), parts[0], tuple(parts[1:]))
 
     def negate(self, meta: Any, parts: list[Expr]) -> Expr:
         return syntax.Negate(_span(meta), parts[0])
 
-    def _binary(self, rule: str, meta: Any, parts: list[Expr]) -> Expr:
-        return syntax.Binary(_span(meta), _OPERATORS[rule], parts[0], parts[1])
+    add, subtract, multiply, divide, contract, either, both = map(_binary, ("+", "-", "*", "/", "@", "or", "and"))
 
-    def add(self, meta: Any, parts: list[Expr]) -> Expr:
-        return self._binary("add", meta, parts)
-
-    def subtract(self, meta: Any, parts: list[Expr]) -> Expr:
-        return self._binary("subtract", meta, parts)
-
-    def multiply(self, meta: Any, parts: list[Expr]) -> Expr:
-        return self._binary("multiply", meta, parts)
-
-    def divide(self, meta: Any, parts: list[Expr]) -> Expr:
-        return self._binary("divide", meta, parts)
-
-    def contract(self, meta: Any, parts: list[Expr]) -> Expr:
-        return self._binary("contract", meta, parts)
+    def negation(self, meta: Any, parts: list[Expr]) -> Expr:
+        return syntax.Not(_span(meta), parts[0])
 
     def compare(self, meta: Any, parts: list[Any]) -> Expr:
         return syntax.Compare(_span(meta), str(parts[1]), parts[0], parts[2])
@@ -215,15 +229,30 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
     def output(self, meta: Any, parts: list[Expr]) -> syntax.Statement:
         return syntax.Output(_head(meta, parts[0].span), parts[0])
 
+    def names(self, meta: Any, parts: list[Token]) -> tuple[Token, ...]:
+        return tuple(parts)
+
     def define(self, meta: Any, parts: list[Any]) -> syntax.Statement:
-        name, *parameters, value = parts
-        return syntax.Define(_head(name, value.span), str(name), tuple(map(str, parameters)), value)
+        (name, *parameters), *body, last = parts
+        value = last.value if isinstance(last, syntax.Output) else last
+        span = _head(name, value.span)
+        return syntax.Define(span, str(name), tuple(map(str, parameters)), tuple(body), value)
+
+    def use(self, meta: Any, parts: list[Token]) -> syntax.Name:
+        return syntax.Name(_span(parts[0]), str(parts[0]))
+
+    def library(self, meta: Any, parts: list[syntax.Define]) -> tuple[syntax.Define, ...]:
+        return tuple(definition_components(part, frozenset()) for part in parts)
 
     # the program
 
     def parameter(self, meta: Any, parts: list[Any]) -> syntax.Parameter:
-        name, type, default = parts
-        return syntax.Parameter(_span(name), str(name), type, default)
+        name, type, default, within = parts
+        return syntax.Parameter(_span(name), str(name), type, default, within)
+
+    def within(self, meta: Any, parts: list[Any]) -> syntax.Range:
+        _, begin, low, _, high, end = parts
+        return syntax.Range(_span(meta), low, high, begin == "(", end == ")")
 
     def kinds(self, meta: Any, parts: list[Token]) -> tuple[str, ...]:
         return tuple(map(str, parts))
@@ -255,7 +284,9 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
         place = next(index for index, part in enumerate(parts) if isinstance(part, tuple))
         tokens, fields = parts[place]
         body = tuple(parts[place + 1 :])
-        return syntax.Program(_span(name), str(name), parameters, tokens, fields, body, self.text, self.source)
+        uses = tuple(part for part in parts if isinstance(part, syntax.Name))
+        program = syntax.Program(_span(name), str(name), parameters, uses, tokens, fields, body, self.text, self.source)
+        return components(program)
 
 
 def _head(start: Any, end: Span) -> Span:

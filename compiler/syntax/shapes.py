@@ -127,8 +127,47 @@ def outer(a: Shape, b: Shape) -> Shape | None:
     return a + b if len(a) == len(b) == 1 else None
 
 
-def stack(items: Sequence[Shape]) -> Shape | None:
-    """An array literal of equal items: numbers to a vector, rows to a matrix."""
-    if not items or len(items[0]) > 1 or any(item != items[0] for item in items):
+def arranged(function: str, shape: Shape) -> Shape | None:
+    """What transpose, diag, row_sums and column_sums make of one operand."""
+    match function, shape:
+        case "transpose", (rows, columns):
+            return (columns, rows)
+        case "diag", (size,):
+            return (size, size)
+        case "diag", (rows, columns) if rows == columns:
+            return (rows,)
+        case "row_sums", (rows, _):
+            return (rows,)
+        case "column_sums", (_, columns):
+            return (columns,)
+    return None
+
+
+def part(shape: Shape, places: Sequence[tuple[Dimension, Dimension | None]]) -> Shape | None:
+    """Of components and slices along the first axes; None for too many of them."""
+    if len(places) > len(shape):
         return None
-    return (len(items), *items[0])
+    kept = (add(add(high, low, -1), 1) for low, high in places if high is not None)
+    return (*kept, *shape[len(places) :])
+
+
+def stack(items: Sequence[Shape]) -> Shape | None:
+    """An array literal: numbers to a vector, rows of one length to a matrix, numbers and vectors to one vector."""
+    if items and len(items[0]) <= 1 and all(item == items[0] for item in items):
+        return (len(items), *items[0])
+    return join(items) if () in items else None
+
+
+def join(items: Sequence[Shape]) -> Shape | None:
+    """Numbers and vectors end to end, or matrices with rows of one length one below the other."""
+    if any(len(item) == 2 for item in items):
+        same = all(len(item) == 2 and item[1] == items[0][-1] for item in items)
+        return (total([item[0] for item in items]), items[0][-1]) if same else None
+    return (total([item[0] if item else 1 for item in items]),)
+
+
+def total(sizes: Sequence[Dimension]) -> Dimension:
+    result: Dimension = 0
+    for size in sizes:
+        result = add(result, size)
+    return result

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from innerloop.artifact.span import Span
 
-from .nodes import Binary, Expr, Negate, Number, Operation, Power
+from .nodes import Binary, Call, Expr, Name, Negate, Number, Operation, Power
+from .shapes import Dimension
 from .unparse import unparse
 
 
@@ -132,6 +133,23 @@ def power(base: Expr, exponent: int, span: Span) -> Expr:
 
 def dot(a: Expr, b: Expr, span: Span) -> Expr:
     return _linear("dot", a, b, span)
+
+
+def size(dimension: Dimension, span: Span) -> Expr:
+    """A size as it is written."""
+    if isinstance(dimension, int):
+        return number(dimension, span)
+    result: Expr = number(0, span)
+    for names, coefficient in dimension.terms:
+        term = number(coefficient, span)
+        for name in names:
+            term = times(term, Name(span, name), span)
+        result = plus(result, term, span)
+    return result
+
+
+def call(function: str, argument: Expr) -> Expr:
+    return Call(argument.span, function, (argument,))
 
 
 def outer(a: Expr, b: Expr, span: Span) -> Expr:

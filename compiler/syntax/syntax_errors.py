@@ -29,12 +29,23 @@ _WORDS = {
     "COLON": "`:`", "EQUAL": "`=`", "STAR": "`*`",
 }  # fmt: skip
 _EXPRESSION = {"NUMBER", "NAME", "LPAR", "OPERATION", "READ"}
-_INFIX = {"PLUS", "MINUS", "SLASH", "__ANON_0", "CIRCUMFLEX", "COMPARE"}
+_INFIX = {"OR", "AND", "PLUS", "MINUS", "SLASH", "__ANON_0", "CIRCUMFLEX", "COMPARE"}
 _STATEMENT = {"AT", "REPEAT", "OUTPUT", "NAME"}
 _AFTER = {
     "*": "a power is `^`: `e ^ 2`",
-    "=": "a comparison is `<`, `<=`, `>` or `>=`; `=` assigns",
+    "=": "a comparison is `<`, `<=`, `>`, `>=` or `==`; `=` assigns",
 }
+
+_ELSEWHERE = {
+    "for": "`repeat n` runs a block n times, `scan K up to n` at one K token after the other",
+    "while": "`repeat n` runs a block n times, and n is known when compiling",
+    "if": "a comparison is 1 or 0: `(a > b) * e`",
+    "else": "a comparison is 1 or 0: `(a > b) * e + (a <= b) * f`",
+    "return": "what a program or a `def` gives is `output e`",
+    "import": "`use linear_algebra`, after the first line",
+    "let": "`name = e`, or `name : vector[d] = e`",
+}
+"""What begins a line in other languages."""
 
 _BEGINNING = "a program begins with `program name(parameters)`"
 
@@ -68,10 +79,11 @@ def _unexpected(text: str, word: str, type: str, span: Span, expected: set[str])
         return Diagnostic(f"a second `{word}`: a file holds one program, with one pattern of tokens", span)
     if word.isidentifier() and type != "NAME" and "NAME" in expected:
         return Diagnostic(f"`{word}` is a reserved word and cannot be a name", span, f"another name, as `{word}_1`")
+    begins = re.match(r"[ \t]*(\w+)[ \t]*[^=:\s]", text[text.rfind("\n", 0, span.start) + 1 :])
+    if begins is not None and begins[1] in _ELSEWHERE:
+        return Diagnostic(f"there is no `{begins[1]}`", span, _ELSEWHERE[begins[1]])
     before = text[: span.start].rstrip(" \t")
     hint = _AFTER.get(word) if word == "=" or before.endswith(word) else None
-    if type == "NUMBER" and before.endswith("["):
-        hint = "there are no components `v[0]`; `v[j]` is v at the token j of a read"
     if type == "NUMBER" and before.endswith("^"):
         hint = "powers are whole numbers"
     if type != "NUMBER" and before.endswith("^"):
@@ -95,7 +107,10 @@ def _early_end(text: str, start: int, type: str, expected: set[str]) -> SyntaxFa
         return SyntaxFault(
             Diagnostic("the program ends before it computes anything", span, "it needs one `output`"), None
         )
-    return SyntaxFault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span), line)
+    if type == "_DEDENT" and expected >= {"OUTPUT", "SCAN"} and "DEF" not in expected:
+        return SyntaxFault(Diagnostic("this `def` gives nothing", span, "its last line is `output e`"), None)
+    most = "`scan y up to 40`: for so many y tokens there are layers" if "UP" in expected else None
+    return SyntaxFault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span, most), line)
 
 
 def _code_end(text: str, end: int) -> int:
@@ -113,10 +128,16 @@ def _character(text: str, position: int, line: int, column: int) -> SyntaxFault:
         hint = "names are made of the letters a–z, digits and _; comments after # may hold anything"
     elif char == "=":
         hint = _AFTER["="]
+    elif text.startswith("!=", position):
+        hint = "unequal is `not a == b`"
+    elif char in "&|!":
+        hint = "`and`, `or`, `not`"
     elif char == ".":
         hint = "a number begins with a digit: `0.5`"
+        if re.match(r"\.T\b", text[position:]):
+            hint = "a transpose is `transpose(A)`; Cᵀa is `a @ C`"
     elif char == "'":
-        hint = "there is no transpose: `a @ C` is Cᵀa"
+        hint = "a transpose is `transpose(A)`; Cᵀa is `a @ C`"
     shown = char if char.isprintable() else f"\\x{ord(char):02x}"
     return SyntaxFault(Diagnostic(f"unexpected character `{shown}`", span, hint), line)
 
@@ -126,7 +147,7 @@ def _plain(expected: set[str]) -> str:
     expected = set(expected)
     words: list[str] = []
     if expected >= _EXPRESSION:
-        expected -= _EXPRESSION | {"MINUS", "LSQB", "GRAD", "MOVE"}
+        expected -= _EXPRESSION | {"NOT", "MINUS", "LSQB", "GRAD", "MOVE"}
         words.append("an expression")
     if expected >= _STATEMENT:
         expected -= _STATEMENT | {"SCAN", "DEF"}

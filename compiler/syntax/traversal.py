@@ -19,9 +19,11 @@ from .nodes import (
     MoveExpression,
     Name,
     Negate,
+    Not,
     Number,
     Operation,
     Output,
+    Part,
     Power,
     ReadExpression,
     Repeat,
@@ -38,12 +40,14 @@ def children(expr: Expr) -> tuple[Expr, ...]:
             return ()
         case Array(items=items):
             return items
-        case Negate(operand=operand) | Grad(operand=operand):
+        case Negate(operand=operand) | Not(operand=operand) | Grad(operand=operand):
             return (operand,)
         case Binary(left=left, right=right) | Compare(left=left, right=right):
             return (left, right)
         case Power(base=base):
             return (base,)
+        case Part(operand=operand, places=places):
+            return (operand, *(end for place in places for end in (place.low, place.high) if end is not None))
         case Call(arguments=arguments) | Operation(arguments=arguments) | ReadExpression(arguments=arguments):
             return arguments
 
@@ -53,12 +57,16 @@ def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
     match expr:
         case Array():
             return replace(expr, items=parts)
-        case Negate() | Grad():
+        case Negate() | Not() | Grad():
             return replace(expr, operand=parts[0])
         case Binary() | Compare():
             return replace(expr, left=parts[0], right=parts[1])
         case Power():
             return replace(expr, base=parts[0])
+        case Part(places=places):
+            ends = iter(parts[1:])
+            within = (replace(p, low=next(ends), high=None if p.high is None else next(ends)) for p in places)
+            return replace(expr, operand=parts[0], places=tuple(within))
         case Call() | Operation() | ReadExpression():
             return replace(expr, arguments=parts)
     return expr
@@ -77,6 +85,16 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
         yield statement
         if isinstance(statement, At | Repeat | Scan):
             yield from statements(statement.body)
+
+
+def expressions(statement: Statement) -> tuple[Expr, ...]:
+    """Those of the statement itself, and of its type."""
+    match statement:
+        case Assign(type=type, value=value):
+            return (value, *(type.dimensions if type is not None else ()))
+        case Output(value=value) | Repeat(count=value) | Scan(limit=value):
+            return (value,)
+    return ()
 
 
 def map_expressions(body: tuple[Statement, ...], change: Callable[[Expr], Expr]) -> tuple[Statement, ...]:

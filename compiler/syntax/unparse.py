@@ -16,23 +16,26 @@ from .nodes import (
     MoveExpression,
     Name,
     Negate,
+    Not,
     Number,
     Operation,
     Parameter,
+    Part,
     Power,
+    Range,
     ReadExpression,
     TheirsExpression,
     TokensDeclaration,
     Type,
 )
 
-_BINDING = {"+": 2, "-": 2, "*": 3, "/": 3, "@": 3}
+_BINDING = {"or": -2, "and": -1, "+": 2, "-": 2, "*": 3, "/": 3, "@": 3}
 _ATOM = 6
 
 
 def unparse(expr: Expr) -> str:
     """The text of `expr`; parsing it gives `expr` again, spans apart."""
-    return _at_least(expr, 0)
+    return _at_least(expr, -2)
 
 
 def _at_least(expr: Expr, binding: int) -> str:
@@ -41,7 +44,7 @@ def _at_least(expr: Expr, binding: int) -> str:
 
 
 def _text(expr: Expr) -> tuple[str, int]:
-    """The text, and how tightly its outermost operator binds: compare 1, + 2, * 3, unary - 4, ^ 5."""
+    """The text, and how tightly its outermost operator binds: or -2, and -1, not 0, compare 1, + 2, * 3, - 4, ^ 5."""
     match expr:
         case Number(text=text):
             return text, _ATOM
@@ -51,6 +54,9 @@ def _text(expr: Expr) -> tuple[str, int]:
             return f"{name}[{index}]", _ATOM
         case MoveExpression(name=name, first=first):
             return f"move {name} from " + (f"first {first}" if first else "previous"), _ATOM
+        case Part(operand=operand, places=places):
+            within = (unparse(p.low) + ("" if p.high is None else f":{unparse(p.high)}") for p in places)
+            return f"{_at_least(operand, _ATOM)}[{', '.join(within)}]", _ATOM
         case Array(items=items):
             return f"[{_list(items)}]", _ATOM
         case Call(function=name, arguments=arguments) | Operation(keyword=name, arguments=arguments):
@@ -61,6 +67,8 @@ def _text(expr: Expr) -> tuple[str, int]:
             return f"grad[{name}]({unparse(operand)})", _ATOM
         case Power(base=base, exponent=exponent):
             return f"{_at_least(base, _ATOM)} ^ {exponent.text}", 5
+        case Not(operand=operand):
+            return f"not {_at_least(operand, 0)}", 0
         case Negate(operand=operand):
             return f"-{_at_least(operand, 4)}", 4
         case Binary(operator=operator, left=left, right=right):
@@ -82,7 +90,14 @@ def unparse_parameter(parameter: Parameter) -> str:
     text = parameter.name
     if parameter.type is not None:
         text += f" : {unparse_type(parameter.type)}"
-    return text if parameter.default is None else f"{text} = {unparse(parameter.default)}"
+    if parameter.default is not None:
+        text += f" = {unparse(parameter.default)}"
+    return text if parameter.range is None else f"{text} in {unparse_range(parameter.range)}"
+
+
+def unparse_range(range: Range) -> str:
+    begin, end = "(" if range.open_low else "[", ")" if range.open_high else "]"
+    return f"{begin}{unparse(range.low)}, {unparse(range.high)}{end}"
 
 
 def unparse_field(field: FieldDeclaration) -> str:

@@ -27,6 +27,24 @@ output x
 )
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"rate": 1.0}, "parameter `rate` is 1, outside (0, 1)\n  hint: it must be above 0 and below 1"),
+        ({"d": 5}, "parameter `d` is 5, outside [1, 4]\n  hint: it must be at least 1 and at most 4"),
+        ({"b": [0.5, 2.5]}, "parameter `b` holds 2.5, outside [0, d)\n  hint: it must be at least 0 and below 2"),
+    ],
+)
+def test_ranges_of_parameters(given: dict[str, object], said: str) -> None:
+    head = "program p(d in [1, 4], rate = 0.5 in (0, 1), b : vector[d] = 1 in [0, d))"
+    program = parse(f"{head}\n\ntokens (x)*\n    x : vector[d]\n\noutput x\n", "p.icl")
+    assert bind(program, {"d": 2, "rate": 0.5, "b": [0, 1.5]})["rate"] == 0.5
+    with pytest.raises(CompileError) as refused:
+        bind(program, {"d": 2, **given})
+    assert said.split("\n")[0] in str(refused.value)
+    assert said.split("\n")[1] in str(refused.value)
+
+
 def test_defaults_in_order() -> None:
     bound = bind(PROGRAM, {"d": 2, "rate": 0.5})
     assert (bound["d"], bound["steps"], bound["rate"]) == (2, 10, 0.5)

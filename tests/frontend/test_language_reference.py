@@ -15,6 +15,7 @@ from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.compiler.compile import POSITIONS, compile_program
 from innerloop.compiler.frontend.check import check
 from innerloop.compiler.frontend.check_structure import RESERVED_ARGUMENTS
+from innerloop.compiler.frontend.library import definitions, libraries
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.interpret import interpret
 from innerloop.compiler.ir.build import graph_of
@@ -134,15 +135,19 @@ def test_reserved_words_are_listed_and_said() -> None:
     assert [word for word in sorted(reserved()) if not re.search(rf"\b{word}\b", code)] == []
 
 
+RULES = "expr|conjunction|negation|sum|product|unary|power"
+"""Of operators."""
+
+
 def test_operators_are_listed() -> None:
     symbols = {
         symbol
-        for rule in re.findall(r"^\??(?:sum|product|unary|power): .*?(?=^\S)", GRAMMAR, re.MULTILINE | re.DOTALL)
-        for symbol in re.findall(r'"(\S)"', rule)
+        for rule in re.findall(rf"^\?(?:{RULES}): .*?(?=^\S)", GRAMMAR, re.MULTILINE | re.DOTALL)
+        for symbol in re.findall(r'"(\S+)"', rule)
     }
     (compare,) = re.findall(r"^COMPARE: (.*)$", GRAMMAR, re.MULTILINE)
     symbols |= set(re.findall(r'"(\S+?)"', compare))
-    assert len(symbols) == 10  # + - * / @ ^ and four comparisons
+    assert len(symbols) == 14  # + - * / @ ^, five comparisons, and or not
     listed = {symbol for row in rows("binds", "operators", "") for symbol in re.findall(r"`(\S+)`", row[1])}
     assert listed == symbols
 
@@ -158,6 +163,13 @@ def test_functions_have_rows() -> None:
     assert arities(functions) == {name: function.arity for name, function in FUNCTIONS.items()}
     assert arities(rows("operation", "is", "promise, which is checked")) == OPERATIONS
     assert arities(rows("", "gives", "where there is no such token")) == READS
+
+
+@pytest.mark.parametrize("library", libraries())
+def test_libraries_are_listed(library: str) -> None:
+    listed = [re.match(r"`(\w+)\(([^)]*)\)`", row[0]) for row in rows(f"of `{library}`", "is")]
+    wanted = {d.name: ", ".join(d.parameters) for d in definitions(library)}
+    assert {row[1]: row[2] for row in listed if row is not None} == wanted
 
 
 def test_statements_have_rows() -> None:

@@ -74,6 +74,10 @@ class Expressions:
     names: dict[str, Held]
     functions: dict[str, tuple[Shape, int]] = field(default_factory=dict)
     taken: dict[str, Shape] = field(default_factory=dict)
+    running: set[str] = field(default_factory=set)
+    """The functions that have lines of their own, and so take mine alone."""
+    library: bool = False
+    """Whether the program uses linear_algebra."""
 
     def hold(self, name: str, held: Held) -> None:
         self.names[name] = held
@@ -130,7 +134,14 @@ class Expressions:
         forms = [f"tanh({value})", f"sigmoid({value})", f"clip({value}, -1, 1)", f"sign({value})"]
         forms += [f"({value} / (1 + abs({value})))", f"min(max({value}, -2), 0.5)"]
         if len(shape) == 1:
-            forms += [f"softmax({value})", f"({value} / sqrt(1 + dot({value}, {value})))"]
+            forms += [f"softmax({value})", f"argmax({value})", f"({value} / sqrt(1 + dot({value}, {value})))"]
+        return self.random.choice(forms)
+
+    def truth(self, shape: Shape, depth: int, place: Place) -> str:
+        """0 or 1."""
+        at = self.sided(place)
+        value, other = (self.expression(shape, depth - 1, at) for _ in range(2))
+        forms = [f"{value} > {other}", f"not {value} < {other}", f"sign({value}) == 1", f"{value} == {value}"]
         return self.random.choice(forms)
 
     def positive(self, shape: Shape, depth: int, place: Place) -> str:
@@ -175,6 +186,7 @@ class Expressions:
             lambda: f"{pick('log', 'sqrt')}({self.positive(shape, depth, place)})",
             lambda: pair(lambda a, b: f"{pick('max', 'min')}({a}, {b})"),
             lambda: pair(lambda a, b: f"({a} {pick('<', '<=', '>', '>=')} {b})"),
+            lambda: f"({self.truth(shape, depth, place)} {pick('and', 'or')} {self.truth(shape, depth, place)})",
         ]
         forms += [lambda: self.call(shape, depth, place)] if self.functions else []
         if (place.over is None and place.side is None and place.only is None) or (place.over and not place.deep):
@@ -182,12 +194,24 @@ class Expressions:
         if self.chance(0.02):  # what may leave the numbers, or divide by 0
             forms = [lambda: f"{pick('log', 'sqrt', 'exp')}({one()})", lambda: f"({part(shape)} / {one(())})"]
         else:
-            forms += self.contractions(shape, part)
+            forms += self.contractions(shape, part, self.sided(place))
+            if self.library and place.over is None and place.only is None and shape in (("d",), ("d", "d")):
+                forms += [lambda: self.solved(shape, depth, place)] * 4
         return self.random.choice(forms)()
 
-    def contractions(self, shape: Shape, part: Callable[[Shape], str]) -> list[Callable[[], str]]:
+    def solved(self, shape: Shape, depth: int, place: Place) -> str:
+        """By a matrix that is symmetric and positive."""
+        small = self.small(("d",), depth, place)
+        matrix = f"(size({small}) * identity(d) + outer({small}, {small}))"
+        if shape == ("d", "d"):
+            return f"inverse({matrix})"
+        return f"solve({matrix}, {self.expression(shape, depth - 1, place)})"
+
+    def contractions(self, shape: Shape, part: Callable[[Shape], str], one: Place) -> list[Callable[[], str]]:
         """Products over an axis, and what else takes other shapes to this one."""
         d, m, square, wide = ("d",), ("m",), ("d", "d"), ("d", "m")
+        last, short = ("2", "1") if self.numbers else ("d", "d - 1")
+        largest = self.random.choice(["max", "min"])
         match shape:
             case ():
                 return [
@@ -196,17 +220,36 @@ class Expressions:
                     lambda: f"dot({part(m)}, {part(m)})",
                     lambda: f"sum({part(d)})",
                     lambda: f"sum({part(self.random.choice([square, wide, m]))})",
+                    lambda: f"{largest}({self.expression(self.random.choice([d, m]), 1, one)})",
+                    lambda: f"{part(d)}[{self.random.choice(['1', last])}]",
+                    lambda: f"{part(square)}[{last}, 1]",
                 ]
             case ("d",):
                 return [
                     lambda: f"({part(square)} @ {part(d)})",
                     lambda: f"({part(d)} @ {part(square)})",
                     lambda: f"({part(wide)} @ {part(m)})",
+                    lambda: f"diag({part(square)})",
+                    lambda: f"row_sums({part(wide)})",
+                    lambda: f"{part(square)}[{last}]",
+                    lambda: f"concat({part(d)}[1:{short}], {part(())})",
+                    lambda: f"[{part(())}, {part(d)}[2:{last}]]",
                 ]
             case ("m",):
-                return [lambda: f"({part(d)} @ {part(wide)})", lambda: f"dot({part(d)}, {part(wide)})"]
+                return [
+                    lambda: f"({part(d)} @ {part(wide)})",
+                    lambda: f"dot({part(d)}, {part(wide)})",
+                    lambda: f"column_sums({part(wide)})",
+                    lambda: f"{part(wide)}[1]",
+                ]
             case ("d", "d"):
-                return [lambda: f"outer({part(d)}, {part(d)})", lambda: f"({part(square)} @ {part(square)})"]
+                return [
+                    lambda: f"outer({part(d)}, {part(d)})",
+                    lambda: f"({part(square)} @ {part(square)})",
+                    lambda: f"transpose({part(square)})",
+                    lambda: f"({part(wide)} @ transpose({part(wide)}))",
+                    lambda: f"diag({part(d)})",
+                ]
             case _:
                 return [lambda: f"outer({part(d)}, {part(m)})", lambda: f"({part(square)} @ {part(wide)})"]
 
@@ -214,7 +257,7 @@ class Expressions:
         name, (of, arity) = self.random.choice(sorted(self.functions.items()))
         if of != shape:
             return self.leaf(shape, place)
-        at = self.sided(place)
+        at = replace(place, side="mine") if name in self.running else self.sided(place)
         return f"{name}({', '.join(self.expression(of, depth - 1, at) for _ in range(arity))})"
 
     def read(self, shape: Shape, depth: int, place: Place) -> str:
@@ -224,5 +267,7 @@ class Expressions:
         if self.chance(0.25):
             score = self.expression((), depth - 1, inside)
             score = f"rate * {score}" if self.chance(0.5) else score
-            return f"softmax[{index} in {over}]({score}, {value})"
+            return f"{self.random.choice(['softmax', 'softmax', 'argmax'])}[{index} in {over}]({score}, {value})"
+        if shape == () and self.chance(0.15):
+            return f"{self.random.choice(['max', 'min'])}[{index} in {over}]({value})"
         return f"{self.random.choice(['mean', 'mean', 'sum'])}[{index} in {over}]({value})"

@@ -32,9 +32,16 @@ FUNCTIONS: dict[str, Any] = {
     "sum": np.sum,
     "softmax": lambda v: np.exp(v) / np.exp(v).sum(),
     "clip": lambda v, low, high: np.minimum(np.maximum(v, low), high),
-    "max": np.maximum,
-    "min": np.minimum,
+    "max": lambda *of: np.maximum(*of) if len(of) == 2 else sorted(of[0])[-1],
+    "min": lambda *of: np.minimum(*of) if len(of) == 2 else sorted(of[0])[0],
     "identity": lambda n: np.eye(int(n)),
+    "concat": lambda *parts: np.vstack(parts) if np.ndim(parts[0]) == 2 else np.hstack(parts),
+    "size": len,
+    "argmax": lambda v: np.array([float(k == min(j for j, e in enumerate(v) if e == max(v))) for k in range(len(v))]),
+    "transpose": lambda a: np.array([[row[k] for row in a] for k in range(a.shape[1])]),
+    "diag": lambda v: np.diag(v),
+    "row_sums": lambda a: np.array([sum(row) for row in a]),
+    "column_sums": lambda a: np.array([sum(row) for row in np.swapaxes(a, 0, 1)]),
 }
 
 
@@ -57,6 +64,7 @@ BINARY: dict[str, Any] = {
     "<=": np.less_equal,
     ">": np.greater,
     ">=": np.greater_equal,
+    "==": np.equal,
 }
 
 
@@ -120,7 +128,14 @@ class Naive:
             case syntax.Number(value=number):
                 return number
             case syntax.Array(items=items):
-                return np.array([part(item) for item in items])
+                found = [part(item) for item in items]
+                return np.array(found) if len({np.shape(f) for f in found}) == 1 else np.hstack(found)
+            case syntax.Part(operand=operand, places=places):
+                whole = part(operand)
+                for axis, place in reversed(list(enumerate(places))):  # the last axis first, so that the others stay
+                    count = range(int(part(place.low)), int(part(place.high or place.low)) + 1)
+                    whole = np.take(whole, [k - 1 for k in count] if place.high else count[0] - 1, axis)
+                return whole
             case syntax.Name(name=name):
                 return self.parameters[name] if name in self.parameters else self.tokens[mine][name]
             case syntax.TheirsExpression(name=name):

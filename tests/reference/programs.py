@@ -33,7 +33,8 @@ def random_program(random: Random) -> str:
     kinds = tuple(sorted({*prefix, *group, *suffix}))
     numbers = random.random() < 0.5  # sizes are written as numbers, and arrays then fit
     writer = _Writer(random, kinds, {k: {b for b, after in before if after == k} for k in kinds}, numbers, {})
-    parameters = ["d = 2", "m = 3", "rate = 0.3"]
+    writer.library = random.random() < 0.3
+    parameters = ["d = 2", "m = 3", f"rate = 0.3{random.choice(['', '', ' in (0, 1)', ' in [0.3, m)'])}"]
     for name, shape, value in (("A", ("d", "d"), "identity(d)"), *PLAIN):
         if random.random() < 0.3 or (not numbers and name != "A"):
             parameters.append(f"{name} : {SHAPES[shape]} = {value}")
@@ -45,7 +46,8 @@ def random_program(random: Random) -> str:
     lines += writer.block(random.randint(2, 5), Place(writer.everywhere), 0, frozenset({"at", "repeat", "scan"}), {})
     lines += writer.output()
     head = f"tokens {pattern}{'  visible context' if random.random() < 0.4 else ''}"
-    text = "\n".join([f"program random({', '.join(parameters)})", "", head, *fields, "", *lines, ""])
+    use = ["use linear_algebra"] if writer.library else []
+    text = "\n".join([f"program random({', '.join(parameters)})", *use, "", head, *fields, "", *lines, ""])
     if not numbers:
         return text
     sizes = re.compile(r"(?<=[\[( ])[dm](?=[\]),])")
@@ -83,8 +85,14 @@ class _Writer(Expressions):
             inside.names = {a: Held(shape, self.everywhere, source=True) for a in arguments}
             only = frozenset(arguments)
             value = inside.expression(shape, 2, Place(self.everywhere, side="mine", only=only))
-            lines.append(f"def {name}({', '.join(arguments)}) = {value}")
             self.functions[name] = (shape, len(arguments))
+            if self.chance(0.6):
+                lines.append(f"def {name}({', '.join(arguments)}) = {value}")
+                continue
+            change = inside.small(shape, 1, Place(self.everywhere, side="mine", only=only))
+            lines += [f"def {name}({', '.join(arguments)})", f"    e3 = {value}", "    repeat 2"]
+            lines += [f"        e3 = 0.5 * e3 + {change}", "    output e3"]
+            self.running.add(name)
         return lines
 
     def constant(self) -> str:

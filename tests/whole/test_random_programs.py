@@ -51,12 +51,15 @@ def test_the_generator_draws_all_of_the_language() -> None:
 
 EVERYTHING = """
 relu, abs, sign, clip, sigmoid, tanh, sin, cos, erf, softplus, exp, log, sqrt, sum, softmax, max, min, identity
-affine, dot, mul, outer, div, rtw, +, -, *, /, @, ^, unary -, <, <=, >, >=, an array
-mean over tokens, sum over tokens, softmax over tokens, a read in a read, move from previous, move from first
-grad, def, a call of a def, output, output in at
+transpose, diag, row_sums, column_sums, concat, a component, a slice
+affine, dot, mul, outer, div, rtw, +, -, *, /, @, ^, unary -, <, <=, >, >=, ==, and, or, not, an array
+argmax, max of components, min of components
+mean over tokens, sum over tokens, softmax over tokens, max over tokens, min over tokens, argmax over tokens
+a read in a read, move from previous, move from first
+grad, def, a def with lines of its own, a call of a def, use, solve, inverse, size, output, output in at
 at, repeat, scan, repeat in repeat, repeat in scan, at in repeat, repeat in at
 visible context, a prefix, a suffix, a group of several kinds, a kind in two places
-a field on several kinds, a declared range, a parameter with a type
+a field on several kinds, a declared range, a parameter with a type, a parameter with a range
 a field: scalar, a field: vector, a field: matrix, a field: onehot
 an assignment: scalar, an assignment: vector, an assignment: matrix
 """

@@ -9,7 +9,7 @@ at y
 
 w : vector[d] = 0
 
-v = w == 0
+v = w = 0
 
 at x
     output dot(w, x)

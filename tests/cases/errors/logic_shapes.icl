@@ -9,9 +9,9 @@ at y
 
 w : vector[d] = 0
 
-v = [rate, dot(w, w)]
-at x
-    z = [sum(x), 1]
+a = w < 1 and [1, 0] > rate
+b = w == [1, 2]
+c = not dot(w, 1) or w
 
 at x
     output dot(w, x)

@@ -1,4 +1,5 @@
 program faulty(d, steps = 1, rate = 0.1)
+use linear_algebra
 
 tokens (x y)* x
     x : vector[d]
@@ -9,8 +10,10 @@ at y
 
 w : vector[d] = 0
 
-W : matrix[d, d] = 0
-g = grad[W](sum(W @ W))
+def trace(A) = A
+B = solve(w, w)
+C = inverse(2)
+e = solve(w)
 
 at x
     output dot(w, x)

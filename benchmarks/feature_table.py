@@ -1,0 +1,270 @@
+"""The features of the language that features.py measures: a program for each, its data, and NumPy's word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from innerloop.artifact.arrays import Floats
+
+EXAMPLES = 6
+Task = Mapping[str, Floats]
+"""[rows, *shape] of each field: EXAMPLES examples, and a query."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """`fields`: name → shape, drawn from [−1, 1], and then changed; `reference` gives the query's output."""
+
+    name: str
+    body: str
+    fields: Mapping[str, tuple[int, ...]]
+    reference: Callable[[Task], Floats]
+    change: Callable[[dict[str, Floats]], Mapping[str, Floats]] = dict
+    head: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    use: str = ""
+
+    @property
+    def text(self) -> str:
+        types = {0: "scalar", 1: "vector", 2: "matrix"}
+        lines = [f"program feature({self.head})", self.use, "", "tokens (example)* query"]
+        for name, shape in self.fields.items():
+            sizes = f"[{', '.join(map(str, shape))}]" if shape else ""
+            lines.append(f"    {name} : {types[len(shape)]}{sizes} on example, query")
+        return "\n".join([*lines, "", self.body.strip(), ""])
+
+    def draw(self, rng: np.random.Generator) -> Mapping[str, Floats]:
+        return self.change({n: rng.uniform(-1.0, 1.0, (EXAMPLES + 1, *shape)) for n, shape in self.fields.items()})
+
+
+def _mean(f: Callable[[Floats, Floats], Floats], task: Task, one: str, other: str) -> Floats:
+    """Over the examples."""
+    values = [f(a, b) for a, b in zip(task[one][:-1], task[other][:-1], strict=True)]
+    return np.asarray(np.mean(values, axis=0))
+
+
+def _descent(x: Floats, y: Floats, steps: int, rate: float = 0.3) -> Floats:
+    w = np.zeros(x.shape[1])
+    for _ in range(steps):
+        w = w - rate * x.T @ (x @ w - y) / len(y)
+    return w
+
+
+def _standardised(x: Floats, query: Floats) -> Floats:
+    scaled = (query - x.mean(0)) / np.sqrt(x.var(0) + 0.2)
+    covariance = np.cov(x.T, bias=True)
+    return np.asarray(scaled * np.log(np.exp(query).sum()) + np.linalg.norm(query) * x.var(0) + covariance @ query)
+
+
+def _gram(x: Floats) -> Floats:
+    """Of the examples, with a ridge."""
+    return x[:-1].T @ x[:-1] / EXAMPLES + 0.2 * np.eye(x.shape[1])
+
+
+def _chosen(c: Floats, x: Floats) -> Floats:
+    chosen = (c == 2) | (~(c < 3) & (x[:, 0] > 0))
+    return np.asarray(np.where(chosen[:-1, None], x[:-1], 0.0).mean(0) + x[-1] * (c[-1] == 1))
+
+
+def _largest(x: Floats, a: Floats) -> Floats:
+    n = len(x)
+    first, last = np.eye(n)[x.argmax()], np.eye(n)[x.argmin()]
+    slope = 2.0 * x.max() * first + np.eye(n)[x[:4].argmin()]
+    return np.concatenate([first, x.max() * x, [x.min(), first @ a @ last], slope])
+
+
+def _nearest(x: Floats, y: Floats) -> Floats:
+    scores = x[:-1] @ x[-1]
+    best = scores.argmax()
+    return np.concatenate([[(np.tanh(y) + x[:, 0])[:-1].max(), scores.min()], y[best] * x[best], x[best]])
+
+
+def _parts(t: Task) -> Floats:
+    a, x = t["A"], t["x"][-1]
+    s = (t["x"][:-1, 1, None] * a[:-1, 0] + a[:-1, 2]).mean(0)
+    value = x[[2, 0, 1]] @ a[-1, 0]
+    slope = np.array([value + x[1] * a[-1, 0, 2] + 1.0, x[1] * a[-1, 0, 0] + 1.0])
+    return np.concatenate([a[-1, 0:2, 1] * s[1:3], s[0] * x[2:3], slope])
+
+
+def _transposed_loop(mean: Floats) -> Floats:
+    w = np.zeros((2, 3))
+    for _ in range(3):
+        w = 0.5 * w + 0.2 * mean.T + 0.1 * np.array([[0.5, 1.0]]).T @ (np.array([[1.0, -1.0]]) @ w)
+    return w
+
+
+FEATURES = (
+    Feature(
+        "transpose",
+        """
+S = mean[j in example](transpose(A[j]) @ outer(x[j], x[j]) @ A[j])
+at query
+    output S @ transpose(A) @ x
+""",
+        {"A": (2, 3), "x": (2,)},
+        lambda t: _mean(lambda a, x: np.outer(a.T @ x, a.T @ x), t, "A", "x") @ t["A"][-1].T @ t["x"][-1],
+    ),
+    Feature(
+        "transpose of what a loop changes",
+        """
+W : matrix[2, 3] = 0
+repeat 3
+    W = 0.5 * W + 0.2 * mean[j in example](transpose(A[j])) + 0.1 * transpose(transpose(W) @ outer([1, -1], [0.5, 1]))
+at query
+    output W @ x
+""",
+        {"A": (3, 2), "x": (3,)},
+        lambda t: _transposed_loop(t["A"][:-1].mean(0)) @ t["x"][-1],
+    ),
+    Feature(
+        "diag, row and column sums",
+        """
+C = mean[j in example](outer(x[j], x[j]))
+at query
+    output diag(C) * row_sums(A) + A @ diag(column_sums(A)) @ transpose(A) @ x
+""",
+        {"A": (2, 3), "x": (2,)},
+        lambda t: (
+            (t["x"][:-1] ** 2).mean(0) * t["A"][-1].sum(1) + t["A"][-1] * t["A"][-1].sum(0) @ t["A"][-1].T @ t["x"][-1]
+        ),
+    ),
+    Feature(
+        "an intercept: [1, x]",
+        """
+w : vector[3] = 0
+repeat 4
+    w = w - 0.4 * mean[j in example]((dot(w, [1, x[j]]) - y[j]) * [1, x[j]])
+at query
+    output dot(w, [1, x])
+""",
+        {"x": (2,), "y": ()},
+        lambda t: _descent(np.insert(t["x"][:-1], 0, 1.0, 1), t["y"][:-1], 4, 0.4) @ np.insert(t["x"][-1], 0, 1.0),
+    ),
+    Feature(
+        "concat, rows of run-time values",
+        """
+S = mean[j in example](outer(concat(x[j], z[j]), concat(2, z[j])))
+at query
+    output S @ transpose([[1, x, x[2]], [x, -1, 0]]) @ x
+""",
+        {"x": (2,), "z": (3,)},
+        lambda t: (
+            np.mean(
+                [np.outer(np.r_[x, z], np.r_[2, z]) for x, z in zip(t["x"][:-1], t["z"][:-1], strict=True)],
+                axis=0,
+            )
+            @ np.array([[1, *t["x"][-1], t["x"][-1][1]], [*t["x"][-1], -1, 0]]).T
+            @ t["x"][-1]
+        ),
+    ),
+    Feature(
+        "components and slices",
+        """
+S = mean[j in example](x[j][2] * A[j][1] + A[j][2:3, 1:3][2])
+at query
+    g = grad[x](x[2] * dot([x[d], x[1:2]], A[1]) + sum([x, A[1]][1, d - 1:3]))
+    output concat(A[1:2, 2] * S[2:3], S[1] * x[d:d], g[2:3])
+""",
+        {"A": (3, 3), "x": (3,)},
+        lambda t: _parts(t),
+        head="d",
+        parameters={"d": 3},
+    ),
+    Feature(
+        "def with reads and a loop",
+        """
+def fitted(a, b, passes)
+    v : vector[size(a)] = 0
+    repeat passes
+        v = v - 0.3 * mean[j in example]((dot(v, a[j]) - b[j]) * a[j])
+    output v
+
+w = fitted(x, y, 3) + fitted(2 * x, y - 1, 2)
+at query
+    output dot(w, x)
+""",
+        {"x": (2,), "y": ()},
+        lambda t: (_descent(t["x"][:-1], t["y"][:-1], 3) + _descent(2 * t["x"][:-1], t["y"][:-1] - 1, 2)) @ t["x"][-1],
+    ),
+    *(
+        Feature(
+            f"solve, d = {d}",
+            """
+A = shifted(mean[j in example](outer(x[j], x[j])), ridge)
+b = mean[j in example](y[j] * x[j])
+at query
+    output dot(solve(A, b), x)
+""",
+            {"x": (d,), "y": ()},
+            lambda t: np.linalg.solve(_gram(t["x"]), t["x"][:-1].T @ t["y"][:-1] / EXAMPLES) @ t["x"][-1],
+            head="ridge = 0.2",
+            use="use linear_algebra",
+        )
+        for d in (1, 2, 3, 5)
+    ),
+    Feature(
+        "inverse, d = 3",
+        """
+A = mean[j in example](outer(x[j], x[j])) + 0.2 * identity(3)
+at query
+    output inverse(A) * (1 + trace(A))
+""",
+        {"x": (3,)},
+        lambda t: np.linalg.inv(_gram(t["x"])) * (1.0 + np.trace(_gram(t["x"]))),
+        use="use linear_algebra",
+    ),
+    Feature(
+        "statistics: standardised, covariance, logsumexp",
+        """
+at query
+    output standardised(x, example, 0.2) * logsumexp(x) + norm(x) * variance(x, example) + covariance(x, example) @ x
+""",
+        {"x": (3,)},
+        lambda t: _standardised(t["x"][:-1], t["x"][-1]),
+        use="use linear_algebra\nuse statistics",
+    ),
+    Feature(
+        "max, min and argmax of components",
+        """
+at query
+    output concat(argmax(x), max(x) * x, min(x), argmax(x) @ A @ argmax(-x), grad[x](max(x) ^ 2 + min(x[1:4])))
+""",
+        {"x": (5,), "A": (5, 5)},
+        lambda t: _largest(t["x"][-1], t["A"][-1]),
+    ),
+    Feature(
+        "argmax of 18 components",
+        """
+at query
+    output argmax(x) - argmax(-x)
+""",
+        {"x": (18,)},
+        lambda t: np.eye(18)[t["x"][-1].argmax()] - np.eye(18)[t["x"][-1].argmin()],
+    ),
+    Feature(
+        "max, min and argmax of tokens",
+        """
+s = tanh(y) + x[1]
+v = x
+at query
+    w = grad[v](max[j in example](dot(v, x[j])))
+    nearest = argmax[j in example](dot(x, x[j]), y[j] * x[j])
+    output concat(max[j in example](s[j]), min[j in example](dot(x, x[j])), nearest, w)
+""",
+        {"x": (2,), "y": ()},
+        lambda t: _nearest(t["x"], t["y"]),
+    ),
+    Feature(
+        "==, and, or, not",
+        """
+at query
+    output mean[j in example]((c[j] == 2 or not c[j] < 3 and x[j][1] > 0) * x[j]) + (c == 1) * x
+""",
+        {"c": (), "x": (2,)},
+        lambda t: _chosen(t["c"], t["x"]),
+        lambda t: {**t, "c": np.floor(2.0 * t["c"] + 2.0)},
+    ),
+)

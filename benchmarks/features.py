@@ -1,0 +1,89 @@
+"""What the language can say, each way of saying it against NumPy: is it exact, and within its certificate?
+
+    python -m benchmarks.features [--only transpose] [--tasks 64]
+
+From the root of the repository. A row is a program that uses the feature, drawn tasks, and the same computed by NumPy
+alone, on gpt2 and llama in float32 with ranges from other tasks. `error` is the largest error over the root mean square
+of the outputs; `certificate` the predicted error over the same. Exit status 1 where an error is above 1e-5 or above
+its certificate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from innerloop.artifact.arrays import Floats
+from innerloop.artifact.words import TargetName
+from innerloop.compiler import compile_program, interpret
+
+from tests.reference.measured import numpy_run
+
+from .feature_table import EXAMPLES, FEATURES, Feature
+from .tables import show
+
+BOUND = 1e-5
+TARGETS: tuple[TargetName, ...] = ("gpt2", "llama")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`oracle`: the interpreter's largest error, all errors in root mean squares of the outputs."""
+
+    layers: int
+    error: float
+    certificate: float
+    oracle: float
+
+    @property
+    def holds(self) -> bool:
+        return self.error <= min(BOUND, self.certificate) and self.oracle <= 1e-9
+
+
+def drawn(feature: Feature, tasks: int, seed: int) -> dict[str, Floats]:
+    """[tasks, rows, *shape] of every field: the examples, and the query last."""
+    rng = np.random.default_rng(seed)
+    each = [feature.draw(rng) for _ in range(tasks)]
+    return {name: np.stack([task[name] for task in each]) for name in each[0]}
+
+
+def measured(feature: Feature, target: TargetName, tasks: int) -> Outcome:
+    """Compiled for `target`, held against NumPy and the interpreter on so many tasks."""
+    fields, calibration = drawn(feature, tasks, 1), drawn(feature, 1024, 2)
+    given: Mapping[str, Any] = feature.parameters
+    weights = compile_program(feature.text, target=target, calibration=calibration, **given)
+    truth = np.stack([feature.reference({n: a[k] for n, a in fields.items()}) for k in range(tasks)])
+    rms = float(np.sqrt(np.mean(truth**2)))
+
+    def error(found: Floats) -> float:
+        return float(np.abs(found[:, -1] - truth).max()) / rms
+
+    certificate = weights.report.predicted_error / rms
+    oracle = interpret(feature.text, **fields, **given)
+    return Outcome(weights.report.layers, error(numpy_run(weights, fields)), certificate, error(oracle))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="features whose name begins so")
+    parser.add_argument("--tasks", type=int, default=64)
+    options = parser.parse_args()
+    rows, holds = [], True
+    for feature in (f for f in FEATURES if f.name.startswith(options.only)):
+        for target in TARGETS:
+            found = measured(feature, target, options.tasks)
+            holds = holds and found.holds
+            told = "" if found.holds else "  MISSED"
+            rows.append([feature.name, target, str(found.layers), f"{found.error:.1e}{told}",
+                         f"{found.certificate:.1e}", f"{found.oracle:.0e}"])  # fmt: skip
+    columns = ("feature", "target", "layers", "error", "certificate", "interpreter")
+    show(f"{options.tasks} tasks of {EXAMPLES} examples, float32", columns, columns[:2], rows)
+    return int(not holds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

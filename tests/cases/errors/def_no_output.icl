@@ -1,0 +1,18 @@
+program faulty(d, steps = 1, rate = 0.1)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+w : vector[d] = 0
+
+def twice(a)
+    b = 2 * a
+
+e = twice(w)
+
+at x
+    output dot(w, x)

@@ -1,0 +1,19 @@
+program faulty(d, steps = 1, rate = 0.1)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+w : vector[d] = 0
+
+a = inv(identity(d))
+b = zeros(d)
+c = norm(w)
+e = len(w)
+f = where(rate > 1, 1, 0)
+
+at x
+    output dot(w, x)

@@ -1,0 +1,15 @@
+program faulty(d, steps = 1, rate = 0.1)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+w : vector[d] = 0
+
+b = rate > 1 && rate < 2
+
+at x
+    output dot(w, x)
