@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from innerloop.artifact.errors import CompileError, InnerloopError, format_diagnostic
 
+from . import own_data
 from .arguments import Source, new_file, new_folder, parameters, program
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def show(arguments: Namespace) -> int:
 
 
 def compile(arguments: Namespace) -> int:
+    from innerloop.runtime.quiet import quiet
     from innerloop.runtime.tables import console
 
     from .summary import loud, summary
@@ -86,7 +88,8 @@ def compile(arguments: Namespace) -> int:
     new_folder(arguments.output)
     weights = _compile(source, given, arguments)
     weights.save(arguments.output)
-    console().print(summary(weights, arguments.output))
+    if not quiet():
+        console().print(summary(weights, arguments.output))
     if (said := loud(weights)) is not None:
         print(f"innerloop: warning: {said}", file=sys.stderr)
     return 0
@@ -98,16 +101,12 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
 
     calibration: Arrays | None = None
     if arguments.calibrate is not None:
-        from innerloop.artifact.signature import Pattern
         from innerloop.compiler.syntax.parse import parse
-        from innerloop.runtime.data.datasets import read
-        from innerloop.runtime.data.pairing import TokenLine
 
-        tree = parse(source.text, source.name)
-        pattern = Pattern(tree.tokens.prefix, tree.tokens.group, tree.tokens.suffix, tree.tokens.visible_context)
-        kinds = {field.name: field.kinds for field in tree.fields}
-        calibration = read(arguments.calibrate, TokenLine(pattern, kinds, dict.fromkeys(kinds)), arguments.ignore)
-    with progress(f"compiling {source.name} for {arguments.target}"), _placed(arguments.calibrate):
+        tree, own = parse(source.text, source.name), dict(given)
+        calibration, found, given = own_data.for_program(arguments.calibrate, tree, own, arguments)
+        own_data.told(found, {name: value for name, value in given.items() if name not in own})
+    with progress(f"compiling {source.name} for {arguments.target}"), placed(arguments.calibrate):
         return compile_program(
             source.text,
             target=arguments.target,
@@ -129,36 +128,9 @@ def train(arguments: Namespace) -> int:
 
 
 def run(arguments: Namespace) -> int:
-    from innerloop.artifact.weights import Weights
-    from innerloop.runtime.data.datasets import rows, write
-    from innerloop.runtime.tables import console, progress, table
+    from .running import run as run_weights
 
-    from .certificate import certified
-
-    if arguments.calibrate is not None and not arguments.certify:
-        raise InnerloopError("--calibrate is for --certify: the weights hold the ranges that a run needs")
-    if arguments.output is not None:
-        new_file(arguments.output, arguments.data)
-    weights = Weights.load(arguments.weights)
-    fields = _fields(arguments.data, weights, arguments)
-    with progress(f"running {weights.signature.name}") as move, _placed(arguments.data):
-        from innerloop.runtime import Transformer
-
-        model = Transformer(
-            weights, arguments.dtype, arguments.guard, on_chunk=lambda done, total: move("tasks", done, total)
-        )
-        if arguments.certify:
-            calibration = None if arguments.calibrate is None else _fields(arguments.calibrate, weights, arguments)
-            outputs = certified(model, fields, calibration)
-        else:
-            outputs = {weights.output.name: model(**fields)}
-    if arguments.output is not None:
-        write(arguments.output, outputs)
-        print(f"{arguments.output}: {', '.join(outputs)} {list(outputs[weights.output.name].shape)}")
-    else:
-        header, *lines = rows(outputs)
-        console().print(table(header, lines, left=2))
-    return 0
+    return run_weights(arguments)
 
 
 def diff(arguments: Namespace) -> int:
@@ -166,9 +138,12 @@ def diff(arguments: Namespace) -> int:
     from innerloop.runtime.tables import console, progress, table
 
     weights = Weights.load(arguments.weights)
-    fields = _fields(arguments.data, weights, arguments)
-    calibration = None if arguments.calibrate is None else _fields(arguments.calibrate, weights, arguments)
-    with progress(f"comparing {weights.signature.name}"), _placed(arguments.data):
+    fields, told = own_data.fields(arguments.data, weights.signature, arguments)
+    own_data.told(told, {})
+    calibration = None
+    if arguments.calibrate is not None:
+        calibration, _ = own_data.fields(arguments.calibrate, weights.signature, arguments)
+    with progress(f"comparing {weights.signature.name}"), placed(arguments.data):
         from innerloop.runtime import Transformer
 
         found = Transformer(weights, arguments.dtype).diff(calibration, **fields)
@@ -189,13 +164,6 @@ def diff(arguments: Namespace) -> int:
         f"{first.token}; its bound is {first.bound:.3g}"
     )
     return 1
-
-
-def _fields(data: Path, weights: Weights, arguments: Namespace) -> Arrays:
-    from innerloop.runtime.data.datasets import read
-    from innerloop.runtime.data.pairing import TokenLine
-
-    return read(data, TokenLine.of(weights.signature), arguments.ignore)
 
 
 def export(arguments: Namespace) -> int:
@@ -225,7 +193,7 @@ def compare(arguments: Namespace) -> int:
 
 
 @contextmanager
-def _placed(data: Path | None) -> Iterator[None]:
+def placed(data: Path | None) -> Iterator[None]:
     """Puts the data's file before what is wrong with it."""
     try:
         yield

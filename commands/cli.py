@@ -38,9 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     _prepare_streams()
+    from innerloop.runtime.quiet import be_quiet
+
     from .parser import parser
 
     parsed = parser().parse_args(arguments)
+    be_quiet(parsed.quiet)
     command = getattr(import_module(".actions", __package__), parsed.command)
     with warnings.catch_warnings():
         # Python's own choice, whatever -W says. NumPy's about an overflow say nothing new: the report and the guard

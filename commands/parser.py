@@ -8,7 +8,7 @@ from pathlib import Path
 
 from innerloop.compiler.stages import STAGES, passes_listed
 
-from . import comparison, options, training
+from . import comparison, options, own_data, training
 
 _START = """\
 for example:
@@ -94,13 +94,15 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, about: str, epilog: str | None = None) -> _Parser:
-        return commands.add_parser(
+        made = commands.add_parser(
             name,
             help=about,
             description=about[0].upper() + about[1:] + ".",
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        made.add_argument("-q", "--quiet", action="store_true", help="results, warnings and errors alone")
+        return made
 
     demo = command("demo", "compile the three shipped programs and run them on real data: a table and a plot")
     demo.add_argument(
@@ -147,17 +149,16 @@ def parser() -> argparse.ArgumentParser:
         default="float32",
         help="the weights' precision (default: %(default)s)",
     )
-    compile_.add_argument(
-        "--calibrate", type=Path, metavar="FILE", help="data whose values give the ranges, .csv or .npz"
-    )
-    options.ignore(compile_)
+    compile_.add_argument("--calibrate", type=Path, metavar="FILE", help="data whose values give the ranges")
     options.folder(compile_)
+    own_data.add_arguments(compile_)
 
-    run = command("run", "run compiled weights on data", _DATA)
-    options.weights(run)
-    run.add_argument("--data", type=Path, required=True, metavar="FILE", help=".csv or .npz")
+    run = command("run", "run compiled weights, or a program that is compiled for the data, on data", _DATA)
+    run.add_argument(
+        "weights", type=Path, metavar="DIR|PROGRAM", help=f"what `innerloop compile` wrote; or {options.PROGRAM}"
+    )
+    run.add_argument("--data", type=Path, required=True, metavar="FILE", help=own_data.FILES)
     run.add_argument("-o", "--output", type=_data_file, metavar="OUT", help=".csv or .npz (default: the screen)")
-    options.ignore(run)
     options.precision(run)
     run.add_argument(
         "--guard", choices=["raise", "warn", "off"], default="raise", help="values out of range (default: %(default)s)"
@@ -166,16 +167,18 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--calibrate", type=Path, metavar="FILE", help="for --certify: what `compile --calibrate` was given, if it was"
     )
+    own_data.add_arguments(run)
+    options.for_a_program(run)
 
     training.add_arguments(command("train", "train a transformer on the task that a program solves", training.EPILOG))
 
     diff = command("diff", "compare what compiled weights hold, layer by layer, with what they should", _DIFF)
     options.weights(diff)
-    diff.add_argument("--data", type=Path, required=True, metavar="FILE", help=".csv or .npz, as for `run`")
+    diff.add_argument("--data", type=Path, required=True, metavar="FILE", help="as for `run`")
     diff.add_argument(
         "--calibrate", type=Path, metavar="FILE", help="the data that `compile --calibrate` was given, if it was"
     )
-    options.ignore(diff)
+    own_data.add_arguments(diff)
     options.precision(diff)
     diff.add_argument("--layers", action="store_true", help="a line for each layer, not only the worst of each name")
 

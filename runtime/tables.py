@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from .quiet import quiet
+
 PLAIN_WIDTH = 100
 """Columns of text that goes to a file or a pipe."""
 
@@ -68,7 +70,7 @@ def progress(task: str) -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         console=err,
         transient=True,
-        disable=not err.is_terminal,
+        disable=quiet() or not err.is_terminal,
     )
     with bar:
         line = bar.add_task(task, total=None, count="")

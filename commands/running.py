@@ -1,0 +1,143 @@
+"""`innerloop run`: weights, or a program that is compiled for these data, on data.
+
+before   a folder or a program; a file
+after    task, row, line, prediction (and bound, resolved), target: on the screen or in a file
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from innerloop.artifact.errors import InnerloopError, counted
+
+from . import own_data
+from .arguments import new_file, parameters, program
+from .certificate import certified, rounded_up
+
+if TYPE_CHECKING:
+    from innerloop.artifact.arrays import Indices
+    from innerloop.artifact.weights import Weights
+    from innerloop.runtime.data.datasets import Arrays
+    from innerloop.runtime.data.table_tasks import TableTasks
+
+
+def run(arguments: Namespace) -> int:
+    """Raises InnerloopError for what does not fit."""
+    from innerloop.runtime.data.datasets import rows, write
+    from innerloop.runtime.tables import console, progress, table
+
+    from .actions import placed
+
+    if arguments.calibrate is not None and not arguments.certify:
+        raise InnerloopError("--calibrate is for --certify: the weights hold the ranges that a run needs")
+    if arguments.output is not None:
+        new_file(arguments.output, arguments.data)
+    weights, fields, found, calibration = _ready(arguments)
+    with progress(f"running {weights.signature.name}") as move, placed(arguments.data):
+        from innerloop.runtime import Transformer
+
+        model = Transformer(
+            weights, arguments.dtype, arguments.guard, on_chunk=lambda done, total: move("tasks", done, total)
+        )
+        rows_of = None if found is None else found.places(weights)
+        kept = None if rows_of is None or found is None else found.asked(rows_of)
+        if arguments.certify:
+            outputs = certified(model, fields, calibration, kept)
+        else:
+            result = model(**fields)
+            outputs = {weights.output.name: result if kept is None else result[:, kept]}
+    score = None
+    if found is not None and rows_of is not None:
+        outputs, score = _in_units(outputs, found, rows_of if kept is None else rows_of[kept], weights)
+    if arguments.output is not None:
+        write(arguments.output, outputs)
+        print(f"{arguments.output}: {', '.join(outputs)} {list(outputs[weights.output.name].shape)}")
+    else:
+        header, *lines = rows(outputs)
+        console().print(table(header, lines, left=2))
+    if score is not None:
+        print(score)
+    return 0
+
+
+def _ready(arguments: Namespace) -> tuple[Weights, Arrays, TableTasks | None, Arrays | None]:
+    """The weights, the data, how rows became tasks, and what the weights were calibrated on, if that was the
+    caller's."""
+    from innerloop.artifact.weights import Weights
+
+    given = arguments.weights
+    if not given.is_dir() and _is_program(given):
+        return _compiled(arguments)
+    if arguments.parameters or arguments.target is not None or arguments.tolerance is not None:
+        raise InnerloopError(f"{given}: -p, --target and --tolerance are for a program; weights have their own")
+    weights = Weights.load(given)
+    fields, found = own_data.fields(arguments.data, weights.signature, arguments)
+    own_data.told(found, {})
+    if arguments.calibrate is None:
+        return weights, fields, found, None
+    return weights, fields, found, own_data.fields(arguments.calibrate, weights.signature, arguments)[0]
+
+
+def _is_program(given: Path) -> bool:
+    from innerloop.programs import names
+
+    return str(given) in names() or given.suffix == ".icl"
+
+
+def _compiled(arguments: Namespace) -> tuple[Weights, Arrays, TableTasks | None, Arrays | None]:
+    from innerloop.compiler import compile_program
+    from innerloop.compiler.syntax.parse import parse
+    from innerloop.runtime.tables import progress
+
+    from .actions import placed
+
+    if arguments.calibrate is not None:
+        raise InnerloopError("--calibrate is for weights: a program is compiled for the ranges of --data")
+    given, source = parameters(arguments.parameters), program(str(arguments.weights))
+    fields, found, bound = own_data.for_program(arguments.data, parse(source.text, source.name), given, arguments)
+    own_data.told(found, {name: value for name, value in bound.items() if name not in given})
+    with progress(f"compiling {source.name}"), placed(arguments.data):
+        weights = compile_program(
+            source.text,
+            target=arguments.target or "gpt2",
+            dtype=arguments.dtype or "float32",
+            calibration=fields,
+            source=source.name,
+            tolerance=arguments.tolerance,
+            **bound,
+        )
+    return weights, fields, found, fields
+
+
+def _in_units(
+    outputs: Mapping[str, Any], found: TableTasks, rows: Indices, weights: Weights
+) -> tuple[dict[str, Any], str | None]:
+    """Outputs in the target's own units, with the lines that they are of and the target; and how well they fit."""
+    name = weights.output.name
+    result = {"line": found.lines[:, rows], name: _digits(found.back(outputs[name]))}
+    if (bound := outputs.get(f"{name}_bound")) is not None:
+        result[f"{name}_bound"] = rounded_up(found.widened(bound))
+        result[f"{name}_resolved"] = outputs[f"{name}_resolved"]
+    if found.target is None or weights.output.shape:
+        return result, None
+    target = result["target"] = found.target[:, rows]
+    return result, _score(result[name], target)
+
+
+_digits = np.vectorize(lambda value: float(f"{value:.9g}"), otypes=[np.float64])
+"""As many as float32 has: the steps by which units are changed have more."""
+
+
+def _score(predictions: Any, target: Any) -> str | None:
+    """How far predictions are from what is known, over those of which something is."""
+    known = ~np.isnan(target)
+    if not known.any():
+        return None
+    error, spread = (predictions - target)[known], np.ptp(target[known])
+    root = float(np.sqrt(np.mean(error**2)))
+    share = "" if spread == 0.0 else f", R² {1 - np.mean(error**2) / target[known].var():.4f}"
+    return f"{counted(int(known.sum()), 'prediction')} of a known target: r.m.s. error {root:.4g}{share}"
