@@ -81,12 +81,12 @@ def for_program(
 ) -> tuple[Arrays, TableTasks | None, dict[str, Any]]:
     """The same for a program that is not compiled yet; and its parameters, those that the data give added."""
     from innerloop.runtime.data.datasets import read
-    from innerloop.runtime.data.table_tasks import read_table
+    from innerloop.runtime.data.table_tasks import declared, read_table
 
-    tokens, chosen = _token_line(tree), _columns(data, arguments)
+    tokens, chosen = declared(tree)[0], _columns(data, arguments)
     if not chosen.any:
         return read(data, tokens, arguments.ignore), None, dict(given)
-    found = read_table(data, tokens, chosen, _ends(tree, given))
+    found = read_table(data, tree, chosen)
     return dict(found.fields), found, {**given, **_sizes(tree, given, tokens, found)}
 
 
@@ -112,30 +112,6 @@ def _columns(data: Path, arguments: Namespace) -> Columns:
             f"{data}: an .npz file holds arrays by field; --x, --y and what follows them choose columns"
         )
     return chosen
-
-
-def _token_line(tree: Program) -> TokenLine:
-    from innerloop.artifact.signature import Pattern
-    from innerloop.runtime.data.pairing import TokenLine
-
-    pattern = Pattern(tree.tokens.prefix, tree.tokens.group, tree.tokens.suffix, tree.tokens.visible_context)
-    kinds = {field.name: field.kinds for field in tree.fields}
-    return TokenLine(pattern, kinds, dict.fromkeys(kinds))
-
-
-def _ends(tree: Program, given: Mapping[str, object]) -> tuple[float, float] | None:
-    """The declared range of the label, where it is made of numbers and the parameters that are given."""
-    from innerloop.compiler.frontend.constants import evaluate
-    from innerloop.runtime.data.columns import Roles
-
-    label = Roles.of(_token_line(tree)).label
-    declared = next((field for field in tree.fields if field.name == label), None)
-    if declared is None or declared.low is None or declared.high is None:
-        return None
-    try:
-        return float(evaluate(declared.low, given)), float(evaluate(declared.high, given))
-    except (KeyError, ValueError):
-        return None
 
 
 def _sizes(tree: Program, given: Mapping[str, object], tokens: TokenLine, found: TableTasks) -> dict[str, object]:

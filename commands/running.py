@@ -19,7 +19,6 @@ from .arguments import new_file, parameters, program
 from .certificate import certified, rounded_up
 
 if TYPE_CHECKING:
-    from innerloop.artifact.arrays import Indices
     from innerloop.artifact.weights import Weights
     from innerloop.runtime.data.datasets import Arrays
     from innerloop.runtime.data.table_tasks import TableTasks
@@ -43,16 +42,15 @@ def run(arguments: Namespace) -> int:
         model = Transformer(
             weights, arguments.dtype, arguments.guard, on_chunk=lambda done, total: move("tasks", done, total)
         )
-        rows_of = None if found is None else found.places(weights)
-        kept = None if rows_of is None or found is None else found.asked(rows_of)
+        rows_of = None if found is None else found.asked(weights)
         if arguments.certify:
-            outputs = certified(model, fields, calibration, kept)
+            outputs = certified(model, fields, calibration, rows_of)
         else:
             result = model(**fields)
-            outputs = {weights.output.name: result if kept is None else result[:, kept]}
+            outputs = {weights.output.name: result if rows_of is None else result[:, rows_of]}
     score = None
-    if found is not None and rows_of is not None:
-        outputs, score = _in_units(outputs, found, rows_of if kept is None else rows_of[kept], weights)
+    if found is not None:
+        outputs, score = _in_units(outputs, found, weights)
     if arguments.output is not None:
         write(arguments.output, outputs)
         print(f"{arguments.output}: {', '.join(outputs)} {list(outputs[weights.output.name].shape)}")
@@ -113,11 +111,9 @@ def _compiled(arguments: Namespace) -> tuple[Weights, Arrays, TableTasks | None,
     return weights, fields, found, fields
 
 
-def _in_units(
-    outputs: Mapping[str, Any], found: TableTasks, rows: Indices, weights: Weights
-) -> tuple[dict[str, Any], str | None]:
+def _in_units(outputs: Mapping[str, Any], found: TableTasks, weights: Weights) -> tuple[dict[str, Any], str | None]:
     """Outputs in the target's own units, with the lines that they are of and the target; and how well they fit."""
-    name = weights.output.name
+    name, rows = weights.output.name, found.places(weights)[found.asked(weights)]
     result = {"line": found.lines[:, rows], name: _digits(found.back(outputs[name]))}
     if (bound := outputs.get(f"{name}_bound")) is not None:
         result[f"{name}_bound"] = rounded_up(found.widened(bound))

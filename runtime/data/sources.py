@@ -37,6 +37,8 @@ def cells(source: object, known: Callable[[str], bool]) -> CsvTable:
     is wanted, which tells the delimiter.
 
     Raises DataError for what is none of these or cannot be read, and OSError for a file that cannot be opened."""
+    if isinstance(source, str):
+        source = Path(source)
     if not isinstance(source, Path):
         return _of_frame(source)
     if source == STDIN:

@@ -13,7 +13,8 @@ in a task's examples is moved only; one that varies nowhere, such as an intercep
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +22,12 @@ import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.errors import DataError, counted, shortened
 from innerloop.artifact.memory import spend
-from innerloop.artifact.signature import Signature
+from innerloop.artifact.signature import Pattern, Signature
 from innerloop.artifact.tokens import describe_pattern, output_rows, sequence
 from innerloop.artifact.weights import Weights
+from innerloop.compiler.frontend.constants import evaluate
+from innerloop.compiler.syntax.nodes import Program
+from innerloop.compiler.syntax.parse import parse
 from numpy.typing import NDArray
 
 from .coded_columns import Chosen, chosen
@@ -75,9 +79,9 @@ class TableTasks:
         found: Indices = np.maximum(rows, 0)[output_rows(line, weights.output.kinds)]
         return found
 
-    def asked(self, rows: Indices) -> Indices:
-        """Which of the outputs, that stand at these rows, are asked for: those at the query, if tasks are there for
-        it, and else all."""
+    def asked(self, weights: Weights) -> Indices:
+        """Which of the model's outputs in a task are asked for: those at the query, if tasks are there for it."""
+        rows = self.places(weights)
         found: Indices = np.flatnonzero(rows == rows.max()) if self.drawn else np.arange(rows.size)
         return found
 
@@ -88,31 +92,39 @@ def _inputs(tokens: TokenLine) -> tuple[int, int]:
     return sum(k in kinds for k in (*pattern.prefix, *pattern.suffix)), sum(k in kinds for k in pattern.group)
 
 
-def read_table(
-    source: object, program: Weights | Signature | TokenLine, columns: Columns, ends: tuple[float, float] | None = None
-) -> TableTasks:
+def read_table(source: object, program: str | Program | Weights | Signature, columns: Columns) -> TableTasks:
     """The rows of a path, of standard input (`-`) or of a table in memory, as tasks of a program.
 
-    `ends`: the declared range of the label, where `program` is only the tokens. Raises DataError, with the place, for
-    what does not fit, and OSError for a file that cannot be read."""
-    tokens, ends = _tokens(program, ends)
-    roles = Roles.of(tokens)
-    table = cells(source, columns.wanted)
-    return _tasks(chosen(table, roles, columns, ends), tokens, roles, columns)
-
-
-def _tokens(
-    program: Weights | Signature | TokenLine, ends: tuple[float, float] | None
-) -> tuple[TokenLine, tuple[float, float] | None]:
-    if isinstance(program, TokenLine):
-        return program, ends
+    `program` is its text or what is compiled of it. Raises DataError, with the place, for what does not fit,
+    CompileError for a text that is no program, and OSError for a file that cannot be read."""
+    if isinstance(program, str | Program):
+        return tasks_of(source, *declared(program), columns)
     signature = program.signature if isinstance(program, Weights) else program
     tokens = TokenLine.of(signature)
-    label = Roles.of(tokens).label
-    field = next((field for field in signature.fields if field.name == label), None)
-    if field is None or field.low is None or field.high is None:
-        return tokens, None
-    return tokens, (field.low, field.high)
+    ranges = {f.name: (f.low, f.high) for f in signature.fields if f.low is not None and f.high is not None}
+    return tasks_of(source, tokens, ranges, columns)
+
+
+def declared(program: str | Program) -> tuple[TokenLine, dict[str, tuple[float, float]]]:
+    """A text's tokens, with fields of any size; and the ranges of fields that are made of numbers alone."""
+    tree = parse(program) if isinstance(program, str) else program
+    pattern = Pattern(tree.tokens.prefix, tree.tokens.group, tree.tokens.suffix, tree.tokens.visible_context)
+    kinds = {field.name: field.kinds for field in tree.fields}
+    ranges = {}
+    for field in tree.fields:
+        if field.low is not None and field.high is not None:
+            with suppress(KeyError, ValueError):
+                ranges[field.name] = (float(evaluate(field.low, {})), float(evaluate(field.high, {})))
+    return TokenLine(pattern, kinds, dict.fromkeys(kinds)), ranges
+
+
+def tasks_of(
+    source: object, tokens: TokenLine, ranges: Mapping[str, tuple[float, float]], columns: Columns
+) -> TableTasks:
+    """The same for tokens whose fields have these ranges."""
+    roles = Roles.of(tokens)
+    table = cells(source, columns.wanted)
+    return _tasks(chosen(table, roles, columns, ranges.get(roles.label or "")), tokens, roles, columns)
 
 
 def _tasks(found: Chosen, tokens: TokenLine, roles: Roles, columns: Columns) -> TableTasks:

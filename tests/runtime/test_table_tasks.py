@@ -15,7 +15,7 @@ from innerloop.artifact.errors import DataError
 from innerloop.artifact.signature import Pattern
 from innerloop.runtime.data.columns import Columns
 from innerloop.runtime.data.pairing import TokenLine
-from innerloop.runtime.data.table_tasks import TableTasks, read_table
+from innerloop.runtime.data.table_tasks import TableTasks, tasks_of
 
 QUERIED = TokenLine(Pattern((), ("x", "y"), ("x",)), {"x": ("x",), "y": ("y",)}, {"x": None, "y": None})
 """`tokens (x y)* x`."""
@@ -31,7 +31,7 @@ FRAME = pd.read_csv(io.StringIO(TEXT))
 
 
 def table(source: object = FRAME, tokens: TokenLine = QUERIED, ends: Any = None, **said: Any) -> TableTasks:
-    return read_table(source, tokens, Columns(**said), ends)
+    return tasks_of(source, tokens, {} if ends is None else {"y": ends}, Columns(**said))
 
 
 def test_all_other_columns_are_inputs_and_words_are_coded() -> None:
