@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--x", action="append", default=[], metavar="COLUMNS", help="inputs, by comma (default: all other columns)")
     add("--y", metavar="COLUMN", help="the target; COLUMN=VALUE: whether it is that one")
-    add("--ignore", action="append", default=[], metavar="COLUMN", help="a column to leave out; may be repeated")
-    add("--category", action="append", default=[], metavar="COLUMN", help="a column whose numbers are names")
+    add("--ignore", action="append", default=[], metavar="COLUMNS", help="columns to leave out")
+    add("--category", action="append", default=[], metavar="COLUMNS", help="columns whose numbers are names")
     add("--classes", type=_pair, metavar="LOW,HIGH", help="the numbers of the target's two values, as 0,1")
     add("--intercept", action="store_true", help="a last input that is 1")
     add(
@@ -69,7 +69,7 @@ def fields(data: Path, signature: Signature, arguments: Namespace) -> tuple[Arra
     from innerloop.runtime.data.pairing import TokenLine
     from innerloop.runtime.data.table_tasks import read_table
 
-    chosen = _columns(data, arguments)
+    chosen = columns_of(data, arguments)
     if not chosen.any:
         return read(data, TokenLine.of(signature), arguments.ignore), None
     found = read_table(data, signature, chosen)
@@ -83,14 +83,15 @@ def for_program(
     from innerloop.runtime.data.datasets import read
     from innerloop.runtime.data.table_tasks import declared, read_table
 
-    tokens, chosen = declared(tree)[0], _columns(data, arguments)
+    tokens, chosen = declared(tree)[0], columns_of(data, arguments)
     if not chosen.any:
         return read(data, tokens, arguments.ignore), None, dict(given)
     found = read_table(data, tree, chosen)
     return dict(found.fields), found, {**given, **_sizes(tree, given, tokens, found)}
 
 
-def _columns(data: Path, arguments: Namespace) -> Columns:
+def columns_of(data: Path, arguments: Namespace) -> Columns:
+    """What the options say."""
     from innerloop.runtime.data.columns import Columns
 
     chosen = Columns(

@@ -19,7 +19,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import DataError, counted, shortened
 
-from .columns import Columns, Roles
+from .columns import Columns, Roles, apart
 from .csv_cells import MISSING, CsvTable, Numbers, like_a_number
 
 TASK = "task"
@@ -75,15 +75,13 @@ class _Table:
 
     def chosen(self, roles: Roles, columns: Columns, ends: tuple[float, float] | None) -> Chosen:
         y, value = self._target(columns, roles)
-        task = columns.task or (
-            TASK
-            if TASK in self.table.header and TASK not in (*columns.inputs(self.table.header), *columns.ignore)
-            else None
-        )
+        header = self.table.header
+        x, ignore, category = (apart(names, header) for names in (columns.x, columns.ignore, columns.category))
+        task = columns.task or (TASK if TASK in header and TASK not in (*x, *ignore) else None)
         at = None if task is None else self._place(task)
-        spoken = {self._place(name) for name in (*columns.ignore, *filter(None, [task]))}
-        by_name = {name for name in columns.category if self._place(name) >= 0}
-        inputs = [self._place(name) for name in columns.inputs(self.table.header)]
+        spoken = {self._place(name) for name in (*ignore, *filter(None, [task]))}
+        by_name = {name for name in category if self._place(name) >= 0}
+        inputs = [self._place(name) for name in x]
         for place in inputs:
             if place in spoken or place == y:
                 raise DataError(

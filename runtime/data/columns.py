@@ -18,7 +18,8 @@ from .pairing import TokenLine
 class Columns:
     """What a caller says of a table.
 
-    x            input columns, names or names by comma (default: all that nothing else is said of)
+    x            input columns (default: all that nothing else is said of); these, `ignore` and `category` are names,
+                 or several by comma in one
     y            the target; `column=value`: whether it holds that value
     ignore       columns to leave out
     category     columns of numbers that are names
@@ -32,8 +33,8 @@ class Columns:
 
     x: str | Sequence[str] = ()
     y: str | None = None
-    ignore: Sequence[str] = ()
-    category: Sequence[str] = ()
+    ignore: str | Sequence[str] = ()
+    category: str | Sequence[str] = ()
     classes: tuple[float, float] | None = None
     intercept: bool = False
     standardise: bool = False
@@ -48,17 +49,13 @@ class Columns:
         """Whether something is said that columns named as the program's fields do not say."""
         return any(getattr(self, f.name) != f.default for f in fields(self) if f.name not in ("ignore", "seed"))
 
-    @property
-    def _given(self) -> Sequence[str]:
-        return (self.x,) if isinstance(self.x, str) else self.x
-
-    def inputs(self, header: Sequence[str]) -> list[str]:
-        """The input columns; a name with commas is one if the header has it."""
-        return [name for given in self._given for name in ([given] if given in header else _apart(given))]
-
     def wanted(self, name: str) -> bool:
         """Whether a column has a name that the caller gives: that tells the delimiter."""
-        given = {*self.inputs((name,)), *self.ignore, *self.category, self.task, self.y}
+        given = {
+            self.task,
+            self.y,
+            *(n for names in (self.x, self.ignore, self.category) for n in apart(names, (name,))),
+        }
         return name in given or (self.y is not None and name == self.y.rpartition("=")[0].strip())
 
 
@@ -87,5 +84,7 @@ class Roles:
         return Roles(taken, label, taken in ends and label not in ends)
 
 
-def _apart(names: str) -> list[str]:
-    return [name.strip() for name in names.split(",")]
+def apart(names: str | Sequence[str], header: Sequence[str]) -> list[str]:
+    """The names of columns; one with commas is several, unless the header has it."""
+    each = (names,) if isinstance(names, str) else names
+    return [n for given in each for n in ([given] if given in header else map(str.strip, given.split(",")))]

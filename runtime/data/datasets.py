@@ -18,7 +18,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import prod
@@ -32,6 +32,7 @@ from innerloop.artifact.memory import spend
 from numpy.typing import NDArray
 
 from ..whole import replace
+from .columns import apart
 from .csv_cells import CsvTable, Numbers
 from .pairing import TokenLine, gap
 from .sources import cells
@@ -40,7 +41,7 @@ Arrays = dict[str, NDArray[Any]]
 TASK = "task"
 
 
-def read(path: Path, tokens: TokenLine, ignore: Collection[str] = ()) -> Arrays:
+def read(path: Path, tokens: TokenLine, ignore: Sequence[str] = ()) -> Arrays:
     """field → [tasks, rows, *shape], from a file of any kind that sources.py reads, without the columns or arrays of
     `ignore`.
 
@@ -90,7 +91,7 @@ def _short(error: BaseException) -> str:
     return shortened(str(error) or type(error).__name__, 120)
 
 
-def _read_npz(path: Path, fields: Collection[str], ignore: Collection[str]) -> Arrays:
+def _read_npz(path: Path, fields: Collection[str], ignore: Sequence[str]) -> Arrays:
     with path.open("rb") as stream:
         archived = zipfile.is_zipfile(stream)
     if not archived:
@@ -136,8 +137,8 @@ _Value = list[float] | None
 """The components of a field in one row; None if it is missing there."""
 
 
-def _read_csv(table: CsvTable, tokens: TokenLine, ignore: Collection[str]) -> Arrays:
-    fields, path = tokens.shapes, table.name
+def _read_csv(table: CsvTable, tokens: TokenLine, ignore: Sequence[str]) -> Arrays:
+    fields, path, ignore = tokens.shapes, table.name, apart(ignore, table.header)
     header = ["" if name in ignore else name for name in table.header]
     columns = _columns(path, header, table, fields)
     numbers = Numbers(table, [place for column in columns for place in column.places])

@@ -36,7 +36,7 @@ from .pairing import TokenLine
 from .sources import cells
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TableTasks:
     """Tasks made of a table's rows.
 
@@ -55,6 +55,9 @@ class TableTasks:
     deviation: Floats
     said: str
     drawn: bool
+
+    def __repr__(self) -> str:
+        return f"TableTasks({self.said})"
 
     def back(self, predictions: NDArray[Any]) -> NDArray[Any]:
         """Predictions [tasks, rows, …] in the target's own units."""
