@@ -33,7 +33,7 @@ class Placement:
         return f"Placement({self.name}: {shape(self.shape)} at {where}, sublayers {self.first} to {self.last})"
 
 
-class Layout(tuple[Placement, ...], Displayed):
+class Layout(Displayed, tuple[Placement, ...]):
     """Where every named value stands, in the order in which they are computed."""
 
     __slots__ = ()

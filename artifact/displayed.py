@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import ClassVar
 
 LINES, WIDTH = 24, 100
 """Of a screen."""
@@ -48,7 +47,7 @@ class Sheet:
 class Displayed:
     """Shows `_sheet()` as its `repr`, in a terminal and in a notebook."""
 
-    __slots__: ClassVar[tuple[str, ...]] = ()
+    __slots__ = ()
 
     def _sheet(self) -> Sheet:
         raise NotImplementedError

@@ -20,7 +20,6 @@ from types import TracebackType
 
 from innerloop.artifact import interrupts
 
-TRACEBACK = "INNERLOOP_TRACEBACK"
 FAULT = 70
 """EX_SOFTWARE of sysexits.h."""
 LONGEST = 300
@@ -59,7 +58,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _told(error: BaseException) -> int:
     """Words for what was raised, on stderr; the exit status."""
-    from innerloop.artifact.errors import CompileError, InnerloopError
+    from innerloop.artifact.errors import TRACEBACK, CompileError, InnerloopError
 
     if os.environ.get(TRACEBACK, "0") not in ("", "0"):
         import traceback

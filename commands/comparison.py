@@ -65,9 +65,9 @@ def compare(arguments: Namespace) -> int:
     given = settings(arguments.settings)
     compiled, trained = Weights.load(arguments.compiled), Weights.load(arguments.trained)
 
-    from innerloop.laboratory.compare import Settings
-    from innerloop.laboratory.compare import compare as compare_models
-    from innerloop.laboratory.drawing import drawing, input_size, shifts
+    from innerloop.laboratory.at_hand import compare as compare_models
+    from innerloop.laboratory.comparison import Settings
+    from innerloop.laboratory.drawing import input_size
     from innerloop.laboratory.report import COLUMNS, rows, write
     from innerloop.laboratory.training.tasks import fitted
     from innerloop.runtime.tables import console, progress, table
@@ -76,10 +76,8 @@ def compare(arguments: Namespace) -> int:
     chosen = Settings(
         arguments.tasks, arguments.tasks, arguments.seed, arguments.mlp, tuple(arguments.probe) or None
     )  # fmt: skip
-    noise = float(task.parameters.get("noise", 0.0)) / float(task.parameters.get("weight_scale", 1.0))
     with progress("comparing") as told:
-        draw = drawing(task, compiled)
-        found = compare_models(compiled, trained, task.name, draw, shifts(task), chosen, told, noise)
+        found = compare_models(compiled, trained, task, chosen, told)
         told("writing", 0, 0)
         write(found, arguments.output, arguments.png)
     console().print(table(COLUMNS, rows(found)))

@@ -14,7 +14,7 @@ import numpy as np
 from innerloop.artifact.tokens import output_rows, sequence_of
 from innerloop.artifact.weights import Weights
 
-from .compare import Draw
+from .comparison import Draw
 from .measures.distance import Fields, Floats
 from .training.tasks import TaskDistribution, defaults, task
 
