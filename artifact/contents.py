@@ -64,10 +64,10 @@ class Contents(Displayed):
             ("gives", f"{shape(self.output.shape)} at {', '.join(sorted(self.output.kinds))}"),
             ("parameters", parameters or "none"),
             ("target", f"{config.target}, {config.dtype}; {counted(config.n_layer, 'layer')} of width "
-                       f"{config.d_model}, {counted(config.n_head, 'head')}, {config.d_mlp} neurons"),
+                       f"{config.d_model}, {counted(config.n_head, 'head')} each"),
             ("holds", names),
         )  # fmt: skip
-        return Sheet(f"{type(self).__name__} of {signature.name}", rows + self.report.lines()[3:])
+        return Sheet(f"{type(self).__name__} of {signature.name}", rows + self.report.lines()[2:])
 
     def bare(self) -> Self:
         """The same numbers without what is said of them: for those who change them, or their order."""

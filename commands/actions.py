@@ -10,12 +10,14 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from innerloop.artifact.errors import CompileError, InnerloopError, format_diagnostic
+from innerloop.artifact.errors import CompileError, InnerloopError, counted, format_diagnostic
 
 from . import own_data
 from .arguments import Source, new_file, new_folder, parameters, program
+from .as_json import print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
     from innerloop.runtime.data.datasets import Arrays
 
 
-def programs(_: Namespace) -> int:
+def programs(arguments: Namespace) -> int:
     from innerloop.compiler.syntax.parse import parse
     from innerloop.programs import GROUPS, load, purpose
     from innerloop.runtime.tables import console, entries
 
     out = console()
+    listed: list[dict[str, object]] = []
     for group, members in GROUPS.items():
         shown = []
         for name in members:
@@ -37,7 +40,11 @@ def programs(_: Namespace) -> int:
             ends = [(p.default or p.type or p).span.end for p in tree.parameters]
             given = [tree.text[p.span.start : end] for p, end in zip(tree.parameters, ends, strict=True)]
             shown.append((name, given, purpose(name)))
-        out.print(entries(group, shown, out.width))
+        if not arguments.json:
+            out.print(entries(group, shown, out.width))
+        listed += [{"group": group, "name": n, "parameters": given, "purpose": what} for n, given, what in shown]
+    if arguments.json:
+        print_json(listed)
     return 0
 
 
@@ -88,7 +95,9 @@ def compile(arguments: Namespace) -> int:
     new_folder(arguments.output)
     weights = _compile(source, given, arguments)
     weights.save(arguments.output)
-    if not quiet():
+    if arguments.json:
+        print_json({"program": weights.signature.name, "folder": str(arguments.output), **asdict(weights.report)})
+    elif not quiet():
         console().print(summary(weights, arguments.output))
     if (said := loud(weights)) is not None:
         print(f"innerloop: warning: {said}", file=sys.stderr)
@@ -148,6 +157,10 @@ def diff(arguments: Namespace) -> int:
 
         found = Transformer(weights, arguments.dtype).diff(calibration, **fields)
     rows = []
+    if arguments.json:
+        shown = found.differences if arguments.layers else found.worst().values()
+        print_json({"within": found.first is None, "values": [asdict(d) for d in shown]})
+        return int(found.first is not None)
     for d in found.differences if arguments.layers else found.worst().values():
         held = found.layers(d.name)
         where = "output" if d.layer is None else str(d.layer)
@@ -176,8 +189,8 @@ def export(arguments: Namespace) -> int:
     weights = Weights.load(arguments.weights)
     config = weights.config
     print(
-        f"{weights.signature.name}, unrolled: {config.n_layer} layers of width {config.d_model}, "
-        f"{config.d_mlp} neurons; {size(weights, arguments.to)}",
+        f"{weights.signature.name}, unrolled: {counted(config.n_layer, 'layer')} of width {config.d_model}, MLPs of "
+        f"{config.d_mlp}; {size(weights, arguments.to)}",
         flush=True,
     )
     with progress(f"writing {arguments.output}"):
@@ -218,9 +231,12 @@ def demo(arguments: Namespace) -> int:
 def reproduce(arguments: Namespace) -> int:
     from pathlib import Path
 
-    from innerloop.laboratory.figures import NAMES, figure
+    from innerloop.laboratory.figures import NAMES, figure, known
     from innerloop.runtime.tables import console, progress, table
 
+    if arguments.name is not None:
+        known(arguments.name)
+        new_folder(arguments.output or Path(arguments.name))
     out = console()
     if arguments.name is None:
         found = [figure(name) for name in NAMES]
@@ -230,11 +246,14 @@ def reproduce(arguments: Namespace) -> int:
     from innerloop.laboratory.reproduce import unfinished
 
     asked, folder = figure(arguments.name), arguments.output or Path(arguments.name)
-    new_folder(folder)
     if unfinished(folder).exists():
         print(f"going on from {unfinished(folder)}", file=sys.stderr)
     with progress(asked.name) as told:
         result = run_figure(asked, folder, long=arguments.long, elsewhere=arguments.elsewhere, told=told)
+    if arguments.json:
+        checks = [{**asdict(check), "holds": check.holds} for check in result.checks]
+        print_json({"figure": asked.name, "folder": str(folder), "holds": result.holds, "checks": checks})
+        return 0 if result.holds else 1
     out.print(f"{asked.purpose}\n{asked.source}")
     rows = [[c.name, f"{c.measured:.5g}", c.asked, "yes" if c.holds else "NO"] for c in result.checks]
     out.print(table(["check", "measured", "asked", "holds"], rows))
@@ -242,3 +261,21 @@ def reproduce(arguments: Namespace) -> int:
         out.print(table(more.columns, more.rows, left=more.left))
     out.print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     return 0 if result.holds else 1
+
+
+def help(arguments: Namespace) -> int:
+    from .parser import parser
+
+    parser().parse_args([*filter(None, [arguments.about]), "--help"])
+    return 0
+
+
+def completion(arguments: Namespace) -> int:
+    from .parser import parser
+
+    try:
+        import shtab
+    except ImportError:
+        raise InnerloopError("completion takes shtab: pip install 'innerloop[completion]'") from None
+    print(shtab.complete(parser(), arguments.shell))
+    return 0

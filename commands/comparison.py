@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import options
 from .arguments import new_file, new_folder, settings
+from .as_json import print_json, records
 
 EPILOG = """\
 The table has a line for each measure: losses, squared prediction difference (SPD), implicit weights (ILWD),
@@ -62,8 +63,12 @@ def compare(arguments: Namespace) -> int:
         new_file(arguments.output)
     if arguments.png is not None:
         new_folder(arguments.png)
+    from innerloop.laboratory.training.settings import defaults, fitting, task_settings
+
     given = settings(arguments.settings)
+    defaults(arguments.task)
     compiled, trained = Weights.load(arguments.compiled), Weights.load(arguments.trained)
+    task_settings(arguments.task, "all", fitting(arguments.task, None, given))
 
     from innerloop.laboratory.at_hand import compare as compare_models
     from innerloop.laboratory.comparison import Settings
@@ -80,6 +85,9 @@ def compare(arguments: Namespace) -> int:
         found = compare_models(compiled, trained, task, chosen, told)
         told("writing", 0, 0)
         write(found, arguments.output, arguments.png)
+    if arguments.json:
+        print_json({"task": task.name, "measures": records(COLUMNS, rows(found)), "left_out": found.left_out})
+        return 0
     console().print(table(COLUMNS, rows(found)))
     for note in found.left_out:
         print(f"left out: {note}")

@@ -16,6 +16,7 @@ from innerloop.artifact.errors import InnerloopError, counted
 
 from . import own_data
 from .arguments import new_file, parameters, program
+from .as_json import print_json
 from .certificate import certified, rounded_up
 
 if TYPE_CHECKING:
@@ -53,12 +54,18 @@ def run(arguments: Namespace) -> int:
         outputs, score = _in_units(outputs, found, weights)
     if arguments.output is not None:
         write(arguments.output, outputs)
+    if arguments.json:
+        print_json({"output": weights.output.name, **outputs, "score": score})
+        return 0
+    if arguments.output is not None:
         print(f"{arguments.output}: {', '.join(outputs)} {list(outputs[weights.output.name].shape)}")
     else:
         header, *lines = rows(outputs)
         console().print(table(header, lines, left=2))
     if score is not None:
-        print(score)
+        share = "" if score["r2"] is None else f", R² {score['r2']:.4f}"
+        counts = counted(score["predictions"], "prediction")
+        print(f"{counts} of a known target: r.m.s. error {score['rms']:.4g}{share}")
     return 0
 
 
@@ -111,7 +118,9 @@ def _compiled(arguments: Namespace) -> tuple[Weights, Arrays, TableTasks | None,
     return weights, fields, found, fields
 
 
-def _in_units(outputs: Mapping[str, Any], found: TableTasks, weights: Weights) -> tuple[dict[str, Any], str | None]:
+def _in_units(
+    outputs: Mapping[str, Any], found: TableTasks, weights: Weights
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Outputs in the target's own units, with the lines that they are of and the target; and how well they fit."""
     name, rows = weights.output.name, found.places(weights)[found.asked(weights)]
     result = {"line": found.lines[:, rows], name: _digits(found.back(outputs[name]))}
@@ -128,12 +137,14 @@ _digits = np.vectorize(lambda value: float(f"{value:.9g}"), otypes=[np.float64])
 """As many as float32 has: the steps by which units are changed have more."""
 
 
-def _score(predictions: Any, target: Any) -> str | None:
+def _score(predictions: Any, target: Any) -> dict[str, Any] | None:
     """How far predictions are from what is known, over those of which something is."""
     known = ~np.isnan(target)
     if not known.any():
         return None
-    error, spread = (predictions - target)[known], np.ptp(target[known])
-    root = float(np.sqrt(np.mean(error**2)))
-    share = "" if spread == 0.0 else f", R² {1 - np.mean(error**2) / target[known].var():.4f}"
-    return f"{counted(int(known.sum()), 'prediction')} of a known target: r.m.s. error {root:.4g}{share}"
+    square, spread = float(np.mean((predictions - target)[known] ** 2)), float(target[known].var())
+    return {
+        "predictions": int(known.sum()),
+        "rms": square**0.5,
+        "r2": 1 - square / spread if np.ptp(target[known]) > 0.0 else None,
+    }

@@ -16,7 +16,8 @@ from innerloop.artifact.weights import Weights
 
 from .comparison import Draw
 from .measures.distance import Fields, Floats
-from .training.tasks import TaskDistribution, defaults, task
+from .training.settings import defaults
+from .training.tasks import TaskDistribution, task
 
 SCALES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 """Factors of a parameter that scales something."""
