@@ -140,7 +140,7 @@ class Report(Displayed):
             ("layers", f"{self.layers}, critical path {self.critical_path}"),
             ("width", f"{self.width}; {self.slots} slots, {self.live} live at most"),
             ("neurons, heads", f"{self.neurons:,}, {self.heads}"),
-            ("parameters", f"{self.parameters:,}, of which {self.nonzeros:,} are not zero"),
+            ("size", f"{self.parameters:,} parameters, of which {self.nonzeros:,} are not zero"),
             (
                 "error, measured",
                 f"{self.measured_error:.1e} on {counted(self.tasks, 'task')}; output rms {self.output_rms:.3g}",
