@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: help demo test test-slow lint format catalogue clean \
-  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-forward benchmark-guard benchmark-layers benchmark-operations benchmark-speed benchmark-tolerance benchmark-training
+  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-forward benchmark-guard benchmark-layers benchmark-operations benchmark-real-data benchmark-speed benchmark-tolerance benchmark-training
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -22,6 +22,7 @@ help:
 	@echo "make benchmark-layers   the table of layers and widths against the published constructions"
 	@echo "make benchmark-guard    measure what the guard costs, in CPU seconds"
 	@echo "make benchmark-operations  how exact one division and one product are"
+	@echo "make benchmark-real-data  ten real data sets against scikit-learn, each in one command"
 	@echo "make benchmark-speed    measure throughput against transformers on PyTorch"
 	@echo "make benchmark-tolerance  how many neurons a tolerance costs"
 	@echo "make benchmark-training measure training steps a second against transformers on PyTorch"
@@ -71,6 +72,9 @@ benchmark-operations: $(VENV)/.installed
 
 benchmark-compile: $(VENV)/.installed
 	$(BIN)/python benchmarks/compile_time.py
+
+benchmark-real-data: $(VENV)/.installed-test
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.real_data
 
 benchmark-speed: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/speed.py

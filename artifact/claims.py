@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 from .arrays import Floats
+from .displayed import Displayed, Sheet
+from .errors import counted
 from .sparse import Matrix
 from .words import Optimize
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Placement:
     """Where a named value stands: value = stream @ matrix (+ nothing), after each of the sublayers first … last.
 
@@ -25,6 +28,29 @@ class Placement:
     last: int
     low: Floats
     high: Floats
+
+    def __repr__(self) -> str:
+        where = ", ".join(sorted(self.kinds))
+        return f"Placement({self.name}: {shape(self.shape)} at {where}, sublayers {self.first} to {self.last})"
+
+
+class Layout(Displayed, tuple[Placement, ...]):
+    """Where every named value stands, in the order in which they are computed."""
+
+    __slots__ = ()
+
+    def _sheet(self) -> Sheet:
+        rows = tuple(
+            (p.name, shape(p.shape), ", ".join(sorted(p.kinds)), f"{p.first} to {p.last}",
+             f"{p.low.min():.3g} to {p.high.max():.3g}")
+            for p in self
+        )  # fmt: skip
+        return Sheet(f"Layout of {counted(len(self), 'value')}", rows, ("name", "shape", "at", "sublayers", "range"))
+
+
+def shape(of: tuple[int, ...]) -> str:
+    """`scalar`, `vector[3]`, `matrix[2, 3]`."""
+    return ("scalar", f"vector{list(of)}", f"matrix{list(of)}")[min(len(of), 2)]
 
 
 @dataclass(frozen=True)
@@ -86,8 +112,8 @@ class Certificate:
     certify: int = 64
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Displayed):
     """What was built, and how exact it is; `predicted` and `measured` are largest errors of the output.
     `certificate` is None for weights that were saved before there was one."""
 
@@ -105,6 +131,28 @@ class Report:
     output_rms: float
     tasks: int
     certificate: Certificate | None = None
+
+    def _sheet(self) -> Sheet:
+        return Sheet("Report", self.lines())
+
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """What it says, with headings."""
+        found = [
+            ("layers", f"{self.layers}, critical path {self.critical_path}"),
+            ("width", f"{self.width}; {self.slots} slots, {self.live} live at most"),
+            ("neurons, heads", f"{self.neurons:,}, {self.heads}"),
+            ("size", f"{self.parameters:,} parameters, of which {self.nonzeros:,} are not zero"),
+            (
+                "error, measured",
+                f"{self.measured_error:.1e} on {counted(self.tasks, 'task')}; output rms {self.output_rms:.3g}",
+            ),
+        ]
+        if isfinite(self.predicted_error):
+            found.append(("error, predicted", f"{self.predicted_error:.1e}"))
+        if self.certificate is not None:
+            found.append(("measured on", self.certificate.measured_on))
+            found.append(("calibrated on", self.certificate.calibrated))
+        return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,22 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from .arrays import Floats
-from .claims import Domain, InputRange, OutputSpec, Placement, Report
+from .claims import Domain, InputRange, Layout, OutputSpec, Placement, Report, shape
+from .displayed import Displayed, Sheet
+from .errors import counted
 from .parts import Body, Config, Norm, Sublayer, stored, unroll, without_turns
 from .signature import Kinds, Signature
 from .sparse import Matrix
+from .tokens import describe_pattern
 
 
-@dataclass(frozen=True)
-class Contents:
+def _brief(value: object) -> str:
+    """A parameter; of an array the shape."""
+    return f"{value:g}" if isinstance(value, int | float) else f"array{list(getattr(value, 'shape', ()))}"
+
+
+@dataclass(frozen=True, repr=False)
+class Contents(Displayed):
     """A token's features are its role (one-hot over `roles`), then the components of every field in
     the signature's order, zero where the token does not hold it. stream = features @ embedding +
     positions[position]; output = norm(stream) @ readout + readout_bias.
@@ -41,6 +49,25 @@ class Contents:
     live: tuple[Kinds, ...] = field(default=(), repr=False)
     """For each stored sublayer, the kinds of token at which it has to run for the outputs: what it does at others, a
     trace shows and nothing else reads. Of none at all, everywhere."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layout", Layout(self.layout))
+
+    def _sheet(self) -> Sheet:
+        config, signature = self.config, self.signature
+        fields = ", ".join(f"{f.name} {shape(f.shape)} at {', '.join(f.kinds)}" for f in signature.fields)
+        parameters = ", ".join(f"{name} = {_brief(value)}" for name, value in signature.parameters.items())
+        names = ", ".join(dict.fromkeys(p.name for p in self.layout)) or "nothing by name"
+        rows = (
+            ("tokens", describe_pattern(signature.pattern)),
+            ("takes", fields),
+            ("gives", f"{shape(self.output.shape)} at {', '.join(sorted(self.output.kinds))}"),
+            ("parameters", parameters or "none"),
+            ("target", f"{config.target}, {config.dtype}; {counted(config.n_layer, 'layer')} of width "
+                       f"{config.d_model}, {counted(config.n_head, 'head')} each"),
+            ("holds", names),
+        )  # fmt: skip
+        return Sheet(f"{type(self).__name__} of {signature.name}", rows + self.report.lines()[2:])
 
     def bare(self) -> Self:
         """The same numbers without what is said of them: for those who change them, or their order."""

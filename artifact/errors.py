@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +12,8 @@ from functools import lru_cache
 
 from .span import Span
 
+TRACEBACK = "INNERLOOP_TRACEBACK"
+"""The variable that asks for tracebacks."""
 LONGEST_LINE, LONGEST_MESSAGE = 160, 500
 """Characters of a line of the text, and of a message or hint, that are shown."""
 MOST_COMPARED, LONGEST_COMPARED = 100, 100
@@ -27,6 +31,12 @@ class Diagnostic:
 
 class InnerloopError(ValueError):
     """Something that the user gave is wrong; the message is meant for the user as it stands."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the message, and the way to it only where INNERLOOP_TRACEBACK=1 asks for it."""
+        if os.environ.get(TRACEBACK, "0") not in ("", "0"):
+            return traceback.format_exception(self)
+        return str(self).splitlines()
 
 
 class InternalError(AssertionError):

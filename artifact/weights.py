@@ -9,7 +9,7 @@ from .contents import Contents
 from .storage import load, save
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Weights(Contents):
     """A compiled transformer: what it holds (`Contents`), to be saved and loaded."""
 

@@ -10,11 +10,14 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from innerloop.artifact.errors import CompileError, InnerloopError, format_diagnostic
+from innerloop.artifact.errors import CompileError, InnerloopError, counted, format_diagnostic
 
+from . import own_data
 from .arguments import Source, new_file, new_folder, parameters, program
+from .as_json import print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,12 +26,13 @@ if TYPE_CHECKING:
     from innerloop.runtime.data.datasets import Arrays
 
 
-def programs(_: Namespace) -> int:
+def programs(arguments: Namespace) -> int:
     from innerloop.compiler.syntax.parse import parse
     from innerloop.programs import GROUPS, load, purpose
     from innerloop.runtime.tables import console, entries
 
     out = console()
+    listed: list[dict[str, object]] = []
     for group, members in GROUPS.items():
         shown = []
         for name in members:
@@ -36,7 +40,11 @@ def programs(_: Namespace) -> int:
             ends = [(p.default or p.type or p).span.end for p in tree.parameters]
             given = [tree.text[p.span.start : end] for p, end in zip(tree.parameters, ends, strict=True)]
             shown.append((name, given, purpose(name)))
-        out.print(entries(group, shown, out.width))
+        if not arguments.json:
+            out.print(entries(group, shown, out.width))
+        listed += [{"group": group, "name": n, "parameters": given, "purpose": what} for n, given, what in shown]
+    if arguments.json:
+        print_json(listed)
     return 0
 
 
@@ -77,6 +85,7 @@ def show(arguments: Namespace) -> int:
 
 
 def compile(arguments: Namespace) -> int:
+    from innerloop.runtime.quiet import quiet
     from innerloop.runtime.tables import console
 
     from .summary import loud, summary
@@ -86,7 +95,10 @@ def compile(arguments: Namespace) -> int:
     new_folder(arguments.output)
     weights = _compile(source, given, arguments)
     weights.save(arguments.output)
-    console().print(summary(weights, arguments.output))
+    if arguments.json:
+        print_json({"program": weights.signature.name, "folder": str(arguments.output), **asdict(weights.report)})
+    elif not quiet():
+        console().print(summary(weights, arguments.output))
     if (said := loud(weights)) is not None:
         print(f"innerloop: warning: {said}", file=sys.stderr)
     return 0
@@ -98,16 +110,12 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
 
     calibration: Arrays | None = None
     if arguments.calibrate is not None:
-        from innerloop.artifact.signature import Pattern
         from innerloop.compiler.syntax.parse import parse
-        from innerloop.runtime.data.datasets import read
-        from innerloop.runtime.data.pairing import TokenLine
 
-        tree = parse(source.text, source.name)
-        pattern = Pattern(tree.tokens.prefix, tree.tokens.group, tree.tokens.suffix, tree.tokens.visible_context)
-        kinds = {field.name: field.kinds for field in tree.fields}
-        calibration = read(arguments.calibrate, TokenLine(pattern, kinds, dict.fromkeys(kinds)), arguments.ignore)
-    with progress(f"compiling {source.name} for {arguments.target}", arguments.progress), _placed(arguments.calibrate):
+        tree, own = parse(source.text, source.name), dict(given)
+        calibration, found, given = own_data.for_program(arguments.calibrate, tree, own, arguments)
+        own_data.told(found, {name: value for name, value in given.items() if name not in own})
+    with progress(f"compiling {source.name} for {arguments.target}", arguments.progress), placed(arguments.calibrate):
         return compile_program(
             source.text,
             target=arguments.target,
@@ -129,46 +137,9 @@ def train(arguments: Namespace) -> int:
 
 
 def run(arguments: Namespace) -> int:
-    from innerloop.artifact.weights import Weights
-    from innerloop.runtime.data.datasets import rows, write
-    from innerloop.runtime.tables import console, progress, table
+    from .running import run as run_weights
 
-    from .certificate import certified
-
-    if arguments.calibrate is not None and not arguments.certify:
-        raise InnerloopError("--calibrate is for --certify: the weights hold the ranges that a run needs")
-    if arguments.output is not None:
-        new_file(arguments.output, arguments.data)
-    weights = Weights.load(arguments.weights)
-    fields = _fields(arguments.data, weights, arguments)
-    with progress(f"running {weights.signature.name}") as move, _placed(arguments.data):
-        outputs = None if arguments.certify else _at_once(weights, fields, arguments)
-        if outputs is None:
-            from innerloop.runtime import Transformer
-
-            model = Transformer(
-                weights, arguments.dtype, arguments.guard, on_chunk=lambda done, total: move("tasks", done, total)
-            )
-            if arguments.certify:
-                calibration = None if arguments.calibrate is None else _fields(arguments.calibrate, weights, arguments)
-                outputs = certified(model, fields, calibration)
-            else:
-                outputs = {weights.output.name: model(**fields)}
-    if arguments.output is not None:
-        write(arguments.output, outputs)
-        print(f"{arguments.output}: {', '.join(outputs)} {list(outputs[weights.output.name].shape)}")
-    else:
-        header, *lines = rows(outputs)
-        console().print(table(header, lines, left=2))
-    return 0
-
-
-def _at_once(weights: Weights, fields: Arrays, arguments: Namespace) -> Arrays | None:
-    """The outputs for little data, without the seconds that JAX takes to begin; None where there is more."""
-    from innerloop.runtime.unjitted import Unjitted
-
-    output = Unjitted(weights, arguments.dtype, arguments.guard)(**fields)
-    return None if output is None else {weights.output.name: output}
+    return run_weights(arguments)
 
 
 def diff(arguments: Namespace) -> int:
@@ -176,13 +147,20 @@ def diff(arguments: Namespace) -> int:
     from innerloop.runtime.tables import console, progress, table
 
     weights = Weights.load(arguments.weights)
-    fields = _fields(arguments.data, weights, arguments)
-    calibration = None if arguments.calibrate is None else _fields(arguments.calibrate, weights, arguments)
-    with progress(f"comparing {weights.signature.name}"), _placed(arguments.data):
+    fields, told = own_data.fields(arguments.data, weights.signature, arguments)
+    own_data.told(told, {})
+    calibration = None
+    if arguments.calibrate is not None:
+        calibration, _ = own_data.fields(arguments.calibrate, weights.signature, arguments)
+    with progress(f"comparing {weights.signature.name}"), placed(arguments.data):
         from innerloop.runtime import Transformer
 
         found = Transformer(weights, arguments.dtype).diff(calibration, **fields)
     rows = []
+    if arguments.json:
+        shown = found.differences if arguments.layers else found.worst().values()
+        print_json({"within": found.first is None, "values": [asdict(d) for d in shown]})
+        return int(found.first is not None)
     for d in found.differences if arguments.layers else found.worst().values():
         held = found.layers(d.name)
         where = "output" if d.layer is None else str(d.layer)
@@ -201,13 +179,6 @@ def diff(arguments: Namespace) -> int:
     return 1
 
 
-def _fields(data: Path, weights: Weights, arguments: Namespace) -> Arrays:
-    from innerloop.runtime.data.datasets import read
-    from innerloop.runtime.data.pairing import TokenLine
-
-    return read(data, TokenLine.of(weights.signature), arguments.ignore)
-
-
 def export(arguments: Namespace) -> int:
     from innerloop.artifact.weights import Weights
     from innerloop.runtime.exports.export import export as write
@@ -218,8 +189,8 @@ def export(arguments: Namespace) -> int:
     weights = Weights.load(arguments.weights)
     config = weights.config
     print(
-        f"{weights.signature.name}, unrolled: {config.n_layer} layers of width {config.d_model}, "
-        f"{config.d_mlp} neurons; {size(weights, arguments.to)}",
+        f"{weights.signature.name}, unrolled: {counted(config.n_layer, 'layer')} of width {config.d_model}, MLPs of "
+        f"{config.d_mlp}; {size(weights, arguments.to)}",
         flush=True,
     )
     with progress(f"writing {arguments.output}"):
@@ -235,7 +206,7 @@ def compare(arguments: Namespace) -> int:
 
 
 @contextmanager
-def _placed(data: Path | None) -> Iterator[None]:
+def placed(data: Path | None) -> Iterator[None]:
     """Puts the data's file before what is wrong with it."""
     try:
         yield
@@ -260,9 +231,12 @@ def demo(arguments: Namespace) -> int:
 def reproduce(arguments: Namespace) -> int:
     from pathlib import Path
 
-    from innerloop.laboratory.figures import NAMES, figure
+    from innerloop.laboratory.figures import NAMES, figure, known
     from innerloop.runtime.tables import console, progress, table
 
+    if arguments.name is not None:
+        known(arguments.name)
+        new_folder(arguments.output or Path(arguments.name))
     out = console()
     if arguments.name is None:
         found = [figure(name) for name in NAMES]
@@ -272,11 +246,14 @@ def reproduce(arguments: Namespace) -> int:
     from innerloop.laboratory.reproduce import unfinished
 
     asked, folder = figure(arguments.name), arguments.output or Path(arguments.name)
-    new_folder(folder)
     if unfinished(folder).exists():
         print(f"going on from {unfinished(folder)}", file=sys.stderr)
     with progress(asked.name) as told:
         result = run_figure(asked, folder, long=arguments.long, elsewhere=arguments.elsewhere, told=told)
+    if arguments.json:
+        checks = [{**asdict(check), "holds": check.holds} for check in result.checks]
+        print_json({"figure": asked.name, "folder": str(folder), "holds": result.holds, "checks": checks})
+        return 0 if result.holds else 1
     out.print(f"{asked.purpose}\n{asked.source}")
     rows = [[c.name, f"{c.measured:.5g}", c.asked, "yes" if c.holds else "NO"] for c in result.checks]
     out.print(table(["check", "measured", "asked", "holds"], rows))
@@ -284,3 +261,21 @@ def reproduce(arguments: Namespace) -> int:
         out.print(table(more.columns, more.rows, left=more.left))
     out.print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     return 0 if result.holds else 1
+
+
+def help(arguments: Namespace) -> int:
+    from .parser import parser
+
+    parser().parse_args([*filter(None, [arguments.about]), "--help"])
+    return 0
+
+
+def completion(arguments: Namespace) -> int:
+    from .parser import parser
+
+    try:
+        import shtab
+    except ImportError:
+        raise InnerloopError("completion takes shtab: pip install 'innerloop[completion]'") from None
+    print(shtab.complete(parser(), arguments.shell))
+    return 0

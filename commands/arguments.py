@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import os
 import sys
 from collections.abc import Iterator
@@ -42,11 +43,14 @@ def program(given: str) -> Source:
 
 
 def read_text(path: Path) -> str:
-    """Raises InnerloopError if the file is not UTF-8 text, and OSError if it cannot be read."""
+    """UTF-8, or UTF-16 with a byte-order mark. Raises InnerloopError if the file is no such text, and OSError if it
+    cannot be read."""
+    encoding = "utf-16" if path.read_bytes()[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding=encoding)
     except UnicodeDecodeError as error:
-        raise InnerloopError(f"{path}: not a text file (byte {error.start} is not UTF-8)") from None
+        what = encoding.upper().removesuffix("-SIG")
+        raise InnerloopError(f"{path}: not a text file (byte {error.start} is not {what})") from None
 
 
 def parameters(assignments: list[tuple[str, str]]) -> dict[str, object]:

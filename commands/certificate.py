@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,10 +23,16 @@ MOST = 3
 
 
 def certified(
-    model: Transformer, fields: Mapping[str, NDArray[Any]], calibration: Mapping[str, NDArray[Any]] | None
+    model: Transformer,
+    fields: Mapping[str, NDArray[Any]],
+    calibration: Mapping[str, NDArray[Any]] | None,
+    kept: NDArray[Any] | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """The model's output, its bounds and whether it is above them; warns of what is not."""
+    """The model's output, its bounds and whether it is above them, of all rows or those that are `kept`; warns of what
+    is not."""
     found = model.certify(calibration, **fields)
+    if kept is not None:
+        found = replace(found, prediction=found.prediction[:, kept], bound=found.bound[:, kept])
     name, size = model.weights.output.name, found.bound.size
     unknown, small = int(np.isinf(found.bound).sum()), int((~found.resolved & np.isfinite(found.bound)).sum())
     for said in found.beyond[:MOST]:
@@ -35,10 +42,14 @@ def certified(
     if small:
         what = f"{small} of {counted(size, 'prediction')}"
         warnings.warn(f"{what}: smaller than what these weights resolve", UserWarning, stacklevel=2)
-    bound = np.vectorize(_rounded, otypes=[np.float64])(found.bound)
-    return {name: found.prediction, f"{name}_bound": bound, f"{name}_resolved": found.resolved.astype(np.int8)}
+    return {
+        name: found.prediction,
+        f"{name}_bound": rounded_up(found.bound),
+        f"{name}_resolved": found.resolved.astype(np.int8),
+    }
 
 
-def _rounded(bound: float) -> float:
+def rounded_up(bound: NDArray[Any]) -> NDArray[np.float64]:
     """To three digits, upwards."""
-    return float(f"{1.005 * bound:.2e}")
+    found: NDArray[np.float64] = np.vectorize(lambda value: float(f"{1.005 * value:.2e}"), otypes=[np.float64])(bound)
+    return found

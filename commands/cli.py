@@ -20,7 +20,6 @@ from types import TracebackType
 
 from innerloop.artifact import interrupts
 
-TRACEBACK = "INNERLOOP_TRACEBACK"
 FAULT = 70
 """EX_SOFTWARE of sysexits.h."""
 LONGEST = 300
@@ -38,9 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     _prepare_streams()
+    from innerloop.runtime.quiet import be_quiet
+
     from .parser import parser
 
     parsed = parser().parse_args(arguments)
+    be_quiet(parsed.quiet)
     command = getattr(import_module(".actions", __package__), parsed.command)
     with warnings.catch_warnings():
         # Python's own choice, whatever -W says. NumPy's about an overflow say nothing new: the report and the guard
@@ -56,7 +58,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _told(error: BaseException) -> int:
     """Words for what was raised, on stderr; the exit status."""
-    from innerloop.artifact.errors import CompileError, InnerloopError
+    from innerloop.artifact.errors import TRACEBACK, CompileError, InnerloopError
 
     if os.environ.get(TRACEBACK, "0") not in ("", "0"):
         import traceback

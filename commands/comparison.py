@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import options
 from .arguments import new_file, new_folder, settings
+from .as_json import print_json, records
 
 EPILOG = """\
 The table has a line for each measure: losses, squared prediction difference (SPD), implicit weights (ILWD),
@@ -62,12 +63,16 @@ def compare(arguments: Namespace) -> int:
         new_file(arguments.output)
     if arguments.png is not None:
         new_folder(arguments.png)
-    given = settings(arguments.settings)
-    compiled, trained = Weights.load(arguments.compiled), Weights.load(arguments.trained)
+    from innerloop.laboratory.training.settings import defaults, fitting, task_settings
 
-    from innerloop.laboratory.compare import Settings
-    from innerloop.laboratory.compare import compare as compare_models
-    from innerloop.laboratory.drawing import drawing, input_size, shifts
+    given = settings(arguments.settings)
+    defaults(arguments.task)
+    compiled, trained = Weights.load(arguments.compiled), Weights.load(arguments.trained)
+    task_settings(arguments.task, "all", fitting(arguments.task, None, given))
+
+    from innerloop.laboratory.at_hand import compare as compare_models
+    from innerloop.laboratory.comparison import Settings
+    from innerloop.laboratory.drawing import input_size
     from innerloop.laboratory.report import COLUMNS, rows, write
     from innerloop.laboratory.training.tasks import fitted
     from innerloop.runtime.tables import console, progress, table
@@ -76,12 +81,13 @@ def compare(arguments: Namespace) -> int:
     chosen = Settings(
         arguments.tasks, arguments.tasks, arguments.seed, arguments.mlp, tuple(arguments.probe) or None
     )  # fmt: skip
-    noise = float(task.parameters.get("noise", 0.0)) / float(task.parameters.get("weight_scale", 1.0))
     with progress("comparing") as told:
-        draw = drawing(task, compiled)
-        found = compare_models(compiled, trained, task.name, draw, shifts(task), chosen, told, noise)
+        found = compare_models(compiled, trained, task, chosen, told)
         told("writing", 0, 0)
         write(found, arguments.output, arguments.png)
+    if arguments.json:
+        print_json({"task": task.name, "measures": records(COLUMNS, rows(found)), "left_out": found.left_out})
+        return 0
     console().print(table(COLUMNS, rows(found)))
     for note in found.left_out:
         print(f"left out: {note}")

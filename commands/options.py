@@ -75,10 +75,13 @@ def precision(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=DTYPES, help="precision (default: what the weights were compiled for)")
 
 
-def ignore(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--ignore", action="append", default=[], metavar="COLUMN", help="a column of the data file to leave out"
-    )
+def for_a_program(parser: argparse.ArgumentParser) -> None:
+    """Of a command that takes weights, or compiles them first."""
+    from innerloop.compiler.architectures.targets import TARGETS
+
+    parameters(parser)
+    parser.add_argument("--target", choices=list(TARGETS), help="the architecture, of a program (default: gpt2)")
+    tolerance(parser)
 
 
 def folder(parser: argparse.ArgumentParser, metavar: str = "DIR") -> None:

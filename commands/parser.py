@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from innerloop.artifact.words import GuardMode, Library
 from innerloop.compiler.stages import STAGES, passes_listed
 
-from . import comparison, options, training
+from . import comparison, options, own_data, training
+from .help import Formatter, HelpParser
 
 _START = """\
 for example:
@@ -45,8 +46,14 @@ data files:
         be only where the pattern ends without it, as the query's label does; anywhere else it is an error, since
         the values after it would belong to other tokens. In NPZ files NaN is an error in the same places.
 
-        Columns are separated by `,`, `;` or a tab; in the latter two, numbers may have a decimal comma. A first
-        column without a name is left out, with a warning. Text is UTF-8, or UTF-16 with a byte-order mark.
+        Columns are separated by `,`, `;`, a tab or blanks; where not by `,`, numbers may have a decimal comma. A first
+        column without a name is left out, with a warning. Text is UTF-8, or UTF-16 with a byte-order mark; .tsv, .txt,
+        .csv.gz and .parquet are read alike.
+
+A table as it comes: `--y COLUMN` says what is to be predicted, and all other columns are inputs, unless --x or
+--ignore say otherwise. A row is an example, the last one, or those without a target at the end, the query. Words of two
+sorts become -1 and 1, of more sorts a 0 or 1 for each; d and the number of examples are those of the data. What was
+done with each column is said on stderr.
 
 A value that leaves the range that the weights were compiled for is an error; `--guard warn` goes on with a warning.
 With `--certify` each prediction has its own error bound, from the error model run on these data: OUTPUT_bound, `inf`
@@ -77,32 +84,38 @@ DIR.unfinished: the same command goes on from there.
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose help ends with `appended`, which is made when the help is printed: what lists it is heavy."""
+_COMPLETION = """\
+for example:
+  innerloop completion bash > ~/.local/share/bash-completion/completions/innerloop
+"""
 
-    appended: Callable[[], str] | None = None
 
-    def format_help(self) -> str:
-        return super().format_help() + ("" if self.appended is None else f"\n{self.appended()}\n")
+FIGURES = ("programs", "compile", "run", "train", "diff", "compare", "reproduce")
+"""The commands that print any."""
 
 
 def parser() -> argparse.ArgumentParser:
-    whole = _Parser(
+    whole = HelpParser(
         prog="innerloop",
         description="Compiles learning algorithms into transformer weights, and runs them.",
         epilog=_START,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Formatter,
     )
+    whole.add_argument("--version", action=_Version, help="print the version, and end")
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, about: str, epilog: str | None = None) -> _Parser:
-        return commands.add_parser(
+    def command(name: str, about: str, epilog: str | None = None) -> HelpParser:
+        made = commands.add_parser(
             name,
             help=about,
             description=about[0].upper() + about[1:] + ".",
             epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=Formatter,
         )
+        if name in FIGURES:
+            made.add_argument("--json", action="store_true", help="figures as JSON")
+        made.add_argument("-q", "--quiet", action="store_true", help="results, warnings and errors alone")
+        return made
 
     demo = command("demo", "compile the three shipped programs and run them on real data: a table and a plot")
     demo.add_argument(
@@ -128,7 +141,7 @@ def parser() -> argparse.ArgumentParser:
     show.appended = passes_listed
     show.add_argument("program", metavar="PROGRAM", help=options.PROGRAM)
     where = show.add_mutually_exclusive_group(required=True)
-    where.add_argument("--stage", choices=STAGES, help="see below")
+    where.add_argument("--stage", choices=STAGES, metavar="STAGE", help="see below")
     where.add_argument("--after", metavar="PASS", help="print the graph as it is after this pass")
     show.add_argument(
         "--without", action="append", default=[], metavar="PASS", help="leave out a pass or a law; may be repeated"
@@ -149,22 +162,21 @@ def parser() -> argparse.ArgumentParser:
         default="float32",
         help="the weights' precision (default: %(default)s)",
     )
-    compile_.add_argument(
-        "--calibrate", type=Path, metavar="FILE", help="data whose values give the ranges, .csv or .npz"
-    )
-    options.ignore(compile_)
+    compile_.add_argument("--calibrate", type=Path, metavar="FILE", help="data whose values give the ranges")
     compile_.add_argument(
         "--progress",
         action="store_true",
         help="say how far it is every 3 seconds, where stderr is no terminal, too",
     )
     options.folder(compile_)
+    own_data.add_arguments(compile_)
 
-    run = command("run", "run compiled weights on data", _DATA)
-    options.weights(run)
-    run.add_argument("--data", type=Path, required=True, metavar="FILE", help=".csv or .npz")
+    run = command("run", "run compiled weights, or a program that is compiled for the data, on data", _DATA)
+    run.add_argument(
+        "weights", type=Path, metavar="DIR|PROGRAM", help=f"what `innerloop compile` wrote; or {options.PROGRAM}"
+    )
+    run.add_argument("--data", type=Path, required=True, metavar="FILE", help=own_data.FILES)
     run.add_argument("-o", "--output", type=_data_file, metavar="OUT", help=".csv or .npz (default: the screen)")
-    options.ignore(run)
     options.precision(run)
     run.add_argument(
         "--guard", choices=get_args(GuardMode), default="raise", help="values out of range (default: %(default)s)"
@@ -173,16 +185,18 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--calibrate", type=Path, metavar="FILE", help="for --certify: what `compile --calibrate` was given, if it was"
     )
+    own_data.add_arguments(run)
+    options.for_a_program(run)
 
     training.add_arguments(command("train", "train a transformer on the task that a program solves", training.EPILOG))
 
     diff = command("diff", "compare what compiled weights hold, layer by layer, with what they should", _DIFF)
     options.weights(diff)
-    diff.add_argument("--data", type=Path, required=True, metavar="FILE", help=".csv or .npz, as for `run`")
+    diff.add_argument("--data", type=Path, required=True, metavar="FILE", help="as for `run`")
     diff.add_argument(
         "--calibrate", type=Path, metavar="FILE", help="the data that `compile --calibrate` was given, if it was"
     )
-    options.ignore(diff)
+    own_data.add_arguments(diff)
     options.precision(diff)
     diff.add_argument("--layers", action="store_true", help="a line for each layer, not only the worst of each name")
 
@@ -203,7 +217,26 @@ def parser() -> argparse.ArgumentParser:
     reproduce.add_argument("-o", "--output", type=Path, metavar="DIR", help="a new folder (default: NAME)")
     reproduce.add_argument("--long", action="store_true", help="bigger: for a GPU")
     reproduce.add_argument("--elsewhere", action="store_true", help="go on where another machine or version began")
+
+    helped = command("help", "print the help of a command")
+    helped.add_argument("about", nargs="?", metavar="COMMAND", help="the command (default: list them)")
+
+    completion = command("completion", "print what completes commands and options in a shell", _COMPLETION)
+    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"], help="the shell")
     return whole
+
+
+class _Version(argparse.Action):
+    """Looked up when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **about: Any) -> None:
+        super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, help=about["help"])
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"innerloop {version('innerloop')}")
+        parser.exit()
 
 
 def _data_file(text: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from pathlib import Path
 
+from innerloop.artifact.errors import counted
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.schedule.printer import certificate_rows
 from innerloop.runtime.tables import table
@@ -30,12 +31,13 @@ def summary(weights: Weights, folder: Path) -> object:
     config, report = weights.config, weights.report
     rows = [
         ["layers", f"{config.n_layer} (critical path {report.critical_path})"],
-        ["width", f"{config.d_model}, {config.n_head} heads, {config.d_mlp} neurons"],
+        ["width", f"{config.d_model}, {counted(config.n_head, 'head')} a layer"],
+        ["neurons", f"{report.neurons:,}; up to {config.d_mlp:,} in an MLP"],
         ["parameters", f"{report.parameters:,}, of which {report.nonzeros:,} are not zero"],
-        ["error, measured", f"{report.measured_error:.1e} on {report.tasks:,} tasks; the output's rms is "
+        ["error, measured", f"{report.measured_error:.1e} on {counted(report.tasks, 'task')}; the output's rms is "
                             f"{report.output_rms:.3g}"],
     ]  # fmt: skip
     if isfinite(report.predicted_error):
-        rows.insert(3, ["error, predicted", f"{report.predicted_error:.1e}"])
+        rows.insert(4, ["error, predicted", f"{report.predicted_error:.1e}"])
     rows += [list(row) for row in certificate_rows(weights)]
     return table([weights.signature.name, f"{config.target}, {config.dtype} → {folder}"], rows, left=2)

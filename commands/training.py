@@ -13,16 +13,18 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.errors import InnerloopError, counted
 from innerloop.artifact.interrupts import held, unfinished
 from innerloop.artifact.words import RateSchedule, Rows
 
 from . import options
 from .arguments import new_folder, parameters, program, settings
+from .as_json import print_json
 
 if TYPE_CHECKING:
     from innerloop.laboratory.training.train import Trained
 
+SETTINGS = ("steps", "batch", "interval", "rate", "warmup", "schedule", "clip")
 STATE = "training"
 """In a trained folder, the checkpoint with which the training ended."""
 
@@ -76,6 +78,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def train(arguments: Namespace) -> int:
     """Raises InnerloopError for settings that cannot be, and DivergenceError."""
+    from innerloop.laboratory.training.settings import fitting, task_settings, training_settings
+
+    given: dict[str, Any] = parameters(arguments.parameters)
+    chosen = settings(arguments.settings)
+    d = given["d"] if type(given.get("d")) is int else None
+    task_settings(arguments.task, arguments.rows, fitting(arguments.task, d, chosen))
+    training_settings(**{name: getattr(arguments, name) for name in SETTINGS})
+    source = program(arguments.program)
+    output, place = arguments.output, checkpoints(arguments.output)
+    if not (arguments.resume and _finished(output)):
+        new_folder(output)
+    changes = {"n_layer": arguments.layers, "d_model": arguments.width, "n_head": arguments.heads}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if changes and arguments.start == "compiled":
+        raise InnerloopError("--layers, --width and --heads are for a random start; a compiled one has its own")
+
     from innerloop.compiler import compile_program
     from innerloop.laboratory.training.curriculum import Curriculum
     from innerloop.laboratory.training.lock import locked
@@ -84,18 +102,7 @@ def train(arguments: Namespace) -> int:
     from innerloop.laboratory.training.train import train as run
     from innerloop.runtime.tables import console, progress, table
 
-    given: dict[str, Any] = parameters(arguments.parameters)
-    chosen = settings(arguments.settings)
-    source = program(arguments.program)
-    output, place = arguments.output, checkpoints(arguments.output)
-    if not (arguments.resume and _finished(output)):
-        new_folder(output)
-    d = given.get("d")
-    stream = fitted(arguments.task, d if type(d) is int else None, chosen, arguments.rows)
-    changes = {"n_layer": arguments.layers, "d_model": arguments.width, "n_head": arguments.heads}
-    changes = {name: value for name, value in changes.items() if value is not None}
-    if changes and arguments.start == "compiled":
-        raise InnerloopError("--layers, --width and --heads are for a random start; a compiled one has its own")
+    stream = fitted(arguments.task, d, chosen, arguments.rows)
     with locked(place), progress(f"compiling {source.name} for {arguments.target}") as move:
         weights = compile_program(
             source.text, target=arguments.target, optimize=arguments.optimize, source=source.name, **given
@@ -123,8 +130,16 @@ def train(arguments: Namespace) -> int:
         )
         _finish(found, output, place)
     config, last = found.model.config, found.losses[-min(100, len(found.losses)) :]
+    if arguments.json:
+        print_json({"folder": str(output), "steps": len(found.losses), "first_loss": found.losses[0],
+                    "last_loss": last.mean(), "losses": len(last), "task": stream.name,
+                    **stream.parameters})  # fmt: skip
+        return 0
     rows = [
-        ["architecture", f"{config.n_layer} layers of width {config.d_model}, {config.n_head} heads"],
+        [
+            "architecture",
+            f"{counted(config.n_layer, 'layer')} of width {config.d_model}, {counted(config.n_head, 'head')} each",
+        ],
         ["parameters", f"{sum(value.size for value in found.parameters.values()):,}, {arguments.start} at first"],
         ["task", f"{stream.name}, {', '.join(f'{name} = {value}' for name, value in stream.parameters.items())}"],
         ["steps", f"{len(found.losses):,} of {arguments.batch} tasks"],

@@ -35,7 +35,15 @@ __all__ = ["CompileError", "DataError", "InnerloopError", "Weights", "compile_pr
 one_copy(__name__)
 
 
+def __dir__() -> list[str]:
+    return ["__version__", *__all__]
+
+
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("innerloop")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

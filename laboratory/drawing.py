@@ -14,9 +14,10 @@ import numpy as np
 from innerloop.artifact.tokens import output_rows, sequence_of
 from innerloop.artifact.weights import Weights
 
-from .compare import Draw
+from .comparison import Draw
 from .measures.distance import Fields, Floats
-from .training.tasks import TaskDistribution, defaults, task
+from .training.settings import defaults
+from .training.tasks import TaskDistribution, task
 
 SCALES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 """Factors of a parameter that scales something."""

@@ -17,7 +17,7 @@ from innerloop.runtime.whole import replace, whole_folder
 from matplotlib.figure import Figure
 
 from . import charts
-from .compare import Comparison
+from .comparison import Comparison
 from .measures.distance import Floats
 
 COLUMNS = ("measure", "compiled", "trained", "between")

@@ -59,6 +59,10 @@ GROUPS = {
 """The shipped programs by what they do, each once, in the order of a first reading."""
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class UnknownNameError(LookupError):
     """No program or data set of this name ships; the message names the nearest."""
 

@@ -8,21 +8,40 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .certify import Certified
+    from .data.columns import Columns
+    from .data.table_tasks import TableTasks, read_table
     from .guard.guard import RangeError, RangeWarning
     from .stream import TokenStream
     from .trace import Trace
     from .transformer import Transformer
 
-__all__ = ["Certified", "RangeError", "RangeWarning", "TokenStream", "Trace", "Transformer"]
+__all__ = [
+    "Certified",
+    "Columns",
+    "RangeError",
+    "RangeWarning",
+    "TableTasks",
+    "TokenStream",
+    "Trace",
+    "Transformer",
+    "read_table",
+]
 
 _HOMES = {
     "Certified": "certify",
+    "Columns": "data.columns",
     "RangeError": "guard.guard",
     "RangeWarning": "guard.guard",
+    "TableTasks": "data.table_tasks",
     "TokenStream": "stream",
     "Trace": "trace",
     "Transformer": "transformer",
+    "read_table": "data.table_tasks",
 }
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def __getattr__(name: str) -> object:

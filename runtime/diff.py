@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from innerloop.artifact.displayed import Displayed, Sheet
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.certify.trace_bounds import Bounds
@@ -54,8 +55,8 @@ class Difference:
         return not self.error <= self.bound
 
 
-@dataclass(frozen=True)
-class Diff:
+@dataclass(frozen=True, repr=False)
+class Diff(Displayed):
     """Every name after every layer that holds it, in the order in which they are computed, the output last."""
 
     differences: tuple[Difference, ...]
@@ -73,6 +74,18 @@ class Diff:
             if key not in found or _share(d) > _share(found[key]):
                 found[key] = d
         return found
+
+    def _sheet(self) -> Sheet:
+        rows = tuple(
+            (d.name, "output" if d.layer is None else str(d.layer), f"{d.error:.1e}", f"{d.bound:.1e}", str(d.task),
+             str(d.token), "beyond" if d.exceeds else "")
+            for d in self.worst().values()
+        )  # fmt: skip
+        title = (
+            "every value is within its bound" if self.first is None else f"first beyond its bound: {self.first.name}"
+        )
+        header = ("value", "worst layer", "error", "bound", "task", "token", "")
+        return Sheet(f"Diff: {title}", rows, header)
 
     def layers(self, name: str) -> list[int]:
         """The layers after which a name is held."""

@@ -11,12 +11,15 @@ from time import monotonic
 from innerloop.artifact.progress import heard
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from .quiet import quiet
+
 PATIENCE = 3.0
 """Seconds in which nothing need be said."""
+
 PLAIN_WIDTH = 100
 """Columns of text that goes to a file or a pipe."""
 
@@ -91,9 +94,10 @@ def progress(task: str, always: bool = False) -> Iterator[Callable[[str, int, in
         BarColumn(),
         TextColumn("{task.fields[count]}"),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
         console=err,
         transient=True,
-        disable=not err.is_terminal,
+        disable=quiet() or not err.is_terminal,
     )
     with bar:
         line = bar.add_task(task, total=None, count="")

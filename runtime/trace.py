@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from innerloop.artifact.claims import Placement
-from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.claims import Placement, shape
+from innerloop.artifact.displayed import Displayed, Sheet
+from innerloop.artifact.errors import InnerloopError, counted
 from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
 
@@ -28,7 +29,7 @@ def ends(weights: Weights) -> list[int]:
     return [number for number, _ in weights.unrolled()][1::2]
 
 
-class Trace(Mapping[str, NDArray[Any]]):
+class Trace(Displayed, Mapping[str, NDArray[Any]]):
     """name → [layers, batch, tokens, *shape], as it stands after each layer; loops unrolled.
 
     NaN stands where the stream does not hold the name: before it is computed, after its last use,
@@ -68,17 +69,16 @@ class Trace(Mapping[str, NDArray[Any]]):
     def __len__(self) -> int:
         return len(self._placements)
 
-    def __repr__(self) -> str:
+    def _sheet(self) -> Sheet:
         layers, batch, tokens, _ = self._stream.shape
-        width = max((len(name) for name in self.names), default=0)
-        lines = [f"Trace of {layers} layers, {batch} tasks, {tokens} tokens"]
+        rows = []
         for name, placements in self._placements.items():
-            shape = "×".join(str(n) for n in placements[0].shape) or "scalar"
             held = [k for k, end in enumerate(self._ends) if any(p.first <= end <= p.last for p in placements)]
             where = f"layers {held[0]} to {held[-1]}" if held else "within a layer only"
             kinds = ", ".join(sorted(frozenset().union(*(p.kinds for p in placements))))
-            lines.append(f"  {name:{width}}  {shape:>8}  at {kinds}, {where}")
-        return "\n".join(lines)
+            rows.append((name, shape(placements[0].shape), f"at {kinds}", where))
+        of = f"{counted(layers, 'layer')}, {counted(batch, 'task')}, {counted(tokens, 'token')}"
+        return Sheet(f"Trace of {of}", tuple(rows))
 
     def _decode(self, name: str) -> NDArray[Any]:
         placements = self._placements[name]

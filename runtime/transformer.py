@@ -212,7 +212,7 @@ class Transformer:
     def __repr__(self) -> str:
         config = self.weights.config
         return (
-            f"Transformer({self.weights.signature.name}: {config.n_layer} layers of width {config.d_model}, "
+            f"Transformer({self.weights.signature.name}: {counted(config.n_layer, 'layer')} of width {config.d_model}, "
             f"{self.dtype.name}, guard {self._guard.mode!r})"
         )
 

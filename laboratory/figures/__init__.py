@@ -6,12 +6,14 @@ name   →   Figure (frame.py)   →   Result: checks, tables, pictures
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from innerloop.artifact.errors import InnerloopError, near
 
-from .frame import Check, Figure, Result, Setting, Table
+if TYPE_CHECKING:
+    from .frame import Check, Figure, Result, Setting, Table
 
-__all__ = ["NAMES", "Check", "Figure", "Result", "Setting", "Table", "figure"]
+__all__ = ["NAMES", "Check", "Figure", "Result", "Setting", "Table", "figure", "known"]
 
 NAMES: tuple[str, ...] = (
     "von_oswald_1",
@@ -25,10 +27,23 @@ NAMES: tuple[str, ...] = (
 """Each a module of this package, in the order in which they are listed."""
 
 
-def figure(name: str) -> Figure:
+def __getattr__(name: str) -> object:
+    """What a figure is made of, with JAX and matplotlib, when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(".frame", __package__), name)
+    return found
+
+
+def known(name: str) -> None:
     """Raises InnerloopError for a name that no figure has."""
     if name not in NAMES:
         hint = near(name, NAMES) or f"there are {', '.join(NAMES)}"
         raise InnerloopError(f"{name}: no such figure; {hint}")
+
+
+def figure(name: str) -> Figure:
+    """Raises InnerloopError for a name that no figure has."""
+    known(name)
     found: Figure = import_module(f".{name}", __package__).FIGURE
     return found

@@ -1,4 +1,4 @@
-"""The kinds of tasks: how each is drawn, its parameters, and what these may be.
+"""The kinds of tasks: how each is drawn. Their parameters are in settings.py.
 
 linear           y = w · x, w ~ N(0, weight_scale²), x as `inputs` says: normal, or uniform on (−input_scale,
                  input_scale), which von Oswald et al. 2022 have at 1 (paper) and 0.5 (code)
@@ -16,8 +16,6 @@ autoregressive   x_{t+1} = W x_t, W d / 2 rotations of the plane by angles U(0, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import jax
@@ -25,12 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 from innerloop.runtime.surroundings import key
 
+from .settings import Values
+
 Array = Any
 Fields = dict[str, Array]
-Values = Mapping[str, Any]
-
-COMMON = {"d": 5, "n": 10}
-INPUTS = {"inputs": "normal", "input_scale": 1.0, "weight_scale": 1.0}
 
 
 def _inputs(key: Array, batch: int, n: int, dimensions: Array, p: Values) -> Array:
@@ -125,56 +121,13 @@ def _autoregressive(key: Array, batch: int, n: int, dimensions: Array, p: Values
     return {p["field"]: states if p["form"] == "complex" else states.reshape(batch, n, -1)}
 
 
-@dataclass(frozen=True)
-class Kind:
-    draw: Callable[[Array, int, int, Array, Values], Fields]
-    defaults: Values
-
-
-KINDS = {
-    "linear": Kind(_linear, {**COMMON, **INPUTS}),
-    "noisy_linear": Kind(_linear, {**COMMON, **INPUTS, "noise": 0.5}),
-    "sparse_linear": Kind(_sparse, {**COMMON, **INPUTS, "nonzeros": 2, "noise": 0.0}),
-    "skewed_linear": Kind(_skewed, {**COMMON, "power": 2.0, "eigenvalues": None, "weight_scale": 1.0, "noise": 0.0}),
-    "discrete_linear": Kind(_discrete, {**COMMON, "tasks": 64, "noise": 0.5, "pool": 0}),
-    "logistic": Kind(_logistic, {**COMMON, **INPUTS}),
-    "sine": Kind(_sine, {"n": 10}),
-    "autoregressive": Kind(
-        _autoregressive, {"d": 4, "n": 20, "form": "real", "start": "gaussian", "start_scale": 1.0, "field": "x"}
-    ),
-}  # fmt: skip
-
-
-def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
-    return lambda v: type(v) is int and least <= v < 2**31, f"a whole number of at least {least}"
-
-
-def _real(above: bool) -> tuple[Callable[[Any], bool], str]:
-    def holds(value: Any) -> bool:
-        return type(value) in (int, float) and isfinite(value) and (value > 0 if above else value >= 0)
-
-    return holds, "a number above 0" if above else "a number of at least 0"
-
-
-def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda v: v in names, " or ".join(map(repr, names))
-
-
-_positive, _ = _real(above=True)
-RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "d": _whole(1),
-    "n": _whole(1),
-    "tasks": _whole(1),
-    "pool": _whole(0),
-    "nonzeros": _whole(1),
-    "inputs": _one_of("normal", "uniform"),
-    "form": _one_of("real", "complex", "orthogonal"),
-    "start": _one_of("gaussian", "sparse"),
-    "input_scale": _real(above=True),
-    "weight_scale": _real(above=True),
-    "start_scale": _real(above=True),
-    "noise": _real(above=False),
-    "power": _real(above=False),
-    "eigenvalues": (lambda v: isinstance(v, list | tuple) and all(map(_positive, v)), "a list of numbers above 0"),
-    "field": (lambda v: isinstance(v, str) and v.isidentifier(), "the name of the program's field"),
+DRAWS: Mapping[str, Callable[[Array, int, int, Array, Values], Fields]] = {
+    "linear": _linear,
+    "noisy_linear": _linear,
+    "sparse_linear": _sparse,
+    "skewed_linear": _skewed,
+    "discrete_linear": _discrete,
+    "logistic": _logistic,
+    "sine": _sine,
+    "autoregressive": _autoregressive,
 }

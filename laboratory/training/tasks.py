@@ -12,20 +12,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats
-from innerloop.artifact.errors import DataError, InnerloopError, near
+from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.tokens import sequence_of
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import Rows
 from innerloop.runtime.surroundings import key, settled
 
-from .kinds import KINDS, RULES, Array, Fields, Values, pooled
+from .kinds import DRAWS, Array, Fields, pooled
+from .settings import DEFAULTS, Values, fitting, task_settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +117,7 @@ class TaskDistribution:
 
     @cached_property
     def _draw(self) -> Callable[..., Fields]:
-        draw = KINDS[self.name].draw
+        draw = DRAWS[self.name]
 
         def fields(key: Array, batch: int, n: int, dimensions: Array) -> Fields:
             return draw(key, batch, n, dimensions, self.parameters)
@@ -126,46 +127,17 @@ class TaskDistribution:
 
 def task(name: str, /, *, rows: Rows = "all", **parameters: Any) -> TaskDistribution:
     """The task `name` with these parameters, others as `defaults(name)` has them. Raises InnerloopError."""
-    values = dict(defaults(name))
-    for given, value in parameters.items():
-        if given not in values:
-            hint = f"{told} It" if (told := near(given, values)) else "It"
-            raise InnerloopError(f"task {name} has no parameter `{given}`; {hint} has {', '.join(values)}")
-        holds, meant = RULES[given]
-        if not holds(value):
-            raise InnerloopError(f"task {name}: {given}={value!r}: must be {meant}")
-        values[given] = value
-    if rows not in get_args(Rows):
-        raise InnerloopError(f"task {name}: rows={rows!r}: must be 'all' or 'query'")
-    d = values.get("d", 1)
-    if values.get("nonzeros", 1) > d:
-        raise InnerloopError(f"task {name}: nonzeros={values['nonzeros']}: must be at most d={d}")
-    if values.get("eigenvalues") is not None and len(values["eigenvalues"]) != d:
-        raise InnerloopError(f"task {name}: eigenvalues: has {len(values['eigenvalues'])} numbers, and d={d}: give d")
-    if values.get("form") == "real" and d % 2:
-        raise InnerloopError(f"task {name}: d={d}: rotations of the plane need an even number, or form='complex'")
-    return TaskDistribution(name, values, rows)
+    return TaskDistribution(name, task_settings(name, rows, parameters), rows)
 
 
 def fitted(name: str, d: int | None, given: Values, rows: Rows = "all") -> TaskDistribution:
     """The task `name` with the parameters `given`; its d, if it has one and none is given, is the model's, if that is
     known. Raises InnerloopError."""
-    values = {"rows": rows, **given}
-    if d is not None and "d" in defaults(name):
-        values.setdefault("d", d)
-    return task(name, **values)
-
-
-def defaults(name: str) -> Values:
-    """The parameters of the task `name`. Raises InnerloopError."""
-    if name not in KINDS:
-        hint = f"{told} There" if (told := near(name, KINDS)) else "There"
-        raise InnerloopError(f"no task `{name}`; {hint} are {', '.join(KINDS)}")
-    return KINDS[name].defaults
+    return task(name, **{"rows": rows, **fitting(name, d, given)})
 
 
 def names() -> list[str]:
-    return list(KINDS)
+    return list(DEFAULTS)
 
 
 def _described(shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -19,7 +19,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
-from typing import Any, get_args
 
 import numpy as np
 from innerloop.artifact.errors import InnerloopError, near
@@ -35,11 +34,9 @@ from .curriculum import Curriculum
 from .lock import locked
 from .model import Model, Tree
 from .provenance import provenance
+from .settings import training_settings
 from .steps import Rule, Run, stepper_of
 from .tasks import TaskDistribution
-
-MOST = 2**31
-"""More steps than the device counts."""
 
 
 class DivergenceError(InnerloopError):
@@ -97,7 +94,9 @@ def train(
     Interrupted, a KeyboardInterrupt, between two calls of the device, with a checkpoint there."""
     model = start if isinstance(start, Model) else Model.of(start)
     task.verify(model.template)
-    _verify(steps=steps, batch=batch, interval=interval, rate=rate, clip=clip, warmup=warmup, schedule=schedule)
+    training_settings(
+        steps=steps, batch=batch, interval=interval, rate=rate, clip=clip, warmup=warmup, schedule=schedule
+    )
     if curriculum is not None:
         curriculum.verify(task)
     frozen, seed = _frozen(model, freeze), seeded(seed)
@@ -159,20 +158,6 @@ def _calls(
             ends.append(start - start % curriculum.every + curriculum.every)
         yield min(ends), points, dimensions
         start = min(ends)
-
-
-def _verify(**given: Any) -> None:
-    for name in ("steps", "batch", "interval"):
-        if type(given[name]) is not int or not 1 <= given[name] < MOST:
-            raise InnerloopError(f"{name}={given[name]!r}: must be a whole number from 1 to {MOST - 1}")
-    if type(given["warmup"]) is not int or not 0 <= given["warmup"] < MOST:
-        raise InnerloopError(f"warmup={given['warmup']!r}: must be a whole number of steps, from 0 to {MOST - 1}")
-    for name in ("rate", "clip"):
-        value = given[name]
-        if value is not None and not (isinstance(value, int | float) and isfinite(value) and value > 0):
-            raise InnerloopError(f"{name}={value!r}: must be a number above 0")
-    if given["schedule"] not in get_args(RateSchedule):
-        raise InnerloopError(f"schedule={given['schedule']!r}: must be 'cosine' or 'constant'")
 
 
 def _frozen(model: Model, freeze: Sequence[str]) -> frozenset[str]:

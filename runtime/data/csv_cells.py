@@ -4,8 +4,8 @@
     0;0,5;1,25;2             →     rows     (2, [0.5, 1.25, 2.0])        line, then a number or None a column
     1;1,5;NA;1                              (3, [1.5, None, 1.0])
 
-The delimiter is the one of `,` `;` tab under which the header has most of the names that are wanted. Where it is not
-a comma, numbers may have a decimal comma; one file has one decimal sign. Separators of thousands are refused.
+The delimiter is the one of `,` `;` tab and blanks under which the header has most of the names that are wanted. Where
+it is not a comma, numbers may have a decimal comma; one file has one decimal sign. Separators of thousands are refused.
 """
 
 from __future__ import annotations
@@ -35,68 +35,81 @@ _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}([,.' ][0-9]{3})+([.,][0-9]*)?")
 
 @dataclass(frozen=True)
 class CsvTable:
-    """A header and its line, and the rows after it with the number of theirs; blank lines are None."""
+    """A header and its line, and the rows after it with the number of theirs; blank lines are None. `name` is what
+    errors call it."""
 
+    name: str
     delimiter: str
     line: int
     header: list[str]
     rows: list[tuple[int, list[str] | None]]
 
 
-def table(path: Path, known: Callable[[str], bool]) -> CsvTable:
-    """The cells of the file; `known`: whether a column has a name that is wanted."""
-    spend(CELLS * path.stat().st_size, f"the cells of {path}", "give fewer tasks, or the same data as .npz")
-    text = decoded(path, path.read_bytes())
+def table(name: str, content: bytes, known: Callable[[str], bool]) -> CsvTable:
+    """The cells of a text; `known`: whether a column has a name that is wanted."""
+    spend(CELLS * len(content), f"the cells of {name}", "give fewer tasks, or the same data as .npz")
+    text = decoded(name, content)
     head = next((line for line in io.StringIO(text, newline="") if line.strip(" \t\r\n,;")), "")
-    delimiter = max(",;\t", key=lambda sign: _fit(head, sign, known))
+    signs = ",;\t" if any(sign in head for sign in ",;\t") else ", "
+    delimiter = max(signs, key=lambda sign: _fit(head, sign, known))
+    if delimiter == " ":
+        text = "".join(line.strip() + "\n" for line in io.StringIO(text, newline=None))
     rows: list[tuple[int, list[str] | None]] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=delimiter == " ", strict=True
+    )
     try:
         for cells in reader:
             blank = not any(cell.strip() for cell in cells) and len(cells) < 2
             rows.append((reader.line_num, None if blank else [cell.strip() for cell in cells]))
     except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}: not a CSV file ({error})") from None
+        raise DataError(f"{name}:{reader.line_num}: not a CSV file ({error})") from None
     while rows and rows[-1][1] is None:
         rows.pop()
     filled = iter(rows)
     first, header = next(((line, row) for line, row in filled if row is not None), (0, None))
     below = list(filled)
     if header is None or not below:
-        raise DataError(f"{path}: needs a header and at least one row")
+        raise DataError(f"{name}: needs a header and at least one row")
     for line, row in below:
         if row is not None and len(row) != len(header):
-            raise DataError(f"{path}:{line}: has {counted(len(row), 'cell')}; the header has {len(header)}")
-    return CsvTable(delimiter, first, header, below)
+            raise DataError(f"{name}:{line}: has {counted(len(row), 'cell')}; the header has {len(header)}")
+    return CsvTable(name, delimiter, first, header, below)
 
 
 def _fit(head: str, delimiter: str, known: Callable[[str], bool]) -> tuple[int, int]:
     """How many columns of the header a delimiter gives that are wanted, and how many in all."""
     try:
-        cells = next(csv.reader([head], delimiter=delimiter), [])
+        cells = next(csv.reader([head.strip(" ")], delimiter=delimiter, skipinitialspace=delimiter == " "), [])
     except csv.Error:
         return 0, 0
     return sum(known(cell.strip()) for cell in cells), len(cells)
 
 
-def decoded(path: Path, content: bytes) -> str:
+def decoded(name: str | Path, content: bytes) -> str:
     """UTF-8 with or without a byte-order mark, or UTF-16 with one."""
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         what = "UTF-16" if encoding == "utf-16" else "UTF-8"
-        raise DataError(f"{path}: not a text file (byte {error.start} is not {what})") from None
+        raise DataError(f"{name}: not a text file (byte {error.start} is not {what})") from None
     if "\0" in text:
-        raise DataError(f"{path}: not a text file (it holds zero bytes: save it as UTF-8)")
+        raise DataError(f"{name}: not a text file (it holds zero bytes: save it as UTF-8)")
     return text
+
+
+def like_a_number(text: str) -> bool:
+    """Whether a cell is one, or is meant as one: `1.234,5` and `inf` too."""
+    patterns = (_NUMBER, _DECIMAL_COMMA, _THOUSANDS)
+    return text.lower().lstrip("+-") in ("inf", "infinity") or any(p.fullmatch(text) for p in patterns)
 
 
 class Numbers:
     """Cells to numbers, with one decimal sign in all of a file."""
 
-    def __init__(self, path: Path, table: CsvTable, columns: list[int]) -> None:
-        self.path, self.header = path, table.header
+    def __init__(self, table: CsvTable, columns: list[int]) -> None:
+        self.name, self.header = table.name, table.header
         self.commas = False
         if table.delimiter == ",":
             return
@@ -137,4 +150,4 @@ class Numbers:
         return f"`{shown}` is not a number"
 
     def _fault(self, line: int, place: int, what: str) -> DataError:
-        return DataError(f"{self.path}:{line}: column `{shortened(self.header[place])}`: {what}")
+        return DataError(f"{self.name}:{line}: column `{shortened(self.header[place])}`: {what}")

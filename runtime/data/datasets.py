@@ -18,7 +18,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import prod
@@ -32,23 +32,26 @@ from innerloop.artifact.memory import spend
 from numpy.typing import NDArray
 
 from ..whole import replace
-from .csv_cells import CsvTable, Numbers, table
+from .columns import apart
+from .csv_cells import CsvTable, Numbers
 from .pairing import TokenLine, gap
+from .sources import cells
 
 Arrays = dict[str, NDArray[Any]]
 TASK = "task"
 
 
-def read(path: Path, tokens: TokenLine, ignore: Collection[str] = ()) -> Arrays:
-    """field → [tasks, rows, *shape], from a .csv or .npz file, without the columns or arrays of `ignore`.
+def read(path: Path, tokens: TokenLine, ignore: Sequence[str] = ()) -> Arrays:
+    """field → [tasks, rows, *shape], from a file of any kind that sources.py reads, without the columns or arrays of
+    `ignore`.
 
     Raises DataError for anything in the file that does not fit, with its place, and OSError if it cannot be read.
     """
     if path.suffix == ".npz":
         return _read_npz(path, tokens.shapes, ignore)
-    if path.suffix == ".csv":
-        return _read_csv(path, tokens, ignore)
-    raise DataError(f"{path}: data is read from .csv and .npz files")
+    return _read_csv(
+        cells(path, lambda name: name == TASK or _component(name, tokens.shapes)[0] is not None), tokens, ignore
+    )
 
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -88,7 +91,7 @@ def _short(error: BaseException) -> str:
     return shortened(str(error) or type(error).__name__, 120)
 
 
-def _read_npz(path: Path, fields: Collection[str], ignore: Collection[str]) -> Arrays:
+def _read_npz(path: Path, fields: Collection[str], ignore: Sequence[str]) -> Arrays:
     with path.open("rb") as stream:
         archived = zipfile.is_zipfile(stream)
     if not archived:
@@ -134,15 +137,14 @@ _Value = list[float] | None
 """The components of a field in one row; None if it is missing there."""
 
 
-def _read_csv(path: Path, tokens: TokenLine, ignore: Collection[str]) -> Arrays:
-    fields = tokens.shapes
-    cells = table(path, lambda name: name == TASK or _component(name, fields)[0] is not None)
-    header = ["" if name in ignore else name for name in cells.header]
-    columns = _columns(path, header, cells, fields)
-    numbers = Numbers(path, cells, [place for column in columns for place in column.places])
+def _read_csv(table: CsvTable, tokens: TokenLine, ignore: Sequence[str]) -> Arrays:
+    fields, path, ignore = tokens.shapes, table.name, apart(ignore, table.header)
+    header = ["" if name in ignore else name for name in table.header]
+    columns = _columns(path, header, table, fields)
+    numbers = Numbers(table, [place for column in columns for place in column.places])
     task_column = header.index(TASK) if TASK in header and TASK not in fields else None
     tasks: dict[str, dict[str, list[list[float]]]] = {}
-    for label, lines in groupby(_labelled(path, cells, task_column), lambda row: row[0]):
+    for label, lines in groupby(_labelled(table, task_column), lambda row: row[0]):
         rows: list[dict[str, _Value]] = []
         places: list[int] = []
         for _, line, row in lines:
@@ -161,7 +163,7 @@ def _read_csv(path: Path, tokens: TokenLine, ignore: Collection[str]) -> Arrays:
     return {column.field: _stack(path, column, tasks) for column in columns}
 
 
-def _labelled(path: Path, cells: CsvTable, column: int | None) -> Iterable[tuple[str, int, list[str] | None]]:
+def _labelled(cells: CsvTable, column: int | None) -> Iterable[tuple[str, int, list[str] | None]]:
     """(task, line, cells) of each row; one without any value is of the task before it. A blank line is passed over,
     but in a file of one column: there it is a value that is missing."""
     label = ""
@@ -171,7 +173,7 @@ def _labelled(path: Path, cells: CsvTable, column: int | None) -> Iterable[tuple
         if column is not None and row is not None and any(row):
             label = row[column]
             if not label:
-                raise DataError(f"{path}:{line}: column `{TASK}`: is empty; every row says its task")
+                raise DataError(f"{cells.name}:{line}: column `{TASK}`: is empty; every row says its task")
         yield label, line, row
 
 
@@ -183,12 +185,12 @@ def _value(numbers: Numbers, column: _Column, line: int, row: list[str]) -> _Val
         return None
     place = column.places[found.index(None)]
     shown = f"holds no number (`{row[place]}`)" if row[place] else "is empty"
-    raise DataError(f"{numbers.path}:{line}: column `{numbers.header[place]}`: {shown}, and other components of its "
+    raise DataError(f"{numbers.name}:{line}: column `{numbers.header[place]}`: {shown}, and other components of its "
                     f"field do not lack theirs")  # fmt: skip
 
 
 def _columns(
-    path: Path, header: list[str], cells: CsvTable, fields: Mapping[str, tuple[int, ...] | None]
+    path: str, header: list[str], cells: CsvTable, fields: Mapping[str, tuple[int, ...] | None]
 ) -> list[_Column]:
     """The columns of the fields; those to be ignored have no name in `header`."""
     where = f"{path}:{cells.line}"
@@ -230,8 +232,8 @@ def _mend(name: str, fields: Collection[str], cells: CsvTable | None = None) -> 
     if re.fullmatch(r"[-+0-9.,eE]*[0-9][-+0-9.,eE]*", name):
         return f"{listed}: the first line is a header with the names of the columns"
     if re.search(r"[|\s:]", name) and len(cells.header) == 1:
-        return f"{listed}: columns are separated by `,`, `;` or a tab"
-    return f"{listed}; `--ignore {quote(shortened(name))}` leaves it out"
+        return f"{listed}: columns are separated by `,`, `;`, a tab or blanks"
+    return f"{listed}; `--ignore {quote(shortened(name))}` leaves it out, and `--y COLUMN` says which is the target"
 
 
 def _component(column: str, fields: Collection[str]) -> tuple[str | None, tuple[int, ...]]:
@@ -273,7 +275,7 @@ def _field_columns(
     return _Column(field, shape, tuple(places[index] for index in wanted))
 
 
-def _stack(path: Path, column: _Column, tasks: Mapping[str, Mapping[str, list[list[float]]]]) -> NDArray[Any]:
+def _stack(path: str, column: _Column, tasks: Mapping[str, Mapping[str, list[list[float]]]]) -> NDArray[Any]:
     lengths = {label: len(task[column.field]) for label, task in tasks.items()}
     first, length = next(iter(lengths.items()))
     for label, other in lengths.items():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from innerloop.compiler import DataError, compile_program
 from innerloop.laboratory import charts
-from innerloop.laboratory.compare import agree
+from innerloop.laboratory.comparison import agree
 from innerloop.laboratory.measures.nearest import Nearest
 from innerloop.laboratory.training import tasks as known
 from innerloop.laboratory.training.model import Model

@@ -75,7 +75,7 @@ def test_a_column_named_as_a_field_is_that_field(tmp_path: Path) -> None:
         ("x_0,x_1,y\n1,2,3\n1,2,3,\n", ":3: has 4 cells; the header has 3"),
         ("0.5,1,2\n1,2,3\n", ":1: column `0.5` is no field.*the first line is a header"),
         ("x_1,x_2,y\n1,2,3\n", ":1: no column `x_0`; .*components count from 0"),
-        ("x_0 x_1 y\n1 2 3\n", ":1: column `x_0 x_1 y` is no field.*separated by `,`, `;` or a tab"),
+        ("x_0|x_1|y\n1|2|3\n", r":1: column `x_0\|x_1\|y` is no field.*separated by `,`, `;`, a tab or blanks"),
         ("a;b;c\n1;2;3\n", ":1: column `a` is no field.*`--ignore a` leaves it out"),
         ("x_0,x_1,y,a b\n1,2,3,4\n", "`--ignore 'a b'` leaves it out"),
         ("x_0,x_1,y,\n1,2,3,4\n", ":1: column 4 has no name, and holds `4`"),
@@ -114,6 +114,7 @@ def test_a_binary_file_is_no_csv(tmp_path: Path) -> None:
         "x0;x1;y\n0.5;1;2\n1.5;0.2;\n",
         "x0;x1;y\n0,5;1;2\n1,5;,2;NA\n",
         "x0\tx1\ty\n0,5\t1\t2\n1,5\t0,2\t\n",
+        "  x0 x1   y\n  0.5 1   2\n  1.5 .2 NA\n",
         "x0,x1,y,\r\n0.5,1,2,\r\n1.5,0.2,,\r\n",
         'x0,"x1","y"\n"0.5","1","2"\n"1.5","0.2",""\n\n\n',
         "\n x0 , x1 , y \n 0.5 , +1 , 2. \n\n 1.5 , 2e-1 , - \n",
@@ -121,7 +122,18 @@ def test_a_binary_file_is_no_csv(tmp_path: Path) -> None:
         "x0,x1,y\n0.5,1,2\n1.5,0.2,null\n,,\n ,NA,\n",
         "y,x1,x0\n,1,0.5\n2,,\n,0.2,1.5\n",
     ],
-    ids=["semicolons", "decimal commas", "tabs", "trailing", "quoted", "blanks", "Mac", "empty end", "a token a row"],
+    ids=[
+        "semicolons",
+        "decimal commas",
+        "tabs",
+        "spaces",
+        "trailing",
+        "quoted",
+        "blanks",
+        "Mac",
+        "empty end",
+        "a token a row",
+    ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_one_table_however_it_is_written(tmp_path: Path, text: str, encoding: str) -> None:
@@ -187,7 +199,7 @@ def test_a_corrupt_npz_file_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_another_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"read from \.csv and \.npz files"):
-        read(tmp_path / "data.txt", FIELDS)
+        read(tmp_path / "data.json", FIELDS)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".npz"])

@@ -13,6 +13,7 @@ from math import prod
 from typing import Protocol
 
 import numpy as np
+from innerloop.artifact.displayed import Displayed, Sheet
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.tokens import describe_pattern
 from innerloop.artifact.weights import Weights
@@ -61,8 +62,8 @@ class Settings:
     variables: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Displayed):
     """`losses`, `spd`, `difference` at each row of the output that has a truth; the last of these is the query's. `d`:
     the size of an input, by which SPD is divided.
     What does not apply is None or empty, and `left_out` says why, in words."""
@@ -84,6 +85,12 @@ class Comparison:
     curves: tuple[Curve, ...] = ()
     patches: tuple[Patch, ...] = ()
     left_out: tuple[str, ...] = field(default=())
+
+    def _sheet(self) -> Sheet:
+        from .report import COLUMNS, rows
+
+        lines = [tuple(row) for row in rows(self)] + [(f"left out: {note}",) for note in self.left_out]
+        return Sheet(f"Comparison on {self.task}", tuple(lines), COLUMNS)
 
 
 def agree(compiled: Weights, trained: Weights) -> None:

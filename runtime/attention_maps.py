@@ -1,0 +1,62 @@
+"""Who looks at whom: each head's shares of attention in one layer, from the weights run in NumPy.
+
+    attention_maps(weights, data, layer=0)   →   {head: [batch, 1 + tokens, 1 + tokens]}, the rest token first
+
+A row is the token that reads. Softmax shares sum to 1; of linear attention they are q·k over the count.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+
+import numpy as np
+from innerloop.artifact.arithmetic import OWN, Real, normalise
+from innerloop.artifact.errors import InnerloopError, counted
+from innerloop.artifact.memory import spend
+from innerloop.artifact.numpy_forward import embedded, forward
+from innerloop.artifact.numpy_sublayers import Heads, linear, softmax
+from innerloop.artifact.parts import Attention, LinearAttention
+from innerloop.artifact.tokens import TokenData
+from innerloop.artifact.weights import Weights
+
+
+def attention_maps(weights: Weights, data: TokenData, layer: int) -> dict[int, Real]:
+    """Of those heads that write anything. Raises InnerloopError for a layer that there is not."""
+    steps, config = list(weights.unrolled()), weights.config
+    if not 0 <= layer < config.n_layer:
+        raise InnerloopError(f"there is no layer {layer}: the weights have {counted(config.n_layer, 'layer')}, from 0")
+    _, part = steps[2 * layer]
+    if not isinstance(part, Attention | LinearAttention):
+        return {}
+    x = _stream_under(weights, data, 2 * layer)
+    batch, tokens, dtype = data.batch, x.shape[1] // data.batch, np.dtype(config.dtype)
+    spend(8 * config.n_head * batch * tokens**2, "the attention maps", "give fewer tasks")
+    heads = Heads.of(part, config, tokens, dtype)
+    seen = np.tril(np.ones((tokens, tokens), bool)) if config.causal else np.ones((tokens, tokens), bool)
+    if isinstance(part, Attention):
+        x, mix = normalise(x, part.norm, config, OWN), softmax(seen, config.d_head, dtype)
+    else:
+        mix = linear(seen & (np.arange(tokens) < tokens - config.unread), (heads.count @ x).reshape(-1, batch, tokens))
+    found: dict[int, Real] = {}
+    one = np.broadcast_to(np.eye(tokens, dtype=dtype), (batch, tokens, tokens))
+
+    def recorded(head: int, scores: Real, values: Real) -> Real:
+        found[head] = mix(head, scores.copy(), one)
+        return mix(head, scores, values)
+
+    heads.run(x, batch, recorded)
+    return found
+
+
+def _stream_under(weights: Weights, data: TokenData, place: int) -> Real:
+    """The stream [width, batch · (1 + tokens)] before the sublayer at this place of those that run."""
+    first = embedded(weights, data)
+    found, passed = [first.reshape(len(first), -1)], count(1)
+
+    def observe(stream: Real) -> None:
+        if next(passed) == place:
+            found[0] = stream.reshape(len(stream), -1).copy()
+
+    if place:
+        forward(weights, data, observe)
+    return found[0]
