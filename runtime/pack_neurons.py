@@ -5,7 +5,7 @@ sublayer reads up to 100, and gives one number.
     after    the neurons that stay as they are, and blocks of banks of the same size
 
 Every preactivation is the sum of the same products as before, without those that are 0; what is written differs by the
-rounding of one factor.
+rounding of a factor, and is added in another order.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def _pays(up: Array, down: Array, banks: list[Bank]) -> bool:
 
 
 def _block(up: Array, up_bias: Array, down: Array, banks: list[Bank]) -> Block:
+    """Neurons stand by the size of what they write: those that cancel are as large as each other, and stand together."""
     read, size = _read(up, banks), _filled(banks[0])
     most = max(1, *(slots.size for slots in read))
     rows = np.zeros((len(banks), most), np.int32)
@@ -91,6 +92,7 @@ def _block(up: Array, up_bias: Array, down: Array, banks: list[Bank]) -> Block:
     bias, weight = np.zeros((2, len(banks), size), up.dtype)
     write = np.zeros((len(banks), down.shape[1]), up.dtype)
     for k, (neurons, slots) in enumerate(zip(banks, read, strict=True)):
+        neurons = neurons[np.argsort(np.abs(_directions(down[neurons])[1]), kind="stable")]
         direction, largest = _directions(down[neurons])
         rows[k, : slots.size] = slots
         ups[: slots.size, k, : neurons.size] = up[np.ix_(slots, neurons)]
