@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: help demo test test-slow lint format catalogue clean \
-  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-forward benchmark-guard benchmark-layers benchmark-operations benchmark-real-data benchmark-speed benchmark-tolerance benchmark-training
+  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-forward benchmark-guard benchmark-layers benchmark-operations benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -24,6 +24,7 @@ help:
 	@echo "make benchmark-operations  how exact one division and one product are"
 	@echo "make benchmark-real-data  ten real data sets against scikit-learn, each in one command"
 	@echo "make benchmark-speed    measure throughput against transformers on PyTorch"
+	@echo "make benchmark-startup  what it costs to begin: commands, first calls, first streams, folders"
 	@echo "make benchmark-tolerance  how many neurons a tolerance costs"
 	@echo "make benchmark-training measure training steps a second against transformers on PyTorch"
 	@echo "make honesty            is any shipped program silently wrong, on data of 17 families (half an hour)"
@@ -78,6 +79,9 @@ benchmark-real-data: $(VENV)/.installed-test
 
 benchmark-speed: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/speed.py
+
+benchmark-startup: $(VENV)/.installed-test
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.startup
 
 benchmark-tolerance: $(VENV)/.installed
 	$(BIN)/python benchmarks/tolerance.py
