@@ -40,8 +40,9 @@ def forward(
     each at the token whose turn it is, where that is enough, as the runtime does."""
     config = weights.config
     dtype = np.dtype(config.dtype)
-    x, batch = embedded(weights, data), data.batch
-    tokens = x.shape[1] // batch
+    x = embedded(weights, data)
+    batch, tokens = x.shape[1:]
+    x = x.reshape(-1, batch * tokens)
     places = {} if whole or observe is not None else turns(weights.body, data.sequence.kinds)
     x = _Run(weights, arithmetic, batch, tokens, places, observe).body(weights.body, x, 0)
     x = normalise(x, weights.final_norm, config, arithmetic)
@@ -50,12 +51,13 @@ def forward(
 
 
 def embedded(weights: Contents, data: TokenData) -> Real:
-    """The stream before the first sublayer [width, batch · (1 + tokens)]."""
+    """The stream [width, batch, 1 + tokens] before the first sublayer."""
     dtype = np.dtype(weights.config.dtype)
     given = FeatureLayout.of(weights.signature).tokens(data, slice(None), np.float64)
     batch, tokens = given.shape[:2]
     x = transposed(weights.embedding, np.dtype(np.float64)) @ given.reshape(batch * tokens, -1).T
-    return np.asarray(x.astype(dtype) + np.tile(weights.positions[:tokens].T, batch).astype(dtype))
+    x = x.astype(dtype) + np.tile(weights.positions[:tokens].T, batch).astype(dtype)
+    return np.asarray(x).reshape(-1, batch, tokens)
 
 
 @dataclass

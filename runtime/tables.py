@@ -8,7 +8,7 @@ from textwrap import wrap
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -68,7 +68,6 @@ def progress(task: str) -> Iterator[Callable[[str, int, int], None]]:
         BarColumn(),
         TextColumn("{task.fields[count]}"),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
         console=err,
         transient=True,
         disable=quiet() or not err.is_terminal,
