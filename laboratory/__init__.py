@@ -2,8 +2,8 @@
 
     train(weights, task("linear", d=3, n=6), steps=200)      → Trained: parameters, losses, weights
     compare(compiled, trained, task("linear", d=3, n=6))     → Comparison: every measure that applies
-    probe(weights, "w", x=…, y=…)                            → Curve: where a variable can be read off the stream
-    patch(weights, "w", x=…, y=…)                            → Patch: what follows where it is changed
+    probe(weights, "w", fields)                              → Curve: where a variable can be read off the stream
+    patch(weights, "w", fields)                              → Patch: what follows where it is changed
     plot_stream(trace), plot_attention(…), plot_errors(…)    → figures of matplotlib
 
 Names are imported when they are first used.

@@ -1,11 +1,13 @@
 """The laboratory's measures as one asks for them in Python: weights, a task or data, a name.
 
 compare(compiled, trained, task)     what `innerloop compare` does
-probe(weights, "w", x=…, y=…)        where in the stream a variable can be read
-patch(weights, "w", x=…, y=…)        what the prediction does where it is changed
+probe(weights, "w", fields)        where in the stream a variable can be read
+patch(weights, "w", fields)        what the prediction does where it is changed
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 from innerloop.artifact.errors import DataError
@@ -37,7 +39,7 @@ def compare(
 
 
 def probe(
-    weights: Weights, name: str, /, *, within: Weights | None = None, seed: int = 0, **fields: ArrayLike
+    weights: Weights, name: str, fields: Mapping[str, ArrayLike], *, within: Weights | None = None, seed: int = 0
 ) -> Curve:
     """R² of a linear probe for the variable `name` of the compiled weights, and of its control, after each layer, in
     their own stream or in that of other weights, `within`. Fields are [tasks, rows, *shape].
@@ -53,12 +55,11 @@ def probe(
 def patch(
     weights: Weights,
     name: str,
-    /,
+    fields: Mapping[str, ArrayLike],
     *,
     within: Weights | None = None,
     directions: str = "probe",
     seed: int = 0,
-    **fields: ArrayLike,
 ) -> Patch:
     """What share of the change that the compiled weights show follows where the variable `name` is given the value of
     another task, after each layer, in their own stream or in that of other weights, `within`.

@@ -29,7 +29,8 @@ def attention_maps(weights: Weights, data: TokenData, layer: int) -> dict[int, R
     if not isinstance(part, Attention | LinearAttention):
         return {}
     x = _stream_under(weights, data, 2 * layer)
-    batch, tokens, dtype = data.batch, x.shape[1] // data.batch, np.dtype(config.dtype)
+    _, batch, tokens = x.shape
+    x, dtype = x.reshape(-1, batch * tokens), np.dtype(config.dtype)
     spend(8 * config.n_head * batch * tokens**2, "the attention maps", "give fewer tasks")
     heads = Heads.of(part, config, tokens, dtype)
     seen = np.tril(np.ones((tokens, tokens), bool)) if config.causal else np.ones((tokens, tokens), bool)
@@ -49,13 +50,12 @@ def attention_maps(weights: Weights, data: TokenData, layer: int) -> dict[int, R
 
 
 def _stream_under(weights: Weights, data: TokenData, place: int) -> Real:
-    """The stream [width, batch · (1 + tokens)] before the sublayer at this place of those that run."""
-    first = embedded(weights, data)
-    found, passed = [first.reshape(len(first), -1)], count(1)
+    """The stream [width, batch, 1 + tokens] before the sublayer at this place of those that run."""
+    found, passed = [embedded(weights, data)], count(1)
 
     def observe(stream: Real) -> None:
         if next(passed) == place:
-            found[0] = stream.reshape(len(stream), -1).copy()
+            found[0] = stream.copy()
 
     if place:
         forward(weights, data, observe)

@@ -84,7 +84,7 @@ def _pays(up: Array, down: Array, banks: list[Bank]) -> bool:
 
 
 def _block(up: Array, up_bias: Array, down: Array, banks: list[Bank]) -> Block:
-    """Neurons stand by the size of what they write: those that cancel are as large as each other, and stand together."""
+    """Neurons stand by the size of what they write: those that cancel are of one size, and stand together."""
     read, size = _read(up, banks), _filled(banks[0])
     most = max(1, *(slots.size for slots in read))
     rows = np.zeros((len(banks), most), np.int32)

@@ -11,7 +11,7 @@ from time import monotonic
 from innerloop.artifact.progress import heard
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -94,7 +94,6 @@ def progress(task: str, always: bool = False) -> Iterator[Callable[[str, int, in
         BarColumn(),
         TextColumn("{task.fields[count]}"),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
         console=err,
         transient=True,
         disable=quiet() or not err.is_terminal,

@@ -12,7 +12,7 @@ from innerloop.artifact.errors import CompileError, DataError
 from innerloop.artifact.tokens import read_data
 from innerloop.artifact.weights import Weights
 from innerloop.compiler import compile_program
-from innerloop.laboratory import plot_attention, plot_errors, plot_stream
+from innerloop.laboratory import patch, plot_attention, plot_errors, plot_stream, probe
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.attention_maps import attention_maps
@@ -97,3 +97,14 @@ def test_plots_are_figures_of_the_data(weights: Weights, model: Transformer) -> 
     np.testing.assert_allclose(np.asarray(line.get_ydata(), float), wanted)
     with pytest.raises(DataError, match="there is no task 2: the data has 2"):
         plot_stream(model.trace(**data), "w", task=2)
+
+
+def test_probe_and_patch_are_at_hand(weights: Weights) -> None:
+    """w is read off the compiled stream once it is there, and its control is not; a patch too late is refused."""
+    data = tasks(count=60, examples=6)
+    curve = probe(weights, "w", data)
+    assert curve.score[-1] > 0.999 > curve.control.max()
+    with pytest.raises(DataError, match="`w` is whole only after the last layer"):
+        patch(weights, "w", data)
+    with pytest.raises(DataError, match="probes need 40 tasks or more, and there are 2"):
+        probe(weights, "w", tasks())
