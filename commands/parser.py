@@ -8,7 +8,7 @@ from pathlib import Path
 
 from innerloop.compiler.stages import STAGES, passes_listed
 
-from . import comparison, options, training
+from . import comparison, explanation, options, training
 
 _START = """\
 for example:
@@ -181,6 +181,9 @@ def parser() -> argparse.ArgumentParser:
 
     compare = command("compare", "hold compiled weights against trained ones, on one task", comparison.EPILOG)
     comparison.add_arguments(compare)
+
+    explain = command("explain", "say which program a model runs, with which parameters", explanation.EPILOG)
+    explanation.add_arguments(explain)
 
     export = command("export", "write compiled weights as a folder that a stock library loads", _EXPORT)
     options.weights(export)

@@ -11,7 +11,6 @@ program of many passes is traced once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, assert_never
 
 import jax
@@ -48,16 +47,8 @@ from innerloop.compiler.ir.graph import (
 
 from .opened import Opened
 from .operations import Array, affine, divide, function, keep, product, softmax
+from .places import Places
 from .reads import attend, gather, read
-
-
-@dataclass(frozen=True, eq=False)
-class Places:
-    """Some tokens: numbers that are known when tracing, or the one at which a scan is now."""
-
-    tokens: Any
-    of: Any
-    """The place of each token among them, or −1."""
 
 
 def evaluate(
@@ -307,9 +298,7 @@ class _Run:
         """The token that each of these moves from, or −1."""
         if first is None:
             return places.tokens - 1
-        wanted = self._seen(places, self._every) & np.array([kind == first for kind in self.line.kinds])
+        wanted = self._seen(places, self._places(np.arange(len(self.line)))) & np.array(
+            [kind == first for kind in self.line.kinds]
+        )
         return (np if isinstance(wanted, np.ndarray) else jnp).where(wanted.any(1), wanted.argmax(1), -1)
-
-    @property
-    def _every(self) -> Places:
-        return self._places(np.arange(len(self.line)))
