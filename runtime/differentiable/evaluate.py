@@ -1,8 +1,5 @@
 """The oracle in JAX: one task through the graph, traced, so that it is jitted, mapped over tasks and differentiated.
 
-    before   Opened, parameters, the fields of one task [rows, *shape]
-    after    the result [rows, *shape] at the tokens where it lives
-
 As in compiler/interpreter/oracle.py each value is computed at the tokens where it lives, [live tokens, size], and is 0
 at others; a scan goes over its tokens one by one, what does not change in it before them. A loop is one of XLA's: a
 program of many passes is traced once.
@@ -237,7 +234,7 @@ class _Run:
             case Count(kind, none):
                 counts = self._seen(places, self.at(frozenset({kind}))).sum(1)
                 counts = counts == 0 if none else counts
-                return jnp.asarray(counts, jnp.float64)[:, None]
+                return jnp.asarray(counts, float)[:, None]
             case Affine(matrices, offset):
                 total: Array = jnp.broadcast_to(jnp.asarray(offset.array), (rows, node.size))
                 for index, matrix in enumerate(matrices):
@@ -277,9 +274,9 @@ class _Run:
     def _field(self, name: str, node: Node, places: Places) -> Array:
         """A field of the data, or a free parameter, which every token holds."""
         if name in self.given:
-            flat = jnp.asarray(self.given[name], jnp.float64).reshape(1, node.size)
+            flat = jnp.asarray(self.given[name], float).reshape(1, node.size)
             return jnp.broadcast_to(flat, (places.tokens.shape[0], node.size))
-        rows = jnp.asarray(self.data[name], jnp.float64)
+        rows = jnp.asarray(self.data[name], float)
         held = self.at(node.kinds)
         place = (
             jnp.asarray(held.of)[places.tokens] if not isinstance(places.tokens, np.ndarray) else held.of[places.tokens]
