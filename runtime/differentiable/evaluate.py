@@ -1,8 +1,8 @@
 """The oracle in JAX: one task through the graph, traced, so that it is jitted, mapped over tasks and differentiated.
 
-As in compiler/interpreter/oracle.py each value is computed at the tokens where it lives, [live tokens, size], and is 0
-at others; a scan goes over its tokens one by one, what does not change in it before them. A loop is one of XLA's: a
-program of many passes is traced once.
+As in compiler/interpreter/oracle.py a value is 0 at tokens where it does not live; it is computed at those where it is
+needed (needed.py), [tokens, size]. A scan goes over its tokens one by one, what does not change in it before them. A
+loop is one of XLA's: a program of many passes is traced once.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ class _Run:
     ) -> None:
         assert program.graph.signature is not None
         self.graph: Graph = program.graph
+        self.kinds = program.needed
         self.program, self.line, self.counts = program, line, counts
         self.given, self.data = parameters, fields
         self.seen: Any = visible(line, program.graph.signature.pattern) if seen is None else seen
@@ -134,30 +135,30 @@ class _Run:
                 else:
                     self._scan(item)
             elif places is None:
-                self._compute(item, self.at(self.graph[item].kinds))
+                if self.kinds[item]:
+                    self._compute(item, self.at(self.kinds[item]))
             elif item not in self._fixed:
                 self._compute(item, places)
 
     def _repeat(self, loop: Loop, places: Places | None) -> None:
-        at = [places or self.at(self.graph[c.phi].kinds) for c in loop.carried]
+        carried = [c for c in loop.carried if self.kinds[c.phi]]
+        at = [places or self.at(self.kinds[c.phi]) for c in carried]
         before = dict(self.known)
 
         def one(_: Any, arrays: list[Array]) -> list[Array]:
             self.known = dict(before)
-            for c, here, array in zip(loop.carried, at, arrays, strict=True):
+            for c, here, array in zip(carried, at, arrays, strict=True):
                 self.known[c.phi] = here, array
             self.block(loop.body, places)
-            return [self.take(c.result, here) for c, here in zip(loop.carried, at, strict=True)]
+            return [self.take(c.result, here) for c, here in zip(carried, at, strict=True)]
 
         named = self.program.counted.get(loop.span) if loop.span is not None else None
         count = loop.count if named is None else self.counts[named]
-        start = [jnp.asarray(self.take(c.initial, here)) for c, here in zip(loop.carried, at, strict=True)]
+        start = [jnp.asarray(self.take(c.initial, here)) for c, here in zip(carried, at, strict=True)]
         ends = jax.lax.fori_loop(0, count, one, start)
         self.known = before
-        for c, held, array in zip(loop.carried, at, ends, strict=True):
+        for c, held, array in zip(carried, at, ends, strict=True):
             self.known[c.final] = held, array
-            here = places or self.at(self.graph[c.final].kinds)
-            self.known[c.final] = here, self.take(c.final, here)
 
     def _scan(self, loop: Loop) -> None:
         assert loop.kind is not None
@@ -169,7 +170,7 @@ class _Run:
             )
         fixed = self._invariant(loop.body, {c.phi for c in loop.carried})
         for value in fixed:
-            self._compute(value, self.at(self.graph[value].kinds))
+            self._compute(value, self.at(self.kinds[value]))
         self._fixed, before = frozenset(fixed), dict(self.known)
 
         def one(arrays: list[Array], token: Array) -> tuple[list[Array], list[Array]]:
@@ -188,7 +189,9 @@ class _Run:
             _, passes = jax.lax.scan(one, start, tokens)
         self.known = before
         for k, c in enumerate(loop.carried):
-            here = self.at(self.graph[c.final].kinds)
+            if not self.kinds[c.final]:
+                continue
+            here = self.at(self.kinds[c.final])
             last = np.searchsorted(tokens, here.tokens, side="right") - 1
             array = self.take(c.initial, here)
             if passes:

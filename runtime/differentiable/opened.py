@@ -16,17 +16,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import CompileError, Diagnostic
-from innerloop.artifact.signature import Signature
+from innerloop.artifact.signature import Kinds, Signature
 from innerloop.artifact.span import Span
 from innerloop.compiler.frontend.bind import bind, whole_parameters
 from innerloop.compiler.frontend.check import check
 from innerloop.compiler.frontend.desugar import expand
 from innerloop.compiler.ir.build import build
-from innerloop.compiler.ir.graph import Graph
+from innerloop.compiler.ir.graph import Graph, Value
 from innerloop.compiler.ir.verify import verify
 from innerloop.compiler.syntax.nodes import Call, Expr, FieldDeclaration, Name, Program, Repeat, Type
 from innerloop.compiler.syntax.parse import parse
 from innerloop.compiler.syntax.traversal import children, map_expressions, rebuild, statements, walk
+
+from .needed import needed
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,14 @@ class Opened:
 
     free      name → where it begins: what was given, or its default
     counted   the place of a repeat → the parameter that counts its passes, for those that are free
+    needed    each value of the graph → the kinds of token at which it is computed
     """
 
     graph: Graph
     signature: Signature
     free: Mapping[str, Floats]
     counted: Mapping[Span, str]
+    needed: Mapping[Value, Kinds]
 
 
 def real_parameters(program: Program) -> tuple[str, ...]:
@@ -111,7 +115,8 @@ def opened(
         for s in statements(tree.body)
         if isinstance(s, Repeat) and isinstance(s.count, Name) and s.count.name in counts
     }
-    return Opened(graph, signature, {name: np.asarray(bound[name], np.float64) for name in free}, counted)
+    start = {name: np.asarray(bound[name], np.float64) for name in free}
+    return Opened(graph, signature, start, counted, needed(graph))
 
 
 def _open_clips(expr: Expr) -> Expr:
