@@ -21,7 +21,7 @@ from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.tokens import describe_pattern, sequence, visible
 from innerloop.compiler.ir.graph import Graph, Move
-from innerloop.runtime.differentiable.function import Differentiable, exact
+from innerloop.runtime.differentiable.function import TOGETHER, Differentiable, exact
 from innerloop.runtime.executables import Compiled, compiled
 from innerloop.runtime.surroundings import settled
 
@@ -30,8 +30,6 @@ from .families import Family, Range
 
 Array = Any
 Counts = Mapping[str, int]
-TOGETHER = 128
-"""Tasks that are run at once: one size, and so one code, for fits and for what is held out."""
 FARTHEST = 300.0
 MOST = 1e3
 """Answers larger than so many root mean squares of the labels are cut there: a rate that diverges stays a number."""
@@ -97,23 +95,23 @@ class Candidate:
             done += self.sizes[name]
         return found
 
-    def task(self, theta: Array, counts: Mapping[str, Array], x: Array, y: Array) -> Array:
-        """Answers [prefixes] of one task x [n + 1, d], y [n]; traceable."""
+    def tasks(self, theta: Array, counts: Mapping[str, Array], x: Array, y: Array) -> Array:
+        """Answers [tasks, prefixes] of tasks x [tasks, n + 1, d], y [tasks, n]; traceable."""
         line = sequence(self.signature.pattern, self.n)
-        one, at = self.function.one(line), np.array(self.prefixes)
+        many, at = self.function.many(line), np.array(self.prefixes)
         if self.tokens == CAUSAL:
-            return one(self.values(theta), {"x": x, "y": y[:, None]}, counts)[at]
+            return many(self.values(theta), {"x": x, "y": y[..., None]}, counts)[:, at]
         within = visible(line, self.signature.pattern)
         masks = np.stack([within & ((np.arange(self.n + 1) < k) | np.eye(self.n + 1, dtype=bool)) for k in at])
 
         def after(query: Array, seen: Array) -> Array:
-            fields = {"x": jnp.concatenate([x[: self.n], query[None]]), "y": y[:, None]}
-            return one(self.values(theta), fields, counts, seen)[-1]
+            fields = {"x": jnp.concatenate([x[:, : self.n], query[:, None]], 1), "y": y[..., None]}
+            return many(self.values(theta), fields, counts, seen)[:, -1]
 
-        return jax.vmap(after)(x[at], jnp.asarray(masks))
+        return jax.vmap(after, in_axes=(1, 0), out_axes=1)(x[:, at], jnp.asarray(masks))
 
     def _answers(self, theta: Array, counts: Any, x: Array, y: Array, most: Array) -> Array:
-        found = jax.vmap(self.task, in_axes=(None, None, 0, 0))(theta, counts, x, y)
+        found = self.tasks(theta, counts, x, y)
         return jnp.clip(jnp.where(jnp.isnan(found), most, found), -most, most)
 
     @cached_property

@@ -80,16 +80,14 @@ def _measured(what: str, model: Behaviour, first: Fitted, second: Fitted, x: Flo
 
 def _ascent(first: Fitted, second: Fitted, x: Floats, w: Floats, radii: list[float]) -> tuple[Floats, Floats]:
     programs: list[Callable[[Array, Array], Array]] = [
-        lambda x, y, f=f: f.candidate.task(jnp.asarray(f.theta), f.counts, x, y)  # type: ignore[misc]
+        lambda x, y, f=f: f.candidate.tasks(jnp.asarray(f.theta), f.counts, x, y)  # type: ignore[misc]
         for f in (first, second)
     ]
 
     def score(moving: tuple[Array, Array]) -> Array:
-        def one(x: Array, w: Array) -> Array:
-            y = (x[:-1] * w).sum(-1)
-            return jnp.log(((programs[0](x, y) - programs[1](x, y)) ** 2).sum() + 1e-12)
-
-        return jax.vmap(one)(*moving).sum()
+        x, w = moving
+        y = (x[:, :-1] * w[:, None]).sum(-1)
+        return jnp.log(((programs[0](x, y) - programs[1](x, y)) ** 2).sum(1) + 1e-12).sum()
 
     def within(v: Array, radius: float) -> Array:
         return v * jnp.minimum(1.0, radius / jnp.maximum(jnp.linalg.norm(v, axis=-1, keepdims=True), 1e-12))

@@ -49,9 +49,7 @@ def verdict(found: Explanation) -> Verdict:
     )
     if left > BEHAVES:
         ignores = found.spread < HARDLY * found.size
-        more = (
-            f"the nearest is {said(best)}, {share}" if left <= 0.1 else f"the best explains {_percent(1 - best.left)}"
-        )
+        more = f"the nearest is {said(best)}, {share}" if left <= 0.1 else _poor(best.left)
         if ignores:
             return Verdict("ignores", f"ignores its context; no known program: {more}", ())
         return Verdict("none", f"no known program: {more}", ())
@@ -107,8 +105,12 @@ def _explained(left: float) -> str:
     return f"{_percent(1 - left)} explained" if left >= 5e-5 else f"all but {left:.1e} explained"
 
 
+def _poor(left: float) -> str:
+    return f"the best explains {_percent(1 - left)}" if left < 1 else "the best is further off than no program at all"
+
+
 def _percent(share: float) -> str:
-    return f"{100 * share:.{1 if share < 0.995 else 2}f} %"
+    return f"{100 * share:.{1 if share < 0.995 else 2 if share < 0.9995 else 3}f} %"
 
 
 def _classes(best: Fitted, alike: Sequence[Fitted]) -> str:

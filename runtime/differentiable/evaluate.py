@@ -1,7 +1,7 @@
-"""The oracle in JAX: one task through the graph, traced, so that it is jitted, mapped over tasks and differentiated.
+"""The oracle in JAX: tasks through the graph, traced, so that it is jitted, mapped and differentiated.
 
-As in compiler/interpreter/oracle.py a value is 0 at tokens where it does not live; it is computed at those where it is
-needed (needed.py), [tokens, size]. A scan goes over its tokens one by one, what does not change in it before them. A
+As in compiler/interpreter/oracle.py a value is 0 at tokens where it does not live. It is computed where it is needed
+(needed.py), [tokens, size, tasks]. A scan goes over its tokens one by one, what does not change in it before them. A
 loop is one of XLA's: a program of many passes is traced once.
 """
 
@@ -56,24 +56,22 @@ def evaluate(
     counts: Mapping[str, Array] = {},
     seen: Array | None = None,
 ) -> Array:
-    """The result [rows, *shape] of one task.
+    """The result [rows, size, tasks].
 
     parameters  of each that is free its value, of its own shape
-    fields      [rows, *shape], a row for each token of `line` that holds the field
+    fields      [rows, size, tasks], a row for each token of `line` that holds the field
     counts      of each free count how many passes; if it is traced, only forward derivatives go through its loop
     seen        [tokens, tokens], whether the row's token sees the column's, if not as the pattern says
 
     Raises DataError for more tokens than a scan is written for."""
-    graph = program.graph
-    (result,) = graph.results
+    (result,) = program.graph.results
     run = _Run(program, line, parameters, fields, counts, seen)
-    run.block(graph.block, None)
-    found = run.take(result, run.at(graph[result].kinds))
-    return found.reshape(found.shape[0], *graph[result].shape)
+    run.block(program.graph.block, None)
+    return run.whole(run.take(result, run.at(program.graph[result].kinds)))
 
 
 class _Run:
-    """One task. `known` holds every value so far with the tokens that it is known at."""
+    """`known` holds every value so far with the tokens that it is known at."""
 
     def __init__(
         self,
@@ -89,6 +87,7 @@ class _Run:
         self.kinds = program.needed
         self.program, self.line, self.counts = program, line, counts
         self.given, self.data = parameters, fields
+        self.tasks = next(iter(fields.values())).shape[-1]
         self.seen: Any = visible(line, program.graph.signature.pattern) if seen is None else seen
         self.known: dict[Value, tuple[Places, Array]] = {}
         self._live: dict[Kinds, Places] = {}
@@ -106,8 +105,12 @@ class _Run:
             self._live[kinds] = self._places(output_rows(self.line, kinds))
         return self._live[kinds]
 
+    def whole(self, array: Array) -> Array:
+        """Of every task, what may be the same for all: loops carry it so."""
+        return jnp.broadcast_to(array, (*array.shape[:-1], self.tasks))
+
     def take(self, value: Value, places: Places) -> Array:
-        """A value at some tokens, 0 at those where it does not live: [tokens, size]."""
+        """A value at some tokens, 0 at those where it does not live: [tokens, size, tasks]."""
         held, array = self.known[value]
         return array if held is places else self._from(value, places.tokens)
 
@@ -117,12 +120,12 @@ class _Run:
         if isinstance(tokens, np.ndarray) and isinstance(held.of, np.ndarray):
             place = np.where(tokens >= 0, held.of[tokens], -1)
             if not array.shape[0]:
-                return jnp.zeros((place.size, array.shape[1]), array.dtype)
+                return jnp.zeros((place.size, *array.shape[1:]), array.dtype)
             if place.size and place.min() >= 0:
                 return array[place]
-            return jnp.where((place >= 0)[:, None], array[place], 0.0)
+            return jnp.where((place >= 0)[:, None, None], array[place], 0.0)
         here = jnp.where(tokens >= 0, jnp.asarray(held.of)[tokens], -1)
-        return jnp.where((here >= 0)[:, None], array[here], 0.0)
+        return jnp.where((here >= 0)[:, None, None], array[here], 0.0)
 
     # Blocks --------------------------------------------------------------------------------------
 
@@ -150,11 +153,11 @@ class _Run:
             for c, here, array in zip(carried, at, arrays, strict=True):
                 self.known[c.phi] = here, array
             self.block(loop.body, places)
-            return [self.take(c.result, here) for c, here in zip(carried, at, strict=True)]
+            return [self.whole(self.take(c.result, here)) for c, here in zip(carried, at, strict=True)]
 
         named = self.program.counted.get(loop.span) if loop.span is not None else None
         count = loop.count if named is None else self.counts[named]
-        start = [jnp.asarray(self.take(c.initial, here)) for c, here in zip(carried, at, strict=True)]
+        start = [self.whole(self.take(c.initial, here)) for c, here in zip(carried, at, strict=True)]
         ends = jax.lax.fori_loop(0, count, one, start)
         self.known = before
         for c, held, array in zip(carried, at, ends, strict=True):
@@ -179,13 +182,13 @@ class _Run:
             for c, array in zip(loop.carried, arrays, strict=True):
                 self.known[c.phi] = here, array
             self.block(loop.body, here)
-            ends = [self.take(c.result, here) for c in loop.carried]
+            ends = [self.whole(self.take(c.result, here)) for c in loop.carried]
             return ends, ends
 
         passes: list[Array] = []
         if tokens.size:
             first = self._places(tokens[:1])
-            start = [jnp.asarray(self.take(c.initial, first)) for c in loop.carried]
+            start = [self.whole(self.take(c.initial, first)) for c in loop.carried]
             _, passes = jax.lax.scan(one, start, tokens)
         self.known = before
         for k, c in enumerate(loop.carried):
@@ -195,7 +198,7 @@ class _Run:
             last = np.searchsorted(tokens, here.tokens, side="right") - 1
             array = self.take(c.initial, here)
             if passes:
-                array = jnp.where((last >= 0)[:, None], passes[k][:, 0][last], array)
+                array = jnp.where((last >= 0)[:, None, None], passes[k][:, 0][last], array)
             self.known[c.final] = here, array
 
     def _invariant(self, block: Block, changing: set[Value]) -> list[Value]:
@@ -233,13 +236,13 @@ class _Run:
             case Field(name):
                 return self._field(name, node, places)
             case Constant(values):
-                return jnp.broadcast_to(jnp.asarray(values.array.ravel()), (rows, node.size))
+                return jnp.broadcast_to(jnp.asarray(values.array.reshape(-1, 1)), (rows, node.size, 1))
             case Count(kind, none):
                 counts = self._seen(places, self.at(frozenset({kind}))).sum(1)
                 counts = counts == 0 if none else counts
-                return jnp.asarray(counts, float)[:, None]
+                return jnp.asarray(counts, float)[:, None, None]
             case Affine(matrices, offset):
-                total: Array = jnp.broadcast_to(jnp.asarray(offset.array), (rows, node.size))
+                total: Array = jnp.broadcast_to(jnp.asarray(offset.array[:, None]), (rows, node.size, 1))
                 for index, matrix in enumerate(matrices):
                     total = total + affine(matrix, operand(index))
                 return total
@@ -251,7 +254,7 @@ class _Run:
             case Function(name, arguments):
                 return function(name, arguments, operand(0))
             case Keep(strict, which):
-                return keep(strict, operand(0)[..., np.array(which)], operand(1))
+                return keep(strict, operand(0)[..., np.array(which), :], operand(1))
             case Softmax():
                 return softmax(operand(0))
             case Move(first):
@@ -277,21 +280,21 @@ class _Run:
     def _field(self, name: str, node: Node, places: Places) -> Array:
         """A field of the data, or a free parameter, which every token holds."""
         if name in self.given:
-            flat = jnp.asarray(self.given[name], float).reshape(1, node.size)
-            return jnp.broadcast_to(flat, (places.tokens.shape[0], node.size))
+            flat = jnp.asarray(self.given[name], float).reshape(1, node.size, 1)
+            return jnp.broadcast_to(flat, (places.tokens.shape[0], node.size, 1))
         rows = jnp.asarray(self.data[name], float)
         held = self.at(node.kinds)
         place = (
             jnp.asarray(held.of)[places.tokens] if not isinstance(places.tokens, np.ndarray) else held.of[places.tokens]
         )
-        return rows.reshape(rows.shape[0], node.size)[place]
+        return rows[place]
 
     def _merge(self, node: Node, kinds: tuple[Kinds, ...], places: Places) -> Array:
-        merged = jnp.zeros((places.tokens.shape[0], node.size))
+        merged = jnp.zeros((places.tokens.shape[0], node.size, 1))
         for value, at in zip(node.operands, kinds, strict=True):
             lives = np.array([kind in at for kind in self.line.kinds])
             here = lives[places.tokens] if isinstance(places.tokens, np.ndarray) else jnp.asarray(lives)[places.tokens]
-            merged = jnp.where(here[:, None], self._from(value, places.tokens), merged)
+            merged = jnp.where(here[:, None, None], self._from(value, places.tokens), merged)
         return merged
 
     def _sources(self, first: str | None, places: Places) -> Any:

@@ -1,4 +1,7 @@
-"""What an operation of the graph computes, in JAX: arrays [..., size], of any leading shape.
+"""What an operation of the graph computes, in JAX: arrays [..., size, tasks], of any leading shape.
+
+Tasks stand last, so that a loop over them, which is what the processor does many of at once, is the innermost. What is
+the same for all of them has one.
 
 Slopes are finite wherever values are: of 0/0, which is 0, and of √ and log at 0, where the true ones are infinite, they
 are taken as 0.
@@ -16,20 +19,20 @@ from innerloop.artifact.sparse import Bilinear, Matrix
 
 Array = Any
 SMALL = 1024
-"""Products that a dot is written out for: XLA makes one loop of it with what is around it."""
+"""Entries of a matrix that is written out: XLA makes one loop of it with what is around it."""
 
 
 def affine(matrix: Matrix, x: Array) -> Array:
-    """matrix @ x over the last axis."""
+    """matrix @ x over the components."""
     scale = matrix.scalar()
     if scale is not None:
         return x if scale == 1.0 else scale * x
     dense = matrix.csr.toarray()
     if matrix.shape[1] == 1:
-        return x * dense[:, 0]
-    if matrix.shape[0] == 1:
-        return (x * dense[0]).sum(-1, keepdims=True)
-    return x @ dense.T
+        return x * dense
+    if dense.size <= SMALL:
+        return (dense[:, :, None] * x[..., None, :, :]).sum(-2)
+    return jnp.matmul(dense, x)
 
 
 def product(keyword: str, form: Bilinear, a: Array, b: Array, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> Array:
@@ -38,24 +41,23 @@ def product(keyword: str, form: Bilinear, a: Array, b: Array, shapes: tuple[tupl
         case "mul":
             return a * b
         case "outer":
-            return (a[..., :, None] * b[..., None, :]).reshape(*_leading(a, b), form.size)
+            return _flat(a[..., :, None, :] * b[..., None, :, :], form.size)
         case "dot":
             inner = shapes[0][-1]
-            left = a.reshape(*a.shape[:-1], -1, inner)
-            right = b.reshape(*b.shape[:-1], inner, -1)
-            if left.shape[-2] == 1 and right.shape[-1] == 1:
-                return (a * b).sum(-1, keepdims=True)
-            small = form.out.size <= SMALL
-            found = (left[..., :, :, None] * right[..., None, :, :]).sum(-2) if small else left @ right
-            return found.reshape(*_leading(a, b), form.size)
-    terms = a[..., form.left] * b[..., form.right]
-    gather = np.zeros((form.out.size, form.size))
-    gather[np.arange(form.out.size), form.out] = form.coefficient
-    return terms @ gather
+            left = a.reshape(*a.shape[:-2], -1, inner, a.shape[-1])
+            right = b.reshape(*b.shape[:-2], inner, -1, b.shape[-1])
+            if left.shape[-3] == 1 and right.shape[-2] == 1:
+                return (a * b).sum(-2, keepdims=True)
+            return _flat((left[..., :, :, None, :] * right[..., None, :, :, :]).sum(-3), form.size)
+    terms = a[..., form.left, :] * b[..., form.right, :]
+    gather = np.zeros((form.size, form.out.size))
+    gather[form.out, np.arange(form.out.size)] = form.coefficient
+    return jnp.matmul(gather, terms)
 
 
-def _leading(a: Array, b: Array) -> tuple[int, ...]:
-    return tuple(jnp.broadcast_shapes(a.shape[:-1], b.shape[:-1]))
+def _flat(found: Array, size: int) -> Array:
+    """[..., n, m, tasks] as [..., n · m, tasks]."""
+    return found.reshape(*found.shape[:-3], size, found.shape[-1])
 
 
 def divide(a: Array, b: Array) -> Array:
@@ -65,23 +67,25 @@ def divide(a: Array, b: Array) -> Array:
 
 
 def softmax(x: Array) -> Array:
-    e = jnp.exp(x - jax.lax.stop_gradient(x.max(-1, keepdims=True)))
-    return e / e.sum(-1, keepdims=True)
+    """Over the components."""
+    e = jnp.exp(x - jax.lax.stop_gradient(x.max(-2, keepdims=True)))
+    return e / e.sum(-2, keepdims=True)
 
 
 def shares(scores: Array, seen: Array) -> Array:
-    """The softmax of scores [readers, read] over what is seen; 0 for who sees nothing."""
+    """The softmax of scores [readers, read, tasks] over what is seen [readers, read]; 0 for who sees nothing."""
+    seen = seen[..., None]
     among = jnp.where(seen, scores, -jnp.inf)
-    top = jax.lax.stop_gradient(among.max(-1, keepdims=True, initial=-jnp.inf))
+    top = jax.lax.stop_gradient(among.max(-2, keepdims=True, initial=-jnp.inf))
     weights = jnp.where(seen, jnp.exp(jnp.where(seen, scores, 0.0) - jnp.where(jnp.isfinite(top), top, 0.0)), 0.0)
-    whole = weights.sum(-1, keepdims=True)
+    whole = weights.sum(-2, keepdims=True)
     return weights / jnp.where(whole == 0, 1.0, whole)
 
 
 def weights(how: str, seen: Array) -> Array:
-    """What a mean or sum weighs each token read by: [readers, read]."""
+    """What a mean or sum weighs each token read by: [readers, read, 1]."""
     count = seen.sum(1, keepdims=True) if how == "mean" else 1
-    return seen / jnp.maximum(count, 1.0)
+    return (seen / jnp.maximum(count, 1.0))[..., None]
 
 
 def _where_positive(value: Callable[[Array], Array]) -> Callable[[Array], Array]:
