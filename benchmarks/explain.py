@@ -396,10 +396,8 @@ def interpreter(_: argparse.Namespace) -> None:
         line, rows_of = tokens.sequence, f.rows(tokens)
         with settled("float64"):
             held = jax.block_until_ready(jax.device_put((dict(f.start), rows_of)))
-            alone = [
-                seconds(evaluate, graph, tokens),
-                seconds(lambda k, h: k(*h).block_until_ready(), f.batch(line), held),
-            ]
+            kernel = seconds(lambda k, h: k(*h).block_until_ready(), f.batch(line), held)
+        alone = [seconds(evaluate, graph, tokens), kernel]
         called = [seconds(interpret, load(name), **data, **case.parameters), seconds(f, **data)]
         ratios.append((alone[0] / alone[1], called[0] / called[1]))
         numbers = [f"{1e3 * number:.1f}" for number in (*alone, *called)]

@@ -42,6 +42,7 @@ from innerloop.compiler.ir.graph import (
     Value,
 )
 
+from .needed import invariant
 from .opened import Opened
 from .operations import Array, affine, divide, function, keep, product, softmax
 from .places import Places
@@ -171,7 +172,7 @@ class _Run:
                 f"{tokens.size} `{loop.kind}` tokens given; this program scans `{loop.kind}` up to {loop.count}. "
                 "Give fewer, or raise the limit"
             )
-        fixed = self._invariant(loop.body, {c.phi for c in loop.carried})
+        fixed = invariant(self.graph, loop.body, {c.phi for c in loop.carried})
         for value in fixed:
             self._compute(value, self.at(self.kinds[value]))
         self._fixed, before = frozenset(fixed), dict(self.known)
@@ -200,20 +201,6 @@ class _Run:
             if passes:
                 array = jnp.where((last >= 0)[:, None, None], passes[k][:, 0][last], array)
             self.known[c.final] = here, array
-
-    def _invariant(self, block: Block, changing: set[Value]) -> list[Value]:
-        """The values of a scan's body that do not change in it, in order; `changing` collects the others."""
-        found = []
-        for item in block:
-            if isinstance(item, Loop):
-                changing.update(c.phi for c in item.carried)
-                found += self._invariant(item.body, changing)
-                changing.update(c.final for c in item.carried)
-            elif changing.isdisjoint(self.graph[item].operands):
-                found.append(item)
-            else:
-                changing.add(item)
-        return found
 
     # Nodes ---------------------------------------------------------------------------------------
 
