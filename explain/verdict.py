@@ -3,7 +3,7 @@
     said                      unexplained   margin
     runs P(θ)                 ≤ 0.001       ≥ 4
     behaves as P(θ)           ≤ 0.03        ≥ 4
-    cannot tell P from Q      ≤ 0.03        < 4, and no prompts decide
+    cannot tell P from Q      ≤ 0.03        < 4 and no prompts decide, or they decide for Q
     no known program          > 0.03, or the model's answers hardly depend on its examples
 
 The upper end of the interval is what counts. Every program that these data cannot tell from the one that is named is
@@ -22,6 +22,8 @@ from .explain import Explanation
 from .fit import Fitted
 
 RUNS, BEHAVES, MARGIN = 1e-3, 0.03, 4.0
+ALL_BUT = 5e-5
+"""Less than this is said as a number, and not as 100 %."""
 HARDLY = 0.05
 """Of E y²: answers that differ less from a trivial predictor's ignore their context."""
 REFUSED = 3
@@ -44,9 +46,9 @@ class Verdict:
 def verdict(found: Explanation) -> Verdict:
     choice = found.choice
     best, left = choice.best, found.interval[1]
-    share = (
-        f"{_percent(1 - best.left)} explained [{_percent(1 - found.interval[1])}, {_percent(1 - found.interval[0])}]"
-    )
+    share = _explained(best.left)
+    if best.left >= ALL_BUT:
+        share += f" [{_percent(1 - found.interval[1])}, {_percent(1 - found.interval[0])}]"
     if left > BEHAVES:
         ignores = found.spread < HARDLY * found.size
         more = f"the nearest is {said(best)}, {share}" if left <= 0.1 else _poor(best.left)
@@ -54,9 +56,9 @@ def verdict(found: Explanation) -> Verdict:
             return Verdict("ignores", f"ignores its context; no known program: {more}", ())
         return Verdict("none", f"no known program: {more}", ())
     also = _classes(best, choice.alike)
-    ties = f"; on these tasks it is the same as {also}" if also else ""
-    if choice.margin < MARGIN and choice.rival is not None:
-        votes = {t.says for t in found.telling}
+    ties = f"; these tasks do not tell it from {also}" if also else ""
+    votes = {t.says for t in found.telling}
+    if choice.rival is not None and (choice.margin < MARGIN or "second" in votes):
         told = _told_from(found)
         if told and votes - {"open"} == {"first"}:
             return Verdict("behaves", f"behaves as {said(best)}: {share}{ties}; {told}", (best, *choice.alike))
@@ -102,7 +104,7 @@ def number(value: float, width: float) -> str:
 
 def _explained(left: float) -> str:
     """99.2 % explained; and where that would be 100, all but what is left."""
-    return f"{_percent(1 - left)} explained" if left >= 5e-5 else f"all but {left:.1e} explained"
+    return f"{_percent(1 - left)} explained" if left >= ALL_BUT else f"all but {left:.1e} explained"
 
 
 def _poor(left: float) -> str:
