@@ -32,8 +32,7 @@ import numpy as np
 from innerloop.artifact.weights import Weights
 from innerloop.compiler import compile_program, interpret
 from innerloop.explain.behaviour import Behaviour, of_function, of_weights
-from innerloop.explain.candidate import Candidate
-from innerloop.explain.explain import explain
+from innerloop.explain.explain import candidate_of, explain
 from innerloop.explain.families import regression
 from innerloop.explain.fit import Tasks, fit
 from innerloop.explain.verdict import verdict
@@ -345,7 +344,7 @@ def pairs(_: argparse.Namespace) -> None:
             found = []
             for family in regression(D, N):
                 if family.name != program:
-                    fits = fit(Candidate(family, N, prefixes), seen, held)
+                    fits = fit(candidate_of(family, N, prefixes), seen, held)
                     found.append(min(fits, key=lambda s: s.left))
             nearest = sorted(found, key=lambda s: s.left)[:3]
             most = float(((nearest[0].answers - held.model) ** 2).sum(1).max())

@@ -89,7 +89,7 @@ def explain(
     families = _families(task.inputs, n, more, only)
     for number, family in enumerate(families):
         told(f"fitting {family.name}", number, len(families))
-        fits += fit(_candidate(family, n, prefixes), seen, held)
+        fits += fit(candidate_of(family, n, prefixes), seen, held)
     base = trivial(held)
     choice = choose(fits, held.model, base)
     told("measuring", 0, 0)
@@ -127,7 +127,7 @@ def explain(
 _made: dict[tuple[str, str, int, tuple[int, ...]], Candidate] = {}
 
 
-def _candidate(family: Family, n: int, prefixes: tuple[int, ...]) -> Candidate:
+def candidate_of(family: Family, n: int, prefixes: tuple[int, ...]) -> Candidate:
     """Made once for all models of a process: what is compiled for it stays."""
     key = family.text, repr((family.given, family.reals, family.whole)), n, prefixes
     if key not in _made:
