@@ -115,7 +115,7 @@ class Differentiable:
             many = self.many(line)
 
             def every(
-                parameters: Mapping[str, Array], fields: Mapping[str, Array], counts: Mapping[str, Array]
+                parameters: Mapping[str, Array], fields: Mapping[str, Array], counts: Mapping[str, Array] = {}
             ) -> Array:
                 tasks = next(iter(fields.values())).shape[0]
                 if tasks <= TOGETHER:
