@@ -12,7 +12,6 @@ named beside it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -116,7 +115,8 @@ def _percent(share: float) -> str:
 
 
 def _classes(best: Fitted, alike: Sequence[Fitted]) -> str:
-    """The fits that these data cannot tell from the best one: of each family its counts together."""
+    """The fits that these data cannot tell from the best one: of each family its counts together, and of the first of
+    them the parameters, which say where the one is a special case of the other."""
     families: dict[str, list[Fitted]] = {}
     for fitted in alike:
         families.setdefault(fitted.candidate.name, []).append(fitted)
@@ -124,8 +124,10 @@ def _classes(best: Fitted, alike: Sequence[Fitted]) -> str:
     for name, fits in families.items():
         counts = sorted({count for f in fits for count in f.counts.values()})
         listed = f" with {next(iter(fits[0].counts))} {', '.join(map(str, counts))}" if counts else ""
-        found.append(f"{best.candidate.name}{listed}" if name == best.candidate.name else f"{name}{listed}")
-    return ", ".join(re.sub(r"^(\w+)", r"`\1`", text) for text in found)
+        numbers = [f"{n} {float(v):.3g}" for n, v in fits[0].values.items() if v.shape == ()]
+        where = f" ({', '.join(numbers)})" if numbers and name != best.candidate.name else ""
+        found.append(f"`{name}`{listed}{where}")
+    return ", ".join(found)
 
 
 def _told_from(found: Explanation) -> str:

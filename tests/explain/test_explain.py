@@ -41,7 +41,8 @@ def program(name: str, **parameters: Any) -> Behaviour:
 
 @cache
 def steps() -> Explanation:
-    return explain(program("gradient_descent", steps=3, rate=0.137), TASK, only=TRIED, settings=FEW)
+    twin = program("gradient_descent", steps=3, rate=0.14)
+    return explain(program("gradient_descent", steps=3, rate=0.137), TASK, only=TRIED, twin=twin, settings=FEW)
 
 
 TRIED = ("averaging", "gradient_descent", "sherman_morrison")
@@ -56,6 +57,8 @@ def test_a_program_is_found_again_with_its_parameters() -> None:
     assert float(first.values["rate"]) == pytest.approx(0.137, rel=1e-6)
     assert np.allclose(found.evidence.parameters["rate"], 0.137, rtol=1e-5)
     assert found.evidence.label_slopes.low > 0.999
+    assert found.twins is not None
+    assert found.twins < 1e-6  # nearer to the program than to its twin
     assert "sherman_morrison" in said.sentence  # the telling prompts speak against it
     assert {t.says for t in found.telling} == {"first"}
 
