@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: help demo test test-slow lint format catalogue clean \
-  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-forward benchmark-guard benchmark-layers benchmark-operations benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
+  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-explain benchmark-forward benchmark-guard benchmark-layers benchmark-operations benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -18,6 +18,7 @@ help:
 	@echo "make benchmark          measure the precision of the compiled programs on fresh tasks"
 	@echo "make benchmark-certify  is any prediction further off than its own bound, on data of 17 families"
 	@echo "make benchmark-compile  measure how long compiling takes, stage by stage"
+	@echo "make benchmark-explain  does innerloop explain name what runs, and nothing else; goes on where it was stopped"
 	@echo "make benchmark-forward  measure what a call takes, in products of matrices, and what running scans in turn saves"
 	@echo "make benchmark-layers   the table of layers and widths against the published constructions"
 	@echo "make benchmark-guard    measure what the guard costs, in CPU seconds"
@@ -73,6 +74,9 @@ benchmark-operations: $(VENV)/.installed
 
 benchmark-compile: $(VENV)/.installed
 	$(BIN)/python benchmarks/compile_time.py
+
+benchmark-explain: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.explain
 
 benchmark-real-data: $(VENV)/.installed-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.real_data

@@ -205,6 +205,12 @@ def compare(arguments: Namespace) -> int:
     return run_comparison(arguments)
 
 
+def explain(arguments: Namespace) -> int:
+    from .explanation import explain as run_explanation
+
+    return run_explanation(arguments)
+
+
 @contextmanager
 def placed(data: Path | None) -> Iterator[None]:
     """Puts the data's file before what is wrong with it."""

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from innerloop.artifact.words import GuardMode, Library
 from innerloop.compiler.stages import STAGES, passes_listed
 
-from . import comparison, options, own_data, training
+from . import comparison, explanation, options, own_data, training
 from .help import Formatter, HelpParser
 
 _START = """\
@@ -202,6 +202,9 @@ def parser() -> argparse.ArgumentParser:
 
     compare = command("compare", "hold compiled weights against trained ones, on one task", comparison.EPILOG)
     comparison.add_arguments(compare)
+
+    explain = command("explain", "say which program a model runs, with which parameters", explanation.EPILOG)
+    explanation.add_arguments(explain)
 
     export = command("export", "write compiled weights as a folder that a stock library loads", _EXPORT)
     options.weights(export)

@@ -79,7 +79,7 @@ def png(figure: Figure) -> bytes:
 
 
 @contextmanager
-def _panels(count: int, columns: int = 3, height: float = 3.2) -> Iterator[tuple[Figure, list[Axes]]]:
+def panelled(count: int, columns: int = 3, height: float = 3.2) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure of so many panels; a lone one is as wide as two."""
     columns = min(columns, count) if count != 4 else 2
     rows = -(-count // columns)
@@ -92,7 +92,7 @@ def _panels(count: int, columns: int = 3, height: float = 3.2) -> Iterator[tuple
 
 def by_examples(losses: dict[str, Floats], spd: Floats) -> Figure:
     """Loss of each model, and their SPD, at each row of the output."""
-    with _panels(1) as (figure, (axes,)):
+    with panelled(1) as (figure, (axes,)):
         rows = np.arange(spd.size)
         for name, loss in losses.items():
             axes.plot(rows, loss, color=colour(name), linewidth=_width(name), label=f"loss, {name}")
@@ -105,7 +105,7 @@ def by_examples(losses: dict[str, Floats], spd: Floats) -> Figure:
 
 
 def alignments(found: Alignment) -> Figure:
-    with _panels(2) as (figure, (left, right)):
+    with panelled(2) as (figure, (left, right)):
         left.hist(found.cosine, bins=np.linspace(min(0.0, float(found.cosine.min())), 1, 41).tolist(), color=OTHER)
         left.set_xlabel("cosine of ∂ŷ/∂x")
         left.set_ylabel("tasks")
@@ -117,7 +117,7 @@ def alignments(found: Alignment) -> Figure:
 
 
 def line(found: Line) -> Figure:
-    with _panels(1) as (figure, (axes,)):
+    with panelled(1) as (figure, (axes,)):
         on_line(axes, found.alphas, found.losses)
         finite = found.losses[np.isfinite(found.losses)]
         if finite.size and finite.max() > 30 * max(finite.min(), 1e-30):
@@ -141,7 +141,7 @@ def algorithms(found: Nearest) -> Figure:
     """SPD/d of every model from every reference: of two models dots on one axis, of more a table in shades."""
     if len(found.models) > 2:
         return _shades(found)
-    with _panels(1, height=0.8 + 0.32 * len(found.references)) as (figure, (axes,)):
+    with panelled(1, height=0.8 + 0.32 * len(found.references)) as (figure, (axes,)):
         places = np.arange(len(found.references))[::-1]
         floor = _floor(found.mean)
         for model, spd in zip(found.models, found.mean, strict=True):
@@ -160,7 +160,7 @@ def _floor(spd: Floats) -> float:
 
 def _shades(found: Nearest) -> Figure:
     """A line a model; the nearest reference of each in a frame."""
-    with _panels(1, height=1.6 + 0.36 * len(found.models)) as (figure, (axes,)):
+    with panelled(1, height=1.6 + 0.36 * len(found.models)) as (figure, (axes,)):
         logs = np.log10(np.maximum(found.mean, _floor(found.mean)))
         axes.imshow(-logs, cmap="Blues", aspect="auto", alpha=0.75)
         middle = (logs.min() + logs.max()) / 2
@@ -179,7 +179,7 @@ def _shades(found: Nearest) -> Figure:
 
 
 def shifts(found: Sequence[Shift]) -> Figure:
-    with _panels(len(found)) as (figure, grid):
+    with panelled(len(found)) as (figure, grid):
         for axes, shift in zip(grid, found, strict=True):
             for name, loss in shift.loss.items():
                 axes.plot(shift.values, loss, color=colour(name), linewidth=_width(name), label=f"loss, {name}")
@@ -193,7 +193,7 @@ def shifts(found: Sequence[Shift]) -> Figure:
 
 def probes(curves: Sequence[Curve], targets: Sequence[ProbeTarget]) -> Figure:
     """A panel for each variable: R² by layer in both models, dotted the controls; shaded where the layout holds it."""
-    with _panels(len(targets)) as (figure, grid):
+    with panelled(len(targets)) as (figure, grid):
         for axes, target in zip(grid, targets, strict=True):
             held(axes, target)
             for curve in (c for c in curves if c.variable == target.name):
@@ -219,7 +219,7 @@ def held(axes: Axes, target: ProbeTarget) -> None:
 
 def patches(found: Sequence[Patch]) -> Figure:
     names = list(dict.fromkeys(patch.variable for patch in found))
-    with _panels(len(names)) as (figure, grid):
+    with panelled(len(names)) as (figure, grid):
         for axes, name in zip(grid, names, strict=True):
             for patch in (p for p in found if p.variable == name):
                 layers, style = np.arange(patch.explained.size), "-" if patch.directions == "probe" else "--"

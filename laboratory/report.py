@@ -145,7 +145,7 @@ figcaption, .note { color: var(--faint); font-size: 0.9rem; }
 def page(found: Comparison, drawn: dict[str, tuple[str, str, Figure]]) -> str:
     """The report as one HTML file, its figures inside, without scripts."""
     program = escape(found.compiled.signature.name)
-    sizes = _table(
+    sizes = html_table(
         ("", "compiled", "trained"),
         [[what, ours, architecture(found.trained)[what]] for what, ours in architecture(found.compiled).items()],
     )
@@ -172,7 +172,7 @@ def page(found: Comparison, drawn: dict[str, tuple[str, str, Figure]]) -> str:
             f"<p>{about}</p>",
             sizes,
             "<h2>Measures</h2>",
-            _table(COLUMNS, rows(found)),
+            html_table(COLUMNS, rows(found)),
             *sections,
             notes,
             "</body></html>\n",
@@ -200,7 +200,7 @@ def architecture(weights: Weights) -> dict[str, str]:
     }
 
 
-def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def html_table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("artifact", "commands", "compiler", "laboratory", "programs", "runtime")
+FOLDERS = ("artifact", "commands", "compiler", "explain", "laboratory", "programs", "runtime")
 
 
 @pytest.fixture(scope="module")

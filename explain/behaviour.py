@@ -1,0 +1,130 @@
+"""A model as its answers: one for each prefix of each task.
+
+    x [tasks, n + 1, d], y [tasks, n], prefixes k₁ < k₂ …   →   answers [tasks, prefixes]
+
+An answer after k examples is what is said of x[k] when x[0] … x[k − 1] and their labels have been seen. A model of
+tokens `(x y)* x` gives all of them at once; one of `(example)* query` is asked anew for each k, and by default only for
+all of its examples, which it was made for. A Python function is asked as the latter, by f(x [tasks, k + 1, d],
+y [tasks, k]) → [tasks].
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from innerloop.artifact.arrays import Floats
+from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.tokens import describe_pattern
+from innerloop.artifact.weights import Weights
+from innerloop.laboratory.measures.distance import predicted
+from innerloop.laboratory.measures.subject import Subject
+
+CAUSAL, SHARED, EXAMPLES = "(x y)* x", "(example)* query  visible context", "(example)* query"
+"""The tokens of regression."""
+
+Asked = Callable[[Floats, Floats, tuple[int, ...]], Floats]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """`ask` gives answers [tasks, prefixes]; `whole` is whether every prefix is asked for by default; `inside` the
+    weights, None for a Python function."""
+
+    name: str
+    ask: Asked
+    whole: bool
+    inside: Weights | None
+
+    def prefixes(self, n: int) -> tuple[int, ...]:
+        """1, 2, 3, 5, 7, 10, 14, 20 … up to n; or n alone."""
+        if not self.whole:
+            return (n,)
+        found = [1, 2, 3, 5, 7]
+        while found[-1] < n:
+            found.append(max(found[-1] + 3, round(1.4 * found[-1])))
+        return tuple([k for k in found if k < n] + [n])
+
+
+def of_weights(weights: Weights, name: str) -> Behaviour:
+    """Raises InnerloopError for weights that do no regression."""
+    signature = weights.signature
+    tokens = describe_pattern(signature.pattern)
+    shapes = {field.name: field.shape for field in signature.fields}
+    if shapes.keys() != {"x", "y"} or len(shapes["x"]) != 1 or shapes["y"] or weights.output.shape:
+        raise InnerloopError(
+            f"{name}: explain takes models of regression, of fields x of vectors and y of numbers with one number as "
+            f"output; this one takes {', '.join(shapes)} and gives shape {list(weights.output.shape)}"
+        )
+    subject = Subject(weights, name)
+    if tokens == CAUSAL:
+
+        def all_at_once(x: Floats, y: Floats, prefixes: tuple[int, ...]) -> Floats:
+            last = max(prefixes)
+            found = predicted(subject, {"x": x[:, : last + 1], "y": y[:, :last]})
+            return found[:, list(prefixes)]
+
+        return Behaviour(name, all_at_once, True, weights)
+    if tokens not in (SHARED, EXAMPLES):
+        raise InnerloopError(f"{name}: explain takes tokens `{CAUSAL}` or `{SHARED}`, not `{tokens}`")
+
+    def one_by_one(x: Floats, y: Floats, prefixes: tuple[int, ...]) -> Floats:
+        return np.stack([predicted(subject, {"x": x[:, : k + 1], "y": y[:, :k]})[:, -1] for k in prefixes], 1)
+
+    return Behaviour(name, one_by_one, False, weights)
+
+
+def of_function(function: Callable[[Floats, Floats], Any], name: str) -> Behaviour:
+    """f(x [tasks, k + 1, d], y [tasks, k]) → [tasks], the answer to the last x."""
+
+    def ask(x: Floats, y: Floats, prefixes: tuple[int, ...]) -> Floats:
+        answers = []
+        for k in prefixes:
+            found = np.asarray(function(x[:, : k + 1], y[:, :k]), np.float64)
+            if found.shape != (len(x),) or not np.isfinite(found).all():
+                raise DataError(
+                    f"{name}: gave {'what is not finite' if found.shape == (len(x),) else f'shape {found.shape}'} for "
+                    f"x {(len(x), k + 1, x.shape[2])} and y {(len(x), k)}: wanted ({len(x)},), a finite answer to the "
+                    f"last x of each task"
+                )
+            answers.append(found)
+        return np.stack(answers, 1)
+
+    return Behaviour(name, ask, True, None)
+
+
+def load(model: str) -> Behaviour:
+    """A folder of weights, or FILE.py:FUNCTION. Raises InnerloopError and OSError for what is neither."""
+    path, colon, name = model.rpartition(":")
+    if colon and path.endswith(".py"):
+        return of_function(_function(Path(path), name), name)
+    return of_weights(Weights.load(Path(model)), Path(model).name)
+
+
+def _function(path: Path, name: str) -> Callable[[Floats, Floats], Any]:
+    if not path.is_file():
+        raise InnerloopError(f"{path}: there is no such file; a Python model is FILE.py:FUNCTION")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise InnerloopError(f"{path}: {type(error).__name__}: {error}") from error
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise InnerloopError(f"{path}: has no function `{name}`; a Python model is FILE.py:FUNCTION")
+    return found  # type: ignore[no-any-return]
+
+
+def fields_of(fields: Mapping[str, Any]) -> tuple[Floats, Floats]:
+    """x [tasks, n + 1, d] and y [tasks, n + 1] of a drawn regression task, the query's label among them."""
+    x, y = (np.asarray(fields[name], np.float64) for name in ("x", "y"))
+    return x, y

@@ -1,0 +1,148 @@
+"""What speaks for a fit and against it, on tasks that it has not seen: numbers, each with an interval over tasks.
+
+    slopes      ∂ŷ/∂x of the query and ∂ŷ/∂y of the labels, of model and program: cosine
+    weights     w = argmin Σ (ŷ(x_q) − w · x_q)² over fresh queries, of both: 1 − ‖w − w′‖² / ‖w‖²
+    shifted     the unexplained share off the distribution, where the program was fitted nowhere
+    prefixes    the parameter fitted at each number of examples by itself: one number, or a way of speaking
+
+The model is asked, and never looked into: slopes are central differences of its answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from innerloop.artifact.arrays import Floats
+from innerloop.laboratory.drawing import changed, shifts
+from innerloop.laboratory.measures.distance import implicit_weights
+from innerloop.laboratory.measures.sensitivity import alignment
+from innerloop.laboratory.training.tasks import TaskDistribution
+
+from .behaviour import Behaviour, fields_of
+from .fit import DRAWS, SHARE, Fitted, Tasks, best, trivial, unexplained
+
+SOME = 64
+"""Tasks whose slopes and weights are taken."""
+STEP = 0.05
+"""Of a central difference: answers are of float32, and programs nearly polynomials."""
+
+Answers = Callable[[Floats, Floats], Floats]
+"""x [tasks, n + 1, d], y [tasks, n] → the answers [tasks] to the last x."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A number and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """`by_prefix`: unexplained [prefixes]; `median`: of the tasks' own unexplained shares. `shifted`: what → share.
+    `parameters`: of each real number that is a scalar, fitted at each prefix alone."""
+
+    by_prefix: Floats
+    median: float
+    query_slopes: Measured
+    label_slopes: Measured
+    weights: Measured
+    shifted: Mapping[str, float]
+    parameters: Mapping[str, Floats]
+
+
+def gather(model: Behaviour, fitted: Fitted, seen: Tasks, held: Tasks, of: TaskDistribution, seed: int) -> Evidence:
+    """All of it, of a fit; `of` is the task, which is shifted."""
+    base = trivial(held)
+    squares = (held.model - fitted.answers) ** 2
+    unit = np.maximum(((held.model - base) ** 2).mean(0), 1e-300)
+    some = slice(0, SOME)
+    x, y = held.x[some], held.labels[some]
+    pair = [_asked(model, held.prefixes), _answered(fitted)]
+    queries, labels = zip(*(slopes(answers, x, y) for answers in pair), strict=True)
+    inside = [
+        implicit_weights(lambda f, a=a: a(f["x"], f["y"])[:, None], {"x": x, "y": y}, queries=4 * x.shape[2])  # type: ignore[misc]
+        for a in pair
+    ]
+    explained = ((inside[0] - inside[1]) ** 2).reshape(len(x), -1).sum(1)
+    size = (inside[0] ** 2).reshape(len(x), -1).sum(1)
+    return Evidence(
+        by_prefix=squares.mean(0) / unit,
+        median=float(np.median(squares.mean(1) / np.maximum(((held.model - base) ** 2).mean(1), 1e-300))),
+        query_slopes=_mean(alignment(*queries).cosine),
+        label_slopes=_mean(alignment(*labels).cosine),
+        weights=_ratio(explained, size),
+        shifted={what: _off(model, fitted, held.prefixes, other, seed) for what, other in _shifts(of).items()},
+        parameters=_by_prefix(fitted, seen),
+    )
+
+
+def slopes(answers: Answers, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """∂ŷ/∂x_query [tasks, d] and ∂ŷ/∂y [tasks, n], by central differences."""
+
+    def along(change_x: Floats, change_y: Floats) -> Floats:
+        ends = [answers(x + s * STEP * change_x, y + s * STEP * change_y) for s in (1, -1)]
+        return np.asarray((ends[0] - ends[1]) / (2 * STEP))
+
+    none_x, none_y = np.zeros(x.shape[1:]), np.zeros(y.shape[1:])
+    of_query = []
+    for k in range(x.shape[2]):
+        change = none_x.copy()
+        change[-1, k] = 1.0
+        of_query.append(along(change, none_y))
+    of_labels = [along(none_x, unit) for unit in np.eye(y.shape[1])]
+    return np.stack(of_query, 1), np.stack(of_labels, 1)
+
+
+def _asked(model: Behaviour, prefixes: tuple[int, ...]) -> Answers:
+    return lambda x, y: model.ask(x, y, prefixes[-1:])[:, 0]
+
+
+def _answered(fitted: Fitted) -> Answers:
+    return lambda x, y: fitted.candidate.answers(fitted.theta, fitted.counts, x, y)[:, -1]
+
+
+def _mean(numbers: Floats, seed: int = 0) -> Measured:
+    return _ratio(1.0 - numbers, np.ones_like(numbers), seed)
+
+
+def _ratio(left: Floats, whole: Floats, seed: int = 0) -> Measured:
+    """1 − Σ left / Σ whole."""
+    drawn = np.random.default_rng(seed).integers(len(left), size=(DRAWS, len(left)))
+    found = 1.0 - left[drawn].sum(1) / np.maximum(whole[drawn].sum(1), 1e-300)
+    low, high = np.percentile(found, (50 * (1 - SHARE), 50 * (1 + SHARE)))
+    return Measured(float(1.0 - left.sum() / max(whole.sum(), 1e-300)), float(low), float(high))
+
+
+def _shifts(of: TaskDistribution) -> dict[str, TaskDistribution]:
+    """What the laboratory shifts, but for the value that the task has: the nearest below and above."""
+    found = {}
+    for what, values in shifts(of).items():
+        now = float(of.parameters.get(what, 0.0))
+        below, above = [v for v in values if v < now], [v for v in values if v > now]
+        for value in (*below[-1:], *above[:1]):
+            found[f"{what} {value:g}"] = changed(of, what, value)
+    return found
+
+
+def _off(model: Behaviour, fitted: Fitted, prefixes: tuple[int, ...], of: TaskDistribution, seed: int) -> float:
+    x, y = fields_of(of.drawn(2 * SOME, seed, jit=False))
+    tasks = Tasks(x, y, model.ask(x, y[:, :-1], prefixes), prefixes)
+    answers = fitted.candidate.answers(fitted.theta, fitted.counts, x, tasks.labels)
+    return unexplained(tasks.model, answers, trivial(tasks))
+
+
+def _by_prefix(fitted: Fitted, seen: Tasks) -> dict[str, Floats]:
+    """Of a family of few numbers, each fitted again at every prefix."""
+    scalars = [name for name, shape in fitted.candidate.shapes.items() if shape == ()]
+    if len(seen.prefixes) == 1 or fitted.candidate.reals != len(scalars) or not scalars:
+        return {}
+    found: list[dict[str, Floats]] = []
+    for row in np.eye(len(seen.prefixes)):
+        theta = best(fitted.candidate, fitted.counts, seen, [fitted.theta], row)
+        found.append({n: np.asarray(v) for n, v in fitted.candidate.values(theta).items()})
+    return {name: np.array([float(values[name]) for values in found]) for name in scalars}

@@ -1,0 +1,149 @@
+"""The whole of it, in order: answers, fits, choice, evidence, the most telling prompts.
+
+    Behaviour, TaskDistribution   →   Explanation; verdict.py says it in words, report.py writes it
+
+Fits see 128 tasks; all figures are of 512 others, and off the distribution of 128.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from innerloop.artifact.arrays import Floats
+from innerloop.artifact.errors import InnerloopError
+from innerloop.laboratory.training.tasks import TaskDistribution
+from innerloop.runtime.surroundings import SEEDS
+
+from .behaviour import Behaviour, fields_of
+from .candidate import Candidate
+from .choice import Choice, choose
+from .evidence import Evidence, gather
+from .families import Family, regression
+from .fit import Fitted, Tasks, bootstrap, fit, trivial
+from .telling import Telling, telling
+
+Told = Callable[[str, int, int], None]
+LINEAR = ("linear", "noisy_linear", "sparse_linear", "skewed_linear", "discrete_linear")
+"""Tasks whose labels are linear in x, so that prompts may be moved along."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Tasks of the fit, of the figures, and those that the most telling ones are sought among."""
+
+    fitted: int = 128
+    held: int = 512
+    sought: int = 4096
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`answers` [tasks, prefixes]: the model's, on the held-out tasks. `interval`: of what the best fit leaves
+    unexplained; `loss`: the model's own, E (ŷ − y)² over prefixes, beside `size`, E y², and `spread`, E (ŷ − t)² from
+    the trivial predictor. `twins`: E (p − g)² over
+    E (p − p′)², p′ the other model; `shared`: E (p − g)(p′ − g) over the mean of both own."""
+
+    model: str
+    internals: bool
+    task: TaskDistribution
+    prefixes: tuple[int, ...]
+    answers: Floats
+    choice: Choice
+    interval: tuple[float, float]
+    loss: float
+    size: float
+    spread: float
+    evidence: Evidence
+    telling: tuple[Telling, ...]
+    twins: float | None
+    shared: float | None
+
+
+def explain(
+    model: Behaviour,
+    task: TaskDistribution,
+    more: Sequence[Family] = (),
+    only: Sequence[str] = (),
+    twin: Behaviour | None = None,
+    settings: Settings | None = None,
+    told: Told = lambda *_: None,
+) -> Explanation:
+    """`more`: families beside those of regression; `only`: the names to try, if not all. `twin`: the same training
+    from another seed.
+
+    Raises InnerloopError for tasks that are no regression or that the model does not take, for a name that there is
+    not, and DataError for a model that is not finite on these tasks."""
+    settings = settings or Settings()
+    if task.sequence:
+        raise InnerloopError(f"explain takes tasks of regression, and {task.name} is of sequences")
+    if model.inside is not None:
+        task.verify(model.inside)
+    n, prefixes = task.parameters["n"], model.prefixes(task.parameters["n"])
+    told("asking the model", 0, 0)
+    seen = _asked(model, task, settings.fitted, settings.seed, prefixes)
+    held = _asked(model, task, settings.held, (settings.seed + 1) % SEEDS, prefixes)
+    fits: list[Fitted] = []
+    families = _families(task.inputs, n, more, only)
+    for number, family in enumerate(families):
+        told(f"fitting {family.name}", number, len(families))
+        fits += fit(candidate_of(family, n, prefixes), seen, held)
+    base = trivial(held)
+    choice = choose(fits, held.model, base)
+    told("measuring", 0, 0)
+    evidence = gather(model, choice.best, seen, held, task, (settings.seed + 2) % SEEDS)
+    prompts: list[Telling] = []
+    second = choice.rival
+    if second is not None:
+        told(f"seeking prompts that tell {choice.best.label} from {second.label}", 0, 0)
+        x, y = fields_of(task.drawn(settings.sought, (settings.seed + 3) % SEEDS, jit=False))
+        prompts = telling(model, choice.best, second, x, y[:, :-1], task.name in LINEAR)
+    twins = shared = None
+    if twin is not None:
+        other = twin.ask(held.x, held.labels, prefixes)
+        own, others = held.model - choice.best.answers, other - choice.best.answers
+        twins = float((own**2).mean() / max(1e-300, float(((held.model - other) ** 2).mean())))
+        shared = float((own * others).mean() / max(1e-300, float((own**2).mean() + (others**2).mean()) / 2))
+    return Explanation(
+        model=model.name,
+        internals=model.inside is not None,
+        task=task,
+        prefixes=prefixes,
+        answers=held.model,
+        choice=choice,
+        interval=bootstrap(held.model, choice.best.answers, base),
+        loss=float(((held.model - held.truth) ** 2).mean()),
+        size=float((held.truth**2).mean()),
+        spread=float(((held.model - base) ** 2).mean()),
+        evidence=evidence,
+        telling=tuple(prompts),
+        twins=twins,
+        shared=shared,
+    )
+
+
+_made: dict[tuple[str, str, int, tuple[int, ...]], Candidate] = {}
+
+
+def candidate_of(family: Family, n: int, prefixes: tuple[int, ...]) -> Candidate:
+    """Made once for all models of a process: what is compiled for it stays."""
+    key = family.text, repr((family.given, family.reals, family.whole)), n, prefixes
+    if key not in _made:
+        _made[key] = Candidate(family, n, prefixes)
+    return _made[key]
+
+
+def _asked(model: Behaviour, task: TaskDistribution, count: int, seed: int, prefixes: tuple[int, ...]) -> Tasks:
+    x, y = fields_of(task.drawn(count, seed, jit=False))
+    answers: Floats = np.asarray(model.ask(x, y[:, :-1], prefixes), np.float64)
+    return Tasks(x, y, answers, prefixes)
+
+
+def _families(d: int, n: int, more: Sequence[Family], only: Sequence[str]) -> list[Family]:
+    known = {family.name: family for family in (*regression(d, n), *more)}
+    for name in only:
+        if name not in known:
+            raise InnerloopError(f"explain knows no program `{name}`; it tries {', '.join(known)}")
+    return [family for name, family in known.items() if not only or name in only]

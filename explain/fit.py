@@ -1,0 +1,175 @@
+"""A candidate's real parameters, from the model's answers.
+
+    min over θ  Σ (program(θ) − model)²     over tasks and prefixes, by Levenberg and Marquardt (scipy), slopes exact
+
+from several starts; of a family with a count, each number of steps also begins where the one before it ended. What is
+left is measured on other tasks:
+
+    unexplained   E (model − program)² / E (model − t)²     t the best predictor that ignores the examples' inputs
+
+Intervals are bootstraps over tasks (Efron 1979): of θ by one step of Gauss and Newton for each draw, which is exact for
+what is linear, and close where the interval is small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from innerloop.artifact.arrays import Floats
+from scipy.optimize import least_squares
+
+from .candidate import Candidate, Counts
+
+Told = Callable[[str, int, int], None]
+EVALUATIONS = 60
+DRAWS = 200
+SHARE = 0.95
+"""Of an interval."""
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """x [tasks, n + 1, d], y [tasks, n + 1] with the query's label, and the model's answers [tasks, prefixes]."""
+
+    x: Floats
+    y: Floats
+    model: Floats
+    prefixes: tuple[int, ...]
+
+    @property
+    def labels(self) -> Floats:
+        """What tokens hold: y [tasks, n]."""
+        return self.y[:, :-1]
+
+    @property
+    def truth(self) -> Floats:
+        """The labels of what is asked, [tasks, prefixes]."""
+        return self.y[:, list(self.prefixes)]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """`answers` [tasks, prefixes] on the held-out tasks; `left` the unexplained share there; `shift` [draws, θ], what a
+    redrawn set of tasks moves θ by."""
+
+    candidate: Candidate
+    counts: Counts
+    theta: Floats
+    answers: Floats
+    left: float
+    shift: Floats
+
+    @property
+    def values(self) -> dict[str, Floats]:
+        return {name: np.asarray(v) for name, v in self.candidate.values(self.theta).items()}
+
+    def intervals(self) -> dict[str, tuple[Floats, Floats]]:
+        """Of each real parameter, component by component."""
+        if not self.theta.size:
+            return {}
+        drawn = [self.candidate.values(self.theta + shift) for shift in self.shift]
+        ends = (50 * (1 - SHARE), 50 * (1 + SHARE))
+        return {
+            name: _ends(np.percentile([d[name] for d in drawn], ends, axis=0)) for name in self.candidate.family.reals
+        }
+
+    @property
+    def label(self) -> str:
+        steps = ", ".join(f"{name} {count}" for name, count in self.counts.items())
+        return self.candidate.name + (f" ({steps})" if steps else "")
+
+
+def _ends(both: Floats) -> tuple[Floats, Floats]:
+    return both[0], both[1]
+
+
+def trivial(tasks: Tasks) -> Floats:
+    """The best of three predictors that learn no relation from the examples: 0, c times the mean label, a fixed affine
+    function of the query. [tasks, prefixes]"""
+    rows = np.array(tasks.prefixes)
+    means = np.stack([tasks.y[:, :k].mean(1) for k in rows], 1)
+    columns = [np.zeros_like(tasks.model)]
+    scale = (means * tasks.model).sum() / max(1e-300, float((means**2).sum()))
+    columns.append(scale * means)
+    query = tasks.x[:, rows].reshape(-1, tasks.x.shape[2])
+    design = np.concatenate([query, np.ones((len(query), 1))], 1)
+    fitted = design @ np.linalg.lstsq(design, tasks.model.ravel(), rcond=None)[0]
+    columns.append(fitted.reshape(tasks.model.shape))
+    return min(columns, key=lambda t: float(((tasks.model - t) ** 2).sum()))
+
+
+def unexplained(model: Floats, answers: Floats, base: Floats) -> float:
+    return float(((model - answers) ** 2).mean() / max(1e-300, float(((model - base) ** 2).mean())))
+
+
+def bootstrap(model: Floats, answers: Floats, base: Floats, seed: int = 0) -> tuple[float, float]:
+    """The interval of `unexplained`, over tasks."""
+    a, b = ((model - answers) ** 2).mean(1), ((model - base) ** 2).mean(1)
+    drawn = np.random.default_rng(seed).integers(len(a), size=(DRAWS, len(a)))
+    ratios = a[drawn].mean(1) / np.maximum(1e-300, b[drawn].mean(1))
+    low, high = np.percentile(ratios, (50 * (1 - SHARE), 50 * (1 + SHARE)))
+    return float(low), float(high)
+
+
+def fit(candidate: Candidate, seen: Tasks, held: Tasks, told: Told = lambda *_: None) -> list[Fitted]:
+    """One for each value of its counts; `seen` are the tasks of the fit, `held` those of the figures."""
+    base = trivial(held)
+    found: list[Fitted] = []
+    for counts in _counts(candidate.family.whole):
+        told(candidate.name, len(found), 0)
+        starts = candidate.starts() + [f.theta for f in found[-1:]]
+        theta = best(candidate, counts, seen, starts)
+        answers = candidate.answers(theta, counts, held.x, held.labels)
+        left = unexplained(held.model, answers, base)
+        found.append(Fitted(candidate, counts, theta, answers, left, _shifts(candidate, counts, theta, seen)))
+    return found
+
+
+def _counts(whole: Mapping[str, tuple[int, ...]]) -> Iterator[Counts]:
+    for values in product(*whole.values()):
+        yield dict(zip(whole, values, strict=True))
+
+
+def best(
+    candidate: Candidate, counts: Counts, tasks: Tasks, starts: list[Floats], rows: Floats | None = None
+) -> Floats:
+    """θ of the least error of all starts; `rows` [prefixes] weighs the prefixes."""
+    if not candidate.reals:
+        return np.zeros(0)
+    known: dict[bytes, tuple[Floats, Floats]] = {}
+    weight = np.ones(tasks.model.shape[1]) if rows is None else rows
+
+    def run(theta: Floats) -> tuple[Floats, Floats]:
+        key = theta.tobytes()
+        if key not in known:
+            known.clear()
+            answers, slopes = candidate.run(theta, counts, tasks.x, tasks.labels)
+            residual = weight * (answers - tasks.model)
+            known[key] = residual.ravel(), (weight[:, None] * slopes).reshape(residual.size, -1)
+        return known[key]
+
+    ends = []
+    for start in starts:
+        found = least_squares(
+            lambda t: run(t)[0], start, jac=lambda t: run(t)[1], method="trf", x_scale="jac", xtol=1e-12, ftol=1e-12,
+            gtol=1e-14, max_nfev=EVALUATIONS,
+        )  # fmt: skip
+        ends.append((float(found.cost), found.x))
+    return np.asarray(min(ends, key=lambda end: end[0])[1])
+
+
+def _shifts(candidate: Candidate, counts: Counts, theta: Floats, tasks: Tasks, seed: int = 0) -> Floats:
+    """What redrawn tasks move θ by, [draws, θ]: one step of Gauss and Newton from where it is."""
+    if not candidate.reals:
+        return np.zeros((DRAWS, 0))
+    answers, slopes = candidate.run(theta, counts, tasks.x, tasks.labels)
+    residual = answers - tasks.model
+    squares = np.einsum("tpi,tpj->tij", slopes, slopes)
+    moments = np.einsum("tpi,tp->ti", slopes, residual)
+    drawn = np.random.default_rng(seed).multinomial(len(residual), np.full(len(residual), 1 / len(residual)), DRAWS)
+    total = np.einsum("bt,tij->bij", drawn, squares)
+    ridge = 1e-12 * np.trace(total, axis1=1, axis2=2)[:, None, None] * np.eye(candidate.reals)
+    return -np.linalg.solve(total + ridge + 1e-300 * np.eye(candidate.reals), (drawn @ moments)[..., None])[..., 0]

@@ -1,0 +1,214 @@
+"""An explanation for people and for machines: rows for a table, one page, a JSON, the program as text.
+
+Explanation   →   DIR/verdict.json, DIR/report.html, DIR/program.icl (where one is named), whole or not at all
+"""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from innerloop.laboratory.charts import COMPILED, OTHER, TRAINED, panelled, svg
+from innerloop.laboratory.report import STYLE, html_table
+from innerloop.runtime.whole import whole_folder
+from matplotlib.figure import Figure
+
+from .choice import description
+from .evidence import Measured
+from .explain import Explanation
+from .fit import Fitted
+from .verdict import Verdict, described, said, verdict
+from .written import written
+
+SHOWN = 12
+"""Fits that a table shows: the shortest descriptions."""
+FITS = ("program", "unexplained", "numbers fitted", "bits", "where")
+UNSEEN = "This model is a Python function: its answers were seen, and nothing of its inside."
+
+
+def fit_rows(found: Explanation, count: int = SHOWN) -> list[list[str]]:
+    """The fits, the shortest description first."""
+    return [
+        [f.label, f"{f.left:.2g}", str(f.candidate.reals), f"{description(f):.0f}", _where(f)]
+        for f in found.choice.order[:count]
+    ]
+
+
+def _where(fitted: Fitted) -> str:
+    shown = {n: f"{float(v):.4g}" if v.shape == () else described(v) for n, v in fitted.values.items()}
+    return ", ".join(f"{name} = {value}" for name, value in shown.items())
+
+
+def measure_rows(found: Explanation) -> list[list[str]]:
+    """What else was measured: what it is, its value, its interval."""
+    evidence = found.evidence
+    rows = [
+        ["unexplained", f"{found.choice.best.left:.3g}", _ends(*found.interval)],
+        ["unexplained, median over tasks", f"{evidence.median:.3g}", ""],
+        ["margin to the next that is not alike", f"{found.choice.margin:.3g}", ""],
+        ["slopes ∂ŷ/∂x of the query, cosine", *_measured(evidence.query_slopes)],
+        ["slopes ∂ŷ/∂y of the labels, cosine", *_measured(evidence.label_slopes)],
+        ["implicit weights, explained", *_measured(evidence.weights)],
+    ]
+    rows += [[f"unexplained at {what}", f"{value:.3g}", ""] for what, value in evidence.shifted.items()]
+    if found.twins is not None and found.shared is not None:
+        rows.append(["distance from the program / from the other seed", f"{found.twins:.3g}", ""])
+        rows.append(["residual shared with the other seed", f"{found.shared:.3g}", ""])
+    rows.append(["the model's loss, mean over prefixes", f"{found.loss:.3g}", f"of {found.size:.3g}"])
+    return rows
+
+
+def _measured(of: Measured) -> list[str]:
+    return [f"{of.value:.5g}", _ends(of.low, of.high)]
+
+
+def _ends(low: float, high: float) -> str:
+    return f"[{low:.3g}, {high:.3g}]"
+
+
+def prefix_rows(found: Explanation) -> list[list[str]]:
+    """A line for each number of examples."""
+    names = list(found.evidence.parameters)
+    return [
+        [str(k), f"{found.evidence.by_prefix[i]:.3g}", *(f"{found.evidence.parameters[n][i]:.4g}" for n in names)]
+        for i, k in enumerate(found.prefixes)
+    ]
+
+
+def telling_rows(found: Explanation) -> list[list[str]]:
+    """What the most telling prompts said."""
+    return [
+        [t.what, f"{t.gap:.3g}", f"{t.first:.3g}", f"{t.second:.3g}", f"{t.votes:.2f}", t.says] for t in found.telling
+    ]
+
+
+TELLING = ("prompts", "between the two", "model from the first", "from the second", "nearer the first", "decided")
+
+
+def record(found: Explanation, said_: Verdict) -> dict[str, Any]:
+    """All of it, as JSON has it."""
+    evidence, best = found.evidence, found.choice.best
+    return {
+        "model": found.model,
+        "internals_seen": False,
+        "task": {"name": found.task.name, **found.task.parameters},
+        "verdict": said_.kind,
+        "sentence": said_.sentence,
+        "status": said_.status,
+        "named": [_fit(f) for f in said_.named],
+        "explained": {"share": 1 - best.left, "interval": [1 - end for end in found.interval[::-1]]},
+        "margin": found.choice.margin,
+        "prefixes": list(found.prefixes),
+        "unexplained_by_prefix": evidence.by_prefix.tolist(),
+        "parameters_by_prefix": {name: values.tolist() for name, values in evidence.parameters.items()},
+        "unexplained_median": evidence.median,
+        "query_slopes": vars(evidence.query_slopes),
+        "label_slopes": vars(evidence.label_slopes),
+        "implicit_weights": vars(evidence.weights),
+        "unexplained_off_distribution": dict(evidence.shifted),
+        "told_from": None if found.choice.rival is None else _fit(found.choice.rival),
+        "telling": [
+            {"prompts": t.what, "gap": t.gap, "from_first": t.first, "from_second": t.second, "votes": t.votes,
+             "says": t.says, "x": t.x[:4].tolist(), "y": t.y[:4].tolist()}
+            for t in found.telling
+        ],
+        "twins": found.twins,
+        "shared": found.shared,
+        "loss": found.loss,
+        "fits": [_fit(f) for f in found.choice.order],
+    }  # fmt: skip
+
+
+def _fit(fitted: Fitted) -> dict[str, Any]:
+    ends = fitted.intervals()
+    return {
+        "program": fitted.candidate.name,
+        "counts": dict(fitted.counts),
+        "parameters": {n: v.tolist() for n, v in fitted.values.items()},
+        "intervals": {n: [np.asarray(e).tolist() for e in ends[n]] for n in fitted.values},
+        "unexplained": fitted.left,
+        "bits": description(fitted),
+    }
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity: null stands for it."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def page(found: Explanation, said_: Verdict) -> str:
+    """The report as one HTML file, its figure inside, without scripts."""
+    title = f"{found.model}: what it runs"
+    parameters = ", ".join(f"{name} = {value}" for name, value in found.task.parameters.items())
+    second = (
+        "" if found.choice.rival is None else f"First: {said(found.choice.best)}. Second: {said(found.choice.rival)}."
+    )
+    sections = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p><strong>{escape(said_.sentence)}</strong></p>",
+        f"<p>Task {escape(found.task.name)}, {escape(parameters)}. {'' if found.internals else UNSEEN}</p>",
+        "<h2>What was tried</h2>",
+        html_table(FITS, fit_rows(found, 30)),
+        "<h2>Evidence on other tasks</h2>",
+        html_table(("measure", "value", "95 %"), measure_rows(found)),
+        "<h2>By number of examples</h2>",
+        f"<figure>\n{svg(picture(found), 'prefixes')}\n<figcaption>What each leaves unexplained, and the parameters "
+        f"of the first where each prefix fits its own.</figcaption>\n</figure>",
+        html_table(("examples", "unexplained", *found.evidence.parameters), prefix_rows(found)),
+        "<h2>The most telling prompts</h2>",
+        f"<p>{escape(second)}</p>",
+        html_table(TELLING, telling_rows(found)),
+        "<h2>The program</h2>",
+        f"<pre>{escape(written(found.choice.best, ''))}</pre>",
+    ]
+    head = (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style></head><body>"
+    )
+    return "\n".join([head, *sections, "</body></html>\n"])
+
+
+def picture(found: Explanation) -> Figure:
+    """Unexplained by prefix, of the best fit and of its rival; and each scalar parameter, fitted by prefix."""
+    best, rival = found.choice.best, found.choice.rival
+    names = list(found.evidence.parameters)
+    unit = found.evidence.by_prefix
+    with panelled(1 + len(names)) as (figure, grid):
+        grid[0].plot(found.prefixes, unit, "o-", color=COMPILED, label=best.label)
+        if rival is not None:
+            own = ((found.answers - best.answers) ** 2).mean(0)
+            others = ((found.answers - rival.answers) ** 2).mean(0)
+            ratio = others / np.maximum(own, 1e-300)
+            grid[0].plot(found.prefixes, unit * ratio, "o--", color=TRAINED, label=rival.label)
+        grid[0].set_yscale("log")
+        grid[0].set_xlabel("examples")
+        grid[0].set_ylabel("unexplained")
+        grid[0].legend()
+        for axes, name in zip(grid[1:], names, strict=True):
+            axes.plot(found.prefixes, found.evidence.parameters[name], "o-", color=OTHER)
+            axes.axhline(float(best.values[name]), color=COMPILED)
+            axes.set_xlabel("examples")
+            axes.set_title(name)
+    return figure
+
+
+def write(found: Explanation, folder: Path) -> Verdict:
+    """The folder, whole; the verdict. Raises OSError where it cannot be written."""
+    said_ = verdict(found)
+    with whole_folder(folder) as place:
+        text = json.dumps(_finite(record(found, said_)), indent=1, ensure_ascii=False)
+        (place / "verdict.json").write_text(text + "\n", encoding="utf-8")
+        (place / "report.html").write_text(page(found, said_), encoding="utf-8")
+        if said_.named:
+            program = written(said_.named[0], f"{found.model}: {said_.sentence}")
+            (place / "program.icl").write_text(program, encoding="utf-8")
+    return said_

@@ -1,0 +1,142 @@
+"""What an explanation comes to, in a sentence, and how much is claimed.
+
+    said                      unexplained   margin
+    runs P(θ)                 ≤ 0.001       ≥ 4
+    behaves as P(θ)           ≤ 0.03        ≥ 4
+    cannot tell P from Q      ≤ 0.03        < 4 and no prompts decide, or they decide for Q
+    no known program          > 0.03, or the model's answers hardly depend on its examples
+
+The upper end of the interval is what counts. Every program that these data cannot tell from the one that is named is
+named beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .explain import Explanation
+from .fit import Fitted
+
+RUNS, BEHAVES, MARGIN = 1e-3, 0.03, 4.0
+ALL_BUT = 5e-5
+"""Less than this is said as a number, and not as 100 %."""
+HARDLY = 0.05
+"""Of E y²: answers that differ less from a trivial predictor's ignore their context."""
+REFUSED = 3
+"""The exit status where no program is named."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`kind`: runs, behaves, undecided, none or ignores; `named`: the fits that may be it, the shortest first."""
+
+    kind: str
+    sentence: str
+    named: tuple[Fitted, ...]
+
+    @property
+    def status(self) -> int:
+        return 0 if self.kind in ("runs", "behaves", "undecided") else REFUSED
+
+
+def verdict(found: Explanation) -> Verdict:
+    choice = found.choice
+    best, left = choice.best, found.interval[1]
+    share = _explained(best.left)
+    if best.left >= ALL_BUT:
+        share += f" [{_percent(1 - found.interval[1])}, {_percent(1 - found.interval[0])}]"
+    if left > BEHAVES:
+        ignores = found.spread < HARDLY * found.size
+        more = f"the nearest is {said(best)}, {share}" if left <= 0.1 else _poor(best.left)
+        if ignores:
+            return Verdict("ignores", f"ignores its context; no known program: {more}", ())
+        return Verdict("none", f"no known program: {more}", ())
+    also = _classes(best, choice.alike)
+    ties = f"; these tasks do not tell it from {also}" if also else ""
+    votes = {t.says for t in found.telling}
+    if choice.rival is not None and (choice.margin < MARGIN or "second" in votes):
+        told = _told_from(found)
+        if told and votes - {"open"} == {"first"}:
+            return Verdict("behaves", f"behaves as {said(best)}: {share}{ties}; {told}", (best, *choice.alike))
+        both = f"between {said(best)} and {said(choice.rival)} the data cannot tell: {share} by the first, "
+        both += f"{_percent(1 - choice.rival.left)} by the second{ties}"
+        return Verdict("undecided", both, (best, choice.rival, *choice.alike))
+    kind, verb = ("runs", "runs") if left <= RUNS else ("behaves", "behaves as")
+    against = f"; {_told_from(found)}" if _told_from(found) else ""
+    return Verdict(kind, f"{verb} {said(best)}: {share}{ties}{against}", (best, *choice.alike))
+
+
+def said(fitted: Fitted) -> str:
+    """`gradient_descent` with steps 3, rate = 0.137 [0.1365, 0.1375]."""
+    parts = [f"{name} {count}" for name, count in fitted.counts.items()]
+    ends = fitted.intervals()
+    for name, value in fitted.values.items():
+        if value.shape == ():
+            low, high = (float(end) for end in ends[name])
+            parts.append(
+                f"{name} = {number(float(value), high - low)} [{number(low, high - low)}, {number(high, high - low)}]"
+            )
+        else:
+            parts.append(f"{name} = {described(value)}")
+    return f"`{fitted.candidate.name}`" + (f" with {', '.join(parts)}" if parts else "")
+
+
+def described(matrix: np.ndarray) -> str:
+    """A matrix by its diagonal and what is beside it."""
+    if matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1]:
+        diagonal = np.diag(matrix)
+        beside = float(np.abs(matrix - np.diag(diagonal)).max(initial=0.0))
+        return f"a matrix of diagonal {', '.join(f'{v:.3g}' for v in diagonal)}, beside it at most {beside:.2g}"
+    return f"an array of shape {list(matrix.shape)}"
+
+
+def number(value: float, width: float) -> str:
+    """With as many digits as the interval has, two at least, and six at most."""
+    if value == 0 or not np.isfinite(value):
+        return f"{value:g}"
+    digits = int(np.ceil(np.log10(abs(value) / width))) + 1 if width > 0 else 6
+    return f"{value:.{min(6, max(2, digits))}g}"
+
+
+def _explained(left: float) -> str:
+    """99.2 % explained; and where that would be 100, all but what is left."""
+    return f"{_percent(1 - left)} explained" if left >= ALL_BUT else f"all but {left:.1e} explained"
+
+
+def _poor(left: float) -> str:
+    return f"the best explains {_percent(1 - left)}" if left < 1 else "the best is further off than no program at all"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{1 if share < 0.995 else 2 if share < 0.9995 else 3}f} %"
+
+
+def _classes(best: Fitted, alike: Sequence[Fitted]) -> str:
+    """The fits that these data cannot tell from the best one: of each family its counts together, and of the first of
+    them the parameters, which say where the one is a special case of the other."""
+    families: dict[str, list[Fitted]] = {}
+    for fitted in alike:
+        families.setdefault(fitted.candidate.name, []).append(fitted)
+    found = []
+    for name, fits in families.items():
+        counts = sorted({count for f in fits for count in f.counts.values()})
+        listed = f" with {next(iter(fits[0].counts))} {', '.join(map(str, counts))}" if counts else ""
+        numbers = [f"{n} {float(v):.3g}" for n, v in fits[0].values.items() if v.shape == ()]
+        where = f" ({', '.join(numbers)})" if numbers and name != best.candidate.name else ""
+        found.append(f"`{name}`{listed}{where}")
+    return ", ".join(found)
+
+
+def _told_from(found: Explanation) -> str:
+    """What the most telling prompts decided."""
+    second = found.choice.rival
+    for prompts in found.telling:
+        if prompts.says != "open" and second is not None:
+            way = "the most telling of drawn prompts" if prompts.what == "random" else "prompts found by ascent"
+            verb = "speak against" if prompts.says == "first" else "speak for"
+            share = prompts.votes if prompts.says == "first" else 1 - prompts.votes
+            return f"{way} {verb} `{second.label}` ({100 * share:.0f} % of them)"
+    return ""

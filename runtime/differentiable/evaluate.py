@@ -1,0 +1,294 @@
+"""The oracle in JAX: tasks through the graph, traced, so that it is jitted, mapped and differentiated.
+
+As in compiler/interpreter/oracle.py a value is 0 at tokens where it does not live. It is computed where it is needed
+(needed.py), [tokens, size, tasks]. A scan goes over its tokens one by one, what does not change in it before them. A
+loop is one of XLA's: a program of many passes is traced once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from innerloop.artifact.errors import DataError, InternalError
+from innerloop.artifact.signature import Kinds
+from innerloop.artifact.tokens import Sequence, output_rows, visible
+from innerloop.compiler.ir.graph import (
+    Affine,
+    Attend,
+    Block,
+    Constant,
+    Count,
+    Divide,
+    Field,
+    Final,
+    Function,
+    Gather,
+    Graph,
+    Keep,
+    Loop,
+    Merge,
+    Mine,
+    Move,
+    Node,
+    Phi,
+    Product,
+    Read,
+    Softmax,
+    Theirs,
+    Value,
+)
+
+from .needed import invariant
+from .opened import Opened
+from .operations import Array, affine, divide, function, keep, product, softmax
+from .places import Places
+from .reads import attend, gather, read
+
+
+def evaluate(
+    program: Opened,
+    line: Sequence,
+    parameters: Mapping[str, Array],
+    fields: Mapping[str, Array],
+    counts: Mapping[str, Array] = {},
+    seen: Array | None = None,
+) -> Array:
+    """The result [rows, size, tasks].
+
+    parameters  of each that is free its value, of its own shape
+    fields      [rows, size, tasks], a row for each token of `line` that holds the field
+    counts      of each free count how many passes; if it is traced, only forward derivatives go through its loop
+    seen        [tokens, tokens], whether the row's token sees the column's, if not as the pattern says
+
+    Raises DataError for more tokens than a scan is written for."""
+    (result,) = program.graph.results
+    run = _Run(program, line, parameters, fields, counts, seen)
+    run.block(program.graph.block, None)
+    return run.whole(run.take(result, run.at(program.graph[result].kinds)))
+
+
+class _Run:
+    """`known` holds every value so far with the tokens that it is known at."""
+
+    def __init__(
+        self,
+        program: Opened,
+        line: Sequence,
+        parameters: Mapping[str, Array],
+        fields: Mapping[str, Array],
+        counts: Mapping[str, Array],
+        seen: Array | None,
+    ) -> None:
+        assert program.graph.signature is not None
+        self.graph: Graph = program.graph
+        self.kinds = program.needed
+        self.program, self.line, self.counts = program, line, counts
+        self.given, self.data = parameters, fields
+        self.tasks = next(iter(fields.values())).shape[-1]
+        self.seen: Any = visible(line, program.graph.signature.pattern) if seen is None else seen
+        self.known: dict[Value, tuple[Places, Array]] = {}
+        self._live: dict[Kinds, Places] = {}
+        self._fixed: frozenset[Value] = frozenset()
+
+    # Where values are ----------------------------------------------------------------------------
+
+    def _places(self, tokens: np.ndarray) -> Places:
+        of = np.full(len(self.line), -1)
+        of[tokens] = np.arange(tokens.size)
+        return Places(tokens, of)
+
+    def at(self, kinds: Kinds) -> Places:
+        if kinds not in self._live:
+            self._live[kinds] = self._places(output_rows(self.line, kinds))
+        return self._live[kinds]
+
+    def whole(self, array: Array) -> Array:
+        """Of every task, what may be the same for all: loops carry it so."""
+        return jnp.broadcast_to(array, (*array.shape[:-1], self.tasks))
+
+    def take(self, value: Value, places: Places) -> Array:
+        """A value at some tokens, 0 at those where it does not live: [tokens, size, tasks]."""
+        held, array = self.known[value]
+        return array if held is places else self._from(value, places.tokens)
+
+    def _from(self, value: Value, tokens: Any) -> Array:
+        """The same for tokens that may repeat, and −1 for none."""
+        held, array = self.known[value]
+        if isinstance(tokens, np.ndarray) and isinstance(held.of, np.ndarray):
+            place = np.where(tokens >= 0, held.of[tokens], -1)
+            if not array.shape[0]:
+                return jnp.zeros((place.size, *array.shape[1:]), array.dtype)
+            if place.size and place.min() >= 0:
+                return array[place]
+            return jnp.where((place >= 0)[:, None, None], array[place], 0.0)
+        here = jnp.where(tokens >= 0, jnp.asarray(held.of)[tokens], -1)
+        return jnp.where((here >= 0)[:, None, None], array[here], 0.0)
+
+    # Blocks --------------------------------------------------------------------------------------
+
+    def block(self, block: Block, places: Places | None) -> None:
+        """`places` is the one token at which a scan is now, else None: each value wherever it lives."""
+        for item in block:
+            if isinstance(item, Loop):
+                if item.kind is None:
+                    self._repeat(item, places)
+                else:
+                    self._scan(item)
+            elif places is None:
+                if self.kinds[item]:
+                    self._compute(item, self.at(self.kinds[item]))
+            elif item not in self._fixed:
+                self._compute(item, places)
+
+    def _repeat(self, loop: Loop, places: Places | None) -> None:
+        carried = [c for c in loop.carried if self.kinds[c.phi]]
+        at = [places or self.at(self.kinds[c.phi]) for c in carried]
+        before = dict(self.known)
+
+        def one(_: Any, arrays: list[Array]) -> list[Array]:
+            self.known = dict(before)
+            for c, here, array in zip(carried, at, arrays, strict=True):
+                self.known[c.phi] = here, array
+            self.block(loop.body, places)
+            return [self.whole(self.take(c.result, here)) for c, here in zip(carried, at, strict=True)]
+
+        named = self.program.counted.get(loop.span) if loop.span is not None else None
+        count = loop.count if named is None else self.counts[named]
+        start = [self.whole(self.take(c.initial, here)) for c, here in zip(carried, at, strict=True)]
+        ends = jax.lax.fori_loop(0, count, one, start)
+        self.known = before
+        for c, held, array in zip(carried, at, ends, strict=True):
+            self.known[c.final] = held, array
+
+    def _scan(self, loop: Loop) -> None:
+        assert loop.kind is not None
+        tokens = output_rows(self.line, {loop.kind})
+        if tokens.size > loop.count:
+            raise DataError(
+                f"{tokens.size} `{loop.kind}` tokens given; this program scans `{loop.kind}` up to {loop.count}. "
+                "Give fewer, or raise the limit"
+            )
+        fixed = invariant(self.graph, loop.body, {c.phi for c in loop.carried})
+        for value in fixed:
+            self._compute(value, self.at(self.kinds[value]))
+        self._fixed, before = frozenset(fixed), dict(self.known)
+
+        def one(arrays: list[Array], token: Array) -> tuple[list[Array], list[Array]]:
+            self.known = dict(before)
+            here = Places(token[None], jnp.where(jnp.arange(len(self.line)) == token, 0, -1))
+            for c, array in zip(loop.carried, arrays, strict=True):
+                self.known[c.phi] = here, array
+            self.block(loop.body, here)
+            ends = [self.whole(self.take(c.result, here)) for c in loop.carried]
+            return ends, ends
+
+        passes: list[Array] = []
+        if tokens.size:
+            first = self._places(tokens[:1])
+            start = [self.whole(self.take(c.initial, first)) for c in loop.carried]
+            _, passes = jax.lax.scan(one, start, tokens)
+        self.known = before
+        for k, c in enumerate(loop.carried):
+            if not self.kinds[c.final]:
+                continue
+            here = self.at(self.kinds[c.final])
+            last = np.searchsorted(tokens, here.tokens, side="right") - 1
+            array = self.take(c.initial, here)
+            if passes:
+                array = jnp.where((last >= 0)[:, None, None], passes[k][:, 0][last], array)
+            self.known[c.final] = here, array
+
+    # Nodes ---------------------------------------------------------------------------------------
+
+    def _compute(self, value: Value, places: Places) -> None:
+        node = self.graph[value]
+        self.known[value] = places, self._value(node, places)
+
+    def _seen(self, places: Places, others: Places) -> Array:
+        if isinstance(places.tokens, np.ndarray) and isinstance(self.seen, np.ndarray):
+            return self.seen[np.ix_(places.tokens, others.tokens)]
+        return jnp.asarray(self.seen)[places.tokens][:, others.tokens]
+
+    def _value(self, node: Node, places: Places) -> Array:
+        rows = places.tokens.shape[0]
+
+        def operand(index: int) -> Array:
+            return self.take(node.operands[index], places)
+
+        match node.op:
+            case Field(name):
+                return self._field(name, node, places)
+            case Constant(values):
+                return jnp.broadcast_to(jnp.asarray(values.array.reshape(-1, 1)), (rows, node.size, 1))
+            case Count(kind, none):
+                counts = self._seen(places, self.at(frozenset({kind}))).sum(1)
+                counts = counts == 0 if none else counts
+                return jnp.asarray(counts, float)[:, None, None]
+            case Affine(matrices, offset):
+                total: Array = jnp.broadcast_to(jnp.asarray(offset.array[:, None]), (rows, node.size, 1))
+                for index, matrix in enumerate(matrices):
+                    total = total + affine(matrix, operand(index))
+                return total
+            case Product(keyword, form):
+                left, right = (self.graph[o].shape for o in node.operands)
+                return product(keyword, form, operand(0), operand(1), (left, right))
+            case Divide():
+                return divide(operand(0), operand(1))
+            case Function(name, arguments):
+                return function(name, arguments, operand(0))
+            case Keep(strict, which):
+                return keep(strict, operand(0)[..., np.array(which), :], operand(1))
+            case Softmax():
+                return softmax(operand(0))
+            case Move(first):
+                return self._from(node.operands[0], self._sources(first, places))
+            case Gather(how, over):
+                others = self.at(frozenset({over}))
+                return gather(how, self.take(node.operands[0], others), self._seen(places, others))
+            case Attend(how, over):
+                others = self.at(frozenset({over}))
+                key, theirs = (self.take(o, others) for o in node.operands[1:])
+                return attend(how, operand(0), key, theirs, self._seen(places, others))
+            case Read(_, over, mine):
+                others = self.at(frozenset({over}))
+                given = [self.take(o, others) for o in node.operands[mine:]]
+                return read(node.op, [operand(i) for i in range(mine)], given, self._seen(places, others))
+            case Merge(kinds):
+                return self._merge(node, kinds, places)
+            case Mine() | Theirs() | Phi() | Final():
+                raise InternalError(f"{type(node.op).__name__.lower()} stands by itself", node.span)
+            case other:
+                assert_never(other)
+
+    def _field(self, name: str, node: Node, places: Places) -> Array:
+        """A field of the data, or a free parameter, which every token holds."""
+        if name in self.given:
+            flat = jnp.asarray(self.given[name], float).reshape(1, node.size, 1)
+            return jnp.broadcast_to(flat, (places.tokens.shape[0], node.size, 1))
+        rows = jnp.asarray(self.data[name], float)
+        held = self.at(node.kinds)
+        place = (
+            jnp.asarray(held.of)[places.tokens] if not isinstance(places.tokens, np.ndarray) else held.of[places.tokens]
+        )
+        return rows[place]
+
+    def _merge(self, node: Node, kinds: tuple[Kinds, ...], places: Places) -> Array:
+        merged = jnp.zeros((places.tokens.shape[0], node.size, 1))
+        for value, at in zip(node.operands, kinds, strict=True):
+            lives = np.array([kind in at for kind in self.line.kinds])
+            here = lives[places.tokens] if isinstance(places.tokens, np.ndarray) else jnp.asarray(lives)[places.tokens]
+            merged = jnp.where(here[:, None, None], self._from(value, places.tokens), merged)
+        return merged
+
+    def _sources(self, first: str | None, places: Places) -> Any:
+        """The token that each of these moves from, or −1."""
+        if first is None:
+            return places.tokens - 1
+        wanted = self._seen(places, self._places(np.arange(len(self.line)))) & np.array(
+            [kind == first for kind in self.line.kinds]
+        )
+        return (np if isinstance(wanted, np.ndarray) else jnp).where(wanted.any(1), wanted.argmax(1), -1)

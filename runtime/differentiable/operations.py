@@ -1,0 +1,128 @@
+"""What an operation of the graph computes, in JAX: arrays [..., size, tasks], of any leading shape.
+
+Tasks stand last, so that a loop over them, which is what the processor does many of at once, is the innermost. What is
+the same for all of them has one.
+
+Slopes are finite wherever values are: of 0/0, which is 0, and of √ and log at 0, where the true ones are infinite, they
+are taken as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from innerloop.artifact.sparse import Bilinear, Matrix
+
+Array = Any
+SMALL = 1024
+"""Entries of a matrix that is written out: XLA makes one loop of it with what is around it."""
+
+
+def affine(matrix: Matrix, x: Array) -> Array:
+    """matrix @ x over the components."""
+    scale = matrix.scalar()
+    if scale is not None:
+        return x if scale == 1.0 else scale * x
+    dense = matrix.csr.toarray()
+    if matrix.shape[1] == 1:
+        return x * dense
+    if dense.size <= SMALL:
+        return (dense[:, :, None] * x[..., None, :, :]).sum(-2)
+    return jnp.matmul(dense, x)
+
+
+def product(keyword: str, form: Bilinear, a: Array, b: Array, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> Array:
+    """A bilinear map of a and b, whose own shapes are `shapes`."""
+    match keyword:
+        case "mul":
+            return a * b
+        case "outer":
+            return _flat(a[..., :, None, :] * b[..., None, :, :], form.size)
+        case "dot":
+            inner = shapes[0][-1]
+            left = a.reshape(*a.shape[:-2], -1, inner, a.shape[-1])
+            right = b.reshape(*b.shape[:-2], inner, -1, b.shape[-1])
+            if left.shape[-3] == 1 and right.shape[-2] == 1:
+                return (a * b).sum(-2, keepdims=True)
+            return _flat((left[..., :, :, None, :] * right[..., None, :, :, :]).sum(-3), form.size)
+    terms = a[..., form.left, :] * b[..., form.right, :]
+    gather = np.zeros((form.size, form.out.size))
+    gather[form.out, np.arange(form.out.size)] = form.coefficient
+    return jnp.matmul(gather, terms)
+
+
+def _flat(found: Array, size: int) -> Array:
+    """[..., n, m, tasks] as [..., n · m, tasks]."""
+    return found.reshape(*found.shape[:-3], size, found.shape[-1])
+
+
+def divide(a: Array, b: Array) -> Array:
+    """a / b, b perhaps of one component; 0/0 is 0."""
+    both = (a == 0) & (b == 0)
+    return jnp.where(both, 0.0, a / jnp.where(both, 1.0, b))
+
+
+def softmax(x: Array) -> Array:
+    """Over the components."""
+    e = jnp.exp(x - jax.lax.stop_gradient(x.max(-2, keepdims=True)))
+    return e / e.sum(-2, keepdims=True)
+
+
+def shares(scores: Array, seen: Array) -> Array:
+    """The softmax of scores [readers, read, tasks] over what is seen [readers, read]; 0 for who sees nothing."""
+    seen = seen[..., None]
+    among = jnp.where(seen, scores, -jnp.inf)
+    top = jax.lax.stop_gradient(among.max(-2, keepdims=True, initial=-jnp.inf))
+    weights = jnp.where(seen, jnp.exp(jnp.where(seen, scores, 0.0) - jnp.where(jnp.isfinite(top), top, 0.0)), 0.0)
+    whole = weights.sum(-2, keepdims=True)
+    return weights / jnp.where(whole == 0, 1.0, whole)
+
+
+def weights(how: str, seen: Array) -> Array:
+    """What a mean or sum weighs each token read by: [readers, read, 1]."""
+    count = seen.sum(1, keepdims=True) if how == "mean" else 1
+    return (seen / jnp.maximum(count, 1.0))[..., None]
+
+
+def _where_positive(value: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """The function with the slope 0 at 0, where its own is infinite."""
+    return lambda x: jnp.where(x == 0, value(jax.lax.stop_gradient(x)), value(jnp.where(x == 0, 1.0, x)))
+
+
+def _sigmoid(x: Array) -> Array:
+    e = jnp.exp(-jnp.abs(x))
+    return jnp.where(x >= 0, 1.0, e) / (1.0 + e)
+
+
+FUNCTIONS: dict[str, Callable[..., Array]] = {
+    "relu": lambda x: jnp.where(x > 0, x, jnp.where(jnp.isnan(x), x, 0.0)),
+    "abs": jnp.abs,
+    "sign": jnp.sign,
+    "sigmoid": _sigmoid,
+    "tanh": jnp.tanh,
+    "exp": jnp.exp,
+    "log": _where_positive(jnp.log),
+    "sqrt": _where_positive(jnp.sqrt),
+    "sin": jnp.sin,
+    "cos": jnp.cos,
+    "erf": jax.scipy.special.erf,
+    "softplus": lambda x: jnp.logaddexp(x, 0.0),
+    "clip": jnp.clip,
+    "positive": lambda x: (x > 0).astype(x.dtype),
+    "nonnegative": lambda x: (x >= 0).astype(x.dtype),
+    "reciprocal": lambda x: divide(jnp.sign(x) ** 2, x),
+}
+"""By the names of compiler/numerics/functions.py, all of them."""
+
+
+def function(name: str, arguments: Sequence[float], x: Array) -> Array:
+    return FUNCTIONS[name](x, *arguments)
+
+
+def keep(strict: bool, x: Array, value: Array) -> Array:
+    """The value where x > 0 (`strict`) or x ≥ 0, else 0."""
+    return jnp.where(x > 0.0 if strict else x >= 0.0, value, 0.0)

@@ -1,0 +1,98 @@
+"""A read in JAX: its body over pairs of tokens, summed over the token read.
+
+A body value is [readers, read, size, tasks], with 1 readers if it is theirs alone and 1 read if mine alone, as in the
+oracle (compiler/interpreter/reads.py); XLA makes one loop of the sum and of what is under it.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import jax.numpy as jnp
+from innerloop.artifact.errors import InternalError
+from innerloop.compiler.ir.graph import (
+    Affine,
+    Attend,
+    BodyGraph,
+    Constant,
+    Count,
+    Divide,
+    Field,
+    Final,
+    Function,
+    Gather,
+    Keep,
+    Merge,
+    Mine,
+    Move,
+    Node,
+    Phi,
+    Product,
+    Read,
+    Softmax,
+    Theirs,
+    Value,
+)
+
+from .operations import Array, affine, divide, function, product, shares, softmax, weights
+
+
+def read(op: Read, mine: list[Array], theirs: list[Array], seen: Array) -> Array:
+    """mine [readers, size …, tasks], theirs [read, size …, tasks], seen [readers, read] → [readers, size, tasks]."""
+    known: dict[Value, Array] = {}
+    for value in op.body.block:
+        known[value] = _computed(op.body, op.body[value], known, mine, theirs)
+    if op.how == "softmax":
+        score, value = op.body.results
+        pairs = known[score][..., 0, :]
+        return _total(known[value], shares(jnp.broadcast_to(pairs, (*seen.shape, pairs.shape[-1])), seen))
+    return _total(known[op.body.results[0]], weights(op.how, seen))
+
+
+def gather(how: str, theirs: Array, seen: Array) -> Array:
+    """theirs [read, size, tasks] → [readers, size, tasks]."""
+    return _total(theirs[None], weights(how, seen))
+
+
+def attend(how: str, query: Array, key: Array, theirs: Array, seen: Array) -> Array:
+    """query [readers, k, tasks], key [read, k, tasks], theirs [read, size, tasks] → [readers, size, tasks]."""
+    scores = (query[:, None] * key[None]).sum(2)
+    return _total(theirs[None], shares(scores, seen) if how == "softmax" else scores * weights(how, seen))
+
+
+def _total(value: Array, by: Array) -> Array:
+    """Σⱼ by[i, j] value[i, j], for by [readers, read, tasks or 1]."""
+    if value.shape[1] == 1:
+        return by.sum(1)[:, None] * value[:, 0]
+    if value.shape[0] == 1 and by.shape[-1] == 1:
+        return jnp.tensordot(by[..., 0], value[0], 1)
+    return (by[:, :, None] * value).sum(1)
+
+
+def _computed(body: BodyGraph, node: Node, known: dict[Value, Array], mine: list[Array], theirs: list[Array]) -> Array:
+    operands = [known[o] for o in node.operands]
+    match node.op:
+        case Mine(index):
+            return mine[index][:, None]
+        case Theirs(index):
+            return theirs[index][None]
+        case Constant(values):
+            return jnp.asarray(values.array.reshape(1, 1, -1, 1))
+        case Affine(matrices, offset):
+            total: Array = jnp.asarray(offset.array.reshape(1, 1, -1, 1))
+            for matrix, operand in zip(matrices, operands, strict=True):
+                total = total + affine(matrix, operand)
+            return total
+        case Product(keyword, form):
+            left, right = (body[o].shape for o in node.operands)
+            return product(keyword, form, operands[0], operands[1], (left, right))
+        case Divide():
+            return divide(*operands)
+        case Function(name, arguments):
+            return function(name, arguments, operands[0])
+        case Softmax():
+            return softmax(operands[0])
+        case Field() | Count() | Keep() | Move() | Gather() | Attend() | Read() | Merge() | Phi() | Final():
+            raise InternalError(f"{type(node.op).__name__.lower()} inside a read", node.span)
+        case other:
+            assert_never(other)

@@ -1,0 +1,118 @@
+"""Programs in JAX: equal to the oracle, and differentiable in parameters and data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from innerloop.artifact.errors import CompileError
+from innerloop.artifact.tokens import read_data
+from innerloop.compiler import interpret
+from innerloop.compiler.numerics.functions import POINTWISE
+from innerloop.compiler.syntax.parse import parse
+from innerloop.programs import load, names
+from innerloop.runtime.differentiable.function import Differentiable, exact
+from innerloop.runtime.differentiable.opened import counting_parameters, real_parameters
+from innerloop.runtime.differentiable.operations import FUNCTIONS
+from innerloop.runtime.surroundings import settled
+
+from tests.reference import case_of
+
+QUICK = ("ar_mesa_optimizer", "gradient_descent")
+EVERY = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names()]
+STEEP = ("nearest_neighbour", "k_means", "finite_automaton", "perceptron", "induction_head", "bigram")
+"""Nearly steps, or of whole numbers: a finite difference says nothing of their slope."""
+
+
+def drawn(name: str, seed: int, tasks: int) -> dict[str, Any]:
+    return dict(case_of(name).data(seed, tasks))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_equals_the_oracle_and_its_slopes_are_those_of_finite_differences(name: str) -> None:
+    """To 1e-12 of the largest output; slopes of a random combination of the outputs, forward and in reverse."""
+    f = Differentiable(load(name), real_parameters(parse(load(name))), **case_of(name).parameters)
+    data = drawn(name, 5, 60)
+    wanted = case_of(name).truth(data)
+    assert np.abs(f(**data) - wanted).max() <= 1e-12 * max(1.0, np.abs(wanted).max())
+    if name in STEEP:
+        return
+    tokens = read_data(f.program.signature, data)
+    fields = {n: rows[0] for n, rows in f.rows(tokens).items()}
+    mix = np.random.default_rng(0).standard_normal(wanted.shape[1:])
+    with settled("float64"):
+
+        @jax.jit
+        def slope_along(t: Any) -> Any:
+            moved = [{n: v + t * w for (n, v), w in zip(side.items(), ways, strict=True)} for side, ways in sides]
+            return (jnp.asarray(mix) * f.one(tokens.sequence)(*moved)).sum()
+
+        rng = np.random.default_rng(1)
+        sides = [
+            (side, [0.1 * v * rng.standard_normal(np.shape(v)) for v in side.values()]) for side in (f.start, fields)
+        ]
+        forward = float(jax.jvp(slope_along, (0.0,), (1.0,))[1])
+        reverse = float(jax.grad(slope_along)(0.0))
+        h = 1e-5
+        numbers = [float(slope_along(k * h)) for k in (-2, -1, 1, 2)]
+    finite = (numbers[0] - 8 * numbers[1] + 8 * numbers[2] - numbers[3]) / (12 * h)
+    assert np.isfinite(numbers).all()
+    assert forward == pytest.approx(finite, rel=1e-5, abs=1e-6 * max(1.0, abs(numbers[0])))
+    assert reverse == pytest.approx(forward, rel=1e-9, abs=1e-12)
+
+
+def test_counts_may_be_free() -> None:
+    f = Differentiable(load("heavy_ball"), ("rate", "momentum"), ("steps",), d=3)
+    data = drawn("heavy_ball", 2, 4)
+    for steps in (0, 1, 4):
+        wanted = interpret(load("heavy_ball"), d=3, steps=steps, rate=0.2, momentum=0.5, **data)
+        found = f(parameters={"rate": 0.2, "momentum": 0.5}, counts={"steps": steps}, **data)
+        assert np.abs(found - wanted).max() <= 1e-12
+    assert counting_parameters(parse(load("heavy_ball"))) == ("steps",)
+
+
+def test_clip_may_have_a_free_bound() -> None:
+    text = "program clipped(a)\n\ntokens (s)*\n    s : scalar\n\nb = 2 * a\noutput clip(s, -b, b)\n"
+    f = Differentiable(text, ("a",), a=1.0)
+    s = [[-3.0, -0.5, 2.5]]
+    assert f(s=s, parameters={"a": 0.6}).tolist() == pytest.approx(interpret(text, s=s, a=0.6))
+
+
+def test_a_visible_context_may_be_shortened_by_what_is_seen() -> None:
+    """The query of the first k examples alone: what it would answer to them."""
+    f = Differentiable(load("gd_plus"), d=3, steps=2, rate=0.2, curvature=0.05)
+    data = drawn("gd_plus", 3, 2)
+    tokens = read_data(f.program.signature, data)
+    n, k = data["y"].shape[1], 4
+    seen = np.zeros((n + 1, n + 1), bool)
+    seen[:, :k] = True
+    seen |= np.eye(n + 1, dtype=bool)
+    with settled("float64"):
+        fields = {name: rows[0] for name, rows in f.rows(tokens).items()}
+        found = jax.jit(f.one(tokens.sequence))({}, fields, {}, seen)
+    short = {"x": np.concatenate([data["x"][:1, :k], data["x"][:1, -1:]], 1), "y": data["y"][:1, :k]}
+    assert np.asarray(found)[-1] == pytest.approx(f(**short)[0, -1])
+
+
+def test_what_cannot_be_free_is_said() -> None:
+    with pytest.raises(CompileError, match="`steps` is no real parameter of gradient_descent"):
+        Differentiable(load("gradient_descent"), ("steps",), d=3)
+    with pytest.raises(CompileError, match="`rate` is no counting parameter"):
+        Differentiable(load("gradient_descent"), (), ("rate",), d=3)
+
+
+def test_every_function_of_the_language_is_there() -> None:
+    assert FUNCTIONS.keys() == POINTWISE.keys()
+
+
+def test_products_that_are_multiplied_and_summed_are_right() -> None:
+    """XLA's reductions by YNNPACK are off by the size of the sum."""
+    rng = np.random.default_rng(0)
+    y, w = rng.standard_normal((2, 1750, 6))
+    with settled("float64"):
+        f = jax.jit(lambda y, w: ((y @ np.ones((6, 6))) * w).reshape(250, 7, 6).sum(1), compiler_options=exact())
+        found = np.asarray(f(y, w))
+    assert np.abs(found - (y.sum(1, keepdims=True) * w).reshape(250, 7, 6).sum(1)).max() <= 1e-12
