@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from os import PathLike
 
+from innerloop.artifact.folders.storage import load, save
+
 from .contents import Contents
-from .storage import load, save
 
 
 @dataclass(frozen=True, repr=False)

@@ -16,7 +16,7 @@ from random import Random
 
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
-from innerloop.artifact.numpy_forward import forward
+from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.compiler import CompileError, Weights, compile_program
 from innerloop.compiler.interpreter.default_tasks import draw as drawn

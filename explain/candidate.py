@@ -21,7 +21,7 @@ from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.tokens import describe_pattern, sequence, visible
 from innerloop.compiler.ir.graph import Graph, Move
-from innerloop.runtime.differentiable.function import TOGETHER, Differentiable, exact
+from innerloop.runtime.differentiable.function import TOGETHER, Differentiable
 from innerloop.runtime.executables import Compiled, compiled
 from innerloop.runtime.surroundings import settled
 
@@ -127,7 +127,7 @@ class Candidate:
             slopes, found = jax.jacfwd(answers, has_aux=True)(theta)
             return found, slopes
 
-        return compiled(both, compiler_options=exact())
+        return compiled(both)
 
     def run(self, theta: Floats, counts: Counts, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Answers [tasks, prefixes] and their slopes [tasks, prefixes, parameters], which are finite."""

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from innerloop.artifact.arrays import Floats
-from innerloop.runtime.differentiable.function import exact
+from innerloop.runtime.executables import exact
 from innerloop.runtime.surroundings import settled
 
 from .behaviour import Behaviour

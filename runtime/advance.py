@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from innerloop.runtime.packing.packed import AttentionStep, LinearAttentionStep, LoopStep, Parameters, Step
 from jax import lax
 
 from .arrays import Array, einsum, matmul
@@ -23,7 +24,6 @@ from .attention import softmax_mean, split_heads, turned
 from .executables import compiled
 from .functions import normed
 from .guard.checks import GuardCheck, nothing_yet
-from .packed import AttentionStep, LinearAttentionStep, LoopStep, Parameters, Step
 from .steps import Memory, Pass, run
 from .turns import Before, rested, turn_of
 

@@ -14,8 +14,7 @@ from innerloop.artifact.memory import spend
 from innerloop.artifact.places import Places
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
-
-from .packed import AttentionStep, LinearAttentionStep, LoopStep, MlpStep, Step
+from innerloop.runtime.packing.packed import AttentionStep, LinearAttentionStep, LoopStep, MlpStep, Step
 
 ACTIVATIONS = 4
 """As wide as the widest, at the same time."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 from itertools import count
 
 import numpy as np
-from innerloop.artifact.arithmetic import OWN, Real, normalise
 from innerloop.artifact.errors import InnerloopError, counted
 from innerloop.artifact.memory import spend
-from innerloop.artifact.numpy_forward import embedded, forward
-from innerloop.artifact.numpy_sublayers import Heads, linear, softmax
 from innerloop.artifact.parts import Attention, LinearAttention
+from innerloop.artifact.reference.arithmetic import OWN, Real, normalise
+from innerloop.artifact.reference.forward import embedded, forward
+from innerloop.artifact.reference.sublayers import Heads, linear, softmax
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
 

@@ -10,6 +10,8 @@ segmentation fault; a sweep over some hundred programs would get there.
 With INNERLOOP_CACHE=1, or a folder, what is compiled is kept on disk for other processes, in the user's cache folder or
 there, for each kind of processor apart. It is not kept unasked: on some Intel processors JAX (to 0.10.1 at least) takes
 what it kept for another machine's, says so in lines of errors and compiles anew (jax-ml/jax#38445).
+
+All are compiled without a fusion of XLA's that gives wrong sums (`exact`).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from functools import update_wrapper, wraps
+from functools import cache, cached_property, update_wrapper, wraps
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -51,6 +53,23 @@ SHARE = 0.5
 """Of the limit: one pass more must fit, and the libraries map files of their own."""
 
 
+FUSIONS = "xla_cpu_experimental_ynn_fusion_type"
+
+
+@cache
+def exact() -> dict[str, str]:
+    """Options under which XLA computes what it is told, for `jax.jit(…, compiler_options=…)`.
+
+    On a CPU, XLA of JAX 0.10 gives wrong sums, off by their own size, where a product with a constant of ones is
+    multiplied and then summed (tests/runtime/test_executables.py): its fusion of reductions for YNNPACK. It is switched
+    off here; a JAX that does not know the option has no such fusion."""
+    try:
+        jax.jit(lambda x: x + 1, compiler_options={FUSIONS: ""}).lower(0).compile()
+    except Exception:  # whatever an XLA without it raises
+        return {}
+    return {FUSIONS: ""}
+
+
 class Compiled(Generic[P, R]):
     """A function under `jax.jit`. `traces` counts how many times it was compiled, or inlined in another."""
 
@@ -62,16 +81,24 @@ class Compiled(Generic[P, R]):
             self.traces += 1  # This body runs only while JAX traces, for a shape that it has not compiled yet.
             return function(*args, **kwargs)
 
-        self._jitted: Any = jax.jit(traced, **options)
+        self._inlined: Any = jax.jit(traced, **options)
+        self._jit: Callable[[], Any] = lambda: jax.jit(traced, **options, compiler_options=exact())
         update_wrapper(self, function)
         _made.append(self)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if any(isinstance(a, Tracer) for a in jax.tree.leaves((args, kwargs))):
+            inlined: R = self._inlined(*args, **kwargs)  # compiled with what it stands in, and by its options
+            return inlined
         result: R = self._jitted(*args, **kwargs)
-        if self.traces > self._seen and not any(isinstance(a, Tracer) for a in jax.tree.leaves(result)):
+        if self.traces > self._seen:
             self._seen = self.traces
             make_room()
         return result
+
+    @cached_property
+    def _jitted(self) -> Any:
+        return self._jit()
 
     def forget(self) -> None:
         """Drops its executables: the next call compiles anew."""

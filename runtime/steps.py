@@ -10,13 +10,22 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+from innerloop.runtime.packing.packed import (
+    AttentionStep,
+    BiasStep,
+    IdleStep,
+    LinearAttentionStep,
+    LoopStep,
+    MlpStep,
+    Spread,
+    Step,
+)
 from jax import lax
 from jaxtyping import Float
 
 from .arrays import Array, einsum, matmul
 from .functions import ACTIVATIONS, normed
 from .guard.checks import GuardCheck, excess
-from .packed import AttentionStep, BiasStep, IdleStep, LinearAttentionStep, LoopStep, MlpStep, Spread, Step
 
 Memory = tuple[Any, ...]
 """What attention remembers, step by step."""

@@ -3,8 +3,8 @@
     before   Weights, and the program's fields, of few tasks
     after    the program's output, as `Transformer` gives it but for rounding
 
-The pass is the one that the certificate was measured with (artifact/numpy_forward.py), under the same guard, with the
-interpreter beside.
+The pass is the one that the certificate was measured with (artifact/reference/forward.py), under the same guard, with
+the interpreter beside.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Indices
-from innerloop.artifact.numpy_forward import embedded, forward
 from innerloop.artifact.parts import Body, Idle, Repeated
 from innerloop.artifact.places import turns
+from innerloop.artifact.reference.forward import embedded, forward
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights

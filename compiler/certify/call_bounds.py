@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.reference.arithmetic import UNIT
 from innerloop.artifact.tokens import TokenData
 
 from ..interpreter.chunks import together

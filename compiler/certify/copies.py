@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
-from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.reference.arithmetic import UNIT
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 

@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
-from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.arrays import Dtype, Floats, Indices
+from innerloop.artifact.reference.arithmetic import UNIT
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.targets import Target

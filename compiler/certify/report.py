@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.claims import Report
 from innerloop.artifact.errors import CompileError
-from innerloop.artifact.numpy_forward import forward
 from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated
 from innerloop.artifact.progress import each
+from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from sys import float_info
 
 import numpy as np
-from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import CompileError
+from innerloop.artifact.reference.arithmetic import UNIT
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray

@@ -17,8 +17,8 @@ from functools import cached_property
 from math import ceil, prod
 
 import numpy as np
-from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.reference.arithmetic import UNIT
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.tokens import TokenData, output_rows
 

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.errors import InternalError
-from innerloop.artifact.numpy_forward import forward
 from innerloop.artifact.progress import begun
+from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
 

@@ -11,9 +11,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
-from innerloop.artifact.arithmetic import UNIT
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.parts import Config
+from innerloop.artifact.reference.arithmetic import UNIT
 from innerloop.artifact.signature import Kinds, Pattern
 from innerloop.artifact.tokens import role_kinds
 

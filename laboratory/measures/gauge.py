@@ -22,7 +22,7 @@ from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.parts import Attention, Config, Idle, LinearAttention, Mlp, Norm, Sublayer
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
-from innerloop.runtime.pack_heads import each
+from innerloop.runtime.packing.pack_heads import each
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 

@@ -21,7 +21,7 @@ from innerloop.artifact.weights import Weights
 from innerloop.runtime import Trace, Transformer
 from innerloop.runtime.executables import compiled
 from innerloop.runtime.forward import embed, forward, streams
-from innerloop.runtime.packed import Parameters
+from innerloop.runtime.packing.packed import Parameters
 from innerloop.runtime.patched import patched
 from numpy.typing import NDArray
 

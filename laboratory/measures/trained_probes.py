@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from innerloop.runtime.executables import compiled
 from innerloop.runtime.surroundings import SEEDS, key, settled
 from numpy.typing import NDArray
 
@@ -83,7 +84,7 @@ def _answer(parameters: dict[str, Any], h: Any) -> Any:
     return x if "w1" not in parameters else jax.nn.gelu(x) @ parameters["w1"] + parameters["b1"]
 
 
-@partial(jax.jit, donate_argnums=0)
+@partial(compiled, donate_argnums=0)
 def _descend(parameters: dict[str, Any], h: Any, v: Any, key: Any) -> dict[str, Any]:
     optimiser = optax.adam(optax.cosine_decay_schedule(RATES["w1" in parameters], STEPS))
 

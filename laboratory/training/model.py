@@ -25,16 +25,16 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from innerloop.artifact.features import FeatureLayout
+from innerloop.artifact.folders.manifest import Outline
+from innerloop.artifact.folders.storage import entries_of, tensors_of
 from innerloop.artifact.lengths import verify_length
-from innerloop.artifact.manifest import Outline
 from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated
 from innerloop.artifact.signature import Signature
-from innerloop.artifact.storage import entries_of, tensors_of
 from innerloop.artifact.tokens import output_rows, sequence_of
 from innerloop.artifact.weights import Weights
 from innerloop.runtime.forward import forward, streams
-from innerloop.runtime.pack import norm_step, turns
-from innerloop.runtime.packed import (
+from innerloop.runtime.packing.pack import norm_step, turns
+from innerloop.runtime.packing.packed import (
     AttentionStep,
     IdleStep,
     LinearAttentionStep,

@@ -16,6 +16,7 @@ import numpy as np
 import optax
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InnerloopError
+from innerloop.runtime.executables import exact
 from innerloop.runtime.surroundings import devices, key
 from innerloop.runtime.transformer import widest_bytes
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -72,7 +73,7 @@ class Stepper:
         self.together = min(100, max(1, CALL_OPERATIONS // (6 * batch * tokens * max(1, numbers))))
         on_cpu = found[0].platform == "cpu"
         self.parts = _parts(batch, len(found), CACHED_BYTES // widest_bytes(model.config, tokens)) if on_cpu else 1
-        self.call = jax.jit(self._steps, static_argnames="points", donate_argnums=0)
+        self.call = jax.jit(self._steps, static_argnames="points", donate_argnums=0, compiler_options=exact())
 
     def _steps(
         self, carry: Any, fixed: Tree, key: Any, first: Any, count: Any, dimensions: Any, points: int | None

@@ -9,7 +9,6 @@ f.one(line)(parameters, fields)                  one task [rows, *shape], tracea
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from functools import cache
 from typing import Any
 
 import jax
@@ -28,24 +27,6 @@ from .opened import opened
 Array = Any
 TOGETHER = 128
 """Tasks that are run at once: the values of more leave the processor's cache."""
-
-FUSIONS = "xla_cpu_experimental_ynn_fusion_type"
-
-
-@cache
-def exact() -> dict[str, str]:
-    """Options under which XLA computes what it is told, for `jax.jit(…, compiler_options=…)`.
-
-    On a CPU, XLA of JAX 0.10 gives wrong sums where a matrix product is multiplied and then summed and the rows are
-    many (((y @ A) * w).sum(1), off by the size of the sum): its fusion of reductions for YNNPACK. It is switched off
-    here; a JAX that does not know the option has no such fusion."""
-    options = {FUSIONS: ""}
-    try:
-        with settled("float64"):
-            jax.jit(lambda x: x + 1, compiler_options=options)(1.0).block_until_ready()
-    except Exception:  # whatever an XLA without it raises
-        return {}
-    return options
 
 
 class Differentiable:
@@ -129,5 +110,5 @@ class Differentiable:
                 found = jax.lax.map(lambda part: many(parameters, part, counts), split)
                 return found.reshape(parts * TOGETHER, *found.shape[2:])[:tasks]
 
-            self._batches[line] = compiled(every, compiler_options=exact())
+            self._batches[line] = compiled(every)
         return self._batches[line]

@@ -12,8 +12,9 @@
 Stock models have no loops, and MLPs of one width: loops are unrolled, narrower MLPs padded with zeros, and
 idle sublayers are written as zeros. `ExportSize` says beforehand what that takes.
 
-Their LayerNorm and GELU round otherwise than the runtime's (artifact/arithmetic.py), which a program that multiplies
-errors shows: before anything is written the few tasks are run as a stock model rounds, and held against the oracle.
+Their LayerNorm and GELU round otherwise than the runtime's (artifact/reference/arithmetic.py), which a program that
+multiplies errors shows: before anything is written the few tasks are run as a stock model rounds, and held against the
+oracle.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from innerloop.artifact.arithmetic import OWN, STOCK, Arithmetic
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.memory import bytes_of, spend
-from innerloop.artifact.numpy_forward import forward
+from innerloop.artifact.reference.arithmetic import OWN, STOCK, Arithmetic
+from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import Library

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.artifact import storage
 from innerloop.artifact.errors import InnerloopError
-from innerloop.artifact.storage import load, save
+from innerloop.artifact.folders import storage
+from innerloop.artifact.folders.storage import load, save
 from innerloop.artifact.tokens import read_data
 from innerloop.runtime.data.datasets import read
 from innerloop.runtime.data.pairing import TokenLine

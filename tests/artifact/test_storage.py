@@ -11,14 +11,14 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from innerloop.artifact import storage
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import Placement
 from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.folders import storage
+from innerloop.artifact.folders.storage import load, save
 from innerloop.artifact.memory import MemoryLimitError
 from innerloop.artifact.parts import Attention, Body, Idle, Mlp, Repeated
 from innerloop.artifact.sparse import Matrix
-from innerloop.artifact.storage import load, save
 from innerloop.artifact.weights import Weights
 from innerloop.runtime import Transformer
 from safetensors.numpy import load_file, save_file

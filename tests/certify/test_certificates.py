@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from innerloop.artifact import storage
 from innerloop.artifact.arrays import Dtype
+from innerloop.artifact.folders import storage
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, compile_program
 from innerloop.compiler.schedule.printer import format_report

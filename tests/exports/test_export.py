@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from innerloop.artifact.arithmetic import OWN, STOCK, Arithmetic
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.reference.arithmetic import OWN, STOCK, Arithmetic
 from innerloop.artifact.words import Library
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.programs import load

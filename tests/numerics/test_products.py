@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from innerloop.artifact.arithmetic import UNIT
+from innerloop.artifact.reference.arithmetic import UNIT
 from innerloop.compiler.numerics.activations import gelu
 from innerloop.compiler.numerics.fit_smooth import fit
 from innerloop.compiler.numerics.functions import function

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype
-from innerloop.artifact.numpy_forward import forward
+from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, Weights, compile_program

@@ -15,6 +15,7 @@ from innerloop.programs import load
 from innerloop.runtime import Transformer, executables
 from innerloop.runtime.executables import compiled, memory_maps
 from innerloop.runtime.forward import forward
+from innerloop.runtime.surroundings import settled
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits memory maps")
 
@@ -55,3 +56,21 @@ def test_a_function_gives_the_same_after_its_executable_was_dropped() -> None:
     assert double(x).tolist() == [0, 2, 4]
     assert double.traces == 2
     assert jax.grad(lambda x: double(x).sum())(x).tolist() == [2, 2, 2]  # a part of another trace
+
+
+def test_products_that_are_multiplied_and_summed_are_right() -> None:
+    """XLA's reductions by YNNPACK are off by the size of the sum."""
+    rng = np.random.default_rng(0)
+    y, w = rng.standard_normal((2, 1750, 6))
+    f = compiled(lambda y, w: ((y @ np.ones((6, 6))) * w).reshape(250, 7, 6).sum(1))
+    with settled("float64"):
+        found = np.asarray(f(y, w))
+    assert np.abs(found - (y.sum(1, keepdims=True) * w).reshape(250, 7, 6).sum(1)).max() <= 1e-12
+
+
+def test_what_is_compiled_is_differentiated_and_inlined() -> None:
+    f = compiled(lambda x: x * x)
+    with settled("float32"):
+        assert float(jax.grad(f)(3.0)) == 6.0
+        assert np.asarray(jax.jit(lambda x: f(x) + 1)(2.0)) == 5.0
+        assert np.asarray(jax.vmap(f)(np.arange(3.0))).tolist() == [0.0, 1.0, 4.0]

@@ -11,10 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from innerloop.artifact.arithmetic import OWN, normalise
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.parts import Attention, Idle, Mlp, Norm
+from innerloop.artifact.reference.arithmetic import OWN, normalise
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import ActivationName, NormKind
@@ -22,8 +22,8 @@ from innerloop.runtime import Transformer
 from innerloop.runtime.attention import attend, attend_linearly
 from innerloop.runtime.forward import forward
 from innerloop.runtime.functions import layer_norm, rms_norm, silu
-from innerloop.runtime.pack import pack
-from innerloop.runtime.packed import AttentionStep, IdleStep, LinearAttentionStep, NormStep, Spread
+from innerloop.runtime.packing.pack import pack
+from innerloop.runtime.packing.packed import AttentionStep, IdleStep, LinearAttentionStep, NormStep, Spread
 from innerloop.runtime.transformer import chunk_size
 
 from tests.reference.measured import numpy_run

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.arrays import Dtype, Floats
-from innerloop.artifact.numpy_forward import forward as numpy_forward
-from innerloop.artifact.numpy_sublayers import Heads
 from innerloop.artifact.parts import Attention, Repeated, stored
 from innerloop.artifact.places import places
+from innerloop.artifact.reference.forward import forward as numpy_forward
+from innerloop.artifact.reference.sublayers import Heads
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import TargetName

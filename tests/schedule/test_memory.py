@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from innerloop.artifact import memory
-from innerloop.artifact.compact import most
 from innerloop.artifact.errors import CompileError, DataError, InnerloopError
+from innerloop.artifact.folders.compact import most
+from innerloop.artifact.folders.storage import parts_of
 from innerloop.artifact.memory import MemoryLimitError, free, spend
-from innerloop.artifact.storage import parts_of
 from innerloop.compiler import Weights, compile_program
 from innerloop.laboratory.training.architecture import blank
 from innerloop.programs import load

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.artifact.arithmetic import OWN
-from innerloop.artifact.numpy_sublayers import Heads, Neurons
 from innerloop.artifact.parts import Attention, Mlp
+from innerloop.artifact.reference.arithmetic import OWN
+from innerloop.artifact.reference.sublayers import Heads, Neurons
 from innerloop.artifact.sparse import Matrix
 from innerloop.compiler import Weights, compile_program
 from innerloop.programs import load

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from innerloop.artifact.arrays import Dtype, Floats
-from innerloop.artifact.numpy_forward import forward
+from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.words import TargetName
 from innerloop.compiler.certify.plan import Plan

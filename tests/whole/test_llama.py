@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from innerloop.artifact.arithmetic import OWN, normalise
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.parts import Mlp, Norm
+from innerloop.artifact.reference.arithmetic import OWN, normalise
 from innerloop.artifact.signature import Pattern
 from innerloop.artifact.weights import Weights
 from innerloop.compiler import compile_program, interpret

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from innerloop.artifact.arrays import Indices
+from innerloop.artifact.parts import Attention, Config, LinearAttention, Mlp
+from innerloop.artifact.rotations import rotations
+from innerloop.artifact.sparse import Matrix
 from numpy.typing import NDArray
 
 from .arithmetic import Real
-from .arrays import Indices
-from .parts import Attention, Config, LinearAttention, Mlp
-from .rotations import rotations
-from .sparse import Matrix
 
 Mix = Callable[[int, Real, Real], Real]
 """A head's values, mixed: its number, q kᵀ [batch, tokens, tokens] and v [batch, tokens, size] → as v."""

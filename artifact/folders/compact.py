@@ -14,11 +14,11 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from innerloop.artifact.arrays import Indices
+from innerloop.artifact.sparse import Matrix
 from numpy.typing import NDArray
 
-from .arrays import Indices
 from .serialize import Damage
-from .sparse import Matrix
 
 Tensors = dict[str, NDArray[Any]]
 
