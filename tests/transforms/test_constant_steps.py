@@ -1,0 +1,50 @@
+"""What a loop carries from constants, of constants alone, is known when compiling and costs no depth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from innerloop.artifact.tokens import read_data
+from innerloop.compiler.interpreter.default_tasks import draw
+from innerloop.compiler.interpreter.oracle import evaluate
+from innerloop.compiler.ir.build import graph_of
+from innerloop.compiler.ir.graph import Graph
+from innerloop.compiler.ir.verify import verify
+from innerloop.compiler.transforms import constant_steps as file
+from innerloop.compiler.transforms.constant_steps import constant_steps
+
+HEAD = "program p(n = 3)\n\ntokens (x)* q\n    x : scalar on x, q\n\nw : scalar = 0\nt = 1\n"
+
+
+def loops(graph: Graph) -> list[str]:
+    return ["repeat" if loop.kind is None else "scan" for loop in graph.loops()]
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        ("repeat n\n    w = w + x / t\n    t = t + 1\n", []),
+        ("repeat n\n    t = 2 * sqrt(t)\n    w = tanh(w + t)\n", []),  # all is constant
+        ("repeat n\n    repeat 2\n        t = t / 2\n        w = w + t * x\n", []),
+        ("repeat n\n    s = 0.5\n    repeat 2\n        s = s / 2\n        w = w + s * x\n", ["repeat"]),
+        ("scan x up to 9\n    s = 1\n    repeat 2\n        s = s / 2\n        w = w / 2 + s * x\n", ["scan"]),
+        ("repeat n\n    w = tanh(w + x)\n    t = t + 1\n", ["repeat"]),  # nobody reads t
+        ("repeat n\n    k = 2\n    w = w + k * x\n", ["repeat"]),  # k is the same in every pass
+        ("repeat n\n    w = w + x / t\n    t = t + x ^ 2\n", ["repeat"]),
+        ("repeat n\n    w = w + x / t\n    at q\n        t = 2\n", ["repeat"]),  # not one number at all tokens
+        ("scan x up to 9\n    w = w + x / t\n    t = t + 1\n", ["scan"]),
+    ],
+)
+def test_repeats_whose_passes_differ_by_constants_are_written_out(body: str, left: list[str]) -> None:
+    graph = graph_of(f"{HEAD}{body}output w + t\n", {})
+    found = verify(constant_steps(graph))
+    assert loops(found) == left
+    assert graph.signature is not None
+    data = read_data(graph.signature, draw(graph.signature, 4, 3, 0))
+    np.testing.assert_allclose(evaluate(found, data), evaluate(graph, data), rtol=1e-12, atol=1e-12)
+
+
+def test_a_repeat_too_long_to_write_out_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = graph_of(f"{HEAD}repeat 50\n    w = w + x / t\n    t = t + 1\noutput w\n", {})
+    monkeypatch.setattr(file, "MOST", 50)
+    assert loops(constant_steps(graph)) == ["repeat"]
