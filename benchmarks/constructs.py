@@ -7,6 +7,7 @@ from innerloop.compiler.syntax.nodes import (
     Assign,
     At,
     Binary,
+    ByStep,
     Call,
     Compare,
     Define,
@@ -59,6 +60,7 @@ def _blocks(body: tuple[Statement, ...], around: tuple[str, ...]) -> set[str]:
         match statement:
             case At() | Repeat() | Scan():
                 which = type(statement).__name__.lower()
+                found |= {"a counted repeat"} if isinstance(statement, Repeat) and statement.index else set()
                 found.add(" in ".join((which, *around)))
                 found |= _blocks(statement.body, (which, *around))
             case Assign(type=type_):
@@ -73,6 +75,8 @@ def _blocks(body: tuple[Statement, ...], around: tuple[str, ...]) -> set[str]:
 def _expression(expr: Expr, reads: bool) -> set[str]:
     found: set[str] = set()
     match expr:
+        case Binary(operator="^"):
+            found.add("a constant power")
         case Binary(operator=name) | Compare(operator=name) | Call(function=name) | Operation(keyword=name):
             found.add(name if not isinstance(expr, Call) or name not in "fg" else "a call of a def")
         case Negate():
@@ -81,6 +85,8 @@ def _expression(expr: Expr, reads: bool) -> set[str]:
             found.add("^")
         case Array():
             found.add("an array")
+        case ByStep():
+            found.add("a constant by step")
         case Grad():
             found.add("grad")
         case MoveExpression(first=first):

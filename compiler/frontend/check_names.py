@@ -8,7 +8,7 @@ Parameters and constants live everywhere; any other name where it was assigned.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import pairwise
@@ -18,6 +18,7 @@ from innerloop.artifact.span import Span
 
 from ..syntax.builtins import FUNCTIONS
 from ..syntax.nodes import (
+    ByStep,
     Call,
     Define,
     Expr,
@@ -66,6 +67,8 @@ class Scope:
     faulty: frozenset[str]
     """Names whose only assignments have errors; nothing more is said of them."""
     definitions: Mapping[str, Define]
+    turns: Container[str] = ()
+    """Names that count the passes of the repeats around."""
 
 
 def near(name: str, known: list[str]) -> str | None:
@@ -120,7 +123,12 @@ class _Uses:
                 self.call(expr)
             case Grad():
                 self.grad(expr)
+            case ByStep(name=name, span=span):
+                if name not in self.scope.parameters:
+                    self.held(name, span)
             case ReadExpression(over=over, index=index, span=span):
+                if index in self.scope.turns:
+                    self.error(span, f"`{index}` counts the passes of the repeat around", "another letter")
                 if over not in self.scope.program.tokens.kinds:
                     self.error(span, *unknown_kind(over, self.scope.program.tokens))
                 if any(read.index == index for read in reads):
@@ -166,8 +174,9 @@ class _Uses:
 
     def theirs(self, expr: TheirsExpression, reads: tuple[ReadExpression, ...]) -> None:
         name, index, span = expr.name, expr.index, expr.span
-        if name in self.scope.parameters:
-            self.error(span, f"`{name}` is a parameter, the same at every token", f"write `{name}`")
+        if name in self.scope.parameters or name in self.scope.turns:
+            what = "a parameter" if name in self.scope.parameters else "the number of the pass"
+            self.error(span, f"`{name}` is {what}, the same at every token", f"write `{name}`")
             return
         read = next((read for read in reversed(reads) if read.index == index), None)
         if read is None:
@@ -195,8 +204,9 @@ class _Uses:
 
     def move(self, expr: MoveExpression) -> None:
         scope, name, span = self.scope, expr.name, expr.span
-        if name in scope.parameters:
-            self.error(span, f"`{name}` is a parameter, the same at every token", f"write `{name}`")
+        if name in scope.parameters or name in scope.turns:
+            what = "a parameter" if name in scope.parameters else "the number of the pass"
+            self.error(span, f"`{name}` is {what}, the same at every token", f"write `{name}`")
             return
         held = self.held(name, span)
         if expr.first is not None and expr.first not in scope.program.tokens.kinds:
@@ -231,9 +241,10 @@ class _Uses:
 
     def grad(self, expr: Grad) -> None:
         scope, name = self.scope, expr.name
-        if name in scope.parameters:
+        if name in scope.parameters or name in scope.turns:
+            what = "a parameter" if name in scope.parameters else "the number of the pass"
             hint = f"give it a name of its own: `{name}_1 = {name}`"
-            self.error(expr.span, f"grad is by a name, and `{name}` is a parameter", hint)
+            self.error(expr.span, f"grad is by a name, and `{name}` is {what}", hint)
             return
         before = scope.names.get(name)
         self.mine(name, expr.span)

@@ -18,6 +18,7 @@ from ..syntax.builtins import FUNCTIONS, OPERATIONS, READS
 from ..syntax.nodes import (
     Array,
     Binary,
+    ByStep,
     Call,
     Compare,
     Expr,
@@ -52,7 +53,17 @@ class Shapes:
             case Number():
                 return ()
             case Name(name=name) | TheirsExpression(name=name) | MoveExpression(name=name):
-                return self.names.get(name)
+                shape = self.names.get(name)
+                if shape is None or len(shape) < 3:
+                    return shape
+                hint = f"`{name}[t]` is one of them, in a `repeat n as t`"
+                self.error(expr, f"`{name}` is a {describe(shape)}, a matrix for each pass of a repeat", hint)
+                return None
+            case ByStep(name=name):
+                shape = self.names.get(name)
+                if shape == ():
+                    self.error(expr, f"`{name}` is a scalar, the same in every pass", f"write `{name}`")
+                return shape[1:] if shape else shape
             case Negate(operand=operand):
                 return self.of(operand)
             case Array(items=items):

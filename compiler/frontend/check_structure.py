@@ -41,6 +41,10 @@ RESERVED_ARGUMENTS = frozenset(
 SIZE_HINT = "a size is made of whole numbers and parameters with + - * ^"
 
 
+TENSOR = ("`tensor` is for parameters", "a matrix for each pass of a repeat: `A : tensor[steps, d, d]`, read as `A[t]`")
+"""Message and hint."""
+
+
 class Structure:
     """Checks the head of `program` and keeps what the statements need: shapes, and definitions without faults."""
 
@@ -129,6 +133,8 @@ class Structure:
         for field in self.program.fields:
             self.argument(field.name, field.span, {**self.parameter_shapes, **shapes})
             shapes.setdefault(field.name, self.type(field.type, self.sizes))
+            if field.type.base == "tensor":
+                self.error(field.type.span, *TENSOR)
             for kind, times in Counter(field.kinds).items():
                 if times > 1:
                     self.error(field.span, f"`{field.name}` is twice on `{kind}`")

@@ -17,6 +17,7 @@ from ..numerics.operations import softmax
 from ..syntax.nodes import (
     Array,
     Binary,
+    ByStep,
     Call,
     Compare,
     Expr,
@@ -84,6 +85,9 @@ def _evaluate(expr: Expr, bindings: Mapping[str, object]) -> Array64:
             return np.float64(number)  # type: ignore[return-value]
         case Name(name=name) | TheirsExpression(name=name):
             return np.asarray(bindings[name], dtype=np.float64)
+        case ByStep(name=name, index=index):
+            row: Array64 = value(Name(expr.span, name))[int(value(Name(expr.span, index))) - 1]
+            return row
         case Array(items=items):
             return np.array([value(item) for item in items])
         case Negate(operand=operand):
@@ -118,5 +122,7 @@ def _binary(operator: str, a: Array64, b: Array64) -> Array64:
             return np.asarray(np.tensordot(a, b, axes=(-1, 0)))
         case "outer":
             return np.multiply.outer(a, b)
+        case "^":
+            return a**b
         case _:
             return np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=(a != 0) | (b != 0))

@@ -17,6 +17,7 @@ from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
 
 from ..syntax.nodes import (
+    ByStep,
     Call,
     Define,
     Expr,
@@ -25,10 +26,11 @@ from ..syntax.nodes import (
     Name,
     Program,
     ReadExpression,
+    Repeat,
     Statement,
     TheirsExpression,
 )
-from ..syntax.traversal import children, map_expressions, rebuild, walk
+from ..syntax.traversal import children, map_expressions, rebuild, statements, walk
 
 Report = Callable[[Diagnostic], None]
 
@@ -52,7 +54,9 @@ def inline(program: Program, report: Report) -> Program:
 class _Inliner:
     def __init__(self, program: Program, report: Report) -> None:
         self.report = report
+        loops = (s for s in statements(program.body) if isinstance(s, Repeat))
         self.constants = {parameter.name for parameter in program.parameters}
+        self.constants |= {loop.index.name for loop in loops if loop.index is not None}
         self.definitions: dict[str, Define] = {}
 
     def define(self, definition: Define) -> None:
@@ -98,7 +102,7 @@ class _Inliner:
     def at_token(self, argument: Expr, parameter: str, index: str) -> Expr:
         """`argument` as the token `index` holds it."""
         match argument:
-            case Name(name=name) if name in self.constants:
+            case Name(name=name) | ByStep(index=name) if name in self.constants:
                 return argument
             case Name(name=name, span=span):
                 return TheirsExpression(span, name, index)

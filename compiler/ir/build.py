@@ -32,6 +32,7 @@ from ..frontend.desugar import expand
 from ..syntax.nodes import (
     Assign,
     At,
+    ByStep,
     Expr,
     MoveExpression,
     Name,
@@ -50,6 +51,7 @@ from .build_expressions import AffineTerms, Expressions
 from .build_reads import ReadBuilder
 from .builder import GraphBuilder
 from .graph import Carried, Constant, Field, Final, Graph, Merge, Move, Node, Phi, Value
+from .turns import Turn, table, value_in
 from .verify import verify
 
 
@@ -99,12 +101,6 @@ class _Builder(GraphBuilder):
         """Gives a node that was just made its name in the program."""
         self.data.nodes[value]["node"] = replace(self[value], name=name, span=span)
 
-    def ahead(self, node: Node) -> Value:
-        """Adds a node in front of the innermost loop."""
-        value = self.node(node, place=False)
-        self._blocks[-2].append(value)
-        return value
-
 
 class _Program:
     """Goes through the statements; `values` is what each name holds at this point."""
@@ -118,6 +114,8 @@ class _Program:
         self.values: dict[str, Value] = {}
         self.result: Value | None = None
         self.last_use = _last_uses(program)
+        self.turns: tuple[Turn, ...] = ()
+        """The repeats around whose passes are counted."""
 
     def run(self) -> Graph:
         signature = self._signature()
@@ -208,8 +206,11 @@ class _Program:
             if name in before:
                 kinds = self.builder[before[name]].kinds if kind is None else self.kinds
                 phis[name] = self.values[name] = self._phi(before[name], kinds, name, loop)
+        turns, records = self.turns, list[Carried]()
+        if isinstance(loop, Repeat) and loop.index is not None:
+            self.turns = (*turns, Turn(loop.index.name, count, builder.depth, records))
         self._body(loop.body)
-        records = []
+        self.turns = turns
         for name in assigned:
             result = self.values.get(name)
             if result is None:
@@ -218,7 +219,9 @@ class _Program:
             if name not in before:
                 if not self._used_after(name, loop):
                     continue
-                before[name] = builder.ahead(Node(Constant(Values(np.zeros(node.shape))), (), node.shape, node.kinds))
+                before[name] = builder.within(
+                    Node(Constant(Values(np.zeros(node.shape))), (), node.shape, node.kinds), builder.depth - 1
+                )
                 phis[name] = self._phi(before[name], node.kinds, name, loop)
             kinds = node.kinds if kind is None else builder[before[name]].kinds
             final = builder.node(Node(Final(), (before[name], result), node.shape, kinds, name, loop.span), place=False)
@@ -246,6 +249,8 @@ class _Program:
     def _leaf(self, at: Expressions, expr: Expr) -> AffineTerms | None:
         if self._constant(expr):
             return AffineTerms.constant(evaluate(expr, self._constants()))
+        if self.turns and (found := self._in_turn(expr)) is not None:
+            return found
         match expr:
             case Name(name=name) | TheirsExpression(name=name):
                 return self._held(name)
@@ -256,6 +261,16 @@ class _Program:
                 there = Expressions(self.builder, frozenset({over}), self._leaf)
                 return ReadBuilder(expr, at, there, self._constant).form()
         return None
+
+    def _in_turn(self, expr: Expr) -> AffineTerms | None:
+        """What is constant in each pass of the repeats around."""
+        known, numbers = self._constants(), {turn.name for turn in self.turns}
+        leaves = [n for n in walk(expr) if isinstance(n, Name | TheirsExpression | ReadExpression | MoveExpression)]
+        if not all(isinstance(n, Name | TheirsExpression) and (n.name in known or n.name in numbers) for n in leaves):
+            return None
+        named = {n.name for n in leaves if isinstance(n, Name)} | {n.index for n in walk(expr) if isinstance(n, ByStep)}
+        read = [turn for turn in self.turns if turn.name in named]
+        return value_in(self.builder, read, table(expr, known, read), self.everywhere)
 
     def _held(self, name: str) -> AffineTerms:
         value = self.values[name]
@@ -272,6 +287,8 @@ class _Program:
     def _constant(self, expr: Expr) -> bool:
         known = self._constants()
         leaves = [
-            node for node in walk(expr) if isinstance(node, Name | TheirsExpression | ReadExpression | MoveExpression)
+            node
+            for node in walk(expr)
+            if isinstance(node, Name | TheirsExpression | ByStep | ReadExpression | MoveExpression)
         ]
         return all(isinstance(leaf, Name | TheirsExpression) and leaf.name in known for leaf in leaves)

@@ -48,13 +48,21 @@ class TheirsExpression(SyntaxNode):
 
 
 @dataclass(frozen=True, slots=True)
+class ByStep(SyntaxNode):
+    """`name[index]` where `index` counts the passes of a repeat around it: of a constant, what belongs to this pass."""
+
+    name: str
+    index: str
+
+
+@dataclass(frozen=True, slots=True)
 class Negate(SyntaxNode):
     operand: Expr
 
 
 @dataclass(frozen=True, slots=True)
 class Binary(SyntaxNode):
-    """`operator` is one of + - * / @."""
+    """`operator` is one of + - * / @, or ^ with a power that is no number (`Power`)."""
 
     operator: str
     left: Expr
@@ -124,6 +132,7 @@ Expr = (
     | Array
     | Name
     | TheirsExpression
+    | ByStep
     | Negate
     | Binary
     | Compare
@@ -141,7 +150,7 @@ Expr = (
 
 @dataclass(frozen=True, slots=True)
 class Type(SyntaxNode):
-    """`base` is scalar, vector, matrix or onehot, with 0, 1, 2, 1 dimensions."""
+    """`base` is scalar, vector, matrix, tensor or onehot, with 0, 1, 2, 3, 1 dimensions."""
 
     base: str
     dimensions: tuple[Expr, ...]
@@ -166,7 +175,10 @@ class At(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class Repeat(SyntaxNode):
+    """`index` counts the passes, from 1."""
+
     count: Expr
+    index: Name | None
     body: tuple[Statement, ...]
 
 

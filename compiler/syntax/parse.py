@@ -23,6 +23,7 @@ from lark.visitors import Transformer_NonRecursive, v_args
 from . import nodes as syntax
 from .nodes import Expr
 from .syntax_errors import SyntaxFault, describe_fault, indentation_fault, stand_in
+from .traversal import children, map_expressions, rebuild
 
 MAXIMUM_ERRORS = 20
 
@@ -148,9 +149,11 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
     def compare(self, meta: Any, parts: list[Any]) -> Expr:
         return syntax.Compare(_span(meta), str(parts[1]), parts[0], parts[2])
 
-    def power(self, meta: Any, parts: list[Any]) -> Expr:
-        exponent = syntax.Number(_span(parts[1]), float(parts[1]), str(parts[1]))
-        return syntax.Power(_span(meta), parts[0], exponent)
+    def power(self, meta: Any, parts: list[Expr]) -> Expr:
+        base, exponent = parts
+        if isinstance(exponent, syntax.Number):
+            return syntax.Power(_span(meta), base, exponent)
+        return syntax.Binary(_span(meta), "^", base, exponent)
 
     def call(self, meta: Any, parts: list[Any]) -> Expr:
         return syntax.Call(_span(meta), str(parts[0]), tuple(parts[1:]))
@@ -191,6 +194,9 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
     def matrix(self, meta: Any, parts: list[Expr]) -> syntax.Type:
         return syntax.Type(_span(meta), "matrix", tuple(parts))
 
+    def tensor(self, meta: Any, parts: list[Expr]) -> syntax.Type:
+        return syntax.Type(_span(meta), "tensor", tuple(parts))
+
     def onehot(self, meta: Any, parts: list[Expr]) -> syntax.Type:
         return syntax.Type(_span(meta), "onehot", tuple(parts))
 
@@ -207,7 +213,14 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
         return syntax.At(_head(meta, _span(parts[0])), str(parts[0]), parts[1])
 
     def repeat(self, meta: Any, parts: list[Any]) -> syntax.Statement:
-        return syntax.Repeat(_head(meta, parts[0].span), parts[0], parts[1])
+        count, index, body = parts
+        end = count.span if index is None else index.span
+        if index is not None:
+            body = map_expressions(body, lambda expr: _by_step(expr, index.name))
+        return syntax.Repeat(_head(meta, end), count, index, body)
+
+    def index(self, meta: Any, parts: list[Token]) -> syntax.Name:
+        return syntax.Name(_span(parts[0]), str(parts[0]))
 
     def scan(self, meta: Any, parts: list[Any]) -> syntax.Statement:
         return syntax.Scan(_head(meta, parts[1].span), str(parts[0]), parts[1], parts[2])
@@ -256,6 +269,14 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
         tokens, fields = parts[place]
         body = tuple(parts[place + 1 :])
         return syntax.Program(_span(name), str(name), parameters, tokens, fields, body, self.text, self.source)
+
+
+def _by_step(expr: Expr, index: str) -> Expr:
+    """`expr` inside a repeat whose passes are counted by `index`."""
+    if isinstance(expr, syntax.TheirsExpression) and expr.index == index:
+        return syntax.ByStep(expr.span, expr.name, index)
+    parts = tuple(_by_step(child, index) for child in children(expr))
+    return rebuild(expr, parts) if parts else expr
 
 
 def _head(start: Any, end: Span) -> Span:

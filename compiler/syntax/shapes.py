@@ -105,7 +105,7 @@ def describe(shape: Shape) -> str:
     """`scalar`, `vector[d]`, `matrix[d, 2]`."""
     if not shape:
         return "scalar"
-    return f"{'vector' if len(shape) == 1 else 'matrix'}[{', '.join(map(str, shape))}]"
+    return f"{('vector', 'matrix', 'tensor')[len(shape) - 1]}[{', '.join(map(str, shape))}]"
 
 
 def elementwise(a: Shape, b: Shape) -> Shape | None:

@@ -11,6 +11,7 @@ from .nodes import (
     Assign,
     At,
     Binary,
+    ByStep,
     Call,
     Compare,
     Define,
@@ -34,7 +35,7 @@ from .nodes import (
 def children(expr: Expr) -> tuple[Expr, ...]:
     """The expressions directly inside `expr`, in text order; a power's exponent is not one."""
     match expr:
-        case Number() | Name() | TheirsExpression() | MoveExpression():
+        case Number() | Name() | TheirsExpression() | ByStep() | MoveExpression():
             return ()
         case Array(items=items):
             return items

@@ -8,6 +8,7 @@ from __future__ import annotations
 from .nodes import (
     Array,
     Binary,
+    ByStep,
     Call,
     Compare,
     Expr,
@@ -47,7 +48,7 @@ def _text(expr: Expr) -> tuple[str, int]:
             return text, _ATOM
         case Name(name=name):
             return name, _ATOM
-        case TheirsExpression(name=name, index=index):
+        case TheirsExpression(name=name, index=index) | ByStep(name=name, index=index):
             return f"{name}[{index}]", _ATOM
         case MoveExpression(name=name, first=first):
             return f"move {name} from " + (f"first {first}" if first else "previous"), _ATOM
@@ -61,6 +62,8 @@ def _text(expr: Expr) -> tuple[str, int]:
             return f"grad[{name}]({unparse(operand)})", _ATOM
         case Power(base=base, exponent=exponent):
             return f"{_at_least(base, _ATOM)} ^ {exponent.text}", 5
+        case Binary(operator="^", left=left, right=right):
+            return f"{_at_least(left, _ATOM)} ^ {_at_least(right, _ATOM)}", 5
         case Negate(operand=operand):
             return f"-{_at_least(operand, 4)}", 4
         case Binary(operator=operator, left=left, right=right):

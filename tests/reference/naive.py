@@ -53,6 +53,7 @@ BINARY: dict[str, Any] = {
     "div": _divide,
     "@": lambda a, b: np.tensordot(a, b, 1),
     "dot": lambda a, b: np.tensordot(a, b, 1),
+    "^": np.power,
     "<": np.less,
     "<=": np.less_equal,
     ">": np.greater,
@@ -92,8 +93,10 @@ class Naive:
                     self.outputs = [self.value(value, token, None) for token in here]
                 case syntax.At(kind=kind, body=inner):
                     self.run(inner, [t for t in here if self.kinds[t] == kind])
-                case syntax.Repeat(count=count, body=inner):
-                    for _ in range(int(self.value(count, 0, None))):
+                case syntax.Repeat(count=count, index=index, body=inner):
+                    for k in range(int(self.value(count, 0, None))):
+                        if index is not None:
+                            self.parameters[index.name] = k + 1
                         self.run(inner, here)
                 case syntax.Scan(kind=kind, body=inner):
                     self.scan(inner, [t for t in here if self.kinds[t] == kind])
@@ -126,6 +129,9 @@ class Naive:
             case syntax.TheirsExpression(name=name):
                 assert theirs is not None
                 return self.tokens[theirs][name]
+            case syntax.ByStep(name=name, index=index):
+                held: Any = self.parameters[name] if name in self.parameters else self.tokens[mine][name]
+                return held[int(self.parameters[index]) - 1]
             case syntax.Negate(operand=operand):
                 return -part(operand)
             case syntax.Power(base=base, exponent=exponent):

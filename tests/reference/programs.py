@@ -126,8 +126,14 @@ class _Writer(Expressions):
                     self.random.choice([1, 2, 2, 3, 3, 0] if self.chance(0.2) else [1, 2, 3]),
                     dict(self.names),
                 )
+                turn, size = ("io"[len(self.turns)], self.random.choice("dm")) if self.chance(0.3) else ("", "")
+                if turn:
+                    times, self.turns[turn] = SIZES[size], size
                 body = self.block(inner, place, indent + 1, nested - {"scan"}, before)
                 text = "m" if times == 3 and self.chance(0.5) else str(times)
+                if turn:
+                    text = f"{times if self.numbers else size} as {turn}"
+                    del self.turns[turn]
                 lines += [f"{space}repeat {text}", *body]
                 self.names = before if times == 0 else self.names
             elif which == "scan" and which in allowed:
