@@ -89,8 +89,9 @@ def _expression(expr: Expr, reads: bool) -> set[str]:
             found.add("a constant by step")
         case Grad():
             found.add("grad")
-        case MoveExpression(first=first):
-            found.add("move from previous" if first is None else "move from first")
+        case MoveExpression(source=source, kind=kind, back=back):
+            far = " n" if back is not None else " K" if kind is not None and source == "previous" else ""
+            found.add(f"move from {source}{far}")
         case ReadExpression(how=how):
             found.add(f"{how} over tokens" if not reads else "a read in a read")
             reads = True

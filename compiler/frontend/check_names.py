@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import pairwise
 
 from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
@@ -34,6 +33,8 @@ from ..syntax.traversal import children, walk
 from .inline import Report
 
 Kinds = frozenset[str]
+FARTHEST = 64
+"""How many tokens back a move can reach."""
 MOST_COMPARED, LONGEST_COMPARED = 100, 100
 """Names, and letters of one, that a misspelt one is compared with: each takes a while."""
 
@@ -85,11 +86,10 @@ def unknown_kind(kind: str, tokens: TokensDeclaration) -> tuple[str, str]:
     return f"`{kind}` is no kind of token", near(kind, list(tokens.kinds)) or f"the kinds are {listed}"
 
 
-def neighbours(tokens: TokensDeclaration) -> list[tuple[str, str]]:
-    """The pairs of kinds (before, after) that can stand side by side; the group may repeat or be absent."""
-    once = tokens.prefix + tokens.group
-    runs = [once + tokens.group + tokens.suffix, tokens.prefix + tokens.suffix]
-    return list(dict.fromkeys(pair for run in runs for pair in pairwise(run)))
+def neighbours(tokens: TokensDeclaration, back: int = 1) -> list[tuple[str, str]]:
+    """The pairs of kinds (before, after) that can stand so far apart; the group may repeat or be absent."""
+    runs = [tokens.prefix + tokens.group * times + tokens.suffix for times in range(back + 2)]
+    return list(dict.fromkeys(pair for run in runs for pair in zip(run, run[back:], strict=False)))
 
 
 def listed(kinds: Iterable[str]) -> str:
@@ -209,20 +209,26 @@ class _Uses:
             self.error(span, f"`{name}` is {what}, the same at every token", f"write `{name}`")
             return
         held = self.held(name, span)
-        if expr.first is not None and expr.first not in scope.program.tokens.kinds:
-            self.error(span, *unknown_kind(expr.first, scope.program.tokens))
+        tokens = scope.program.tokens
+        if expr.kind is not None and expr.kind not in tokens.kinds:
+            self.error(span, *unknown_kind(expr.kind, tokens))
+        if expr.back is not None and expr.back.value not in range(1, FARTHEST + 1):
+            self.error(expr.back.span, f"this is {expr.back.text} tokens back", f"a whole number from 1 to {FARTHEST}")
+            return
         if held is None:
             return
-        if expr.first is not None:
-            self.elsewhere(name, held, expr.first, span, "moved")
+        if expr.kind is not None:
+            self.elsewhere(name, held, expr.kind, span, "moved")
             return
-        before = {b for b, after in neighbours(scope.program.tokens) if after in scope.here}
+        back = 1 if expr.back is None else int(expr.back.value)
+        far = "before" if back == 1 else f"{back} before"
+        before = {b for b, after in neighbours(tokens, back) if after in scope.here}
         if name in scope.flowing:
             self.elsewhere(name, held, "", span, "moved")
         elif not before:
-            self.error(span, f"no token stands before {listed(scope.here)}", "this move would always give 0")
+            self.error(span, f"no token stands {far} {listed(scope.here)}", "this move would always give 0")
         elif before - held.kinds:
-            where = f"{listed(before - held.kinds)}, which can stand before {listed(scope.here)}"
+            where = f"{listed(before - held.kinds)}, which can stand {far} {listed(scope.here)}"
             self.error(span, f"`{name}` does not live at {where}", f"it lives at {listed(held.kinds)} only")
 
     def call(self, expr: Call) -> None:

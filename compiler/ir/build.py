@@ -254,9 +254,9 @@ class _Program:
         match expr:
             case Name(name=name) | TheirsExpression(name=name):
                 return self._held(name)
-            case MoveExpression(name=name, first=first, span=span):
-                shape = self.builder[self.values[name]].shape
-                return at.apply(Move(first), (self.values[name],), shape, span)
+            case MoveExpression(name=name, source=source, kind=kind, back=back, span=span):
+                shape, far = self.builder[self.values[name]].shape, 1 if back is None else int(back.value)
+                return at.apply(Move(source, kind, far), (self.values[name],), shape, span)
             case ReadExpression(over=over):
                 there = Expressions(self.builder, frozenset({over}), self._leaf)
                 return ReadBuilder(expr, at, there, self._constant).form()

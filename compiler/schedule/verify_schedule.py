@@ -21,6 +21,7 @@ import numpy as np
 from innerloop.artifact.arrays import Indices
 from innerloop.artifact.errors import InternalError
 
+from ..architectures.relation import MOVES
 from .allocate import Allocation
 from .instructions import (
     Apply,
@@ -248,5 +249,5 @@ class _SlotRun(Symbols):
 def _whole(instruction: Instruction) -> bool:
     """Whether it must come out to the last bit."""
     return isinstance(instruction.op, SwitchHead) or (
-        isinstance(instruction.op, Copy) and instruction.op.relation.name in ("previous", "first")
+        isinstance(instruction.op, Copy) and instruction.op.relation.name in MOVES
     )

@@ -121,10 +121,14 @@ class Grad(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class MoveExpression(SyntaxNode):
-    """`move name from previous`, or `from first KIND` (`first` is then the kind, else None)."""
+    """`move name from previous`, `previous BACK`, `previous KIND`, `first KIND`, `last KIND`."""
 
     name: str
-    first: str | None
+    source: str
+    """previous, first or last."""
+    kind: str | None
+    """None: the token `back` before me, whatever it is."""
+    back: Number | None
 
 
 Expr = (

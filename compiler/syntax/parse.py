@@ -103,6 +103,8 @@ def _span(at: Any) -> Span:
     return Span(at.start_pos, at.end_pos, at.line, at.column)
 
 
+_Source = tuple[str, str | None, syntax.Number | None]
+"""Of a move: its source, kind and how far back."""
 _OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "contract": "@"}
 
 
@@ -172,13 +174,22 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
         return syntax.Grad(_span(meta), str(parts[0]), parts[1])
 
     def move(self, meta: Any, parts: list[Any]) -> Expr:
-        return syntax.MoveExpression(_span(meta), str(parts[0]), parts[1])
+        return syntax.MoveExpression(_span(meta), str(parts[0]), *parts[1])
 
-    def previous(self, meta: Any, parts: list[Token]) -> None:
-        return None
+    def previous(self, meta: Any, parts: list[Token]) -> _Source:
+        return "previous", None, None
 
-    def first(self, meta: Any, parts: list[Token]) -> str:
-        return str(parts[0])
+    def back(self, meta: Any, parts: list[Token]) -> _Source:
+        return "previous", None, syntax.Number(_span(parts[0]), float(parts[0]), str(parts[0]))
+
+    def before(self, meta: Any, parts: list[Token]) -> _Source:
+        return "previous", str(parts[0]), None
+
+    def first(self, meta: Any, parts: list[Token]) -> _Source:
+        return "first", str(parts[0]), None
+
+    def last(self, meta: Any, parts: list[Token]) -> _Source:
+        return "last", str(parts[0]), None
 
     def array(self, meta: Any, parts: list[Expr]) -> Expr:
         return syntax.Array(_span(meta), tuple(parts))

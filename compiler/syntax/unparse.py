@@ -50,8 +50,9 @@ def _text(expr: Expr) -> tuple[str, int]:
             return name, _ATOM
         case TheirsExpression(name=name, index=index) | ByStep(name=name, index=index):
             return f"{name}[{index}]", _ATOM
-        case MoveExpression(name=name, first=first):
-            return f"move {name} from " + (f"first {first}" if first else "previous"), _ATOM
+        case MoveExpression(name=name, source=source, kind=kind, back=back):
+            which = kind if back is None else back.text
+            return f"move {name} from {source}" + (f" {which}" if which else ""), _ATOM
         case Array(items=items):
             return f"[{_list(items)}]", _ATOM
         case Call(function=name, arguments=arguments) | Operation(keyword=name, arguments=arguments):

@@ -144,8 +144,11 @@ class Naive:
                 return BINARY[name](part(a), part(b))
             case syntax.Call(function=name, arguments=arguments):
                 return FUNCTIONS[name](*map(part, arguments))
-            case syntax.MoveExpression(name=name, first=first):
-                sources = self.sees(mine, first)[:1] if first else [mine - 1] * (mine > 0)
+            case syntax.MoveExpression(name=name, source=source, kind=kind, back=back):
+                far = 1 if back is None else int(back.value)
+                seen = self.sees(mine, kind) if kind else [mine - far] * (mine >= far)
+                sources = [t for t in seen if t < mine or source != "previous"]
+                sources = sources[:1] if source == "first" else sources[-1:]
                 some = next(held[name] for held in self.tokens if name in held)
                 return self.tokens[sources[0]].get(name, 0 * some) if sources else 0 * some
             case syntax.ReadExpression(how=how, over=over, arguments=arguments):

@@ -216,9 +216,12 @@ class _Writer(Expressions):
         name = self.random.choice(names)
         kinds = self.names[name].kinds
         before = set().union(*(self.before[kind] for kind in place.here))
-        sources = [f"first {self.random.choice(sorted(kinds))}"]
+        which = self.random.choice(["first", "first", "last", "previous"])
+        sources = [f"{which} {self.random.choice(sorted(kinds))}"]
         if before and before <= kinds:
             sources += ["previous"] * 2
+        if before and kinds == self.everywhere:
+            sources.append(f"previous {self.random.randint(1, 3)}")
         return f"move {name} from {self.random.choice(sources)}"
 
 
