@@ -163,4 +163,14 @@ class Naive:
         if how == "softmax":
             scores = np.array([self.value(arguments[0], mine, token) for token in seen])
             return np.tensordot(np.exp(scores) / np.exp(scores).sum(), values, 1)
-        return values.sum(0) if how == "sum" else values.mean(0)
+        return values.sum(0) if how == "sum" else self.mean(values)
+
+    def mean(self, values: Any) -> Any:
+        return values.mean(0)
+
+
+class Rounded(Naive):
+    """The same with means that round otherwise: what differs was a tie."""
+
+    def mean(self, values: Any) -> Any:
+        return (values / len(values)).sum(0)
