@@ -183,6 +183,11 @@ class Flow(Expressions):
         return True
 
     def scan(self, statement: Scan) -> None:
+        for block in ("at", "scan"):
+            if block in self.blocks:
+                around = "an `at`" if block == "at" else "a `scan`"
+                self.error(statement.span, f"`scan` inside {around}", "a scan stands at the top level, or in a `repeat`")
+                break
         kinds = self.kind(statement.kind, statement.span)
         self.count(statement.limit, 1, "limit")
         for name in sorted(assigned(statement) & set(self.names)):
@@ -191,9 +196,9 @@ class Flow(Expressions):
                 message = f"`{name}` is carried by this scan, and does not live at `{statement.kind}`"
                 self.error(statement.span, message, hint)
         before, start = self.enter(statement)
-        self.flowing = assigned(statement)
+        outer, self.flowing = self.flowing, self.flowing | assigned(statement)
         self.inside("scan", kinds, statement.body)
-        self.flowing = frozenset()
+        self.flowing = outer
         self.leave(statement, before, start)
 
 

@@ -1,4 +1,5 @@
-"""Steps: a repeat whose passes differ by what is known when compiling is written out, and costs no depth for it.
+"""Steps: a repeat whose passes differ by what is known when compiling is written out, and costs no depth for it; and so
+is a repeat that holds a scan, since a scan has a start of its own in every pass.
 
 before                                          after
 t = 1; w = 0; repeat 3                          w₁ = g(0)
@@ -22,7 +23,7 @@ MOST = 20_000
 
 
 def constant_steps(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
-    """The graph without such repeats, up to `MOST` operations for each."""
+    """The graph without such repeats, up to `MOST` operations for each. Raises CompileError for scans beyond it."""
     r = Rewriter(laws)
     names: dict[Value, Value] = {}
     copy_block(r, graph, graph.block, names, None, _loop)
@@ -30,7 +31,12 @@ def constant_steps(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
 
 
 def _loop(r: Rewriter, graph: Graph, loop: Loop, names: dict[Value, Value]) -> None:
-    if loop.kind is None and loop.count * _size(loop.body) <= MOST and _differ(r, graph, loop, names):
+    few, scans = loop.count * _size(loop.body) <= MOST, any(inner.kind is not None for inner in graph.loops(loop.body))
+    if loop.kind is None and scans and not few:
+        assert graph.signature is not None
+        message = f"this repeat writes out a scan {loop.count} times, to more than {MOST:,} operations"
+        raise graph.signature.refusal(message, loop.span, "fewer passes")
+    if loop.kind is None and few and (scans or _differ(r, graph, loop, names)):
         write_out(r, graph, loop, names, _loop)
     else:
         copy_loop(r, graph, loop, names, None, _loop)

@@ -121,7 +121,7 @@ class _Writer(Expressions):
                 body = self.block(inner, at, indent + 1, allowed - {"at", "scan"}, carried)
                 lines += [f"{space}at {kind}", *body]
             elif which == "repeat" and which in allowed:
-                nested = allowed if indent == 0 else allowed - {"repeat"}
+                nested = allowed if indent == 0 else allowed - {"repeat", "scan"}
                 times, before = (
                     self.random.choice([1, 2, 2, 3, 3, 0] if self.chance(0.2) else [1, 2, 3]),
                     dict(self.names),
@@ -129,7 +129,7 @@ class _Writer(Expressions):
                 turn, size = ("io"[len(self.turns)], self.random.choice("dm")) if self.chance(0.3) else ("", "")
                 if turn:
                     times, self.turns[turn] = SIZES[size], size
-                body = self.block(inner, place, indent + 1, nested - {"scan"}, before)
+                body = self.block(inner, place, indent + 1, nested, before)
                 text = "m" if times == 3 and self.chance(0.5) else str(times)
                 if turn:
                     text = f"{times if self.numbers else size} as {turn}"
@@ -151,7 +151,7 @@ class _Writer(Expressions):
         body = self.block(count, at, indent + 1, frozenset({"repeat"}), living)
         for name, held in before.items():
             self.names[name] = replace(held, constant=False) if name in self.names and name in living else held
-        return [f"scan {kind} up to {STEPS}", *body]
+        return [f"{'    ' * indent}scan {kind} up to {STEPS}", *body]
 
     def fresh(self, shape: Shape, reuse: bool = False) -> str:
         """A name for a value of this shape: a new one, or one that has it."""

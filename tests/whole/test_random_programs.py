@@ -55,7 +55,7 @@ affine, dot, mul, outer, div, rtw, +, -, *, /, @, ^, unary -, <, <=, >, >=, an a
 mean over tokens, sum over tokens, softmax over tokens, a read in a read, move from previous, move from first
 move from last, move from previous n, move from previous K
 grad, def, a call of a def, output, output in at
-at, repeat, scan, repeat in repeat, repeat in scan, at in repeat, repeat in at
+at, repeat, scan, repeat in repeat, repeat in scan, scan in repeat, at in repeat, repeat in at
 a counted repeat, a constant by step, a constant power
 visible context, a prefix, a suffix, a group of several kinds, a kind in two places
 a field on several kinds, a declared range, a parameter with a type
