@@ -24,6 +24,7 @@ from .schedule.lower import lower
 from .schedule.schedule import schedule
 from .schedule.sublayers import Schedule
 from .transforms.canonicalize import ALL_LAWS, LAW_NAMES, Laws
+from .transforms.constant_steps import constant_steps
 from .transforms.hoist_divisors import quotients
 from .transforms.legalise import legalise
 from .transforms.pack_symmetric import pack_symmetric
@@ -94,6 +95,8 @@ PASSES = (
          lambda graph, given: legalise(graph, given.target, given.laws), _softmax, needed=True),
     Pass("components", "vectors are divided by, and softmax taken of components, by functions of one number",
          lambda graph, given: components(graph, given.laws), _softmax, needed=True),
+    Pass("constant_steps", "a repeat whose passes differ by constants, or that holds a scan, is written out",
+         lambda graph, given: constant_steps(graph, given.laws), needed=True),
     Pass("peel", "a repeat's first pass stands in front of it, where constants make it less",
          lambda graph, given: peel(graph, given.laws)),
     Pass("unroll", "repeats that do more than add are written out",
