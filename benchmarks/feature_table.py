@@ -26,6 +26,9 @@ class Feature:
     parameters: Mapping[str, object] = field(default_factory=dict)
     use: str = ""
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def text(self) -> str:
         types = {0: "scalar", 1: "vector", 2: "matrix"}
