@@ -11,7 +11,7 @@ from benchmarks.features import TARGETS, measured
 QUICK = 8
 
 
-@pytest.mark.parametrize(("feature", "target"), zip(FEATURES, TARGETS * len(FEATURES), strict=False), ids=str)
+@pytest.mark.parametrize(("feature", "target"), list(zip(FEATURES, TARGETS * len(FEATURES), strict=False)), ids=str)
 def test_feature(feature: Feature, target: TargetName) -> None:
     """Every other one on the other target."""
     found = measured(feature, target, QUICK)
