@@ -26,6 +26,9 @@ class Feature:
     parameters: Mapping[str, object] = field(default_factory=dict)
     use: str = ""
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def text(self) -> str:
         types = {0: "scalar", 1: "vector", 2: "matrix"}
@@ -66,6 +69,10 @@ def _gram(x: Floats) -> Floats:
 def _chosen(c: Floats, x: Floats) -> Floats:
     chosen = (c == 2) | (~(c < 3) & (x[:, 0] > 0))
     return np.asarray(np.where(chosen[:-1, None], x[:-1], 0.0).mean(0) + x[-1] * (c[-1] == 1))
+
+
+def _class_means(c: Floats, x: Floats) -> Floats:
+    return np.array([x[c == k].mean(0) if np.any(c == k) else np.zeros(x.shape[1]) for k in range(4)])
 
 
 def _largest(x: Floats, a: Floats) -> Floats:
@@ -256,6 +263,19 @@ at query
 """,
         {"x": (2,), "y": ()},
         lambda t: _nearest(t["x"], t["y"]),
+    ),
+    Feature(
+        "0/0 is 0: means of classes, some without an example",
+        """
+C = sum[j in example](outer(c[j] == [0, 1, 2, 3], x[j]))
+n = sum[j in example](c[j] == [0, 1, 2, 3])
+at query
+    output ratio(C, outer(n, [1, 1])) @ x
+""",
+        {"c": (), "x": (2,)},
+        lambda t: _class_means(t["c"][:-1], t["x"][:-1]) @ t["x"][-1],
+        lambda t: {**t, "c": np.floor(2.0 * t["c"] + 2.0)},
+        use="use statistics",
     ),
     Feature(
         "==, and, or, not",
