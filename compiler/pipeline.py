@@ -5,7 +5,8 @@ not. Each combination that the target has is written down, and the best one stay
 
     lsa                      heads, which are exact there and all there is
     optimize="depth"         fewest layers, then the most exact (statistics before heads), then the fewest slots;
-                             heads, which are wide and not exact, must save a tenth of the layers
+                             heads, which are wide and not exact, must save a tenth of the layers, and comparisons in
+                             place of relus, which rounding can decide, a third
     optimize="width"         fewest slots, then fewest layers, then the most exact
 """
 
@@ -27,7 +28,7 @@ from .numerics.linear_by_softmax import HEADS
 from .passes import PASSES, Pass, Setting, Strategy, left_out, nominal_schedule
 from .schedule.allocate import allocate
 from .transforms.canonicalize import ALL_LAWS
-from .transforms.predicate import compares
+from .transforms.predicate import bends, compares
 
 Optimize = Literal["depth", "width"]
 """What a strategy is chosen for: fewest layers, or the narrowest stream."""
@@ -35,9 +36,14 @@ T = TypeVar("T")
 
 BOTH = (False, True)
 STRATEGIES = {
-    "depth": tuple(Strategy(heads, True, carried, kept) for heads, carried, kept in product(BOTH, BOTH, BOTH[::-1])),
+    "depth": tuple(
+        Strategy(heads, True, carried, kept, switched)
+        for switched, heads, carried, kept in product(BOTH, BOTH, BOTH, BOTH[::-1])
+    ),
     "width": tuple(Strategy(*flags) for flags in product(BOTH, BOTH, BOTH, BOTH[::-1])),
 }
+SWITCHED = 2 / 3
+"""Of the layers that there are without, what comparisons for relus must leave at most: rounding can decide them."""
 LINEAR = (Strategy(True, False, False),)
 
 
@@ -52,12 +58,14 @@ class Cost:
     width: int
     """The slots, or what its widest head takes."""
     heads: bool
+    switched: bool
+    """Whether comparisons stand for relus, which costs attention heads and is no more exact."""
     multiplied: bool
     """Whether neurons multiply by comparisons: less exact than to keep."""
 
 
 ORDERS: Mapping[str, Callable[[Cost], tuple[int, ...]]] = {
-    "depth": attrgetter("tenths", "heads", "multiplied", "slots"),
+    "depth": attrgetter("tenths", "heads", "switched", "multiplied", "slots"),
     "width": attrgetter("width", "layers", "heads", "multiplied"),
 }
 """What is compared first, second, …: the least is the best."""
@@ -98,12 +106,15 @@ def choose(graph: Graph, target: str = "gpt2", optimize: str = "depth", without:
         strategies = LINEAR
     out, order = left_out(without), ORDERS[optimize]
     run = _Run(graph, Setting(architecture, ALL_LAWS - out), [p for p in PASSES if p.name not in out])
-    reads, compared = any(isinstance(graph[v].op, Read) for v in graph.values()), compares(graph)
+    reads, compared, bent = any(isinstance(graph[v].op, Read) for v in graph.values()), compares(graph), bends(graph)
     refused: CompileError | None = None
     best: Chosen | None = None
+    plain: int | None = None  # layers of the best strategy without heads and switches
     seen: list[Graph] = []
     for strategy in strategies:
         if (strategy.heads and not reads and not architecture.linear) or not (strategy.kept or compared):
+            continue
+        if strategy.switched and not bent:
             continue
         try:
             names = run.through(strategy, schedules=False)
@@ -111,13 +122,20 @@ def choose(graph: Graph, target: str = "gpt2", optimize: str = "depth", without:
             if any(_same(written, other) for other in seen):
                 continue
             seen.append(written)
-            if optimize == "depth" and best and _tenths(critical_path(written), strategy) >= best.cost.tenths:
+            least = critical_path(written)
+            if optimize == "depth" and best and _tenths(least, strategy) > best.cost.tenths - (not strategy.switched):
                 continue  # as many layers at least, and no other merit
+            if strategy.switched and plain and least > SWITCHED * plain:
+                continue
             names = run.through(strategy, schedules=True, names=names)
             found = run.after[names]
             cost = _cost(found, architecture, strategy)
         except CompileError as error:
             refused = refused or error
+            continue
+        if not strategy.heads and not strategy.switched:
+            plain = min(plain or cost.layers, cost.layers)
+        if strategy.switched and plain and cost.layers > SWITCHED * plain:
             continue
         if best is None or order(cost) < order(best.cost):
             best = Chosen(strategy, cost, found, run.steps(names))
@@ -178,7 +196,7 @@ def _cost(graph: Graph, target: Target, strategy: Strategy) -> Cost:
               if isinstance(node.op, Attend)]  # fmt: skip
     widest = max(((1 if how == "softmax" else HEADS) * (size + 3) for how, size in scored), default=0)
     tenths = _tenths(layers, strategy)
-    return Cost(layers, tenths, slots, max(slots, widest), strategy.heads, not strategy.kept)
+    return Cost(layers, tenths, slots, max(slots, widest), strategy.heads, strategy.switched, not strategy.kept)
 
 
 def _tenths(layers: int, strategy: Strategy) -> int:

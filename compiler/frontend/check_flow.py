@@ -186,7 +186,9 @@ class Flow(Expressions):
         for block in ("at", "scan"):
             if block in self.blocks:
                 around = "an `at`" if block == "at" else "a `scan`"
-                self.error(statement.span, f"`scan` inside {around}", "a scan stands at the top level, or in a `repeat`")
+                self.error(
+                    statement.span, f"`scan` inside {around}", "a scan stands at the top level, or in a `repeat`"
+                )
                 break
         kinds = self.kind(statement.kind, statement.span)
         self.count(statement.limit, 1, "limit")
