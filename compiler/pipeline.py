@@ -5,7 +5,7 @@ not. Each combination that the target has is written down, and the best one stay
 
     lsa                      heads, which are exact there and all there is
     optimize="depth"         fewest layers, then the most exact (statistics before heads), then the fewest slots;
-                             heads, which are wide and not exact, must save a tenth of the layers, and comparisons in
+                             heads, which are wide and not exact, must save a fifth of the layers, and comparisons in
                              place of relus, which rounding can decide, a third
     optimize="width"         fewest slots, then fewest layers, then the most exact
 """
@@ -52,7 +52,7 @@ class Cost:
     """What a strategy costs."""
 
     layers: int
-    tenths: int
+    quarters: int
     """Of layers, that it counts as where depth is asked for."""
     slots: int
     width: int
@@ -65,7 +65,7 @@ class Cost:
 
 
 ORDERS: Mapping[str, Callable[[Cost], tuple[int, ...]]] = {
-    "depth": attrgetter("tenths", "heads", "switched", "multiplied", "slots"),
+    "depth": attrgetter("quarters", "heads", "switched", "multiplied", "slots"),
     "width": attrgetter("width", "layers", "heads", "multiplied"),
 }
 """What is compared first, second, …: the least is the best."""
@@ -123,7 +123,8 @@ def choose(graph: Graph, target: str = "gpt2", optimize: str = "depth", without:
                 continue
             seen.append(written)
             least = critical_path(written)
-            if optimize == "depth" and best and _tenths(least, strategy) > best.cost.tenths - (not strategy.switched):
+            most = best.cost.quarters - (not strategy.switched) if best else 0
+            if optimize == "depth" and best and _quarters(least, strategy) > most:
                 continue  # as many layers at least, and no other merit
             if strategy.switched and plain and least > SWITCHED * plain:
                 continue
@@ -195,9 +196,9 @@ def _cost(graph: Graph, target: Target, strategy: Strategy) -> Cost:
     scored = [(node.op.how, graph[node.operands[0]].size) for node in map(graph.__getitem__, graph.values())
               if isinstance(node.op, Attend)]  # fmt: skip
     widest = max(((1 if how == "softmax" else HEADS) * (size + 3) for how, size in scored), default=0)
-    tenths = _tenths(layers, strategy)
-    return Cost(layers, tenths, slots, max(slots, widest), strategy.heads, strategy.switched, not strategy.kept)
+    quarters = _quarters(layers, strategy)
+    return Cost(layers, quarters, slots, max(slots, widest), strategy.heads, strategy.switched, not strategy.kept)
 
 
-def _tenths(layers: int, strategy: Strategy) -> int:
-    return layers * (11 if strategy.heads else 10)
+def _quarters(layers: int, strategy: Strategy) -> int:
+    return layers * (5 if strategy.heads else 4)
