@@ -31,7 +31,7 @@ from .transforms.pack_symmetric import pack_symmetric
 from .transforms.peel_for_depth import tighten
 from .transforms.peel_repeat import peel
 from .transforms.peel_scan import head_start
-from .transforms.predicate import keep_compared
+from .transforms.predicate import keep_compared, keep_positive
 from .transforms.rewriter import simplify
 from .transforms.scalarize import components
 from .transforms.separate_reads import divide_factor, invariant, separate_reads
@@ -51,6 +51,8 @@ class Strategy:
     """Whether loops carry products (`strengthen`)."""
     kept: bool = True
     """Whether comparisons keep what is multiplied by them (`keep`), and not a one that it is multiplied by."""
+    switched: bool = False
+    """Whether relu is a comparison that keeps, in attention, and no neuron (`switch`)."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,9 @@ PASSES = (
     Pass("compare", "comparisons keep a one, by which neurons multiply",
          lambda graph, given: keep_compared(graph, False, given.laws),
          lambda strategy, target: not strategy.kept and not target.linear, needed=True),
+    Pass("switch", "relu becomes a comparison that keeps what is positive",
+         lambda graph, given: keep_positive(graph, given.laws),
+         lambda strategy, target: strategy.switched and not target.linear),
     Pass("strengthen", "loops carry products of what they carry, where that saves layers",
          lambda graph, given: strengthen(graph, given.laws),
          lambda strategy, target: strategy.carried and not target.linear),

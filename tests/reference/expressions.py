@@ -130,8 +130,10 @@ class Expressions:
         """What is constant in each pass of the repeats around."""
         found: list[str] = []
         for turn, size in self.turns.items():
-            parts = [n for n in PARAMETERS if n in self.names and self.names[n].shape == (size, *shape)]
-            found += [f"{part}[{turn}]" for part in parts]
+            for name in PARAMETERS:
+                held = self.names[name].shape if name in self.names else ()
+                found += [f"{name}[{turn}]"] if held == (size, *shape) else []
+                found += [f"{name}[{turn}, 1]"] if len(held) == 2 and (held[0], *shape) == (size,) else []
             found += [turn, f"(1 / {turn})", f"(0.5 ^ {turn})"] if shape == () else []
         return found
 

@@ -12,9 +12,12 @@ from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Graph
 from innerloop.compiler.ir.verify import verify
+from innerloop.compiler.pipeline import choose
 from innerloop.compiler.transforms import constant_steps as file
 from innerloop.compiler.transforms.constant_steps import constant_steps
 from innerloop.runtime import Transformer
+
+from tests.reference import case_of, source
 
 HEAD = "program p(n = 3)\n\ntokens (x)* q\n    x : scalar on x, q\n\nw : scalar = 0\nt = 1\n"
 
@@ -83,3 +86,15 @@ def test_a_repeat_too_long_to_write_out_stays(monkeypatch: pytest.MonkeyPatch) -
     graph = graph_of(f"{HEAD}repeat 50\n    w = w + x / t\n    t = t + 1\noutput w\n", {})
     monkeypatch.setattr(file, "MOST", 50)
     assert loops(constant_steps(graph)) == ["repeat"]
+
+
+@pytest.mark.parametrize("target", ["gpt2", "llama"])
+@pytest.mark.parametrize(
+    ("name", "layers"), [("fista", 22), ("chebyshev_iteration", 9), ("incremental_gradient", 27), ("lasso", 52)]
+)
+def test_layers(name: str, layers: int, target: TargetName) -> None:
+    """FISTA of 20 steps, Chebyshev's iteration of 8, 18 updates of SGD in 3 epochs, 50 steps of ISTA, whose relus are
+    comparisons in attention."""
+    found = choose(graph_of(source(name), case_of(name).parameters), target)
+    assert found.cost.layers == layers - (3 if name == "incremental_gradient" and target == "llama" else 0)
+    assert found.strategy.switched == (name in ("fista", "lasso"))
