@@ -138,9 +138,10 @@ class Instances:
                 return arguments[name]
             case TheirsExpression(name=name, index=index) if name in arguments:
                 return self._at_token(arguments[name], name, index)
-            case MoveExpression(name=name) if name in arguments:
-                kind = None if expr.kind is None else self._kind(expr.kind, arguments)
-                return replace(expr, name=_plain_name(arguments[name], name, "moves"), kind=kind)
+            case MoveExpression(name=name, kind=kind):
+                if name in arguments:
+                    name = _plain_name(arguments[name], name, "moves")
+                return replace(expr, name=name, kind=None if kind is None else self._kind(kind, arguments))
             case Grad(name=name) if name in arguments:
                 expr = replace(expr, name=_plain_name(arguments[name], name, "differentiates by"))
             case ReadExpression(index=index, over=over):
