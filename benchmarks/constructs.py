@@ -13,6 +13,7 @@ from innerloop.compiler.syntax.nodes import (
     Expr,
     Grad,
     MoveExpression,
+    Name,
     Negate,
     Not,
     Operation,
@@ -26,17 +27,25 @@ from innerloop.compiler.syntax.nodes import (
     Statement,
 )
 from innerloop.compiler.syntax.parse import parse
-from innerloop.compiler.syntax.traversal import children, statements
+from innerloop.compiler.syntax.traversal import children, counted, statements, walk
 
 
 def constructs(text: str) -> set[str]:
     """Of a text that parses: `repeat`, `repeat in a scan`, `mean`, `a read in a read`, `tanh`, `visible context` …"""
     program = parse(text)
     found = _head(program) | _blocks(program.body, ())
+    turns = counted(program.body)
     for statement in statements(program.body):
         if isinstance(statement, Assign | Output | Define):
             found |= _expression(statement.value, False)
+            found |= {"a component by step" for node in walk(statement.value) if _by_step(node, turns)}
     return found
+
+
+def _by_step(expr: Expr, turns: frozenset[str]) -> bool:
+    """Whether it is a component that differs from pass to pass."""
+    places = children(expr)[1:] if isinstance(expr, Part) else ()
+    return any(isinstance(node, Name) and node.name in turns for place in places for node in walk(place))
 
 
 def _head(program: Program) -> set[str]:
@@ -63,6 +72,7 @@ def _blocks(body: tuple[Statement, ...], around: tuple[str, ...]) -> set[str]:
         match statement:
             case At() | Repeat() | Scan():
                 which = type(statement).__name__.lower()
+                found |= {"a counted repeat"} if isinstance(statement, Repeat) and statement.index else set()
                 found.add(" in ".join((which, *around)))
                 found |= _blocks(statement.body, (which, *around))
             case Assign(type=type_):
@@ -77,6 +87,8 @@ def _blocks(body: tuple[Statement, ...], around: tuple[str, ...]) -> set[str]:
 def _expression(expr: Expr, reads: bool) -> set[str]:
     found: set[str] = set()
     match expr:
+        case Binary(operator="^"):
+            found.add("a constant power")
         case Binary(operator=name) | Compare(operator=name) | Call(function=name) | Operation(keyword=name):
             found.add(name if not isinstance(expr, Call) or name not in "fg" else "a call of a def")
             if isinstance(expr, Call) and name in ("max", "min") and len(expr.arguments) == 1:
@@ -93,8 +105,9 @@ def _expression(expr: Expr, reads: bool) -> set[str]:
             found |= {"a component" if place.high is None else "a slice" for place in places}
         case Grad():
             found.add("grad")
-        case MoveExpression(first=first):
-            found.add("move from previous" if first is None else "move from first")
+        case MoveExpression(source=source, kind=kind, back=back):
+            far = " n" if back is not None else " K" if kind is not None and source == "previous" else ""
+            found.add(f"move from {source}{far}")
         case ReadExpression(how=how):
             found.add(f"{how} over tokens" if not reads else "a read in a read")
             reads = True

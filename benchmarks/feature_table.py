@@ -8,9 +8,23 @@ from dataclasses import dataclass, field
 import numpy as np
 from innerloop.artifact.arrays import Floats
 
-EXAMPLES = 6
-Task = Mapping[str, Floats]
-"""[rows, *shape] of each field: EXAMPLES examples, and a query."""
+from .feature_references import (
+    EXAMPLES,
+    RATES,
+    TENSOR,
+    Task,
+    by_step,
+    chosen,
+    class_means,
+    descent,
+    gram,
+    largest,
+    mean,
+    nearest,
+    parts,
+    standardised,
+    transposed_loop,
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +40,9 @@ class Feature:
     parameters: Mapping[str, object] = field(default_factory=dict)
     use: str = ""
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def text(self) -> str:
         types = {0: "scalar", 1: "vector", 2: "matrix"}
@@ -39,63 +56,6 @@ class Feature:
         return self.change({n: rng.uniform(-1.0, 1.0, (EXAMPLES + 1, *shape)) for n, shape in self.fields.items()})
 
 
-def _mean(f: Callable[[Floats, Floats], Floats], task: Task, one: str, other: str) -> Floats:
-    """Over the examples."""
-    values = [f(a, b) for a, b in zip(task[one][:-1], task[other][:-1], strict=True)]
-    return np.asarray(np.mean(values, axis=0))
-
-
-def _descent(x: Floats, y: Floats, steps: int, rate: float = 0.3) -> Floats:
-    w = np.zeros(x.shape[1])
-    for _ in range(steps):
-        w = w - rate * x.T @ (x @ w - y) / len(y)
-    return w
-
-
-def _standardised(x: Floats, query: Floats) -> Floats:
-    scaled = (query - x.mean(0)) / np.sqrt(x.var(0) + 0.2)
-    covariance = np.cov(x.T, bias=True)
-    return np.asarray(scaled * np.log(np.exp(query).sum()) + np.linalg.norm(query) * x.var(0) + covariance @ query)
-
-
-def _gram(x: Floats) -> Floats:
-    """Of the examples, with a ridge."""
-    return x[:-1].T @ x[:-1] / EXAMPLES + 0.2 * np.eye(x.shape[1])
-
-
-def _chosen(c: Floats, x: Floats) -> Floats:
-    chosen = (c == 2) | (~(c < 3) & (x[:, 0] > 0))
-    return np.asarray(np.where(chosen[:-1, None], x[:-1], 0.0).mean(0) + x[-1] * (c[-1] == 1))
-
-
-def _largest(x: Floats, a: Floats) -> Floats:
-    n = len(x)
-    first, last = np.eye(n)[x.argmax()], np.eye(n)[x.argmin()]
-    slope = 2.0 * x.max() * first + np.eye(n)[x[:4].argmin()]
-    return np.concatenate([first, x.max() * x, [x.min(), first @ a @ last], slope])
-
-
-def _nearest(x: Floats, y: Floats) -> Floats:
-    scores = x[:-1] @ x[-1]
-    best = scores.argmax()
-    return np.concatenate([[(np.tanh(y) + x[:, 0])[:-1].max(), scores.min()], y[best] * x[best], x[best]])
-
-
-def _parts(t: Task) -> Floats:
-    a, x = t["A"], t["x"][-1]
-    s = (t["x"][:-1, 1, None] * a[:-1, 0] + a[:-1, 2]).mean(0)
-    value = x[[2, 0, 1]] @ a[-1, 0]
-    slope = np.array([value + x[1] * a[-1, 0, 2] + 1.0, x[1] * a[-1, 0, 0] + 1.0])
-    return np.concatenate([a[-1, 0:2, 1] * s[1:3], s[0] * x[2:3], slope])
-
-
-def _transposed_loop(mean: Floats) -> Floats:
-    w = np.zeros((2, 3))
-    for _ in range(3):
-        w = 0.5 * w + 0.2 * mean.T + 0.1 * np.array([[0.5, 1.0]]).T @ (np.array([[1.0, -1.0]]) @ w)
-    return w
-
-
 FEATURES = (
     Feature(
         "transpose",
@@ -105,7 +65,7 @@ at query
     output S @ transpose(A) @ x
 """,
         {"A": (2, 3), "x": (2,)},
-        lambda t: _mean(lambda a, x: np.outer(a.T @ x, a.T @ x), t, "A", "x") @ t["A"][-1].T @ t["x"][-1],
+        lambda t: mean(lambda a, x: np.outer(a.T @ x, a.T @ x), t, "A", "x") @ t["A"][-1].T @ t["x"][-1],
     ),
     Feature(
         "transpose of what a loop changes",
@@ -117,7 +77,7 @@ at query
     output W @ x
 """,
         {"A": (3, 2), "x": (3,)},
-        lambda t: _transposed_loop(t["A"][:-1].mean(0)) @ t["x"][-1],
+        lambda t: transposed_loop(t["A"][:-1].mean(0)) @ t["x"][-1],
     ),
     Feature(
         "diag, row and column sums",
@@ -141,7 +101,7 @@ at query
     output dot(w, [1, x])
 """,
         {"x": (2,), "y": ()},
-        lambda t: _descent(np.insert(t["x"][:-1], 0, 1.0, 1), t["y"][:-1], 4, 0.4) @ np.insert(t["x"][-1], 0, 1.0),
+        lambda t: descent(np.insert(t["x"][:-1], 0, 1.0, 1), t["y"][:-1], 4, 0.4) @ np.insert(t["x"][-1], 0, 1.0),
     ),
     Feature(
         "concat, rows of run-time values",
@@ -169,7 +129,7 @@ at query
     output concat(A[1:2, 2] * S[2:3], S[1] * x[d:d], g[2:3])
 """,
         {"A": (3, 3), "x": (3,)},
-        lambda t: _parts(t),
+        lambda t: parts(t),
         head="d",
         parameters={"d": 3},
     ),
@@ -187,7 +147,7 @@ at query
     output dot(w, x)
 """,
         {"x": (2,), "y": ()},
-        lambda t: (_descent(t["x"][:-1], t["y"][:-1], 3) + _descent(2 * t["x"][:-1], t["y"][:-1] - 1, 2)) @ t["x"][-1],
+        lambda t: (descent(t["x"][:-1], t["y"][:-1], 3) + descent(2 * t["x"][:-1], t["y"][:-1] - 1, 2)) @ t["x"][-1],
     ),
     *(
         Feature(
@@ -199,7 +159,7 @@ at query
     output dot(solve(A, b), x)
 """,
             {"x": (d,), "y": ()},
-            lambda t: np.linalg.solve(_gram(t["x"]), t["x"][:-1].T @ t["y"][:-1] / EXAMPLES) @ t["x"][-1],
+            lambda t: np.linalg.solve(gram(t["x"]), t["x"][:-1].T @ t["y"][:-1] / EXAMPLES) @ t["x"][-1],
             head="ridge = 0.2",
             use="use linear_algebra",
         )
@@ -213,7 +173,7 @@ at query
     output inverse(A) * (1 + trace(A))
 """,
         {"x": (3,)},
-        lambda t: np.linalg.inv(_gram(t["x"])) * (1.0 + np.trace(_gram(t["x"]))),
+        lambda t: np.linalg.inv(gram(t["x"])) * (1.0 + np.trace(gram(t["x"]))),
         use="use linear_algebra",
     ),
     Feature(
@@ -223,7 +183,7 @@ at query
     output standardised(x, example, 0.2) * logsumexp(x) + norm(x) * variance(x, example) + covariance(x, example) @ x
 """,
         {"x": (3,)},
-        lambda t: _standardised(t["x"][:-1], t["x"][-1]),
+        lambda t: standardised(t["x"][:-1], t["x"][-1]),
         use="use linear_algebra\nuse statistics",
     ),
     Feature(
@@ -233,7 +193,7 @@ at query
     output concat(argmax(x), max(x) * x, min(x), argmax(x) @ A @ argmax(-x), grad[x](max(x) ^ 2 + min(x[1:4])))
 """,
         {"x": (5,), "A": (5, 5)},
-        lambda t: _largest(t["x"][-1], t["A"][-1]),
+        lambda t: largest(t["x"][-1], t["A"][-1]),
     ),
     Feature(
         "argmax of 18 components",
@@ -255,7 +215,43 @@ at query
     output concat(max[j in example](s[j]), min[j in example](dot(x, x[j])), nearest, w)
 """,
         {"x": (2,), "y": ()},
-        lambda t: _nearest(t["x"], t["y"]),
+        lambda t: nearest(t["x"], t["y"]),
+    ),
+    Feature(
+        "0/0 is 0: means of classes, some without an example",
+        """
+C = sum[j in example](outer(c[j] == [0, 1, 2, 3], x[j]))
+n = sum[j in example](c[j] == [0, 1, 2, 3])
+at query
+    output ratio(C, outer(n, [1, 1])) @ x
+""",
+        {"c": (), "x": (2,)},
+        lambda t: class_means(t["c"][:-1], t["x"][:-1]) @ t["x"][-1],
+        lambda t: {**t, "c": np.floor(2.0 * t["c"] + 2.0)},
+        use="use statistics",
+    ),
+    Feature(
+        "components by step: of tables and tensors, in repeats inside each other, through grad and in definitions",
+        """
+def middle(a, K) = mean[j in K](a[j])
+def faded(v, K, n)
+    m = move v from last K
+    repeat n as t
+        m = m + 0.5 ^ t * middle(v, K)
+    output m
+
+w : vector[2] = 0
+repeat 3 as t
+    g = grad[w](mean[j in example]((dot(w, A[t] @ x[j]) - y[j]) ^ 2 / 2))
+    repeat 2 as s
+        w = w - rates[t + s - 1] * g / s + middle(rates[5 - t] * x, example) * A[4 - t][s, 1]
+at query
+    output w + faded(x, example, 2) + sum(A[2, 1:2, 1])
+""",
+        {"x": (2,), "y": ()},
+        lambda t: by_step(t["x"], t["y"][:-1]),
+        head="rates : vector[4], A : tensor[3, 2, 2]",
+        parameters={"rates": RATES, "A": TENSOR},
     ),
     Feature(
         "==, and, or, not",
@@ -264,7 +260,7 @@ at query
     output mean[j in example]((c[j] == 2 or not c[j] < 3 and x[j][1] > 0) * x[j]) + (c == 1) * x
 """,
         {"c": (), "x": (2,)},
-        lambda t: _chosen(t["c"], t["x"]),
+        lambda t: chosen(t["c"], t["x"]),
         lambda t: {**t, "c": np.floor(2.0 * t["c"] + 2.0)},
     ),
 )

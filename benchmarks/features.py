@@ -23,7 +23,8 @@ from innerloop.compiler import compile_program, interpret
 
 from tests.reference.measured import numpy_run
 
-from .feature_table import EXAMPLES, FEATURES, Feature
+from .feature_references import EXAMPLES
+from .feature_table import FEATURES, Feature
 from .tables import show
 
 BOUND = 1e-5

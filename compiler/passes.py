@@ -24,13 +24,14 @@ from .schedule.lower import lower
 from .schedule.schedule import schedule
 from .schedule.sublayers import Schedule
 from .transforms.canonicalize import ALL_LAWS, LAW_NAMES, Laws
+from .transforms.constant_steps import constant_steps
 from .transforms.hoist_divisors import quotients
 from .transforms.legalise import legalise
 from .transforms.pack_symmetric import pack_symmetric
 from .transforms.peel_for_depth import tighten
 from .transforms.peel_repeat import peel
 from .transforms.peel_scan import head_start
-from .transforms.predicate import keep_compared
+from .transforms.predicate import keep_compared, keep_positive
 from .transforms.rewriter import simplify
 from .transforms.scalarize import components
 from .transforms.separate_reads import divide_factor, invariant, separate_reads
@@ -50,6 +51,8 @@ class Strategy:
     """Whether loops carry products (`strengthen`)."""
     kept: bool = True
     """Whether comparisons keep what is multiplied by them (`keep`), and not a one that it is multiplied by."""
+    switched: bool = False
+    """Whether relu is a comparison that keeps, in attention, and no neuron (`switch`)."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ PASSES = (
          lambda graph, given: legalise(graph, given.target, given.laws), _softmax, needed=True),
     Pass("components", "vectors are divided by, and softmax taken of components, by functions of one number",
          lambda graph, given: components(graph, given.laws), _softmax, needed=True),
+    Pass("constant_steps", "a repeat whose passes differ by constants, or that holds a scan, is written out",
+         lambda graph, given: constant_steps(graph, given.laws), needed=True),
     Pass("peel", "a repeat's first pass stands in front of it, where constants make it less",
          lambda graph, given: peel(graph, given.laws)),
     Pass("unroll", "repeats that do more than add are written out",
@@ -109,6 +114,9 @@ PASSES = (
     Pass("compare", "comparisons keep a one, by which neurons multiply",
          lambda graph, given: keep_compared(graph, False, given.laws),
          lambda strategy, target: not strategy.kept and not target.linear, needed=True),
+    Pass("switch", "relu becomes a comparison that keeps what is positive",
+         lambda graph, given: keep_positive(graph, given.laws),
+         lambda strategy, target: strategy.switched and not target.linear),
     Pass("strengthen", "loops carry products of what they carry, where that saves layers",
          lambda graph, given: strengthen(graph, given.laws),
          lambda strategy, target: strategy.carried and not target.linear),

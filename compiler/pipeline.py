@@ -5,7 +5,8 @@ not. Each combination that the target has is written down, and the best one stay
 
     lsa                      heads, which are exact there and all there is
     optimize="depth"         fewest layers, then the most exact (statistics before heads), then the fewest slots;
-                             heads, which are wide and not exact, must save a tenth of the layers
+                             heads, which are wide and not exact, must save a fifth of the layers, and comparisons in
+                             place of relus, which rounding can decide, a third
     optimize="width"         fewest slots, then fewest layers, then the most exact
 """
 
@@ -28,16 +29,21 @@ from .numerics.linear_by_softmax import HEADS
 from .passes import PASSES, Pass, Setting, Strategy, left_out, nominal_schedule
 from .schedule.allocate import allocate
 from .transforms.canonicalize import ALL_LAWS
-from .transforms.predicate import compares
+from .transforms.predicate import bends, compares
 
 T = TypeVar("T")
 Word = TypeVar("Word", bound=str)
 
 BOTH = (False, True)
 STRATEGIES: Mapping[Optimize, tuple[Strategy, ...]] = {
-    "depth": tuple(Strategy(heads, True, carried, kept) for heads, carried, kept in product(BOTH, BOTH, BOTH[::-1])),
+    "depth": tuple(
+        Strategy(heads, True, carried, kept, switched)
+        for switched, heads, carried, kept in product(BOTH, BOTH, BOTH, BOTH[::-1])
+    ),
     "width": tuple(Strategy(*flags) for flags in product(BOTH, BOTH, BOTH, BOTH[::-1])),
 }
+SWITCHED = 2 / 3
+"""Of the layers that there are without, what comparisons for relus must leave at most: rounding can decide them."""
 LINEAR = (Strategy(True, False, False),)
 
 
@@ -46,18 +52,20 @@ class Cost:
     """What a strategy costs."""
 
     layers: int
-    tenths: int
+    quarters: int
     """Of layers, that it counts as where depth is asked for."""
     slots: int
     width: int
     """The slots, or what its widest head takes."""
     heads: bool
+    switched: bool
+    """Whether comparisons stand for relus, which costs attention heads and is no more exact."""
     multiplied: bool
     """Whether neurons multiply by comparisons: less exact than to keep."""
 
 
 ORDERS: Mapping[Optimize, Callable[[Cost], tuple[int, ...]]] = {
-    "depth": attrgetter("tenths", "heads", "multiplied", "slots"),
+    "depth": attrgetter("quarters", "heads", "switched", "multiplied", "slots"),
     "width": attrgetter("width", "layers", "heads", "multiplied"),
 }
 """What is compared first, second, …: the least is the best."""
@@ -101,12 +109,15 @@ def choose(
         strategies = LINEAR
     out, order = left_out(without), ORDERS[optimize]
     run = _Run(graph, Setting(architecture, ALL_LAWS - out), [p for p in PASSES if p.name not in out])
-    reads, compared = any(isinstance(graph[v].op, Read) for v in graph.values()), compares(graph)
+    reads, compared, bent = any(isinstance(graph[v].op, Read) for v in graph.values()), compares(graph), bends(graph)
     refused: CompileError | None = None
     best: Chosen | None = None
+    plain: int | None = None  # layers of the best strategy without heads and switches
     seen: list[Graph] = []
     for strategy in strategies:
         if (strategy.heads and not reads and not architecture.linear) or not (strategy.kept or compared):
+            continue
+        if strategy.switched and not bent:
             continue
         try:
             names = run.through(strategy, schedules=False)
@@ -114,13 +125,21 @@ def choose(
             if any(_same(written, other) for other in seen):
                 continue
             seen.append(written)
-            if optimize == "depth" and best and _tenths(critical_path(written), strategy) >= best.cost.tenths:
+            least = critical_path(written)
+            most = best.cost.quarters - (not strategy.switched) if best else 0
+            if optimize == "depth" and best and _quarters(least, strategy) > most:
                 continue  # as many layers at least, and no other merit
+            if strategy.switched and plain and least > SWITCHED * plain:
+                continue
             names = run.through(strategy, schedules=True, names=names)
             found = run.after[names]
             cost = _cost(found, architecture, strategy)
         except CompileError as error:
             refused = refused or error
+            continue
+        if not strategy.heads and not strategy.switched:
+            plain = min(plain or cost.layers, cost.layers)
+        if strategy.switched and plain and cost.layers > SWITCHED * plain:
             continue
         if best is None or order(cost) < order(best.cost):
             best = Chosen(strategy, cost, found, run.steps(names))
@@ -179,9 +198,9 @@ def _cost(graph: Graph, target: Target, strategy: Strategy) -> Cost:
     scored = [(node.op.how, graph[node.operands[0]].size) for node in map(graph.__getitem__, graph.values())
               if isinstance(node.op, Attend)]  # fmt: skip
     widest = max(((1 if how == "softmax" else HEADS) * (size + 3) for how, size in scored), default=0)
-    tenths = _tenths(layers, strategy)
-    return Cost(layers, tenths, slots, max(slots, widest), strategy.heads, not strategy.kept)
+    quarters = _quarters(layers, strategy)
+    return Cost(layers, quarters, slots, max(slots, widest), strategy.heads, strategy.switched, not strategy.kept)
 
 
-def _tenths(layers: int, strategy: Strategy) -> int:
-    return layers * (11 if strategy.heads else 10)
+def _quarters(layers: int, strategy: Strategy) -> int:
+    return layers * (5 if strategy.heads else 4)

@@ -33,6 +33,17 @@ class CopyRule:
         return (self.slope, self.offsets.tobytes())
 
 
+@dataclass(frozen=True)
+class End(CopyRule):
+    """The first (`sign` 1) or the last (−1) of the sources that a token sees."""
+
+    sign: float = 1.0
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return ("end", self.sign)
+
+
 def wanted(pattern: Pattern, relation: Relation, repetitions: int) -> tuple[Indices, Indices]:
     """roles [tokens] and targets [tokens] of one sequence, positions counted with the rest token; 0 is none."""
     line = sequence(pattern, repetitions)
@@ -40,16 +51,18 @@ def wanted(pattern: Pattern, relation: Relation, repetitions: int) -> tuple[Indi
     found = np.array([kind == relation.kind for kind in line.kinds])
     latest = np.maximum.accumulate(np.where(found, own, 0))
     number = np.cumsum(found)
+    group_end = len(pattern.prefix) + len(pattern.group) * repetitions
+    ahead = found[:group_end] if pattern.visible_context else found[:0]
     match relation.name:
         case "own":
             targets = own
         case "previous":
-            targets = own - 1
+            targets = np.maximum(own - relation.back, 0)
         case "first":
-            group_end = len(pattern.prefix) + len(pattern.group) * repetitions
-            ahead = found[:group_end] if pattern.visible_context else found[:0]
             first, later = (int(k.argmax()) + 1 if k.any() else 0 for k in (found, ahead))
             targets = np.where(number > 0, first, later)
+        case "last":
+            targets = np.maximum(latest, np.max(np.flatnonzero(ahead), initial=-1) + 1)
         case "before":
             targets = np.concatenate([[0], latest[:-1]])
         case "latest":
@@ -65,6 +78,11 @@ def wanted(pattern: Pattern, relation: Relation, repetitions: int) -> tuple[Indi
 
 def copy_rule(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> CopyRule | None:
     """How readers of `kinds` find their token in every sequence of up to `positions`; None if no linear rule does."""
+    found = _by_position(pattern, relation, kinds, positions)
+    return End(0.0, np.zeros(0), None, -1.0) if found is None and relation.name == "last" else found
+
+
+def _by_position(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> CopyRule | None:
     names = roles(pattern)
     if relation.name == "own":
         return CopyRule(1.0, np.zeros(len(names)), None)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MOVES = ("previous", "before", "first", "last")
+"""What a program's moves are."""
+
 
 @dataclass(frozen=True)
 class Relation:
     """Which token a copying head reads, a function of the reader's position and role.
 
-    previous    the token just before me
+    previous    the token `back` before me
     first       the first `kind` token that I see
+    last        the last `kind` token that I see
     before      the last `kind` token before me
     latest      the last `kind` token at or before me
     own_first   myself if I am the first `kind` token, else the rest token
@@ -21,3 +25,4 @@ class Relation:
 
     name: str
     kind: str | None = None
+    back: int = 1

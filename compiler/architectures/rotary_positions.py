@@ -6,6 +6,7 @@ farthest or the nearest of a kind.
     before y    2 back at y     distance; the first y finds nobody there, and so the rest token
     latest y    1 back at x     distance
     first x     the farthest    phases that grow with the distance (rotary_heads.py)
+    last x      the nearest, or under `visible context` the farthest ahead: the same phases
 
 A head that reads tokens of one kind alone finds the rest token wherever the token so far away is of another kind, or is
 none.
@@ -13,34 +14,21 @@ none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from innerloop.artifact.signature import Kinds, Pattern
 from innerloop.artifact.tokens import role_kinds, sequence
 
-from .learned_positions import CopyRule, commonest, lengths, wanted
+from .learned_positions import CopyRule, End, commonest, lengths, wanted
 from .relation import Relation
-
-
-@dataclass(frozen=True)
-class End(CopyRule):
-    """The first (`sign` 1) or the latest (−1) of the sources that a token sees."""
-
-    sign: float = 1.0
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        return ("end", self.sign)
 
 
 def rotary_copy_rule(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> CopyRule | None:
     """How readers of `kinds` find their token in every sequence of up to `positions`; None if no phases do."""
     found = _distance(pattern, relation, kinds, positions)
-    if found is not None or relation.name not in ("first", "latest", "before"):
+    if found is not None or relation.name not in ("first", "last", "latest", "before"):
         return found
-    if relation.name == "first":
-        return End(0.0, np.zeros(0), None, 1.0)
+    if relation.name in ("first", "last"):
+        return End(0.0, np.zeros(0), None, 1.0 if relation.name == "first" else -1.0)
     unclear = relation.name == "before" and relation.kind in kinds  # the nearest is the reader itself
     return None if unclear or not _behind(pattern, relation.kind) else End(0.0, np.zeros(0), None, -1.0)
 

@@ -3,6 +3,9 @@
 # of the components of v
 def average(v) = sum(v) / size(v)
 
+# of sums by how many there were, 0 where there was none: n is a whole number
+def ratio(a, n) = a / max(n, 1)
+
 def norm(v) = sqrt(dot(v, v))
 
 def logsumexp(v) = log(sum(exp(v)))

@@ -2,6 +2,7 @@
 
 head                 query                       key                              reads, of the tokens it sees
 copy                 2 G P t, −G P²              p/P, (p/P)²                      the one at position t
+last K               1; G P                      −2³⁶ off K; p/P                  the one farthest on
 mean over K          1                           −400 off K, −200 at the rest     all K alike; none: the rest token
    … of a suffix     −400 before place s         1 at place s                     K that stand after the context
 score (± pairs)      ±ε q/R; L + log n           k; 1 at the rest; −400 off K     K by e^(±ε q·k/R)
@@ -20,6 +21,7 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
+from ..architectures.learned_positions import End
 from .heads import OFF, REST, AttentionPattern, Column, Heads, Made, Score, Switch
 from .residual_stream import Stream, stack
 
@@ -44,7 +46,8 @@ class LearnedHeads(Heads):
         else:
             query, bias, key = self._divided_own() if self.divided else self._plain(pattern)
         away = [r for r, kind in enumerate(self.role_kinds) if kind is not None and kind not in pattern.kinds]
-        if not self.causal and (not isinstance(pattern, AttentionPattern) or pattern.target is None):
+        target = pattern.target if isinstance(pattern, AttentionPattern) else None
+        if not self.causal and (target is None or isinstance(target, End)):
             away.append(0)  # the rest token, which now sees others, must hold nothing of them
         if away:
             roles = self.stream.roles
@@ -62,6 +65,8 @@ class LearnedHeads(Heads):
         target = pattern.target
         if target is None:
             return self._among(pattern.sources, {int(roles[0]): -200.0})
+        if isinstance(target, End):
+            return self._last(pattern.sources)
         scale = float(scale_of(self.positions))
         want = {int(roles[r]): 2.0 * GAP * scale * float(o) for r, o in enumerate(target.offsets) if o}
         place = s.position if target.slope else s.table + pattern.table
@@ -73,6 +78,14 @@ class LearnedHeads(Heads):
             keys.append(masked)
             bias.append(REST)
         return _columns(queries, s), np.array(bias), _columns(keys, s)
+
+    def _last(self, sources: Kinds) -> tuple[Matrix, Floats, Matrix]:
+        """The position itself, in steps of GAP, at sources; 0 at the rest token, and far below at others."""
+        query, bias, key = self._among(sources, {}, REST)
+        place = _columns([{self.stream.position: 1.0}], self.stream)
+        steps = np.append(bias, GAP * scale_of(self.positions))
+        nothing = Matrix.zero(self.stream.width, 1)
+        return stack([query, nothing], self.stream.width), steps, stack([key, place], self.stream.width)
 
     def _masked(self, sources: Kinds) -> Column:
         """−1 at tokens of other kinds than these."""

@@ -30,8 +30,8 @@ from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
+from ..architectures.learned_positions import End
 from ..architectures.rotary_frequencies import GAP, Phases, phases
-from ..architectures.rotary_positions import End
 from ..architectures.targets import THETA
 from .heads import OFF, REST, AttentionPattern, Column, Heads, Made, Score, Switch
 from .residual_stream import Stream

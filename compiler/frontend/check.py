@@ -30,7 +30,8 @@ from .sizes import with_sizes
 class Facts:
     """What checking found out about a program.
 
-    `program` has its `def`s inlined; `shapes` are those of all names and parameters (None: unknown);
+    `program` has its `def`s inlined; `shapes` are those of all names and parameters (None: unknown); `turns` are the
+    names that count passes, and how many;
     `constants[id(statement)]` are the names that are constants where a statement of `program` begins.
     """
 
@@ -38,6 +39,7 @@ class Facts:
     diagnostics: tuple[Diagnostic, ...]
     shapes: Mapping[str, Shape | None]
     sizes: Mapping[str, Dimension]
+    turns: Mapping[str, Dimension | None]
     constants: Mapping[int, Container[str]]
 
 
@@ -68,7 +70,7 @@ def examine(program: Program, parameters: Mapping[str, object] | None = None) ->
             break
     ordered = sorted(dict.fromkeys(found + said), key=lambda d: (d.span.start, d.span.end) if d.span else (0, 0))
     ordered = _once_a_call(ordered, sound, structure.shipped)
-    return Facts(inlined, tuple(ordered), flow.shapes, flow.sizes, flow.constants_at)
+    return Facts(inlined, tuple(ordered), flow.shapes, flow.sizes, flow.turns, flow.constants_at)
 
 
 def _once_a_call(found: list[Diagnostic], body: tuple[Statement, ...], shipped: Container[str]) -> list[Diagnostic]:
@@ -96,7 +98,7 @@ def _shapes(program: Program, structure: Structure, sizes: Mapping[str, Dimensio
     silent.report = lambda diagnostic: None
     flow = Flow(program, silent, sizes, silent.report, set(), {})
     flow.run()
-    return Shapes(flow.shapes, flow.sizes, lambda diagnostic: None)
+    return Shapes(flow.shapes, flow.sizes, lambda diagnostic: None, flow.turns)
 
 
 def _sizes(program: Program, values: Mapping[str, object]) -> dict[str, Dimension]:

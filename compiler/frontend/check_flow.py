@@ -12,80 +12,31 @@ the program until nothing changes (`settled`).
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
-from dataclasses import replace
-
-from innerloop.artifact.errors import Diagnostic
+from innerloop.artifact.limits import LARGEST_SIZE
 from innerloop.artifact.span import Span
 
 from ..syntax.nodes import (
     Assign,
     At,
-    Call,
     Expr,
-    Grad,
-    MoveExpression,
     Name,
-    Operation,
     Output,
-    Program,
-    ReadExpression,
     Repeat,
     Scan,
     Statement,
-    TheirsExpression,
 )
 from ..syntax.shapes import Dimension, Shape, describe, dimension
-from ..syntax.smart_constructors import constant as literal
-from ..syntax.traversal import children, statements, walk
-from .autodiff import NotDifferentiable, write_out
-from .check_annotations import check_promises
-from .check_loops import Carrying, assigned
-from .check_names import Held, Kinds, Scope, check_names, unknown_kind
-from .check_reads import Sharing, check_reads
-from .check_shapes import Shapes
-from .check_structure import Structure, blocks_of_unknown_kind
-from .inline import Report
+from .check_expressions import Expressions
+from .check_loops import assigned
+from .check_names import Held, Kinds, unknown_kind
+from .check_reads import Sharing
+from .check_structure import TENSOR, taken
 
 COUNT_HINT = "a count is made of whole numbers and parameters with + - * ^"
 
 
-class Flow(Carrying):
-    """One pass over the statements of a program whose `def`s are inlined."""
-
-    def __init__(
-        self,
-        program: Program,
-        structure: Structure,
-        sizes: Mapping[str, Dimension],
-        report: Report,
-        unshared: set[tuple[int, str]],
-        carried_sources: dict[tuple[int, str], int],
-    ) -> None:
-        super().__init__(sizes, unshared, carried_sources, frozenset(structure.parameter_shapes))
-        self.program, self.structure, self.sink = program, structure, report
-        self.shapes: dict[str, Shape | None] = {**structure.parameter_shapes, **structure.field_shapes}
-        self.parameters = frozenset(structure.parameter_shapes)
-        self.everywhere: Kinds = frozenset(program.tokens.kinds)
-        self.here = self.everywhere
-        self.flowing: frozenset[str] = frozenset()
-        self.line = program.span
-        self.outputs = 0
-        for field in program.fields:
-            self.names[field.name] = Held(frozenset(field.kinds), versions=self.version())
-        self.assigned = frozenset(s.name for s in statements(program.body) if isinstance(s, Assign))
-        self.faulty = blocks_of_unknown_kind(program.body, program.tokens.kinds)
-        self.constants_at: dict[int, Container[str]] = {}
-
-    def report(self, diagnostic: Diagnostic) -> None:
-        """What stands inside a `def` is told with the line that calls it."""
-        span, line = diagnostic.span, self.line
-        if span is not None and not line.start <= span.start < line.end:
-            diagnostic = replace(diagnostic, message=f"{diagnostic.message}, called at line {line.line}")
-        self.sink(diagnostic)
-
-    def error(self, span: Span, message: str, hint: str | None = None) -> None:
-        self.report(Diagnostic(message, span, hint))
+class Flow(Expressions):
+    """One pass over the statements."""
 
     def run(self) -> None:
         self.body(self.program.body)
@@ -111,64 +62,6 @@ class Flow(Carrying):
                 case Scan():
                     self.scan(statement)
 
-    # expressions
-
-    def constant(self, expr: Expr) -> bool:
-        """Made of numbers and parameters alone, and of names that are."""
-        match expr:
-            case Name(name=name):
-                held = self.names.get(name)
-                return name in self.parameters or (held is not None and held.constant)
-            case TheirsExpression() | ReadExpression() | MoveExpression() | Grad() | Operation(keyword="rtw"):
-                return False
-        return all(self.constant(child) for child in children(expr))
-
-    def inferred(self) -> Shapes:
-        return Shapes(self.shapes, self.sizes, self.report)
-
-    def expression(self, expr: Expr) -> Shape | None:
-        """Everything that is checked of an expression; its shape."""
-        scope = Scope(
-            self.program, self.parameters, self.names, self.here, self.flowing, self.assigned, self.faulty,
-            self.structure.definitions,
-        )  # fmt: skip
-        check_names(expr, scope, self.report)
-        shape = self.inferred().of(expr)
-        check_reads(expr, Sharing(self.program.tokens, self.names), self.report)
-        check_promises(expr, self.constant, self.report)
-        for node in walk(expr):
-            if isinstance(node, Call) and node.function == "clip" and len(node.arguments) == 3:
-                self.bounds(*node.arguments[1:])
-        self.grads(expr)
-        return shape
-
-    def bounds(self, low: Expr, high: Expr) -> None:
-        for bound in (low, high):
-            if not self.constant(bound):
-                self.error(bound.span, "a bound of `clip` is a constant", "for run-time bounds use `max` and `min`")
-        least, most = literal(low), literal(high)
-        if least is not None and most is not None and least >= most:
-            self.error(low.span, f"`clip` between {least:g} and {most:g}", "the lower bound comes first")
-
-    def grads(self, expr: Expr) -> None:
-        """Refuses what has no derivative; operands that are no scalars were reported."""
-        silent = Shapes(self.shapes, self.sizes, lambda diagnostic: None)
-        inner = (node for node in walk(expr) if isinstance(node, Grad))
-        if any(silent.of(node.operand) != () for node in inner):
-            return
-        try:
-            write_out(expr, silent)
-        except NotDifferentiable as refused:
-            self.report(refused.diagnostic)
-
-    def sources(self, expr: Expr) -> int:
-        found = 0
-        for node in walk(expr):
-            if isinstance(node, Name | TheirsExpression | MoveExpression | Grad) and node.name in self.names:
-                held = self.names[node.name]
-                found |= held.versions | held.sources
-        return found
-
     # statements
 
     def assign(self, statement: Assign) -> None:
@@ -183,6 +76,8 @@ class Flow(Carrying):
             declared = self.structure.type(statement.type, self.sizes)
             if statement.type.base == "onehot":
                 self.error(statement.type.span, "`onehot` is for fields", "this is a `vector`")
+            if statement.type.base == "tensor":
+                self.error(statement.type.span, *TENSOR)
             if shape is not None and declared is not None and shape not in ((), declared):
                 self.error(value.span, f"`{name}` is a {describe(declared)}, and this a {describe(shape)}")
             stretched, shape = shape == () and declared != (), declared
@@ -254,7 +149,7 @@ class Flow(Carrying):
             return None
         size = dimension(expr, self.sizes)
         if not self.constant(expr):
-            if all(name in self.names or name in self.parameters for name in _names(expr)):
+            if self.held(expr):
                 hint = f"the {what} is known when compiling: made of numbers and parameters"
                 self.error(expr.span, f"this {what} is not a constant", hint)
         elif size is None:
@@ -266,12 +161,32 @@ class Flow(Carrying):
     def repeat(self, statement: Repeat) -> None:
         count = self.count(statement.count, 0, "count")
         before, start = self.enter(statement)
+        counted = statement.index is not None and self.turn(statement.index, count)
         self.inside("repeat", self.here, statement.body)
+        if counted and statement.index is not None:
+            del self.names[statement.index.name]
         self.leave(statement, before, start)
         if count == 0:  # the block never runs, and leaves nothing new
             self.names.restore(before)
 
+    def turn(self, index: Name, count: Dimension | None) -> bool:
+        """Notes what counts the passes of a repeat, if the name is free."""
+        name, span = index.name, index.span
+        if name in self.names or name in self.parameters or name in self.assigned or name in self.everywhere:
+            self.error(span, *taken(name))
+            return False
+        if isinstance(count, int) and count > LARGEST_SIZE:
+            self.error(span, f"this repeat has {count:,} passes", f"up to {LARGEST_SIZE:,} are counted")
+        self.turns[name], self.shapes[name] = count, ()
+        self.names[name] = Held(self.everywhere, False, True, self.version())
+        return True
+
     def scan(self, statement: Scan) -> None:
+        for block in ("at", "scan"):
+            if block in self.blocks:
+                around, hint = "an" if block == "at" else "a", "a scan stands at the top level, or in a `repeat`"
+                self.error(statement.span, f"`scan` inside {around} `{block}`", hint)
+                break
         kinds = self.kind(statement.kind, statement.span)
         self.count(statement.limit, 1, "limit")
         for name in sorted(assigned(statement) & set(self.names)):
@@ -280,11 +195,7 @@ class Flow(Carrying):
                 message = f"`{name}` is carried by this scan, and does not live at `{statement.kind}`"
                 self.error(statement.span, message, hint)
         before, start = self.enter(statement)
-        self.flowing = assigned(statement)
+        outer, self.flowing = self.flowing, self.flowing | assigned(statement)
         self.inside("scan", kinds, statement.body)
-        self.flowing = frozenset()
+        self.flowing = outer
         self.leave(statement, before, start)
-
-
-def _names(expr: Expr) -> list[str]:
-    return [node.name for node in walk(expr) if isinstance(node, Name)]

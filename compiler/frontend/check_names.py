@@ -8,9 +8,8 @@ Parameters and constants live everywhere; any other name where it was assigned.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 from innerloop.artifact.errors import Diagnostic, near
 from innerloop.artifact.span import Span
@@ -33,7 +32,8 @@ from .inline import Report
 from .library import definitions, libraries
 
 Kinds = frozenset[str]
-
+FARTHEST = 64
+"""How many tokens back a move can reach."""
 
 _ELSEWHERE = {
     "inv": "`use linear_algebra` has `inverse(A)` and `solve(A, b)`",
@@ -77,6 +77,8 @@ class Scope:
     faulty: frozenset[str]
     """Names whose only assignments have errors; nothing more is said of them."""
     definitions: Mapping[str, Define]
+    turns: Container[str] = ()
+    """Names that count the passes of the repeats around."""
 
 
 def unknown_kind(kind: str, tokens: TokensDeclaration) -> tuple[str, str]:
@@ -85,11 +87,10 @@ def unknown_kind(kind: str, tokens: TokensDeclaration) -> tuple[str, str]:
     return f"`{kind}` is no kind of token", near(kind, list(tokens.kinds)) or f"the kinds are {listed}"
 
 
-def neighbours(tokens: TokensDeclaration) -> list[tuple[str, str]]:
-    """The pairs of kinds (before, after) that can stand side by side; the group may repeat or be absent."""
-    once = tokens.prefix + tokens.group
-    runs = [once + tokens.group + tokens.suffix, tokens.prefix + tokens.suffix]
-    return list(dict.fromkeys(pair for run in runs for pair in pairwise(run)))
+def neighbours(tokens: TokensDeclaration, back: int = 1) -> list[tuple[str, str]]:
+    """The pairs of kinds (before, after) that can stand so far apart; the group may repeat or be absent."""
+    runs = [tokens.prefix + tokens.group * times + tokens.suffix for times in range(back + 2)]
+    return list(dict.fromkeys(pair for run in runs for pair in zip(run, run[back:], strict=False)))
 
 
 def listed(kinds: Iterable[str]) -> str:
@@ -124,6 +125,8 @@ class _Uses:
             case Grad():
                 self.grad(expr)
             case ReadExpression(over=over, index=index, span=span):
+                if index in self.scope.turns:
+                    self.error(span, f"`{index}` counts the passes of the repeat around", "another letter")
                 if over not in self.scope.program.tokens.kinds:
                     self.error(span, *unknown_kind(over, self.scope.program.tokens))
                 if any(read.index == index for read in reads):
@@ -169,8 +172,9 @@ class _Uses:
 
     def theirs(self, expr: TheirsExpression, reads: tuple[ReadExpression, ...]) -> None:
         name, index, span = expr.name, expr.index, expr.span
-        if name in self.scope.parameters:
-            self.error(span, f"`{name}` is a parameter, the same at every token", f"write `{name}`")
+        if name in self.scope.parameters or name in self.scope.turns:
+            what = "a parameter" if name in self.scope.parameters else "the number of the pass"
+            self.error(span, f"`{name}` is {what}, the same at every token", f"write `{name}`")
             return
         read = next((read for read in reversed(reads) if read.index == index), None)
         if read is None:
@@ -198,24 +202,31 @@ class _Uses:
 
     def move(self, expr: MoveExpression) -> None:
         scope, name, span = self.scope, expr.name, expr.span
-        if name in scope.parameters:
-            self.error(span, f"`{name}` is a parameter, the same at every token", f"write `{name}`")
+        if name in scope.parameters or name in scope.turns:
+            what = "a parameter" if name in scope.parameters else "the number of the pass"
+            self.error(span, f"`{name}` is {what}, the same at every token", f"write `{name}`")
             return
         held = self.held(name, span)
-        if expr.first is not None and expr.first not in scope.program.tokens.kinds:
-            self.error(span, *unknown_kind(expr.first, scope.program.tokens))
+        tokens = scope.program.tokens
+        if expr.kind is not None and expr.kind not in tokens.kinds:
+            self.error(span, *unknown_kind(expr.kind, tokens))
+        if expr.back is not None and expr.back.value not in range(1, FARTHEST + 1):
+            self.error(expr.back.span, f"this is {expr.back.text} tokens back", f"a whole number from 1 to {FARTHEST}")
+            return
         if held is None:
             return
-        if expr.first is not None:
-            self.elsewhere(name, held, expr.first, span, "moved")
+        if expr.kind is not None:
+            self.elsewhere(name, held, expr.kind, span, "moved")
             return
-        before = {b for b, after in neighbours(scope.program.tokens) if after in scope.here}
+        back = 1 if expr.back is None else int(expr.back.value)
+        far = "before" if back == 1 else f"{back} before"
+        before = {b for b, after in neighbours(tokens, back) if after in scope.here}
         if name in scope.flowing:
             self.elsewhere(name, held, "", span, "moved")
         elif not before:
-            self.error(span, f"no token stands before {listed(scope.here)}", "this move would always give 0")
+            self.error(span, f"no token stands {far} {listed(scope.here)}", "this move would always give 0")
         elif before - held.kinds:
-            where = f"{listed(before - held.kinds)}, which can stand before {listed(scope.here)}"
+            where = f"{listed(before - held.kinds)}, which can stand {far} {listed(scope.here)}"
             self.error(span, f"`{name}` does not live at {where}", f"it lives at {listed(held.kinds)} only")
 
     def call(self, expr: Call) -> None:
@@ -237,9 +248,10 @@ class _Uses:
 
     def grad(self, expr: Grad) -> None:
         scope, name = self.scope, expr.name
-        if name in scope.parameters:
+        if name in scope.parameters or name in scope.turns:
+            what = "a parameter" if name in scope.parameters else "the number of the pass"
             hint = f"give it a name of its own: `{name}_1 = {name}`"
-            self.error(expr.span, f"grad is by a name, and `{name}` is a parameter", hint)
+            self.error(expr.span, f"grad is by a name, and `{name}` is {what}", hint)
             return
         before = scope.names.get(name)
         self.mine(name, expr.span)

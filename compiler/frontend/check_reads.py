@@ -66,16 +66,19 @@ class Sharing:
                 return held is None or held.shared or held.constant
             case TheirsExpression():
                 return False
-            case MoveExpression(first=first):
-                return first is not None and self.first_is_shared(first)
+            case MoveExpression(source=source, kind=kind):
+                return kind is not None and self.move_is_shared(source, kind)
             case ReadExpression(over=over, arguments=arguments):
                 return self.read_is_shared(over, arguments)
         return all(self.shared(child) for child in children(expr))
 
-    def first_is_shared(self, kind: str) -> bool:
-        """All tokens see one and the same first token of `kind`."""
+    def move_is_shared(self, source: str, kind: str) -> bool:
+        """All tokens see one and the same first, or last, token of `kind`."""
         context = self.tokens.prefix + self.tokens.group
-        return kind in context if self.tokens.visible_context else kind == context[0]
+        if source == "first":
+            return kind in context if self.tokens.visible_context else kind == context[0]
+        whole = kind in context and kind not in self.tokens.suffix
+        return source == "last" and self.tokens.visible_context and whole
 
     def read_is_shared(self, over: str, arguments: tuple[Expr, ...]) -> bool:
         """A read over the context, which all see, of theirs and shared values."""

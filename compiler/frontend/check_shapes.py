@@ -9,7 +9,7 @@ and no further report.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from innerloop.artifact.errors import Diagnostic
 
@@ -34,16 +34,18 @@ from ..syntax.nodes import (
     TheirsExpression,
 )
 from ..syntax.shapes import Dimension, Shape, describe
+from ..syntax.unparse import unparse
 from .inline import Report
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """The shapes of names (None: unknown), and what the parameters are as sizes."""
+    """The shapes of names (None: unknown), what the parameters are as sizes, and how many passes each name counts."""
 
     names: Mapping[str, Shape | None]
     sizes: Mapping[str, Dimension]
     report: Report
+    turns: Mapping[str, Dimension | None] = field(default_factory=dict)
 
     def error(self, expr: Expr, message: str, hint: str | None = None) -> None:
         self.report(Diagnostic(message, expr.span, hint))
@@ -54,13 +56,14 @@ class Shapes:
             case Number():
                 return ()
             case Name(name=name) | TheirsExpression(name=name) | MoveExpression(name=name):
-                return self.names.get(name)
+                return self._whole(expr, self.names.get(name))
             case Negate(operand=operand) | Not(operand=operand):
                 return self.of(operand)
             case Array(items=items):
                 return self._array(expr, [self.of(item) for item in items])
             case Part(operand=operand):
-                return self._part(expr, self.of(operand))
+                shape = self.names.get(operand.name) if isinstance(operand, Name) else self.of(operand)
+                return self._whole(expr, self._part(expr, shape))
             case Power(base=base, exponent=exponent):
                 if exponent.value != int(exponent.value) or exponent.value < 1:
                     self.error(exponent, f"the power {exponent.text} is not a whole number of 1 or more", _ROOT)
@@ -83,6 +86,15 @@ class Shapes:
                     self.error(operand, f"grad takes the derivative of a scalar, and this is a {describe(shape)}")
                 return self.names.get(name)
 
+    def _whole(self, expr: Expr, shape: Shape | None) -> Shape | None:
+        """Of what is computed with: no tensor."""
+        if shape is None or len(shape) < 3:
+            return shape
+        text = unparse(expr)
+        hint = f"a matrix of it is `{text}[1]`, or `{text}[t]` in a `repeat n as t`"
+        self.error(expr, f"`{text}` is a {describe(shape)}, of which one matrix is read at a time", hint)
+        return None
+
     def _array(self, expr: Expr, items: list[Shape | None]) -> Shape | None:
         known = [item for item in items if item is not None]
         if len(known) < len(items):
@@ -97,7 +109,9 @@ class Shapes:
         places: list[tuple[Dimension, Dimension | None]] = []
         sound = shape is not None
         if shape is not None and len(expr.places) > len(shape):
-            self.error(expr, f"{len(expr.places)} places in a {describe(shape)}", "it has one for each of its sizes")
+            message = f"{len(expr.places)} places in a {describe(shape)}" if shape else "a scalar has no components"
+            hint = "it has one for each of its sizes" if shape else f"write `{unparse(expr.operand)}`"
+            self.error(expr, message, hint)
             sound = False
         for axis, place in enumerate(expr.places):
             size = shape[axis] if shape is not None and axis < len(shape) else None
@@ -106,6 +120,9 @@ class Shapes:
                 sound = False
                 continue
             length = 1 if high is None else rules.add(high, low, -1)
+            if rules.mentions(length, self.turns):
+                self.error(place.low, "this slice is longer in one pass than in another", "a slice has one length")
+                sound = False
             if isinstance(length, int) and length < 0:
                 hint = "a slice goes from a component to a later one"
                 self.error(place.low, f"there is nothing from {low} to {high}", hint)
@@ -118,12 +135,16 @@ class Shapes:
         if self.of(expr) not in ((), None):
             self.error(expr, "a place is one number", PLACE_HINT)
             return None
-        place = rules.dimension(expr, self.sizes)
-        if place is None:
+        place = rules.dimension(expr, {**self.sizes, **{turn: rules.symbol(turn) for turn in self.turns}})
+        if place is None or not rules.linear(place, self.turns):
             self.error(expr, "this is no place", PLACE_HINT)
-        elif isinstance(place, int) and (place < 1 or (isinstance(size, int) and place > size)):
-            self.error(expr, f"there is no component {place}" + (f" of {size}" if place > 0 else ""), PLACE_HINT)
             return None
+        for end in rules.ends(place, self.turns):
+            beyond = None if size is None else rules.add(end, size, -1)
+            if (isinstance(end, int) and end < 1) or (isinstance(beyond, int) and beyond > 0):
+                of = "" if isinstance(end, int) and end < 1 else f" of {size}"
+                self.error(expr, f"there is no component {end}{of}", PLACE_HINT)
+                return None
         return place
 
     def _pair(self, operator: str, expr: Expr, left: Expr, right: Expr) -> Shape | None:

@@ -32,7 +32,7 @@ from ..syntax.nodes import (
 )
 from ..syntax.shapes import Dimension, Shape, describe, of_type
 from ..syntax.smart_constructors import constant as literal
-from ..syntax.traversal import children, statements, walk
+from ..syntax.traversal import children, counted, statements, walk
 from ..syntax.unparse import unparse_range
 from .check_names import unknown_kind
 from .check_shapes import Shapes
@@ -45,6 +45,10 @@ RESERVED_ARGUMENTS = frozenset(
 """Arguments of compile_program and interpret, which no field or parameter may be called."""
 
 SIZE_HINT = "a size is made of whole numbers and parameters with + - * ^"
+
+
+TENSOR = ("`tensor` is for parameters", "a matrix for each pass of a repeat: `A : tensor[steps, d, d]`, read as `A[t]`")
+"""Message and hint."""
 
 
 class Structure:
@@ -141,6 +145,8 @@ class Structure:
         for field in self.program.fields:
             self.argument(field.name, field.span, {**self.parameter_shapes, **shapes})
             shapes.setdefault(field.name, self.type(field.type, self.sizes))
+            if field.type.base == "tensor":
+                self.error(field.type.span, *TENSOR)
             for kind, times in Counter(field.kinds).items():
                 if times > 1:
                     self.error(field.span, f"`{field.name}` is twice on `{kind}`")
@@ -244,8 +250,9 @@ class Structure:
         if sound:
             self.sound.add(name)
 
-    def parts_of(self, definition: Define, known: set[str], error: Callable[[Span, str], None]) -> Iterator[Expr]:
+    def parts_of(self, definition: Define, known: set[str], error: Callable[..., None]) -> Iterator[Expr]:
         """Every expression of a definition with all inside, in order; `known` grows by what the lines before assign."""
+        turns = counted(definition.body)
         for statement in statements(definition.body):
             match statement:
                 case Assign(name=name, span=span) if name in self.parameter_shapes:
@@ -253,13 +260,21 @@ class Structure:
                 case Assign(value=value):
                     yield from walk(value)
                     known.add(statement.name)
-                case Repeat(count=count):
+                case Repeat(count=count, index=index):
                     yield from walk(count)
+                    if index is not None and index.name in known - turns:
+                        error(index.span, *taken(index.name))
+                    known |= set() if index is None else {index.name}
                 case Scan(limit=limit):
                     yield from walk(limit)
                 case Output(span=span):
                     error(span, "the `output` of a `def` is its last line, and stands in no block")
         yield from walk(definition.value)
+
+
+def taken(index: str) -> tuple[str, str]:
+    """Message and hint for a name that cannot count passes."""
+    return f"`{index}` has a meaning already, and cannot count passes", "another name"
 
 
 def blocks_of_unknown_kind(body: tuple[Statement, ...], kinds: tuple[str, ...]) -> frozenset[str]:

@@ -152,5 +152,7 @@ def _binary(operator: str, a: Array64, b: Array64) -> Array64:
             return np.asarray(np.tensordot(a, b, axes=(-1, 0)))
         case "outer":
             return np.multiply.outer(a, b)
+        case "^":
+            return a**b
         case _:
             return np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=(a != 0) | (b != 0))

@@ -39,7 +39,7 @@ from ..syntax.nodes import (
     Statement,
     TheirsExpression,
 )
-from ..syntax.traversal import children, rebuild, statements
+from ..syntax.traversal import children, counted, rebuild, statements
 from ..syntax.unparse import unparse, unparse_field, unparse_parameter, unparse_tokens, unparse_type
 from .check import examine
 from .desugar import expand
@@ -74,24 +74,25 @@ def _set_apart(statement: Statement, source: list[str]) -> bool:
 class _Printer:
     def __init__(self, program: Program, constants: Mapping[int, Container[str]]) -> None:
         self.constants = constants
+        self.turns = counted(program.body)
         self.taken = {p.name for p in program.parameters} | {f.name for f in program.fields}
         self.taken |= {s.name for s in statements(program.body) if isinstance(s, Assign)}
 
     def statement(self, statement: Statement, margin: str) -> list[str]:
         match statement:
             case Assign(name=name, type=type, value=value):
-                lowered = _CoreWriter(self.constants[id(statement)], name, self.taken)
+                lowered = _CoreWriter(self.constants[id(statement)], self.turns, name, self.taken)
                 last = unparse(lowered.operation(value))
                 typed = name if type is None else f"{name} : {unparse_type(type)}"
                 return [margin + line for line in (*lowered.lines, f"{typed} = {last}")]
             case Output(value=value):
-                lowered = _CoreWriter(self.constants[id(statement)], "output", self.taken)
+                lowered = _CoreWriter(self.constants[id(statement)], self.turns, "output", self.taken)
                 last = unparse(lowered.operation(value))
                 return [margin + line for line in (*lowered.lines, f"output {last}")]
             case At(kind=kind, body=body):
                 head = f"at {kind}"
-            case Repeat(count=count, body=body):
-                head = f"repeat {unparse(count)}"
+            case Repeat(count=count, index=index, body=body):
+                head = f"repeat {unparse(count)}" + (f" as {index.name}" if index else "")
             case Scan(kind=kind, limit=limit, body=body):
                 head = f"scan {kind} up to {unparse(limit)}"
             case Define():
@@ -102,16 +103,16 @@ class _Printer:
 
 
 class _CoreWriter:
-    """One statement's value to one operation, and the lines of temporaries before it."""
+    """One statement's value to one operation, and the lines of temporaries before it; `turns` count passes."""
 
-    def __init__(self, constants: Container[str], base: str, taken: set[str]) -> None:
-        self.constants, self.base, self.taken = constants, base, taken
+    def __init__(self, constants: Container[str], turns: Container[str], base: str, taken: set[str]) -> None:
+        self.constants, self.turns, self.base, self.taken = constants, turns, base, taken
         self.lines: list[str] = []
         self.known: dict[str, Name] = {}
 
     def constant(self, expr: Expr) -> bool:
         if isinstance(expr, Name):
-            return expr.name in self.constants
+            return expr.name in self.constants or expr.name in self.turns
         if isinstance(expr, TheirsExpression | ReadExpression | MoveExpression | Grad):
             return False
         return all(map(self.constant, children(expr)))

@@ -32,7 +32,7 @@ def expand(program: Program) -> Program:
         facts = examine(inlined)
         inlined = facts.program
         faults.extend(facts.diagnostics)
-        shapes = Shapes(facts.shapes, facts.sizes, lambda diagnostic: None)
+        shapes = Shapes(facts.shapes, facts.sizes, lambda diagnostic: None, facts.turns)
 
         def change(expr: Expr) -> Expr:
             try:

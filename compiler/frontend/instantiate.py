@@ -34,7 +34,7 @@ from ..syntax.nodes import (
     Statement,
     TheirsExpression,
 )
-from ..syntax.traversal import children, rebuild, statements, walk
+from ..syntax.traversal import children, counted, rebuild, statements, walk
 
 MAXIMUM_SIZE = 10_000
 MAXIMUM_DEPTH = 150
@@ -52,9 +52,11 @@ class Instances:
     """Makes instances for one program, whose names are `taken`."""
 
     def __init__(self, program: Program) -> None:
+        self.turns = set(counted(program.body))
+        """What counts the passes of repeats, in instances too."""
         self.constants = {parameter.name for parameter in program.parameters}
         assigned = {s.name for s in statements(program.body) if isinstance(s, Assign)}
-        self.taken = self.constants | {field.name for field in program.fields} | assigned
+        self.taken = self.constants | self.turns | {field.name for field in program.fields} | assigned
 
     def of(self, definition: Define, call: Call, shipped: bool) -> tuple[list[Statement], Expr]:
         """What runs before the call's line, and what stands for the call; `shipped` definitions are told by the call's
@@ -66,6 +68,10 @@ class Instances:
             for statement in statements(definition.body):
                 if isinstance(statement, Assign) and statement.name not in names:
                     names[statement.name] = Name(call.span, self._fresh(definition.name, statement.name))
+            for turn in counted(definition.body):
+                fresh = self._fresh(definition.name, turn)
+                names[turn] = Name(call.span, fresh)
+                self.turns.add(fresh)
             run += [self._statement(statement, names) for statement in definition.body]
         value = self.substitute(definition.value, names)
         if not shipped:
@@ -92,7 +98,7 @@ class Instances:
 
     def _is_constant(self, node: Expr) -> bool:
         if isinstance(node, Name):
-            return node.name in self.constants
+            return node.name in self.constants | self.turns
         return not isinstance(node, TheirsExpression | ReadExpression | MoveExpression | Grad | Call)
 
     def _fresh(self, function: str, name: str) -> str:
@@ -116,8 +122,10 @@ class Instances:
                 return replace(statement, value=self.substitute(value, names))
             case At(kind=kind, body=body):
                 return replace(statement, kind=self._kind(kind, names), body=inside(body))
-            case Repeat(count=passes, body=body):
-                return replace(statement, count=self.substitute(passes, names), body=inside(body))
+            case Repeat(count=passes, index=index, body=body):
+                if index is not None:
+                    index = replace(index, name=_plain_name(names[index.name], index.name, "counts by"))
+                return replace(statement, count=self.substitute(passes, names), index=index, body=inside(body))
             case Scan(kind=kind, limit=limit, body=body):
                 limit = self.substitute(limit, names)
                 return replace(statement, kind=self._kind(kind, names), limit=limit, body=inside(body))
@@ -130,16 +138,17 @@ class Instances:
                 return arguments[name]
             case TheirsExpression(name=name, index=index) if name in arguments:
                 return self._at_token(arguments[name], name, index)
-            case MoveExpression(name=name) if name in arguments:
-                first = None if expr.first is None else self._kind(expr.first, arguments)
-                return replace(expr, name=_plain_name(arguments[name], name, "moves"), first=first)
+            case MoveExpression(name=name, kind=kind):
+                if name in arguments:
+                    name = _plain_name(arguments[name], name, "moves")
+                return replace(expr, name=name, kind=None if kind is None else self._kind(kind, arguments))
             case Grad(name=name) if name in arguments:
                 expr = replace(expr, name=_plain_name(arguments[name], name, "differentiates by"))
             case ReadExpression(index=index, over=over):
                 expr = replace(expr, over=self._kind(over, arguments))
                 taken = {n.index for a in arguments.values() for n in walk(a) if isinstance(n, TheirsExpression)}
-                if index in taken:
-                    fresh = next(f"{index}_{k}" for k in range(1, 10_000) if f"{index}_{k}" not in taken)
+                if index in taken | self.turns:
+                    fresh = next(f"{index}_{k}" for k in range(1, 10_000) if f"{index}_{k}" not in taken | self.turns)
                     parts = tuple(_rename(argument, index, fresh) for argument in expr.arguments)
                     expr = replace(expr, index=fresh, arguments=parts)
         parts = tuple(self.substitute(child, arguments) for child in children(expr))
@@ -152,8 +161,10 @@ class Instances:
     def _at_token(self, argument: Expr, parameter: str, index: str) -> Expr:
         """`argument` as the token `index` holds it."""
         match argument:
-            case Name(name=name) if name in self.constants:
+            case Name(name=name) if name in self.constants | self.turns:
                 return argument
+            case Part(operand=operand):  # its places are constants
+                return replace(argument, operand=self._at_token(operand, parameter, index))
             case Name(name=name, span=span):
                 return TheirsExpression(span, name, index)
             case TheirsExpression() | ReadExpression() | MoveExpression() | Grad():

@@ -258,8 +258,8 @@ class _Run:
                 return keep(strict, operand(0)[..., which], operand(1))
             case Softmax():
                 return softmax(operand(0))
-            case Move(first):
-                return self._from(node.operands[0], self._sources(first)[places.tokens])
+            case Move():
+                return self._from(node.operands[0], self._sources(node.op)[places.tokens])
             case Gather(_, over):
                 others = self._at(frozenset({over}))
                 seen = self.seen[np.ix_(places.tokens, others.tokens)]
@@ -291,9 +291,13 @@ class _Run:
             merged[:, here] = self._from(value, places.tokens[here])
         return merged
 
-    def _sources(self, first: str | None) -> Indices:
+    def _sources(self, move: Move) -> Indices:
         """The token that each token moves from, or −1."""
-        if first is None:
-            return np.arange(len(self.line)) - 1
-        wanted = self.seen & np.array([kind == first for kind in self.line.kinds])
-        return np.where(wanted.any(1), wanted.argmax(1), -1)
+        tokens = np.arange(len(self.line))
+        if move.kind is None:
+            return np.maximum(tokens - move.back, -1)
+        wanted = self.seen & np.array([kind == move.kind for kind in self.line.kinds])
+        if move.source == "previous":
+            wanted &= tokens < tokens[:, None]
+        first, last = wanted.argmax(1), len(tokens) - 1 - wanted[:, ::-1].argmax(1)
+        return np.where(wanted.any(1), first if move.source == "first" else last, -1)

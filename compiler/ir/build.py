@@ -50,6 +50,7 @@ from .build_expressions import AffineTerms, Expressions
 from .build_reads import ReadBuilder
 from .builder import GraphBuilder
 from .graph import Carried, Constant, Field, Final, Graph, Merge, Move, Node, Phi, Value
+from .turns import Turn, table, value_in
 from .verify import verify
 
 
@@ -101,12 +102,6 @@ class _Builder(GraphBuilder):
         """Gives a node that was just made its name in the program."""
         self.data[value] = replace(self[value], name=name, span=span)
 
-    def ahead(self, node: Node) -> Value:
-        """Adds a node in front of the innermost loop."""
-        value = self.node(node, place=False)
-        self._blocks[-2].append(value)
-        return value
-
 
 class _Program:
     """Goes through the statements; `values` is what each name holds at this point."""
@@ -121,6 +116,8 @@ class _Program:
         self.result: Value | None = None
         self.last_use = _last_uses(program)
         self.number = {id(s): number for number, s in enumerate(statements(program.body))}
+        self.turns: tuple[Turn, ...] = ()
+        """The repeats around whose passes are counted."""
 
     def run(self) -> Graph:
         signature = self._signature()
@@ -211,8 +208,11 @@ class _Program:
             if name in before:
                 kinds = self.builder[before[name]].kinds if kind is None else self.kinds
                 phis[name] = self.values[name] = self._phi(before[name], kinds, name, loop)
+        turns, records = self.turns, list[Carried]()
+        if isinstance(loop, Repeat) and loop.index is not None:
+            self.turns = (*turns, Turn(loop.index.name, count, builder.depth, records))
         self._body(loop.body)
-        records = []
+        self.turns = turns
         for name in assigned:
             result = self.values.get(name)
             if result is None:
@@ -221,7 +221,9 @@ class _Program:
             if name not in before:
                 if not self._used_after(name, loop):
                     continue
-                before[name] = builder.ahead(Node(Constant(Values(np.zeros(node.shape))), (), node.shape, node.kinds))
+                before[name] = builder.within(
+                    Node(Constant(Values(np.zeros(node.shape))), (), node.shape, node.kinds), builder.depth - 1
+                )
                 phis[name] = self._phi(before[name], node.kinds, name, loop)
             kinds = node.kinds if kind is None else builder[before[name]].kinds
             final = builder.node(Node(Final(), (before[name], result), node.shape, kinds, name, loop.span), place=False)
@@ -248,16 +250,28 @@ class _Program:
     def _leaf(self, at: Expressions, expr: Expr) -> AffineTerms | None:
         if self._constant(expr):
             return AffineTerms.constant(evaluate(expr, self._constants()))
+        if self.turns and (found := self._in_turn(expr)) is not None:
+            return found
         match expr:
             case Name(name=name) | TheirsExpression(name=name):
                 return self._held(name)
-            case MoveExpression(name=name, first=first, span=span):
-                shape = self.builder[self.values[name]].shape
-                return at.apply(Move(first), (self.values[name],), shape, span)
+            case MoveExpression(name=name, source=source, kind=kind, back=back, span=span):
+                shape, far = self.builder[self.values[name]].shape, 1 if back is None else int(back.value)
+                return at.apply(Move(source, kind, far), (self.values[name],), shape, span)
             case ReadExpression(over=over):
                 there = Expressions(self.builder, frozenset({over}), self._leaf)
                 return ReadBuilder(expr, at, there, self._constant).form()
         return None
+
+    def _in_turn(self, expr: Expr) -> AffineTerms | None:
+        """What is constant in each pass of the repeats around."""
+        known, numbers = self._constants(), {turn.name for turn in self.turns}
+        leaves = [n for n in walk(expr) if isinstance(n, Name | TheirsExpression | ReadExpression | MoveExpression)]
+        if not all(isinstance(n, Name | TheirsExpression) and (n.name in known or n.name in numbers) for n in leaves):
+            return None
+        named = {n.name for n in leaves if isinstance(n, Name)}
+        read = [turn for turn in self.turns if turn.name in named]
+        return value_in(self.builder, read, table(expr, known, read), self.everywhere)
 
     def _held(self, name: str) -> AffineTerms:
         value = self.values[name]

@@ -30,6 +30,17 @@ class GraphBuilder:
     def __getitem__(self, value: Value) -> Node:
         return self.data[value]
 
+    @property
+    def depth(self) -> int:
+        """How many loops are open."""
+        return len(self._blocks) - 1
+
+    def within(self, node: Node, depth: int) -> Value:
+        """Adds a node at the end, so far, of the body of the loop that is the `depth`-th open (0: in front of all)."""
+        value = self.node(node, place=False)
+        self._blocks[depth].append(value)
+        return value
+
     def open(self) -> None:
         """Begins the body of a loop."""
         self._blocks.append([])

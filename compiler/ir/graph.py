@@ -103,9 +103,13 @@ class Softmax:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The operand as held by the token just before me (`first` None) or the first `first` token that I see; else 0."""
+    """The operand as held by another token: the one `back` before me (`kind` None), the last `kind` token before me, or
+    the first or last `kind` token that I see; of none, 0."""
 
-    first: str | None
+    source: str
+    """previous, first or last."""
+    kind: str | None = None
+    back: int = 1
 
 
 @dataclass(frozen=True, slots=True)

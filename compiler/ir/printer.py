@@ -106,8 +106,8 @@ def _node(node: Node, labels: Mapping[Value, str]) -> str:
             return "field"
         case Count(kind, none):
             return f"no {kind}" if none else f"count {kind}"
-        case Move(first):
-            return f"move {names[0]} from {'previous' if first is None else f'first {first}'}"
+        case Move(source, kind, back):
+            return f"move {names[0]} from {source}{f' {kind}' if kind else f' {back}' if back > 1 else ''}"
         case Gather(how, over):
             return f"{how}[j in {over}]({names[0]}[j])"
         case Attend("softmax", over):

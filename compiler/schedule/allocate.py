@@ -20,6 +20,7 @@ import numpy as np
 from innerloop.artifact.arrays import Indices
 from innerloop.artifact.errors import InternalError
 
+from ..architectures.relation import MOVES
 from .instructions import ROLES, Apply, Atom, Copy, Instruction, LinearForm, Quotient, SwitchHead
 from .sublayers import LoopPlan, Schedule, SublayerPlan
 
@@ -82,7 +83,7 @@ def allocate(schedule: Schedule) -> Allocation:
     whole = {
         instruction.out
         for instruction in instructions
-        if isinstance(instruction.op, Copy) and instruction.op.relation.name in ("previous", "first")
+        if isinstance(instruction.op, Copy) and instruction.op.relation.name in MOVES
     }
     whole |= {instruction.out for instruction in instructions if isinstance(instruction.op, SwitchHead)}
     reach = _dividing(instructions)

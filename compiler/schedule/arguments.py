@@ -20,7 +20,7 @@ Refuse = Callable[[Node, str, str], CompileError]
 """(node, what is wrong, the mend) → the error."""
 _WITHIN = {Product: "a product within one token", Divide: "a division", Softmax: "a softmax over components"}
 _ONE_SIGN = "divides by a number of one sign only"
-FLOOR = "add a floor to it, or declare the ranges of the fields"
+FLOOR = "add a floor to it (to a count `max(n, 1)`), or declare the ranges of the fields"
 
 
 def _reach(low: float, high: float, what: str = "this") -> str:

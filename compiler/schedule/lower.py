@@ -163,9 +163,9 @@ class _Lowering(FormBuilder):
                         form = self._own(atom)
                     total = total.plus(form)
                 return total
-            case Move(first):
-                relation = Relation("previous") if first is None else Relation("first", first)
-                return make(Copy(relation), reads[0])
+            case Move(source, kind, back):
+                name = "before" if source == "previous" and kind is not None else source
+                return make(Copy(Relation(name, kind, back)), reads[0])
             case Gather(how, over) if self.target.linear:
                 mine, theirs = (self._constant(np.ones(1), at) for at in (node.kinds, frozenset({over})))
                 return self._attend(value, AttendHead(how, over, 1.0), (mine, theirs, reads[0]), kinds, instructions)

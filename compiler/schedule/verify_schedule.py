@@ -22,6 +22,7 @@ from innerloop.artifact.arrays import Indices
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.words import Side
 
+from ..architectures.relation import MOVES
 from .allocate import Allocation
 from .instructions import (
     Apply,
@@ -259,5 +260,5 @@ class _SlotRun(Symbols):
 def _whole(instruction: Instruction) -> bool:
     """Whether it must come out to the last bit."""
     return isinstance(instruction.op, SwitchHead) or (
-        isinstance(instruction.op, Copy) and instruction.op.relation.name in ("previous", "first")
+        isinstance(instruction.op, Copy) and instruction.op.relation.name in MOVES
     )

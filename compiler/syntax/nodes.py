@@ -77,7 +77,7 @@ class Not(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class Binary(SyntaxNode):
-    """`operator` is one of + - * / @ and or."""
+    """`operator` is one of + - * / @ and or, or ^ with a power that is no number (`Power`)."""
 
     operator: str
     left: Expr
@@ -137,10 +137,14 @@ class Grad(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class MoveExpression(SyntaxNode):
-    """`move name from previous`, or `from first KIND` (`first` is then the kind, else None)."""
+    """`move name from previous`, `previous BACK`, `previous KIND`, `first KIND`, `last KIND`."""
 
     name: str
-    first: str | None
+    source: str
+    """previous, first or last."""
+    kind: str | None
+    """None: the token `back` before me, whatever it is."""
+    back: Number | None
 
 
 Expr = (
@@ -167,7 +171,7 @@ Expr = (
 
 @dataclass(frozen=True, slots=True)
 class Type(SyntaxNode):
-    """`base` is scalar, vector, matrix or onehot, with 0, 1, 2, 1 dimensions."""
+    """`base` is scalar, vector, matrix, tensor or onehot, with 0, 1, 2, 3, 1 dimensions."""
 
     base: str
     dimensions: tuple[Expr, ...]
@@ -192,7 +196,10 @@ class At(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class Repeat(SyntaxNode):
+    """`index` counts the passes, from 1."""
+
     count: Expr
+    index: Name | None
     body: tuple[Statement, ...]
 
 

@@ -114,6 +114,8 @@ def _span(at: Any) -> Span:
 
 
 _OPERATORS = ("add", "subtract", "multiply", "divide", "contract", "either", "both")
+_Origin = tuple[str, str | None, syntax.Number | None]
+"""Of a move: its source, kind and how far back."""
 
 
 def _binary(operator: str) -> Any:
@@ -121,6 +123,15 @@ def _binary(operator: str) -> Any:
 
     def build(self: Any, meta: Any, parts: list[Expr]) -> Expr:
         return syntax.Binary(_span(meta), operator, parts[0], parts[1])
+
+    return build
+
+
+def _type(base: str) -> Any:
+    """The method that builds it."""
+
+    def build(self: Any, meta: Any, parts: list[Expr]) -> syntax.Type:
+        return syntax.Type(_span(meta), base, tuple(parts))
 
     return build
 
@@ -135,7 +146,7 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
 
     # expressions
 
-    def number(self, meta: Any, parts: list[Token]) -> Expr:
+    def number(self, meta: Any, parts: list[Token]) -> syntax.Number:
         return syntax.Number(_span(meta), float(parts[0]), str(parts[0]))
 
     def mine(self, meta: Any, parts: list[Token]) -> Expr:
@@ -145,10 +156,7 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
         return syntax.Place(_span(meta), parts[0], parts[1])
 
     def part(self, meta: Any, parts: list[Any]) -> Expr:
-        """`name[index]` is theirs until indices.py finds that no read has that index."""
-        match parts:
-            case [syntax.Name(name=name), syntax.Place(low=syntax.Name(name=index), high=None)]:
-                return syntax.TheirsExpression(_span(meta), name, index)
+        """Of `name[index]` indices.py says whether it is theirs."""
         return syntax.Part(_span(meta), parts[0], tuple(parts[1:]))
 
     def negate(self, meta: Any, parts: list[Expr]) -> Expr:
@@ -162,15 +170,16 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
     def compare(self, meta: Any, parts: list[Any]) -> Expr:
         return syntax.Compare(_span(meta), str(parts[1]), parts[0], parts[2])
 
-    def power(self, meta: Any, parts: list[Any]) -> Expr:
-        exponent = syntax.Number(_span(parts[1]), float(parts[1]), str(parts[1]))
-        return syntax.Power(_span(meta), parts[0], exponent)
+    def power(self, meta: Any, parts: list[Expr]) -> Expr:
+        base, exponent = parts
+        if isinstance(exponent, syntax.Number):
+            return syntax.Power(_span(meta), base, exponent)
+        return syntax.Binary(_span(meta), "^", base, exponent)
 
     def call(self, meta: Any, parts: list[Any]) -> Expr:
         return syntax.Call(_span(meta), str(parts[0]), tuple(parts[1:]))
 
-    def inside(self, meta: Any, parts: list[Any]) -> Expr:
-        return syntax.Call(_span(meta), str(parts[0]), tuple(parts[1:]))
+    inside = call
 
     def operation(self, meta: Any, parts: list[Any]) -> Expr:
         return syntax.Operation(_span(meta), str(parts[0]), tuple(parts[1:]))
@@ -183,35 +192,29 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
         return syntax.Grad(_span(meta), str(parts[0]), parts[1])
 
     def move(self, meta: Any, parts: list[Any]) -> Expr:
-        return syntax.MoveExpression(_span(meta), str(parts[0]), parts[1])
+        return syntax.MoveExpression(_span(meta), str(parts[0]), *parts[1])
 
-    def previous(self, meta: Any, parts: list[Token]) -> None:
-        return None
-
-    def first(self, meta: Any, parts: list[Token]) -> str:
-        return str(parts[0])
+    def origin(self, meta: Any, parts: list[Token | None]) -> _Origin:
+        match parts:
+            case [which, Token(type="NUMBER") as back]:
+                return str(which), None, self.number(back, [back])
+            case [which, kind]:
+                return str(which), None if kind is None else str(kind), None
+        raise AssertionError(parts)
 
     def array(self, meta: Any, parts: list[Expr]) -> Expr:
         return syntax.Array(_span(meta), tuple(parts))
 
     # types
 
-    def scalar(self, meta: Any, parts: list[Expr]) -> syntax.Type:
-        return syntax.Type(_span(meta), "scalar", ())
-
-    def vector(self, meta: Any, parts: list[Expr]) -> syntax.Type:
-        return syntax.Type(_span(meta), "vector", tuple(parts))
-
-    def matrix(self, meta: Any, parts: list[Expr]) -> syntax.Type:
-        return syntax.Type(_span(meta), "matrix", tuple(parts))
-
-    def onehot(self, meta: Any, parts: list[Expr]) -> syntax.Type:
-        return syntax.Type(_span(meta), "onehot", tuple(parts))
+    scalar, vector, matrix, tensor, onehot = map(_type, ("scalar", "vector", "matrix", "tensor", "onehot"))
 
     # statements
 
-    def block(self, meta: Any, parts: list[syntax.Statement]) -> tuple[syntax.Statement, ...]:
+    def block(self, meta: Any, parts: list[Any]) -> tuple[Any, ...]:
         return tuple(parts)
+
+    names = block
 
     def assign(self, meta: Any, parts: list[Any]) -> syntax.Statement:
         name, type, value = parts
@@ -221,16 +224,18 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
         return syntax.At(_head(meta, _span(parts[0])), str(parts[0]), parts[1])
 
     def repeat(self, meta: Any, parts: list[Any]) -> syntax.Statement:
-        return syntax.Repeat(_head(meta, parts[0].span), parts[0], parts[1])
+        count, index, body = parts
+        end = count.span if index is None else index.span
+        return syntax.Repeat(_head(meta, end), count, index, body)
+
+    def index(self, meta: Any, parts: list[Token]) -> syntax.Name:
+        return syntax.Name(_span(parts[0]), str(parts[0]))
 
     def scan(self, meta: Any, parts: list[Any]) -> syntax.Statement:
         return syntax.Scan(_head(meta, parts[1].span), str(parts[0]), parts[1], parts[2])
 
     def output(self, meta: Any, parts: list[Expr]) -> syntax.Statement:
         return syntax.Output(_head(meta, parts[0].span), parts[0])
-
-    def names(self, meta: Any, parts: list[Token]) -> tuple[Token, ...]:
-        return tuple(parts)
 
     def define(self, meta: Any, parts: list[Any]) -> syntax.Statement:
         (name, *parameters), *body, last = parts

@@ -10,7 +10,7 @@ no value yet; both compare by value, so that the checker and the graph builder s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from .nodes import Binary, Expr, Name, Negate, Number, Power, Type
@@ -95,6 +95,35 @@ def dimension(expr: Expr, sizes: Mapping[str, Dimension]) -> Dimension | None:
     return None
 
 
+def mentions(dimension: Dimension, names: Container[str]) -> bool:
+    return any(name in names for monomial in _terms(dimension) for name in monomial)
+
+
+def linear(dimension: Dimension, names: Container[str]) -> bool:
+    """Whether no two of these are multiplied."""
+    return all(sum(name in names for name in monomial) <= 1 for monomial in _terms(dimension))
+
+
+def ends(place: Dimension, turns: Mapping[str, Dimension | None]) -> list[Dimension]:
+    """A place that is linear in the numbers of passes, where each of them is 1 and where it is the last: in no other
+    pass is it less than the least, or more than the most."""
+    found = [place]
+    for turn, count in turns.items():
+        if count != 0 and mentions(place, {turn}):
+            found = [_where(p, turn, value) for p in found for value in (1, count) if value is not None]
+    return found
+
+
+def _where(place: Dimension, name: str, value: Dimension) -> Dimension:
+    result: Dimension = 0
+    for names, coefficient in _terms(place).items():
+        term: Dimension = coefficient
+        for other in names:
+            term = multiply(term, value if other == name else symbol(other))
+        result = add(result, term)
+    return result
+
+
 def of_type(type: Type, sizes: Mapping[str, Dimension]) -> Shape | None:
     """The shape of a type; None if one of its dimensions is no size."""
     shape = tuple(dimension(d, sizes) for d in type.dimensions)
@@ -105,7 +134,7 @@ def describe(shape: Shape) -> str:
     """`scalar`, `vector[d]`, `matrix[d, 2]`."""
     if not shape:
         return "scalar"
-    return f"{'vector' if len(shape) == 1 else 'matrix'}[{', '.join(map(str, shape))}]"
+    return f"{('vector', 'matrix', 'tensor')[len(shape) - 1]}[{', '.join(map(str, shape))}]"
 
 
 def elementwise(a: Shape, b: Shape) -> Shape | None:

@@ -30,7 +30,7 @@ _WORDS = {
 }  # fmt: skip
 _EXPRESSION = {"NUMBER", "NAME", "LPAR", "OPERATION", "READ"}
 _INFIX = {"OR", "AND", "PLUS", "MINUS", "SLASH", "__ANON_0", "CIRCUMFLEX", "COMPARE"}
-_STATEMENT = {"AT", "REPEAT", "OUTPUT", "NAME"}
+_STATEMENT = {"AT", "REPEAT", "SCAN", "OUTPUT", "NAME"}
 _AFTER = {
     "*": "a power is `^`: `e ^ 2`",
     "=": "a comparison is `<`, `<=`, `>`, `>=` or `==`; `=` assigns",
@@ -73,7 +73,7 @@ def _unexpected(text: str, word: str, type: str, span: Span, expected: set[str])
         return Diagnostic("unexpected indentation", inner, "only what stands under `at`, `repeat`, `scan` is indented")
     if "PROGRAM" in expected:
         return Diagnostic(f"expected `program`, found `{word}`", span, _BEGINNING)
-    if type in ("SCAN", "DEF") and "OUTPUT" in expected:
+    if type == "DEF" and "OUTPUT" in expected:
         return Diagnostic(f"`{word}` stands at the top level only, not inside a block", span)
     if type in ("PROGRAM", "TOKENS") and "OUTPUT" in expected:
         return Diagnostic(f"a second `{word}`: a file holds one program, with one pattern of tokens", span)
@@ -150,7 +150,7 @@ def _plain(expected: set[str]) -> str:
         expected -= _EXPRESSION | {"NOT", "MINUS", "LSQB", "GRAD", "MOVE"}
         words.append("an expression")
     if expected >= _STATEMENT:
-        expected -= _STATEMENT | {"SCAN", "DEF"}
+        expected -= _STATEMENT | {"DEF"}
         words.append("a statement")
     if expected & _INFIX:
         expected -= _INFIX | {"STAR", "LPAR", "LSQB"}

@@ -87,6 +87,12 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
             yield from statements(statement.body)
 
 
+def counted(body: tuple[Statement, ...]) -> frozenset[str]:
+    """The names that count the passes of its repeats."""
+    loops = (s for s in statements(body) if isinstance(s, Repeat))
+    return frozenset(loop.index.name for loop in loops if loop.index is not None)
+
+
 def expressions(statement: Statement) -> tuple[Expr, ...]:
     """Those of the statement itself, and of its type."""
     match statement:

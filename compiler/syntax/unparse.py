@@ -52,8 +52,9 @@ def _text(expr: Expr) -> tuple[str, int]:
             return name, _ATOM
         case TheirsExpression(name=name, index=index):
             return f"{name}[{index}]", _ATOM
-        case MoveExpression(name=name, first=first):
-            return f"move {name} from " + (f"first {first}" if first else "previous"), _ATOM
+        case MoveExpression(name=name, source=source, kind=kind, back=back):
+            which = kind if back is None else back.text
+            return f"move {name} from {source}" + (f" {which}" if which else ""), _ATOM
         case Part(operand=operand, places=places):
             within = (unparse(p.low) + ("" if p.high is None else f":{unparse(p.high)}") for p in places)
             return f"{_at_least(operand, _ATOM)}[{', '.join(within)}]", _ATOM
@@ -69,6 +70,8 @@ def _text(expr: Expr) -> tuple[str, int]:
             return f"{_at_least(base, _ATOM)} ^ {exponent.text}", 5
         case Not(operand=operand):
             return f"not {_at_least(operand, 0)}", 0
+        case Binary(operator="^", left=left, right=right):
+            return f"{_at_least(left, _ATOM)} ^ {_at_least(right, _ATOM)}", 5
         case Negate(operand=operand):
             return f"-{_at_least(operand, 4)}", 4
         case Binary(operator=operator, left=left, right=right):

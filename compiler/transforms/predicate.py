@@ -5,6 +5,7 @@
     %2 = mul(ones @ %1, v)                  keep(v, where x > 0)
     %3 = dot(y ∘ %1, v)                     sum(keep(y ∘ v, where x > 0))
     sign(x)                                 keep(1, where x > 0) − keep(1, where −x > 0)
+    relu(x)                                 keep(x, where x > 0), where that saves layers: `keep_positive`
 
 A head does it exactly (attention_gates.py), where a product of neurons would round. It takes an attention sublayer of
 what is kept, too, so that a value that comes late may be better multiplied; pipeline.py tries both.
@@ -22,11 +23,29 @@ from ..numerics.functions import POINTWISE
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
 
+RELU = Function("relu")
+
 
 def compares(graph: Graph) -> bool:
     """Whether it holds a comparison."""
     ops = (graph[v].op for v in graph.values())
     return any(isinstance(op, Function) and POINTWISE[op.name].compares for op in ops)
+
+
+def bends(graph: Graph) -> bool:
+    """Whether it holds a relu."""
+    return any(graph[v].op == RELU for v in graph.values())
+
+
+def keep_positive(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
+    """The graph without relu: a comparison keeps what is positive."""
+
+    def visit(r: Rewriter, _: Value, node: Node) -> Value:
+        if node.op != RELU:
+            return r.node(node)
+        return r.node(replace(node, op=Keep(True, tuple(range(node.size))), operands=node.operands * 2))
+
+    return rebuild(graph, visit, laws)
 
 
 def keep_compared(graph: Graph, products: bool = True, laws: Laws = ALL_LAWS) -> Graph:

@@ -157,6 +157,8 @@ class Rewriter(GraphBuilder):
 # Passes ------------------------------------------------------------------------------------------
 
 Visit = Callable[[Rewriter, Value, Node], Value]
+CopyLoop = Callable[[Rewriter, Graph, Loop, dict[Value, Value]], None]
+"""Writes a loop through the rewriter; the names grow."""
 
 
 def rebuild(
@@ -176,19 +178,38 @@ def rebuild(
     return prune(r.finish(tuple(names[v] for v in graph.results), graph.signature))
 
 
-def copy_block(r: Rewriter, graph: Graph, block: Block, names: dict[Value, Value], visit: Visit | None = None) -> None:
-    """Writes `block` of `graph` through `r`; `names` maps old values to new ones and grows."""
+def copy_block(
+    r: Rewriter,
+    graph: Graph,
+    block: Block,
+    names: dict[Value, Value],
+    visit: Visit | None = None,
+    loop: CopyLoop | None = None,
+) -> None:
+    """Writes `block` of `graph` through `r`; `names` maps old values to new ones and grows. `loop` copies loops, where
+    they are not to stay as they are."""
     for item in block:
         if isinstance(item, Loop):
-            copy_loop(r, graph, item, names, visit)
+            if loop is None:
+                copy_loop(r, graph, item, names, visit)
+            else:
+                loop(r, graph, item, names)
             continue
         node = graph[item]
         node = replace(node, operands=tuple(names[o] for o in node.operands))
         names[item] = r.node(node) if visit is None else visit(r, item, node)
 
 
-def copy_loop(r: Rewriter, graph: Graph, loop: Loop, names: dict[Value, Value], visit: Visit | None = None) -> None:
-    loop_from(r, graph, loop, {c: names[c.initial] for c in loop.carried}, loop.count, names, visit)
+def copy_loop(
+    r: Rewriter,
+    graph: Graph,
+    loop: Loop,
+    names: dict[Value, Value],
+    visit: Visit | None = None,
+    inner: CopyLoop | None = None,
+) -> None:
+    """The loop as it is, `inner` for the loops in it."""
+    loop_from(r, graph, loop, {c: names[c.initial] for c in loop.carried}, loop.count, names, visit, inner=inner)
 
 
 def loop_from(
@@ -200,6 +221,7 @@ def loop_from(
     names: dict[Value, Value],
     visit: Visit | None = None,
     warm: Mapping[Carried, Value] | None = None,
+    inner: CopyLoop | None = None,
 ) -> None:
     """The loop, begun with these values of what it carries and run so many times; `warm`: new values, for
     `Carried.warm`."""
@@ -209,7 +231,7 @@ def loop_from(
     r.open()
     for c in loop.carried:
         names[c.phi] = r.node(replace(graph[c.phi], operands=(initial[c],)), place=False)
-    copy_block(r, graph, loop.body, names, visit)
+    copy_block(r, graph, loop.body, names, visit, inner)
     carried = []
     for c in loop.carried:
         final = r.node(replace(graph[c.final], operands=(initial[c], names[c.result])), place=False)

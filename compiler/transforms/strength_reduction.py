@@ -71,10 +71,12 @@ def strengthen(graph: Graph, laws: Laws = ALL_LAWS, *, reassociate: bool = False
 
 
 def _drifts(before: Graph, candidate: Candidate, after: Graph) -> bool:
-    """Whether what is carried now loses track of what it stands for."""
+    """Whether what is carried now loses track of what it stands for, or a loop is gone and it is not clear which."""
     number = sum(isinstance(item, Loop) for item in before.block[: candidate.place])
-    loop = [item for item in after.block if isinstance(item, Loop)][number]
-    return drifts(after, loop.carried[-1].phi)
+    loops = [item for item in after.block if isinstance(item, Loop)]
+    if len(loops) != sum(isinstance(item, Loop) for item in before.block):
+        return True
+    return drifts(after, loops[number].carried[-1].phi)
 
 
 # Candidates --------------------------------------------------------------------------------------

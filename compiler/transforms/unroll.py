@@ -15,35 +15,37 @@ from collections import Counter
 
 from innerloop.artifact.sparse import Matrix
 
-from ..ir.graph import Affine, Attend, Block, Gather, Graph, Loop, Value
+from ..ir.graph import Affine, Attend, Gather, Graph, Loop, Value
 from .canonicalize import ALL_LAWS, Laws
-from .rewriter import Rewriter, copy_block, copy_loop, prune
+from .rewriter import CopyLoop, Rewriter, copy_block, copy_loop, prune
 
 
 def unroll(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
     """The graph without the repeats that must be written out."""
     r = Rewriter(laws)
     names: dict[Value, Value] = {}
-    _copy(r, graph, graph.block, names)
+    copy_block(r, graph, graph.block, names, None, _loop)
     return prune(r.finish(tuple(names[v] for v in graph.results), graph.signature))
 
 
-def _copy(r: Rewriter, graph: Graph, block: Block, names: dict[Value, Value]) -> None:
-    for item in block:
-        if not isinstance(item, Loop):
-            copy_block(r, graph, (item,), names)
-        elif item.kind is not None or _adds(graph, item):
-            copy_loop(r, graph, item, names)
-        else:
-            ends = {c: names[c.initial] for c in item.carried}
-            for _ in range(item.count):
-                names.update({c.phi: ends[c] for c in item.carried})
-                _copy(r, graph, item.body, names)
-                ends = {c: names[c.result] for c in item.carried}
-            for c in item.carried:
-                node = graph[c.final]
-                same = [(Matrix.identity(node.size), ends[c])]
-                names[c.final] = r.affine(same, node.shape, node.kinds, 0.0, node.name, node.span)
+def _loop(r: Rewriter, graph: Graph, loop: Loop, names: dict[Value, Value]) -> None:
+    if loop.kind is not None or _adds(graph, loop):
+        copy_loop(r, graph, loop, names)
+    else:
+        write_out(r, graph, loop, names, _loop)
+
+
+def write_out(r: Rewriter, graph: Graph, loop: Loop, names: dict[Value, Value], inner: CopyLoop) -> None:
+    """All passes of a repeat one after the other; `inner` copies the loops in them."""
+    ends = {c: names[c.initial] for c in loop.carried}
+    for _ in range(loop.count):
+        names.update({c.phi: ends[c] for c in loop.carried})
+        copy_block(r, graph, loop.body, names, None, inner)
+        ends = {c: names[c.result] for c in loop.carried}
+    for c in loop.carried:
+        node = graph[c.final]
+        same = [(Matrix.identity(node.size), ends[c])]
+        names[c.final] = r.affine(same, node.shape, node.kinds, 0.0, node.name, node.span)
 
 
 def _adds(graph: Graph, loop: Loop) -> bool:

@@ -68,7 +68,7 @@ def test_unparse_gives_the_text(text: str) -> None:
 def test_names_may_begin_with_reserved_words() -> None:
     names = "fromx + firstx + summer + dotted + at_1"
     assert unparse(expression(names)) == names
-    with pytest.raises(CompileError, match="expected `first` or `previous`, found `firstx`"):
+    with pytest.raises(CompileError, match="expected `first`, `last` or `previous`, found `firstx`"):
         expression("move x from firstx")
 
 

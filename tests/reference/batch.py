@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import eval_chebyt, softmax
 from scipy.stats import norm
 from sklearn.linear_model import Ridge
 
@@ -171,6 +171,33 @@ def lasso(X: Array, y: Array, query: Array, p: Parameters) -> float:
         w = w - 0.1 * (H @ w - b)
         w = np.sign(w) * np.maximum(np.abs(w) - 0.1 * 0.1, 0)
     return float(w @ query)
+
+
+@at_prefixes
+def fista(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """As many steps in NumPy, their momenta computed before; test_interpret.py also holds it against scikit-learn's
+    Lasso at convergence."""
+    H, b = moments(X, y)
+    t = np.ones(p["steps"] + 1)
+    for k in range(p["steps"]):
+        t[k + 1] = (1 + np.sqrt(1 + 4 * t[k] ** 2)) / 2
+    path = [np.zeros(D), np.zeros(D)]
+    for momentum in np.append(0.0, (t[:-2] - 1) / t[1:-1]):
+        ahead = path[-1] + momentum * (path[-1] - path[-2])
+        v = ahead - p["rate"] * (H @ ahead - b)
+        path.append(np.sign(v) * np.maximum(np.abs(v) - p["rate"] * 0.1, 0))
+    return float(path[-1] @ query)
+
+
+@at_query
+def chebyshev_iteration(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """(1 − Tₛ((c − λ)/r) / Tₛ(c/r)) / λ for each eigenvalue λ of XᵀX/n, with SciPy's Tₛ, by NumPy's eigh."""
+    centre, radius = (8 + 0.1) / 2, (8 - 0.1) / 2
+
+    def left(values: Array) -> Array:
+        return np.asarray(eval_chebyt(p["steps"], (centre - values) / radius))
+
+    return float(_filtered(X, y, lambda v: (1 - left(v) / left(np.zeros(1))) / v) @ query)
 
 
 def algorithm_selection(task: Task, p: Parameters) -> list[float]:

@@ -36,6 +36,7 @@ PLAIN: tuple[tuple[str, Shape, str], ...] = (
     ("G", ("d", "m"), "0.5"),
 )
 """Parameters that stand where an array would."""
+PARAMETERS = ("A", *(name for name, _, _ in PLAIN))
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ class Expressions:
     """The functions that have lines of their own, and so take mine alone."""
     library: bool = False
     """Whether the program uses linear_algebra."""
+    turns: dict[str, str] = field(default_factory=dict)
+    """What counts the passes of the repeats around, and the size that they are as many as."""
 
     def hold(self, name: str, held: Held) -> None:
         self.names[name] = held
@@ -106,6 +109,8 @@ class Expressions:
         return [f"{n}[{place.index}]" for n in found if place.only is None or n in place.only]
 
     def leaf(self, shape: Shape, place: Place) -> str:
+        if self.turns and self.chance(0.3) and (steps := self.by_step(shape)):
+            return self.random.choice(steps)
         mine = [] if place.side == "theirs" else self.living(shape, place)
         theirs = [] if place.side == "mine" else self.theirs(shape, place)
         if theirs and self.chance(0.7):
@@ -120,6 +125,17 @@ class Expressions:
             return next(name for name, of, _ in PLAIN if of == shape)
         rows = ["[" + ", ".join(self.random.choice(["1", "-0.5", "2", "0"]) for _ in range(SIZES[shape[-1]])) + "]"]
         return rows[0] if len(shape) == 1 else "[" + ", ".join(rows * SIZES[shape[0]]) + "]"
+
+    def by_step(self, shape: Shape) -> list[str]:
+        """What is constant in each pass of the repeats around."""
+        found: list[str] = []
+        for turn, size in self.turns.items():
+            for name in PARAMETERS:
+                held = self.names[name].shape if name in self.names else ()
+                found += [f"{name}[{turn}]"] if held == (size, *shape) else []
+                found += [f"{name}[{turn}, 1]"] if len(held) == 2 and (held[0], *shape) == (size,) else []
+            found += [turn, f"(1 / {turn})", f"(0.5 ^ {turn})"] if shape == () else []
+        return found
 
     def sided(self, place: Place) -> Place:
         """Of one side, where both could stand."""

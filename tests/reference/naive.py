@@ -60,6 +60,7 @@ BINARY: dict[str, Any] = {
     "div": _divide,
     "@": lambda a, b: np.tensordot(a, b, 1),
     "dot": lambda a, b: np.tensordot(a, b, 1),
+    "^": np.power,
     "<": np.less,
     "<=": np.less_equal,
     ">": np.greater,
@@ -100,8 +101,10 @@ class Naive:
                     self.outputs = [self.value(value, token, None) for token in here]
                 case syntax.At(kind=kind, body=inner):
                     self.run(inner, [t for t in here if self.kinds[t] == kind])
-                case syntax.Repeat(count=count, body=inner):
-                    for _ in range(int(self.value(count, 0, None))):
+                case syntax.Repeat(count=count, index=index, body=inner):
+                    for k in range(int(self.value(count, 0, None))):
+                        if index is not None:
+                            self.parameters[index.name] = k + 1
                         self.run(inner, here)
                 case syntax.Scan(kind=kind, body=inner):
                     self.scan(inner, [t for t in here if self.kinds[t] == kind])
@@ -153,8 +156,11 @@ class Naive:
                 return BINARY[name](part(a), part(b))
             case syntax.Call(function=name, arguments=arguments):
                 return FUNCTIONS[name](*map(part, arguments))
-            case syntax.MoveExpression(name=name, first=first):
-                sources = self.sees(mine, first)[:1] if first else [mine - 1] * (mine > 0)
+            case syntax.MoveExpression(name=name, source=source, kind=kind, back=back):
+                far = 1 if back is None else int(back.value)
+                seen = self.sees(mine, kind) if kind else [mine - far] * (mine >= far)
+                sources = [t for t in seen if t < mine or source != "previous"]
+                sources = sources[:1] if source == "first" else sources[-1:]
                 some = next(held[name] for held in self.tokens if name in held)
                 return self.tokens[sources[0]].get(name, 0 * some) if sources else 0 * some
             case syntax.ReadExpression(how=how, over=over, arguments=arguments):
@@ -169,4 +175,14 @@ class Naive:
         if how == "softmax":
             scores = np.array([self.value(arguments[0], mine, token) for token in seen])
             return np.tensordot(np.exp(scores) / np.exp(scores).sum(), values, 1)
-        return values.sum(0) if how == "sum" else values.mean(0)
+        return values.sum(0) if how == "sum" else self.mean(values)
+
+    def mean(self, values: Any) -> Any:
+        return values.mean(0)
+
+
+class Rounded(Naive):
+    """The same with means that round otherwise: what differs was a tie."""
+
+    def mean(self, values: Any) -> Any:
+        return (values / len(values)).sum(0)

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from sklearn.linear_model import SGDRegressor
 
-from .batch import Array, D, N, Parameters, Task, at_prefixes
+from .batch import Array, D, N, Parameters, Task, at_prefixes, at_query
 
 
 def draw_states(rng: np.random.Generator) -> Task:
@@ -32,6 +33,15 @@ def stochastic_gradient_descent(X: Array, y: Array, query: Array, p: Parameters)
     rate = 2 * p["rate"]
     maps = [(1 - rate * p["decay"]) * np.eye(D) - rate * np.outer(x, x) for x in X]
     return float(_linear_updates(maps, [rate * label * x for x, label in zip(X, y, strict=True)]) @ query)
+
+
+@at_query
+def incremental_gradient(X: Array, y: Array, query: Array, p: Parameters) -> float:
+    """scikit-learn's SGDRegressor, an epoch a rate, in order."""
+    model = SGDRegressor(penalty=None, fit_intercept=False, learning_rate="constant", shuffle=False)
+    for rate in p["rates"]:
+        model.set_params(eta0=rate).partial_fit(X, y)
+    return float(model.predict(query[None])[0])
 
 
 @at_prefixes

@@ -129,13 +129,19 @@ class _Writer(Expressions):
                 body = self.block(inner, at, indent + 1, allowed - {"at", "scan"}, carried)
                 lines += [f"{space}at {kind}", *body]
             elif which == "repeat" and which in allowed:
-                nested = allowed if indent == 0 else allowed - {"repeat"}
+                nested = allowed if indent == 0 else allowed - {"repeat", "scan"}
                 times, before = (
                     self.random.choice([1, 2, 2, 3, 3, 0] if self.chance(0.2) else [1, 2, 3]),
                     dict(self.names),
                 )
-                body = self.block(inner, place, indent + 1, nested - {"scan"}, before)
+                turn, size = ("io"[len(self.turns)], self.random.choice("dm")) if self.chance(0.3) else ("", "")
+                if turn:
+                    times, self.turns[turn] = SIZES[size], size
+                body = self.block(inner, place, indent + 1, nested, before)
                 text = "m" if times == 3 and self.chance(0.5) else str(times)
+                if turn:
+                    text = f"{times if self.numbers else size} as {turn}"
+                    del self.turns[turn]
                 lines += [f"{space}repeat {text}", *body]
                 self.names = before if times == 0 else self.names
             elif which == "scan" and which in allowed:
@@ -153,7 +159,7 @@ class _Writer(Expressions):
         body = self.block(count, at, indent + 1, frozenset({"repeat"}), living)
         for name, held in before.items():
             self.names[name] = replace(held, constant=False) if name in self.names and name in living else held
-        return [f"scan {kind} up to {STEPS}", *body]
+        return [f"{'    ' * indent}scan {kind} up to {STEPS}", *body]
 
     def fresh(self, shape: Shape, reuse: bool = False) -> str:
         """A name for a value of this shape: a new one, or one that has it."""
@@ -218,9 +224,12 @@ class _Writer(Expressions):
         name = self.random.choice(names)
         kinds = self.names[name].kinds
         before = set().union(*(self.before[kind] for kind in place.here))
-        sources = [f"first {self.random.choice(sorted(kinds))}"]
+        which = self.random.choice(["first", "first", "last", "previous"])
+        sources = [f"{which} {self.random.choice(sorted(kinds))}"]
         if before and before <= kinds:
             sources += ["previous"] * 2
+        if before and kinds == self.everywhere:
+            sources.append(f"previous {self.random.randint(1, 3)}")
         return f"move {name} from {self.random.choice(sources)}"
 
 

@@ -22,7 +22,7 @@ from innerloop.compiler.ir.printer import format_graph
 from innerloop.compiler.ir.verify import verify
 from innerloop.programs import load
 
-from tests.reference.naive import Naive
+from tests.reference.naive import Naive, Rounded
 from tests.reference.programs import random_program
 
 CASES = Path(__file__).parents[1] / "cases" / "graph"
@@ -80,8 +80,9 @@ def test_random_graphs_say_what_their_programs_say(seed: int, repetitions: int) 
         reject()
     fields = draw(graph, repetitions, tasks=1)
     with np.errstate(all="ignore"):
-        wanted = np.array(Naive(text, {name: array[0] for name, array in fields.items()}, repetitions).outputs)
-    assume(bool(np.all(np.abs(wanted) < 1e6)))
+        task = {name: array[0] for name, array in fields.items()}
+        wanted, again = (np.array(says(text, task, repetitions).outputs) for says in (Naive, Rounded))
+    assume(bool(np.all(np.abs(wanted) < 1e6)) and np.allclose(wanted, again))
     found = evaluate(graph, read_data(graph.signature, fields))[0]
     np.testing.assert_allclose(found, wanted, rtol=1e-8, atol=1e-8, err_msg=text)
 

@@ -33,11 +33,12 @@ def test_program_agrees_with_its_reference(case: Case) -> None:
     np.testing.assert_allclose(found, answers, rtol=0, atol=case.tolerance * max(1.0, np.abs(answers).max()))
 
 
-def test_lasso_converges_to_scikit_learn() -> None:
+@pytest.mark.parametrize(("name", "steps"), [("lasso", 400), ("fista", 200)])
+def test_lasso_converges_to_scikit_learn(name: str, steps: int) -> None:
     rng = np.random.default_rng(3)
     x = rng.standard_normal((21, 3))
     y = x[:20] @ [1.0, -0.05, 2.0] + 0.1 * rng.standard_normal(20)
-    found = interpret(source("lasso"), x=x, y=y, d=3, steps=400, rate=0.3)
+    found = interpret(source(name), x=x, y=y, d=3, steps=steps, rate=0.3)
     model = Lasso(alpha=0.1, fit_intercept=False, tol=1e-14, max_iter=100_000).fit(x[:20], y)
     assert model.coef_[1] == 0
     assert abs(found[-1] - x[20] @ model.coef_) < 1e-9

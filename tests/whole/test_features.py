@@ -11,8 +11,16 @@ from benchmarks.features import TARGETS, measured
 QUICK = 8
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+@pytest.mark.parametrize(("feature", "target"), list(zip(FEATURES, TARGETS * len(FEATURES), strict=False)), ids=str)
 def test_feature(feature: Feature, target: TargetName) -> None:
+    """Every other one on the other target."""
     found = measured(feature, target, QUICK)
+    assert found.holds, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("feature", FEATURES, ids=str)
+def test_feature_on_all_tasks(feature: Feature, target: TargetName) -> None:
+    found = measured(feature, target, 64)
     assert found.holds, found

@@ -12,10 +12,10 @@ from innerloop.artifact.reference.arithmetic import OWN, normalise
 from innerloop.artifact.signature import Pattern
 from innerloop.artifact.weights import Weights
 from innerloop.compiler import compile_program, interpret
-from innerloop.compiler.architectures.learned_positions import wanted
+from innerloop.compiler.architectures.learned_positions import End, wanted
 from innerloop.compiler.architectures.relation import Relation
 from innerloop.compiler.architectures.rotary_frequencies import GAP, phases
-from innerloop.compiler.architectures.rotary_positions import End, rotary_copy_rule
+from innerloop.compiler.architectures.rotary_positions import rotary_copy_rule
 from innerloop.compiler.compile import POSITIONS
 from innerloop.compiler.emit.residual_stream import four_squares
 from innerloop.programs import load

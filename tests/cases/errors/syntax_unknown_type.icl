@@ -1,7 +1,7 @@
 program faulty(d, steps = 1, rate = 0.1)
 
 tokens (x y)* x
-    x : tensor[d]
+    x : list[d]
     y : scalar
 
 at y

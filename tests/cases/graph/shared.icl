@@ -12,7 +12,7 @@ w = a
 repeat steps
     w = w - 0.1 * mean[j in example]((tanh(dot(w, x[j])) - y[j]) * x[j]) + 0.1 * sum[j in example](relu(b * x[j] - a))
 at example
-    last = move w from previous
+    latest = move w from previous
 at query
     f = move y from first example
-    output softmax[j in example](dot(x, x[j]) * sigmoid(dot(b, x[j])), last[j]) + f * w
+    output softmax[j in example](dot(x, x[j]) * sigmoid(dot(b, x[j])), latest[j]) + f * w

@@ -9,7 +9,8 @@ at y
 
 w : vector[d] = 0
 
-v = w ^ d
+v = move w from previous
+z = v ^ d
 
 at x
     output dot(w, x)

@@ -9,9 +9,13 @@ at y
 
 w : vector[d] = 0
 
-repeat steps
+at y
     scan y up to 40
         w = w + u
+scan y up to 40
+    repeat steps
+        scan y up to 40
+            w = w + u
 
 at x
     output dot(w, x)

@@ -1,0 +1,85 @@
+"""What NumPy computes for the programs of feature_table.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from innerloop.artifact.arrays import Floats
+
+EXAMPLES = 6
+RATES = np.array([0.5, 0.3, 0.2, 0.1])
+TENSOR = np.linspace(-0.6, 1.1, 12).reshape(3, 2, 2) ** 2
+Task = Mapping[str, Floats]
+"""[rows, *shape] of each field: EXAMPLES examples, and a query."""
+
+
+def mean(f: Callable[[Floats, Floats], Floats], task: Task, one: str, other: str) -> Floats:
+    """Over the examples."""
+    values = [f(a, b) for a, b in zip(task[one][:-1], task[other][:-1], strict=True)]
+    return np.asarray(np.mean(values, axis=0))
+
+
+def descent(x: Floats, y: Floats, steps: int, rate: float = 0.3) -> Floats:
+    w = np.zeros(x.shape[1])
+    for _ in range(steps):
+        w = w - rate * x.T @ (x @ w - y) / len(y)
+    return w
+
+
+def by_step(x: Floats, y: Floats) -> Floats:
+    examples, middle, w = x[:-1], x[:-1].mean(0), np.zeros(2)
+    for t in range(3):
+        turned = examples @ TENSOR[t].T
+        g = turned.T @ (turned @ w - y) / len(y)
+        for s in range(2):
+            w = w - RATES[t + s] * g / (s + 1) + RATES[3 - t] * middle * TENSOR[2 - t, s, 0]
+    return np.asarray(w + examples[-1] + 0.75 * middle + TENSOR[1, :, 0].sum())
+
+
+def standardised(x: Floats, query: Floats) -> Floats:
+    scaled = (query - x.mean(0)) / np.sqrt(x.var(0) + 0.2)
+    covariance = np.cov(x.T, bias=True)
+    return np.asarray(scaled * np.log(np.exp(query).sum()) + np.linalg.norm(query) * x.var(0) + covariance @ query)
+
+
+def gram(x: Floats) -> Floats:
+    """Of the examples, with a ridge."""
+    return x[:-1].T @ x[:-1] / EXAMPLES + 0.2 * np.eye(x.shape[1])
+
+
+def chosen(c: Floats, x: Floats) -> Floats:
+    chosen = (c == 2) | (~(c < 3) & (x[:, 0] > 0))
+    return np.asarray(np.where(chosen[:-1, None], x[:-1], 0.0).mean(0) + x[-1] * (c[-1] == 1))
+
+
+def class_means(c: Floats, x: Floats) -> Floats:
+    return np.array([x[c == k].mean(0) if np.any(c == k) else np.zeros(x.shape[1]) for k in range(4)])
+
+
+def largest(x: Floats, a: Floats) -> Floats:
+    n = len(x)
+    first, last = np.eye(n)[x.argmax()], np.eye(n)[x.argmin()]
+    slope = 2.0 * x.max() * first + np.eye(n)[x[:4].argmin()]
+    return np.concatenate([first, x.max() * x, [x.min(), first @ a @ last], slope])
+
+
+def nearest(x: Floats, y: Floats) -> Floats:
+    scores = x[:-1] @ x[-1]
+    best = scores.argmax()
+    return np.concatenate([[(np.tanh(y) + x[:, 0])[:-1].max(), scores.min()], y[best] * x[best], x[best]])
+
+
+def parts(t: Task) -> Floats:
+    a, x = t["A"], t["x"][-1]
+    s = (t["x"][:-1, 1, None] * a[:-1, 0] + a[:-1, 2]).mean(0)
+    value = x[[2, 0, 1]] @ a[-1, 0]
+    slope = np.array([value + x[1] * a[-1, 0, 2] + 1.0, x[1] * a[-1, 0, 0] + 1.0])
+    return np.concatenate([a[-1, 0:2, 1] * s[1:3], s[0] * x[2:3], slope])
+
+
+def transposed_loop(mean: Floats) -> Floats:
+    w = np.zeros((2, 3))
+    for _ in range(3):
+        w = 0.5 * w + 0.2 * mean.T + 0.1 * np.array([[0.5, 1.0]]).T @ (np.array([[1.0, -1.0]]) @ w)
+    return w
