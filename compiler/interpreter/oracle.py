@@ -47,7 +47,7 @@ from ..numerics.functions import function
 from ..numerics.operations import divide, keep, softmax
 from .chunks import together
 from .places import Disturb, Observe, Place, Places
-from .reads import attend, gather, read, scores
+from .reads import attend, gather, read, scores, sources
 
 
 def evaluate(
@@ -259,7 +259,7 @@ class _Run:
             case Softmax():
                 return softmax(operand(0))
             case Move():
-                return self._from(node.operands[0], self._sources(node.op)[places.tokens])
+                return self._from(node.operands[0], sources(node.op, self.seen, self.line.kinds)[places.tokens])
             case Gather(_, over):
                 others = self._at(frozenset({over}))
                 seen = self.seen[np.ix_(places.tokens, others.tokens)]
@@ -290,14 +290,3 @@ class _Run:
             here = np.flatnonzero([self.line.kinds[token] in at for token in places.tokens])
             merged[:, here] = self._from(value, places.tokens[here])
         return merged
-
-    def _sources(self, move: Move) -> Indices:
-        """The token that each token moves from, or −1."""
-        tokens = np.arange(len(self.line))
-        if move.kind is None:
-            return np.maximum(tokens - move.back, -1)
-        wanted = self.seen & np.array([kind == move.kind for kind in self.line.kinds])
-        if move.source == "previous":
-            wanted &= tokens < tokens[:, None]
-        first, last = wanted.argmax(1), len(tokens) - 1 - wanted[:, ::-1].argmax(1)
-        return np.where(wanted.any(1), first if move.source == "first" else last, -1)

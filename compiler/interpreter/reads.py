@@ -8,6 +8,7 @@ alone. Sums over the token read go inside affine maps and products wherever one 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 import numpy as np
@@ -44,6 +45,18 @@ from ..numerics.operations import divide, softmax
 
 BLOCK_BYTES = 2**25
 """About the largest array over pairs of tokens."""
+
+
+def sources(move: Move, seen: NDArray[np.bool_], kinds: Sequence[str]) -> Indices:
+    """The token that each token of these kinds moves from, or −1; `seen` [tokens, tokens]."""
+    tokens = np.arange(len(kinds))
+    if move.kind is None:
+        return np.maximum(tokens - move.back, -1)
+    wanted = seen & np.array([kind == move.kind for kind in kinds])
+    if move.source == "previous":
+        wanted &= tokens < tokens[:, None]
+    first, last = wanted.argmax(1), len(tokens) - 1 - wanted[:, ::-1].argmax(1)
+    return np.where(wanted.any(1), first if move.source == "first" else last, -1)
 
 
 def gather(op: Gather, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
