@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from os import PathLike
 
-from innerloop.artifact.folders.storage import load, save
-
 from .contents import Contents
+from .folders.storage import load, save
 
 
 @dataclass(frozen=True, repr=False)

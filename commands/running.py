@@ -37,8 +37,9 @@ def run(arguments: Namespace) -> int:
     if arguments.output is not None:
         new_file(arguments.output, arguments.data)
     weights, fields, found, calibration = _ready(arguments)
+    rows_of = None if found is None else found.asked(weights)
+    outputs: Mapping[str, Any] = {}
     with progress(f"running {weights.signature.name}") as move, placed(arguments.data):
-        rows_of = None if found is None else found.asked(weights)
         result = None if arguments.certify else _at_once(weights, fields, arguments)
         if result is None:
             from innerloop.runtime import Transformer

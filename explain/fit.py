@@ -154,9 +154,16 @@ def best(
     ends = []
     for start in starts:
         found = least_squares(
-            lambda t: run(t)[0], start, jac=lambda t: run(t)[1], method="trf", x_scale="jac", xtol=1e-12, ftol=1e-12,
-            gtol=1e-14, max_nfev=EVALUATIONS,
-        )  # fmt: skip
+            lambda t: run(t)[0],
+            start,
+            jac=lambda t: run(t)[1],  # pyright: ignore[reportArgumentType]
+            method="trf",
+            x_scale="jac",
+            xtol=1e-12,
+            ftol=1e-12,
+            gtol=1e-14,
+            max_nfev=EVALUATIONS,
+        )
         ends.append((float(found.cost), found.x))
     return np.asarray(min(ends, key=lambda end: end[0])[1])
 

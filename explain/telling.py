@@ -62,7 +62,7 @@ def telling(model: Behaviour, first: Fitted, second: Fitted, x: Floats, y: Float
     order = np.argsort(-((a - b) ** 2).sum(1), kind="stable")[:KEPT]
     found = [_measured("random", model, first, second, x[order], y[order])]
     if linear:
-        w = np.stack([np.linalg.lstsq(x[k, :-1], y[k], rcond=None)[0] for k in order])
+        w = np.stack([np.asarray(np.linalg.lstsq(x[k, :-1], y[k], rcond=None)[0], np.float64) for k in order])
         radii = [float(np.quantile(np.linalg.norm(v, axis=-1), 0.99)) for v in (x, w)]
         moved = _ascent(first, second, x[order], w, radii)
         found.append(_measured("ascent", model, first, second, *moved))
@@ -99,7 +99,8 @@ def _ascent(first: Fitted, second: Fitted, x: Floats, w: Floats, radii: list[flo
             moving, state = carry
             slope = jax.tree.map(lambda s: -jnp.nan_to_num(s, posinf=0.0, neginf=0.0), jax.grad(score)(moving))
             change, state = rule.update(slope, state)
-            moving = tuple(within(v + c, r) for v, c, r in zip(moving, change, radii, strict=True))
+            ahead: Any = optax.apply_updates(moving, change)
+            moving = tuple(within(v, r) for v, r in zip(ahead, radii, strict=True))
             return moving, state
 
         def climb(moving: Any) -> Any:

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from innerloop.runtime.packing.packed import AttentionStep, LinearAttentionStep, LoopStep, Parameters, Step
 from jax import lax
 
 from .arrays import Array, einsum, matmul
@@ -24,6 +23,7 @@ from .attention import softmax_mean, split_heads, turned
 from .executables import compiled
 from .functions import normed
 from .guard.checks import GuardCheck, nothing_yet
+from .packing.packed import AttentionStep, LinearAttentionStep, LoopStep, Parameters, Step
 from .steps import Memory, Pass, run
 from .turns import Before, rested, turn_of
 

@@ -14,7 +14,8 @@ from innerloop.artifact.memory import spend
 from innerloop.artifact.places import Places
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
-from innerloop.runtime.packing.packed import AttentionStep, LinearAttentionStep, LoopStep, MlpStep, Step
+
+from .packing.packed import AttentionStep, LinearAttentionStep, LoopStep, MlpStep, Step
 
 ACTIVATIONS = 4
 """As wide as the widest, at the same time."""

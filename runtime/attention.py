@@ -10,11 +10,11 @@ from itertools import accumulate
 
 import jax.numpy as jnp
 import numpy as np
-from innerloop.runtime.packing.packed import AttentionStep, LinearAttentionStep
 from jax import lax
 from jaxtyping import Bool, Float, Int
 
 from .arrays import Array, einsum
+from .packing.packed import AttentionStep, LinearAttentionStep
 
 RotaryTables = tuple[Array, Array]
 """Cosines and sines [tokens, d_head / 2] of rotary positions."""

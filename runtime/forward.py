@@ -20,7 +20,6 @@ from typing import Any
 
 import jax.numpy as jnp
 from innerloop.artifact.places import Places
-from innerloop.runtime.packing.packed import AttentionStep, LinearAttentionStep, LoopStep, Parameters
 from jaxtyping import Float, Int
 
 from .arrays import Array, matmul
@@ -28,6 +27,7 @@ from .attention import attend, attend_linearly
 from .executables import compiled
 from .functions import normed
 from .guard.checks import GuardCheck, nothing_yet
+from .packing.packed import AttentionStep, LinearAttentionStep, LoopStep, Parameters
 from .steps import Mix, Pass, run
 from .turns import in_turn
 

@@ -17,9 +17,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from innerloop.runtime.packing.packed import NormStep
 from jax import lax
 from jaxtyping import Float
+
+from .packing.packed import NormStep
 
 Array = Any
 Pair = tuple[Array, Array]

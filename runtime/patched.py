@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
-from innerloop.runtime.packing.packed import LoopStep, Parameters, Step
 from jax import lax
 
 from .arrays import Array, matmul
 from .executables import compiled
 from .forward import embed, over_all
 from .functions import normed
+from .packing.packed import LoopStep, Parameters, Step
 from .steps import Pass, run
 
 

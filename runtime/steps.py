@@ -10,7 +10,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from innerloop.runtime.packing.packed import (
+from jax import lax
+from jaxtyping import Float
+
+from .arrays import Array, einsum, matmul
+from .functions import ACTIVATIONS, normed
+from .guard.checks import GuardCheck, excess
+from .packing.packed import (
     AttentionStep,
     BiasStep,
     IdleStep,
@@ -20,12 +26,6 @@ from innerloop.runtime.packing.packed import (
     Spread,
     Step,
 )
-from jax import lax
-from jaxtyping import Float
-
-from .arrays import Array, einsum, matmul
-from .functions import ACTIVATIONS, normed
-from .guard.checks import GuardCheck, excess
 
 Memory = tuple[Any, ...]
 """What attention remembers, step by step."""

@@ -18,12 +18,12 @@ from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.parts import LinearAttention
 from innerloop.artifact.tokens import describe_pattern, read_token, role_kinds
 from innerloop.artifact.weights import Weights
-from innerloop.runtime.packing.packed import Parameters
 from numpy.typing import ArrayLike, NDArray
 
 from .advance import advance, empty, grown
 from .guard.checks import GuardCheck
 from .guard.guard import Findings, Guard
+from .packing.packed import Parameters
 from .surroundings import concrete
 
 ROOM = 128

@@ -26,8 +26,6 @@ from innerloop.artifact.places import Places, places
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import GuardMode
-from innerloop.runtime.packing.pack import pack
-from innerloop.runtime.packing.packed import Parameters
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
@@ -37,6 +35,8 @@ from .guard.beside import Beside
 from .guard.checks import GuardCheck
 from .guard.guard import Guard
 from .guard.interpreted import Interpreter
+from .packing.pack import pack
+from .packing.packed import Parameters
 from .reading import read, verify
 from .stream import TokenStream
 from .surroundings import concrete, devices

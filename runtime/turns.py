@@ -14,12 +14,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from innerloop.runtime.packing.packed import AttentionStep, LoopStep
 from jax import lax
 from jaxtyping import Bool, Float, Int
 
 from .arrays import Array
 from .attention import RotaryTables, softmax_mean, split_heads, turned
+from .packing.packed import AttentionStep, LoopStep
 from .steps import Memory, Pass, projected, run
 
 Excesses = dict[int, Array]

@@ -14,10 +14,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from innerloop.artifact.arrays import Indices
-from innerloop.artifact.sparse import Matrix
 from numpy.typing import NDArray
 
+from ..arrays import Indices
+from ..sparse import Matrix
 from .serialize import Damage
 
 Tensors = dict[str, NDArray[Any]]

@@ -10,17 +10,17 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from innerloop.artifact.claims import Domain, InputRange, OutputSpec, Placement, Report
-from innerloop.artifact.contents import Contents
-from innerloop.artifact.features import FeatureLayout
-from innerloop.artifact.limits import DEEPEST, MOST_PASSES
-from innerloop.artifact.memory import spend
-from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
-from innerloop.artifact.signature import Kinds, Signature
-from innerloop.artifact.sparse import Matrix
-from innerloop.artifact.tokens import roles
 from numpy.typing import NDArray
 
+from ..claims import Domain, InputRange, OutputSpec, Placement, Report
+from ..contents import Contents
+from ..features import FeatureLayout
+from ..limits import DEEPEST, MOST_PASSES
+from ..memory import spend
+from ..parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
+from ..signature import Kinds, Signature
+from ..sparse import Matrix
+from ..tokens import roles
 from .compact import Tensors, take_array, take_matrix
 from .serialize import Damage, decode, keyed, listed, parameters, record, text, whole
 from .sound import sound_config, sound_inputs, sound_output, sound_placement, sound_report, sound_signature

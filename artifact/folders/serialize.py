@@ -15,8 +15,9 @@ from collections.abc import Collection
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
-from innerloop.artifact.sparse import Matrix
+
+from ..arrays import Floats
+from ..sparse import Matrix
 
 LARGEST = 2**31
 """No size or count is larger; a corrupt one must not ask for memory."""

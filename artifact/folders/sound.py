@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from math import isfinite, prod
 
 import numpy as np
-from innerloop.artifact.claims import InputRange, OutputSpec, Placement, Report
-from innerloop.artifact.limits import LARGEST_SIZE, MOST_LAYERS, WIDEST
-from innerloop.artifact.parts import Config
-from innerloop.artifact.signature import Signature
 
+from ..claims import InputRange, OutputSpec, Placement, Report
+from ..limits import LARGEST_SIZE, MOST_LAYERS, WIDEST
+from ..parts import Config
+from ..signature import Signature
 from .serialize import Damage
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")

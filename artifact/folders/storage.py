@@ -23,19 +23,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from innerloop.artifact.arrays import Dtype
-from innerloop.artifact.contents import Contents
-from innerloop.artifact.errors import DataError
-from innerloop.artifact.interrupts import unfinished
-from innerloop.artifact.limits import LARGEST_CONFIG, LARGEST_TEXT
-from innerloop.artifact.memory import gigabytes, spend
-from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Mlp, Repeated, Sublayer
-from innerloop.artifact.sparse import Matrix
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from ..arrays import Dtype
+from ..contents import Contents
+from ..errors import DataError
+from ..interrupts import unfinished
+from ..limits import LARGEST_CONFIG, LARGEST_TEXT
+from ..memory import gigabytes, spend
+from ..parts import Attention, Body, Idle, LinearAttention, Mlp, Repeated, Sublayer
+from ..sparse import Matrix
 from .compact import Tensors, dense, most, stored, verify_kind
 from .manifest import Outline
 from .serialize import Damage, encode, keyed

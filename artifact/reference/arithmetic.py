@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from innerloop.artifact.parts import Config, Norm
 from numpy.typing import NDArray
+
+from ..parts import Config, Norm
 
 Real = NDArray[Any]
 

@@ -13,14 +13,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from innerloop.artifact.arrays import Indices
-from innerloop.artifact.contents import Contents
-from innerloop.artifact.features import FeatureLayout
-from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Mlp, Repeated, stored, unroll
-from innerloop.artifact.places import turns
-from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 
+from ..arrays import Indices
+from ..contents import Contents
+from ..features import FeatureLayout
+from ..parts import Attention, Body, Idle, LinearAttention, Mlp, Repeated, stored, unroll
+from ..places import turns
+from ..tokens import TokenData
 from .arithmetic import OWN, Arithmetic, Real, normalise
 from .sublayers import Heads, Mix, Neurons, linear, softmax, transposed
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from innerloop.artifact.arrays import Indices
-from innerloop.artifact.parts import Attention, Config, LinearAttention, Mlp
-from innerloop.artifact.rotations import rotations
-from innerloop.artifact.sparse import Matrix
 from numpy.typing import NDArray
 
+from ..arrays import Indices
+from ..parts import Attention, Config, LinearAttention, Mlp
+from ..rotations import rotations
+from ..sparse import Matrix
 from .arithmetic import Real
 
 Mix = Callable[[int, Real, Real], Real]
