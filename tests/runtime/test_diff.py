@@ -51,13 +51,19 @@ def test_every_value_of_the_shipped_programs_is_within_its_bound(name: str, targ
 
 
 DTYPES: dict[str, Dtype] = {"gpt2": "float32", "llama": "float32", "gelu": "float64", "lsa": "float64"}
-"""Of the other, the outputs alone are held to what is predicted (test_certificates.py)."""
+"""Of the other, the outputs alone are held to what is predicted (test_certificates.py), and so for every second program
+on gelu, which differs from gpt2 by its curve."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "target", "dtype"),
-    [pytest.param(c, t, DTYPES[t], id=f"{c.program}-{t}-{DTYPES[t]}") for c in CASES for t in targets(c.program)],
+    [
+        pytest.param(c, t, DTYPES[t], id=f"{c.program}-{t}-{DTYPES[t]}")
+        for k, c in enumerate(CASES)
+        for t in targets(c.program)
+        if t != "gelu" or k % 2
+    ],
 )
 def test_every_value_of_every_program_is_within_its_bound(case: Case, target: TargetName, dtype: Dtype) -> None:
     weights = compiled(case, target, dtype)

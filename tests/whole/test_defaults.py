@@ -22,7 +22,7 @@ from tests.reference import D
 from tests.reference.measured import numpy_run
 from tests.reference.other import AUTOMATON
 
-TARGETS = ("gpt2", "llama")
+TARGETS: tuple[TargetName, ...] = ("gpt2", "llama")
 LARGEST = 1e-3
 LOOSE = {"conjugate_gradient": 1e-2, "ridge": 3e-3}
 """Once all is solved the one's next direction is rounding; and the other's sums of 40 squares, ill-conditioned."""
@@ -41,11 +41,13 @@ def required(name: str) -> dict[str, Any]:
 
 
 def _params() -> list[object]:
-    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names()]
+    """The quick ones on both targets, each of the others on one: test_library.py has every program on both."""
+    quick = [pytest.param(name, target) for name in QUICK for target in TARGETS]
+    others = [name for name in names() if name not in QUICK]
+    return [*quick, *(pytest.param(name, TARGETS[k % 2], marks=pytest.mark.slow) for k, name in enumerate(others))]
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("name", _params())
+@pytest.mark.parametrize(("name", "target"), _params())
 def test_a_program_compiles_with_its_defaults(name: str, target: TargetName) -> None:
     weights = compile_program(load(name), target=target, **required(name))
     fields = draw(weights.signature, repetitions(graph_of(load(name), required(name))), TASKS, seed=5)
