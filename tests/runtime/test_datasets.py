@@ -198,7 +198,7 @@ def test_a_corrupt_npz_file_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_another_suffix_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"read from \.csv and \.npz files"):
+    with pytest.raises(DataError, match=r"data is read from \.csv, \.tsv, .* and \.npz files"):
         read(tmp_path / "data.json", FIELDS)
 
 
