@@ -33,7 +33,6 @@ def constant_steps(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
 def _loop(r: Rewriter, graph: Graph, loop: Loop, names: dict[Value, Value]) -> None:
     few, scans = loop.count * _size(loop.body) <= MOST, any(inner.kind is not None for inner in graph.loops(loop.body))
     if loop.kind is None and scans and not few:
-        assert graph.signature is not None
         message = f"this repeat writes out a scan {loop.count} times, to more than {MOST:,} operations"
         raise graph.signature.refusal(message, loop.span, "fewer passes")
     if loop.kind is None and few and (scans or _differ(r, graph, loop, names)):
