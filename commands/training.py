@@ -83,7 +83,8 @@ def train(arguments: Namespace) -> int:
     given: dict[str, Any] = parameters(arguments.parameters)
     chosen = settings(arguments.settings)
     d = given["d"] if type(given.get("d")) is int else None
-    task_settings(arguments.task, arguments.rows, fitting(arguments.task, d, chosen))
+    values = {"rows": arguments.rows, **fitting(arguments.task, d, chosen)}
+    task_settings(arguments.task, values.pop("rows"), values)
     training_settings(**{name: getattr(arguments, name) for name in SETTINGS})
     source = program(arguments.program)
     output, place = arguments.output, checkpoints(arguments.output)

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import jax
 from innerloop.artifact.arrays import Dtype
+from innerloop.runtime import arrays, attention, forward, functions, surroundings
+from innerloop.runtime import steps as running
+from innerloop.runtime.guard import checks
+from innerloop.runtime.packing import pack_heads, packed
 from innerloop.runtime.surroundings import GENERATOR, devices, processor
+
+from . import curriculum, kinds, model, settings, steps, tasks
 
 LIBRARIES = ("jax", "jaxlib", "numpy", "optax")
 CODE = (
-    *(f"laboratory.training.{name}" for name in ("kinds", "model", "steps", "tasks", "curriculum")),
-    "runtime.guard.checks",
-    *(f"runtime.{name}" for name in ("forward", "functions", "pack", "pack_heads", "surroundings")),
+    *(kinds, model, settings, steps, tasks, curriculum),
+    *(arrays, attention, forward, functions, pack_heads, packed, running, surroundings, checks),
 )
 """The modules that a step runs through."""
 COMPILER = ("jax_optimization_level", "jax_exec_time_optimization_effort", "jax_disable_most_optimizations")
@@ -57,7 +61,7 @@ def _version(library: str) -> str:
 def _code() -> str:
     """Of the text of CODE: any change of it counts."""
     found = hashlib.sha256()
-    for name in CODE:
-        place = import_module(f"innerloop.{name}").__file__
+    for module in CODE:
+        place = module.__file__
         found.update(Path(place).read_bytes() if place is not None else b"")
     return found.hexdigest()[:12]

@@ -244,8 +244,8 @@ class _Run:
                 return keep(strict, operand(0)[..., np.array(which), :], operand(1))
             case Softmax():
                 return softmax(operand(0))
-            case Move(first):
-                return self._from(node.operands[0], self._sources(first, places))
+            case Move():
+                return self._from(node.operands[0], self._sources(node.op, places))
             case Gather(how, over):
                 others = self.at(frozenset({over}))
                 return gather(how, self.take(node.operands[0], others), self._seen(places, others))
@@ -284,11 +284,15 @@ class _Run:
             merged = jnp.where(here[:, None, None], self._from(value, places.tokens), merged)
         return merged
 
-    def _sources(self, first: str | None, places: Places) -> Any:
-        """The token that each of these moves from, or −1."""
-        if first is None:
-            return places.tokens - 1
-        wanted = self._seen(places, self._places(np.arange(len(self.line)))) & np.array(
-            [kind == first for kind in self.line.kinds]
-        )
-        return (np if isinstance(wanted, np.ndarray) else jnp).where(wanted.any(1), wanted.argmax(1), -1)
+    def _sources(self, move: Move, places: Places) -> Any:
+        """The token that each of these moves from, or −1, as the interpreter has it."""
+        tokens = np.arange(len(self.line))
+        if move.kind is None:
+            found = places.tokens - move.back
+            return (np if isinstance(found, np.ndarray) else jnp).maximum(found, -1)
+        wanted = self._seen(places, self._places(tokens)) & np.array([kind == move.kind for kind in self.line.kinds])
+        if move.source == "previous":
+            wanted = wanted & (tokens < places.tokens[:, None])
+        first, last = wanted.argmax(1), len(tokens) - 1 - wanted[:, ::-1].argmax(1)
+        source = first if move.source == "first" else last
+        return (np if isinstance(wanted, np.ndarray) else jnp).where(wanted.any(1), source, -1)
