@@ -24,7 +24,19 @@ from innerloop.compiler.frontend.desugar import expand
 from innerloop.compiler.ir.build import build
 from innerloop.compiler.ir.graph import Graph, Value
 from innerloop.compiler.ir.verify import verify
-from innerloop.compiler.syntax.nodes import Call, Expr, FieldDeclaration, Name, Program, Repeat, Type
+from innerloop.compiler.syntax.nodes import (
+    Assign,
+    Binary,
+    Call,
+    Expr,
+    FieldDeclaration,
+    Name,
+    Output,
+    Part,
+    Program,
+    Repeat,
+    Type,
+)
 from innerloop.compiler.syntax.parse import parse
 from innerloop.compiler.syntax.traversal import children, map_expressions, rebuild, statements, walk
 
@@ -48,9 +60,20 @@ class Opened:
 
 
 def real_parameters(program: Program) -> tuple[str, ...]:
-    """The parameters that are real numbers, or arrays of them: those that size and count nothing."""
+    """The parameters that are real numbers, or arrays of them: those that size and count nothing, and of which no pass
+    of a repeat takes a part of its own, which has to be known when the graph is built."""
     sizes, counts = whole_parameters(program)
-    return tuple(p.name for p in program.parameters if p.name not in sizes | counts)
+    return tuple(p.name for p in program.parameters if p.name not in sizes | counts | _by_step(program))
+
+
+def _by_step(program: Program) -> set[str]:
+    """Names in parts and powers that the number of a pass is in, too."""
+    body = tuple(statements(expand(program).body))
+    numbers = {s.index.name for s in body if isinstance(s, Repeat) and s.index is not None}
+    nodes = (node for s in body if isinstance(s, Assign | Output) for node in walk(s.value))
+    parts = (e for e in nodes if isinstance(e, Part) or (isinstance(e, Binary) and e.operator == "^"))
+    taken = [{n.name for n in walk(e) if isinstance(n, Name)} for e in parts]
+    return {name for names in taken if names & numbers for name in names}
 
 
 def counting_parameters(program: Program) -> tuple[str, ...]:
