@@ -247,13 +247,17 @@ class _SquarePairs:
 
     @staticmethod
     def of(task: Instruction, op: Multiply, written: NDArray[np.bool_]) -> _SquarePairs:
-        a, b = (_columns(form) for form in task.reads)
+        centres = (op.left.centre, op.right.centre)
+        a, b = (
+            [column + c.tobytes() for column, c in zip(_columns(form), centre, strict=True)]
+            for form, centre in zip(task.reads, centres, strict=True)
+        )
         entries, i, j = distinct(op.form, a, b)
         count = i.size
         used = np.asarray(abs(entries.csr)[:, written].sum(axis=1)).ravel() > 0
         i, j = i[used], j[used]
-        left = [(a[k], op.left.centre[k], op.left.radius[k]) for k in i.tolist()]
-        right = [(b[k], op.right.centre[k], op.right.radius[k]) for k in j.tolist()]
+        left = [(a[k], op.left.radius[k]) for k in i.tolist()]
+        right = [(b[k], op.right.radius[k]) for k in j.tolist()]
         factors = list(zip(left, right, strict=True))
         unlike = [(x, y) for x, y in factors if x != y]
         squares = {x for x, y in factors if x == y} | {x for pair in unlike for x in pair}

@@ -55,10 +55,10 @@ class UngatedNeurons(Neurons):
         """
         form = op.form
         a, b = self.stream.read(left), self.stream.read(right)
-        entries, i, j = distinct(form, keys(a), keys(b))
-        down = entries @ write
         straight = self._linear_part(op, a, b, kinds)
         a, b = self._centred(a, op.left, kinds), self._centred(b, op.right, kinds)
+        entries, i, j = distinct(form, keys(a), keys(b))  # the same value may have another centre on the other side
+        down = entries @ write
         radius_a = np.where(op.left.radius > 0, op.left.radius, 1.0)[i]
         radius_b = np.where(op.right.radius > 0, op.right.radius, 1.0)[j]
         first, second = a.csr[:, i] @ sp.diags_array(1.0 / radius_a), b.csr[:, j] @ sp.diags_array(1.0 / radius_b)

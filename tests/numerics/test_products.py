@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.compiler import compile_program, interpret
 from innerloop.compiler.numerics.activations import gelu
 from innerloop.compiler.numerics.fit_smooth import fit
 from innerloop.compiler.numerics.functions import function
 from innerloop.compiler.numerics.square_banks import FINENESS, Bank, Squares, square_bank
 from innerloop.compiler.schedule.constructions import CURVE
+from innerloop.runtime import Transformer
 from innerloop.runtime.functions import gelu as runtime_gelu
 from transformers.activations import NewGELUActivation
 
@@ -148,3 +150,22 @@ def test_a_function_is_as_exact_as_its_curve_says(
     truth = function(name, arguments, x)
     assert np.abs(found - truth).max() <= 1.5 * curve.error + 1e-12
     assert curve.error <= relative * np.abs(truth).max()
+
+
+@pytest.mark.parametrize("options", [{}, {"dtype": "float64"}, {"tolerance": 1e-2}], ids=str)
+def test_a_value_that_stands_on_both_sides_has_its_own_centre_on_each(options: dict[str, Any]) -> None:
+    """The factors of A[1, 2] A[1, 1] and of A[1, 1] A[1, 2] are the same, and their centres are not."""
+    text = """program gram()
+
+tokens (e)* q
+    x : vector[2] on e, q
+
+A = outer(x, x) + identity(2)
+C = transpose(A) @ A
+at q
+    output C[1]
+"""
+    weights = compile_program(text, **options)
+    x = np.random.default_rng(0).uniform(-1.5, 1.5, (16, 3, 2))
+    found = np.asarray(Transformer(weights)(x=x), np.float64)
+    assert np.abs(found - interpret(text, x=x)).max() <= weights.report.predicted_error
