@@ -22,7 +22,7 @@ from .architectures.targets import TARGETS, Learned
 from .certify.certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
 from .certify.families import affordable, observed, reached
 from .certify.plan import Built, Plan
-from .certify.report import all_finite, counts, measured
+from .certify.report import all_finite, counts, measured, some_finite
 from .certify.tolerance import bounded, meet
 from .certify.validate import validate
 from .emit.backend import Backend, backend_of
@@ -82,10 +82,12 @@ def compile_program(
     # what overflows is refused below, in words
     with faults_told(text, source), np.errstate(all="ignore"):
         begun("rewriting the program")
-        graph = optimise(afford(graph_of(text, parameters, source)), target, optimize)
+        built = afford(graph_of(text, parameters, source))
+        graph = optimise(built, target, optimize)
         bounded(graph, tolerance)
         enough(graph, certify)
         plan = plan_for(graph, target, dtype, calibration, optimize, certify, accept_error)
+        some_finite(built, plan.fresh[0])
         return weights_of(plan, tolerance)
 
 

@@ -22,7 +22,7 @@ from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
 
 from ..emit.emit import Emitted
-from ..interpreter.calibrate import Ranges
+from ..interpreter.calibrate import Ranges, some_of
 from ..interpreter.oracle import evaluate
 from ..ir.critical_path import critical_path
 from ..ir.graph import Attend, Function, Graph, Keep, Op, Softmax
@@ -52,6 +52,15 @@ def all_finite(graph: Graph, ranges: Ranges) -> None:
             what = f"`{node.name}`" if node.name else "this value"
             hint = "the program diverges, or divides by 0, with these parameters: try others, or a smaller rate"
             raise graph.signature.refusal(f"{what} is not finite on the calibration data", node.span, hint)
+
+
+def some_finite(graph: Graph, data: TokenData) -> None:
+    """Raises CompileError for a program, as it was built, of which no output is a number on the first of these tasks:
+    what is no number may be folded into nothing."""
+    if not np.isfinite(evaluate(graph, some_of(data, slice(0, 2)))).any():
+        (result,) = graph.results
+        hint = "a constant of it is no number, as log(0) is none: see what it computes with these parameters"
+        raise graph.signature.refusal("the output is not finite, whatever the data", graph[result].span, hint)
 
 
 def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:

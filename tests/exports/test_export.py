@@ -212,7 +212,7 @@ def test_the_command_says_the_size_and_writes_the_folder(to: str, innerloop: Com
     outcome = innerloop("export", compiled, "--to", to, "-o", "out")
     assert outcome.status == 0, outcome.err
     assert re.match(
-        r"stochastic_gradient_descent, unrolled: \d+ layers of width \d+, \d+ neurons; [\d,]+ ", outcome.out
+        r"stochastic_gradient_descent, unrolled: \d+ layers of width \d+, MLPs of \d+; [\d,]+ ", outcome.out
     )
     assert {"README.md", "config.json", "model.safetensors", "program.icl"} <= {p.name for p in Path("out").iterdir()}
     one_message(innerloop("export", compiled, "--to", to, "-o", "out"), "out", "exists already")

@@ -93,9 +93,11 @@ def test_a_byte_order_mark_and_line_endings(innerloop: Command, ending: str) -> 
     assert not check(parse(f"\ufeff{HEAD}output s\n"))
 
 
-def test_utf_16_is_told(innerloop: Command) -> None:
+def test_utf_16_is_read_by_its_mark_and_told_without(innerloop: Command) -> None:
     Path("wide.icl").write_bytes(f"{HEAD}output s\n".encode("utf-16"))
-    assert "wide.icl: not a text file (byte 0 is not UTF-8)" in innerloop("check", "wide.icl").err
+    assert innerloop("check", "wide.icl").out == "wide.icl: no errors\n"
+    Path("plain.icl").write_bytes(f"{HEAD}output é\n".encode("utf-16-le"))
+    assert innerloop("check", "plain.icl").status == 1
 
 
 @pytest.mark.parametrize("size", [8, 1024])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from innerloop.artifact.errors import CompileError
 from innerloop.artifact.tokens import read_data
 from innerloop.artifact.words import TargetName
 from innerloop.compiler.compile import compile_program
@@ -98,3 +99,13 @@ def test_layers(name: str, layers: int, target: TargetName) -> None:
     found = choose(graph_of(source(name), case_of(name).parameters), target)
     assert found.cost.layers == layers - (3 if name == "incremental_gradient" and target == "llama" else 0)
     assert found.strategy.switched == (name in ("fista", "lasso"))
+
+
+@pytest.mark.parametrize(
+    "loop", ["t = 0\nrepeat 3\n    w = w * log(t)\n    t = t + 1", "repeat 3 as k\n    w = w * log(k - 1)"]
+)
+def test_constants_that_are_no_numbers_are_refused(loop: str) -> None:
+    """Folded, −∞ times 0 would be nothing, and the weights exactly that."""
+    text = f"program p()\n\ntokens (x)* q\n    x : scalar on x, q\n\nw = x\n{loop}\noutput w\n"
+    with pytest.raises(CompileError, match="the output is not finite, whatever the data"):
+        compile_program(text)
