@@ -129,6 +129,13 @@ def test_a_target_of_two_values_takes_the_programs_numbers() -> None:
     np.testing.assert_array_equal(table(ones, x="age", y="bp").fields["y"], [[0, 1, 1]])
 
 
+def test_names_that_are_numbers_are_one_by_their_value() -> None:
+    frame = pd.DataFrame({"g": ["1", "1.0", "2", "3"], "c": ["1", "0", "1.0", "2"], "task": ["7", "7.0", "8", "8"]})
+    found = table(frame, x="g", category="g", y="c=1.0", classes=(0, 1))
+    np.testing.assert_array_equal(found.fields["x"], [[[1, 0, 0]] * 2, [[0, 1, 0], [0, 0, 1]]])
+    np.testing.assert_array_equal(found.target, [[1, 0], [1, 0]])
+
+
 def test_programs_without_a_label_take_inputs_alone() -> None:
     found = table(tokens=UNLABELLED, x="bp,age", standardise=True)
     np.testing.assert_allclose(found.fields["s"].mean(1), 0, atol=1e-15)
