@@ -39,7 +39,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Label:
-    """The target by row (NaN: missing); `measured` as of a feature."""
+    """The target by row (NaN: missing); `measured`: whether it is standardised where that is asked for."""
 
     name: str
     values: Floats
@@ -227,7 +227,9 @@ class _Table:
             if columns.classes is not None:
                 raise DataError(f"{self.where}: column `{name}` holds {len(words)} values, and --classes is for two: "
                                 f"`--y '{name}=VALUE'` asks whether it is that one")  # fmt: skip
-            return Label(name, self._numbers(place, lacking=True), measured=True), name
+            pair = columns.standardise and len(words) == 2
+            word = f"{name} (of two values, not standardised)" if pair else name
+            return Label(name, self._numbers(place, lacking=True), measured=not pair), word
         if not words:
             raise DataError(f"{self.where}: column `{name}` is empty")
         if value is None and len(words) != 2:

@@ -129,6 +129,13 @@ def test_a_target_of_two_values_takes_the_programs_numbers() -> None:
     np.testing.assert_array_equal(table(ones, x="age", y="bp").fields["y"], [[0, 1, 1]])
 
 
+def test_a_target_of_two_numbers_is_not_standardised() -> None:
+    found = table(FRAME.assign(bp=["0", "1", "1.0", "0.0"]), x="age", y="bp", standardise=True)
+    np.testing.assert_array_equal(found.fields["y"], [[0, 1, 1]])
+    np.testing.assert_array_equal(found.back(found.fields["y"]), found.fields["y"])
+    assert "y = bp (of two values, not standardised);" in found.said
+
+
 def test_names_that_are_numbers_are_one_by_their_value() -> None:
     frame = pd.DataFrame({"g": ["1", "1.0", "2", "3"], "c": ["1", "0", "1.0", "2"], "task": ["7", "7.0", "8", "8"]})
     found = table(frame, x="g", category="g", y="c=1.0", classes=(0, 1))
