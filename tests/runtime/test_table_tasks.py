@@ -136,6 +136,13 @@ def test_a_target_of_two_numbers_is_not_standardised() -> None:
     assert "y = bp (of two values, not standardised);" in found.said
 
 
+def test_an_output_of_several_numbers_is_not_brought_back() -> None:
+    vectors = np.ones((1, 1, 2))
+    with pytest.raises(DataError, match="the output holds 2 numbers, which have no units of the target's"):
+        table(x="age", y="bp", standardise=True).back(vectors)
+    np.testing.assert_array_equal(table(x="age", y="bp").back(vectors), vectors)
+
+
 def test_names_that_are_numbers_are_one_by_their_value() -> None:
     frame = pd.DataFrame({"g": ["1", "1.0", "2", "3"], "c": ["1", "0", "1.0", "2"], "task": ["7", "7.0", "8", "8"]})
     found = table(frame, x="g", category="g", y="c=1.0", classes=(0, 1))
