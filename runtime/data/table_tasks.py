@@ -36,6 +36,9 @@ from .columns import Columns, Roles
 from .pairing import TokenLine
 from .sources import cells
 
+SHOWN = 5
+"""Lines named of those that are left out."""
+
 
 @dataclass(frozen=True, repr=False)
 class TableTasks:
@@ -227,5 +230,18 @@ def _said(found: Chosen, columns: Columns, roles: Roles, places: Indices) -> str
     how = "standardised by each task's examples"
     if found.label is not None and found.label.measured:
         how += ", predictions in the target's units"
-    parts = [*found.said, *[how] * columns.standardise, f"{counted(len(found.lines), 'row')}: {tasks}"]
+    rows = f"{counted(len(found.lines), 'row')}: {tasks}"
+    parts = [*found.said, *_unused(found, places), *[how] * columns.standardise, rows]
     return f"{found.table.name}: {'; '.join(parts)}"
+
+
+def _unused(found: Chosen, places: Indices) -> list[str]:
+    """Words for the rows without a label that are in no task."""
+    if found.label is None:
+        return []
+    rows = np.setdiff1d(np.flatnonzero(np.isnan(found.label.values)), places)
+    if rows.size == 0:
+        return []
+    shown = ", ".join(str(found.lines[k]) for k in rows[:SHOWN]) + " …" * (rows.size > SHOWN)
+    where = f"{'line' if found.table.line else 'row'}{'s' if rows.size > 1 else ''} {shown}"
+    return [f"{counted(rows.size, 'row')} without a target left out ({where})"]

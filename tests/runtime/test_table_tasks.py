@@ -88,6 +88,13 @@ def test_rows_without_a_target_at_the_end_are_each_a_query() -> None:
     assert np.isnan(found.target[:, -1]).all() if found.target is not None else False
 
 
+@pytest.mark.parametrize("said", [{"leave_one_out": True}, {"splits": 2, "examples": 1}])
+def test_rows_without_a_target_that_are_in_no_task_are_named(said: Any) -> None:
+    found = table(FRAME.assign(bp=[101, 87, None, None]), x="age", y="bp", **said)
+    assert found.lines.max() == 2
+    assert "; 2 rows without a target left out (rows 3, 4);" in found.said
+
+
 @pytest.mark.parametrize(
     ("said", "count", "examples"),
     [
