@@ -85,6 +85,8 @@ class _Table:
         by_name = {name for name in category if self._place(name) >= 0}
         inputs = [self._place(name) for name in x]
         for place in inputs:
+            if inputs.count(place) > 1:
+                raise DataError(f"{self.where}: column `{header[place]}` stands twice in --x")
             if place in spoken or place == y:
                 raise DataError(
                     f"{self.where}: column `{self.table.header[place]}` is an input and something else, too"
