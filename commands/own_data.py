@@ -52,7 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="examples of a task that is drawn, beside its query",
     )
     add("--leave-one-out", action="store_true", help="a task for each row, predicted from all others")
-    add("--split-seed", type=int, default=0, metavar="SEED", help="of what is drawn (default: %(default)s)")
+    add(
+        "--split-seed",
+        type=options.at_least(0),
+        default=0,
+        metavar="SEED",
+        help="of what is drawn (default: %(default)s)",
+    )
 
 
 def _pair(text: str) -> tuple[float, float]:

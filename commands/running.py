@@ -37,6 +37,8 @@ def run(arguments: Namespace) -> int:
     if arguments.output is not None:
         new_file(arguments.output, arguments.data)
     weights, fields, found, calibration = _ready(arguments)
+    if found is not None:
+        found.check(weights.output.shape)
     rows_of = None if found is None else found.asked(weights)
     outputs: Mapping[str, Any] = {}
     with progress(f"running {weights.signature.name}") as move, placed(arguments.data):

@@ -6,7 +6,8 @@
     …
 
 A column is numbers or words. Words of two sorts are −1 and 1, of more sorts a column of 0 and 1 each. A column with
-both is an error at the first word, and a value that is missing one at its place.
+both is an error at the first word, and a value that is missing one at its place. Numbers that are names are one by
+their value: `1` and `1.0` are the same.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import DataError, counted, shortened
 
 from .columns import Columns, Roles, apart
-from .csv_cells import MISSING, CsvTable, Numbers, like_a_number
+from .csv_cells import MISSING, CsvTable, Numbers, exact, like_a_number, spelt_once
 
 TASK = "task"
 MOST_WORDS = 64
@@ -38,7 +39,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Label:
-    """The target by row (NaN: missing); `measured` as of a feature."""
+    """The target by row (NaN: missing); `measured`: whether it is standardised where that is asked for."""
 
     name: str
     values: Floats
@@ -69,6 +70,7 @@ class _Table:
         filled = [(line, row) for line, row in table.rows if row is not None and any(row)]
         self.lines = tuple(line for line, _ in filled)
         self.rows = [row for _, row in filled]
+        self.cells = [spelt_once([row[k] for row in self.rows], table.delimiter) for k in range(len(table.header))]
         for name in table.header:
             if name and table.header.count(name) > 1:
                 raise DataError(f"{self.where}: column `{name}` stands twice")
@@ -83,6 +85,8 @@ class _Table:
         by_name = {name for name in category if self._place(name) >= 0}
         inputs = [self._place(name) for name in x]
         for place in inputs:
+            if inputs.count(place) > 1:
+                raise DataError(f"{self.where}: column `{header[place]}` stands twice in --x")
             if place in spoken or place == y:
                 raise DataError(
                     f"{self.where}: column `{self.table.header[place]}` is an input and something else, too"
@@ -108,7 +112,7 @@ class _Table:
         if y is not None:
             label, word = self._label(y, value, self.table.header[y] in by_name, columns, ends, roles)
             said.append(f"{roles.label} = {word}")
-        tasks = [""] * len(self.rows) if at is None else [row[at] for row in self.rows]
+        tasks = [""] * len(self.rows) if at is None else self.cells[at]
         for line, task in zip(self.lines, tasks, strict=True):
             if at is not None and task.lower() in MISSING:
                 raise self._fault(line, at, "is empty; every row says its task")
@@ -142,12 +146,9 @@ class _Table:
             )
         return self.table.header.index(name)
 
-    def _cells(self, place: int) -> list[str]:
-        return [row[place] for row in self.rows]
-
     def _words(self, place: int) -> list[str]:
         """The values of a column that are not missing, each once, sorted."""
-        return sorted({cell for cell in self._cells(place) if cell.lower() not in MISSING})
+        return sorted({cell for cell in self.cells[place] if cell.lower() not in MISSING})
 
     def _named(self, place: int, by_name: bool) -> bool:
         """Whether a column holds names, and not numbers."""
@@ -181,10 +182,10 @@ class _Table:
                 else f"holds {len(words)} different words"
             )
             raise DataError(f"{self.where}: column `{name}` {held}: leave it out")
-        for line, cell in zip(self.lines, self._cells(place), strict=True):
+        for line, cell in zip(self.lines, self.cells[place], strict=True):
             if cell.lower() in MISSING:
                 raise self._missing(line, place, cell)
-        cells = np.array(self._cells(place))
+        cells = np.array(self.cells[place])
         if len(words) == 2:
             said = f"{name} ({shortened(words[0], 20)} −1, {shortened(words[1], 20)} 1)"
             return [(Feature(name, np.where(cells == words[1], 1.0, -1.0), measured=False), said)]
@@ -196,7 +197,7 @@ class _Table:
         """A column of numbers; NaN for what is missing, where that may be."""
         numbers = Numbers(self.table, [place])
         found = np.full(len(self.rows), np.nan)
-        for k, (line, cell) in enumerate(zip(self.lines, self._cells(place), strict=True)):
+        for k, (line, cell) in enumerate(zip(self.lines, self.cells[place], strict=True)):
             value = numbers.of(line, place, cell)
             if value is None and not lacking:
                 raise self._missing(line, place, cell)
@@ -216,7 +217,8 @@ class _Table:
         name, words = self.table.header[place], self._words(place)
         two = columns.classes or ends
         if value is not None and value not in words:
-            same = [word for word in words if _value(word) == _value(value) < np.inf]
+            number = exact(value, self.table.delimiter)
+            same = [word for word in words if number is not None and exact(word, self.table.delimiter) == number]
             if not same:
                 raise DataError(
                     f"{self.where}: column `{name}` never holds `{shortened(value)}`; it holds {_listed(words)}"
@@ -227,7 +229,9 @@ class _Table:
             if columns.classes is not None:
                 raise DataError(f"{self.where}: column `{name}` holds {len(words)} values, and --classes is for two: "
                                 f"`--y '{name}=VALUE'` asks whether it is that one")  # fmt: skip
-            return Label(name, self._numbers(place, lacking=True), measured=True), name
+            pair = columns.standardise and len(words) == 2
+            word = f"{name} (of two values, not standardised)" if pair else name
+            return Label(name, self._numbers(place, lacking=True), measured=not pair), word
         if not words:
             raise DataError(f"{self.where}: column `{name}` is empty")
         if value is None and len(words) != 2:
@@ -242,7 +246,7 @@ class _Table:
             )
         yes = value if value is not None else max(words, key=_order)
         other = f"not {yes}" if value is not None else min(words, key=_order)
-        cells = np.array(self._cells(place))
+        cells = np.array(self.cells[place])
         values = np.where(cells == yes, float(two[1]), float(two[0]))
         values[[cell.lower() in MISSING for cell in cells]] = np.nan
         return Label(name, values, measured=False), f"{name} ({other} {two[0]:g}, {yes} {two[1]:g})"

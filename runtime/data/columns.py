@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from math import isfinite
 
 from innerloop.artifact.errors import DataError
 
@@ -43,6 +44,12 @@ class Columns:
     examples: int | None = None
     leave_one_out: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises DataError for classes that are not two finite numbers."""
+        if self.classes is not None and not (all(map(isfinite, self.classes)) and len(set(self.classes)) == 2):
+            given = ",".join(f"{number:g}" for number in self.classes)
+            raise DataError(f"--classes {given}: wanted two different finite numbers, as 0,1")
 
     @property
     def any(self) -> bool:

@@ -15,8 +15,9 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from innerloop.artifact.errors import DataError, counted, shortened
@@ -103,6 +104,26 @@ def like_a_number(text: str) -> bool:
     """Whether a cell is one, or is meant as one: `1.234,5` and `inf` too."""
     patterns = (_NUMBER, _DECIMAL_COMMA, _THOUSANDS)
     return text.lower().lstrip("+-") in ("inf", "infinity") or any(p.fullmatch(text) for p in patterns)
+
+
+def exact(text: str, delimiter: str) -> Decimal | None:
+    """The number of a cell to its last digit, with a decimal comma where the delimiter is another sign; None for what
+    is no number."""
+    plain = text.replace(",", ".") if delimiter != "," and _DECIMAL_COMMA.fullmatch(text) else text
+    try:
+        return Decimal(plain) if _NUMBER.fullmatch(plain) else None
+    except InvalidOperation:
+        return None
+
+
+def spelt_once(cells: Sequence[str], delimiter: str) -> list[str]:
+    """Cells with one spelling for each number, the shortest of theirs: `1`, `1.0`, `2.50` → `1`, `1`, `2.50`."""
+    shortest: dict[Decimal, str] = {}
+    spelt = {}
+    for cell in sorted(set(cells), key=lambda cell: (len(cell), cell)):
+        number = exact(cell, delimiter)
+        spelt[cell] = cell if number is None else shortest.setdefault(number, cell)
+    return [spelt[cell] for cell in cells]
 
 
 class Numbers:

@@ -13,6 +13,7 @@ in a task's examples is moved only; one that varies nowhere, such as an intercep
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ from .coded_columns import Chosen, chosen
 from .columns import Columns, Roles
 from .pairing import TokenLine
 from .sources import cells
+
+SHOWN = 5
+"""Lines named of those that are left out."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,13 +63,22 @@ class TableTasks:
     def __repr__(self) -> str:
         return f"TableTasks({self.said})"
 
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raises DataError for an output of this shape that the target's moments do not bring back."""
+        if shape and (self.centre.any() or (self.deviation != 1.0).any()):
+            raise DataError(
+                f"the output holds {counted(math.prod(shape), 'number')}, which have no units of the target's to be "
+                "brought back to: leave out --standardise"
+            )
+
     def back(self, predictions: NDArray[Any]) -> NDArray[Any]:
-        """Predictions [tasks, rows, …] in the target's own units."""
+        """Predictions [tasks, rows, …] in the target's own units. Raises DataError as `check`."""
         found: NDArray[Any] = self.widened(predictions) + self.centre.reshape(-1, *[1] * (predictions.ndim - 1))
         return found
 
     def widened(self, errors: NDArray[Any]) -> NDArray[Any]:
-        """Errors of predictions [tasks, rows, …] in the target's own units."""
+        """Errors of predictions [tasks, rows, …] in the target's own units. Raises DataError as `check`."""
+        self.check(errors.shape[2:])
         found: NDArray[Any] = errors * self.deviation.reshape(-1, *[1] * (errors.ndim - 1))
         return found
 
@@ -214,6 +227,21 @@ def _labelled(found: Chosen, rows: Sequence[int], roles: Roles) -> tuple[list[in
 def _said(found: Chosen, columns: Columns, roles: Roles, places: Indices) -> str:
     examples = places.shape[1] - roles.queried
     tasks = f"{counted(len(places), 'task')} of {counted(examples, 'example')}{' and a query' if roles.queried else ''}"
-    how = "standardised by each task's examples, predictions in the target's units"
-    parts = [*found.said, *[how] * columns.standardise, f"{counted(len(found.lines), 'row')}: {tasks}"]
+    how = "standardised by each task's examples"
+    if found.label is not None and found.label.measured:
+        how += ", predictions in the target's units"
+    rows = f"{counted(len(found.lines), 'row')}: {tasks}"
+    parts = [*found.said, *_unused(found, places), *[how] * columns.standardise, rows]
     return f"{found.table.name}: {'; '.join(parts)}"
+
+
+def _unused(found: Chosen, places: Indices) -> list[str]:
+    """Words for the rows without a label that are in no task."""
+    if found.label is None:
+        return []
+    rows = np.setdiff1d(np.flatnonzero(np.isnan(found.label.values)), places)
+    if rows.size == 0:
+        return []
+    shown = ", ".join(str(found.lines[k]) for k in rows[:SHOWN]) + " …" * (rows.size > SHOWN)
+    where = f"{'line' if found.table.line else 'row'}{'s' if rows.size > 1 else ''} {shown}"
+    return [f"{counted(rows.size, 'row')} without a target left out ({where})"]

@@ -51,3 +51,9 @@ def test_weights_that_are_calibrated_on_a_file_run_on_it(innerloop: Command, fla
     assert "6 predictions of a known target: r.m.s. error" in outcome.out
     one_message(innerloop("run", "weights", "-p", "d=2", "--data", flats, *SAID), "-p, --target", "are for a program")
     one_message(innerloop("run", "weights", "--data", flats), "flats.csv:1: column `city` is no field", "--y COLUMN")
+
+
+def test_a_seed_of_splits_is_at_least_0(innerloop: Command, flats: Path) -> None:
+    outcome = innerloop("run", "ridge", "--data", flats, "--y", "price", "--splits", "2", "--split-seed", "-1")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err.endswith("argument --split-seed: `-1` is not a whole number of at least 0\n")

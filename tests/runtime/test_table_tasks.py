@@ -88,6 +88,13 @@ def test_rows_without_a_target_at_the_end_are_each_a_query() -> None:
     assert np.isnan(found.target[:, -1]).all() if found.target is not None else False
 
 
+@pytest.mark.parametrize("said", [{"leave_one_out": True}, {"splits": 2, "examples": 1}])
+def test_rows_without_a_target_that_are_in_no_task_are_named(said: Any) -> None:
+    found = table(FRAME.assign(bp=[101, 87, None, None]), x="age", y="bp", **said)
+    assert found.lines.max() == 2
+    assert "; 2 rows without a target left out (rows 3, 4);" in found.said
+
+
 @pytest.mark.parametrize(
     ("said", "count", "examples"),
     [
@@ -129,6 +136,27 @@ def test_a_target_of_two_values_takes_the_programs_numbers() -> None:
     np.testing.assert_array_equal(table(ones, x="age", y="bp").fields["y"], [[0, 1, 1]])
 
 
+def test_a_target_of_two_numbers_is_not_standardised() -> None:
+    found = table(FRAME.assign(bp=["0", "1", "1.0", "0.0"]), x="age", y="bp", standardise=True)
+    np.testing.assert_array_equal(found.fields["y"], [[0, 1, 1]])
+    np.testing.assert_array_equal(found.back(found.fields["y"]), found.fields["y"])
+    assert "y = bp (of two values, not standardised);" in found.said
+
+
+def test_an_output_of_several_numbers_is_not_brought_back() -> None:
+    vectors = np.ones((1, 1, 2))
+    with pytest.raises(DataError, match="the output holds 2 numbers, which have no units of the target's"):
+        table(x="age", y="bp", standardise=True).back(vectors)
+    np.testing.assert_array_equal(table(x="age", y="bp").back(vectors), vectors)
+
+
+def test_names_that_are_numbers_are_one_by_their_value() -> None:
+    frame = pd.DataFrame({"g": ["1", "1.0", "2", "3"], "c": ["1", "0", "1.0", "2"], "task": ["7", "7.0", "8", "8"]})
+    found = table(frame, x="g", category="g", y="c=1.0", classes=(0, 1))
+    np.testing.assert_array_equal(found.fields["x"], [[[1, 0, 0]] * 2, [[0, 1, 0], [0, 0, 1]]])
+    np.testing.assert_array_equal(found.target, [[1, 0], [1, 0]])
+
+
 def test_programs_without_a_label_take_inputs_alone() -> None:
     found = table(tokens=UNLABELLED, x="bp,age", standardise=True)
     np.testing.assert_allclose(found.fields["s"].mean(1), 0, atol=1e-15)
@@ -159,6 +187,10 @@ def test_columns_named_as_components_stand_in_their_order() -> None:
         ({}, {"y": "group", "x": "age"}, "holds 3 sorts of words: `--y 'group=a'` asks"),
         ({}, {"y": "group=d", "x": "age"}, "column `group` never holds `d`; it holds `a`, `b`, `c`"),
         ({}, {"y": "bp", "x": "age", "classes": (0, 1)}, "holds 4 values, and --classes is for two"),
+        ({}, {"y": "sex", "x": "age", "classes": (1, 1)}, "^--classes 1,1: wanted two different finite numbers"),
+        ({}, {"y": "sex=f", "x": "age", "classes": (0, np.inf)}, "^--classes 0,inf: wanted two different finite"),
+        ({}, {"y": "sex", "x": "age", "classes": (np.nan, 1)}, "^--classes nan,1: wanted two different finite"),
+        ({}, {"y": "bp", "x": "age,age"}, "column `age` stands twice in --x"),
         ({}, {"y": "bp", "task": "group"}, "task a has 2 rows, task c has 1 row; tasks are of one length"),
         ({}, {"y": "bp", "splits": 1, "examples": 4}, "has 3 rows for examples, and 4 are asked for"),
         ({"age": [1, 1, None, 1]}, {"y": "bp", "task": "age"}, "table:3: column `age`: is empty; every row says its"),
