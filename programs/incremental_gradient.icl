@@ -1,4 +1,4 @@
-# Epochs of SGD over the examples in order, at a rate that falls from epoch to epoch.
+# Epochs of SGD over the examples in order, at a rate of their own each.
 # Source: Bertsekas 2011, "Incremental gradient, subgradient, and proximal methods for convex
 # optimization: a survey", section 1 (arXiv 1507.01030).
 program incremental_gradient(d, epochs = 3, examples = 20, rates : vector[epochs] = 0.05)
