@@ -116,7 +116,7 @@ PASSES = (
          lambda strategy, target: not strategy.kept and not target.linear, needed=True),
     Pass("switch", "relu becomes a comparison that keeps what is positive",
          lambda graph, given: keep_positive(graph, given.laws),
-         lambda strategy, target: strategy.switched and not target.linear),
+         lambda strategy, target: strategy.switched and target.norm != "layernorm" and not target.linear),
     Pass("strengthen", "loops carry products of what they carry, where that saves layers",
          lambda graph, given: strengthen(graph, given.laws),
          lambda strategy, target: strategy.carried and not target.linear),

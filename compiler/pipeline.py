@@ -6,7 +6,8 @@ not. Each combination that the target has is written down, and the best one stay
     lsa                      heads, which are exact there and all there is
     optimize="depth"         fewest layers, then the most exact (statistics before heads), then the fewest slots;
                              heads, which are wide and not exact, must save a fifth of the layers, and comparisons in
-                             place of relus, which rounding can decide, a third
+                             place of relus, which rounding can decide, a third (not
+                             under a LayerNorm: what stock libraries leave of a mean decides them wrongly)
     optimize="width"         fewest slots, then fewest layers, then the most exact
 """
 

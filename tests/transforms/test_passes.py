@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.tokens import read_data
+from innerloop.artifact.words import TargetName
 from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.compiler.compile import compile_program
 from innerloop.compiler.interpreter.default_tasks import draw
@@ -98,7 +99,8 @@ def test_what_a_pass_does(name: str, golden: Callable[[Path, str], None]) -> Non
     """The graph before the pass and after it, of a program that it changes."""
     path = CASES / "passes" / f"{name}.icl"
     built = graph_of(path.read_text(encoding="utf-8"), {})
-    steps = {"built": built, **choose(built, "lsa" if name in LINEAR_CASES else "gpt2").steps}
+    target: TargetName = "lsa" if name in LINEAR_CASES else "gelu" if name == "switch" else "gpt2"
+    steps = {"built": built, **choose(built, target).steps}
     place = list(steps).index(name)
     before, after = (format_graph(graph) for graph in list(steps.values())[place - 1 : place + 1])
     assert before != after
