@@ -21,7 +21,6 @@ from innerloop.artifact.errors import DataError, counted
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.interrupts import check, stoppable
 from innerloop.artifact.memory import spend
-from innerloop.artifact.parts import Config
 from innerloop.artifact.places import Places, places
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
@@ -261,10 +260,3 @@ def chunk_size(tasks: int, most: int) -> int:
     even = -(-tasks // -(-tasks // most))
     step = 1 << max(0, (even - 1).bit_length() - 3)
     return min(most, -(-even // step) * step if even > 8 else 1 << (even - 1).bit_length())
-
-
-def widest_bytes(config: Config, tokens: int, dtype: np.dtype[Any] | None = None) -> int:
-    """The widest activation of a task of so many tokens, and the rest token: neurons, scores or the stream. `dtype`:
-    the precision that it runs in (default: the configuration's)."""
-    widest = max(config.d_mlp, config.n_head * (tokens + 1), config.d_model)
-    return (tokens + 1) * widest * np.dtype(dtype or config.dtype).itemsize

@@ -175,7 +175,7 @@ class _Run:
                 f"{tokens.size} `{loop.kind}` tokens given; this program scans `{loop.kind}` up to {loop.count}. "
                 "Give fewer, or raise the limit"
             )
-        fixed = self._invariant(loop.body, {c.phi for c in loop.carried})
+        fixed = self.graph.invariant(loop.body, {c.phi for c in loop.carried})
         for value in fixed:
             self._compute(value, self._at(self.graph[value].kinds))
         self._fixed = frozenset(fixed)
@@ -194,20 +194,6 @@ class _Run:
             if so_far:
                 array[:, last >= 0] = np.concatenate(so_far, 1)[:, last[last >= 0]]
             self._put(c.final, here, array)
-
-    def _invariant(self, block: Block, changing: set[Value]) -> list[Value]:
-        """The values of a scan's body that do not change in it, in order; `changing` collects the others."""
-        found = []
-        for item in block:
-            if isinstance(item, Loop):
-                changing.update(c.phi for c in item.carried)
-                found += self._invariant(item.body, changing)
-                changing.update(c.final for c in item.carried)
-            elif changing.isdisjoint(self.graph[item].operands):
-                found.append(item)
-            else:
-                changing.add(item)
-        return found
 
     # Nodes ---------------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ BLOCK_BYTES = 2**25
 
 
 def sources(move: Move, seen: NDArray[np.bool_], kinds: Sequence[str]) -> Indices:
-    """The token that each token of these kinds moves from, or −1; `seen` [tokens, tokens]."""
+    """The token that each token of these kinds moves from, or −1; `seen` [tokens, tokens], of NumPy or JAX."""
     tokens = np.arange(len(kinds))
     if move.kind is None:
         return np.maximum(tokens - move.back, -1)
@@ -56,7 +56,9 @@ def sources(move: Move, seen: NDArray[np.bool_], kinds: Sequence[str]) -> Indice
     if move.source == "previous":
         wanted &= tokens < tokens[:, None]
     first, last = wanted.argmax(1), len(tokens) - 1 - wanted[:, ::-1].argmax(1)
-    return np.where(wanted.any(1), first if move.source == "first" else last, -1)
+    source = first if move.source == "first" else last
+    found: Indices = seen.__array_namespace__().where(wanted.any(1), source, -1)
+    return found
 
 
 def gather(op: Gather, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:

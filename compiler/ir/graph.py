@@ -266,6 +266,21 @@ class Graph(_Nodes):
     results: tuple[Value, ...]
     signature: Signature
 
+    def invariant(self, block: Block, changing: set[Value]) -> list[Value]:
+        """The values of a loop's body that do not change in it, in order, if those of `changing` do, which collects the
+        others."""
+        found: list[Value] = []
+        for item in block:
+            if isinstance(item, Loop):
+                changing.update(c.phi for c in item.carried)
+                found += self.invariant(item.body, changing)
+                changing.update(c.final for c in item.carried)
+            elif changing.isdisjoint(self[item].operands):
+                found.append(item)
+            else:
+                changing.add(item)
+        return found
+
     def loops(self, block: Block | None = None) -> Iterator[Loop]:
         for item in self.block if block is None else block:
             if isinstance(item, Loop):

@@ -16,9 +16,9 @@ import numpy as np
 import optax
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.parts import Config
 from innerloop.runtime.executables import exact
 from innerloop.runtime.surroundings import devices, key
-from innerloop.runtime.transformer import widest_bytes
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
@@ -161,3 +161,9 @@ class Run:
         found = [kept.arrays[f"carry.{k}"] for k in range(len(leaves))]
         self._carry = self._placed(jax.tree.unflatten(structure, found))
         self.step, self.losses = kept.step, kept.arrays["losses"]
+
+
+def widest_bytes(config: Config, tokens: int) -> int:
+    """The widest activation of a task of so many tokens, and the rest token: neurons, scores or the stream."""
+    widest = max(config.d_mlp, config.n_head * (tokens + 1), config.d_model)
+    return (tokens + 1) * widest * np.dtype(config.dtype).itemsize

@@ -16,6 +16,7 @@ import numpy as np
 from innerloop.artifact.errors import DataError, InternalError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.tokens import Sequence, output_rows, visible
+from innerloop.compiler.interpreter.reads import sources
 from innerloop.compiler.ir.graph import (
     Affine,
     Attend,
@@ -42,7 +43,6 @@ from innerloop.compiler.ir.graph import (
     Value,
 )
 
-from .needed import invariant
 from .opened import Opened
 from .operations import Array, affine, divide, function, keep, product, softmax
 from .places import Places
@@ -83,7 +83,6 @@ class _Run:
         counts: Mapping[str, Array],
         seen: Array | None,
     ) -> None:
-        assert program.graph.signature is not None
         self.graph: Graph = program.graph
         self.kinds = program.needed
         self.program, self.line, self.counts = program, line, counts
@@ -172,7 +171,7 @@ class _Run:
                 f"{tokens.size} `{loop.kind}` tokens given; this program scans `{loop.kind}` up to {loop.count}. "
                 "Give fewer, or raise the limit"
             )
-        fixed = invariant(self.graph, loop.body, {c.phi for c in loop.carried})
+        fixed = self.graph.invariant(loop.body, {c.phi for c in loop.carried})
         for value in fixed:
             self._compute(value, self.at(self.kinds[value]))
         self._fixed, before = frozenset(fixed), dict(self.known)
@@ -285,14 +284,6 @@ class _Run:
         return merged
 
     def _sources(self, move: Move, places: Places) -> Any:
-        """The token that each of these moves from, or −1, as the interpreter has it."""
-        tokens = np.arange(len(self.line))
-        if move.kind is None:
-            found = places.tokens - move.back
-            return (np if isinstance(found, np.ndarray) else jnp).maximum(found, -1)
-        wanted = self._seen(places, self._places(tokens)) & np.array([kind == move.kind for kind in self.line.kinds])
-        if move.source == "previous":
-            wanted = wanted & (tokens < places.tokens[:, None])
-        first, last = wanted.argmax(1), len(tokens) - 1 - wanted[:, ::-1].argmax(1)
-        source = first if move.source == "first" else last
-        return (np if isinstance(wanted, np.ndarray) else jnp).where(wanted.any(1), source, -1)
+        """The token that each of these moves from, or −1."""
+        found: Any = sources(move, self.seen, self.line.kinds)
+        return (found if isinstance(places.tokens, np.ndarray) else jnp.asarray(found))[places.tokens]

@@ -3,13 +3,13 @@
     w : vector[d] at x and y, output dot(w, x) at x     →     w is needed at x
 
 The oracle computes a value wherever it lives; for the output alone it is enough where something asks for it. Inside a
-scan values stand at its one token, and are all computed; those that do not change in it (`invariant`) in front of it.
+scan values stand at its one token, and are all computed; those that do not change in it (`Graph.invariant`) in front.
 """
 
 from __future__ import annotations
 
 from innerloop.artifact.signature import Kinds
-from innerloop.compiler.ir.graph import Attend, Block, Gather, Graph, Loop, Merge, Move, Read, Value
+from innerloop.compiler.ir.graph import Attend, Gather, Graph, Loop, Merge, Move, Read, Value
 
 
 def needed(graph: Graph) -> dict[Value, Kinds]:
@@ -66,18 +66,3 @@ def _operands(graph: Graph, value: Value, found: dict[Value, Kinds]) -> None:
             case _:
                 asked = kinds
         _ask(graph, found, operand, asked)
-
-
-def invariant(graph: Graph, block: Block, changing: set[Value]) -> list[Value]:
-    """The values of a scan's body that do not change in it, in order; `changing` collects the others."""
-    found = []
-    for item in block:
-        if isinstance(item, Loop):
-            changing.update(c.phi for c in item.carried)
-            found += invariant(graph, item.body, changing)
-            changing.update(c.final for c in item.carried)
-        elif changing.isdisjoint(graph[item].operands):
-            found.append(item)
-        else:
-            changing.add(item)
-    return found

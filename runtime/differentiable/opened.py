@@ -127,7 +127,6 @@ def opened(
         body=map_expressions(plain.body, _open_clips),
     )
     graph = verify(build(open_program, {name: value for name, value in bound.items() if name not in free}))
-    assert graph.signature is not None
     signature = replace(
         graph.signature,
         fields=tuple(f for f in graph.signature.fields if f.name not in free),

@@ -92,9 +92,10 @@ def _block(up: Array, up_bias: Array, down: Array, banks: list[Bank]) -> Block:
     bias, weight = np.zeros((2, len(banks), size), up.dtype)
     write = np.zeros((len(banks), down.shape[1]), up.dtype)
     for k, (neurons, slots) in enumerate(zip(banks, read, strict=True)):
-        neurons = neurons[np.argsort(np.abs(_directions(down[neurons])[1]), kind="stable")]
         direction, largest = _directions(down[neurons])
+        order = np.argsort(np.abs(largest), kind="stable")
+        neurons, number = neurons[order], neurons.size
         rows[k, : slots.size] = slots
-        ups[: slots.size, k, : neurons.size] = up[np.ix_(slots, neurons)]
-        bias[k, : neurons.size], weight[k, : neurons.size], write[k] = up_bias[neurons], largest, direction[0]
+        ups[: slots.size, k, :number] = up[np.ix_(slots, neurons)]
+        bias[k, :number], weight[k, :number], write[k] = up_bias[neurons], largest[order], direction[order[0]]
     return Block(rows, ups, bias, weight, write)

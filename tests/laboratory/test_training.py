@@ -24,7 +24,6 @@ from innerloop.laboratory.training.tasks import TaskDistribution, task
 from innerloop.laboratory.training.train import DivergenceError, train
 from innerloop.programs import load
 from innerloop.runtime import Transformer
-from innerloop.runtime.transformer import widest_bytes
 
 from tests.support.linear_tasks import linear_tasks
 
@@ -201,7 +200,7 @@ def test_parts_of_a_batch_make_the_step_of_the_whole(
     small: Model, points: TaskDistribution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train(small, points, **SETTINGS)
-    monkeypatch.setattr(steps, "CACHED_BYTES", 2 * widest_bytes(small.config, 9))  # four examples and a query
+    monkeypatch.setattr(steps, "CACHED_BYTES", 2 * steps.widest_bytes(small.config, 9))  # four examples and a query
     steps.stepper_of.cache_clear()
     assert steps.Stepper(small, points, 8, frozenset(), steps.Rule(None, 1e-3, 3, None)).parts == 4
     parts = train(small, points, **SETTINGS)
