@@ -55,7 +55,7 @@ format: $(VENV)/.installed-lint
 	$(BIN)/ruff check --fix .
 
 benchmark: $(VENV)/.installed
-	$(BIN)/python benchmarks/precision.py
+	$(BIN)/python -m benchmarks.precision
 
 benchmark-certify: $(VENV)/.installed-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.certify
@@ -64,16 +64,16 @@ benchmark-forward: $(VENV)/.installed-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.forward
 
 benchmark-layers: $(VENV)/.installed
-	$(BIN)/python benchmarks/layers.py
+	$(BIN)/python -m benchmarks.layers
 
 benchmark-guard: $(VENV)/.installed
-	$(BIN)/python benchmarks/guard.py
+	$(BIN)/python -m benchmarks.guard
 
 benchmark-operations: $(VENV)/.installed
-	$(BIN)/python benchmarks/operations.py
+	$(BIN)/python -m benchmarks.operations
 
 benchmark-compile: $(VENV)/.installed
-	$(BIN)/python benchmarks/compile_time.py
+	$(BIN)/python -m benchmarks.compile_time
 
 benchmark-explain: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.explain
@@ -82,16 +82,16 @@ benchmark-real-data: $(VENV)/.installed-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.real_data
 
 benchmark-speed: $(VENV)/.installed-test
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python -m benchmarks.speed
 
 benchmark-startup: $(VENV)/.installed-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.startup
 
 benchmark-tolerance: $(VENV)/.installed
-	$(BIN)/python benchmarks/tolerance.py
+	$(BIN)/python -m benchmarks.tolerance
 
 benchmark-training: $(VENV)/.installed-test
-	$(BIN)/python benchmarks/training.py
+	$(BIN)/python -m benchmarks.training
 
 honesty: $(VENV)/.installed-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.honesty -o honesty.json

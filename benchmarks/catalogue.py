@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from innerloop.artifact.words import TargetName
 from innerloop.compiler.syntax.parse import parse
 from innerloop.programs import GROUPS, citation, load, names, purpose
 from rich.progress import track
@@ -48,7 +49,8 @@ tasks. SPD/d is the mean squared difference of the two, over d (Akyürek et al. 
 
 def measured(job: tuple[str, Place]) -> Measured | Refused:
     warnings.simplefilter("ignore")
-    return measure(_case(job[0]), *job[1])
+    program, (target, dtype) = job
+    return measure(_case(program), target, dtype)
 
 
 def _case(name: str) -> Case:
@@ -157,7 +159,7 @@ def overview(pages: Mapping[str, Found], kept: Mapping[str, str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _row(name: str, found: Found, targets: Sequence[str]) -> str:
+def _row(name: str, found: Found, targets: Sequence[TargetName]) -> str:
     cells = " | ".join(_cell(found[target, "float32"]) for target in targets)
     return f"| [{name}]({name}.md) | {purpose(name)} | {cells} |"
 
@@ -208,8 +210,8 @@ def main() -> int:
     for old in options.output.glob("*.md"):
         if old.stem in pages or old.stem not in kept:
             old.unlink()
-    for name, found in pages.items():
-        (options.output / f"{name}.md").write_text(page(name, found), encoding="utf-8")
+    for name, places in pages.items():
+        (options.output / f"{name}.md").write_text(page(name, places), encoding="utf-8")
     (options.output / "README.md").write_text(overview(pages, kept), encoding="utf-8")
     for fault in (wrong := faults(pages)):
         print(fault, file=sys.stderr)

@@ -36,10 +36,10 @@ from rich.progress import track
 
 from tests.reference import case_of, targets
 
-from .families import FAMILIES
 from .honesty import RESTART, batches
-from .tables import show
-from .workers import results
+from .support.families import FAMILIES
+from .support.tables import show
+from .support.workers import results
 
 
 @dataclass(frozen=True)

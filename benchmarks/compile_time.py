@@ -1,6 +1,6 @@
 """How long compiling takes, stage by stage, and for each nonzero that it writes: one table.
 
-    python benchmarks/compile_time.py [--runs 5] [--programs gradient_descent …]
+    python -m benchmarks.compile_time [--runs 5] [--programs gradient_descent …]
 
 In milliseconds, in a process that has compiled before; the best of several runs, but for calibration (the oracle on
 sample tasks), which is run once and not part of `total`. A loop's weights are written once however often it runs, so
@@ -23,7 +23,8 @@ from innerloop.artifact.sparse import Matrix
 from innerloop.compiler import Weights, compile_program
 from innerloop.compiler import compile as passes
 from innerloop.programs import load
-from tables import show
+
+from .support.tables import show
 
 COUNTS = {"gradient_descent": "steps", "stochastic_gradient_descent": "examples", "sherman_morrison": "examples"}
 SIZES, NUMBERS = (4, 8, 16, 32), (1, 4, 16, 64)
@@ -44,7 +45,7 @@ class Line:
     """One row: a program and its parameters."""
 
     program: str
-    parameters: dict[str, float]
+    parameters: dict[str, Any]
 
 
 def lines(programs: list[str]) -> list[Line]:
@@ -54,7 +55,7 @@ def lines(programs: list[str]) -> list[Line]:
         number = COUNTS[program]
         sweep = [(d, USUAL_NUMBER) for d in SIZES] + [(USUAL_D, n) for n in NUMBERS if n != USUAL_NUMBER]
         for d, n in sweep:
-            parameters: dict[str, float] = {"d": d, number: n}
+            parameters: dict[str, Any] = {"d": d, number: n}
             if program != "sherman_morrison":
                 parameters["rate"] = 0.08 / d  # the steps then stay small for every d
             found.append(Line(program, parameters))
@@ -83,7 +84,8 @@ def timed(spent: dict[str, float], known: dict[str, Any]) -> Iterator[None]:
         return call
 
     names = [name for stage in STAGES.values() for name in stage]
-    with mock.patch.multiple(passes, **{name: around(name, getattr(passes, name)) for name in names}):
+    watched: dict[str, Any] = {name: around(name, getattr(passes, name)) for name in names}
+    with mock.patch.multiple(passes, **watched):
         yield
 
 

@@ -23,9 +23,9 @@ from innerloop.compiler import compile_program, interpret
 
 from tests.reference.measured import numpy_run
 
-from .feature_references import EXAMPLES
-from .feature_table import FEATURES, Feature
-from .tables import show
+from .support.feature_references import EXAMPLES
+from .support.feature_table import FEATURES, Feature
+from .support.tables import show
 
 BOUND = 1e-5
 TARGETS: tuple[TargetName, ...] = ("gpt2", "llama")

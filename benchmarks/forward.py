@@ -1,6 +1,6 @@
 """What a call takes, in products of matrices: CPU seconds of 1,000 tasks, over those of one 2048³ product in float32.
 
-    python benchmarks/forward.py [--tasks 200] [--rounds 3] [--program sherman_morrison …] [--target gpt2 llama] [--all]
+    python -m benchmarks.forward [--tasks 200] [--rounds 3] [--program sherman_morrison …] [--target gpt2 llama] [--all]
 
 Each program runs in turn with the same weights as stock transformers run them, every pass of a scan at every token, and
 with the product; the medians of the rounds are compared. Not counted: compiling, and the first call. `--all`: every
@@ -30,8 +30,9 @@ from innerloop.programs import load, names
 from innerloop.runtime import Transformer
 from innerloop.runtime.forward import forward
 
-from benchmarks.tables import show
 from tests.reference import case_of
+
+from .support.tables import show
 
 PRODUCT = 2048
 ROWS: list[tuple[str, str, dict[str, Any], float]] = [

@@ -1,6 +1,6 @@
 """What the guard costs: CPU seconds of a call with it and without, taking turns in one process.
 
-    python benchmarks/guard.py [--tasks 64] [--rounds 7]
+    python -m benchmarks.guard [--tasks 64] [--rounds 7]
 
 Each row: the median of the rounds' ratios, and the medians of both. The data are the default tasks, on which the guard
 says nothing; what it looks at is counted as numbers for each task.
@@ -11,16 +11,19 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
+from typing import Any
 
 import numpy as np
+from innerloop.artifact.words import GuardMode, TargetName
 from innerloop.compiler import compile_program
 from innerloop.compiler.interpreter.default_tasks import draw, repetitions
 from innerloop.compiler.ir.build import graph_of
 from innerloop.programs import load
 from innerloop.runtime import Transformer
-from tables import show
 
-ROWS: list[tuple[str, str, dict[str, object]]] = [
+from .support.tables import show
+
+ROWS: list[tuple[str, TargetName, dict[str, Any]]] = [
     ("gradient_descent", "gpt2", {"d": 8, "steps": 10}),
     ("sherman_morrison", "gpt2", {"d": 8, "ridge": 0.1}),
     ("stochastic_gradient_descent", "gpt2", {"d": 8}),
@@ -39,10 +42,11 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for name, target, parameters in ROWS:
-        weights = compile_program(load(name), target=target, **parameters)  # type: ignore[arg-type]
+        weights = compile_program(load(name), target=target, **parameters)
         graph = graph_of(weights.signature.text, weights.signature.parameters, name)
         data = draw(weights.signature, repetitions(graph), arguments.tasks, 7)
-        models = {mode: Transformer(weights, guard=mode) for mode in ("warn", "off")}  # type: ignore[arg-type]
+        modes: tuple[GuardMode, ...] = ("warn", "off")
+        models = {mode: Transformer(weights, guard=mode) for mode in modes}
         seconds: dict[str, list[float]] = {mode: [] for mode in models}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -41,9 +41,9 @@ from rich.progress import track
 
 from tests.reference import Case, case_of, targets
 
-from .families import FAMILIES, Data, draw
-from .tables import show
-from .workers import results
+from .support.families import FAMILIES, Data, draw
+from .support.tables import show
+from .support.workers import results
 
 CALIBRATION = "calibration"
 """The family of the tasks that the ranges were taken from."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 import numpy as np
 from innerloop.compiler import compile_program
@@ -17,7 +18,7 @@ from innerloop.compiler import compile_program
 from tests.reference.measured import numpy_run
 
 from .features import TARGETS
-from .tables import show
+from .support.tables import show
 
 HEAD = """program solved(d, ridge = 0.2, steps = 8)
 
@@ -37,7 +38,7 @@ repeat steps
 at query
     output dot(M @ b, x)
 """
-WAYS: tuple[tuple[str, str, dict[str, int]], ...] = (
+WAYS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("sweeps", SWEEPS, {}),
     *((f"Newton, {steps} steps", NEWTON, {"steps": steps}) for steps in (6, 8, 10)),
 )

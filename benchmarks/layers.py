@@ -1,6 +1,6 @@
 """Layers and widths of the compiled programs beside the published constructions, in two tables.
 
-    python benchmarks/layers.py
+    python -m benchmarks.layers
 
 Layers count loops unrolled. The error is the largest of the output over its root mean square, on the report's fresh
 tasks: x, w ~ N(0, I), noiseless labels, 40 examples in context. The second table compiles for d = 4, 8, 16 and 32.
@@ -11,9 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from innerloop.artifact.words import Optimize, TargetName
 from innerloop.compiler import Weights, compile_program
 from innerloop.programs import load
-from tables import show
+
+from .support.tables import show
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Line:
     at: tuple[int, ...]
     asked: tuple[int, int]
     anchor: str
-    target: str = "gpt2"
-    optimize: str = "depth"
+    target: TargetName = "gpt2"
+    optimize: Optimize = "depth"
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
@@ -105,7 +107,7 @@ def width_row(line: Line) -> list[str]:
 
 
 def _target(line: Line) -> str:
-    return line.target + (", width" if line.optimize == "width" else "")
+    return f"{line.target}{', width' if line.optimize == 'width' else ''}"
 
 
 def _steady(line: Line, d: int) -> float:

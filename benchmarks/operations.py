@@ -1,6 +1,6 @@
 """How exact one division and one product are, as programs of one line, on every target that holds them.
 
-    python benchmarks/operations.py [--dtype float32 float64] [--points 20000]
+    python -m benchmarks.operations [--dtype float32 float64] [--points 20000]
 
 Division: the largest relative error of 1 / s, s log-uniform in [0.3, 200], the ends included (torchwright's tabulated
 reciprocal: 5.7e-2). Product: the largest error of a · b over R², a and b uniform in [−R, R], R = 10, the corners
@@ -13,11 +13,14 @@ import argparse
 from dataclasses import dataclass
 
 import numpy as np
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, compile_program
 from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.runtime import Transformer
-from tables import show
+
+from .support.tables import show
 
 LOW, HIGH, RADIUS = 0.3, 200.0, 10.0
 DIVISION = f"""program division()
@@ -48,7 +51,7 @@ class Measured:
     error: float
 
 
-def division(target: str, dtype: str, points: int, seed: int = 0) -> Measured:
+def division(target: TargetName, dtype: Dtype, points: int, seed: int = 0) -> Measured:
     """Raises CompileError on a target that cannot divide."""
     weights = compile_program(DIVISION, target=target, dtype=dtype)
     rng = np.random.default_rng(seed)
@@ -58,7 +61,7 @@ def division(target: str, dtype: str, points: int, seed: int = 0) -> Measured:
     return Measured(weights, float(np.abs(found * s - 1.0).max()))
 
 
-def product(target: str, dtype: str, points: int, seed: int = 0) -> Measured:
+def product(target: TargetName, dtype: Dtype, points: int, seed: int = 0) -> Measured:
     """Raises CompileError on a target that cannot multiply within a token."""
     weights = compile_program(PRODUCT, target=target, dtype=dtype)
     a, b = np.random.default_rng(seed).uniform(-RADIUS, RADIUS, (2, points // TOKENS, TOKENS))
@@ -70,7 +73,7 @@ def product(target: str, dtype: str, points: int, seed: int = 0) -> Measured:
 OPERATIONS = {"division": division, "product": product}
 
 
-def line(operation: str, target: str, dtype: str, points: int) -> list[str]:
+def line(operation: str, target: TargetName, dtype: Dtype, points: int) -> list[str]:
     try:
         found = OPERATIONS[operation](target, dtype, points)
     except CompileError as error:

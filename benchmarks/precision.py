@@ -1,6 +1,6 @@
 """How exact the compiled programs are: SPD/d against the float64 oracle on fresh tasks, in one table.
 
-    python benchmarks/precision.py [--tasks 1000] [--target gpt2] [--dtype float32 float64]
+    python -m benchmarks.precision [--tasks 1000] [--target gpt2] [--dtype float32 float64]
 
 x, w ~ N(0, I), noiseless labels, d = 8, 40 examples in context; predictions at every query after at least
 one example. SPD is the mean squared difference of two predictors (Akyürek et al. 2022). Compile times
@@ -13,12 +13,16 @@ import argparse
 import resource
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from innerloop.artifact.arrays import Dtype
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import compile_program, interpret
 from innerloop.programs import load
 from innerloop.runtime import Transformer
-from tables import show
+
+from .support.tables import show
 
 D, EXAMPLES = 8, 40
 
@@ -28,7 +32,7 @@ class Line:
     """One row: a program, its parameters, and the SPD/d that it has to reach in float32 on each target."""
 
     program: str
-    parameters: dict[str, float]
+    parameters: dict[str, Any]
     goals: dict[str, float]
 
 
@@ -52,7 +56,7 @@ def tasks(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return x, (x @ w)[:, :EXAMPLES, 0]
 
 
-def measure(line: Line, target: str, dtype: str, count: int, seed: int) -> list[str]:
+def measure(line: Line, target: TargetName, dtype: Dtype, count: int, seed: int) -> list[str]:
     """One row of the table."""
     started = time.perf_counter()
     weights = compile_program(load(line.program), target=target, dtype=dtype, d=D, **line.parameters)

@@ -27,11 +27,11 @@ from rich.progress import track
 
 from tests.reference.programs import random_linear_program, random_program
 
-from .constructs import constructs
-from .shrink import shrink
-from .tables import show
-from .verdicts import Verdict, judge
-from .workers import results
+from .support.constructs import constructs
+from .support.shrink import shrink
+from .support.tables import show
+from .support.verdicts import Verdict, judge
+from .support.workers import results
 
 TARGETS = {"gpt2": 4, "gelu": 2, "llama": 4, "lsa": 1}
 DTYPES = {"float32": 7, "float64": 3}

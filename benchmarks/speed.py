@@ -1,7 +1,7 @@
 """Throughput of our forward pass against Hugging Face transformers' GPT2Model and LlamaModel on PyTorch: same weights,
 same batch.
 
-    python benchmarks/speed.py [--runs 3] [--threads 1] [--program sherman_morrison …] [--target gpt2 llama]
+    python -m benchmarks.speed [--runs 3] [--threads 1] [--program sherman_morrison …] [--target gpt2 llama]
 
 Weights are exported and loaded as a user would; both sides go from the tasks' fields to the output, in float32, on
 all cores, or with so many threads on so many of them. They take turns, so that other load meets both alike, and the
@@ -15,32 +15,33 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import torch
+from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, compile_program
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.exports.export import export
 from transformers import GPT2Model, LlamaModel
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks.tables import show
 from tests.support.random_weights import Random, config, without_biases
 from tests.support.stock_models import features
+
+from .support.tables import show
 
 D, EXAMPLES = 8, 40
 STOCK = {"gpt2": GPT2Model, "llama": LlamaModel}
 
 
-def sized_as_gpt2(target: str) -> Weights:
+def sized_as_gpt2(target: TargetName) -> Weights:
     """12 layers of width 256, dense random weights."""
     size = replace(config(12, 256, heads=4, d_mlp=1024), n_positions=128)
     if target == "llama":
@@ -53,11 +54,11 @@ def sized_as_gpt2(target: str) -> Weights:
     return without_biases(weights) if target == "llama" else weights
 
 
-def shipped(name: str, **parameters: float) -> Callable[[str], Weights]:
+def shipped(name: str, **parameters: Any) -> Callable[[TargetName], Weights]:
     return lambda target: compile_program(load(name), target=target, d=D, **parameters)
 
 
-CASES: dict[str, tuple[Callable[[str], Weights], int, float]] = {
+CASES: dict[str, tuple[Callable[[TargetName], Weights], int, float]] = {
     "random": (sized_as_gpt2, 16, 1.5),
     "sherman_morrison": (shipped("sherman_morrison"), 8, 3.0),
     "stochastic_gradient_descent": (shipped("stochastic_gradient_descent"), 8, 3.0),
@@ -84,7 +85,7 @@ def seconds(sides: list[Callable[[], np.ndarray]], runs: int) -> list[float]:
     return [statistics.median(found) for found in times]
 
 
-def measure(name: str, target: str, runs: int) -> list[str]:
+def measure(name: str, target: TargetName, runs: int) -> list[str]:
     """One row of the table."""
     make, count, goal = CASES[name]
     weights, fields = make(target), tasks(count)

@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.tables import show
+from .support.tables import show
 
 SMALL = "gradient_descent -p d=2 -p steps=2"
 DRAW = """

@@ -1,6 +1,6 @@
 """What a tolerance costs: neurons, and the largest error measured, of the cheapest constructions that meet it.
 
-    python benchmarks/tolerance.py [--program sherman_morrison …]
+    python -m benchmarks.tolerance [--program sherman_morrison …]
 
 d = 8, target gpt2, ranges from the default tasks.
 """
@@ -8,13 +8,15 @@ d = 8, target gpt2, ranges from the default tasks.
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from innerloop.compiler import CompileError, compile_program
 from innerloop.programs import load
-from tables import show
+
+from .support.tables import show
 
 TOLERANCES = (None, 1e-2, 1e-3, 1e-4, 1e-5)
-LINES: tuple[tuple[str, dict[str, float]], ...] = (
+LINES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("gradient_descent", {"steps": 10, "rate": 0.05}),
     ("gradient_descent", {"steps": 10, "rate": 0.1}),
     ("stochastic_gradient_descent", {}),
@@ -22,10 +24,10 @@ LINES: tuple[tuple[str, dict[str, float]], ...] = (
 )
 
 
-def cell(program: str, parameters: dict[str, float], tolerance: float | None) -> str:
+def cell(program: str, parameters: dict[str, Any], tolerance: float | None) -> str:
     """Neurons, and in brackets the largest error measured."""
     try:
-        report = compile_program(load(program), tolerance=tolerance, d=8, **parameters).report  # type: ignore[arg-type]
+        report = compile_program(load(program), tolerance=tolerance, d=8, **parameters).report
     except CompileError:
         return "refused"
     return f"{report.neurons:,} ({report.measured_error:.1e})"

@@ -1,7 +1,7 @@
 """Training steps a second against PyTorch: `transformers`' GPT2Model as Garg et al. 2022 train it, same sizes,
 same batch.
 
-    python benchmarks/training.py [--size tiny garg …] [--batch 16] [--pairs 4] [--threads 1] [--gelu stock|fused]
+    python -m benchmarks.training [--size tiny garg …] [--batch 16] [--pairs 4] [--threads 1] [--gelu stock|fused]
 
 One step of either side is a fresh batch of linear tasks, the forward pass, the mean squared error of the predictions at
 every x token, the backward pass, the gradient clipped to norm 1, and Adam, in float32 and without dropout. Ours is what
@@ -20,11 +20,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -36,8 +34,7 @@ from innerloop.laboratory.training.tasks import task
 from innerloop.programs import load
 from transformers import GPT2Config, GPT2Model
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks.tables import show
+from .support.tables import show
 
 RATE, GOAL = 1e-4, 1.5
 
@@ -83,7 +80,7 @@ def ours(size: Size) -> Callable[[], None]:
     return turn
 
 
-class Garg(torch.nn.Module):
+class Garg(torch.nn.Module):  # type: ignore[misc]
     """`TransformerModel` of Garg et al.'s code: labels are vectors whose first component is the label."""
 
     def __init__(self, size: Size, gelu: str) -> None:

@@ -17,7 +17,7 @@ from innerloop.runtime import Certified, Transformer
 from numpy.typing import NDArray
 
 from benchmarks.certify import cells_of
-from benchmarks.families import FAMILIES
+from benchmarks.support.families import FAMILIES
 from tests.runtime.test_diff import corrupted
 from tests.support.commands import Command, npz, one_message
 

@@ -9,8 +9,8 @@ from innerloop.artifact.tokens import read_data
 from innerloop.compiler.ir.build import graph_of
 from innerloop.runtime import Transformer
 
-from benchmarks.families import FAMILIES, Data, draw
 from benchmarks.honesty import Cell, cells_of, count, wrong
+from benchmarks.support.families import FAMILIES, Data, draw
 from tests.reference import case_of, source
 from tests.reference.measured import compiled
 

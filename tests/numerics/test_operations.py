@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
-from typing import Any
-
 import pytest
 from innerloop.artifact.words import TargetName
 
-
-@pytest.fixture
-def operations(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
-    return importlib.import_module("operations")
+from benchmarks import operations
 
 
 @pytest.mark.parametrize("operation", ["division", "product"])
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
-def test_the_figure(operations: Any, operation: str, target: TargetName) -> None:
+def test_the_figure(operation: str, target: TargetName) -> None:
     found = operations.OPERATIONS[operation](target, "float32", 5000)
     assert found.error <= operations.GOALS[operation, target]
     report = found.weights.report
@@ -27,5 +19,5 @@ def test_the_figure(operations: Any, operation: str, target: TargetName) -> None
 
 
 @pytest.mark.parametrize(("operation", "most"), [("division", 1e-15), ("product", 1e-10)])
-def test_float64(operations: Any, operation: str, most: float) -> None:
+def test_float64(operation: str, most: float) -> None:
     assert operations.OPERATIONS[operation]("gpt2", "float64", 5000).error <= most

@@ -6,7 +6,10 @@ none any more. The counts are of the catalogue's own 200 tasks.
 
 from __future__ import annotations
 
-Place = tuple[str, str]
+from innerloop.artifact.arrays import Dtype
+from innerloop.artifact.words import TargetName
+
+Place = tuple[TargetName, Dtype]
 """A target and a dtype."""
 
 REASONS: dict[str, dict[Place, str]] = {}

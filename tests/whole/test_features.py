@@ -1,12 +1,12 @@
-"""What the language can say is what NumPy computes, compiled and interpreted (benchmarks/feature_table.py)."""
+"""What the language can say is what NumPy computes, compiled and interpreted (benchmarks/support/feature_table.py)."""
 
 from __future__ import annotations
 
 import pytest
 from innerloop.artifact.words import TargetName
 
-from benchmarks.feature_table import FEATURES, Feature
 from benchmarks.features import TARGETS, measured
+from benchmarks.support.feature_table import FEATURES, Feature
 
 QUICK = 8
 
