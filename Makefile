@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: help demo test test-slow lint format catalogue clean \
-  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-explain benchmark-forward benchmark-guard benchmark-layers benchmark-operations benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
+  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-explain benchmark-forward benchmark-guard benchmark-layers benchmark-operations benchmark-peers benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -23,6 +23,7 @@ help:
 	@echo "make benchmark-layers   the table of layers and widths against the published constructions"
 	@echo "make benchmark-guard    measure what the guard costs, in CPU seconds"
 	@echo "make benchmark-operations  how exact one division and one product are"
+	@echo "make benchmark-peers    the nearest programs of Tracr and ours: layers, weights, errors, seconds"
 	@echo "make benchmark-real-data  ten real data sets against scikit-learn, each in one command"
 	@echo "make benchmark-speed    measure throughput against transformers on PyTorch"
 	@echo "make benchmark-startup  what it costs to begin: commands, first calls, first streams, folders"
@@ -71,6 +72,9 @@ benchmark-guard: $(VENV)/.installed
 
 benchmark-operations: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.operations
+
+benchmark-peers: $(VENV)/.installed
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.peers
 
 benchmark-compile: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.compile_time

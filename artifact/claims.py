@@ -99,7 +99,7 @@ class Certificate:
     measured_on  the tasks, in words, those of the default drawn from `seed`; `seen`: each field's range on them
     calibrated   the data that the compiled ranges were taken from, in words; the ranges are `Weights.inputs`
     default      whether both are drawn by default_tasks.py, and not the caller's
-    optimize, tolerance, certify    as `compile_program` was given them
+    optimize, tolerance, certify, tokens    as `compile_program` was given them
     """
 
     measured_on: str
@@ -110,6 +110,7 @@ class Certificate:
     optimize: Optimize
     tolerance: float | None
     certify: int = 64
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, repr=False)

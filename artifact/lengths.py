@@ -14,5 +14,6 @@ def verify_length(line: Sequence, pattern: Pattern, positions: int) -> None:
         most = (limit - len(pattern.prefix) - len(pattern.suffix)) // len(pattern.group)
         raise DataError(
             f"the data has `{' '.join(pattern.group)}` {line.repetitions} times, {len(line)} tokens; the weights were "
-            f"compiled for at most {most} times, {limit} tokens: give fewer, or compile for more"
+            f"compiled for at most {most} times, {limit} tokens: give fewer, or compile for more: "
+            "tokens=…, or a larger limit of the scan"
         )

@@ -6,9 +6,11 @@ would exhaust a machine unasked.
     scan       8,192      tokens that a `scan` goes up to
     layers     1,048,576  with all loops unrolled; passes of loops inside each other, too
     nesting    100        of expressions, blocks and loops
+    tokens     1,048,575  of a sequence
 """
 
 LARGEST_SIZE, MOST_PASSES, LONGEST_SCAN, MOST_LAYERS, DEEPEST = 1024, 100_000, 8192, 2**20, 100
+MOST_TOKENS = 2**20 - 1
 
 LARGEST_TEXT, LARGEST_CONFIG, WIDEST = 2**24, 2**29, 2**24
 """Bytes of a program's text and of config.json; slots, heads, neurons or positions of saved weights."""

@@ -63,6 +63,15 @@ def certificate(parser: argparse.ArgumentParser) -> None:
     accept_error(parser, "write weights, too, whose error is of the output's own size")
 
 
+def tokens(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tokens",
+        type=at_least(1),
+        metavar="N",
+        help="how long sequences may be (default: 1024; a scan's limit decides where there is one)",
+    )
+
+
 def accept_error(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--accept-error", action="store_true", help=what)
 

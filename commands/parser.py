@@ -156,6 +156,7 @@ def parser() -> argparse.ArgumentParser:
     options.target(compile_)
     options.tolerance(compile_)
     options.certificate(compile_)
+    options.tokens(compile_)
     compile_.add_argument(
         "--dtype",
         choices=options.DTYPES,

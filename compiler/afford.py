@@ -21,13 +21,14 @@ COPIES = 4
 """Of the sample data: as drawn, as tokens, and twice while one becomes the other."""
 
 
-def afford(graph: Graph) -> Graph:
-    """The graph, if it can be compiled. Raises CompileError for loops that would not end, and MemoryLimitError."""
+def afford(graph: Graph, tokens: int | None = None) -> Graph:
+    """The graph, if it can be compiled, for so many tokens. Raises CompileError for loops that would not end, and
+    MemoryLimitError."""
     signature = graph.signature
     if (passes := _passes(graph.block)) > MOST_LAYERS:
         hint = f"loops inside each other make at most {MOST_LAYERS:,} passes: take smaller counts"
         raise signature.refusal(f"the loops of this program make {passes:,} passes", None, hint)
-    line = sequence(signature.pattern, repetitions(graph))
+    line = sequence(signature.pattern, repetitions(graph, tokens))
     nodes = [graph[value] for value in graph.values() if not isinstance(graph[value].op, Constant)]
     rows = {kinds: output_rows(line, kinds).size for kinds in {node.kinds for node in nodes}}
     values = sum(rows[node.kinds] * node.size for node in nodes)

@@ -31,10 +31,11 @@ from .emit.emit import emit
 from .emit.layout import Holding, holdings, placements
 from .emit.rounding import rounded, rounded_array, rounded_body
 from .interpreter.calibrate import Seen
-from .interpreter.default_tasks import CORE, Family, Sample, core_tasks, repetitions, samples
+from .interpreter.default_tasks import CORE, Family, Sample, core_tasks, samples
 from .ir.build import graph_of
 from .ir.graph import Graph
 from .ir.verify import verify
+from .lengths import positions
 from .passes import tightened
 from .pipeline import named, optimise
 from .schedule.allocate import Allocation, allocate
@@ -49,9 +50,6 @@ from .schedule.verify_schedule import verify_schedule
 from .transforms.divisor_range_reduction import WIDE, narrow, widest
 from .transforms.guard_empty_divisors import fill_empty
 
-POSITIONS = 1025
-"""Tokens that a program without a scan is compiled for, the rest token included."""
-
 
 def compile_program(
     text: str,
@@ -64,6 +62,7 @@ def compile_program(
     tolerance: float | None = None,
     certify: int = TASKS,
     accept_error: bool = False,
+    tokens: int | None = None,
     **parameters: object,
 ) -> Weights:
     """Compiles a program to the weights of a transformer.
@@ -75,18 +74,22 @@ def compile_program(
     source: the file's name, as errors print it. tolerance: the largest error of the output to accept on the report's
     tasks, in the output's own units; the cheapest constructions that meet it are chosen (tolerance.py). certify: on how
     many tasks the report's errors are measured (certificate.py). accept_error: hand out weights, too, whose error is of
-    the output's own size. The other arguments are the program's parameters.
+    the output's own size. tokens: how long sequences may be, the rest token not counted, and how long the default data
+    are (by default 1,024, and data of 40 groups; with a scan its limit says both: lengths.py). The other arguments are
+    the program's parameters.
 
     Raises CompileError, with all that is wrong, for a program or parameters that do not fit.
     """
     # what overflows is refused below, in words
     with faults_told(text, source), np.errstate(all="ignore"):
         begun("rewriting the program")
-        built = afford(graph_of(text, parameters, source))
+        built = graph_of(text, parameters, source)
+        positions(built, tokens)
+        afford(built, tokens)
         graph = optimise(built, target, optimize)
         bounded(graph, tolerance)
         enough(graph, certify)
-        plan = plan_for(graph, target, dtype, calibration, optimize, certify, accept_error)
+        plan = plan_for(graph, target, dtype, calibration, optimize, certify, accept_error, tokens)
         some_finite(built, plan.fresh[0])
         return weights_of(plan, tolerance)
 
@@ -101,9 +104,9 @@ def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None
     """
     signature, made = weights.signature, weights.report.certificate
     optimize: Optimize = "depth"
-    tolerance, tasks = None, TASKS
+    tolerance, tasks, tokens = None, TASKS, None
     if made is not None:
-        optimize, tolerance, tasks = made.optimize, made.tolerance, made.certify
+        optimize, tolerance, tasks, tokens = made.optimize, made.tolerance, made.certify, made.tokens
     if made is not None and made.default != (calibration is None):
         raise DataError(
             f"{signature.name} was compiled with ranges from calibration data of the caller's: give the same data again"
@@ -113,8 +116,8 @@ def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None
     target, dtype = weights.config.target, weights.config.dtype
     with faults_told(signature.text, signature.source), np.errstate(all="ignore"):
         read = graph_of(signature.text, signature.parameters, signature.source)
-        graph = optimise(afford(read), target, optimize)
-        plan = plan_for(graph, target, dtype, calibration, optimize, tasks, accept_error=True)
+        graph = optimise(afford(read, tokens), target, optimize)
+        plan = plan_for(graph, target, dtype, calibration, optimize, tasks, accept_error=True, tokens=tokens)
         plan = plan if tolerance is None else _built(plan, tolerance).plan
     held = holdings(plan.schedule, plan.allocation)
     if len(held) != len(weights.layout) or not all(map(_alike, held, weights.layout)):
@@ -142,13 +145,16 @@ def plan_for(
     optimize: Optimize = "depth",
     certify: int = TASKS,
     accept_error: bool = False,
+    tokens: int | None = None,
 ) -> Plan:
     """The graph with ranges, sublayers and slots; `optimize` is what it was rewritten for, the rest as in
     `compile_program`. Raises CompileError, and DataError for calibration data that does not fit."""
     architecture = named("target", target, TARGETS, graph)
     named("dtype", dtype, dict.fromkeys(get_args(Dtype)), graph)
+    n_positions = positions(graph, tokens)
     default = calibration is None
-    drawn = samples(graph) if calibration is None else [Sample(CORE, (read_data(graph.signature, calibration),))]
+    own = None if calibration is None else [Sample(CORE, (read_data(graph.signature, calibration),))]
+    drawn = samples(graph, tokens) if own is None else own
     graph = fill_empty(graph, drawn[0].data)
     signature, core = graph.signature, core_tasks(drawn)
 
@@ -161,11 +167,11 @@ def plan_for(
             if wider is not ranges:
                 ranges, instructions = wider, lower(graph, wider, architecture)
         placed, slots = _placed(instructions, dtype)
-        own, left = fresh_tasks(graph, ranges, families, certify) if default else ([], 0)
+        own, left = fresh_tasks(graph, ranges, families, certify, tokens) if default else ([], 0)
         if not own:
             own, left = own_tasks(graph, ranges, drawn[0].data[0], certify)
-        made = certificate(signature, own, left, drawn, families, default, optimize, certify)
-        return Plan(graph, ranges, placed, slots, architecture, dtype, tuple(own), made, accept_error)
+        made = certificate(signature, own, left, drawn, families, default, optimize, certify, tokens)
+        return Plan(graph, ranges, placed, slots, architecture, dtype, n_positions, tuple(own), made, accept_error)
 
     def wide(plan: Plan) -> bool:
         """Whether divisions need another construction."""
@@ -201,7 +207,7 @@ def _divides(backend: Backend) -> bool:
 
 
 def _backend(plan: Plan) -> Backend:
-    return backend_of(plan.schedule, plan.allocation, plan.graph.signature, _positions(plan.graph), plan.dtype)
+    return backend_of(plan.schedule, plan.allocation, plan.graph.signature, plan.n_positions, plan.dtype)
 
 
 def weights_of(plan: Plan, tolerance: float | None) -> Weights:
@@ -256,11 +262,3 @@ def finish(plan: Plan) -> Weights:
     weights = replace(weights, report=measured(weights, plan.model, plan.fresh, plan.choice, plan.accept_error))
     validate(plan, weights, emitted.stream)
     return weights
-
-
-def _positions(graph: Graph) -> int:
-    """How many tokens the position table holds, the rest token included."""
-    pattern = graph.signature.pattern
-    if any(loop.kind is not None for loop in graph.loops()):
-        return 1 + len(pattern.prefix) + len(pattern.suffix) + len(pattern.group) * repetitions(graph)
-    return POSITIONS

@@ -62,12 +62,15 @@ def _lengths(signature: Signature, longest: int, tasks: int) -> dict[int, int]:
     return found
 
 
-def fresh_tasks(graph: Graph, ranges: Ranges, families: Sequence[Family], tasks: int) -> tuple[list[TokenData], int]:
-    """Default tasks that calibration has not seen, by length, longest first; and how many beside leave the ranges."""
+def fresh_tasks(
+    graph: Graph, ranges: Ranges, families: Sequence[Family], tasks: int, tokens: int | None = None
+) -> tuple[list[TokenData], int]:
+    """Default tasks of at most `tokens` that calibration has not seen, by length, longest first; and how many beside
+    leave the ranges."""
     signature = graph.signature
     ends = _ends(graph, ranges)
     found, left = [], 0
-    for number, (groups, count) in enumerate(_lengths(signature, repetitions(graph), tasks).items()):
+    for number, (groups, count) in enumerate(_lengths(signature, repetitions(graph, tokens), tasks).items()):
         drawn = read_data(signature, _mixed(signature, groups, count, [CORE, *families], ends, SEED + 1000 * number))
         found.append(_kept(graph, ranges, drawn))
         left += drawn.batch - found[-1].batch
@@ -152,6 +155,7 @@ def certificate(
     default: bool,
     optimize: Optimize,
     certify: int,
+    tokens: int | None = None,
 ) -> Certificate:
     """Of errors measured on `data`, with ranges from those samples that are the core's or of `families`; `default` if
     all was drawn here."""
@@ -184,4 +188,5 @@ def certificate(
         optimize=optimize,
         tolerance=None,
         certify=certify,
+        tokens=tokens,
     )

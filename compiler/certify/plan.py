@@ -28,6 +28,8 @@ class Plan:
     allocation: Allocation
     target: Target
     dtype: Dtype
+    n_positions: int
+    """How many tokens the position table holds, the rest token included."""
     fresh: tuple[TokenData, ...]
     """What the report's error is measured on, by length."""
     certificate: Certificate

@@ -26,6 +26,8 @@ from innerloop.artifact.tokens import TokenData, read_data, sequence
 from ..ir.graph import Block, Graph, Loop
 
 TASKS, FEWEST_TASKS = 2048, 16
+FEWEST_LONG = 2
+"""Of tasks longer than usual, whose reads take memory by the square of their length."""
 EXAMPLES = 40
 """Groups of a task where no scan bounds them."""
 SHORT = 2
@@ -154,17 +156,20 @@ class Sample:
     data: tuple[TokenData, ...]
 
 
-def samples(graph: Graph) -> list[Sample]:
-    """The core's tasks, as long as the program scans, and many more short ones; then those of each family that has
-    something to change. Programs that take long to run get fewer."""
+def samples(graph: Graph, tokens: int | None = None) -> list[Sample]:
+    """The core's tasks, as long as the program scans or `tokens` hold, and many more short ones; then those of each
+    family that has something to change. Programs that take long to run get fewer, and `tokens` beyond the usual fewer
+    tasks."""
     signature = graph.signature
-    length = repetitions(graph)
+    length = repetitions(graph, tokens)
+    fewer = 1.0 if tokens is None else min(1.0, (EXAMPLES / length) ** 2)
     share = min(1.0, MOST_WORK / (TASKS * length * len(signature.pattern.group) * _work(graph, graph.block)))
     families = [family for family in FAMILIES if family.applies(signature)] if share >= LARGE else []
     each = (1.0 - CORES) / max(1, len(families))
 
     def drawn(family: Family, part: float, seed: int, least: int) -> Sample:
-        tasks, short = (max(least, int(part * share * count)) for count in (TASKS, SHORT_TASKS))
+        tasks = max(least if fewer == 1.0 else FEWEST_LONG, int(part * share * fewer * TASKS))
+        short = max(least, int(part * share * SHORT_TASKS))
         whole = draw(signature, length, tasks, seed, family=family)
         few = draw(signature, min(length, SHORT), short, seed + 1, labels=False, family=family)
         return Sample(family, (read_data(signature, whole), read_data(signature, few)))
@@ -188,15 +193,17 @@ def _work(graph: Graph, block: Block) -> int:
     return sum(graph[value].size for value in once) + sum(passes)
 
 
-def repetitions(graph: Graph) -> int:
-    """As many groups as the tightest scan allows, or EXAMPLES."""
+def repetitions(graph: Graph, tokens: int | None = None) -> int:
+    """As many groups as the tightest scan allows, or as `tokens` hold, or EXAMPLES."""
     pattern = graph.signature.pattern
+    others = len(pattern.prefix) + len(pattern.suffix)
+    most = EXAMPLES if tokens is None else (tokens - others) // len(pattern.group)
     limits = []
     for loop in graph.loops():
         if loop.kind is not None and loop.kind in pattern.group:
             fixed = (pattern.prefix + pattern.suffix).count(loop.kind)
             limits.append((loop.count - fixed) // pattern.group.count(loop.kind))
-    return max(1, min(limits, default=EXAMPLES))
+    return max(1, min(limits, default=most))
 
 
 def draw(

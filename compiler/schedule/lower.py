@@ -15,6 +15,7 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.errors import InternalError
+from innerloop.artifact.limits import MOST_TOKENS
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
@@ -79,10 +80,6 @@ def lower(graph: Graph, ranges: Ranges, target: Target, choice: Choice | None = 
     Raises CompileError for an operation that the target has no construction for."""
     need = demanded(graph)
     return _Lowering(graph, ranges, target, need, labels_of(graph), choice=choice or {}).run()
-
-
-MOST_POSITIONS = 2**20
-"""More tokens than any position table has."""
 
 
 @dataclass
@@ -211,7 +208,7 @@ class _Lowering(FormBuilder):
             if op.how == "softmax":
                 op = replace(op, reach=float(self._most(query) @ self._most(key)))
             if op.how == "mean" and op.over not in self.log_counts:
-                most = np.full(1, np.log(MOST_POSITIONS))
+                most = np.full(1, np.log(MOST_TOKENS + 1))
                 everyone = frozenset(self.pattern.kinds)
                 self.log_counts[op.over] = self._atom(f"log count {op.over}", 1, everyone, np.zeros(1), most, True)
         else:

@@ -12,13 +12,14 @@ import pytest
 from innerloop.artifact import limits
 from innerloop.artifact.errors import CompileError, format_diagnostic
 from innerloop.compiler.architectures.targets import TARGETS
-from innerloop.compiler.compile import POSITIONS, compile_program
+from innerloop.compiler.compile import compile_program
 from innerloop.compiler.frontend.check import check
 from innerloop.compiler.frontend.check_structure import RESERVED_ARGUMENTS
 from innerloop.compiler.frontend.library import definitions, libraries
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.interpret import interpret
 from innerloop.compiler.ir.build import graph_of
+from innerloop.compiler.lengths import TOKENS
 from innerloop.compiler.syntax import parse
 from innerloop.compiler.syntax.builtins import FUNCTIONS, OPERATIONS, READS
 
@@ -187,5 +188,8 @@ def test_numbers_and_names_are_those_of_the_code() -> None:
     assert limit["`scan K up to n`"] == f"{limits.LONGEST_SCAN:,}"
     assert f"{limits.MOST_PASSES:,}" in limit["passes of one `repeat`"]
     assert f"{limits.MOST_LAYERS:,}" in limit["passes of one `repeat`"]
-    assert limit["tokens of the data, compiled, without a `scan`"] == f"{POSITIONS - 1:,}"
+    assert (
+        limit["tokens of the data, compiled, without a `scan`"]
+        == f"{TOKENS:,}; more, up to {limits.MOST_TOKENS:,}, by `tokens=`"
+    )
     assert [name for name in (*TARGETS, *sorted(RESERVED_ARGUMENTS)) if f"`{name}`" not in TEXT] == []

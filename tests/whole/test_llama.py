@@ -16,8 +16,8 @@ from innerloop.compiler.architectures.learned_positions import End, wanted
 from innerloop.compiler.architectures.relation import Relation
 from innerloop.compiler.architectures.rotary_frequencies import GAP, phases
 from innerloop.compiler.architectures.rotary_positions import rotary_copy_rule
-from innerloop.compiler.compile import POSITIONS
 from innerloop.compiler.emit.residual_stream import four_squares
+from innerloop.compiler.lengths import TOKENS
 from innerloop.programs import load
 
 from tests.reference import CASES, REGRESSIONS, Case, measured
@@ -173,7 +173,7 @@ at y
     output u
 """
     rng = np.random.default_rng(1)
-    groups = (POSITIONS - 2) // 2
+    groups = (TOKENS - 1) // 2
     x = rng.standard_normal((2, groups + 1, 3)).astype(np.float32).astype(np.float64)
     x *= np.exp(rng.uniform(-8.0, 8.0, x.shape)).astype(np.float32)
     x = x.astype(np.float32).astype(np.float64)
@@ -191,15 +191,15 @@ tokens (x)*
 output sum[j in x](x[j]) - mean[j in x](x[j])
 """
     rng = np.random.default_rng(2)
-    x = rng.uniform(0.5, 1.5, (4, POSITIONS - 1))
+    x = rng.uniform(0.5, 1.5, (4, TOKENS))
     found = numpy_run(compile_program(text, target="llama", calibration={"x": x}), {"x": x})
-    count = np.arange(1, POSITIONS)
+    count = np.arange(1, TOKENS + 1)
     truth = np.cumsum(x, axis=1) * (1.0 - 1.0 / count)
     assert (np.abs(found - truth) / count).max() <= 2e-6
 
 
 @pytest.mark.parametrize("d_head", [16, 64, 256])
-@pytest.mark.parametrize("positions", [3, 84, POSITIONS])
+@pytest.mark.parametrize("positions", [3, 84, TOKENS + 1])
 def test_phases_tell_every_distance_apart(d_head: int, positions: int) -> None:
     found = phases(d_head, positions)
     turning = found.frequency[: found.weights.size]

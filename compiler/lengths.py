@@ -1,0 +1,34 @@
+"""How long the sequences may be that a program is compiled for.
+
+no scan        tokens=…, or 1,024
+a scan         what its `up to` says
+"""
+
+from __future__ import annotations
+
+from innerloop.artifact.limits import MOST_TOKENS
+
+from .interpreter.default_tasks import repetitions
+from .ir.graph import Graph
+
+TOKENS = 1024
+"""That a program without a scan is compiled for unasked, the rest token not counted."""
+
+
+def positions(graph: Graph, tokens: int | None) -> int:
+    """How many tokens the position table holds, the rest token included. Raises CompileError for `tokens` that are no
+    such number, or that the program's scan decides."""
+    pattern = graph.signature.pattern
+    fewest = len(pattern.prefix) + len(pattern.group) + len(pattern.suffix)
+    scans = any(loop.kind is not None for loop in graph.loops())
+    if scans and tokens is not None:
+        message = f"tokens is {tokens!r}, and a program with a scan takes as many as its `up to` says"
+        raise graph.signature.refusal(message, None, "leave tokens out, and raise that limit")
+    if scans:
+        return 1 + fewest + len(pattern.group) * (repetitions(graph) - 1)
+    if tokens is None:
+        return 1 + TOKENS
+    if isinstance(tokens, bool) or not isinstance(tokens, int) or not fewest <= tokens <= MOST_TOKENS:
+        message = f"tokens is {tokens!r}: not a whole number from {fewest} to {MOST_TOKENS:,}"
+        raise graph.signature.refusal(message, None, "give the longest sequence's length, the rest token not counted")
+    return 1 + tokens
