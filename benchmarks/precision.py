@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from innerloop.compiler import compile_program, interpret
+from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from tables import show
@@ -86,7 +87,7 @@ def measure(line: Line, target: str, dtype: str, count: int, seed: int) -> list[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=1000)
-    parser.add_argument("--target", default="gpt2", choices=["gpt2", "gelu", "llama"])
+    parser.add_argument("--target", default="gpt2", choices=[t for t in TARGETS if not TARGETS[t].linear])
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--dtype", nargs="+", default=["float32", "float64"], choices=["float32", "float64"])
     options = parser.parse_args()

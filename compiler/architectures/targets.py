@@ -5,6 +5,7 @@
     gelu     softmax                tanh-GELU    LayerNorm where a division uses it     learned      everywhere
     gpt2     softmax                tanh-GELU    LayerNorm before every sublayer        learned      everywhere
     llama    softmax                SwiGLU       RMSNorm before every sublayer          rotary       none
+    qwen2    softmax                SwiGLU       RMSNorm before every sublayer          rotary       of q, k and v
 
 `lsa` is the linear self-attention of von Oswald et al. 2022 and Ahn et al. 2023: no MLP, no norm, and no biases in
 what is linear. Where tokens alternate, softmax heads copy between them first (von Oswald et al. 2022, Prop. 3), by
@@ -92,5 +93,6 @@ TARGETS = {
         Target("gelu", mlp=Mlp(GELU), norm="dividing"),
         Target("llama", mlp=Mlp(SILU, gated=True), norm="rmsnorm", positions=Rotary(), biases="none"),
         Target("lsa", attention="linear", biases="queries"),
+        Target("qwen2", mlp=Mlp(SILU, gated=True), norm="rmsnorm", positions=Rotary(), biases="queries"),
     )
 }

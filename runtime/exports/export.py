@@ -42,6 +42,7 @@ from innerloop.compiler.interpreter.interpret import interpret
 from ..whole import whole_folder
 from . import huggingface as export_huggingface
 from . import llama as export_llama
+from . import qwen2 as export_qwen2
 from . import transformerlens as export_transformerlens
 from .readme import readme
 from .tensors import Floats, Tensor, dense, write_shards, write_tensors
@@ -60,7 +61,7 @@ class _Library(Protocol):
 
 
 _LIBRARIES: dict[Library, dict[str, _Library]] = {
-    "huggingface": {"gpt2": export_huggingface, "llama": export_llama},
+    "huggingface": {"gpt2": export_huggingface, "llama": export_llama, "qwen2": export_qwen2},
     "transformerlens": {"gpt2": export_transformerlens},
 }
 """By library, then by target."""
