@@ -3,7 +3,7 @@ of folders. Imports nothing, for commands that start at once."""
 
 from typing import Literal
 
-TargetName = Literal["gpt2", "gelu", "llama", "lsa", "qwen2"]
+TargetName = Literal["gpt2", "gelu", "llama", "lsa", "gemma", "qwen2"]
 """The targets that programs compile to (compiler/architectures/targets.py)."""
 Optimize = Literal["depth", "width"]
 """What a program's graph is chosen for: fewest layers, or the narrowest stream."""

@@ -21,7 +21,7 @@ from functools import cache
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 
-from .targets import THETA
+from .targets import ROTARY, Rotary
 
 STILL = 2.4e-4
 """The angle that a pair may turn over a whole sequence and count as still."""
@@ -58,10 +58,10 @@ class Phases:
 
 
 @cache
-def phases(d_head: int, positions: int, theta: float = THETA) -> Phases:
+def phases(d_head: int, positions: int, rotary: Rotary = ROTARY) -> Phases:
     """For sequences of up to `positions` tokens, the rest token included."""
     half = d_head // 2
-    frequency = theta ** (-2.0 * np.arange(half) / d_head)
+    frequency = rotary.theta ** (-2.0 * np.arange(half) / d_head)
     turning = int(np.sum(frequency * positions >= STILL))
     order = np.arange(half - 1, turning - 1, -1)
     slow = int(np.argmax(frequency * positions < STEEP))

@@ -5,12 +5,14 @@
     gelu     softmax                tanh-GELU    LayerNorm where a division uses it     learned      everywhere
     gpt2     softmax                tanh-GELU    LayerNorm before every sublayer        learned      everywhere
     llama    softmax                SwiGLU       RMSNorm before every sublayer          rotary       none
+    gemma    softmax, heads of 256  GeGLU        RMSNorm before every sublayer          rotary       none
     qwen2    softmax                SwiGLU       RMSNorm before every sublayer          rotary       of q, k and v
 
 `lsa` is the linear self-attention of von Oswald et al. 2022 and Ahn et al. 2023: no MLP, no norm, and no biases in
 what is linear. Where tokens alternate, softmax heads copy between them first (von Oswald et al. 2022, Prop. 3), by
 learned positions and biases of queries. `gelu` is the model of Akyürek et al. 2022, App. C, and `gpt2` and `llama` the
-stock architectures.
+stock architectures. `gemma` multiplies embeddings of tokens by √width, and its norms' gains are 1 + w
+(runtime/exports/gemma.py).
 
 Which of the emitter's parts build a target is decided by these fields alone (`backend_of`, emit/backend.py).
 """
@@ -57,6 +59,10 @@ class Rotary:
     name: ClassVar[PositionKind] = "rotary"
 
 
+ROTARY = Rotary()
+"""As Llama turns: all dimensions."""
+
+
 @dataclass(frozen=True)
 class Target:
     """An architecture: what the graph, the schedule and the emitter may take for granted of it. `mlp` None: no MLPs."""
@@ -68,6 +74,10 @@ class Target:
     positions: Learned | Rotary = Learned()
     biases: Biases = "everywhere"
     block: Block = "serial"
+    head: int | None = None
+    """Dimensions of a head, however wide the stream is; None: heads divide the width among them."""
+    scaled: bool = False
+    """Whether embeddings of tokens are multiplied by √width, which is then a whole number."""
 
     @property
     def linear(self) -> bool:
@@ -91,8 +101,11 @@ TARGETS = {
     for t in (
         Target("gpt2", mlp=Mlp(GELU), norm="layernorm"),
         Target("gelu", mlp=Mlp(GELU), norm="dividing"),
-        Target("llama", mlp=Mlp(SILU, gated=True), norm="rmsnorm", positions=Rotary(), biases="none"),
+        Target("llama", mlp=Mlp(SILU, gated=True), norm="rmsnorm", positions=ROTARY, biases="none"),
         Target("lsa", attention="linear", biases="queries"),
-        Target("qwen2", mlp=Mlp(SILU, gated=True), norm="rmsnorm", positions=Rotary(), biases="queries"),
+        Target(
+            "gemma", mlp=Mlp(GELU, gated=True), norm="rmsnorm", positions=ROTARY, biases="none", head=256, scaled=True
+        ),
+        Target("qwen2", mlp=Mlp(SILU, gated=True), norm="rmsnorm", positions=ROTARY, biases="queries"),
     )
 }

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import CompileError, InternalError
-from innerloop.artifact.parts import Config
 from innerloop.artifact.signature import Kinds, Signature
 from innerloop.artifact.span import Span
 
@@ -138,9 +138,13 @@ class Backend:
         ends = [sorted((abs(op.low), abs(op.high))) for op in ops]
         return min(e[0] for e in ends), max(e[1] for e in ends)
 
-    def stream(self, d_head: int, n_head: int) -> Stream | None:
+    def widths(self, d_head: int) -> Iterator[int]:
+        """Those that the stream may have, from the narrowest on."""
+        return (n * n if self.target.scaled else n * (d_head if self.target.head is None else 1) for n in count(1))
+
+    def stream(self, width: int) -> Stream | None:
         """The stream of that width, or None if the values do not fit."""
-        width, tabled = d_head * n_head, self.positions.tabled
+        tabled = self.positions.tabled
         sizes = tuple(a.size for a in self.schedule.instructions.atoms)
         stream = self.norm.stream(
             width,
@@ -205,7 +209,7 @@ def backend_of(
     target = schedule.instructions.target
     if target.block != "serial":
         raise _unbuilt(target, "MLPs that read what attention reads")
-    positions = _positions(target)(signature.pattern, n_positions, dtype, target.biases == "everywhere", _theta(target))
+    positions = _positions(target)(signature.pattern, n_positions, dtype, target)
     return Backend(schedule, allocation, signature, positions, NORMS[target.norm], _neurons(target))
 
 
@@ -223,10 +227,6 @@ def _positions(target: Target) -> type[PositionScheme]:
             raise _unbuilt(target, "queries without biases that find a learned position")
         case _:
             assert_never(target.positions)
-
-
-def _theta(target: Target) -> float:
-    return target.positions.theta if isinstance(target.positions, Rotary) else Config.rope_theta
 
 
 def _neurons(target: Target) -> type[Neurons] | None:

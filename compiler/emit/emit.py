@@ -21,6 +21,7 @@ from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttent
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
+from ..architectures.targets import Rotary
 from ..schedule.instructions import ROLES
 from ..schedule.sublayers import LoopPlan, SublayerPlan
 from .attention import AttentionFiller, scores
@@ -88,7 +89,7 @@ class _Emitter:
             activation="none" if target.mlp is None else target.activation.name,
             norm=target.norm,
             positions=target.positions.name,
-            rope_theta=self.backend.positions.theta,
+            rope_theta=target.positions.theta if isinstance(target.positions, Rotary) else Config.rope_theta,
             attention=target.attention,
             unread=self.backend.schedule.instructions.unread,
             dtype=self.backend.dtype,

@@ -40,6 +40,7 @@ from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.interpret import interpret
 
 from ..whole import whole_folder
+from . import gemma as export_gemma
 from . import huggingface as export_huggingface
 from . import llama as export_llama
 from . import qwen2 as export_qwen2
@@ -61,7 +62,12 @@ class _Library(Protocol):
 
 
 _LIBRARIES: dict[Library, dict[str, _Library]] = {
-    "huggingface": {"gpt2": export_huggingface, "llama": export_llama, "qwen2": export_qwen2},
+    "huggingface": {
+        "gpt2": export_huggingface,
+        "llama": export_llama,
+        "gemma": export_gemma,
+        "qwen2": export_qwen2,
+    },
     "transformerlens": {"gpt2": export_transformerlens},
 }
 """By library, then by target."""

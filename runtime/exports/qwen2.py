@@ -41,8 +41,8 @@ def _without_biases(body: Body) -> Body:
             case Repeated():
                 return replace(item, body=_without_biases(item.body))
             case Attention():
-                none = {f"{side}_bias": np.zeros_like(bias) for side, bias in _of(item)}
-                return replace(item, **none)
+                query, key, value = (np.zeros_like(bias) for _, bias in _of(item))
+                return replace(item, query_bias=query, key_bias=key, value_bias=value)
             case _:
                 return item
 
@@ -50,7 +50,7 @@ def _without_biases(body: Body) -> Body:
 
 
 def _of(item: Attention) -> list[tuple[str, Floats]]:
-    return [("query", item.query_bias), ("key", item.key_bias), ("value", item.value_bias)]
+    return [("q", item.query_bias), ("k", item.key_bias), ("v", item.value_bias)]
 
 
 def _biases(layer: str, item: Sublayer, weights: Weights) -> list[Tensor]:
@@ -62,6 +62,5 @@ def _biases(layer: str, item: Sublayer, weights: Weights) -> list[Tensor]:
             for side, size in (("q", own), ("k", shared), ("v", shared))
         ]
     return [
-        Tensor(f"{layer}.self_attn.{side[0]}_proj.bias", bias.shape, partial(np.asarray, bias))
-        for side, bias in _of(item)
+        Tensor(f"{layer}.self_attn.{side}_proj.bias", bias.shape, partial(np.asarray, bias)) for side, bias in _of(item)
     ]

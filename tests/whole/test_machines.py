@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, interpret
 from innerloop.runtime import Transformer
 from innerloop.runtime.exports.export import export
-from transformers import Qwen2Model
+from transformers import GemmaModel, Qwen2Model
 
 from benchmarks.random_programs import FAULTS
 from benchmarks.verdicts import judge
@@ -25,7 +26,7 @@ from tests.reference.measured import compiled, numpy_run
 from tests.reference.programs import random_program
 from tests.support.stock_models import outputs
 
-STOCK: dict[str, type[Any]] = {"qwen2": Qwen2Model}
+STOCK: dict[str, type[Any]] = {"gemma": GemmaModel, "qwen2": Qwen2Model}
 PROGRAMS = (
     "gradient_descent",
     pytest.param("kernel_regression", marks=pytest.mark.slow),
@@ -44,7 +45,8 @@ def test_a_machine_computes_a_program(target: TargetName, name: str, tmp_path: P
     compiled(case, target).save(tmp_path / "weights")
     weights = Weights.load(tmp_path / "weights")
     fields = case.data(seed=0, tasks=TASKS)
-    truth = interpret(weights.signature.text, **fields, **dict(weights.signature.parameters))
+    parameters: dict[str, Any] = dict(weights.signature.parameters)
+    truth = interpret(weights.signature.text, **fields, **parameters)
     model = Transformer(weights, guard="raise")
     export(weights, tmp_path / "out")
     found = (numpy_run(weights, fields), np.asarray(model(**fields)),
@@ -53,6 +55,20 @@ def test_a_machine_computes_a_program(target: TargetName, name: str, tmp_path: P
         assert output.shape == truth.shape
         assert np.abs(output - truth).max() <= weights.report.predicted_error
     assert weights.report.measured_error <= weights.report.predicted_error
+
+
+def test_a_gemma_scales_token_ids_and_has_heads_of_their_own_size(tmp_path: Path) -> None:
+    """A token id is a feature that is 1, as in other exports, though Gemma multiplies what it looks up by √width."""
+    weights = compiled(case_of("averaging"), "gemma")
+    export(weights, tmp_path / "out")
+    model = GemmaModel.from_pretrained(tmp_path / "out").eval()
+    assert model.config.head_dim == weights.config.d_head == 256
+    assert model.embed_tokens.embed_scale.item() ** 2 == weights.config.d_model
+    row = torch.tensor(weights.embedding.csr.toarray(), dtype=torch.float32)
+    with torch.no_grad():
+        looked_up = model.embed_tokens(torch.arange(len(row)))
+    assert (looked_up - row).abs().max() <= 2.0**-23 * row.abs().max()
+    assert torch.equal(looked_up[:, 0], row[:, 0])  # the norm's constant, and with it the norm, is exact
 
 
 @pytest.mark.parametrize("target", MACHINES)

@@ -94,7 +94,7 @@ def test_the_fields_choose_the_parts(
     target: Target, heads: type[Heads], stream: type[Stream], neurons: type[Neurons] | None
 ) -> None:
     found = backend(target)
-    made = found.stream(16, 4)
+    made = found.stream(64)
     assert made is not None
     assert type(made) is stream
     assert type(found.heads(made)) is heads
@@ -115,6 +115,7 @@ def test_the_fields_choose_the_parts(
         ("gelu", ("softmax", "gelu_tanh", "dividing", "learned", 1e4)),
         ("llama", ("softmax", "silu", "rmsnorm", "rotary", 1e15)),
         ("lsa", ("linear", "none", "none", "learned", 1e4)),
+        ("gemma", ("softmax", "gelu_tanh", "rmsnorm", "rotary", 1e15)),
         ("qwen2", ("softmax", "silu", "rmsnorm", "rotary", 1e15)),
     ],
 )
