@@ -20,6 +20,7 @@ from functools import cache
 
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.rotations import turning_of
 
 from .targets import ROTARY, Rotary
 
@@ -60,11 +61,13 @@ class Phases:
 @cache
 def phases(d_head: int, positions: int, rotary: Rotary = ROTARY) -> Phases:
     """For sequences of up to `positions` tokens, the rest token included."""
-    half = d_head // 2
-    frequency = rotary.theta ** (-2.0 * np.arange(half) / d_head)
+    half, turned = d_head // 2, turning_of(d_head, rotary.fraction)
+    frequency = np.append(rotary.theta ** (-2.0 * np.arange(turned // 2) / turned), np.zeros((d_head - turned) // 2))
     turning = int(np.sum(frequency * positions >= STILL))
     order = np.arange(half - 1, turning - 1, -1)
     slow = int(np.argmax(frequency * positions < STEEP))
+    if not frequency[slow] * positions < STEEP or not frequency[slow]:
+        raise AssertionError(f"no phase tells near from far over {positions} tokens")
     amplitude = GAP / (frequency[slow] * np.cos(frequency[slow] * positions))
     return Phases(
         frequency,

@@ -27,7 +27,7 @@ from innerloop.artifact.span import Span
 from ..architectures.learned_positions import CopyRule
 from ..architectures.relation import Relation
 from ..architectures.targets import Learned, Rotary, Target
-from ..numerics.activations import GELU
+from ..numerics.square_tables import TABLES
 from ..schedule.allocate import Allocation
 from ..schedule.instructions import Copy, Linear, Quotient
 from ..schedule.sublayers import Schedule
@@ -207,8 +207,8 @@ def backend_of(
 ) -> Backend:
     """The backend of the schedule's target. Raises InternalError for a target that has no parts yet."""
     target = schedule.instructions.target
-    if target.block != "serial":
-        raise _unbuilt(target, "MLPs that read what attention reads")
+    if target.parallel and target.biases != "everywhere":
+        raise _unbuilt(target, "MLPs that read what attention reads, without biases")
     positions = _positions(target)(signature.pattern, n_positions, dtype, target)
     return Backend(schedule, allocation, signature, positions, NORMS[target.norm], _neurons(target))
 
@@ -217,12 +217,10 @@ def _positions(target: Target) -> type[PositionScheme]:
     match target.positions:
         case Learned() if target.biases != "none":
             return LearnedScheme
-        case Rotary(fraction=1.0) if target.norm != "dividing":
+        case Rotary() if target.norm != "dividing":
             return RotaryScheme
-        case Rotary(fraction=1.0):
+        case Rotary():
             raise _unbuilt(target, "divisions by rotary heads where no sublayer has a norm beside")
-        case Rotary(fraction=fraction):
-            raise _unbuilt(target, f"heads of whose dimensions {fraction} turn")
         case Learned():
             raise _unbuilt(target, "queries without biases that find a learned position")
         case _:
@@ -236,7 +234,7 @@ def _neurons(target: Target) -> type[Neurons] | None:
         return GatedNeurons
     if target.biases != "everywhere":
         raise _unbuilt(target, "neurons with neither gates nor biases")
-    if target.activation != GELU:
+    if target.activation.name not in TABLES:
         raise _unbuilt(target, f"squares of {target.activation.name}")
     return UngatedNeurons
 

@@ -13,6 +13,7 @@ from functools import cached_property
 
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.rotations import turning_of
 from innerloop.artifact.signature import Kinds, Pattern
 from innerloop.artifact.tokens import role_kinds
 
@@ -27,7 +28,8 @@ from .residual_stream import Stream
 from .rotary_heads import RotaryHeads
 
 SIZES = (16, 64, 256)
-"""Of rotary heads: with a power of four 1/√d_head is a power of two, and logits that are sums stay exact."""
+"""Of rotary heads: with a power of four 1/√d_head is a power of two, and logits that are sums stay exact. As many
+dimensions as the smallest has turn at least."""
 LARGE = 1024
 """Of heads whose scores have no room in smaller ones."""
 
@@ -134,7 +136,8 @@ class RotaryScheme(PositionScheme):
         scored in pairs that turn by nothing in this precision, if there are so many. One where the target's have a
         size."""
         flags, own = 2 + len(self.hidden), self.target.head
-        every = (phases(size, self.n_positions, self.rotary) for size in (*(SIZES if own is None else (own,)), LARGE))
+        sizes = [size for size in SIZES if turning_of(size, self.rotary.fraction) >= SIZES[0]] if own is None else [own]
+        every = (phases(size, self.n_positions, self.rotary) for size in (*sizes, LARGE))
         fit = [p for p in every if p.still.size >= max(query, flags)]
         exact = [p for p in fit if p.exact(self.n_positions, UNIT[self.dtype]) >= query - flags - 1]
         return tuple(2 * p.frequency.size for p in exact or fit)[: 2 if own is None else 1]

@@ -288,6 +288,7 @@ class _Build:
             number=self._number,
             activation=self.config.activation,
             gated=item.gate is not None,
+            parallel=self.config.block == "parallel",
         )
 
     def _taker(self, prefix: str) -> Callable[[str], Array]:

@@ -43,6 +43,7 @@ from ..whole import whole_folder
 from . import gemma as export_gemma
 from . import huggingface as export_huggingface
 from . import llama as export_llama
+from . import neox as export_neox
 from . import qwen2 as export_qwen2
 from . import transformerlens as export_transformerlens
 from .readme import readme
@@ -66,6 +67,7 @@ _LIBRARIES: dict[Library, dict[str, _Library]] = {
         "gpt2": export_huggingface,
         "llama": export_llama,
         "gemma": export_gemma,
+        "neox": export_neox,
         "qwen2": export_qwen2,
     },
     "transformerlens": {"gpt2": export_transformerlens},
