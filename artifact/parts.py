@@ -8,7 +8,8 @@ run or written: a compiled layer is more than 95 % zeros. A sublayer is
     Mlp               x ← x + activation(norm(x) @ up + up_bias) @ down + down_bias
 
 The tree unrolls to a strict alternation Attention, Mlp, Attention, Mlp …; a layer is one such pair. `Idle` stands for
-a sublayer whose weights are all zero.
+a sublayer whose weights are all zero. Where the configuration's block is "parallel", both of a layer read the stream as
+it was before the layer, x ← x + attention(x) + mlp(x), and a loop's body is whole layers.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from .arrays import Dtype, Floats
 from .sparse import Matrix
-from .words import ActivationName, AttentionKind, NormKind, PositionKind, Side, TargetName
+from .words import ActivationName, AttentionKind, BlockKind, NormKind, PositionKind, Side, TargetName
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class Config:
     rope_theta: float = 10_000.0
     """Of rotary positions (`positions` "rotary"): angles p θ^(−2i/d_head) on the pairs (i, i + d_head/2) of queries and
     keys, as Llama has them."""
+    rotary_fraction: float = 1.0
+    """The share of the pairs that turn, the first ones, by p θ^(−2i/n), n that share of d_head: GPT-NeoX's, whose
+    dimensions stand in another order."""
+    block: BlockKind = "serial"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ of folders. Imports nothing, for commands that start at once."""
 
 from typing import Literal
 
-TargetName = Literal["gpt2", "gelu", "llama", "lsa"]
+TargetName = Literal["gpt2", "gelu", "llama", "lsa", "gemma", "neox", "qwen2"]
 """The targets that programs compile to (compiler/architectures/targets.py)."""
 Optimize = Literal["depth", "width"]
 """What a program's graph is chosen for: fewest layers, or the narrowest stream."""
@@ -18,6 +18,8 @@ NormKind = Literal["layernorm", "rmsnorm", "dividing", "none"]
 """Before every sublayer; dividing: a LayerNorm where a division uses it, and nowhere else."""
 PositionKind = Literal["learned", "rotary"]
 """A table of positions, or pairs of dimensions that turn with the position."""
+BlockKind = Literal["serial", "parallel"]
+"""Whether a layer's MLP reads what its attention has written, or what its attention reads."""
 Side = Literal["attention", "mlp"]
 """The sort of a sublayer."""
 

@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 from innerloop.artifact.tokens import read_data
 from innerloop.compiler import CompileError, compile_program
+from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.compiler.certify.call_bounds import bounded
 from innerloop.compiler.certify.predict import LUCK
 from innerloop.compiler.compile import plan_of
@@ -34,7 +35,7 @@ from innerloop.programs import load, names
 from innerloop.runtime import Transformer
 from rich.progress import track
 
-from tests.reference import case_of, targets
+from tests.reference import WALKED, case_of, targets
 
 from .honesty import RESTART, batches
 from .support.families import FAMILIES
@@ -133,14 +134,14 @@ def report(cells: list[Cell]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", nargs="+", choices=names(), default=names(), metavar="NAME")
-    parser.add_argument("--target", nargs="+", choices=("gpt2", "gelu", "llama", "lsa"))
+    parser.add_argument("--target", nargs="+", choices=TARGETS)
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--family", nargs="+", choices=FAMILIES, default=list(FAMILIES), metavar="NAME")
     parser.add_argument("--tasks", type=int, default=64, help="of each program, target and family")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, help="a file for all cells, JSON")
     options = parser.parse_args()
-    jobs = [(p, t) for p in options.program for t in targets(p) if options.target is None or t in options.target]
+    jobs = [(p, t) for p in options.program for t in targets(p, options.target or WALKED)]
     cells: list[Cell] = []
     asked: list[Job] = [(p, t, options.dtype, tuple(options.family), options.tasks) for p, t in jobs]
     for job, some in track(results(cells_of, asked, options.workers, RESTART), "running", len(jobs), transient=True):

@@ -31,6 +31,7 @@ from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, Weights, compile_program, interpret
+from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.compiler.interpreter.default_tasks import repetitions, samples
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Graph
@@ -39,7 +40,7 @@ from innerloop.programs import load, names
 from innerloop.runtime import RangeWarning, Transformer
 from rich.progress import track
 
-from tests.reference import Case, case_of, targets
+from tests.reference import WALKED, Case, case_of, targets
 
 from .support.families import FAMILIES, Data, draw
 from .support.tables import show
@@ -236,14 +237,14 @@ def wrong(cells: Iterable[Cell]) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", nargs="+", choices=names(), default=names(), metavar="NAME")
-    parser.add_argument("--target", nargs="+", choices=("gpt2", "gelu", "llama", "lsa"))
+    parser.add_argument("--target", nargs="+", choices=TARGETS)
     parser.add_argument("--family", nargs="+", choices=CHOICES, default=list(CHOICES), metavar="NAME")
     parser.add_argument("--tasks", type=int, default=64, help="of each program, target and family")
     parser.add_argument("--certify", type=int, default=0, metavar="N", help="tasks of each family to certify")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, help="a file for all cells, JSON")
     options = parser.parse_args()
-    jobs = [(p, t) for p in options.program for t in targets(p) if options.target is None or t in options.target]
+    jobs = [(p, t) for p in options.program for t in targets(p, options.target or WALKED)]
     cells: list[Cell] = []
     found = measured(jobs, options.family, options.tasks, options.certify, options.workers)
     for some in track(found, "running", len(jobs), transient=True):

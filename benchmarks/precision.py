@@ -19,6 +19,7 @@ import numpy as np
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import compile_program, interpret
+from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 
@@ -90,7 +91,7 @@ def measure(line: Line, target: TargetName, dtype: Dtype, count: int, seed: int)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=1000)
-    parser.add_argument("--target", default="gpt2", choices=["gpt2", "gelu", "llama"])
+    parser.add_argument("--target", default="gpt2", choices=[t for t in TARGETS if not TARGETS[t].linear])
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--dtype", nargs="+", default=["float32", "float64"], choices=["float32", "float64"])
     options = parser.parse_args()

@@ -21,8 +21,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
+from innerloop.artifact.words import TargetName
 from rich.progress import track
 
 from tests.reference.programs import random_linear_program, random_program
@@ -166,7 +167,7 @@ def main() -> int:
     parser.add_argument("--minimise", type=float, default=60.0, help="seconds to make one fault small")
     parser.add_argument("-o", "--output", type=Path, default=Path("out/random_programs"))
     parser.add_argument("--text", type=Path, help="one program, with its target, dtype and seed")
-    parser.add_argument("--target", choices=TARGETS, default="gpt2")
+    parser.add_argument("--target", choices=get_args(TargetName), default="gpt2")
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     options = parser.parse_args()
     if options.text is not None:

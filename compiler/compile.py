@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import count
 from typing import get_args
 
 import numpy as np
@@ -200,7 +199,7 @@ def _placed(instructions: Instructions, dtype: Dtype) -> tuple[Schedule, Allocat
 def _divides(backend: Backend) -> bool:
     """Whether the norm's constants can be so large that it divides by all divisors."""
     try:
-        next(s for n in count(1) if (s := backend.stream(16, n)) is not None)
+        next(s for width in backend.widths(16) if (s := backend.stream(width)) is not None)
     except CompileError:
         return False
     return True

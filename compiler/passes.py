@@ -171,7 +171,9 @@ def _attends(graph: Graph, target: Target) -> Callable[[Read], bool]:
 
 def tightened(graph: Graph, target: Target, laws: Laws = ALL_LAWS) -> Graph:
     """The graph with passes of repeats outside them where that saves a layer (peel_for_depth.py)."""
-    return tighten(graph, lambda g: nominal_schedule(g, target).length // 2, critical_path(graph), laws)
+    return tighten(
+        graph, lambda g: nominal_schedule(g, target).length // 2, critical_path(graph, target.parallel), laws
+    )
 
 
 def nominal_schedule(graph: Graph, target: Target) -> Schedule:

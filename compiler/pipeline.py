@@ -126,7 +126,7 @@ def choose(
             if any(_same(written, other) for other in seen):
                 continue
             seen.append(written)
-            least = critical_path(written)
+            least = critical_path(written, architecture.parallel)
             most = best.cost.quarters - (not strategy.switched) if best else 0
             if optimize == "depth" and best and _quarters(least, strategy) > most:
                 continue  # as many layers at least, and no other merit

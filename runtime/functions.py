@@ -63,7 +63,13 @@ def _silu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> Pair:
     return silu(x), share * (1.0 + x * (1.0 - share)) * tangent
 
 
-ACTIVATIONS = {"gelu_tanh": gelu, "silu": silu}
+def gelu_erf(x: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
+    """GPT-NeoX's x Φ(x), with Φ(x) = erfc(−x/√2) / 2, which keeps the digits of what is small."""
+    half = np.sqrt(0.5).astype(x.dtype)
+    return 0.5 * x * lax.erfc(-half * x)
+
+
+ACTIVATIONS = {"gelu_tanh": gelu, "gelu_erf": gelu_erf, "silu": silu}
 
 
 # Norms -------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from .arrays import Array, matmul
 from .executables import compiled
 from .forward import embed, over_all
 from .functions import normed
-from .packing.packed import LoopStep, Parameters, Step
+from .packing.packed import LoopStep, MlpStep, Parameters, Step
 from .steps import Pass, run
 
 
@@ -30,7 +30,7 @@ def patched(parameters: Parameters, features: Array, rows: Array, layer: Array, 
 
     def through(steps: tuple[Step, ...], carry: tuple[Array, Array]) -> tuple[Array, Array]:
         """carry: the stream, and how many sublayers have run."""
-        for step in steps:
+        for step, *more in together(steps):
             if isinstance(step, LoopStep):
 
                 def once(carry: tuple[Array, Array], _: None, loop: LoopStep = step) -> tuple[Any, None]:
@@ -38,10 +38,22 @@ def patched(parameters: Parameters, features: Array, rows: Array, layer: Array, 
 
                 carry, _ = lax.scan(once, carry, length=step.count)
             else:
-                (stream, _), _, _ = run((step,), (carry[0], {}), None, whole)
-                carry = patch(stream, carry[1] + 1), carry[1] + 1
+                (stream, _), _, _ = run((step, *more), (carry[0], {}), None, whole)
+                done = carry[1] + 1 + len(more)
+                carry = patch(stream, done), done
         return carry
 
     start = jnp.zeros((), jnp.int32)
     stream, _ = through(parameters.steps, (patch(embed(parameters, features), start), start))
     return matmul(normed(stream[:, rows], parameters.final_norm), parameters.readout) + parameters.readout_bias
+
+
+def together(steps: tuple[Step, ...]) -> list[list[Step]]:
+    """One by one, but for an MLP that reads what the attention before it read."""
+    found: list[list[Step]] = []
+    for step in steps:
+        if isinstance(step, MlpStep) and step.parallel:
+            found[-1].append(step)
+        else:
+            found.append([step])
+    return found

@@ -15,14 +15,14 @@ from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
-from innerloop.artifact.words import AttentionKind, GuardMode, NormKind, PositionKind
+from innerloop.artifact.words import ActivationName, AttentionKind, GuardMode, NormKind, PositionKind
 from numpy.typing import ArrayLike
 
 from .guard.guard import Guard
 
 _KNOWN = {
     "attention": get_args(AttentionKind),
-    "activation": ("gelu_tanh", "silu", "none"),
+    "activation": get_args(ActivationName),
     "norm": get_args(NormKind),
     "positions": get_args(PositionKind),
 }

@@ -59,6 +59,7 @@ def run(steps: tuple[Step, ...], carry: Any, memory: Memory | None, of: Pass) ->
     `memory` has what attention remembers for each step, a loop's with the pass as first axis; it comes back renewed."""
     collected: list[Array] = []
     remembered: list[Any] = []
+    layer: Array | None = None  # the stream as the sublayer before found it
     for step, own in zip(steps, (None,) * len(steps) if memory is None else memory, strict=True):
         found: Array | None = None
         if isinstance(step, LoopStep) and step.turn is not None and of.in_turn is not None:
@@ -76,11 +77,13 @@ def run(steps: tuple[Step, ...], carry: Any, memory: Memory | None, of: Pass) ->
             found = None if found is None else found.reshape(found.shape[0] * found.shape[1], *found.shape[2:])
         else:
             stream, worst = carry
-            worst = looked(worst, 2 * step.number, stream, of.checks, of.counts)
+            reads = layer if isinstance(step, MlpStep) and step.parallel else stream
+            layer = stream
+            worst = looked(worst, 2 * step.number, reads, of.checks, of.counts)
             if not isinstance(step, IdleStep):
                 live = None if isinstance(step, LinearAttentionStep) else step.live
                 readers = None if of.live is None or live is None else of.live.get(live)
-                change, own = _sublayer(step, stream, own, of.mix, readers)
+                change, own = _sublayer(step, reads, own, of.mix, readers)
                 if readers is not None:
                     stream = stream.at[:, readers].add(change)
                 elif of.kind is None or live is None or of.kind in live:

@@ -23,7 +23,7 @@ they are halved. The fine bank pays for a tenth of what PyTorch's GELU leaves of
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
@@ -132,9 +132,11 @@ def main() -> None:
     parser.add_argument("--bank", choices=BANKS, action="append", help="one of them (default: all)")
     parser.add_argument("--starts", type=int, default=24, help="random starts (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--noise", type=float, help="the share of what PyTorch leaves that shifted pairs pay for")
     options = parser.parse_args()
     for name in options.bank or BANKS:
-        found = fitted(BANKS[name], ACTIVATIONS[options.activation], options.starts, options.seed)
+        kind = BANKS[name] if options.noise is None else replace(BANKS[name], noise=options.noise)
+        found = fitted(kind, ACTIVATIONS[options.activation], options.starts, options.seed)
         print(f"{name}: criterion {found.criterion:.5g}")
         for row in (found.scale, found.shift, found.weight):
             print(f"    {tuple(row.tolist())},")

@@ -105,6 +105,8 @@ class Outline:
                     raise Damage(f"body has loops nested more than {DEEPEST} deep")
                 keyed(node, here, ("repeat", "scan", "body"), ("turn",))
                 self._turn(node, here)
+                if self.config.block == "parallel" and (start + stored) % 2:
+                    raise Damage(f"{here} begins within a layer, of which attention and MLP read the same")
                 inner, run = self._count(node["body"], f"{here}.body", start + stored)
                 count = whole(node["repeat"], f"{here}.repeat")
                 if not 0 <= count <= MOST_PASSES or inner % 2 or not inner:

@@ -17,6 +17,7 @@ import numpy as np
 from ..claims import InputRange, OutputSpec, Placement, Report
 from ..limits import LARGEST_SIZE, MOST_LAYERS, WIDEST
 from ..parts import Config
+from ..rotations import turning_of
 from ..signature import Signature
 from .serialize import Damage
 
@@ -44,6 +45,8 @@ def sound_config(config: Config) -> None:
         raise Damage(f"config.n_kv_head is {groups}, of which {config.n_head} heads is no multiple")
     if config.positions == "rotary" and config.d_head % 2:
         raise Damage(f"config.d_head is {config.d_head}; rotary positions need an even number")
+    if not 0.0 < (share := config.rotary_fraction) <= 1.0 or (share < 1.0 and turning_of(config.d_head, share) % 2):
+        raise Damage(f"config.rotary_fraction is {share}; of {config.d_head} dimensions pairs turn")
     if not 0.0 < config.rope_theta < float("inf"):
         raise Damage(f"config.rope_theta is {config.rope_theta}, not a positive number")
 

@@ -95,7 +95,23 @@ def _gelu_new(x: Real) -> Real:
     return np.asarray(f(0.5) * x * (f(1.0) + z))
 
 
-OWN = Arithmetic(balanced=True, activations={"gelu_tanh": _gelu, "silu": _silu})
+def _gelu_erf(x: Real) -> Real:
+    """x Φ(x), with Φ(x) = erfc(−x/√2) / 2, which keeps the digits of what is small."""
+    from scipy.special import erfc  # which only this activation needs
+
+    f = x.dtype.type
+    return np.asarray(f(0.5) * x * erfc(f(-np.sqrt(0.5)) * x))
+
+
+def _gelu_erf_new(x: Real) -> Real:
+    """0.5 x (1 + erf(x/√2)), as PyTorch writes it."""
+    from scipy.special import erf  # which only this activation needs
+
+    f = x.dtype.type
+    return np.asarray(f(0.5) * x * (f(1.0) + erf(f(np.sqrt(0.5)) * x)))
+
+
+OWN = Arithmetic(balanced=True, activations={"gelu_tanh": _gelu, "gelu_erf": _gelu_erf, "silu": _silu})
 """As this package's passes compute."""
-STOCK = Arithmetic(balanced=False, activations={"gelu_tanh": _gelu_new, "silu": _silu})
+STOCK = Arithmetic(balanced=False, activations={"gelu_tanh": _gelu_new, "gelu_erf": _gelu_erf_new, "silu": _silu})
 """As stock libraries do: their LayerNorm takes away a mean that is not exactly 0, and their GELU rounds more."""

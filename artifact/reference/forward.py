@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..arrays import Indices
 from ..contents import Contents
 from ..features import FeatureLayout
-from ..parts import Attention, Body, Idle, LinearAttention, Mlp, Repeated, stored, unroll
+from ..parts import Attention, Body, Idle, LinearAttention, Mlp, Repeated, Sublayer, stored, unroll
 from ..places import turns
 from ..tokens import TokenData
 from .arithmetic import OWN, Arithmetic, Real, normalise
@@ -104,10 +104,12 @@ class _Run:
 
     def body(self, body: Body, x: Real, number: int) -> Real:
         """The stream behind it; `number` of its sublayers' first."""
+        layer = x  # as the sublayer before found it
         for item in body:
             if not isinstance(item, Repeated):
-                self._looked(2 * number, x)
-                x = self._sublayer(item, number, x)
+                reads, layer = layer if self._reads_layer(item) else x, x
+                self._looked(2 * number, reads)
+                x = self._sublayer(item, number, x, reads)
                 self._looked(2 * number + 1, x)
                 number += 1
                 continue
@@ -127,7 +129,11 @@ class _Run:
         if self.look is not None and place != 0:
             self.look(time, x.reshape(x.shape[0], self.batch, -1), place)
 
-    def _sublayer(self, part: Attention | LinearAttention | Mlp | Idle, number: int, x: Real) -> Real:
+    def _reads_layer(self, part: Sublayer) -> bool:
+        """Whether it reads what the attention before it in its layer read."""
+        return isinstance(part, Mlp) and self.weights.config.block == "parallel"
+
+    def _sublayer(self, part: Sublayer, number: int, x: Real, reads: Real) -> Real:
         match part:
             case Attention():
                 x = x + self._heads(part, number).run(self._normed(part, x), self.batch, self.mix)
@@ -136,7 +142,7 @@ class _Run:
                 counted = (heads.count @ x).reshape(-1, self.batch, self.tokens)
                 x = x + heads.run(x, self.batch, linear(self.read, counted))
             case Mlp():
-                x = x + self._neurons(part, number, x.shape[1]).run(self._normed(part, x))
+                x = x + self._neurons(part, number, x.shape[1]).run(self._normed(part, reads))
             case Idle():
                 pass
         if self.observe is not None:
@@ -169,14 +175,16 @@ class _Run:
         """The stream [width, tokens] of tokens that all stand at this place behind a pass, and what each of its heads'
         sublayers reads of them; `others`: what each reads of other tokens."""
         reads: list[Real] = []
+        layer = x
         for number, part in steps:
-            self._looked(2 * number, x, place)
+            found, layer = layer if self._reads_layer(part) else x, x
+            self._looked(2 * number, found, place)
             if isinstance(part, Attention):
                 heads = self._heads(part, number)
                 reads.append(heads.read(self._normed(part, x), x.shape[1], place))
                 x = x + heads.among(reads[-1], others[len(reads) - 1], self.scale)
             elif isinstance(part, Mlp):
-                x = x + self._neurons(part, number, x.shape[1]).run(self._normed(part, x))
+                x = x + self._neurons(part, number, x.shape[1]).run(self._normed(part, found))
             self._looked(2 * number + 1, x, place)
         return x, reads
 

@@ -159,7 +159,7 @@ def _rotary(dimensions: Indices, config: Config, tokens: int, dtype: np.dtype[An
     """Of rows that are those dimensions of their heads: the pairs whole, each head's lower halves before its upper."""
     half = config.d_head // 2
     low, high = np.flatnonzero(dimensions < half), np.flatnonzero(dimensions >= half)
-    cos, sin = rotations(config.d_head, config.rope_theta, tokens)
+    cos, sin = rotations(config.d_head, config.rope_theta, tokens, config.rotary_fraction)
     cos, sin = (table.T[dimensions[low], None].astype(dtype) for table in (cos, sin))
     return _Rotary(low, high, cos, sin)
 

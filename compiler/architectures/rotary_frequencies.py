@@ -20,8 +20,9 @@ from functools import cache
 
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.rotations import turning_of
 
-from .targets import THETA
+from .targets import ROTARY, Rotary
 
 STILL = 2.4e-4
 """The angle that a pair may turn over a whole sequence and count as still."""
@@ -58,13 +59,15 @@ class Phases:
 
 
 @cache
-def phases(d_head: int, positions: int, theta: float = THETA) -> Phases:
+def phases(d_head: int, positions: int, rotary: Rotary = ROTARY) -> Phases:
     """For sequences of up to `positions` tokens, the rest token included."""
-    half = d_head // 2
-    frequency = theta ** (-2.0 * np.arange(half) / d_head)
+    half, turned = d_head // 2, turning_of(d_head, rotary.fraction)
+    frequency = np.append(rotary.theta ** (-2.0 * np.arange(turned // 2) / turned), np.zeros((d_head - turned) // 2))
     turning = int(np.sum(frequency * positions >= STILL))
     order = np.arange(half - 1, turning - 1, -1)
     slow = int(np.argmax(frequency * positions < STEEP))
+    if not frequency[slow] * positions < STEEP or not frequency[slow]:
+        raise AssertionError(f"no phase tells near from far over {positions} tokens")
     amplitude = GAP / (frequency[slow] * np.cos(frequency[slow] * positions))
     return Phases(
         frequency,

@@ -5,11 +5,15 @@
     gelu     softmax                tanh-GELU    LayerNorm where a division uses it     learned      everywhere
     gpt2     softmax                tanh-GELU    LayerNorm before every sublayer        learned      everywhere
     llama    softmax                SwiGLU       RMSNorm before every sublayer          rotary       none
+    gemma    softmax, heads of 256  GeGLU        RMSNorm before every sublayer          rotary       none
+    neox     softmax                erf-GELU     LayerNorm before every sublayer        rotary, ¼    everywhere
+    qwen2    softmax                SwiGLU       RMSNorm before every sublayer          rotary       of q, k and v
 
 `lsa` is the linear self-attention of von Oswald et al. 2022 and Ahn et al. 2023: no MLP, no norm, and no biases in
 what is linear. Where tokens alternate, softmax heads copy between them first (von Oswald et al. 2022, Prop. 3), by
 learned positions and biases of queries. `gelu` is the model of Akyürek et al. 2022, App. C, and `gpt2` and `llama` the
-stock architectures.
+stock architectures. `gemma` multiplies embeddings of tokens by √width, and its norms' gains are 1 + w
+(runtime/exports/gemma.py). In a layer of `neox` attention and MLP read the same stream.
 
 Which of the emitter's parts build a target is decided by these fields alone (`backend_of`, emit/backend.py).
 """
@@ -19,16 +23,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from innerloop.artifact.words import AttentionKind, NormKind, PositionKind, TargetName
+from innerloop.artifact.words import AttentionKind, BlockKind, NormKind, PositionKind, TargetName
 
-from ..numerics.activations import GELU, SILU, Activation
+from ..numerics.activations import GELU, GELU_ERF, SILU, Activation
 
 THETA = 1e15
 """Of rotary positions: so large that half of the pairs stand still (rotary_frequencies.py)."""
 Biases = Literal["everywhere", "queries", "none"]
 """Of every linear map; of queries, keys and values; or of none."""
-Block = Literal["serial", "parallel"]
-"""Whether the MLP reads what attention has written, or what attention reads."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class Rotary:
     name: ClassVar[PositionKind] = "rotary"
 
 
+ROTARY = Rotary()
+"""As Llama turns: all dimensions."""
+
+
 @dataclass(frozen=True)
 class Target:
     """An architecture: what the graph, the schedule and the emitter may take for granted of it. `mlp` None: no MLPs."""
@@ -66,12 +72,21 @@ class Target:
     norm: NormKind = "none"
     positions: Learned | Rotary = Learned()
     biases: Biases = "everywhere"
-    block: Block = "serial"
+    block: BlockKind = "serial"
+    head: int | None = None
+    """Dimensions of a head, however wide the stream is; None: heads divide the width among them."""
+    scaled: bool = False
+    """Whether embeddings of tokens are multiplied by √width, which is then a whole number."""
 
     @property
     def linear(self) -> bool:
         """Whether attention is linear: a head multiplies query, key and value exactly."""
         return self.attention == "linear"
+
+    @property
+    def parallel(self) -> bool:
+        """Whether the MLP of a layer reads what its attention reads."""
+        return self.block == "parallel"
 
     @property
     def gated(self) -> bool:
@@ -90,7 +105,12 @@ TARGETS = {
     for t in (
         Target("gpt2", mlp=Mlp(GELU), norm="layernorm"),
         Target("gelu", mlp=Mlp(GELU), norm="dividing"),
-        Target("llama", mlp=Mlp(SILU, gated=True), norm="rmsnorm", positions=Rotary(), biases="none"),
+        Target("llama", mlp=Mlp(SILU, gated=True), norm="rmsnorm", positions=ROTARY, biases="none"),
         Target("lsa", attention="linear", biases="queries"),
+        Target(
+            "gemma", mlp=Mlp(GELU, gated=True), norm="rmsnorm", positions=ROTARY, biases="none", head=256, scaled=True
+        ),
+        Target("neox", mlp=Mlp(GELU_ERF), norm="layernorm", positions=Rotary(1e6, 0.25), block="parallel"),
+        Target("qwen2", mlp=Mlp(SILU, gated=True), norm="rmsnorm", positions=ROTARY, biases="queries"),
     )
 }

@@ -92,7 +92,8 @@ class ErrorModel:
                     return _exact_product(node.op, unit)
                 left, right = (self.ranges.ball(o) for o in node.operands)
                 squares = chosen if isinstance(chosen, Squares) else default_of(node, self.ranges, self.dtype)
-                return _product(node.op, left, right, squares, unit, drawn)
+                bank = square_bank(squares, self.target.activation)
+                return _product(node.op, left, right, bank, squares.shared, unit, drawn)
             case Function(name, arguments):
                 low, high = self.ranges.domain(name, node.operands[0])
                 relative = chosen if isinstance(chosen, float) else CURVE[self.dtype]
@@ -174,8 +175,8 @@ def _exact_product(op: Product, unit: float) -> Inexact:
     return model
 
 
-def _product(op: Product, left: Ball, right: Ball, squares: Squares, unit: float, drawn: bool) -> Inexact:
-    form, bank = op.form, square_bank(squares)
+def _product(op: Product, left: Ball, right: Ball, bank: Bank, shared: bool, unit: float, drawn: bool) -> Inexact:
+    form = op.form
     i, j, c = form.left, form.right, form.coefficient
     radius_a, radius_b = (np.where(ball.radius > 0, ball.radius, 1.0) for ball in (left, right))
     floor, rate = (unit * units for units in bank.rounding)
@@ -183,7 +184,7 @@ def _product(op: Product, left: Ball, right: Ball, squares: Squares, unit: float
     fitted = worst > 0.5 * rate
     if not fitted:
         rate = float(np.hypot(rate, worst))
-    share, lone = (2.25, 4.5) if squares.shared else (0.5, 2.0)
+    share, lone = (2.25, 4.5) if shared else (0.5, 2.0)
     shape_a, shape_b = (form.size, form.sizes[0]), (form.size, form.sizes[1])
     of_a = Matrix.of(form.out, i, share * (rate * c * radius_b[j]) ** 2, shape_a)
     of_b = Matrix.of(form.out, j, share * (rate * c * radius_a[i]) ** 2, shape_b)
@@ -205,7 +206,7 @@ def _product(op: Product, left: Ball, right: Ball, squares: Squares, unit: float
         found = _noisy(array, np.sqrt(variance), rng)
         near_a, near_b = near_a / radius_a, near_b / radius_b
         if fitted or not max(np.abs(near_a).max(initial=0.0), np.abs(near_b).max(initial=0.0)) <= 1.0:
-            errors = _fit_error(bank, near_a[..., i], near_b[..., j], squares.shared)
+            errors = _fit_error(bank, near_a[..., i], near_b[..., j], shared)
             found += gather.apply(errors * rng.standard_normal(errors.shape) if drawn else errors)
         return found
 

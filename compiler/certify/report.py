@@ -72,7 +72,7 @@ def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
         parts = [part.gain if isinstance(part, Norm) else part for part in parts if not isinstance(part, np.ndarray)]
     return Report(
         layers=config.n_layer,
-        critical_path=critical_path(graph),
+        critical_path=critical_path(graph, config.block == "parallel"),
         width=config.d_model,
         slots=allocation.used,
         live=allocation.live,

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from ..architectures.targets import Target
 from ..interpreter.oracle import evaluate
 from ..ir.graph import Affine, Function, Graph, Keep, Merge, Product, Value
+from ..numerics.activations import Activation
 from ..numerics.fit_smooth import fit
 from ..numerics.square_banks import Squares, square_bank
 from ..schedule.allocate import Allocation
@@ -181,7 +182,7 @@ def options(schedule: Schedule, allocation: Allocation, dtype: Dtype) -> dict[Va
         if isinstance(task.op, Multiply):
             if target.gated:
                 continue  # one construction, and exact
-            found[task.value] = _products(task, task.op, written, dtype)
+            found[task.value] = _products(task, task.op, written, dtype, target.activation)
         elif isinstance(task.op, Apply):
             found[task.value] = _functions(task.op, int(written.sum()), dtype, target)
     return found
@@ -196,7 +197,9 @@ def _written(placed: Placed, allocation: Allocation) -> NDArray[np.bool_]:
     return np.asarray(sum(np.asarray(abs(m.csr).sum(axis=0)).ravel() for m in matrices) > 0)
 
 
-def _products(task: Instruction, op: Multiply, written: NDArray[np.bool_], dtype: Dtype) -> list[Option]:
+def _products(
+    task: Instruction, op: Multiply, written: NDArray[np.bool_], dtype: Dtype, activation: Activation
+) -> list[Option]:
     pairs = _SquarePairs.of(task, op, written)
     default = default_squares(op.left, op.right, pairs.distinct, dtype)
     banks: list[Squares] = [default]
@@ -207,17 +210,18 @@ def _products(task: Instruction, op: Multiply, written: NDArray[np.bool_], dtype
         halvable = (1, 2, 3, "exact")
     banks += [Squares(bank, halved=halved) for bank in halvable for halved in (False, True)]
     every = dict.fromkeys(s for b in banks for s in (b, Squares(b.bank, b.copies, b.halved, True)))
-    priced = sorted(every, key=lambda s: (pairs.neurons(s), _roughly(s, dtype)))
+    errors = {s: _roughly(s, dtype, activation) for s in every}
+    priced = sorted(every, key=lambda s: (pairs.neurons(s), errors[s]))
     kept: list[Squares] = []
     for squares in priced:
-        if not kept or _roughly(squares, dtype) < _roughly(kept[-1], dtype):
+        if not kept or errors[squares] < errors[kept[-1]]:
             kept.append(squares)
     return [Option(s, pairs.neurons(s)) for s in reversed(kept)]
 
 
-def _roughly(squares: Squares, dtype: Dtype) -> float:
+def _roughly(squares: Squares, dtype: Dtype, activation: Activation) -> float:
     """The error of a product of factors in [−1, 1]."""
-    bank = square_bank(squares)
+    bank = square_bank(squares, activation)
     one = float(np.hypot(np.abs(bank.fit).max(), UNIT[dtype] * bank.rounding[1]))
     return one * (1.5 if squares.shared else 1.0)
 

@@ -50,7 +50,7 @@ class AttentionFiller:
 
     @cached_property
     def unswept(self) -> frozenset[int]:
-        """Attention sublayers that find what rounding left of a divisor, whether they have other work or not."""
+        """Attention sublayers that find what is left of a divisor, whether they have other work or not."""
         return self.backend.schedule.after_divisions()
 
     def linear_heads(self, sublayer: SublayerPlan) -> LinearHeads:
@@ -107,7 +107,7 @@ class AttentionFiller:
             slots = stream.slots(atom)
             heads.add(mine, slots.size, partial(self._moved, slots, -1.0))
         if self.backend.divisor is not None and (heads.groups or number in self.unswept):
-            heads.add(mine, stream.scratch.size, partial(self._moved, stream.scratch, -1.0))
+            heads.add(mine, stream.scratch.size, self._swept)
         return heads
 
     def _score(self, heads: Heads, placed: Placed, op: AttendHead) -> None:
@@ -164,6 +164,15 @@ class AttentionFiller:
     def _moved(self, slots: Indices, scale: float) -> tuple[Matrix, Matrix]:
         """Slots as they are, and the same slots to add them to."""
         return self.stream.pick(slots), self.stream.put(slots, scale)
+
+    def _swept(self) -> tuple[Matrix, Matrix]:
+        """What is left on the scratch, to be taken off it. A whole divisor, which is large, stays out of the balance:
+        pairs ±N need none, and sums of them would round at their size."""
+        scratch = self.stream.scratch
+        if not self.backend.target.parallel:
+            return self._moved(scratch, -1.0)
+        off = Matrix.of(np.arange(scratch.size), scratch, -1.0, (scratch.size, self.stream.width))
+        return self.stream.pick(scratch), off
 
     def _sources(self, relation: Relation) -> Kinds:
         """The kinds of token that the relation may find."""

@@ -15,19 +15,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import CompileError, InternalError
-from innerloop.artifact.parts import Config
 from innerloop.artifact.signature import Kinds, Signature
 from innerloop.artifact.span import Span
 
 from ..architectures.learned_positions import CopyRule
 from ..architectures.relation import Relation
 from ..architectures.targets import Learned, Rotary, Target
-from ..numerics.activations import GELU
+from ..numerics.square_tables import TABLES
 from ..schedule.allocate import Allocation
 from ..schedule.instructions import Copy, Linear, Quotient
 from ..schedule.sublayers import Schedule
@@ -138,9 +138,13 @@ class Backend:
         ends = [sorted((abs(op.low), abs(op.high))) for op in ops]
         return min(e[0] for e in ends), max(e[1] for e in ends)
 
-    def stream(self, d_head: int, n_head: int) -> Stream | None:
+    def widths(self, d_head: int) -> Iterator[int]:
+        """Those that the stream may have, from the narrowest on."""
+        return (n * n if self.target.scaled else n * (d_head if self.target.head is None else 1) for n in count(1))
+
+    def stream(self, width: int) -> Stream | None:
         """The stream of that width, or None if the values do not fit."""
-        width, tabled = d_head * n_head, self.positions.tabled
+        tabled = self.positions.tabled
         sizes = tuple(a.size for a in self.schedule.instructions.atoms)
         stream = self.norm.stream(
             width,
@@ -203,9 +207,9 @@ def backend_of(
 ) -> Backend:
     """The backend of the schedule's target. Raises InternalError for a target that has no parts yet."""
     target = schedule.instructions.target
-    if target.block != "serial":
-        raise _unbuilt(target, "MLPs that read what attention reads")
-    positions = _positions(target)(signature.pattern, n_positions, dtype, target.biases == "everywhere", _theta(target))
+    if target.parallel and target.biases != "everywhere":
+        raise _unbuilt(target, "MLPs that read what attention reads, without biases")
+    positions = _positions(target)(signature.pattern, n_positions, dtype, target)
     return Backend(schedule, allocation, signature, positions, NORMS[target.norm], _neurons(target))
 
 
@@ -213,20 +217,14 @@ def _positions(target: Target) -> type[PositionScheme]:
     match target.positions:
         case Learned() if target.biases != "none":
             return LearnedScheme
-        case Rotary(fraction=1.0) if target.norm != "dividing":
+        case Rotary() if target.norm != "dividing":
             return RotaryScheme
-        case Rotary(fraction=1.0):
+        case Rotary():
             raise _unbuilt(target, "divisions by rotary heads where no sublayer has a norm beside")
-        case Rotary(fraction=fraction):
-            raise _unbuilt(target, f"heads of whose dimensions {fraction} turn")
         case Learned():
             raise _unbuilt(target, "queries without biases that find a learned position")
         case _:
             assert_never(target.positions)
-
-
-def _theta(target: Target) -> float:
-    return target.positions.theta if isinstance(target.positions, Rotary) else Config.rope_theta
 
 
 def _neurons(target: Target) -> type[Neurons] | None:
@@ -236,7 +234,7 @@ def _neurons(target: Target) -> type[Neurons] | None:
         return GatedNeurons
     if target.biases != "everywhere":
         raise _unbuilt(target, "neurons with neither gates nor biases")
-    if target.activation != GELU:
+    if target.activation.name not in TABLES:
         raise _unbuilt(target, f"squares of {target.activation.name}")
     return UngatedNeurons
 

@@ -8,6 +8,9 @@ A division (see docs/design-notes.md), with N = K · divisor on the scratch pair
     mlp           C                   scratch −= ±N, from the divisor as stored
     attention     C                   scratch −= what rounding left there
 
+Where attention and MLP of a layer read the same, the MLP of the layer that divides is idle, and the attention
+sublayers of the next two layers take off the scratch all that they find there.
+
 K is so large that N outweighs all else in the norm, and C so large that N does not count beside it.
 """
 
@@ -21,6 +24,7 @@ from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttent
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
+from ..architectures.targets import Rotary
 from ..schedule.instructions import ROLES
 from ..schedule.sublayers import LoopPlan, SublayerPlan
 from .attention import AttentionFiller, scores
@@ -88,7 +92,9 @@ class _Emitter:
             activation="none" if target.mlp is None else target.activation.name,
             norm=target.norm,
             positions=target.positions.name,
-            rope_theta=self.backend.positions.theta,
+            rotary_fraction=target.positions.fraction if isinstance(target.positions, Rotary) else 1.0,
+            block=target.block,
+            rope_theta=target.positions.theta if isinstance(target.positions, Rotary) else Config.rope_theta,
             attention=target.attention,
             unread=self.backend.schedule.instructions.unread,
             dtype=self.backend.dtype,
@@ -153,7 +159,7 @@ class _Emitter:
         for atom in self.backend.allocation.clears.get(self.number, ()):
             slots = stream.slots(atom)
             neurons.passing(stream.pick(slots), stream.put(slots, -1.0), self._holders(atom))
-        if sublayer.clears is not None:
+        if sublayer.clears is not None and not self.backend.target.parallel:
             neurons.linear(
                 sublayer.clears.instruction.reads[1], stream.to_scratch(-1.0), sublayer.clears.instruction.kinds
             )

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from innerloop.artifact.arrays import Dtype
-from innerloop.artifact.parts import Config
 from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.rotations import turning_of
 from innerloop.artifact.signature import Kinds, Pattern
 from innerloop.artifact.tokens import role_kinds
 
@@ -21,27 +21,32 @@ from ..architectures.learned_positions import CopyRule, copy_rule, digits
 from ..architectures.relation import Relation
 from ..architectures.rotary_frequencies import phases
 from ..architectures.rotary_positions import rotary_copy_rule
+from ..architectures.targets import Rotary, Target
 from .heads import Heads
 from .learned_heads import LearnedHeads
 from .residual_stream import Stream
 from .rotary_heads import RotaryHeads
 
 SIZES = (16, 64, 256)
-"""Of rotary heads: with a power of four 1/√d_head is a power of two, and logits that are sums stay exact."""
+"""Of rotary heads: with a power of four 1/√d_head is a power of two, and logits that are sums stay exact. As many
+dimensions as the smallest has turn at least."""
 LARGE = 1024
 """Of heads whose scores have no room in smaller ones."""
 
 
 @dataclass(frozen=True)
 class PositionScheme(ABC):
-    """Of sequences of one pattern, up to `n_positions` tokens; `biased`: whether what attention writes has a bias."""
+    """Of sequences of one pattern, up to `n_positions` tokens."""
 
     pattern: Pattern
     n_positions: int
     dtype: Dtype
-    biased: bool
-    theta: float = Config.rope_theta
-    """Of the phases, as a configuration has it."""
+    target: Target
+
+    @property
+    def biased(self) -> bool:
+        """Whether what attention writes has a bias."""
+        return self.target.biases == "everywhere"
 
     @cached_property
     def role_kinds(self) -> tuple[str | None, ...]:
@@ -110,6 +115,11 @@ class LearnedScheme(PositionScheme):
 @dataclass(frozen=True)
 class RotaryScheme(PositionScheme):
     @property
+    def rotary(self) -> Rotary:
+        assert isinstance(self.target.positions, Rotary)
+        return self.target.positions
+
+    @property
     def tabled(self) -> bool:
         return False
 
@@ -123,15 +133,17 @@ class RotaryScheme(PositionScheme):
 
     def head_sizes(self, query: int) -> tuple[int, ...]:
         """The two smallest whose pairs that stand still hold a query of so many dimensions, and the flags; what is
-        scored in pairs that turn by nothing in this precision, if there are so many."""
-        flags = 2 + len(self.hidden)
-        every = (phases(size, self.n_positions, self.theta) for size in (*SIZES, LARGE))
+        scored in pairs that turn by nothing in this precision, if there are so many. One where the target's have a
+        size."""
+        flags, own = 2 + len(self.hidden), self.target.head
+        sizes = [size for size in SIZES if turning_of(size, self.rotary.fraction) >= SIZES[0]] if own is None else [own]
+        every = (phases(size, self.n_positions, self.rotary) for size in (*sizes, LARGE))
         fit = [p for p in every if p.still.size >= max(query, flags)]
         exact = [p for p in fit if p.exact(self.n_positions, UNIT[self.dtype]) >= query - flags - 1]
-        return tuple(2 * p.frequency.size for p in exact or fit)[:2]
+        return tuple(2 * p.frequency.size for p in exact or fit)[: 2 if own is None else 1]
 
     def heads(self, stream: Stream, divided: tuple[float, float] | None, dividing: Kinds | None) -> Heads:
         return RotaryHeads(
             stream, self.role_kinds, self.n_positions, self.biased, divided, self.hidden, dividing=dividing,
-            dtype=self.dtype, theta=self.theta,
+            dtype=self.dtype, rotary=self.rotary,
         )  # fmt: skip

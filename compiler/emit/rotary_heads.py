@@ -32,7 +32,7 @@ from innerloop.artifact.sparse import Matrix
 
 from ..architectures.learned_positions import End
 from ..architectures.rotary_frequencies import GAP, Phases, phases
-from ..architectures.targets import THETA
+from ..architectures.targets import ROTARY, Rotary
 from .heads import OFF, REST, AttentionPattern, Column, Heads, Made, Score, Switch
 from .residual_stream import Stream
 
@@ -89,7 +89,7 @@ class RotaryHeads(Heads):
 
     dividing: Kinds | None = None
     dtype: Dtype = "float32"
-    theta: float = THETA
+    rotary: Rotary = ROTARY
 
     def __post_init__(self) -> None:
         if self.dividing is None or self.biased:
@@ -119,7 +119,7 @@ class RotaryHeads(Heads):
         return float(np.asarray(SUM_BITS[self.dtype] * np.log(2.0) + np.log(self.positions), dtype=self.dtype))
 
     def _scores(self, pattern: AttentionPattern | Score | Switch, d_head: int) -> tuple[Matrix, Floats, Matrix]:
-        scores = _Scores(phases(d_head, self.positions, self.theta))
+        scores = _Scores(phases(d_head, self.positions, self.rotary))
         slots = self.stream.roles.tolist()
         reading = [r for r, kind in enumerate(self.role_kinds) if kind is not None and kind in pattern.kinds]
         query, key = Matrix.zero(self.stream.width, d_head), Matrix.zero(self.stream.width, d_head)

@@ -66,7 +66,7 @@ class UngatedNeurons(Neurons):
         alike, unlike = np.flatnonzero(same), np.flatnonzero(~same)
         size = radius_a * radius_b
         squares = op.squares or default_squares(op.left, op.right, i.size, self.dtype)
-        bank = square_bank(squares)
+        bank = square_bank(squares, self.activation)
         if bank.slope or squares.shared:
             self._combined(squares, first, second, size, same, entries, straight, write, kinds)
             return
@@ -116,7 +116,7 @@ class UngatedNeurons(Neurons):
                     columns.append(pair)
                     values.append(weight[pair])
         made = Matrix.of(rows, columns, values, (len(found), same.size)) @ entries
-        read, bank = Matrix(sp.hstack(reads)), square_bank(squares)
+        read, bank = Matrix(sp.hstack(reads)), square_bank(squares, self.activation)
         if bank.slope:
             correction = read @ made * bank.slope
             straight = correction if straight is None else straight + correction

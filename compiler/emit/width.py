@@ -6,6 +6,7 @@ after    Stream, d_head, n_head
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
 
 from ..schedule.instructions import AttendHead
@@ -16,7 +17,7 @@ from .residual_stream import Stream
 
 def smallest(backend: Backend) -> tuple[Stream, int, int]:
     """A stream of just the slots that there are, and heads as large and as many as the sublayers want."""
-    stream = backend.stream(backend.least, 1)
+    stream = backend.stream(backend.least)
     assert stream is not None
     filler = AttentionFiller(backend, stream)
     sublayers = [s for s in backend.schedule.walk() if s.side == "attention"]
@@ -32,19 +33,34 @@ def smallest(backend: Backend) -> tuple[Stream, int, int]:
 def narrowest(backend: Backend) -> tuple[Stream, int, int]:
     """The narrowest width that holds the slots and the heads; of d_head 64 and 16 the wider head, unless it costs
     a quarter. Raises CompileError where no head is large enough."""
-    best: tuple[Stream, int] | None = None
+    best: tuple[Stream, int, int] | None = None
     query = _largest_query(backend)
     for d_head in backend.positions.head_sizes(query):
-        n_head = 1
-        while (stream := backend.stream(d_head, n_head)) is None or not _heads_fit(backend, stream, d_head, n_head):
-            n_head += 1
+        stream, n_head = _of_heads(backend, d_head) if backend.target.head is None else _beside_heads(backend, d_head)
         if best is None or stream.width <= 1.25 * best[0].width:
-            best = stream, d_head
+            best = stream, d_head, n_head
     if best is None:
         told = f"no head for queries of {query} dimensions over {backend.n_positions} tokens"
         hint = "compile for fewer dimensions or tokens, or for a target whose positions are learned"
         raise backend.signature.refusal(f"target {backend.target.name} has {told}", None, hint)
-    return *best, best[0].width // best[1]
+    return best
+
+
+def _of_heads(backend: Backend, d_head: int) -> tuple[Stream, int]:
+    """The narrowest that heads of that size divide among them, and how many do."""
+    return next(
+        (stream, width // d_head)
+        for width in backend.widths(d_head)
+        if (stream := backend.stream(width)) is not None
+        and stream.digits + 2 <= d_head
+        and all(heads <= width // d_head for heads in _heads(backend, stream, d_head))
+    )
+
+
+def _beside_heads(backend: Backend, d_head: int) -> tuple[Stream, int]:
+    """The narrowest, and the heads that its sublayers take, which are as many as they are."""
+    stream = next(s for width in backend.widths(d_head) if (s := backend.stream(width)) is not None)
+    return stream, max([1, *_heads(backend, stream, d_head)])
 
 
 def _largest_query(backend: Backend) -> int:
@@ -54,12 +70,8 @@ def _largest_query(backend: Backend) -> int:
     return max(scored) + 3 + len(backend.positions.hidden) if scored else 0
 
 
-def _heads_fit(backend: Backend, stream: Stream, d_head: int, n_head: int) -> bool:
+def _heads(backend: Backend, stream: Stream, d_head: int) -> Iterator[int]:
+    """Those that each attention sublayer takes."""
     filler = AttentionFiller(backend, stream)
-    if stream.digits + 2 > d_head:
-        return False
-    return all(
-        filler.heads(sublayer, g).count(d_head) <= n_head
-        for g, sublayer in enumerate(backend.schedule.walk())
-        if sublayer.side == "attention"
-    )
+    sublayers = enumerate(backend.schedule.walk())
+    return (filler.heads(s, g).count(d_head) for g, s in sublayers if s.side == "attention")

@@ -1,7 +1,8 @@
 """Depth: the earliest sublayer in which each value can be made, were there no limit on width.
 
 Sublayers alternate, attention at even and MLP at odd times. A move, a gather, a comparison and a division take an
-attention sublayer, a product and a function an MLP sublayer, affine maps none. A pass of a loop waits for
+attention sublayer, a product and a function an MLP sublayer, affine maps none. Where a layer's attention and MLP read
+the same (`parallel`), what a layer makes is there for the next. A pass of a loop waits for
 what the pass before ended with, and of a scan for a head that carries it on; from the third on all take as long.
 """
 
@@ -38,7 +39,7 @@ STEADY = 3
 """The pass from which on a loop takes as long as any later pass does."""
 
 
-def levels(graph: Graph) -> dict[Value, int]:
+def levels(graph: Graph, parallel: bool = False) -> dict[Value, int]:
     """The time after which each value is there, −1 from the start; of a loop's body, in its third pass."""
     level: dict[Value, int] = {}
 
@@ -52,9 +53,9 @@ def levels(graph: Graph) -> dict[Value, int]:
                 case Affine() | Merge() | Field() | Constant() | Count():
                     level[item] = ready
                 case Move() | Gather() | Attend() | Keep() | Divide() | Read():
-                    level[item] = following(ready, attention=True)
+                    level[item] = following(ready, True, parallel)
                 case Product() | Function() | Softmax() | Mine() | Theirs() | Phi() | Final():
-                    level[item] = following(ready, attention=False)
+                    level[item] = following(ready, False, parallel)
                 case other:
                     assert_never(other)
 
@@ -62,7 +63,7 @@ def levels(graph: Graph) -> dict[Value, int]:
         ends = [{c: level[c.initial if c.warm is None else c.warm] for c in item.carried}]
         for _ in range(min(STEADY, item.passes)):
             for c in item.carried:
-                level[c.phi] = ends[-1][c] if item.kind is None else following(ends[-1][c], attention=True)
+                level[c.phi] = ends[-1][c] if item.kind is None else following(ends[-1][c], True, parallel)
             block(item.body)
             ends.append({c: level[c.result] for c in item.carried})
         last = ends[-1]
@@ -74,18 +75,18 @@ def levels(graph: Graph) -> dict[Value, int]:
     return level
 
 
-def graph_depth(graph: Graph) -> int:
+def graph_depth(graph: Graph, parallel: bool = False) -> int:
     """The time after which all results are there."""
-    level = levels(graph)
+    level = levels(graph, parallel)
     return max(level[r] for r in graph.results)
 
 
-def critical_path(graph: Graph) -> int:
+def critical_path(graph: Graph, parallel: bool = False) -> int:
     """Layers that no schedule goes below."""
-    return (graph_depth(graph) + 2) // 2
+    return (graph_depth(graph, parallel) + 2) // 2
 
 
-def following(after: int, attention: bool) -> int:
-    """The first sublayer of that sort later than `after`."""
-    time = after + 1
+def following(after: int, attention: bool, parallel: bool = False) -> int:
+    """The first sublayer of that sort that sees what is made at `after`."""
+    time = after - after % 2 + 2 if parallel else after + 1
     return time if (time % 2 == 0) == attention else time + 1

@@ -38,7 +38,8 @@ Neurons a square, and errors of products of factors in [−1, 1], in float32 (ex
     exact                    8          6.5e-12 2.6e-12  1.6e-11 4.3e-12
     exact, halved            4          6.5e-12 2.6e-12  1.6e-11 4.3e-12
 
-The tables are fitted by scripts/refit_squares.py, which fits others to any activation.
+The tables (square_tables.py) are fitted by scripts/refit_squares.py, for any activation. These figures are of the
+tanh-GELU; the erf-GELU does as well.
 
 Of d² products of two vectors 2d² squares are made apart, and d² + 2d shared.
 """
@@ -52,6 +53,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 
 from .activations import GELU, Activation
+from .square_tables import TABLES
 
 
 @dataclass(frozen=True)
@@ -92,29 +94,6 @@ class Bank:
 FINENESS = 1024
 
 
-_COARSE = (
-    (0.6415558659264641, 1.5406364169497708, 3.0721111593485246, 2.6401001027435114),
-    (0.0012099004798375953, 0.016845045384125654, 1.4343772846869036, 1.0723373995491459),
-    (3.9311194715099793, -0.14506626074908222, 0.06544339983324257, 0.05208783515662515),
-)
-_FINE = (
-    (1.2090700148535147, 4.060353460518941, 4.352841061922768, 6.456462085450795,
-     5.484361017717557, 5.602023404072293, 6.214629165504288, 5.234167218149988),
-    (-0.0007421029762097156, 0.058149463619963565, 0.4840992401915567, 0.8337768316816067,
-     0.6199056131484035, 0.9920219529605394, 0.7197923193265235, 1.2407201564983243),
-    (0.9558395993749086, -0.00485117954638041, 0.023865113951592756, 0.0182717375333689,
-     0.018558071674653967, 0.061981870761233133, 0.015574019293781863, 0.08269052571735178),
-)  # fmt: skip
-_UNSHIFTED = {
-    1: ((0.01658293137898653,), (4557.738672135672,)),
-    2: ((0.11403298345037632, 0.2663775929787639), (118.2710738397024, -4.011349933310567)),
-    3: (
-        (0.6242463871427184, 0.7882432364423916, 0.232004978976214),
-        (-1.4928478153289055, 0.36344534948117846, 29.896867451835192),
-    ),
-}
-
-
 @dataclass(frozen=True)
 class Squares:
     """A construction of the products of one task.
@@ -130,15 +109,16 @@ class Squares:
 
 
 @cache
-def square_bank(squares: Squares) -> Bank:
-    """The bank of a construction. Only unshifted pairs can be halved."""
+def square_bank(squares: Squares, activation: Activation = GELU) -> Bank:
+    """The bank of a construction, of these neurons. Only unshifted pairs can be halved."""
+    fitted = TABLES[activation.name]
     match squares.bank:
         case "coarse" | "fine":
-            scale, shift, weight = (np.array(row) for row in (_FINE if squares.bank == "fine" else _COARSE))
+            scale, shift, weight = (np.array(row) for row in (fitted.fine if squares.bank == "fine" else fitted.coarse))
         case "exact":
-            scale, shift, weight = _exact_pairs()
+            scale, shift, weight = _exact_pairs(activation)
         case count:
-            scale, weight = (np.array(row) for row in _UNSHIFTED[int(count)])
+            scale, weight = (np.array(row) for row in fitted.unshifted[int(count)])
             shift = np.zeros(scale.size)
     factors = 1.0 - 0.03 * np.arange(squares.copies)
     up = np.concatenate([scale * f for f in factors])
@@ -146,8 +126,8 @@ def square_bank(squares: Squares) -> Bank:
     down = np.concatenate([weight / (f * f * squares.copies) for f in factors])
     if squares.halved:
         assert not shift.any(), squares
-        return Bank(up, bias, 2.0 * down, -float(up @ down))
-    return paired(up, bias, down)
+        return Bank(up, bias, 2.0 * down, -float(up @ down), activation)
+    return paired(up, bias, down, activation)
 
 
 def paired(up: Floats, bias: Floats, down: Floats, activation: Activation = GELU) -> Bank:
@@ -156,11 +136,11 @@ def paired(up: Floats, bias: Floats, down: Floats, activation: Activation = GELU
     return Bank(both, np.repeat(bias, 2), np.repeat(down, 2), activation=activation)
 
 
-def _exact_pairs() -> tuple[Floats, Floats, Floats]:
+def _exact_pairs(activation: Activation) -> tuple[Floats, Floats, Floats]:
     """Four unshifted pairs whose error is that of a polynomial of degree ten: far below what float32 can hold."""
     scale = np.array([0.1, 0.2, 0.3, 0.4])
     s = np.cos(np.linspace(0.0, np.pi / 2, 2000))
-    pairs = GELU.value(s[:, None] * scale) + GELU.value(-s[:, None] * scale)
+    pairs = activation.value(s[:, None] * scale) + activation.value(-s[:, None] * scale)
     size = np.abs(pairs).max(axis=0)
     weight = np.linalg.lstsq(pairs / size / (s[:, None] + 1e-3), s * s / (s + 1e-3), rcond=1e-17)[0] / size
     return scale, np.zeros(4), weight

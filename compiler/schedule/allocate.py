@@ -87,7 +87,12 @@ def allocate(schedule: Schedule) -> Allocation:
     }
     whole |= {instruction.out for instruction in instructions if isinstance(instruction.op, SwitchHead)}
     reach = _dividing(instructions)
-    start = {a: life.birth - (a in whole) for a, life in lifetimes.items()}
+    parallel = schedule.instructions.target.parallel  # then what is emptied in a layer is added up with what fills it
+
+    def ahead_of(birth: int) -> int:
+        return birth - 1 - (birth % 2 if parallel else 0)
+
+    start = {a: ahead_of(life.birth) if a in whole else life.birth for a, life in lifetimes.items()}
     slots: dict[Atom, Indices] = {}
     clears: dict[int, list[Atom]] = {}
     free_from: list[int] = []
@@ -98,7 +103,8 @@ def allocate(schedule: Schedule) -> Allocation:
         life = lifetimes[atom]
         size, magnitude = atoms[atom].size, atoms[atom].magnitude
         most = SWALLOWED * float(np.min(magnitude[magnitude > 0.0], initial=np.inf)) / reach.get(atom, 1.0)
-        chosen = [s for s, t in enumerate(free_from) if t <= start[atom] - (held[s] > most)][:size]
+        above = min(start[atom] - 1, ahead_of(life.birth))
+        chosen = [s for s, t in enumerate(free_from) if t <= (above if held[s] > most else start[atom])][:size]
         while len(chosen) < size:
             chosen.append(len(free_from))
             free_from.append(-1)
@@ -212,6 +218,7 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
             ]
         )
         within = range(max(until, birth[atom], 0), mine[-1][1] + 1 if mine else end)
+        target = schedule.instructions.target
         at_rest = schedule.instructions.atoms[
             atom
         ].rests  # neurons are closed at the rest token: a head must clear it there
@@ -220,7 +227,8 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
                 g
                 for g in within
                 if line.around[g] == mine
-                and line.sublayers[g].division is None
+                and not line.sublayers[g].divides(target)
+                and (not target.parallel or g - g % 2 > birth[atom])  # it must be there when the layer begins
                 and (line.sublayers[g].side == "attention" or not at_rest)
             ),
             None,

@@ -17,6 +17,7 @@ from itertools import pairwise
 
 from innerloop.artifact.arrays import Dtype
 
+from ..architectures.targets import Target
 from ..numerics.fit_smooth import fit
 from ..numerics.square_banks import square_bank
 from .allocate import allocate
@@ -28,7 +29,7 @@ from .sublayers import LoopPlan, Placed, Schedule, SublayerPlan
 def balance(schedule: Schedule, dtype: Dtype) -> Schedule:
     """The same sublayers, with some instructions in later ones."""
     moved = Schedule(schedule.instructions, _copied(schedule.body), schedule.length)
-    if not _runs(moved.body, dtype):
+    if not _runs(moved.body, dtype, schedule.instructions.target):
         return schedule
     return moved if allocate(moved).used <= allocate(schedule).used else schedule
 
@@ -41,21 +42,21 @@ def _copied(body: list[SublayerPlan | LoopPlan]) -> list[SublayerPlan | LoopPlan
     ]
 
 
-def _runs(body: list[SublayerPlan | LoopPlan], dtype: Dtype) -> bool:
+def _runs(body: list[SublayerPlan | LoopPlan], dtype: Dtype, target: Target) -> bool:
     """Balances every stretch of sublayers between loops; whether anything moved."""
     moved = False
     ends = [-1, *(k for k, s in enumerate(body) if isinstance(s, LoopPlan)), len(body)]
     for first, last in pairwise(ends):
         run = [s for s in body[first + 1 : last] if isinstance(s, SublayerPlan)]
-        while _step(run, dtype):
+        while _step(run, dtype, target):
             moved = True
     for item in body:
         if isinstance(item, LoopPlan):
-            moved = _runs(item.body, dtype) or moved
+            moved = _runs(item.body, dtype, target) or moved
     return moved
 
 
-def _step(run: list[SublayerPlan], dtype: Dtype) -> bool:
+def _step(run: list[SublayerPlan], dtype: Dtype, target: Target) -> bool:
     """Moves one instruction out of the widest sublayer of a run, if that helps."""
     widths = [sum(_cost(p, dtype) for p in sublayer.placed) for sublayer in run]
     wide = max((t for t, s in enumerate(run) if s.side == "mlp"), key=lambda t: widths[t], default=None)
@@ -64,7 +65,7 @@ def _step(run: list[SublayerPlan], dtype: Dtype) -> bool:
     for placed in sorted(run[wide].placed, key=lambda p: _cost(p, dtype), reverse=True):
         until = _latest(run, wide, placed)
         for time in range(wide + 2, until + 1, 2):
-            if run[time].division is None and widths[time] + _cost(placed, dtype) < widths[wide]:
+            if not run[time].divides(target) and widths[time] + _cost(placed, dtype) < widths[wide]:
                 run[wide].placed = [p for p in run[wide].placed if p is not placed]
                 run[time].placed.append(placed)
                 return True

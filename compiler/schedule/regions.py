@@ -4,6 +4,9 @@ A division takes an attention sublayer to itself (`SublayerPlan.division`): the 
 ±K·divisor and takes the norm's constants away, so that the norm divides the whole stream; the MLP
 sublayer after it takes ±K·divisor out again. See emit.py.
 
+Where a layer's attention and MLP read the same, what a layer makes is there for the next, and what divides it divides
+both: its MLP stays idle, and the attention sublayers after it take the divisor out.
+
 A state is changed in place, by instructions that write to its slots, not before the last reader of what
 it was has read.
 """
@@ -35,6 +38,14 @@ class Segment:
         if self.carry is not None:
             self._sublayer(0).carry = self.carry
 
+    @property
+    def parallel(self) -> bool:
+        return self.instructions.target.parallel
+
+    def _after(self, time: int) -> int:
+        """The first time at which what is made then is there."""
+        return time - time % 2 + 2 if self.parallel else time + 1
+
     def _sublayer(self, time: int) -> SublayerPlan:
         while len(self.sublayers) <= time:
             self.sublayers.append(SublayerPlan(self.first if len(self.sublayers) % 2 == 0 else other(self.first)))
@@ -45,9 +56,9 @@ class Segment:
         time = 0
         for atom in {a for f in forms for a in f.atoms}:
             if atom in self.made:
-                time = max(time, self.made[atom][0] + 1)
+                time = max(time, self._after(self.made[atom][0]))
             elif self.carry is not None and atom in self.carry.atoms:
-                time = max(time, 1)
+                time = max(time, self._after(0))
         return time
 
     def _place(self, instruction: Instruction, time: int, writes: list[Write] | None = None) -> None:
@@ -112,10 +123,10 @@ class Segment:
         for atom in bottom.atoms:
             if atom in self.made:
                 made = self.made[atom][0]
-                time = max(time, made + (1 if self.sublayers[made].side == "mlp" else 2))
+                time = max(time, made + 1 if self.sublayers[made].side == "mlp" else self._after(made) + 1)
             elif self.carry is not None and atom in self.carry.atoms:
-                time = max(time, 2)
-        again = isinstance(instruction.op, Quotient) and instruction.op.again
+                time = max(time, self._after(0) + 1)
+        again = isinstance(instruction.op, Quotient) and instruction.op.again and not self.parallel
         while not self._divisible(time, bottom, again):
             time += 1
         placed = Placed(instruction)
@@ -128,6 +139,8 @@ class Segment:
             *(p.instruction.kinds for p in before.placed if p.makes and p.instruction.out in bottom.atoms)
         )
         before.prepares = after.clears = Placed(replace(instruction, kinds=kinds))
+        if self.parallel:
+            self._sublayer(time + 3)  # which takes out what is no longer needed, as the division's own layer cannot
         self.made[instruction.out] = (time, placed)
 
     def _divisible(self, time: int, bottom: LinearForm, again: bool) -> bool:
@@ -138,9 +151,10 @@ class Segment:
             return False
         if sublayer.division is not None:
             return sublayer.division == bottom
-        if sublayer.placed or sublayer.carry:
+        if sublayer.placed or sublayer.carry or (self.parallel and self._sublayer(time + 1).placed):
             return False
-        near = {t for t, s in enumerate(self.sublayers) if s.division is not None and abs(t - time) < 4}
+        apart = 6 if self.parallel else 4
+        near = {t for t, s in enumerate(self.sublayers) if s.division is not None and abs(t - time) < apart}
         if again and all(self.made.get(atom, (-1,))[0] == time - 2 for atom in bottom.atoms):
             near.discard(time - 2)
         swept = not self.divided or any(
@@ -170,7 +184,8 @@ class Segment:
             time = max([time, *(floor[a] for a in rest), *(self._ready(f) for f in rest.values())])
             neurons = any(self._side(f) == "mlp" for f in rest.values())
             while rest and (
-                self._sublayer(time).division is not None or (neurons and self._sublayer(time).side != "mlp")
+                self._sublayer(time).divides(self.instructions.target)
+                or (neurons and self._sublayer(time).side != "mlp")
             ):
                 time += 1
             if all(floor[a] >= time for a in read):
@@ -182,8 +197,9 @@ class Segment:
             self._linear(atom, form, time)
 
     def _last_reader(self, atom: Atom) -> int:
-        last = 1 if self.carry is not None and atom in self.carry.atoms else 0
+        """The first time at which nobody is left who reads the atom later."""
+        last = self._after(0) if self.carry is not None and atom in self.carry.atoms else 0
         for time, sublayer in enumerate(self.sublayers):
             if any(atom in form.atoms for form in sublayer.reads):
-                last = max(last, time)
+                last = max(last, time - time % 2 if self.parallel else time)
         return last

@@ -7,7 +7,8 @@
     repeat 9: w += −0.1 S w + 0.1 c             repeat 9      mlp, attention   w +=
 
 Sublayers alternate; a block of them holds the instructions of one block of the program, and a loop's block
-begins on whichever side makes the whole shortest and holds as many attention as MLP sublayers.
+begins on whichever side makes the whole shortest and holds as many attention as MLP sublayers. Where a layer's
+attention and MLP read the same, blocks and loops are of whole layers.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class _Scheduler:
             run.fill(segment, starts)
             if number == len(loops):
                 run.update(states)
+            if self.instructions.target.parallel and len(run.sublayers) % 2:
+                run.sublayers.append(SublayerPlan("mlp"))
             body.extend(run.sublayers)
             length += len(run.sublayers)
             if number < len(loops):
@@ -67,7 +70,8 @@ class _Scheduler:
         """The loop's sublayers, begun on the side that makes the whole shortest; one idle one at most stands before."""
         best: tuple[int, list[SublayerPlan], LoopPlan, int] | None = None
         carry = Carry(loop.carry, tuple(s.atom for s in loop.states), loop.kinds) if loop.carry else None
-        starts: tuple[Side, ...] = ("attention",) if carry else (side, other(side))
+        whole = carry is not None or self.instructions.target.parallel
+        starts: tuple[Side, ...] = ("attention",) if whole else (side, other(side))
         for start in starts:
             body, count = self.block(loop.body, loop.states, start, carry)
             if count % 2:

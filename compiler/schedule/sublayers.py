@@ -60,7 +60,8 @@ class Carry:
 @dataclass
 class SublayerPlan:
     """One sublayer. `division`: its norm divides by this divisor (attention); `prepares`: the division that an MLP
-    sublayer makes ready; `clears`: the one that it cleans up after."""
+    sublayer makes ready; `clears`: the one that it cleans up after, or where a layer's sublayers read the same, the one
+    that the next two attention sublayers do, since its own norm divides too."""
 
     side: Side
     placed: list[Placed] = field(default_factory=list)
@@ -86,12 +87,16 @@ class SublayerPlan:
         return frozenset([*written, *(self.carry.atoms if self.carry is not None else ())])
 
     def takes(self, instruction: Instruction, target: Target) -> bool:
-        """Whether another instruction fits in: a division has its sublayer to itself, and one that is linear attention
-        copies nothing."""
+        """Whether another instruction fits in: a division has its sublayer to itself, where a layer's sublayers read
+        the same its layer, and a sublayer that is linear attention copies nothing."""
         mixed = target.linear and any(
             isinstance(p.instruction.op, AttendHead) != isinstance(instruction.op, AttendHead) for p in self.placed
         )
-        return self.division is None and not mixed
+        return not self.divides(target) and not mixed
+
+    def divides(self, target: Target) -> bool:
+        """Whether what it reads is divided."""
+        return self.division is not None or (target.parallel and self.clears is not None)
 
 
 @dataclass
@@ -126,22 +131,25 @@ class Schedule:
         return walk(self.body)
 
     def after_divisions(self) -> frozenset[int]:
-        """The sublayers, numbered as `walk` goes, that follow one that cleans up after a division: in some pass."""
+        """The attention sublayers, numbered as `walk` goes, that follow one that cleans up after a division: in some
+        pass."""
         found: set[int] = set()
+        count = sweeps(self.instructions.target)
 
-        def through(items: list[SublayerPlan | LoopPlan], number: int, after: bool) -> tuple[int, bool]:
+        def through(items: list[SublayerPlan | LoopPlan], number: int, left: int) -> tuple[int, int]:
             for item in items:
                 if isinstance(item, LoopPlan):
                     first = number
-                    number, after = through(item.body, first, after)
-                    through(item.body, first, after)
+                    number, left = through(item.body, first, left)
+                    through(item.body, first, left)
                     continue
-                if after:
+                if left and item.side == "attention":
                     found.add(number)
-                number, after = number + 1, item.clears is not None
-            return number, after
+                    left -= 1
+                number, left = number + 1, left if item.clears is None else count
+            return number, left
 
-        through(self.body, 0, False)
+        through(self.body, 0, 0)
         return frozenset(found)
 
 
@@ -155,3 +163,9 @@ def walk(body: list[SublayerPlan | LoopPlan]) -> Iterator[SublayerPlan]:
 
 def other(side: Side) -> Side:
     return "mlp" if side == "attention" else "attention"
+
+
+def sweeps(target: Target) -> int:
+    """The attention sublayers after a division that it takes to leave nothing of the divisor: what rounding left when
+    neurons took it away, or all of it and then what rounding left of that."""
+    return 2 if target.parallel else 1

@@ -8,7 +8,8 @@
 At each kind of token, the rest token among them, a slot holds nothing, or one version of one value. What a sublayer
 reads must be there, at the tokens that it is read at, in the version that the instructions say (instructions.py); what
 it writes comes to empty slots; a divisor stays as it is from where it is prepared to where it is cleared; and a loop's
-body leaves all but its states as it found them, so that what holds in one pass holds in all.
+body leaves all but its states as it found them, so that what holds in one pass holds in all. Where a layer's attention
+and MLP read the same, what a sublayer reads is what the slots held before the layer.
 """
 
 from __future__ import annotations
@@ -67,6 +68,12 @@ class _SlotRun(Symbols):
     inside: set[Atom] = field(default_factory=set)
     """States of the loops that run."""
     scratch: _Division | str = "empty"
+    layer: Indices = field(init=False)
+    """What the slots held before the attention sublayer that ran last."""
+
+    @property
+    def parallel(self) -> bool:
+        return self.instructions.target.parallel
 
     def run(self, body: list[SublayerPlan | LoopPlan]) -> None:
         for atom in self.allocation.slots:
@@ -108,7 +115,7 @@ class _SlotRun(Symbols):
             self.turn(atom, (HELD, FILLING), ready)
         self.inside.update(states)
         first = self.number
-        for turn in range(2):  # what rounding leaves of a divisor may come around to the second pass
+        for turn in range(3):  # what is left of a divisor may come around to the next passes
             before, scratch, self.number = self.held.copy(), self.scratch, first
             self._block(loop.body, instruction.body, instruction.states)
             for atom in slots:
@@ -119,7 +126,7 @@ class _SlotRun(Symbols):
                 raise InternalError(f"allocate: a loop's body leaves {left} in slots where it found {found}")
             if self.scratch == scratch:
                 break
-            if turn or isinstance(self.scratch, _Division):
+            if turn == 2 or isinstance(self.scratch, _Division):
                 raise InternalError("schedule: a loop's body leaves a divisor behind")
         self.inside.difference_update(states)
         for atom in slots:
@@ -130,7 +137,9 @@ class _SlotRun(Symbols):
     def _sublayer(self, sublayer: SublayerPlan) -> None:
         if sublayer.side != self.side:
             raise self.fault("schedule", f"should be {self.side}", sublayer)
-        entry, after = self.held, self.held.copy()
+        if sublayer.side == "attention":
+            self.layer = self.held
+        entry, after = self.layer if self.parallel else self.held, self.held.copy()
         for atom in self.allocation.clears.get(self.number, ()):
             self._clear(sublayer, entry, after, atom)
         for form, columns, silent in self._reads(sublayer):
@@ -178,7 +187,7 @@ class _SlotRun(Symbols):
 
     def _clear(self, sublayer: SublayerPlan, entry: Indices, after: Indices, atom: Atom) -> None:
         """Attention takes away what every token holds, neurons at the value's own kinds."""
-        if sublayer.division is not None or self.instructions.target.linear:
+        if sublayer.divides(self.instructions.target) or self.instructions.target.linear:
             raise self.fault("allocate", f"cannot clear {self.label(atom)}", sublayer)
         slots, versions = self.allocation.slots[atom], [NOTHING, *(code_of(atom, v) for v in range(len(VERSIONS)))]
         columns = self.all if sublayer.side == "attention" else self.columns(self.atoms[atom].kinds)
@@ -232,20 +241,22 @@ class _SlotRun(Symbols):
                     raise self.fault(
                         "schedule", f"does not divide {self.label(instruction.out)} by its divisor", sublayer
                     )
-            self.scratch = "empty" if there is None else there
+            self.scratch = there or ("rounding" if self.scratch == "whole" else "empty")
             return
         if sublayer.clears is not None and there is not None:
             self.expect(entry, there.divisor, there.columns, sublayer)
             if there.columns != self.columns(sublayer.clears.instruction.kinds):
                 raise self.fault("schedule", "clears a divisor at other tokens than hold it", sublayer)
-            self.scratch = "rounding"
+            self.scratch = "whole" if self.parallel else "rounding"
+            if self.parallel and (sublayer.placed or sublayer.prepares):
+                raise self.fault("schedule", "reads what is divided", sublayer)
         if sublayer.prepares is not None:
             self._prepare(sublayer, sublayer.prepares, entry)
 
     def _prepare(self, sublayer: SublayerPlan, prepared: Placed, entry: Indices) -> None:
         instruction, divisor = prepared.instruction, prepared.instruction.reads[1]
         assert isinstance(instruction.op, Quotient)
-        if self.scratch != "empty" and not instruction.op.again:
+        if self.scratch != "empty" and not (instruction.op.again and not self.parallel):
             raise self.fault("schedule", "prepares a divisor where rounding left some of another", sublayer)
         columns = self.columns(instruction.kinds)
         late = {

@@ -9,7 +9,7 @@ no parameters but `constants` that the architecture has not, or that a model is 
 
     ρ of linear attention     which tokens it counts (`count`); there also embedding, positions and readout: the tokens
                               are the data themselves (von Oswald et al. 2022)
-    rotary positions          all biases and the table of positions, which are 0
+    rotary positions          the table of positions, which is 0, and those biases that the target has not
     RMSNorm                   the norms' biases, which are 0
 
 A loop (`Repeated`) has one set of parameters, to which every pass adds its gradient; `untied` gives each pass its own.
@@ -32,6 +32,7 @@ from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttent
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.tokens import output_rows, sequence_of
 from innerloop.artifact.weights import Weights
+from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.runtime.forward import forward, streams
 from innerloop.runtime.packing.pack import norm_step, turns
 from innerloop.runtime.packing.packed import (
@@ -193,12 +194,16 @@ def _fixed(weights: Weights) -> Callable[[str], bool]:
     """Which tensors are constants: see above."""
     config = weights.config
     linear, rotary, rms = config.attention == "linear", config.positions == "rotary", config.norm == "rmsnorm"
+    kept = ("query_bias", "key_bias", "value_bias") if TARGETS[config.target].biases == "queries" else ()
+    biases = rotary and TARGETS[config.target].biases != "everywhere"
 
     def fixed(name: str) -> bool:
         last = name.rsplit(".", 1)[-1]
         if linear and name in ("embedding", "positions", "readout", "readout_bias"):
             return True
-        if rotary and name != "readout_bias" and (name == "positions" or last.endswith("_bias")):
+        if rotary and name == "positions":
+            return True
+        if biases and name != "readout_bias" and last.endswith("_bias") and last not in kept:
             return True
         return last == "count" or (rms and last == "bias")
 
@@ -283,6 +288,7 @@ class _Build:
             number=self._number,
             activation=self.config.activation,
             gated=item.gate is not None,
+            parallel=self.config.block == "parallel",
         )
 
     def _taker(self, prefix: str) -> Callable[[str], Array]:

@@ -40,8 +40,11 @@ from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.interpret import interpret
 
 from ..whole import whole_folder
+from . import gemma as export_gemma
 from . import huggingface as export_huggingface
 from . import llama as export_llama
+from . import neox as export_neox
+from . import qwen2 as export_qwen2
 from . import transformerlens as export_transformerlens
 from .readme import readme
 from .tensors import Floats, Tensor, dense, write_shards, write_tensors
@@ -60,7 +63,13 @@ class _Library(Protocol):
 
 
 _LIBRARIES: dict[Library, dict[str, _Library]] = {
-    "huggingface": {"gpt2": export_huggingface, "llama": export_llama},
+    "huggingface": {
+        "gpt2": export_huggingface,
+        "llama": export_llama,
+        "gemma": export_gemma,
+        "neox": export_neox,
+        "qwen2": export_qwen2,
+    },
     "transformerlens": {"gpt2": export_transformerlens},
 }
 """By library, then by target."""

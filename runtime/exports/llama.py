@@ -53,10 +53,10 @@ def config(weights: Weights) -> dict[str, Any]:
     }
 
 
-def tensors(weights: Weights) -> list[Tensor]:
+def tensors(weights: Weights, model: str = "Llama") -> list[Tensor]:
     """Every tensor of the model's state. Raises InnerloopError for float64, and for weights with biases, a table of
-    positions or neurons without gates, which a stock Llama has no place for."""
-    _is_stock(weights)
+    positions or neurons without gates, which a stock Llama, or a `model` that is made like it, has no place for."""
+    _is_stock(weights, model)
     width = weights.config.d_model
     return [
         Tensor("embed_tokens.weight", weights.embedding.shape, partial(dense, weights.embedding)),
@@ -65,11 +65,11 @@ def tensors(weights: Weights) -> list[Tensor]:
     ]
 
 
-def _is_stock(weights: Weights) -> None:
+def _is_stock(weights: Weights, model: str) -> None:
     if weights.config.dtype != "float32":
         raise InnerloopError(
-            f"{weights.signature.name} is compiled in {weights.config.dtype}, and transformers' LlamaModel takes norms "
-            f"and softmax in float32 whatever the weights are: compile it with dtype float32 to export it"
+            f"{weights.signature.name} is compiled in {weights.config.dtype}, and transformers' {model}Model takes "
+            f"norms and softmax in float32 whatever the weights are: compile it with dtype float32 to export it"
         )
     items = list(weights.sublayers())
     biases = [value for item in items for name, value in vars(item).items() if name.endswith("_bias")]
@@ -81,7 +81,7 @@ def _is_stock(weights: Weights) -> None:
         ("neurons without gates", any(isinstance(item, Mlp) and item.gate is None for item in items)),
     ):
         if found:
-            raise InnerloopError(f"{weights.signature.name} has {what}, which a stock Llama has no place for")
+            raise InnerloopError(f"{weights.signature.name} has {what}, which a stock {model} has no place for")
 
 
 def _norm(name: str, norm: Norm | None, width: int) -> Tensor:

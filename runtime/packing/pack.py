@@ -61,7 +61,7 @@ def turns(config: Config, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[A
     """`Parameters.rotations`."""
     if config.positions != "rotary":
         return None
-    cos, sin = rotations(config.d_head, config.rope_theta, config.n_positions)
+    cos, sin = rotations(config.d_head, config.rope_theta, config.n_positions, config.rotary_fraction)
     return cos.astype(dtype), sin.astype(dtype)
 
 
@@ -156,7 +156,10 @@ def _pack_mlp(item: Mlp, number: int, config: Config, dtype: np.dtype[Any]) -> S
     if not gated:
         stay, blocks = blocks_of(up, up_bias, written)
         up, up_bias, written = up[:, stay], up_bias[stay], written[stay]
-    return MlpStep(norm, rows, up, up_bias, written, spread, number, config.activation, gated, blocks=blocks)
+    parallel = config.block == "parallel"
+    return MlpStep(
+        norm, rows, up, up_bias, written, spread, number, config.activation, gated, blocks=blocks, parallel=parallel
+    )
 
 
 def _pack_bias(bias: NDArray[Any], number: int, dtype: np.dtype[Any]) -> Sublayer:

@@ -88,7 +88,8 @@ class Block(NamedTuple):
 @dataclass(frozen=True)
 class MlpStep:
     """up [slots read, neurons], down [neurons, slots written]; `norm` None is the identity. With a gate, `up` and
-    `up_bias` hold the gates of all neurons before their ups. `blocks`: further neurons (pack_neurons.py)."""
+    `up_bias` hold the gates of all neurons before their ups. `blocks`: further neurons (pack_neurons.py). `parallel`:
+    it reads what the attention before it in its layer read."""
 
     norm: NormStep | None
     rows: Array | None
@@ -101,6 +102,7 @@ class MlpStep:
     gated: bool = False
     live: Live = None
     blocks: tuple[Block, ...] = ()
+    parallel: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def _register(cls: type, *static: str) -> None:
 
 _register(AttentionStep, "number", "heads", "qk", "v", "d_head", "causal", "live")
 _register(LinearAttentionStep, "number", "heads", "qk", "v", "causal", "unread")
-_register(MlpStep, "number", "activation", "gated", "live")
+_register(MlpStep, "number", "activation", "gated", "live", "parallel")
 _register(BiasStep, "number", "live")
 _register(IdleStep, "number")
 _register(LoopStep, "count", "scan", "turn")

@@ -287,7 +287,7 @@ def test_a_fresh_transformer_learns(small: Model, points: TaskDistribution) -> N
 @pytest.mark.parametrize(
     ("program", "target"),
     [("gd_plus", "lsa"), ("gradient_descent_alternating", "lsa"), ("gradient_descent", "gpt2"),
-     ("gradient_descent", "llama"), ("gradient_descent", "gelu")],
+     ("gradient_descent", "llama"), ("gradient_descent", "gelu"), ("gradient_descent", "qwen2")],
 )  # fmt: skip
 def test_the_model_runs_as_the_compiled_weights_do(program: str, target: TargetName, untied: bool) -> None:
     compiled = compile_program(load(program), target=target, d=2, steps=2)

@@ -6,7 +6,7 @@ linear solvers, SciPy, scikit-learn, JAX.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from inspect import getdoc
 from pathlib import Path
@@ -51,9 +51,15 @@ def source(name: str) -> str:
     return next(path for path in PROGRAMS if path.stem == name).read_text(encoding="utf-8")
 
 
-def targets(name: str) -> tuple[TargetName, ...]:
-    """The targets that hold a program of these."""
-    return tuple(target for target in TARGETS if name in LINEAR or not TARGETS[target].linear)
+MACHINES: tuple[TargetName, ...] = ("gemma", "qwen2")
+"""Targets made of others' parts: tests/whole/test_machines.py holds a handful of programs on them, and `make
+benchmark-machines` all; what walks over the whole library walks over the others."""
+WALKED = tuple(target for target in TARGETS if target not in MACHINES)
+
+
+def targets(name: str, among: Iterable[TargetName] = WALKED) -> tuple[TargetName, ...]:
+    """The targets that hold a program of these, of those that the library is walked over on."""
+    return tuple(target for target in among if name in LINEAR or not TARGETS[target].linear)
 
 
 Array = NDArray[np.float64]

@@ -137,7 +137,7 @@ def test_the_norm_is_exact_beside_the_largest_divisor() -> None:
         graph, _, fields = divided("s", 1e-2, 1e2)
         plan = plan_for(graph, "gpt2", dtype, fields)
         frame = backend_of(plan.schedule, plan.allocation, plan.graph.signature, 1025, dtype)
-        stream = next(s for n in range(1, 20) if (s := frame.stream(16, n)) is not None)
+        stream = next(s for n in range(1, 20) if (s := frame.stream(16 * n)) is not None)
         assert frame.divisor is not None
         share = np.dtype(dtype).type((stream.constants.divide * frame.divisor[1] / stream.constants.scale) ** 2)
         assert np.dtype(dtype).type(1.0) + share == 1.0

@@ -40,7 +40,7 @@ def unshipped(name: Any, **parts: Any) -> Target:
 
 NEOX = unshipped("neox", mlp=Mlp(GELU), norm="layernorm", positions=Rotary())
 """GPT-NeoX with a serial block, all dimensions turning."""
-QWEN2 = unshipped("qwen2", mlp=Mlp(SILU, gated=True), norm="rmsnorm", positions=Rotary(), biases="queries")
+QWEN2 = TARGETS["qwen2"]
 MIXED = (
     NEOX,
     QWEN2,
@@ -94,7 +94,7 @@ def test_the_fields_choose_the_parts(
     target: Target, heads: type[Heads], stream: type[Stream], neurons: type[Neurons] | None
 ) -> None:
     found = backend(target)
-    made = found.stream(16, 4)
+    made = found.stream(64)
     assert made is not None
     assert type(made) is stream
     assert type(found.heads(made)) is heads
@@ -115,6 +115,8 @@ def test_the_fields_choose_the_parts(
         ("gelu", ("softmax", "gelu_tanh", "dividing", "learned", 1e4)),
         ("llama", ("softmax", "silu", "rmsnorm", "rotary", 1e15)),
         ("lsa", ("linear", "none", "none", "learned", 1e4)),
+        ("gemma", ("softmax", "gelu_tanh", "rmsnorm", "rotary", 1e15)),
+        ("qwen2", ("softmax", "silu", "rmsnorm", "rotary", 1e15)),
     ],
 )
 def test_the_configurations_of_the_shipped_targets(target: TargetName, said: tuple[object, ...]) -> None:

@@ -1,0 +1,81 @@
+"""Machines: targets that are made of others' parts, each on a handful of programs, from the text to the stock library.
+
+What they share with the targets that they are made of is tested there; all of the library on them is
+`make benchmark-machines`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from innerloop.artifact.words import TargetName
+from innerloop.compiler import Weights, interpret
+from innerloop.runtime import Transformer
+from innerloop.runtime.exports.export import export
+from transformers import GemmaModel, Qwen2Model
+
+from benchmarks.random_programs import FAULTS
+from benchmarks.verdicts import judge
+from tests.reference import MACHINES, case_of
+from tests.reference.measured import compiled, numpy_run
+from tests.reference.programs import random_program
+from tests.support.stock_models import outputs
+
+STOCK: dict[str, type[Any]] = {"gemma": GemmaModel, "qwen2": Qwen2Model}
+PROGRAMS = (
+    "gradient_descent",
+    pytest.param("kernel_regression", marks=pytest.mark.slow),
+    pytest.param("sherman_morrison", marks=pytest.mark.slow),
+    pytest.param("k_means", marks=pytest.mark.slow),
+)
+TASKS = 4
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("target", MACHINES)
+def test_a_machine_computes_a_program(target: TargetName, name: str, tmp_path: Path) -> None:
+    """Saved and loaded, by both passes, token by token and in the stock model: within the certificate, with nothing
+    that the guard has to say."""
+    case = case_of(name)
+    compiled(case, target).save(tmp_path / "weights")
+    weights = Weights.load(tmp_path / "weights")
+    fields = case.data(seed=0, tasks=TASKS)
+    parameters: dict[str, Any] = dict(weights.signature.parameters)
+    truth = interpret(weights.signature.text, **fields, **parameters)
+    model = Transformer(weights, guard="raise")
+    export(weights, tmp_path / "out")
+    found = (numpy_run(weights, fields), np.asarray(model(**fields)),
+             outputs(STOCK[target], tmp_path / "out", weights, **fields))  # fmt: skip
+    for output in found:
+        assert output.shape == truth.shape
+        assert np.abs(output - truth).max() <= weights.report.predicted_error
+    assert weights.report.measured_error <= weights.report.predicted_error
+
+
+def test_a_gemma_scales_token_ids_and_has_heads_of_their_own_size(tmp_path: Path) -> None:
+    """A token id is a feature that is 1, as in other exports, though Gemma multiplies what it looks up by √width."""
+    weights = compiled(case_of("averaging"), "gemma")
+    export(weights, tmp_path / "out")
+    model = GemmaModel.from_pretrained(tmp_path / "out").eval()
+    assert model.config.head_dim == weights.config.d_head == 256
+    assert model.embed_tokens.embed_scale.item() ** 2 == weights.config.d_model
+    row = torch.tensor(weights.embedding.csr.toarray(), dtype=torch.float32)
+    with torch.no_grad():
+        looked_up = model.embed_tokens(torch.arange(len(row)))
+    assert (looked_up - row).abs().max() <= 2.0**-23 * row.abs().max()
+    assert torch.equal(looked_up[:, 0], row[:, 0])  # the norm's constant, and with it the norm, is exact
+
+
+@pytest.mark.parametrize("target", MACHINES)
+@pytest.mark.parametrize(
+    "seeds", [range(1), pytest.param(range(1, 13), marks=pytest.mark.slow)], ids=["one", "a dozen"]
+)
+def test_random_programs(target: TargetName, seeds: range) -> None:
+    for seed in seeds:
+        verdict = judge(random_program(Random(seed)), target, "float32", seed)
+        assert verdict is None or verdict.result not in FAULTS, f"seed {seed}: {verdict}"
