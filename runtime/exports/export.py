@@ -6,6 +6,7 @@
                      value is read where in its cache
     tokens           config.json, model.safetensors and tokenizer.json, which `AutoModelForCausalLM.from_pretrained` and
                      `AutoTokenizer` load: a program of symbols as a model of token ids (tokens.py)
+    onnx             model.onnx, of standard operators, for onnxruntime and others (onnx_graph.py)
 
     in the first two interface.safetensors   embedding, readout, readout_bias: from features to the stream and back
                      tasks.safetensors       a few tasks and the float64 oracle's output, for a first try
@@ -29,7 +30,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
@@ -38,7 +39,7 @@ from innerloop.artifact.reference.arithmetic import OWN, STOCK, Arithmetic
 from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
-from innerloop.artifact.words import Library
+from innerloop.artifact.words import Library, TargetName
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.interpret import interpret
 
@@ -46,6 +47,7 @@ from ..whole import whole_folder
 from . import fields as export_fields
 from . import huggingface as export_huggingface
 from . import llama as export_llama
+from . import onnx_folder as export_onnx
 from . import tokens as export_tokens
 from . import transformerlens as export_transformerlens
 from .folder import Folder, Sample
@@ -82,6 +84,7 @@ _LIBRARIES: dict[Library, dict[str, _Library]] = {
 """By library, then by target."""
 _FORMS: dict[Library, dict[str, _Form]] = {
     "tokens": {"gpt2": export_tokens, "llama": export_tokens},
+    "onnx": dict.fromkeys(get_args(TargetName), export_onnx),
 }
 """The same, of the others."""
 _TOKENS: tuple[Library, ...] = ("tokens",)
@@ -134,17 +137,20 @@ def export(
         raise InnerloopError(f"{target} exists already: give a new folder, or remove it first")
     _fits(weights, tensors, target)
     data, truth = _tasks(weights)
-    stock = _errors(weights, data, truth, STOCK)
+    stock = _errors(weights, data, truth, OWN if to == "onnx" else STOCK)
     if not accept_error:
         _within(weights, len(data.sequence), _errors(weights, data, truth, OWN), stock)
     if to in _FORMS:
         sample = Sample(data, truth, float(stock.max(initial=0.0)))
         made = _FORMS[to][weights.config.target].folder(weights, sample)
+        held = _held(weights, data, truth)
         with _new(target) as scratch:
             for name, text in {**made.texts, "program.icl": weights.signature.text}.items():
                 (scratch / name).write_text(text, encoding="utf-8")
             for name, write in made.files.items():
                 write(scratch / name)
+            if made.tasks:
+                write_tensors(scratch / "tasks.safetensors", held, weights.config.dtype)
             if not made.files:
                 write_shards(scratch, tensors, weights.config.dtype, most)
         return
@@ -166,7 +172,7 @@ def export(
         "tasks.safetensors": _held(weights, data, truth),
     }
     if to == "huggingface":
-        texts["fields.py"] = export_fields.module(weights)
+        texts["fields.py"] = export_fields.module(weights, torch=True)
         texts["README.md"] += export_fields.note(weights)
     if to == "transformerlens":
         places, matrices = export_transformerlens.layout(weights)

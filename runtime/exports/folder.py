@@ -26,10 +26,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Folder:
-    """Files by name: those that are text, and those that are written to a path that does not exist."""
+    """Files by name: those that are text, and those that are written to a path that does not exist; where there is none
+    of these, the tensors stand in model.safetensors. `tasks`: whether the tasks stand in tasks.safetensors."""
 
     texts: Mapping[str, str]
     files: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
+    tasks: bool = False
 
 
 def constant_slot(weights: Weights, data: TokenData) -> tuple[int, float]:
