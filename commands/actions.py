@@ -183,11 +183,11 @@ def diff(arguments: Namespace) -> int:
 def export(arguments: Namespace) -> int:
     from innerloop.artifact.weights import Weights
     from innerloop.runtime.exports.export import export as write
-    from innerloop.runtime.exports.export import size
+    from innerloop.runtime.exports.export import prepared, size
     from innerloop.runtime.tables import progress
 
     new_folder(arguments.output)
-    weights = Weights.load(arguments.weights)
+    weights = prepared(Weights.load(arguments.weights), arguments.to)
     config = weights.config
     print(
         f"{weights.signature.name}, unrolled: {counted(config.n_layer, 'layer')} of width {config.d_model}, MLPs of "

@@ -72,6 +72,8 @@ exceeds its bound; the first such value is named.
 _EXPORT = """\
 huggingface      `GPT2Model.from_pretrained(OUT)` of transformers, unmodified; LlamaModel for target llama
 transformerlens  a HookedTransformer of TransformerLens, in whose cache every named value can be read; target gpt2 only
+tokens           `AutoModelForCausalLM` and `AutoTokenizer` of transformers, for programs of symbols: `generate()`
+onnx             model.onnx for onnxruntime and others, every target
 
 OUT/README.md has an example that runs. Loops are unrolled: the size is said first, and refused where the disk does not
 hold it. Of more than `--max-shard-size`, huggingface's file is written in shards.

@@ -4,8 +4,11 @@
                      `LlamaModel.from_pretrained` where the target is llama; or shards of it, and their index
     transformerlens  config.json and model.safetensors of a `HookedTransformer`, and layout.json: which named
                      value is read where in its cache
+    tokens           config.json, model.safetensors and tokenizer.json, which `AutoModelForCausalLM.from_pretrained` and
+                     `AutoTokenizer` load: a program of symbols as a model of token ids (tokens.py)
+    onnx             model.onnx, of standard operators, for onnxruntime and others (onnx_graph.py)
 
-    in both          interface.safetensors   embedding, readout, readout_bias: from features to the stream and back
+    in the first two interface.safetensors   embedding, readout, readout_bias: from features to the stream and back
                      tasks.safetensors       a few tasks and the float64 oracle's output, for a first try
                      program.icl, README.md  the program, and how to run it with the stock library
 
@@ -23,10 +26,11 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
@@ -35,31 +39,45 @@ from innerloop.artifact.reference.arithmetic import OWN, STOCK, Arithmetic
 from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
-from innerloop.artifact.words import Library
+from innerloop.artifact.words import Library, TargetName
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.interpret import interpret
 
 from ..whole import whole_folder
+from . import fields as export_fields
 from . import gemma as export_gemma
 from . import huggingface as export_huggingface
 from . import llama as export_llama
 from . import neox as export_neox
+from . import onnx_folder as export_onnx
 from . import qwen2 as export_qwen2
+from . import tokens as export_tokens
 from . import transformerlens as export_transformerlens
+from .folder import Folder, Sample
+from .logits import log_probabilities
 from .readme import readme
 from .tensors import Floats, Tensor, dense, write_shards, write_tensors
 
 
-class _Library(Protocol):
+class _Tensors(Protocol):
     """What a module for one library and target has."""
 
+    def tensors(self, weights: Weights) -> list[Tensor]: ...
+
+
+class _Library(_Tensors, Protocol):
     @property
     def RUN(self) -> str: ...
     @property
     def NOTE(self) -> str: ...
 
     def config(self, weights: Weights) -> dict[str, Any]: ...
-    def tensors(self, weights: Weights) -> list[Tensor]: ...
+
+
+class _Form(_Tensors, Protocol):
+    """What a module has that says itself what stands in its folder."""
+
+    def folder(self, weights: Weights, sample: Sample) -> Folder: ...
 
 
 _LIBRARIES: dict[Library, dict[str, _Library]] = {
@@ -73,6 +91,14 @@ _LIBRARIES: dict[Library, dict[str, _Library]] = {
     "transformerlens": {"gpt2": export_transformerlens},
 }
 """By library, then by target."""
+_FORMS: dict[Library, dict[str, _Form]] = {
+    "tokens": {"gpt2": export_tokens, "llama": export_tokens},
+    "onnx": dict.fromkeys(get_args(TargetName), export_onnx),
+}
+"""The same, of the others."""
+_TOKENS: tuple[Library, ...] = ("tokens",)
+"""Those where a program of symbols is a model of token ids."""
+_SHARDED: tuple[Library, ...] = ("huggingface", "tokens")
 SHARD = "50GB"
 DENSE = 24
 """Bytes of memory for each number of a tensor that is being written."""
@@ -94,7 +120,7 @@ class ExportSize:
 
 def size(weights: Weights, to: Library) -> ExportSize:
     """What `export` will write. Raises InnerloopError as it does for weights that `to` does not hold."""
-    return _size(weights, _library(weights, to).tensors(weights))
+    return _size(weights, _tensors(weights, to))
 
 
 def export(
@@ -104,7 +130,7 @@ def export(
     accept_error: bool = False,
     max_shard_size: int | str | None = None,
 ) -> None:
-    """Writes a new folder, its parents included, for the library `to`, "huggingface" or "transformerlens".
+    """Writes a new folder, its parents included, for the library `to` (artifact/words.py).
 
     max_shard_size: as `save_pretrained` of transformers has it, "5GB" say; its default is `SHARD`. Only one tensor is
     dense in memory at a time.
@@ -113,16 +139,31 @@ def export(
     cannot be written, for more than fits the disk, or one tensor the memory, and unless `accept_error` for weights that
     are beyond their certificate in the library's arithmetic.
     """
-    library, most = _library(weights, to), _shard(to, max_shard_size)
-    tensors = library.tensors(weights)
+    weights = prepared(weights, to)
+    most, tensors = _shard(to, max_shard_size), _tensors(weights, to)
     target = Path(folder)
     if os.path.lexists(target):
         raise InnerloopError(f"{target} exists already: give a new folder, or remove it first")
     _fits(weights, tensors, target)
     data, truth = _tasks(weights)
-    stock = _errors(weights, data, truth, STOCK)
+    stock = _errors(weights, data, truth, OWN if to == "onnx" else STOCK)
     if not accept_error:
         _within(weights, len(data.sequence), _errors(weights, data, truth, OWN), stock)
+    if to in _FORMS:
+        sample = Sample(data, truth, float(stock.max(initial=0.0)))
+        made = _FORMS[to][weights.config.target].folder(weights, sample)
+        held = _held(weights, data, truth)
+        with _new(target) as scratch:
+            for name, text in {**made.texts, "program.icl": weights.signature.text}.items():
+                (scratch / name).write_text(text, encoding="utf-8")
+            for name, write in made.files.items():
+                write(scratch / name)
+            if made.tasks:
+                write_tensors(scratch / "tasks.safetensors", held, weights.config.dtype)
+            if not made.files:
+                write_shards(scratch, tensors, weights.config.dtype, most)
+        return
+    library = _LIBRARIES[to][weights.config.target]
     interface = [
         Tensor("embedding", weights.embedding.shape, lambda: dense(weights.embedding)),
         Tensor("readout", weights.readout.shape, lambda: dense(weights.readout)),
@@ -139,25 +180,49 @@ def export(
         "interface.safetensors": interface,
         "tasks.safetensors": _held(weights, data, truth),
     }
+    if to == "huggingface":
+        texts["fields.py"] = export_fields.module(weights, torch=True)
+        texts["README.md"] += export_fields.note(weights)
     if to == "transformerlens":
         places, matrices = export_transformerlens.layout(weights)
         texts["layout.json"] = json.dumps(places, indent=1) + "\n"
         arrays["layout.safetensors"] = matrices
+    with _new(target) as scratch:
+        for name, text in texts.items():
+            (scratch / name).write_text(text, encoding="utf-8")
+        for name, some in arrays.items():
+            write_tensors(scratch / name, some, weights.config.dtype)
+        write_shards(scratch, tensors, weights.config.dtype, most)
+
+
+def prepared(weights: Weights, to: Library) -> Weights:
+    """The weights that `export` writes: where token models have logits, a program that gives probabilities is compiled
+    again for their logarithms (logits.py). Raises InnerloopError as `export` does for what `to` does not hold."""
+    _module(weights, to)
+    if to not in _TOKENS or not all(field.onehot for field in weights.signature.fields):
+        return weights
+    return log_probabilities(weights)
+
+
+@contextmanager
+def _new(target: Path) -> Iterator[Path]:
+    """A folder to fill, which is moved to `target` when it is whole."""
     try:
         with whole_folder(target) as scratch:
-            for name, text in texts.items():
-                (scratch / name).write_text(text, encoding="utf-8")
-            for name, some in arrays.items():
-                write_tensors(scratch / name, some, weights.config.dtype)
-            write_shards(scratch, tensors, weights.config.dtype, most)
+            yield scratch
     except OSError as error:
         raise InnerloopError(f"cannot write {target}: {error.strerror or error}") from None
 
 
-def _library(weights: Weights, to: Library) -> _Library:
-    if to not in _LIBRARIES:
-        raise InnerloopError(f"there is no export to {to!r}; exports: {', '.join(_LIBRARIES)}")
-    target, held = weights.config.target, _LIBRARIES[to]
+def _tensors(weights: Weights, to: Library) -> list[Tensor]:
+    return _module(weights, to).tensors(weights)
+
+
+def _module(weights: Weights, to: Library) -> _Tensors:
+    every: dict[Library, Mapping[str, _Tensors]] = {**_LIBRARIES, **_FORMS}
+    if to not in every:
+        raise InnerloopError(f"there is no export to {to!r}; exports: {', '.join(every)}")
+    target, held = weights.config.target, every[to]
     if target not in held:
         raise InnerloopError(
             f"{weights.signature.name} is compiled for target `{target}`, which {to} does not hold: "
@@ -173,7 +238,7 @@ def _size(weights: Weights, tensors: Sequence[Tensor]) -> ExportSize:
 
 def _shard(to: str, given: int | str | None) -> float:
     """Bytes of a shard at most."""
-    if to != "huggingface":
+    if to not in _SHARDED:
         if given is not None:
             raise InnerloopError(f"max_shard_size is {given!r}; {to} reads one file")
         return math.inf

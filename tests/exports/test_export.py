@@ -203,8 +203,10 @@ def test_other_architectures_and_libraries_are_refused(tmp_path: Path) -> None:
         InnerloopError, match="target `lsa`, which huggingface does not hold: compile it with target gpt2 or llama"
     ):
         export(replace(weights, config=replace(weights.config, target="lsa")), tmp_path / "out")
-    with pytest.raises(InnerloopError, match="no export to 'onnx'; exports: huggingface, transformerlens"):
-        export(weights, tmp_path / "out", "onnx")  # type: ignore[arg-type]
+    with pytest.raises(
+        InnerloopError, match="no export to 'word2vec'; exports: huggingface, transformerlens, tokens, onnx"
+    ):
+        export(weights, tmp_path / "out", "word2vec")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("to", ["huggingface", "transformerlens"])
@@ -220,7 +222,7 @@ def test_the_command_says_the_size_and_writes_the_folder(to: str, innerloop: Com
 
 def test_the_command_refuses_what_is_no_folder_of_weights(innerloop: Command, tmp_path: Path) -> None:
     one_message(innerloop("export", tmp_path / "none", "--to", "huggingface", "-o", "out"), "none does not exist")
-    assert innerloop("export", tmp_path, "--to", "onnx", "-o", "out").status == 2
+    assert innerloop("export", tmp_path, "--to", "word2vec", "-o", "out").status == 2
 
 
 def beyond() -> Weights:

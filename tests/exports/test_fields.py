@@ -1,0 +1,74 @@
+"""fields.py of an exported folder: arrays to `inputs_embeds`, as the folder's README writes it out."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from innerloop.compiler import compile_program, interpret
+from innerloop.compiler.interpreter.default_tasks import draw
+from innerloop.programs import load
+from innerloop.runtime.exports.export import export
+from safetensors.torch import load_file
+from transformers import LlamaModel
+
+from tests.support.stock_models import features
+
+
+def module(folder: Path) -> Any:
+    spec = importlib.util.spec_from_file_location("fields", folder / "fields.py")
+    assert spec
+    assert spec.loader
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+PREFIX = """program along(d)
+
+tokens c (x)*
+    c : vector[d]
+    x : vector[d]
+
+at x
+    output sum[j in c](dot(c[j], x))
+"""
+
+
+@pytest.mark.parametrize("text", [load("gradient_descent"), load("principal_component"), PREFIX], ids=["y", "x", "c"])
+def test_arrays_become_what_the_model_takes(text: str, tmp_path: Path) -> None:
+    """Pairs and a query, rows alone, a prefix; in the stock model the outputs are the oracle's."""
+    weights = compile_program(text, target="llama", d=2)
+    export(weights, tmp_path / "out")
+    data = draw(weights.signature, 5, 3, seed=1)
+    helper = module(tmp_path / "out")
+    embeds, interface = helper.inputs_embeds(**data), load_file(tmp_path / "out/interface.safetensors")
+    assert torch.equal(embeds, features(weights, **data)[0] @ interface["embedding"])
+    with torch.no_grad():
+        found = helper.outputs(LlamaModel.from_pretrained(tmp_path / "out")(inputs_embeds=embeds).last_hidden_state)
+    parameters: dict[str, Any] = {**data, **weights.signature.parameters}
+    truth = interpret(text, **parameters)
+    assert found.shape == truth.shape
+    assert np.abs(found.numpy() - truth).max() < weights.report.predicted_error
+
+
+def test_what_does_not_fit_is_an_error(tmp_path: Path) -> None:
+    weights = compile_program(load("gradient_descent"), d=2)
+    export(weights, tmp_path / "out")
+    make = module(tmp_path / "out").inputs_embeds
+    assert make(x=np.zeros((1, 4, 2)), y=np.zeros((1, 3))).shape[1] == 1 + 7
+    assert make(x=np.zeros((1, 4, 2)), y=np.zeros((1, 4))).shape[1] == 1 + 7  # the query's label is left out
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"x": np.zeros((1, 4, 2))}, "the fields are x, y; given: x"),
+        ({"x": np.zeros((1, 4, 3)), "y": np.zeros((1, 3))}, r"x has shape \(1, 4, 3\); wanted \(1, 4, 2\)"),
+        ({"x": np.zeros((1, 4, 2)), "y": np.zeros((1, 7))}, "y has 7 rows, which does not fit"),
+        ({"x": np.zeros((2, 4, 2)), "y": np.zeros((1, 3))}, "y has shape"),
+        ({"x": np.zeros(4), "y": np.zeros((1, 3))}, "x has shape"),
+    ]
+    for fields, message in wrong:
+        with pytest.raises(ValueError, match=message):
+            make(**fields)
