@@ -264,7 +264,7 @@ class Transformer:
         return self._sublayers(features[task : task + 1])[:, 1:]
 
     def _sublayers(self, features: NDArray[Any]) -> NDArray[Any]:
-        """The stream [1 + sublayers run, 1 + tokens, d_model] of the one task of these features, the embedding first."""
+        """The stream [1 + sublayers run, 1 + tokens, d_model] of one task's features, the embedding first."""
         slots = np.arange(self.weights.config.d_model, dtype=np.int32)
         one = jax.device_put(features, self._whole)
         found = np.concatenate([embedded(self.parameters, one)[None], streams(self.parameters, one, slots, every=1)])

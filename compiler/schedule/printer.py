@@ -74,14 +74,15 @@ def _lines(
             lines.append(f"{indent}{'scan, up to' if item.scan else 'repeat'} {item.count}")
             number = _lines(item.body, instructions, number, indent + "    ", lines)
             continue
-        work = list(_work(item, instructions))
+        work = format_work(item, instructions)
         lines.append(f"{indent}{number:3d} {item.side:9s} {work[0] if work else '–'}")
         lines.extend(f"{indent}{'':13s} {line}" for line in work[1:])
         number += 1
     return number
 
 
-def _work(sublayer: SublayerPlan, instructions: Instructions) -> list[str]:
+def format_work(sublayer: SublayerPlan, instructions: Instructions) -> list[str]:
+    """What a sublayer does, a line each."""
     lines = []
     if sublayer.carry is not None:
         lines.append(carried(sublayer.carry, instructions))

@@ -1,6 +1,6 @@
 """Arrays as JSON: their bytes in base64, little-endian, with type and shape.
 
-    [[1, 2]] of float32   →   {"type": "f4", "shape": [1, 2], "data": "AACAPwAAAEA="}
+[[1, 2]] of float32   →   {"type": "f4", "shape": [1, 2], "data": "AACAPwAAAEA="}
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 
 def encoded(array: NDArray[Any], kind: str | None = None) -> Json:
-    """`kind`: f4, f8, i1, u2 or i4, as page/decode.js knows them; None: the smallest of u2 and i4 that holds these whole
+    """`kind`: f4, f8, i1, u2 or i4, as page/decode.js knows them; None: the smaller of u2 and i4 that holds these whole
     numbers."""
     if kind is None:
         whole = array.size == 0 or (array.min() >= 0 and array.max() < 2**16)

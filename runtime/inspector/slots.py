@@ -6,7 +6,7 @@ after    owners, each with its slots and the sublayers after which they are its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,17 +21,18 @@ from .encoded import Json
 @dataclass(frozen=True)
 class Owner:
     """`first` to `last`: the stored sublayers after which the slots hold it; −1 is the embedding, and None the end.
-    `names`: the program's, of what is read from it alone."""
+    `value`: whether it is one of the program's. `names`: what the program calls what is read from it alone."""
 
     label: str
     what: str
     slots: Indices
     first: int
     last: int | None
+    value: bool = False
     names: tuple[str, ...] = ()
 
     def json(self) -> Json:
-        return {**vars(self), "slots": self.slots.tolist(), "names": list(self.names)}
+        return {**vars(self), "slots": self.slots.tolist()}
 
 
 def owners(emitted: Emitted, allocation: Allocation, instructions: Instructions) -> list[Owner]:
@@ -43,7 +44,7 @@ def owners(emitted: Emitted, allocation: Allocation, instructions: Instructions)
         names = dict.fromkeys(v.name for v in instructions.variables if v.form.atoms == {atom})
         what = "what a token is, and constants" if atom == ROLES else f"at {', '.join(sorted(info.kinds))}"
         last = None if life.clear is None else life.clear - 1
-        found.append(Owner(info.label, what, emitted.stream.slots(atom), life.birth, last, tuple(names)))
+        found.append(Owner(info.label, what, emitted.stream.slots(atom), life.birth, last, atom != ROLES, tuple(names)))
     return found
 
 
@@ -55,7 +56,9 @@ def _kept(emitted: Emitted) -> Iterator[Owner]:
         yield Owner("divisor", "where a divisor takes the place of the constants", stream.scratch, -1, None)
     if stream.balanced:
         yield Owner("zero", "always 0", np.array([stream.zero]), -1, None)
-        yield Owner("balance", "minus the sum of all others, so that their mean is 0", np.array([stream.balance]), -1, None)
+        yield Owner(
+            "balance", "minus the sum of all others, so that their mean is 0", np.array([stream.balance]), -1, None
+        )
     if stream.positioned:
         yield Owner("position", "p/P and its square", stream.position + np.arange(2), -1, None)
     if stream.digits + stream.tables:
@@ -64,21 +67,20 @@ def _kept(emitted: Emitted) -> Iterator[Owner]:
 
 
 class Components:
-    """Which component of which owner a slot is."""
+    """Which component of which value a slot is."""
 
     def __init__(self, of: list[Owner]) -> None:
-        self._of = of
+        self._of = [owner for owner in of if owner.value]
 
     def read(self, sublayer: int) -> dict[int, str]:
-        """slot → `w[0]`, as a stored sublayer finds it; of values alone."""
+        """slot → `w[0]`, as a stored sublayer finds it."""
         return self._named(lambda o: o.first < sublayer and (o.last is None or sublayer <= o.last + 1))
 
     def written(self, sublayer: int) -> dict[int, str]:
         """The same, as it leaves it."""
         return self._named(lambda o: o.first <= sublayer and (o.last is None or sublayer <= o.last))
 
-    def _named(self, there: object) -> dict[int, str]:
-        assert callable(there)
+    def _named(self, there: Callable[[Owner], bool]) -> dict[int, str]:
         named: dict[int, str] = {}
         for owner in self._of:
             if there(owner):
