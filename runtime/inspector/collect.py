@@ -49,8 +49,6 @@ class InspectedModel(Protocol):
 
     def sublayers_of(self, data: TokenData) -> NDArray[Any]: ...
 
-    def outputs_of(self, data: TokenData) -> NDArray[Any]: ...
-
 
 def collected(
     model: InspectedModel, data: TokenData | None, calibration: Mapping[str, ArrayLike] | None, task: int
@@ -80,7 +78,7 @@ def collected(
         "run": _run(weights, plan),
         "stored": stored,
         "variables": variables(weights, plan.graph, held, bounds, stream[:, 1:], kinds),
-        "output": outputs(weights, bounds, model.outputs_of(one)[0], rows),
+        "output": outputs(weights, bounds, stream[-1, 1:], rows),
         "owners": [owner.json() for owner in of],
         "width": weights.config.d_model,
         "inputs": _inputs(weights, one),
@@ -151,7 +149,8 @@ def _inputs(weights: Weights, data: TokenData) -> list[Json]:
 
 
 def _maps(weights: Weights, stream: NDArray[Any]) -> Json | None:
-    """Each head's shares in steps of 1/127 of its largest; equal maps once. None: more than a page holds."""
+    """Each head's shares over its largest, by their roots in steps of 1/127; equal maps once. None: more than a page
+    holds."""
     known: dict[bytes, int] = {}
     kept: list[Json] = []
     at: list[list[Json]] = []
@@ -161,7 +160,7 @@ def _maps(weights: Weights, stream: NDArray[Any]) -> Json | None:
         if isinstance(part, Attention | LinearAttention):
             for number, shares in maps_on(weights, part, before.T[:, None]).items():
                 most = float(np.abs(shares).max(initial=0.0)) or 1.0
-                steps = np.rint(127 * shares[0] / most).astype(np.int8)
+                steps = np.rint(127 * np.sign(shares[0]) * np.sqrt(np.abs(shares[0]) / most)).astype(np.int8)
                 key = steps.tobytes()
                 if key not in known:
                     known[key] = len(kept)

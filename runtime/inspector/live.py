@@ -22,8 +22,10 @@ from .encoded import Json, encoded, real, sparse
 
 BYTES = 3 * 2**20
 """Of numbers that are not zero, and where they stand."""
-WORK = 40_000_000
-"""Multiplications of one run, about 100 ms."""
+WORK = 30_000_000
+"""Multiplications of one run: about 100 ms in a browser (benchmarks/inspector.py prints what they take)."""
+ACTIVATION, SHARE = 10, 10
+"""Multiplications that cost what one activation does, and one share of attention."""
 
 
 def live(weights: Weights, data: TokenData) -> Json | None:
@@ -81,7 +83,9 @@ def _work(weights: Weights, tokens: int) -> int:
     for _, part in weights.unrolled():
         total += tokens * _nonzeros(part)
         if isinstance(part, Mlp):
-            total += 10 * tokens * part.up.shape[1]  # what an activation costs
+            total += ACTIVATION * tokens * part.up.shape[1]
+        elif isinstance(part, Attention | LinearAttention):
+            total += SHARE * tokens**2 * weights.config.n_head
     return total
 
 

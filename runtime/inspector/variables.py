@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from innerloop.artifact.claims import Placement
+from innerloop.artifact.reference.arithmetic import OWN, normalise
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.certify.trace_bounds import Bounds
 from innerloop.compiler.emit.layout import Holding
@@ -51,9 +52,10 @@ class _Rows:
 def variables(
     weights: Weights, graph: Graph, held: Sequence[Holding], bounds: Bounds, stream: NDArray[Any], kinds: Sequence[str]
 ) -> list[Json]:
-    """stream: [1 + sublayers run, tokens, d_model] of one task, without the rest token."""
+    """stream: [1 + sublayers run, tokens, d_model] of one task, without the rest token. Names in the order in which the
+    program makes them."""
     names: dict[str, list[int]] = {}
-    for number in sorted(range(len(held)), key=lambda k: held[k].first):
+    for number in sorted(range(len(held)), key=lambda k: held[k].variable.value):
         names.setdefault(held[number].variable.name, []).append(number)
     return [_one(weights, graph, held, bounds, stream, kinds, numbers) for numbers in names.values()]
 
@@ -104,14 +106,16 @@ def _decoded(placement: Placement, stream: NDArray[Any], kinds: Sequence[str]) -
     return list(zip(tokens.tolist(), values, strict=True))
 
 
-def outputs(weights: Weights, bounds: Bounds, found: NDArray[Any], tokens: NDArray[np.int64]) -> Json:
-    """found: [rows, *shape] of one task, at these tokens."""
+def outputs(weights: Weights, bounds: Bounds, stream: NDArray[Any], tokens: NDArray[np.int64]) -> Json:
+    """stream: [tokens, d_model] after the last sublayer; the output is given at these tokens."""
     size = int(np.prod(weights.output.shape))
+    last = normalise(stream[tokens].T, weights.final_norm, weights.config, OWN)
+    found = last.T @ weights.readout.csr.toarray().astype(stream.dtype) + weights.readout_bias.astype(stream.dtype)
     return {
         "name": weights.output.name,
         "shape": list(weights.output.shape),
         "tokens": tokens.tolist(),
-        "found": found.astype(np.float64).reshape(tokens.size, size).tolist(),
+        "found": found.astype(np.float64).tolist(),
         "exact": bounds.output[0].reshape(tokens.size, size).tolist(),
         "bound": bounds.output_bound,
     }

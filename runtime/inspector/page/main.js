@@ -89,4 +89,4 @@ window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () 
 for (const draw of new Set(listeners.map((listener) => listener.draw))) draw();
 
 // For tests and for readers of the console: what the page knows, and what it can be told to do.
-window.inspector = { page, state, variables, value, exact, setTime, choose, setInput, rerun, undo, forward, net };
+window.inspector = { page, state, variables, net, value, exact, mapsAt, setTime, choose, setInput, rerun, undo, forward };

@@ -10,12 +10,13 @@ function drawNeurons() {
     return;
   }
   const all = kinds.reduce((sum, { count }) => sum + count, 0);
-  box.replaceChildren(made("p", { class: "note" }, `${all.toLocaleString("en")} neurons`), ...kinds.map(kindOf));
+  const list = made("ul", {}, ...kinds.map((kind) => made("li", {}, kindOf(kind))));
+  box.replaceChildren(made("p", { class: "note" }, `${all.toLocaleString("en")} neurons, by what they are for`), list);
 }
 
 function kindOf({ what, count, groups }) {
   const head = `${count.toLocaleString("en")}: ${what}`;
-  if (!groups.length) return made("p", { class: "kind" }, head);
+  if (!groups.length) return head;
   const gated = groups.some(({ gate }) => gate.length);
   const rows = groups.map(({ gate, reads, writes, count: few }) => {
     const read = gated ? `${gate.join(" + ") || "constant"} × ${reads.join(" + ") || "constant"}` : reads.join(", ") || "constant";

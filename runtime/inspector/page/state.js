@@ -68,7 +68,7 @@ function recordedMaps(time) {
   if (!page.maps || time === 0) return [];
   return page.maps.at[time - 1].map(({ number, map, most }) => {
     const steps = decoded(page.maps.kept[map]);
-    return { number, shares: Float64Array.from(steps, (step) => (step * most) / 127) };
+    return { number, shares: Float64Array.from(steps, (step) => (step * Math.abs(step) * most) / 127 ** 2) };
   });
 }
 
