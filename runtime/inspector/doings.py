@@ -17,7 +17,7 @@ from innerloop.artifact.weights import Weights
 from innerloop.compiler.certify.plan import Plan
 from innerloop.compiler.emit.emit import Emitted
 from innerloop.compiler.emit.layout import Holding
-from innerloop.compiler.ir.graph import Field
+from innerloop.compiler.ir.graph import Field, Final
 from innerloop.compiler.schedule.instructions import (
     Apply,
     AttendHead,
@@ -93,8 +93,10 @@ def _born(plan: Plan, held: Iterable[Holding]) -> dict[int, set[int]]:
     """Of names that stand in the stream from some sublayer on: the lines that assign them."""
     lives, found = plan.allocation.lifetimes, dict[int, set[int]]()
     for one in held:
-        if any(lives[atom].birth >= 0 for atom in one.variable.form.atoms if atom in lives):
-            span = plan.graph[one.variable.value].span
+        node = plan.graph[one.variable.value]
+        made = any(lives[atom].birth >= 0 for atom in one.variable.form.atoms if atom in lives)
+        if made and not isinstance(node.op, Final):  # what a loop leaves stands on its first line
+            span = node.span
             found.setdefault(one.first, set()).update(_spanned(span, plan.graph.signature.text))
     return found
 
