@@ -37,13 +37,14 @@ class Owner:
 
 def owners(emitted: Emitted, allocation: Allocation, instructions: Instructions) -> list[Owner]:
     """Those that the stream keeps for itself first, then values, as they are born."""
+    emptied = {atom for some in allocation.clears.values() for atom in some}
     atoms = sorted(allocation.slots, key=lambda a: (allocation.lifetimes[a].birth, a))
     found = list(_kept(emitted))
     for atom in atoms:
         life, info = allocation.lifetimes[atom], instructions.atoms[atom]
         names = dict.fromkeys(v.name for v in instructions.variables if v.form.atoms == {atom})
         what = "what a token is, and constants" if atom == ROLES else f"at {', '.join(sorted(info.kinds))}"
-        last = None if life.clear is None else life.clear - 1
+        last = life.clear - 1 if atom in emptied and life.clear is not None else None
         found.append(Owner(info.label, what, emitted.stream.slots(atom), life.birth, last, atom != ROLES, tuple(names)))
     return found
 
