@@ -46,16 +46,16 @@ function figureOf({ number: head, shares }, time) {
 function paint(canvas, shares, side, pixels) {
   const context = canvas.getContext("2d");
   const style = getComputedStyle(document.documentElement);
-  const [neg, pos, empty] = ["--neg", "--accent", "--empty"].map((name) => style.getPropertyValue(name).trim());
+  const [neg, pos, empty] = ["--pos", "--accent", "--empty"].map((name) => style.getPropertyValue(name).trim());
   const most = shares.reduce((m, x) => Math.max(m, Math.abs(x)), 0) || 1;
+  context.fillStyle = empty;
+  context.fillRect(0, 0, canvas.width, canvas.height);
   for (let t = 0; t < side; t++) {
     for (let s = 0; s < side; s++) {
       const share = shares[t * side + s] / most;
-      context.globalAlpha = 1;
-      context.fillStyle = empty;
-      context.fillRect(s * pixels, t * pixels, pixels, pixels);
+      if (share === 0) continue;
       context.globalAlpha = Math.sqrt(Math.abs(share));
-      context.fillStyle = share < 0 ? "#d55e00" : pos;
+      context.fillStyle = share < 0 ? neg : pos;
       context.fillRect(s * pixels, t * pixels, pixels, pixels);
     }
   }
@@ -68,7 +68,8 @@ function told(shares, side) {
     const read = Array.from(shares.subarray(t * side, (t + 1) * side), (share, s) => ({ share, s }))
       .filter(({ share }) => Math.abs(share) > least)
       .sort((a, b) => Math.abs(b.share) - Math.abs(a.share));
-    const named = read.slice(0, 3).map(({ share, s }) => `${page.tokens[s].label} (${(100 * share).toFixed(0)} %)`);
+    const said = (share) => (page.linear ? share.toPrecision(2) : `${(100 * share).toFixed(0)} %`);
+    const named = read.slice(0, 3).map(({ share, s }) => `${page.tokens[s].label} (${said(share)})`);
     const more = read.length > 3 ? ` and ${read.length - 3} more` : "";
     return `${token.label} reads ${named.join(", ") || "nothing"}${more}`;
   });

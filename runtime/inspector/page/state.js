@@ -14,6 +14,7 @@ const variables = page.variables.map((variable) => ({
   found: table(variable.found, TOKENS),
   exact: table(variable.exact, TOKENS),
   placed: net ? net.layout.filter((placed) => placed.name === variable.name) : [],
+  places: [],
 }));
 for (const variable of variables) {
   variable.most = variable.found.rows.reduce((most, x) => Math.max(most, Number.isFinite(x) ? Math.abs(x) : 0), 0) || 1;
@@ -81,11 +82,16 @@ const doing = (time) => (time === 0 ? null : page.stored[stored(time)]);
 function value(variable, component, token, time) {
   const recorded = variable.found.get(time, token, component);
   if (!state.run || recorded === null) return recorded;
+  return dot(placedAt(variable, time)[token].matrix, component, state.run.streams[time], (token + 1) * net.width);
+}
+
+/** Where a variable stands at each token, of the places that its name has in time. */
+function placedAt(variable, time) {
   const number = stored(time) ?? 0;
-  const placed = variable.placed.find(
-    (p) => p.first <= number && number <= p.last && p.kinds.includes(page.tokens[token + 1].kind),
-  );
-  return dot(placed.matrix, component, state.run.streams[time], (token + 1) * net.width);
+  variable.places[time] ??= page.tokens
+    .slice(1)
+    .map(({ kind }) => variable.placed.find((p) => p.first <= number && number <= p.last && p.kinds.includes(kind)));
+  return variable.places[time];
 }
 
 /** What the oracle says, or null: nothing of inputs that a reader has changed. */
