@@ -7,6 +7,7 @@ run         the sublayers in the order in which they run, each with its stored n
 stored      what each stored sublayer does (doings.py)
 variables   what is held and what should be (variables.py), without the rest token; `output` alike
 owners      whose the slots are (slots.py)
+linear      whether attention is, whose shares sum to nothing in particular
 inputs      the task's fields, by token
 live        the weights (live.py); or `maps`, each head's attention as it was, where they are too large
 """
@@ -81,6 +82,7 @@ def collected(
         "output": outputs(weights, bounds, stream[-1, 1:], rows),
         "owners": [owner.json() for owner in of],
         "width": weights.config.d_model,
+        "linear": weights.config.attention == "linear",
         "inputs": _inputs(weights, one),
         "live": runs,
         "maps": _maps(weights, stream) if runs is None else None,

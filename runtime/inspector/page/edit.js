@@ -63,7 +63,7 @@ function fill() {
   for (const one of boxes) {
     const { box, field, token, component } = one;
     box.setAttribute("aria-invalid", String(!fits(one)));
-    const text = String(Number(input(field, token, component).toPrecision(6)));
+    const text = String(Number(input(field, token, component).toPrecision(4)));
     if (box.value !== text) box.value = text;
   }
 }

@@ -6,7 +6,7 @@ const rows = []; // {variable, component, line, cells}
 function drawGrid() {
   const grid = element("grid");
   const head = made("tr", {}, made("td", {}));
-  for (const token of page.tokens.slice(1)) head.append(made("th", { scope: "col" }, token.label));
+  for (const token of page.tokens.slice(1)) head.append(made("th", { scope: "col", class: token.label.length > 4 ? "long" : false }, token.label));
   grid.append(made("thead", {}, head));
   for (const variable of variables) {
     const body = made("tbody");
@@ -29,10 +29,12 @@ function drawGrid() {
 
 /** The line over a variable of many components, with a button that opens it. */
 function headOf(variable, body) {
-  const button = made("button", { type: "button", "aria-expanded": "false" }, `${variable.size} components`);
+  const words = `${variable.size} components of ${variable.name}`;
+  const button = made("button", { type: "button", "aria-expanded": "false", "aria-label": words, title: words }, `+ ${variable.size}`);
   button.addEventListener("click", () => {
     const open = button.getAttribute("aria-expanded") === "false";
     button.setAttribute("aria-expanded", String(open));
+    button.textContent = `${open ? "−" : "+"} ${variable.size}`;
     for (const line of body.querySelectorAll("tr:not(.head)")) line.hidden = !open;
     colour();
   });
