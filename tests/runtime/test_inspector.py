@@ -17,6 +17,7 @@ from innerloop.runtime.inspector.inspection import Inspection
 from innerloop.runtime.unjitted import Unjitted
 
 from tests.support.browser import needs_browser, used
+from tests.support.commands import Command, npz, one_message, tasks
 from tests.support.linear_tasks import linear_tasks
 
 SMALL: dict[str, Any] = {"d": 2, "steps": 2}
@@ -164,6 +165,19 @@ def test_a_page_without_its_weights_says_so(tmp_path: Path) -> None:
     assert "too large to run in the page" in mode
     assert hidden
     np.testing.assert_allclose(shares, 401 + 1, rtol=0.02)
+
+
+def test_the_command_writes_a_page_of_the_data_or_says_what_is_wrong(innerloop: Command, compiled: Path) -> None:
+    data = npz(Path("t.npz"), **tasks())
+    told = innerloop("inspect", compiled, "--data", data, "--number", "1", "-o", "page.html")
+    assert (told.status, told.err) == (0, "")
+    assert told.out.startswith("page.html: ")
+    assert "its weights run in the page" in told.out
+    assert "number 1 of" in Path("page.html").read_text("utf-8")
+    one_message(innerloop("inspect", compiled, "-o", "page.png"), "page.png: a page is written as .html")
+    one_message(innerloop("inspect", compiled, "--number", "1", "-o", "p.html"), "are for --data, which is not given")
+    one_message(innerloop("inspect", compiled, "--data", data, "--number", "99", "-o", "p.html"), "there is no task 99")
+    assert not Path("p.html").exists()
 
 
 def test_what_does_not_fit_is_said_and_the_rest_is_shown_in_a_notebook(tmp_path: Path) -> None:

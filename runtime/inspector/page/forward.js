@@ -46,9 +46,11 @@ function add(matrix, r, scale, to, from) {
   for (let k = ends[r]; k < ends[r + 1]; k++) to[from + at[k]] += scale * values[k];
 }
 
+// Beyond these ends the formulas give exactly 0 and x in float64; most neurons are closed, and need no exponential.
+const SLOPE = -2 * Math.sqrt(2 / Math.PI);
 const ACTIVATIONS = {
-  gelu_tanh: (x) => x / (1 + Math.exp(-2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x))),
-  silu: (x) => x / (1 + Math.exp(-x)),
+  gelu_tanh: (x) => (x < -21 ? 0 : x > 21 ? x : x / (1 + Math.exp(SLOPE * (x + 0.044715 * x * x * x)))),
+  silu: (x) => (x < -746 ? 0 : x > 40 ? x : x / (1 + Math.exp(-x))),
 };
 
 /** Every token's slots under a norm: LayerNorm, RMSNorm, or as they are. */
@@ -72,18 +74,46 @@ function normed(net, norm, x) {
   return found;
 }
 
+/** [tokens, width] → [width, tokens]: what is done for one slot is done for all tokens side by side. */
+function turnedOver(x, width) {
+  const tokens = x.length / width;
+  const found = new Float64Array(x.length);
+  for (let t = 0; t < tokens; t++) for (let k = 0; k < width; k++) found[k * tokens + t] = x[t * width + k];
+  return found;
+}
+
+/** Row r of a sparse matrix times x [columns, tokens], plus a number, into `sums` [tokens]. */
+function dots(matrix, r, x, start, sums) {
+  const { ends, at, values } = matrix;
+  const tokens = sums.length;
+  sums.fill(start);
+  for (let k = ends[r]; k < ends[r + 1]; k++) {
+    const from = at[k] * tokens;
+    const weight = values[k];
+    for (let t = 0; t < tokens; t++) sums[t] += weight * x[from + t];
+  }
+}
+
 function neurons(net, part, x, stream) {
   const { width } = net;
   const activation = ACTIVATIONS[net.activation];
   const tokens = x.length / width;
-  for (let t = 0; t < tokens; t++) {
-    const from = t * width;
-    for (let n = 0; n < part.up.rows; n++) {
-      let hidden = dot(part.up, n, x, from) + part.bias[n];
-      hidden = part.gate ? activation(dot(part.gate, n, x, from)) * hidden : activation(hidden);
-      if (hidden !== 0) add(part.down, n, hidden, stream, from);
+  const over = turnedOver(x, width);
+  const written = new Float64Array(x.length);
+  const hidden = new Float64Array(tokens);
+  const gates = new Float64Array(tokens);
+  const { ends, at, values } = part.down;
+  for (let n = 0; n < part.up.rows; n++) {
+    dots(part.up, n, over, part.bias[n], hidden);
+    if (part.gate) dots(part.gate, n, over, 0, gates);
+    for (let t = 0; t < tokens; t++) hidden[t] = part.gate ? activation(gates[t]) * hidden[t] : activation(hidden[t]);
+    for (let k = ends[n]; k < ends[n + 1]; k++) {
+      const to = at[k] * tokens;
+      for (let t = 0; t < tokens; t++) written[to + t] += values[k] * hidden[t];
     }
-    for (let k = 0; k < width; k++) stream[from + k] += part.outBias[k];
+  }
+  for (let t = 0; t < tokens; t++) {
+    for (let k = 0; k < width; k++) stream[t * width + k] += written[k * tokens + t] + part.outBias[k];
   }
 }
 
