@@ -35,5 +35,10 @@ def sparse(csr: Any, dtype: Dtype) -> Json:
     }
 
 
+def finite(value: float) -> float | None:
+    """JSON has no other numbers: null stands for infinity, and for what is no number."""
+    return float(value) if np.isfinite(value) else None
+
+
 def real(dtype: Dtype) -> str:
     return "f4" if dtype == "float32" else "f8"

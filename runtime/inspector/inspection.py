@@ -6,6 +6,7 @@ inspect(model, data)   →   Inspection: shows itself in a notebook, `.save("pag
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -53,10 +54,7 @@ class Inspection(Displayed):
             "data": data.replace("<", "\\u003c"),
             "script": f'"use strict";\n(() => {{\n{scripts}\n}})();',
         }
-        page = text("page.html")
-        for name, part in parts.items():
-            page = page.replace(f"{{{{{name}}}}}", part, 1)
-        return page
+        return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], text("page.html"))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the page, whole or not at all. Raises OSError where it cannot be written."""

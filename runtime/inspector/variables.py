@@ -22,7 +22,7 @@ from innerloop.compiler.emit.layout import Holding
 from innerloop.compiler.ir.graph import Field, Graph
 from numpy.typing import NDArray
 
-from .encoded import Json, encoded, real
+from .encoded import Json, encoded, finite, real
 
 
 @dataclass
@@ -84,13 +84,13 @@ def _one(
             tokens, wanted, most = bounds.expected(held[number], passes)
             for k, token in enumerate(tokens.tolist()):
                 exact.put(time, token, wanted[0, k])
-            bound[time] = most if tokens.size else None
+            bound[time] = finite(most) if tokens.size else None
     size = first.matrix.shape[1]
     return {
         "name": first.name,
         "shape": list(first.shape),
-        "low": min(float(weights.layout[k].low.min()) for k in numbers),
-        "high": max(float(weights.layout[k].high.max()) for k in numbers),
+        "low": finite(min(weights.layout[k].low.min() for k in numbers)),
+        "high": finite(max(weights.layout[k].high.max() for k in numbers)),
         "found": found.json(size),
         "exact": exact.json(size),
         "bound": bound,
@@ -115,7 +115,7 @@ def outputs(weights: Weights, bounds: Bounds, stream: NDArray[Any], tokens: NDAr
         "name": weights.output.name,
         "shape": list(weights.output.shape),
         "tokens": tokens.tolist(),
-        "found": found.astype(np.float64).tolist(),
-        "exact": bounds.output[0].reshape(tokens.size, size).tolist(),
-        "bound": bounds.output_bound,
+        "found": [[finite(x) for x in row] for row in found],
+        "exact": [[finite(x) for x in row] for row in bounds.output[0].reshape(tokens.size, size)],
+        "bound": finite(bounds.output_bound),
     }

@@ -34,9 +34,10 @@ function figureOf({ number: head, shares }, time) {
     const box = made("input", { type: "checkbox" });
     box.checked = state.cut.has(key);
     box.addEventListener("change", () => {
+      const place = [...figure.parentElement.children].indexOf(figure);
       state.cut[box.checked ? "add" : "delete"](key);
-      rerun();
-      element("heads").querySelectorAll("input")[[...figure.parentElement?.children ?? []].indexOf(figure)]?.focus();
+      rerun(); // which draws all heads anew
+      element("heads").querySelectorAll("input")[place].focus();
     });
     figure.append(made("label", { class: "note" }, box, page.run.filter((r) => r.stored === stored(time)).length > 1 ? " cut, in every pass" : " cut"));
   }

@@ -87,12 +87,12 @@ function drawOutputs() {
     found[k].map((before, component) => {
       const x = given(k, component);
       const name = page.tokens[token + 1].label + (found[k].length > 1 ? `[${component}]` : "");
-      const error = Math.abs(x - wanted[k][component]);
+      const error = x === null ? NaN : Math.abs(x - wanted[k][component]);
       const cells = [made("td", {}, number(x))];
       if (state.run) cells.push(made("td", {}, number(before)));
       if (!state.edited) {
         cells.push(made("td", {}, number(wanted[k][component])));
-        cells.push(made("td", { class: error <= bound ? false : "bad" }, small(error)));
+        cells.push(made("td", { class: bound === null || error <= bound ? false : "bad" }, small(error)));
       }
       return made("tr", {}, made("th", { scope: "row" }, name), ...cells);
     }),

@@ -10,18 +10,16 @@ function pair() {
   return page.inputs.length === 2 && label && inner ? { inner, label } : null;
 }
 
-/** Variables that may be a line's slope: shaped as the input, and no field. */
-function slopes(inner) {
-  const fields = new Set(page.inputs.map(({ name }) => name));
-  return variables.filter((v) => !fields.has(v.name) && v.size === (inner.shape[0] ?? 1) && v.shape.length === inner.shape.length && v.name !== "u");
+/** The variable that is the slope of a line: w, if it is shaped as the input. */
+function slopeOf(inner) {
+  return variables.find((v) => v.name === "w" && String(v.shape) === String(inner.shape)) ?? null;
 }
 
 function drawScatter() {
   const found = pair();
   if (!found) return;
   Object.assign(plot, found);
-  const able = slopes(plot.inner);
-  plot.line = able.find(({ name }) => name === "w") ?? null;
+  plot.line = slopeOf(plot.inner);
   const size = plot.inner.shape[0] ?? 1;
   const across = made("select", { "aria-label": "across" });
   for (let k = 0; k < size; k++) across.append(made("option", { value: k }, label(plot.inner, k)));

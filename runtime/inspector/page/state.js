@@ -101,7 +101,7 @@ function exact(variable, component, token, time) {
 
 function beyond(variable, component, token, time) {
   const wanted = exact(variable, component, token, time);
-  return wanted !== null && !(Math.abs(value(variable, component, token, time) - wanted) <= variable.bound[time]);
+  return wanted !== null && variable.bound[time] !== null && !(Math.abs(value(variable, component, token, time) - wanted) <= variable.bound[time]);
 }
 
 /** w, w[2] or P[0, 1]. */
