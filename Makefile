@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 # Two processes of one BLAS thread each: more threads than cores wait for each other.
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo test test-slow lint format catalogue clean \
-  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-explain benchmark-forward benchmark-guard benchmark-layers benchmark-operations benchmark-peers benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
+.PHONY: help browser demo test test-slow lint format catalogue clean \
+  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-explain benchmark-forward benchmark-guard benchmark-inspector benchmark-layers benchmark-operations benchmark-peers benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
 	@echo "make test               run the tests, but for the slow ones"
 	@echo "make test-slow          run the slow ones"
+	@echo "make browser            install chromium by apt-get, as root, if there is no browser: some tests use one"
 	@echo "make lint               ruff, mypy, pyright and the import contracts"
 	@echo "make format             let ruff format the code"
 	@echo "make benchmark          measure the precision of the compiled programs on fresh tasks"
@@ -22,6 +23,7 @@ help:
 	@echo "make benchmark-forward  measure what a call takes, in products of matrices, and what running scans in turn saves"
 	@echo "make benchmark-layers   the table of layers and widths against the published constructions"
 	@echo "make benchmark-guard    measure what the guard costs, in CPU seconds"
+	@echo "make benchmark-inspector  how long a page of innerloop inspect loads, and what its interactions take"
 	@echo "make benchmark-operations  how exact one division and one product are"
 	@echo "make benchmark-peers    the nearest programs of Tracr and ours: layers, weights, errors, seconds"
 	@echo "make benchmark-real-data  ten real data sets against scikit-learn, each in one command"
@@ -43,6 +45,12 @@ test: $(VENV)/.installed-test
 
 test-slow: $(VENV)/.installed-test
 	$(PYTEST) -m slow
+
+# The inspector's tests use a browser, and are skipped where there is none.
+browser:
+	@if [ -z "$$(command -v chromium chromium-browser google-chrome)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		apt-get update -qq && apt-get install -y -qq chromium > /dev/null || echo "no chromium: tests in a browser are skipped"; \
+	fi
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
@@ -69,6 +77,9 @@ benchmark-layers: $(VENV)/.installed
 
 benchmark-guard: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.guard
+
+benchmark-inspector: $(VENV)/.installed-test
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.inspector
 
 benchmark-operations: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.operations

@@ -180,6 +180,12 @@ def diff(arguments: Namespace) -> int:
     return 1
 
 
+def inspect(arguments: Namespace) -> int:
+    from .inspection import inspect as run_inspection
+
+    return run_inspection(arguments)
+
+
 def export(arguments: Namespace) -> int:
     from innerloop.artifact.weights import Weights
     from innerloop.runtime.exports.export import export as write

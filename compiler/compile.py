@@ -26,7 +26,7 @@ from .certify.tolerance import bounded, meet
 from .certify.validate import validate
 from .emit.backend import Backend, backend_of
 from .emit.domains import domains
-from .emit.emit import emit
+from .emit.emit import Emitted, emit
 from .emit.layout import Holding, holdings, placements
 from .emit.rounding import rounded, rounded_array, rounded_body
 from .interpreter.calibrate import Seen
@@ -226,10 +226,15 @@ def _built(plan: Plan, tolerance: float) -> Built:
     return meet(plan.model, plan.schedule, plan.allocation, plan.fresh, tolerance, build)
 
 
+def emitted_of(plan: Plan) -> Emitted:
+    """The plan's arrays, and which of its instructions every head and neuron serves."""
+    return emit(_backend(plan))
+
+
 def finish(plan: Plan) -> Weights:
     """The plan's weights, measured."""
     signature = plan.graph.signature
-    emitted = emit(_backend(plan))
+    emitted = emitted_of(plan)
     (result,) = plan.graph.results
     node = plan.graph[result]
     fields = {f.name: plan.schedule.instructions.fields.get(f.name) for f in signature.fields}

@@ -28,7 +28,12 @@ def attention_maps(weights: Weights, data: TokenData, layer: int) -> dict[int, R
     _, part = steps[2 * layer]
     if not isinstance(part, Attention | LinearAttention):
         return {}
-    x = _stream_under(weights, data, 2 * layer)
+    return maps_on(weights, part, _stream_under(weights, data, 2 * layer))
+
+
+def maps_on(weights: Weights, part: Attention | LinearAttention, x: Real) -> dict[int, Real]:
+    """The same for the stream [width, batch, 1 + tokens] that a sublayer reads."""
+    config = weights.config
     _, batch, tokens = x.shape
     x, dtype = x.reshape(-1, batch * tokens), np.dtype(config.dtype)
     spend(8 * config.n_head * batch * tokens**2, "the attention maps", "give fewer tasks")

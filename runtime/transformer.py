@@ -44,6 +44,7 @@ from .trace import Trace
 if TYPE_CHECKING:
     from .certify import Certified
     from .diff import Diff
+    from .inspector.inspection import Inspection
 
 CACHED_BYTES = 2**23
 """A chunk's widest activation on a CPU: about what stays in its cache (measured: 1.8 times as fast as 2²⁵)."""
@@ -172,6 +173,18 @@ class Transformer:
         vars(unguarded).update(vars(self), _guard=Guard(self.weights, "off"), _bounds={})
         return certify(unguarded, read(self.weights, unguarded._guard, fields), calibration)
 
+    def inspect(
+        self, calibration: Mapping[str, ArrayLike] | None = None, /, *, task: int = 0, **fields: ArrayLike
+    ) -> Inspection:
+        """A page on which a reader goes through the run of one task, sublayer by sublayer: see runtime/inspector. In a
+        notebook it is the cell's output; `.save(path)` writes it. Without fields the task is one of those that the
+        weights' error was measured on. `calibration` is what the weights were compiled with, if anything.
+
+        Raises DataError as a call does, and where the weights' program does not compile to them again."""
+        from .inspector.inspection import inspect
+
+        return inspect(self, read(self.weights, self._guard, fields) if fields else None, calibration, task)
+
     def traceable(self, data: TokenData) -> int:
         """How many tasks like these a trace holds."""
         layers, tokens = self.weights.config.n_layer, len(data.sequence)
@@ -248,10 +261,20 @@ class Transformer:
     def _rerun(self, features: NDArray[Any], task: int) -> NDArray[Any]:
         """The stream [1 + sublayers run, tokens, d_model] of one of a chunk's tasks, the embedding first, without the
         rest token."""
+        return self._sublayers(features[task : task + 1])[:, 1:]
+
+    def _sublayers(self, features: NDArray[Any]) -> NDArray[Any]:
+        """The stream [1 + sublayers run, 1 + tokens, d_model] of one task's features, the embedding first."""
         slots = np.arange(self.weights.config.d_model, dtype=np.int32)
-        one = jax.device_put(features[task : task + 1], self._whole)
+        one = jax.device_put(features, self._whole)
         found = np.concatenate([embedded(self.parameters, one)[None], streams(self.parameters, one, slots, every=1)])
-        return np.asarray(found)[:, 0, 1:]
+        return np.asarray(found)[:, 0]
+
+    def sublayers_of(self, data: TokenData) -> NDArray[Any]:
+        """The stream after every sublayer [1 + sublayers run, 1 + tokens, d_model] for data of one task that was read
+        already: the embedding first, and of tokens the rest token."""
+        with self.precision():
+            return self._sublayers(self.features(data, 0, 1, 1))
 
 
 def chunk_size(tasks: int, most: int) -> int:

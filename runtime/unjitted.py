@@ -9,9 +9,10 @@ the interpreter beside.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Indices
@@ -30,6 +31,9 @@ from .guard.checks import GuardCheck, excess, nothing_yet
 from .guard.guard import Guard
 from .guard.interpreted import Interpreter
 from .reading import read, verify
+
+if TYPE_CHECKING:
+    from .inspector.inspection import Inspection
 
 LITTLE = 2**29
 """Multiplications that take about a second here; JAX takes twice that before its first."""
@@ -74,10 +78,22 @@ class Unjitted:
 
     def _rerun(self, data: TokenData, task: int) -> NDArray[Any]:
         """The stream [1 + sublayers run, tokens, d_model] of one task, the embedding first, without the rest token."""
-        one = some_of(data, slice(task, task + 1))
-        kept = [embedded(self.weights, one)]
-        forward(self.weights, one, observe=kept.append)
-        return np.stack(kept)[:, :, 0, 1:].transpose(0, 2, 1)
+        return self.sublayers_of(some_of(data, slice(task, task + 1)))[:, 1:]
+
+    def sublayers_of(self, data: TokenData) -> NDArray[Any]:
+        """The stream after every sublayer, as `Transformer.sublayers_of` gives it."""
+        kept = [embedded(self.weights, data)]
+        with np.errstate(all="ignore"):
+            forward(self.weights, data, observe=kept.append)
+        return np.stack(kept)[:, :, 0].transpose(0, 2, 1)
+
+    def inspect(
+        self, calibration: Mapping[str, ArrayLike] | None = None, /, *, task: int = 0, **fields: ArrayLike
+    ) -> Inspection:
+        """As `Transformer.inspect` has it."""
+        from .inspector.inspection import inspect
+
+        return inspect(self, read(self.weights, self._guard, fields) if fields else None, calibration, task)
 
 
 class _Look:

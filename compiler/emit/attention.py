@@ -29,6 +29,7 @@ from ..schedule.instructions import (
     Quotient,
     SwitchHead,
 )
+from ..schedule.printer import carried
 from ..schedule.sublayers import Placed, SublayerPlan
 from .backend import Backend
 from .heads import AttentionPattern, Heads, Score, Switch
@@ -60,7 +61,7 @@ class AttentionFiller:
             op = placed.instruction.op
             assert isinstance(op, AttendHead)
             query, key, value = (self.stream.read(form) for form in placed.instruction.reads)
-            heads.add(query, key, value, self.writes(placed), op.over if op.how == "mean" else None)
+            heads.add(query, key, value, self.writes(placed), op.over if op.how == "mean" else None, placed)
         return heads
 
     def heads(self, sublayer: SublayerPlan, number: int) -> Heads:
@@ -93,7 +94,7 @@ class AttentionFiller:
                     pattern = self.backend.pattern(own, instruction.kinds, self.backend.everyone)
                 case other:
                     assert_never(other)
-            heads.add(pattern, instruction.reads[0].size, partial(self._result, placed, scale))
+            heads.add(pattern, instruction.reads[0].size, partial(self._result, placed, scale), placed)
         if sublayer.division is not None or self.backend.target.linear:
             return heads
         mine = self.backend.pattern(own, self.backend.everyone, self.backend.everyone)
@@ -101,13 +102,17 @@ class AttentionFiller:
             slots = np.concatenate([stream.slots(a) for a in sublayer.carry.atoms])
             kind = frozenset({sublayer.carry.relation.kind or ""})
             there = self.backend.pattern(sublayer.carry.relation, sublayer.carry.kinds, kind)
-            heads.add(there, slots.size, partial(self._moved, slots, 1.0))
-            heads.add(replace(mine, kinds=sublayer.carry.kinds), slots.size, partial(self._moved, slots, -1.0))
+            moved = carried(sublayer.carry, self.backend.schedule.instructions)
+            heads.add(there, slots.size, partial(self._moved, slots, 1.0), f"carries {moved}")
+            here = replace(mine, kinds=sublayer.carry.kinds)
+            heads.add(here, slots.size, partial(self._moved, slots, -1.0), f"takes away what {moved} replaces")
         for atom in self.backend.allocation.clears.get(number, ()):
             slots = stream.slots(atom)
-            heads.add(mine, slots.size, partial(self._moved, slots, -1.0))
+            label = self.backend.schedule.instructions.atoms[atom].label
+            heads.add(mine, slots.size, partial(self._moved, slots, -1.0), f"clears the slots of {label}")
         if self.backend.divisor is not None and (heads.groups or number in self.unswept):
-            heads.add(mine, stream.scratch.size, self._swept)
+            swept = "sweeps what rounding left of a divisor"
+            heads.add(mine, stream.scratch.size, self._swept, swept)
         return heads
 
     def _score(self, heads: Heads, placed: Placed, op: AttendHead) -> None:
@@ -120,7 +125,7 @@ class AttentionFiller:
             most = ROOM**2 * op.reach  # of queries and keys that are out of their ranges by as much as others may be
             sink, off = -2.0 * most - MARGIN, 4.0 * most + FAR
             score = Score(query, key, sink, -1, sources, instruction.kinds, off)
-            heads.add(score, instruction.reads[2].size, partial(self._result, placed, 1.0))
+            heads.add(score, instruction.reads[2].size, partial(self._result, placed, 1.0), placed)
             return
         reach, sink, log_count = op.reach or 1.0, SINK[self.backend.dtype], -1
         if op.how == "mean":
@@ -133,7 +138,7 @@ class AttentionFiller:
                 logits = query * (sign * scale.epsilon / reach)
                 score = Score(logits, key, sink, log_count, sources, instruction.kinds)
                 made = partial(self._result, placed, sign * scale.weight * gain)
-                heads.add(score, instruction.reads[2].size, made)
+                heads.add(score, instruction.reads[2].size, made, placed)
 
     def _switch(self, heads: Heads, placed: Placed, op: SwitchHead) -> None:
         """A head for each component that decides."""
@@ -149,7 +154,7 @@ class AttentionFiller:
             farthest = float((abs(query.csr).T @ bound)[0])
             query = query + Matrix.of(flags, [0] * len(flags), level / stream.flag, (stream.width, 1))
             made = partial(self._kept, placed, kept)
-            heads.add(Switch(query, apart, 4.0 * (apart + farthest), kinds), kept.size, made)
+            heads.add(Switch(query, apart, 4.0 * (apart + farthest), kinds), kept.size, made, placed)
 
     def _kept(self, placed: Placed, kept: Indices) -> tuple[Matrix, Matrix]:
         read, write = self._result(placed, 1.0)

@@ -26,12 +26,20 @@ from innerloop.artifact.sparse import Matrix
 
 from ..architectures.targets import Rotary
 from ..schedule.instructions import ROLES
-from ..schedule.sublayers import LoopPlan, SublayerPlan
+from ..schedule.sublayers import LoopPlan, SublayerPlan, Work
 from .attention import AttentionFiller, scores
 from .backend import Backend
 from .embedding import embed
 from .residual_stream import Stream
 from .width import narrowest, smallest
+
+
+@dataclass(frozen=True)
+class SublayerWork:
+    """What a sublayer's parts are for: each head, and so many neurons one after another."""
+
+    heads: tuple[tuple[Work, ...], ...] = ()
+    neurons: tuple[tuple[int, Work], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,8 @@ class Emitted:
     stream: Stream
     neurons: int
     heads: int
+    work: tuple[SublayerWork, ...]
+    """Of each stored sublayer."""
 
 
 def emit(backend: Backend) -> Emitted:
@@ -67,6 +77,7 @@ class _Emitter:
     heads: int = 0
     widest: int = 1
     number: int = 0
+    work: list[SublayerWork] = field(default_factory=list)
     bound: Floats = field(init=False)
     norm: Norm | None = field(init=False)
     filler: AttentionFiller = field(init=False)
@@ -101,7 +112,8 @@ class _Emitter:
         )
         embedding, positions = embed(self.backend, stream)
         readout = stream.read(self.backend.schedule.instructions.output)
-        return Emitted(config, embedding, positions, body, self.norm, readout, stream, self.neurons, self.heads)
+        counted = self.neurons, self.heads
+        return Emitted(config, embedding, positions, body, self.norm, readout, stream, *counted, tuple(self.work))
 
     def _body(self, items: list[SublayerPlan | LoopPlan]) -> Body:
         body: list[Sublayer | Repeated] = []
@@ -121,9 +133,11 @@ class _Emitter:
         if self.backend.target.linear and scores(sublayer):
             linear = self.filler.linear_heads(sublayer)
             self.heads += len(linear.groups)
+            self.work.append(SublayerWork(heads=tuple(linear.work)))
             return linear.finish(self.n_head, self.d_head)
         heads = self.filler.heads(sublayer, self.number)
         if not heads.groups and sublayer.division is None:
+            self.work.append(SublayerWork())
             return Idle("attention")
         stream = self.stream
         norm, bias = self.norm, np.zeros(stream.width)
@@ -132,12 +146,14 @@ class _Emitter:
             bias = heads.restore()
         query, query_bias, key, key_bias, value, output = heads.finish(self.n_head, self.d_head)
         self.heads += heads.count(self.d_head)
+        self.work.append(SublayerWork(heads=tuple(heads.work)))
         return Attention(
             norm, query, query_bias, key, key_bias, value, np.zeros(self.n_head * self.d_head), output, bias
         )
 
     def _mlp(self, sublayer: SublayerPlan) -> Mlp | Idle:
         if self.backend.target.mlp is None:
+            self.work.append(SublayerWork())
             return Idle("mlp")
         stream = self.stream
         neurons = self.backend.neurons(stream, self.bound)
@@ -152,18 +168,23 @@ class _Emitter:
             if early.parts:
                 neurons.linear(early, stream.to_scratch(1.0), sublayer.prepares.instruction.kinds)
             bias = neurons.remove(sublayer.prepares.instruction.kinds)
+            neurons.done("puts the divisor in the place of the norm's constants")
         for placed in sublayer.placed:
             write = self.filler.writes(placed)
             extra = scratch.get(placed.instruction.out)
             neurons.instruction(placed, write if extra is None else write + extra)
+            neurons.done(placed)
         for atom in self.backend.allocation.clears.get(self.number, ()):
             slots = stream.slots(atom)
             neurons.passing(stream.pick(slots), stream.put(slots, -1.0), self._holders(atom))
+            neurons.done(f"clears the slots of {self.backend.schedule.instructions.atoms[atom].label}")
         if sublayer.clears is not None and not self.backend.target.parallel:
             neurons.linear(
                 sublayer.clears.instruction.reads[1], stream.to_scratch(-1.0), sublayer.clears.instruction.kinds
             )
+            neurons.done("takes the divisor out again")
         up, up_bias, down = neurons.finish()
+        self.work.append(SublayerWork(neurons=tuple(neurons.work)))
         if not up_bias.size and not bias.any():
             return Idle("mlp")
         self.neurons += up_bias.size

@@ -24,6 +24,7 @@ from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.learned_positions import CopyRule
+from ..schedule.sublayers import Work
 from .residual_stream import Stream, pile, stack
 
 Column = dict[int, float]
@@ -96,7 +97,7 @@ Made = Callable[[], tuple[Matrix, Matrix]]
 class _Group:
     pattern: AttentionPattern | Score | Switch
     size: int = 0
-    made: list[Made] = field(default_factory=list)
+    made: list[tuple[Made, Work]] = field(default_factory=list)
 
 
 @dataclass
@@ -113,12 +114,14 @@ class Heads(ABC):
     hidden: tuple[int, ...] = ()
     """Roles whose tokens the roles before them must not see, though attention goes both ways."""
     groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
+    work: list[tuple[Work, ...]] = field(default_factory=list)
+    """What each head does, once they are finished."""
 
-    def add(self, pattern: AttentionPattern | Score | Switch, size: int, made: Made) -> None:
-        """write [size, width] of the values [width, size] of the tokens that the pattern reads."""
+    def add(self, pattern: AttentionPattern | Score | Switch, size: int, made: Made, of: Work) -> None:
+        """write [size, width] of the values [width, size] of the tokens that the pattern reads, for work `of`."""
         group = self.groups.setdefault(pattern.grouping(), _Group(pattern))
         group.size += size
-        group.made.append(self._weighted(pattern, made))
+        group.made.append((self._weighted(pattern, made), of))
 
     def restore(self) -> Floats:
         """After a division: what to add to every token [width], so that the norm's constants are there again. Without
@@ -136,7 +139,7 @@ class Heads(ABC):
         query_bias = np.zeros(total)
         head = 0
         for group in self.groups.values():
-            made = [m() for m in group.made]
+            made = [m() for m, _ in group.made]
             value, write = stack([v for v, _ in made], width), pile([w for _, w in made], width)
             kept = np.flatnonzero(np.diff(write.csr.indptr))
             heads = -(-kept.size // d_head)
@@ -150,6 +153,10 @@ class Heads(ABC):
             # the values of a group's heads stand side by side
             values.add(Matrix(value.csr[:, kept]), starts[:1])
             outputs.add(Matrix(write.csr[kept].T), starts[:1])
+            ends = np.cumsum([w.shape[0] for _, w in made])
+            for start in range(0, kept.size, d_head):
+                whose = np.unique(np.searchsorted(ends, kept[start : start + d_head], side="right"))
+                self.work.append(tuple(group.made[k][1] for k in whose.tolist()))
             head += heads
         output = Matrix(outputs.matrix(width).csr.T)
         return queries.matrix(width), query_bias, keys.matrix(width), np.zeros(total), values.matrix(width), output

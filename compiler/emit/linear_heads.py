@@ -18,6 +18,7 @@ import numpy as np
 from innerloop.artifact.parts import LinearAttention
 from innerloop.artifact.sparse import Matrix
 
+from ..schedule.sublayers import Work
 from .residual_stream import Stream, pile, stack
 
 
@@ -30,6 +31,7 @@ class _Group:
     counted: str | None
     values: list[Matrix] = field(default_factory=list)
     writes: list[Matrix] = field(default_factory=list)
+    work: list[Work] = field(default_factory=list)
 
 
 @dataclass
@@ -40,11 +42,18 @@ class LinearHeads:
     role_kinds: tuple[str | None, ...]
     groups: dict[tuple[Matrix, Matrix, str | None], _Group] = field(default_factory=dict)
 
-    def add(self, query: Matrix, key: Matrix, value: Matrix, write: Matrix, counted: str | None) -> None:
-        """query, key [width, k], value [width, n], write [n, width]; `counted`: the kind that a mean is over."""
+    def add(self, query: Matrix, key: Matrix, value: Matrix, write: Matrix, counted: str | None, of: Work) -> None:
+        """query, key [width, k], value [width, n], write [n, width], for work `of`; `counted`: the kind that a mean is
+        over."""
         group = self.groups.setdefault((query, key, counted), _Group(query, key, counted))
         group.values.append(value)
         group.writes.append(write)
+        group.work.append(of)
+
+    @property
+    def work(self) -> list[tuple[Work, ...]]:
+        """What each head does."""
+        return [tuple(group.work) for group in self.groups.values()]
 
     @property
     def size(self) -> int:

@@ -29,7 +29,7 @@ from ..schedule.instructions import (
     Quotient,
     SwitchHead,
 )
-from ..schedule.sublayers import Placed
+from ..schedule.sublayers import Placed, Work
 from .residual_stream import Stream, pile, stack
 
 
@@ -47,6 +47,8 @@ class Neurons(ABC):
     up: list[Matrix] = field(default_factory=list)
     bias: list[Floats] = field(default_factory=list)
     down: list[Matrix] = field(default_factory=list)
+    work: list[tuple[int, Work]] = field(default_factory=list)
+    """How many neurons, one after another, are for what."""
 
     # What the kind of neuron decides ------------------------------------------------------------
 
@@ -67,6 +69,12 @@ class Neurons(ABC):
         """[width, neurons], where neurons have them."""
 
     # What all have ------------------------------------------------------------------------------
+
+    def done(self, of: Work) -> None:
+        """Says what the neurons are for that came since this was said last."""
+        new = sum(bias.size for bias in self.bias) - sum(count for count, _ in self.work)
+        if new:
+            self.work.append((new, of))
 
     def instruction(self, placed: Placed, write: Matrix) -> None:
         """The instruction's neurons; `write` [size, width] is where its result goes."""

@@ -40,6 +40,7 @@ SUM_BITS = {"float32": 25, "float64": 54}
 """A sum's tokens have weights e^−L, all of them together less than half an ulp of the rest token's 1."""
 FAR = 2.0**20
 """Beyond any noise of logits."""
+RESTORES = "puts the norm's constants back after the division"
 NOISE = 2e-6
 """ε: more than the share of Σ Aᵢ that rounding may take from the logit of the token that is wanted."""
 
@@ -98,8 +99,9 @@ class RotaryHeads(Heads):
         slots = np.flatnonzero(s.norm_pattern)
         read, write = s.pick(slots), s.put(slots, s.constants.scale / s.constants.divide)
         everyone = frozenset(k for k in self.role_kinds if k is not None)
-        self.add(AttentionPattern(None, everyone, frozenset()), slots.size, lambda: (read, write))
-        self.add(AttentionPattern(None, everyone, self.dividing), slots.size, lambda: (read, write * -1.0))
+        self.add(AttentionPattern(None, everyone, frozenset()), slots.size, lambda: (read, write), RESTORES)
+        taken = AttentionPattern(None, everyone, self.dividing)
+        self.add(taken, slots.size, lambda: (read, write * -1.0), RESTORES)
 
     def _weighted(self, pattern: AttentionPattern | Score | Switch, made: Made) -> Made:
         """Of a sum, whose tokens have weights e^−L."""

@@ -23,7 +23,7 @@ from .instructions import (
     Quotient,
     SwitchHead,
 )
-from .sublayers import LoopPlan, Placed, Schedule, SublayerPlan
+from .sublayers import Carry, LoopPlan, Placed, Schedule, SublayerPlan
 
 
 def format_instructions(instructions: Instructions) -> str:
@@ -53,6 +53,11 @@ def _carried(labels: list[str], relation: Relation) -> str:
     return f"{', '.join(labels)} from the {relation.kind} before"
 
 
+def carried(carry: Carry, instructions: Instructions) -> str:
+    """`w, P from the y before`."""
+    return _carried([instructions.atoms[a].label for a in carry.atoms], carry.relation)
+
+
 def format_schedule(schedule: Schedule) -> str:
     """A line a sublayer: its number, its side, and what it makes."""
     lines = [f"{schedule.length // 2} layers"]
@@ -69,17 +74,18 @@ def _lines(
             lines.append(f"{indent}{'scan, up to' if item.scan else 'repeat'} {item.count}")
             number = _lines(item.body, instructions, number, indent + "    ", lines)
             continue
-        work = list(_work(item, instructions))
+        work = format_work(item, instructions)
         lines.append(f"{indent}{number:3d} {item.side:9s} {work[0] if work else '–'}")
         lines.extend(f"{indent}{'':13s} {line}" for line in work[1:])
         number += 1
     return number
 
 
-def _work(sublayer: SublayerPlan, instructions: Instructions) -> list[str]:
+def format_work(sublayer: SublayerPlan, instructions: Instructions) -> list[str]:
+    """What a sublayer does, a line each."""
     lines = []
     if sublayer.carry is not None:
-        lines.append(_carried([instructions.atoms[a].label for a in sublayer.carry.atoms], sublayer.carry.relation))
+        lines.append(carried(sublayer.carry, instructions))
     if sublayer.division is not None:
         lines.append(f"the norm divides by {format_form(sublayer.division, instructions)}")
     for placed in sublayer.placed:

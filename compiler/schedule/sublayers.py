@@ -48,6 +48,10 @@ class Placed:
         return all(tokens_read(op, index) is Whose.OWN for index in range(len(reads)))
 
 
+Work = Placed | str
+"""What a head or some neurons are for: an instruction, or, in words, what keeps the stream in order."""
+
+
 @dataclass
 class Carry:
     """The head of a scan's pass: the states move along `relation`."""
