@@ -62,6 +62,21 @@ def check(arguments: Namespace) -> int:
     return 1 if diagnostics else 0
 
 
+def format(arguments: Namespace) -> int:
+    from .formatting import format as rewrite
+
+    return rewrite(arguments)
+
+
+def language_server(arguments: Namespace) -> int:
+    try:
+        from innerloop.editors.server import serve
+    except ImportError:
+        raise InnerloopError("language-server takes pygls: pip install 'innerloop[editor]'") from None
+    serve()
+    return 0
+
+
 def show(arguments: Namespace) -> int:
     from innerloop.compiler.stages import show as stage
     from innerloop.runtime.tables import progress

@@ -181,7 +181,7 @@ def _unclosed(text: str, end: int) -> Span | None:
 def indentation_fault(text: str) -> SyntaxFault | None:
     """The first line indented by a tab, or back to a place where no block began."""
     levels = [0]
-    position = depth = 0
+    position = depth = last = 0  # `last`: the indentation of the line before
     for number, line in enumerate(text.split("\n"), 1):
         code = line.split("#", 1)[0]
         indent = code[: len(code) - len(code.lstrip(" \t"))]
@@ -195,23 +195,15 @@ def indentation_fault(text: str) -> SyntaxFault | None:
                 while levels[-1] > width:
                     levels.pop()
                 if width > levels[-1]:
-                    if number > 1 and _indented_deeper(text, position, width):
+                    if last > width:
                         span = Span(position + width, position + len(code.rstrip()), number, width + 1)
                         known = "indent this line as the lines of its block are"
                         return SyntaxFault(Diagnostic("this indentation matches no block", span, known), None)
                     levels.append(width)
+                last = width
             depth = max(0, depth + sum(map(code.count, "([")) - sum(map(code.count, ")]")))
         position += len(line) + 1
     return None
-
-
-def _indented_deeper(text: str, position: int, width: int) -> bool:
-    """Whether the line of code before `position` is indented deeper than `width`."""
-    for line in reversed(text[:position].split("\n")):
-        code = line.split("#", 1)[0]
-        if code.strip():
-            return len(code) - len(code.lstrip(" ")) > width
-    return False
 
 
 def stand_in(text: str, fault: SyntaxFault) -> str | None:
