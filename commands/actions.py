@@ -63,18 +63,15 @@ def check(arguments: Namespace) -> int:
 
 
 def format(arguments: Namespace) -> int:
-    from .formatting import format as rewrite
+    from .editing import format as rewrite
 
     return rewrite(arguments)
 
 
 def language_server(arguments: Namespace) -> int:
-    try:
-        from innerloop.editors.server import serve
-    except ImportError:
-        raise InnerloopError("language-server takes pygls: pip install 'innerloop[editor]'") from None
-    serve()
-    return 0
+    from .editing import serve
+
+    return serve()
 
 
 def show(arguments: Namespace) -> int:

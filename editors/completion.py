@@ -16,7 +16,7 @@ from innerloop.compiler.frontend.library import definitions, libraries
 from innerloop.compiler.syntax.builtins import FUNCTIONS, OPERATIONS, READS
 
 from .analysis import Analysis
-from .occurrences import VALUES
+from .occurrences import VALUES, block_end
 from .vocabulary import LOGIC, TYPES
 
 Sort = Literal["keyword", "type", "kind", "value", "function", "library"]
@@ -87,15 +87,16 @@ def _values(analysis: Analysis, offset: int) -> Iterator[Suggestion]:
     """Names that have a value above the place: nearest first, those of the `def` around it and no other's."""
     above = [o for o in analysis.occurrences if o.defines and o.end < offset and o.sort in VALUES | {"index"}]
     for o in reversed(above):
-        if o.symbol.scope == 0 or _is_around(analysis, o.symbol.scope, offset):
+        around = o.start if o.sort == "turn" else o.symbol.scope
+        if around == 0 or _is_around(analysis.text, around, offset):
             yield Suggestion(o.name, "value", o.sort)
 
 
-def _is_around(analysis: Analysis, scope: int, offset: int) -> bool:
-    """Whether the `def` or read that begins at `scope` goes on at the place."""
-    between = analysis.text[scope:offset]
-    if between.startswith("def"):
-        return re.search(r"\n(?=[^\s#])", between) is None
+def _is_around(text: str, scope: int, offset: int) -> bool:
+    """Whether the block whose head holds `scope`, or the read that begins there, goes on at the place."""
+    between = text[scope:offset]
+    if re.match(r"def\b|\w+ *(#.*)?\n", between):
+        return offset <= block_end(text, scope)
     return between.count("(") > between.count(")") or "(" not in between
 
 

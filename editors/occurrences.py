@@ -8,6 +8,7 @@ mean the same if they have one `symbol`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -193,6 +194,16 @@ class _Names:
             scope = self.definition if sort in VALUES and name in self.own else 0
         symbol = Symbol("value" if sort in VALUES else sort, name, scope)
         return Occurrence(symbol, sort, start, start + len(name), defines, index, on)
+
+
+def block_end(text: str, place: int) -> int:
+    """Where the statement that holds `place` ends with its block: at the next line that is indented no deeper."""
+    begin = text.rfind("\n", 0, place) + 1
+    margin = re.match(" *", text[begin:])
+    deepest = len(margin.group()) if margin is not None else 0
+    end = text.find("\n", place)
+    following = re.compile(rf"\n {{0,{deepest}}}[^\s#]").search(text, end) if end >= 0 else None
+    return len(text) if following is None else following.start()
 
 
 def word_start(word: Token) -> int:

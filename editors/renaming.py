@@ -13,7 +13,7 @@ from innerloop.compiler.syntax.builtins import FUNCTIONS
 from innerloop.compiler.syntax.grammar import keywords
 
 from .analysis import Analysis
-from .occurrences import Occurrence
+from .occurrences import Occurrence, Symbol, block_end
 
 Edit = tuple[int, int, str]
 """From offset to offset, and what stands there then."""
@@ -35,8 +35,7 @@ def renamed(analysis: Analysis, occurrence: Occurrence, name: str) -> list[Edit]
     symbol = occurrence.symbol
     if name == symbol.name:
         return []
-    spaces = {"value", "index"} if symbol.space in ("value", "index") else {symbol.space}
-    if any(o.name == name and o.symbol.space in spaces for o in analysis.occurrences):
+    if any(o.name == name and _meet(analysis, symbol, o.symbol) for o in analysis.occurrences):
         raise InnerloopError(f"`{name}` has a meaning already")
     edits = [(o.start, o.end, name) for o in analysis.alike(occurrence)]
     for field in analysis.occurrences:
@@ -47,3 +46,20 @@ def renamed(analysis: Analysis, occurrence: Occurrence, name: str) -> list[Edit]
         elif field.symbol == symbol:
             edits.append((field.on, field.on, f" on {field.name}"))
     return sorted(edits)
+
+
+def _meet(analysis: Analysis, one: Symbol, other: Symbol) -> bool:
+    """Whether they cannot have one name: both are known in one place, and may be taken for each other."""
+    if one.space != other.space:
+        return {one.space, other.space} == {"index", "value"}
+    if one.scope == other.scope:
+        return True
+    outer, inner = sorted((one, other), key=lambda symbol: symbol.scope)
+    if one.space == "index":
+        return max(_places(analysis, outer)) >= inner.scope
+    end = block_end(analysis.text, inner.scope)
+    return outer.scope == 0 and any(inner.scope <= place <= end for place in _places(analysis, outer))
+
+
+def _places(analysis: Analysis, symbol: Symbol) -> list[int]:
+    return [o.start for o in analysis.occurrences if o.symbol == symbol]

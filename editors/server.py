@@ -81,11 +81,6 @@ def _diagnostic(diagnostic: Diagnostic, places: Places) -> types.Diagnostic:
     )
 
 
-def serve() -> None:
-    """Until the editor ends it."""
-    server().start_io()
-
-
 def server() -> ProgramServer:
     """With its answers, not yet started."""
     made = ProgramServer()

@@ -213,6 +213,9 @@ def stand_in(text: str, fault: SyntaxFault) -> str | None:
     if number is None or number > len(lines):
         return None
     line = lines[number - 1]
+    start = sum(len(before) + 1 for before in lines[: number - 1])
+    if _unclosed(text, start) or _unclosed(text, start + len(line)):
+        return None  # a part of a statement
     indent = re.match(r"[ \t]*", line)
     margin = " " * len(indent.group()) if indent else ""
     word = line.split(maxsplit=1)[0] if line.split() else ""

@@ -1,12 +1,14 @@
-"""`innerloop format FILE …`: each file in its one spelling, or the names of those that are not."""
+"""For editors: `innerloop format FILE …`, each file in its one spelling or the names of those that are not; and
+`innerloop language-server`."""
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
 
-from innerloop.artifact.errors import CompileError
+from innerloop.artifact.errors import CompileError, InnerloopError
 from innerloop.compiler.syntax.format import formatted
 from innerloop.runtime.quiet import quiet
 from innerloop.runtime.whole import replace
@@ -54,3 +56,14 @@ def _file(name: str, check: bool) -> int:
 def _would_change(name: str) -> int:
     print(f"{name}: would be formatted")
     return 1
+
+
+def serve() -> int:
+    """Until the editor ends it."""
+    try:
+        from innerloop.editors.server import server
+    except ImportError:
+        raise InnerloopError("language-server takes pygls: pip install 'innerloop[editor]'") from None
+    # Of its own, since it closes them.
+    server().start_io(os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb"))
+    return 0
