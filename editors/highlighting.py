@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pygments.lexer import RegexLexer, bygroups, words
@@ -17,9 +18,9 @@ class ProgramLexer(RegexLexer):  # type: ignore[misc]
     """Programs of innerloop, and its libraries of definitions."""
 
     name = "innerloop"
-    aliases: ClassVar[list[str]] = ["innerloop", "icl"]
-    filenames: ClassVar[list[str]] = ["*.icl"]
-    mimetypes: ClassVar[list[str]] = ["text/x-innerloop"]
+    aliases: ClassVar[Sequence[str]] = ["innerloop", "icl"]
+    filenames: ClassVar[Sequence[str]] = ["*.icl"]
+    mimetypes: ClassVar[Sequence[str]] = ["text/x-innerloop"]
 
     tokens: ClassVar[dict[str, list[object]]] = {
         "root": [

@@ -110,7 +110,7 @@ def _assigns(line: _Line) -> bool:
 
 def _told(found: list[Occurrence]) -> list[Occurrence]:
     """Each value with the sort that its definition has."""
-    sorts = {o.symbol: o.sort for o in reversed(found) if o.defines}
+    sorts: dict[Symbol, Sort] = {o.symbol: o.sort for o in reversed(found) if o.defines}
     return [Occurrence(o.symbol, sorts.get(o.symbol, o.sort), o.start, o.end, o.defines, o.index, o.on) for o in found]
 
 
