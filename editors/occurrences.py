@@ -213,7 +213,7 @@ def word_start(word: Token) -> int:
 def _lines(text: str) -> Iterator[_Line]:
     level = 0
     line: list[Token] = []
-    for word in _words(text):
+    for word in told_apart(text):
         match word.type:
             case "_INDENT" | "_DEDENT":
                 level += 1 if word.type == "_INDENT" else -1
@@ -228,7 +228,7 @@ def _lines(text: str) -> Iterator[_Line]:
         yield _Line(level, tuple(line))
 
 
-def _words(text: str) -> list[Token]:
+def told_apart(text: str) -> list[Token]:
     """Those of the text with a blank for each character that has no place in it."""
     whole = f"{text}\n"
     while True:

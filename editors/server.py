@@ -7,6 +7,7 @@ Each change is analysed whole, which takes some milliseconds; nothing is written
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -19,6 +20,7 @@ from pygls.exceptions import JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 
 from .analysis import Analysis, analyse
+from .colours import COLOURS, coloured
 from .completion import Sort, suggestions
 from .hover import hover, library_text
 from .occurrences import Occurrence
@@ -84,6 +86,10 @@ def _diagnostic(diagnostic: Diagnostic, places: Places) -> types.Diagnostic:
 def server() -> ProgramServer:
     """With its answers, not yet started."""
     made = ProgramServer()
+    # A name that is refused is the user's to mend, and no exception to be logged.
+    logging.getLogger("pygls.protocol.json_rpc").addFilter(
+        lambda record: not (record.exc_info and record.exc_info[0] is JsonRpcInvalidParams)
+    )
 
     @made.feature(types.TEXT_DOCUMENT_DID_OPEN)
     def opened(ls: ProgramServer, params: types.DidOpenTextDocumentParams) -> None:
@@ -150,6 +156,20 @@ def server() -> ProgramServer:
         except InnerloopError as error:
             raise JsonRpcInvalidParams(str(error)) from None
         return types.WorkspaceEdit({uri: [types.TextEdit(places.range(a, b), text) for a, b, text in edits]})
+
+    @made.feature(types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL, types.SemanticTokensLegend(COLOURS, []))
+    def painted(ls: ProgramServer, params: types.SemanticTokensParams) -> types.SemanticTokens:
+        analysis = ls.analysis(params.text_document.uri)
+        places = ls.places(analysis.text)
+        data: list[int] = []
+        line = character = 0
+        for word in coloured(analysis):
+            where = places.range(word.start, word.end)
+            begin = where.start.character - (character if where.start.line == line else 0)
+            length = where.end.character - where.start.character
+            data += [where.start.line - line, begin, length, COLOURS.index(word.colour), 0]
+            line, character = where.start.line, where.start.character
+        return types.SemanticTokens(data)
 
     @made.feature(types.TEXT_DOCUMENT_FORMATTING)
     def spelt(ls: ProgramServer, params: types.DocumentFormattingParams) -> list[types.TextEdit] | None:

@@ -130,8 +130,8 @@ def _early_end(text: str, start: int, type: str, expected: set[str]) -> SyntaxFa
         )
     if type == "_DEDENT" and expected >= {"OUTPUT", "SCAN"} and "DEF" not in expected:
         return SyntaxFault(Diagnostic("this `def` gives nothing", span, "its last line is `output e`"), None)
-    hint = _SCAN if expected in ({"UP"}, {"TO"}) else None
-    return SyntaxFault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span, hint), line)
+    scan = _SCAN if expected in ({"UP"}, {"TO"}) else None
+    return SyntaxFault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span, scan), line)
 
 
 def _code_end(text: str, end: int) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import pytest_lsp
 from innerloop.compiler.frontend.check import check
 from innerloop.compiler.syntax.format import formatted
 from innerloop.compiler.syntax.parse import parse
+from innerloop.editors.colours import COLOURS
 from lsprotocol import types
 from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
 
@@ -98,11 +99,39 @@ async def test_a_session(client: LanguageClient) -> None:
     with pytest.raises(Exception, match="`w` has a meaning already"):
         await client.text_document_rename_async(types.RenameParams(document, there, "w"))
 
+    painted = await client.text_document_semantic_tokens_full_async(types.SemanticTokensParams(document))
+    assert painted is not None
+    assert colours(SOUND, painted.data, COLOURS) == {
+        "comment": ["# 𝛼"],
+        "keyword": ["program", "use", "tokens", "at", "move", "from", "previous", "in", "output"],
+        "class": ["lesson"],
+        "namespace": ["statistics"],
+        "type": ["vector", "scalar"],
+        "parameter": ["d"],
+        "enumMember": ["x", "y"],
+        "property": ["x", "y"],
+        "function": ["norm", "mean", "dot"],
+        "variable": ["u", "w", "j"],
+        "number": [],
+    }
+
     options = types.FormattingOptions(tab_size=4, insert_spaces=True)
     (edit,) = await client.text_document_formatting_async(types.DocumentFormattingParams(document, options)) or []
     assert isinstance(edit, types.TextEdit)
     assert edit.new_text == formatted(SOUND)
     assert edit.range == types.Range(types.Position(0, 0), types.Position(12, 0))
+
+
+def colours(text: str, data: Sequence[int], names: Sequence[str]) -> dict[str, list[str]]:
+    """The words of each colour, once each."""
+    found: dict[str, list[str]] = {name: [] for name in names}
+    lines = text.split("\n")
+    line = character = 0
+    for down, right, length, colour, _ in zip(*[iter(data)] * 5, strict=True):
+        line, character = line + down, right if down else character + right
+        units = lines[line].encode("utf-16-le")[2 * character : 2 * (character + length)]
+        found[names[colour]].append(units.decode("utf-16-le"))
+    return {name: list(dict.fromkeys(words)) for name, words in found.items()}
 
 
 async def change(client: LanguageClient, text: str, version: int) -> None:
