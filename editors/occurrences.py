@@ -229,15 +229,29 @@ def _lines(text: str) -> Iterator[_Line]:
 
 
 def told_apart(text: str) -> list[Token]:
-    """Those of the text with a blank for each character that has no place in it."""
-    whole = f"{text}\n"
+    """The words of the text, with a blank for each character and closing bracket that has no place in it."""
+    whole = f"{_closed(text)}\n"
     while True:
         found: list[Token] = []
         try:
             found.extend(words(whole))
         except UnexpectedCharacters as error:
-            whole = whole.replace(whole[error.pos_in_stream or 0], " ")
+            whole = _closed(whole.replace(whole[error.pos_in_stream or 0], " "))
         except DedentError:
             return found
         else:
             return found
+
+
+def _closed(text: str) -> str:
+    """Without the closing brackets that close nothing."""
+    kept = list(text)
+    depth = 0
+    for match in re.finditer(r"#[^\n]*|[()\[\]]", text):
+        if match.group() in "([":
+            depth += 1
+        elif match.group() in ")]":
+            depth -= 1
+            if depth < 0:
+                kept[match.start()], depth = " ", 0
+    return "".join(kept)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 from innerloop.artifact.errors import InnerloopError
@@ -18,6 +20,7 @@ from innerloop.compiler.syntax.parse import parse
 from innerloop.compiler.syntax.traversal import expressions, statements, walk
 from innerloop.editors import vocabulary
 from innerloop.editors.analysis import Analysis, analyse
+from innerloop.editors.colours import coloured
 from innerloop.editors.completion import suggestions
 from innerloop.editors.highlighting import ProgramLexer
 from innerloop.editors.hover import hover
@@ -174,6 +177,28 @@ def test_a_text_that_does_not_parse_keeps_what_was_known() -> None:
     assert analyse("", "empty.icl").occurrences == ()
     library = (FOLDER / "statistics.icl").read_text(encoding="utf-8")
     assert analyse(library, "statistics.icl").diagnostics == ()
+
+
+def test_any_text_is_answered() -> None:
+    """While a text is typed, nothing fails, and no word is coloured twice."""
+    random = Random(7)
+    texts = [path.read_text(encoding="utf-8") for path in PROGRAMS]
+    for _ in range(25):
+        text = random.choice(texts)
+        for _ in range(3):
+            place = random.randrange(len(text))
+            word = random.choice(
+                ["(", ")", "]", "[j in ", "\n", "\n  ", " = ", "def f(", "é", "move x from ", "# ", "\t"]
+            )
+            text = text[:place] + word + text[place + random.randrange(12) :]
+        analysis = analyse(text, "typed.icl", lesson())
+        words = coloured(analysis)
+        assert all(one.end <= other.start for one, other in pairwise(words))
+        for occurrence in analysis.occurrences:
+            assert text[occurrence.start : occurrence.end] == occurrence.name
+            hover(analysis, occurrence)
+        for offset in range(0, len(text), 40):
+            suggestions(analysis, offset)
 
 
 @pytest.mark.parametrize(
