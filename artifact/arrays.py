@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Number
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import DataError, shortened
+from .words import Dtype as Dtype
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
-Dtype = Literal["float32", "float64"]
-"""The precision that weights are made for, or run in."""
 
 
 def numeric(name: str, given: ArrayLike) -> NDArray[Any]:

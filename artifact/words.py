@@ -8,6 +8,9 @@ TargetName = Literal["gpt2", "gelu", "llama", "lsa", "gemma", "neox", "qwen2"]
 Optimize = Literal["depth", "width"]
 """What a program's graph is chosen for: fewest layers, or the narrowest stream."""
 
+Dtype = Literal["float32", "float64"]
+"""The precision that weights are made for, or run in."""
+
 # Of a configuration --------------------------------------------------------------------------------
 
 AttentionKind = Literal["softmax", "linear"]

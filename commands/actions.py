@@ -62,6 +62,18 @@ def check(arguments: Namespace) -> int:
     return 1 if diagnostics else 0
 
 
+def format(arguments: Namespace) -> int:
+    from .editing import format as rewrite
+
+    return rewrite(arguments)
+
+
+def language_server(arguments: Namespace) -> int:
+    from .editing import serve
+
+    return serve()
+
+
 def show(arguments: Namespace) -> int:
     from innerloop.compiler.stages import show as stage
     from innerloop.runtime.tables import progress

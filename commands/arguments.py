@@ -45,12 +45,17 @@ def program(given: str) -> Source:
 def read_text(path: Path) -> str:
     """UTF-8, or UTF-16 with a byte-order mark. Raises InnerloopError if the file is no such text, and OSError if it
     cannot be read."""
-    encoding = "utf-16" if path.read_bytes()[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    return decoded(path.read_bytes(), str(path))
+
+
+def decoded(content: bytes, name: str) -> str:
+    """The text of a file or of stdin, its lines ending in line feeds. Raises InnerloopError if it is no such text."""
+    encoding = "utf-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     try:
-        return path.read_text(encoding=encoding)
+        return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         what = encoding.upper().removesuffix("-SIG")
-        raise InnerloopError(f"{path}: not a text file (byte {error.start} is not {what})") from None
+        raise InnerloopError(f"{name}: not a text file (byte {error.start} is not {what})") from None
 
 
 def parameters(assignments: list[tuple[str, str]]) -> dict[str, object]:

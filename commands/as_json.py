@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-import numpy as np
-
 
 def print_json(value: object) -> None:
     print(json.dumps(_plain(value), ensure_ascii=False, indent=1))
@@ -23,7 +21,7 @@ def _plain(value: Any) -> object:
     match value:
         case Mapping():
             return {str(name): _plain(each) for name, each in value.items()}
-        case np.ndarray() | np.generic():
+        case _ if hasattr(value, "tolist"):  # an array, or a number of NumPy's, which may be a float, too
             return _plain(value.tolist())
         case list() | tuple():
             return [_plain(each) for each in value]

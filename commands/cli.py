@@ -43,7 +43,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
     parsed = parser().parse_args(arguments)
     be_quiet(parsed.quiet)
-    command = getattr(import_module(".actions", __package__), parsed.command)
+    command = getattr(import_module(".actions", __package__), parsed.command.replace("-", "_"))
     with warnings.catch_warnings():
         # Python's own choice, whatever -W says. NumPy's about an overflow say nothing new: the report and the guard
         # name the value that it came to.

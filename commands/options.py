@@ -10,8 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
-from innerloop.artifact.arrays import Dtype
-from innerloop.artifact.words import Optimize, TargetName
+from innerloop.artifact.words import Dtype, Optimize, TargetName
 
 PROGRAM = "a shipped program's name (see `innerloop programs`) or a path to an .icl file"
 DTYPES = get_args(Dtype)
@@ -86,10 +85,8 @@ def precision(parser: argparse.ArgumentParser) -> None:
 
 def for_a_program(parser: argparse.ArgumentParser) -> None:
     """Of a command that takes weights, or compiles them first."""
-    from innerloop.compiler.architectures.targets import TARGETS
-
     parameters(parser)
-    parser.add_argument("--target", choices=list(TARGETS), help="the architecture, of a program (default: gpt2)")
+    parser.add_argument("--target", choices=get_args(TargetName), help="the architecture, of a program (default: gpt2)")
     tolerance(parser)
 
 

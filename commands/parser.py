@@ -86,6 +86,11 @@ DIR.unfinished: the same command goes on from there.
 """
 
 
+_FORMAT = """\
+Layout alone: blanks, line breaks and indentation. A file that is so already is not touched. With `--check` exit status
+is 1 if a file would change.
+"""
+
 _COMPLETION = """\
 for example:
   innerloop completion bash > ~/.local/share/bash-completion/completions/innerloop
@@ -145,6 +150,12 @@ def parser() -> argparse.ArgumentParser:
     )
     check.add_argument("program", metavar="FILE", help=options.PROGRAM)
     options.parameters(check)
+
+    format = command("format", "write programs in their one spelling, comments and all", _FORMAT)
+    format.add_argument("files", nargs="+", metavar="FILE", help="a file in the language; `-`: stdin, to stdout")
+    format.add_argument("--check", action="store_true", help="write nothing; name the files that would change")
+
+    command("language-server", "answer an editor over stdin and stdout: docs/editors.md says how to set one up")
 
     show = command("show", "print a program at a stage of its compilation, or after a pass", _STAGES)
     show.appended = passes_listed

@@ -8,7 +8,7 @@ tokens (fit judge)* query
     y : scalar on fit, judge
 
 one : vector[d] = 1
-W : matrix[4, d] = 0                                # one row a candidate
+W : matrix[4, d] = 0                   # one row a candidate
 repeat steps
     W = W - rate * (outer(lambdas, one) * W + mean[j in fit](outer(W @ x[j] - y[j], x[j])))
 loss = mean[j in judge]((W @ x[j] - y[j]) ^ 2)

@@ -14,9 +14,9 @@ W = move W from first network
 a = move a from first network
 repeat steps
     at example
-        z = tanh(W @ x)                           # forward
+        z = tanh(W @ x)                # forward
         e = dot(a, z) - y
-        b = e * a * (1 - z ^ 2)                   # backward
+        b = e * a * (1 - z ^ 2)        # backward
     a = a - rate * mean[j in example](e[j] * z[j])
     W = W - rate * mean[j in example](outer(b[j], x[j]))
 

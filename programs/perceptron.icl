@@ -12,7 +12,7 @@ at y
 
 w : vector[d] = 0
 scan y up to examples
-    w = w + (y * dot(w, u) <= 0) * y * u          # a comparison is 1 or 0
+    w = w + (y * dot(w, u) <= 0) * y * u  # a comparison is 1 or 0
 
 at x
     output dot(w, x)                   # its sign is the label

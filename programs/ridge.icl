@@ -13,7 +13,7 @@ at y
 
 A = ridge * identity(d) + sum[j in y](outer(u[j], u[j]))
 b = sum[j in y](y[j] * u[j])
-M = identity(d) / sum(identity(d) * A)                # I / trace(A): a start that always converges
+M = identity(d) / sum(identity(d) * A)  # I / trace(A): a start that always converges
 repeat steps
     M = 2 * M - M @ A @ M
 

@@ -5,8 +5,8 @@
 program temporal_difference(d, steps = 40, rate = 0.1, discount = 0.9)
 
 tokens (transition)* query  visible context
-    phi : vector[d] on transition, query          # features of the state
-    after : vector[d] on transition               # and of the state that followed
+    phi : vector[d] on transition, query  # features of the state
+    after : vector[d] on transition       # and of the state that followed
     reward : scalar on transition
 
 at transition

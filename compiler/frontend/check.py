@@ -20,6 +20,7 @@ from ..syntax.nodes import Call, Define, Program, Statement
 from ..syntax.shapes import Dimension, Shape, symbol
 from ..syntax.traversal import expressions, statements, walk
 from .check_flow import Flow
+from .check_names import Held
 from .check_shapes import Shapes
 from .check_structure import Structure
 from .inline import inline
@@ -32,7 +33,8 @@ class Facts:
 
     `program` has its `def`s inlined; `shapes` are those of all names and parameters (None: unknown); `turns` are the
     names that count passes, and how many;
-    `constants[id(statement)]` are the names that are constants where a statement of `program` begins.
+    `constants[id(statement)]` are the names that are constants where a statement of `program` begins; `held` is what
+    is known of fields and of names that are assigned where it ends.
     """
 
     program: Program
@@ -41,6 +43,7 @@ class Facts:
     sizes: Mapping[str, Dimension]
     turns: Mapping[str, Dimension | None]
     constants: Mapping[int, Container[str]]
+    held: Mapping[str, Held]
 
 
 def check(program: Program, parameters: Mapping[str, object] | None = None) -> list[Diagnostic]:
@@ -70,7 +73,7 @@ def examine(program: Program, parameters: Mapping[str, object] | None = None) ->
             break
     ordered = sorted(dict.fromkeys(found + said), key=lambda d: (d.span.start, d.span.end) if d.span else (0, 0))
     ordered = _once_a_call(ordered, sound, structure.shipped)
-    return Facts(inlined, tuple(ordered), flow.shapes, flow.sizes, flow.turns, flow.constants_at)
+    return Facts(inlined, tuple(ordered), flow.shapes, flow.sizes, flow.turns, flow.constants_at, flow.names)
 
 
 def _once_a_call(found: list[Diagnostic], body: tuple[Statement, ...], shipped: Container[str]) -> list[Diagnostic]:

@@ -36,14 +36,18 @@ FARTHEST = 64
 """How many tokens back a move can reach."""
 
 _ELSEWHERE = {
+    "T": "`transpose(A)`",
+    "tr": "`use linear_algebra` has `trace(A)`",
     "inv": "`use linear_algebra` has `inverse(A)` and `solve(A, b)`",
-    "zeros": "under a type a number is stretched: `w : vector[d] = 0`",
-    "ones": "under a type a number is stretched: `w : vector[d] = 1`",
+    "zeros": "under a type a number is stretched: `w : vector[d] = 0`, `W : matrix[d, d] = 0`",
+    "ones": "under a type a number is stretched: `w : vector[d] = 1`, `W : matrix[d, d] = 1`",
     "eye": "`identity(d)`",
     "len": "`size(v)`; tokens are counted by `sum[j in K](1)`",
     "pow": "a power is `e ^ 2`",
     "where": "a comparison is 1 or 0: `(a > b) * e + (a <= b) * f`",
     "ln": "`log(v)`",
+    "argmin": "`argmax(-v)`, and over tokens `argmax[j in K](-score, e)`",
+    "stack": "`[a, b]` and `concat(a, b)` join numbers, vectors and rows",
 }
 """What functions are called in other languages."""
 
@@ -227,7 +231,12 @@ class _Uses:
             self.error(span, f"no token stands {far} {listed(scope.here)}", "this move would always give 0")
         elif before - held.kinds:
             where = f"{listed(before - held.kinds)}, which can stand {far} {listed(scope.here)}"
-            self.error(span, f"`{name}` does not live at {where}", f"it lives at {listed(held.kinds)} only")
+            hint = f"it lives at {listed(held.kinds)} only"
+            if back > 1 and len(held.kinds) == 1:
+                (kind,) = held.kinds
+                hint += f". The last one is `p = move {name} from previous {kind}`,\n"
+                hint += f"and on a line after it the one before that `move p from previous {kind}`"
+            self.error(span, f"`{name}` does not live at {where}", hint)
 
     def call(self, expr: Call) -> None:
         name = expr.function

@@ -155,9 +155,15 @@ class _Side:
     def advice(self, expr: Expr, sides: Sides) -> str:
         """Compute it at the token read, where all that is mine must be shared."""
         index, over = self.read.index, self.read.over
-        held = [self.sharing.names.get(part.strip("`")) for part in sides.mine]
-        if any(h is not None and not h.kinds >= set(self.sharing.tokens.kinds) for h in held):
-            return "no attention head computes this: a function takes mine alone, or theirs alone"
+        if not all(self.can_be_shared(part.strip("`"), sides) for part in sides.mine):
+            hint = "no attention head computes this: a function takes mine alone, or theirs alone"
+            if isinstance(expr, Call) and expr.function == "exp":
+                score = unparse(expr.arguments[0])
+                soft = f"`softmax[{index} in {over}]({score}, e)`"
+                hint += (
+                    f".\nWeights exp(score) are a softmax's: {soft} is\nthe mean of e with them, divided by their sum"
+                )
+            return hint
         letters = ("e", *(f"e_{k}" for k in range(1, 1000)))
         name = next(letter for letter in letters if letter not in self.sharing.names)
         there = TheirsExpression(expr.span, name, index)
@@ -172,6 +178,13 @@ class _Side:
             f"no attention head computes this. Compute it at token {index} first ({first}, then\n"
             f"`{self.read.how}[{index} in {over}]({bodies})`) {share}"
         )
+
+    def can_be_shared(self, name: str, sides: Sides) -> bool:
+        """Whether what is mine may be the same at all tokens: not what differs from theirs in the same expression, and
+        not what lives at some tokens alone."""
+        held = self.sharing.names.get(name)
+        everywhere = held is None or held.kinds >= set(self.sharing.tokens.kinds)
+        return everywhere and f"`{name}[{self.read.index}]`" not in sides.theirs
 
 
 def _here(expr: Expr, index: str) -> Expr:

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
-from innerloop.artifact.arrays import Floats
+from typing import TYPE_CHECKING, Literal
 
 from .operations import divide, erf
+from .when_used import np
+
+if TYPE_CHECKING:
+    from innerloop.artifact.arrays import Floats
 
 Kinks = tuple[list[tuple[float, float]], float, float]
 """(place, change of slope) of each kink, the slope left of all, and the value at 0 of the line left of all."""
@@ -64,20 +65,20 @@ POINTWISE = {
     f.name: f
     for f in (
         PointwiseFunction("relu", lambda x: np.maximum(x, 0.0), "v > 0", kinks=lambda: ([(0.0, 1.0)], 0.0, 0.0)),
-        PointwiseFunction("abs", np.abs, "sign(v)", kinks=lambda: ([(0.0, 2.0)], -1.0, 0.0)),
-        PointwiseFunction("sign", np.sign, "0", compares=True),
+        PointwiseFunction("abs", lambda x: np.abs(x), "sign(v)", kinks=lambda: ([(0.0, 2.0)], -1.0, 0.0)),
+        PointwiseFunction("sign", lambda x: np.sign(x), "0", compares=True),
         PointwiseFunction("sigmoid", _sigmoid, "f * (1 - f)", steep="exponential to 0", level="at both ends"),
-        PointwiseFunction("tanh", np.tanh, "1 - f^2", level="at both ends"),
-        PointwiseFunction("exp", np.exp, "f", steep="exponential", level="below"),
-        PointwiseFunction("log", np.log, "1 / v", "positive numbers", steep="logarithm"),
-        PointwiseFunction("sqrt", np.sqrt, "0.5 / f", "numbers that are not negative", steep="root"),
-        PointwiseFunction("sin", np.sin, "cos(v)"),
-        PointwiseFunction("cos", np.cos, "-sin(v)"),
+        PointwiseFunction("tanh", lambda x: np.tanh(x), "1 - f^2", level="at both ends"),
+        PointwiseFunction("exp", lambda x: np.exp(x), "f", steep="exponential", level="below"),
+        PointwiseFunction("log", lambda x: np.log(x), "1 / v", "positive numbers", steep="logarithm"),
+        PointwiseFunction("sqrt", lambda x: np.sqrt(x), "0.5 / f", "numbers that are not negative", steep="root"),
+        PointwiseFunction("sin", lambda x: np.sin(x), "cos(v)"),
+        PointwiseFunction("cos", lambda x: np.cos(x), "-sin(v)"),
         PointwiseFunction("erf", erf, "1.1283791670955126 * exp(-v^2)", level="at both ends"),  # 2/√π
         PointwiseFunction("softplus", lambda x: np.logaddexp(x, 0.0), "sigmoid(v)"),
         PointwiseFunction(
             "clip",
-            np.clip,
+            lambda x, low, high: np.clip(x, low, high),
             "(v > low) * (v < high)",
             arguments=("low", "high"),
             kinks=lambda low, high: ([(low, 1.0), (high, -1.0)], 0.0, low),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-from innerloop.artifact.arrays import Floats
+from typing import TYPE_CHECKING
+
+from .when_used import np
+
+if TYPE_CHECKING:
+    from innerloop.artifact.arrays import Floats
 
 
 def divide(a: Floats, b: Floats) -> Floats:
@@ -26,7 +30,7 @@ def softmax(x: Floats) -> Floats:
 
 
 def erf(x: Floats) -> Floats:
-    """2/√π ∫₀ˣ exp(−t²) dt. SciPy is imported when it is used: checking a program needs none."""
+    """2/√π ∫₀ˣ exp(−t²) dt. SciPy is imported when it is used, as NumPy is."""
     from scipy.special import erf as value
 
     return np.asarray(value(x))

@@ -8,42 +8,23 @@ worded in syntax_errors.py.
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from innerloop.artifact.errors import CompileError, Diagnostic
 from innerloop.artifact.limits import DEEPEST
 from innerloop.artifact.span import Span
-from lark import Lark, Token, Tree
+from lark import Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
-from lark.indenter import DedentError, Indenter
+from lark.indenter import DedentError
 from lark.visitors import Transformer_NonRecursive, v_args
 
 from . import nodes as syntax
+from .grammar import lark
 from .indices import components, definition_components
 from .nodes import Expr
 from .syntax_errors import SyntaxFault, describe_fault, indentation_fault, stand_in
 
 MAXIMUM_ERRORS = 20
-
-
-class _IndentedBlocks(Indenter):
-    NL_type = "_NL"  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
-    OPEN_PAREN_types: ClassVar[list[str]] = ["LPAR", "LSQB"]  # pyright: ignore[reportIncompatibleMethodOverride]
-    CLOSE_PAREN_types: ClassVar[list[str]] = ["RPAR", "RSQB"]  # pyright: ignore[reportIncompatibleMethodOverride]
-    INDENT_type = "_INDENT"  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
-    DEDENT_type = "_DEDENT"  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
-    tab_len = 8  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
-
-
-@cache
-def _lark() -> Lark:
-    grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
-    starts = ["start", "library"]
-    return Lark(
-        grammar, start=starts, parser="lalr", lexer="basic", postlex=_IndentedBlocks(), propagate_positions=True
-    )
 
 
 def parse(text: str, source: str = "program") -> syntax.Program:
@@ -73,7 +54,7 @@ def parse(text: str, source: str = "program") -> syntax.Program:
 
 def parse_library(text: str) -> tuple[syntax.Define, ...]:
     """The `def`s of a text that holds nothing else. Raises Lark's errors."""
-    found = _TreeBuilder(text, "library").transform(_lark().parse(text, "library"))
+    found = _TreeBuilder(text, "library").transform(lark().parse(text, "library"))
     assert isinstance(found, tuple)
     return found
 
@@ -84,7 +65,7 @@ def _attempt(text: str) -> Tree[Token] | SyntaxFault:
     if fault is not None:
         return fault
     try:
-        tree = _lark().parse(text, "start")
+        tree = lark().parse(text, "start")
     except (UnexpectedToken, UnexpectedCharacters) as error:
         return describe_fault(text, error)
     except DedentError:

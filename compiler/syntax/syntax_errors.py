@@ -37,7 +37,8 @@ _AFTER = {
 }
 
 _ELSEWHERE = {
-    "for": "`repeat n` runs a block n times, `scan K up to n` at one K token after the other",
+    "for": "`repeat n` runs a block n times, `repeat n as t` counts them; `scan K up to n` goes along the K tokens",
+    "loop": "`repeat n` runs a block n times",
     "while": "`repeat n` runs a block n times, and n is known when compiling",
     "if": "a comparison is 1 or 0: `(a > b) * e`",
     "else": "a comparison is 1 or 0: `(a > b) * e + (a <= b) * f`",
@@ -47,6 +48,13 @@ _ELSEWHERE = {
 }
 """What begins a line in other languages."""
 
+_SCAN = "`scan y up to 40`: for so many y tokens there are layers"
+_SOURCES = "`previous` is the token before me, `previous x` the last x token before me, `last x` the last that I see"
+_FARTHER = (
+    "`previous 2` is the token 2 before me, `previous x` the last x token before me; the x before that one takes\n"
+    "two lines: `p = move x from previous x`, then `move p from previous x`"
+)
+_ONE_VALUE = "an output is one value: `[a, b]` and `concat(a, b)` are numbers and vectors end to end"
 _BEGINNING = "a program begins with `program name(parameters)`"
 
 
@@ -73,6 +81,9 @@ def _unexpected(text: str, word: str, type: str, span: Span, expected: set[str])
         return Diagnostic("unexpected indentation", inner, "only what stands under `at`, `repeat`, `scan` is indented")
     if "PROGRAM" in expected:
         return Diagnostic(f"expected `program`, found `{word}`", span, _BEGINNING)
+    before = text[text.rfind("\n", 0, span.start) + 1 : span.start]
+    if re.search(r"\bmove\s+\w+\s+from\s+(previous|first|last)\b[\s\w]*$", before) and re.fullmatch(r"\w+", word):
+        return Diagnostic(f"expected {_plain(expected)}, found `{word}`", span, _FARTHER)
     if type == "DEF" and "OUTPUT" in expected:
         return Diagnostic(f"`{word}` stands at the top level only, not inside a block", span)
     if type in ("PROGRAM", "TOKENS") and "OUTPUT" in expected:
@@ -82,13 +93,23 @@ def _unexpected(text: str, word: str, type: str, span: Span, expected: set[str])
     begins = re.match(r"[ \t]*(\w+)[ \t]*[^=:\s]", text[text.rfind("\n", 0, span.start) + 1 :])
     if begins is not None and begins[1] in _ELSEWHERE:
         return Diagnostic(f"there is no `{begins[1]}`", span, _ELSEWHERE[begins[1]])
-    before = text[: span.start].rstrip(" \t")
-    hint = _AFTER.get(word) if word == "=" or before.endswith(word) else None
-    if type == "NUMBER" and before.endswith("^"):
-        hint = "powers are whole numbers"
-    if type != "NUMBER" and before.endswith("^"):
-        hint = "powers are whole numbers, written out: `e ^ 2`"
-    return Diagnostic(f"expected {_plain(expected)}, found `{word}`", span, hint)
+    return Diagnostic(f"expected {_plain(expected)}, found `{word}`", span, _mend(word, type, before, expected))
+
+
+def _mend(word: str, type: str, line: str, expected: set[str]) -> str | None:
+    """The hint about a word that cannot follow the beginning of its line."""
+    before = line.rstrip(" \t")
+    if expected in ({"UP"}, {"TO"}):
+        return _SCAN
+    if expected == {"PREVIOUS", "FIRST", "LAST"}:
+        return _SOURCES
+    if word == "," and re.match(r"\s*output\b", line):
+        return _ONE_VALUE
+    if word in "+-*/@" and expected == {"COLON", "EQUAL"}:
+        return f"`{before.strip()} = {before.strip()} {word} e`"
+    if before.endswith("^"):
+        return "powers are whole numbers" + ("" if type == "NUMBER" else ", written out: `e ^ 2`")
+    return _AFTER.get(word) if word == "=" or before.endswith(word) else None
 
 
 def _early_end(text: str, start: int, type: str, expected: set[str]) -> SyntaxFault:
@@ -109,8 +130,8 @@ def _early_end(text: str, start: int, type: str, expected: set[str]) -> SyntaxFa
         )
     if type == "_DEDENT" and expected >= {"OUTPUT", "SCAN"} and "DEF" not in expected:
         return SyntaxFault(Diagnostic("this `def` gives nothing", span, "its last line is `output e`"), None)
-    most = "`scan y up to 40`: for so many y tokens there are layers" if "UP" in expected else None
-    return SyntaxFault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span, most), line)
+    scan = _SCAN if expected in ({"UP"}, {"TO"}) else None
+    return SyntaxFault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span, scan), line)
 
 
 def _code_end(text: str, end: int) -> int:
@@ -130,14 +151,17 @@ def _character(text: str, position: int, line: int, column: int) -> SyntaxFault:
         hint = _AFTER["="]
     elif text.startswith("!=", position):
         hint = "unequal is `not a == b`"
+    elif text.startswith("||", position):
+        hint = "logic is `and`, `or`, `not`; ‖v‖ is `norm(v)` of `use statistics`"
     elif char in "&|!":
         hint = "`and`, `or`, `not`"
-    elif char == ".":
-        hint = "a number begins with a digit: `0.5`"
-        if re.match(r"\.T\b", text[position:]):
-            hint = "a transpose is `transpose(A)`; Cᵀa is `a @ C`"
-    elif char == "'":
+    elif char == "'" or re.match(r"\.T\b", text[position:]):
         hint = "a transpose is `transpose(A)`; Cᵀa is `a @ C`"
+    elif char == ".":
+        member = re.match(r"\w\.([A-Za-z_]\w*)", text[max(0, position - 1) :])
+        hint = (
+            f"functions stand alone: `{member[1]}(…)`" if member is not None else "a number begins with a digit: `0.5`"
+        )
     shown = char if char.isprintable() else f"\\x{ord(char):02x}"
     return SyntaxFault(Diagnostic(f"unexpected character `{shown}`", span, hint), line)
 
@@ -181,7 +205,7 @@ def _unclosed(text: str, end: int) -> Span | None:
 def indentation_fault(text: str) -> SyntaxFault | None:
     """The first line indented by a tab, or back to a place where no block began."""
     levels = [0]
-    position = depth = 0
+    position = depth = last = 0  # `last`: the indentation of the line before
     for number, line in enumerate(text.split("\n"), 1):
         code = line.split("#", 1)[0]
         indent = code[: len(code) - len(code.lstrip(" \t"))]
@@ -195,23 +219,15 @@ def indentation_fault(text: str) -> SyntaxFault | None:
                 while levels[-1] > width:
                     levels.pop()
                 if width > levels[-1]:
-                    if number > 1 and _indented_deeper(text, position, width):
+                    if last > width:
                         span = Span(position + width, position + len(code.rstrip()), number, width + 1)
                         known = "indent this line as the lines of its block are"
                         return SyntaxFault(Diagnostic("this indentation matches no block", span, known), None)
                     levels.append(width)
+                last = width
             depth = max(0, depth + sum(map(code.count, "([")) - sum(map(code.count, ")]")))
         position += len(line) + 1
     return None
-
-
-def _indented_deeper(text: str, position: int, width: int) -> bool:
-    """Whether the line of code before `position` is indented deeper than `width`."""
-    for line in reversed(text[:position].split("\n")):
-        code = line.split("#", 1)[0]
-        if code.strip():
-            return len(code) - len(code.lstrip(" ")) > width
-    return False
 
 
 def stand_in(text: str, fault: SyntaxFault) -> str | None:
@@ -221,6 +237,9 @@ def stand_in(text: str, fault: SyntaxFault) -> str | None:
     if number is None or number > len(lines):
         return None
     line = lines[number - 1]
+    start = sum(len(before) + 1 for before in lines[: number - 1])
+    if _unclosed(text, start) or _unclosed(text, start + len(line)):
+        return None  # a part of a statement
     indent = re.match(r"[ \t]*", line)
     margin = " " * len(indent.group()) if indent else ""
     word = line.split(maxsplit=1)[0] if line.split() else ""

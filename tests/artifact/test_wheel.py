@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("artifact", "commands", "compiler", "explain", "laboratory", "programs", "runtime")
+FOLDERS = ("artifact", "commands", "compiler", "editors", "explain", "laboratory", "programs", "runtime")
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(contents: set[str]) -> None:
         "artifact/py.typed",
         "compiler/syntax/grammar.lark",
         "compiler/py.typed",
+        "editors/vscode/syntaxes/innerloop.tmLanguage.json",
         "programs/sherman_morrison.icl",
         "programs/data/diabetes.csv",
         "programs/py.typed",

@@ -24,8 +24,8 @@ MUTANTS = (
     # what functions mean
     Mutant(
         "compiler/numerics/functions.py",
-        'PointwiseFunction("sin", np.sin, "cos(v)"),',
-        'PointwiseFunction("sin", np.sin, "cos(v)"), PointwiseFunction("cube", np.cbrt, "v"),',
+        'PointwiseFunction("sin", lambda x: np.sin(x), "cos(v)"),',
+        'PointwiseFunction("sin", lambda x: np.sin(x), "cos(v)"), PointwiseFunction("cube", lambda x: x**3, "v"),',
         QUICK,
     ),
     # who attends to whom

@@ -76,6 +76,11 @@ def test_brackets_may_span_lines() -> None:
     assert unparse(expression("dot(a,   # mine\n  b\n)")) == "dot(a, b)"
 
 
+def test_a_head_may_span_lines_that_are_indented_deeper_than_its_block() -> None:
+    program = parse(f"{HEAD}repeat max(2,\n           3)\n  v = 1\noutput v\n")
+    assert [type(s).__name__ for s in program.body] == ["Repeat", "Output"]
+
+
 def test_windows_line_ends() -> None:
     text = PROGRAMS[0].read_text(encoding="utf-8")
     assert len(parse(text.replace("\n", "\r\n")).body) == len(parse(text).body)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("artifact", "commands", "compiler", "explain", "laboratory", "programs", "runtime")
+PACKAGES = ("artifact", "commands", "compiler", "editors", "explain", "laboratory", "programs", "runtime")
 PLUGIN = """
 import sys
 from pathlib import Path
