@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.tables import show
 from innerloop.compiler import compile_program
 from innerloop.programs import load
 from innerloop.runtime.unjitted import Unjitted
 
+from benchmarks.support.tables import show
 from tests.support.browser import browser, used
 
 PAGES: tuple[tuple[str, Any, dict[str, Any]], ...] = (

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from benchmarks.verdicts import judge
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, interpret
 from innerloop.runtime import Transformer
@@ -21,6 +20,7 @@ from innerloop.runtime.exports.export import export
 from transformers import GemmaModel, Qwen2Model
 
 from benchmarks.random_programs import FAULTS
+from benchmarks.support.verdicts import judge
 from tests.reference import MACHINES, case_of
 from tests.reference.measured import compiled, numpy_run
 from tests.reference.programs import random_program
