@@ -18,8 +18,9 @@ from innerloop.compiler.syntax.parse import parse
 from benchmarks.random_programs import drawn
 from tests.reference import PROGRAMS
 
-LANGUAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```icl\S*\n(.*?)^```$", LANGUAGE, re.MULTILINE | re.DOTALL)
+PAGES = [Path(__file__).parents[2] / name for name in ("README.md", "docs/language.md")]
+FENCED = re.compile(r"^```[\w-]*\n((?:# -p [^\n]*\n)?program .*?\n)```$", re.MULTILINE | re.DOTALL)
+EXAMPLES = [text for page in PAGES for text in FENCED.findall(page.read_text(encoding="utf-8")) if "tokens" in text]
 
 UGLY = """\
 #!made up
@@ -92,7 +93,7 @@ def test_what_ships_is_formatted(path: Path) -> None:
     assert layout(text) == text
 
 
-def test_the_examples_of_the_reference_are_formatted() -> None:
+def test_the_examples_of_the_pages_are_formatted() -> None:
     assert len(EXAMPLES) > 10
     for text in EXAMPLES:
         assert formatted(text) == text
