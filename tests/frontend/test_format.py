@@ -19,8 +19,8 @@ from benchmarks.random_programs import drawn
 from tests.reference import PROGRAMS
 
 PAGES = [Path(__file__).parents[2] / name for name in ("README.md", "docs/language.md")]
-FENCED = re.compile(r"^```[\w-]*\n((?:# -p [^\n]*\n)?program .*?\n)```$", re.MULTILINE | re.DOTALL)
-EXAMPLES = [text for page in PAGES for text in FENCED.findall(page.read_text(encoding="utf-8")) if "tokens" in text]
+FENCED = re.compile(r"^```[\w-]*\n((?:# -p [^\n]*\n)?program \w+\(.*?\n)```$", re.MULTILINE | re.DOTALL)
+EXAMPLES = [text for page in PAGES for text in FENCED.findall(page.read_text(encoding="utf-8")) if "\ntokens " in text]
 
 UGLY = """\
 #!made up
