@@ -14,7 +14,7 @@ help:
 	@echo "make test               run the tests, but for the slow ones"
 	@echo "make test-slow          run the slow ones"
 	@echo "make lint               ruff, mypy, pyright and the import contracts"
-	@echo "make format             let ruff format the code"
+	@echo "make format             let ruff format the code, and innerloop the programs"
 	@echo "make benchmark          measure the precision of the compiled programs on fresh tasks"
 	@echo "make benchmark-certify  is any prediction further off than its own bound, on data of 17 families"
 	@echo "make benchmark-compile  measure how long compiling takes, stage by stage"
@@ -53,6 +53,7 @@ lint: $(VENV)/.installed-lint
 format: $(VENV)/.installed-lint
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/innerloop format programs/*.icl compiler/definitions/*.icl
 
 benchmark: $(VENV)/.installed
 	$(BIN)/python benchmarks/precision.py

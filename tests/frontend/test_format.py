@@ -11,7 +11,7 @@ import pytest
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.span import Span
 from innerloop.compiler.frontend.library import FOLDER
-from innerloop.compiler.syntax.format import WIDTH, formatted, layout
+from innerloop.compiler.syntax.format import WIDTH, formatted
 from innerloop.compiler.syntax.grammar import words
 from innerloop.compiler.syntax.parse import parse
 
@@ -90,7 +90,7 @@ def test_the_spelling() -> None:
 @pytest.mark.parametrize("path", [*PROGRAMS, *sorted(FOLDER.glob("*.icl"))], ids=lambda path: path.stem)
 def test_what_ships_is_formatted(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert layout(text) == text
+    assert formatted(text) == text
 
 
 def test_the_examples_of_the_pages_are_formatted() -> None:
