@@ -15,7 +15,7 @@ help:
 	@echo "make test-slow          run the slow ones"
 	@echo "make browser            install chromium by apt-get, as root, if there is no browser: some tests use one"
 	@echo "make lint               ruff, mypy, pyright and the import contracts"
-	@echo "make format             let ruff format the code"
+	@echo "make format             let ruff format the code, and innerloop the programs"
 	@echo "make benchmark          measure the precision of the compiled programs on fresh tasks"
 	@echo "make benchmark-certify  is any prediction further off than its own bound, on data of 17 families"
 	@echo "make benchmark-compile  measure how long compiling takes, stage by stage"
@@ -62,6 +62,7 @@ lint: $(VENV)/.installed-lint
 format: $(VENV)/.installed-lint
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/innerloop format programs/*.icl compiler/definitions/*.icl
 
 benchmark: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.precision

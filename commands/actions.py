@@ -296,11 +296,7 @@ def help(arguments: Namespace) -> int:
 
 
 def completion(arguments: Namespace) -> int:
-    from .parser import parser
+    from .completion import script
 
-    try:
-        import shtab
-    except ImportError:
-        raise InnerloopError("completion takes shtab: pip install 'innerloop[completion]'") from None
-    print(shtab.complete(parser(), arguments.shell))
+    print(script(arguments.shell))
     return 0

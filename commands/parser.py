@@ -104,6 +104,8 @@ Weights of up to some 3 MB are in the page: a reader changes an input or cuts a 
 """
 
 
+SHELLS = ("bash", "zsh", "tcsh", "fish")
+"""Those that completion knows."""
 FIGURES = ("programs", "compile", "run", "train", "diff", "compare", "reproduce")
 """The commands that print any."""
 
@@ -264,7 +266,7 @@ def parser() -> argparse.ArgumentParser:
     helped.add_argument("about", nargs="?", metavar="COMMAND", help="the command (default: list them)")
 
     completion = command("completion", "print what completes commands and options in a shell", _COMPLETION)
-    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"], help="the shell")
+    completion.add_argument("shell", choices=SHELLS, help="the shell")
     return whole
 
 

@@ -11,8 +11,7 @@ from innerloop.artifact.errors import CompileError, Diagnostic
 from innerloop.compiler.frontend.check import Facts, examine
 from innerloop.compiler.frontend.library import definitions, libraries
 from innerloop.compiler.syntax.nodes import Define, Program
-from innerloop.compiler.syntax.parse import parse, parse_library
-from lark.exceptions import LarkError
+from innerloop.compiler.syntax.parse import is_library, parse
 
 from .occurrences import Occurrence, occurrences
 
@@ -52,16 +51,8 @@ def analyse(text: str, source: str, before: Analysis | None = None) -> Analysis:
     try:
         program = parse(text, source)
     except CompileError as error:
-        wrong = () if _is_library(text) else error.diagnostics
+        wrong = () if is_library(text) else error.diagnostics
         known = (None, None) if before is None else (before.program, before.facts)
         return Analysis(text, wrong, found, *known)
     facts = examine(program)
     return Analysis(text, facts.diagnostics, found, program, facts)
-
-
-def _is_library(text: str) -> bool:
-    """Whether it is a sound file of `def`s alone, such as those that come with the language."""
-    try:
-        return bool(parse_library(text))
-    except LarkError:
-        return False

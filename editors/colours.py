@@ -23,6 +23,7 @@ _OF_NAMES: dict[Sort, str] = {
     "turn": "variable",
     "value": "variable",
     "index": "variable",
+    "output": "property",
 }
 _OF_WORDS = {"NUMBER": "number", "OPERATION": "function", "READ": "function"}
 COLOURS = ("comment", "keyword", "type", *dict.fromkeys((*_OF_WORDS.values(), *_OF_NAMES.values())))

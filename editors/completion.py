@@ -53,6 +53,10 @@ def _suggested(analysis: Analysis, offset: int, before: str) -> Iterator[Suggest
         yield from _keywords("previous", "first", "last")
     elif re.search(r"\bmove\s+$|\bgrad\s*\[\s*$", before):
         yield from _values(analysis, offset)
+    elif re.match(r"\s*scan\s+\w+\s+$", before):
+        yield from _keywords("up to")
+    elif re.match(r"\s*repeat\s+\w+\s+$", before):
+        yield from _keywords("as")
     elif re.match(r"\s*tokens\b", before):
         yield from [*_kinds(analysis), *_keywords("visible context")]
     elif re.search(r"(^|[(,])\s*\w+\s*:\s*$", before):

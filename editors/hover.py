@@ -22,7 +22,7 @@ from .occurrences import Occurrence
 def hover(analysis: Analysis, occurrence: Occurrence) -> str | None:
     """Markdown; None where nothing is known."""
     match occurrence.sort:
-        case "program":
+        case "program" | "output":
             return None
         case "library":
             return _library(occurrence.name)

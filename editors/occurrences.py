@@ -18,7 +18,9 @@ from lark import Token
 from lark.exceptions import UnexpectedCharacters
 from lark.indenter import DedentError
 
-Sort = Literal["program", "library", "kind", "function", "parameter", "field", "turn", "argument", "value", "index"]
+Sort = Literal[
+    "program", "library", "kind", "function", "parameter", "field", "turn", "argument", "value", "index", "output"
+]  # fmt: skip
 VALUES: frozenset[Sort] = frozenset({"parameter", "field", "turn", "argument", "value"})
 """The sorts of one name space: an `argument` is a parameter of a `def`, a `turn` counts passes."""
 
@@ -160,6 +162,8 @@ class _Names:
             return self.made("kind", word)
         if first in ("AT", "SCAN") and k == 1:
             return self.made("kind", word)
+        if first == "OUTPUT" and k == 1 and after[:1] == ["EQUAL"]:
+            return self.made("output", word, True)
         if k == 0 and _assigns(self.line):
             return self.made("value", word, True)
         if last == ["AS"]:

@@ -19,7 +19,7 @@ from innerloop.artifact.errors import InternalError
 from lark import Token
 
 from .grammar import words
-from .parse import parse
+from .parse import is_library, parse
 
 WIDTH, INDENT = 120, 4
 COMMENT_COLUMN, FARTHEST_COLUMN = 39, 59
@@ -60,24 +60,20 @@ class _Line:
 
 
 def formatted(text: str, source: str = "program") -> str:
-    """The program in its one spelling, with a line end at its end. Formatted text stays as it is.
+    """A program, or a library of `def`s, in its one spelling. Formatted text stays as it is.
 
     Raises CompileError for a program with syntax errors.
     """
-    parse(text, source)
-    result = layout(text)
+    if not is_library(text):
+        parse(text, source)
+    lines: list[_Row] = []
+    for line in _spaced(list(_lines(_whole(text)))):
+        lines += [("", "")] if line.blank else []
+        lines += _written(line)
+    result = "".join(f"{row}\n" for row in _aligned(lines))
     if _said(result) != _said(text):
         raise InternalError("formatting would change what this program says")
     return result
-
-
-def layout(text: str) -> str:
-    """The same of a text that is known to parse, a library's `def`s for one."""
-    written: list[_Row] = []
-    for line in _spaced(list(_lines(_whole(text)))):
-        written += [("", "")] if line.blank else []
-        written += _written(line)
-    return "".join(f"{row}\n" for row in _aligned(written))
 
 
 def _whole(text: str) -> str:

@@ -14,7 +14,7 @@ from innerloop.artifact.errors import CompileError, Diagnostic
 from innerloop.artifact.limits import DEEPEST
 from innerloop.artifact.span import Span
 from lark import Token, Tree
-from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+from lark.exceptions import LarkError, UnexpectedCharacters, UnexpectedToken
 from lark.indenter import DedentError
 from lark.visitors import Transformer_NonRecursive, v_args
 
@@ -57,6 +57,14 @@ def parse_library(text: str) -> tuple[syntax.Define, ...]:
     found = _TreeBuilder(text, "library").transform(lark().parse(text, "library"))
     assert isinstance(found, tuple)
     return found
+
+
+def is_library(text: str) -> bool:
+    """Whether it is a text of `def`s alone, without faults."""
+    try:
+        return bool(parse_library(text))
+    except (LarkError, RecursionError):
+        return False
 
 
 def _attempt(text: str) -> Tree[Token] | SyntaxFault:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from innerloop.commands.help import fitted
-from innerloop.commands.parser import parser
+from innerloop.commands.parser import SHELLS, parser
 
 from tests.support.commands import Command, npz, one_message, tasks
 
@@ -42,10 +42,33 @@ def test_the_version(innerloop: Command) -> None:
     assert innerloop("--version").out == f"innerloop {version('innerloop')}\n"
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
+@pytest.mark.parametrize("shell", SHELLS)
 def test_completion_knows_every_command(innerloop: Command, shell: str) -> None:
     outcome = innerloop("completion", shell)
     assert all(command in outcome.out for command in COMMANDS)
+
+
+COMPLETE = """
+source completion.bash
+COMP_WORDS=($0); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+_shtab_innerloop 2>/dev/null
+echo "${COMPREPLY[@]}"
+"""
+
+
+def test_bash_completes_programs_files_and_passes(innerloop: Command, tmp_path: Path) -> None:
+    (tmp_path / "completion.bash").write_text(innerloop("completion", "bash").out, encoding="utf-8")
+    (tmp_path / "lassoed.icl").touch()
+    wanted = {
+        "innerloop compile las": "lasso lassoed.icl",
+        "innerloop format la": "lassoed.icl",
+        "innerloop show lasso --after pee": "peel",
+        "innerloop help exp": "explain export",
+        "innerloop reproduce von_oswald_1": "von_oswald_1",
+    }
+    for line, words in wanted.items():
+        said = subprocess.run(["bash", "-c", COMPLETE, line], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert said.stdout.split() == words.split(), line
 
 
 @pytest.mark.parametrize(

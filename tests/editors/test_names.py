@@ -212,6 +212,9 @@ def test_any_text_is_answered() -> None:
         ("w = move x from ", "previous first last", "w"),
         ("w = move x from last ", "x y", "w"),
         ("v : ", "scalar vector matrix", "w"),
+        ("scan y ", "up to", "w"),
+        ("repeat 3 ", "as", "w"),
+        ("repeat 3 as t\n    w = w + ", "t w", "m"),
         ("", "at repeat scan output def w", "program"),
         ("# at ", "", "x w"),
     ],
@@ -219,7 +222,7 @@ def test_any_text_is_answered() -> None:
 def test_what_may_be_typed(typed: str, offered: str, not_offered: str) -> None:
     text = TEXT + typed
     found = {s.text for s in suggestions(analyse(text, "lesson.icl", lesson()), len(text))}
-    assert set(offered.split()) - found == set()
+    assert set(offered.split()) - {word for each in found for word in each.split()} == set()
     assert set(not_offered.split()) & found == set()
     if not offered:
         assert found == set()

@@ -11,15 +11,16 @@ import pytest
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.span import Span
 from innerloop.compiler.frontend.library import FOLDER
-from innerloop.compiler.syntax.format import WIDTH, formatted, layout
+from innerloop.compiler.syntax.format import WIDTH, formatted
 from innerloop.compiler.syntax.grammar import words
 from innerloop.compiler.syntax.parse import parse
 
 from benchmarks.random_programs import drawn
 from tests.reference import PROGRAMS
 
-LANGUAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```icl\S*\n(.*?)^```$", LANGUAGE, re.MULTILINE | re.DOTALL)
+PAGES = [Path(__file__).parents[2] / name for name in ("README.md", "docs/language.md")]
+FENCED = re.compile(r"^```[\w-]*\n((?:# -p [^\n]*\n)?program \w+\(.*?\n)```$", re.MULTILINE | re.DOTALL)
+EXAMPLES = [text for page in PAGES for text in FENCED.findall(page.read_text(encoding="utf-8")) if "\ntokens " in text]
 
 UGLY = """\
 #!made up
@@ -89,10 +90,10 @@ def test_the_spelling() -> None:
 @pytest.mark.parametrize("path", [*PROGRAMS, *sorted(FOLDER.glob("*.icl"))], ids=lambda path: path.stem)
 def test_what_ships_is_formatted(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert layout(text) == text
+    assert formatted(text) == text
 
 
-def test_the_examples_of_the_reference_are_formatted() -> None:
+def test_the_examples_of_the_pages_are_formatted() -> None:
     assert len(EXAMPLES) > 10
     for text in EXAMPLES:
         assert formatted(text) == text

@@ -4,4 +4,4 @@ tokens (s)*
     x : vector[d] on s
 
 def square(v) = dot(v, v)
-output sum[j in s](exp(-square(x - x[j])) * x[j])
+output sum[j in s](exp(-square(x - x[j])) * x[j] + tanh(dot(x, x[j])) * x[j])
