@@ -25,11 +25,8 @@ function figureOf({ number: head, shares }, time) {
   canvas.setAttribute("aria-label", `Head ${head}: ${what}. Readers from top to bottom, what they read from left to right, the rest token first.`);
   paint(canvas, shares, side, pixels);
   const figure = made("figure", { class: state.cut.has(key) ? "cut" : false }, made("figcaption", {}, `${head}: ${what}`), canvas);
-  const list = made("details", {}, made("summary", {}, "who reads whom"));
-  list.addEventListener("toggle", () => {
-    if (list.open && list.children.length === 1) list.append(made("ul", {}, ...told(shares, side).map((text) => made("li", {}, text))));
-  });
-  figure.append(list);
+  const words = () => made("ul", {}, ...told(shares, side).map((text) => made("li", {}, text)));
+  figure.append(opening(`head ${head}`, "who reads whom", words));
   if (net) {
     const box = made("input", { type: "checkbox" });
     box.checked = state.cut.has(key);
