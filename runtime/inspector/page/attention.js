@@ -25,7 +25,7 @@ function figureOf({ number: head, shares }, time) {
   canvas.setAttribute("aria-label", `Head ${head}: ${what}. Readers from top to bottom, what they read from left to right, the rest token first.`);
   paint(canvas, shares, side, pixels);
   const figure = made("figure", { class: state.cut.has(key) ? "cut" : false }, made("figcaption", {}, `${head}: ${what}`), canvas);
-  const words = () => made("ul", {}, ...told(shares, side).map((text) => made("li", {}, text)));
+  const words = () => made("ul", { tabindex: 0 }, ...told(shares, side).map((text) => made("li", {}, text)));
   figure.append(opening(`head ${head}`, "who reads whom", words));
   if (net) {
     const box = made("input", { type: "checkbox" });

@@ -25,7 +25,7 @@ function kindOf({ what, count, groups }) {
   const names = [["words", gated ? "gate × value read" : "read together"], ["words", "written"], ["", "neurons"]];
   const header = made("tr", {}, ...names.map(([kind, text]) => made("th", { scope: "col", class: kind }, text)));
   const table = () => made("table", { class: "plain" }, made("thead", {}, header), made("tbody", {}, ...rows()));
-  return opening(head, head, () => made("div", { class: "scroll" }, table()));
+  return opening(head, head, () => made("div", { class: "scroll", tabindex: 0 }, table()));
 }
 
 // Slots ---------------------------------------------------------------------------------------------
