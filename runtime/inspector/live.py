@@ -37,6 +37,7 @@ def live(weights: Weights, data: TokenData) -> Json | None:
     layout = FeatureLayout.of(weights.signature)
     return {
         "width": config.d_model,
+        "dtype": config.dtype,
         "norm": config.norm,
         "epsilon": config.norm_epsilon,
         "activation": config.activation,

@@ -13,7 +13,15 @@ function drawHeads() {
     box.replaceChildren(made("p", { class: "note" }, why));
     return;
   }
+  painted.length = 0;
   box.replaceChildren(...maps.map((map) => figureOf(map, time)));
+}
+
+const painted = []; // Of the layer that is shown: draws a map again.
+
+/** The row of the chosen token is framed: whom it reads. */
+function frameReader() {
+  for (const paintAgain of painted) paintAgain();
 }
 
 function figureOf({ number: head, shares }, time) {
@@ -23,13 +31,11 @@ function figureOf({ number: head, shares }, time) {
   const pixels = Math.max(2, Math.floor(PIXELS / side));
   const canvas = made("canvas", { role: "img", width: pixels * side, height: pixels * side });
   canvas.setAttribute("aria-label", `Head ${head}: ${what}. Readers from top to bottom, what they read from left to right, the rest token first.`);
-  paint(canvas, shares, side, pixels);
+  painted.push(() => paint(canvas, shares, side, pixels));
+  painted.at(-1)();
   const figure = made("figure", { class: state.cut.has(key) ? "cut" : false }, made("figcaption", {}, `${head}: ${what}`), canvas);
-  const list = made("details", {}, made("summary", {}, "who reads whom"));
-  list.addEventListener("toggle", () => {
-    if (list.open && list.children.length === 1) list.append(made("ul", {}, ...told(shares, side).map((text) => made("li", {}, text))));
-  });
-  figure.append(list);
+  const words = () => made("ul", { tabindex: 0 }, ...told(shares, side).map((text) => made("li", {}, text)));
+  figure.append(opening(`head ${head}`, "who reads whom", words));
   if (net) {
     const box = made("input", { type: "checkbox" });
     box.checked = state.cut.has(key);
@@ -47,7 +53,7 @@ function figureOf({ number: head, shares }, time) {
 function paint(canvas, shares, side, pixels) {
   const context = canvas.getContext("2d");
   const style = getComputedStyle(document.documentElement);
-  const [neg, pos, empty] = ["--pos", "--accent", "--empty"].map((name) => style.getPropertyValue(name).trim());
+  const [neg, pos, empty, ink] = ["--pos", "--accent", "--empty", "--ink"].map((name) => style.getPropertyValue(name).trim());
   const most = shares.reduce((m, x) => Math.max(m, Math.abs(x)), 0) || 1;
   context.fillStyle = empty;
   context.fillRect(0, 0, canvas.width, canvas.height);
@@ -60,6 +66,10 @@ function paint(canvas, shares, side, pixels) {
       context.fillRect(s * pixels, t * pixels, pixels, pixels);
     }
   }
+  if (!state.cell) return;
+  context.globalAlpha = 1;
+  context.strokeStyle = ink;
+  context.strokeRect(0.5, (state.cell.token + 1) * pixels - 0.5, canvas.width - 1, pixels + 1);
 }
 
 /** "y1 reads x1 (100 %)": the three that each token reads most. */

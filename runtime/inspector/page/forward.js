@@ -53,20 +53,32 @@ const ACTIVATIONS = {
   silu: (x) => (x < -746 ? 0 : x > 40 ? x : x / (1 + Math.exp(-x))),
 };
 
-/** Every token's slots under a norm: LayerNorm, RMSNorm, or as they are. */
+/** The mean of a token's slots: those eight apart first, so that constants +C and −C cancel before anything is added,
+ * and the total rounded at the size of the largest (arithmetic.py): of a balanced stream exactly 0. */
+function meanOf(x, start, width) {
+  let total = 0;
+  let largest = 0;
+  const paired = width - (width % 16);
+  for (let k = 0; k < width; k++) {
+    if (k >= paired) total += x[start + k];
+    else if (k % 16 < 8) total += x[start + k] + x[start + k + 8];
+    largest = Math.max(largest, Math.abs(x[start + k]));
+  }
+  return (total + largest - largest) / width;
+}
+
+/** Every token's slots under a norm: LayerNorm, RMSNorm, or as they are. Sums of squares are rounded to the precision of
+ * the weights: there the norm's constants swallow all others, and the norm is what they say, exactly. */
 function normed(net, norm, x) {
   if (!norm) return x;
   const { width } = net;
+  const rounded = net.dtype === "float32" ? Math.fround : (number) => number;
   const found = new Float64Array(x.length);
   for (let start = 0; start < x.length; start += width) {
-    let mean = 0;
-    if (net.norm !== "rmsnorm") {
-      for (let k = 0; k < width; k++) mean += x[start + k];
-      mean /= width;
-    }
+    const mean = net.norm === "rmsnorm" ? 0 : meanOf(x, start, width);
     let square = 0;
     for (let k = 0; k < width; k++) square += (x[start + k] - mean) ** 2;
-    const deviation = Math.sqrt(square / width + net.epsilon);
+    const deviation = Math.sqrt(rounded(rounded(square) / width + net.epsilon));
     for (let k = 0; k < width; k++) {
       found[start + k] = ((x[start + k] - mean) / deviation) * norm.gain[k] + (net.norm === "rmsnorm" ? 0 : norm.bias[k]);
     }

@@ -38,7 +38,23 @@ function headOf(variable, body) {
     for (const line of body.querySelectorAll("tr:not(.head)")) line.hidden = !open;
     colour();
   });
-  return made("tr", { class: "head" }, made("th", { scope: "row" }, `${variable.name} `, button), made("td", { colspan: TOKENS }));
+  const cell = made("td", { colspan: TOKENS, class: "note" });
+  summaries.push({ variable, cell });
+  return made("tr", { class: "head" }, made("th", { scope: "row" }, `${variable.name} `, button), cell);
+}
+
+const summaries = [];
+
+/** What the line over a variable of many components says of them. */
+function summed({ variable, cell }) {
+  let [held, out] = [0, 0];
+  for (let token = 0; token < TOKENS; token++) {
+    if (value(variable, 0, token, state.time) === null) continue;
+    held += 1;
+    for (let component = 0; component < variable.size; component++) out += beyond(variable, component, token, state.time);
+  }
+  cell.textContent = held ? `at ${held} tokens${out ? `; ${out} numbers are beyond their bounds` : ""}` : "";
+  cell.classList.toggle("bad", out > 0);
 }
 
 function colour() {
@@ -62,6 +78,7 @@ function colour() {
       cell.style.setProperty("--v", String(Math.round(100 * share)));
     }
   }
+  summaries.forEach(summed);
   mark();
 }
 

@@ -69,6 +69,7 @@ when("time run", colour);
 when("cell", mark);
 when("time cell run", drawHistory);
 when("time run", drawHeads);
+when("cell", frameReader);
 when("time", drawNeurons);
 when("time", drawSlots);
 when("run", drawOutputs);

@@ -18,13 +18,14 @@ function kindOf({ what, count, groups }) {
   const head = `${count.toLocaleString("en")}: ${what}`;
   if (!groups.length) return head;
   const gated = groups.some(({ gate }) => gate.length);
-  const rows = groups.map(({ gate, reads, writes, count: few }) => {
+  const rows = () => groups.map(({ gate, reads, writes, count: few }) => {
     const read = gated ? `${gate.join(" + ") || "constant"} × ${reads.join(" + ") || "constant"}` : reads.join(", ") || "constant";
     return made("tr", {}, made("td", { class: "words" }, read), made("td", { class: "words" }, writes.join(", ") || "nothing that is named"), made("td", {}, String(few)));
   });
   const names = [["words", gated ? "gate × value read" : "read together"], ["words", "written"], ["", "neurons"]];
   const header = made("tr", {}, ...names.map(([kind, text]) => made("th", { scope: "col", class: kind }, text)));
-  return made("details", {}, made("summary", {}, head), made("div", { class: "scroll" }, made("table", { class: "plain" }, made("thead", {}, header), made("tbody", {}, ...rows))));
+  const table = () => made("table", { class: "plain" }, made("thead", {}, header), made("tbody", {}, ...rows()));
+  return opening(head, head, () => made("div", { class: "scroll", tabindex: 0 }, table()));
 }
 
 // Slots ---------------------------------------------------------------------------------------------

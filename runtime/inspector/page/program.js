@@ -37,4 +37,12 @@ function light() {
   }
   const says = state.time === 0 ? ["puts roles, positions and fields into the stream"] : doing(state.time).says;
   element("says").replaceChildren(...(says.length ? says : ["nothing"]).map((text) => made("li", {}, text)));
+  element("called").textContent = called(says.join(" "));
+}
+
+/** "%10 holds P, w.1 holds w": what the program calls that which a text names otherwise. */
+function called(text) {
+  const named = new Set(text.match(/%\d+|\w+\.\d+/g));
+  const own = page.owners.filter(({ label: name, names }) => named.has(name) && names.length);
+  return own.map(({ label: name, names }) => `${name} holds ${names.join(" and ")}`).join(", ");
 }

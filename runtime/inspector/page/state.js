@@ -128,6 +128,23 @@ function placeOf(time) {
   return `sublayer ${time - 1} (${side === "mlp" ? "MLP" : "attention"} of layer ${Math.floor((time - 1) / 2)}${again})`;
 }
 
+const opened = new Set();
+
+/** A part that opens, and stays open when it is drawn anew under the same name. */
+function opening(name, summary, fill) {
+  const found = made("details", {}, made("summary", {}, summary));
+  const open = () => {
+    opened[found.open ? "add" : "delete"](name);
+    if (found.open && found.children.length === 1) found.append(fill());
+  };
+  found.addEventListener("toggle", open);
+  if (opened.has(name)) {
+    found.open = true;
+    open();
+  }
+  return found;
+}
+
 /** An element with attributes and children. */
 function made(tag, attributes = {}, ...children) {
   const found = document.createElement(tag);
