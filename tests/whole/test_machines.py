@@ -17,7 +17,7 @@ from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, interpret
 from innerloop.runtime import Transformer
 from innerloop.runtime.exports.export import export
-from transformers import GemmaModel, Qwen2Model
+from transformers import GemmaModel, GPTNeoXModel, Qwen2Model
 
 from benchmarks.random_programs import FAULTS
 from benchmarks.verdicts import judge
@@ -26,7 +26,7 @@ from tests.reference.measured import compiled, numpy_run
 from tests.reference.programs import random_program
 from tests.support.stock_models import outputs
 
-STOCK: dict[str, type[Any]] = {"gemma": GemmaModel, "qwen2": Qwen2Model}
+STOCK: dict[str, type[Any]] = {"gemma": GemmaModel, "neox": GPTNeoXModel, "qwen2": Qwen2Model}
 PROGRAMS = (
     "gradient_descent",
     pytest.param("kernel_regression", marks=pytest.mark.slow),
