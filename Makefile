@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: help browser demo test test-slow lint format catalogue clean \
-  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-explain benchmark-forward benchmark-guard benchmark-inspector benchmark-layers benchmark-operations benchmark-peers benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
+  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-explain benchmark-forward benchmark-guard benchmark-inspector benchmark-layers benchmark-machines benchmark-operations benchmark-peers benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -22,6 +22,7 @@ help:
 	@echo "make benchmark-explain  does innerloop explain name what runs, and nothing else; goes on where it was stopped"
 	@echo "make benchmark-forward  measure what a call takes, in products of matrices, and what running scans in turn saves"
 	@echo "make benchmark-layers   the table of layers and widths against the published constructions"
+	@echo "make benchmark-machines every program on gemma, neox and qwen2, here and in transformers: docs/machines.md; goes on where it was stopped"
 	@echo "make benchmark-guard    measure what the guard costs, in CPU seconds"
 	@echo "make benchmark-inspector  how long a page of innerloop inspect loads, and what its interactions take"
 	@echo "make benchmark-operations  how exact one division and one product are"
@@ -75,6 +76,9 @@ benchmark-forward: $(VENV)/.installed-test
 
 benchmark-layers: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.layers
+
+benchmark-machines: $(VENV)/.installed-test
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.machines
 
 benchmark-guard: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.guard

@@ -50,6 +50,9 @@ LINES = (
     Line("gradient_descent", "steps", (1, 4, 10), (1, 1), "torchwright: 13 for 4 steps", "llama"),
     Line("stochastic_gradient_descent", "examples", (4, 40), (1, 2), "Akyürek 2022: 9 an update", "llama"),
     Line("sherman_morrison", "examples", (4, 40), (2, 3), "Akyürek 2022: 14 an update", "llama"),
+    Line("gradient_descent", "steps", (1, 4, 10), (1, 3), "–", "neox"),
+    Line("stochastic_gradient_descent", "examples", (4, 40), (2, 2), "–", "neox"),
+    Line("sherman_morrison", "examples", (4, 40), (4, 2), "–", "neox"),
     Line("iterative_newton", "steps", (1, 2, 6), (2, 4), "Fu 2023: k + 8, widths unbounded", parameters={"d": 4}),
 )  # fmt: skip
 

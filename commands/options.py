@@ -31,8 +31,13 @@ def _assignments(parser: argparse.ArgumentParser, option: str, name: str, about:
 
 
 def target(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(get_args(TargetName))
     parser.add_argument(
-        "--target", choices=get_args(TargetName), default="gpt2", help="the architecture (default: %(default)s)"
+        "--target",
+        choices=get_args(TargetName),
+        default="gpt2",
+        metavar="TARGET",
+        help=f"the architecture: {names} (default: %(default)s)",
     )
     parser.add_argument(
         "--optimize",
@@ -86,7 +91,12 @@ def precision(parser: argparse.ArgumentParser) -> None:
 def for_a_program(parser: argparse.ArgumentParser) -> None:
     """Of a command that takes weights, or compiles them first."""
     parameters(parser)
-    parser.add_argument("--target", choices=get_args(TargetName), help="the architecture, of a program (default: gpt2)")
+    parser.add_argument(
+        "--target",
+        choices=get_args(TargetName),
+        metavar="TARGET",
+        help="the architecture, of a program (default: gpt2)",
+    )
     tolerance(parser)
 
 

@@ -70,7 +70,8 @@ exceeds its bound; the first such value is named.
 """
 
 _EXPORT = """\
-huggingface      `GPT2Model.from_pretrained(OUT)` of transformers, unmodified; LlamaModel for target llama
+huggingface      `GPT2Model.from_pretrained(OUT)` of transformers, unmodified; for other targets LlamaModel, GemmaModel,
+                 GPTNeoXModel, Qwen2Model
 transformerlens  a HookedTransformer of TransformerLens, in whose cache every named value can be read; target gpt2 only
 tokens           `AutoModelForCausalLM` and `AutoTokenizer` of transformers, for programs of symbols: `generate()`
 onnx             model.onnx for onnxruntime and others, every target

@@ -1,7 +1,7 @@
 """Export: compiled weights as a folder that a stock library loads, written whole or not at all.
 
-    huggingface      config.json and model.safetensors, which `GPT2Model.from_pretrained` loads, or
-                     `LlamaModel.from_pretrained` where the target is llama; or shards of it, and their index
+    huggingface      config.json and model.safetensors, which `GPT2Model.from_pretrained` loads, or the model that
+                     is the target's: LlamaModel, GemmaModel, GPTNeoXModel, Qwen2Model; or shards, and their index
     transformerlens  config.json and model.safetensors of a `HookedTransformer`, and layout.json: which named
                      value is read where in its cache
     tokens           config.json, model.safetensors and tokenizer.json, which `AutoModelForCausalLM.from_pretrained` and

@@ -51,7 +51,7 @@ def source(name: str) -> str:
     return next(path for path in PROGRAMS if path.stem == name).read_text(encoding="utf-8")
 
 
-MACHINES: tuple[TargetName, ...] = ("gemma", "qwen2")
+MACHINES: tuple[TargetName, ...] = ("gemma", "neox", "qwen2")
 """Targets made of others' parts: tests/whole/test_machines.py holds a handful of programs on them, and `make
 benchmark-machines` all; what walks over the whole library walks over the others."""
 WALKED = tuple(target for target in TARGETS if target not in MACHINES)

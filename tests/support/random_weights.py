@@ -214,12 +214,13 @@ def _counting(weights: Weights) -> Weights:
     )
 
 
-def without_biases(weights: Weights) -> Weights:
-    """The same with biases of 0 and an empty table of positions, as a stock Llama's."""
+def without_biases(weights: Weights, kept: tuple[str, ...] = ()) -> Weights:
+    """The same with biases of 0, but for those `kept`, and an empty table of positions, as a stock Llama's."""
 
     def of(item: Sublayer | Repeated) -> Sublayer | Repeated:
         if isinstance(item, Repeated):
             return replace(item, body=tuple(map(of, item.body)))
-        return replace(item, **{name: 0.0 * value for name, value in vars(item).items() if name.endswith("_bias")})
+        biases = {n: 0.0 * value for n, value in vars(item).items() if n.endswith("_bias") and n not in kept}
+        return replace(item, **biases)
 
     return replace(weights, positions=0.0 * weights.positions, body=tuple(map(of, weights.body)))

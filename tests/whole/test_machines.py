@@ -15,9 +15,11 @@ import pytest
 import torch
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, interpret
+from innerloop.compiler.architectures.rotary_frequencies import GAP, phases
+from innerloop.compiler.architectures.targets import TARGETS, Rotary
 from innerloop.runtime import Transformer
 from innerloop.runtime.exports.export import export
-from transformers import GemmaModel, Qwen2Model
+from transformers import GemmaModel, GPTNeoXModel, Qwen2Model
 
 from benchmarks.random_programs import FAULTS
 from benchmarks.support.verdicts import judge
@@ -26,7 +28,7 @@ from tests.reference.measured import compiled, numpy_run
 from tests.reference.programs import random_program
 from tests.support.stock_models import outputs
 
-STOCK: dict[str, type[Any]] = {"gemma": GemmaModel, "qwen2": Qwen2Model}
+STOCK: dict[str, type[Any]] = {"gemma": GemmaModel, "neox": GPTNeoXModel, "qwen2": Qwen2Model}
 PROGRAMS = (
     "gradient_descent",
     pytest.param("kernel_regression", marks=pytest.mark.slow),
@@ -55,6 +57,20 @@ def test_a_machine_computes_a_program(target: TargetName, name: str, tmp_path: P
         assert output.shape == truth.shape
         assert np.abs(output - truth).max() <= weights.report.predicted_error
     assert weights.report.measured_error <= weights.report.predicted_error
+
+
+@pytest.mark.parametrize("positions", [3, 84, 1025, 8192])
+def test_the_pairs_of_a_quarter_of_a_head_tell_every_distance_apart(positions: int) -> None:
+    rotary = TARGETS["neox"].positions
+    assert isinstance(rotary, Rotary)
+    found = phases(64, positions, rotary)
+    turning = found.frequency[: found.weights.size]
+    logits = np.cos(np.arange(1, positions)[:, None] * turning) @ found.weights - found.total
+    assert logits.max() <= -GAP * (1.0 - 1e-6)
+    steps = np.diff(found.amplitude * np.sin(np.arange(positions) * found.frequency[found.slow]))
+    assert steps.min() >= GAP * (1.0 - 1e-6)
+    assert np.sum(found.frequency[found.still % 32] == 0.0) == 48
+    assert positions != 1025 or round(found.total) == 1804
 
 
 def test_a_gemma_scales_token_ids_and_has_heads_of_their_own_size(tmp_path: Path) -> None:

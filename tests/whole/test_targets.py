@@ -27,7 +27,7 @@ from innerloop.compiler.emit.rms_stream import RmsStream
 from innerloop.compiler.emit.rotary_heads import RotaryHeads
 from innerloop.compiler.emit.ungated_neurons import UngatedNeurons
 from innerloop.compiler.ir.build import graph_of
-from innerloop.compiler.numerics.activations import GELU, GELU_ERF, SILU
+from innerloop.compiler.numerics.activations import GELU, SILU
 from innerloop.compiler.pipeline import STRATEGIES, optimise
 
 from tests.reference.measured import numpy_run
@@ -38,10 +38,12 @@ def unshipped(name: Any, **parts: Any) -> Target:
     return Target(name, **parts)
 
 
-NEOX = unshipped("neox", mlp=Mlp(GELU), norm="layernorm", positions=Rotary())
+SERIAL = unshipped("serial NeoX", mlp=Mlp(GELU), norm="layernorm", positions=Rotary())
 """GPT-NeoX with a serial block, all dimensions turning."""
+NEOX = TARGETS["neox"]
 QWEN2 = TARGETS["qwen2"]
 MIXED = (
+    SERIAL,
     NEOX,
     QWEN2,
     unshipped("learned RMSNorm", mlp=Mlp(GELU), norm="rmsnorm"),
@@ -115,6 +117,7 @@ def test_the_fields_choose_the_parts(
         ("gelu", ("softmax", "gelu_tanh", "dividing", "learned", 1e4)),
         ("llama", ("softmax", "silu", "rmsnorm", "rotary", 1e15)),
         ("lsa", ("linear", "none", "none", "learned", 1e4)),
+        ("neox", ("softmax", "gelu_erf", "layernorm", "rotary", 1e6)),
         ("gemma", ("softmax", "gelu_tanh", "rmsnorm", "rotary", 1e15)),
         ("qwen2", ("softmax", "silu", "rmsnorm", "rotary", 1e15)),
     ],
@@ -147,17 +150,16 @@ def test_parts_that_no_shipped_target_puts_together_compute_the_program(
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"block": "parallel"}, "MLPs that read what attention reads"),
-        ({"positions": Rotary(fraction=0.25)}, r"heads of whose dimensions 0\.25 turn"),
+        ({"block": "parallel", "biases": "none"}, "MLPs that read what attention reads, without biases"),
         ({"positions": Learned(), "biases": "none"}, "queries without biases that find a learned position"),
         ({"norm": "dividing"}, "divisions by rotary heads"),
         ({"biases": "queries"}, "neurons with neither gates nor biases"),
-        ({"mlp": Mlp(GELU_ERF)}, "squares of gelu_erf"),
+        ({"mlp": Mlp(SILU)}, "squares of silu"),
     ],
 )
 def test_what_nothing_builds_can_be_said_and_is_refused(changes: dict[str, Any], what: str) -> None:
-    with pytest.raises(InternalError, match=f"target neox asks for {what}"):
-        backend(replace(NEOX, **changes))
+    with pytest.raises(InternalError, match=f"target serial NeoX asks for {what}"):
+        backend(replace(SERIAL, **changes))
 
 
 def test_the_names_that_compile_program_takes_are_those_that_there_are() -> None:

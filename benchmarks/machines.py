@@ -1,0 +1,153 @@
+"""Every program on every machine, beside the target whose MLP it has: layers, size and SPD/d, here and in transformers.
+
+    python -m benchmarks.machines [-o docs/machines.md] [--program NAME …] [--target neox …] [--workers 2]
+
+From the root of the repository. Parameters, data and what programs are held against are those of tests/reference. What
+is measured is kept beside the page, in out/machines.jsonl, so that a run that was stopped goes on where it was. Exit
+status 1 where SPD/d is more than `MOST` times its neighbour's, and above the bound of the catalogue.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import tempfile
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import transformers
+from innerloop.artifact.words import TargetName
+from innerloop.programs import names
+from innerloop.runtime.exports.export import export
+from rich.progress import track
+
+from tests.reference import MACHINES, case_of
+from tests.reference.measured import BOUNDS, compiled, numpy_run, size
+from tests.support.stock_models import outputs
+
+NEIGHBOURS: dict[TargetName, TargetName] = {"gemma": "llama", "neox": "gpt2", "qwen2": "llama"}
+"""The targets with their MLPs: with gates, and without."""
+CLASSES = {
+    "gpt2": "GPT2Model", "llama": "LlamaModel", "gemma": "GemmaModel", "neox": "GPTNeoXModel", "qwen2": "Qwen2Model",
+}  # fmt: skip
+MOST = 10.0
+TASKS, STOCK = 64, 8
+"""Tasks that are run here, and those of them in transformers."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One program on one target; `said` is a refusal. `spd` in this package's arithmetic, `stock` in transformers."""
+
+    program: str
+    target: str
+    layers: int = 0
+    width: int = 0
+    neurons: int = 0
+    spd: float = float("nan")
+    stock: float = float("nan")
+    said: str = ""
+
+
+def measured(job: tuple[str, TargetName]) -> Line:
+    warnings.simplefilter("ignore")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    program, target = job
+    case = case_of(program)
+    try:
+        weights = compiled(case, target)
+    except Exception as refusal:
+        return Line(program, target, said=f"{type(refusal).__name__}: {str(refusal).splitlines()[0]}")
+    fields = case.data(seed=0, tasks=TASKS)
+    few = {name: array[:STOCK] for name, array in fields.items()}
+    truth = case.answers(fields)
+
+    def spd(found: Any) -> float:
+        apart = np.asarray(found, np.float64) - truth[: len(found)]
+        return float(np.mean(np.sum(apart.reshape(*apart.shape[:2], -1) ** 2, axis=-1))) / size(case)
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            export(weights, Path(folder) / "out", accept_error=True)
+            stock = spd(outputs(getattr(transformers, CLASSES[target]), Path(folder) / "out", weights, **few))
+    except MemoryError:
+        stock = float("nan")
+    of = weights.config
+    return Line(program, target, of.n_layer, of.d_model, weights.report.neurons, spd(numpy_run(weights, fields)), stock)
+
+
+def page(lines: dict[tuple[str, str], Line]) -> str:
+    parts = [_OPENING]
+    for machine in MACHINES:
+        near = NEIGHBOURS[machine]
+        rows = [
+            _row(lines[p, machine], lines[p, near]) for p in names() if (p, machine) in lines and (p, near) in lines
+        ]
+        head = f"| program | `{machine}` | `{near}` | SPD/d | of `{near}` | in transformers | of `{near}` |"
+        parts.append("\n".join([f"## {machine}\n", head, "|---|---|---|--:|--:|--:|--:|", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+_OPENING = f"""\
+# Machines
+
+Every program that ships on the targets that are made of others' parts, beside the one whose MLP they have. `make
+benchmark-machines` writes this page. A cell says layers × width, neurons; SPD/d is the mean squared difference from an
+independent implementation over d, in float32: on {TASKS} tasks in this package's arithmetic, and on {STOCK} of them in
+unmodified `transformers` on PyTorch. – is a refusal."""
+
+
+def _row(own: Line, near: Line) -> str:
+    cells = [f"{line.layers} × {line.width}, {line.neurons:,}" if not line.said else "–" for line in (own, near)]
+    figures = [f"{figure:.0e}" for figure in (own.spd, near.spd, own.stock, near.stock)]
+    return f"| {own.program} | {' | '.join(cells)} | {' | '.join(figures)} |"
+
+
+def faults(lines: dict[tuple[str, str], Line]) -> list[str]:
+    """Programs that a machine has worse than its neighbour, or refuses."""
+    said = []
+    for (program, target), own in lines.items():
+        near = lines.get((program, NEIGHBOURS.get(target, target)))  # type: ignore[call-overload]
+        if target not in NEIGHBOURS or near is None or near.said:
+            continue
+        if own.said:
+            said.append(f"{program} on {target}: {own.said}")
+        for where, mine, theirs in (("here", own.spd, near.spd), ("in transformers", own.stock, near.stock)):
+            if mine > max(MOST * theirs, BOUNDS["float32"]):
+                said.append(f"{program} on {target}, {where}: {mine:.0e}, for {theirs:.0e} on {near.target}")
+    return said
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, default=Path("docs/machines.md"))
+    parser.add_argument("--kept", type=Path, default=Path("out/machines.jsonl"))
+    parser.add_argument("--program", nargs="+", choices=names(), default=names())
+    parser.add_argument("--target", nargs="+", choices=get_args(TargetName), default=[*MACHINES, "gpt2", "llama"])
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    options.kept.parent.mkdir(parents=True, exist_ok=True)
+    kept = options.kept.read_text(encoding="utf-8").splitlines() if options.kept.exists() else []
+    lines = {(line.program, line.target): line for line in (Line(**json.loads(text)) for text in kept)}
+    jobs = [(p, t) for p in options.program for t in options.target if (p, t) not in lines]
+    with (
+        multiprocessing.get_context("spawn").Pool(options.workers, maxtasksperchild=4) as pool,
+        options.kept.open("a", encoding="utf-8") as file,
+    ):
+        for line in track(pool.imap_unordered(measured, jobs), "compiling", len(jobs), transient=True):
+            lines[line.program, line.target] = line
+            print(json.dumps(asdict(line)), file=file, flush=True)
+    options.output.write_text(page(lines), encoding="utf-8")
+    for fault in (wrong := faults(lines)):
+        print(fault, file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
