@@ -25,7 +25,7 @@ Side = Literal["attention", "mlp"]
 
 GuardMode = Literal["raise", "warn", "off"]
 """What happens where a value leaves its range, or an output is further off than the certificate says."""
-Library = Literal["huggingface", "transformerlens", "tokens", "onnx"]
+Library = Literal["huggingface", "transformerlens", "tokens", "onnx", "gguf"]
 """That weights are exported to."""
 Rows = Literal["all", "query"]
 """The outputs that a training's loss looks at."""
