@@ -13,7 +13,7 @@ from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import Library, TargetName
 
-from . import gguf_folder, huggingface, llama, onnx_folder, tokens, transformerlens
+from . import circuit, gguf_folder, huggingface, llama, onnx_folder, tokens, transformerlens
 from .folder import Folder, Sample
 from .tensors import Tensor
 
@@ -50,9 +50,10 @@ FORMS: dict[Library, dict[str, Form]] = {
     "tokens": {"gpt2": tokens, "llama": tokens},
     "onnx": dict.fromkeys(get_args(TargetName), onnx_folder),
     "gguf": {"llama": gguf_folder},
+    "circuit": {"gpt2": circuit, "llama": circuit},
 }
 """The same, of the others."""
-TOKENS: tuple[Library, ...] = ("tokens", "gguf")
+TOKENS: tuple[Library, ...] = ("tokens", "gguf", "circuit")
 """Those where a program of symbols is a model of token ids."""
 SHARDED: tuple[Library, ...] = ("huggingface", "tokens")
 """Those whose tensors may stand in several files."""
