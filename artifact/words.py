@@ -30,8 +30,8 @@ Side = Literal["attention", "mlp"]
 
 GuardMode = Literal["raise", "warn", "off"]
 """What happens where a value leaves its range, or an output is further off than the certificate says."""
-Library = Literal["huggingface", "transformerlens", "tokens", "onnx"]
-"""That weights are exported to."""
+Library = Literal["huggingface", "transformerlens", "tokens", "onnx", "gguf", "circuit"]
+"""That weights are exported to; a circuit is a file about them."""
 Rows = Literal["all", "query"]
 """The outputs that a training's loss looks at."""
 RateSchedule = Literal["cosine", "constant"]

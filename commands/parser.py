@@ -75,6 +75,8 @@ huggingface      `GPT2Model.from_pretrained(OUT)` of transformers, unmodified; f
 transformerlens  a HookedTransformer of TransformerLens, in whose cache every named value can be read; target gpt2 only
 tokens           `AutoModelForCausalLM` and `AutoTokenizer` of transformers, for programs of symbols: `generate()`
 onnx             model.onnx for onnxruntime and others, every target
+gguf             model.gguf for llama.cpp, float32, target llama only; of symbols a token model
+circuit          no model: which edges between heads and MLPs carry the program, for benchmarks of circuit finding
 
 OUT/README.md has an example that runs. Loops are unrolled: the size is said first, and refused where the disk does not
 hold it. Of more than `--max-shard-size`, huggingface's file is written in shards.

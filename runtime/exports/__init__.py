@@ -1,7 +1,7 @@
-"""Folders for other libraries: unmodified transformers (GPT-2, Llama, Gemma, GPT-NeoX, Qwen2) and TransformerLens.
+"""Folders for other libraries: transformers (GPT-2, Llama, Gemma, GPT-NeoX, Qwen2), TransformerLens, ONNX, GGUF, circuits.
 
     in       Weights
     out      a folder that they load, with a README whose example runs
 
-Read first export.py, then one of huggingface.py, llama.py, neox.py and transformerlens.py.
+Read first export.py, then libraries.py, which says who writes what; of those first huggingface.py.
 """

@@ -7,10 +7,13 @@
     tokens           config.json, model.safetensors and tokenizer.json, which `AutoModelForCausalLM.from_pretrained` and
                      `AutoTokenizer` load: a program of symbols as a model of token ids (tokens.py)
     onnx             model.onnx, of standard operators, for onnxruntime and others (onnx_graph.py)
+    gguf             model.gguf in float32, for llama.cpp and what else reads it, of target llama (gguf_folder.py)
+    circuit          circuit.json, the edges between heads and MLPs that carry the program, and prompts (circuit.py)
 
-    in the first two interface.safetensors   embedding, readout, readout_bias: from features to the stream and back
-                     tasks.safetensors       a few tasks and the float64 oracle's output, for a first try
-                     program.icl, README.md  the program, and how to run it with the stock library
+    in all           program.icl, README.md  the program, and how to run it with the stock library
+                     tasks.safetensors       a few tasks and the float64 oracle's output, for a first try (tasks.json
+                                             of tokens)
+    the first two    interface.safetensors   embedding, readout, readout_bias: from features to the stream and back
 
 Stock models have no loops, and MLPs of one width: loops are unrolled, narrower MLPs padded with zeros, and
 idle sublayers are written as zeros. `ExportSize` says beforehand what that takes.
@@ -26,11 +29,11 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any
 
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
@@ -39,66 +42,19 @@ from innerloop.artifact.reference.arithmetic import OWN, STOCK, Arithmetic
 from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
-from innerloop.artifact.words import Library, TargetName
+from innerloop.artifact.words import Library
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.interpret import interpret
 
 from ..whole import whole_folder
 from . import fields as export_fields
-from . import gemma as export_gemma
-from . import huggingface as export_huggingface
-from . import llama as export_llama
-from . import neox as export_neox
-from . import onnx_folder as export_onnx
-from . import qwen2 as export_qwen2
-from . import tokens as export_tokens
 from . import transformerlens as export_transformerlens
-from .folder import Folder, Sample
+from .folder import Sample
+from .libraries import FORMS, LIBRARIES, SHARDED, TOKENS, module_of
 from .logits import log_probabilities
 from .readme import readme
 from .tensors import Floats, Tensor, dense, write_shards, write_tensors
 
-
-class _Tensors(Protocol):
-    """What a module for one library and target has."""
-
-    def tensors(self, weights: Weights) -> list[Tensor]: ...
-
-
-class _Library(_Tensors, Protocol):
-    @property
-    def RUN(self) -> str: ...
-    @property
-    def NOTE(self) -> str: ...
-
-    def config(self, weights: Weights) -> dict[str, Any]: ...
-
-
-class _Form(_Tensors, Protocol):
-    """What a module has that says itself what stands in its folder."""
-
-    def folder(self, weights: Weights, sample: Sample) -> Folder: ...
-
-
-_LIBRARIES: dict[Library, dict[str, _Library]] = {
-    "huggingface": {
-        "gpt2": export_huggingface,
-        "llama": export_llama,
-        "gemma": export_gemma,
-        "neox": export_neox,
-        "qwen2": export_qwen2,
-    },
-    "transformerlens": {"gpt2": export_transformerlens},
-}
-"""By library, then by target."""
-_FORMS: dict[Library, dict[str, _Form]] = {
-    "tokens": {"gpt2": export_tokens, "llama": export_tokens},
-    "onnx": dict.fromkeys(get_args(TargetName), export_onnx),
-}
-"""The same, of the others."""
-_TOKENS: tuple[Library, ...] = ("tokens",)
-"""Those where a program of symbols is a model of token ids."""
-_SHARDED: tuple[Library, ...] = ("huggingface", "tokens")
 SHARD = "50GB"
 DENSE = 24
 """Bytes of memory for each number of a tensor that is being written."""
@@ -120,7 +76,7 @@ class ExportSize:
 
 def size(weights: Weights, to: Library) -> ExportSize:
     """What `export` will write. Raises InnerloopError as it does for weights that `to` does not hold."""
-    return _size(weights, _tensors(weights, to))
+    return _size(weights, module_of(weights, to).tensors(weights))
 
 
 def export(
@@ -140,7 +96,7 @@ def export(
     are beyond their certificate in the library's arithmetic.
     """
     weights = prepared(weights, to)
-    most, tensors = _shard(to, max_shard_size), _tensors(weights, to)
+    most, tensors = _shard(to, max_shard_size), module_of(weights, to).tensors(weights)
     target = Path(folder)
     if os.path.lexists(target):
         raise InnerloopError(f"{target} exists already: give a new folder, or remove it first")
@@ -149,9 +105,9 @@ def export(
     stock = _errors(weights, data, truth, OWN if to == "onnx" else STOCK)
     if not accept_error:
         _within(weights, len(data.sequence), _errors(weights, data, truth, OWN), stock)
-    if to in _FORMS:
+    if to in FORMS:
         sample = Sample(data, truth, float(stock.max(initial=0.0)))
-        made = _FORMS[to][weights.config.target].folder(weights, sample)
+        made = FORMS[to][weights.config.target].folder(weights, sample)
         held = _held(weights, data, truth)
         with _new(target) as scratch:
             for name, text in {**made.texts, "program.icl": weights.signature.text}.items():
@@ -163,7 +119,7 @@ def export(
             if not made.files:
                 write_shards(scratch, tensors, weights.config.dtype, most)
         return
-    library = _LIBRARIES[to][weights.config.target]
+    library = LIBRARIES[to][weights.config.target]
     interface = [
         Tensor("embedding", weights.embedding.shape, lambda: dense(weights.embedding)),
         Tensor("readout", weights.readout.shape, lambda: dense(weights.readout)),
@@ -198,8 +154,8 @@ def export(
 def prepared(weights: Weights, to: Library) -> Weights:
     """The weights that `export` writes: where token models have logits, a program that gives probabilities is compiled
     again for their logarithms (logits.py). Raises InnerloopError as `export` does for what `to` does not hold."""
-    _module(weights, to)
-    if to not in _TOKENS or not all(field.onehot for field in weights.signature.fields):
+    module_of(weights, to)
+    if to not in TOKENS or not all(field.onehot for field in weights.signature.fields):
         return weights
     return log_probabilities(weights)
 
@@ -214,23 +170,6 @@ def _new(target: Path) -> Iterator[Path]:
         raise InnerloopError(f"cannot write {target}: {error.strerror or error}") from None
 
 
-def _tensors(weights: Weights, to: Library) -> list[Tensor]:
-    return _module(weights, to).tensors(weights)
-
-
-def _module(weights: Weights, to: Library) -> _Tensors:
-    every: dict[Library, Mapping[str, _Tensors]] = {**_LIBRARIES, **_FORMS}
-    if to not in every:
-        raise InnerloopError(f"there is no export to {to!r}; exports: {', '.join(every)}")
-    target, held = weights.config.target, every[to]
-    if target not in held:
-        raise InnerloopError(
-            f"{weights.signature.name} is compiled for target `{target}`, which {to} does not hold: "
-            f"compile it with target {' or '.join(held)} to export it"
-        )
-    return held[target]
-
-
 def _size(weights: Weights, tensors: Sequence[Tensor]) -> ExportSize:
     parameters = sum(tensor.size for tensor in tensors)
     return ExportSize(parameters, parameters * np.dtype(weights.config.dtype).itemsize)
@@ -238,7 +177,7 @@ def _size(weights: Weights, tensors: Sequence[Tensor]) -> ExportSize:
 
 def _shard(to: str, given: int | str | None) -> float:
     """Bytes of a shard at most."""
-    if to not in _SHARDED:
+    if to not in SHARDED:
         if given is not None:
             raise InnerloopError(f"max_shard_size is {given!r}; {to} reads one file")
         return math.inf
