@@ -1,4 +1,4 @@
-"""Folders for other libraries: transformers (GPT-2, Llama, Gemma, GPT-NeoX, Qwen2), TransformerLens, ONNX, GGUF, circuits.
+"""Folders for other libraries: transformers (GPT-2, Llama, Gemma, GPT-NeoX, Qwen2), TransformerLens, ONNX, GGUF …
 
     in       Weights
     out      a folder that they load, with a README whose example runs
