@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from numbers import Number
 from typing import Any, Literal
 
+import ml_dtypes  # noqa: F401 — what makes "bfloat16" a dtype of NumPy
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -17,8 +18,8 @@ from .errors import DataError, shortened
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
-Dtype = Literal["float32", "float64"]
-"""The precision that weights are made for, or run in."""
+Dtype = Literal["float32", "float64", "bfloat16", "float16"]
+"""The precision that weights are made for, or run in (precisions.py)."""
 
 
 def numeric(name: str, given: ArrayLike) -> NDArray[Any]:

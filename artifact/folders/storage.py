@@ -24,8 +24,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
+from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save as save_tensors
 
 from ..arrays import Dtype
@@ -49,6 +48,12 @@ _ENTRIES = (
     "format", "version", "config", "signature", "parameters", "roles", "output", "inputs", "layout", "report", "body",
     "checksums",
 )  # fmt: skip
+_KINDS = {
+    "F64": np.dtype(np.float64), "F32": np.dtype(np.float32), "F16": np.dtype(np.float16), "BF16": np.dtype("bfloat16"),
+    "I64": np.dtype(np.int64), "U64": np.dtype(np.uint64), "U32": np.dtype(np.uint32), "U16": np.dtype(np.uint16),
+    "U8": np.dtype(np.uint8),
+}  # fmt: skip
+"""Those that are written; safetensors.numpy writes BF16, and does not read it."""
 _OPTIONAL = ("final_norm", "domains", "live")  # entries that a folder of before may lack
 
 
@@ -278,7 +283,8 @@ def _read_program(content: bytes) -> str:
 
 def _read_tensors(content: bytes, dtype: Dtype) -> Tensors:
     try:
-        tensors = load_tensors(content)
+        read = deserialize(content)
+        tensors = {name: np.frombuffer(t["data"], _KINDS[t["dtype"]]).reshape(t["shape"]) for name, t in read}
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError) as error:
         raise Damage(f"it is not a safetensors file ({error})") from None
     for name, tensor in tensors.items():

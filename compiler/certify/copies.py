@@ -19,7 +19,7 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 

@@ -27,7 +27,7 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats, Indices
-from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.targets import Target
@@ -104,7 +104,7 @@ class ErrorModel:
                 level = shift(decides in self.ranges.ties, self.target.gated, self.dtype)
                 return _kept(node.op, slope(reach, self.dtype), level)
             case Divide():
-                return _quotient(2.0 ** (-2.0 * NORMS[self.target.norm].divide_bits[self.dtype] - 1.0), unit)
+                return _quotient(2.0 ** (-2.0 * NORMS[self.target.norm].sizes(self.dtype).divide - 1.0), unit)
             case Affine(matrices, offset):
                 return _affine(matrices, offset.array, unit)
             case Attend("softmax", _):

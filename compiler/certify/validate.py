@@ -19,7 +19,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.progress import begun
-from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
@@ -45,7 +45,7 @@ WAYS = (1.0, 0.7, 0.4, 0.2)
 """How far towards a corner: as far as all ranges hold."""
 TRUST = 3.0
 """So many times its prediction an error may be, beyond which it is looked into."""
-FLOOR = {"float32": 1e-4, "float64": 1e-9}
+FLOOR = {"float32": 1e-4, "float64": 1e-9, "bfloat16": 2.0**-5, "float16": 2.0**-8}
 """An error is a fault that is `LUCK` times its bound, and this share of the value's range beside: what slots are
 rounded by that held something larger is in no bound. A wrong value is off by far more. What is beyond its bound by that
 share alone, what follows from it may multiply: the task says no more."""

@@ -22,7 +22,7 @@ from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.learned_positions import End
-from .heads import OFF, REST, AttentionPattern, Column, Heads, Made, Score, Switch
+from .heads import OFF, AttentionPattern, Column, Heads, Made, Score, Switch
 from .residual_stream import Stream, stack
 
 GAP = 1024.0
@@ -51,8 +51,7 @@ class LearnedHeads(Heads):
             away.append(0)  # the rest token, which now sees others, must hold nothing of them
         if away:
             roles = self.stream.roles
-            sent = self._sent if isinstance(pattern, AttentionPattern) else pattern.sent
-            send = dict.fromkeys((int(roles[r]) for r in away), sent)
+            send = dict.fromkeys((int(roles[r]) for r in away), self._sent(pattern))
             query = stack([query, _columns([send], self.stream)], self.stream.width)
             key = stack([key, _columns([{int(roles[0]): 1.0}], self.stream)], self.stream.width)
             bias = np.append(bias, 0.0)
@@ -76,12 +75,12 @@ class LearnedHeads(Heads):
         if masked:
             queries.append({})
             keys.append(masked)
-            bias.append(REST)
+            bias.append(self.sizes.sent)
         return _columns(queries, s), np.array(bias), _columns(keys, s)
 
     def _last(self, sources: Kinds) -> tuple[Matrix, Floats, Matrix]:
         """The position itself, in steps of GAP, at sources; 0 at the rest token, and far below at others."""
-        query, bias, key = self._among(sources, {}, REST)
+        query, bias, key = self._among(sources, {}, self.sizes.sent)
         place = _columns([{self.stream.position: 1.0}], self.stream)
         steps = np.append(bias, GAP * scale_of(self.positions))
         nothing = Matrix.zero(self.stream.width, 1)
@@ -128,11 +127,13 @@ class LearnedHeads(Heads):
         assert self.divided is not None
         return 64.0 * max(abs(end) for end in self.divided) ** 2
 
-    @property
-    def _sent(self) -> float:
-        """What sends a reader to the rest token. Where the stream is divided it has to outweigh all digits that differ,
-        and what rounding leaves of its own, which is larger the less the token holds beside the rest token."""
-        return REST if self.divided is None else max(REST, 256.0 * self.stream.digits * self._gain)
+    def _sent(self, pattern: AttentionPattern | Score | Switch) -> float:
+        """Where the stream is divided it has to outweigh all digits that differ, and what rounding leaves of its own,
+        which is larger the less the token holds beside the rest token."""
+        sent = super()._sent(pattern)
+        if self.divided is None or not isinstance(pattern, AttentionPattern):
+            return sent
+        return max(sent, 256.0 * self.stream.digits * self._gain)
 
     def _divided_own(self) -> tuple[Matrix, Floats, Matrix]:
         """Σ digitsᵢ digitsⱼ − n + ½ = ½ − 2 (digits that differ), scaled by 1/(sᵢ sⱼ): above 0 for myself, below it for

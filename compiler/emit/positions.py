@@ -13,7 +13,7 @@ from functools import cached_property
 
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.parts import Config
-from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.signature import Kinds, Pattern
 from innerloop.artifact.tokens import role_kinds
 
@@ -21,13 +21,12 @@ from ..architectures.learned_positions import CopyRule, copy_rule, digits
 from ..architectures.relation import Relation
 from ..architectures.rotary_frequencies import phases
 from ..architectures.rotary_positions import rotary_copy_rule
+from ..numerics.sizes import SIZES
 from .heads import Heads
 from .learned_heads import LearnedHeads
 from .residual_stream import Stream
 from .rotary_heads import RotaryHeads
 
-SIZES = (16, 64, 256)
-"""Of rotary heads: with a power of four 1/√d_head is a power of two, and logits that are sums stay exact."""
 LARGE = 1024
 """Of heads whose scores have no room in smaller ones."""
 
@@ -103,7 +102,7 @@ class LearnedScheme(PositionScheme):
 
     def heads(self, stream: Stream, divided: tuple[float, float] | None, dividing: Kinds | None) -> Heads:
         return LearnedHeads(
-            stream, self.role_kinds, self.n_positions, self.biased, divided, self.hidden, causal=self.causal
+            stream, self.role_kinds, self.n_positions, self.biased, self.dtype, divided, self.hidden, causal=self.causal
         )
 
 
@@ -125,13 +124,13 @@ class RotaryScheme(PositionScheme):
         """The two smallest whose pairs that stand still hold a query of so many dimensions, and the flags; what is
         scored in pairs that turn by nothing in this precision, if there are so many."""
         flags = 2 + len(self.hidden)
-        every = (phases(size, self.n_positions, self.theta) for size in (*SIZES, LARGE))
+        every = (phases(size, self.n_positions, self.theta) for size in (*SIZES[self.dtype].rotary_heads, LARGE))
         fit = [p for p in every if p.still.size >= max(query, flags)]
         exact = [p for p in fit if p.exact(self.n_positions, UNIT[self.dtype]) >= query - flags - 1]
         return tuple(2 * p.frequency.size for p in exact or fit)[:2]
 
     def heads(self, stream: Stream, divided: tuple[float, float] | None, dividing: Kinds | None) -> Heads:
         return RotaryHeads(
-            stream, self.role_kinds, self.n_positions, self.biased, divided, self.hidden, dividing=dividing,
-            dtype=self.dtype, theta=self.theta,
+            stream, self.role_kinds, self.n_positions, self.biased, self.dtype, divided, self.hidden,
+            dividing=dividing, theta=self.theta,
         )  # fmt: skip

@@ -5,7 +5,8 @@
     transformerlens  config.json and model.safetensors of a `HookedTransformer`, and layout.json: which named
                      value is read where in its cache
 
-    in both          interface.safetensors   embedding, readout, readout_bias: from features to the stream and back
+    in both          interface.safetensors   embedding, readout, readout_bias: from features to the stream and back,
+                                             in float32 where the weights have 16 bits
                      tasks.safetensors       a few tasks and the float64 oracle's output, for a first try
                      program.icl, README.md  the program, and how to run it with the stock library
 
@@ -31,7 +32,8 @@ from typing import Any, Protocol
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.memory import bytes_of, spend
-from innerloop.artifact.reference.arithmetic import OWN, STOCK, Arithmetic
+from innerloop.artifact.precisions import carrier
+from innerloop.artifact.reference.arithmetic import STOCK, Arithmetic
 from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
@@ -113,7 +115,7 @@ def export(
     data, truth = _tasks(weights)
     stock = _errors(weights, data, truth, STOCK)
     if not accept_error:
-        _within(weights, len(data.sequence), _errors(weights, data, truth, OWN), stock)
+        _within(weights, len(data.sequence), _errors(weights, data, truth, None), stock)
     interface = [
         Tensor("embedding", weights.embedding.shape, lambda: dense(weights.embedding)),
         Tensor("readout", weights.readout.shape, lambda: dense(weights.readout)),
@@ -139,7 +141,7 @@ def export(
             for name, text in texts.items():
                 (scratch / name).write_text(text, encoding="utf-8")
             for name, some in arrays.items():
-                write_tensors(scratch / name, some, weights.config.dtype)
+                write_tensors(scratch / name, some, carrier(weights.config.dtype).name)  # type: ignore[arg-type]
             write_shards(scratch, tensors, weights.config.dtype, most)
     except OSError as error:
         raise InnerloopError(f"cannot write {target}: {error.strerror or error}") from None
@@ -202,7 +204,7 @@ def _tasks(weights: Weights) -> tuple[TokenData, Floats]:
     return read_data(signature, drawn), interpret(signature.text, **arguments)
 
 
-def _errors(weights: Weights, data: TokenData, truth: Floats, arithmetic: Arithmetic) -> Floats:
+def _errors(weights: Weights, data: TokenData, truth: Floats, arithmetic: Arithmetic | None) -> Floats:
     """How far off each task is at most [tasks]."""
     rows = output_rows(data.sequence, weights.output.kinds)
     with np.errstate(all="ignore"):
