@@ -11,6 +11,7 @@ import numpy as np
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import InputRange, OutputSpec, Placement
 from innerloop.artifact.errors import CompileError, DataError, faults_told
+from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.progress import begun
 from innerloop.artifact.tokens import read_data, roles
 from innerloop.artifact.weights import Weights
@@ -186,7 +187,7 @@ def plan_for(
 def _placed(instructions: Instructions, dtype: Dtype) -> tuple[Schedule, Allocation]:
     """The instructions in sublayers and slots, verified."""
     placed = balance(schedule(instructions), dtype)
-    slots = allocate(placed)
+    slots = allocate(placed, apart=dtype in SHORT)
     verify_schedule(placed, slots)
     return placed, slots
 

@@ -40,8 +40,8 @@ def verify(weights: Weights, dtype: str | None, guard: str) -> None:
         raise InnerloopError(f"dtype is {dtype!r}; it must be {' or '.join(map(repr, get_args(Dtype)))}")
     if dtype in SHORT and dtype != config.dtype:
         raise InnerloopError(
-            f"the weights were compiled for {config.dtype}, whose numbers {dtype} does not hold: compile the program with "
-            f"dtype {dtype} to run it so"
+            f"the weights were compiled for {config.dtype}, whose numbers {dtype} does not hold: compile the program "
+            f"with dtype {dtype} to run it so"
         )
     if guard not in get_args(GuardMode):
         raise InnerloopError(f"guard is {guard!r}; it must be 'warn', 'raise' or 'off'")

@@ -21,8 +21,8 @@ from innerloop.artifact.errors import DataError, counted
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.interrupts import check, stoppable
 from innerloop.artifact.memory import spend
-from innerloop.artifact.precisions import carrier
 from innerloop.artifact.places import Places, places
+from innerloop.artifact.precisions import carrier
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import GuardMode

@@ -48,7 +48,7 @@ _ENTRIES = (
     "format", "version", "config", "signature", "parameters", "roles", "output", "inputs", "layout", "report", "body",
     "checksums",
 )  # fmt: skip
-_KINDS = {
+_KINDS: dict[str, np.dtype[Any]] = {
     "F64": np.dtype(np.float64), "F32": np.dtype(np.float32), "F16": np.dtype(np.float16), "BF16": np.dtype("bfloat16"),
     "I64": np.dtype(np.int64), "U64": np.dtype(np.uint64), "U32": np.dtype(np.uint32), "U16": np.dtype(np.uint16),
     "U8": np.dtype(np.uint8),
@@ -283,7 +283,7 @@ def _read_program(content: bytes) -> str:
 
 def _read_tensors(content: bytes, dtype: Dtype) -> Tensors:
     try:
-        read = deserialize(content)
+        read: Any = deserialize(content)  # type: ignore[no-untyped-call]
         tensors = {name: np.frombuffer(t["data"], _KINDS[t["dtype"]]).reshape(t["shape"]) for name, t in read}
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError) as error:
         raise Damage(f"it is not a safetensors file ({error})") from None

@@ -37,9 +37,9 @@ def forward(
     whole: bool = False,
     look: Look | None = None,
 ) -> Real:
-    """The output at every token of the data [batch, tokens, size], in the precision of the weights, and of 16 bits read
-    from the last stream in float32. `observe` is called
-    with the stream [width, batch, 1 + tokens] after each sublayer. `arithmetic`: how norms and activations round (None: as in this package).
+    """The output at every token of the data [batch, tokens, size], in the precision of the weights; of 16 bits it is
+    read from the last stream in float32. `observe` is called with the stream [width, batch, 1 + tokens] after each
+    sublayer. `arithmetic`: how norms and activations round (None: as in this package).
     `whole`: every pass of a scan at all tokens, as stock transformers run it, and as it is run for who observes; else
     each at the token whose turn it is, where that is enough, as the runtime does. `look` is called with 2 n before
     stored sublayer n, 2 n + 1 after it, and the stream [width, batch, 1 + tokens], or of a scan that is run in turn

@@ -16,6 +16,7 @@
                                                               one-hot codes are exact
     constant     as the weights' precision holds it           –
 
+In 16 bits u is half a unit, coefficients are rounded too, and of a mean nothing is lost but of itself.
 A factor far below its radius R is multiplied with a far smaller error than one at it: see square_banks.py.
 """
 
@@ -27,7 +28,7 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats, Indices
-from innerloop.artifact.precisions import UNIT
+from innerloop.artifact.precisions import SHORT, UNIT, rounding
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.targets import Target
@@ -65,6 +66,9 @@ from ..numerics.linear_by_softmax import SCALES, SINK, relative_error
 from ..numerics.square_banks import FINENESS, Bank, Squares, square_bank
 from ..schedule.constructions import CURVE, Construction, default_squares
 
+ROUNDS = UNIT | {short: 0.5 * UNIT[short] for short in SHORT}
+"""What a rounding is off by, rms, as a share. Of 16 bits every operation is rounded, two to five times, by 0.4 units
+each, and nothing else counts; of more, what a unit stands for is that and what sums lose on their way."""
 Operand = Callable[[int], Floats]
 Inexact = Callable[[Floats, Operand, Draws], Floats]
 """What an operation gives instead of an array, from its operands."""
@@ -85,7 +89,7 @@ class ErrorModel:
         """What one value's operation makes, built as `chosen` (None: by default); None where nothing is lost. `drawn`:
         the errors of products' fits are multiplied by normal numbers, as if the factors stood elsewhere on the fit.
         `times`: so many times the rounding."""
-        node, unit = self.graph[value], times * UNIT[self.dtype]
+        node, unit = self.graph[value], times * ROUNDS[self.dtype]
         match node.op:
             case Product():
                 if self.target.gated:
@@ -106,7 +110,7 @@ class ErrorModel:
             case Divide():
                 return _quotient(2.0 ** (-2.0 * NORMS[self.target.norm].sizes(self.dtype).divide - 1.0), unit)
             case Affine(matrices, offset):
-                return _affine(matrices, offset.array, unit)
+                return _affine(matrices, offset.array, unit, self.dtype)
             case Attend("softmax", _):
                 return _softmax(unit)
             case Attend() if not self.target.linear:
@@ -123,7 +127,7 @@ class ErrorModel:
                 off = (held - values.array).ravel()
                 return (lambda array, _, rng: array + off) if off.any() else None
             case Gather("mean", _):
-                return _mean(unit)
+                return _mean(unit, 0.0 if self.dtype in SHORT else 1.0)
             case Count() | Move() | Merge() | Mine():
                 return None
             case Softmax() | Gather() | Attend() | Read() | Theirs() | Phi() | Final():
@@ -279,16 +283,18 @@ def _quotient(lost: float, unit: float) -> Inexact:
     return model
 
 
-def _mean(unit: float) -> Inexact:
+def _mean(unit: float, usually: float) -> Inexact:
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         several = operand(1).sum(-1, keepdims=True) > 1.0
-        return _noisy(array, np.where(several, unit * (np.abs(array) + _usual(array)), 0.0), rng)
+        size = np.abs(array) + usually * _usual(array)
+        return _noisy(array, np.where(several, unit * size, 0.0), rng)
 
     return model
 
 
-def _affine(matrices: tuple[Matrix, ...], offset: Floats, unit: float) -> Inexact | None:
-    if len(matrices) == 1 and not offset.any() and np.diff(matrices[0].csr.indptr).max(initial=0) <= 1:
+def _affine(matrices: tuple[Matrix, ...], offset: Floats, unit: float, dtype: Dtype) -> Inexact | None:
+    single = len(matrices) == 1 and not offset.any() and np.diff(matrices[0].csr.indptr).max(initial=0) <= 1
+    if single and (dtype not in SHORT or np.array_equal(rounding(dtype)(matrices[0].csr.data), matrices[0].csr.data)):
         return None
     squared = [Matrix(m.csr**2) for m in matrices]
 

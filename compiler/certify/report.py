@@ -14,8 +14,8 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.claims import Report
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated
-from innerloop.artifact.progress import each
 from innerloop.artifact.precisions import UNIT
+from innerloop.artifact.progress import each
 from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData, output_rows

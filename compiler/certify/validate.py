@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.errors import InternalError
-from innerloop.artifact.progress import begun
 from innerloop.artifact.precisions import UNIT
+from innerloop.artifact.progress import begun
 from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights

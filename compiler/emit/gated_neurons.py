@@ -55,7 +55,9 @@ class GatedNeurons(Neurons):
         a, b = self.stream.read(left), self.stream.read(right)
         entries, i, j = distinct(op.form, keys(a), keys(b))
         down = entries @ write
-        radius_a, radius_b = (2.0 ** np.ceil(np.log2(np.where(b.radius > 0, b.radius, 1.0))) for b in (op.left, op.right))
+        radius_a, radius_b = (
+            2.0 ** np.ceil(np.log2(np.where(b.radius > 0, b.radius, 1.0))) for b in (op.left, op.right)
+        )
         sharp = np.minimum(self.sizes.gate, self.sizes.most / radius_b[j]) / radius_a[i]
         first, second = Matrix(a.csr[:, i] @ sp.diags_array(sharp)), Matrix(b.csr[:, j])
         down = Matrix(sp.diags_array(1.0 / sharp) @ down.csr)

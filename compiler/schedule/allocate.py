@@ -74,7 +74,8 @@ def _count(items: list[SublayerPlan | LoopPlan]) -> int:
     return sum(1 if isinstance(i, SublayerPlan) else _count(i.body) for i in items)
 
 
-def allocate(schedule: Schedule) -> Allocation:
+def allocate(schedule: Schedule, apart: bool = False) -> Allocation:
+    """Slots for all atoms. `apart`: each takes slots that were emptied a sublayer earlier, as 16 bits need it."""
     lifetimes = _lifetimes(schedule)
     atoms = schedule.instructions.atoms
     # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds at the size of x: a move, a
@@ -87,7 +88,7 @@ def allocate(schedule: Schedule) -> Allocation:
     }
     whole |= {instruction.out for instruction in instructions if isinstance(instruction.op, SwitchHead)}
     reach = _dividing(instructions)
-    start = {a: life.birth - (a in whole) for a, life in lifetimes.items()}
+    start = {a: life.birth - (apart or a in whole) for a, life in lifetimes.items()}
     slots: dict[Atom, Indices] = {}
     clears: dict[int, list[Atom]] = {}
     free_from: list[int] = []

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from innerloop.artifact.errors import DataError
 from innerloop.artifact.features import FeatureLayout
+from innerloop.artifact.precisions import carrier
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.runtime import Trace, Transformer

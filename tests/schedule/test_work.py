@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 from innerloop.artifact.parts import Attention, Mlp
 from innerloop.artifact.reference.arithmetic import OWN
