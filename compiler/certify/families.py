@@ -6,7 +6,8 @@
 Wider ranges cost precision everywhere, on the core's tasks, too. The price of a family is by how much it raises the
 error that the error model predicts for some of the core's tasks; together families may raise it `PRICE` times. A
 family is too dear, besides, where the program is not finite on it, where it takes a divisor, or what a logarithm or a
-root is taken of, out of one sign, and where divisions would need another construction (divisor_range_reduction.py).
+root is taken of, out of one sign, where divisions would need another construction (divisor_range_reduction.py), and
+where float16 has no room for its values.
 Data like that leave the ranges, and the guard says so; `calibration=` gives ranges for them.
 """
 
@@ -27,6 +28,7 @@ from ..interpreter.default_tasks import WILD, Family, Sample
 from ..interpreter.oracle import evaluate
 from ..ir.graph import Divide, Field, Function, Graph, Value
 from ..numerics.functions import POINTWISE
+from ..numerics.sizes import SIZES
 from ..transforms.divisor_range_reduction import WIDE, widest
 from .error_model import ErrorModel
 from .predict import COPIES, SAFETY, disturbed, predict
@@ -139,8 +141,11 @@ def _signed(graph: Graph) -> list[Value]:
 
 
 def _fits(graph: Graph, ranges: Ranges, wider: Ranges, signed: Sequence[Value], dtype: Dtype) -> bool:
-    """Whether what divides, or is taken a logarithm or root of, keeps its sign, and divisors reach no further than one
-    division goes, where they do not anyway."""
+    """Whether values are no larger than the precision has room for, what divides, or is taken a logarithm or root of,
+    keeps its sign, and divisors reach no further than one division goes, where they do not anyway."""
+    held = SIZES[dtype].holds
+    if any(np.abs(ends).max(initial=0.0) > held for side in (wider.low, wider.high) for ends in side.values()):
+        return False
     for value in signed:
         for before, after in ((ranges.low[value], wider.low[value]), (-ranges.high[value], -wider.high[value])):
             if np.any((before > 0.0) & (after <= 0.0)):

@@ -58,14 +58,15 @@ class LayerNormScheme(NormScheme):
 
     def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, dtype: Dtype) -> Constants | None:
         rest, sizes = float(np.sqrt(np.sum(bound**2) / stream.width)), self.sizes(dtype)
-        scale, divide = power(rest, sizes.bits), 0.0
+        weights, divide = stream.constants.weights, 0.0
+        scale = sizes.held(power(rest, sizes.bits), weights)
         if divisor is not None:
             least, most = divisor
             divide = power(rest / least, sizes.divide)
             scale = max(scale, power(divide * most, sizes.constant))
-        if max(scale, divide) > sizes.largest:
+        if max(scale, divide) > sizes.largest or scale < rest * 2.0**sizes.least:
             return None
-        return Constants(stream.constants.weights, scale if self.everywhere else 0.0, divide)
+        return Constants(weights, scale if self.everywhere else 0.0, divide)
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,9 @@ class RmsNormScheme(NormScheme):
             divide = power(rest / root / least, sizes.divide)
             rest = max(rest, divide * most * root)
         weights = stream.constants.weights
-        scale = power(rest / min(weights), sizes.bits)
-        return Constants(weights, scale, divide) if scale * root <= sizes.largest else None
+        scale = sizes.held(power(rest / min(weights), sizes.bits), weights)
+        fit = rest * 2.0**sizes.least <= scale * root <= sizes.largest
+        return Constants(weights, scale, divide) if fit else None
 
 
 NORMS: Mapping[NormKind, NormScheme] = {

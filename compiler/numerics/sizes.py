@@ -16,7 +16,8 @@ heads that are too small, and squares of positions. See docs/design-notes.md, 16
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from innerloop.artifact.arrays import Dtype
@@ -29,12 +30,21 @@ class NormSizes:
     (LayerNorm); the smallest of them above the root of the sum (RMSNorm). `divide`: so far a divisor on its slots is;
     `constant`: so far the constants are above the largest divisor on its slots, which stands beside them in the MLP
     sublayer after a division: the norm is then off by half the square of their ratio, which must be no more than half
-    an ulp. `largest`: of the norm's constants, whose squares are summed."""
+    an ulp. `largest`: of the norm's constants, whose squares are summed. `slot`: of one of them; where that keeps them
+    down, the root of their sum is still `least` bits above that of all else."""
 
     bits: float
     divide: float
     constant: float
     largest: float
+    slot: float = math.inf
+    least: float = 0.0
+
+    def held(self, scale: float, weights: Sequence[int]) -> float:
+        """The scale, or what of it the slot of the largest weight can hold, a power of two."""
+        if scale * max(weights, default=1) <= self.slot:
+            return scale
+        return float(2.0 ** math.floor(math.log2(self.slot / max(weights))))
 
 
 @dataclass(frozen=True)
@@ -52,8 +62,10 @@ class Sizes:
     straight: float = 2.0**20
     rotary_heads: tuple[int, ...] = (16, 64, 256)
     """With a power of four 1/√d_head is a power of two, and logits that are sums stay exact."""
-    most: float = float("inf")
+    most: float = math.inf
     """What comes out of a neuron at most."""
+    holds: float = math.inf
+    """Families of default tasks with larger values are left out."""
 
 
 _SHORT = Sizes(
@@ -78,8 +90,9 @@ SIZES: Mapping[Dtype, Sizes] = {
     "bfloat16": _SHORT,
     "float16": replace(
         _SHORT,
-        layer=replace(_SHORT.layer, largest=2.0**15),
-        rms=replace(_SHORT.rms, bits=5.5, largest=2.0**15),
+        layer=replace(_SHORT.layer, slot=2.0**15, least=2.0),
+        rms=replace(_SHORT.rms, bits=5.5, slot=2.0**15, least=4.0),
         most=0.25 * LARGEST["float16"],
+        holds=2.0**10,
     ),
 }
