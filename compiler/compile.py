@@ -19,6 +19,7 @@ from innerloop.artifact.words import Optimize, TargetName
 from numpy.typing import ArrayLike
 
 from .afford import afford
+from .architectures.sixteen_bits import verify_short
 from .architectures.targets import TARGETS, Learned
 from .certify.certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
 from .certify.families import affordable, observed, reached
@@ -148,6 +149,7 @@ def plan_for(
     `compile_program`. Raises CompileError, and DataError for calibration data that does not fit."""
     architecture = named("target", target, TARGETS, graph)
     named("dtype", dtype, dict.fromkeys(get_args(Dtype)), graph)
+    verify_short(graph, architecture, dtype)
     default = calibration is None
     drawn = samples(graph) if calibration is None else [Sample(CORE, (read_data(graph.signature, calibration),))]
     graph = fill_empty(graph, drawn[0].data)

@@ -21,6 +21,7 @@ import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import CompileError, InternalError
 from innerloop.artifact.parts import Config
+from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.signature import Kinds, Signature
 from innerloop.artifact.span import Span
 
@@ -35,7 +36,7 @@ from .gated_neurons import GatedNeurons
 from .heads import AttentionPattern, Heads
 from .neurons import Neurons
 from .norms import NORMS, Divisor, NormScheme, power
-from .positions import LearnedScheme, PositionScheme, RotaryScheme
+from .positions import DigitalScheme, LearnedScheme, PositionScheme, RotaryScheme
 from .residual_stream import Stream
 from .ungated_neurons import UngatedNeurons
 
@@ -145,11 +146,11 @@ class Backend:
         stream = self.norm.stream(
             width,
             self.norm.begun(width, self.divisor is not None),
-            self.positions.digits if self.divisor else 0,
-            len(self.tables) if tabled else 0,
+            self.positions.digits(self.divisor is not None),
+            self.positions.codes * len(self.tables) if tabled else 0,
             self.allocation,
             sizes,
-            tabled and self._positioned,
+            self.positions.squared and self._positioned,
         )
         if not stream.fits:
             return None
@@ -205,14 +206,16 @@ def backend_of(
     target = schedule.instructions.target
     if target.block != "serial":
         raise _unbuilt(target, "MLPs that read what attention reads")
-    positions = _positions(target)(signature.pattern, n_positions, dtype, target.biases == "everywhere", _theta(target))
+    positions = _positions(target, dtype)(
+        signature.pattern, n_positions, dtype, target.biases == "everywhere", _theta(target)
+    )
     return Backend(schedule, allocation, signature, positions, NORMS[target.norm], _neurons(target))
 
 
-def _positions(target: Target) -> type[PositionScheme]:
+def _positions(target: Target, dtype: Dtype) -> type[PositionScheme]:
     match target.positions:
         case Learned() if target.biases != "none":
-            return LearnedScheme
+            return DigitalScheme if dtype in SHORT else LearnedScheme
         case Rotary(fraction=1.0) if target.norm != "dividing":
             return RotaryScheme
         case Rotary(fraction=1.0):

@@ -2,7 +2,10 @@
 
 positions   which rule finds a token          heads               the stream holds
 learned     position · slope + table          learned_heads.py    p/P, (p/P)², digits, tables
+digital     a table, by digits                digital_heads.py    digits of p and of each relation's target
 rotary      distance; farthest; nearest       rotary_heads.py     nothing
+
+Digits are what 16 bits tell positions apart by.
 """
 
 from __future__ import annotations
@@ -11,19 +14,21 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
-from innerloop.artifact.arrays import Dtype
+import numpy as np
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.parts import Config
 from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.signature import Kinds, Pattern
 from innerloop.artifact.tokens import role_kinds
 
-from ..architectures.learned_positions import CopyRule, copy_rule, digits
+from ..architectures.learned_positions import CopyRule, copy_rule, digital_rule, digits
 from ..architectures.relation import Relation
 from ..architectures.rotary_frequencies import phases
 from ..architectures.rotary_positions import rotary_copy_rule
 from ..numerics.sizes import SIZES
+from .digital_heads import DigitalHeads
 from .heads import Heads
-from .learned_heads import LearnedHeads
+from .learned_heads import LearnedHeads, scale_of
 from .residual_stream import Stream
 from .rotary_heads import RotaryHeads
 
@@ -63,8 +68,21 @@ class PositionScheme(ABC):
 
     @property
     @abstractmethod
-    def digits(self) -> int:
-        """Slots that tell a token from all others in a divided stream."""
+    def squared(self) -> bool:
+        """Whether the stream holds positions and their squares."""
+
+    @abstractmethod
+    def digits(self, divides: bool) -> int:
+        """Slots that tell a token from all others, in a stream that is divided or not."""
+
+    @property
+    def codes(self) -> int:
+        """Slots of a relation that has a table."""
+        return 1
+
+    def coded(self, targets: Floats) -> Floats:
+        """What the table holds in them: targets [positions] → [positions, codes]."""
+        return targets[:, None] / scale_of(self.n_positions)
 
     @abstractmethod
     def rule(self, relation: Relation, kinds: Kinds) -> CopyRule | None:
@@ -87,8 +105,11 @@ class LearnedScheme(PositionScheme):
         return True
 
     @property
-    def digits(self) -> int:
-        return int(digits(self.n_positions).shape[1])
+    def squared(self) -> bool:
+        return True
+
+    def digits(self, divides: bool) -> int:
+        return int(digits(self.n_positions).shape[1]) if divides else 0
 
     def rule(self, relation: Relation, kinds: Kinds) -> CopyRule | None:
         return copy_rule(self.pattern, relation, kinds, self.n_positions)
@@ -107,13 +128,43 @@ class LearnedScheme(PositionScheme):
 
 
 @dataclass(frozen=True)
+class DigitalScheme(LearnedScheme):
+    """Every relation's target is written out, in digits that the token wanted has of its own position."""
+
+    @property
+    def squared(self) -> bool:
+        return False
+
+    @property
+    def codes(self) -> int:
+        return self.digits(True)
+
+    def digits(self, divides: bool) -> int:
+        return super().digits(True)
+
+    def coded(self, targets: Floats) -> Floats:
+        return digits(self.n_positions)[targets.astype(np.int64)]
+
+    def rule(self, relation: Relation, kinds: Kinds) -> CopyRule | None:
+        return digital_rule(self.pattern, relation, kinds, self.n_positions)
+
+    def heads(self, stream: Stream, divided: tuple[float, float] | None, dividing: Kinds | None) -> Heads:
+        return DigitalHeads(
+            stream, self.role_kinds, self.n_positions, self.biased, self.dtype, divided, self.hidden, causal=self.causal
+        )
+
+
+@dataclass(frozen=True)
 class RotaryScheme(PositionScheme):
     @property
     def tabled(self) -> bool:
         return False
 
     @property
-    def digits(self) -> int:
+    def squared(self) -> bool:
+        return False
+
+    def digits(self, divides: bool) -> int:
         return 0
 
     def rule(self, relation: Relation, kinds: Kinds) -> CopyRule | None:
