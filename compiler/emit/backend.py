@@ -182,7 +182,8 @@ class Backend:
             message = f"cannot divide in {self.dtype} by numbers from {least:.3g} to {most:.3g} in magnitude"
             placed = (p.instruction for s in self.schedule.walk() for p in s.placed)
             span = next(instruction.span for instruction in placed if isinstance(instruction.op, Quotient))
-        hint = "add a larger floor to what is divided by, scale the data, or compile in float64"
+        finer = "float32" if self.dtype in SHORT else "float64"
+        hint = f"add a larger floor to what is divided by, scale the data, or compile in {finer}"
         return self._refuse(message, span, hint)
 
     def bound(self, stream: Stream) -> Floats:
