@@ -37,6 +37,7 @@ from .interpreter.default_tasks import CORE, Family, Sample, core_tasks, repetit
 from .ir.build import graph_of
 from .ir.graph import Graph
 from .ir.verify import verify
+from .numerics.sizes import SIZES
 from .passes import tightened
 from .pipeline import named, optimise
 from .schedule.allocate import Allocation, allocate
@@ -48,6 +49,7 @@ from .schedule.lower import lower
 from .schedule.schedule import schedule
 from .schedule.sublayers import Schedule
 from .schedule.verify_schedule import verify_schedule
+from .transforms.divide_by_curves import divide_by_curves
 from .transforms.divisor_range_reduction import WIDE, narrow, widest
 from .transforms.guard_empty_divisors import fill_empty
 
@@ -85,7 +87,7 @@ def compile_program(
     with faults_told(text, source), np.errstate(all="ignore"):
         begun("rewriting the program")
         built = afford(graph_of(text, parameters, source))
-        graph = optimise(built, target, optimize)
+        graph = _optimised(built, target, dtype, optimize)
         bounded(graph, tolerance)
         enough(graph, certify)
         plan = plan_for(graph, target, dtype, calibration, optimize, certify, accept_error)
@@ -115,7 +117,7 @@ def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None
     target, dtype = weights.config.target, weights.config.dtype
     with faults_told(signature.text, signature.source), np.errstate(all="ignore"):
         read = graph_of(signature.text, signature.parameters, signature.source)
-        graph = optimise(afford(read), target, optimize)
+        graph = _optimised(afford(read), target, dtype, optimize)
         plan = plan_for(graph, target, dtype, calibration, optimize, tasks, accept_error=True)
         plan = plan if tolerance is None else _built(plan, tolerance).plan
     held = holdings(plan.schedule, plan.allocation)
@@ -184,6 +186,12 @@ def plan_for(
         graph = verify(tightened(verify(narrow(graph, plan.ranges)), architecture))
         return planned(graph, observed(graph, drawn, default))
     return plan
+
+
+def _optimised(built: Graph, target: TargetName, dtype: Dtype, optimize: Optimize) -> Graph:
+    """The graph as the target's best strategy writes it down in this precision."""
+    by_curves = dtype in SIZES and SIZES[dtype].curves and target in TARGETS and TARGETS[target].gated
+    return optimise(divide_by_curves(built) if by_curves else built, target, optimize)
 
 
 def _placed(instructions: Instructions, dtype: Dtype) -> tuple[Schedule, Allocation]:

@@ -64,6 +64,8 @@ class Sizes:
     """With a power of four 1/√d_head is a power of two, and logits that are sums stay exact."""
     most: float = math.inf
     """What comes out of a neuron at most."""
+    curves: bool = False
+    """Whether divisions are made of a fitted curve, and not by the norm, whose constants do not reach so far."""
     holds: float = math.inf
     """Families of default tasks with larger values are left out."""
 
@@ -93,6 +95,7 @@ SIZES: Mapping[Dtype, Sizes] = {
         layer=replace(_SHORT.layer, slot=2.0**15, least=2.0),
         rms=replace(_SHORT.rms, bits=5.5, slot=2.0**15, least=4.0),
         most=0.25 * LARGEST["float16"],
+        curves=True,
         holds=2.0**10,
     ),
 }
