@@ -126,6 +126,7 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
             tolerance=arguments.tolerance,
             certify=arguments.certify,
             accept_error=arguments.accept_error,
+            rotation=arguments.rotation,
             **given,
         )
 

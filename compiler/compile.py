@@ -11,7 +11,7 @@ import numpy as np
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import InputRange, OutputSpec, Placement
 from innerloop.artifact.errors import CompileError, DataError, faults_told
-from innerloop.artifact.precisions import SHORT
+from innerloop.artifact.precisions import SHORT, UNIT
 from innerloop.artifact.progress import begun
 from innerloop.artifact.tokens import read_data, roles
 from innerloop.artifact.weights import Weights
@@ -19,25 +19,28 @@ from innerloop.artifact.words import Optimize, TargetName
 from numpy.typing import ArrayLike
 
 from .afford import afford
-from .architectures.sixteen_bits import verify_short
+from .architectures.sixteen_bits import verify_precision
 from .architectures.targets import TARGETS, Learned
 from .certify.certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
 from .certify.families import affordable, observed, reached
 from .certify.plan import Built, Plan
 from .certify.report import all_finite, counts, measured, some_finite
+from .certify.slots import shrinkage
 from .certify.tolerance import bounded, meet
 from .certify.validate import validate
 from .emit.backend import Backend, backend_of
 from .emit.domains import domains
 from .emit.emit import emit
 from .emit.layout import Holding, holdings, placements
+from .emit.norms import NORMS
+from .emit.residual_stream import Constants
 from .emit.rounding import rounded, rounded_array, rounded_body
 from .interpreter.calibrate import Seen
 from .interpreter.default_tasks import CORE, Family, Sample, core_tasks, repetitions, samples
 from .ir.build import graph_of
 from .ir.graph import Graph
 from .ir.verify import verify
-from .numerics.sizes import SIZES
+from .numerics.sizes import sizes_of
 from .passes import tightened
 from .pipeline import named, optimise
 from .schedule.allocate import Allocation, allocate
@@ -68,6 +71,7 @@ def compile_program(
     tolerance: float | None = None,
     certify: int = TASKS,
     accept_error: bool = False,
+    rotation: bool = False,
     **parameters: object,
 ) -> Weights:
     """Compiles a program to the weights of a transformer.
@@ -79,7 +83,9 @@ def compile_program(
     source: the file's name, as errors print it. tolerance: the largest error of the output to accept on the report's
     tasks, in the output's own units; the cheapest constructions that meet it are chosen (tolerance.py). certify: on how
     many tasks the report's errors are measured (certificate.py). accept_error: hand out weights, too, whose error is of
-    the output's own size. The other arguments are the program's parameters.
+    the output's own size. rotation: make weights that stay right where the
+    stream is rotated (an orthogonal matrix in front of every matrix that reads it, its transpose behind every one that
+    writes it); llama in float32. The other arguments are the program's parameters.
 
     Raises CompileError, with all that is wrong, for a program or parameters that do not fit.
     """
@@ -87,10 +93,10 @@ def compile_program(
     with faults_told(text, source), np.errstate(all="ignore"):
         begun("rewriting the program")
         built = afford(graph_of(text, parameters, source))
-        graph = _optimised(built, target, dtype, optimize)
+        graph = _optimised(built, target, dtype, optimize, rotation)
         bounded(graph, tolerance)
         enough(graph, certify)
-        plan = plan_for(graph, target, dtype, calibration, optimize, certify, accept_error)
+        plan = plan_for(graph, target, dtype, calibration, optimize, certify, accept_error, rotation)
         some_finite(built, plan.fresh[0])
         return weights_of(plan, tolerance)
 
@@ -105,9 +111,10 @@ def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None
     """
     signature, made = weights.signature, weights.report.certificate
     optimize: Optimize = "depth"
-    tolerance, tasks = None, TASKS
+    tolerance, tasks, rotation, shrunk = None, TASKS, False, 0.0
     if made is not None:
         optimize, tolerance, tasks = made.optimize, made.tolerance, made.certify
+        rotation, shrunk = made.rotation, made.shrunk
     if made is not None and made.default != (calibration is None):
         raise DataError(
             f"{signature.name} was compiled with ranges from calibration data of the caller's: give the same data again"
@@ -117,8 +124,9 @@ def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None
     target, dtype = weights.config.target, weights.config.dtype
     with faults_told(signature.text, signature.source), np.errstate(all="ignore"):
         read = graph_of(signature.text, signature.parameters, signature.source)
-        graph = _optimised(afford(read), target, dtype, optimize)
-        plan = plan_for(graph, target, dtype, calibration, optimize, tasks, accept_error=True)
+        graph = _optimised(afford(read), target, dtype, optimize, rotation)
+        plan = plan_for(graph, target, dtype, calibration, optimize, tasks, True, rotation)
+        plan = replace(plan, shrunk=shrunk)
         plan = plan if tolerance is None else _built(plan, tolerance).plan
     held = holdings(plan.schedule, plan.allocation)
     if len(held) != len(weights.layout) or not all(map(_alike, held, weights.layout)):
@@ -146,19 +154,20 @@ def plan_for(
     optimize: Optimize = "depth",
     certify: int = TASKS,
     accept_error: bool = False,
+    rotation: bool = False,
 ) -> Plan:
     """The graph with ranges, sublayers and slots; `optimize` is what it was rewritten for, the rest as in
     `compile_program`. Raises CompileError, and DataError for calibration data that does not fit."""
     architecture = named("target", target, TARGETS, graph)
     named("dtype", dtype, dict.fromkeys(get_args(Dtype)), graph)
-    verify_short(graph, architecture, dtype)
+    verify_precision(graph, architecture, dtype, rotation)
     default = calibration is None
     drawn = samples(graph) if calibration is None else [Sample(CORE, (read_data(graph.signature, calibration),))]
     graph = fill_empty(graph, drawn[0].data)
     signature, core = graph.signature, core_tasks(drawn)
 
     def planned(graph: Graph, seen: list[tuple[Family, Seen]]) -> Plan:
-        ranges, families = affordable(graph, seen, core, architecture, dtype)
+        ranges, families = affordable(graph, seen, core, architecture, dtype, sizes_of(dtype, rotation).holds)
         all_finite(graph, ranges)
         instructions = lower(graph, ranges, architecture)
         if not default:
@@ -170,6 +179,7 @@ def plan_for(
         if not own:
             own, left = own_tasks(graph, ranges, drawn[0].data[0], certify)
         made = certificate(signature, own, left, drawn, families, default, optimize, certify)
+        made = replace(made, rotation=rotation)
         return Plan(graph, ranges, placed, slots, architecture, dtype, tuple(own), made, accept_error)
 
     def wide(plan: Plan) -> bool:
@@ -188,9 +198,11 @@ def plan_for(
     return plan
 
 
-def _optimised(built: Graph, target: TargetName, dtype: Dtype, optimize: Optimize) -> Graph:
+def _optimised(built: Graph, target: TargetName, dtype: Dtype, optimize: Optimize, rotation: bool) -> Graph:
     """The graph as the target's best strategy writes it down in this precision."""
-    by_curves = dtype in SIZES and SIZES[dtype].curves and target in TARGETS and TARGETS[target].gated
+    architecture = named("target", target, TARGETS, built)
+    named("dtype", dtype, dict.fromkeys(get_args(Dtype)), built)
+    by_curves = sizes_of(dtype, rotation).curves and architecture.gated
     return optimise(divide_by_curves(built) if by_curves else built, target, optimize)
 
 
@@ -212,7 +224,9 @@ def _divides(backend: Backend) -> bool:
 
 
 def _backend(plan: Plan) -> Backend:
-    return backend_of(plan.schedule, plan.allocation, plan.graph.signature, _positions(plan.graph), plan.dtype)
+    signature, positions = plan.graph.signature, _positions(plan.graph)
+    rotation = plan.certificate.rotation
+    return backend_of(plan.schedule, plan.allocation, signature, positions, plan.dtype, rotation)
 
 
 def weights_of(plan: Plan, tolerance: float | None) -> Weights:
@@ -264,9 +278,19 @@ def finish(plan: Plan) -> Weights:
         domains=domains(plan.graph, plan.schedule, plan.allocation, emitted.stream, plan.dtype),
         live=() if plan.target.linear else live(plan.schedule, plan.allocation, node.kinds),
     )
-    weights = replace(weights, report=measured(weights, plan.model, plan.fresh, plan.choice, plan.accept_error))
-    validate(plan, weights, emitted.stream)
-    return weights
+    if _small(plan, emitted.stream.constants):
+        shrunk = shrinkage(weights, emitted.stream, plan.fresh)
+        plan = replace(plan, shrunk=shrunk, certificate=replace(plan.certificate, shrunk=shrunk))
+        weights = replace(weights, report=replace(weights.report, certificate=plan.certificate))
+    report = measured(weights, plan.model, plan.fresh, plan.choice, plan.accept_error)
+    weights = replace(weights, report=report)
+    return replace(weights, report=replace(report, spread=validate(plan, weights, emitted.stream).spread))
+
+
+def _small(plan: Plan, constants: Constants) -> bool:
+    """Whether the norm's constants are so small that other slots count beside them."""
+    own = NORMS[plan.target.norm].own(sizes_of(plan.dtype, plan.certificate.rotation))
+    return bool(constants.scale) and 2.0 ** (-2.0 * own.bits) > UNIT[plan.dtype] and not constants.divide
 
 
 def _positions(graph: Graph) -> int:

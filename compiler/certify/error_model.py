@@ -63,6 +63,7 @@ from ..numerics.approximant import Approximant
 from ..numerics.attention_gates import Draws, shift, slope, weights
 from ..numerics.fit_smooth import fit
 from ..numerics.linear_by_softmax import SCALES, SINK, relative_error
+from ..numerics.sizes import sizes_of
 from ..numerics.square_banks import FINENESS, Bank, Squares, square_bank
 from ..schedule.constructions import CURVE, Construction, default_squares
 
@@ -82,6 +83,8 @@ class ErrorModel:
     ranges: Ranges
     dtype: Dtype
     target: Target
+    shrunk: float = 0.0
+    """By what share a norm makes what is read smaller, at most (slots.py)."""
 
     def of(
         self, value: Value, chosen: Construction | None = None, drawn: bool = False, times: float = 1.0
@@ -89,6 +92,14 @@ class ErrorModel:
         """What one value's operation makes, built as `chosen` (None: by default); None where nothing is lost. `drawn`:
         the errors of products' fits are multiplied by normal numbers, as if the factors stood elsewhere on the fit.
         `times`: so many times the rounding."""
+        found = self._rounded(value, chosen, drawn, times)
+        reads = 2 if isinstance(self.graph[value].op, Product) else 1
+        if not self.shrunk or isinstance(self.graph[value].op, Field | Constant | Count | Merge | Phi | Final):
+            return found
+        return _read_smaller(found, self.shrunk, reads, drawn)
+
+    def _rounded(self, value: Value, chosen: Construction | None, drawn: bool, times: float) -> Inexact | None:
+        """The operation alone, of operands that are read as they are."""
         node, unit = self.graph[value], times * ROUNDS[self.dtype]
         match node.op:
             case Product():
@@ -108,7 +119,7 @@ class ErrorModel:
                 level = shift(decides in self.ranges.ties, self.target.gated, self.dtype)
                 return _kept(node.op, slope(reach, self.dtype), level)
             case Divide():
-                return _quotient(2.0 ** (-2.0 * NORMS[self.target.norm].sizes(self.dtype).divide - 1.0), unit)
+                return _quotient(2.0 ** (-2.0 * NORMS[self.target.norm].own(sizes_of(self.dtype)).divide - 1.0), unit)
             case Affine(matrices, offset):
                 return _affine(matrices, offset.array, unit, self.dtype)
             case Attend("softmax", _):
@@ -157,6 +168,17 @@ def _factors(node: Node) -> tuple[list[int], list[int]]:
 
 def _noisy(array: Floats, size: Floats, rng: Draws) -> Floats:
     return np.asarray(array + size * rng.standard_normal(array.shape))
+
+
+def _read_smaller(model: Inexact | None, most: float, reads: int, drawn: bool) -> Inexact:
+    """Operands that come out of the norm smaller by up to that share, at each token by another, or all by as much."""
+
+    def smaller(array: Floats, operand: Operand, rng: Draws) -> Floats:
+        left = 1.0 - most * (rng.random((*array.shape[:-1], 1)) if drawn else 1.0)
+        given = array * left**reads
+        return given if model is None else model(given, lambda k: operand(k) * (left if k < reads else 1.0), rng)
+
+    return smaller
 
 
 def _usual(array: Floats) -> Floats:

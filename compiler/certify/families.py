@@ -7,7 +7,7 @@ Wider ranges cost precision everywhere, on the core's tasks, too. The price of a
 error that the error model predicts for some of the core's tasks; together families may raise it `PRICE` times. A
 family is too dear, besides, where the program is not finite on it, where it takes a divisor, or what a logarithm or a
 root is taken of, out of one sign, where divisions would need another construction (divisor_range_reduction.py), and
-where float16 has no room for its values.
+where there is no room for its values.
 Data like that leave the ranges, and the guard says so; `calibration=` gives ranges for them.
 """
 
@@ -28,7 +28,6 @@ from ..interpreter.default_tasks import WILD, Family, Sample
 from ..interpreter.oracle import evaluate
 from ..ir.graph import Divide, Field, Function, Graph, Value
 from ..numerics.functions import POINTWISE
-from ..numerics.sizes import SIZES
 from ..transforms.divisor_range_reduction import WIDE, widest
 from .error_model import ErrorModel
 from .predict import COPIES, SAFETY, disturbed, predict
@@ -50,16 +49,22 @@ def observed(graph: Graph, samples: Sequence[Sample], default: bool) -> list[tup
 
 
 def affordable(
-    graph: Graph, seen: Sequence[tuple[Family, Seen]], core: TokenData, target: Target, dtype: Dtype
+    graph: Graph,
+    seen: Sequence[tuple[Family, Seen]],
+    core: TokenData,
+    target: Target,
+    dtype: Dtype,
+    holds: float = np.inf,
 ) -> tuple[Ranges, list[Family]]:
-    """The ranges, and the families that they hold for; `core`: the tasks that prices are asked for."""
+    """The ranges, and the families that they hold for; `core`: the tasks that prices are asked for; `holds`: the
+    largest value that there is room for."""
     (_, first), *others = seen
     ranges = ranges_of(graph, first)
     signed = _signed(graph)
     possible = [
         (f, s, wider)
         for f, s in others
-        if _finite(s) and _fits(graph, ranges, wider := joined(ranges, s), signed, dtype)
+        if _finite(s) and _fits(graph, ranges, wider := joined(ranges, s), signed, dtype, holds)
     ]
     if not possible:
         return ranges, []
@@ -140,11 +145,10 @@ def _signed(graph: Graph) -> list[Value]:
     return found
 
 
-def _fits(graph: Graph, ranges: Ranges, wider: Ranges, signed: Sequence[Value], dtype: Dtype) -> bool:
+def _fits(graph: Graph, ranges: Ranges, wider: Ranges, signed: Sequence[Value], dtype: Dtype, holds: float) -> bool:
     """Whether values are no larger than the precision has room for, what divides, or is taken a logarithm or root of,
     keeps its sign, and divisors reach no further than one division goes, where they do not anyway."""
-    held = SIZES[dtype].holds
-    if any(np.abs(ends).max(initial=0.0) > held for side in (wider.low, wider.high) for ends in side.values()):
+    if any(np.abs(ends).max(initial=0.0) > holds for side in (wider.low, wider.high) for ends in side.values()):
         return False
     for value in signed:
         for before, after in ((ranges.low[value], wider.low[value]), (-ranges.high[value], -wider.high[value])):

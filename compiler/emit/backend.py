@@ -25,10 +25,11 @@ from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.signature import Kinds, Signature
 from innerloop.artifact.span import Span
 
-from ..architectures.learned_positions import CopyRule
+from ..architectures.learned_positions import CopyRule, End
 from ..architectures.relation import Relation
 from ..architectures.targets import Learned, Rotary, Target
 from ..numerics.activations import GELU
+from ..numerics.sizes import sizes_of
 from ..schedule.allocate import Allocation
 from ..schedule.instructions import Copy, Linear, Quotient
 from ..schedule.sublayers import Schedule
@@ -88,6 +89,10 @@ class Backend:
                 raise self._refuse(
                     f"finds no token by `{wanted}` at {at}: neither position nor kind says where it is", span
                 )
+            if isinstance(rule, End) and self.positions.sizes.coarse:
+                wanted = f"{relation.name} {relation.kind or ''}".strip()
+                message = f"finds no token by `{wanted}` here: {self.dtype} rounds phases away that turn so slowly"
+                raise self._refuse(message, span, "compile for gpt2, or in float32")
             found[relation, kinds] = rule
         return found
 
@@ -124,7 +129,9 @@ class Backend:
         """For one MLP sublayer, where there are MLPs."""
         assert self.neurons_of is not None
         biased = self.target.biases == "everywhere"
-        return self.neurons_of(stream, bound, self.role_kinds, self.dtype, self.target.activation, biased)
+        return self.neurons_of(
+            stream, bound, self.role_kinds, self.dtype, self.target.activation, biased, self.positions.sizes
+        )
 
     # The stream ---------------------------------------------------------------------------------
 
@@ -156,10 +163,12 @@ class Backend:
             return None
         if not stream.constants.any:
             return stream
+        flag = self.positions.sizes.flag
         if stream.balanced:
-            stream = replace(stream, flag=max(1.0, power(float(self.bound(stream).max()), -FLAG_BITS)))
+            flag = max(1.0, power(float(self.bound(stream).max()), -FLAG_BITS))
+        stream = replace(stream, flag=flag)
         bound = self.bound(stream)
-        constants = self.norm.constants(stream, bound, self.divisor, self.dtype)
+        constants = self.norm.constants(stream, bound, self.divisor, self.norm.own(self.positions.sizes))
         if constants is None:
             raise self._too_wide(float(bound.max()))
         return replace(stream, constants=constants)
@@ -201,14 +210,20 @@ class Backend:
 
 
 def backend_of(
-    schedule: Schedule, allocation: Allocation, signature: Signature, n_positions: int, dtype: Dtype
+    schedule: Schedule,
+    allocation: Allocation,
+    signature: Signature,
+    n_positions: int,
+    dtype: Dtype,
+    rotation: bool = False,
 ) -> Backend:
-    """The backend of the schedule's target. Raises InternalError for a target that has no parts yet."""
+    """The backend of the schedule's target; `rotation`: whether the stream may be rotated. Raises InternalError for a
+    target that has no parts yet."""
     target = schedule.instructions.target
     if target.block != "serial":
         raise _unbuilt(target, "MLPs that read what attention reads")
     positions = _positions(target, dtype)(
-        signature.pattern, n_positions, dtype, target.biases == "everywhere", _theta(target)
+        signature.pattern, n_positions, dtype, sizes_of(dtype, rotation), target.biases == "everywhere", _theta(target)
     )
     return Backend(schedule, allocation, signature, positions, NORMS[target.norm], _neurons(target))
 

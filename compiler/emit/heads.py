@@ -24,7 +24,7 @@ from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.learned_positions import CopyRule
-from ..numerics.sizes import SIZES, Sizes
+from ..numerics.sizes import Sizes
 from .residual_stream import Stream, pile, stack
 
 Column = dict[int, float]
@@ -104,15 +104,12 @@ class Heads(ABC):
     biased: bool
     """Whether outputs have biases."""
     dtype: Dtype
+    sizes: Sizes
     divided: tuple[float, float] | None = None
     """The divisor's range, if this sublayer's norm divides."""
     hidden: tuple[int, ...] = ()
     """Roles whose tokens the roles before them must not see, though attention goes both ways."""
     groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
-
-    @property
-    def sizes(self) -> Sizes:
-        return SIZES[self.dtype]
 
     def add(self, pattern: AttentionPattern | Score | Switch, size: int, made: Made) -> None:
         """write [size, width] of the values [width, size] of the tokens that the pattern reads."""

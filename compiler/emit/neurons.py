@@ -18,7 +18,7 @@ from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
 from ..numerics.activations import Activation
-from ..numerics.sizes import SIZES, Sizes
+from ..numerics.sizes import Sizes
 from ..schedule.instructions import (
     Apply,
     AttendHead,
@@ -45,13 +45,10 @@ class Neurons(ABC):
     dtype: Dtype
     activation: Activation
     biased: bool
+    sizes: Sizes
     up: list[Matrix] = field(default_factory=list)
     bias: list[Floats] = field(default_factory=list)
     down: list[Matrix] = field(default_factory=list)
-
-    @property
-    def sizes(self) -> Sizes:
-        return SIZES[self.dtype]
 
     # What the kind of neuron decides ------------------------------------------------------------
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from innerloop.artifact.arrays import Dtype, Floats
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.words import NormKind
 
-from ..numerics.sizes import SIZES, NormSizes
+from ..numerics.sizes import NormSizes, Sizes
 from .layer_norm_stream import LayerNormStream
 from .residual_stream import Constants, Stream, four_squares
 from .rms_stream import RmsStream
@@ -31,7 +31,7 @@ class NormScheme(ABC):
     stream: ClassVar[type[Stream]]
 
     @abstractmethod
-    def sizes(self, dtype: Dtype) -> NormSizes:
+    def own(self, sizes: Sizes) -> NormSizes:
         """How far the constants, and divisors on their slots, are above all else."""
 
     @abstractmethod
@@ -39,7 +39,7 @@ class NormScheme(ABC):
         """The constants that there are, each as 1: how large they are depends on the stream."""
 
     @abstractmethod
-    def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, dtype: Dtype) -> Constants | None:
+    def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, sizes: NormSizes) -> Constants | None:
         """C from what else the stream can hold, at most `bound` [width]; with divisions K from that, and C from K.
         None where they are larger than the precision holds."""
 
@@ -50,14 +50,14 @@ class LayerNormScheme(NormScheme):
     """Whether the norm stands before every sublayer, and not only where a division uses it."""
     stream = LayerNormStream
 
-    def sizes(self, dtype: Dtype) -> NormSizes:
-        return SIZES[dtype].layer
+    def own(self, sizes: Sizes) -> NormSizes:
+        return sizes.layer
 
     def begun(self, width: int, divides: bool) -> Constants:
         return Constants(four_squares(width // 2) if width > 1 else (), float(self.everywhere), float(divides))
 
-    def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, dtype: Dtype) -> Constants | None:
-        rest, sizes = float(np.sqrt(np.sum(bound**2) / stream.width)), self.sizes(dtype)
+    def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, sizes: NormSizes) -> Constants | None:
+        rest = float(np.sqrt(np.sum(bound**2) / stream.width))
         weights, divide = stream.constants.weights, 0.0
         scale = sizes.held(power(rest, sizes.bits), weights)
         if divisor is not None:
@@ -73,15 +73,14 @@ class LayerNormScheme(NormScheme):
 class RmsNormScheme(NormScheme):
     stream = RmsStream
 
-    def sizes(self, dtype: Dtype) -> NormSizes:
-        return SIZES[dtype].rms
+    def own(self, sizes: Sizes) -> NormSizes:
+        return sizes.rms
 
     def begun(self, width: int, divides: bool) -> Constants:
         return Constants(four_squares(width), 1.0, float(divides))
 
-    def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, dtype: Dtype) -> Constants | None:
+    def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, sizes: NormSizes) -> Constants | None:
         rest, divide, root = float(np.sqrt(np.sum(bound**2))), 0.0, float(np.sqrt(stream.width))
-        sizes = self.sizes(dtype)
         if divisor is not None:
             least, most = divisor
             divide = power(rest / root / least, sizes.divide)

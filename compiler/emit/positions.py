@@ -25,7 +25,7 @@ from ..architectures.learned_positions import CopyRule, copy_rule, digital_rule,
 from ..architectures.relation import Relation
 from ..architectures.rotary_frequencies import phases
 from ..architectures.rotary_positions import rotary_copy_rule
-from ..numerics.sizes import SIZES
+from ..numerics.sizes import Sizes
 from .digital_heads import DigitalHeads
 from .heads import Heads
 from .learned_heads import LearnedHeads, scale_of
@@ -43,6 +43,7 @@ class PositionScheme(ABC):
     pattern: Pattern
     n_positions: int
     dtype: Dtype
+    sizes: Sizes
     biased: bool
     theta: float = Config.rope_theta
     """Of the phases, as a configuration has it."""
@@ -123,8 +124,9 @@ class LearnedScheme(PositionScheme):
 
     def heads(self, stream: Stream, divided: tuple[float, float] | None, dividing: Kinds | None) -> Heads:
         return LearnedHeads(
-            stream, self.role_kinds, self.n_positions, self.biased, self.dtype, divided, self.hidden, causal=self.causal
-        )
+            stream, self.role_kinds, self.n_positions, self.biased, self.dtype, self.sizes, divided, self.hidden,
+            causal=self.causal,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,9 @@ class DigitalScheme(LearnedScheme):
 
     def heads(self, stream: Stream, divided: tuple[float, float] | None, dividing: Kinds | None) -> Heads:
         return DigitalHeads(
-            stream, self.role_kinds, self.n_positions, self.biased, self.dtype, divided, self.hidden, causal=self.causal
-        )
+            stream, self.role_kinds, self.n_positions, self.biased, self.dtype, self.sizes, divided, self.hidden,
+            causal=self.causal,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -175,13 +178,13 @@ class RotaryScheme(PositionScheme):
         """The two smallest whose pairs that stand still hold a query of so many dimensions, and the flags; what is
         scored in pairs that turn by nothing in this precision, if there are so many."""
         flags = 2 + len(self.hidden)
-        every = (phases(size, self.n_positions, self.theta) for size in (*SIZES[self.dtype].rotary_heads, LARGE))
+        every = (phases(size, self.n_positions, self.theta) for size in (*self.sizes.rotary_heads, LARGE))
         fit = [p for p in every if p.still.size >= max(query, flags)]
         exact = [p for p in fit if p.exact(self.n_positions, UNIT[self.dtype]) >= query - flags - 1]
         return tuple(2 * p.frequency.size for p in exact or fit)[:2]
 
     def heads(self, stream: Stream, divided: tuple[float, float] | None, dividing: Kinds | None) -> Heads:
         return RotaryHeads(
-            stream, self.role_kinds, self.n_positions, self.biased, self.dtype, divided, self.hidden,
+            stream, self.role_kinds, self.n_positions, self.biased, self.dtype, self.sizes, divided, self.hidden,
             dividing=dividing, theta=self.theta,
         )  # fmt: skip

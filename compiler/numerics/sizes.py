@@ -9,6 +9,7 @@
     linear maps κ                  2²⁰        2²⁰        1           1           GELUs
     heads                          16 …       16 …       64 …        64 …        dimensions, where positions are rotary
 
+A stream of float32 that may be rotated has a column of its own, `ROTATED`.
 Two things limit 16 bits. float16 holds 65504 at most, and of that the norm's constants, all logits and what goes down a
 neuron. bfloat16 has 8 bits: what is found by a difference of large numbers is found no more, which concerns phases of
 heads that are too small, and squares of positions. See docs/design-notes.md, 16 bits.
@@ -56,6 +57,8 @@ class Sizes:
     sent: float = 2.0**36
     gate: float = 2.0**40
     shut: float = 2.0**11
+    flag: float = 1.0
+    """What stands for 1 in the slots of roles, where the norm takes no mean away."""
     reaches: float = 2.0
     """So many times what a gate may read closes it, `shut` aside."""
     open: float = 64.0
@@ -66,6 +69,8 @@ class Sizes:
     """What comes out of a neuron at most."""
     curves: bool = False
     """Whether divisions are made of a fitted curve, and not by the norm, whose constants do not reach so far."""
+    coarse: bool = False
+    """Whether rounding leaves too little of logits to compare by, to score by, or to tell the first from the next."""
     holds: float = math.inf
     """Families of default tasks with larger values are left out."""
 
@@ -79,8 +84,9 @@ _SHORT = Sizes(
     open=16.0,
     straight=1.0,
     rotary_heads=(64, 256),
+    coarse=True,
 )
-SIZES: Mapping[Dtype, Sizes] = {
+_SIZES: Mapping[Dtype, Sizes] = {
     "float32": Sizes(
         layer=NormSizes(bits=12.5, divide=11.0, constant=12.0, largest=2.0**56),
         rms=NormSizes(bits=12.5, divide=11.5, constant=0.0, largest=2.0**63),
@@ -99,3 +105,23 @@ SIZES: Mapping[Dtype, Sizes] = {
         holds=2.0**10,
     ),
 }
+ROTATED = replace(
+    _SIZES["float32"],
+    flag=8.0,
+    rms=NormSizes(bits=1.5, divide=0.0, constant=0.0, largest=2.0**63),
+    sent=128.0,
+    gate=2.0**10,
+    shut=64.0,
+    reaches=1.0,
+    open=32.0,
+    rotary_heads=(64, 256),
+    curves=True,
+    coarse=True,
+    holds=2.0**7,
+)
+"""Of float32 where the stream may be rotated: every slot then rounds at the size of the largest."""
+
+
+def sizes_of(dtype: Dtype, rotation: bool = False) -> Sizes:
+    """`rotation`: whether the stream may be rotated (float32 alone)."""
+    return ROTATED if rotation else _SIZES[dtype]

@@ -1,0 +1,64 @@
+"""The same transformer in other coordinates of its stream: what weights that may be rotated are measured in, too.
+
+    before    x @ embedding      norm(x; gain) @ reads      writes            norm(x; gain) @ readout
+    after     x @ embedding @ Q  norm(x; 1) @ Qᵀ gain reads  writes @ Q       norm(x; gain) @ Qᵀ readout
+
+Q is a random orthogonal matrix. RMSNorm divides by a length, which Q leaves as it is: in exact arithmetic nothing
+changes. The last norm's gain is the same for all slots.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import scipy.sparse as sp
+from innerloop.artifact.arrays import Floats
+from innerloop.artifact.parts import Attention, Body, Mlp, Norm, Repeated, Sublayer
+from innerloop.artifact.sparse import Matrix
+from innerloop.artifact.weights import Weights
+
+from ..emit.rounding import rounded, rounded_body
+
+SEED = 0
+
+
+def rotated(weights: Weights) -> Weights:
+    """The weights of an RMSNorm stream, turned, in their own precision."""
+    dtype, width = weights.config.dtype, weights.config.d_model
+    turn, _ = np.linalg.qr(np.random.default_rng(SEED).standard_normal((width, width)))
+    return replace(
+        weights.bare(),
+        embedding=rounded(_times(weights.embedding, turn), dtype),
+        body=rounded_body(_body(weights.body, turn), dtype),
+        readout=rounded(_read(weights.readout, np.ones(width), turn), dtype),
+    )
+
+
+def _body(body: Body, turn: Floats) -> Body:
+    def one(item: Sublayer | Repeated) -> Sublayer | Repeated:
+        match item:
+            case Repeated():
+                return replace(item, body=_body(item.body, turn))
+            case Attention(norm=Norm(gain=gain)):
+                reads = {name: _read(getattr(item, name), gain, turn) for name in ("query", "key", "value")}
+                return replace(item, norm=_plain(gain), output=_times(item.output, turn), **reads)
+            case Mlp(norm=Norm(gain=gain)):
+                reads = {n: _read(m, gain, turn) for n in ("up", "gate") if (m := getattr(item, n)) is not None}
+                return replace(item, norm=_plain(gain), down=_times(item.down, turn), **reads)
+            case _:
+                return item
+
+    return tuple(one(item) for item in body)
+
+
+def _plain(gain: Floats) -> Norm:
+    return Norm(np.ones_like(gain), np.zeros_like(gain))
+
+
+def _read(matrix: Matrix, gain: Floats, turn: Floats) -> Matrix:
+    return Matrix(sp.csr_array(turn.T @ (sp.diags_array(gain) @ matrix.csr).toarray()))
+
+
+def _times(matrix: Matrix, turn: Floats) -> Matrix:
+    return Matrix(sp.csr_array(matrix.csr @ turn))
