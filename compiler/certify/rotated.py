@@ -10,6 +10,7 @@ changes. The last norm's gain is the same for all slots.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -41,11 +42,15 @@ def _body(body: Body, turn: Floats) -> Body:
             case Repeated():
                 return replace(item, body=_body(item.body, turn))
             case Attention(norm=Norm(gain=gain)):
-                reads = {name: _read(getattr(item, name), gain, turn) for name in ("query", "key", "value")}
+                reads: dict[str, Any] = {
+                    name: _read(getattr(item, name), gain, turn) for name in ("query", "key", "value")
+                }
                 return replace(item, norm=_plain(gain), output=_times(item.output, turn), **reads)
             case Mlp(norm=Norm(gain=gain)):
-                reads = {n: _read(m, gain, turn) for n in ("up", "gate") if (m := getattr(item, n)) is not None}
-                return replace(item, norm=_plain(gain), down=_times(item.down, turn), **reads)
+                others: dict[str, Any] = {
+                    n: _read(m, gain, turn) for n in ("up", "gate") if (m := getattr(item, n)) is not None
+                }
+                return replace(item, norm=_plain(gain), down=_times(item.down, turn), **others)
             case _:
                 return item
 

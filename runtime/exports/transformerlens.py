@@ -14,7 +14,9 @@ from functools import partial
 from typing import Any
 
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.parts import Attention, Mlp, Norm, Sublayer
+from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import role_kinds
 from innerloop.artifact.weights import Weights
@@ -41,6 +43,15 @@ value is `cache[hook] @ matrices[place["matrix"]]`.
 """
 
 
+def _is_whole(weights: Weights) -> None:
+    """Raises InnerloopError for 16 bits."""
+    if weights.config.dtype in SHORT:
+        raise InnerloopError(
+            f"{weights.signature.name} is compiled for {weights.config.dtype}, in which TransformerLens computes otherwise "
+            "than transformers does: export it to huggingface, or compile it for float32"
+        )
+
+
 def config(weights: Weights) -> dict[str, Any]:
     """The entries of config.json: those of a HookedTransformerConfig but for its dtype, which JSON cannot hold."""
     of = weights.config
@@ -64,7 +75,8 @@ def config(weights: Weights) -> dict[str, Any]:
 
 
 def tensors(weights: Weights) -> list[Tensor]:
-    """Every tensor of the model's state but for its causal masks."""
+    """Every tensor of the model's state but for its causal masks. Raises InnerloopError for 16 bits."""
+    _is_whole(weights)
     return [
         Tensor("embed.W_E", weights.embedding.shape, partial(dense, weights.embedding)),
         Tensor("pos_embed.W_pos", weights.positions.shape, lambda: weights.positions),
