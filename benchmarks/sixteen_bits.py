@@ -109,8 +109,8 @@ class Line:
         try:
             weights = compile_program(load(self.program), target=self.target, dtype=self.dtype, rotation=self.rotation,
                                       d=D, **parameters)  # fmt: skip
-        except CompileError as error:
-            return [self.program, self.target, name, "refused", str(error).split("error: ")[1].split("\n")[0]]
+        except CompileError as refused:
+            return [self.program, self.target, name, "refused", str(refused).split("error: ")[1].split("\n")[0]]
         data = tasks(count)
         error = outputs(weights, data, self.turned) - interpret(load(self.program), d=D, **parameters, **data)
         report = weights.report

@@ -10,7 +10,6 @@ changes. The last norm's gain is the same for all slots.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -42,15 +41,22 @@ def _body(body: Body, turn: Floats) -> Body:
             case Repeated():
                 return replace(item, body=_body(item.body, turn))
             case Attention(norm=Norm(gain=gain)):
-                reads: dict[str, Any] = {
-                    name: _read(getattr(item, name), gain, turn) for name in ("query", "key", "value")
-                }
-                return replace(item, norm=_plain(gain), output=_times(item.output, turn), **reads)
+                return replace(
+                    item,
+                    norm=_plain(gain),
+                    query=_read(item.query, gain, turn),
+                    key=_read(item.key, gain, turn),
+                    value=_read(item.value, gain, turn),
+                    output=_times(item.output, turn),
+                )
             case Mlp(norm=Norm(gain=gain)):
-                others: dict[str, Any] = {
-                    n: _read(m, gain, turn) for n in ("up", "gate") if (m := getattr(item, n)) is not None
-                }
-                return replace(item, norm=_plain(gain), down=_times(item.down, turn), **others)
+                return replace(
+                    item,
+                    norm=_plain(gain),
+                    up=_read(item.up, gain, turn),
+                    gate=None if item.gate is None else _read(item.gate, gain, turn),
+                    down=_times(item.down, turn),
+                )
             case _:
                 return item
 

@@ -47,8 +47,8 @@ def _is_whole(weights: Weights) -> None:
     """Raises InnerloopError for 16 bits."""
     if weights.config.dtype in SHORT:
         raise InnerloopError(
-            f"{weights.signature.name} is compiled for {weights.config.dtype}, in which TransformerLens computes otherwise "
-            "than transformers does: export it to huggingface, or compile it for float32"
+            f"{weights.signature.name} is compiled for {weights.config.dtype}, in which TransformerLens computes "
+            "otherwise than transformers does: export it to huggingface, or compile it for float32"
         )
 
 
