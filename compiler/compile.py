@@ -11,7 +11,7 @@ import numpy as np
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import InputRange, OutputSpec, Placement
 from innerloop.artifact.errors import CompileError, DataError, faults_told
-from innerloop.artifact.precisions import SHORT, UNIT
+from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.progress import begun
 from innerloop.artifact.tokens import read_data, roles
 from innerloop.artifact.weights import Weights
@@ -25,6 +25,7 @@ from .certify.certificate import TASKS, certificate, enough, fresh_tasks, own_ta
 from .certify.families import affordable, observed, reached
 from .certify.plan import Built, Plan
 from .certify.report import all_finite, counts, measured, some_finite
+from .certify.slots import counts as slots_count
 from .certify.slots import shrinkage
 from .certify.tolerance import bounded, meet
 from .certify.validate import validate
@@ -32,8 +33,6 @@ from .emit.backend import Backend, backend_of
 from .emit.domains import domains
 from .emit.emit import emit
 from .emit.layout import Holding, holdings, placements
-from .emit.norms import NORMS
-from .emit.residual_stream import Constants
 from .emit.rounding import rounded, rounded_array, rounded_body
 from .interpreter.calibrate import Seen
 from .interpreter.default_tasks import CORE, Family, Sample, core_tasks, repetitions, samples
@@ -278,19 +277,13 @@ def finish(plan: Plan) -> Weights:
         domains=domains(plan.graph, plan.schedule, plan.allocation, emitted.stream, plan.dtype),
         live=() if plan.target.linear else live(plan.schedule, plan.allocation, node.kinds),
     )
-    if _small(plan, emitted.stream.constants):
+    if slots_count(plan.target, plan.dtype, plan.certificate.rotation, emitted.stream):
         shrunk = shrinkage(weights, emitted.stream, plan.fresh)
         plan = replace(plan, shrunk=shrunk, certificate=replace(plan.certificate, shrunk=shrunk))
         weights = replace(weights, report=replace(weights.report, certificate=plan.certificate))
     report = measured(weights, plan.model, plan.fresh, plan.choice, plan.accept_error)
     weights = replace(weights, report=report)
     return replace(weights, report=replace(report, spread=validate(plan, weights, emitted.stream).spread))
-
-
-def _small(plan: Plan, constants: Constants) -> bool:
-    """Whether the norm's constants are so small that other slots count beside them."""
-    own = NORMS[plan.target.norm].own(sizes_of(plan.dtype, plan.certificate.rotation))
-    return bool(constants.scale) and 2.0 ** (-2.0 * own.bits) > UNIT[plan.dtype] and not constants.divide
 
 
 def _positions(graph: Graph) -> int:

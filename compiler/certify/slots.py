@@ -14,13 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
+from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.reference.arithmetic import Real
 from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
 
+from ..architectures.targets import Target
+from ..emit.norms import NORMS
 from ..emit.residual_stream import Stream
+from ..numerics.sizes import sizes_of
 
 
 @dataclass
@@ -52,6 +56,12 @@ class SlotSizes:
         """ε at most."""
         constants = float(np.sum((self.stream.norm_pattern * self.stream.constants.scale) ** 2))
         return 0.5 * self.rest / constants if constants else 0.0
+
+
+def counts(target: Target, dtype: Dtype, rotation: bool, stream: Stream) -> bool:
+    """Whether the norm's constants are so small that other slots count beside them."""
+    own = NORMS[target.norm].own(sizes_of(dtype, rotation))
+    return bool(stream.constants.scale) and 2.0 ** (-2.0 * own.bits) > UNIT[dtype] and not stream.constants.divide
 
 
 def shrinkage(weights: Weights, stream: Stream, tasks: Sequence[TokenData]) -> float:
