@@ -48,12 +48,14 @@ _ENTRIES = (
     "format", "version", "config", "signature", "parameters", "roles", "output", "inputs", "layout", "report", "body",
     "checksums",
 )  # fmt: skip
-_KINDS: dict[str, np.dtype[Any]] = {
-    "F64": np.dtype(np.float64), "F32": np.dtype(np.float32), "F16": np.dtype(np.float16), "BF16": np.dtype("bfloat16"),
-    "I64": np.dtype(np.int64), "U64": np.dtype(np.uint64), "U32": np.dtype(np.uint32), "U16": np.dtype(np.uint16),
-    "U8": np.dtype(np.uint8),
+_KINDS = {
+    code: np.dtype(name)
+    for code, name in {
+        "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
+        "I16": "int16", "I8": "int8", "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8", "BOOL": "bool",
+    }.items()
 }  # fmt: skip
-"""Those that are written; safetensors.numpy writes BF16, and does not read it."""
+"""What the file calls a dtype; safetensors.numpy writes BF16, and does not read it."""
 _OPTIONAL = ("final_norm", "domains", "live")  # entries that a folder of before may lack
 
 
