@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from numbers import Number
 from typing import Any
 
+import ml_dtypes  # noqa: F401 — what makes "bfloat16" a dtype of NumPy
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

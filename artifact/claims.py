@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 
 from .arrays import Floats
 from .displayed import Displayed, Sheet
@@ -99,7 +99,8 @@ class Certificate:
     measured_on  the tasks, in words, those of the default drawn from `seed`; `seen`: each field's range on them
     calibrated   the data that the compiled ranges were taken from, in words; the ranges are `Weights.inputs`
     default      whether both are drawn by default_tasks.py, and not the caller's
-    optimize, tolerance, certify, tokens    as `compile_program` was given them
+    optimize, tolerance, certify, rotation, tokens    as `compile_program` was given them
+    shrunk       by what share a norm makes what is read smaller, at most, on those tasks
     """
 
     measured_on: str
@@ -111,6 +112,8 @@ class Certificate:
     tolerance: float | None
     certify: int = 64
     tokens: int | None = None
+    rotation: bool = False
+    shrunk: float = 0.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -132,6 +135,9 @@ class Report(Displayed):
     output_rms: float
     tasks: int
     certificate: Certificate | None = None
+    spread: float = nan
+    """The largest slot over the median one: root mean squares over tokens and sublayers, of slots that hold anything.
+    NaN for weights that were saved before it was measured."""
 
     def _sheet(self) -> Sheet:
         return Sheet("Report", self.lines())
@@ -150,6 +156,8 @@ class Report(Displayed):
         ]
         if isfinite(self.predicted_error):
             found.append(("error, predicted", f"{self.predicted_error:.1e}"))
+        if isfinite(self.spread):
+            found.append(("largest slot", f"{self.spread:.2g} times the median one"))
         if self.certificate is not None:
             found.append(("measured on", self.certificate.measured_on))
             found.append(("calibrated on", self.certificate.calibrated))

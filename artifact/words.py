@@ -8,7 +8,7 @@ TargetName = Literal["gpt2", "gelu", "llama", "lsa", "gemma", "neox", "qwen2"]
 Optimize = Literal["depth", "width"]
 """What a program's graph is chosen for: fewest layers, or the narrowest stream."""
 
-Dtype = Literal["float32", "float64"]
+Dtype = Literal["float32", "float64", "bfloat16", "float16"]
 """The precision that weights are made for, or run in."""
 
 # Of a configuration --------------------------------------------------------------------------------

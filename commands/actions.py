@@ -139,6 +139,7 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
             certify=arguments.certify,
             accept_error=arguments.accept_error,
             tokens=arguments.tokens,
+            rotation=arguments.rotation,
             **given,
         )
 

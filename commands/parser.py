@@ -188,6 +188,9 @@ def parser() -> argparse.ArgumentParser:
         default="float32",
         help="the weights' precision (default: %(default)s)",
     )
+    compile_.add_argument(
+        "--rotation", action="store_true", help="weights that stay right when the stream is rotated (llama, float32)"
+    )
     compile_.add_argument("--calibrate", type=Path, metavar="FILE", help="data whose values give the ranges")
     compile_.add_argument(
         "--progress",

@@ -10,6 +10,7 @@ import numpy as np
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import InputRange, OutputSpec, Placement
 from innerloop.artifact.errors import CompileError, DataError, faults_told
+from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.progress import begun
 from innerloop.artifact.tokens import read_data, roles
 from innerloop.artifact.weights import Weights
@@ -17,11 +18,14 @@ from innerloop.artifact.words import Optimize, TargetName
 from numpy.typing import ArrayLike
 
 from .afford import afford
+from .architectures.sixteen_bits import verify_precision
 from .architectures.targets import TARGETS, Learned
 from .certify.certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
 from .certify.families import affordable, observed, reached
 from .certify.plan import Built, Plan
 from .certify.report import all_finite, counts, measured, some_finite
+from .certify.slots import counts as slots_count
+from .certify.slots import shrinkage
 from .certify.tolerance import bounded, meet
 from .certify.validate import validate
 from .emit.backend import Backend, backend_of
@@ -35,6 +39,7 @@ from .ir.build import graph_of
 from .ir.graph import Graph
 from .ir.verify import verify
 from .lengths import positions
+from .numerics.sizes import sizes_of
 from .passes import tightened
 from .pipeline import named, optimise
 from .schedule.allocate import Allocation, allocate
@@ -46,6 +51,7 @@ from .schedule.lower import lower
 from .schedule.schedule import schedule
 from .schedule.sublayers import Schedule
 from .schedule.verify_schedule import verify_schedule
+from .transforms.divide_by_curves import divide_by_curves
 from .transforms.divisor_range_reduction import WIDE, narrow, widest
 from .transforms.guard_empty_divisors import fill_empty
 
@@ -62,6 +68,7 @@ def compile_program(
     certify: int = TASKS,
     accept_error: bool = False,
     tokens: int | None = None,
+    rotation: bool = False,
     **parameters: object,
 ) -> Weights:
     """Compiles a program to the weights of a transformer.
@@ -74,8 +81,9 @@ def compile_program(
     tasks, in the output's own units; the cheapest constructions that meet it are chosen (tolerance.py). certify: on how
     many tasks the report's errors are measured (certificate.py). accept_error: hand out weights, too, whose error is of
     the output's own size. tokens: how long sequences may be, the rest token not counted, and how long the default data
-    are (by default 1,024, and data of 40 groups; with a scan its limit says both: lengths.py). The other arguments are
-    the program's parameters.
+    are (by default 1,024, and data of 40 groups; with a scan its limit says both: lengths.py). rotation: make weights
+    that stay right where the stream is rotated (an orthogonal matrix in front of every matrix that reads it, its
+    transpose behind every one that writes it); llama in float32. The other arguments are the program's parameters.
 
     Raises CompileError, with all that is wrong, for a program or parameters that do not fit.
     """
@@ -85,10 +93,10 @@ def compile_program(
         built = graph_of(text, parameters, source)
         positions(built, tokens)
         afford(built, tokens)
-        graph = optimise(built, target, optimize)
+        graph = _optimised(built, target, dtype, optimize, rotation)
         bounded(graph, tolerance)
         enough(graph, certify)
-        plan = plan_for(graph, target, dtype, calibration, optimize, certify, accept_error, tokens)
+        plan = plan_for(graph, target, dtype, calibration, optimize, certify, accept_error, rotation, tokens)
         some_finite(built, plan.fresh[0])
         return weights_of(plan, tolerance)
 
@@ -103,9 +111,10 @@ def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None
     """
     signature, made = weights.signature, weights.report.certificate
     optimize: Optimize = "depth"
-    tolerance, tasks, tokens = None, TASKS, None
+    tolerance, tasks, rotation, shrunk, tokens = None, TASKS, False, 0.0, None
     if made is not None:
-        optimize, tolerance, tasks, tokens = made.optimize, made.tolerance, made.certify, made.tokens
+        optimize, tolerance, tasks = made.optimize, made.tolerance, made.certify
+        rotation, shrunk, tokens = made.rotation, made.shrunk, made.tokens
     if made is not None and made.default != (calibration is None):
         raise DataError(
             f"{signature.name} was compiled with ranges from calibration data of the caller's: give the same data again"
@@ -115,8 +124,9 @@ def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None
     target, dtype = weights.config.target, weights.config.dtype
     with faults_told(signature.text, signature.source), np.errstate(all="ignore"):
         read = graph_of(signature.text, signature.parameters, signature.source)
-        graph = optimise(afford(read, tokens), target, optimize)
-        plan = plan_for(graph, target, dtype, calibration, optimize, tasks, accept_error=True, tokens=tokens)
+        graph = _optimised(afford(read, tokens), target, dtype, optimize, rotation)
+        plan = plan_for(graph, target, dtype, calibration, optimize, tasks, True, rotation, tokens)
+        plan = replace(plan, shrunk=shrunk)
         plan = plan if tolerance is None else _built(plan, tolerance).plan
     held = holdings(plan.schedule, plan.allocation)
     if len(held) != len(weights.layout) or not all(map(_alike, held, weights.layout)):
@@ -144,12 +154,14 @@ def plan_for(
     optimize: Optimize = "depth",
     certify: int = TASKS,
     accept_error: bool = False,
+    rotation: bool = False,
     tokens: int | None = None,
 ) -> Plan:
     """The graph with ranges, sublayers and slots; `optimize` is what it was rewritten for, the rest as in
     `compile_program`. Raises CompileError, and DataError for calibration data that does not fit."""
     architecture = named("target", target, TARGETS, graph)
     named("dtype", dtype, dict.fromkeys(get_args(Dtype)), graph)
+    verify_precision(graph, architecture, dtype, rotation)
     n_positions = positions(graph, tokens)
     default = calibration is None
     own = None if calibration is None else [Sample(CORE, (read_data(graph.signature, calibration),))]
@@ -158,7 +170,7 @@ def plan_for(
     signature, core = graph.signature, core_tasks(drawn)
 
     def planned(graph: Graph, seen: list[tuple[Family, Seen]]) -> Plan:
-        ranges, families = affordable(graph, seen, core, architecture, dtype)
+        ranges, families = affordable(graph, seen, core, architecture, dtype, sizes_of(dtype, rotation).holds)
         all_finite(graph, ranges)
         instructions = lower(graph, ranges, architecture)
         if not default:
@@ -170,6 +182,7 @@ def plan_for(
         if not own:
             own, left = own_tasks(graph, ranges, drawn[0].data[0], certify)
         made = certificate(signature, own, left, drawn, families, default, optimize, certify, tokens)
+        made = replace(made, rotation=rotation)
         return Plan(graph, ranges, placed, slots, architecture, dtype, n_positions, tuple(own), made, accept_error)
 
     def wide(plan: Plan) -> bool:
@@ -188,10 +201,18 @@ def plan_for(
     return plan
 
 
+def _optimised(built: Graph, target: TargetName, dtype: Dtype, optimize: Optimize, rotation: bool) -> Graph:
+    """The graph as the target's best strategy writes it down in this precision."""
+    architecture = named("target", target, TARGETS, built)
+    named("dtype", dtype, dict.fromkeys(get_args(Dtype)), built)
+    by_curves = sizes_of(dtype, rotation).curves and architecture.gated
+    return optimise(divide_by_curves(built) if by_curves else built, target, optimize)
+
+
 def _placed(instructions: Instructions, dtype: Dtype) -> tuple[Schedule, Allocation]:
     """The instructions in sublayers and slots, verified."""
     placed = balance(schedule(instructions), dtype)
-    slots = allocate(placed)
+    slots = allocate(placed, apart=dtype in SHORT)
     verify_schedule(placed, slots)
     return placed, slots
 
@@ -206,7 +227,8 @@ def _divides(backend: Backend) -> bool:
 
 
 def _backend(plan: Plan) -> Backend:
-    return backend_of(plan.schedule, plan.allocation, plan.graph.signature, plan.n_positions, plan.dtype)
+    signature, rotation = plan.graph.signature, plan.certificate.rotation
+    return backend_of(plan.schedule, plan.allocation, signature, plan.n_positions, plan.dtype, rotation)
 
 
 def weights_of(plan: Plan, tolerance: float | None) -> Weights:
@@ -263,6 +285,10 @@ def finish(plan: Plan) -> Weights:
         domains=domains(plan.graph, plan.schedule, plan.allocation, emitted.stream, plan.dtype),
         live=() if plan.target.linear else live(plan.schedule, plan.allocation, node.kinds),
     )
-    weights = replace(weights, report=measured(weights, plan.model, plan.fresh, plan.choice, plan.accept_error))
-    validate(plan, weights, emitted.stream)
-    return weights
+    if slots_count(plan.target, plan.dtype, plan.certificate.rotation, emitted.stream):
+        shrunk = shrinkage(weights, emitted.stream, plan.fresh)
+        plan = replace(plan, shrunk=shrunk, certificate=replace(plan.certificate, shrunk=shrunk))
+        weights = replace(weights, report=replace(weights.report, certificate=plan.certificate))
+    report = measured(weights, plan.model, plan.fresh, plan.choice, plan.accept_error)
+    weights = replace(weights, report=report)
+    return replace(weights, report=replace(report, spread=validate(plan, weights, emitted.stream).spread))

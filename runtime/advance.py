@@ -21,6 +21,7 @@ from jax import lax
 from .arrays import Array, einsum, matmul
 from .attention import softmax_mean, split_heads, turned
 from .executables import compiled
+from .forward import embed_at
 from .functions import normed
 from .guard.checks import GuardCheck, nothing_yet
 from .packing.packed import AttentionStep, LinearAttentionStep, LoopStep, Parameters, Step
@@ -82,12 +83,13 @@ def advance(
         return (stream, worst), memory, found
 
     tables = parameters.rotations
-    stream = matmul(features, parameters.embedding) + at(parameters.positions)
+    stream = embed_at(parameters, features, at(parameters.positions))
     worst = nothing_yet(checks, stream)
     of = Pass(checks, lambda stream, _: stream if keep else None, mix, kind=kind, in_turn=in_turn)
     first = stream
     (stream, worst), kept, memory = run(parameters.steps, (stream, worst), memory, of)
-    output = matmul(normed(stream[:, 0], parameters.final_norm), parameters.readout) + parameters.readout_bias
+    last = normed(stream[:, 0], parameters.final_norm, parameters.short)
+    output = matmul(last, parameters.readout) + parameters.readout_bias
     return output, worst, None if kept is None else jnp.concatenate([first[None], kept]), memory
 
 

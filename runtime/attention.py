@@ -6,6 +6,7 @@ after    values, mixed over the tokens that each sees [batch, tokens, heads · v
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import accumulate
 
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from jax import lax
 from jaxtyping import Bool, Float, Int
 
 from .arrays import Array, einsum
+from .functions import held
 from .packing.packed import AttentionStep, LinearAttentionStep
 
 RotaryTables = tuple[Array, Array]
@@ -50,13 +52,17 @@ def softmax_mean(
 ) -> Float[Array, "batch queries heads*v"]:
     """Σ softmax(q · k / √d_head) v over the tokens seen [queries, keys] (None: all): query [batch, queries, heads, qk],
     key and value [batch, keys, heads, …] → [batch, queries, heads · v]."""
-    logits = einsum("bthk,bshk->bhts", query, key) / np.sqrt(step.d_head).astype(query.dtype)
+    logits = held(einsum("bthk,bshk->bhts", query, key), step.short)
+    logits = held(logits / np.sqrt(step.d_head).astype(query.dtype), step.short)
     if seen is not None:
         logits = jnp.where(seen, logits, -jnp.inf)
     # Shares do not depend on what is taken away from all logits, and neither do gradients.
     shares = jnp.exp(logits - lax.stop_gradient(logits.max(-1, keepdims=True)))
-    # Divided after the sum over tokens, a lone winner's value and a count are exact.
     total = shares.sum(-1)
+    if step.short is not None:
+        mixed = held(einsum("bhts,bshv->bthv", held(shares / total[..., None], step.short), value), step.short)
+        return mixed.reshape(*query.shape[:2], -1)
+    # Divided after the sum over tokens, a lone winner's value and a count are exact.
     mixed = einsum("bhts,bshv->bthv", shares, value) / jnp.swapaxes(total, 1, 2)[..., None]
     return mixed.reshape(*query.shape[:2], -1)
 
@@ -67,7 +73,9 @@ def turned(
     """Queries or keys [batch, tokens, heads, qk] turned by their positions (innerloop.artifact.rotations)."""
     cos, sin = (table[:, step.pairs] for table in tables)
     a, b = jnp.split(x, 2, -1)
-    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], -1)
+    rounded = partial(held, short=step.short)
+    parts = [rounded(a * cos) - rounded(b * sin), rounded(b * cos) + rounded(a * sin)]
+    return rounded(jnp.concatenate(parts, -1))
 
 
 def attend_linearly(

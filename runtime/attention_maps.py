@@ -13,7 +13,8 @@ import numpy as np
 from innerloop.artifact.errors import InnerloopError, counted
 from innerloop.artifact.memory import spend
 from innerloop.artifact.parts import Attention, LinearAttention
-from innerloop.artifact.reference.arithmetic import OWN, Real, normalise
+from innerloop.artifact.precisions import carrier
+from innerloop.artifact.reference.arithmetic import Real, arithmetic_of, normalise
 from innerloop.artifact.reference.forward import embedded, forward
 from innerloop.artifact.reference.sublayers import Heads, linear, softmax
 from innerloop.artifact.tokens import TokenData
@@ -35,12 +36,12 @@ def maps_on(weights: Weights, part: Attention | LinearAttention, x: Real) -> dic
     """The same for the stream [width, batch, 1 + tokens] that a sublayer reads."""
     config = weights.config
     _, batch, tokens = x.shape
-    x, dtype = x.reshape(-1, batch * tokens), np.dtype(config.dtype)
+    x, dtype = x.reshape(-1, batch * tokens), carrier(config.dtype)
     spend(8 * config.n_head * batch * tokens**2, "the attention maps", "give fewer tasks")
-    heads = Heads.of(part, config, tokens, dtype)
+    heads = Heads.of(part, config, tokens)
     seen = np.tril(np.ones((tokens, tokens), bool)) if config.causal else np.ones((tokens, tokens), bool)
     if isinstance(part, Attention):
-        x, mix = normalise(x, part.norm, config, OWN), softmax(seen, config.d_head, dtype)
+        x, mix = normalise(x, part.norm, config, arithmetic_of(config)), softmax(seen, config.d_head, config.dtype)
     else:
         mix = linear(seen & (np.arange(tokens) < tokens - config.unread), (heads.count @ x).reshape(-1, batch, tokens))
     found: dict[int, Real] = {}

@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 from .arrays import Array, matmul
 from .attention import attend, attend_linearly
 from .executables import compiled
-from .functions import normed
+from .functions import held, normed
 from .guard.checks import GuardCheck, nothing_yet
 from .packing.packed import AttentionStep, LinearAttentionStep, LoopStep, Parameters
 from .steps import Mix, Pass, run
@@ -55,7 +55,7 @@ def forward(
 
         whole = whole._replace(in_turn=turns)
     (stream, worst), _, _ = run(parameters.steps, (stream, worst), None, whole)
-    last = normed(stream[:, rows], parameters.final_norm)
+    last = normed(stream[:, rows], parameters.final_norm, parameters.short)
     return matmul(last, parameters.readout) + parameters.readout_bias, worst
 
 
@@ -87,7 +87,15 @@ def embedded(
 def embed(
     parameters: Parameters, features: Float[Array, "batch tokens features"]
 ) -> Float[Array, "batch tokens width"]:
-    return matmul(features, parameters.embedding) + parameters.positions[: features.shape[1]]
+    return embed_at(parameters, features, parameters.positions[: features.shape[1]])
+
+
+def embed_at(
+    parameters: Parameters, features: Float[Array, "batch tokens features"], positions: Float[Array, "tokens width"]
+) -> Float[Array, "batch tokens width"]:
+    """The same, of tokens that stand at these positions."""
+    short = parameters.short
+    return held(held(matmul(features, parameters.embedding), short) + positions, short)
 
 
 def over_all(parameters: Parameters, tokens: int) -> Mix:

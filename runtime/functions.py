@@ -21,11 +21,18 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float
 
-from .packing.packed import NormStep
+from .packing.packed import NormStep, Short
 
 Array = Any
 Pair = tuple[Array, Array]
 """A value and its tangent."""
+
+
+def held(x: Float[Array, "*axes"], short: Short) -> Float[Array, "*axes"]:
+    """Rounded to this precision of 16 bits, if there is one. The barrier keeps XLA from leaving the rounding out."""
+    if short is None:
+        return x
+    return lax.optimization_barrier(x.astype(short)).astype(x.dtype)  # type: ignore[no-untyped-call]
 
 
 # Activations -------------------------------------------------------------------------------------
@@ -73,13 +80,30 @@ def gelu_erf(x: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"gelu_tanh": gelu, "gelu_erf": gelu_erf, "silu": silu}
 
 
+def activation(x: Float[Array, "*axes"], name: str, short: Short) -> Float[Array, "*axes"]:
+    """Of 16 bits as stock libraries write it: of GELU every step is a result."""
+    if short is None or name != "gelu_tanh":
+        return held(ACTIVATIONS[name](x), short)
+    inner = held(x + held(0.044715 * held(x * x * x, short), short), short)
+    z = held(jnp.tanh(held(np.sqrt(2.0 / np.pi).astype(x.dtype) * inner, short)), short)
+    return held(0.5 * x * held(1.0 + z, short), short)
+
+
 # Norms -------------------------------------------------------------------------------------------
 
 
-def normed(x: Float[Array, "*axes width"], norm: NormStep | None) -> Float[Array, "*axes width"]:
+def normed(x: Float[Array, "*axes width"], norm: NormStep | None, short: Short = None) -> Float[Array, "*axes width"]:
+    """In 16 bits as stock libraries have it: RMSNorm rounds before its gain and behind it, LayerNorm at the end, and
+    takes the mean away as it comes out."""
     if norm is None:
         return x
-    return rms_norm(x, norm) if norm.bias is None else layer_norm(x, norm)
+    if short is None:
+        return rms_norm(x, norm) if norm.bias is None else layer_norm(x, norm)
+    if norm.bias is None:
+        return held(held(_scaled(x, norm.epsilon, norm.width), short) * norm.gain, short)
+    centred = x - x.sum(-1, keepdims=True) / norm.width
+    deviation = _root_mean_square(centred, norm.epsilon, norm.width)
+    return held(centred / deviation * norm.gain + norm.bias, short)
 
 
 def rms_norm(x: Float[Array, "*axes width"], norm: NormStep) -> Float[Array, "*axes width"]:

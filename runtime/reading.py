@@ -13,6 +13,7 @@ import numpy as np
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.lengths import verify_length
+from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import ActivationName, AttentionKind, GuardMode, NormKind, PositionKind
@@ -36,7 +37,12 @@ def verify(weights: Weights, dtype: str | None, guard: str) -> None:
             runs = " or ".join(map(repr, known))
             raise InnerloopError(f"the weights have {what} {have!r}; this runtime runs {runs}")
     if dtype not in (None, *get_args(Dtype)):
-        raise InnerloopError(f"dtype is {dtype!r}; it must be 'float32' or 'float64'")
+        raise InnerloopError(f"dtype is {dtype!r}; it must be {' or '.join(map(repr, get_args(Dtype)))}")
+    if dtype in SHORT and dtype != config.dtype:
+        raise InnerloopError(
+            f"the weights were compiled for {config.dtype}, whose numbers {dtype} does not hold: compile the program "
+            f"with dtype {dtype} to run it so"
+        )
     if guard not in get_args(GuardMode):
         raise InnerloopError(f"guard is {guard!r}; it must be 'warn', 'raise' or 'off'")
 

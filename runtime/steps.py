@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Float
 
 from .arrays import Array, einsum, matmul
-from .functions import ACTIVATIONS, normed
+from .functions import activation, held, normed
 from .guard.checks import GuardCheck, excess
 from .packing.packed import (
     AttentionStep,
@@ -23,6 +23,7 @@ from .packing.packed import (
     LinearAttentionStep,
     LoopStep,
     MlpStep,
+    Short,
     Spread,
     Step,
 )
@@ -88,6 +89,8 @@ def run(steps: tuple[Step, ...], carry: Any, memory: Memory | None, of: Pass) ->
                     stream = stream.at[:, readers].add(change)
                 elif of.kind is None or live is None or of.kind in live:
                     stream = stream + change
+                if not isinstance(step, LinearAttentionStep):
+                    stream = held(stream, step.short)
             worst = looked(worst, 2 * step.number + 1, stream, of.checks, of.counts)
             carry = stream, worst
             found = of.collect(stream, step.number)
@@ -128,7 +131,7 @@ def _sublayer(
     else:
         mixed, memory = mix(step, projected(step, stream), memory, readers)
         y = matmul(mixed, step.output)
-    return spread(y, step.spread), memory
+    return spread(y, step.spread, None if isinstance(step, LinearAttentionStep) else step.short), memory
 
 
 def projected(
@@ -137,24 +140,24 @@ def projected(
     """What attention makes of the stream: queries, keys and values of all heads."""
     if isinstance(step, LinearAttentionStep):
         return matmul(_read(step, stream), step.qkvc)
-    return matmul(_read(step, stream), step.qkv) + step.qkv_bias
+    return held(matmul(_read(step, stream), step.qkv) + step.qkv_bias, step.short)
 
 
 def _read(
     step: AttentionStep | LinearAttentionStep | MlpStep, stream: Float[Array, "batch tokens width"]
 ) -> Float[Array, "batch tokens read"]:
     """The slots that are read, of the stream under the sublayer's norm."""
-    x = stream if isinstance(step, LinearAttentionStep) else normed(stream, step.norm)
+    x = stream if isinstance(step, LinearAttentionStep) else normed(stream, step.norm, step.short)
     return x if step.rows is None else x[..., step.rows]
 
 
 def hidden(x: Float[Array, "*axes preactivations"], step: MlpStep) -> Float[Array, "*axes neurons"]:
     """What the neurons give, from their preactivations [*axes, neurons, or gates before ups]."""
-    activation = ACTIVATIONS[step.activation]
+    x = held(x, step.short)
     if not step.gated:
-        return activation(x)
+        return activation(x, step.activation, step.short)
     gate, up = jnp.split(x, 2, -1)
-    return activation(gate) * up
+    return held(activation(gate, step.activation, step.short) * up, step.short)
 
 
 def neurons(x: Float[Array, "batch tokens read"], step: MlpStep) -> Float[Array, "batch tokens written"]:
@@ -169,8 +172,8 @@ def neurons(x: Float[Array, "batch tokens read"], step: MlpStep) -> Float[Array,
     return y
 
 
-def spread(y: Float[Array, "*batch written"], to: Spread) -> Float[Array, "*batch width"]:
+def spread(y: Float[Array, "*batch written"], to: Spread, short: Short = None) -> Float[Array, "*batch width"]:
     """[…, written] → […, width], with the sublayer's bias."""
     if to.columns is not None:
         y = jnp.concatenate([y, jnp.zeros_like(y[..., :1])], -1)[..., to.columns]
-    return y + to.bias
+    return held(y + to.bias, short)

@@ -22,6 +22,7 @@ from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.interrupts import check, stoppable
 from innerloop.artifact.memory import spend
 from innerloop.artifact.places import Places, places
+from innerloop.artifact.precisions import carrier
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import GuardMode
@@ -57,7 +58,8 @@ TRACE_BYTES = 2**31
 class Transformer:
     """A compiled transformer as a function of the program's fields.
 
-    dtype    "float32" or "float64"; None: what the weights were compiled for
+    dtype    "float32" or "float64", or the 16 bits that the weights were compiled for; None: what they were compiled
+             for. 16 bits are computed in arrays of float32, and every result is rounded, as PyTorch does
     guard    what happens when an input or a value leaves its compiled range, or an output is further off the
              interpreter's than the certificate says: "warn" (RangeWarning), "raise" (RangeError) or "off"
     on_chunk called with (tasks done, tasks in all) while a large batch is run
@@ -77,12 +79,13 @@ class Transformer:
         verify(weights, dtype, guard)
         self.weights = weights
         self.dtype = np.dtype(dtype or weights.config.dtype)
+        self._real = carrier(self.dtype.name)
         self.on_chunk = on_chunk
         self._guard = Guard(weights, guard, self.dtype)
         self._interpreter = Interpreter(weights)
         self._layout = FeatureLayout.of(weights.signature)
         self._bounds: dict[tuple[str, ...], dict[int, GuardCheck]] = {}
-        packing(weights, self.dtype)
+        packing(weights, self._real)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled and copied without what is on the devices, and without `on_chunk`."""
@@ -188,7 +191,7 @@ class Transformer:
     def traceable(self, data: TokenData) -> int:
         """How many tasks like these a trace holds."""
         layers, tokens = self.weights.config.n_layer, len(data.sequence)
-        return TRACE_BYTES // (layers * tokens * max(1, self._traced().size) * self.dtype.itemsize)
+        return TRACE_BYTES // (layers * tokens * max(1, self._traced().size) * self._real.itemsize)
 
     def _traced(self) -> NDArray[np.int64]:
         """The slots that named values use."""
@@ -198,9 +201,9 @@ class Transformer:
     def trace_of(self, data: TokenData) -> Trace:
         """The trace for data that was read already, and for no more tasks than `traceable` says."""
         slots, layers, tokens = self._traced(), self.weights.config.n_layer, len(data.sequence)
-        count = layers * data.batch * tokens * slots.size * self.dtype.itemsize
+        count = layers * data.batch * tokens * slots.size * self._real.itemsize
         spend(count, f"the traces of {counted(data.batch, 'task')}", "trace fewer")
-        stream = np.zeros((layers, data.batch, tokens, slots.size), self.dtype)
+        stream = np.zeros((layers, data.batch, tokens, slots.size), self._real)
         with stoppable(), self.precision():
             for start, count, features in self.chunks(data):
                 split = jax.device_put(features, self._split)
@@ -219,7 +222,7 @@ class Transformer:
         Raises InnerloopError for weights that read tokens yet to come."""
         if batch < 1:
             raise DataError(f"a stream has a batch of at least 1, not {batch}")
-        return TokenStream(self.weights, self.parameters, self._guard, self.dtype, batch)
+        return TokenStream(self.weights, self.parameters, self._guard, self._real, batch)
 
     def __repr__(self) -> str:
         config = self.weights.config
@@ -238,10 +241,10 @@ class Transformer:
         tokens = len(data.sequence)
         budget = CACHED_BYTES if jax.default_backend() == "cpu" else DEVICE_BYTES
         numbers = max(widest(self.parameters.steps, 1 + tokens, run), (1 + tokens) * self.weights.config.d_model)
-        most, shards = max(1, budget // (numbers * self.dtype.itemsize)), self._mesh.size
+        most, shards = max(1, budget // (numbers * self._real.itemsize)), self._mesh.size
         chunk = shards * chunk_size(-(-data.batch // shards), most)
         if jax.default_backend() == "cpu":
-            running(self.weights, numbers * self.dtype.itemsize, chunk, tokens)
+            running(self.weights, numbers * self._real.itemsize, chunk, tokens)
         for start in range(0, data.batch, chunk):
             count = min(chunk, data.batch - start)
             yield start, count, self.features(data, start, count, chunk)
@@ -249,13 +252,13 @@ class Transformer:
     def features(self, data: TokenData, start: int, count: int, chunk: int) -> NDArray[Any]:
         """What the pass takes of `count` tasks from `start` on, [chunk, 1 + tokens, features] (features.py): the rest
         token comes first, and tasks of zeros fill the chunk."""
-        return self._layout.tokens(data, slice(start, start + count), self.dtype, chunk)
+        return self._layout.tokens(data, slice(start, start + count), self._real, chunk)
 
     def _checks(self, kinds: tuple[str, ...]) -> dict[int, GuardCheck]:
         """The guard's bounds for a sequence, on the devices; those of the last kind of sequence are kept."""
         bounds = self._bounds  # which another thread may replace
         if kinds not in bounds:
-            self._bounds = bounds = {kinds: jax.device_put(self._guard.checks(kinds, self.dtype), self._whole)}
+            self._bounds = bounds = {kinds: jax.device_put(self._guard.checks(kinds, self._real), self._whole)}
         return bounds[kinds]
 
     def _rerun(self, features: NDArray[Any], task: int) -> NDArray[Any]:

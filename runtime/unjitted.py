@@ -18,6 +18,7 @@ import numpy as np
 from innerloop.artifact.arrays import Dtype, Indices
 from innerloop.artifact.parts import Body, Idle, Repeated
 from innerloop.artifact.places import turns
+from innerloop.artifact.precisions import carrier
 from innerloop.artifact.reference.forward import embedded, forward
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
@@ -64,12 +65,12 @@ class Unjitted:
         output, line = self.weights.output, data.sequence
         rows, results = output_rows(line, output.kinds), []
         beside = Beside(self._guard, self._interpreter, data, 2)
-        checks = self._guard.checks(line.kinds, np.dtype(self.weights.config.dtype))
+        checks = self._guard.checks(line.kinds, carrier(self.weights.config.dtype))
         step = max(1, CHUNK // (1 + len(line)))
         with np.errstate(all="ignore"):
             for start in range(0, data.batch, step):
                 part = some_of(data, slice(start, start + step))
-                look = _Look(checks, part.batch, np.dtype(self.weights.config.dtype))
+                look = _Look(checks, part.batch, carrier(self.weights.config.dtype))
                 results.append(forward(self.weights, part, look=look)[:, rows])
                 beside.chunk(start, results[-1], look.worst, partial(self._rerun, part))
         outputs = np.concatenate(results).reshape(data.batch, rows.size, *output.shape)

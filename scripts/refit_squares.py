@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.precisions import UNIT
 from innerloop.compiler.numerics.activations import ACTIVATIONS, Activation
 from innerloop.compiler.numerics.square_banks import Bank, paired
 from scipy.optimize import least_squares

@@ -24,8 +24,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
+from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save as save_tensors
 
 from ..arrays import Dtype
@@ -49,6 +48,14 @@ _ENTRIES = (
     "format", "version", "config", "signature", "parameters", "roles", "output", "inputs", "layout", "report", "body",
     "checksums",
 )  # fmt: skip
+_KINDS = {
+    code: np.dtype(name)
+    for code, name in {
+        "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
+        "I16": "int16", "I8": "int8", "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8", "BOOL": "bool",
+    }.items()
+}  # fmt: skip
+"""What the file calls a dtype; safetensors.numpy writes BF16, and does not read it."""
 _OPTIONAL = ("final_norm", "domains", "live")  # entries that a folder of before may lack
 
 
@@ -278,7 +285,8 @@ def _read_program(content: bytes) -> str:
 
 def _read_tensors(content: bytes, dtype: Dtype) -> Tensors:
     try:
-        tensors = load_tensors(content)
+        read: Any = deserialize(content)  # type: ignore[no-untyped-call]
+        tensors = {name: np.frombuffer(t["data"], _KINDS[t["dtype"]]).reshape(t["shape"]) for name, t in read}
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError) as error:
         raise Damage(f"it is not a safetensors file ({error})") from None
     for name, tensor in tensors.items():

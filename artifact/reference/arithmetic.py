@@ -16,11 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..parts import Config, Norm
+from ..precisions import SHORT, Round, rounding
 
 Real = NDArray[Any]
-
-UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
-"""The largest relative error of one rounding."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Arithmetic:
     """balanced: whether the mean of a balanced stream is exactly 0 (see layer_norm_stream.py); activations: by name."""
 
     balanced: bool
-    activations: Mapping[str, Callable[[Real], Real]]
+    activations: Mapping[str, Callable[[Real, Round], Real]]
 
 
 def normalise(x: Real, norm: Norm | None, config: Config, arithmetic: Arithmetic) -> Real:
@@ -39,12 +37,13 @@ def normalise(x: Real, norm: Norm | None, config: Config, arithmetic: Arithmetic
     true division and a square root."""
     if norm is None:
         return x
+    held = rounding(config.dtype)
     width, epsilon = x.dtype.type(x.shape[0]), x.dtype.type(config.norm_epsilon)
     gain, bias = (part.astype(x.dtype)[:, None] for part in (norm.gain, norm.bias))
     if config.norm == "rmsnorm":
-        scaled = x / np.sqrt(np.square(x).sum(axis=0) / width + epsilon)
+        scaled = held(x / np.sqrt(np.square(x).sum(axis=0) / width + epsilon))
         scaled *= gain
-        return np.asarray(scaled)
+        return held(scaled)
     largest = np.abs(x).max(axis=0)
     blocks = x.shape[0] // 16
     pairs = x[: 16 * blocks].reshape(blocks, 2, 8, *x.shape[1:])
@@ -59,10 +58,10 @@ def normalise(x: Real, norm: Norm | None, config: Config, arithmetic: Arithmetic
         centred *= x.dtype.type(1.0) / deviation
     centred *= gain
     centred += bias
-    return np.asarray(centred)
+    return held(centred)
 
 
-def _gelu(x: Real) -> Real:
+def _gelu(x: Real, held: Round = np.asarray) -> Real:
     """0.5 x (1 + tanh z) = x / (1 + exp(−2z)), which rounds less: the sum over ± pairs then keeps its small terms."""
     f = x.dtype.type
     z = f(0.044715) * x
@@ -71,12 +70,12 @@ def _gelu(x: Real) -> Real:
         z *= x
         z += x
         z *= f(-2.0 * np.sqrt(2.0 / np.pi))
-    return _over_one_and_exp(x, z)
+    return held(_over_one_and_exp(x, z))
 
 
-def _silu(x: Real) -> Real:
+def _silu(x: Real, held: Round = np.asarray) -> Real:
     """x σ(x): x itself from 17 on (37 in float64), and 0 from −89 down (−710), where exp(−x) is infinite."""
-    return _over_one_and_exp(x, -x)
+    return held(_over_one_and_exp(x, -x))
 
 
 def _over_one_and_exp(x: Real, z: Real) -> Real:
@@ -87,31 +86,38 @@ def _over_one_and_exp(x: Real, z: Real) -> Real:
     return np.asarray(np.divide(x, z, out=z))
 
 
-def _gelu_new(x: Real) -> Real:
-    """The first form, as PyTorch and transformers write it."""
+def _gelu_new(x: Real, held: Round = np.asarray) -> Real:
+    """The first form, as PyTorch and transformers write it, each of its steps a result."""
     f = x.dtype.type
     with np.errstate(over="ignore"):
-        z = np.tanh(f(np.sqrt(2.0 / np.pi)) * (x + f(0.044715) * (x * x * x)))
-    return np.asarray(f(0.5) * x * (f(1.0) + z))
+        inner = held(x + held(f(0.044715) * held(x * x * x)))
+        z = held(np.tanh(held(f(np.sqrt(2.0 / np.pi)) * inner)))
+    return held(f(0.5) * x * held(f(1.0) + z))
 
 
-def _gelu_erf(x: Real) -> Real:
+def _gelu_erf(x: Real, held: Round = np.asarray) -> Real:
     """x Φ(x), with Φ(x) = erfc(−x/√2) / 2, which keeps the digits of what is small."""
     from scipy.special import erfc  # which only this activation needs
 
     f = x.dtype.type
-    return np.asarray(f(0.5) * x * erfc(f(-np.sqrt(0.5)) * x))
+    return held(f(0.5) * x * erfc(f(-np.sqrt(0.5)) * x))
 
 
-def _gelu_erf_new(x: Real) -> Real:
+def _gelu_erf_new(x: Real, held: Round = np.asarray) -> Real:
     """0.5 x (1 + erf(x/√2)), as PyTorch writes it."""
     from scipy.special import erf  # which only this activation needs
 
     f = x.dtype.type
-    return np.asarray(f(0.5) * x * (f(1.0) + erf(f(np.sqrt(0.5)) * x)))
+    return held(f(0.5) * x * (f(1.0) + erf(f(np.sqrt(0.5)) * x)))
 
 
 OWN = Arithmetic(balanced=True, activations={"gelu_tanh": _gelu, "gelu_erf": _gelu_erf, "silu": _silu})
 """As this package's passes compute."""
 STOCK = Arithmetic(balanced=False, activations={"gelu_tanh": _gelu_new, "gelu_erf": _gelu_erf_new, "silu": _silu})
-"""As stock libraries do: their LayerNorm takes away a mean that is not exactly 0, and their GELU rounds more."""
+"""As stock libraries do: their LayerNorm takes away a mean that is not exactly 0, and their GELU rounds more. So is
+everything in 16 bits."""
+
+
+def arithmetic_of(config: Config) -> Arithmetic:
+    """That of this package's passes on weights of this configuration."""
+    return STOCK if config.dtype in SHORT else OWN

@@ -20,8 +20,9 @@ from ..contents import Contents
 from ..features import FeatureLayout
 from ..parts import Attention, Body, Idle, LinearAttention, Mlp, Repeated, Sublayer, stored, unroll
 from ..places import turns
+from ..precisions import Round, carrier, rounding
 from ..tokens import TokenData
-from .arithmetic import OWN, Arithmetic, Real, normalise
+from .arithmetic import Arithmetic, Real, arithmetic_of, normalise
 from .sublayers import Heads, Mix, Neurons, linear, softmax, transposed
 
 Observe = Callable[[Real], None]
@@ -32,18 +33,20 @@ def forward(
     weights: Contents,
     data: TokenData,
     observe: Observe | None = None,
-    arithmetic: Arithmetic = OWN,
+    arithmetic: Arithmetic | None = None,
     whole: bool = False,
     look: Look | None = None,
 ) -> Real:
-    """The output at every token of the data [batch, tokens, size], in the precision of the weights. `observe` is called
-    with the stream [width, batch, 1 + tokens] after each sublayer. `arithmetic`: how norms and activations round.
+    """The output at every token of the data [batch, tokens, size], in the precision of the weights; of 16 bits it is
+    read from the last stream in float32. `observe` is called with the stream [width, batch, 1 + tokens] after each
+    sublayer. `arithmetic`: how norms and activations round (None: as in this package).
     `whole`: every pass of a scan at all tokens, as stock transformers run it, and as it is run for who observes; else
     each at the token whose turn it is, where that is enough, as the runtime does. `look` is called with 2 n before
     stored sublayer n, 2 n + 1 after it, and the stream [width, batch, 1 + tokens], or of a scan that is run in turn
     [width, batch, 1] and the token's place; of other scans, in the last pass."""
     config = weights.config
-    dtype = np.dtype(config.dtype)
+    dtype = carrier(config.dtype)
+    arithmetic = arithmetic or arithmetic_of(config)
     x = embedded(weights, data)
     batch, tokens = x.shape[1:]
     x = x.reshape(-1, batch * tokens)
@@ -56,11 +59,11 @@ def forward(
 
 def embedded(weights: Contents, data: TokenData) -> Real:
     """The stream [width, batch, 1 + tokens] before the first sublayer."""
-    dtype = np.dtype(weights.config.dtype)
+    dtype, held = carrier(weights.config.dtype), rounding(weights.config.dtype)
     given = FeatureLayout.of(weights.signature).tokens(data, slice(None), np.float64)
     batch, tokens = given.shape[:2]
     x = transposed(weights.embedding, np.dtype(np.float64)) @ given.reshape(batch * tokens, -1).T
-    x = x.astype(dtype) + np.tile(weights.positions[:tokens].T, batch).astype(dtype)
+    x = held(held(x.astype(dtype)) + np.tile(weights.positions[:tokens].T, batch).astype(dtype))
     return np.asarray(x).reshape(-1, batch, tokens)
 
 
@@ -78,14 +81,15 @@ class _Run:
     attention: dict[int, Heads] = field(default_factory=dict)
     mlps: dict[tuple[int, int], Neurons] = field(default_factory=dict)
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.weights.config.dtype)
+    @cached_property
+    def held(self) -> Round:
+        """Rounds what comes out of each operation."""
+        return rounding(self.weights.config.dtype)
 
     @property
     def scale(self) -> Real:
         """What scores are divided by."""
-        return np.asarray(np.sqrt(self.weights.config.d_head), self.dtype)
+        return np.asarray(np.sqrt(self.weights.config.d_head), carrier(self.weights.config.dtype))
 
     @cached_property
     def seen(self) -> NDArray[np.bool_]:
@@ -95,7 +99,7 @@ class _Run:
 
     @cached_property
     def mix(self) -> Mix:
-        return softmax(self.seen, self.weights.config.d_head, self.dtype)
+        return softmax(self.seen, self.weights.config.d_head, self.weights.config.dtype)
 
     @cached_property
     def read(self) -> NDArray[np.bool_]:
@@ -136,13 +140,13 @@ class _Run:
     def _sublayer(self, part: Sublayer, number: int, x: Real, reads: Real) -> Real:
         match part:
             case Attention():
-                x = x + self._heads(part, number).run(self._normed(part, x), self.batch, self.mix)
+                x = self.held(x + self._heads(part, number).run(self._normed(part, x), self.batch, self.mix))
             case LinearAttention():
                 heads = self._heads(part, number)
                 counted = (heads.count @ x).reshape(-1, self.batch, self.tokens)
-                x = x + heads.run(x, self.batch, linear(self.read, counted))
+                x = self.held(x + heads.run(x, self.batch, linear(self.read, counted)))
             case Mlp():
-                x = x + self._neurons(part, number, x.shape[1]).run(self._normed(part, reads))
+                x = self.held(x + self._neurons(part, number, x.shape[1]).run(self._normed(part, reads)))
             case Idle():
                 pass
         if self.observe is not None:
@@ -182,9 +186,9 @@ class _Run:
             if isinstance(part, Attention):
                 heads = self._heads(part, number)
                 reads.append(heads.read(self._normed(part, x), x.shape[1], place))
-                x = x + heads.among(reads[-1], others[len(reads) - 1], self.scale)
+                x = self.held(x + heads.among(reads[-1], others[len(reads) - 1], self.scale))
             elif isinstance(part, Mlp):
-                x = x + self._neurons(part, number, x.shape[1]).run(self._normed(part, found))
+                x = self.held(x + self._neurons(part, number, x.shape[1]).run(self._normed(part, found)))
             self._looked(2 * number + 1, x, place)
         return x, reads
 
@@ -195,11 +199,11 @@ class _Run:
 
     def _heads(self, part: Attention | LinearAttention, number: int) -> Heads:
         if number not in self.attention:
-            self.attention[number] = Heads.of(part, self.weights.config, self.tokens, self.dtype)
+            self.attention[number] = Heads.of(part, self.weights.config, self.tokens)
         return self.attention[number]
 
     def _neurons(self, part: Mlp, number: int, columns: int) -> Neurons:
         if (number, columns) not in self.mlps:
             activation = self.arithmetic.activations[self.weights.config.activation]
-            self.mlps[number, columns] = Neurons.of(part, activation, columns, self.dtype)
+            self.mlps[number, columns] = Neurons.of(part, activation, columns, self.weights.config.dtype)
         return self.mlps[number, columns]

@@ -15,8 +15,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..arrays import Indices
+from ..arrays import Dtype, Indices
 from ..parts import Attention, Config, LinearAttention, Mlp
+from ..precisions import Round, carrier, rounding
 from ..rotations import rotations
 from ..sparse import Matrix
 from .arithmetic import Real
@@ -59,17 +60,19 @@ class _Rotary:
     high: Indices
     cos: Real
     sin: Real
+    held: Round
 
     def turn(self, rows: Real, places: slice) -> None:
         """Turns rows [.., batch, tokens] of the tokens at these places."""
-        a, b, cos, sin = rows[self.low], rows[self.high], self.cos[..., places], self.sin[..., places]
-        rows[self.low], rows[self.high] = a * cos - b * sin, b * cos + a * sin
+        a, b, cos, sin, held = rows[self.low], rows[self.high], self.cos[..., places], self.sin[..., places], self.held
+        rows[self.low] = held(held(a * cos) - held(b * sin))
+        rows[self.high] = held(held(b * cos) + held(a * sin))
 
 
 @dataclass(frozen=True)
 class Heads:
     """An attention sublayer without its empty dimensions. `project` reads queries, keys and values of all heads at
-    once; `count` [heads, width] is linear attention's."""
+    once; `count` [heads, width] is linear attention's; `held` rounds what comes out of each operation."""
 
     project: Any
     bias: Real
@@ -78,10 +81,12 @@ class Heads:
     output: Any
     output_bias: Real
     count: Any
+    held: Round
 
     @staticmethod
-    def of(part: Attention | LinearAttention, config: Config, tokens: int, dtype: np.dtype[Any]) -> Heads:
+    def of(part: Attention | LinearAttention, config: Config, tokens: int) -> Heads:
         """Of a sublayer that runs on sequences of so many tokens."""
+        dtype = carrier(config.dtype)
         sides = [part.query, part.key, part.value]
         biases = [np.zeros(side.shape[1]) for side in sides]
         output_bias = np.zeros(part.output.shape[1])
@@ -113,11 +118,12 @@ class Heads:
         return Heads(
             transposed(Matrix(project), dtype),
             bias.astype(dtype)[:, None],
-            _rotary(np.concatenate([scored, keys]) % width, config, tokens, dtype) if turns else None,
+            _rotary(np.concatenate([scored, keys]) % width, config, tokens) if turns else None,
             tuple(heads),
             transposed(Matrix(part.output.csr[mixed]), dtype),
             output_bias.astype(dtype)[:, None],
             None if isinstance(part, Attention) else transposed(part.count, dtype),
+            rounding(config.dtype),
         )
 
     def run(self, x: Real, batch: int, mix: Mix) -> Real:
@@ -125,14 +131,14 @@ class Heads:
         rows = self.read(x, batch)
         mixed = np.empty((self.output.shape[1], *rows.shape[1:]), x.dtype)
         for head in self.heads:
-            scores = rows[head.query].transpose(1, 2, 0) @ rows[head.key].transpose(1, 0, 2)
+            scores = self.held(rows[head.query].transpose(1, 2, 0) @ rows[head.key].transpose(1, 0, 2))
             mixed[head.out] = mix(head.number, scores, rows[head.value].transpose(1, 2, 0)).transpose(2, 0, 1)
         return self._written(mixed)
 
     def read(self, x: Real, batch: int, first: int = 0) -> Real:
         """Queries, keys and values [.., batch, tokens] of tokens that stand at `first` and behind."""
         tokens = x.shape[1] // batch
-        rows = (self.project @ x + self.bias).reshape(self.bias.size, batch, tokens)
+        rows = self.held(self.project @ x + self.bias).reshape(self.bias.size, batch, tokens)
         if self.rotary is not None:
             self.rotary.turn(rows, slice(first, first + tokens))
         return np.asarray(rows)
@@ -144,38 +150,40 @@ class Heads:
         seen = [*others, rows]
         for head in self.heads:
             shares = np.stack([np.broadcast_to((rows[head.query] * o[head.key]).sum(0), rows.shape[1:]) for o in seen])
-            shares /= scale
+            shares = self.held(self.held(shares) / scale)
             shares -= shares.max(axis=0)
             np.exp(shares, out=shares)
-            shares /= shares.sum(axis=0)
-            mixed[head.out] = sum(share * o[head.value] for share, o in zip(shares, seen, strict=True))
+            shares = self.held(shares / shares.sum(axis=0))
+            mixed[head.out] = self.held(sum(share * o[head.value] for share, o in zip(shares, seen, strict=True)))
         return self._written(mixed)
 
     def _written(self, mixed: Real) -> Real:
-        return np.asarray(self.output @ mixed.reshape(len(mixed), prod(mixed.shape[1:])) + self.output_bias)
+        return self.held(self.output @ mixed.reshape(len(mixed), prod(mixed.shape[1:])) + self.output_bias)
 
 
-def _rotary(dimensions: Indices, config: Config, tokens: int, dtype: np.dtype[Any]) -> _Rotary:
+def _rotary(dimensions: Indices, config: Config, tokens: int) -> _Rotary:
     """Of rows that are those dimensions of their heads: the pairs whole, each head's lower halves before its upper."""
     half = config.d_head // 2
     low, high = np.flatnonzero(dimensions < half), np.flatnonzero(dimensions >= half)
     cos, sin = rotations(config.d_head, config.rope_theta, tokens, config.rotary_fraction)
-    cos, sin = (table.T[dimensions[low], None].astype(dtype) for table in (cos, sin))
-    return _Rotary(low, high, cos, sin)
+    held, dtype = rounding(config.dtype), carrier(config.dtype)
+    cos, sin = (held(table.T[dimensions[low], None].astype(dtype)) for table in (cos, sin))
+    return _Rotary(low, high, cos, sin, held)
 
 
-def softmax(seen: NDArray[np.bool_], width: int, dtype: np.dtype[Any]) -> Mix:
+def softmax(seen: NDArray[np.bool_], width: int, dtype: Dtype) -> Mix:
     """softmax(q kᵀ / √width) v over the tokens seen [tokens, tokens]."""
-    mask = np.where(seen, 0.0, -np.inf).astype(dtype)
-    root = dtype.type(np.sqrt(width))
+    held, real = rounding(dtype), carrier(dtype)
+    mask = np.where(seen, 0.0, -np.inf).astype(real)
+    root = real.type(np.sqrt(width))
 
     def mix(_: int, scores: Real, v: Real) -> Real:
-        scores /= root
+        scores = held(scores / root)
         scores += mask
         scores -= scores.max(axis=-1, keepdims=True)
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=-1, keepdims=True)
-        return np.asarray(scores @ v)
+        return held(held(scores) @ v)
 
     return mix
 
@@ -201,10 +209,12 @@ class Neurons:
 
     blocks: tuple[tuple[Any, Real, Any, Any], ...]
     down_bias: Real
-    activation: Callable[[Real], Real]
+    activation: Callable[[Real, Round], Real]
+    held: Round
 
     @staticmethod
-    def of(part: Mlp, activation: Callable[[Real], Real], tokens: int, dtype: np.dtype[Any]) -> Neurons:
+    def of(part: Mlp, activation: Callable[[Real, Round], Real], tokens: int, precision: Dtype) -> Neurons:
+        dtype = carrier(precision)
         up, down = transposed(part.up, dtype), part.down.csr.astype(dtype)
         gate = None if part.gate is None else transposed(part.gate, dtype)
         bias = part.up_bias.astype(dtype)[:, None]
@@ -213,13 +223,16 @@ class Neurons:
         for start in range(0, bias.size, size):
             at = slice(start, start + size)
             blocks.append((up[at], bias[at], None if gate is None else gate[at], down[at].T))
-        return Neurons(tuple(blocks), part.down_bias.astype(dtype)[:, None], activation)
+        return Neurons(tuple(blocks), part.down_bias.astype(dtype)[:, None], activation, rounding(precision))
 
     def run(self, x: Real) -> Real:
         """What it adds to the stream, for x [width, tokens] as it reads it."""
-        total = np.zeros(x.shape, x.dtype)
+        total, held = np.zeros(x.shape, x.dtype), self.held
         for up, bias, gate, down in self.blocks:
-            hidden = up @ x + bias
-            hidden = self.activation(hidden) if gate is None else self.activation(gate @ x) * hidden
+            hidden = held(up @ x + bias)
+            if gate is None:
+                hidden = self.activation(hidden, held)
+            else:
+                hidden = held(self.activation(held(gate @ x), held) * hidden)
             total += down @ hidden
-        return np.asarray(total + self.down_bias)
+        return held(total + self.down_bias)

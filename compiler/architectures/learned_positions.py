@@ -108,6 +108,24 @@ def _by_position(pattern: Pattern, relation: Relation, kinds: Kinds, positions: 
     return CopyRule(0.0, corrections, table)
 
 
+def digital_rule(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> CopyRule | None:
+    """How readers of `kinds` find their token where every position says it: a table of targets, or, of the own token,
+    none; None where positions mean something else in sequences of other lengths."""
+    names = roles(pattern)
+    if relation.name == "own":
+        return CopyRule(1.0, np.zeros(len(names)), None)
+    reads = np.array([kind in kinds for kind in role_kinds(pattern)])
+    table = np.full(positions, -1.0)
+    for m in range(1, lengths(pattern, positions)[-1] + 1):
+        role_of, targets = wanted(pattern, relation, m)
+        at = np.flatnonzero(reads[role_of]) + 1
+        said, here = table[at], targets[at - 1]
+        if np.any((said >= 0.0) & (said != here)):
+            return None
+        table[at] = here
+    return CopyRule(0.0, np.zeros(len(names)), np.maximum(table, 0.0))
+
+
 def commonest(numbers: Indices) -> float:
     """Of those that are as common the one that comes first."""
     values, first, count = np.unique(numbers, return_index=True, return_counts=True)

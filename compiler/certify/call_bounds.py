@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.tokens import TokenData
 
 from ..interpreter.chunks import together

@@ -19,7 +19,7 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 
@@ -48,9 +48,9 @@ from ..ir.graph import (
     Value,
 )
 from ..numerics.attention_gates import UNCLEAR, Draws, shift, slope
-from .error_model import Inexact, Operand
 from .plan import Plan
 from .predict import repeated
+from .product_errors import Inexact, Operand
 from .residue import Residue, residues
 from .spoilt import Spoilt
 from .validity import limits

@@ -16,23 +16,22 @@
                                                               one-hot codes are exact
     constant     as the weights' precision holds it           –
 
+In 16 bits u is half a unit, coefficients are rounded too, and of a mean nothing is lost but of itself.
 A factor far below its radius R is multiplied with a far smaller error than one at it: see square_banks.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
-from innerloop.artifact.arrays import Dtype, Floats, Indices
-from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.arrays import Dtype, Floats
+from innerloop.artifact.precisions import SHORT, UNIT, rounding
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.targets import Target
 from ..emit.norms import NORMS
-from ..interpreter.ball import Ball
 from ..interpreter.calibrate import Ranges
 from ..interpreter.reads import shares
 from ..ir.graph import (
@@ -62,12 +61,14 @@ from ..numerics.approximant import Approximant
 from ..numerics.attention_gates import Draws, shift, slope, weights
 from ..numerics.fit_smooth import fit
 from ..numerics.linear_by_softmax import SCALES, SINK, relative_error
-from ..numerics.square_banks import FINENESS, Bank, Squares, square_bank
+from ..numerics.sizes import sizes_of
+from ..numerics.square_banks import Squares, square_bank
 from ..schedule.constructions import CURVE, Construction, default_squares
+from .product_errors import Inexact, Operand, exact_product, noisy, product
 
-Operand = Callable[[int], Floats]
-Inexact = Callable[[Floats, Operand, Draws], Floats]
-"""What an operation gives instead of an array, from its operands."""
+ROUNDS = UNIT | {short: 0.5 * UNIT[short] for short in SHORT}
+"""What a rounding is off by, rms, as a share. Of 16 bits every operation is rounded, two to five times, by 0.4 units
+each, and nothing else counts; of more, what a unit stands for is that and what sums lose on their way."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ class ErrorModel:
     ranges: Ranges
     dtype: Dtype
     target: Target
+    shrunk: float = 0.0
+    """By what share a norm makes what is read smaller, at most (slots.py)."""
 
     def of(
         self, value: Value, chosen: Construction | None = None, drawn: bool = False, times: float = 1.0
@@ -85,15 +88,23 @@ class ErrorModel:
         """What one value's operation makes, built as `chosen` (None: by default); None where nothing is lost. `drawn`:
         the errors of products' fits are multiplied by normal numbers, as if the factors stood elsewhere on the fit.
         `times`: so many times the rounding."""
-        node, unit = self.graph[value], times * UNIT[self.dtype]
+        found = self._rounded(value, chosen, drawn, times)
+        reads = 2 if isinstance(self.graph[value].op, Product) else 1
+        if not self.shrunk or isinstance(self.graph[value].op, Field | Constant | Count | Merge | Phi | Final):
+            return found
+        return _read_smaller(found, self.shrunk, reads, drawn)
+
+    def _rounded(self, value: Value, chosen: Construction | None, drawn: bool, times: float) -> Inexact | None:
+        """The operation alone, of operands that are read as they are."""
+        node, unit = self.graph[value], times * ROUNDS[self.dtype]
         match node.op:
             case Product():
                 if self.target.gated:
-                    return _exact_product(node.op, unit)
+                    return exact_product(node.op, unit)
                 left, right = (self.ranges.ball(o) for o in node.operands)
                 squares = chosen if isinstance(chosen, Squares) else default_of(node, self.ranges, self.dtype)
                 bank = square_bank(squares, self.target.activation)
-                return _product(node.op, left, right, bank, squares.shared, unit, drawn)
+                return product(node.op, left, right, bank, squares.shared, unit, drawn)
             case Function(name, arguments):
                 low, high = self.ranges.domain(name, node.operands[0])
                 relative = chosen if isinstance(chosen, float) else CURVE[self.dtype]
@@ -105,30 +116,30 @@ class ErrorModel:
                 level = shift(decides in self.ranges.ties, self.target.gated, self.dtype)
                 return _kept(node.op, slope(reach, self.dtype), level)
             case Divide():
-                return _quotient(2.0 ** (-2.0 * NORMS[self.target.norm].divide_bits[self.dtype] - 1.0), unit)
+                return _quotient(2.0 ** (-2.0 * NORMS[self.target.norm].own(sizes_of(self.dtype)).divide - 1.0), unit)
             case Affine(matrices, offset):
-                return _affine(matrices, offset.array, unit)
+                return _affine(matrices, offset.array, unit, self.dtype)
             case Attend("softmax", _):
                 return _softmax(unit)
             case Attend() if not self.target.linear:
                 size = self.ranges.reach(value) * np.max(np.abs(self.ranges[node.operands[2]]), axis=0)
                 lost = 0.25 * unit * SINK[self.dtype] * sum(abs(s.weight) for s in SCALES[self.dtype]) * size
                 share = relative_error(self.dtype)
-                return lambda array, _, rng: _noisy(array, lost + share * np.abs(array), rng)
+                return lambda array, _, rng: noisy(array, lost + share * np.abs(array), rng)
             case Field(name) if name in self._onehot:
                 return None
             case Field():
-                return lambda array, _, rng: _noisy(array, 0.5 * unit * np.abs(array), rng)
+                return lambda array, _, rng: noisy(array, 0.5 * unit * np.abs(array), rng)
             case Constant(values):
                 held = values.array.astype(self.dtype).astype(np.float64)
                 off = (held - values.array).ravel()
                 return (lambda array, _, rng: array + off) if off.any() else None
             case Gather("mean", _):
-                return _mean(unit)
+                return _mean(unit, 0.0 if self.dtype in SHORT else 1.0)
             case Count() | Move() | Merge() | Mine():
                 return None
             case Softmax() | Gather() | Attend() | Read() | Theirs() | Phi() | Final():
-                return lambda array, _, rng: _noisy(array, unit * (np.abs(array) + _usual(array)), rng)
+                return lambda array, _, rng: noisy(array, unit * (np.abs(array) + _usual(array)), rng)
             case other:
                 assert_never(other)
 
@@ -152,80 +163,19 @@ def _factors(node: Node) -> tuple[list[int], list[int]]:
     return form.left.tolist(), (form.right + (0 if left == right else form.sizes[0])).tolist()
 
 
-def _noisy(array: Floats, size: Floats, rng: Draws) -> Floats:
-    return np.asarray(array + size * rng.standard_normal(array.shape))
+def _read_smaller(model: Inexact | None, most: float, reads: int, drawn: bool) -> Inexact:
+    """Operands that come out of the norm smaller by up to that share, at each token by another, or all by as much."""
+
+    def smaller(array: Floats, operand: Operand, rng: Draws) -> Floats:
+        left = 1.0 - most * (rng.random((*array.shape[:-1], 1)) if drawn else 1.0)
+        given = array * left**reads
+        return given if model is None else model(given, lambda k: operand(k) * (left if k < reads else 1.0), rng)
+
+    return smaller
 
 
 def _usual(array: Floats) -> Floats:
     return np.asarray(np.sqrt(np.mean(array**2, axis=(0, 1)))) if array.size else np.zeros(())
-
-
-# Products ----------------------------------------------------------------------------------------
-
-
-def _exact_product(op: Product, unit: float) -> Inexact:
-    """Every product is rounded once, and their sum."""
-    form = op.form
-    gather = Matrix.of(form.out, np.arange(form.out.size), form.coefficient**2, (form.size, form.out.size))
-
-    def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
-        terms = gather.apply((operand(0)[..., form.left] * operand(1)[..., form.right]) ** 2)
-        return _noisy(array, unit * np.sqrt(2.0 * terms + array**2), rng)
-
-    return model
-
-
-def _product(op: Product, left: Ball, right: Ball, bank: Bank, shared: bool, unit: float, drawn: bool) -> Inexact:
-    form = op.form
-    i, j, c = form.left, form.right, form.coefficient
-    radius_a, radius_b = (np.where(ball.radius > 0, ball.radius, 1.0) for ball in (left, right))
-    floor, rate = (unit * units for units in bank.rounding)
-    worst = float(np.abs(bank.fit).max())
-    fitted = worst > 0.5 * rate
-    if not fitted:
-        rate = float(np.hypot(rate, worst))
-    share, lone = (2.25, 4.5) if shared else (0.5, 2.0)
-    shape_a, shape_b = (form.size, form.sizes[0]), (form.size, form.sizes[1])
-    of_a = Matrix.of(form.out, i, share * (rate * c * radius_b[j]) ** 2, shape_a)
-    of_b = Matrix.of(form.out, j, share * (rate * c * radius_a[i]) ** 2, shape_b)
-    by_b = Matrix.of(form.out, i, (unit * c * right.centre[j]) ** 2, shape_a)
-    by_a = Matrix.of(form.out, j, (unit * c * left.centre[i]) ** 2, shape_b)
-    always = np.bincount(
-        form.out,
-        lone * (floor * c * radius_a[i] * radius_b[j]) ** 2 + (unit * c * left.centre[i] * right.centre[j]) ** 2,
-        minlength=form.size,
-    )
-    gather = Matrix.of(form.out, np.arange(c.size), c * radius_a[i] * radius_b[j], (form.size, c.size))
-
-    def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
-        a, b = operand(0), operand(1)
-        near_a, near_b = a - left.centre, b - right.centre
-        variance = always + of_a.apply(near_a**2) + of_b.apply(near_b**2) + (unit * array) ** 2
-        if by_a.nnz or by_b.nnz:
-            variance = variance + by_a.apply(b**2) + by_b.apply(a**2)
-        found = _noisy(array, np.sqrt(variance), rng)
-        near_a, near_b = near_a / radius_a, near_b / radius_b
-        if fitted or not max(np.abs(near_a).max(initial=0.0), np.abs(near_b).max(initial=0.0)) <= 1.0:
-            errors = _fit_error(bank, near_a[..., i], near_b[..., j], shared)
-            found += gather.apply(errors * rng.standard_normal(errors.shape) if drawn else errors)
-        return found
-
-    return model
-
-
-def _fit_error(bank: Bank, a: Floats, b: Floats, shared: bool) -> Floats:
-    """Of a·b, by the squares that it is made of, which are fitted on [−1, 1]."""
-
-    def error(s: Floats) -> Floats:
-        beyond = ~(np.abs(s) <= 1.0)  # NaN too
-        place: Indices = (np.where(beyond, 1.0, s + 1.0) * FINENESS + 0.5).astype(np.int64)
-        found = bank.fit[place]
-        if beyond.any():
-            found[beyond] = bank.square(s[beyond]) - s[beyond] ** 2
-        return found
-
-    both = error(0.5 * (a + b))
-    return 2.0 * both - 0.5 * error(a) - 0.5 * error(b) if shared else both - error(0.5 * (a - b))
 
 
 # Softmax reads -----------------------------------------------------------------------------------
@@ -248,8 +198,8 @@ def _softmax(unit: float) -> Inexact:
             terms = a[:, :, None] * b[:, None]
             variance += np.where(terms == terms.astype(np.float32), 0.0, terms**2)
         lost = unit * np.sqrt(variance)
-        found = shares(_noisy(logits, lost, rng), seen) @ value
-        return _noisy(found, unit * (np.abs(found) + _usual(found)), rng)
+        found = shares(noisy(logits, lost, rng), seen) @ value
+        return noisy(found, unit * (np.abs(found) + _usual(found)), rng)
 
     return model
 
@@ -260,7 +210,7 @@ def _softmax(unit: float) -> Inexact:
 def _function(curve: Approximant, unit: float) -> Inexact:
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         value, units = curve.at(operand(0))
-        return _noisy(value, 1.5 * unit * units, rng)  # exp is a few units off itself
+        return noisy(value, 1.5 * unit * units, rng)  # exp is a few units off itself
 
     return model
 
@@ -275,26 +225,28 @@ def _kept(op: Keep, slopes: Floats, level: float) -> Inexact:
 def _quotient(lost: float, unit: float) -> Inexact:
     def model(array: Floats, _: Operand, rng: Draws) -> Floats:
         share = rng.random((*array.shape[:-1], 1))
-        return _noisy(array * (1.0 - lost * share), 3.0 * unit * np.abs(array), rng)
+        return noisy(array * (1.0 - lost * share), 3.0 * unit * np.abs(array), rng)
 
     return model
 
 
-def _mean(unit: float) -> Inexact:
+def _mean(unit: float, usually: float) -> Inexact:
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         several = operand(1).sum(-1, keepdims=True) > 1.0
-        return _noisy(array, np.where(several, unit * (np.abs(array) + _usual(array)), 0.0), rng)
+        size = np.abs(array) + usually * _usual(array)
+        return noisy(array, np.where(several, unit * size, 0.0), rng)
 
     return model
 
 
-def _affine(matrices: tuple[Matrix, ...], offset: Floats, unit: float) -> Inexact | None:
-    if len(matrices) == 1 and not offset.any() and np.diff(matrices[0].csr.indptr).max(initial=0) <= 1:
+def _affine(matrices: tuple[Matrix, ...], offset: Floats, unit: float, dtype: Dtype) -> Inexact | None:
+    single = len(matrices) == 1 and not offset.any() and np.diff(matrices[0].csr.indptr).max(initial=0) <= 1
+    if single and (dtype not in SHORT or np.array_equal(rounding(dtype)(matrices[0].csr.data), matrices[0].csr.data)):
         return None
     squared = [Matrix(m.csr**2) for m in matrices]
 
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         variance = sum((m.apply(operand(k) ** 2) for k, m in enumerate(squared)), offset**2)
-        return _noisy(array, unit * np.sqrt(variance), rng)
+        return noisy(array, unit * np.sqrt(variance), rng)
 
     return model

@@ -6,7 +6,8 @@
 Wider ranges cost precision everywhere, on the core's tasks, too. The price of a family is by how much it raises the
 error that the error model predicts for some of the core's tasks; together families may raise it `PRICE` times. A
 family is too dear, besides, where the program is not finite on it, where it takes a divisor, or what a logarithm or a
-root is taken of, out of one sign, and where divisions would need another construction (divisor_range_reduction.py).
+root is taken of, out of one sign, where divisions would need another construction (divisor_range_reduction.py), and
+where there is no room for its values.
 Data like that leave the ranges, and the guard says so; `calibration=` gives ranges for them.
 """
 
@@ -48,16 +49,22 @@ def observed(graph: Graph, samples: Sequence[Sample], default: bool) -> list[tup
 
 
 def affordable(
-    graph: Graph, seen: Sequence[tuple[Family, Seen]], core: TokenData, target: Target, dtype: Dtype
+    graph: Graph,
+    seen: Sequence[tuple[Family, Seen]],
+    core: TokenData,
+    target: Target,
+    dtype: Dtype,
+    holds: float = np.inf,
 ) -> tuple[Ranges, list[Family]]:
-    """The ranges, and the families that they hold for; `core`: the tasks that prices are asked for."""
+    """The ranges, and the families that they hold for; `core`: the tasks that prices are asked for; `holds`: the
+    largest value that there is room for."""
     (_, first), *others = seen
     ranges = ranges_of(graph, first)
     signed = _signed(graph)
     possible = [
         (f, s, wider)
         for f, s in others
-        if _finite(s) and _fits(graph, ranges, wider := joined(ranges, s), signed, dtype)
+        if _finite(s) and _fits(graph, ranges, wider := joined(ranges, s), signed, dtype, holds)
     ]
     if not possible:
         return ranges, []
@@ -138,9 +145,11 @@ def _signed(graph: Graph) -> list[Value]:
     return found
 
 
-def _fits(graph: Graph, ranges: Ranges, wider: Ranges, signed: Sequence[Value], dtype: Dtype) -> bool:
-    """Whether what divides, or is taken a logarithm or root of, keeps its sign, and divisors reach no further than one
-    division goes, where they do not anyway."""
+def _fits(graph: Graph, ranges: Ranges, wider: Ranges, signed: Sequence[Value], dtype: Dtype, holds: float) -> bool:
+    """Whether values are no larger than the precision has room for, what divides, or is taken a logarithm or root of,
+    keeps its sign, and divisors reach no further than one division goes, where they do not anyway."""
+    if any(np.abs(ends).max(initial=0.0) > holds for side in (wider.low, wider.high) for ends in side.values()):
+        return False
     for value in signed:
         for before, after in ((ranges.low[value], wider.low[value]), (-ranges.high[value], -wider.high[value])):
             if np.any((before > 0.0) & (after <= 0.0)):

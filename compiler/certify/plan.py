@@ -37,10 +37,12 @@ class Plan:
     """Whether weights are handed out whose error is of the output's own size."""
     choice: Choice = field(default_factory=dict)
     """What products and functions are built from, where not by default."""
+    shrunk: float = 0.0
+    """By what share a norm makes what is read smaller, at most."""
 
     @property
     def model(self) -> ErrorModel:
-        return ErrorModel(self.graph, self.ranges, self.dtype, self.target)
+        return ErrorModel(self.graph, self.ranges, self.dtype, self.target, self.shrunk)
 
 
 @dataclass(frozen=True)

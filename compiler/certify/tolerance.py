@@ -21,7 +21,7 @@ from sys import float_info
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import CompileError
-from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray

@@ -18,7 +18,7 @@ from math import ceil, prod
 
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
-from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.tokens import TokenData, output_rows
 

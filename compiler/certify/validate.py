@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.errors import InternalError
+from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.progress import begun
-from innerloop.artifact.reference.arithmetic import UNIT
 from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
@@ -33,6 +33,7 @@ from ..ir.graph import Divide, Field, Function, Keep, Loop, Node, Value
 from ..schedule.instructions import ROLES
 from .plan import Plan
 from .predict import LUCK, SAFETY
+from .slots import SlotSizes
 from .trace_bounds import STORED, Bounds, Passes
 
 TASKS = 4
@@ -45,7 +46,7 @@ WAYS = (1.0, 0.7, 0.4, 0.2)
 """How far towards a corner: as far as all ranges hold."""
 TRUST = 3.0
 """So many times its prediction an error may be, beyond which it is looked into."""
-FLOOR = {"float32": 1e-4, "float64": 1e-9}
+FLOOR = {"float32": 1e-4, "float64": 1e-9, "bfloat16": 2.0**-5, "float16": 2.0**-8}
 """An error is a fault that is `LUCK` times its bound, and this share of the value's range beside: what slots are
 rounded by that held something larger is in no bound. A wrong value is off by far more. What is beyond its bound by that
 share alone, what follows from it may multiply: the task says no more."""
@@ -55,17 +56,20 @@ SMALLEST = 1e-6
 """No value's range counts as smaller."""
 
 
-def validate(plan: Plan, weights: Weights, stream: Stream) -> None:
-    """Raises InternalError for the first value that is further from the oracle's than its constructions can make it."""
+def validate(plan: Plan, weights: Weights, stream: Stream) -> SlotSizes:
+    """How large slots were. Raises InternalError for the first value that is further from the oracle's than its
+    constructions can make it."""
     begun("validating")
+    seen = SlotSizes(stream)
     for data in sample_tasks(plan):
-        _Validation(plan, weights, stream, data).run()
+        _Validation(plan, weights, stream, data, seen).run()
     report = weights.report
     if report.measured_error > TRUST * report.predicted_error:
         for data in (decided for some in plan.fresh for decided in _decided(plan, some)):
-            validation = _Validation(plan, weights, stream, data)
+            validation = _Validation(plan, weights, stream, data, seen)
             validation.run()
             validation.hold_output()
+    return seen
 
 
 # Tasks -------------------------------------------------------------------------------------------
@@ -169,8 +173,8 @@ def _decided(plan: Plan, data: TokenData) -> Iterator[TokenData]:
 class _Validation:
     """One run of the weights on some tasks."""
 
-    def __init__(self, plan: Plan, weights: Weights, stream: Stream, data: TokenData) -> None:
-        self.plan, self.weights, self.data = plan, weights, data
+    def __init__(self, plan: Plan, weights: Weights, stream: Stream, data: TokenData, seen: SlotSizes) -> None:
+        self.plan, self.weights, self.data, self.seen = plan, weights, data, seen
         self.sublayers = list(plan.schedule.walk())
         held = tuple(placed_values(plan.schedule, plan.allocation))
         self.bounds = Bounds(plan, data, held)
@@ -203,6 +207,7 @@ class _Validation:
 
     def _after(self, x: Any) -> None:
         """After each sublayer, the stream [width, tasks, 1 + tokens]."""
+        self.seen.look(x)
         sublayer, passes = self.bounds.runs[self.run_so_far]
         self.run_so_far += 1
         rest = np.abs(x[:, :, 0].astype(np.float64))

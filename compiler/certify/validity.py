@@ -22,7 +22,8 @@ from ..interpreter.reads import scores
 from ..ir.graph import Affine, Attend, Constant, Count, Divide, Function, Graph, Merge, Product, Value
 from ..numerics.fit_smooth import domain
 from ..schedule.constructions import CURVE, Choice
-from .error_model import ErrorModel, Operand
+from .error_model import ErrorModel
+from .product_errors import Operand
 
 SLACK = 1e-3
 """Of a range: a fit does not end abruptly."""

@@ -21,12 +21,14 @@ from typing import assert_never
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import CompileError, InternalError
+from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.signature import Kinds, Signature
 from innerloop.artifact.span import Span
 
-from ..architectures.learned_positions import CopyRule
+from ..architectures.learned_positions import CopyRule, End
 from ..architectures.relation import Relation
 from ..architectures.targets import Learned, Rotary, Target
+from ..numerics.sizes import sizes_of
 from ..numerics.square_tables import TABLES
 from ..schedule.allocate import Allocation
 from ..schedule.instructions import Copy, Linear, Quotient
@@ -35,7 +37,7 @@ from .gated_neurons import GatedNeurons
 from .heads import AttentionPattern, Heads
 from .neurons import Neurons
 from .norms import NORMS, Divisor, NormScheme, power
-from .positions import LearnedScheme, PositionScheme, RotaryScheme
+from .positions import DigitalScheme, LearnedScheme, PositionScheme, RotaryScheme
 from .residual_stream import Stream
 from .ungated_neurons import UngatedNeurons
 
@@ -87,6 +89,10 @@ class Backend:
                 raise self._refuse(
                     f"finds no token by `{wanted}` at {at}: neither position nor kind says where it is", span
                 )
+            if isinstance(rule, End) and self.positions.sizes.coarse:
+                wanted = f"{relation.name} {relation.kind or ''}".strip()
+                message = f"finds no token by `{wanted}` here: {self.dtype} rounds phases away that turn so slowly"
+                raise self._refuse(message, span, "compile for gpt2, or in float32")
             found[relation, kinds] = rule
         return found
 
@@ -123,7 +129,9 @@ class Backend:
         """For one MLP sublayer, where there are MLPs."""
         assert self.neurons_of is not None
         biased = self.target.biases == "everywhere"
-        return self.neurons_of(stream, bound, self.role_kinds, self.dtype, self.target.activation, biased)
+        return self.neurons_of(
+            stream, bound, self.role_kinds, self.dtype, self.target.activation, biased, self.positions.sizes
+        )
 
     # The stream ---------------------------------------------------------------------------------
 
@@ -149,20 +157,22 @@ class Backend:
         stream = self.norm.stream(
             width,
             self.norm.begun(width, self.divisor is not None),
-            self.positions.digits if self.divisor else 0,
-            len(self.tables) if tabled else 0,
+            self.positions.digits(self.divisor is not None),
+            self.positions.codes * len(self.tables) if tabled else 0,
             self.allocation,
             sizes,
-            tabled and self._positioned,
+            self.positions.squared and self._positioned,
         )
         if not stream.fits:
             return None
         if not stream.constants.any:
             return stream
+        flag = self.positions.sizes.flag
         if stream.balanced:
-            stream = replace(stream, flag=max(1.0, power(float(self.bound(stream).max()), -FLAG_BITS)))
+            flag = max(1.0, power(float(self.bound(stream).max()), -FLAG_BITS))
+        stream = replace(stream, flag=flag)
         bound = self.bound(stream)
-        constants = self.norm.constants(stream, bound, self.divisor, self.dtype)
+        constants = self.norm.constants(stream, bound, self.divisor, self.norm.own(self.positions.sizes))
         if constants is None:
             raise self._too_wide(float(bound.max()))
         return replace(stream, constants=constants)
@@ -185,7 +195,8 @@ class Backend:
             message = f"cannot divide in {self.dtype} by numbers from {least:.3g} to {most:.3g} in magnitude"
             placed = (p.instruction for s in self.schedule.walk() for p in s.placed)
             span = next(instruction.span for instruction in placed if isinstance(instruction.op, Quotient))
-        hint = "add a larger floor to what is divided by, scale the data, or compile in float64"
+        finer = "float32" if self.dtype in SHORT else "float64"
+        hint = f"add a larger floor to what is divided by, scale the data, or compile in {finer}"
         return self._refuse(message, span, hint)
 
     def bound(self, stream: Stream) -> Floats:
@@ -203,20 +214,27 @@ class Backend:
 
 
 def backend_of(
-    schedule: Schedule, allocation: Allocation, signature: Signature, n_positions: int, dtype: Dtype
+    schedule: Schedule,
+    allocation: Allocation,
+    signature: Signature,
+    n_positions: int,
+    dtype: Dtype,
+    rotation: bool = False,
 ) -> Backend:
-    """The backend of the schedule's target. Raises InternalError for a target that has no parts yet."""
+    """The backend of the schedule's target; `rotation`: whether the stream may be rotated. Raises InternalError for a
+    target that has no parts yet."""
     target = schedule.instructions.target
     if target.parallel and target.biases != "everywhere":
         raise _unbuilt(target, "MLPs that read what attention reads, without biases")
-    positions = _positions(target)(signature.pattern, n_positions, dtype, target)
+    sizes = sizes_of(dtype, rotation)
+    positions = _positions(target, dtype)(signature.pattern, n_positions, dtype, sizes, target)
     return Backend(schedule, allocation, signature, positions, NORMS[target.norm], _neurons(target))
 
 
-def _positions(target: Target) -> type[PositionScheme]:
+def _positions(target: Target, dtype: Dtype) -> type[PositionScheme]:
     match target.positions:
         case Learned() if target.biases != "none":
-            return LearnedScheme
+            return DigitalScheme if dtype in SHORT else LearnedScheme
         case Rotary() if target.norm != "dividing":
             return RotaryScheme
         case Rotary():

@@ -37,7 +37,8 @@ def embed(backend: Backend, stream: Stream) -> tuple[Matrix, Floats]:
     for number, key in enumerate(backend.tables):
         rule = backend.targets[key]
         assert rule.table is not None
-        table[:, stream.table + number] = rule.table / scale
+        first = stream.table + number * backend.positions.codes
+        table[:, first : first + backend.positions.codes] = backend.positions.coded(rule.table)
     for count, atom in instructions.counts.items():
         if atom in backend.allocation.slots:
             found = counts(signature.pattern, count.kind, backend.n_positions, count.none)

@@ -27,10 +27,6 @@ from ..schedule.instructions import Apply, LinearForm, Multiply
 from .neurons import Neurons
 from .residual_stream import pile, stack
 
-SHARP = 2.0**40
-OPEN = 64.0
-SHUT = 2.0**11
-
 
 @dataclass
 class GatedNeurons(Neurons):
@@ -52,16 +48,21 @@ class GatedNeurons(Neurons):
         return stack(self.gate, self.stream.width)
 
     def passing(self, read: Matrix, write: Matrix, kinds: Kinds) -> None:
-        self.gated(self._flags(kinds, np.full(read.shape[1], OPEN)), read, write * (1.0 / OPEN))
+        size = self.sizes.open
+        self.gated(self._flags(kinds, np.full(read.shape[1], size)), read, write * (1.0 / size))
 
     def products(self, op: Multiply, left: LinearForm, right: LinearForm, write: Matrix, kinds: Kinds) -> None:
         a, b = self.stream.read(left), self.stream.read(right)
         entries, i, j = distinct(op.form, keys(a), keys(b))
         down = entries @ write
-        sharp = SHARP / 2.0 ** np.ceil(np.log2(np.where(op.left.radius > 0, op.left.radius, 1.0)[i]))
+        radius_a, radius_b = (
+            2.0 ** np.ceil(np.log2(np.where(b.radius > 0, b.radius, 1.0))) for b in (op.left, op.right)
+        )
+        sharp = np.minimum(self.sizes.gate, self.sizes.most / radius_b[j]) / radius_a[i]
         first, second = Matrix(a.csr[:, i] @ sp.diags_array(sharp)), Matrix(b.csr[:, j])
         down = Matrix(sp.diags_array(1.0 / sharp) @ down.csr)
-        shut = self._shut(kinds, 2.0 * np.asarray(abs(first.csr).T @ self.bound).ravel() + SHUT)
+        reach = np.asarray(abs(first.csr).T @ self.bound).ravel()
+        shut = self._shut(kinds, self.sizes.reaches * reach + self.sizes.shut)
         self.gated(
             stack([first + shut, first * -1.0 + shut], self.stream.width),
             stack([second, second * -1.0], self.stream.width),

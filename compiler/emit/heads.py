@@ -18,12 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.arrays import Dtype, Floats, Indices
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.learned_positions import CopyRule
+from ..numerics.sizes import Sizes
 from ..schedule.sublayers import Work
 from .residual_stream import Stream, pile, stack
 
@@ -31,7 +32,6 @@ Column = dict[int, float]
 """What of each slot goes into one dimension of a query or key."""
 
 OFF = 400.0
-REST = 2.0**36
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,6 @@ class Score:
 
     def grouping(self) -> tuple[object, ...]:
         return (self.query, self.key, self.sink, self.log_count, self.sources, self.kinds, self.off)
-
-    @property
-    def sent(self) -> float:
-        """What sends a reader to the rest token that is of none of `kinds`."""
-        return max(REST, 4.0 * self.off)
 
 
 @dataclass(frozen=True)
@@ -109,6 +104,8 @@ class Heads(ABC):
     positions: int
     biased: bool
     """Whether outputs have biases."""
+    dtype: Dtype
+    sizes: Sizes
     divided: tuple[float, float] | None = None
     """The divisor's range, if this sublayer's norm divides."""
     hidden: tuple[int, ...] = ()
@@ -160,6 +157,16 @@ class Heads(ABC):
             head += heads
         output = Matrix(outputs.matrix(width).csr.T)
         return queries.matrix(width), query_bias, keys.matrix(width), np.zeros(total), values.matrix(width), output
+
+    def _sent(self, pattern: AttentionPattern | Score | Switch) -> float:
+        """What sends a reader to the rest token that is of none of the pattern's kinds."""
+        match pattern:
+            case AttentionPattern():
+                return self.sizes.sent
+            case Score():
+                return max(self.sizes.sent, 4.0 * pattern.off)
+            case Switch():
+                return pattern.sent
 
     @abstractmethod
     def _scores(self, pattern: AttentionPattern | Score | Switch, d_head: int) -> tuple[Matrix, Floats, Matrix]:

@@ -22,7 +22,7 @@ from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.learned_positions import End
-from .heads import OFF, REST, AttentionPattern, Column, Heads, Made, Score, Switch
+from .heads import OFF, AttentionPattern, Column, Heads, Made, Score, Switch
 from .residual_stream import Stream, stack
 
 GAP = 1024.0
@@ -51,10 +51,9 @@ class LearnedHeads(Heads):
             away.append(0)  # the rest token, which now sees others, must hold nothing of them
         if away:
             roles = self.stream.roles
-            sent = self._sent if isinstance(pattern, AttentionPattern) else pattern.sent
-            send = dict.fromkeys((int(roles[r]) for r in away), sent)
-            query = stack([query, _columns([send], self.stream)], self.stream.width)
-            key = stack([key, _columns([{int(roles[0]): 1.0}], self.stream)], self.stream.width)
+            send = dict.fromkeys((int(roles[r]) for r in away), self._sent(pattern))
+            query = stack([query, columns([send], self.stream)], self.stream.width)
+            key = stack([key, columns([{int(roles[0]): 1.0}], self.stream)], self.stream.width)
             bias = np.append(bias, 0.0)
         root = np.sqrt(d_head)
         return self.stream.balanced_read(query * root), bias * root, self.stream.balanced_read(key)
@@ -76,13 +75,13 @@ class LearnedHeads(Heads):
         if masked:
             queries.append({})
             keys.append(masked)
-            bias.append(REST)
-        return _columns(queries, s), np.array(bias), _columns(keys, s)
+            bias.append(self.sizes.sent)
+        return columns(queries, s), np.array(bias), columns(keys, s)
 
     def _last(self, sources: Kinds) -> tuple[Matrix, Floats, Matrix]:
         """The position itself, in steps of GAP, at sources; 0 at the rest token, and far below at others."""
-        query, bias, key = self._among(sources, {}, REST)
-        place = _columns([{self.stream.position: 1.0}], self.stream)
+        query, bias, key = self._among(sources, {}, self.sizes.sent)
+        place = columns([{self.stream.position: 1.0}], self.stream)
         steps = np.append(bias, GAP * scale_of(self.positions))
         nothing = Matrix.zero(self.stream.width, 1)
         return stack([query, nothing], self.stream.width), steps, stack([key, place], self.stream.width)
@@ -99,7 +98,7 @@ class LearnedHeads(Heads):
         late = [place for place in self.hidden if self.role_kinds[place] in sources]
         queries: list[Column] = [{}, *({int(slot): -off for slot in roles[1:place]} for place in late)]
         keys = [key, *({int(roles[place]): 1.0} for place in late)]
-        return _columns(queries, self.stream), np.eye(1, 1 + len(late))[0], _columns(keys, self.stream)
+        return columns(queries, self.stream), np.eye(1, 1 + len(late))[0], columns(keys, self.stream)
 
     def _scored(self, score: Score) -> tuple[Matrix, Floats, Matrix]:
         s = self.stream
@@ -107,8 +106,8 @@ class LearnedHeads(Heads):
         if score.log_count >= 0:
             sink[score.log_count] = 1.0
         query, bias, key = self._among(score.sources, {}, score.off)
-        queries = [score.query, _columns([sink], s), query]
-        keys = [score.key, _columns([{int(s.roles[0]): 1.0}], s), key]
+        queries = [score.query, columns([sink], s), query]
+        keys = [score.key, columns([{int(s.roles[0]): 1.0}], s), key]
         return stack(queries, s.width), np.concatenate([np.zeros(score.query.shape[1] + 1), bias]), stack(keys, s.width)
 
     def _switched(self, switch: Switch) -> tuple[Matrix, Floats, Matrix]:
@@ -119,8 +118,8 @@ class LearnedHeads(Heads):
         data = dict.fromkeys(others, 1.0)
         queries: list[Column] = [{s.position: 2.0 * square}, {}, {s.position + 1: -square}]
         keys: list[Column] = [{s.position: 1.0}, {s.position + 1: 1.0}, data, data]
-        query = stack([_columns(queries, s), switch.query], s.width)
-        return query, np.array([0.0, -square, 0.0, 0.0]), _columns(keys, s)
+        query = stack([columns(queries, s), switch.query], s.width)
+        return query, np.array([0.0, -square, 0.0, 0.0]), columns(keys, s)
 
     @property
     def _gain(self) -> float:
@@ -128,11 +127,13 @@ class LearnedHeads(Heads):
         assert self.divided is not None
         return 64.0 * max(abs(end) for end in self.divided) ** 2
 
-    @property
-    def _sent(self) -> float:
-        """What sends a reader to the rest token. Where the stream is divided it has to outweigh all digits that differ,
-        and what rounding leaves of its own, which is larger the less the token holds beside the rest token."""
-        return REST if self.divided is None else max(REST, 256.0 * self.stream.digits * self._gain)
+    def _sent(self, pattern: AttentionPattern | Score | Switch) -> float:
+        """Where the stream is divided it has to outweigh all digits that differ, and what rounding leaves of its own,
+        which is larger the less the token holds beside the rest token."""
+        sent = super()._sent(pattern)
+        if self.divided is None or not isinstance(pattern, AttentionPattern):
+            return sent
+        return max(sent, 256.0 * self.stream.digits * self._gain)
 
     def _divided_own(self) -> tuple[Matrix, Floats, Matrix]:
         """Σ digitsᵢ digitsⱼ − n + ½ = ½ − 2 (digits that differ), scaled by 1/(sᵢ sⱼ): above 0 for myself, below it for
@@ -142,7 +143,7 @@ class LearnedHeads(Heads):
         digits = range(s.digit, s.digit + s.digits)
         queries = [*({slot: gain} for slot in digits), dict.fromkeys(everyone, gain * (0.5 - s.digits))]
         keys = [*({slot: 1.0} for slot in digits), everyone]
-        return _columns(queries, s), np.zeros(s.digits + 1), _columns(keys, s)
+        return columns(queries, s), np.zeros(s.digits + 1), columns(keys, s)
 
 
 def scale_of(positions: int) -> float:
@@ -150,7 +151,7 @@ def scale_of(positions: int) -> float:
     return float(2 ** int(np.ceil(np.log2(max(positions, 2)))))
 
 
-def _columns(columns: list[Column], stream: Stream) -> Matrix:
+def columns(columns: list[Column], stream: Stream) -> Matrix:
     """[width, columns], each given by its entries, in the units of their slots."""
     rows = [slot for entries in columns for slot in entries]
     cols = [k for k, entries in enumerate(columns) for _ in entries]

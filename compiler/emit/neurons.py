@@ -18,6 +18,7 @@ from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
 from ..numerics.activations import Activation
+from ..numerics.sizes import Sizes
 from ..schedule.instructions import (
     Apply,
     AttendHead,
@@ -44,6 +45,7 @@ class Neurons(ABC):
     dtype: Dtype
     activation: Activation
     biased: bool
+    sizes: Sizes
     up: list[Matrix] = field(default_factory=list)
     bias: list[Floats] = field(default_factory=list)
     down: list[Matrix] = field(default_factory=list)

@@ -2,7 +2,10 @@
 
 positions   which rule finds a token          heads               the stream holds
 learned     position · slope + table          learned_heads.py    p/P, (p/P)², digits, tables
+digital     a table, by digits                digital_heads.py    digits of p and of each relation's target
 rotary      distance; farthest; nearest       rotary_heads.py     nothing
+
+Digits are what 16 bits tell positions apart by.
 """
 
 from __future__ import annotations
@@ -11,25 +14,27 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
-from innerloop.artifact.arrays import Dtype
-from innerloop.artifact.reference.arithmetic import UNIT
+import numpy as np
+from innerloop.artifact.arrays import Dtype, Floats
+from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.rotations import turning_of
 from innerloop.artifact.signature import Kinds, Pattern
 from innerloop.artifact.tokens import role_kinds
 
-from ..architectures.learned_positions import CopyRule, copy_rule, digits
+from ..architectures.learned_positions import CopyRule, copy_rule, digital_rule, digits
 from ..architectures.relation import Relation
 from ..architectures.rotary_frequencies import phases
 from ..architectures.rotary_positions import rotary_copy_rule
 from ..architectures.targets import Rotary, Target
+from ..numerics.sizes import Sizes
+from .digital_heads import DigitalHeads
 from .heads import Heads
-from .learned_heads import LearnedHeads
+from .learned_heads import LearnedHeads, scale_of
 from .residual_stream import Stream
 from .rotary_heads import RotaryHeads
 
-SIZES = (16, 64, 256)
-"""Of rotary heads: with a power of four 1/√d_head is a power of two, and logits that are sums stay exact. As many
-dimensions as the smallest has turn at least."""
+LEAST = 16
+"""As many dimensions of a head turn at least."""
 LARGE = 1024
 """Of heads whose scores have no room in smaller ones."""
 
@@ -41,6 +46,7 @@ class PositionScheme(ABC):
     pattern: Pattern
     n_positions: int
     dtype: Dtype
+    sizes: Sizes
     target: Target
 
     @property
@@ -69,8 +75,21 @@ class PositionScheme(ABC):
 
     @property
     @abstractmethod
-    def digits(self) -> int:
-        """Slots that tell a token from all others in a divided stream."""
+    def squared(self) -> bool:
+        """Whether the stream holds positions and their squares."""
+
+    @abstractmethod
+    def digits(self, divides: bool) -> int:
+        """Slots that tell a token from all others, in a stream that is divided or not."""
+
+    @property
+    def codes(self) -> int:
+        """Slots of a relation that has a table."""
+        return 1
+
+    def coded(self, targets: Floats) -> Floats:
+        """What the table holds in them: targets [positions] → [positions, codes]."""
+        return targets[:, None] / scale_of(self.n_positions)
 
     @abstractmethod
     def rule(self, relation: Relation, kinds: Kinds) -> CopyRule | None:
@@ -93,8 +112,11 @@ class LearnedScheme(PositionScheme):
         return True
 
     @property
-    def digits(self) -> int:
-        return int(digits(self.n_positions).shape[1])
+    def squared(self) -> bool:
+        return True
+
+    def digits(self, divides: bool) -> int:
+        return int(digits(self.n_positions).shape[1]) if divides else 0
 
     def rule(self, relation: Relation, kinds: Kinds) -> CopyRule | None:
         return copy_rule(self.pattern, relation, kinds, self.n_positions)
@@ -108,8 +130,37 @@ class LearnedScheme(PositionScheme):
 
     def heads(self, stream: Stream, divided: tuple[float, float] | None, dividing: Kinds | None) -> Heads:
         return LearnedHeads(
-            stream, self.role_kinds, self.n_positions, self.biased, divided, self.hidden, causal=self.causal
-        )
+            stream, self.role_kinds, self.n_positions, self.biased, self.dtype, self.sizes, divided, self.hidden,
+            causal=self.causal,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DigitalScheme(LearnedScheme):
+    """Every relation's target is written out, in digits that the token wanted has of its own position."""
+
+    @property
+    def squared(self) -> bool:
+        return False
+
+    @property
+    def codes(self) -> int:
+        return self.digits(True)
+
+    def digits(self, divides: bool) -> int:
+        return super().digits(True)
+
+    def coded(self, targets: Floats) -> Floats:
+        return digits(self.n_positions)[targets.astype(np.int64)]
+
+    def rule(self, relation: Relation, kinds: Kinds) -> CopyRule | None:
+        return digital_rule(self.pattern, relation, kinds, self.n_positions)
+
+    def heads(self, stream: Stream, divided: tuple[float, float] | None, dividing: Kinds | None) -> Heads:
+        return DigitalHeads(
+            stream, self.role_kinds, self.n_positions, self.biased, self.dtype, self.sizes, divided, self.hidden,
+            causal=self.causal,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -124,7 +175,10 @@ class RotaryScheme(PositionScheme):
         return False
 
     @property
-    def digits(self) -> int:
+    def squared(self) -> bool:
+        return False
+
+    def digits(self, divides: bool) -> int:
         return 0
 
     def rule(self, relation: Relation, kinds: Kinds) -> CopyRule | None:
@@ -135,8 +189,8 @@ class RotaryScheme(PositionScheme):
         """The two smallest whose pairs that stand still hold a query of so many dimensions, and the flags; what is
         scored in pairs that turn by nothing in this precision, if there are so many. One where the target's have a
         size."""
-        flags, own = 2 + len(self.hidden), self.target.head
-        sizes = [size for size in SIZES if turning_of(size, self.rotary.fraction) >= SIZES[0]] if own is None else [own]
+        flags, own, fraction = 2 + len(self.hidden), self.target.head, self.rotary.fraction
+        sizes = [s for s in self.sizes.rotary_heads if turning_of(s, fraction) >= LEAST] if own is None else [own]
         every = (phases(size, self.n_positions, self.rotary) for size in (*sizes, LARGE))
         fit = [p for p in every if p.still.size >= max(query, flags)]
         exact = [p for p in fit if p.exact(self.n_positions, UNIT[self.dtype]) >= query - flags - 1]
@@ -144,6 +198,6 @@ class RotaryScheme(PositionScheme):
 
     def heads(self, stream: Stream, divided: tuple[float, float] | None, dividing: Kinds | None) -> Heads:
         return RotaryHeads(
-            stream, self.role_kinds, self.n_positions, self.biased, divided, self.hidden, dividing=dividing,
-            dtype=self.dtype, rotary=self.rotary,
+            stream, self.role_kinds, self.n_positions, self.biased, self.dtype, self.sizes, divided, self.hidden,
+            dividing=dividing, rotary=self.rotary,
         )  # fmt: skip

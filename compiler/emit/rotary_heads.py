@@ -26,17 +26,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from innerloop.artifact.arrays import Dtype, Floats
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.learned_positions import End
 from ..architectures.rotary_frequencies import GAP, Phases, phases
 from ..architectures.targets import ROTARY, Rotary
-from .heads import OFF, REST, AttentionPattern, Column, Heads, Made, Score, Switch
+from .heads import OFF, AttentionPattern, Column, Heads, Made, Score, Switch
 from .residual_stream import Stream
 
-SUM_BITS = {"float32": 25, "float64": 54}
+SUM_BITS = {"float32": 25, "float64": 54, "bfloat16": 9, "float16": 12}
 """A sum's tokens have weights e^−L, all of them together less than half an ulp of the rest token's 1."""
 FAR = 2.0**20
 """Beyond any noise of logits."""
@@ -89,7 +89,6 @@ class RotaryHeads(Heads):
     """Collects the heads of one sublayer; `dividing`: the kinds of token that its norm divides, if it does."""
 
     dividing: Kinds | None = None
-    dtype: Dtype = "float32"
     rotary: Rotary = ROTARY
 
     def __post_init__(self) -> None:
@@ -144,7 +143,7 @@ class RotaryHeads(Heads):
                 self._copy(scores, {r: offsets[r] for r in reading}, pattern.sources)
         away = [r for r in range(len(slots)) if r not in reading]
         if away:
-            sent = REST if isinstance(pattern, AttentionPattern) else pattern.sent
+            sent = self._sent(pattern)
             scores.flat({slots[r]: sent * self._undivided(r) for r in away}, {slots[0]: 1.0})
         more, balanced = scores.matrices(self.stream), self.stream.balanced_read
         return balanced((query + more[0]) * float(np.sqrt(d_head))), np.zeros(0), balanced(key + more[1])

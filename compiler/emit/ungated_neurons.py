@@ -27,8 +27,6 @@ from ..schedule.instructions import Apply, LinearForm, Multiply
 from .neurons import Neurons
 from .residual_stream import pile, stack
 
-SHARP = 2.0**20
-
 
 class UngatedNeurons(Neurons):
     """Collects the neurons of one sublayer."""
@@ -170,10 +168,11 @@ class UngatedNeurons(Neurons):
 
     def passing(self, read: Matrix, write: Matrix, kinds: Kinds) -> None:
         """write of what `read` [width, n] reads."""
+        sharp = self.sizes.straight
         self.add(
-            stack([read * SHARP, read * -SHARP], self.stream.width),
+            stack([read * sharp, read * -sharp], self.stream.width),
             np.zeros(2 * read.shape[1]),
-            pile([write * (1 / SHARP), write * (-1 / SHARP)], self.stream.width),
+            pile([write * (1 / sharp), write * (-1 / sharp)], self.stream.width),
             kinds,
         )
 

@@ -74,7 +74,8 @@ def _count(items: list[SublayerPlan | LoopPlan]) -> int:
     return sum(1 if isinstance(i, SublayerPlan) else _count(i.body) for i in items)
 
 
-def allocate(schedule: Schedule) -> Allocation:
+def allocate(schedule: Schedule, apart: bool = False) -> Allocation:
+    """Slots for all atoms. `apart`: each takes slots that were emptied a sublayer earlier, as 16 bits need it."""
     lifetimes = _lifetimes(schedule)
     atoms = schedule.instructions.atoms
     # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds at the size of x: a move, a
@@ -92,7 +93,7 @@ def allocate(schedule: Schedule) -> Allocation:
     def ahead_of(birth: int) -> int:
         return birth - 1 - (birth % 2 if parallel else 0)
 
-    start = {a: ahead_of(life.birth) if a in whole else life.birth for a, life in lifetimes.items()}
+    start = {a: ahead_of(life.birth) if apart or a in whole else life.birth for a, life in lifetimes.items()}
     slots: dict[Atom, Indices] = {}
     clears: dict[int, list[Atom]] = {}
     free_from: list[int] = []

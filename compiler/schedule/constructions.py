@@ -25,7 +25,7 @@ Construction = Squares | float
 Choice = Mapping[Value, Construction]
 """Graph value → its construction."""
 
-CURVE = {"float32": 3e-7, "float64": 1e-10}
+CURVE = {"float32": 3e-7, "float64": 1e-10, "bfloat16": 1e-3, "float16": 1e-4}
 """The relative error that curves are fitted to by default."""
 OUT, FAR, FEW, LEAST = 100.0, 2000.0, 48, 16
 """Factors with extremes `OUT` times their usual size round badly for the usual ones: where there are fewer than `FEW`

@@ -21,7 +21,7 @@ from ..interpreter.calibrate import Ranges
 from ..ir.graph import Divide, Graph, Node, Value
 from .rewriter import Rewriter, rebuild
 
-WIDE = {"float32": 2.0**21, "float64": 2.0**40}
+WIDE = {"float32": 2.0**21, "float64": 2.0**40, "bfloat16": 2.0**21, "float16": 2.0**21}
 """Largest over smallest divisor, beyond which heads that compare digits do not find their own token in a stream so
 divided: of their logits, which are as (largest / smallest)², rounding leaves as much as others are below."""
 MANY = 2.0**10

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from innerloop.artifact.errors import DataError
 from innerloop.artifact.features import FeatureLayout
+from innerloop.artifact.precisions import carrier
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.runtime import Trace, Transformer
@@ -98,7 +99,7 @@ class Subject:
         found, done = [], 0
         with self._transformer.precision():
             for given in self._chunks(data):
-                here = np.asarray(change[done : done + len(given)], self._transformer.dtype)
+                here = np.asarray(change[done : done + len(given)], carrier(self._transformer.dtype.name))
                 done += len(given)
                 found.append(np.asarray(patched(self._parameters, given, rows, np.int32(layer), place, here)))
         return np.concatenate(found).astype(np.float64).reshape(-1, rows.size, *self.weights.output.shape)
@@ -110,7 +111,7 @@ class Subject:
     def _chunks(self, data: TokenData) -> Iterator[Any]:
         """Features [chunk, 1 + tokens, features], some tasks at a time."""
         slots = self.layers * (len(data.sequence) + 1) * self.weights.config.d_model
-        step = max(1, CHUNK_BYTES // (slots * self._transformer.dtype.itemsize))
+        step = max(1, CHUNK_BYTES // (slots * carrier(self._transformer.dtype.name).itemsize))
         for start in range(0, data.batch, step):
             count = min(step, data.batch - start)
             yield self._transformer.features(data, start, count, count)

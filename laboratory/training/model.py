@@ -24,11 +24,13 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.folders.manifest import Outline
 from innerloop.artifact.folders.storage import entries_of, tensors_of
 from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated
+from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.tokens import output_rows, sequence_of
 from innerloop.artifact.weights import Weights
@@ -70,7 +72,14 @@ class Model:
 
     @staticmethod
     def of(weights: Weights, *, untied: bool = False) -> Model:
-        """The numbers of `weights`, compiled or trained. Idle sublayers stay idle: they have no parameters."""
+        """The numbers of `weights`, compiled or trained. Idle sublayers stay idle: they have no parameters.
+
+        Raises InnerloopError for weights of 16 bits, which are not trained here."""
+        if weights.config.dtype in SHORT:
+            raise InnerloopError(
+                f"{weights.signature.name} is compiled for {weights.config.dtype}, and training computes in float32: "
+                "compile it for float32"
+            )
         template = unrolled(weights) if untied else weights
         named = tensors_of(template)
         devices()  # says it if there is none

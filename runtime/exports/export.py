@@ -38,6 +38,7 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.memory import bytes_of, spend
+from innerloop.artifact.precisions import carrier
 from innerloop.artifact.reference.arithmetic import OWN, STOCK, Arithmetic
 from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
@@ -104,7 +105,7 @@ def export(
     data, truth = _tasks(weights)
     stock = _errors(weights, data, truth, OWN if to == "onnx" else STOCK)
     if not accept_error:
-        _within(weights, len(data.sequence), _errors(weights, data, truth, OWN), stock)
+        _within(weights, len(data.sequence), _errors(weights, data, truth, None), stock)
     if to in FORMS:
         sample = Sample(data, truth, float(stock.max(initial=0.0)))
         made = FORMS[to][weights.config.target].folder(weights, sample)
@@ -147,7 +148,7 @@ def export(
         for name, text in texts.items():
             (scratch / name).write_text(text, encoding="utf-8")
         for name, some in arrays.items():
-            write_tensors(scratch / name, some, weights.config.dtype)
+            write_tensors(scratch / name, some, carrier(weights.config.dtype).name)  # type: ignore[arg-type]
         write_shards(scratch, tensors, weights.config.dtype, most)
 
 
@@ -215,7 +216,7 @@ def _tasks(weights: Weights) -> tuple[TokenData, Floats]:
     return read_data(signature, drawn), interpret(signature.text, **arguments)
 
 
-def _errors(weights: Weights, data: TokenData, truth: Floats, arithmetic: Arithmetic) -> Floats:
+def _errors(weights: Weights, data: TokenData, truth: Floats, arithmetic: Arithmetic | None) -> Floats:
     """How far off each task is at most [tasks]."""
     rows = output_rows(data.sequence, weights.output.kinds)
     with np.errstate(all="ignore"):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, get_args
 
 from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import Library, TargetName
 
@@ -57,6 +58,8 @@ TOKENS: tuple[Library, ...] = ("tokens", "gguf", "circuit")
 """Those where a program of symbols is a model of token ids."""
 SHARDED: tuple[Library, ...] = ("huggingface", "tokens")
 """Those whose tensors may stand in several files."""
+SIXTEEN: tuple[Library, ...] = ("huggingface",)
+"""Those that were held against weights of 16 bits."""
 
 
 def module_of(weights: Weights, to: Library) -> Writer:
@@ -69,5 +72,10 @@ def module_of(weights: Weights, to: Library) -> Writer:
         raise InnerloopError(
             f"{weights.signature.name} is compiled for target `{target}`, which {to} does not hold: "
             f"compile it with target {' or '.join(held)} to export it"
+        )
+    if weights.config.dtype in SHORT and to not in SIXTEEN:
+        raise InnerloopError(
+            f"{weights.signature.name} is compiled for {weights.config.dtype}, in which {to} was never held against "
+            "it: export it to huggingface, or compile it for float32"
         )
     return held[target]

@@ -66,7 +66,7 @@ def tensors(weights: Weights, model: str = "Llama") -> list[Tensor]:
 
 
 def _is_stock(weights: Weights, model: str) -> None:
-    if weights.config.dtype != "float32":
+    if weights.config.dtype == "float64":
         raise InnerloopError(
             f"{weights.signature.name} is compiled in {weights.config.dtype}, and transformers' {model}Model takes "
             f"norms and softmax in float32 whatever the weights are: compile it with dtype float32 to export it"

@@ -212,7 +212,7 @@ class _Patching:
         if isinstance(part, Mlp):
             h, (up, gate, down) = self._normed(x, part.norm), self.neurons[number]
             hidden = h @ up + part.up_bias
-            bent = OWN.activations[self.config.activation](hidden if gate is None else h @ gate)
+            bent = OWN.activations[self.config.activation](hidden if gate is None else h @ gate, np.asarray)
             return np.asarray((bent if gate is None else bent * hidden) @ down + part.down_bias)
         if not isinstance(part, Attention) or not self.heads[number].output[head].any():
             return np.zeros_like(other)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import indent
 
 from innerloop.artifact.features import FeatureLayout
+from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.tokens import describe_pattern, role_kinds
 from innerloop.artifact.weights import Weights
 
@@ -16,8 +17,8 @@ from transformers import {model}
 
 model = {model}.from_pretrained(".", dtype=torch.{{dtype}}).eval()
 ---
-stream = model(inputs_embeds=features @ interface["embedding"]).last_hidden_state
-output = stream @ interface["readout"] + interface["readout_bias"]
+stream = model(inputs_embeds={{embedded}}).last_hidden_state
+output = {{stream}} @ interface["readout"] + interface["readout_bias"]
 """
 
 
@@ -25,7 +26,10 @@ def readme(weights: Weights, run: str, note: str, roles: tuple[int, ...], error:
     """`run` is the library's part of the example, before and after the features, apart by a line `---`; `roles` are
     those of the tokens of tasks.safetensors, with the rest token; `note` is what else there is to say; `error` is
     how far off they are in the library's arithmetic."""
-    before, after = (part.rstrip() for part in run.format(dtype=weights.config.dtype).split("---\n"))
+    dtype, given, taken = weights.config.dtype, 'features @ interface["embedding"]', "stream"
+    if dtype in SHORT:
+        given, taken = f"({given}).to(model.dtype)", "stream.to(torch.float32)"
+    before, after = (part.rstrip() for part in run.format(dtype=dtype, embedded=given, stream=taken).split("---\n"))
     report, name = weights.report, weights.signature.name
     return f"""\
 # {name}

@@ -12,16 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.parts import Sublayer
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
+from numpy.typing import NDArray
 
 __all__ = ["Floats", "Tensor", "constant", "dense", "layers", "vector", "write_shards", "write_tensors"]
 
-_CODES = {"float32": "F32", "float64": "F64"}
+_CODES = {"float32": "F32", "float64": "F64", "bfloat16": "BF16", "float16": "F16"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Tensor:
 
 
 def write_tensors(path: Path, tensors: Sequence[Tensor], dtype: Dtype) -> None:
-    """Writes a new file of `dtype`, "float32" or "float64". Raises OSError."""
+    """Writes a new file of `dtype`. Raises OSError."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
     for tensor in tensors:
@@ -49,9 +51,16 @@ def write_tensors(path: Path, tensors: Sequence[Tensor], dtype: Dtype) -> None:
     with path.open("xb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for tensor in tensors:
-            array = np.ascontiguousarray(tensor.make(), np.dtype(dtype).newbyteorder("<"))
+            array = _little(tensor.make(), dtype)
             assert array.shape == tensor.shape, (tensor.name, array.shape)
             file.write(array.tobytes())
+
+
+def _little(array: Floats, dtype: Dtype) -> NDArray[Any]:
+    """In that precision, the lowest byte first; ml_dtypes' bfloat16 has the machine's order alone."""
+    kind = np.dtype(dtype)
+    found = np.ascontiguousarray(array, kind)
+    return found.view(f"u{kind.itemsize}").astype(f"<u{kind.itemsize}")
 
 
 def write_shards(folder: Path, tensors: Sequence[Tensor], dtype: Dtype, most: float) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.margins import SLACK
-from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import GuardMode
 from numpy.typing import NDArray

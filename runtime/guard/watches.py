@@ -17,7 +17,7 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.claims import Domain, Placement
 from innerloop.artifact.margins import ROOM, SLACK
 from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Repeated, Sublayer
-from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
 

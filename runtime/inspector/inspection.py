@@ -61,7 +61,11 @@ class Inspection(Displayed):
         replace(Path(path), lambda stream: stream.write(self.html.encode()))
 
     def _sheet(self) -> Sheet:
-        how = "its weights run in the page" if self.collected["live"] else "without its weights, which are too large"
+        how = (
+            "its weights run in the page"
+            if self.collected["live"]
+            else "without its weights, which the page does not run"
+        )
         rows = (
             *((name, what) for name, what in self.collected["about"]),
             ("variables", ", ".join(v["name"] for v in self.collected["variables"])),

@@ -1,7 +1,7 @@
 """The weights as the page runs them: what is not zero, sublayer by sublayer as the NumPy pass has them.
 
 before   weights, a sequence of tokens
-after    JSON for page/forward.js, or None where it is too large or takes too long to run while a reader waits
+after    JSON for page/forward.js, or None where it is too large, takes too long to run while a reader waits, or has parts the page has not
 
 A head's dimensions that read or write nothing are left out (artifact/reference/sublayers.py).
 """
@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 from innerloop.artifact.features import FeatureLayout
-from innerloop.artifact.parts import Attention, Idle, LinearAttention, Mlp, Norm
+from innerloop.artifact.parts import Attention, Config, Idle, LinearAttention, Mlp, Norm
+from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.reference.sublayers import Heads
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
@@ -32,7 +33,7 @@ def live(weights: Weights, data: TokenData) -> Json | None:
     """`data`: of one task."""
     config, tokens = weights.config, 1 + len(data.sequence)
     stored = list(weights.sublayers())
-    if _bytes(weights) > BYTES or _work(weights, tokens) > WORK:
+    if not _known(config) or _bytes(weights) > BYTES or _work(weights, tokens) > WORK:
         return None
     layout = FeatureLayout.of(weights.signature)
     return {
@@ -63,6 +64,12 @@ def live(weights: Weights, data: TokenData) -> Json | None:
             for p in weights.layout
         ],
     }
+
+
+def _known(config: Config) -> bool:
+    """Whether page/forward.js computes what it is made of, with no rounding of its own."""
+    whole = config.dtype not in SHORT and config.rotary_fraction == 1.0 and config.block == "serial"
+    return whole and config.activation in ("gelu_tanh", "silu", "none")
 
 
 def columns(weights: Weights) -> dict[str, tuple[int, int]]:
@@ -99,7 +106,7 @@ def _norm(norm: Norm | None, weights: Weights) -> Json | None:
 
 def _sublayer(part: Any, weights: Weights, tokens: int) -> Json | None:
     config = weights.config
-    kind, dtype = real(config.dtype), np.dtype(config.dtype)
+    kind = real(config.dtype)
     match part:
         case Idle():
             return None
@@ -114,7 +121,7 @@ def _sublayer(part: Any, weights: Weights, tokens: int) -> Json | None:
                 "out_bias": encoded(part.down_bias, kind),
             }
         case Attention() | LinearAttention():
-            heads = Heads.of(part, config, tokens, dtype)
+            heads = Heads.of(part, config, tokens)
             return {
                 "kind": "attention" if isinstance(part, Attention) else "linear",
                 "norm": _norm(part.norm, weights) if isinstance(part, Attention) else None,

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated
+from innerloop.artifact.precisions import SHORT, carrier, rounding
 from innerloop.artifact.rotations import rotations
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
@@ -43,9 +44,13 @@ from .packed import (
 
 
 def pack(weights: Weights, dtype: np.dtype[Any]) -> Parameters:
-    """The weights as dense NumPy arrays of `dtype`, without what is exactly zero."""
-    config = weights.config
+    """The weights as dense NumPy arrays of `dtype`, without what is exactly zero; of 16 bits in float32, with what
+    rounds every result."""
+    config, short, held = weights.config, dtype.name if dtype.name in SHORT else None, rounding(dtype.name)
+    dtype = carrier(dtype.name)
+    tables = turns(config, dtype)
     steps, _ = _pack_body(weights.body, 0, weights, dtype)
+    steps = steps if short is None else _shortened(steps, short)
     return Parameters(
         embedding=_dense(weights.embedding, dtype),
         positions=np.asarray(weights.positions, dtype),
@@ -53,7 +58,8 @@ def pack(weights: Weights, dtype: np.dtype[Any]) -> Parameters:
         final_norm=_pack_norm(weights.final_norm, config, dtype),
         readout=_dense(weights.readout, dtype),
         readout_bias=np.asarray(weights.readout_bias, dtype),
-        rotations=turns(config, dtype),
+        rotations=None if tables is None else (held(tables[0]), held(tables[1])),
+        short=short,
     )
 
 
@@ -63,6 +69,21 @@ def turns(config: Config, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[A
         return None
     cos, sin = rotations(config.d_head, config.rope_theta, config.n_positions, config.rotary_fraction)
     return cos.astype(dtype), sin.astype(dtype)
+
+
+def _shortened(steps: tuple[Step, ...], short: str) -> tuple[Step, ...]:
+    """The steps, and that they round their results to 16 bits."""
+
+    def one(step: Step) -> Step:
+        match step:
+            case LoopStep():
+                return replace(step, steps=_shortened(step.steps, short))
+            case AttentionStep() | MlpStep() | BiasStep():
+                return replace(step, short=short)
+            case LinearAttentionStep() | IdleStep():
+                return step
+
+    return tuple(map(one, steps))
 
 
 def _pack_body(body: Body, number: int, weights: Weights, dtype: np.dtype[Any]) -> tuple[tuple[Step, ...], int]:

@@ -18,6 +18,10 @@ Live = tuple[str, ...] | None
 """The kinds of token, sorted, at which a step has to run for the outputs (None: all); see `Contents.live`."""
 
 
+Short = str | None
+"""The precision of 16 bits that every result is rounded to, in arrays of float32 (None: nothing is)."""
+
+
 class NormStep(NamedTuple):
     """gain, bias [width]; epsilon and width are scalars of the pass, so that XLA folds no reciprocal of them.
     `bias` None is RMSNorm, which takes no mean away."""
@@ -55,6 +59,7 @@ class AttentionStep:
     causal: bool
     pairs: Array | None = None
     live: Live = None
+    short: Short = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ class MlpStep:
     live: Live = None
     blocks: tuple[Block, ...] = ()
     parallel: bool = False
+    short: Short = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,7 @@ class BiasStep:
     bias: Array
     number: int
     live: Live = None
+    short: Short = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +167,7 @@ class Parameters:
     readout: Array
     readout_bias: Array
     rotations: tuple[Array, Array] | None = None
+    short: Short = None
 
 
 def _register(cls: type, *static: str) -> None:
@@ -167,10 +175,10 @@ def _register(cls: type, *static: str) -> None:
     jax.tree_util.register_dataclass(cls, data_fields=fields, meta_fields=list(static))
 
 
-_register(AttentionStep, "number", "heads", "qk", "v", "d_head", "causal", "live")
+_register(AttentionStep, "number", "heads", "qk", "v", "d_head", "causal", "live", "short")
 _register(LinearAttentionStep, "number", "heads", "qk", "v", "causal", "unread")
-_register(MlpStep, "number", "activation", "gated", "live", "parallel")
-_register(BiasStep, "number", "live")
+_register(MlpStep, "number", "activation", "gated", "live", "parallel", "short")
+_register(BiasStep, "number", "live", "short")
 _register(IdleStep, "number")
 _register(LoopStep, "count", "scan", "turn")
-_register(Parameters)
+_register(Parameters, "short")

@@ -54,12 +54,12 @@ MUTANTS = (
         "tests/transforms/test_narrow.py -k takes_no_slot",
     ),
     Mutant(
-        "compiler/emit/norms.py",
-        '{"float32": 12.5',
-        '{"float32": 4.0',
+        "compiler/numerics/sizes.py",
+        "layer=NormSizes(bits=12.5,",
+        "layer=NormSizes(bits=4.0,",
         "tests/numerics/test_constructions.py -k norms_pass",
     ),
-    Mutant("compiler/emit/gated_neurons.py", "OPEN = 64.0", "OPEN = 2.0", LLAMA),
+    Mutant("compiler/numerics/sizes.py", "open: float = 64.0", "open: float = 2.0", LLAMA),
     Mutant("compiler/transforms/stability.py", "GROWTH = 4.0", "GROWTH = 1e12", COMPILED.format("iterative_newton")),
     Mutant(
         "compiler/numerics/functions.py",

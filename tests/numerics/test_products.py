@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from innerloop.artifact.reference.arithmetic import UNIT
+from innerloop.artifact.precisions import UNIT
 from innerloop.compiler import compile_program, interpret
 from innerloop.compiler.numerics.activations import gelu
 from innerloop.compiler.numerics.fit_smooth import fit

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 from innerloop.artifact.parts import Attention, Mlp
 from innerloop.artifact.reference.arithmetic import OWN
@@ -46,13 +45,12 @@ def test_the_sparse_matrices_that_are_made_do_not_grow_in_number(program: str, m
 @pytest.mark.parametrize("program", COUNTS)
 def test_the_forward_pass_multiplies_by_nonzeros_only(program: str) -> None:
     weights = compiled(program, 6, 4)
-    kind = np.dtype(np.float32)
     for sublayer in weights.sublayers():
         if isinstance(sublayer, Mlp):
-            blocks = Neurons.of(sublayer, OWN.activations[weights.config.activation], 400, kind).blocks
+            blocks = Neurons.of(sublayer, OWN.activations[weights.config.activation], 400, weights.config.dtype).blocks
             multiplied = sum(up.nnz + down.nnz for up, _, _, down in blocks)
             assert multiplied == sublayer.up.nnz + sublayer.down.nnz
         elif isinstance(sublayer, Attention):
-            heads = Heads.of(sublayer, weights.config, 400, kind)
+            heads = Heads.of(sublayer, weights.config, 400)
             sides = (sublayer.query, sublayer.key, sublayer.value, sublayer.output)
             assert heads.project.nnz + heads.output.nnz <= sum(side.nnz for side in sides)

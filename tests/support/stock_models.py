@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.precisions import carrier
 from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.compiler import Weights
 from innerloop.programs import load
@@ -29,7 +30,9 @@ def features(weights: Weights, **fields: Any) -> tuple[torch.Tensor, Any]:
         np.eye(len(weights.roles))[[0, *data.sequence.roles]], (*held.shape[:2], len(weights.roles))
     )
     rows = output_rows(data.sequence, weights.output.kinds) + 1
-    return torch.tensor(np.concatenate([roles, held], -1), dtype=getattr(torch, weights.config.dtype)), rows
+    return torch.tensor(
+        np.concatenate([roles, held], -1), dtype=getattr(torch, carrier(weights.config.dtype).name)
+    ), rows
 
 
 def outputs(kind: type[Any], folder: Path, weights: Weights, **fields: Any) -> Floats:
@@ -41,9 +44,9 @@ def outputs(kind: type[Any], folder: Path, weights: Weights, **fields: Any) -> F
     interface = load_file(folder / "interface.safetensors")
     given, rows = features(weights, **fields)
     with torch.no_grad():
-        stream = model.eval()(inputs_embeds=given @ interface["embedding"]).last_hidden_state
-    output = stream @ interface["readout"] + interface["readout_bias"]
-    assert output.dtype == getattr(torch, weights.config.dtype)
+        assert model.dtype == getattr(torch, weights.config.dtype)
+        stream = model.eval()(inputs_embeds=(given @ interface["embedding"]).to(model.dtype)).last_hidden_state
+    output = stream.to(given.dtype) @ interface["readout"] + interface["readout_bias"]
     return np.asarray(output[:, rows], np.float64).reshape(len(output), len(rows), *weights.output.shape)
 
 

@@ -17,7 +17,7 @@ function drawWhere() {
 function drawMode() {
   const cuts = state.cut.size ? [`${state.cut.size} ${state.cut.size === 1 ? "head is" : "heads are"} cut`] : [];
   const edits = state.edited ? ["data are changed: the oracle's values are not known for them"] : [];
-  let said = "These weights are too large to run in the page: values are those of the run that was recorded.";
+  let said = "These weights do not run in the page, as too large ones, 16 bits and some machines: values are those of the run that was recorded.";
   if (net && state.run) said = `Run in this page: ${[...edits, ...misfits(), ...cuts].join("; ")}.`;
   else if (net) said = "The weights are in the page: change a number, drag a point, cut a head, and they run again.";
   element("mode").textContent = said;

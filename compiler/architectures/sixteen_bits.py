@@ -1,0 +1,56 @@
+"""What 16 bits cannot have, nor a stream that may be rotated: a program that asks for it is refused by one sentence,
+which names the operation.
+
+operation             why                                                       instead
+comparison            its threshold is 2⁻²⁵ of the range from 0                 float32
+softmax, scored read  logits are rounded to 8 or 11 bits                        float32
+division, gpt2        squares of GELUs are off by a hundredth of their range    llama, or float32
+first, last, latest   of no fixed distance: phases that turn too slowly         gpt2, where positions say it
+                      (emit/backend.py)
+
+A rotation mixes all slots, so that each rounds at the size of the norm's constants; exact in theory it is under RMSNorm
+alone, where no mean is taken away.
+"""
+
+from __future__ import annotations
+
+from innerloop.artifact.arrays import Dtype
+from innerloop.artifact.precisions import SHORT
+
+from ..ir.graph import Attend, Divide, Graph, Keep, Op, Softmax
+from .targets import Target
+
+STOCK = ("gpt2", "llama")
+"""The targets that stock libraries run in 16 bits."""
+
+
+def verify_precision(graph: Graph, target: Target, dtype: Dtype, rotation: bool) -> None:
+    """Raises CompileError, with its place, for the first operation that has no construction in this precision, or in a
+    stream that may be rotated."""
+    if rotation and (target.norm != "rmsnorm" or dtype != "float32"):
+        message = f"target {target.name} in {dtype} has no stream that may be rotated: llama has, in float32"
+        raise graph.signature.refusal(message, None, "leave the option rotation out, or compile for llama in float32")
+    if not (rotation or dtype in SHORT):
+        return
+    if target.name not in STOCK:
+        message = f"target {target.name} has no {dtype}: no stock library runs it"
+        raise graph.signature.refusal(message, None, f"compile for {' or '.join(STOCK)}, or in float32")
+    where = "in a stream that may be rotated" if rotation else f"in {dtype}"
+    for value in graph.values():
+        node = graph[value]
+        if (found := _missing(node.op, target)) is not None:
+            what, hint = found
+            raise graph.signature.refusal(f"target {target.name} has no {what} {where}", node.span, hint)
+
+
+def _missing(op: Op, target: Target) -> tuple[str, str] | None:
+    """What there is not, and what to do instead."""
+    match op:
+        case Keep():
+            return "comparison (nor sign, max or argmax, which compare)", "compile in float32"
+        case Attend() | Softmax():
+            return "read that scores tokens", "compile in float32"
+        case Divide() if not target.gated:
+            return "division", "compile for llama, or in float32"
+        case _:
+            return None

@@ -1,0 +1,91 @@
+"""What a product computes in the weights: by gates, rounded; by squares of sums and differences, fitted, too.
+
+before   a product's form, the ranges of its factors, what it is built from
+after    what it gives instead of an array, from its factors
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.sparse import Matrix
+
+from ..interpreter.ball import Ball
+from ..ir.graph import Product
+from ..numerics.attention_gates import Draws
+from ..numerics.square_banks import FINENESS, Bank
+
+Operand = Callable[[int], Floats]
+Inexact = Callable[[Floats, Operand, Draws], Floats]
+"""What an operation gives instead of an array, from its operands."""
+
+
+def noisy(array: Floats, size: Floats, rng: Draws) -> Floats:
+    return np.asarray(array + size * rng.standard_normal(array.shape))
+
+
+def exact_product(op: Product, unit: float) -> Inexact:
+    """Every product is rounded once, and their sum."""
+    form = op.form
+    gather = Matrix.of(form.out, np.arange(form.out.size), form.coefficient**2, (form.size, form.out.size))
+
+    def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
+        terms = gather.apply((operand(0)[..., form.left] * operand(1)[..., form.right]) ** 2)
+        return noisy(array, unit * np.sqrt(2.0 * terms + array**2), rng)
+
+    return model
+
+
+def product(op: Product, left: Ball, right: Ball, bank: Bank, shared: bool, unit: float, drawn: bool) -> Inexact:
+    form = op.form
+    i, j, c = form.left, form.right, form.coefficient
+    radius_a, radius_b = (np.where(ball.radius > 0, ball.radius, 1.0) for ball in (left, right))
+    floor, rate = (unit * units for units in bank.rounding)
+    worst = float(np.abs(bank.fit).max())
+    fitted = worst > 0.5 * rate
+    if not fitted:
+        rate = float(np.hypot(rate, worst))
+    share, lone = (2.25, 4.5) if shared else (0.5, 2.0)
+    shape_a, shape_b = (form.size, form.sizes[0]), (form.size, form.sizes[1])
+    of_a = Matrix.of(form.out, i, share * (rate * c * radius_b[j]) ** 2, shape_a)
+    of_b = Matrix.of(form.out, j, share * (rate * c * radius_a[i]) ** 2, shape_b)
+    by_b = Matrix.of(form.out, i, (unit * c * right.centre[j]) ** 2, shape_a)
+    by_a = Matrix.of(form.out, j, (unit * c * left.centre[i]) ** 2, shape_b)
+    always = np.bincount(
+        form.out,
+        lone * (floor * c * radius_a[i] * radius_b[j]) ** 2 + (unit * c * left.centre[i] * right.centre[j]) ** 2,
+        minlength=form.size,
+    )
+    gather = Matrix.of(form.out, np.arange(c.size), c * radius_a[i] * radius_b[j], (form.size, c.size))
+
+    def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
+        a, b = operand(0), operand(1)
+        near_a, near_b = a - left.centre, b - right.centre
+        variance = always + of_a.apply(near_a**2) + of_b.apply(near_b**2) + (unit * array) ** 2
+        if by_a.nnz or by_b.nnz:
+            variance = variance + by_a.apply(b**2) + by_b.apply(a**2)
+        found = noisy(array, np.sqrt(variance), rng)
+        near_a, near_b = near_a / radius_a, near_b / radius_b
+        if fitted or not max(np.abs(near_a).max(initial=0.0), np.abs(near_b).max(initial=0.0)) <= 1.0:
+            errors = _fit_error(bank, near_a[..., i], near_b[..., j], shared)
+            found += gather.apply(errors * rng.standard_normal(errors.shape) if drawn else errors)
+        return found
+
+    return model
+
+
+def _fit_error(bank: Bank, a: Floats, b: Floats, shared: bool) -> Floats:
+    """Of a·b, by the squares that it is made of, which are fitted on [−1, 1]."""
+
+    def error(s: Floats) -> Floats:
+        beyond = ~(np.abs(s) <= 1.0)  # NaN too
+        place: Indices = (np.where(beyond, 1.0, s + 1.0) * FINENESS + 0.5).astype(np.int64)
+        found = bank.fit[place]
+        if beyond.any():
+            found[beyond] = bank.square(s[beyond]) - s[beyond] ** 2
+        return found
+
+    both = error(0.5 * (a + b))
+    return 2.0 * both - 0.5 * error(a) - 0.5 * error(b) if shared else both - error(0.5 * (a - b))
