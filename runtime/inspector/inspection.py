@@ -64,7 +64,7 @@ class Inspection(Displayed):
         how = (
             "its weights run in the page"
             if self.collected["live"]
-            else "without its weights, which the page does not run"
+            else "without its weights"
         )
         rows = (
             *((name, what) for name, what in self.collected["about"]),

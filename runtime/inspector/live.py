@@ -1,7 +1,7 @@
 """The weights as the page runs them: what is not zero, sublayer by sublayer as the NumPy pass has them.
 
 before   weights, a sequence of tokens
-after    JSON for page/forward.js, or None where it is too large, takes too long to run while a reader waits, or has parts the page has not
+after    JSON for page/forward.js, or None where it is too large, too slow for a reader who waits, or of parts unknown there
 
 A head's dimensions that read or write nothing are left out (artifact/reference/sublayers.py).
 """
