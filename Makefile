@@ -49,7 +49,7 @@ test-slow: $(VENV)/.installed-test
 
 # The inspector's tests use a browser, and are skipped where there is none.
 browser:
-	@if [ -z "$$(command -v chromium chromium-browser google-chrome)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	@if [ -z "$$(command -v chromium || command -v chromium-browser || command -v google-chrome)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 		apt-get update -qq && apt-get install -y -qq chromium > /dev/null || echo "no chromium: tests in a browser are skipped"; \
 	fi
 

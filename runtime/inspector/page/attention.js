@@ -52,8 +52,7 @@ function figureOf({ number: head, shares }, time) {
 
 function paint(canvas, shares, side, pixels) {
   const context = canvas.getContext("2d");
-  const style = getComputedStyle(document.documentElement);
-  const [neg, pos, empty, ink] = ["--pos", "--accent", "--empty", "--ink"].map((name) => style.getPropertyValue(name).trim());
+  const { pos: neg, accent: pos, empty, ink } = colours;
   const most = shares.reduce((m, x) => Math.max(m, Math.abs(x)), 0) || 1;
   context.fillStyle = empty;
   context.fillRect(0, 0, canvas.width, canvas.height);

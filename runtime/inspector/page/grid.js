@@ -64,18 +64,23 @@ function colour() {
     if (line.hidden) continue;
     for (let token = 0; token < TOKENS; token++) {
       const cell = cells[token];
+      const was = cell.shown;
       const x = value(variable, component, token, state.time);
       const text = asNumbers && x !== null ? String(Number(x.toPrecision(3))) : "";
       if (cell.textContent !== text) cell.textContent = text;
       if (x === null) {
-        cell.className = "";
+        if (was !== "") cell.className = cell.shown = "";
         continue;
       }
       const early = variable.exact.get(state.time, token, component) === null;
       const out = beyond(variable, component, token, state.time);
-      cell.className = `${x < 0 ? "neg" : "pos"}${early ? " turn" : ""}${out ? " beyond" : ""}`;
       const share = Number.isFinite(x) ? Math.sqrt(Math.min(1, Math.abs(x) / variable.most)) : 1;
-      cell.style.setProperty("--v", String(Math.round(100 * share)));
+      const kind = `${x < 0 ? "neg" : "pos"}${early ? " turn" : ""}${out ? " beyond" : ""}`;
+      const percent = String(Math.round(100 * share));
+      cell.shown = `${kind} ${percent}`;
+      if (cell.shown === was) continue; // What changes is what is laid out again.
+      cell.className = kind;
+      cell.style.setProperty("--v", percent);
     }
   }
   summaries.forEach(summed);

@@ -12,9 +12,7 @@ function drawHistory() {
   canvas.width = wide * TOKENS;
   canvas.height = STEP * TIMES;
   const context = canvas.getContext("2d");
-  const style = getComputedStyle(document.documentElement);
-  const colourOf = (name) => style.getPropertyValue(name).trim();
-  const [neg, pos, empty, ink] = ["--neg", "--pos", "--empty", "--ink"].map(colourOf);
+  const { neg, pos, empty, ink } = colours;
   for (let time = 0; time < TIMES; time++) {
     for (let token = 0; token < TOKENS; token++) {
       const x = value(variable, component, token, time);

@@ -85,7 +85,10 @@ element("play").addEventListener("click", () => play(!state.playing));
 element("time").addEventListener("input", () => setTime(Number(element("time").value)));
 element("numbers").addEventListener("change", colour);
 document.addEventListener("keydown", pressed);
-window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => changed("time"));
+window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  lookUpColours();
+  changed("time");
+});
 
 for (const draw of new Set(listeners.map((listener) => listener.draw))) draw();
 

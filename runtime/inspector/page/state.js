@@ -128,6 +128,14 @@ function placeOf(time) {
   return `sublayer ${time - 1} (${side === "mlp" ? "MLP" : "attention"} of layer ${Math.floor((time - 1) / 2)}${again})`;
 }
 
+// The style's colours, looked up once: to ask for them makes the browser lay the page out.
+const colours = {};
+function lookUpColours() {
+  const style = getComputedStyle(document.documentElement);
+  for (const name of ["neg", "pos", "empty", "ink", "accent"]) colours[name] = style.getPropertyValue(`--${name}`).trim();
+}
+lookUpColours();
+
 const opened = new Set();
 
 /** A part that opens, and stays open when it is drawn anew under the same name. */
