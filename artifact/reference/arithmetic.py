@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..parts import Config, Norm
+from .stock_norm import moments
 
 Real = NDArray[Any]
 
@@ -25,41 +26,46 @@ UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """balanced: whether the mean of a balanced stream is exactly 0 (see layer_norm_stream.py); activations: by name."""
+    """own: whether norms round as this package's; activations: by name."""
 
-    balanced: bool
+    own: bool
     activations: Mapping[str, Callable[[Real], Real]]
 
 
 def normalise(x: Real, norm: Norm | None, config: Config, arithmetic: Arithmetic) -> Real:
     """The configuration's norm of x [width, …].
 
-    LayerNorm: slots eight apart are added first, and the total rounded at the size of the largest (see
-    layer_norm_stream.py), unless `arithmetic` says not. RMSNorm: a sum of squares that is exact gives an exact norm, by
-    true division and a square root."""
+    LayerNorm: this package adds slots eight apart first, and rounds the total at the size of the largest, so that the
+    mean of a balanced stream is exactly 0 (see layer_norm_stream.py). RMSNorm: a sum of squares that is exact gives an
+    exact norm, by true division and a square root. PyTorch sums in its own order (stock_norm.py), and multiplies by
+    one over the root."""
     if norm is None:
         return x
-    width, epsilon = x.dtype.type(x.shape[0]), x.dtype.type(config.norm_epsilon)
     gain, bias = (part.astype(x.dtype)[:, None] for part in (norm.gain, norm.bias))
-    if config.norm == "rmsnorm":
-        scaled = x / np.sqrt(np.square(x).sum(axis=0) / width + epsilon)
-        scaled *= gain
-        return np.asarray(scaled)
+    centred, variance = _squared(x) if config.norm == "rmsnorm" else _centred(x, arithmetic)
+    deviation = np.sqrt(variance + x.dtype.type(config.norm_epsilon))
+    scaled = centred / deviation if arithmetic.own else centred * (x.dtype.type(1.0) / deviation)
+    scaled *= gain
+    if config.norm != "rmsnorm":
+        scaled += bias
+    return np.asarray(scaled)
+
+
+def _squared(x: Real) -> tuple[Real, Real]:
+    return x, np.asarray(np.square(x).sum(axis=0) / x.dtype.type(x.shape[0]))
+
+
+def _centred(x: Real, arithmetic: Arithmetic) -> tuple[Real, Real]:
+    """x without its mean, and its variance."""
+    if not arithmetic.own:
+        mean, variance = moments(x.reshape(x.shape[0], -1))
+        return x - mean.reshape(x.shape[1:]), variance.reshape(x.shape[1:])
     largest = np.abs(x).max(axis=0)
     blocks = x.shape[0] // 16
     pairs = x[: 16 * blocks].reshape(blocks, 2, 8, *x.shape[1:])
     total = (pairs[:, 0] + pairs[:, 1]).sum(axis=(0, 1)) + x[16 * blocks :].sum(axis=0)
-    if arithmetic.balanced:
-        total = total + largest - largest
-    centred = x - total / width
-    deviation = np.sqrt(np.square(centred).sum(axis=0) / width + epsilon)
-    if arithmetic.balanced:
-        centred /= deviation
-    else:
-        centred *= x.dtype.type(1.0) / deviation
-    centred *= gain
-    centred += bias
-    return np.asarray(centred)
+    total = total + largest - largest
+    return _squared(np.asarray(x - total / x.dtype.type(x.shape[0])))
 
 
 def _gelu(x: Real) -> Real:
@@ -95,7 +101,7 @@ def _gelu_new(x: Real) -> Real:
     return np.asarray(f(0.5) * x * (f(1.0) + z))
 
 
-OWN = Arithmetic(balanced=True, activations={"gelu_tanh": _gelu, "silu": _silu})
+OWN = Arithmetic(own=True, activations={"gelu_tanh": _gelu, "silu": _silu})
 """As this package's passes compute."""
-STOCK = Arithmetic(balanced=False, activations={"gelu_tanh": _gelu_new, "silu": _silu})
-"""As stock libraries do: their LayerNorm takes away a mean that is not exactly 0, and their GELU rounds more."""
+STOCK = Arithmetic(own=False, activations={"gelu_tanh": _gelu_new, "silu": _silu})
+"""As PyTorch and transformers do: their LayerNorm takes away a mean that is not exactly 0, and their GELU rounds more."""
