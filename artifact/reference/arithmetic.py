@@ -104,4 +104,4 @@ def _gelu_new(x: Real) -> Real:
 OWN = Arithmetic(own=True, activations={"gelu_tanh": _gelu, "silu": _silu})
 """As this package's passes compute."""
 STOCK = Arithmetic(own=False, activations={"gelu_tanh": _gelu_new, "silu": _silu})
-"""As PyTorch and transformers do: their LayerNorm takes away a mean that is not exactly 0, and their GELU rounds more."""
+"""As PyTorch and transformers do: LayerNorm takes away a mean that is not exactly 0, and GELU rounds more."""

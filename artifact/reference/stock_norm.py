@@ -1,12 +1,12 @@
-"""The mean and variance of PyTorch's LayerNorm on a CPU, as its vectors of 32 bytes add them up, to the bit of the mean.
+"""The mean and variance of PyTorch's LayerNorm on a CPU, as its vectors of 32 bytes add them up: the mean to the bit.
 
     before   the stream [width, tokens]
     after    mean and variance [tokens]; of a stream that sums to 0 exactly, a mean that is not exactly 0
 
 Source: PyTorch, aten/src/ATen/native/cpu/moments_utils.h: Welford's running mean in each lane of a vector, over chunks
-of 16 vectors that are joined in pairs (Chan, Golub and LeVeque 1979), then the lanes one after the other. What it leaves
-of a mean is as small as a rounding, but it is not 0 where all else is: a token that is to hold exactly 0 does not, and
-comparisons with 0 are decided by it.
+of 16 vectors that are joined in pairs (Chan, Golub and LeVeque 1979), then the lanes one after the other. What it
+leaves of a mean is as small as a rounding, but it is not 0 where all else is: a token that is to hold exactly 0 does
+not, and comparisons with 0 are decided by it.
 """
 
 from __future__ import annotations
