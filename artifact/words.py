@@ -20,6 +20,8 @@ PositionKind = Literal["learned", "rotary"]
 """A table of positions, or pairs of dimensions that turn with the position."""
 Side = Literal["attention", "mlp"]
 """The sort of a sublayer."""
+When = Literal["value", "begins", "ended", "after"]
+"""Of a name: its value where it is assigned; of what a loop carries, as a pass begins or ended, or after the loop."""
 
 # Of what is done with weights ----------------------------------------------------------------------
 

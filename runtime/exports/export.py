@@ -2,10 +2,11 @@
 
     huggingface      config.json and model.safetensors, which `GPT2Model.from_pretrained` loads, or
                      `LlamaModel.from_pretrained` where the target is llama; or shards of it, and their index
-    transformerlens  config.json and model.safetensors of a `HookedTransformer`, and layout.json: which named
-                     value is read where in its cache
+    transformerlens  config.json and model.safetensors of a `HookedTransformer`
 
-    in both          interface.safetensors   embedding, readout, readout_bias: from features to the stream and back
+    in both          layout.json, layout.safetensors   where the stream holds the program's variables, and how to change
+                                            them (layout.py)
+                     interface.safetensors   embedding, readout, readout_bias: from features to the stream and back
                      tasks.safetensors       a few tasks and the float64 oracle's output, for a first try
                      program.icl, README.md  the program, and how to run it with the stock library
 
@@ -40,9 +41,12 @@ from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.interpret import interpret
 
 from ..whole import whole_folder
+from . import followed
 from . import huggingface as export_huggingface
 from . import llama as export_llama
 from . import transformerlens as export_transformerlens
+from .examples import Example
+from .layout import layout
 from .readme import readme
 from .tensors import Floats, Tensor, dense, write_shards, write_tensors
 
@@ -51,9 +55,7 @@ class _Library(Protocol):
     """What a module for one library and target has."""
 
     @property
-    def RUN(self) -> str: ...
-    @property
-    def NOTE(self) -> str: ...
+    def EXAMPLE(self) -> Example: ...
 
     def config(self, weights: Weights) -> dict[str, Any]: ...
     def tensors(self, weights: Weights) -> list[Tensor]: ...
@@ -119,21 +121,18 @@ def export(
         Tensor("readout", weights.readout.shape, lambda: dense(weights.readout)),
         Tensor("readout_bias", weights.readout_bias.shape, lambda: weights.readout_bias),
     ]
+    places, matrices = layout(weights, followed.errors(weights, data) if math.isfinite(stock.max(initial=0.0)) else {})
     texts = {
         "config.json": json.dumps(library.config(weights), indent=1) + "\n",
         "program.icl": weights.signature.text,
-        "README.md": readme(
-            weights, library.RUN, library.NOTE, (0, *data.sequence.roles), float(stock.max(initial=0.0))
-        ),
+        "layout.json": json.dumps(places, indent=1) + "\n",
+        "README.md": readme(weights, library.EXAMPLE, (0, *data.sequence.roles), float(stock.max(initial=0.0)), places),
     }
     arrays: dict[str, Sequence[Tensor]] = {
         "interface.safetensors": interface,
         "tasks.safetensors": _held(weights, data, truth),
+        "layout.safetensors": matrices,
     }
-    if to == "transformerlens":
-        places, matrices = export_transformerlens.layout(weights)
-        texts["layout.json"] = json.dumps(places, indent=1) + "\n"
-        arrays["layout.safetensors"] = matrices
     try:
         with whole_folder(target) as scratch:
             for name, text in texts.items():

@@ -14,12 +14,10 @@ import numpy as np
 from innerloop.artifact.parts import Attention, Mlp, Norm, Sublayer
 from innerloop.artifact.weights import Weights
 
-from .readme import transformers_example
+from .examples import transformers_example
 from .tensors import Tensor, constant, dense, layers, vector
 
-RUN = transformers_example("GPT2Model")
-
-NOTE = ""
+EXAMPLE = transformers_example("GPT2Model", "h", "attn")
 
 
 def config(weights: Weights) -> dict[str, Any]:

@@ -17,12 +17,10 @@ from innerloop.artifact.parts import Attention, Mlp, Norm, Sublayer
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 
-from .readme import transformers_example
+from .examples import transformers_example
 from .tensors import Tensor, constant, dense, layers
 
-RUN = transformers_example("LlamaModel")
-
-NOTE = ""
+EXAMPLE = transformers_example("LlamaModel", "layers", "self_attn")
 
 
 def config(weights: Weights) -> dict[str, Any]:

@@ -1,39 +1,28 @@
-"""The README of an exported folder: what it holds, and a short example that runs as it stands."""
+"""The README of an exported folder: what it holds, examples that run as they stand, and what is safe to do with it."""
 
 from __future__ import annotations
 
-from textwrap import indent
+from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
+from textwrap import fill, indent
+from typing import Any
 
+import numpy as np
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.tokens import describe_pattern, role_kinds
 from innerloop.artifact.weights import Weights
 
+from .examples import Example, patching
 
-def transformers_example(model: str) -> str:
-    """The part of `readme`'s example that runs a model of transformers: what comes before the features, and after."""
+
+def readme(weights: Weights, example: Example, roles: tuple[int, ...], error: float, layout: dict[str, Any]) -> str:
+    """`roles` are those of the tokens of tasks.safetensors, with the rest token; `error` is how far off they are in the
+    library's arithmetic; `layout` is what layout.json holds."""
+    load, run = example.load.format(dtype=weights.config.dtype).rstrip(), example.run.rstrip()
     return f"""\
-from transformers import {model}
+# {weights.signature.name}
 
-model = {model}.from_pretrained(".", dtype=torch.{{dtype}}).eval()
----
-stream = model(inputs_embeds=features @ interface["embedding"]).last_hidden_state
-output = stream @ interface["readout"] + interface["readout_bias"]
-"""
-
-
-def readme(weights: Weights, run: str, note: str, roles: tuple[int, ...], error: float) -> str:
-    """`run` is the library's part of the example, before and after the features, apart by a line `---`; `roles` are
-    those of the tokens of tasks.safetensors, with the rest token; `note` is what else there is to say; `error` is
-    how far off they are in the library's arithmetic."""
-    before, after = (part.rstrip() for part in run.format(dtype=weights.config.dtype).split("---\n"))
-    report, name = weights.report, weights.signature.name
-    return f"""\
-# {name}
-
-A learning algorithm compiled into a transformer by innerloop; the program is in `program.icl`. The weights are
-{weights.config.dtype}; innerloop's own forward pass was measured {report.measured_error:.1e} off the float64 oracle
-at most ({report.tasks} tasks, output rms {report.output_rms:.3g}; predicted: {report.predicted_error:.1e}). As the
-library's norms and activations round, they are {error:.1e} off at most on the tasks below.
+{_what(weights, error)}
 
 A sequence is a rest token, then `{describe_pattern(weights.signature.pattern)}`. A token's features are its role
 (one-hot), then its fields. `tasks.safetensors` holds a few tasks, field by field, and the float64 oracle's output.
@@ -41,15 +30,86 @@ A sequence is a rest token, then `{describe_pattern(weights.signature.pattern)}`
 ```python
 import torch
 from safetensors.torch import load_file
-{before}
+{load}
 interface, tasks = load_file("interface.safetensors"), load_file("tasks.safetensors")
 {_features(weights, roles)}
+rows = {_at(weights, weights.output.kinds)}
 with torch.no_grad():
-{indent(after, "    ")}
-output = output[:, {_at(weights, weights.output.kinds)}]
+{indent(run, "    ")}
+output = output[:, rows]
 print("largest difference from the oracle:", (output - tasks["output"]).abs().max().item())
 ```
-{note}"""
+{patching(example, layout, roles, weights.config.causal)}
+## What is safe
+
+{_safe(weights, example)}
+"""
+
+
+def _what(weights: Weights, error: float) -> str:
+    report = weights.report
+    try:
+        by = f"innerloop {version('innerloop')}"
+    except PackageNotFoundError:
+        by = "innerloop"
+    beside = f"As the library's norms and activations round, they are {error:.1e} off at most on the tasks below."
+    if isfinite(report.predicted_error):
+        text = (
+            f"A learning algorithm compiled into a transformer by {by}; the program is in `program.icl`. The weights "
+            f"are {weights.config.dtype}; innerloop's own forward pass was measured {report.measured_error:.1e} off "
+            f"the float64 oracle at most ({report.tasks} tasks, output rms {report.output_rms:.3g}; predicted: "
+            f"{report.predicted_error:.1e}). {beside}"
+        )
+    else:
+        trained = (
+            f"They were trained: {report.trained}." if report.trained else "They were trained, or changed by hand."
+        )
+        text = (
+            f"Weights of the architecture that {by} compiles `program.icl` to, {weights.config.dtype}, that it did not "
+            f"compile. {trained} How far they are from what that program says, nobody vouches for: on the tasks below "
+            f"they are {error:.1e} off at most."
+        )
+    return fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def _safe(weights: Weights, example: Example) -> str:
+    """Each line is held by tests/exports/test_safe.py."""
+    config, causal = weights.config, weights.config.causal
+    norms = [norm.gain for item in weights.sublayers() if (norm := getattr(item, "norm", None)) is not None]
+    largest = max((float(np.abs(gain).max(initial=0.0)) for gain in norms), default=0.0)
+    lines = [
+        f"Load them as {config.dtype}: bfloat16 and float16 have too few digits for the constants that the norms "
+        f"divide by, up to {largest:.3g}, beside values near 1.",
+        "Norms cannot be folded into weights, nor weights centred, refactored or rotated: those constants stand in the "
+        "stream, and roundings of the results are of their size.",
+    ]
+    if config.target == "gpt2":
+        lines.append(
+            "Left padding: give `attention_mask` and `position_ids=(mask.cumsum(-1) - 1).clamp(min=0)`. The mask alone "
+            "moves the positions, which tell tokens apart."
+        )
+    else:
+        lines.append("Left padding: give `attention_mask`; positions count only as differences.")
+    padding = "a padding token's features are those of the rest token (role 0), not zeros, which a norm cannot take"
+    if causal:
+        lines.append(
+            f"Right padding: no token sees later ones, so outputs stay as they are with and without a mask; {padding}."
+        )
+        lines.append("A cache (`use_cache=True`) is right: no token sees later ones.")
+    else:
+        lines.append(f"Right padding: give `attention_mask`; {padding}.")
+        lines.append(
+            "There is no cache: earlier tokens see later ones, so that what a cache holds of them is out of date with "
+            "the next token. Run whole sequences."
+        )
+    lines.append(
+        "`torch.compile`, and devices other than the CPU, add up in another order than was checked: look at the tasks "
+        "above first, whose differences are to stay where they are."
+    )
+    return "\n".join(
+        fill(line, 120, initial_indent="* ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        for line in [*lines, *example.notes]
+    )
 
 
 def _features(weights: Weights, roles: tuple[int, ...]) -> str:

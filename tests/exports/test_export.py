@@ -129,11 +129,14 @@ def test_a_hooked_transformer_holds_every_named_value(name: str, tmp_path: Path)
     matrices = load_file(folder / "layout.safetensors")
     roles = given[0, 1:, : len(weights.roles)].argmax(-1)
     read = {key: np.full_like(value, np.nan) for key, value in trace.items()}
-    for place in json.loads((folder / "layout.json").read_text()):
-        at = np.flatnonzero(np.isin(roles, place["roles"]))
-        for hook in (h for h in place["hooks"] if h.endswith("resid_post")):
-            value = np.asarray(cache[hook][:, 1:][:, at] @ matrices[place["matrix"]])
-            read[place["name"]][int(hook.split(".")[1])][:, at] = value.reshape(*value.shape[:2], *place["shape"])
+    for variable in json.loads((folder / "layout.json").read_text())["variables"]:
+        for place in variable["places"]:
+            at = np.flatnonzero(np.isin(roles, place["roles"]))
+            for point in {p for held in place["held"] for p in held["points"] if p.startswith("mlp.")}:
+                layer = int(point.removeprefix("mlp."))
+                stream = cache[f"blocks.{layer}.hook_resid_post"][:, 1:][:, at]
+                value = np.asarray(stream @ matrices[place["read"]])
+                read[variable["name"]][layer][:, at] = value.reshape(*value.shape[:2], *variable["shape"])
     assert {"w", "u", "r"} & set(read)
     for key, value in trace.items():
         assert np.array_equal(np.isnan(read[key]), np.isnan(value)), key
