@@ -71,11 +71,12 @@ print("the output moves by", (other - plain).abs().max().item(), "and, ablated, 
 @dataclass(frozen=True)
 class Example:
     """A library's code: what loads `model`, with {dtype}; what makes `output` of `features`; what makes it inside of
-    `run(edit)`; and more lines on what is safe."""
+    `run(edit)`; what makes `gradient` of it; and more lines on what is safe."""
 
     load: str
     run: str
     hooked: str
+    gradients: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -103,7 +104,26 @@ for hook in hooks:
     hook.remove()"""
 
 
-def transformers_example(model: str, blocks: str, attention: str, notes: tuple[str, ...] = ()) -> Example:
+_GRADIENTS = """
+import json
+
+keep = torch.ones(interface["embedding"].shape[1], dtype=interface["embedding"].dtype)
+keep[json.load(open("layout.json"))["constant"]] = 0
+
+def cut(block, args, out):
+    out.register_hook(lambda gradient: gradient * keep)
+
+hooks = [block.register_forward_hook(cut) for block in model.{blocks}]
+given = features.clone().requires_grad_()
+{run}
+(gradient,) = torch.autograd.grad(output[:, rows][:, -1].sum(), given)  # of the last output, by every feature
+for hook in hooks:
+    hook.remove()
+print("the largest gradient:", gradient[:, {where}].abs().max().item())
+"""
+
+
+def transformers_example(model: str, blocks: str, attention: str) -> Example:
     """Of a model class of transformers, its blocks and their attention by name."""
     load = f"""\
 from transformers import {model}
@@ -111,10 +131,23 @@ from transformers import {model}
 model = {model}.from_pretrained(".", dtype=torch.{{dtype}}).eval()
 """
     hooked = _HOOKED.format(blocks=blocks, attention=attention, run=indent(_RUN.rstrip(), "    "))
-    return Example(load, _RUN, hooked, notes)
+    gradients = _GRADIENTS.replace("{blocks}", blocks).replace("{run}", _RUN.replace("features", "given").rstrip())
+    return Example(load, _RUN, hooked, gradients)
 
 
-def patching(example: Example, layout: dict[str, Any], roles: tuple[int, ...], causal: bool) -> str:
+def gradients(example: Example, where: str) -> str:
+    """The README's part on gradients; `where` the features of a field stand: their tokens, and their columns."""
+    return f"""
+## Gradients
+
+Cut them at the slots that hold the same whatever the data (`constant` in `layout.json`): the gradient by the data is
+the same, and finite. Uncut, what runs down those slots may grow until all is NaN. Going on from the first example:
+
+```python{example.gradients.replace("{where}", where)}```
+""" * bool(example.gradients)
+
+
+def patching(example: Example, layout: dict[str, Any], roles: tuple[int, ...]) -> str:
     """The README's part on reading, patching and ablating; nothing where no variable can be changed."""
     shown = _shown(layout, roles)
     if shown is None:

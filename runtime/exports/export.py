@@ -45,6 +45,7 @@ from . import followed
 from . import huggingface as export_huggingface
 from . import llama as export_llama
 from . import transformerlens as export_transformerlens
+from .constants import constant
 from .examples import Example
 from .layout import layout
 from .readme import readme
@@ -121,7 +122,8 @@ def export(
         Tensor("readout", weights.readout.shape, lambda: dense(weights.readout)),
         Tensor("readout_bias", weights.readout_bias.shape, lambda: weights.readout_bias),
     ]
-    places, matrices = layout(weights, followed.errors(weights, data) if math.isfinite(stock.max(initial=0.0)) else {})
+    right = followed.errors(weights, data) if math.isfinite(stock.max(initial=0.0)) else {}
+    places, matrices = layout(weights, right, constant(weights, data))
     texts = {
         "config.json": json.dumps(library.config(weights), indent=1) + "\n",
         "program.icl": weights.signature.text,

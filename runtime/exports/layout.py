@@ -24,8 +24,8 @@ from .tensors import Tensor, dense
 VERSION = 1
 
 
-def layout(weights: Weights, errors: Errors) -> tuple[dict[str, Any], list[Tensor]]:
-    """Variables in order of appearance; `errors`: the writes that are right."""
+def layout(weights: Weights, errors: Errors, constant: list[int]) -> tuple[dict[str, Any], list[Tensor]]:
+    """Variables in order of appearance; `errors`: the writes that are right; `constant`: slots (constants.py)."""
     every, tensors = appearances(weights), list[Tensor]()
     variables: dict[str, dict[str, Any]] = {}
     for number, placement in sorted(enumerate(weights.layout), key=lambda pair: pair[1].first):
@@ -64,6 +64,7 @@ def layout(weights: Weights, errors: Errors) -> tuple[dict[str, Any], list[Tenso
         "roles": list(weights.roles),
         "layers": weights.config.n_layer,
         "width": weights.config.d_model,
+        "constant": constant,
         "variables": list(variables.values()),
     }
     return found, tensors

@@ -12,12 +12,13 @@ from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.tokens import describe_pattern, role_kinds
 from innerloop.artifact.weights import Weights
 
-from .examples import Example, patching
+from .examples import Example, gradients, patching
 
 
 def readme(weights: Weights, example: Example, roles: tuple[int, ...], error: float, layout: dict[str, Any]) -> str:
     """`roles` are those of the tokens of tasks.safetensors, with the rest token; `error` is how far off they are in the
     library's arithmetic; `layout` is what layout.json holds."""
+    places = _places(weights)
     load, run = example.load.format(dtype=weights.config.dtype).rstrip(), example.run.rstrip()
     return f"""\
 # {weights.signature.name}
@@ -39,7 +40,7 @@ with torch.no_grad():
 output = output[:, rows]
 print("largest difference from the oracle:", (output - tasks["output"]).abs().max().item())
 ```
-{patching(example, layout, roles, weights.config.causal)}
+{patching(example, layout, roles)}{gradients(example, places[0][1]) if layout["constant"] else ""}
 ## What is safe
 
 {_safe(weights, example)}
@@ -90,7 +91,11 @@ def _safe(weights: Weights, example: Example) -> str:
         )
     else:
         lines.append("Left padding: give `attention_mask`; positions count only as differences.")
-    padding = "a padding token's features are those of the rest token (role 0), not zeros, which a norm cannot take"
+    lines[-1] += f" A sequence has at most {config.n_positions} tokens, the rest token and padding included."
+    padding = (
+        "a padding token's features are those of the rest token (role 0), not zeros, of which a norm may make NaN, which "
+        "masks do not stop"
+    )
     if causal:
         lines.append(
             f"Right padding: no token sees later ones, so outputs stay as they are with and without a mask; {padding}."
@@ -125,11 +130,18 @@ def _features(weights: Weights, roles: tuple[int, ...]) -> str:
         f'features = torch.zeros(len(tasks["output"]), len(roles), {layout.size}, dtype=interface["embedding"].dtype)',
         "features[:, torch.arange(len(roles)), roles] = 1",
     ]
-    for field in weights.signature.fields:
-        columns = layout.fields[field.name]
-        where = f"{_at(weights, field.kinds)}, {columns.start}:{columns.stop}"
-        lines.append(f'features[:, {where}] = tasks["field.{field.name}"]')
+    lines += [f'features[:, {where}] = tasks["field.{name}"]' for name, where in _places(weights)]
     return "\n".join(lines)
+
+
+def _places(weights: Weights) -> list[tuple[str, str]]:
+    """Each field's name, and its tokens and columns among the features, as they are indexed."""
+    layout = FeatureLayout.of(weights.signature)
+    columns = {field.name: layout.fields[field.name] for field in weights.signature.fields}
+    return [
+        (field.name, f"{_at(weights, field.kinds)}, {columns[field.name].start}:{columns[field.name].stop}")
+        for field in weights.signature.fields
+    ]
 
 
 def _at(weights: Weights, kinds: tuple[str, ...] | frozenset[str]) -> str:

@@ -42,7 +42,7 @@ hooks = [(hook, lambda x, hook, point=point: x + edit(point, x)) for point, hook
 with torch.no_grad():
     stream = features @ interface["embedding"] + model.W_pos[: len(roles)]
     output = model.run_with_hooks(stream, start_at_layer=0, fwd_hooks=hooks)""",
-    (
+    notes=(
         "`HookedTransformer` is of TransformerLens 3; version 4 has none. There export to huggingface instead, and "
         "load that folder with `TransformerBridge.boot_transformers`.",
     ),
