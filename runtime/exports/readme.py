@@ -93,8 +93,8 @@ def _safe(weights: Weights, example: Example) -> str:
         lines.append("Left padding: give `attention_mask`; positions count only as differences.")
     lines[-1] += f" A sequence has at most {config.n_positions} tokens, the rest token and padding included."
     padding = (
-        "a padding token's features are those of the rest token (role 0), not zeros, of which a norm may make NaN, which "
-        "masks do not stop"
+        "a padding token's features are those of the rest token (role 0), not zeros, of which a norm may make NaN, "
+        "which masks do not stop"
     )
     if causal:
         lines.append(
