@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite, nan
+from typing import SupportsIndex, overload
 
 from .arrays import Floats
 from .displayed import Displayed, Sheet
 from .errors import counted
 from .sparse import Matrix
-from .words import Optimize
+from .words import Optimize, When
+
+
+@dataclass(frozen=True)
+class Write:
+    """At tokens of `kinds`, stream += change @ matrix [size, d_model] changes a value by `change`, and of all else that
+    is read only what is a function of the same slots. Of a symmetric value that is packed it writes the mean of the two
+    halves."""
+
+    kinds: frozenset[str]
+    matrix: Matrix
 
 
 @dataclass(frozen=True, repr=False)
@@ -18,6 +29,13 @@ class Placement:
 
     Sublayers are numbered in the order of the tree, a loop's body once. `low`, `high` [size] is the
     range that the weights were compiled for, at the tokens of `kinds`.
+
+    writes    how to change it; at tokens of kinds that are in none of them it shares its slots with what is no function
+              of it
+    entered   whether it holds before sublayer `first` runs, too, so that this may be the first to read it
+    turn      of a scan: the token of its kind, from 0, whose turn the first pass is (the next pass is the next one's,
+              and each holds its own value from its turn on); −1 of what belongs to no scan
+    when      which value of the name it is (see `When`)
     """
 
     name: str
@@ -28,6 +46,20 @@ class Placement:
     last: int
     low: Floats
     high: Floats
+    writes: tuple[Write, ...] = ()
+    entered: bool = False
+    turn: int = -1
+    when: When = "value"
+
+    @property
+    def headed(self) -> bool:
+        """Whether token 0 holds it before the scan's first pass, which is the next token's turn."""
+        return self.when == "ended" and self.turn > 0
+
+    @property
+    def changed_from(self) -> int:
+        """The first token of its kind at which a change is followed by all later ones."""
+        return 0 if self.headed else max(0, self.turn)
 
     def __repr__(self) -> str:
         where = ", ".join(sorted(self.kinds))
@@ -35,9 +67,18 @@ class Placement:
 
 
 class Layout(Displayed, tuple[Placement, ...]):
-    """Where every named value stands, in the order in which they are computed."""
+    """Where every named value stands, in the order in which they are computed; `layout["w"]` is those of w."""
 
     __slots__ = ()
+
+    @overload
+    def __getitem__(self, key: SupportsIndex) -> Placement: ...
+    @overload
+    def __getitem__(self, key: slice) -> tuple[Placement, ...]: ...
+    @overload
+    def __getitem__(self, key: str) -> Layout: ...
+    def __getitem__(self, key: SupportsIndex | slice | str) -> Placement | tuple[Placement, ...]:
+        return Layout(p for p in self if p.name == key) if isinstance(key, str) else super().__getitem__(key)
 
     def _sheet(self) -> Sheet:
         rows = tuple(
@@ -119,7 +160,8 @@ class Certificate:
 @dataclass(frozen=True, repr=False)
 class Report(Displayed):
     """What was built, and how exact it is; `predicted` and `measured` are largest errors of the output.
-    `certificate` is None for weights that were saved before there was one."""
+    `certificate` is None for weights that were saved before there was one; `trained`: of weights that were trained, and
+    not compiled, on what and with which loss, in words."""
 
     layers: int
     critical_path: int
@@ -135,6 +177,7 @@ class Report(Displayed):
     output_rms: float
     tasks: int
     certificate: Certificate | None = None
+    trained: str = ""
     spread: float = nan
     """The largest slot over the median one: root mean squares over tokens and sublayers, of slots that hold anything.
     NaN for weights that were saved before it was measured."""
@@ -161,6 +204,8 @@ class Report(Displayed):
         if self.certificate is not None:
             found.append(("measured on", self.certificate.measured_on))
             found.append(("calibrated on", self.certificate.calibrated))
+        if self.trained:
+            found.append(("trained", self.trained))
         return tuple(found)
 
 

@@ -25,6 +25,8 @@ BlockKind = Literal["serial", "parallel"]
 """Whether a layer's MLP reads what its attention has written, or what its attention reads."""
 Side = Literal["attention", "mlp"]
 """The sort of a sublayer."""
+When = Literal["value", "begins", "ended", "after"]
+"""Of a name: its value where it is assigned; of what a loop carries, as a pass begins or ended, or after the loop."""
 
 # Of what is done with weights ----------------------------------------------------------------------
 

@@ -271,7 +271,7 @@ def finish(plan: Plan) -> Weights:
         readout=rounded(emitted.readout, plan.dtype),
         readout_bias=np.zeros(node.size),
         output=OutputSpec(signature.name, node.shape, node.kinds),
-        layout=placements(plan.schedule, plan.allocation, emitted.stream),
+        layout=placements(plan.graph, plan.schedule, plan.allocation, emitted.stream),
         inputs=tuple(
             InputRange(
                 name,

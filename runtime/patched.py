@@ -1,11 +1,12 @@
 """The forward pass with the residual stream changed on its way: activation patching.
 
-before   features [batch, 1 + tokens, features], a change [batch, d_model]
-after    outputs [batch, rows, size] of a pass to whose stream the change is added, at one token after one layer
+before   features [batch, 1 + tokens, features], a token, and what is added to its stream [batch, d_model] and when
+after    outputs [batch, rows, size] of such a pass, loops unrolled; token 0 is the rest
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -22,11 +23,32 @@ from .steps import Pass, run
 
 @partial(compiled, static_argnames="token")
 def patched(parameters: Parameters, features: Array, rows: Array, layer: Array, token: int, change: Array) -> Array:
-    """`layer` counts from 0, the embedding; loops are unrolled. Token 0 is the rest."""
+    """Adds `change` after `layer`, from 0, the embedding."""
+    return _changed(parameters, features, rows, token, lambda _, done: jnp.where(done == 2 * layer, change, 0))
+
+
+@partial(compiled, static_argnames="token")
+def written(
+    parameters: Parameters, features: Array, rows: Array, times: Array, token: int, read: Array, write: Array,
+    value: Array,
+) -> Array:  # fmt: skip
+    """Makes stream @ read [batch, size] the `value` where `times` [1 + sublayers] says so, the embedding first: the
+    stream is changed by what is missing @ write."""
+
+    def edit(stream: Array, done: Array) -> Array:
+        return jnp.where(times[done], matmul(value - matmul(stream, read), write), 0)
+
+    return _changed(parameters, features, rows, token, edit)
+
+
+def _changed(
+    parameters: Parameters, features: Array, rows: Array, token: int, edit: Callable[[Array, Array], Array]
+) -> Array:
+    """`edit(stream of the token, sublayers done)` is added after each sublayer and the embedding."""
     whole = Pass({}, lambda *_: None, over_all(parameters, features.shape[1]))
 
     def patch(stream: Array, done: Array) -> Array:
-        return stream.at[:, token].add(jnp.where(done == 2 * layer, change, 0))
+        return stream.at[:, token].add(edit(stream[:, token], done))
 
     def through(steps: tuple[Step, ...], carry: tuple[Array, Array]) -> tuple[Array, Array]:
         """carry: the stream, and how many sublayers have run."""

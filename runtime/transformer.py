@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import numpy as np
@@ -37,6 +37,8 @@ from .guard.guard import Guard
 from .guard.interpreted import Interpreter
 from .packing.pack import pack
 from .packing.packed import Parameters
+from .patched import written
+from .patches import Patch, found, hold
 from .reading import read, verify
 from .stream import TokenStream
 from .surroundings import concrete, devices
@@ -111,13 +113,17 @@ class Transformer:
     def _split(self) -> NamedSharding:
         return NamedSharding(self._mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
 
-    def __call__(self, /, **fields: ArrayLike) -> NDArray[Any]:
+    def __call__(self, /, **given: ArrayLike | Mapping[str, Patch]) -> NDArray[Any]:
         """The program's output, [batch, rows, *shape], at the tokens that give it, in order.
 
         Each field is [batch, tokens that hold it, *shape]; data without a batch dimension gives an output
-        without one. Raises DataError for data that does not fit, RangeError under guard="raise"."""
-        data = read(self.weights, self._guard, fields)
-        result = self.outputs_of(data)
+        without one. `patch={"w": Patch(value, token)}` gives a variable of the program another value, and all that
+        reads it later follows; the guard then holds the outputs against the interpreter in which it was changed.
+
+        Raises DataError for data that does not fit, RangeError under guard="raise"."""
+        patches = given.pop("patch") if isinstance(given.get("patch"), Mapping) else None
+        data = read(self.weights, self._guard, cast("Mapping[str, ArrayLike]", given))
+        result = self._patched(data, patches) if isinstance(patches, Mapping) else self.outputs_of(data)
         return result if data.batched else result[0]
 
     def outputs_of(self, data: TokenData) -> NDArray[Any]:
@@ -139,6 +145,23 @@ class Transformer:
                 check()
         outputs = np.concatenate(results).reshape(data.batch, rows.size, *shape)
         beside.tell(outputs)
+        return outputs
+
+    def _patched(self, data: TokenData, patches: Mapping[str, Patch]) -> NDArray[Any]:
+        change, (line, shape) = found(self.weights, data, patches), (data.sequence, self.weights.output.shape)
+        rows, place = output_rows(line, self.weights.output.kinds), change.appearance.placement
+        to_value, into = (m.csr.toarray().astype(self.dtype) for m in (place.matrix, change.write.matrix))
+        results = []
+        with stoppable(), self.precision():
+            for start, count, features in self.chunks(data):
+                value = np.zeros((len(features), change.value.shape[1]), self.dtype)
+                value[:count] = change.value[start : start + count]
+                split = jax.device_put(features, self._split)
+                made = written(self.parameters, split, rows + 1, change.times, 1 + change.token, to_value, into, value)
+                results.append(np.asarray(made)[:count])
+                check()
+        outputs = np.concatenate(results).reshape(data.batch, rows.size, *shape)
+        hold(self._guard, self._interpreter.graph, data, change, outputs)
         return outputs
 
     def trace(self, /, **fields: ArrayLike) -> Trace:

@@ -95,6 +95,10 @@ def sound_placement(placement: Placement, config: Config, kinds: Iterable[str], 
     size = prod(placement.shape)
     if placement.matrix.shape != (config.d_model, size):
         raise Damage(f"{place}.matrix has shape {placement.matrix.shape}, not {(config.d_model, size)}")
+    for k, write in enumerate(placement.writes):
+        _kinds(write.kinds, placement.kinds, f"{place}.writes[{k}]")
+        if write.matrix.shape != (size, config.d_model):
+            raise Damage(f"{place}.writes[{k}].matrix has shape {write.matrix.shape}, not {(size, config.d_model)}")
     if placement.low.shape != (size,) or placement.high.shape != (size,):
         raise Damage(f"{place} has {placement.low.size} lows and {placement.high.size} highs for {size} components")
     for low, high in zip(placement.low.tolist(), placement.high.tolist(), strict=True):

@@ -17,48 +17,56 @@ from numpy.typing import NDArray
 
 from ..parts import Config, Norm
 from ..precisions import SHORT, Round, rounding
+from .stock_norm import moments
 
 Real = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """balanced: whether the mean of a balanced stream is exactly 0 (see layer_norm_stream.py); activations: by name."""
+    """own: whether norms round as this package's; activations: by name."""
 
-    balanced: bool
+    own: bool
     activations: Mapping[str, Callable[[Real, Round], Real]]
 
 
 def normalise(x: Real, norm: Norm | None, config: Config, arithmetic: Arithmetic) -> Real:
     """The configuration's norm of x [width, …].
 
-    LayerNorm: slots eight apart are added first, and the total rounded at the size of the largest (see
-    layer_norm_stream.py), unless `arithmetic` says not. RMSNorm: a sum of squares that is exact gives an exact norm, by
-    true division and a square root."""
+    LayerNorm: this package adds slots eight apart first, and rounds the total at the size of the largest, so that the
+    mean of a balanced stream is exactly 0 (see layer_norm_stream.py). RMSNorm: a sum of squares that is exact gives an
+    exact norm, by true division and a square root. PyTorch sums in its own order (stock_norm.py), and multiplies by
+    one over the root."""
     if norm is None:
         return x
     held = rounding(config.dtype)
-    width, epsilon = x.dtype.type(x.shape[0]), x.dtype.type(config.norm_epsilon)
     gain, bias = (part.astype(x.dtype)[:, None] for part in (norm.gain, norm.bias))
+    centred, variance = _squared(x) if config.norm == "rmsnorm" else _centred(x, arithmetic)
+    deviation = np.sqrt(variance + x.dtype.type(config.norm_epsilon))
+    scaled = centred / deviation if arithmetic.own else centred * (x.dtype.type(1.0) / deviation)
     if config.norm == "rmsnorm":
-        scaled = held(x / np.sqrt(np.square(x).sum(axis=0) / width + epsilon))
-        scaled *= gain
-        return held(scaled)
+        scaled = held(scaled)
+    scaled *= gain
+    if config.norm != "rmsnorm":
+        scaled += bias
+    return held(scaled)
+
+
+def _squared(x: Real) -> tuple[Real, Real]:
+    return x, np.asarray(np.square(x).sum(axis=0) / x.dtype.type(x.shape[0]))
+
+
+def _centred(x: Real, arithmetic: Arithmetic) -> tuple[Real, Real]:
+    """x without its mean, and its variance."""
+    if not arithmetic.own:
+        mean, variance = moments(x.reshape(x.shape[0], -1))
+        return x - mean.reshape(x.shape[1:]), variance.reshape(x.shape[1:])
     largest = np.abs(x).max(axis=0)
     blocks = x.shape[0] // 16
     pairs = x[: 16 * blocks].reshape(blocks, 2, 8, *x.shape[1:])
     total = (pairs[:, 0] + pairs[:, 1]).sum(axis=(0, 1)) + x[16 * blocks :].sum(axis=0)
-    if arithmetic.balanced:
-        total = total + largest - largest
-    centred = x - total / width
-    deviation = np.sqrt(np.square(centred).sum(axis=0) / width + epsilon)
-    if arithmetic.balanced:
-        centred /= deviation
-    else:
-        centred *= x.dtype.type(1.0) / deviation
-    centred *= gain
-    centred += bias
-    return held(centred)
+    total = total + largest - largest
+    return _squared(np.asarray(x - total / x.dtype.type(x.shape[0])))
 
 
 def _gelu(x: Real, held: Round = np.asarray) -> Real:
@@ -111,10 +119,10 @@ def _gelu_erf_new(x: Real, held: Round = np.asarray) -> Real:
     return held(f(0.5) * x * (f(1.0) + erf(f(np.sqrt(0.5)) * x)))
 
 
-OWN = Arithmetic(balanced=True, activations={"gelu_tanh": _gelu, "gelu_erf": _gelu_erf, "silu": _silu})
+OWN = Arithmetic(own=True, activations={"gelu_tanh": _gelu, "gelu_erf": _gelu_erf, "silu": _silu})
 """As this package's passes compute."""
-STOCK = Arithmetic(balanced=False, activations={"gelu_tanh": _gelu_new, "gelu_erf": _gelu_erf_new, "silu": _silu})
-"""As stock libraries do: their LayerNorm takes away a mean that is not exactly 0, and their GELU rounds more. So is
+STOCK = Arithmetic(own=False, activations={"gelu_tanh": _gelu_new, "gelu_erf": _gelu_erf_new, "silu": _silu})
+"""As PyTorch and transformers do: LayerNorm takes away a mean that is not exactly 0, and GELU rounds more. So is
 everything in 16 bits."""
 
 

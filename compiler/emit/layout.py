@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from innerloop.artifact.claims import Placement
+from innerloop.artifact.claims import Placement, Write
 from innerloop.artifact.sparse import Matrix
+from innerloop.artifact.words import When
 
+from ..ir.graph import Affine, Final, Graph, Phi, Value
 from ..schedule.allocate import Allocation
 from ..schedule.instructions import ROLES, Atom, LinearForm, Variable
 from ..schedule.sublayers import LoopPlan, Schedule, SublayerPlan
@@ -25,23 +27,65 @@ Stretch = tuple[int, int]
 
 @dataclass(frozen=True)
 class Holding:
-    """A name held in the slots after the sublayers first … last. `ended`: the state of which it is what a pass left;
-    None where it is the variable's own value."""
+    """A name held in the slots after the sublayers first … last.
+
+    ended   the state of which it is what a pass left; None where it is the variable's own value
+    scan    the number of the scan that it is of
+    late    sublayer `first` may have read it, and before that it does not stand there
+    """
 
     variable: Variable
     first: int
     last: int
     ended: Atom | None = None
+    entered: bool = False
+    scan: int | None = None
+    late: bool = False
 
 
-def placements(schedule: Schedule, allocation: Allocation, stream: Stream) -> tuple[Placement, ...]:
+def placements(graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream) -> tuple[Placement, ...]:
     """One for each of the `holdings`, in their order."""
+    warm = {k for k, loop in enumerate(graph.loops()) if any(c.warm is not None for c in loop.carried)}
 
     def placed(held: Holding) -> Placement:
         v = held.variable
-        return Placement(v.name, v.shape, v.kinds, stream.read(v.form), held.first, held.last, v.low, v.high)
+        written = () if held.late else tuple(_writes(v, schedule, stream))
+        turn = -1 if held.scan is None else int(held.scan in warm)
+        return Placement(
+            v.name, v.shape, v.kinds, stream.read(v.form), held.first, held.last, v.low, v.high, written,
+            held.entered, turn, "ended" if held.ended is not None else _when(graph, v.value),
+        )  # fmt: skip
 
     return tuple(placed(held) for held in holdings(schedule, allocation))
+
+
+def _when(graph: Graph, value: Value) -> When:
+    """A symmetric value that a loop carries packed is unpacked from what it carries."""
+    node = graph[value]
+    if isinstance(node.op, Affine) and len(node.operands) == 1 and not node.op.offset.array.any():
+        node = graph[node.operands[0]]
+    match node.op:
+        case Phi():
+            return "begins"
+        case Final():
+            return "after"
+        case _:
+            return "value"
+
+
+def _writes(variable: Variable, schedule: Schedule, stream: Stream) -> Iterator[Write]:
+    """Where one atom alone, at tokens of its kinds, makes up the variable and is made up by it: v = M a + what the
+    roles give, with columns of M that are orthogonal, so that a = (MᵀM)⁻¹ Mᵀ v is a function of v, and whoever reads a
+    reads v."""
+    parts = [(a, matrix) for a, matrix in variable.form.parts if a != ROLES]
+    atoms = schedule.instructions.atoms
+    for atom, matrix in parts:
+        others = frozenset[str]().union(*(atoms[a].kinds for a, _ in parts if a != atom))
+        kinds = (variable.kinds & atoms[atom].kinds) - others
+        squares = (matrix.csr.T @ matrix.csr).tocoo()
+        apart = np.array_equal(*squares.coords) and squares.nnz == matrix.shape[1] and bool(squares.data.all())
+        if kinds and apart:
+            yield Write(kinds, stream.write(atom, Matrix(matrix.csr.T.multiply(1.0 / squares.data[:, None]).tocsr())))
 
 
 def holdings(schedule: Schedule, allocation: Allocation) -> tuple[Holding, ...]:
@@ -67,9 +111,9 @@ def placed_values(schedule: Schedule, allocation: Allocation) -> Iterator[Holdin
     """Every value of the graph that stands in the slots, named or not, and what each pass leaves in a loop's states."""
     sublayers = _Sublayers(schedule)
     for value in schedule.instructions.values:
-        stretch, _ = sublayers.stretch(value, allocation)
-        if stretch is not None and value.form.atoms:
-            yield Holding(value, *stretch)
+        held, _ = sublayers.stretch(value, allocation)
+        if held is not None and value.form.atoms:
+            yield held
     for atom, state in sublayers.states.items():
         info, life = schedule.instructions.atoms[atom], allocation.lifetimes.get(atom)
         if state.changes and life is not None:
@@ -97,6 +141,7 @@ class _Sublayers:
         self.atoms = schedule.instructions.atoms
         self.count = 0
         self.loops: list[Stretch] = []
+        self.scans: list[bool] = []
         self.states: dict[Atom, _State] = {}
         self.written: dict[Atom, int] = {}
         """The last sublayer that writes to an atom, for a state the last before its loop."""
@@ -107,6 +152,7 @@ class _Sublayers:
             if isinstance(item, LoopPlan):
                 number, start = len(self.loops), self.count
                 self.loops.append((start, start))
+                self.scans.append(item.scan)
                 self.states.update({s.atom: _State((start, start)) for s in item.states})
                 self._walk(item.body)
                 self.loops[number] = (start, self.count - 1)
@@ -127,7 +173,7 @@ class _Sublayers:
         for index, variable in enumerate(self.variables):
             before, after = self.stretch(variable, allocation)
             if before is not None:
-                yield Holding(variable, *before)
+                yield before
             if after is not None:
                 ends.setdefault(self._last_inside(variable.scope, index), []).append(after)
             yield from ends.get(index, ())
@@ -139,7 +185,10 @@ class _Sublayers:
     def _inside(self, scope: int, loop: Stretch) -> bool:
         return scope >= 0 and loop[0] <= self.loops[scope][0] and self.loops[scope][1] <= loop[1]
 
-    def stretch(self, variable: Variable, allocation: Allocation) -> tuple[Stretch | None, Holding | None]:
+    def _scan_of(self, scope: int) -> int | None:
+        return next((k for k, loop in enumerate(self.loops) if self.scans[k] and self._inside(scope, loop)), None)
+
+    def stretch(self, variable: Variable, allocation: Allocation) -> tuple[Holding | None, Holding | None]:
         """The sublayers from when all that it reads is there, until some of it goes or changes; and for a state by
         itself, in its own loop, what it ends a pass with, and the sublayers from its last change to there."""
         cleared = {a for atoms in allocation.clears.values() for a in atoms if a != ROLES}
@@ -147,22 +196,29 @@ class _Sublayers:
         if variable.scope >= 0 and not any(a in self.states for a in variable.form.atoms):
             first = 0  # what does not change in a loop may be made in front of it
         own: Holding | None = None
+        scan, late, made = self._scan_of(variable.scope), False, -1
         for atom in variable.form.atoms:
             if atom not in allocation.slots:
                 return None, None
             life = allocation.lifetimes[atom]
-            first = max(first, life.birth, self.written.get(atom, -1))
-            last = min(last, life.clear - 1 if life.clear is not None and atom in cleared else self.count - 1)
             state = self.states.get(atom)
-            if state is None:
-                continue
-            if not self._inside(variable.scope, state.loop):
+            inside = state is not None and self._inside(variable.scope, state.loop)
+            begun = max(self.written.get(atom, -1), -1 if state is not None else life.birth)
+            if state is not None and inside:
+                if self.scans[self.loops.index(state.loop)]:
+                    begun = max(begun, state.loop[0])  # where the states move
+                elif life.birth >= state.loop[0]:
+                    late = True  # until the first sublayer its slots may be another's
+            made, first = max(made, begun), max(first, begun, life.birth)
+            last = min(last, life.clear - 1 if life.clear is not None and atom in cleared else self.count - 1)
+            if state is not None and not inside:
                 first = max(first, state.loop[1] + 1)
-            elif state.changes:
+            elif state is not None and state.changes:
                 if variable.form.atoms == {atom} and (ended := self._ended(variable, atom)) is not None:
-                    own = Holding(ended, max(state.changes), last, atom)
+                    own = Holding(ended, max(state.changes), last, atom, scan=scan)
                 last = min(last, min(state.changes) - 1)
-        return (first, last) if first <= last else None, own if own is not None and own.first <= own.last else None
+        held = Holding(variable, first, last, entered=made < first and not late, scan=scan, late=late)
+        return held if first <= last else None, own if own is not None and own.first <= own.last else None
 
     def _ended(self, variable: Variable, atom: Atom) -> Variable | None:
         """The variable as a pass leaves it, if it is the carried name itself: called as the state is, or as what

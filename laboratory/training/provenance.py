@@ -15,14 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from innerloop.artifact.arrays import Dtype
+from innerloop.artifact.errors import counted
 from innerloop.runtime import arrays, attention, forward, functions, surroundings
 from innerloop.runtime import steps as running
 from innerloop.runtime.guard import checks
 from innerloop.runtime.packing import pack_heads, packed
 from innerloop.runtime.surroundings import GENERATOR, devices, processor
+from numpy.typing import NDArray
 
 from . import curriculum, kinds, model, settings, steps, tasks
+from .tasks import TaskDistribution
 
 LIBRARIES = ("jax", "jaxlib", "numpy", "optax")
 CODE = (
@@ -30,6 +34,8 @@ CODE = (
     *(arrays, attention, forward, functions, pack_heads, packed, running, surroundings, checks),
 )
 """The modules that a step runs through."""
+LAST = 100
+"""Steps whose losses are told by their mean."""
 COMPILER = ("jax_optimization_level", "jax_exec_time_optimization_effort", "jax_disable_most_optimizations")
 
 
@@ -45,6 +51,21 @@ def provenance(dtype: Dtype) -> dict[str, Any]:
     here |= {name: str(jax.config.values.get(name)) for name in COMPILER}
     here["code"] = _code()
     return here
+
+
+def in_words(task: TaskDistribution, batch: int) -> str:
+    """What a step trains on."""
+    given = ", ".join(f"{name} = {value}" for name, value in task.parameters.items())
+    return f"{batch} tasks each of {task.name}" + f" ({given})" * bool(given)
+
+
+def told(task: str, losses: NDArray[np.float32]) -> str:
+    """What a report says of training: "500 steps of 64 tasks each of linear (d = 3); loss 3.1 at first, …"."""
+    if not losses.size:
+        return ""
+    last = losses[-LAST:]
+    ended = f"loss {losses[0]:.4g} at first, {last.mean():.4g} over the last {counted(last.size, 'step')}"
+    return f"{counted(losses.size, 'step')} of {task}; {ended}"
 
 
 def _affine() -> bool:

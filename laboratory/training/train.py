@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from .checkpoint import Checkpoint
 from .curriculum import Curriculum
 from .lock import locked
 from .model import Model, Tree
-from .provenance import provenance
+from .provenance import in_words, provenance, told
 from .settings import training_settings
 from .steps import Rule, Run, stepper_of
 from .tasks import TaskDistribution
@@ -45,16 +45,18 @@ class DivergenceError(InnerloopError):
 
 @dataclass(frozen=True)
 class Trained:
-    """`parameters` of `model`'s names; losses [steps]."""
+    """`parameters` of `model`'s names; losses [steps]; `task`: what they were trained on, in words."""
 
     model: Model
     parameters: Tree
     losses: NDArray[np.float32]
+    task: str = ""
 
     @property
     def weights(self) -> Weights:
-        """What was trained, as the project's weights."""
-        return self.model.weights(self.parameters)
+        """What was trained, as the project's weights, whose report says on what and with which loss."""
+        found = self.model.weights(self.parameters)
+        return replace(found, report=replace(found.report, trained=told(self.task, self.losses)))
 
 
 def train(
@@ -142,7 +144,7 @@ def train(
             if stopped:
                 goes_on = "" if place is None else f"; a run with `resume` goes on from {checkpoint.place(place, end)}"
                 raise Interrupted(f"interrupted after {end} of {steps} steps{goes_on}")
-        return Trained(model, run.parameters(), run.losses)
+        return Trained(model, run.parameters(), run.losses, in_words(task, batch))
 
 
 def _calls(

@@ -70,7 +70,7 @@ def folder(weights: Weights, sample: Sample) -> Folder:
     texts["README.md"] = readme(weights, found, (TRUE, FALSE), symbols, PAIRS, len(clean.sequence))
     held = tensors(weights)
     files = {"prompts.safetensors": partial(_write, tensors=held, weights=weights)}
-    return Folder(texts, files)
+    return Folder(texts, files=files)
 
 
 def _write(path: Path, tensors: list[Tensor], weights: Weights) -> None:

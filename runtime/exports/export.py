@@ -2,8 +2,7 @@
 
     huggingface      config.json and model.safetensors, which `GPT2Model.from_pretrained` loads, or the model that
                      is the target's: LlamaModel, GemmaModel, GPTNeoXModel, Qwen2Model; or shards, and their index
-    transformerlens  config.json and model.safetensors of a `HookedTransformer`, and layout.json: which named
-                     value is read where in its cache
+    transformerlens  config.json and model.safetensors of a `HookedTransformer`
     tokens           config.json, model.safetensors and tokenizer.json, which `AutoModelForCausalLM.from_pretrained` and
                      `AutoTokenizer` load: a program of symbols as a model of token ids (tokens.py)
     onnx             model.onnx, of standard operators, for onnxruntime and others (onnx_graph.py)
@@ -13,7 +12,10 @@
     in all           program.icl, README.md  the program, and how to run it with the stock library
                      tasks.safetensors       a few tasks and the float64 oracle's output, for a first try (tasks.json
                                              of tokens)
-    the first two    interface.safetensors   embedding, readout, readout_bias: from features to the stream and back
+    the first two    interface.safetensors   embedding, readout, readout_bias: from features to the stream and back,
+                                             in float32 where the weights have 16 bits
+                     layout.json, layout.safetensors   where the stream holds the program's variables, and how to change
+                                             them (layout.py)
 
 Stock models have no loops, and MLPs of one width: loops are unrolled, narrower MLPs padded with zeros, and
 idle sublayers are written as zeros. `ExportSize` says beforehand what that takes.
@@ -25,43 +27,31 @@ oracle.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.memory import bytes_of, spend
 from innerloop.artifact.precisions import carrier
-from innerloop.artifact.reference.arithmetic import OWN, STOCK, Arithmetic
-from innerloop.artifact.reference.forward import forward
-from innerloop.artifact.tokens import TokenData, output_rows, read_data
+from innerloop.artifact.reference.arithmetic import OWN, STOCK
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import Library
-from innerloop.compiler.interpreter.default_tasks import draw
-from innerloop.compiler.interpreter.interpret import interpret
 
 from ..whole import whole_folder
-from . import fields as export_fields
-from . import transformerlens as export_transformerlens
-from .folder import Sample
-from .libraries import FORMS, LIBRARIES, SHARDED, TOKENS, module_of
+from .check import checked
+from .libraries import SHARDED, TOKENS, module_of
 from .logits import log_probabilities
-from .readme import readme
-from .tensors import Floats, Tensor, dense, write_shards, write_tensors
+from .tensors import Tensor, write_shards, write_tensors
 
 SHARD = "50GB"
 DENSE = 24
 """Bytes of memory for each number of a tensor that is being written."""
-TASKS = 8
-"""Tasks that go along, as long as the program takes but for this many groups at most."""
-GROUPS = 40
 
 
 @dataclass(frozen=True)
@@ -102,54 +92,17 @@ def export(
     if os.path.lexists(target):
         raise InnerloopError(f"{target} exists already: give a new folder, or remove it first")
     _fits(weights, tensors, target)
-    data, truth = _tasks(weights)
-    stock = _errors(weights, data, truth, OWN if to == "onnx" else STOCK)
-    if not accept_error:
-        _within(weights, len(data.sequence), _errors(weights, data, truth, None), stock)
-    if to in FORMS:
-        sample = Sample(data, truth, float(stock.max(initial=0.0)))
-        made = FORMS[to][weights.config.target].folder(weights, sample)
-        held = _held(weights, data, truth)
-        with _new(target) as scratch:
-            for name, text in {**made.texts, "program.icl": weights.signature.text}.items():
-                (scratch / name).write_text(text, encoding="utf-8")
-            for name, write in made.files.items():
-                write(scratch / name)
-            if made.tasks:
-                write_tensors(scratch / "tasks.safetensors", held, weights.config.dtype)
-            if not made.files:
-                write_shards(scratch, tensors, weights.config.dtype, most)
-        return
-    library = LIBRARIES[to][weights.config.target]
-    interface = [
-        Tensor("embedding", weights.embedding.shape, lambda: dense(weights.embedding)),
-        Tensor("readout", weights.readout.shape, lambda: dense(weights.readout)),
-        Tensor("readout_bias", weights.readout_bias.shape, lambda: weights.readout_bias),
-    ]
-    texts = {
-        "config.json": json.dumps(library.config(weights), indent=1) + "\n",
-        "program.icl": weights.signature.text,
-        "README.md": readme(
-            weights, library.RUN, library.NOTE, (0, *data.sequence.roles), float(stock.max(initial=0.0))
-        ),
-    }
-    arrays: dict[str, Sequence[Tensor]] = {
-        "interface.safetensors": interface,
-        "tasks.safetensors": _held(weights, data, truth),
-    }
-    if to == "huggingface":
-        texts["fields.py"] = export_fields.module(weights, torch=True)
-        texts["README.md"] += export_fields.note(weights)
-    if to == "transformerlens":
-        places, matrices = export_transformerlens.layout(weights)
-        texts["layout.json"] = json.dumps(places, indent=1) + "\n"
-        arrays["layout.safetensors"] = matrices
+    sample = checked(weights, OWN if to == "onnx" else STOCK, accept_error)
+    made = module_of(weights, to).folder(weights, sample)
     with _new(target) as scratch:
-        for name, text in texts.items():
+        for name, text in {**made.texts, "program.icl": weights.signature.text}.items():
             (scratch / name).write_text(text, encoding="utf-8")
-        for name, some in arrays.items():
+        for name, some in made.arrays.items():
             write_tensors(scratch / name, some, carrier(weights.config.dtype).name)  # type: ignore[arg-type]
-        write_shards(scratch, tensors, weights.config.dtype, most)
+        for name, write in made.files.items():
+            write(scratch / name)
+        if not made.files:
+            write_shards(scratch, tensors, weights.config.dtype, most)
 
 
 def prepared(weights: Weights, to: Library) -> Weights:
@@ -203,49 +156,3 @@ def _fits(weights: Weights, tensors: Sequence[Tensor], target: Path) -> None:
 
 def _mebibytes(count: float) -> str:
     return f"{count / 2**20:,.1f} MiB"
-
-
-def _tasks(weights: Weights) -> tuple[TokenData, Floats]:
-    """A few tasks within the compiled ranges, and the oracle's output [tasks, rows, *shape]."""
-    signature, pattern = weights.signature, weights.signature.pattern
-    room = weights.config.n_positions - 1 - len(pattern.prefix) - len(pattern.suffix)
-    drawn = draw(signature, max(1, min(GROUPS, room // len(pattern.group))), TASKS, seed=3)
-    for each in weights.inputs:
-        drawn[each.name] = np.clip(drawn[each.name], each.low, each.high)
-    arguments: dict[str, Any] = {**drawn, **signature.parameters}
-    return read_data(signature, drawn), interpret(signature.text, **arguments)
-
-
-def _errors(weights: Weights, data: TokenData, truth: Floats, arithmetic: Arithmetic | None) -> Floats:
-    """How far off each task is at most [tasks]."""
-    rows = output_rows(data.sequence, weights.output.kinds)
-    with np.errstate(all="ignore"):
-        found = forward(weights, data, arithmetic=arithmetic, whole=True)[:, rows].reshape(truth.shape)
-    error = np.nan_to_num(np.abs(found - truth), nan=np.inf)
-    return np.asarray(error.reshape(len(truth), -1).max(1, initial=0.0))
-
-
-def _within(weights: Weights, tokens: int, own: Floats, stock: Floats) -> None:
-    """Raises InnerloopError where tasks that are within the certificate in this package's arithmetic are not in the
-    library's. The others left a range, as the guard would say; weights without a certificate promise nothing."""
-    most = weights.report.predicted_error
-    beyond = stock[(own <= most) & ~(stock <= most)]
-    if beyond.size and np.isfinite(most):
-        raise InnerloopError(
-            f"{weights.signature.name} multiplies errors: as a stock model rounds it is off by {beyond.max():.3g} on "
-            f"tasks of {tokens} tokens, where its certificate says {most:.3g} at most. Compile it with milder "
-            "parameters, or with data like yours (`calibration=`), or accept the error (`accept_error=True`, "
-            "`--accept-error`)"
-        )
-
-
-def _held(weights: Weights, data: TokenData, truth: Floats) -> list[Tensor]:
-    """The tasks as tensors: each field at the tokens that hold it, and the output."""
-    held = {f.name: data.fields[f.name][:, output_rows(data.sequence, f.kinds)] for f in weights.signature.fields}
-    arrays: dict[str, Floats] = {f"field.{name}": array for name, array in held.items()}
-    arrays["output"] = truth.reshape(*truth.shape[:2], -1)
-    return [Tensor(name, a.shape, _constant(a)) for name, a in arrays.items()]
-
-
-def _constant(array: Floats) -> Callable[[], Floats]:
-    return lambda: array

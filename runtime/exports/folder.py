@@ -1,17 +1,20 @@
-"""What a form of export writes beside the program: texts, and files that are written by a function each."""
+"""What stands in a folder beside the weights and the program, and the tasks that go along."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.reference.arithmetic import OWN, normalise
 from innerloop.artifact.reference.forward import forward
-from innerloop.artifact.tokens import TokenData
+from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
+
+from .tensors import Tensor
 
 
 @dataclass(frozen=True)
@@ -23,15 +26,22 @@ class Sample:
     truth: Floats
     error: float
 
+    def tensors(self, weights: Weights) -> list[Tensor]:
+        """Each field at the tokens that hold it, and the output."""
+        line, fields = self.data.sequence, weights.signature.fields
+        arrays = {f"field.{f.name}": self.data.fields[f.name][:, output_rows(line, f.kinds)] for f in fields}
+        arrays["output"] = self.truth.reshape(*self.truth.shape[:2], -1)
+        return [Tensor(name, array.shape, partial(np.asarray, array)) for name, array in arrays.items()]
+
 
 @dataclass(frozen=True)
 class Folder:
-    """Files by name: those that are text, and those that are written to a path that does not exist; where there is none
-    of these, the tensors stand in model.safetensors. `tasks`: whether the tasks stand in tasks.safetensors."""
+    """Files by name: texts; tensors of safetensors; and those that are written to a path that does not exist, which
+    hold the weights. Where there is none of these, the weights stand in model.safetensors."""
 
     texts: Mapping[str, str]
+    arrays: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
     files: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
-    tasks: bool = False
 
 
 def constant_slot(weights: Weights, data: TokenData) -> tuple[int, float]:

@@ -17,12 +17,12 @@ from typing import Any
 from innerloop.artifact.weights import Weights
 
 from . import llama
-from .readme import transformers_example
+from .examples import transformers_example
+from .folder import Folder, Sample
+from .stock_folder import stock_folder
 from .tensors import Floats, Tensor
 
-RUN = transformers_example("GemmaModel")
-
-NOTE = ""
+EXAMPLE = transformers_example("GemmaModel", "layers", "self_attn")
 
 
 def config(weights: Weights) -> dict[str, Any]:
@@ -34,6 +34,11 @@ def config(weights: Weights) -> dict[str, Any]:
         "hidden_act": "gelu_pytorch_tanh",
         "pad_token_id": None,
     }
+
+
+def folder(weights: Weights, sample: Sample) -> Folder:
+    """What stands in the folder beside the weights."""
+    return stock_folder(weights, sample, config(weights), EXAMPLE)
 
 
 def tensors(weights: Weights) -> list[Tensor]:

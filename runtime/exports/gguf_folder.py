@@ -176,4 +176,5 @@ def folder(weights: Weights, sample: Sample) -> Folder:
     symbols = _symbols(weights)
     text = readme(weights, sample, symbols, largest_cached(weights, sample.data))
     texts = {"README.md": text} | ({} if symbols else {"fields.py": module(weights, torch=False)})
-    return Folder(texts, {"model.gguf": partial(write_gguf, weights=weights)}, tasks=True)
+    tasks = {"tasks.safetensors": sample.tensors(weights)}
+    return Folder(texts, tasks, {"model.gguf": partial(write_gguf, weights=weights)})

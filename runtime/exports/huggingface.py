@@ -14,12 +14,12 @@ import numpy as np
 from innerloop.artifact.parts import Attention, Mlp, Norm, Sublayer
 from innerloop.artifact.weights import Weights
 
-from .readme import transformers_example
+from .examples import transformers_example
+from .folder import Folder, Sample
+from .stock_folder import stock_folder
 from .tensors import Tensor, constant, dense, layers, vector
 
-RUN = transformers_example("GPT2Model")
-
-NOTE = ""
+EXAMPLE = transformers_example("GPT2Model", "h", "attn")
 
 
 def config(weights: Weights) -> dict[str, Any]:
@@ -45,6 +45,11 @@ def config(weights: Weights) -> dict[str, Any]:
         "eos_token_id": None,
         "use_cache": False,
     }
+
+
+def folder(weights: Weights, sample: Sample) -> Folder:
+    """What stands in the folder beside the weights."""
+    return stock_folder(weights, sample, config(weights), EXAMPLE)
 
 
 def tensors(weights: Weights) -> list[Tensor]:

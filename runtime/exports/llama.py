@@ -17,12 +17,12 @@ from innerloop.artifact.parts import Attention, Mlp, Norm, Sublayer
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 
-from .readme import transformers_example
+from .examples import transformers_example
+from .folder import Folder, Sample
+from .stock_folder import stock_folder
 from .tensors import Tensor, constant, dense, layers
 
-RUN = transformers_example("LlamaModel")
-
-NOTE = ""
+EXAMPLE = transformers_example("LlamaModel", "layers", "self_attn")
 
 
 def config(weights: Weights) -> dict[str, Any]:
@@ -51,6 +51,11 @@ def config(weights: Weights) -> dict[str, Any]:
         "eos_token_id": None,
         "use_cache": False,
     }
+
+
+def folder(weights: Weights, sample: Sample) -> Folder:
+    """What stands in the folder beside the weights."""
+    return stock_folder(weights, sample, config(weights), EXAMPLE)
 
 
 def tensors(weights: Weights, model: str = "Llama") -> list[Tensor]:

@@ -22,12 +22,12 @@ from innerloop.artifact.parts import Attention, Config, Mlp, Norm, Sublayer
 from innerloop.artifact.rotations import turning_of
 from innerloop.artifact.weights import Weights
 
-from .readme import transformers_example
+from .examples import transformers_example
+from .folder import Folder, Sample
+from .stock_folder import stock_folder
 from .tensors import Tensor, constant, dense, layers, vector
 
-RUN = transformers_example("GPTNeoXModel")
-
-NOTE = ""
+EXAMPLE = transformers_example("GPTNeoXModel", "layers", "attention")
 
 
 def config(weights: Weights) -> dict[str, Any]:
@@ -59,6 +59,11 @@ def config(weights: Weights) -> dict[str, Any]:
         "eos_token_id": None,
         "use_cache": False,
     }
+
+
+def folder(weights: Weights, sample: Sample) -> Folder:
+    """What stands in the folder beside the weights."""
+    return stock_folder(weights, sample, config(weights), EXAMPLE)
 
 
 def tensors(weights: Weights) -> list[Tensor]:

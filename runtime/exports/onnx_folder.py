@@ -76,4 +76,5 @@ def folder(weights: Weights, sample: Sample) -> Folder:
         fields=given(weights),
     )
     write = partial(write_onnx, nodes=nodes, given=(GIVEN, sizes[0]), found=(FOUND, sizes[1]), said=said)
-    return Folder({"README.md": text, "fields.py": module(weights, torch=False)}, {"model.onnx": write}, tasks=True)
+    texts = {"README.md": text, "fields.py": module(weights, torch=False)}
+    return Folder(texts, {"tasks.safetensors": sample.tensors(weights)}, {"model.onnx": write})

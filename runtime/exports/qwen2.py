@@ -12,18 +12,23 @@ from innerloop.artifact.parts import Attention, Body, Repeated, Sublayer
 from innerloop.artifact.weights import Weights
 
 from . import llama
-from .readme import transformers_example
+from .examples import transformers_example
+from .folder import Folder, Sample
+from .stock_folder import stock_folder
 from .tensors import Tensor, constant, layers
 
-RUN = transformers_example("Qwen2Model")
-
-NOTE = ""
+EXAMPLE = transformers_example("Qwen2Model", "layers", "self_attn")
 
 
 def config(weights: Weights) -> dict[str, Any]:
     """The entries of config.json."""
     told = {key: value for key, value in llama.config(weights).items() if key not in ("attention_bias", "mlp_bias")}
     return told | {"architectures": ["Qwen2Model"], "model_type": "qwen2", "use_sliding_window": False}
+
+
+def folder(weights: Weights, sample: Sample) -> Folder:
+    """What stands in the folder beside the weights."""
+    return stock_folder(weights, sample, config(weights), EXAMPLE)
 
 
 def tensors(weights: Weights) -> list[Tensor]:

@@ -1,43 +1,33 @@
-"""The README of an exported folder: what it holds, and a short example that runs as it stands."""
+"""The README of an exported folder: what it holds, examples that run as they stand, and what is safe to do with it."""
 
 from __future__ import annotations
 
-from textwrap import indent
+from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
+from textwrap import fill, indent
+from typing import Any
 
+import numpy as np
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.tokens import describe_pattern, role_kinds
 from innerloop.artifact.weights import Weights
 
+from .examples import Example, gradients, patching
 
-def transformers_example(model: str) -> str:
-    """The part of `readme`'s example that runs a model of transformers: what comes before the features, and after."""
+_EMBEDDED = 'features @ interface["embedding"]'
+
+
+def readme(weights: Weights, example: Example, roles: tuple[int, ...], error: float, layout: dict[str, Any]) -> str:
+    """`roles` are those of the tokens of tasks.safetensors, with the rest token; `error` is how far off they are in the
+    library's arithmetic; `layout` is what layout.json holds."""
+    load, run = example.load.format(dtype=weights.config.dtype).rstrip(), example.run.rstrip()
+    if weights.config.dtype in SHORT:  # the interface is in float32
+        run = run.replace(_EMBEDDED, f"({_EMBEDDED}).to(model.dtype)").replace("= stream @", "= stream.float() @")
     return f"""\
-from transformers import {model}
+# {weights.signature.name}
 
-model = {model}.from_pretrained(".", dtype=torch.{{dtype}}).eval()
----
-stream = model(inputs_embeds={{embedded}}).last_hidden_state
-output = {{stream}} @ interface["readout"] + interface["readout_bias"]
-"""
-
-
-def readme(weights: Weights, run: str, note: str, roles: tuple[int, ...], error: float) -> str:
-    """`run` is the library's part of the example, before and after the features, apart by a line `---`; `roles` are
-    those of the tokens of tasks.safetensors, with the rest token; `note` is what else there is to say; `error` is
-    how far off they are in the library's arithmetic."""
-    dtype, given, taken = weights.config.dtype, 'features @ interface["embedding"]', "stream"
-    if dtype in SHORT:
-        given, taken = f"({given}).to(model.dtype)", "stream.to(torch.float32)"
-    before, after = (part.rstrip() for part in run.format(dtype=dtype, embedded=given, stream=taken).split("---\n"))
-    report, name = weights.report, weights.signature.name
-    return f"""\
-# {name}
-
-A learning algorithm compiled into a transformer by innerloop; the program is in `program.icl`. The weights are
-{weights.config.dtype}; innerloop's own forward pass was measured {report.measured_error:.1e} off the float64 oracle
-at most ({report.tasks} tasks, output rms {report.output_rms:.3g}; predicted: {report.predicted_error:.1e}). As the
-library's norms and activations round, they are {error:.1e} off at most on the tasks below.
+{_what(weights, error)}
 
 A sequence is a rest token, then `{describe_pattern(weights.signature.pattern)}`. A token's features are its role
 (one-hot), then its fields. `tasks.safetensors` holds a few tasks, field by field, and the float64 oracle's output.
@@ -45,15 +35,103 @@ A sequence is a rest token, then `{describe_pattern(weights.signature.pattern)}`
 ```python
 import torch
 from safetensors.torch import load_file
-{before}
+{load}
 interface, tasks = load_file("interface.safetensors"), load_file("tasks.safetensors")
 {_features(weights, roles)}
+rows = {_at(weights, weights.output.kinds)}
 with torch.no_grad():
-{indent(after, "    ")}
-output = output[:, {_at(weights, weights.output.kinds)}]
+{indent(run, "    ")}
+output = output[:, rows]
 print("largest difference from the oracle:", (output - tasks["output"]).abs().max().item())
 ```
-{note}"""
+{_variables(weights, example, roles, layout)}
+## What is safe
+
+{_safe(weights, example)}
+"""
+
+
+def _variables(weights: Weights, example: Example, roles: tuple[int, ...], layout: dict[str, Any]) -> str:
+    """How variables are read and changed, and gradients taken; of 16 bits neither was tried."""
+    if weights.config.dtype in SHORT:
+        return ""
+    cut = gradients(example, _places(weights)[0][1]) if layout["constant"] else ""
+    return patching(example, layout, roles) + cut
+
+
+def _what(weights: Weights, error: float) -> str:
+    report = weights.report
+    try:
+        by = f"innerloop {version('innerloop')}"
+    except PackageNotFoundError:
+        by = "innerloop"
+    beside = f"As the library's norms and activations round, they are {error:.1e} off at most on the tasks below."
+    if isfinite(report.predicted_error):
+        text = (
+            f"A learning algorithm compiled into a transformer by {by}; the program is in `program.icl`. The weights "
+            f"are {weights.config.dtype}; innerloop's own forward pass was measured {report.measured_error:.1e} off "
+            f"the float64 oracle at most ({report.tasks} tasks, output rms {report.output_rms:.3g}; predicted: "
+            f"{report.predicted_error:.1e}). {beside}"
+        )
+    else:
+        trained = (
+            f"They were trained: {report.trained}." if report.trained else "They were trained, or changed by hand."
+        )
+        text = (
+            f"Weights of the architecture that {by} compiles `program.icl` to, {weights.config.dtype}, that it did not "
+            f"compile. {trained} How far they are from what that program says, nobody vouches for: on the tasks below "
+            f"they are {error:.1e} off at most."
+        )
+    return fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def _safe(weights: Weights, example: Example) -> str:
+    """Each line is held by tests/exports/test_safe.py."""
+    config, causal = weights.config, weights.config.causal
+    norms = [norm.gain for item in weights.sublayers() if (norm := getattr(item, "norm", None)) is not None]
+    largest = max((float(np.abs(gain).max(initial=0.0)) for gain in norms), default=0.0)
+    lines = [
+        f"Load them as {config.dtype}, for whose digits they were made"
+        + (
+            "."
+            if config.dtype in SHORT
+            else ": bfloat16 and float16 have too few for the constants that the norms divide by, up to "
+            f"{largest:.3g}, beside values near 1. Compile for those (`--dtype bfloat16`)."
+        ),
+        "Norms cannot be folded into weights, nor weights centred, refactored or rotated: those constants stand in the "
+        "stream, and roundings of the results are of their size.",
+    ]
+    if config.positions == "learned":
+        lines.append(
+            "Left padding: give `attention_mask` and `position_ids=(mask.cumsum(-1) - 1).clamp(min=0)`. The mask alone "
+            "moves the positions, which tell tokens apart."
+        )
+    else:
+        lines.append("Left padding: give `attention_mask`; positions count only as differences.")
+    lines[-1] += f" A sequence has at most {config.n_positions} tokens, the rest token and padding included."
+    padding = (
+        "a padding token's features are those of the rest token (role 0), not zeros, of which a norm may make NaN, "
+        "which masks do not stop"
+    )
+    if causal:
+        lines.append(
+            f"Right padding: no token sees later ones, so outputs stay as they are with and without a mask; {padding}."
+        )
+        lines.append("A cache (`use_cache=True`) is right: no token sees later ones.")
+    else:
+        lines.append(f"Right padding: give `attention_mask`; {padding}.")
+        lines.append(
+            "There is no cache: earlier tokens see later ones, so that what a cache holds of them is out of date with "
+            "the next token. Run whole sequences."
+        )
+    lines.append(
+        "`torch.compile`, and devices other than the CPU, add up in another order than was checked: look at the tasks "
+        "above first, whose differences are to stay where they are."
+    )
+    return "\n".join(
+        fill(line, 120, initial_indent="* ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        for line in [*lines, *example.notes]
+    )
 
 
 def _features(weights: Weights, roles: tuple[int, ...]) -> str:
@@ -69,11 +147,18 @@ def _features(weights: Weights, roles: tuple[int, ...]) -> str:
         f'features = torch.zeros(len(tasks["output"]), len(roles), {layout.size}, dtype=interface["embedding"].dtype)',
         "features[:, torch.arange(len(roles)), roles] = 1",
     ]
-    for field in weights.signature.fields:
-        columns = layout.fields[field.name]
-        where = f"{_at(weights, field.kinds)}, {columns.start}:{columns.stop}"
-        lines.append(f'features[:, {where}] = tasks["field.{field.name}"]')
+    lines += [f'features[:, {where}] = tasks["field.{name}"]' for name, where in _places(weights)]
     return "\n".join(lines)
+
+
+def _places(weights: Weights) -> list[tuple[str, str]]:
+    """Each field's name, and its tokens and columns among the features, as they are indexed."""
+    layout = FeatureLayout.of(weights.signature)
+    columns = {field.name: layout.fields[field.name] for field in weights.signature.fields}
+    return [
+        (field.name, f"{_at(weights, field.kinds)}, {columns[field.name].start}:{columns[field.name].stop}")
+        for field in weights.signature.fields
+    ]
 
 
 def _at(weights: Weights, kinds: tuple[str, ...] | frozenset[str]) -> str:

@@ -4,8 +4,8 @@
     beside each other. W_E is the embedding, W_U the readout: the logits are the program's output. LayerNorms are not
     folded ("LN"), since the constants that they divide by stand in the stream.
 
-layout.json lists, for every named value, the hooks after which the residual stream holds it, the kinds of token that it
-lives at (as roles), and the matrix in layout.safetensors: value = cache[hook] @ matrix.
+The points of layout.json are hooks: "attention.3" is blocks.3.hook_resid_mid, "mlp.3" blocks.3.hook_resid_post, and
+"embedding" blocks.0.hook_resid_pre.
 """
 
 from __future__ import annotations
@@ -16,29 +16,39 @@ from typing import Any
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.parts import Attention, Mlp, Norm, Sublayer
 from innerloop.artifact.sparse import Matrix
-from innerloop.artifact.tokens import role_kinds
 from innerloop.artifact.weights import Weights
 
+from .examples import Example
+from .folder import Folder, Sample
+from .stock_folder import stock_folder
 from .tensors import Tensor, constant, dense, layers, vector
 
-RUN = """\
+EXAMPLE = Example(
+    """\
 import json
 from transformer_lens import HookedTransformer, HookedTransformerConfig
 
 config = json.load(open("config.json")) | {{"dtype": torch.{dtype}}}
 model = HookedTransformer(HookedTransformerConfig.from_dict(config))
 model.load_state_dict(load_file("model.safetensors"), strict=False)  # the causal mask is no weight
----
+""",
+    """\
 stream = features @ interface["embedding"] + model.W_pos[: len(roles)]
 output, cache = model.run_with_cache(stream, start_at_layer=0)
-"""
-"""The library's part of the README's example: what comes before the features, and after."""
-
-NOTE = """
-`layout.json` lists the program's named values: the hooks where the residual stream holds each, and at the tokens of
-which roles. With `matrices = load_file("layout.safetensors")`, an entry `place` and a hook of `place["hooks"]`, its
-value is `cache[hook] @ matrices[place["matrix"]]`.
-"""
+""",
+    """\
+points = {"embedding": "blocks.0.hook_resid_pre"}
+for n in range(layout["layers"]):
+    points |= {f"attention.{n}": f"blocks.{n}.hook_resid_mid", f"mlp.{n}": f"blocks.{n}.hook_resid_post"}
+hooks = [(hook, lambda x, hook, point=point: x + edit(point, x)) for point, hook in points.items()]
+with torch.no_grad():
+    stream = features @ interface["embedding"] + model.W_pos[: len(roles)]
+    output = model.run_with_hooks(stream, start_at_layer=0, fwd_hooks=hooks)""",
+    notes=(
+        "`HookedTransformer` is of TransformerLens 3; version 4 has none. There export to huggingface instead, and "
+        "load that folder with `TransformerBridge.boot_transformers`.",
+    ),
+)
 
 
 def config(weights: Weights) -> dict[str, Any]:
@@ -63,6 +73,11 @@ def config(weights: Weights) -> dict[str, Any]:
     }
 
 
+def folder(weights: Weights, sample: Sample) -> Folder:
+    """What stands in the folder beside the weights."""
+    return stock_folder(weights, sample, config(weights), EXAMPLE, embeds=False)
+
+
 def tensors(weights: Weights) -> list[Tensor]:
     """Every tensor of the model's state but for its causal masks."""
     return [
@@ -73,28 +88,6 @@ def tensors(weights: Weights) -> list[Tensor]:
         Tensor("unembed.W_U", weights.readout.shape, partial(dense, weights.readout)),
         Tensor("unembed.b_U", weights.readout_bias.shape, lambda: weights.readout_bias),
     ]
-
-
-def layout(weights: Weights) -> tuple[list[dict[str, Any]], list[Tensor]]:
-    """The entries of layout.json, in order of appearance, and the matrices that they name."""
-    hooks = [
-        (number, f"blocks.{index // 2}.hook_resid_{'post' if index % 2 else 'mid'}")
-        for index, (number, _) in enumerate(weights.unrolled())
-    ]
-    kinds = role_kinds(weights.signature.pattern)
-    entries, matrices = [], []
-    for index, place in enumerate(sorted(weights.layout, key=lambda p: p.first)):
-        entries.append(
-            {
-                "name": place.name,
-                "shape": list(place.shape),
-                "roles": [role for role, kind in enumerate(kinds) if kind in place.kinds],
-                "hooks": [hook for number, hook in hooks if place.first <= number <= place.last],
-                "matrix": str(index),
-            }
-        )
-        matrices.append(Tensor(str(index), place.matrix.shape, partial(dense, place.matrix)))
-    return entries, matrices
 
 
 def _norm(name: str, norm: Norm | None, width: int) -> list[Tensor]:

@@ -61,11 +61,7 @@ class Inspection(Displayed):
         replace(Path(path), lambda stream: stream.write(self.html.encode()))
 
     def _sheet(self) -> Sheet:
-        how = (
-            "its weights run in the page"
-            if self.collected["live"]
-            else "without its weights"
-        )
+        how = "its weights run in the page" if self.collected["live"] else "without its weights"
         rows = (
             *((name, what) for name, what in self.collected["about"]),
             ("variables", ", ".join(v["name"] for v in self.collected["variables"])),

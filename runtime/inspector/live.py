@@ -1,7 +1,7 @@
 """The weights as the page runs them: what is not zero, sublayer by sublayer as the NumPy pass has them.
 
 before   weights, a sequence of tokens
-after    JSON for page/forward.js, or None where it is too large, too slow for a reader who waits, or of parts unknown there
+after    JSON for page/forward.js, or None where it is too large, too slow, or of parts that are unknown there
 
 A head's dimensions that read or write nothing are left out (artifact/reference/sublayers.py).
 """

@@ -52,7 +52,7 @@ def outputs(kind: type[Any], folder: Path, weights: Weights, **fields: Any) -> F
 
 def readme_difference(folder: Path) -> float:
     """What the example of the folder's README, run by itself there, says is its largest difference from the oracle."""
-    (example,) = re.findall("```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    example, *_ = re.findall("```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
     run = subprocess.run(
         [sys.executable, "-c", example], cwd=folder, env=one_thread, capture_output=True, text=True, check=False

@@ -1,0 +1,46 @@
+"""The folder of a model class as its library has it: a configuration, tensors, the layout, and an example that runs.
+
+before   weights, the entries of config.json, the library's part of the example
+after    config.json, README.md, layout.json, layout.safetensors, interface.safetensors, tasks.safetensors
+"""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+from typing import Any
+
+from innerloop.artifact.weights import Weights
+
+from . import fields, followed
+from .constants import constant
+from .examples import Example
+from .folder import Folder, Sample
+from .layout import layout
+from .readme import readme
+from .tensors import Tensor, dense
+
+
+def stock_folder(
+    weights: Weights, sample: Sample, config: dict[str, Any], example: Example, embeds: bool = True
+) -> Folder:
+    """`embeds`: whether the model takes `inputs_embeds`, which fields.py makes from arrays."""
+    data = sample.data
+    serial = weights.config.block == "serial"  # else what attention writes meets no reader before the layer's end
+    right = followed.errors(weights, data) if isfinite(sample.error) and serial else {}
+    places, matrices = layout(weights, right, constant(weights, data))
+    texts = {
+        "config.json": json.dumps(config, indent=1) + "\n",
+        "layout.json": json.dumps(places, indent=1) + "\n",
+        "README.md": readme(weights, example, (0, *data.sequence.roles), sample.error, places),
+    }
+    if embeds:
+        texts["fields.py"] = fields.module(weights, torch=True)
+        texts["README.md"] += fields.note(weights)
+    interface = [
+        Tensor("embedding", weights.embedding.shape, lambda: dense(weights.embedding)),
+        Tensor("readout", weights.readout.shape, lambda: dense(weights.readout)),
+        Tensor("readout_bias", weights.readout_bias.shape, lambda: weights.readout_bias),
+    ]
+    arrays = {"interface.safetensors": interface, "layout.safetensors": matrices}
+    return Folder(texts, arrays | {"tasks.safetensors": sample.tensors(weights)})

@@ -1,0 +1,131 @@
+"""Patching by name: a variable of the program gets another value, and all that reads it later follows.
+
+before   Patch(value, token, layer) for a name; `Weights.layout`
+after    after which sublayers of the run the stream of which token is changed, by which matrices; and what the guard
+         says of the outputs, from the interpreter in which the variable was changed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from innerloop.artifact.appearances import Appearance, appearances, followed
+from innerloop.artifact.arrays import Floats
+from innerloop.artifact.claims import Write
+from innerloop.artifact.errors import DataError
+from innerloop.artifact.tokens import TokenData
+from innerloop.artifact.weights import Weights
+from innerloop.compiler.interpreter.counterfactual import Moment, changed
+from innerloop.compiler.ir.graph import Graph
+from numpy.typing import ArrayLike, NDArray
+
+from .guard.guard import Guard
+
+CLOSE = 1e-4
+"""So far off the interpreter's, in units of the output's rms where that is above 1, outputs of a patch may be."""
+
+
+class Patch(NamedTuple):
+    """What a variable is to be: `value` [batch, *shape], or [*shape] for all tasks, at `token` of the data (from 0;
+    −1 is the last one).
+
+    layer   of a variable that is held more than once, a layer after which it is held, from 0, as `Trace` counts them.
+            Of one that a scan carries it is not asked: there it is what the token's own pass leaves
+    """
+
+    value: ArrayLike
+    token: int = -1
+    layer: int | None = None
+
+
+class Change(NamedTuple):
+    """One patch, found in the layout: `times` [1 + sublayers] says after which sublayers of the run, the embedding
+    first, the stream of `token` of the data is changed; `value` [batch, size]."""
+
+    appearance: Appearance
+    write: Write
+    token: int
+    times: NDArray[np.bool_]
+    value: Floats
+
+
+def found(weights: Weights, data: TokenData, patches: Mapping[str, Patch]) -> Change:
+    """Raises DataError for more than one name, and for what is not held there or cannot be changed."""
+    if len(patches) != 1:
+        raise DataError(f"patch has {len(patches)} names: give one, as in patch={{'w': Patch(value, token=3)}}")
+    ((name, given),) = patches.items()
+    patch = given if isinstance(given, Patch) else Patch(given)
+    kinds, every = data.sequence.kinds, appearances(weights)
+    if not -len(kinds) <= patch.token < len(kinds):
+        raise DataError(f"patch of `{name}`: token is {patch.token}; the tasks have {len(kinds)} tokens")
+    token = patch.token % len(kinds)
+    appearance, write = _chosen(weights, every, name, patch, kinds, token)
+    before = sum(kind in appearance.placement.kinds for kind in kinds[:token])
+    after = followed(every, appearance, before)
+    if not after:
+        raise DataError(
+            f"patch of `{name}` at token {token}: what its first token starts from is not told apart there; patch what "
+            "it is after the pass, or a later token"
+        )
+    times = np.zeros(1 + 2 * weights.config.n_layer, bool)
+    times[[1 + sublayer for sublayer in after]] = True
+    shape = appearance.placement.shape
+    value = np.asarray(patch.value, np.float64)
+    if value.shape not in (shape, (data.batch, *shape)):
+        raise DataError(f"patch of `{name}`: value has shape {value.shape}; wanted {(data.batch, *shape)} or {shape}")
+    whole = np.broadcast_to(value, (data.batch, *shape)).reshape(data.batch, -1)
+    return Change(appearance, write, token, times, whole)
+
+
+def _chosen(
+    weights: Weights, every: tuple[Appearance, ...], name: str, patch: Patch, kinds: tuple[str, ...], token: int
+) -> tuple[Appearance, Write]:
+    """The appearance that is meant, and how it is written."""
+    able = [
+        (a, write)
+        for a in every
+        if a.placement.name == name and a.first <= a.last
+        for write in a.placement.writes
+        if kinds[token] in write.kinds
+    ]
+    if not able:
+        held = any(p.name == name and kinds[token] in p.kinds for p in weights.layout)
+        names = sorted({p.name for p in weights.layout if any(kinds[token] in w.kinds for w in p.writes)})
+        what = "shares its slots with other values there" if held else "is not held there"
+        can = ", ".join(names) or "none"
+        raise DataError(f"patch of `{name}` at token {token}, a `{kinds[token]}`: it {what}. To be changed are: {can}")
+    scanned = [(a, w) for a, w in able if a.turn is not None]
+    if scanned and patch.layer is None:
+        return next(((a, w) for a, w in reversed(scanned) if a.placement.when == "ended"), scanned[-1])
+    here = [(a, w) for a, w in able if patch.layer is None or a.first <= 2 * patch.layer + 1 <= a.last]
+    if len({a.write for a, _ in here}) != 1:
+        layers = sorted({layer for a, _ in able for layer in range(a.first // 2, (a.last + 1) // 2)})
+        raise DataError(f"patch of `{name}`: layer is {patch.layer}; give one after which it is held: {layers}")
+    return here[-1]
+
+
+def hold(guard: Guard, graph: Graph | None, data: TokenData, change: Change, outputs: NDArray[Any]) -> None:
+    """The guard warns, or raises RangeError, of tasks whose outputs are not the interpreter's in which the variable was
+    changed; a program that has no such value is not asked. The user's call is four frames up."""
+    placement = change.appearance.placement
+    moment = Moment(placement.name, placement.when, change.appearance.back, change.token)
+    if guard.mode == "off" or graph is None or (exact := changed(graph, data, moment, lambda _: change.value)) is None:
+        return
+    exact = exact.reshape(len(exact), -1)
+    finite = np.isfinite(exact)
+    scale = max(1.0, float(np.sqrt(np.mean(exact[finite] ** 2)))) if finite.any() else 1.0
+    off = np.abs(np.asarray(outputs, np.float64).reshape(exact.shape) - exact)
+    errors = np.nan_to_num(np.where(finite, off, 0.0), nan=np.inf).max(1, initial=0.0)
+    most = max(CLOSE * scale, guard.resolved)
+    wrong = np.flatnonzero(errors > most)
+    if wrong.size:
+        worst = int(wrong[errors[wrong].argmax()])
+        guard.tell(
+            f"with {placement.name} changed at token {change.token} the outputs of task {worst} are off by "
+            f"{errors[worst]:.3g} from the program's in which it is changed: what is computed beside it does not "
+            f"follow, or its value leaves the ranges that the weights were compiled for",
+            wrong,
+            5,
+        )

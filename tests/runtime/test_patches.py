@@ -1,0 +1,73 @@
+"""`Transformer(…)(…, patch={"w": Patch(…)})` is the interpreter with that variable changed, or says that it is not."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from innerloop.artifact.errors import DataError
+from innerloop.artifact.tokens import read_data
+from innerloop.artifact.words import TargetName
+from innerloop.compiler import Weights, compile_program
+from innerloop.compiler.interpreter.counterfactual import Moment, changed
+from innerloop.compiler.interpreter.default_tasks import draw
+from innerloop.compiler.ir.build import graph_of
+from innerloop.programs import load
+from innerloop.runtime import Patch, RangeWarning, Transformer
+
+
+def weights_of(name: str, target: TargetName = "llama", **parameters: Any) -> Weights:
+    return compile_program(load(name), target=target, **parameters)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "patched", "token", "layer", "moment"),
+    [
+        ("sherman_morrison", {"d": 2, "examples": 4}, "w", 1, None, Moment("w", "ended", None, 1)),
+        ("gradient_descent", {"d": 2, "steps": 4}, "w", -1, 2, Moment("w", "ended", 1, 8)),
+    ],
+)
+def test_all_that_reads_it_later_follows(
+    name: str, parameters: dict[str, Any], patched: str, token: int, layer: int | None, moment: Moment
+) -> None:
+    weights = weights_of(name, **parameters)
+    fields = draw(weights.signature, 4, 5, 3)
+    data, graph = read_data(weights.signature, fields), graph_of(load(name), weights.signature.parameters)
+    values: list[Any] = []
+
+    def another(value: Any) -> Any:
+        values.append(np.roll(value, 1, axis=0))
+        return values[0]
+
+    wanted = changed(graph, data, moment, another)
+    assert wanted is not None
+    model = Transformer(weights)
+    shape = weights.layout[patched][0].shape  # type: ignore[call-overload]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = model(patch={patched: Patch(values[0].reshape(-1, *shape), token, layer)}, **fields)
+    assert np.abs(found - wanted).max() < 1e-4
+    assert np.abs(found - model(**fields)).max() > 0.05
+
+
+def test_what_is_computed_beside_it_is_told() -> None:
+    """s = 1 + u · q is made of P and u, not of q."""
+    weights = weights_of("sherman_morrison", d=2, examples=4)
+    with pytest.warns(RangeWarning, match="with q changed at token 5 the outputs of task .* does not follow"):
+        Transformer(weights)(patch={"q": Patch(np.ones(2), 5)}, **draw(weights.signature, 4, 2, 3))
+
+
+def test_what_cannot_be_patched_is_refused_by_name() -> None:
+    weights = weights_of("gradient_descent", d=2, steps=4)
+    model, fields = Transformer(weights), draw(weights.signature, 4, 2, 3)
+    for patch, message in (
+        ({"w": Patch(np.ones(2))}, r"give one after which it is held: \[1, 2, 3, 4\]"),
+        ({"w": Patch(np.ones(3), layer=1)}, r"value has shape \(3,\); wanted \(2, 2\) or \(2,\)"),
+        ({"z": Patch(np.ones(2))}, "it is not held there. To be changed are: w, x"),
+        ({"w": Patch(np.ones(2), 99, 1)}, "token is 99; the tasks have 9 tokens"),
+        ({}, "patch has 0 names: give one"),
+    ):
+        with pytest.raises(DataError, match=message):
+            model(patch=patch, **fields)
