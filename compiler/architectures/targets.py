@@ -13,7 +13,7 @@
 what is linear. Where tokens alternate, softmax heads copy between them first (von Oswald et al. 2022, Prop. 3), by
 learned positions and biases of queries. `gelu` is the model of Akyürek et al. 2022, App. C, and `gpt2` and `llama` the
 stock architectures. `gemma` multiplies embeddings of tokens by √width, and its norms' gains are 1 + w
-(runtime/exports/gemma.py). In a layer of `neox` attention and MLP read the same stream.
+(runtime/exports/stock/gemma.py). In a layer of `neox` attention and MLP read the same stream.
 
 Which of the emitter's parts build a target is decided by these fields alone (`backend_of`, emit/backend.py).
 """

@@ -3,5 +3,5 @@
     in       Weights
     out      a folder that they load, with a README whose example runs
 
-Read first export.py, then libraries.py, which says who writes what; of those first huggingface.py.
+Read first export.py, then libraries.py, which says who writes what; of those first stock/gpt2.py.
 """

@@ -46,7 +46,7 @@ from innerloop.artifact.words import Library
 from ..whole import whole_folder
 from .check import checked
 from .libraries import SHARDED, TOKENS, module_of
-from .logits import log_probabilities
+from .symbols.logits import log_probabilities
 from .tensors import Tensor, write_shards, write_tensors
 
 SHARD = "50GB"

@@ -14,8 +14,11 @@ from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import Library, TargetName
 
-from . import circuit, gemma, gguf_folder, huggingface, llama, neox, onnx_folder, qwen2, tokens, transformerlens
+from .circuits import circuit
+from .engines import gguf_folder, onnx_folder
 from .folder import Folder, Sample
+from .stock import gemma, llama, neox, qwen2, transformerlens
+from .symbols import tokens
 from .tensors import Tensor
 
 
@@ -27,7 +30,7 @@ class Writer(Protocol):
 
 
 LIBRARIES: dict[Library, Mapping[str, Writer]] = {
-    "huggingface": {"gpt2": huggingface, "llama": llama, "gemma": gemma, "neox": neox, "qwen2": qwen2},
+    "huggingface": {"gpt2": gpt2, "llama": llama, "gemma": gemma, "neox": neox, "qwen2": qwen2},
     "transformerlens": {"gpt2": transformerlens},
     "tokens": {"gpt2": tokens, "llama": tokens},
     "onnx": dict.fromkeys(get_args(TargetName), onnx_folder),

@@ -20,8 +20,8 @@ from innerloop.compiler.ir.build import graph_of
 from innerloop.programs import load
 from innerloop.runtime.exports.check import tasks as _tasks
 from innerloop.runtime.exports.export import export
-from innerloop.runtime.exports.followed import errors
-from innerloop.runtime.exports.layout import layout
+from innerloop.runtime.exports.stock.followed import errors
+from innerloop.runtime.exports.stock.layout import layout
 
 PROGRAMS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "gradient_descent": ({"d": 2, "steps": 3}, {"w"}),

@@ -19,9 +19,9 @@ from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import compile_program
 from innerloop.programs import load
+from innerloop.runtime.exports.engines.onnx_graph import FOUND, GIVEN, nodes_of
+from innerloop.runtime.exports.engines.onnx_nodes import write_onnx
 from innerloop.runtime.exports.export import export, size
-from innerloop.runtime.exports.onnx_graph import FOUND, GIVEN, nodes_of
-from innerloop.runtime.exports.onnx_nodes import write_onnx
 
 from tests.reference.measured import numpy_run
 from tests.support import random_weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 from innerloop.artifact.tokens import describe_pattern
 from innerloop.artifact.weights import Weights
 
-from .folder import Sample
+from ..folder import Sample
 
 HALF = 65504.0
 """The largest number of float16."""

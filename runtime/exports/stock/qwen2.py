@@ -11,11 +11,11 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.parts import Attention, Body, Repeated, Sublayer
 from innerloop.artifact.weights import Weights
 
+from ..folder import Folder, Sample
+from ..tensors import Tensor, constant, layers
 from . import llama
 from .examples import transformers_example
-from .folder import Folder, Sample
 from .stock_folder import stock_folder
-from .tensors import Tensor, constant, layers
 
 EXAMPLE = transformers_example("Qwen2Model", "layers", "self_attn")
 

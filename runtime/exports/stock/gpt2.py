@@ -14,10 +14,10 @@ import numpy as np
 from innerloop.artifact.parts import Attention, Mlp, Norm, Sublayer
 from innerloop.artifact.weights import Weights
 
+from ..folder import Folder, Sample
+from ..tensors import Tensor, constant, dense, layers, vector
 from .examples import transformers_example
-from .folder import Folder, Sample
 from .stock_folder import stock_folder
-from .tensors import Tensor, constant, dense, layers, vector
 
 EXAMPLE = transformers_example("GPT2Model", "h", "attn")
 

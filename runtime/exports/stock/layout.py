@@ -18,8 +18,8 @@ from innerloop.artifact.claims import Placement
 from innerloop.artifact.tokens import role_kinds
 from innerloop.artifact.weights import Weights
 
+from ..tensors import Tensor, dense
 from .followed import Errors
-from .tensors import Tensor, dense
 
 VERSION = 1
 

@@ -17,10 +17,10 @@ from innerloop.artifact.parts import Attention, Mlp, Norm, Sublayer
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 
+from ..folder import Folder, Sample
+from ..tensors import Tensor, constant, dense, layers
 from .examples import transformers_example
-from .folder import Folder, Sample
 from .stock_folder import stock_folder
-from .tensors import Tensor, constant, dense, layers
 
 EXAMPLE = transformers_example("LlamaModel", "layers", "self_attn")
 

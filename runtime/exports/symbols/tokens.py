@@ -23,16 +23,16 @@ from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.artifact.weights import Weights
 
-from . import huggingface, llama
-from .folder import Folder, Sample, constant_slot
+from ..folder import Folder, Sample, constant_slot
+from ..stock import llama
+from ..tensors import Tensor, dense
 from .logits import sequences
-from .tensors import Tensor, dense
 from .token_readme import token_readme
 from .vocabulary import REST, Vocabulary, single, tokenizer
 
 BELOW = 100.0
 """How far the logit of `<s>` is below every other: e^-100 of the probability."""
-_OF: dict[str, Any] = {"gpt2": huggingface, "llama": llama}
+_OF: dict[str, Any] = {"gpt2": gpt2, "llama": llama}
 _CAUSAL = {"gpt2": "GPT2LMHeadModel", "llama": "LlamaForCausalLM"}
 _CLASSES = {"gpt2": "GPT2ForTokenClassification", "llama": "LlamaForTokenClassification"}
 _INNER = {"gpt2": "transformer", "llama": "model"}

@@ -18,7 +18,7 @@ import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats, Indices
 from innerloop.artifact.errors import InnerloopError
 
-from .tensors import Tensor
+from ..tensors import Tensor
 
 OPSET, IR = 20, 9
 """Of the operators, and of the file's own format that goes with them."""

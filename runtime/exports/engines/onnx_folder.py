@@ -9,11 +9,11 @@ from innerloop.artifact.memory import spend
 from innerloop.artifact.tokens import describe_pattern
 from innerloop.artifact.weights import Weights
 
-from .fields import given, module
-from .folder import Folder, Sample
+from ..fields import given, module
+from ..folder import Folder, Sample
+from ..tensors import Tensor
 from .onnx_graph import FOUND, GIVEN, nodes_of
 from .onnx_nodes import package, write_onnx
-from .tensors import Tensor
 
 COPIES = 3
 """Of the numbers in memory: as an array, in the graph, and as it is written."""

@@ -24,7 +24,7 @@ from innerloop.artifact.rotations import rotations
 from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
 
-from .tensors import dense
+from ..tensors import dense
 
 AT_ONCE = 2**21
 """Numbers of patched streams that are run together."""

@@ -16,11 +16,11 @@ from typing import Any
 
 from innerloop.artifact.weights import Weights
 
+from ..folder import Folder, Sample
+from ..tensors import Floats, Tensor
 from . import llama
 from .examples import transformers_example
-from .folder import Folder, Sample
 from .stock_folder import stock_folder
-from .tensors import Floats, Tensor
 
 EXAMPLE = transformers_example("GemmaModel", "layers", "self_attn")
 

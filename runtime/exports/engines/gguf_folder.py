@@ -26,13 +26,13 @@ from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, roles
 from innerloop.artifact.weights import Weights
 
-from . import llama
-from .fields import module
-from .folder import Folder, Sample
+from ..fields import module
+from ..folder import Folder, Sample
+from ..stock import llama
+from ..symbols.tokens import continues, embedded, head
+from ..symbols.vocabulary import Vocabulary
+from ..tensors import Tensor, dense
 from .gguf_readme import readme
-from .tensors import Tensor, dense
-from .tokens import continues, embedded, head
-from .vocabulary import Vocabulary
 
 _LAYER = {
     "input_layernorm": "attn_norm",

@@ -28,11 +28,11 @@ from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.interpreter.default_tasks import draw
 
+from ..folder import Folder, Sample
+from ..symbols.vocabulary import Vocabulary
+from ..tensors import Tensor, write_tensors
 from .circuit_readme import readme
-from .folder import Folder, Sample
 from .patching import Edge, count, edges
-from .tensors import Tensor, write_tensors
-from .vocabulary import Vocabulary
 
 TRUE, FALSE = 1e-3, 1e-6
 """Of the outputs' root mean square: above the one an edge is in the circuit, below the other it is not."""

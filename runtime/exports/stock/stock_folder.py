@@ -12,13 +12,14 @@ from typing import Any
 
 from innerloop.artifact.weights import Weights
 
-from . import fields, followed
+from .. import fields
+from ..folder import Folder, Sample
+from ..tensors import Tensor, dense
+from . import followed
 from .constants import constant
 from .examples import Example
-from .folder import Folder, Sample
 from .layout import layout
 from .readme import readme
-from .tensors import Tensor, dense
 
 
 def stock_folder(

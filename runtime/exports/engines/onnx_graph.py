@@ -21,8 +21,8 @@ from innerloop.artifact.rotations import rotations
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 
+from ..tensors import dense
 from .onnx_nodes import Node, Nodes
-from .tensors import dense
 
 GIVEN, FOUND = "features", "output"
 """The names of what goes in and comes out."""

@@ -22,10 +22,10 @@ from innerloop.artifact.parts import Attention, Config, Mlp, Norm, Sublayer
 from innerloop.artifact.rotations import turning_of
 from innerloop.artifact.weights import Weights
 
+from ..folder import Folder, Sample
+from ..tensors import Tensor, constant, dense, layers, vector
 from .examples import transformers_example
-from .folder import Folder, Sample
 from .stock_folder import stock_folder
-from .tensors import Tensor, constant, dense, layers, vector
 
 EXAMPLE = transformers_example("GPTNeoXModel", "layers", "attention")
 
