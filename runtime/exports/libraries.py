@@ -17,7 +17,7 @@ from innerloop.artifact.words import Library, TargetName
 from .circuits import circuit
 from .engines import gguf_folder, onnx_folder
 from .folder import Folder, Sample
-from .stock import gemma, llama, neox, qwen2, transformerlens
+from .stock import gemma, gpt2, llama, neox, qwen2, transformerlens
 from .symbols import tokens
 from .tensors import Tensor
 

@@ -24,7 +24,7 @@ from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.artifact.weights import Weights
 
 from ..folder import Folder, Sample, constant_slot
-from ..stock import llama
+from ..stock import gpt2, llama
 from ..tensors import Tensor, dense
 from .logits import sequences
 from .token_readme import token_readme
