@@ -12,6 +12,7 @@ over the stream more.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -69,7 +70,7 @@ def gelu_erf(x: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
     return 0.5 * x * lax.erfc(-half * x)
 
 
-ACTIVATIONS = {"gelu_tanh": gelu, "gelu_erf": gelu_erf, "silu": silu}
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"gelu_tanh": gelu, "gelu_erf": gelu_erf, "silu": silu}
 
 
 # Norms -------------------------------------------------------------------------------------------
