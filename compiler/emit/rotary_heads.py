@@ -153,6 +153,9 @@ class RotaryHeads(Heads):
         if self.dividing is None:
             return 1.0
         assert self.divided is not None
+        if self.biased:  # who does not divide has no constants, and so is larger than who does (`_own_divided`)
+            least, most = (max(1.0, end) for end in self.divided)
+            return least * (most if self.role_kinds[role] in self.dividing else least)
         ratio = self.stream.constants.scale / self.stream.constants.divide
         return ratio * (max(1.0, self.divided[1]) if self.role_kinds[role] in self.dividing else ratio)
 
@@ -210,7 +213,9 @@ class RotaryHeads(Heads):
 
     def _own_divided(self, scores: _Scores, reading: list[int]) -> None:
         """Σ Aᵢ (cos fᵢΔ − 1 + ε), scaled by 1/(sᵢ sⱼ): positive for myself, beyond all rounding, and negative for who
-        divides too, by how much so ever; lower for who does not."""
+        divides too, by how much so ever; lower for who does not. Where biases take the constants away, they do so at
+        all tokens, and who does not divide is divided by less than the smallest divisor: what is subtracted from its
+        logit is multiplied by 2¹¹ and more as it is. The weight that else outweighs the constants would overflow."""
         assert self.divided is not None
         assert self.dividing is not None
         least, most = self.divided
@@ -219,5 +224,5 @@ class RotaryHeads(Heads):
             if weight:
                 query = {int(self.stream.roles[r]): complex(weight * most**2) for r in reading}
                 scores.turning(pair, query, self._keys(self.dividing, 1.0, 0.0, 0.0))
-        low = -FAR * c.scale / c.divide * max(1.0 / most, 1.0 / least)
+        low = -p.total if self.biased else -FAR * c.scale / c.divide * max(1.0 / most, 1.0 / least)
         scores.flat(self._flags(reading, most**2), self._keys(self.dividing, -p.total * (1.0 - NOISE), low, low))
