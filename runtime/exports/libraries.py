@@ -13,7 +13,8 @@ from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import Library, TargetName
 
-from . import circuit, gguf_folder, huggingface, llama, onnx_folder, tokens, transformerlens
+from . import gguf_folder, huggingface, llama, onnx_folder, tokens, transformerlens
+from .circuits import circuit
 from .folder import Folder, Sample
 from .tensors import Tensor
 

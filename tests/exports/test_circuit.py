@@ -13,8 +13,8 @@ import torch
 from innerloop.artifact.errors import InnerloopError
 from innerloop.compiler import compile_program
 from innerloop.programs import load
+from innerloop.runtime.exports.circuits.patching import count
 from innerloop.runtime.exports.export import export, prepared
-from innerloop.runtime.exports.patching import count
 from safetensors.torch import load_file
 
 
