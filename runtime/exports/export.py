@@ -7,7 +7,7 @@
                      `AutoTokenizer` load: a program of symbols as a model of token ids (tokens.py)
     onnx             model.onnx, of standard operators, for onnxruntime and others (onnx_graph.py)
     gguf             model.gguf in float32, for llama.cpp and what else reads it, of target llama (gguf_folder.py)
-    circuit          circuit.json, the edges between heads and MLPs that carry the program, and prompts (circuit.py)
+    circuit          circuit.json, the edges between heads and MLPs that carry the program, and prompts (circuits/)
 
     in all           program.icl, README.md  the program, and how to run it with the stock library
                      tasks.safetensors       a few tasks and the float64 oracle's output, for a first try (tasks.json

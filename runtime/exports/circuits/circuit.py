@@ -31,8 +31,8 @@ from innerloop.compiler.interpreter.default_tasks import draw
 from ..folder import Folder, Sample
 from ..symbols.vocabulary import Vocabulary
 from ..tensors import Tensor, write_tensors
-from .circuit_readme import readme
 from .patching import Edge, count, edges
+from .readme import readme
 
 TRUE, FALSE = 1e-3, 1e-6
 """Of the outputs' root mean square: above the one an edge is in the circuit, below the other it is not."""
@@ -50,10 +50,10 @@ def tensors(weights: Weights) -> list[Tensor]:
             f"{weights.config.n_head} heads; each is patched by itself, up to {EDGES:,}: compile it for fewer steps or "
             "examples"
         )
-    clean, corrupted, rows = _prompts(weights)
+    clean, corrupted, rows = prompts(weights)
     held: dict[str, Floats] = {
-        "clean": _features(weights, clean),
-        "corrupted": _features(weights, corrupted),
+        "clean": features(weights, clean),
+        "corrupted": features(weights, corrupted),
         "rows": np.asarray(rows, np.float64),
     }
     return [Tensor(name, array.shape, partial(np.asarray, array)) for name, array in held.items()]
@@ -61,8 +61,8 @@ def tensors(weights: Weights) -> list[Tensor]:
 
 def folder(weights: Weights, sample: Sample) -> Folder:
     """What stands in the folder."""
-    clean, corrupted, rows = _prompts(weights)
-    found = edges(weights, _features(weights, clean), _features(weights, corrupted), rows)
+    clean, corrupted, rows = prompts(weights)
+    found = edges(weights, features(weights, clean), features(weights, corrupted), rows)
     texts = {"circuit.json": json.dumps(_graph(weights, found), indent=0) + "\n"}
     symbols = all(field.onehot for field in weights.signature.fields)
     if symbols:
@@ -77,7 +77,7 @@ def _write(path: Path, tensors: list[Tensor], weights: Weights) -> None:
     write_tensors(path, tensors, weights.config.dtype)
 
 
-def _prompts(weights: Weights) -> tuple[TokenData, TokenData, Indices]:
+def prompts(weights: Weights) -> tuple[TokenData, TokenData, Indices]:
     """PAIRS tasks, as many others of the same length, and the tokens that give output, the rest token counted."""
     signature, pattern = weights.signature, weights.signature.pattern
     room = weights.config.n_positions - 1 - len(pattern.prefix) - len(pattern.suffix)
@@ -92,7 +92,8 @@ def _prompts(weights: Weights) -> tuple[TokenData, TokenData, Indices]:
     return clean, corrupted, 1 + output_rows(clean.sequence, weights.output.kinds)
 
 
-def _features(weights: Weights, data: TokenData) -> Floats:
+def features(weights: Weights, data: TokenData) -> Floats:
+    """[tasks, tokens, features], the rest token first."""
     return np.asarray(FeatureLayout.of(weights.signature).tokens(data, slice(None), np.float64))
 
 

@@ -52,7 +52,7 @@ class Edge:
 def edges(weights: Weights, clean: Floats, corrupted: Floats, rows: Indices) -> list[Edge]:
     """Every edge; clean and corrupted are features [tasks, tokens, features], `rows` the tokens that give output. An
     edge into a head that writes nothing has 0, and no run."""
-    patching = _Patching(weights, clean, corrupted, rows)
+    patching = Patching(weights, clean, corrupted, rows)
     with np.errstate(over="ignore"):
         return list(patching.edges())
 
@@ -90,7 +90,7 @@ class _Heads:
         return _Heads(part.norm, (query, key, value), (q, k, v), output)
 
 
-class _Patching:
+class Patching:
     """`heads`, `neurons` by stored sublayer; `written`: what each node adds to the stream on the clean tasks [tasks,
     tokens, d_model], and `apart` how much more on the corrupted ones."""
 
