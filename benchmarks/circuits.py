@@ -31,7 +31,7 @@ from sklearn.metrics import roc_auc_score
 from tests.reference import CASES
 from tests.reference.measured import compiled
 
-from .tables import show
+from .support.tables import show
 
 STEP, STEPS, NONE = 1e-6, 5, 1e-6
 HEADS = ["program", "layers", "heads", "edges", "in", "through norms", "undecided", "s", "EAP", "at 0", "EAP-IG"]
@@ -57,7 +57,9 @@ class Slopes(Patching):
 
 def scores(weights: Weights, shares: list[float]) -> Floats:
     """|mean slope| of every edge."""
-    return np.abs(np.mean([[edge.effect for edge in Slopes(weights, share).edges()] for share in shares], axis=0))
+    return np.asarray(
+        np.abs(np.mean([[edge.effect for edge in Slopes(weights, share).edges()] for share in shares], axis=0))
+    )
 
 
 def measured(target: TargetName, only: list[str], most: int, scored: int) -> Iterator[list[str]]:

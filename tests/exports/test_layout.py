@@ -31,6 +31,7 @@ PROGRAMS: dict[str, tuple[dict[str, Any], set[str]]] = {
 }
 """Parameters, and variables that can be changed."""
 CLOSE = 1e-4
+DOCS = Path(__file__).parents[2] / "docs" / "exports.md"
 
 
 def followed_readme(weights: Weights, folder: Path, to: Library, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -132,6 +133,20 @@ def test_the_readmes_gradient_is_the_interpreters(
         (stream @ found["interface"]["readout"]).sum().backward()
         assert given.grad is not None
         assert not torch.isfinite(given.grad).all()
+
+
+@pytest.mark.parametrize("target", ["gpt2", "llama"])
+@pytest.mark.filterwarnings("ignore")
+def test_the_bridge_of_transformerlens_is_patched_alike(
+    target: TargetName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the lines of docs/exports.md, after those of the README."""
+    (lines,) = re.findall("```python\n(from tokenizers.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    weights = compile_program(load("gradient_descent"), target=target, d=2, steps=2)
+    found = followed_readme(weights, tmp_path / "out", "huggingface", monkeypatch)
+    exec(lines, found)
+    assert "Bridge" in type(found["model"]).__name__
+    held_against_the_interpreter(weights, _tasks(weights)[0], found)
 
 
 def test_a_hooked_transformer_is_patched_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

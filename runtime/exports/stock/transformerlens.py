@@ -46,7 +46,7 @@ with torch.no_grad():
     output = model.run_with_hooks(stream, start_at_layer=0, fwd_hooks=hooks)""",
     notes=(
         "`HookedTransformer` is of TransformerLens 3; version 4 has none. There export to huggingface instead, and "
-        "load that folder with `TransformerBridge.boot_transformers`.",
+        "load that folder with its bridge, as docs/exports.md of innerloop has it.",
     ),
 )
 
