@@ -79,8 +79,9 @@ def _blocks(body: tuple[Statement, ...], around: tuple[str, ...]) -> set[str]:
                 found.add("an assignment" if type_ is None else f"an assignment: {type_.base}")
             case Define(body=body):
                 found.add("def" if not body else "a def with lines of its own")
-            case Output():
+            case Output(answer=answer):
                 found.add("output" if not around else "output in at")
+                found |= {"several outputs"} if answer is not None else set()
     return found
 
 

@@ -27,6 +27,11 @@ def descent(x: Floats, y: Floats, steps: int, rate: float = 0.3) -> Floats:
     return w
 
 
+def answers(x: Floats, y: Floats, query: Floats) -> Floats:
+    w = descent(x, y, 3)
+    return np.concatenate([[w @ query], (0.001 * x.T @ x / len(x)).ravel(), w])
+
+
 def by_step(x: Floats, y: Floats) -> Floats:
     examples, middle, w = x[:-1], x[:-1].mean(0), np.zeros(2)
     for t in range(3):

@@ -13,6 +13,7 @@ from .feature_references import (
     RATES,
     TENSOR,
     Task,
+    answers,
     by_step,
     chosen,
     class_means,
@@ -29,7 +30,8 @@ from .feature_references import (
 
 @dataclass(frozen=True)
 class Feature:
-    """`fields`: name → shape, drawn from [−1, 1], and then changed; `reference` gives the query's output."""
+    """`fields`: name → shape, drawn from [−1, 1], and then changed; `reference` gives the query's output, or all of
+    them one after the other."""
 
     name: str
     body: str
@@ -252,6 +254,20 @@ at query
         lambda t: by_step(t["x"], t["y"][:-1]),
         head="rates : vector[4], A : tensor[3, 2, 2]",
         parameters={"rates": RATES, "A": TENSOR},
+    ),
+    Feature(
+        "several outputs, by name",
+        """
+w : vector[2] = 0
+repeat 3
+    w = w - 0.3 * mean[j in example]((dot(w, x[j]) - y[j]) * x[j])
+at query
+    output mean = dot(w, x)
+    output spread = 0.001 * mean[j in example](outer(x[j], x[j]))
+    output weights = w
+""",
+        {"x": (2,), "y": ()},
+        lambda t: answers(t["x"][:-1], t["y"][:-1], t["x"][-1]),
     ),
     Feature(
         "==, and, or, not",

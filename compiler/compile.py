@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
+from math import prod
 from typing import get_args
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype
-from innerloop.artifact.claims import InputRange, OutputSpec, Placement
+from innerloop.artifact.claims import InputRange, Placement
 from innerloop.artifact.errors import CompileError, DataError, faults_told
 from innerloop.artifact.progress import begun
 from innerloop.artifact.tokens import read_data, roles
@@ -225,8 +226,7 @@ def finish(plan: Plan) -> Weights:
     """The plan's weights, measured."""
     signature = plan.graph.signature
     emitted = emit(_backend(plan))
-    (result,) = plan.graph.results
-    node = plan.graph[result]
+    output = plan.graph.output
     fields = {f.name: plan.schedule.instructions.fields.get(f.name) for f in signature.fields}
     weights = Weights(
         config=emitted.config,
@@ -237,8 +237,8 @@ def finish(plan: Plan) -> Weights:
         body=rounded_body(emitted.body, plan.dtype),
         final_norm=emitted.final_norm,
         readout=rounded(emitted.readout, plan.dtype),
-        readout_bias=np.zeros(node.size),
-        output=OutputSpec(signature.name, node.shape, node.kinds),
+        readout_bias=np.zeros(prod(output.shape)),
+        output=output,
         layout=placements(plan.schedule, plan.allocation, emitted.stream),
         inputs=tuple(
             InputRange(
@@ -251,7 +251,7 @@ def finish(plan: Plan) -> Weights:
         ),
         report=replace(counts(plan.graph, plan.allocation, emitted), certificate=plan.certificate),
         domains=domains(plan.graph, plan.schedule, plan.allocation, emitted.stream, plan.dtype),
-        live=() if plan.target.linear else live(plan.schedule, plan.allocation, node.kinds),
+        live=() if plan.target.linear else live(plan.schedule, plan.allocation, output.kinds),
     )
     weights = replace(weights, report=measured(weights, plan.model, plan.fresh, plan.choice, plan.accept_error))
     validate(plan, weights, emitted.stream)

@@ -107,17 +107,18 @@ class Transformer:
     def _split(self) -> NamedSharding:
         return NamedSharding(self._mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
 
-    def __call__(self, /, **fields: ArrayLike) -> NDArray[Any]:
-        """The program's output, [batch, rows, *shape], at the tokens that give it, in order.
+    def __call__(self, /, **fields: ArrayLike) -> Any:
+        """The program's output, [batch, rows, *shape], at the tokens that give it, in order; of several outputs a dict,
+        name to array.
 
         Each field is [batch, tokens that hold it, *shape]; data without a batch dimension gives an output
         without one. Raises DataError for data that does not fit, RangeError under guard="raise"."""
         data = read(self.weights, self._guard, fields)
         result = self.outputs_of(data)
-        return result if data.batched else result[0]
+        return self.weights.output.named(result if data.batched else result[0])
 
     def outputs_of(self, data: TokenData) -> NDArray[Any]:
-        """The output [batch, rows, *shape] for data that was read already."""
+        """All outputs side by side, [batch, rows, *shape], for data that was read already."""
         line, shape = data.sequence, self.weights.output.shape
         rows = output_rows(line, self.weights.output.kinds)
         results: list[NDArray[Any]] = []

@@ -29,10 +29,10 @@ COPIES = 4
 """So often the tasks are run, each time disturbed anew."""
 
 
-def predict(model: ErrorModel, data: TokenData, truth: Floats, choice: Choice) -> float:
-    """The largest error of the output that is to be expected on this data, whose exact output is `truth`."""
+def predict(model: ErrorModel, data: TokenData, truth: Floats, choice: Choice) -> Floats:
+    """The largest error of each output that is to be expected on this data, whose exact outputs are `truth`."""
     found = disturbed(model, data, choice, COPIES)
-    return SAFETY * float(np.abs(found - truth).max())
+    return SAFETY * np.array([np.abs(part).max() for part in model.graph.output.split(found - truth)])
 
 
 def disturbed(

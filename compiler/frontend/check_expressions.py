@@ -20,6 +20,7 @@ from ..syntax.nodes import (
     MoveExpression,
     Name,
     Operation,
+    Output,
     Part,
     Program,
     ReadExpression,
@@ -59,7 +60,7 @@ class Expressions(Carrying):
         self.here = self.everywhere
         self.flowing: frozenset[str] = frozenset()
         self.line = program.span
-        self.outputs = 0
+        self.outputs: list[tuple[Output, Kinds]] = []
         self.turns: dict[str, Dimension | None] = {}
         """What counts the passes of repeats, and how many there are; inside of them it is a name, too."""
         for field in program.fields:

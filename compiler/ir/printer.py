@@ -78,7 +78,8 @@ def format_graph(graph: Graph) -> str:
                 line(c.final, indent)
 
     block(graph.block, "")
-    lines.append(f"output {', '.join(labels[v] for v in graph.results)}")
+    names = [f"{name} = " for name in graph.signature.outputs] or [""]
+    lines += (f"output {name}{labels[v]}" for name, v in zip(names, graph.results, strict=True))
     return "\n".join(lines) + "\n"
 
 

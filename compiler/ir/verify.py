@@ -60,6 +60,8 @@ class _Verifier:
         self._block(self.graph.block, frozenset())
         for result in self.graph.results:
             self._hold(result in self.placed, result, "is a result, and is placed nowhere")
+            alike = isinstance(self.graph, BodyGraph) or self.graph[result].kinds == self.graph.output.kinds
+            self._hold(alike, result, "is a result at other tokens than the first")
         for value in self.graph.data:
             self._hold(value in self.placed, value, "is placed nowhere")
 

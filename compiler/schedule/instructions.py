@@ -12,7 +12,7 @@ kind is not among the instruction's; so a merge of values that live on different
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -68,6 +68,17 @@ class LinearForm:
         for atom, matrix in parts:
             total[atom] = total[atom] + matrix if atom in total else matrix
         return LinearForm(size, tuple((a, m) for a, m in sorted(total.items(), key=lambda p: p[0]) if m.nnz))
+
+    @staticmethod
+    def stacked(forms: Sequence[LinearForm]) -> LinearForm:
+        """Their components, one form's after the other's."""
+        size, parts, start = sum(form.size for form in forms), list[tuple[Atom, Matrix]](), 0
+        for form in forms:
+            own = np.arange(form.size)
+            place = Matrix.of(start + own, own, np.ones(form.size), (size, form.size))
+            parts += ((atom, place @ matrix) for atom, matrix in form.parts)
+            start += form.size
+        return LinearForm.of(size, parts)
 
     @property
     def atoms(self) -> frozenset[Atom]:

@@ -84,6 +84,8 @@ def _unexpected(text: str, word: str, type: str, span: Span, expected: set[str])
         return Diagnostic(f"there is no `{begins[1]}`", span, _ELSEWHERE[begins[1]])
     before = text[: span.start].rstrip(" \t")
     hint = _AFTER.get(word) if word == "=" or before.endswith(word) else None
+    if word == "=" and re.search(r"\n[ \t]+output[ \t]+\w+\Z", before):
+        hint = "what a `def` gives has no name: `output e`"
     if type == "NUMBER" and before.endswith("^"):
         hint = "powers are whole numbers"
     if type != "NUMBER" and before.endswith("^"):
@@ -231,7 +233,8 @@ def stand_in(text: str, fault: SyntaxFault) -> str | None:
     if margin and not _after_tokens(lines, number):
         mended = f"{margin}z : scalar"
     else:
-        mended = f"{margin}at z" if opens else f"{margin}z = 0"
+        alone = "output 0" if word == "output" else "z = 0"
+        mended = f"{margin}at z" if opens else f"{margin}{alone}"
     if mended == line:
         return None
     lines[number - 1] = mended

@@ -37,7 +37,8 @@ from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import Library
 from innerloop.compiler.interpreter.default_tasks import draw
-from innerloop.compiler.interpreter.interpret import interpret
+from innerloop.compiler.interpreter.oracle import evaluate
+from innerloop.compiler.ir.build import graph_of
 
 from ..whole import whole_folder
 from . import huggingface as export_huggingface
@@ -123,7 +124,7 @@ def export(
         "config.json": json.dumps(library.config(weights), indent=1) + "\n",
         "program.icl": weights.signature.text,
         "README.md": readme(
-            weights, library.RUN, library.NOTE, (0, *data.sequence.roles), float(stock.max(initial=0.0))
+            weights, library.RUN, library.NOTE, (0, *data.sequence.roles), stock.max(0, initial=0.0).tolist()
         ),
     }
     arrays: dict[str, Sequence[Tensor]] = {
@@ -192,31 +193,34 @@ def _mebibytes(count: float) -> str:
 
 
 def _tasks(weights: Weights) -> tuple[TokenData, Floats]:
-    """A few tasks within the compiled ranges, and the oracle's output [tasks, rows, *shape]."""
+    """A few tasks within the compiled ranges, and the oracle's outputs side by side, [tasks, rows, *shape]."""
     signature, pattern = weights.signature, weights.signature.pattern
     room = weights.config.n_positions - 1 - len(pattern.prefix) - len(pattern.suffix)
     drawn = draw(signature, max(1, min(GROUPS, room // len(pattern.group))), TASKS, seed=3)
     for each in weights.inputs:
         drawn[each.name] = np.clip(drawn[each.name], each.low, each.high)
-    arguments: dict[str, Any] = {**drawn, **signature.parameters}
-    return read_data(signature, drawn), interpret(signature.text, **arguments)
+    data = read_data(signature, drawn)
+    return data, evaluate(graph_of(signature.text, signature.parameters, signature.source), data)
 
 
 def _errors(weights: Weights, data: TokenData, truth: Floats, arithmetic: Arithmetic) -> Floats:
-    """How far off each task is at most [tasks]."""
+    """How far off each output is at most in each task, [tasks, outputs]."""
     rows = output_rows(data.sequence, weights.output.kinds)
     with np.errstate(all="ignore"):
         found = forward(weights, data, arithmetic=arithmetic, whole=True)[:, rows].reshape(truth.shape)
     error = np.nan_to_num(np.abs(found - truth), nan=np.inf)
-    return np.asarray(error.reshape(len(truth), -1).max(1, initial=0.0))
+    parts = weights.output.split(error)
+    return np.stack([part.reshape(len(part), -1).max(1, initial=0.0) for part in parts], 1)
 
 
 def _within(weights: Weights, tokens: int, own: Floats, stock: Floats) -> None:
     """Raises InnerloopError where tasks that are within the certificate in this package's arithmetic are not in the
     library's. The others left a range, as the guard would say; weights without a certificate promise nothing."""
-    most = weights.report.predicted_error
-    beyond = stock[(own <= most) & ~(stock <= most)]
-    if beyond.size and np.isfinite(most):
+    for number, error in enumerate(weights.report.each):
+        most, alone, there = error.predicted_error, own[:, number], stock[:, number]
+        beyond = there[(alone <= most) & ~(there <= most)]
+        if not beyond.size or not np.isfinite(most):
+            continue
         raise InnerloopError(
             f"{weights.signature.name} multiplies errors: as a stock model rounds it is off by {beyond.max():.3g} on "
             f"tasks of {tokens} tokens, where its certificate says {most:.3g} at most. Compile it with milder "

@@ -21,19 +21,18 @@ output = stream @ interface["readout"] + interface["readout_bias"]
 """
 
 
-def readme(weights: Weights, run: str, note: str, roles: tuple[int, ...], error: float) -> str:
+def readme(weights: Weights, run: str, note: str, roles: tuple[int, ...], errors: list[float]) -> str:
     """`run` is the library's part of the example, before and after the features, apart by a line `---`; `roles` are
-    those of the tokens of tasks.safetensors, with the rest token; `note` is what else there is to say; `error` is
-    how far off they are in the library's arithmetic."""
+    those of the tokens of tasks.safetensors, with the rest token; `note` is what else there is to say; `errors`:
+    how far off each output is in the library's arithmetic."""
     before, after = (part.rstrip() for part in run.format(dtype=weights.config.dtype).split("---\n"))
-    report, name = weights.report, weights.signature.name
+    name, said = weights.signature.name, _each(weights, [f"{error:.1e}" for error in errors])
     return f"""\
 # {name}
 
 A learning algorithm compiled into a transformer by innerloop; the program is in `program.icl`. The weights are
-{weights.config.dtype}; innerloop's own forward pass was measured {report.measured_error:.1e} off the float64 oracle
-at most ({report.tasks} tasks, output rms {report.output_rms:.3g}; predicted: {report.predicted_error:.1e}). As the
-library's norms and activations round, they are {error:.1e} off at most on the tasks below.
+{weights.config.dtype}; innerloop's own forward pass was measured {_measured(weights)}. As the
+library's norms and activations round, they are {said} off at most on the tasks below.
 
 A sequence is a rest token, then `{describe_pattern(weights.signature.pattern)}`. A token's features are its role
 (one-hot), then its fields. `tasks.safetensors` holds a few tasks, field by field, and the float64 oracle's output.
@@ -47,9 +46,40 @@ interface, tasks = load_file("interface.safetensors"), load_file("tasks.safetens
 with torch.no_grad():
 {indent(after, "    ")}
 output = output[:, {_at(weights, weights.output.kinds)}]
-print("largest difference from the oracle:", (output - tasks["output"]).abs().max().item())
+{_difference(weights)}
 ```
 {note}"""
+
+
+def _each(weights: Weights, said: list[str]) -> str:
+    """What is said of each output, with the names of several."""
+    if not weights.output.answers:
+        return said[0]
+    return ", ".join(f"{text} ({answer.name})" for text, answer in zip(said, weights.output.answers, strict=True))
+
+
+def _measured(weights: Weights) -> str:
+    errors, tasks = weights.report.each, weights.report.tasks
+    most = _each(weights, [f"{error.measured_error:.1e}" for error in errors])
+    rms = _each(weights, [f"{error.output_rms:.3g}" for error in errors])
+    predicted = _each(weights, [f"{error.predicted_error:.1e}" for error in errors])
+    return f"{most} off the float64 oracle\nat most ({tasks} tasks, output rms {rms}; predicted: {predicted})"
+
+
+def _difference(weights: Weights) -> str:
+    """The lines that print how far the output is from the oracle's, each of several by its columns."""
+    output = weights.output
+    if not output.answers:
+        return 'print("largest difference from the oracle:", (output - tasks["output"]).abs().max().item())'
+    parts = ", ".join(
+        f'"{answer.name}": slice({at.start}, {at.stop})'
+        for answer, at in zip(output.answers, output.columns, strict=True)
+    )
+    return (
+        f"for name, at in {{{parts}}}.items():\n"
+        '    difference = (output - tasks["output"])[..., at].abs().max().item()\n'
+        '    print(f"{name}: largest difference from the oracle:", difference)'
+    )
 
 
 def _features(weights: Weights, roles: tuple[int, ...]) -> str:

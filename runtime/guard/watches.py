@@ -158,7 +158,7 @@ def watches_of(weights: Weights) -> list[Watch | ScoreWatch]:
 def _of_scores(domain: Domain, weights: Weights) -> ScoreWatch | None:
     """None for a softmax that rounding its scores changes by less than what the weights' errors are anyway."""
     assert domain.key is not None
-    resolved, rate = weights.report.predicted_error, 0.0
+    resolved, rate = min(error.predicted_error for error in weights.report.each), 0.0
     most = (1.0 + SLACK) * float(domain.high[0])
     if domain.construction == "softmax":
         rate, most = ROUNDED * UNIT[weights.config.dtype] * float(domain.high[0]), resolved

@@ -98,7 +98,8 @@ class Naive:
                         )
                         self.tokens[token][name] = np.broadcast_to(result, shape) * 1.0
                 case syntax.Output(value=value):
-                    self.outputs = [self.value(value, token, None) for token in here]
+                    found = [self.value(value, token, None) for token in here]
+                    self.outputs = found if not self.outputs else list(map(np.append, self.outputs, found))
                 case syntax.At(kind=kind, body=inner):
                     self.run(inner, [t for t in here if self.kinds[t] == kind])
                 case syntax.Repeat(count=count, index=index, body=inner):
