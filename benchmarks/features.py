@@ -89,7 +89,7 @@ def main() -> int:
             rows.append([feature.name, target, str(found.layers), f"{found.error:.1e}{told}",
                          f"{found.certificate:.1e}", f"{found.oracle:.0e}"])  # fmt: skip
     columns = ("feature", "target", "layers", "error", "certificate", "interpreter")
-    show(f"{options.tasks} tasks of {EXAMPLES} examples, float32", columns, columns[:2], rows)
+    show(f"{options.tasks} tasks of {EXAMPLES} examples, where none are said, float32", columns, columns[:2], rows)
     return int(not holds)
 
 

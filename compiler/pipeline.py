@@ -24,7 +24,7 @@ from innerloop.artifact.words import Optimize, TargetName
 
 from .architectures.targets import TARGETS, Target
 from .ir.critical_path import critical_path
-from .ir.graph import Attend, Graph, Read
+from .ir.graph import SCORED, Attend, Graph, Read
 from .ir.verify import verify
 from .numerics.linear_by_softmax import HEADS
 from .passes import PASSES, Pass, Setting, Strategy, left_out, nominal_schedule
@@ -179,8 +179,8 @@ class _Run:
 def _no_softmax(graph: Graph, target: Target) -> None:
     """Raises CompileError for a softmax read, which linear attention has not."""
     for node in map(graph.__getitem__, graph.values()):
-        if isinstance(node.op, Read) and node.op.how == "softmax":
-            message = f"target {target.name} has linear attention, and so no softmax"
+        if isinstance(node.op, Read) and node.op.how in SCORED:
+            message = f"target {target.name} has linear attention, and so no {node.op.how} of scores"
             hint = "its heads compute `mean[j in K](dot(a, b[j]) * c[j])`; gpt2, gelu and llama have a softmax"
             raise graph.signature.refusal(message, node.span, hint)
 
@@ -198,7 +198,7 @@ def _cost(graph: Graph, target: Target, strategy: Strategy) -> Cost:
     layers, slots = placed.length // 2, allocate(placed).used
     scored = [(node.op.how, graph[node.operands[0]].size) for node in map(graph.__getitem__, graph.values())
               if isinstance(node.op, Attend)]  # fmt: skip
-    widest = max(((1 if how == "softmax" else HEADS) * (size + 3) for how, size in scored), default=0)
+    widest = max(((1 if how in SCORED else HEADS) * (size + 3) for how, size in scored), default=0)
     quarters = _quarters(layers, strategy)
     return Cost(layers, quarters, slots, max(slots, widest), strategy.heads, strategy.switched, not strategy.kept)
 

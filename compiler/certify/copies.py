@@ -48,7 +48,7 @@ from ..ir.graph import (
     Value,
 )
 from ..numerics.attention_gates import UNCLEAR, Draws, shift, slope
-from .error_model import Inexact, Operand
+from .inexact import Inexact, Operand
 from .plan import Plan
 from .predict import repeated
 from .residue import Residue, residues

@@ -11,6 +11,7 @@
                                                               token alone it is a copy, and exact
     softmax      –                                            u √(Σ (terms)² + δ² + 4) of each logit, δ below the
                                                               largest (of that, which is exact: u √Σ); a mean's
+    sum of exp   1 / (1 + Z e^(−c)) (exponential_sums.py)     the same of each logit, δ below the rest token's
     scored mean  drawn: the share that the heads' sum is off  u L Σ|c| R ¼ of the largest value (linear_by_softmax.py)
     field        –                                            u/2: the data are rounded to the weights' precision;
                                                               one-hot codes are exact
@@ -21,7 +22,6 @@ A factor far below its radius R is multiplied with a far smaller error than one 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -34,7 +34,6 @@ from ..architectures.targets import Target
 from ..emit.norms import NORMS
 from ..interpreter.ball import Ball
 from ..interpreter.calibrate import Ranges
-from ..interpreter.reads import shares
 from ..ir.graph import (
     Affine,
     Attend,
@@ -60,14 +59,13 @@ from ..ir.graph import (
 )
 from ..numerics.approximant import Approximant
 from ..numerics.attention_gates import Draws, shift, slope, weights
+from ..numerics.exponential_sums import MANY, sink
 from ..numerics.fit_smooth import fit
 from ..numerics.linear_by_softmax import SCALES, SINK, relative_error
 from ..numerics.square_banks import FINENESS, Bank, Squares, square_bank
 from ..schedule.constructions import CURVE, Construction, default_squares
-
-Operand = Callable[[int], Floats]
-Inexact = Callable[[Floats, Operand, Draws], Floats]
-"""What an operation gives instead of an array, from its operands."""
+from .inexact import Inexact, Operand, noisy, usual
+from .score_errors import exponential_error, softmax_error
 
 
 @dataclass(frozen=True)
@@ -108,16 +106,19 @@ class ErrorModel:
             case Affine(matrices, offset):
                 return _affine(matrices, offset.array, unit)
             case Attend("softmax", _):
-                return _softmax(unit)
+                return softmax_error(unit)
+            case Attend("exp", _):
+                reach = self.ranges.reach(value)
+                return exponential_error(unit, sink(reach, MANY, self.dtype))
             case Attend() if not self.target.linear:
                 size = self.ranges.reach(value) * np.max(np.abs(self.ranges[node.operands[2]]), axis=0)
                 lost = 0.25 * unit * SINK[self.dtype] * sum(abs(s.weight) for s in SCALES[self.dtype]) * size
                 share = relative_error(self.dtype)
-                return lambda array, _, rng: _noisy(array, lost + share * np.abs(array), rng)
+                return lambda array, _, rng: noisy(array, lost + share * np.abs(array), rng)
             case Field(name) if name in self._onehot:
                 return None
             case Field():
-                return lambda array, _, rng: _noisy(array, 0.5 * unit * np.abs(array), rng)
+                return lambda array, _, rng: noisy(array, 0.5 * unit * np.abs(array), rng)
             case Constant(values):
                 held = values.array.astype(self.dtype).astype(np.float64)
                 off = (held - values.array).ravel()
@@ -127,7 +128,7 @@ class ErrorModel:
             case Count() | Move() | Merge() | Mine():
                 return None
             case Softmax() | Gather() | Attend() | Read() | Theirs() | Phi() | Final():
-                return lambda array, _, rng: _noisy(array, unit * (np.abs(array) + _usual(array)), rng)
+                return lambda array, _, rng: noisy(array, unit * (np.abs(array) + usual(array)), rng)
             case other:
                 assert_never(other)
 
@@ -151,14 +152,6 @@ def _factors(node: Node) -> tuple[list[int], list[int]]:
     return form.left.tolist(), (form.right + (0 if left == right else form.sizes[0])).tolist()
 
 
-def _noisy(array: Floats, size: Floats, rng: Draws) -> Floats:
-    return np.asarray(array + size * rng.standard_normal(array.shape))
-
-
-def _usual(array: Floats) -> Floats:
-    return np.asarray(np.sqrt(np.mean(array**2, axis=(0, 1)))) if array.size else np.zeros(())
-
-
 # Products ----------------------------------------------------------------------------------------
 
 
@@ -169,7 +162,7 @@ def _exact_product(op: Product, unit: float) -> Inexact:
 
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         terms = gather.apply((operand(0)[..., form.left] * operand(1)[..., form.right]) ** 2)
-        return _noisy(array, unit * np.sqrt(2.0 * terms + array**2), rng)
+        return noisy(array, unit * np.sqrt(2.0 * terms + array**2), rng)
 
     return model
 
@@ -202,7 +195,7 @@ def _product(op: Product, left: Ball, right: Ball, squares: Squares, unit: float
         variance = always + of_a.apply(near_a**2) + of_b.apply(near_b**2) + (unit * array) ** 2
         if by_a.nnz or by_b.nnz:
             variance = variance + by_a.apply(b**2) + by_b.apply(a**2)
-        found = _noisy(array, np.sqrt(variance), rng)
+        found = noisy(array, np.sqrt(variance), rng)
         near_a, near_b = near_a / radius_a, near_b / radius_b
         if fitted or not max(np.abs(near_a).max(initial=0.0), np.abs(near_b).max(initial=0.0)) <= 1.0:
             errors = _fit_error(bank, near_a[..., i], near_b[..., j], squares.shared)
@@ -230,36 +223,13 @@ def _fit_error(bank: Bank, a: Floats, b: Floats, shared: bool) -> Floats:
 # Softmax reads -----------------------------------------------------------------------------------
 
 
-def _softmax(unit: float) -> Inexact:
-    """Logits are rounded at the size of their terms, unless these are short numbers (flags, one-hot codes), and exp is
-    a few units off, but at 0."""
-
-    def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
-        query, key, value = (operand(k) for k in range(3))
-        seen = operand(3) > 0.0
-        logits = query @ key.swapaxes(1, 2)
-        if not logits.size:
-            return array
-        top = np.where(seen, logits, -np.inf).max(-1, keepdims=True)
-        below = np.where(seen, top - logits, 0.0)
-        variance = np.where(below > 0.0, below**2 + 4.0, 0.0)
-        for a, b in zip(np.moveaxis(query, -1, 0), np.moveaxis(key, -1, 0), strict=True):
-            terms = a[:, :, None] * b[:, None]
-            variance += np.where(terms == terms.astype(np.float32), 0.0, terms**2)
-        lost = unit * np.sqrt(variance)
-        found = shares(_noisy(logits, lost, rng), seen) @ value
-        return _noisy(found, unit * (np.abs(found) + _usual(found)), rng)
-
-    return model
-
-
 # Functions, divisions, sums ----------------------------------------------------------------------
 
 
 def _function(curve: Approximant, unit: float) -> Inexact:
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         value, units = curve.at(operand(0))
-        return _noisy(value, 1.5 * unit * units, rng)  # exp is a few units off itself
+        return noisy(value, 1.5 * unit * units, rng)  # exp is a few units off itself
 
     return model
 
@@ -274,7 +244,7 @@ def _kept(op: Keep, slopes: Floats, level: float) -> Inexact:
 def _quotient(lost: float, unit: float) -> Inexact:
     def model(array: Floats, _: Operand, rng: Draws) -> Floats:
         share = rng.random((*array.shape[:-1], 1))
-        return _noisy(array * (1.0 - lost * share), 3.0 * unit * np.abs(array), rng)
+        return noisy(array * (1.0 - lost * share), 3.0 * unit * np.abs(array), rng)
 
     return model
 
@@ -282,7 +252,7 @@ def _quotient(lost: float, unit: float) -> Inexact:
 def _mean(unit: float) -> Inexact:
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         several = operand(1).sum(-1, keepdims=True) > 1.0
-        return _noisy(array, np.where(several, unit * (np.abs(array) + _usual(array)), 0.0), rng)
+        return noisy(array, np.where(several, unit * (np.abs(array) + usual(array)), 0.0), rng)
 
     return model
 
@@ -294,6 +264,6 @@ def _affine(matrices: tuple[Matrix, ...], offset: Floats, unit: float) -> Inexac
 
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         variance = sum((m.apply(operand(k) ** 2) for k, m in enumerate(squared)), offset**2)
-        return _noisy(array, unit * np.sqrt(variance), rng)
+        return noisy(array, unit * np.sqrt(variance), rng)
 
     return model

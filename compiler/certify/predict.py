@@ -17,7 +17,8 @@ from ..interpreter.oracle import evaluate
 from ..interpreter.places import Observe, Place
 from ..ir.graph import Graph, Keep, Value
 from ..schedule.constructions import Choice, Construction
-from .error_model import ErrorModel, Inexact, Operand
+from .error_model import ErrorModel
+from .inexact import Inexact, Operand
 
 SAFETY = 4.0
 """For rounding is drawn once, and what really rounds may be coherent."""

@@ -64,8 +64,8 @@ def evaluate(
     stands in its place: `operand(k)` is its k-th operand at the same tokens. (Of an `Attend` key
     and value are those of the tokens read, as is what a `Gather` gathers, and one operand more is which of them each
     token sees, [tasks, tokens, read].)
-    `reach` collects the largest |query · key| of each `Attend`. `chunk`: how many tasks are run together, if not as
-    many as `together` says.
+    `reach` collects the largest |query · key| of each `Attend`; of exp, the largest query · key above 0. `chunk`: how
+    many tasks are run together, if not as many as `together` says.
 
     Raises DataError for more tokens than a scan is compiled for.
     """
@@ -258,7 +258,8 @@ class _Run:
                 key, theirs = (self._take(o, others) for o in node.operands[1:])
                 pairs = scores(operand(0), key, seen)
                 if self.reach is not None and pairs.size:
-                    self.reach[value] = max(self.reach.get(value, 0.0), float(np.abs(pairs).max()))
+                    largest = float((pairs if node.op.how == "exp" else np.abs(pairs)).max())
+                    self.reach[value] = max(self.reach.get(value, 0.0), largest)
                 return attend(node.op, pairs, theirs, seen)
             case Read(_, over, mine):
                 others = self._at(frozenset({over}))

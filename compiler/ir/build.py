@@ -28,7 +28,7 @@ from innerloop.artifact.sparse import Values
 from ..frontend.bind import bind
 from ..frontend.check import check
 from ..frontend.constants import NoSize, evaluate, size_of
-from ..frontend.desugar import expand
+from ..frontend.desugar import expand, scored
 from ..syntax.nodes import (
     Assign,
     At,
@@ -107,7 +107,8 @@ class _Program:
     """Goes through the statements; `values` is what each name holds at this point."""
 
     def __init__(self, program: Program, bindings: Mapping[str, object]) -> None:
-        self.program = program
+        self.program, self.scored = scored(program)
+        program = self.program
         self.bindings = bindings
         self.builder = _Builder()
         self.everywhere: Kinds = frozenset(program.tokens.kinds)
@@ -264,7 +265,7 @@ class _Program:
                 return at.apply(Move(source, kind, far), (self.values[name],), shape, span)
             case ReadExpression(over=over):
                 there = Expressions(self.builder, frozenset({over}), self._leaf)
-                return ReadBuilder(expr, at, there, self._constant).form()
+                return ReadBuilder(expr, at, there, self._constant, self.scored).form()
         return None
 
     def _in_turn(self, expr: Expr) -> AffineTerms | None:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 Value = int
 
 
-# Operations --------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Field:
     """A field of the data; lives on the kinds that hold it."""
@@ -120,10 +117,14 @@ class Gather:
     over: str
 
 
+SCORED = frozenset({"softmax", "exp"})
+"""Reads that weigh values by exp(score)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attend:
     """Over the `over` tokens j that I see the mean or sum of (query · key[j]) value[j], a head of linear attention; or
-    softmax, the mean of value[j] weighted by exp(query · key[j]). Of none, 0.
+    softmax, the mean of value[j] weighted by exp(query · key[j]); or exp, their sum. Of none, 0.
     Operands: query (mine), key and value (theirs), as vectors."""
 
     how: str
@@ -229,8 +230,6 @@ Block = tuple["Value | Loop", ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Nodes:
-    """It equals itself alone."""
-
     data: dict[Value, Node]
 
     def __getitem__(self, value: Value) -> Node:
@@ -249,7 +248,7 @@ class _Nodes:
 @dataclass(frozen=True, slots=True, eq=False)
 class BodyGraph(_Nodes):
     """The body of a read, over leaves `Mine(k)` and `Theirs(k)`; it has no loops. `results` are (value,) for mean and
-    sum, (score, value) for softmax."""
+    sum, (score, value) for softmax and exp."""
 
     block: tuple[Value, ...]
     results: tuple[Value, ...]

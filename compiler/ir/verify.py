@@ -10,6 +10,7 @@ from __future__ import annotations
 from innerloop.artifact.errors import InternalError
 
 from .graph import (
+    SCORED,
     Affine,
     Attend,
     Block,
@@ -144,7 +145,7 @@ class _Verifier:
                 for operand in theirs:
                     self._hold(over in operand.kinds, value, f"reads at {over} what lives at {sorted(operand.kinds)}")
                 if isinstance(node.op, Read):
-                    results = 2 if node.op.how == "softmax" else 1
+                    results = 2 if node.op.how in SCORED else 1
                     self._hold(
                         len(node.op.body.results) == results, value, f"is a {node.op.how} read of {results} results"
                     )

@@ -109,6 +109,8 @@ def _made(instruction: Instruction, instructions: Instructions) -> str:
             what = f"{'sum' if sums else 'mean'} over {over} of {reads[0]}"
         case AttendHead("softmax", over, reach):
             what = f"softmax over {over} of ({reads[0]}) · ({reads[1]}), up to {reach:.4g}, for {reads[2]}"
+        case AttendHead("exp", over, reach):
+            what = f"exp over {over} of ({reads[0]}) · ({reads[1]}), up to {reach:.4g}, times {reads[2]}"
         case AttendHead(how, over, reach):
             what = f"{how} over {over} of (({reads[0]}) · ({reads[1]})) ({reads[2]}), scores up to {reach:.4g}"
         case SwitchHead(strict, _, bounds, _):

@@ -96,8 +96,8 @@ SHARP = 1e-3
 
 @dataclass(frozen=True)
 class ScoreWatch:
-    """Scores of tokens of `kinds` and of kind `over`, which are to be of magnitude `most` at most; or, with a `rate`,
-    not to be changed by rounding by more than `most` (checks.Tie)."""
+    """Scores of tokens of `kinds` and of kind `over`, which are to be `most` at most, and −`most` at least unless
+    `told` knows no least; or, with a `rate`, not to be changed by rounding by more than `most` (checks.Tie)."""
 
     construction: str
     kinds: frozenset[str]
@@ -120,7 +120,9 @@ class ScoreWatch:
         readers, read = (np.array([False, *found]) for found in self._among(kinds))
         seen = readers[:, None] & read & (np.tri(readers.size, dtype=bool) if causal else True)
         query, key, most = self.query.astype(dtype), self.key.astype(dtype), dtype.type(self.most)
-        return Tie(query, key, seen, dtype.type(self.rate), most) if self.rate else Reach(query, key, seen, most)
+        if self.rate:
+            return Tie(query, key, seen, dtype.type(self.rate), most)
+        return Reach(query, key, seen, dtype.type(-self.most if np.isfinite(self.told[0][0]) else -np.inf), most)
 
     def _among(self, kinds: tuple[str, ...]) -> tuple[list[bool], list[bool]]:
         return [kind in self.kinds for kind in kinds], [kind == self.over for kind in kinds]

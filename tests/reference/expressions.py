@@ -286,4 +286,8 @@ class Expressions:
             return f"{self.random.choice(['softmax', 'softmax', 'argmax'])}[{index} in {over}]({score}, {value})"
         if shape == () and self.chance(0.15):
             return f"{self.random.choice(['max', 'min'])}[{index} in {over}]({value})"
+        if self.chance(0.1):
+            score = self.expression((), depth - 1, inside)
+            score = self.random.choice([f"-({score}) ^ 2", f"rate * {score}"])
+            value = f"exp({score}) * {value}"
         return f"{self.random.choice(['mean', 'mean', 'sum'])}[{index} in {over}]({value})"
