@@ -38,6 +38,14 @@ def weighed(x: Floats, y: Floats, query: Floats) -> Floats:
     return np.concatenate([[density], mean, [np.sum(np.exp(query[0] * x[:, 1]) * y * x[:, 1])]])
 
 
+def logs(x: Floats, y: Floats, query: Floats) -> Floats:
+    scores = x @ query
+    shares = np.exp(scores * y) / np.exp(scores * y).sum()
+    largest = np.max(20 * scores + y)
+    whole = largest + np.log(np.exp(20 * scores + y - largest).sum())
+    return np.asarray([whole, np.log(np.exp(scores).sum())] + shares @ (y[:, None] * x))
+
+
 def chebyshev(steps: int, low: float, high: float) -> tuple[Floats, Floats]:
     """Rates and momenta of the iteration for A a = y, the eigenvalues of A between these (Golub and Varga 1961)."""
     middle, half = (high + low) / 2, (high - low) / 2

@@ -21,6 +21,7 @@ from .feature_references import (
     descent,
     gram,
     largest,
+    logs,
     mean,
     nearest,
     parts,
@@ -259,6 +260,17 @@ at query
         lambda t: by_step(t["x"], t["y"][:-1]),
         head="rates : vector[4], A : tensor[3, 2, 2]",
         parameters={"rates": RATES, "A": TENSOR},
+    ),
+    Feature(
+        "logsumexp of tokens",
+        """
+at query
+    z = x
+    s = logsumexp[j in example](20 * dot(x, x[j]) + y[j])
+    output [s, log(sum[j in example](exp(dot(x, x[j]))))] + grad[z](logsumexp[j in example](dot(z, x[j]) * y[j]))
+""",
+        {"x": (2,), "y": ()},
+        lambda t: logs(t["x"][:-1], t["y"][:-1], t["x"][-1]),
     ),
     Feature(
         "sums weighed by exp(score)",

@@ -196,9 +196,8 @@ class Expressions:
 
     def _compare(self, operator: str, a: AffineTerms, b: AffineTerms, span: Span) -> AffineTerms:
         a, b = _equal(a, b)
-        if operator == "==":  # a ≤ b and a ≥ b, one of which always holds
-            sides = (self._compare(one, a, b, span) for one in ("<=", ">="))
-            return next(sides).plus(next(sides)).plus(AffineTerms.constant(-np.ones(a.shape)))
+        if operator == "==":  # a ≤ b and not a < b; of what is no number, neither
+            return self._compare("<=", a, b, span).plus(self._compare("<", a, b, span).scaled(-1.0))
         difference = a.plus(b.scaled(-1.0)) if operator[0] == ">" else b.plus(a.scaled(-1.0))
         name = "nonnegative" if operator.endswith("=") else "positive"
         return self.apply(Function(name), (self.value(difference, span),), a.shape, span)

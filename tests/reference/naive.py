@@ -31,6 +31,7 @@ FUNCTIONS: dict[str, Any] = {
     "softplus": lambda v: np.log(1 + np.exp(v)),
     "sum": np.sum,
     "softmax": lambda v: np.exp(v) / np.exp(v).sum(),
+    "logsumexp": lambda v: np.log(sum(np.exp(e) for e in v)),
     "clip": lambda v, low, high: np.minimum(np.maximum(v, low), high),
     "max": lambda *of: np.maximum(*of) if len(of) == 2 else sorted(of[0])[-1],
     "min": lambda *of: np.minimum(*of) if len(of) == 2 else sorted(of[0])[0],
