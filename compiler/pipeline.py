@@ -13,8 +13,8 @@ not. Each combination that the target has is written down, and the best one stay
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from operator import attrgetter
 from typing import TypeVar
@@ -108,8 +108,22 @@ def choose(
     if architecture.linear:
         _no_softmax(graph, architecture)
         strategies = LINEAR
-    out, order = left_out(without), ORDERS[optimize]
-    run = _Run(graph, Setting(architecture, ALL_LAWS - out), [p for p in PASSES if p.name not in out])
+    out = left_out(without)
+    setting, passes = Setting(architecture, ALL_LAWS - out), [p for p in PASSES if p.name not in out]
+    try:
+        return _best(_Run(graph, setting, passes), strategies, optimize)
+    except CompileError as refused:
+        if architecture.linear:
+            raise
+        try:
+            return _best(_Run(graph, replace(setting, weighed=True), passes), strategies, optimize)
+        except CompileError:
+            raise refused from None
+
+
+def _best(run: _Run, strategies: Sequence[Strategy], optimize: Optimize) -> Chosen:
+    """Raises CompileError where there is none."""
+    graph, architecture, order = run.built, run.setting.target, ORDERS[optimize]
     reads, compared, bent = any(isinstance(graph[v].op, Read) for v in graph.values()), compares(graph), bends(graph)
     refused: CompileError | None = None
     best: Chosen | None = None

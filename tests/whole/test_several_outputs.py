@@ -13,6 +13,7 @@ import pytest
 from innerloop.artifact.errors import DataError
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.laboratory.training.model import Model
 from innerloop.runtime import RangeWarning, Transformer
 from innerloop.runtime.differentiable.function import Differentiable
 from innerloop.runtime.exports.export import export
@@ -100,6 +101,15 @@ def test_folders_keep_them_and_damage_is_named(tmp_path: Path) -> None:
     other.save(tmp_path / "n")
     with pytest.raises(DataError, match=r"output\.answers are not the 3"):
         Weights.load(tmp_path / "n")
+
+
+def test_the_trainable_view_has_them_and_weights_of_it_run(tmp_path: Path) -> None:
+    model = Model.of(weights())
+    trained = model.weights(model.parameters)
+    trained.save(tmp_path / "t")
+    found = Transformer(Weights.load(tmp_path / "t"))(**FIELDS)
+    for name, exact in truth().items():
+        np.testing.assert_allclose(found[name], exact, atol=1e-4)
 
 
 def test_the_command_line_gives_columns_by_name(tmp_path: Path, innerloop: Command) -> None:
