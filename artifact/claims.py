@@ -157,11 +157,22 @@ class Certificate:
     shrunk: float = 0.0
 
 
+@dataclass(frozen=True)
+class AnswerError:
+    """How exact one of several outputs is, as in `Report`."""
+
+    name: str
+    predicted_error: float
+    measured_error: float
+    output_rms: float
+
+
 @dataclass(frozen=True, repr=False)
 class Report(Displayed):
-    """What was built, and how exact it is; `predicted` and `measured` are largest errors of the output.
-    `certificate` is None for weights that were saved before there was one; `trained`: of weights that were trained, and
-    not compiled, on what and with which loss, in words."""
+    """What was built, and how exact it is; `predicted` and `measured` are largest errors of the output: of several, of
+    the one that is least exact for its size, and `answers` says it of each. `certificate` is None for weights that were
+    saved before there was one; `trained`: of weights that were trained, and not compiled, on what and with which loss,
+    in words."""
 
     layers: int
     critical_path: int
@@ -181,6 +192,7 @@ class Report(Displayed):
     spread: float = nan
     """The largest slot over the median one: root mean squares over tokens and sublayers, of slots that hold anything.
     NaN for weights that were saved before it was measured."""
+    answers: tuple[AnswerError, ...] = ()
 
     def _sheet(self) -> Sheet:
         return Sheet("Report", self.lines())
@@ -192,13 +204,8 @@ class Report(Displayed):
             ("width", f"{self.width}; {self.slots} slots, {self.live} live at most"),
             ("neurons, heads", f"{self.neurons:,}, {self.heads}"),
             ("size", f"{self.parameters:,} parameters, of which {self.nonzeros:,} are not zero"),
-            (
-                "error, measured",
-                f"{self.measured_error:.1e} on {counted(self.tasks, 'task')}; output rms {self.output_rms:.3g}",
-            ),
+            *self.errors(),
         ]
-        if isfinite(self.predicted_error):
-            found.append(("error, predicted", f"{self.predicted_error:.1e}"))
         if isfinite(self.spread):
             found.append(("largest slot", f"{self.spread:.2g} times the median one"))
         if self.certificate is not None:
@@ -208,11 +215,18 @@ class Report(Displayed):
             found.append(("trained", self.trained))
         return tuple(found)
 
+    @property
+    def each(self) -> tuple[AnswerError, ...]:
+        """Of every output, the only one too, which has no name here."""
+        return self.answers or (AnswerError("", self.predicted_error, self.measured_error, self.output_rms),)
 
-@dataclass(frozen=True)
-class OutputSpec:
-    """`program output e`: its shape, and the kinds of token that give it."""
-
-    name: str
-    shape: tuple[int, ...]
-    kinds: frozenset[str]
+    def errors(self) -> list[tuple[str, str]]:
+        """The errors of the output, or of each of several, with headings."""
+        found = []
+        for one in self.each:
+            of = f" of {one.name}" * bool(one.name)
+            on = counted(self.tasks, "task")
+            found.append((f"error{of}, measured", f"{one.measured_error:.1e} on {on}; output rms {one.output_rms:.3g}"))
+            if isfinite(one.predicted_error):
+                found.append((f"error{of}, predicted", f"{one.predicted_error:.1e}"))
+        return found

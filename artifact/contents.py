@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from .arrays import Floats
-from .claims import Domain, InputRange, Layout, OutputSpec, Placement, Report, shape
+from .claims import Domain, InputRange, Layout, Placement, Report, shape
 from .displayed import Displayed, Sheet
 from .errors import counted
+from .outputs import OutputSpec
 from .parts import Body, Config, Norm, Sublayer, stored, unroll, without_turns
 from .signature import Kinds, Signature
 from .sparse import Matrix
@@ -57,11 +58,12 @@ class Contents(Displayed):
         config, signature = self.config, self.signature
         fields = ", ".join(f"{f.name} {shape(f.shape)} at {', '.join(f.kinds)}" for f in signature.fields)
         parameters = ", ".join(f"{name} = {_brief(value)}" for name, value in signature.parameters.items())
+        gives = ", ".join(f"{a.name} {shape(a.shape)}" for a in self.output.answers) or shape(self.output.shape)
         names = ", ".join(dict.fromkeys(p.name for p in self.layout)) or "nothing by name"
         rows = (
             ("tokens", describe_pattern(signature.pattern)),
             ("takes", fields),
-            ("gives", f"{shape(self.output.shape)} at {', '.join(sorted(self.output.kinds))}"),
+            ("gives", f"{gives} at {', '.join(sorted(self.output.kinds))}"),
             ("parameters", parameters or "none"),
             ("target", f"{config.target}, {config.dtype}; {counted(config.n_layer, 'layer')} of width "
                        f"{config.d_model}, {counted(config.n_head, 'head')} each"),

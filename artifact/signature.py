@@ -1,4 +1,4 @@
-"""What a compiled program takes: its tokens and fields, its bound parameters and its text."""
+"""What a compiled program takes and gives: its tokens, fields and outputs, its bound parameters and its text."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a compiled program takes: its tokens, fields and bound parameters, and its text."""
+    """What a compiled program takes and gives."""
 
     name: str
     pattern: Pattern
@@ -48,6 +48,8 @@ class Signature:
     parameters: dict[str, object]
     text: str
     source: str
+    outputs: tuple[str, ...] = ()
+    """Their names, in order; none of an output without a name."""
 
     def refusal(self, message: str, span: Span | None = None, hint: str | None = None) -> CompileError:
         """The error that refuses this program, with its place in the text."""

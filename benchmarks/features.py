@@ -4,8 +4,8 @@
 
 From the root of the repository. A row is a program that uses the feature, drawn tasks, and the same computed by NumPy
 alone, on gpt2 and llama in float32 with ranges from other tasks. `error` is the largest error over the root mean square
-of the outputs; `certificate` the predicted error over the same. Exit status 1 where an error is above 1e-5 or above
-its certificate.
+of the output, of several outputs the one that holds least; `certificate` the predicted error over the same. Exit status
+1 where an error is above 1e-5 or above its certificate.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from typing import Any
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.tokens import read_data
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import compile_program, interpret
+from innerloop.compiler import compile_program
+from innerloop.compiler.interpreter.oracle import evaluate
+from innerloop.compiler.ir.build import graph_of
 
 from tests.reference.measured import numpy_run
 
@@ -58,14 +61,18 @@ def measured(feature: Feature, target: TargetName, tasks: int) -> Outcome:
     given: Mapping[str, Any] = feature.parameters
     weights = compile_program(feature.text, target=target, calibration=calibration, **given)
     truth = np.stack([feature.reference({n: a[k] for n, a in fields.items()}) for k in range(tasks)])
-    rms = float(np.sqrt(np.mean(truth**2)))
+    truths = weights.output.split(truth)
+    rms = [float(np.sqrt(np.mean(part**2))) for part in truths]
 
-    def error(found: Floats) -> float:
-        return float(np.abs(found[:, -1] - truth).max()) / rms
+    def errors(found: Floats) -> list[float]:
+        parts = zip(weights.output.split(found[:, -1]), truths, rms, strict=True)
+        return [float(np.abs(part - exact).max()) / size for part, exact, size in parts]
 
-    certificate = weights.report.predicted_error / rms
-    oracle = interpret(feature.text, **fields, **given)
-    return Outcome(weights.report.layers, error(numpy_run(weights, fields)), certificate, error(oracle))
+    certificates = [own.predicted_error / size for own, size in zip(weights.report.each, rms, strict=True)]
+    oracle = evaluate(graph_of(feature.text, given), read_data(weights.signature, fields))
+    found = errors(numpy_run(weights, fields))
+    worst = max(range(len(rms)), key=lambda k: found[k] / min(BOUND, certificates[k]))
+    return Outcome(weights.report.layers, found[worst], certificates[worst], max(errors(oracle)))
 
 
 def main() -> int:
@@ -82,7 +89,7 @@ def main() -> int:
             rows.append([feature.name, target, str(found.layers), f"{found.error:.1e}{told}",
                          f"{found.certificate:.1e}", f"{found.oracle:.0e}"])  # fmt: skip
     columns = ("feature", "target", "layers", "error", "certificate", "interpreter")
-    show(f"{options.tasks} tasks of {EXAMPLES} examples, float32", columns, columns[:2], rows)
+    show(f"{options.tasks} tasks of {EXAMPLES} examples, where none are said, float32", columns, columns[:2], rows)
     return int(not holds)
 
 

@@ -17,7 +17,7 @@ from innerloop.artifact.errors import InnerloopError, counted
 from . import own_data
 from .arguments import new_file, parameters, program
 from .as_json import print_json
-from .certificate import certified, rounded_up
+from .certificate import by_name, certified, rounded_up
 
 if TYPE_CHECKING:
     from innerloop.artifact.weights import Weights
@@ -54,17 +54,19 @@ def run(arguments: Namespace) -> int:
             else:
                 result = model(**fields)
         if result is not None:
-            outputs = {weights.output.name: result if rows_of is None else result[:, rows_of]}
+            columns = by_name(weights.output, result)
+            outputs = {name: array if rows_of is None else array[:, rows_of] for name, array in columns.items()}
     score = None
     if found is not None:
         outputs, score = _in_units(outputs, found, weights)
     if arguments.output is not None:
         write(arguments.output, outputs)
     if arguments.json:
-        print_json({"output": weights.output.name, **outputs, "score": score})
+        names = [answer.name for answer in weights.output.answers] or weights.output.name
+        print_json({"output": names, **outputs, "score": score})
         return 0
     if arguments.output is not None:
-        print(f"{arguments.output}: {', '.join(outputs)} {list(outputs[weights.output.name].shape)}")
+        print(f"{arguments.output}: {', '.join(outputs)} {list(outputs[weights.output.each[0].name].shape)}")
     else:
         header, *lines = rows(outputs)
         console().print(table(header, lines, left=2))
@@ -135,15 +137,17 @@ def _in_units(
     outputs: Mapping[str, Any], found: TableTasks, weights: Weights
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Outputs in the target's own units, with the lines that they are of and the target; and how well they fit."""
-    name, rows = weights.output.name, found.places(weights)[found.asked(weights)]
-    result = {"line": found.lines[:, rows], name: _digits(found.back(outputs[name]))}
-    if (bound := outputs.get(f"{name}_bound")) is not None:
-        result[f"{name}_bound"] = rounded_up(found.widened(bound))
-        result[f"{name}_resolved"] = outputs[f"{name}_resolved"]
+    rows = found.places(weights)[found.asked(weights)]
+    result: dict[str, Any] = {"line": found.lines[:, rows]}
+    for name in (answer.name for answer in weights.output.each):
+        result[name] = _digits(found.back(outputs[name]))
+        if (bound := outputs.get(f"{name}_bound")) is not None:
+            result[f"{name}_bound"] = rounded_up(found.widened(bound))
+            result[f"{name}_resolved"] = outputs[f"{name}_resolved"]
     if found.target is None or weights.output.shape:
         return result, None
     target = result["target"] = found.target[:, rows]
-    return result, _score(result[name], target)
+    return result, _score(result[weights.output.name], target)
 
 
 _digits = np.vectorize(lambda value: float(f"{value:.9g}"), otypes=[np.float64])

@@ -16,7 +16,7 @@ LOUD = 0.01
 
 def loud(weights: Weights) -> str | None:
     """What is to be said aloud of the error, if it is no small share of the output."""
-    report = weights.report
+    report = weights.report  # of several outputs it says the worst
     share = report.predicted_error / report.output_rms if report.output_rms > 0.0 else 0.0
     if not share > LOUD:
         return None
@@ -34,10 +34,12 @@ def summary(weights: Weights, folder: Path) -> object:
         ["width", f"{config.d_model}, {counted(config.n_head, 'head')} a layer"],
         ["neurons", f"{report.neurons:,}; up to {config.d_mlp:,} in an MLP"],
         ["parameters", f"{report.parameters:,}, of which {report.nonzeros:,} are not zero"],
-        ["error, measured", f"{report.measured_error:.1e} on {counted(report.tasks, 'task')}; the output's rms is "
-                            f"{report.output_rms:.3g}"],
-    ]  # fmt: skip
-    if isfinite(report.predicted_error):
-        rows.insert(4, ["error, predicted", f"{report.predicted_error:.1e}"])
+    ]
+    for one in report.each:
+        of = f" of {one.name}" if one.name else ""
+        if isfinite(one.predicted_error):
+            rows.append([f"error{of}, predicted", f"{one.predicted_error:.1e}"])
+        on = f"{one.measured_error:.1e} on {counted(report.tasks, 'task')}"
+        rows.append([f"error{of}, measured", f"{on}; the output's rms is {one.output_rms:.3g}"])
     rows += [list(row) for row in certificate_rows(weights)]
     return table([weights.signature.name, f"{config.target}, {config.dtype} → {folder}"], rows, left=2)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 from typing import get_args
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype
-from innerloop.artifact.claims import InputRange, OutputSpec, Placement
+from innerloop.artifact.claims import InputRange, Placement
 from innerloop.artifact.errors import CompileError, DataError, faults_told
 from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.progress import begun
@@ -256,9 +257,7 @@ def emitted_of(plan: Plan) -> Emitted:
 def finish(plan: Plan) -> Weights:
     """The plan's weights, measured."""
     signature = plan.graph.signature
-    emitted = emitted_of(plan)
-    (result,) = plan.graph.results
-    node = plan.graph[result]
+    emitted, output = emitted_of(plan), plan.graph.output
     fields = {f.name: plan.schedule.instructions.fields.get(f.name) for f in signature.fields}
     weights = Weights(
         config=emitted.config,
@@ -269,8 +268,8 @@ def finish(plan: Plan) -> Weights:
         body=rounded_body(emitted.body, plan.dtype),
         final_norm=emitted.final_norm,
         readout=rounded(emitted.readout, plan.dtype),
-        readout_bias=np.zeros(node.size),
-        output=OutputSpec(signature.name, node.shape, node.kinds),
+        readout_bias=np.zeros(prod(output.shape)),
+        output=output,
         layout=placements(plan.graph, plan.schedule, plan.allocation, emitted.stream),
         inputs=tuple(
             InputRange(
@@ -283,7 +282,7 @@ def finish(plan: Plan) -> Weights:
         ),
         report=replace(counts(plan.graph, plan.allocation, emitted), certificate=plan.certificate),
         domains=domains(plan.graph, plan.schedule, plan.allocation, emitted.stream, plan.dtype),
-        live=() if plan.target.linear else live(plan.schedule, plan.allocation, node.kinds),
+        live=() if plan.target.linear else live(plan.schedule, plan.allocation, output.kinds),
     )
     if slots_count(plan.target, plan.dtype, plan.certificate.rotation, emitted.stream):
         shrunk = shrinkage(weights, emitted.stream, plan.fresh)

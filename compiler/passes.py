@@ -61,6 +61,8 @@ class Setting:
 
     target: Target
     laws: Laws = ALL_LAWS
+    weighed: bool = False
+    """Whether sums of what no token can count are heads that weigh all alike: where there is no strategy without."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ PASSES = (
          lambda graph, given: separate_reads(graph, _attends(graph, given.target), given.laws),
          lambda strategy, _: strategy.heads, needed=True),
     Pass("legalise", "sums become means times counts, where positions can count",
-         lambda graph, given: legalise(graph, given.target, given.laws), _softmax, needed=True),
+         lambda graph, given: legalise(graph, given.target, given.laws, given.weighed), _softmax, needed=True),
     Pass("components", "vectors are divided by, and softmax taken of components, by functions of one number",
          lambda graph, given: components(graph, given.laws), _softmax, needed=True),
     Pass("constant_steps", "a repeat whose passes differ by constants, or that holds a scan, is written out",

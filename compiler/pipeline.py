@@ -13,8 +13,8 @@ not. Each combination that the target has is written down, and the best one stay
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from operator import attrgetter
 from typing import TypeVar
@@ -24,7 +24,7 @@ from innerloop.artifact.words import Optimize, TargetName
 
 from .architectures.targets import TARGETS, Target
 from .ir.critical_path import critical_path
-from .ir.graph import Attend, Graph, Read
+from .ir.graph import SCORED, Attend, Graph, Read
 from .ir.verify import verify
 from .numerics.linear_by_softmax import HEADS
 from .passes import PASSES, Pass, Setting, Strategy, left_out, nominal_schedule
@@ -108,8 +108,22 @@ def choose(
     if architecture.linear:
         _no_softmax(graph, architecture)
         strategies = LINEAR
-    out, order = left_out(without), ORDERS[optimize]
-    run = _Run(graph, Setting(architecture, ALL_LAWS - out), [p for p in PASSES if p.name not in out])
+    out = left_out(without)
+    setting, passes = Setting(architecture, ALL_LAWS - out), [p for p in PASSES if p.name not in out]
+    try:
+        return _best(_Run(graph, setting, passes), strategies, optimize)
+    except CompileError as refused:
+        if architecture.linear:
+            raise
+        try:
+            return _best(_Run(graph, replace(setting, weighed=True), passes), strategies, optimize)
+        except CompileError:
+            raise refused from None
+
+
+def _best(run: _Run, strategies: Sequence[Strategy], optimize: Optimize) -> Chosen:
+    """Raises CompileError where there is none."""
+    graph, architecture, order = run.built, run.setting.target, ORDERS[optimize]
     reads, compared, bent = any(isinstance(graph[v].op, Read) for v in graph.values()), compares(graph), bends(graph)
     refused: CompileError | None = None
     best: Chosen | None = None
@@ -179,8 +193,8 @@ class _Run:
 def _no_softmax(graph: Graph, target: Target) -> None:
     """Raises CompileError for a softmax read, which linear attention has not."""
     for node in map(graph.__getitem__, graph.values()):
-        if isinstance(node.op, Read) and node.op.how == "softmax":
-            message = f"target {target.name} has linear attention, and so no softmax"
+        if isinstance(node.op, Read) and node.op.how in SCORED:
+            message = f"target {target.name} has linear attention, and so no {node.op.how} of scores"
             hint = "its heads compute `mean[j in K](dot(a, b[j]) * c[j])`; gpt2, gelu and llama have a softmax"
             raise graph.signature.refusal(message, node.span, hint)
 
@@ -198,7 +212,7 @@ def _cost(graph: Graph, target: Target, strategy: Strategy) -> Cost:
     layers, slots = placed.length // 2, allocate(placed).used
     scored = [(node.op.how, graph[node.operands[0]].size) for node in map(graph.__getitem__, graph.values())
               if isinstance(node.op, Attend)]  # fmt: skip
-    widest = max(((1 if how == "softmax" else HEADS) * (size + 3) for how, size in scored), default=0)
+    widest = max(((1 if how in SCORED else HEADS) * (size + 3) for how, size in scored), default=0)
     quarters = _quarters(layers, strategy)
     return Cost(layers, quarters, slots, max(slots, widest), strategy.heads, strategy.switched, not strategy.kept)
 

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from innerloop.artifact.displayed import Displayed, Sheet
 from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.outputs import OutputSpec
 from innerloop.artifact.tokens import describe_pattern
 from innerloop.artifact.weights import Weights
 from innerloop.runtime.surroundings import SEEDS
@@ -106,12 +107,16 @@ def agree(compiled: Weights, trained: Weights) -> None:
         if ours.get(name) != theirs.get(name):
             sides = " and ".join(_field(side.get(name)) for side in (ours, theirs))
             raise DataError(f"the field `{name}` is {sides}, compiled and trained: compare models of the same fields")
-    if (compiled.output.shape, compiled.output.kinds) != (trained.output.shape, trained.output.kinds):
+    if (compiled.output.each, compiled.output.kinds) != (trained.output.each, trained.output.kinds):
         raise DataError(
-            f"the outputs are of shapes {compiled.output.shape} and {trained.output.shape} at "
+            f"the outputs are of shapes {_gives(compiled.output)} and {_gives(trained.output)} at "
             f"{', '.join(sorted(compiled.output.kinds))} and {', '.join(sorted(trained.output.kinds))}: "
             f"compare models that answer alike"
         )
+
+
+def _gives(output: OutputSpec) -> str:
+    return ", ".join(f"{answer.shape} ({answer.name})" for answer in output.answers) or str(output.shape)
 
 
 def _known(compiled: Weights, variables: Sequence[str]) -> None:

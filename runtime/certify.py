@@ -16,11 +16,10 @@ error; where it is more, the weights are not what they are taken for, and there 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
@@ -42,21 +41,18 @@ class RunningModel(Protocol):
 
 @dataclass(frozen=True)
 class Certified:
-    """Predictions, as a call gives them, [batch, rows, *shape] (without a batch dimension if the data had none).
+    """Predictions, as a call gives them, [batch, rows, *shape] (without a batch dimension if the data had none); of
+    several outputs these three are dicts, name to array.
 
     bound     how far each is from the program's exact output at most, in the output's own units; inf: nobody knows
     resolved  whether it is at least its bound; else it is smaller than what these weights resolve
     beyond    why bounds are infinite: the values that left what they are compiled for, each with a task and its range
     """
 
-    prediction: NDArray[Any]
-    bound: Floats
+    prediction: Any
+    bound: Any
+    resolved: Any
     beyond: tuple[str, ...]
-
-    @property
-    def resolved(self) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = np.abs(self.prediction) >= self.bound
-        return found
 
 
 def certify(model: RunningModel, data: TokenData, calibration: Mapping[str, ArrayLike] | None = None) -> Certified:
@@ -84,5 +80,9 @@ def certify(model: RunningModel, data: TokenData, calibration: Mapping[str, Arra
             f"{found.bound[place]:.3g}: the weights are not what the program compiles to, or do not run as they "
             "should. `innerloop diff` says where they are wrong"
         )
-    result = Certified(prediction, np.maximum(found.bound, error), tuple(map(str, found.beyond)))
-    return result if data.batched else replace(result, prediction=prediction[0], bound=result.bound[0])
+    bound = np.maximum(found.bound, error)
+    named = [
+        weights.output.named(side if data.batched else side[0])
+        for side in (prediction, bound, np.abs(prediction) >= bound)
+    ]
+    return Certified(named[0], named[1], named[2], tuple(map(str, found.beyond)))

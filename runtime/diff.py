@@ -98,7 +98,7 @@ def diff(model: TracedModel, data: TokenData, calibration: Mapping[str, ArrayLik
     plan = plan_of(weights, calibration)
     largest: dict[tuple[int, int], Difference] = {}
     rows = output_rows(data.sequence, weights.output.kinds)
-    output = (len(weights.layout), weights.config.n_layer)
+    outputs = [(len(weights.layout) + k, weights.config.n_layer) for k in range(len(weights.output.each))]
     step = max(1, min(together(plan.graph, data), model.traceable(data)))
     for start in range(0, data.batch, step):
         part = _tasks(data, slice(start, start + step))
@@ -108,13 +108,16 @@ def diff(model: TracedModel, data: TokenData, calibration: Mapping[str, ArrayLik
             found = trace[name][layer][:, e.tokens].reshape(e.exact.shape)
             one = _compared(name, layer, found, e.exact, e.bound, start, e.tokens)
             _keep(largest, (e.placement, layer), one)
-        shape = (part.batch, rows.size, -1)
-        found, exact = model.outputs_of(part).reshape(shape), bounds.output.reshape(shape)
-        _keep(largest, output, _compared(weights.output.name, None, found, exact, bounds.output_bound, start, rows))
+        sides = weights.output.split(model.outputs_of(part)), weights.output.split(bounds.output)
+        for place, answer, found, exact, bound in zip(
+            outputs, weights.output.each, *sides, bounds.output_bounds, strict=True
+        ):
+            found, exact = (side.reshape(part.batch, rows.size, -1) for side in (found, exact))
+            _keep(largest, place, _compared(answer.name, None, found, exact, bound, start, rows))
 
     def order(place: tuple[int, int]) -> tuple[int, int, float]:
         placement, layer = place
-        born = weights.layout[placement].first if place != output else 0
+        born = weights.layout[placement].first if place not in outputs else placement
         return layer, born, -_share(largest[place])
 
     return Diff(tuple(largest[place] for place in sorted(largest, key=order)))

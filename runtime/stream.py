@@ -63,13 +63,13 @@ class TokenStream:
         """The tokens pushed so far."""
         return self._tokens
 
-    def push(self, kind: str | None = None, /, **fields: ArrayLike) -> NDArray[Any] | None:
+    def push(self, kind: str | None = None, /, **fields: ArrayLike) -> Any:
         """Appends a token with these fields, each [batch, *shape], or *shape where the batch is 1. Its kind has to be
         said only where two kinds of token with the same fields may follow.
 
-        The output at this token, [batch, *shape] (*shape, if its fields had no batch dimension), or None if tokens of
-        its kind give none. Raises DataError for a token that does not fit here, and RangeError under
-        guard="raise"; the token is then not taken."""
+        The output at this token, [batch, *shape] (*shape, if its fields had no batch dimension), of several a dict by
+        their names, or None if tokens of its kind give none. Raises DataError for a token that does not fit here, and
+        RangeError under guard="raise"; the token is then not taken."""
         places = self._next(kind, set(fields))
         role = min(places)
         kind = self._kinds[role]
@@ -99,7 +99,7 @@ class TokenStream:
         if kind not in self._weights.output.kinds:
             return None
         found = np.asarray(output).reshape(self.batch, *self._weights.output.shape)
-        return found if batched else found[0]
+        return self._weights.output.named(found if batched else found[0])
 
     def __repr__(self) -> str:
         pattern = describe_pattern(self._weights.signature.pattern)

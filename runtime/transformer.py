@@ -113,8 +113,9 @@ class Transformer:
     def _split(self) -> NamedSharding:
         return NamedSharding(self._mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
 
-    def __call__(self, /, **given: ArrayLike | Mapping[str, Patch]) -> NDArray[Any]:
-        """The program's output, [batch, rows, *shape], at the tokens that give it, in order.
+    def __call__(self, /, **given: ArrayLike | Mapping[str, Patch]) -> Any:
+        """The program's output, [batch, rows, *shape], at the tokens that give it, in order; of several outputs a dict,
+        name to array.
 
         Each field is [batch, tokens that hold it, *shape]; data without a batch dimension gives an output
         without one. `patch={"w": Patch(value, token)}` gives a variable of the program another value, and all that
@@ -124,10 +125,10 @@ class Transformer:
         patches = given.pop("patch") if isinstance(given.get("patch"), Mapping) else None
         data = read(self.weights, self._guard, cast("Mapping[str, ArrayLike]", given))
         result = self._patched(data, patches) if isinstance(patches, Mapping) else self.outputs_of(data)
-        return result if data.batched else result[0]
+        return self.weights.output.named(result if data.batched else result[0])
 
     def outputs_of(self, data: TokenData) -> NDArray[Any]:
-        """The output [batch, rows, *shape] for data that was read already."""
+        """All outputs side by side, [batch, rows, *shape], for data that was read already."""
         line, shape = data.sequence, self.weights.output.shape
         rows = output_rows(line, self.weights.output.kinds)
         results: list[NDArray[Any]] = []

@@ -51,17 +51,17 @@ class Unjitted:
         self._interpreter = Interpreter(weights)
         self.weights = replace(weights, config=replace(weights.config, dtype=dtype or weights.config.dtype))
 
-    def __call__(self, /, **fields: ArrayLike) -> NDArray[Any] | None:
+    def __call__(self, /, **fields: ArrayLike) -> Any:
         """As `Transformer` gives it; None where there is so much data that JAX is done sooner."""
         data = read_data(self.weights.signature, fields)
         places = turns(self.weights.body, data.sequence.kinds)
         if data.batch * _work(self.weights.body, 1 + len(data.sequence), places) > LITTLE:
             return None
         outputs = self._outputs_of(read(self.weights, self._guard, fields))
-        return outputs if data.batched else outputs[0]
+        return self.weights.output.named(outputs if data.batched else outputs[0])
 
     def _outputs_of(self, data: TokenData) -> NDArray[Any]:
-        """The output [batch, rows, *shape]."""
+        """All outputs side by side, [batch, rows, *shape]."""
         output, line = self.weights.output, data.sequence
         rows, results = output_rows(line, output.kinds), []
         beside = Beside(self._guard, self._interpreter, data, 2)

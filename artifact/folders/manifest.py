@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..claims import Domain, InputRange, OutputSpec, Placement, Report
+from ..claims import Domain, InputRange, Placement, Report
 from ..contents import Contents
 from ..features import FeatureLayout
 from ..limits import DEEPEST, MOST_PASSES
 from ..memory import spend
+from ..outputs import OutputSpec
 from ..parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
 from ..signature import Kinds, Signature
 from ..sparse import Matrix
@@ -44,13 +45,13 @@ class Outline:
             )
         self.output: OutputSpec = record(OutputSpec, entries["output"], "output")
         kinds = self.signature.pattern.kinds
-        sound_output(self.output, kinds)
+        sound_output(self.output, self.signature)
         self.inputs: tuple[InputRange, ...] = decode(tuple[InputRange, ...], entries["inputs"], "inputs")
         sound_inputs(self.inputs, self.signature)
         self._afford(entries)
         self.layout: tuple[Placement, ...] = decode(tuple[Placement, ...], entries["layout"], "layout")
         self.report: Report = record(Report, entries["report"], "report")
-        sound_report(self.report)
+        sound_report(self.report, self.output)
         self.domains: tuple[Domain, ...] = decode(tuple[Domain, ...], entries.get("domains", []), "domains")
         self.live: tuple[Kinds, ...] = decode(tuple[Kinds, ...], entries.get("live", []), "live")
         self.final_norm: bool = self._norm(entries, "final_norm", "final_norm")

@@ -14,8 +14,9 @@ from math import isfinite, prod
 
 import numpy as np
 
-from ..claims import InputRange, OutputSpec, Placement, Report
+from ..claims import InputRange, Placement, Report
 from ..limits import LARGEST_SIZE, MOST_LAYERS, WIDEST
+from ..outputs import OutputSpec
 from ..parts import Config
 from ..rotations import turning_of
 from ..signature import Signature
@@ -54,7 +55,13 @@ def sound_config(config: Config) -> None:
 def sound_signature(signature: Signature) -> None:
     """Names are names, fields have sizes, kinds and ranges, and the pattern goes on."""
     pattern = signature.pattern
-    names = [signature.name, *pattern.kinds, *signature.parameters, *(field.name for field in signature.fields)]
+    names = [
+        signature.name,
+        *pattern.kinds,
+        *signature.parameters,
+        *signature.outputs,
+        *(field.name for field in signature.fields),
+    ]
     if bad := [name for name in names if not _NAME.fullmatch(name)]:
         raise Damage(f"signature has the name {bad[0][:40]!r}, which no program can have")
     if not pattern.group:
@@ -76,9 +83,18 @@ def sound_signature(signature: Signature) -> None:
             _range(field.low, field.high, place)
 
 
-def sound_output(output: OutputSpec, kinds: Iterable[str]) -> None:
-    _shape(output.shape, "output")
-    _kinds(output.kinds, kinds, "output")
+def sound_output(output: OutputSpec, signature: Signature) -> None:
+    """Of several outputs each has its name in the signature and columns of its own."""
+    _shape(output.shape, "output", WIDEST if output.answers else LARGEST_SIZE)
+    _kinds(output.kinds, signature.pattern.kinds, "output")
+    for k, answer in enumerate(output.answers):
+        _shape(answer.shape, f"output.answers[{k}]")
+    if output.answers and tuple(answer.name for answer in output.answers) != signature.outputs:
+        raise Damage(f"output.answers are not the {len(signature.outputs)} of signature.outputs")
+    if len(set(signature.outputs)) < len(signature.outputs) or (len(signature.outputs) > 1) != bool(output.answers):
+        raise Damage("signature.outputs are not one, or several, each with a name of its own and an answer")
+    if output.answers and output.shape != (sum(prod(answer.shape) for answer in output.answers),):
+        raise Damage(f"output.shape is {list(output.shape)}, and its answers hold other numbers")
 
 
 def sound_inputs(inputs: tuple[InputRange, ...], signature: Signature) -> None:
@@ -107,15 +123,18 @@ def sound_placement(placement: Placement, config: Config, kinds: Iterable[str], 
         raise Damage(f"{place} is held from sublayer {placement.first} to {placement.last} of {stored}")
 
 
-def sound_report(report: Report) -> None:
-    for name, value in vars(report).items():
-        if isinstance(value, int | float) and value < 0:  # NaN and ∞ stand for what was not measured
-            raise Damage(f"report.{name} is {value}, less than 0")
+def sound_report(report: Report, output: OutputSpec) -> None:
+    for one in (report, *report.answers):
+        for name, value in vars(one).items():
+            if isinstance(value, int | float) and value < 0:  # NaN and ∞ stand for what was not measured
+                raise Damage(f"report.{name} is {value}, less than 0")
+    if [error.name for error in report.answers] != [answer.name for answer in output.answers]:
+        raise Damage(f"report.answers are of {len(report.answers)} outputs; there are {len(output.answers)}")
 
 
-def _shape(shape: tuple[int, ...], place: str) -> None:
-    if len(shape) > 2 or any(not 1 <= size <= LARGEST_SIZE for size in shape):
-        raise Damage(f"{place}.shape is {list(shape)[:4]}, not up to two sizes from 1 to {LARGEST_SIZE}")
+def _shape(shape: tuple[int, ...], place: str, largest: int = LARGEST_SIZE) -> None:
+    if len(shape) > 2 or any(not 1 <= size <= largest for size in shape):
+        raise Damage(f"{place}.shape is {list(shape)[:4]}, not up to two sizes from 1 to {largest}")
 
 
 def _kinds(kinds: Iterable[str], known: Iterable[str], place: str) -> None:

@@ -79,8 +79,9 @@ def _blocks(body: tuple[Statement, ...], around: tuple[str, ...]) -> set[str]:
                 found.add("an assignment" if type_ is None else f"an assignment: {type_.base}")
             case Define(body=body):
                 found.add("def" if not body else "a def with lines of its own")
-            case Output():
+            case Output(answer=answer):
                 found.add("output" if not around else "output in at")
+                found |= {"several outputs"} if answer is not None else set()
     return found
 
 
@@ -108,9 +109,11 @@ def _expression(expr: Expr, reads: bool) -> set[str]:
         case MoveExpression(source=source, kind=kind, back=back):
             far = " n" if back is not None else " K" if kind is not None and source == "previous" else ""
             found.add(f"move from {source}{far}")
-        case ReadExpression(how=how):
+        case ReadExpression(how=how, arguments=arguments):
             found.add(f"{how} over tokens" if not reads else "a read in a read")
             reads = True
+            if isinstance(arguments[0], Binary) and isinstance(arguments[0].left, Call):
+                found |= {"a sum weighed by exp"} if arguments[0].left.function == "exp" else set()
     for child in children(expr):
         found |= _expression(child, reads)
     return found

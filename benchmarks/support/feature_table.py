@@ -13,23 +13,29 @@ from .feature_references import (
     RATES,
     TENSOR,
     Task,
+    answers,
     by_step,
+    chebyshev,
     chosen,
     class_means,
     descent,
     gram,
     largest,
+    logs,
     mean,
     nearest,
     parts,
+    posterior_mean,
     standardised,
     transposed_loop,
+    weighed,
 )
 
 
 @dataclass(frozen=True)
 class Feature:
-    """`fields`: name → shape, drawn from [−1, 1], and then changed; `reference` gives the query's output."""
+    """`fields`: name → shape, drawn from [−1, 1], and then changed; `reference` gives the query's output, or all of
+    them one after the other."""
 
     name: str
     body: str
@@ -39,6 +45,8 @@ class Feature:
     head: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)
     use: str = ""
+    examples: int = EXAMPLES
+    visible: str = ""
 
     def __str__(self) -> str:
         return self.name
@@ -46,14 +54,14 @@ class Feature:
     @property
     def text(self) -> str:
         types = {0: "scalar", 1: "vector", 2: "matrix"}
-        lines = [f"program feature({self.head})", self.use, "", "tokens (example)* query"]
+        lines = [f"program feature({self.head})", self.use, "", f"tokens (example)* query{self.visible}"]
         for name, shape in self.fields.items():
             sizes = f"[{', '.join(map(str, shape))}]" if shape else ""
             lines.append(f"    {name} : {types[len(shape)]}{sizes} on example, query")
         return "\n".join([*lines, "", self.body.strip(), ""])
 
     def draw(self, rng: np.random.Generator) -> Mapping[str, Floats]:
-        return self.change({n: rng.uniform(-1.0, 1.0, (EXAMPLES + 1, *shape)) for n, shape in self.fields.items()})
+        return self.change({n: rng.uniform(-1.0, 1.0, (self.examples + 1, *shape)) for n, shape in self.fields.items()})
 
 
 FEATURES = (
@@ -252,6 +260,66 @@ at query
         lambda t: by_step(t["x"], t["y"][:-1]),
         head="rates : vector[4], A : tensor[3, 2, 2]",
         parameters={"rates": RATES, "A": TENSOR},
+    ),
+    Feature(
+        "logsumexp of tokens",
+        """
+at query
+    z = x
+    s = logsumexp[j in example](20 * dot(x, x[j]) + y[j])
+    output [s, log(sum[j in example](exp(dot(x, x[j]))))] + grad[z](logsumexp[j in example](dot(z, x[j]) * y[j]))
+""",
+        {"x": (2,), "y": ()},
+        lambda t: logs(t["x"][:-1], t["y"][:-1], t["x"][-1]),
+    ),
+    Feature(
+        "sums weighed by exp(score)",
+        """
+def distance(a, b) = dot(a - b, a - b)
+z = x[1]
+at query
+    g = grad[z](sum[j in example](exp(z * x[j][2]) * y[j]))
+    output density = sum[j in example](exp(-2 * distance(x, x[j])))
+    output weighed = mean[j in example](exp(dot(x, x[j])) * (y[j] * x[j] - x) / 2 + y[j])
+    output slope = g
+""",
+        {"x": (2,), "y": ()},
+        lambda t: weighed(t["x"][:-1], t["y"][:-1], t["x"][-1]),
+    ),
+    Feature(
+        "Gaussian process, RBF kernel: 16 examples, 38 steps of Chebyshev's iteration",
+        """
+def kernel(a, b) = exp(-dot(a - b, a - b))
+
+at example
+    a = 0
+    p = 0
+    repeat 38 as t
+        p = momenta[t] * p + rates[t] * (y - a - sum[j in example](kernel(x, x[j]) * a[j]))
+        a = a + p
+at query
+    output sum[j in example](kernel(x, x[j]) * a[j])
+""",
+        {"x": (2,), "y": ()},
+        lambda t: posterior_mean(t["x"][:-1], t["y"][:-1], t["x"][-1]),
+        head="rates : vector[38], momenta : vector[38]",
+        parameters=dict(zip(("rates", "momenta"), chebyshev(38, 1.0, 12.0), strict=True)),
+        examples=16,
+        visible="  visible context",
+    ),
+    Feature(
+        "several outputs, by name",
+        """
+w : vector[2] = 0
+repeat 3
+    w = w - 0.3 * mean[j in example]((dot(w, x[j]) - y[j]) * x[j])
+at query
+    output mean = dot(w, x)
+    output spread = 0.001 * mean[j in example](outer(x[j], x[j]))
+    output weights = w
+""",
+        {"x": (2,), "y": ()},
+        lambda t: answers(t["x"][:-1], t["y"][:-1], t["x"][-1]),
     ),
     Feature(
         "==, and, or, not",

@@ -128,14 +128,25 @@ def _errors(graph: Graph, weights: Weights, fields: Data) -> NDArray[np.float64]
     data = read_data(weights.signature, fields)
     truth = evaluate(graph, data)
     found = forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)].reshape(truth.shape)
-    return np.asarray(np.abs(found - truth).reshape(len(truth), -1).max(axis=1, initial=0.0), np.float64)
+    return _largest(weights, found - truth)
+
+
+def _largest(weights: Weights, errors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The largest error of each task; of several outputs each for its certificate, as large as the report's."""
+    most, parts = weights.report.predicted_error, weights.output.split(np.abs(errors))
+    found = [
+        part.reshape(len(part), -1).max(1, initial=0.0) * (most / own.predicted_error if own.predicted_error else 1.0)
+        for part, own in zip(parts, weights.report.each, strict=True)
+    ]
+    return np.asarray(np.max(found, axis=0), np.float64)
 
 
 def _run(model: Transformer, graph: Graph, fields: Data) -> tuple[float, str]:
     """The runtime's error on one task, and what its guard says."""
-    truth = evaluate(graph, read_data(model.weights.signature, fields))
+    data = read_data(model.weights.signature, fields)
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
-        found = model(**fields)
+        model(**fields)  # its guard looks at fields, too
+        found = model.outputs_of(data)
     told = [str(w.message) for w in heard if issubclass(w.category, RangeWarning)]
-    return float(np.abs(found - truth).max(initial=0.0)), told[0] if told else ""
+    return float(_largest(model.weights, found - evaluate(graph, data))[0]), told[0] if told else ""

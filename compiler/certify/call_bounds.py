@@ -71,8 +71,12 @@ def _bounded(plan: Plan, data: TokenData) -> tuple[Floats, Floats, list[Beyond]]
     tasks = (-1, *[1] * (exact.ndim - 1))
     most = change.max(0) * np.where(copies.agree.all(0), 1.0, FLIPPED).reshape(tasks)
     bound = np.maximum(most, SPREAD * np.sqrt(np.mean(change**2, axis=0)))
-    largest = np.abs(exact).reshape(data.batch, -1).max(1, initial=0.0)
-    bound = np.where(unknown, np.inf, bound + STORED * UNIT[plan.dtype] * largest.reshape(tasks))
+    output, whole = plan.graph.output, exact.reshape(*exact.shape[:2], -1)
+    largest = np.empty_like(whole)
+    """Of the output that each number is of, in its task."""
+    for columns in output.columns:
+        largest[..., columns] = np.abs(whole[..., columns]).max((1, 2), initial=0.0)[:, None, None]
+    bound = np.where(unknown, np.inf, bound + STORED * UNIT[plan.dtype] * largest.reshape(exact.shape))
     some = np.asarray(unknown.reshape(data.batch, -1).max(1, initial=False))
     return exact, bound, list(copies.spoilt.told(some))
 

@@ -48,9 +48,9 @@ from ..ir.graph import (
     Value,
 )
 from ..numerics.attention_gates import UNCLEAR, Draws, shift, slope
+from .inexact import Inexact, Operand
 from .plan import Plan
 from .predict import repeated
-from .product_errors import Inexact, Operand
 from .residue import Residue, residues
 from .spoilt import Spoilt
 from .validity import limits

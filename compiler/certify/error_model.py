@@ -11,6 +11,7 @@
                                                               token alone it is a copy, and exact
     softmax      –                                            u √(Σ (terms)² + δ² + 4) of each logit, δ below the
                                                               largest (of that, which is exact: u √Σ); a mean's
+    sum of exp   1 / (1 + Z e^(−c)) (exponential_sums.py)     the same of each logit, δ below the rest token's
     scored mean  drawn: the share that the heads' sum is off  u L Σ|c| R ¼ of the largest value (linear_by_softmax.py)
     field        –                                            u/2: the data are rounded to the weights' precision;
                                                               one-hot codes are exact
@@ -33,7 +34,6 @@ from innerloop.artifact.sparse import Matrix
 from ..architectures.targets import Target
 from ..emit.norms import NORMS
 from ..interpreter.calibrate import Ranges
-from ..interpreter.reads import shares
 from ..ir.graph import (
     Affine,
     Attend,
@@ -59,12 +59,15 @@ from ..ir.graph import (
 )
 from ..numerics.approximant import Approximant
 from ..numerics.attention_gates import Draws, shift, slope, weights
+from ..numerics.exponential_sums import MANY, sink
 from ..numerics.fit_smooth import fit
 from ..numerics.linear_by_softmax import SCALES, SINK, relative_error
 from ..numerics.sizes import sizes_of
 from ..numerics.square_banks import Squares, square_bank
 from ..schedule.constructions import CURVE, Construction, default_squares
-from .product_errors import Inexact, Operand, exact_product, noisy, product
+from .inexact import Inexact, Operand, noisy, usual
+from .product_errors import exact_product, product
+from .score_errors import exponential_error, softmax_error
 
 ROUNDS = UNIT | {short: 0.5 * UNIT[short] for short in SHORT}
 """What a rounding is off by, rms, as a share. Of 16 bits every operation is rounded, two to five times, by 0.4 units
@@ -120,7 +123,10 @@ class ErrorModel:
             case Affine(matrices, offset):
                 return _affine(matrices, offset.array, unit, self.dtype)
             case Attend("softmax", _):
-                return _softmax(unit)
+                return softmax_error(unit)
+            case Attend("exp", _):
+                reach = self.ranges.reach(value)
+                return exponential_error(unit, sink(reach, MANY, self.dtype))
             case Attend() if not self.target.linear:
                 size = self.ranges.reach(value) * np.max(np.abs(self.ranges[node.operands[2]]), axis=0)
                 lost = 0.25 * unit * SINK[self.dtype] * sum(abs(s.weight) for s in SCALES[self.dtype]) * size
@@ -139,7 +145,7 @@ class ErrorModel:
             case Count() | Move() | Merge() | Mine():
                 return None
             case Softmax() | Gather() | Attend() | Read() | Theirs() | Phi() | Final():
-                return lambda array, _, rng: noisy(array, unit * (np.abs(array) + _usual(array)), rng)
+                return lambda array, _, rng: noisy(array, unit * (np.abs(array) + usual(array)), rng)
             case other:
                 assert_never(other)
 
@@ -174,34 +180,7 @@ def _read_smaller(model: Inexact | None, most: float, reads: int, drawn: bool) -
     return smaller
 
 
-def _usual(array: Floats) -> Floats:
-    return np.asarray(np.sqrt(np.mean(array**2, axis=(0, 1)))) if array.size else np.zeros(())
-
-
 # Softmax reads -----------------------------------------------------------------------------------
-
-
-def _softmax(unit: float) -> Inexact:
-    """Logits are rounded at the size of their terms, unless these are short numbers (flags, one-hot codes), and exp is
-    a few units off, but at 0."""
-
-    def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
-        query, key, value = (operand(k) for k in range(3))
-        seen = operand(3) > 0.0
-        logits = query @ key.swapaxes(1, 2)
-        if not logits.size:
-            return array
-        top = np.where(seen, logits, -np.inf).max(-1, keepdims=True)
-        below = np.where(seen, top - logits, 0.0)
-        variance = np.where(below > 0.0, below**2 + 4.0, 0.0)
-        for a, b in zip(np.moveaxis(query, -1, 0), np.moveaxis(key, -1, 0), strict=True):
-            terms = a[:, :, None] * b[:, None]
-            variance += np.where(terms == terms.astype(np.float32), 0.0, terms**2)
-        lost = unit * np.sqrt(variance)
-        found = shares(noisy(logits, lost, rng), seen) @ value
-        return noisy(found, unit * (np.abs(found) + _usual(found)), rng)
-
-    return model
 
 
 # Functions, divisions, sums ----------------------------------------------------------------------
@@ -233,7 +212,7 @@ def _quotient(lost: float, unit: float) -> Inexact:
 def _mean(unit: float, usually: float) -> Inexact:
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         several = operand(1).sum(-1, keepdims=True) > 1.0
-        size = np.abs(array) + usually * _usual(array)
+        size = np.abs(array) + usually * usual(array)
         return noisy(array, np.where(several, unit * size, 0.0), rng)
 
     return model

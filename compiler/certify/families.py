@@ -73,12 +73,12 @@ def affordable(
     everything = ranges
     for _, s, _ in possible:
         everything = joined(everything, s)
-    if _error(graph, everything, core, truth, target, dtype) <= most:
+    if np.all(_error(graph, everything, core, truth, target, dtype) <= most):
         return everything, [f for f, _, _ in possible]
     kept = []
     for family, s, _ in each("pricing wider ranges", possible):
         wider = joined(ranges, s)
-        if not _grows(ranges, wider) or _error(graph, wider, core, truth, target, dtype) <= most:
+        if not _grows(ranges, wider) or np.all(_error(graph, wider, core, truth, target, dtype) <= most):
             ranges = wider
             kept.append(family)
     return ranges, kept
@@ -111,13 +111,13 @@ def reached(graph: Graph, ranges: Ranges, data: TokenData, target: Target, dtype
     return replace(ranges, low=low, high=high)
 
 
-def _error(graph: Graph, ranges: Ranges, core: TokenData, truth: Floats, target: Target, dtype: Dtype) -> float:
-    """Predicted for the core's tasks; infinity where there is no construction."""
+def _error(graph: Graph, ranges: Ranges, core: TokenData, truth: Floats, target: Target, dtype: Dtype) -> Floats:
+    """Predicted for each output on the core's tasks; infinity where there is no construction."""
     try:
         found = predict(ErrorModel(graph, ranges, dtype, target), core, truth, {})
     except (CompileError, FloatingPointError, np.linalg.LinAlgError):
-        return np.inf
-    return found if np.isfinite(found) else np.inf
+        return np.array([np.inf])
+    return np.where(np.isfinite(found), found, np.inf)
 
 
 def _finite(seen: Seen) -> bool:

@@ -18,7 +18,7 @@ from ..interpreter.places import Observe, Place
 from ..ir.graph import Graph, Keep, Value
 from ..schedule.constructions import Choice, Construction
 from .error_model import ErrorModel
-from .product_errors import Inexact, Operand
+from .inexact import Inexact, Operand
 
 SAFETY = 4.0
 """For rounding is drawn once, and what really rounds may be coherent."""
@@ -30,10 +30,10 @@ COPIES = 4
 """So often the tasks are run, each time disturbed anew."""
 
 
-def predict(model: ErrorModel, data: TokenData, truth: Floats, choice: Choice) -> float:
-    """The largest error of the output that is to be expected on this data, whose exact output is `truth`."""
+def predict(model: ErrorModel, data: TokenData, truth: Floats, choice: Choice) -> Floats:
+    """The largest error of each output that is to be expected on this data, whose exact outputs are `truth`."""
     found = disturbed(model, data, choice, COPIES)
-    return SAFETY * float(np.abs(found - truth).max())
+    return SAFETY * np.array([np.abs(part).max() for part in model.graph.output.split(found - truth)])
 
 
 def disturbed(

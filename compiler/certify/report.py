@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.claims import Report
+from innerloop.artifact.claims import AnswerError, Report
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated
 from innerloop.artifact.precisions import SHORT, UNIT
@@ -20,6 +20,7 @@ from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
+from numpy.typing import NDArray
 
 from ..emit.emit import Emitted
 from ..interpreter.calibrate import Ranges, some_of
@@ -59,9 +60,9 @@ def some_finite(graph: Graph, data: TokenData) -> None:
     """Raises CompileError for a program, as it was built, of which no output is a number on the first of these tasks:
     what is no number may be folded into nothing."""
     if not np.isfinite(evaluate(graph, some_of(data, slice(0, 2)))).any():
-        (result,) = graph.results
         hint = "a constant of it is no number, as log(0) is none: see what it computes with these parameters"
-        raise graph.signature.refusal("the output is not finite, whatever the data", graph[result].span, hint)
+        place = graph[graph.results[0]].span
+        raise graph.signature.refusal("the output is not finite, whatever the data", place, hint)
 
 
 def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
@@ -108,33 +109,55 @@ def measured(
         return np.where(np.abs(other) > np.abs(found), other, found)
 
     errors = [error(*one) for one in each("running the weights", list(zip(tasks, truths, strict=True)))]
-    rms, error_rms = (
-        float(np.sqrt(np.mean(np.concatenate([a.ravel() for a in some]) ** 2))) for some in (truths, errors)
+    split, names = weights.output.split, [answer.name for answer in weights.output.answers] or [""]
+    by_output = zip(*map(split, truths), strict=True), zip(*map(split, errors), strict=True)
+    found, left = list[AnswerError](), np.zeros(sum(data.batch for data in tasks), bool)
+    for k, (name, exact, off) in enumerate(zip(names, *by_output, strict=True)):
+        every = list(zip(tasks, truths, exact, off, strict=True))
+        one, beyond = _of_output(weights, model, (k, name), every, choice, accept)
+        found.append(one)
+        left |= beyond
+    least = max(found, key=lambda error: error.predicted_error / error.output_rms if error.output_rms else 0.0)
+    if left.any() and certificate is not None:
+        told = f"{certificate.measured_on}; {left.sum()} left out, in which rounding decides, as the guard says"
+        certificate = replace(certificate, measured_on=told)
+    return replace(
+        weights.report,
+        predicted_error=least.predicted_error,
+        measured_error=least.measured_error,
+        output_rms=least.output_rms,
+        tasks=int(np.sum(~left)),
+        certificate=certificate,
+        answers=tuple(found) if weights.output.answers else (),
     )
+
+
+_Task = tuple[TokenData, Floats, Floats, Floats]
+"""Data, all outputs, one of them, and how far off the weights are in it."""
+
+
+def _of_output(
+    weights: Weights, model: ErrorModel, which: tuple[int, str], tasks: list[_Task], choice: Choice, accept: bool
+) -> tuple[AnswerError, NDArray[np.bool_]]:
+    """The errors of one output, by number and name, and which tasks were left out for it."""
+    number, name = which
+    what = f"its output `{name}`" if name else "its output"
+    _, _, exact, errors = zip(*tasks, strict=True)
+    rms, error_rms = (float(np.sqrt(np.mean(np.concatenate([a.ravel() for a in s]) ** 2))) for s in (exact, errors))
     if not np.isfinite(error_rms) or (error_rms > HOPELESS * rms > 0.0 and not accept):
-        raise _hopeless(weights, f"its output is {rms:.3g} rms, and the weights' error {error_rms:.3g}")
+        raise _hopeless(weights, f"{what} is {rms:.3g} rms, and the weights' error {error_rms:.3g}")
     # One comparison turned over may cost all of one output, and of no other: that is said, and not refused.
     decides = any(_decides(model.graph[v].op) for v in model.graph.values())
     sizes = [np.abs(error).reshape(len(error), -1).max(axis=1, initial=0.0) for error in errors]
     most = _most(sizes, rms * UNIT[model.dtype] ** 0.5) if decides else np.inf
-    asked = each("predicting errors", list(zip(tasks, truths, sizes, strict=True)))
-    predicted = max(_predicted(model, *one, choice, most) for one in asked)
+    asked = each("predicting errors", list(zip(tasks, sizes, strict=True)))
+    predicted = max(_predicted(model, *task[:2], size, choice, most)[number] for task, size in asked)
     every = np.concatenate(sizes)
-    largest, count = float(every[every <= most].max(initial=0.0)), int(np.sum(every > most))
+    largest = float(every[every <= most].max(initial=0.0))
     # In 16 bits the largest error of all may be as large as most outputs, where the error of most outputs is small.
     if predicted > rms > 0.0 and not (accept or decides or model.dtype in SHORT):
-        raise _hopeless(weights, f"its output is {rms:.3g} rms, and errors of {predicted:.3g} are to be expected")
-    if count and certificate is not None:
-        told = f"{certificate.measured_on}; {count} left out, in which rounding decides, as the guard says"
-        certificate = replace(certificate, measured_on=told)
-    return replace(
-        weights.report,
-        predicted_error=max(predicted, SAFETY * largest),
-        measured_error=largest,
-        output_rms=rms,
-        tasks=every.size - count,
-        certificate=certificate,
-    )
+        raise _hopeless(weights, f"{what} is {rms:.3g} rms, and errors of {predicted:.3g} are to be expected")
+    return AnswerError(name, max(float(predicted), SAFETY * largest), largest, rms), every > most
 
 
 def _decides(op: Op) -> bool:
@@ -157,13 +180,13 @@ def _hopeless(weights: Weights, why: str) -> CompileError:
     return weights.signature.refusal(f"{where} cannot hold this program with these parameters: {why}", None, hint)
 
 
-def _predicted(model: ErrorModel, data: TokenData, truth: Floats, sizes: Floats, choice: Choice, most: float) -> float:
-    """The prediction on the tasks whose measured error [tasks] is largest, and `most` at most: it is the largest that
-    is to be bounded."""
+def _predicted(model: ErrorModel, data: TokenData, truth: Floats, sizes: Floats, choice: Choice, most: float) -> Floats:
+    """The prediction of each output on the tasks whose measured error [tasks] is largest, and `most` at most: it is the
+    largest that is to be bounded."""
     order = np.argsort(sizes, kind="stable")
     worst = np.sort(order[sizes[order] <= most][-WORST:])
     if not worst.size:
-        return 0.0
+        return np.zeros(len(model.graph.results))
     fields = {name: array[worst] for name, array in data.fields.items()}
     return predict(model, TokenData(data.sequence, worst.size, fields, data.batched), truth[worst], choice)
 

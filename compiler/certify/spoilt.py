@@ -76,7 +76,7 @@ class Spoilt:
     def outputs(self) -> Mask:
         """Which outputs [tasks, rows] see a token that is spoilt."""
         graph = self._graph
-        rows = output_rows(self._line, graph[graph.results[0]].kinds)
+        rows = output_rows(self._line, graph.output.kinds)
         seen = visible(self._line, graph.signature.pattern)[rows]
         return np.asarray(self._tokens.astype(np.float64) @ seen.T.astype(np.float64) > 0.0)
 

@@ -86,7 +86,7 @@ def meet(
     # So does what comparisons decide by: an error there has no size, it turns one over or it does not.
     kept = _deciding(model.graph)
     offered = {v: some for v, some in offered.items() if any(parts[v]) and v not in kept}
-    share = LOOSEST * float(np.sqrt(np.mean(truth**2)))
+    share = LOOSEST * min(float(np.sqrt(np.mean(part**2))) for part in model.graph.output.split(truth))
     goal = min(tolerance, share) if 0.0 < share < np.inf else tolerance
     tried: Choice | None = None
     for budget in _budgets(goal, SPARE if not kept else COMPARED):
@@ -96,12 +96,12 @@ def meet(
         if choice != tried and _largest(model, tasks, truths, choice) <= SAFETY * goal:
             built = build(choice)
             report = built.weights.report
-            if report.measured_error <= goal and report.predicted_error <= SAFETY * goal:
+            if all(e.measured_error <= goal and e.predicted_error <= SAFETY * goal for e in report.each):
                 return built
         tried = choice
     precise = {v: some[int(np.argmin(parts[v]))].construction for v, some in offered.items()}
     built = build(precise)
-    reached = built.weights.report.measured_error
+    reached = max(error.measured_error for error in built.weights.report.each)
     if reached <= tolerance:
         return built
     precise_parts = contributions(model, data, truth, {v: [precise.get(v)] for v in model.graph.values()})
@@ -109,7 +109,7 @@ def meet(
 
 
 def _largest(model: ErrorModel, tasks: Sequence[TokenData], truths: Sequence[Floats], choice: Choice) -> float:
-    return max(predict(model, data, truth, choice) for data, truth in zip(tasks, truths, strict=True))
+    return max(float(predict(model, *task, choice).max()) for task in zip(tasks, truths, strict=True))
 
 
 def _deciding(graph: Graph) -> set[Value]:

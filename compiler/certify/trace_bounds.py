@@ -70,10 +70,13 @@ class Bounds:
         wanted = {*map(self.value, self._held), *also}
         self.record = Record(plan.graph, data, wanted)
         self.output: Floats = evaluate(plan.graph, data, self.record.observe)
-        """[tasks, rows, *shape]"""
+        """All of them, [tasks, rows, *shape]."""
         self.changes = Changes(self.record, repeated(data, copies))
         found = disturbed(plan.model, data, plan.choice, copies, self.changes.observe)
-        self.output_bound = self.bound(self.output, np.abs(found - self.output))
+        split = plan.graph.output.split
+        parts = zip(split(self.output), split(np.abs(found - self.output)), strict=True)
+        self.output_bounds = [self.bound(exact, change) for exact, change in parts]
+        """Of each output."""
 
     def __iter__(self) -> Iterator[Expected]:
         """Every name after every layer that holds it, layer by layer."""

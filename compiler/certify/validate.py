@@ -64,7 +64,7 @@ def validate(plan: Plan, weights: Weights, stream: Stream) -> SlotSizes:
     for data in sample_tasks(plan):
         _Validation(plan, weights, stream, data, seen).run()
     report = weights.report
-    if report.measured_error > TRUST * report.predicted_error:
+    if any(error.measured_error > TRUST * error.predicted_error for error in report.each):
         for data in (decided for some in plan.fresh for decided in _decided(plan, some)):
             validation = _Validation(plan, weights, stream, data, seen)
             validation.run()
@@ -259,13 +259,14 @@ class _Validation:
         return number if not passes else f"{number} in pass {', '.join(str(p + 1) for p in passes.values())}"
 
     def hold_output(self) -> None:
-        """The output, of which every part was as it should be."""
-        at = output_rows(self.data.sequence, self.weights.output.kinds)
-        exact = self.bounds.output
-        error = float(np.abs(self.output[:, at].reshape(exact.shape) - exact)[self.steady].max(initial=0.0))
-        if not error <= LUCK * self.bounds.output_bound + self.floor * np.abs(exact).max(initial=0.0):
-            report = self.weights.report
-            raise InternalError(
-                f"emit: the output is off by {error:.2g}, and {self.bounds.output_bound:.2g} is what all constructions "
-                f"may make of it ({report.measured_error:.2g} measured, {report.predicted_error:.2g} predicted)"
-            )
+        """The outputs, of which every part was as it should be."""
+        output, report = self.weights.output, self.weights.report
+        at = output_rows(self.data.sequence, output.kinds)
+        sides = output.split(self.bounds.output), output.split(self.output[:, at].reshape(self.bounds.output.shape))
+        for exact, found, bound, said in zip(*sides, self.bounds.output_bounds, report.each, strict=True):
+            error = float(np.abs(found - exact)[self.steady].max(initial=0.0))
+            if not error <= LUCK * bound + self.floor * np.abs(exact).max(initial=0.0):
+                raise InternalError(
+                    f"emit: the output {said.name} is off by {error:.2g}, and {bound:.2g} is what all constructions "
+                    f"may make of it ({said.measured_error:.2g} measured, {said.predicted_error:.2g} predicted)"
+                )

@@ -5,6 +5,7 @@
     function             x is in the domain of its curve, `ROOM` wider: so is what neurons give there
     division             the divisor is in its range, `ROOM` wider: what the norm leaves grows with the square
     scored mean          |query · key| ≤ R: there the heads' sum is fitted
+    sum of exp(score)    score ≤ t: there the rest token's weight is the whole divisor
     whatever is stored   within its range, `ROOM` wider: norms, closed neurons and margins of heads have so much room
 
 On linear attention all holds anywhere.
@@ -20,10 +21,11 @@ from innerloop.artifact.arrays import Floats
 
 from ..interpreter.reads import scores
 from ..ir.graph import Affine, Attend, Constant, Count, Divide, Function, Graph, Merge, Product, Value
+from ..numerics import exponential_sums
 from ..numerics.fit_smooth import domain
 from ..schedule.constructions import CURVE, Choice
 from .error_model import ErrorModel
-from .product_errors import Operand
+from .inexact import Operand
 
 SLACK = 1e-3
 """Of a range: a fit does not end abruptly."""
@@ -80,6 +82,8 @@ def _limits(model: ErrorModel, choice: Choice, value: Value) -> Iterator[Limit]:
         case Divide():
             near, far = ranges.tight(node.operands[1])
             yield Limit(1, np.where(near > 0.0, near / ROOM, near * ROOM), np.where(far > 0.0, far * ROOM, far / ROOM))
+        case Attend("exp", _):
+            yield Limit(None, np.full(1, -np.inf), np.full(1, exponential_sums.top(ranges.reach(value))), True)
         case Attend(how, _) if how != "softmax":
             reach = np.full(1, (1.0 + SLACK) * ranges.reach(value))
             yield Limit(None, -reach, reach, True)

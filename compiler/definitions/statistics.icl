@@ -8,8 +8,6 @@ def ratio(a, n) = a / max(n, 1)
 
 def norm(v) = sqrt(dot(v, v))
 
-def logsumexp(v) = log(sum(exp(v)))
-
 # over the K tokens that I see
 def centred(v, K) = v - mean[j in K](v[j])
 

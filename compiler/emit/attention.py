@@ -17,6 +17,7 @@ from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.relation import Relation
+from ..numerics import exponential_sums
 from ..numerics.attention_gates import APART, shift, slope
 from ..numerics.linear_by_softmax import SCALES, SINK
 from ..schedule.instructions import (
@@ -117,7 +118,8 @@ class AttentionFiller:
 
     def _score(self, heads: Heads, placed: Placed, op: AttendHead) -> None:
         """A softmax as it is: no member's logit is below −B, and the rest token's share at most e^(−B − `MARGIN`) of
-        theirs. Or pairs of softmax heads whose differences are one head of linear attention (linear_by_softmax.py)."""
+        theirs. Or one whose divisor is the rest token's (exponential_sums.py), or pairs of softmax heads whose
+        differences are one head of linear attention (linear_by_softmax.py)."""
         instruction = placed.instruction
         query, key = (self.stream.read(form) for form in instruction.reads[:2])
         sources = frozenset({op.over})
@@ -126,6 +128,11 @@ class AttentionFiller:
             sink, off = -2.0 * most - MARGIN, 4.0 * most + FAR
             score = Score(query, key, sink, -1, sources, instruction.kinds, off)
             heads.add(score, instruction.reads[2].size, partial(self._result, placed, 1.0), placed)
+            return
+        if op.how == "exp":
+            sink = exponential_sums.sink(op.reach, self.backend.n_positions, self.backend.dtype)
+            score = Score(query, key, sink, -1, sources, instruction.kinds)
+            heads.add(score, instruction.reads[2].size, partial(self._result, placed, float(np.exp(sink))), placed)
             return
         reach, sink, log_count = op.reach or 1.0, SINK[self.backend.dtype], -1
         if op.how == "mean":

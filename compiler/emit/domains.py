@@ -25,6 +25,7 @@ from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Matrix
 
 from ..ir.graph import Graph, Value
+from ..numerics import exponential_sums
 from ..numerics.attention_gates import undecided
 from ..numerics.fit_smooth import domain
 from ..schedule.allocate import Allocation
@@ -127,6 +128,8 @@ class _Domains:
         read = self._value(instruction.value, instruction.span, self.instructions.atoms[instruction.out].label)
         what = ("the softmax of " + read if how == "softmax" else "a score of " + read,)
         low, high = np.full(1, -most), np.full(1, most)
+        if how == "exp":
+            low, high = np.full(1, -np.inf), np.full(1, exponential_sums.top(reach))
         return Domain(
             construction, number, False, instruction.kinds, query, low, high, what, (1,), (), key, over, reach
         )  # fmt: skip

@@ -230,6 +230,8 @@ class _Gradient:
                 ones = _stretched(s.number(1, at), along, at)
                 pair = (full, ones) if function == "row_sums" else (ones, full)
                 return self.pull(v, s.outer(*pair, at), self.shape(v), inside=inside)
+            case "logsumexp":  # ∂/∂v = softmax(v)
+                return self.pull(v, s.times(adjoint, s.call("softmax", v), at), self.shape(v), inside=inside)
             case "softmax":  # ∂/∂v c·p = p (c − p·c)
                 inner = s.dot(expr, self.full(adjoint, wide, expr), at)
                 return self.scaled(v, s.plus(adjoint, s.negate(inner), at), wide, expr, inside)
@@ -259,7 +261,11 @@ class _Gradient:
         if expr.how in ("max", "min"):  # what is largest, by its own token
             (value,) = expr.arguments
             expr = replace(expr, how="argmax", arguments=(value if expr.how == "max" else s.negate(value), value))
-        if expr.how == "softmax":
+        if expr.how == "logsumexp":  # the mean of the scores' derivatives, by their softmax
+            (score,) = expr.arguments
+            pulled += self.pull(score, adjoint, wide, inside=True)
+            expr = replace(expr, how="softmax", arguments=(score, score))
+        elif expr.how == "softmax":
             score, value = expr.arguments
             pulled += self.pull(value, adjoint, wide, inside=True)
             if self.depends(score):

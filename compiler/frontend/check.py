@@ -34,7 +34,8 @@ class Facts:
     `program` has its `def`s inlined; `shapes` are those of all names and parameters (None: unknown); `turns` are the
     names that count passes, and how many;
     `constants[id(statement)]` are the names that are constants where a statement of `program` begins; `held` is what
-    is known of fields and of names that are assigned where it ends.
+    is known of fields and of names that are assigned where it ends; `scored` the calls of `exp` in it, by their ids,
+    that take mine and theirs: their arguments are scores of heads.
     """
 
     program: Program
@@ -44,6 +45,7 @@ class Facts:
     turns: Mapping[str, Dimension | None]
     constants: Mapping[int, Container[str]]
     held: Mapping[str, Held]
+    scored: frozenset[int]
 
 
 def check(program: Program, parameters: Mapping[str, object] | None = None) -> list[Diagnostic]:
@@ -73,7 +75,8 @@ def examine(program: Program, parameters: Mapping[str, object] | None = None) ->
             break
     ordered = sorted(dict.fromkeys(found + said), key=lambda d: (d.span.start, d.span.end) if d.span else (0, 0))
     ordered = _once_a_call(ordered, sound, structure.shipped)
-    return Facts(inlined, tuple(ordered), flow.shapes, flow.sizes, flow.turns, flow.constants_at, flow.names)
+    scored = frozenset(flow.scored)
+    return Facts(inlined, tuple(ordered), flow.shapes, flow.sizes, flow.turns, flow.constants_at, flow.names, scored)
 
 
 def _once_a_call(found: list[Diagnostic], body: tuple[Statement, ...], shipped: Container[str]) -> list[Diagnostic]:

@@ -20,6 +20,7 @@ from ..syntax.nodes import (
     MoveExpression,
     Name,
     Operation,
+    Output,
     Part,
     Program,
     ReadExpression,
@@ -59,7 +60,9 @@ class Expressions(Carrying):
         self.here = self.everywhere
         self.flowing: frozenset[str] = frozenset()
         self.line = program.span
-        self.outputs = 0
+        self.outputs: list[tuple[Output, Kinds]] = []
+        self.scored: set[int] = set()
+        """The calls of `exp` whose arguments are scores of heads (check_reads.py), by their ids."""
         self.turns: dict[str, Dimension | None] = {}
         """What counts the passes of repeats, and how many there are; inside of them it is a name, too."""
         for field in program.fields:
@@ -110,12 +113,16 @@ class Expressions(Carrying):
         )  # fmt: skip
         check_names(expr, scope, self.report)
         shape = self.inferred().of(expr)
-        check_reads(expr, Sharing(self.program.tokens, self.names), self.report)
+        scored = check_reads(expr, Sharing(self.program.tokens, self.names), self.report)
+        self.scored |= scored
         check_promises(expr, self.known, self.report)
         for node in walk(expr):
             match node:
                 case Part():
                     self.by_step(node)
+                case Call(function="exp", arguments=(score,)) if id(node) in scored and self.inferred().of(score):
+                    hint = "a head has one score for each pair of tokens: an `exp` for each component, `exp(s[1])`"
+                    self.error(score.span, "what `exp` takes of mine and theirs is a number", hint)
                 case Binary(operator="^", right=power) if not self.known(node):
                     hint = "powers are whole numbers, written out: `e ^ 2`; constants have any constant power"
                     self.error(power.span, "this power is no number", hint)

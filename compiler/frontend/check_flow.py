@@ -29,6 +29,7 @@ from ..syntax.shapes import Dimension, Shape, describe, dimension
 from .check_expressions import Expressions
 from .check_loops import assigned
 from .check_names import Held, Kinds, unknown_kind
+from .check_outputs import fault
 from .check_reads import Sharing
 from .check_structure import TENSOR, taken
 
@@ -40,7 +41,7 @@ class Flow(Expressions):
 
     def run(self) -> None:
         self.body(self.program.body)
-        if self.outputs == 0:
+        if not self.outputs:
             hint = "say which value the tokens give: `output e`, or under `at K`"
             self.line = self.program.span
             self.error(self.program.span, "the program has no `output`", hint)
@@ -112,10 +113,9 @@ class Flow(Expressions):
 
     def output(self, statement: Output) -> None:
         self.expression(statement.value)
-        self.outputs += 1
-        if self.outputs > 1:
-            hint = "a program has one; `at` gives a name different values at different kinds"
-            self.error(statement.span, "a second `output`", hint)
+        self.outputs.append((statement, self.here))
+        if (found := fault(self.outputs)) is not None:
+            self.error(*found)
         if "scan" in self.blocks:
             self.error(statement.span, "`output` inside a `scan`", "put it after the block")
         elif "repeat" in self.blocks:

@@ -23,6 +23,7 @@ from ..syntax.nodes import (
     Expr,
     MoveExpression,
     Name,
+    Negate,
     Number,
     Operation,
     ReadExpression,
@@ -94,18 +95,46 @@ class Sharing:
         return all(self.pooled(child) for child in children(expr))
 
 
-def check_reads(expr: Expr, sharing: Sharing, report: Report) -> None:
-    """Reports every function, comparison and divisor inside a read of `expr` that mixes mine and theirs."""
+def check_reads(expr: Expr, sharing: Sharing, report: Report) -> set[int]:
+    """Reports every function, comparison and divisor inside a read of `expr` that mixes mine and theirs. But what is
+    summed may have factors `exp(score)` that do, as attention has: the ids of these calls."""
+    scored: set[int] = set()
     for node in walk(expr):
         if isinstance(node, ReadExpression):
             side = _Side(node, sharing, report)
             for argument in node.arguments:
                 side.of(argument)
+            scored |= side.scored
+    return scored
+
+
+def factors(expr: Expr) -> tuple[Expr, ...]:
+    """What a sum of products is made of directly; none of what is one factor."""
+    match expr:
+        case Negate(operand=operand):
+            return (operand,)
+        case Binary(operator="+" | "-" | "*", left=left, right=right):
+            return (left, right)
+        case Operation(keyword="mul", arguments=arguments):
+            return arguments
+        case Binary(operator="/", left=left) | Operation(keyword="div", arguments=(left, _)):
+            return (left,)
+        case Operation(keyword="affine", arguments=(operand,)):
+            return (operand,)
+    return ()
 
 
 class _Side:
     def __init__(self, read: ReadExpression, sharing: Sharing, report: Report) -> None:
         self.read, self.sharing, self.report = read, sharing, report
+        self.weighs: set[int] = set()
+        """Where an `exp` weighs what is summed."""
+        self.scored: set[int] = set()
+        if read.how in ("mean", "sum"):
+            left = list(read.arguments)
+            while left:
+                self.weighs.add(id(left[-1]))
+                left.extend(factors(left.pop()))
 
     def of(self, expr: Expr) -> Sides:
         match expr:
@@ -121,6 +150,10 @@ class _Side:
                 return Sides()  # reported elsewhere
             case ReadExpression():
                 return Sides() if self.sharing.shared(expr) else Sides(mine=(f"`{unparse(expr)}`",))
+            case Call(function="exp", arguments=(score,)) if id(expr) in self.weighs:
+                sides = self.of(score)
+                self.scored |= {id(expr)} if sides.mixed else set()
+                return sides
             case Call(function=function) if function in FUNCTIONS and function not in LINEAR:
                 return self.one_side(expr, function)
             case Compare(operator=operator):
@@ -155,15 +188,11 @@ class _Side:
     def advice(self, expr: Expr, sides: Sides) -> str:
         """Compute it at the token read, where all that is mine must be shared."""
         index, over = self.read.index, self.read.over
+        if isinstance(expr, Call) and expr.function == "exp":
+            weighed = f"sum[{index} in {over}](exp(score) * v[{index}])"
+            return f"it takes both as a factor of what `sum` or `mean` adds up, `{weighed}`, and nowhere else"
         if not all(self.can_be_shared(part.strip("`"), sides) for part in sides.mine):
-            hint = "no attention head computes this: a function takes mine alone, or theirs alone"
-            if isinstance(expr, Call) and expr.function == "exp":
-                score = unparse(expr.arguments[0])
-                soft = f"`softmax[{index} in {over}]({score}, e)`"
-                hint += (
-                    f".\nWeights exp(score) are a softmax's: {soft} is\nthe mean of e with them, divided by their sum"
-                )
-            return hint
+            return "no attention head computes this: a function takes mine alone, or theirs alone"
         letters = ("e", *(f"e_{k}" for k in range(1, 1000)))
         name = next(letter for letter in letters if letter not in self.sharing.names)
         there = TheirsExpression(expr.span, name, index)

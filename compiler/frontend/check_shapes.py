@@ -206,6 +206,8 @@ class Shapes:
             self.error(expr, "`size` takes a vector or a matrix, and this is a scalar")
         if entry.rule in ("sum", "size"):
             return ()
+        if entry.rule == "logsumexp":
+            return self._largest(expr, function, shape)
         if entry.rule == "arranged":
             return self._arranged(expr, function, shape)
         if entry.rule == "softmax" and shape is not None and len(shape) != 1:

@@ -106,7 +106,8 @@ class Structure:
             if parameter.default is not None:
                 self.default(name, parameter.default, shape, earlier, parameter.type is not None)
             if parameter.range is not None:
-                self.range(name, parameter.range.low, parameter.range.high)
+                written = unparse_range(parameter.range)
+                self.range(name, parameter.range.low, parameter.range.high, written)
                 self.within(parameter, parameter.range)
             shapes.setdefault(name, shape)
             if shape == () and name in self.sizes:
@@ -161,14 +162,15 @@ class Structure:
             hint = "put a field on a kind of the group"
             self.error(tokens.span, "no field lives in the repeated group, so no data says how often it comes", hint)
 
-    def range(self, name: str, low: Expr, high: Expr) -> None:
+    def range(self, name: str, low: Expr, high: Expr, written: str | None = None) -> None:
         for bound in (low, high):
             constant = self.numbers(bound, f"the range of `{name}`", self.parameter_shapes)
             if constant and Shapes(self.parameter_shapes, self.sizes, self.report).of(bound):
                 self.error(bound.span, "a range goes from one number to another")
         least, most = literal(low), literal(high)
         if least is not None and most is not None and least >= most:
-            self.error(low.span, f"the range [{least:g}, {most:g}] is empty", "the first number is the smaller one")
+            written = written or f"[{least:g}, {most:g}]"
+            self.error(low.span, f"the range {written} is empty", "the first number is the smaller one")
 
     def within(self, parameter: Parameter, range: Range) -> None:
         """A default that is a number lies in the range."""

@@ -85,10 +85,11 @@ class _Printer:
                 last = unparse(lowered.operation(value))
                 typed = name if type is None else f"{name} : {unparse_type(type)}"
                 return [margin + line for line in (*lowered.lines, f"{typed} = {last}")]
-            case Output(value=value):
-                lowered = _CoreWriter(self.constants[id(statement)], self.turns, "output", self.taken)
+            case Output(answer=answer, value=value):
+                base, head = ("output", "") if answer is None else (f"output_{answer.name}", f"{answer.name} = ")
+                lowered = _CoreWriter(self.constants[id(statement)], self.turns, base, self.taken)
                 last = unparse(lowered.operation(value))
-                return [margin + line for line in (*lowered.lines, f"output {last}")]
+                return [margin + line for line in (*lowered.lines, f"output {head}{last}")]
             case At(kind=kind, body=body):
                 head = f"at {kind}"
             case Repeat(count=count, index=index, body=body):

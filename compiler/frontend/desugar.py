@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from innerloop.artifact.errors import CompileError, Diagnostic
 
-from ..syntax.nodes import Call, Expr, Grad, Program, Statement
+from ..syntax.nodes import Call, Expr, Grad, Program, ReadExpression, Statement
 from ..syntax.traversal import expressions, map_expressions, statements, walk
 from .autodiff import NotDifferentiable, write_out
 from .check import examine
@@ -46,6 +46,17 @@ def expand(program: Program) -> Program:
     if faults:
         raise CompileError(faults, program.text, program.source)
     return replace(inlined, body=map_expressions(inlined.body, plain))
+
+
+def scored(program: Program) -> tuple[Program, frozenset[int]]:
+    """The expanded program, and the calls of `exp` in it, by their ids, that weigh what a read sums by scores of mine
+    and theirs."""
+    nodes = [node for s in statements(program.body) for expr in expressions(s) for node in walk(expr)]
+    inside = (node for read in nodes if isinstance(read, ReadExpression) for node in walk(read))
+    if not any(isinstance(node, Call) and node.function == "exp" for node in inside):
+        return program, frozenset()
+    facts = examine(program)
+    return facts.program, facts.scored
 
 
 def _needs_shapes(statement: Statement) -> bool:

@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import count
 
@@ -55,8 +56,11 @@ class Instances:
         self.turns = set(counted(program.body))
         """What counts the passes of repeats, in instances too."""
         self.constants = {parameter.name for parameter in program.parameters}
-        assigned = {s.name for s in statements(program.body) if isinstance(s, Assign)}
-        self.taken = self.constants | self.turns | {field.name for field in program.fields} | assigned
+        assigned = Counter(s.name for s in statements(program.body) if isinstance(s, Assign))
+        self.taken = self.constants | self.turns | {field.name for field in program.fields} | set(assigned)
+        for statement in program.body:
+            if isinstance(statement, Assign) and assigned[statement.name] == 1:
+                self.constants |= {statement.name} if all(map(self._is_constant, walk(statement.value))) else set()
 
     def of(self, definition: Define, call: Call, shipped: bool) -> tuple[list[Statement], Expr]:
         """What runs before the call's line, and what stands for the call; `shipped` definitions are told by the call's
@@ -81,14 +85,16 @@ class Instances:
         return moved, _at(value, call.span, given)
 
     def _given(self, definition: Define, names: dict[str, Expr], call: Call) -> list[Statement]:
-        """A line for each argument that the body assigns, or that is neither a name nor made of constants."""
+        """A line for each argument that the body assigns, or that is neither a name nor made of constants. What counts
+        passes has to be made of constants, and stays as it is: in another definition they are not known yet."""
+        counting = {n.name for s in statements(definition.body) for n in _counting(s) if isinstance(n, Name)}
         assigned = {s.name for s in statements(definition.body) if isinstance(s, Assign)}
         lines: list[Statement] = []
         for name, argument in list(names.items()):
             if _theirs(argument, frozenset()):
                 hint = f"at the token read, give it a name first: `e = {definition.name}(…)`, and read `e[j]`"
                 raise Refused("runs lines of its own, and so cannot take theirs inside a read", hint)
-            plain = isinstance(argument, Name) or all(map(self._is_constant, walk(argument)))
+            plain = isinstance(argument, Name) or name in counting or all(map(self._is_constant, walk(argument)))
             if plain and name not in assigned:
                 continue
             fresh = Name(argument.span, self._fresh(definition.name, name))
@@ -210,6 +216,14 @@ def limit(expr: Expr, call: Call) -> None:
         if size > MAXIMUM_SIZE:
             break
     raise Refused("expands to too large an expression", "give parts of it names of their own, on lines of their own")
+
+
+def _counting(statement: Statement) -> Iterable[Expr]:
+    """All of what says how often a block runs."""
+    match statement:
+        case Repeat(count=passes) | Scan(limit=passes):
+            return walk(passes)
+    return ()
 
 
 def _moved(statement: Statement, span: Span) -> Statement:

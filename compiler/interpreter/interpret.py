@@ -1,14 +1,13 @@
 """Interpretation: a program's text and its data, run by the oracle.
 
 before   interpret(text, x=X, y=Y, d=8)       fields and parameters by name, as the program calls them
-after    the output [batch, rows, *shape] at the tokens that give one
+after    the output [batch, rows, *shape] at the tokens that give one; of several, each by its name
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import DataError, near
 from innerloop.artifact.tokens import read_data
 from numpy.typing import ArrayLike
@@ -19,8 +18,9 @@ if TYPE_CHECKING:
     from ..syntax.nodes import Program
 
 
-def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
-    """What a program computes, in float64: [batch, rows, *shape] over the tokens that give output.
+def interpret(program: str | Program, /, **arguments: ArrayLike) -> Any:
+    """What a program computes, in float64: [batch, rows, *shape] over the tokens that give output; of several outputs
+    a dict, name to array.
 
     `program` is source text; the keyword arguments are its fields, [batch, rows, *shape] (see tokens.py),
     and its parameters. Without a batch dimension in the data the result has none.
@@ -40,4 +40,4 @@ def interpret(program: str | Program, /, **arguments: ArrayLike) -> Floats:
     graph = graph_of(tree, {n: arguments[n] for n in parameters if n in arguments})
     data = read_data(graph.signature, {n: arguments[n] for n in fields if n in arguments})
     result = evaluate(graph, data)
-    return result if data.batched else result[0]
+    return graph.output.named(result if data.batched else result[0])

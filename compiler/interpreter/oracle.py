@@ -1,7 +1,7 @@
 """The oracle: a graph run as docs/language.md says, in NumPy float64.
 
     before   a Graph, from build.py or after any rewriting, and the data of its tokens
-    after    the result [batch, rows, *shape] at the tokens where it lives
+    after    the output [batch, rows, *shape] at the tokens where it lives, several side by side (artifact/outputs.py)
 
 Each value is computed at the tokens where it lives, [batch, live tokens, size], and is 0 at others. A scan goes over
 its tokens one by one; what does not change in it is computed first, at all of them.
@@ -58,26 +58,26 @@ def evaluate(
     reach: dict[Value, float] | None = None,
     chunk: int | None = None,
 ) -> Floats:
-    """The graph's result, [batch, rows, *shape]. `observe(value, array [tasks, live tokens, size])` is called with
+    """The graph's output, [batch, rows, *shape]. `observe(value, array [tasks, live tokens, size])` is called with
     everything that is computed, each pass of a loop and each chunk of tasks by itself, and may return what stands in
     its place. `disturb(value, array, operand, place)` is called with what an operation computes, and returns what
     stands in its place: `operand(k)` is its k-th operand at the same tokens. (Of an `Attend` key
     and value are those of the tokens read, as is what a `Gather` gathers, and one operand more is which of them each
     token sees, [tasks, tokens, read].)
-    `reach` collects the largest |query · key| of each `Attend`. `chunk`: how many tasks are run together, if not as
-    many as `together` says.
+    `reach` collects the largest |query · key| of each `Attend`; of exp, the largest query · key above 0. `chunk`: how
+    many tasks are run together, if not as many as `together` says.
 
     Raises DataError for more tokens than a scan is compiled for.
     """
-    (result,), parts = graph.results, []
+    parts = []
     chunk = chunk or together(graph, data)
     for start in range(0, data.batch, chunk):
         fields = {name: array[start : start + chunk] for name, array in data.fields.items()}
         with np.errstate(all="ignore"):
             tasks = slice(start, min(start + chunk, data.batch))
-            parts.append(_Run(graph, data, fields, observe, disturb, reach, tasks).run(result))
+            parts.append(_Run(graph, data, fields, observe, disturb, reach, tasks).run())
     whole = np.concatenate(parts)
-    return whole.reshape(*whole.shape[:2], *graph[result].shape)
+    return whole.reshape(*whole.shape[:2], *graph.output.shape)
 
 
 class _Run:
@@ -102,9 +102,11 @@ class _Run:
         self._live: dict[Kinds, Places] = {}
         self._fixed: frozenset[Value] = frozenset()
 
-    def run(self, result: Value) -> Floats:
+    def run(self) -> Floats:
+        """All outputs, [batch, rows, size]."""
         self._block(self.graph.block, None)
-        return self._take(result, self._at(self.graph[result].kinds))
+        places, results = self._at(self.graph.output.kinds), self.graph.results
+        return np.concatenate([self._take(result, places) for result in results], -1)
 
     # Where values are ----------------------------------------------------------------------------
 
@@ -256,7 +258,8 @@ class _Run:
                 key, theirs = (self._take(o, others) for o in node.operands[1:])
                 pairs = scores(operand(0), key, seen)
                 if self.reach is not None and pairs.size:
-                    self.reach[value] = max(self.reach.get(value, 0.0), float(np.abs(pairs).max()))
+                    largest = float((pairs if node.op.how == "exp" else np.abs(pairs)).max())
+                    self.reach[value] = max(self.reach.get(value, 0.0), largest)
                 return attend(node.op, pairs, theirs, seen)
             case Read(_, over, mine):
                 others = self._at(frozenset({over}))

@@ -18,6 +18,7 @@ from innerloop.artifact.sparse import Bilinear, Matrix
 from numpy.typing import NDArray
 
 from ..ir.graph import (
+    SCORED,
     Affine,
     Attend,
     BodyGraph,
@@ -73,8 +74,13 @@ def scores(query: Floats, key: Floats, seen: NDArray[np.bool_]) -> Floats:
 
 def attend(op: Attend, pairs: Floats, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
     """pairs [batch, readers, read], theirs [batch, read, size] → [batch, readers, size]."""
-    weights = shares(pairs, seen) if op.how == "softmax" else pairs * _weights(op.how, seen)
+    weights = weighed(op.how, pairs, seen) if op.how in SCORED else pairs * _weights(op.how, seen)
     return np.asarray(np.matmul(weights, theirs))
+
+
+def weighed(how: str, scores: Floats, seen: NDArray[np.bool_]) -> Floats:
+    """By a softmax, or by exp, of scores [batch, readers, read]; 0 where unseen."""
+    return shares(scores, seen) if how == "softmax" else np.exp(np.where(seen, scores, -np.inf))
 
 
 def shares(scores: Floats, seen: NDArray[np.bool_]) -> Floats:
@@ -117,10 +123,10 @@ class _Pairs:
             self.sides[value] = frozenset(own).union(*(self.sides[o] for o in body[value].operands))
 
     def read(self, how: str) -> Floats:
-        if how != "softmax":
+        if how not in SCORED:
             return self.total(self.body.results[0], _weights(how, self.seen)[None])
         score, value = self.body.results
-        return self.total(value, shares(self.of(score)[..., 0], self.seen))
+        return self.total(value, weighed(how, self.of(score)[..., 0], self.seen))
 
     def of(self, value: Value) -> Floats:
         """[batch, readers or 1, read or 1, size]."""

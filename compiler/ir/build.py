@@ -28,7 +28,7 @@ from innerloop.artifact.sparse import Values
 from ..frontend.bind import bind
 from ..frontend.check import check
 from ..frontend.constants import NoSize, evaluate, size_of
-from ..frontend.desugar import expand
+from ..frontend.desugar import expand, scored
 from ..syntax.nodes import (
     Assign,
     At,
@@ -107,13 +107,14 @@ class _Program:
     """Goes through the statements; `values` is what each name holds at this point."""
 
     def __init__(self, program: Program, bindings: Mapping[str, object]) -> None:
-        self.program = program
+        self.program, self.scored = scored(program)
+        program = self.program
         self.bindings = bindings
         self.builder = _Builder()
         self.everywhere: Kinds = frozenset(program.tokens.kinds)
         self.kinds = self.everywhere
         self.values: dict[str, Value] = {}
-        self.result: Value | None = None
+        self.results: list[Value] = []
         self.last_use = _last_uses(program)
         self.number = {id(s): number for number, s in enumerate(statements(program.body))}
         self.turns: tuple[Turn, ...] = ()
@@ -125,8 +126,7 @@ class _Program:
             node = Node(Field(spec.name), (), spec.shape, frozenset(spec.kinds), spec.name, field.span)
             self.values[spec.name] = self.builder.node(node)
         self._body(self.program.body)
-        assert self.result is not None
-        return self.builder.finish((self.result,), signature)
+        return self.builder.finish(tuple(self.results), signature)
 
     def _signature(self) -> Signature:
         program, tokens = self.program, self.program.tokens
@@ -137,7 +137,11 @@ class _Program:
             shape = self._shape(field.type)
             fields.append(FieldSpec(field.name, shape, field.kinds, low, high, field.type.base == "onehot"))
         pattern = Pattern(tokens.prefix, tokens.group, tokens.suffix, tokens.visible_context)
-        return Signature(program.name, pattern, tuple(fields), dict(self.bindings), program.text, program.source)
+        answers = [s.answer for s in statements(program.body) if isinstance(s, Output)]
+        return Signature(
+            program.name, pattern, tuple(fields), dict(self.bindings), program.text, program.source,
+            tuple(answer.name for answer in answers if answer is not None),
+        )  # fmt: skip
 
     def _shape(self, type: Type) -> tuple[int, ...]:
         return tuple(size_of(size, self._constants()) for size in type.dimensions)
@@ -150,7 +154,8 @@ class _Program:
                 case Assign():
                     self._assign(statement)
                 case Output(value=value):
-                    self.result = self._named(self._expression(value), None, value.span, len(self.builder.data))
+                    form = self._expression(value)
+                    self.results.append(self._named(form, None, value.span, len(self.builder.data)))
                 case At(kind=kind, body=inner):
                     outer, self.kinds = self.kinds, frozenset({kind})
                     self._body(inner)
@@ -260,7 +265,7 @@ class _Program:
                 return at.apply(Move(source, kind, far), (self.values[name],), shape, span)
             case ReadExpression(over=over):
                 there = Expressions(self.builder, frozenset({over}), self._leaf)
-                return ReadBuilder(expr, at, there, self._constant).form()
+                return ReadBuilder(expr, at, there, self._constant, self.scored).form()
         return None
 
     def _in_turn(self, expr: Expr) -> AffineTerms | None:

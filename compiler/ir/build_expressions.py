@@ -97,11 +97,11 @@ class Expressions:
             case Negate(operand=operand):
                 return self.form(operand).scaled(-1.0)
             case Binary(operator=operator, left=left, right=right):
-                return self._binary(operator, self.form(left), self.form(right), expr.span)
+                return self.binary(operator, self.form(left), self.form(right), expr.span)
             case Operation(keyword="affine" | "rtw", arguments=(argument,)):
                 return self.form(argument)
             case Operation(keyword=keyword, arguments=(left, right)):
-                return self._binary(keyword, self.form(left), self.form(right), expr.span)
+                return self.binary(keyword, self.form(left), self.form(right), expr.span)
             case Power(base=base, exponent=exponent):
                 return self._power(self.form(base), int(exponent.value), expr.span)
             case Compare(operator=operator, left=left, right=right):
@@ -155,7 +155,7 @@ class Expressions:
     def _node(self, op: Op, operands: tuple[Value, ...], shape: Shape, span: Span | None) -> Value:
         return self.builder.node(Node(op, operands, shape, self.kinds, None, span))
 
-    def _binary(self, operator: str, a: AffineTerms, b: AffineTerms, span: Span) -> AffineTerms:
+    def binary(self, operator: str, a: AffineTerms, b: AffineTerms, span: Span) -> AffineTerms:
         match operator:
             case "@" | "dot":
                 shape = _whole(contract(a.shape, b.shape))
@@ -196,9 +196,8 @@ class Expressions:
 
     def _compare(self, operator: str, a: AffineTerms, b: AffineTerms, span: Span) -> AffineTerms:
         a, b = _equal(a, b)
-        if operator == "==":  # a ≤ b and a ≥ b, one of which always holds
-            sides = (self._compare(one, a, b, span) for one in ("<=", ">="))
-            return next(sides).plus(next(sides)).plus(AffineTerms.constant(-np.ones(a.shape)))
+        if operator == "==":  # a ≤ b and not a < b; of what is no number, neither
+            return self._compare("<=", a, b, span).plus(self._compare("<", a, b, span).scaled(-1.0))
         difference = a.plus(b.scaled(-1.0)) if operator[0] == ">" else b.plus(a.scaled(-1.0))
         name = "nonnegative" if operator.endswith("=") else "positive"
         return self.apply(Function(name), (self.value(difference, span),), a.shape, span)
@@ -254,7 +253,7 @@ class Expressions:
             return self._argmax_of_few(v, span)
         groups = [v.arranged(places) for places in np.split(v.places(), range(FEW, n, FEW))]
         inside = [self._argmax_of_few(group, span) for group in groups]
-        tops = [self._binary("@", one, of, span) for one, of in zip(inside, groups, strict=True)]
+        tops = [self.binary("@", one, of, span) for one, of in zip(inside, groups, strict=True)]
         best = _joined(tops, (len(groups),))
         among = self._argmax(best, span).arranged(np.arange(n) // FEW)
         return self._mul(_joined(inside, (n,)), among, span)

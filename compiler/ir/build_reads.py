@@ -5,16 +5,23 @@
         r = relu(c)           here
         read mean y mine=(w, r) theirs=(s, u):  (theirs₀ − dot(mine₀, theirs₁)) · mine₁
 
-A body that has nothing of mine becomes a Gather of a value at the token read.
+A body that has nothing of mine becomes a Gather of a value at the token read. One with factors `exp(score)` of both is
+written as terms, each a read of its own that a softmax head without its divisor computes:
+
+    sum[j in y](exp(dot(q, k[j])) * v[j] - y[j])     →    exp-read y dot(q, k), v    −    gather sum y
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
+from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Bilinear
 
+from ..syntax import smart_constructors as s
 from ..syntax.builtins import LINEAR
 from ..syntax.nodes import (
     Binary,
@@ -23,11 +30,12 @@ from ..syntax.nodes import (
     Expr,
     MoveExpression,
     Name,
+    Negate,
     Operation,
     ReadExpression,
     TheirsExpression,
 )
-from ..syntax.traversal import children
+from ..syntax.traversal import children, walk
 from .build_expressions import AffineTerms, Expressions
 from .builder import GraphBuilder
 from .graph import Gather, Mine, Read, Theirs, Value
@@ -40,9 +48,15 @@ class ReadBuilder:
     `constant` says whether an expression is made of constants alone."""
 
     def __init__(
-        self, read: ReadExpression, here: Expressions, there: Expressions, constant: Callable[[Expr], bool]
+        self,
+        read: ReadExpression,
+        here: Expressions,
+        there: Expressions,
+        constant: Callable[[Expr], bool],
+        scored: Container[int] = (),
     ) -> None:
-        self.read, self.here, self.there, self.constant = read, here, there, constant
+        """`scored`: the calls of `exp`, by their ids, whose arguments are scores (check_reads.py)."""
+        self.read, self.here, self.there, self.constant, self.scored = read, here, there, constant, scored
         self.builder = GraphBuilder()
         self.body = Expressions(self.builder, here.kinds, self._leaf)
         self.mine: dict[Value, AffineTerms] = {}
@@ -50,7 +64,9 @@ class ReadBuilder:
 
     def form(self) -> AffineTerms:
         how, over, span = self.read.how, self.read.over, self.read.span
-        if how != "softmax":
+        if how in ("mean", "sum") and self._weighed(self.read.arguments[0]):
+            return self._terms()
+        if how in ("mean", "sum"):
             (body,) = self.read.arguments
             side = self._side(body)
             if not side & MINE:
@@ -66,6 +82,49 @@ class ReadBuilder:
         results = tuple(self.body.value(f, a.span) for f, a in zip(forms, self.read.arguments, strict=True))
         op = Read(how, over, len(self.mine), self.builder.finish_body(results))
         return self.here.apply(op, (*self.mine, *self.theirs), forms[-1].shape, span)
+
+    # Sums of what is weighed by exp(score) -------------------------------------------------------
+
+    def _weighed(self, expr: Expr) -> bool:
+        return any(id(node) in self.scored for node in walk(expr))
+
+    def _terms(self) -> AffineTerms:
+        total: AffineTerms | None = None
+        for score, value in self._split(self.read.arguments[0]):
+            found = self._read(self.read.how, value) if score is None else self._read("exp", score, value)
+            if score is not None and self.read.how == "mean":
+                count = self._read("sum", s.number(1, self.read.span))
+                found = self.here.binary("/", found, count, self.read.span)
+            total = found if total is None else self.here.binary("+", total, found, self.read.span)
+        assert total is not None
+        return total
+
+    def _read(self, how: str, *arguments: Expr) -> AffineTerms:
+        read = replace(self.read, how=how, arguments=arguments)
+        return ReadBuilder(read, self.here, self.there, self.constant).form()
+
+    def _split(self, expr: Expr) -> list[tuple[Expr | None, Expr]]:
+        """Terms exp(score) * value that add up to an expression; no score: a term without exp."""
+        if not self._weighed(expr):
+            return [(None, expr)]
+        match expr:
+            case Call(arguments=(score,)) if id(expr) in self.scored:
+                return [(score, s.number(1, expr.span))]
+            case Negate(operand=operand):
+                return [(score, s.negate(value)) for score, value in self._split(operand)]
+            case Operation(keyword="affine", arguments=(operand,)):
+                return self._split(operand)
+            case Binary(operator="+" | "-" as sign, left=left, right=right):
+                others = self._split(right)
+                return self._split(left) + [(t, s.negate(v) if sign == "-" else v) for t, v in others]
+            case Binary(operator="/", left=left, right=right) | Operation(keyword="div", arguments=(left, right)):
+                return [(score, Binary(expr.span, "/", value, right)) for score, value in self._split(left)]
+            case Binary(operator="*", left=left, right=right) | Operation(keyword="mul", arguments=(left, right)):
+                pairs = product(self._split(left), self._split(right))
+                return [(_sum(a, b, expr.span), s.times(v, w, expr.span)) for (a, v), (b, w) in pairs]
+        raise AssertionError(expr)
+
+    # Sides ---------------------------------------------------------------------------------------
 
     def _leaf(self, _: Expressions, expr: Expr) -> AffineTerms | None:
         """A one-sided part of the body, computed outside it."""
@@ -98,3 +157,8 @@ class ReadBuilder:
         side = frozenset[str]().union(*(self._side(child) for child in children(expr)))
         one_sided = isinstance(expr, Compare) or (isinstance(expr, Call) and expr.function not in LINEAR)
         return THEIRS if one_sided and side == BOTH else side
+
+
+def _sum(a: Expr | None, b: Expr | None, span: Span) -> Expr | None:
+    """Of two scores, either of which there may not be."""
+    return (a or b) if a is None or b is None else s.plus(a, b, span)

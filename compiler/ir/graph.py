@@ -4,8 +4,7 @@ The whole intermediate representation is on this page. A value is a number; `Gra
 `Node` for each, whose operands are the graph's edges. Order and nesting are in `Graph.block`: a tuple of values
 and loops. Values of an outer block are visible in an inner one; what a loop changes goes through `Carried`.
 
-Components are flattened row-major: a node of shape (4, 8) has 32 components, and the maps in
-`Affine` and `Product` act on those.
+Components are flattened row-major: a node of shape (4, 8) has 32, and the maps in `Affine` and `Product` act on those.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
+from innerloop.artifact.outputs import OutputSpec
 from innerloop.artifact.signature import Kinds, Signature
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Bilinear, Matrix, Values
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     import networkx as nx
 
 Value = int
-
-
-# Operations --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +117,14 @@ class Gather:
     over: str
 
 
+SCORED = frozenset({"softmax", "exp"})
+"""Reads that weigh values by exp(score)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attend:
     """Over the `over` tokens j that I see the mean or sum of (query · key[j]) value[j], a head of linear attention; or
-    softmax, the mean of value[j] weighted by exp(query · key[j]). Of none, 0.
+    softmax, the mean of value[j] weighted by exp(query · key[j]); or exp, their sum. Of none, 0.
     Operands: query (mine), key and value (theirs), as vectors."""
 
     how: str
@@ -197,10 +198,8 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A name that a loop carries: `phi` inside the body, `result` at its end, `final` after the loop.
-
-    `warm`, in front of a scan (see peel_scan.py): what the body makes of `initial` at each token of the scan. The
-    oracle has no use for it.
+    """A name that a loop carries: `phi` inside the body, `result` at its end, `final` after the loop. `warm`, in front
+    of a scan (see peel_scan.py): what the body makes of `initial` at each token of the scan, of no use to the oracle.
     """
 
     initial: Value
@@ -231,16 +230,13 @@ Block = tuple["Value | Loop", ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Nodes:
-    """It equals itself alone."""
-
     data: dict[Value, Node]
 
     def __getitem__(self, value: Value) -> Node:
         return self.data[value]
 
     def digraph(self) -> nx.DiGraph[Value]:
-        """The values, each with its `node`, and an edge from every operand to what is made of it, for what networkx can
-        say of a graph."""
+        """The values, each with its `node`, and an edge from every operand to what is made of it, for networkx."""
         import networkx as nx
 
         found: nx.DiGraph[Value] = nx.DiGraph()
@@ -252,7 +248,7 @@ class _Nodes:
 @dataclass(frozen=True, slots=True, eq=False)
 class BodyGraph(_Nodes):
     """The body of a read, over leaves `Mine(k)` and `Theirs(k)`; it has no loops. `results` are (value,) for mean and
-    sum, (score, value) for softmax."""
+    sum, (score, value) for softmax and exp."""
 
     block: tuple[Value, ...]
     results: tuple[Value, ...]
@@ -260,11 +256,16 @@ class BodyGraph(_Nodes):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph(_Nodes):
-    """A program; `results` are its outputs."""
+    """A program; `results` are its outputs, which live at the same tokens."""
 
     block: Block
     results: tuple[Value, ...]
     signature: Signature
+
+    @property
+    def output(self) -> OutputSpec:
+        nodes = [self[value] for value in self.results]
+        return OutputSpec.of(self.signature, [node.shape for node in nodes], nodes[0].kinds)
 
     def invariant(self, block: Block, changing: set[Value]) -> list[Value]:
         """The values of a loop's body that do not change in it, in order, if those of `changing` do, which collects the

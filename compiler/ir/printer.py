@@ -78,7 +78,8 @@ def format_graph(graph: Graph) -> str:
                 line(c.final, indent)
 
     block(graph.block, "")
-    lines.append(f"output {', '.join(labels[v] for v in graph.results)}")
+    names = [f"{name} = " for name in graph.signature.outputs] or [""]
+    lines += (f"output {name}{labels[v]}" for name, v in zip(names, graph.results, strict=True))
     return "\n".join(lines) + "\n"
 
 
@@ -110,8 +111,8 @@ def _node(node: Node, labels: Mapping[Value, str]) -> str:
             return f"move {names[0]} from {source}{f' {kind}' if kind else f' {back}' if back > 1 else ''}"
         case Gather(how, over):
             return f"{how}[j in {over}]({names[0]}[j])"
-        case Attend("softmax", over):
-            return f"softmax[j in {over}](dot({names[0]}, {names[1]}[j]), {names[2]}[j])"
+        case Attend("softmax" | "exp" as how, over):
+            return f"{how}[j in {over}](dot({names[0]}, {names[1]}[j]), {names[2]}[j])"
         case Attend(how, over):
             return f"{how}[j in {over}](dot({names[0]}, {names[1]}[j]) * {names[2]}[j])"
         case Read():

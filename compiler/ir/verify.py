@@ -10,6 +10,7 @@ from __future__ import annotations
 from innerloop.artifact.errors import InternalError
 
 from .graph import (
+    SCORED,
     Affine,
     Attend,
     Block,
@@ -60,6 +61,8 @@ class _Verifier:
         self._block(self.graph.block, frozenset())
         for result in self.graph.results:
             self._hold(result in self.placed, result, "is a result, and is placed nowhere")
+            alike = isinstance(self.graph, BodyGraph) or self.graph[result].kinds == self.graph.output.kinds
+            self._hold(alike, result, "is a result at other tokens than the first")
         for value in self.graph.data:
             self._hold(value in self.placed, value, "is placed nowhere")
 
@@ -142,7 +145,7 @@ class _Verifier:
                 for operand in theirs:
                     self._hold(over in operand.kinds, value, f"reads at {over} what lives at {sorted(operand.kinds)}")
                 if isinstance(node.op, Read):
-                    results = 2 if node.op.how == "softmax" else 1
+                    results = 2 if node.op.how in SCORED else 1
                     self._hold(
                         len(node.op.body.results) == results, value, f"is a {node.op.how} read of {results} results"
                     )

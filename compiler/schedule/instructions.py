@@ -12,7 +12,7 @@ kind is not among the instruction's; so a merge of values that live on different
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -69,6 +69,17 @@ class LinearForm:
             total[atom] = total[atom] + matrix if atom in total else matrix
         return LinearForm(size, tuple((a, m) for a, m in sorted(total.items(), key=lambda p: p[0]) if m.nnz))
 
+    @staticmethod
+    def stacked(forms: Sequence[LinearForm]) -> LinearForm:
+        """Their components, one form's after the other's."""
+        size, parts, start = sum(form.size for form in forms), list[tuple[Atom, Matrix]](), 0
+        for form in forms:
+            own = np.arange(form.size)
+            place = Matrix.of(start + own, own, np.ones(form.size), (size, form.size))
+            parts += ((atom, place @ matrix) for atom, matrix in form.parts)
+            start += form.size
+        return LinearForm.of(size, parts)
+
     @property
     def atoms(self) -> frozenset[Atom]:
         """The atoms that some sublayer has to make first."""
@@ -106,7 +117,8 @@ class Mean:
 class AttendHead:
     """mean or sum over the `over` tokens of (reads[0] · theirs of reads[1]) theirs of reads[2]; `reach` bounds
     |reads[0] · reads[1]|. A mean on softmax heads reads the log of their number, too (reads[3]). Or `softmax`: the mean
-    of reads[2] weighted by exp(reads[0] · theirs of reads[1]); `reach` then holds for all pairs of tokens."""
+    of reads[2] weighted by exp(reads[0] · theirs of reads[1]); `reach` then holds for all pairs of tokens;
+    or `exp`: their sum, for products of up to `reach`."""
 
     how: str
     over: str

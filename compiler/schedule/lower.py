@@ -92,10 +92,10 @@ class _Lowering(FormBuilder):
     def run(self) -> Instructions:
         self.held = held(self.graph, self.need)
         block = self._block(self.graph.block, -1)
-        (result,) = self.graph.results
+        output = LinearForm.stacked([self.forms[value] for value in self.graph.results])
         named = tuple(v for v in self.values if self.graph[v.value].name is not None)
         return Instructions(
-            self.target, tuple(self.atoms), block, self.forms[result], tuple(self.values), named, self.fields,
+            self.target, tuple(self.atoms), block, output, tuple(self.values), named, self.fields,
             self.counts, self.log_counts, self.unread,
         )  # fmt: skip
 

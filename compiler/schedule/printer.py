@@ -115,6 +115,8 @@ def _made(instruction: Instruction, instructions: Instructions) -> str:
             what = f"{'sum' if sums else 'mean'} over {over} of {reads[0]}"
         case AttendHead("softmax", over, reach):
             what = f"softmax over {over} of ({reads[0]}) · ({reads[1]}), up to {reach:.4g}, for {reads[2]}"
+        case AttendHead("exp", over, reach):
+            what = f"exp over {over} of ({reads[0]}) · ({reads[1]}), up to {reach:.4g}, times {reads[2]}"
         case AttendHead(how, over, reach):
             what = f"{how} over {over} of (({reads[0]}) · ({reads[1]})) ({reads[2]}), scores up to {reach:.4g}"
         case SwitchHead(strict, _, bounds, _):
@@ -186,8 +188,6 @@ def _runs(slots: Indices) -> str:
 def format_report(weights: Weights) -> str:
     """What was built and how exact it is, a line each."""
     report, config = weights.report, weights.config
-    errors = f"largest {report.measured_error:.3g} on {report.tasks} tasks, predicted {report.predicted_error:.3g}"
-    errors += f"; output rms {report.output_rms:.3g}"
     parameters = ", ".join(f"{k} = {_value(v)}" for k, v in weights.signature.parameters.items())
     rows = [
         (
@@ -201,11 +201,10 @@ def format_report(weights: Weights) -> str:
         ("neurons, heads", f"{report.neurons}, {report.heads} stored; widest MLP {config.d_mlp}"),
         ("nonzeros", f"{report.nonzeros:,} of {report.parameters:,} stored parameters"),
         ("positions", f"{config.n_positions}"),
-        (
-            "error",
-            errors,
-        ),
     ]
+    for one in report.each:
+        errors = f"largest {one.measured_error:.3g} on {report.tasks} tasks, predicted {one.predicted_error:.3g}"
+        rows.append((f"error {one.name}".rstrip(), f"{errors}; output rms {one.output_rms:.3g}"))
     rows += certificate_rows(weights)
     return "\n".join(f"{name:16s} {text}" for name, text in rows)
 

@@ -11,9 +11,9 @@ from ..numerics.functions import POINTWISE
 @dataclass(frozen=True, slots=True)
 class Builtin:
     """`rule` is pointwise (one argument), pairwise (two, stretched as + stretches, or the components of one vector),
-    clip (a value and two constant bounds), sum (all components to one number), softmax (a vector), identity (a size),
-    size (a number that is known when compiling), arranged (linear: components elsewhere, or added up; its shape is
-    told in shapes.py), or concat (that many or more, end to end)."""
+    clip (a value and two constant bounds), sum (all components to one number), softmax (a vector), logsumexp (of a
+    vector to one number), identity (a size), size (a number that is known when compiling), arranged (linear: components
+    elsewhere, or added up; its shape is told in shapes.py), or concat (that many or more, end to end)."""
 
     arity: int
     rule: str
@@ -30,6 +30,7 @@ FUNCTIONS: dict[str, Builtin] = {
     "sum": Builtin(1, "sum"),
     "softmax": Builtin(1, "softmax"),
     "argmax": Builtin(1, "softmax"),
+    "logsumexp": Builtin(1, "logsumexp"),
     "identity": Builtin(1, "identity"),
     "transpose": Builtin(1, "arranged"),
     "diag": Builtin(1, "arranged"),
@@ -45,5 +46,5 @@ LINEAR = frozenset(name for name, f in FUNCTIONS.items() if f.rule in ("sum", "a
 OPERATIONS: dict[str, int] = {"affine": 1, "rtw": 1, "dot": 2, "mul": 2, "outer": 2, "div": 2}
 """How many arguments an operation of the calculus takes."""
 
-READS: dict[str, int] = {"mean": 1, "sum": 1, "softmax": 2, "max": 1, "min": 1, "argmax": 2}
+READS: dict[str, int] = {"mean": 1, "sum": 1, "softmax": 2, "logsumexp": 1, "max": 1, "min": 1, "argmax": 2}
 """How many arguments a read takes; softmax and argmax take a score and a value."""

@@ -212,6 +212,9 @@ class Scan(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class Output(SyntaxNode):
+    """`answer`: what it is called."""
+
+    answer: Name | None
     value: Expr
 
 

@@ -220,15 +220,19 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
     def index(self, meta: Any, parts: list[Token]) -> syntax.Name:
         return syntax.Name(_span(parts[0]), str(parts[0]))
 
+    answer = index
+
     def scan(self, meta: Any, parts: list[Any]) -> syntax.Statement:
         return syntax.Scan(_head(meta, parts[1].span), str(parts[0]), parts[1], parts[2])
 
-    def output(self, meta: Any, parts: list[Expr]) -> syntax.Statement:
-        return syntax.Output(_head(meta, parts[0].span), parts[0])
+    def output(self, meta: Any, parts: list[Any]) -> syntax.Statement:
+        return syntax.Output(_head(meta, parts[1].span), *parts)
+
+    def result(self, meta: Any, parts: list[Expr]) -> Expr:
+        return parts[0]
 
     def define(self, meta: Any, parts: list[Any]) -> syntax.Statement:
-        (name, *parameters), *body, last = parts
-        value = last.value if isinstance(last, syntax.Output) else last
+        (name, *parameters), *body, value = parts
         span = _head(name, value.span)
         return syntax.Define(span, str(name), tuple(map(str, parameters)), tuple(body), value)
 

@@ -54,7 +54,7 @@ _FARTHER = (
     "`previous 2` is the token 2 before me, `previous x` the last x token before me; the x before that one takes\n"
     "two lines: `p = move x from previous x`, then `move p from previous x`"
 )
-_ONE_VALUE = "an output is one value: `[a, b]` and `concat(a, b)` are numbers and vectors end to end"
+_ONE_VALUE = "outputs have names and lines of their own, `output a = e`; numbers and vectors end to end are `[a, b]`"
 _BEGINNING = "a program begins with `program name(parameters)`"
 
 
@@ -103,6 +103,8 @@ def _mend(word: str, type: str, line: str, expected: set[str]) -> str | None:
         return _SCAN
     if expected == {"PREVIOUS", "FIRST", "LAST"}:
         return _SOURCES
+    if word == "=" and re.match(r"[ \t]+output[ \t]+\w+[ \t]*$", line):
+        return "what a `def` gives has no name: `output e`"
     if word == "," and re.match(r"\s*output\b", line):
         return _ONE_VALUE
     if word in "+-*/@" and expected == {"COLON", "EQUAL"}:
@@ -250,7 +252,8 @@ def stand_in(text: str, fault: SyntaxFault) -> str | None:
     if margin and not _after_tokens(lines, number):
         mended = f"{margin}z : scalar"
     else:
-        mended = f"{margin}at z" if opens else f"{margin}z = 0"
+        alone = "output 0" if word == "output" else "z = 0"
+        mended = f"{margin}at z" if opens else f"{margin}{alone}"
     if mended == line:
         return None
     lines[number - 1] = mended

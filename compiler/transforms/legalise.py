@@ -1,6 +1,7 @@
 """What no sublayer does directly, in terms of what one does.
 
 sum over K of v      count of K · mean over K of v      where positions are learned, and so can count
+                     Σⱼ exp(0) vⱼ                       where they cannot, and no other strategy does without
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from innerloop.artifact.sparse import Bilinear, Matrix
 
 from ..architectures.learned_positions import SAMPLE, counts
 from ..architectures.targets import Rotary, Target
-from ..ir.graph import Count, Gather, Graph, Node, Value
+from ..ir.graph import Attend, Count, Gather, Graph, Node, Value
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
 
 
-def legalise(graph: Graph, target: Target, laws: Laws = ALL_LAWS) -> Graph:
-    """Raises CompileError for a sum whose number of terms no token knows."""
+def legalise(graph: Graph, target: Target, laws: Laws = ALL_LAWS, weighed: bool = False) -> Graph:
+    """`weighed`: sums whose number of terms no token knows become heads that weigh all alike (exponential_sums.py);
+    else they raise CompileError."""
     signature, refused = graph.signature, f"target {target.name} cannot sum over"
 
     if isinstance(target.positions, Rotary):
@@ -24,11 +26,16 @@ def legalise(graph: Graph, target: Target, laws: Laws = ALL_LAWS) -> Graph:
     def visit(r: Rewriter, _: Value, node: Node) -> Value:
         if not isinstance(node.op, Gather) or node.op.how != "sum":
             return r.node(node)
+        over = node.op.over
+        counted = not signature.pattern.visible_context and counts(signature.pattern, over, SAMPLE) is not None
+        if weighed and not counted:
+            score = [r.affine([], (1,), kinds) for kinds in (node.kinds, frozenset({over}))]
+            operands = (*score, *node.operands)
+            return r.node(Node(Attend("exp", over), operands, node.shape, node.kinds, node.name, node.span))
         if signature.pattern.visible_context:
             message = f"{refused} tokens under `visible context`: no token knows how many there are"
             raise signature.refusal(message, node.span, "use `mean`")
-        over = node.op.over
-        if counts(signature.pattern, over, SAMPLE) is None:
+        if not counted:
             message = f"{refused} `{over}`: no table of positions and kinds says how many a token sees"
             raise signature.refusal(message, node.span, "use `mean`")
         mean = r.node(Node(Gather("mean", over), node.operands, node.shape, node.kinds, None, node.span))

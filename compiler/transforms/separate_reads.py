@@ -30,6 +30,7 @@ from innerloop.artifact.sparse import Bilinear, Matrix
 
 from ..ir.critical_path import following, levels
 from ..ir.graph import (
+    SCORED,
     Affine,
     Attend,
     Block,
@@ -55,7 +56,7 @@ from .softmax_reads import dimensions
 
 def separate_reads(graph: Graph, attends: Callable[[Read], bool] = lambda _: False, laws: Laws = ALL_LAWS) -> Graph:
     """Every mean and sum whose body mixes mine and theirs, as gathers of theirs met by mine; those that `attends` is
-    true of, as heads of linear attention; and every softmax read as a head of its score.
+    true of, as heads of linear attention; and every read that weighs by exp(score) as a head of its score.
 
     Raises CompileError where a body is no polynomial, with the place.
     """
@@ -63,7 +64,7 @@ def separate_reads(graph: Graph, attends: Callable[[Read], bool] = lambda _: Fal
     def visit(r: Rewriter, _: Value, node: Node) -> Value:
         if not isinstance(node.op, Read):
             return r.node(node)
-        heads = node.op.how != "softmax" and attends(node.op)
+        heads = node.op.how not in SCORED and attends(node.op)
         return _attend(r, node, graph) if heads else _separate(r, node, graph)
 
     return rebuild(graph, visit, laws)
@@ -134,16 +135,17 @@ def _separate(r: Rewriter, node: Node, graph: Graph) -> Value:
     over = frozenset({read.over})
     ours = build(r, _named(node, mine), node.kinds, node.span)
     at_theirs = build(r, _named(node, theirs), over, node.span)
-    scored = dimensions(score[0][0]) if score else []
+    scored = dimensions(score[0][0], read.how == "exp") if score else []
     if scored:
         query, key = (
             sums(r, [_in_operands(node, p) for p in side], kinds, node.span)
             for side, kinds in zip(zip(*scored, strict=True), (node.kinds, over), strict=True)
         )
-        op: Op = Attend("softmax", read.over)
+        op: Op = Attend(read.how, read.over)
         operands: tuple[Value, ...] = (query, key, at_theirs)
     else:
-        op, operands = Gather("mean" if score else read.how, read.over), (at_theirs,)
+        how = {"softmax": "mean", "exp": "sum"}.get(read.how, read.how)  # of a score that is 0
+        op, operands = Gather(how, read.over), (at_theirs,)
     gathered = r.node(Node(op, operands, (len(theirs),), node.kinds, None, node.span))
     return _combine(r, node, ours, gathered, terms, (len(mine), len(theirs)), bare=mine.get(()))
 

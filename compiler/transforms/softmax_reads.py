@@ -4,9 +4,10 @@
     after    softmax[j in y](dot((x, 1), (u, −u²/2)[j]) / h²,  y[j])         − x² / (2 h²) is gone
 
 The score is expanded to Σ c · mine · theirs over monomials. What is mine alone is the same for every token that I
-read, and a softmax does not see it. The coefficients of the rest are a matrix [mine, theirs]. One dimension for each
-of mine (its key: what of theirs meets it), for each of theirs, or for each pair of factors of the matrix, if its rank
-is less: whichever are fewest. Monomials of theirs that meet mine alike are so computed as one where they are read.
+read, and a softmax does not see it; the sum of exp(score) does, and keeps it. The coefficients of the rest are a matrix
+[mine, theirs]. One dimension for each of mine (its key: what of theirs meets it), for each of theirs, or for each pair
+of factors of the matrix, if its rank is less: whichever are fewest. Monomials of theirs that meet mine alike are so
+computed as one where they are read.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from .factor_heads import eliminate
 from .polynomial import Monomial, Polynomial, split
 
 
-def dimensions(score: Polynomial) -> list[tuple[Polynomial, Polynomial]]:
-    """Pairs (query, key) with Σ query · key = score, up to what is mine alone; its leaves below 0 are mine (see
-    separate_reads.py). None for a score that is the same for all tokens that are read."""
+def dimensions(score: Polynomial, whole: bool = False) -> list[tuple[Polynomial, Polynomial]]:
+    """Pairs (query, key) with Σ query · key = score, up to what is mine alone, or `whole`; its leaves below 0 are mine
+    (see separate_reads.py). None for a score that is the same for all tokens that are read."""
     mine, theirs, terms = split([score], lambda leaf: leaf[0] < 0)
-    met = [(a, b, c) for _, a, b, c in terms if b != theirs.get(())]
+    met = [(a, b, c) for _, a, b, c in terms if whole or b != theirs.get(())]
     ours, others = _named(mine, {a for a, _, _ in met}), _named(theirs, {b for _, b, _ in met})
     matrix = np.zeros((len(ours), len(others)))
     for a, b, c in met:

@@ -45,8 +45,8 @@ class Subject:
         return self.weights.config.n_layer
 
     def __call__(self, fields: Fields) -> NDArray[Any]:
-        """The output [batch, rows, *shape]."""
-        return self._transformer(**fields)
+        """All outputs side by side, [batch, rows, *shape]."""
+        return self._transformer.outputs_of(self.tokens(fields))
 
     def tokens(self, fields: Fields) -> TokenData:
         """The data as tokens. Raises DataError for data that does not fit."""

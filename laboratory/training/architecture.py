@@ -13,9 +13,10 @@ from dataclasses import replace
 from math import prod
 
 import numpy as np
-from innerloop.artifact.claims import Report
+from innerloop.artifact.claims import AnswerError, Report
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.memory import spend
+from innerloop.artifact.outputs import OutputSpec
 from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
@@ -25,8 +26,13 @@ CHANGES = ("n_layer", "d_model", "n_head", "d_head", "d_mlp", "n_positions", "n_
 
 TRAINED = 5
 """Numbers for each parameter while it is trained: itself, its next value, its gradient and Adam's two moments."""
-UNTRIED = Report(0, 0, 0, 0, 0, 0, 0, 0, 0, float("inf"), float("nan"), float("nan"), 0)
-"""The report of weights that no compiler vouches for."""
+
+
+def untried(output: OutputSpec) -> Report:
+    """The report of weights with this output that no compiler vouches for."""
+    unknown = float("inf"), float("nan"), float("nan")
+    answers = tuple(AnswerError(answer.name, *unknown) for answer in output.answers)
+    return Report(0, 0, 0, 0, 0, 0, 0, 0, 0, *unknown, 0, answers=answers)
 
 
 def changed(config: Config, changes: dict[str, int]) -> Config:
@@ -81,7 +87,7 @@ def blank(weights: Weights, **changes: int) -> Weights:
         readout=_padded(weights.readout, width, size) if linear else Matrix(np.zeros((width, size))),
         readout_bias=weights.readout_bias if linear else np.zeros(size),
         inputs=(),
-        report=UNTRIED,
+        report=untried(weights.output),
     )
 
 

@@ -50,7 +50,7 @@ from innerloop.runtime.packing.packed import (
 )
 from innerloop.runtime.surroundings import devices, promoting, seeded, settled
 
-from .architecture import UNTRIED, blank, unrolled
+from .architecture import blank, unrolled, untried
 
 Array = Any
 Tree = dict[str, Array]
@@ -87,7 +87,7 @@ class Model:
             found = {name: jnp.asarray(tensor) for name, tensor in named.items()}
         fixed = _fixed(template)
         return Model(
-            replace(template.bare(), inputs=(), report=UNTRIED),
+            replace(template.bare(), inputs=(), report=untried(template.output)),
             {name: tensor for name, tensor in found.items() if not fixed(name)},
             {name: tensor for name, tensor in found.items() if fixed(name)},
         )

@@ -57,7 +57,7 @@ def evaluate(
     counts: Mapping[str, Array] = {},
     seen: Array | None = None,
 ) -> Array:
-    """The result [rows, size, tasks].
+    """All outputs side by side, [rows, size, tasks].
 
     parameters  of each that is free its value, of its own shape
     fields      [rows, size, tasks], a row for each token of `line` that holds the field
@@ -65,10 +65,11 @@ def evaluate(
     seen        [tokens, tokens], whether the row's token sees the column's, if not as the pattern says
 
     Raises DataError for more tokens than a scan is written for."""
-    (result,) = program.graph.results
+    graph = program.graph
     run = _Run(program, line, parameters, fields, counts, seen)
-    run.block(program.graph.block, None)
-    return run.whole(run.take(result, run.at(program.graph[result].kinds)))
+    run.block(graph.block, None)
+    places = run.at(graph.output.kinds)
+    return jnp.concatenate([run.whole(run.take(result, places)) for result in graph.results], 1)
 
 
 class _Run:

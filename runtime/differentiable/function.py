@@ -47,14 +47,15 @@ class Differentiable:
         parameters: Mapping[str, ArrayLike] | None = None,
         counts: Mapping[str, int] | None = None,
         **fields: ArrayLike,
-    ) -> Floats:
-        """The output [batch, rows, *shape] in float64. Raises DataError for data that do not fit."""
+    ) -> Any:
+        """The output [batch, rows, *shape] in float64, several in a dict by their names. Raises DataError for data that
+        do not fit."""
         data = read_data(self.program.signature, fields)
         rows = self.rows(data)
         values = dict(self.start) | {n: np.asarray(v, np.float64) for n, v in (parameters or {}).items()}
         with settled("float64"):
             found = np.asarray(self.batch(data.sequence)(values, rows, dict(counts or {})), np.float64)
-        return found if data.batched else found[0]
+        return self.program.graph.output.named(found if data.batched else found[0])
 
     def rows(self, data: TokenData) -> dict[str, Floats]:
         """Fields [batch, rows, size], a row for each token that holds the field."""
@@ -64,9 +65,10 @@ class Differentiable:
         }
 
     def many(self, line: Sequence) -> Callable[..., Array]:
-        """(parameters, fields [batch, rows, size], counts = {}, seen = None) → the output [batch, rows, *shape]."""
+        """(parameters, fields [batch, rows, size], counts = {}, seen = None) → the output [batch, rows, *shape], or all
+        side by side."""
         program = self.program
-        shape = program.graph[program.graph.results[0]].shape
+        shape = program.graph.output.shape
 
         def function(
             parameters: Mapping[str, Array],

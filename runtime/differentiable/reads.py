@@ -11,6 +11,7 @@ from typing import assert_never
 import jax.numpy as jnp
 from innerloop.artifact.errors import InternalError
 from innerloop.compiler.ir.graph import (
+    SCORED,
     Affine,
     Attend,
     BodyGraph,
@@ -42,10 +43,10 @@ def read(op: Read, mine: list[Array], theirs: list[Array], seen: Array) -> Array
     known: dict[Value, Array] = {}
     for value in op.body.block:
         known[value] = _computed(op.body, op.body[value], known, mine, theirs)
-    if op.how == "softmax":
+    if op.how in SCORED:
         score, value = op.body.results
         pairs = known[score][..., 0, :]
-        return _total(known[value], shares(jnp.broadcast_to(pairs, (*seen.shape, pairs.shape[-1])), seen))
+        return _total(known[value], _weighed(op.how, jnp.broadcast_to(pairs, (*seen.shape, pairs.shape[-1])), seen))
     return _total(known[op.body.results[0]], weights(op.how, seen))
 
 
@@ -57,7 +58,12 @@ def gather(how: str, theirs: Array, seen: Array) -> Array:
 def attend(how: str, query: Array, key: Array, theirs: Array, seen: Array) -> Array:
     """query [readers, k, tasks], key [read, k, tasks], theirs [read, size, tasks] → [readers, size, tasks]."""
     scores = (query[:, None] * key[None]).sum(2)
-    return _total(theirs[None], shares(scores, seen) if how == "softmax" else scores * weights(how, seen))
+    return _total(theirs[None], _weighed(how, scores, seen) if how in SCORED else scores * weights(how, seen))
+
+
+def _weighed(how: str, scores: Array, seen: Array) -> Array:
+    """By a softmax, or by exp, of scores [readers, read, tasks]; 0 where unseen."""
+    return shares(scores, seen) if how == "softmax" else jnp.exp(jnp.where(seen[..., None], scores, -jnp.inf))
 
 
 def _total(value: Array, by: Array) -> Array:

@@ -6,8 +6,6 @@ after    the tasks, the oracle's output, and how far off it is; or InnerloopErro
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.reference.arithmetic import Arithmetic
@@ -15,7 +13,8 @@ from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.interpreter.default_tasks import draw
-from innerloop.compiler.interpreter.interpret import interpret
+from innerloop.compiler.interpreter.oracle import evaluate
+from innerloop.compiler.ir.build import graph_of
 
 from .folder import Sample
 from .tensors import Floats
@@ -31,38 +30,40 @@ def checked(weights: Weights, arithmetic: Arithmetic, accept_error: bool) -> Sam
     stock = errors(weights, data, truth, arithmetic)
     if not accept_error:
         within(weights, len(data.sequence), errors(weights, data, truth, None), stock)
-    return Sample(data, truth, float(stock.max(initial=0.0)))
+    return Sample(data, truth, tuple(stock.max(0, initial=0.0).tolist()))
 
 
 def tasks(weights: Weights) -> tuple[TokenData, Floats]:
-    """A few tasks within the compiled ranges, and the oracle's output [tasks, rows, *shape]."""
+    """A few tasks within the compiled ranges, and the oracle's outputs side by side, [tasks, rows, *shape]."""
     signature, pattern = weights.signature, weights.signature.pattern
     room = weights.config.n_positions - 1 - len(pattern.prefix) - len(pattern.suffix)
     drawn = draw(signature, max(1, min(GROUPS, room // len(pattern.group))), TASKS, seed=3)
     for each in weights.inputs:
         drawn[each.name] = np.clip(drawn[each.name], each.low, each.high)
-    arguments: dict[str, Any] = {**drawn, **signature.parameters}
-    return read_data(signature, drawn), interpret(signature.text, **arguments)
+    data = read_data(signature, drawn)
+    return data, evaluate(graph_of(signature.text, signature.parameters, signature.source), data)
 
 
 def errors(weights: Weights, data: TokenData, truth: Floats, arithmetic: Arithmetic | None) -> Floats:
-    """How far off each task is at most [tasks]."""
+    """How far off each output is at most in each task, [tasks, outputs]; None: in this package's own arithmetic."""
     rows = output_rows(data.sequence, weights.output.kinds)
     with np.errstate(all="ignore"):
         found = forward(weights, data, arithmetic=arithmetic, whole=True)[:, rows].reshape(truth.shape)
     error = np.nan_to_num(np.abs(found - truth), nan=np.inf)
-    return np.asarray(error.reshape(len(truth), -1).max(1, initial=0.0))
+    parts = weights.output.split(error)
+    return np.stack([part.reshape(len(part), -1).max(1, initial=0.0) for part in parts], 1)
 
 
 def within(weights: Weights, tokens: int, own: Floats, stock: Floats) -> None:
     """Raises InnerloopError where tasks that are within the certificate in this package's arithmetic are not in the
     library's. The others left a range, as the guard would say; weights without a certificate promise nothing."""
-    most = weights.report.predicted_error
-    beyond = stock[(own <= most) & ~(stock <= most)]
-    if beyond.size and np.isfinite(most):
-        raise InnerloopError(
-            f"{weights.signature.name} multiplies errors: as a stock model rounds it is off by {beyond.max():.3g} on "
-            f"tasks of {tokens} tokens, where its certificate says {most:.3g} at most. Compile it with milder "
-            "parameters, or with data like yours (`calibration=`), or accept the error (`accept_error=True`, "
-            "`--accept-error`)"
-        )
+    for number, error in enumerate(weights.report.each):
+        most, alone, there = error.predicted_error, own[:, number], stock[:, number]
+        beyond = there[(alone <= most) & ~(there <= most)]
+        if beyond.size and np.isfinite(most):
+            raise InnerloopError(
+                f"{weights.signature.name} multiplies errors: as a stock model rounds it is off by {beyond.max():.3g} "
+                f"on tasks of {tokens} tokens, where its certificate says {most:.3g} at most. Compile it with milder "
+                "parameters, or with data like yours (`calibration=`), or accept the error (`accept_error=True`, "
+                "`--accept-error`)"
+            )

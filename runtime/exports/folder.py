@@ -19,12 +19,17 @@ from .tensors import Tensor
 
 @dataclass(frozen=True)
 class Sample:
-    """A few tasks, the oracle's output [tasks, rows, *shape] at the tokens that give one, and how far off the
-    library's arithmetic is on them."""
+    """A few tasks, the oracle's outputs side by side, [tasks, rows, *shape], at the tokens that give them, and how far
+    off each of them is at most as the library computes."""
 
     data: TokenData
     truth: Floats
-    error: float
+    errors: tuple[float, ...]
+
+    @property
+    def error(self) -> float:
+        """The largest."""
+        return max(self.errors)
 
     def tensors(self, weights: Weights) -> list[Tensor]:
         """Each field at the tokens that hold it, and the output."""

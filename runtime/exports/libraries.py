@@ -44,6 +44,8 @@ SHARDED: tuple[Library, ...] = ("huggingface", "tokens")
 """Those whose tensors may stand in several files."""
 SIXTEEN: tuple[Library, ...] = ("huggingface",)
 """Those that were held against weights of 16 bits."""
+ONE_OUTPUT: tuple[Library, ...] = ("tokens", "gguf", "circuit")
+"""Those whose models have one output."""
 
 
 def module_of(weights: Weights, to: Library) -> Writer:
@@ -61,4 +63,6 @@ def module_of(weights: Weights, to: Library) -> Writer:
             f"{weights.signature.name} is compiled for {weights.config.dtype}, in which {to} was never held against "
             "it: export it to huggingface, or compile it for float32"
         )
+    if weights.output.answers and to in ONE_OUTPUT:
+        raise InnerloopError(f"{weights.signature.name} has several outputs, and a model of {to} has one")
     return held[target]

@@ -13,19 +13,20 @@ Array = Any
 
 
 class Reach(NamedTuple):
-    """The scores query · key, [width, k] each, of the pairs of tokens `seen` [tokens, tokens], of magnitude at most
-    `most`."""
+    """The scores query · key, [width, k] each, of the pairs of tokens `seen` [tokens, tokens], which are to lie between
+    `least` and `most`."""
 
     query: Array
     key: Array
     seen: Array
+    least: Array
     most: Array
 
     def excess(self, stream: Array) -> Array:
         """[batch, tokens]"""
         xp = stream.__array_namespace__()
         scores = _scores(_product(stream, self.query), _product(stream, self.key))
-        return xp.where(self.seen, abs(scores), 0.0).max(-1) - self.most
+        return xp.where(self.seen, xp.maximum(scores - self.most, self.least - scores), -self.most).max(-1)
 
 
 class Tie(NamedTuple):

@@ -60,8 +60,8 @@ class Guard:
     def __init__(self, weights: Weights, mode: GuardMode, dtype: np.dtype[Any] | None = None) -> None:
         """`dtype`: the precision that the weights run in (None: what they were compiled for)."""
         coarser = 1.0 if dtype is None else UNIT[dtype.name] / UNIT[weights.config.dtype]
-        self.resolved = max(1.0, coarser) * weights.report.predicted_error
-        """How far off outputs may be."""
+        self.resolved = [max(1.0, coarser) * error.predicted_error for error in weights.report.each]
+        """How far off each output may be."""
         self.mode = mode
         self.weights = weights
         self.watches = [] if mode == "off" else watches_of(weights)
@@ -114,8 +114,11 @@ class Guard:
 
     def settled(self, held: Held | None) -> NDArray[np.bool_]:
         """[batch]: the tasks whose outputs the interpreter finds as right as the certificate says; without it, none."""
-        certain = self.weights.report.predicted_error  # as compiled: run in a coarser precision, next to all would be
-        return np.zeros(0, bool) if held is None else np.asarray(held.errors <= certain)
+        if held is None:
+            return np.zeros(0, bool)
+        # as compiled: run in a coarser precision, next to all would be
+        certain = [error.predicted_error for error in self.weights.report.each]
+        return np.asarray((held.errors <= certain).all(1))
 
     def inspect_outputs(
         self, outputs: NDArray[Any], held: Held | None, fields: Mapping[str, NDArray[Any]], depth: int
@@ -123,21 +126,27 @@ class Guard:
         """outputs: [batch, rows, *shape]; fields: name → [batch, tokens, size]. Names tasks all of whose outputs are
         smaller than the weights' error; but those in which the interpreter finds the error small, or the very answer to
         be 0, and those whose fields are of the usual size: a probability, say, may be next to nothing."""
-        resolved = self.resolved
-        largest = np.abs(outputs).reshape(len(outputs), -1).max(1, initial=0.0)
-        below = (largest < resolved) & (largest > 0.0) & np.isfinite(resolved)
-        if held is not None and below.any():
-            below &= ~(held.errors <= LITTLE * largest) & (held.largest > 0.0) & self._small(fields)
-        small = np.flatnonzero(below)
-        if small.size:
+        for k, (part, resolved) in enumerate(zip(self.weights.output.split(outputs), self.resolved, strict=True)):
+            largest = np.abs(part).reshape(len(part), -1).max(1, initial=0.0)
+            below = (largest < resolved) & (largest > 0.0) & np.isfinite(resolved)
+            if held is not None and below.any():
+                below &= ~(held.errors[:, k] <= LITTLE * largest) & (held.largest[:, k] > 0.0) & self._small(fields)
+            small = np.flatnonzero(below)
+            if not small.size:
+                continue
             task = int(small[0])
             self.tell(
-                f"the outputs of task {task} are at most {largest[task]:.3g}, smaller than what these weights resolve "
-                f"(an error of up to {resolved:.3g} is to be expected). Scale the data, or compile with data like it "
-                f"(`calibration=`), or in float64",
+                f"the outputs{self._of(k)} of task {task} are at most {largest[task]:.3g}, smaller than what these "
+                f"weights resolve (an error of up to {resolved:.3g} is to be expected). Scale the data, or compile "
+                f"with data like it (`calibration=`), or in float64",
                 small,
                 depth,
             )
+
+    def _of(self, output: int) -> str:
+        """Which output is meant, of several."""
+        answers = self.weights.output.answers
+        return f" `{answers[output].name}`" if answers else ""
 
     def _small(self, fields: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
         """[batch]: the tasks in which a component of a field is far smaller than the field's range, and not 0."""
@@ -148,19 +157,21 @@ class Guard:
         return found
 
     def inspect_errors(self, errors: Floats, depth: int) -> None:
-        """errors: [batch], of each task as the interpreter finds it (interpreted.py), NaN where it has no answer. Names
-        tasks whose error is beyond the certificate's."""
-        resolved = self.resolved
-        wrong, unknown = np.flatnonzero(errors > resolved), np.flatnonzero(np.isnan(errors))
-        if wrong.size:
-            worst = int(wrong[errors[wrong].argmax()])
+        """errors: [batch, outputs], of each task as the interpreter finds it (interpreted.py), NaN where it has no
+        answer. Names tasks whose error is beyond the certificate's."""
+        for k, resolved in enumerate(self.resolved):
+            wrong = np.flatnonzero(errors[:, k] > resolved)
+            if not wrong.size:
+                continue
+            worst = int(wrong[errors[wrong, k].argmax()])
             self.tell(
-                f"the outputs of task {worst} are off by {errors[worst]:.3g} from what the interpreter finds; these "
-                f"weights were to be off by {resolved:.3g} at most. Compile with data like it (`calibration=`), or in "
-                f"float64",
+                f"the outputs{self._of(k)} of task {worst} are off by {errors[worst, k]:.3g} from what the interpreter "
+                f"finds; these weights were to be off by {resolved:.3g} at most. Compile with data like it "
+                f"(`calibration=`), or in float64",
                 wrong,
                 depth,
             )
+        unknown = np.flatnonzero(np.isnan(errors).any(1))
         if unknown.size:
             self.tell(f"the program itself has no finite answer for task {unknown[0]}", unknown, depth)
 

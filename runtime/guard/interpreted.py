@@ -30,8 +30,8 @@ UNITS = 64.0
 
 
 class Held(NamedTuple):
-    """errors: the largest error of each task, [batch], beyond the interpreter's own rounding; NaN where the program
-    itself gives no finite number. largest: the largest magnitude of its outputs there, [batch]."""
+    """errors: the largest error of each task, [batch, outputs], beyond the interpreter's own rounding; NaN where the
+    program itself gives no finite number. largest: the largest magnitude of its outputs there, [batch, outputs]."""
 
     errors: Floats
     largest: Floats
@@ -61,9 +61,8 @@ class Interpreter:
             graph = graph_of(signature.text, signature.parameters, signature.source)
         except CompileError:
             return None
-        (result,) = graph.results
-        found = graph.signature.pattern, graph.signature.fields, graph[result].shape, graph[result].kinds
-        if found != (signature.pattern, signature.fields, output.shape, output.kinds):
+        found = graph.signature.pattern, graph.signature.fields, graph.output.each, graph.output.kinds
+        if found != (signature.pattern, signature.fields, output.each, output.kinds):
             raise DataError(
                 f"the program of {signature.name} has other fields, tokens or outputs than its weights: they are of "
                 "another program, or their folder was changed. Compile it again"
@@ -75,8 +74,14 @@ class Interpreter:
         if self.graph is None:
             return None
         with np.errstate(all="ignore"):
-            exact = evaluate(self.graph, data).reshape(data.batch, -1)
+            exact = evaluate(self.graph, data)
             error = np.abs(np.asarray(outputs, np.float64).reshape(exact.shape) - exact)
             rounded = UNITS * np.finfo(np.float64).eps * np.abs(exact)
-            found = np.where(np.isnan(error), np.inf, np.maximum(error - rounded, 0.0)).max(1, initial=0.0)
-        return Held(np.where(np.isfinite(exact).all(1), found, np.nan), np.abs(exact).max(1, initial=0.0))
+            found = np.where(np.isnan(error), np.inf, np.maximum(error - rounded, 0.0))
+            known = np.where(np.isfinite(exact), found, np.nan)
+        return Held(self._largest(known), self._largest(np.abs(exact)))
+
+    def _largest(self, packed: Floats) -> Floats:
+        """Of each output in each task, [batch, outputs]; NaN where it has one."""
+        parts = self._weights.output.split(packed)
+        return np.stack([part.reshape(len(part), -1).max(1, initial=0.0) for part in parts], 1)

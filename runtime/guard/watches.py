@@ -96,8 +96,8 @@ SHARP = 1e-3
 
 @dataclass(frozen=True)
 class ScoreWatch:
-    """Scores of tokens of `kinds` and of kind `over`, which are to be of magnitude `most` at most; or, with a `rate`,
-    not to be changed by rounding by more than `most` (checks.Tie)."""
+    """Scores of tokens of `kinds` and of kind `over`, which are to be `most` at most, and −`most` at least unless
+    `told` knows no least; or, with a `rate`, not to be changed by rounding by more than `most` (checks.Tie)."""
 
     construction: str
     kinds: frozenset[str]
@@ -120,7 +120,9 @@ class ScoreWatch:
         readers, read = (np.array([False, *found]) for found in self._among(kinds))
         seen = readers[:, None] & read & (np.tri(readers.size, dtype=bool) if causal else True)
         query, key, most = self.query.astype(dtype), self.key.astype(dtype), dtype.type(self.most)
-        return Tie(query, key, seen, dtype.type(self.rate), most) if self.rate else Reach(query, key, seen, most)
+        if self.rate:
+            return Tie(query, key, seen, dtype.type(self.rate), most)
+        return Reach(query, key, seen, dtype.type(-self.most if np.isfinite(self.told[0][0]) else -np.inf), most)
 
     def _among(self, kinds: tuple[str, ...]) -> tuple[list[bool], list[bool]]:
         return [kind in self.kinds for kind in kinds], [kind == self.over for kind in kinds]
@@ -158,7 +160,7 @@ def watches_of(weights: Weights) -> list[Watch | ScoreWatch]:
 def _of_scores(domain: Domain, weights: Weights) -> ScoreWatch | None:
     """None for a softmax that rounding its scores changes by less than what the weights' errors are anyway."""
     assert domain.key is not None
-    resolved, rate = weights.report.predicted_error, 0.0
+    resolved, rate = min(error.predicted_error for error in weights.report.each), 0.0
     most = (1.0 + SLACK) * float(domain.high[0])
     if domain.construction == "softmax":
         rate, most = ROUNDED * UNIT[weights.config.dtype] * float(domain.high[0]), resolved

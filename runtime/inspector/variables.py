@@ -108,7 +108,13 @@ def _decoded(placement: Placement, stream: NDArray[Any], kinds: Sequence[str]) -
 
 def outputs(weights: Weights, bounds: Bounds, stream: NDArray[Any], tokens: NDArray[np.int64]) -> Json:
     """stream: [tokens, d_model] after the last sublayer; the output is given at these tokens."""
-    size = int(np.prod(weights.output.shape))
+    size, every = int(np.prod(weights.output.shape)), weights.output.each
+    several = len(every) > 1
+    labels, beyond = list[str](), list[float | None]()
+    for one, bound in zip(every, bounds.output_bounds, strict=True):
+        of, count = f" {one.name}" * several, int(np.prod(one.shape))
+        labels += [of if count == 1 else f"{of}[{k}]" for k in range(count)]
+        beyond += [finite(bound)] * count
     last = normalise(stream[tokens].T, weights.final_norm, weights.config, OWN)
     found = last.T @ weights.readout.csr.toarray().astype(stream.dtype) + weights.readout_bias.astype(stream.dtype)
     return {
@@ -117,5 +123,6 @@ def outputs(weights: Weights, bounds: Bounds, stream: NDArray[Any], tokens: NDAr
         "tokens": tokens.tolist(),
         "found": [[finite(x) for x in row] for row in found],
         "exact": [[finite(x) for x in row] for row in bounds.output[0].reshape(tokens.size, size)],
-        "bound": finite(bounds.output_bound),
+        "labels": labels,
+        "bounds": beyond,
     }

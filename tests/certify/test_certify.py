@@ -39,7 +39,7 @@ def data(tasks: int = 16, seed: int = 3, scale: float = 1.0, noise: float = 0.0)
 
 def errors(found: Certified, program: str, fields: dict[str, NDArray[Any]], **parameters: Any) -> NDArray[Any]:
     truth = interpret(load(program), **fields, d=D, **parameters)
-    return np.abs(found.prediction.astype(np.float64) - truth)
+    return np.asarray(np.abs(found.prediction.astype(np.float64) - truth))
 
 
 @pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])

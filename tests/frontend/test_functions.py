@@ -64,7 +64,7 @@ def test_a_function_of_data(name: str) -> None:
 def test_a_function_of_a_constant(name: str) -> None:
     """In the default of a parameter, and of a name that is a constant."""
     x, value = sample(), np.array([0.5, 0.9, 1.7])
-    shape = "scalar" if name == "sum" else "vector[3]"
+    shape = "scalar" if name in ("sum", "logsumexp") else "vector[3]"
     head = HEAD.replace("p()", f"p(c : vector[3] = [0.5, 0.9, 1.7], e : {shape} = {call(name, 'c')})")
     wanted = x * meaning(name, value[None])[0]
     np.testing.assert_allclose(interpret(head + "output e * x\n", x=x), wanted, rtol=1e-12)
@@ -77,11 +77,11 @@ def test_the_derivative_of_a_function(name: str) -> None:
     x, step = sample(), 1e-6
     weights = np.array([0.3, -1.0, 0.7])
     used = call(name, "x")
-    loss = used if name == "sum" else f"dot([0.3, -1, 0.7], {used})"
+    loss = used if name in ("sum", "logsumexp") else f"dot([0.3, -1, 0.7], {used})"
 
     def value(x: NDArray[np.float64]) -> NDArray[np.float64]:
         found = meaning(name, x)
-        return found if name == "sum" else found @ weights
+        return found if name in ("sum", "logsumexp") else found @ weights
 
     wanted = np.stack([(value(x + step * e) - value(x - step * e)) / (2 * step) for e in np.eye(D)], axis=-1)
     found = interpret(HEAD + f"output grad[x]({loss})\n", x=x)

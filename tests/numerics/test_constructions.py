@@ -162,10 +162,12 @@ def test_what_has_no_construction_is_refused_with_its_place(body: str) -> None:
     assert fault.span is not None
 
 
-def test_a_sum_under_visible_context_is_refused() -> None:
-    text = HEAD.replace("x\n    x", "x  visible context\n    x")
-    with pytest.raises(CompileError, match="cannot sum over tokens under `visible context`"):
-        compile_program(text + "output sum[j in y](y[j])\n")
+def test_a_sum_under_visible_context_is_weighed_by_one_head() -> None:
+    """No token knows how many there are, and so no mean times their number is the sum."""
+    text = HEAD.replace("x\n    x", "x  visible context\n    x") + "output sum[j in y](y[j] + 1)\n"
+    for examples in (10, 1):
+        found, truth = both(text, draw(examples), sample=draw(10))
+        np.testing.assert_allclose(found, truth, atol=2e-6 * np.abs(truth).max())
 
 
 def test_suffix_tokens_are_hidden_under_visible_context() -> None:

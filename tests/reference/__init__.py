@@ -92,7 +92,8 @@ class Case:
 
     def truth(self, data: Mapping[str, NDArray[Any]]) -> Array:
         """The float64 oracle's word."""
-        return interpret(source(self.program), **data, **self.parameters)
+        truth: Array = interpret(source(self.program), **data, **self.parameters)
+        return truth
 
     def answers(self, data: Mapping[str, NDArray[Any]]) -> Array:
         """The independent implementation's."""

@@ -206,7 +206,7 @@ class Expressions:
         ]
         forms += [lambda: self.call(shape, depth, place)] if self.functions else []
         if (place.over is None and place.side is None and place.only is None) or (place.over and not place.deep):
-            forms += [lambda: self.read(shape, depth, place)] * (5 if place.over is None else 1)
+            forms += [lambda: self.read(shape, depth, place)] * (5 if place.over is None else 2)
         if self.chance(0.02):  # what may leave the numbers, or divide by 0
             forms = [lambda: f"{pick('log', 'sqrt', 'exp')}({one()})", lambda: f"({part(shape)} / {one(())})"]
         else:
@@ -227,7 +227,7 @@ class Expressions:
         """Products over an axis, and what else takes other shapes to this one."""
         d, m, square, wide = ("d",), ("m",), ("d", "d"), ("d", "m")
         last, short = ("2", "1") if self.numbers else ("d", "d - 1")
-        largest = self.random.choice(["max", "min"])
+        largest = self.random.choice(["max", "min", "logsumexp"])
         match shape:
             case ():
                 return [
@@ -285,5 +285,9 @@ class Expressions:
             score = f"rate * {score}" if self.chance(0.5) else score
             return f"{self.random.choice(['softmax', 'softmax', 'argmax'])}[{index} in {over}]({score}, {value})"
         if shape == () and self.chance(0.15):
-            return f"{self.random.choice(['max', 'min'])}[{index} in {over}]({value})"
+            return f"{self.random.choice(['max', 'min', 'logsumexp'])}[{index} in {over}]({value})"
+        if self.chance(0.1):
+            score = self.expression((), depth - 1, inside)
+            score = self.random.choice([f"-({score}) ^ 2", f"rate * {score}"])
+            value = f"exp({score}) * {value}"
         return f"{self.random.choice(['mean', 'mean', 'sum'])}[{index} in {over}]({value})"

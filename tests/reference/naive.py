@@ -31,6 +31,7 @@ FUNCTIONS: dict[str, Any] = {
     "softplus": lambda v: np.log(1 + np.exp(v)),
     "sum": np.sum,
     "softmax": lambda v: np.exp(v) / np.exp(v).sum(),
+    "logsumexp": lambda v: np.log(sum(np.exp(e) for e in v)),
     "clip": lambda v, low, high: np.minimum(np.maximum(v, low), high),
     "max": lambda *of: np.maximum(*of) if len(of) == 2 else sorted(of[0])[-1],
     "min": lambda *of: np.minimum(*of) if len(of) == 2 else sorted(of[0])[0],
@@ -98,7 +99,8 @@ class Naive:
                         )
                         self.tokens[token][name] = np.broadcast_to(result, shape) * 1.0
                 case syntax.Output(value=value):
-                    self.outputs = [self.value(value, token, None) for token in here]
+                    found = [self.value(value, token, None) for token in here]
+                    self.outputs = found if not self.outputs else list(map(np.append, self.outputs, found))
                 case syntax.At(kind=kind, body=inner):
                     self.run(inner, [t for t in here if self.kinds[t] == kind])
                 case syntax.Repeat(count=count, index=index, body=inner):

@@ -102,7 +102,8 @@ class _Writer(Expressions):
         return f"{name} : {SHAPES[shape]} = {self.random.choice(['0', '1', '0.5', '-2'])}"
 
     def output(self) -> list[str]:
-        """What was computed last at some kind, or at all, and perhaps something more of its shape."""
+        """What was computed last at some kind, or at all, and perhaps something more of its shape; now and then another
+        output beside it."""
         kind = self.random.choice([None, *self.kinds])
         place = Place(self.everywhere if kind is None else frozenset({kind}))
         living = [n for n, held in self.names.items() if not held.source and held.kinds >= place.here]
@@ -111,7 +112,11 @@ class _Writer(Expressions):
         value = self.expression(shape, self.random.randint(1, 2), place)
         if name is not None:
             value = self.random.choice([name, f"({name} {self.random.choice('+-*')} {value})"])
-        return [f"output {value}"] if kind is None else [f"at {kind}", f"    output {value}"]
+        outputs = [f"output {value}"]
+        if self.chance(0.2):
+            more = self.expression(self.random.choice(list(SHAPES)), 1, place)
+            outputs = [f"output mean = {value}", f"output other = {more}"]
+        return outputs if kind is None else [f"at {kind}", *(f"    {line}" for line in outputs)]
 
     # statements
 

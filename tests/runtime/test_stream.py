@@ -179,7 +179,7 @@ def test_symbols_are_pushed_as_numbers_or_one_hot() -> None:
     ]
     for output in outputs:
         assert output is not None
-        np.testing.assert_allclose(output, np.broadcast_to(outputs[0], output.shape), rtol=1e-6)  # type: ignore[arg-type]
+        np.testing.assert_allclose(output, np.broadcast_to(outputs[0], output.shape), rtol=1e-6)
     with pytest.raises(DataError, match="`s` holds 3"):
         model.stream().push(s=3)
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from innerloop.artifact.arrays import Dtype, Floats
-from innerloop.artifact.claims import InputRange, OutputSpec, Placement, Report
+from innerloop.artifact.claims import InputRange, Placement, Report
+from innerloop.artifact.outputs import OutputSpec
 from innerloop.artifact.parts import (
     Attention,
     Body,

@@ -214,3 +214,29 @@ def test_scores_of_tokens_that_are_not_seen_are_none() -> None:
     found = scores(query, key, seen)
     assert (found[:, seen] == 5.0).all()
     assert (found[:, ~seen] == 0.0).all()
+
+
+DEFINED = """program repeated(k = 2)
+
+tokens (x)* q
+    x : scalar on x, q
+
+def doubled(a, p)
+    v = a
+    repeat p
+        v = 2 * v
+    output v
+
+def more(a, m)
+    u = doubled(a, m + 1)
+    output u
+
+n = 3 * k
+at q
+    output {0}
+"""
+
+
+@pytest.mark.parametrize(("call", "passes"), [("doubled(x, k + 1)", 3), ("doubled(x, n + 1)", 7), ("more(x, k)", 3)])
+def test_what_counts_passes_of_a_definition_is_any_constant(call: str, passes: int) -> None:
+    assert interpret(DEFINED.format(call), x=[0.0, 1.0]).tolist() == [2.0**passes]

@@ -53,10 +53,12 @@ EVERYTHING = """
 relu, abs, sign, clip, sigmoid, tanh, sin, cos, erf, softplus, exp, log, sqrt, sum, softmax, max, min, identity
 transpose, diag, row_sums, column_sums, concat, a component, a slice
 affine, dot, mul, outer, div, rtw, +, -, *, /, @, ^, unary -, <, <=, >, >=, ==, and, or, not, an array
-argmax, max of components, min of components
+argmax, logsumexp, max of components, min of components
 mean over tokens, sum over tokens, softmax over tokens, max over tokens, min over tokens, argmax over tokens
+logsumexp over tokens
 a read in a read, move from previous, move from first, move from last, move from previous n, move from previous K
-grad, def, a def with lines of its own, a call of a def, use, solve, inverse, size, output, output in at
+grad, def, a def with lines of its own, a call of a def, use, solve, inverse, size
+output, output in at, several outputs, a sum weighed by exp
 at, repeat, scan, repeat in repeat, repeat in scan, scan in repeat, at in repeat, repeat in at
 a counted repeat, a component by step, a constant power
 visible context, a prefix, a suffix, a group of several kinds, a kind in two places

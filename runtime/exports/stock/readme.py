@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from textwrap import fill, indent
@@ -18,16 +19,18 @@ from .examples import Example, gradients, patching
 _EMBEDDED = 'features @ interface["embedding"]'
 
 
-def readme(weights: Weights, example: Example, roles: tuple[int, ...], error: float, layout: dict[str, Any]) -> str:
-    """`roles` are those of the tokens of tasks.safetensors, with the rest token; `error` is how far off they are in the
-    library's arithmetic; `layout` is what layout.json holds."""
+def readme(
+    weights: Weights, example: Example, roles: tuple[int, ...], errors: Sequence[float], layout: dict[str, Any]
+) -> str:
+    """`roles` are those of the tokens of tasks.safetensors, with the rest token; `errors`: how far off each output is
+    in the library's arithmetic; `layout` is what layout.json holds."""
     load, run = example.load.format(dtype=weights.config.dtype).rstrip(), example.run.rstrip()
     if weights.config.dtype in SHORT:  # the interface is in float32
         run = run.replace(_EMBEDDED, f"({_EMBEDDED}).to(model.dtype)").replace("= stream @", "= stream.float() @")
     return f"""\
 # {weights.signature.name}
 
-{_what(weights, error)}
+{_what(weights, errors)}
 
 A sequence is a rest token, then `{describe_pattern(weights.signature.pattern)}`. A token's features are its role
 (one-hot), then its fields. `tasks.safetensors` holds a few tasks, field by field, and the float64 oracle's output.
@@ -42,7 +45,7 @@ rows = {_at(weights, weights.output.kinds)}
 with torch.no_grad():
 {indent(run, "    ")}
 output = output[:, rows]
-print("largest difference from the oracle:", (output - tasks["output"]).abs().max().item())
+{_difference(weights)}
 ```
 {_variables(weights, example, roles, layout)}
 ## What is safe
@@ -59,19 +62,17 @@ def _variables(weights: Weights, example: Example, roles: tuple[int, ...], layou
     return patching(example, layout, roles) + cut
 
 
-def _what(weights: Weights, error: float) -> str:
-    report = weights.report
+def _what(weights: Weights, errors: Sequence[float]) -> str:
+    report, said = weights.report, _each(weights, [f"{error:.1e}" for error in errors])
     try:
         by = f"innerloop {version('innerloop')}"
     except PackageNotFoundError:
         by = "innerloop"
-    beside = f"As the library's norms and activations round, they are {error:.1e} off at most on the tasks below."
+    beside = f"As the library's norms and activations round, they are {said} off at most on the tasks below."
     if isfinite(report.predicted_error):
         text = (
             f"A learning algorithm compiled into a transformer by {by}; the program is in `program.icl`. The weights "
-            f"are {weights.config.dtype}; innerloop's own forward pass was measured {report.measured_error:.1e} off "
-            f"the float64 oracle at most ({report.tasks} tasks, output rms {report.output_rms:.3g}; predicted: "
-            f"{report.predicted_error:.1e}). {beside}"
+            f"are {weights.config.dtype}; innerloop's own forward pass was measured {_measured(weights)}. {beside}"
         )
     else:
         trained = (
@@ -80,9 +81,40 @@ def _what(weights: Weights, error: float) -> str:
         text = (
             f"Weights of the architecture that {by} compiles `program.icl` to, {weights.config.dtype}, that it did not "
             f"compile. {trained} How far they are from what that program says, nobody vouches for: on the tasks below "
-            f"they are {error:.1e} off at most."
+            f"they are {said} off at most."
         )
     return fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def _each(weights: Weights, said: list[str]) -> str:
+    """What is said of each output, with the names of several."""
+    if not weights.output.answers:
+        return said[0]
+    return ", ".join(f"{text} ({answer.name})" for text, answer in zip(said, weights.output.answers, strict=True))
+
+
+def _measured(weights: Weights) -> str:
+    errors, tasks = weights.report.each, weights.report.tasks
+    most = _each(weights, [f"{error.measured_error:.1e}" for error in errors])
+    rms = _each(weights, [f"{error.output_rms:.3g}" for error in errors])
+    predicted = _each(weights, [f"{error.predicted_error:.1e}" for error in errors])
+    return f"{most} off the float64 oracle at most ({tasks} tasks, output rms {rms}; predicted: {predicted})"
+
+
+def _difference(weights: Weights) -> str:
+    """The lines that print how far the output is from the oracle's, each of several by its columns."""
+    output = weights.output
+    if not output.answers:
+        return 'print("largest difference from the oracle:", (output - tasks["output"]).abs().max().item())'
+    parts = ", ".join(
+        f'"{answer.name}": slice({at.start}, {at.stop})'
+        for answer, at in zip(output.answers, output.columns, strict=True)
+    )
+    return (
+        f"for name, at in {{{parts}}}.items():\n"
+        '    difference = (output - tasks["output"])[..., at].abs().max().item()\n'
+        '    print(f"{name}: largest difference from the oracle:", difference)'
+    )
 
 
 def _safe(weights: Weights, example: Example) -> str:

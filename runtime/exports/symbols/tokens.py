@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.claims import OutputSpec
+from innerloop.artifact.outputs import OutputSpec
 from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.artifact.weights import Weights

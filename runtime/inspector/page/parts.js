@@ -81,13 +81,14 @@ function given(k, component) {
 }
 
 function drawOutputs() {
-  const { tokens, found, exact: wanted, bound } = page.output;
+  const { tokens, found, exact: wanted, labels, bounds } = page.output;
   const columns = ["at", "output", ...(state.run ? ["before"] : []), ...(state.edited ? [] : ["oracle", "error"])];
   const head = made("tr", {}, ...columns.map((text) => made("th", { scope: "col" }, text)));
   const body = tokens.flatMap((token, k) =>
     found[k].map((before, component) => {
       const x = given(k, component);
-      const name = page.tokens[token + 1].label + (found[k].length > 1 ? `[${component}]` : "");
+      const name = page.tokens[token + 1].label + labels[component];
+      const bound = bounds[component];
       const error = x === null ? NaN : Math.abs(x - wanted[k][component]);
       const cells = [made("td", {}, number(x))];
       if (state.run) cells.push(made("td", {}, number(before)));
@@ -100,6 +101,6 @@ function drawOutputs() {
   );
   const table = element("outputs");
   table.className = "plain";
-  const caption = made("caption", { class: "note" }, state.edited ? "of the data as you changed them" : `bound of the error on this task: ${small(bound)}`);
+  const caption = made("caption", { class: "note" }, state.edited ? "of the data as you changed them" : `bound of the error on this task: ${[...new Set(bounds)].map(small).join(", ")}`);
   table.replaceChildren(caption, made("thead", {}, head), made("tbody", {}, ...body));
 }

@@ -1,0 +1,24 @@
+"""What an operation gives in the weights instead of an array, and the rounding that is drawn for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from innerloop.artifact.arrays import Floats
+
+from ..numerics.attention_gates import Draws
+
+Operand = Callable[[int], Floats]
+Inexact = Callable[[Floats, Operand, Draws], Floats]
+"""From the exact array and the operands, by number."""
+
+
+def noisy(array: Floats, size: Floats, rng: Draws) -> Floats:
+    """With errors of this root mean square."""
+    return np.asarray(array + size * rng.standard_normal(array.shape))
+
+
+def usual(array: Floats) -> Floats:
+    """The root mean square of each component over tasks and tokens."""
+    return np.asarray(np.sqrt(np.mean(array**2, axis=(0, 1)))) if array.size else np.zeros(())
