@@ -77,9 +77,33 @@ def atom(made: Schedule, label: str) -> Atom:
 
 
 @pytest.mark.parametrize("text", [LOG, LATE, DIVIDED, TWICE])
-@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
+@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama", "neox"])
 def test_what_the_compiler_places_is_sound(text: str, target: TargetName) -> None:
     verify_schedule(*placed(text, target))
+
+
+def test_an_mlp_that_reads_what_attention_of_its_layer_makes() -> None:
+    """Where both read the same stream it is there for the next layer only: a serial schedule is refused."""
+    assert sublayer_after_the_mean("gpt2") == 1
+    assert sublayer_after_the_mean("neox") == 3
+    made, _ = placed(TWICE, "neox")
+    time, square = where(made, lambda p: p.instruction.side == "mlp")
+    move(made, square, time - 2)
+    with pytest.raises(InternalError, match=r"sublayer 1 \(mlp\) reads `v` at s, whose slots hold"):
+        verify_schedule(made, allocate(made))
+
+
+def sublayer_after_the_mean(target: TargetName) -> int:
+    return where(placed(TWICE, target)[0], lambda p: p.instruction.side == "mlp")[0]
+
+
+def test_an_mlp_beside_a_division_stays_idle() -> None:
+    made, slots = placed(TWICE, "neox")
+    divided = next(t for t, s in enumerate(sublayers(made)) if s.division is not None)
+    assert made.after_divisions() >= {divided + 2, divided + 4}
+    sublayers(made)[divided + 1].prepares = sublayers(made)[divided - 1].prepares
+    with pytest.raises(InternalError, match=rf"schedule: sublayer {divided + 1} \(mlp\) reads what is divided"):
+        verify_schedule(made, slots)
 
 
 def test_a_task_moved_past_an_update() -> None:
