@@ -16,6 +16,7 @@ from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, Weights, compile_program
 from innerloop.compiler import compile as passes
 from innerloop.compiler.certify.plan import Plan
+from innerloop.compiler.certify.slots import SlotSizes
 from innerloop.compiler.certify.validate import sample_tasks, validate
 from innerloop.compiler.emit.positions import PositionScheme
 from innerloop.compiler.emit.residual_stream import Stream
@@ -41,7 +42,12 @@ def made(
 ) -> tuple[Plan, Weights, Stream]:
     """What the compiler hands to its validation."""
     found: list[tuple[Plan, Weights, Stream]] = []
-    monkeypatch.setattr(passes, "validate", lambda *given: found.append(given))
+
+    def kept(*given: Any) -> SlotSizes:
+        found.append(given)
+        return SlotSizes(given[2])
+
+    monkeypatch.setattr(passes, "validate", kept)
     compile_program(text, calibration=sample(text, **parameters), dtype=dtype, **parameters)
     return found[-1]
 
