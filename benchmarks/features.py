@@ -26,8 +26,9 @@ from innerloop.compiler.ir.build import graph_of
 
 from tests.reference.measured import numpy_run
 
+from .support.feature import Feature
 from .support.feature_references import EXAMPLES
-from .support.feature_table import FEATURES, Feature
+from .support.feature_table import FEATURES
 from .support.tables import show
 
 BOUND = 1e-5

@@ -33,12 +33,13 @@ from ..numerics.activations import Activation
 from ..numerics.fit_smooth import fit
 from ..numerics.square_banks import Squares, square_bank
 from ..schedule.allocate import Allocation
-from ..schedule.constructions import CURVE, Choice, Construction, default_squares, distinct, keys
-from ..schedule.instructions import Apply, Instruction, LinearForm, Multiply
+from ..schedule.constructions import CURVE, Choice, Construction, default_squares
+from ..schedule.instructions import Apply, Instruction, Multiply
 from ..schedule.sublayers import Placed, Schedule
 from .error_model import ErrorModel
 from .plan import Built
 from .predict import SAFETY, contributions, predict
+from .square_pairs import SquarePairs
 
 BINS = 1000
 SPARE, STEPS = 16.0, 4
@@ -200,7 +201,7 @@ def _written(placed: Placed, allocation: Allocation) -> NDArray[np.bool_]:
 def _products(
     task: Instruction, op: Multiply, written: NDArray[np.bool_], dtype: Dtype, activation: Activation
 ) -> list[Option]:
-    pairs = _SquarePairs.of(task, op, written)
+    pairs = SquarePairs.of(task, op, written)
     default = default_squares(op.left, op.right, pairs.distinct, dtype)
     banks: list[Squares] = [default]
     if dtype == "float32":
@@ -234,55 +235,6 @@ def _functions(op: Apply, size: int, dtype: Dtype, target: Target) -> list[Optio
         neurons = size * curve.up.size + line
         if not found or neurons < found[-1].neurons:
             found.append(Option(tolerance, neurons))
-    return found
-
-
-@dataclass(frozen=True)
-class _SquarePairs:
-    """Products of a task that differ, and of them what its result is made of: those of equal factors, and of others;
-    `lone`: squares if those of lone factors are shared; `straight`: components of the result."""
-
-    distinct: int
-    alike: int
-    unlike: int
-    lone: int
-    straight: int
-    centred: bool
-
-    @staticmethod
-    def of(task: Instruction, op: Multiply, written: NDArray[np.bool_]) -> _SquarePairs:
-        centres = (op.left.centre, op.right.centre)
-        a, b = (
-            [column + c.tobytes() for column, c in zip(_columns(form), centre, strict=True)]
-            for form, centre in zip(task.reads, centres, strict=True)
-        )
-        entries, i, j = distinct(op.form, a, b)
-        count = i.size
-        used = np.asarray(abs(entries.csr)[:, written].sum(axis=1)).ravel() > 0
-        i, j = i[used], j[used]
-        left = [(a[k], op.left.radius[k]) for k in i.tolist()]
-        right = [(b[k], op.right.radius[k]) for k in j.tolist()]
-        factors = list(zip(left, right, strict=True))
-        unlike = [(x, y) for x, y in factors if x != y]
-        squares = {x for x, y in factors if x == y} | {x for pair in unlike for x in pair}
-        centred = bool(op.left.centre.any() or op.right.centre.any())
-        return _SquarePairs(
-            count, len(factors) - len(unlike), len(unlike), len(unlike) + len(squares), int(written.sum()), centred
-        )
-
-    def neurons(self, squares: Squares) -> int:
-        bank = square_bank(squares)
-        count = self.lone if squares.shared else self.alike + 2 * self.unlike
-        return count * bank.up.size + (2 * self.straight if self.centred or bank.slope else 0)
-
-
-def _columns(form: LinearForm) -> list[bytes]:
-    """A key for each component: equal ones read the same."""
-    found = [b""] * form.size
-    for atom, matrix in form.parts:
-        for component, key in enumerate(keys(Matrix(matrix.csr.T))):
-            if key:
-                found[component] += b"%d:%d:" % (atom, len(key)) + key
     return found
 
 

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from innerloop.artifact.errors import InternalError
-from innerloop.artifact.tokens import read_data
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, compile_program
 from innerloop.compiler import compile as passes
-from innerloop.compiler.architectures.targets import TARGETS
-from innerloop.compiler.interpreter.calibrate import calibrate
-from innerloop.compiler.interpreter.default_tasks import draw
-from innerloop.compiler.ir.build import graph_of
-from innerloop.compiler.pipeline import optimise
 from innerloop.compiler.schedule.allocate import Allocation, Lifetime, allocate, verify
 from innerloop.compiler.schedule.instructions import Atom
-from innerloop.compiler.schedule.lower import lower
-from innerloop.compiler.schedule.schedule import schedule
 from innerloop.compiler.schedule.sublayers import Schedule, SublayerPlan
 from innerloop.compiler.schedule.verify_schedule import verify_schedule
 from innerloop.programs import load
 
-from tests.reference.measured import numpy_run
 from tests.support.broken_schedules import LOG, log_moved, move, sublayers, where
+from tests.support.placed import DIVIDED, TWICE, atom, placed
 
 LATE = """program late_reader()
 
@@ -39,41 +30,7 @@ repeat 3
     w = 0.5 * w + 0.1 * tanh(w + q) + 0.1 * c
 output w
 """
-DIVIDED = """program divided_by_a_state()
-
-tokens (s)*
-    s : scalar in [1, 2]
-
-w : scalar = 1
-r : scalar = 1
-repeat 3
-    r = (s + 0.1 * r) / (1 + w)
-    w = 0.5 * w + 0.1 * s
-output r + w
-"""
-TWICE = """program two_quotients()
-
-tokens (s)*
-    s : scalar
-
-v = mean[j in s](s[j])
-w = v / (1 + v ^ 2)
-u = w + v
-output u / (1 + u ^ 2)
-"""
 SCAN = load("stochastic_gradient_descent")
-
-
-def placed(text: str, target: TargetName = "gpt2", **parameters: object) -> tuple[Schedule, Allocation]:
-    """As the compiler places it, without balancing."""
-    graph = optimise(graph_of(text, parameters), target, "depth")
-    data = read_data(graph.signature, draw(graph.signature, 4, 16, 0))
-    made = schedule(lower(graph, calibrate(graph, [data]), TARGETS[target]))
-    return made, allocate(made)
-
-
-def atom(made: Schedule, label: str) -> Atom:
-    return next(a for a, info in enumerate(made.instructions.atoms) if info.label == label)
 
 
 @pytest.mark.parametrize("text", [LOG, LATE, DIVIDED, TWICE])
@@ -241,69 +198,4 @@ def test_a_scan_s_state_read_before_its_pass_moves_it() -> None:
 # Divisions ---------------------------------------------------------------------------------------
 
 
-def test_a_divisor_that_changes_before_it_is_cleared() -> None:
-    made, slots = placed(DIVIDED)
-    time = next(t for t, sublayer in enumerate(sublayers(made)) if sublayer.prepares is not None)
-    state = next(a for a in sublayers(made)[time].divisors[0].atoms)
-    _, update = where(made, lambda p: any(w.atom == state for w in p.writes) and bool(p.instruction.kinds))
-    sublayers(made)[time].placed.append(update)
-    for sublayer in sublayers(made)[time + 1 :]:
-        sublayer.placed = [p for p in sublayer.placed if p is not update]
-    with pytest.raises(InternalError, match=r"schedule: sublayer 3 \(mlp\) reads `w.*`, changed already"):
-        verify_schedule(made, slots)
-
-
-def test_a_divisor_that_is_not_the_one_prepared() -> None:
-    made, slots = placed(TWICE)
-    divides = [t for t, sublayer in enumerate(sublayers(made)) if sublayer.division is not None]
-    sublayers(made)[divides[0]].division = sublayers(made)[divides[1]].division
-    with pytest.raises(InternalError, match="divides by another divisor than was prepared"):
-        verify_schedule(made, slots)
-
-
-def test_a_divisor_that_is_never_cleared() -> None:
-    made, slots = placed(TWICE)
-    next(sublayer for sublayer in sublayers(made) if sublayer.clears is not None).clears = None
-    with pytest.raises(InternalError, match="divides by another divisor than was prepared"):
-        verify_schedule(made, slots)
-
-
-def test_a_division_before_the_last_one_is_swept_out() -> None:
-    made, slots = placed(TWICE)
-    line = sublayers(made)
-    second = [t for t, sublayer in enumerate(line) if sublayer.division is not None][1]
-    for at, field in ((second - 1, "prepares"), (second, "division"), (second, "placed"), (second + 1, "clears")):
-        there = getattr(line[at], field)
-        setattr(line[at], field, [] if field == "placed" else None)
-        setattr(line[at - 2], field, there)
-    with pytest.raises(InternalError, match="prepares a divisor where rounding left some of another"):
-        verify_schedule(made, slots)
-
-
 # What it found -----------------------------------------------------------------------------------
-
-RESTING = """program resting()
-
-tokens (x y)* x
-    x : scalar in [-1, 1]
-    y : scalar in [-1, 1]
-
-s : scalar = 0.5
-scan x up to 8
-    s = (s + x > 0) + relu((s > x) - (s + x > 0))
-output s
-"""
-
-
-@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
-def test_a_state_that_the_rest_token_holds_is_changed_once_a_pass(target: TargetName) -> None:
-    """What is left of a change waits for neurons there, and all of the change for what is left."""
-    weights = compile_program(RESTING, target=target)
-    rng = np.random.default_rng(0)
-    fields = {"x": rng.uniform(-1, 1, (32, 8)), "y": rng.uniform(-1, 1, (32, 7))}
-    s, wanted = np.full(32, 0.5), []
-    for x in fields["x"].T:
-        s = np.maximum((s + x > 0).astype(float), (s > x).astype(float))
-        wanted.append(s)
-    found = numpy_run(weights, fields)[:, 0::2]  # at x
-    np.testing.assert_allclose(found, np.stack(wanted, axis=1), rtol=0, atol=1e-6)

@@ -6,8 +6,9 @@ import pytest
 from innerloop.artifact.words import TargetName
 
 from benchmarks.features import TARGETS, measured
+from benchmarks.support.feature import Feature
 from benchmarks.support.feature_references import EXAMPLES
-from benchmarks.support.feature_table import FEATURES, Feature
+from benchmarks.support.feature_table import FEATURES
 
 QUICK = 8
 
