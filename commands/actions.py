@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from innerloop.artifact.errors import CompileError, InnerloopError, counted, format_diagnostic
+from innerloop.artifact.errors import InnerloopError, counted, format_diagnostic
 
 from . import own_data
-from .arguments import Source, new_file, new_folder, parameters, program
+from .arguments import new_file, new_folder, parameters, program
 from .as_json import print_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from innerloop.artifact.weights import Weights
-    from innerloop.runtime.data.datasets import Arrays
+    pass
 
 
 def programs(arguments: Namespace) -> int:
@@ -97,51 +92,9 @@ def show(arguments: Namespace) -> int:
 
 
 def compile(arguments: Namespace) -> int:
-    from innerloop.runtime.quiet import quiet
-    from innerloop.runtime.tables import console
+    from .compiling import compile as run_compiler
 
-    from .summary import loud, summary
-
-    given = parameters(arguments.parameters)
-    source = program(arguments.program)
-    new_folder(arguments.output)
-    weights = _compile(source, given, arguments)
-    weights.save(arguments.output)
-    if arguments.json:
-        print_json({"program": weights.signature.name, "folder": str(arguments.output), **asdict(weights.report)})
-    elif not quiet():
-        console().print(summary(weights, arguments.output))
-    if (said := loud(weights)) is not None:
-        print(f"innerloop: warning: {said}", file=sys.stderr)
-    return 0
-
-
-def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) -> Weights:
-    from innerloop.compiler import compile_program
-    from innerloop.runtime.tables import progress
-
-    calibration: Arrays | None = None
-    if arguments.calibrate is not None:
-        from innerloop.compiler.syntax.parse import parse
-
-        tree, own = parse(source.text, source.name), dict(given)
-        calibration, found, given = own_data.for_program(arguments.calibrate, tree, own, arguments)
-        own_data.told(found, {name: value for name, value in given.items() if name not in own})
-    with progress(f"compiling {source.name} for {arguments.target}", arguments.progress), placed(arguments.calibrate):
-        return compile_program(
-            source.text,
-            target=arguments.target,
-            optimize=arguments.optimize,
-            dtype=arguments.dtype,
-            calibration=calibration,
-            source=source.name,
-            tolerance=arguments.tolerance,
-            certify=arguments.certify,
-            accept_error=arguments.accept_error,
-            tokens=arguments.tokens,
-            rotation=arguments.rotation,
-            **given,
-        )
+    return run_compiler(arguments)
 
 
 def train(arguments: Namespace) -> int:
@@ -166,7 +119,7 @@ def diff(arguments: Namespace) -> int:
     calibration = None
     if arguments.calibrate is not None:
         calibration, _ = own_data.fields(arguments.calibrate, weights.signature, arguments)
-    with progress(f"comparing {weights.signature.name}"), placed(arguments.data):
+    with progress(f"comparing {weights.signature.name}"), own_data.placed(arguments.data):
         from innerloop.runtime import Transformer
 
         found = Transformer(weights, arguments.dtype).diff(calibration, **fields)
@@ -229,17 +182,6 @@ def explain(arguments: Namespace) -> int:
     from .explanation import explain as run_explanation
 
     return run_explanation(arguments)
-
-
-@contextmanager
-def placed(data: Path | None) -> Iterator[None]:
-    """Puts the data's file before what is wrong with it."""
-    try:
-        yield
-    except CompileError:  # has a place of its own
-        raise
-    except InnerloopError as error:
-        raise InnerloopError(f"{data}: {error}") from None
 
 
 def demo(arguments: Namespace) -> int:

@@ -25,7 +25,7 @@ def inspect(arguments: Namespace) -> int:
     from innerloop.runtime.tables import progress
     from innerloop.runtime.unjitted import Unjitted
 
-    from .actions import placed
+    from .own_data import placed
 
     if arguments.output.suffix not in (".html", ".htm"):
         raise InnerloopError(f"{arguments.output}: a page is written as .html")

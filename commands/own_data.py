@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.errors import CompileError, InnerloopError
 
 from . import options
 
@@ -149,3 +150,14 @@ def told(found: TableTasks | None, sizes: Mapping[str, object]) -> None:
     if found is not None and not quiet():
         more = "".join(f"; {name} = {value}" for name, value in sizes.items())
         print(f"{found.said}{more}", file=sys.stderr)
+
+
+@contextmanager
+def placed(data: Path | None) -> Iterator[None]:
+    """Puts the data's file before what is wrong with it."""
+    try:
+        yield
+    except CompileError:  # has a place of its own
+        raise
+    except InnerloopError as error:
+        raise InnerloopError(f"{data}: {error}") from None

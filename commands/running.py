@@ -30,7 +30,7 @@ def run(arguments: Namespace) -> int:
     from innerloop.runtime.data.datasets import rows, write
     from innerloop.runtime.tables import console, progress, table
 
-    from .actions import placed
+    from .own_data import placed
 
     if arguments.calibrate is not None and not arguments.certify:
         raise InnerloopError("--calibrate is for --certify: the weights hold the ranges that a run needs")
@@ -113,7 +113,7 @@ def _compiled(arguments: Namespace) -> tuple[Weights, Arrays, TableTasks | None,
     from innerloop.compiler.syntax.parse import parse
     from innerloop.runtime.tables import progress
 
-    from .actions import placed
+    from .own_data import placed
 
     if arguments.calibrate is not None:
         raise InnerloopError("--calibrate is for weights: a program is compiled for the ranges of --data")

@@ -94,3 +94,9 @@ class Trace(Displayed, Mapping[str, NDArray[Any]]):
                     stream = self._stream[layer][:, held][..., used].astype(np.float64)
                     result[layer][:, held] = stream @ matrix[used]
         return result.reshape(layers, batch, tokens, *placements[0].shape)
+
+
+def traced(weights: Weights) -> NDArray[np.int64]:
+    """The slots that named values use."""
+    slots = [placement.matrix.csr.tocoo().coords[0] for placement in weights.layout]
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *slots]))

@@ -29,7 +29,7 @@ from innerloop.artifact.words import GuardMode
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
-from .afford import packing, running, widest
+from .afford import chunk_size, packing, running, widest
 from .forward import embedded, forward, streams
 from .guard.beside import Beside
 from .guard.checks import GuardCheck
@@ -42,7 +42,7 @@ from .patches import Patch, found, hold
 from .reading import read, verify
 from .stream import TokenStream
 from .surroundings import concrete, devices
-from .trace import Trace
+from .trace import Trace, traced
 
 if TYPE_CHECKING:
     from .certify import Certified
@@ -215,16 +215,11 @@ class Transformer:
     def traceable(self, data: TokenData) -> int:
         """How many tasks like these a trace holds."""
         layers, tokens = self.weights.config.n_layer, len(data.sequence)
-        return TRACE_BYTES // (layers * tokens * max(1, self._traced().size) * self._real.itemsize)
-
-    def _traced(self) -> NDArray[np.int64]:
-        """The slots that named values use."""
-        slots = [p.matrix.csr.tocoo().coords[0] for p in self.weights.layout]
-        return np.unique(np.concatenate([np.zeros(0, np.int64), *slots]))
+        return TRACE_BYTES // (layers * tokens * max(1, traced(self.weights).size) * self._real.itemsize)
 
     def trace_of(self, data: TokenData) -> Trace:
         """The trace for data that was read already, and for no more tasks than `traceable` says."""
-        slots, layers, tokens = self._traced(), self.weights.config.n_layer, len(data.sequence)
+        slots, layers, tokens = traced(self.weights), self.weights.config.n_layer, len(data.sequence)
         count = layers * data.batch * tokens * slots.size * self._real.itemsize
         spend(count, f"the traces of {counted(data.batch, 'task')}", "trace fewer")
         stream = np.zeros((layers, data.batch, tokens, slots.size), self._real)
@@ -302,11 +297,3 @@ class Transformer:
         already: the embedding first, and of tokens the rest token."""
         with self.precision():
             return self._sublayers(self.features(data, 0, 1, 1))
-
-
-def chunk_size(tasks: int, most: int) -> int:
-    """Tasks of each of the fewest chunks of at most `most` that hold so many, up to one of few sizes, for each of which
-    the pass is compiled: 1, 2, 4, 8, and four for each doubling from there."""
-    even = -(-tasks // -(-tasks // most))
-    step = 1 << max(0, (even - 1).bit_length() - 3)
-    return min(most, -(-even // step) * step if even > 8 else 1 << (even - 1).bit_length())

@@ -18,11 +18,11 @@ from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import ActivationName, NormKind
 from innerloop.runtime import Transformer
+from innerloop.runtime.afford import chunk_size
 from innerloop.runtime.attention import attend_linearly
 from innerloop.runtime.forward import forward
 from innerloop.runtime.packing.pack import pack
 from innerloop.runtime.packing.packed import AttentionStep, IdleStep, LinearAttentionStep, Spread
-from innerloop.runtime.transformer import chunk_size
 
 from tests.reference.measured import numpy_run
 from tests.support.by_the_book import by_the_book, tasks
