@@ -1,6 +1,6 @@
 """The circuits of the library, and how well edge attribution patching finds them.
 
-    python -m benchmarks.circuits [--target gpt2] [--program NAME …] [--most 20000] [--scored 1500]
+    python -m benchmarks.circuits [--target gpt2] [--program NAME …] [--most 100000] [--scored 1500]
 
 From the root of the repository. The programs are compiled at the sizes of tests/reference; those of more than `most`
 edges are named and left out. Labels are those of circuit.json, each by exact patching; `through norms`: edges in the
@@ -97,7 +97,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", choices=["gpt2", "llama"], default="gpt2")
     parser.add_argument("--program", nargs="+", default=[])
-    parser.add_argument("--most", type=int, default=20_000)
+    parser.add_argument("--most", type=int, default=100_000)
     parser.add_argument("--scored", type=int, default=1500)
     options = parser.parse_args()
     rows = []

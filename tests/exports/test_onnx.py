@@ -10,11 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
-from innerloop.artifact.arrays import Floats
-from innerloop.artifact.features import FeatureLayout
-from innerloop.artifact.tokens import read_data
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import compile_program
@@ -27,20 +23,7 @@ from tests.reference.measured import numpy_run
 from tests.support import random_weights
 from tests.support.by_the_book import tasks
 from tests.support.commands import Command, one_message
-
-
-def run(path: Path, weights: Weights, optimised: bool = True, **fields: Any) -> Floats:
-    """The output [batch, tokens, size] behind the rest token."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    if not optimised:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    data = read_data(weights.signature, fields)
-    given = FeatureLayout.of(weights.signature).tokens(data, slice(None), np.dtype(weights.config.dtype))
-    (found,) = session.run([FOUND], {GIVEN: given})
-    assert found.dtype == given.dtype
-    return np.asarray(found[:, 1:], np.float64)
+from tests.support.onnx_models import run
 
 
 def drawn(kind: str) -> Weights:

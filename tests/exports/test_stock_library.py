@@ -1,5 +1,5 @@
-"""The whole library, exported, in stock `transformers` and float32: within its certificate, on tasks like those that it
-was compiled for."""
+"""The whole library, exported, in stock `transformers`, onnxruntime and float32: within its certificate, on tasks like
+those that it was compiled for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.compiler.interpreter.default_tasks import draw
@@ -17,6 +18,7 @@ from transformers import GPT2Model, LlamaModel
 
 from tests.reference import CASES, Case
 from tests.reference.measured import Fields, compiled
+from tests.support.onnx_models import run
 from tests.support.stock_models import outputs
 
 SHIPPED = [case for case in CASES if case.program in names()]
@@ -36,6 +38,10 @@ def held(weights: Weights, fields: Fields, folder: Path) -> None:
     truth = interpret(signature.text, **fields, **parameters)
     assert found.shape == truth.shape
     assert np.abs(found - truth).max() <= weights.report.predicted_error
+    export(weights, folder.with_name("onnx"), "onnx")
+    every = run(folder.with_name("onnx") / "model.onnx", weights, **fields)
+    rows = output_rows(read_data(weights.signature, fields).sequence, weights.output.kinds)
+    assert np.abs(every[:, rows].reshape(truth.shape) - truth).max() <= weights.report.predicted_error
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ TRUE, FALSE = 1e-3, 1e-6
 """Of the outputs' root mean square: above the one an edge is in the circuit, below the other it is not."""
 PAIRS, GROUPS = 4, 10
 """Pairs of prompts, and how often they have the program's group at most."""
-EDGES = 20_000
+EDGES = 100_000
 """Edges at most, each of which is a run of its own."""
 
 

@@ -59,12 +59,8 @@ def tensors(weights: Weights) -> list[Tensor]:
     package()
     _, *inner, norm = llama.tensors(weights)
     rows, read = _ends(weights)
-    return [
-        Tensor("token_embd.weight", rows.shape, lambda: rows),
-        *(_named(tensor, weights) for tensor in inner),
-        Tensor("output_norm.weight", norm.shape, norm.make),
-        Tensor("output.weight", read.shape, lambda: read),
-    ]
+    last = Tensor("output_norm.weight", norm.shape, norm.make)
+    return [rows, *(_named(tensor, weights) for tensor in inner), last, read]
 
 
 def package() -> Any:
@@ -92,15 +88,21 @@ def _interleaved(tensor: Tensor, size: int) -> Floats:
     return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(array.shape))
 
 
-def _ends(weights: Weights) -> tuple[Floats, Floats]:
+def _ends(weights: Weights) -> tuple[Tensor, Tensor]:
     """token_embd and output, a row for each id both [ids, d_model]."""
+    first, last, shape = "token_embd.weight", "output.weight", (len(_pieces(weights)), weights.config.d_model)
     if _symbols(weights):
-        return embedded(weights, Vocabulary.of(weights.signature)), head(weights)
-    rows, read = dense(weights.embedding), dense(weights.readout).T
+        rows = partial(embedded, weights, Vocabulary.of(weights.signature))
+        return Tensor(first, shape, rows), Tensor(last, shape, partial(head, weights))
     if weights.readout_bias.any():
         raise InnerloopError(f"{weights.signature.name} adds a bias to its output, which GGUF's llama has no place for")
-    count = len(_pieces(weights))
-    return np.pad(rows, ((0, count - len(rows)), (0, 0))), np.pad(read, ((0, count - len(read)), (0, 0)))
+
+    def read() -> Floats:
+        found = np.zeros(shape)
+        found[: weights.readout.shape[1]] = dense(weights.readout).T
+        return found
+
+    return Tensor(first, shape, partial(dense, weights.embedding, shape)), Tensor(last, shape, read)
 
 
 def _symbols(weights: Weights) -> bool:

@@ -83,7 +83,8 @@ def sequences(weights: Weights, seed: int = 17) -> dict[str, Floats]:
 def leak(logits: Floats) -> float | None:
     """By how much what logits [.., size] say as logarithms of probabilities adds up to more than 1, at most; None if
     they do not."""
-    total = np.exp(logits).sum(-1)
+    with np.errstate(over="ignore"):  # of scores
+        total = np.exp(logits).sum(-1)
     most = float(total.max(initial=1.0)) - 1.0
     return most if total.min(initial=1.0) > 1.0 - SUM and most <= max(SUM, 2.0 * FLOOR * logits.shape[-1]) else None
 
