@@ -40,7 +40,19 @@ from .inline import Report, place
 from .library import definitions, libraries
 
 RESERVED_ARGUMENTS = frozenset(
-    {"accept_error", "calibration", "certify", "dtype", "optimize", "rotation", "source", "target", "text", "tolerance"}
+    {
+        "accept_error",
+        "calibration",
+        "certify",
+        "dtype",
+        "optimize",
+        "rotation",
+        "source",
+        "target",
+        "text",
+        "tokens",
+        "tolerance",
+    }
 )
 """Arguments of compile_program and interpret, which no field or parameter may be called."""
 

@@ -11,7 +11,7 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.tokens import read_data
 from innerloop.artifact.weights import Weights
-from innerloop.runtime.exports.onnx_graph import FOUND, GIVEN
+from innerloop.runtime.exports.engines.onnx_graph import FOUND, GIVEN
 
 
 def run(path: Path, weights: Weights, **fields: Any) -> Floats:
