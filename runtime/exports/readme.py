@@ -74,15 +74,16 @@ def _what(weights: Weights, error: float) -> str:
 
 
 def _safe(weights: Weights, example: Example) -> str:
-    """Each line is held by tests/exports/test_safe.py."""
+    """Each line but that on torch.compile is held by tests/exports/test_safe.py."""
     config, causal = weights.config, weights.config.causal
     norms = [norm.gain for item in weights.sublayers() if (norm := getattr(item, "norm", None)) is not None]
     largest = max((float(np.abs(gain).max(initial=0.0)) for gain in norms), default=0.0)
     lines = [
         f"Load them as {config.dtype}: bfloat16 and float16 have too few digits for the constants that the norms "
         f"divide by, up to {largest:.3g}, beside values near 1.",
-        "Norms cannot be folded into weights, nor weights centred, refactored or rotated: those constants stand in the "
-        "stream, and roundings of the results are of their size.",
+        "Leave the weights as they are (in TransformerLens no `fold_ln`, `center_unembed` or "
+        "`refactor_factored_attn_matrices`): those constants stand in the stream, and rounding of what is folded is of "
+        "their size.",
     ]
     if config.target == "gpt2":
         lines.append(
