@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,25 @@ def test_tokens_that_see_later_ones(target: TargetName, tmp_path: Path) -> None:
     mask = torch.cat([folder.mask, padding()], 1)
     found = folder.run(torch.cat([folder.embedded, folder.rest], 1), attention_mask=mask)[:, :-PAD]
     assert folder.off(found) <= close(folder)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_weights_are_not_to_be_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each by itself makes outputs wrong: of a program that divides, with one output."""
+    weights = compile_program(load("sherman_morrison"), d=2, examples=4)
+    export(weights, tmp_path / "out", "transformerlens")
+    monkeypatch.chdir(tmp_path / "out")
+    text = Path("README.md").read_text()
+    code = re.findall("```python\n(.*?)```", text, re.DOTALL)[0]
+    options = ("fold_ln", "center_unembed", "refactor_factored_attn_matrices")
+    for chosen in options:
+        assert f"`{chosen}`" in text
+        found: dict[str, Any] = {}
+        exec(code, found)
+        found["model"].process_weights_(**{option: option == chosen for option in (*options, "center_writing_weights")})
+        output, _ = found["model"].run_with_cache(found["stream"], start_at_layer=0)
+        off = (output[:, found["rows"]] - found["tasks"]["output"]).abs().nan_to_num(torch.inf).max()
+        assert off > 100 * weights.report.predicted_error
 
 
 def test_trained_weights_say_what_they_were_trained_on(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def _difference(weights: Weights) -> str:
 
 
 def _safe(weights: Weights, example: Example) -> str:
-    """Each line is held by tests/exports/test_safe.py."""
+    """Each line but that on torch.compile is held by tests/exports/test_safe.py."""
     config, causal = weights.config, weights.config.causal
     norms = [norm.gain for item in weights.sublayers() if (norm := getattr(item, "norm", None)) is not None]
     largest = max((float(np.abs(gain).max(initial=0.0)) for gain in norms), default=0.0)
@@ -130,8 +130,9 @@ def _safe(weights: Weights, example: Example) -> str:
             else ": bfloat16 and float16 have too few for the constants that the norms divide by, up to "
             f"{largest:.3g}, beside values near 1. Compile for those (`--dtype bfloat16`)."
         ),
-        "Norms cannot be folded into weights, nor weights centred, refactored or rotated: those constants stand in the "
-        "stream, and roundings of the results are of their size.",
+        "Leave the weights as they are (in TransformerLens no `fold_ln`, `center_unembed` or "
+        "`refactor_factored_attn_matrices`): those constants stand in the stream, and rounding of what is folded is of "
+        "their size.",
     ]
     if config.positions == "learned":
         lines.append(
