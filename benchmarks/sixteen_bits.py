@@ -133,9 +133,9 @@ def main() -> None:
     parser.add_argument("--dtype", nargs="*", default=["bfloat16", "float16"], choices=["bfloat16", "float16"])
     options = parser.parse_args()
     heads = ["program", "target", "precision", "SPD/d", "largest error", "predicted", "layers", "width", "largest slot"]
-    print("  ".join(heads))
-    for line in lines(options.program, options.dtype):
-        print("  ".join(line.cells(options.tasks)), flush=True)
+    widths = (16, 6, 32, 7, 13, 9, 6, 5, 0)
+    for cells in (heads, *(line.cells(options.tasks) for line in lines(options.program, options.dtype))):
+        print("  ".join(f"{cell:{w}}" for cell, w in zip(cells, widths, strict=False)).rstrip(), flush=True)
 
 
 if __name__ == "__main__":

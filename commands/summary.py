@@ -6,6 +6,7 @@ from math import isfinite
 from pathlib import Path
 
 from innerloop.artifact.errors import counted
+from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.schedule.printer import certificate_rows
 from innerloop.runtime.tables import table
@@ -20,9 +21,10 @@ def loud(weights: Weights) -> str | None:
     share = report.predicted_error / report.output_rms if report.output_rms > 0.0 else 0.0
     if not share > LOUD:
         return None
+    finer = "float32" if weights.config.dtype in SHORT else "float64"
     return (
         f"errors of up to {report.predicted_error:.2g} are to be expected, {100 * share:,.0f} % of the output's rms of "
-        f"{report.output_rms:.3g}; float64, or data of one scale, make it less"
+        f"{report.output_rms:.3g}; {finer}, or data of one scale, make it less"
     )
 
 

@@ -5,6 +5,7 @@ operation             why                                                       
 comparison            its threshold is 2⁻²⁵ of the range from 0                 float32
 softmax, scored read  logits are rounded to 8 or 11 bits                        float32
 division, gpt2        squares of GELUs are off by a hundredth of their range    llama, or float32
+division, rotated     what recursions make of the norm's own error              no rotation
 first, last, latest   of no fixed distance: phases that turn too slowly         gpt2, where positions say it
                       (emit/backend.py)
 
@@ -38,18 +39,20 @@ def verify_precision(graph: Graph, target: Target, dtype: Dtype, rotation: bool)
     where = "in a stream that may be rotated" if rotation else f"in {dtype}"
     for value in graph.values():
         node = graph[value]
-        if (found := _missing(node.op, target)) is not None:
+        if (found := _missing(node.op, target, rotation)) is not None:
             what, hint = found
             raise graph.signature.refusal(f"target {target.name} has no {what} {where}", node.span, hint)
 
 
-def _missing(op: Op, target: Target) -> tuple[str, str] | None:
+def _missing(op: Op, target: Target, rotation: bool) -> tuple[str, str] | None:
     """What there is not, and what to do instead."""
     match op:
         case Keep():
             return "comparison (nor sign, max or argmax, which compare)", "compile in float32"
         case Attend() | Softmax():
             return "read that scores tokens", "compile in float32"
+        case Divide() if rotation:
+            return "division", "leave the option rotation out"
         case Divide() if not target.gated:
             return "division", "compile for llama, or in float32"
         case _:

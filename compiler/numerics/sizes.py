@@ -115,7 +115,6 @@ ROTATED = replace(
     reaches=1.0,
     open=32.0,
     rotary_heads=(64, 256),
-    curves=True,
     coarse=True,
     holds=2.0**7,
 )
