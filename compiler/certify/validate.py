@@ -266,7 +266,8 @@ class _Validation:
         for exact, found, bound, said in zip(*sides, self.bounds.output_bounds, report.each, strict=True):
             error = float(np.abs(found - exact)[self.steady].max(initial=0.0))
             if not error <= LUCK * bound + self.floor * np.abs(exact).max(initial=0.0):
+                what = f"the output `{said.name}`" if said.name else "the output"
                 raise InternalError(
-                    f"emit: the output {said.name} is off by {error:.2g}, and {bound:.2g} is what all constructions "
+                    f"emit: {what} is off by {error:.2g}, and {bound:.2g} is what all constructions "
                     f"may make of it ({said.measured_error:.2g} measured, {said.predicted_error:.2g} predicted)"
                 )

@@ -99,6 +99,9 @@ class TaskDistribution:
         except DataError as error:
             raise InnerloopError(f"task {self.name}, n={self.parameters['n']}: {error}") from None
         truth = shapes[self.parameters["field"]] if self.sequence else ()
+        if weights.output.answers:
+            listed = ", ".join(answer.name for answer in weights.output.answers)
+            raise InnerloopError(f"task {self.name} teaches one output; {weights.signature.name} has several: {listed}")
         if weights.output.shape != truth:
             raise InnerloopError(
                 f"task {self.name} teaches values of shape {list(truth)}; the output of {weights.signature.name} has "
