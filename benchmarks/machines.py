@@ -86,19 +86,22 @@ def page(lines: dict[tuple[str, str], Line]) -> str:
     parts = [_OPENING]
     for machine in MACHINES:
         near = NEIGHBOURS[machine]
-        rows = [
-            _row(lines[p, machine], lines[p, near]) for p in names() if (p, machine) in lines and (p, near) in lines
-        ]
+        pairs = [(lines[p, machine], lines[p, near]) for p in names() if {(p, machine), (p, near)} <= lines.keys()]
+        rows = [_row(own, other) for own, other in pairs]
+        held = [(own, other) for own, other in pairs if not own.said and not other.said]
+        worst = max((r for own, other in held for r in (own.spd / other.spd, own.stock / other.stock)), default=1.0)
+        said = f"{len(rows)} of {len(names())} programs; SPD/d is {worst:.1f} times that of `{near}` at most."
         head = f"| program | `{machine}` | `{near}` | SPD/d | of `{near}` | in transformers | of `{near}` |"
-        parts.append("\n".join([f"## {machine}\n", head, "|---|---|---|--:|--:|--:|--:|", *rows]))
+        parts.append("\n".join([f"## {machine}\n", f"{said}\n", head, "|---|---|---|--:|--:|--:|--:|", *rows]))
     return "\n\n".join(parts) + "\n"
 
 
 _OPENING = f"""\
 # Machines
 
-Every program that ships on the targets that are made of others' parts, beside the one whose MLP they have. `make
-benchmark-machines` writes this page. A cell says layers × width, neurons; SPD/d is the mean squared difference from an
+Programs that ship, on the targets that are made of others' parts, beside the one whose MLP they have. `make
+benchmark-machines` runs all and writes this page; each table says how many of them are in it. A cell says
+layers × width, neurons; SPD/d is the mean squared difference from an
 independent implementation over d, in float32: on {TASKS} tasks in this package's arithmetic, and on {STOCK} of them in
 unmodified `transformers` on PyTorch. – is a refusal."""
 

@@ -210,11 +210,10 @@ def _products(
     else:
         halvable = (1, 2, 3, "exact")
     banks += [Squares(bank, halved=halved) for bank in halvable for halved in (False, True)]
-    every = dict.fromkeys(s for b in banks for s in (b, Squares(b.bank, b.copies, b.halved, True)))
+    every = (s for b in banks for s in (b, Squares(b.bank, b.copies, b.halved, True)))
     errors = {s: _roughly(s, dtype, activation) for s in every}
-    priced = sorted(every, key=lambda s: (pairs.neurons(s), errors[s]))
     kept: list[Squares] = []
-    for squares in priced:
+    for squares in sorted(errors, key=lambda s: (pairs.neurons(s), errors[s])):
         if not kept or errors[squares] < errors[kept[-1]]:
             kept.append(squares)
     return [Option(s, pairs.neurons(s)) for s in reversed(kept)]

@@ -196,17 +196,14 @@ def _fixed(weights: Weights) -> Callable[[str], bool]:
     """Which tensors are constants: see above."""
     config = weights.config
     linear, rotary, rms = config.attention == "linear", config.positions == "rotary", config.norm == "rmsnorm"
-    kept = ("query_bias", "key_bias", "value_bias") if TARGETS[config.target].biases == "queries" else ()
-    biases = rotary and TARGETS[config.target].biases != "everywhere"
+    there = {"everywhere": ("_bias",), "queries": ("query_bias", "key_bias", "value_bias"), "none": ()}
+    owned = there[TARGETS[config.target].biases]
 
     def fixed(name: str) -> bool:
         last = name.rsplit(".", 1)[-1]
         if linear and name in ("embedding", "positions", "readout", "readout_bias"):
             return True
-        if rotary and name == "positions":
-            return True
-        if biases and name != "readout_bias" and last.endswith("_bias") and last not in kept:
-            return True
-        return last == "count" or (rms and last == "bias")
+        bias = last.endswith("_bias") and name != "readout_bias" and not last.endswith(owned)
+        return last == "count" or (rms and last == "bias") or (rotary and (name == "positions" or bias))
 
     return fixed
