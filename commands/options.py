@@ -85,7 +85,8 @@ def weights(parser: argparse.ArgumentParser) -> None:
 
 
 def precision(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dtype", choices=DTYPES, help="precision (default: what the weights were compiled for)")
+    told = f"precision: {', '.join(DTYPES)} (default: what the weights were compiled for)"
+    parser.add_argument("--dtype", choices=DTYPES, metavar="DTYPE", help=told)
 
 
 def for_a_program(parser: argparse.ArgumentParser) -> None:

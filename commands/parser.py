@@ -185,8 +185,9 @@ def parser() -> argparse.ArgumentParser:
     compile_.add_argument(
         "--dtype",
         choices=options.DTYPES,
+        metavar="DTYPE",
         default="float32",
-        help="the weights' precision (default: %(default)s)",
+        help=f"the weights' precision: {', '.join(options.DTYPES)} (default: %(default)s)",
     )
     compile_.add_argument(
         "--rotation", action="store_true", help="weights that stay right when the stream is rotated (llama, float32)"
