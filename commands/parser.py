@@ -256,7 +256,10 @@ def parser() -> argparse.ArgumentParser:
 
     export = command("export", "write compiled weights as a folder that a stock library loads", _EXPORT)
     options.weights(export)
-    export.add_argument("--to", choices=get_args(Library), required=True, help="the library")
+    libraries = get_args(Library)
+    export.add_argument(
+        "--to", choices=libraries, required=True, metavar="LIBRARY", help=f"one of {', '.join(libraries)}: see below"
+    )
     options.accept_error(export, "write weights, too, that are beyond their certificate as the library rounds")
     export.add_argument(
         "--max-shard-size", metavar="SIZE", help="as transformers has it, 5GB say (default: 50GB; huggingface only)"
