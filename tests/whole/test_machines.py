@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import torch
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import Weights, interpret
+from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.compiler.architectures.rotary_frequencies import GAP, phases
 from innerloop.compiler.architectures.targets import TARGETS, Rotary
+from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.exports.export import export
 from transformers import GemmaModel, GPTNeoXModel, Qwen2Model
@@ -26,6 +27,7 @@ from benchmarks.support.verdicts import judge
 from tests.reference import MACHINES, case_of
 from tests.reference.measured import compiled, numpy_run
 from tests.reference.programs import random_program
+from tests.support.linear_tasks import linear_tasks
 from tests.support.stock_models import outputs
 
 STOCK: dict[str, type[Any]] = {"gemma": GemmaModel, "neox": GPTNeoXModel, "qwen2": Qwen2Model}
@@ -41,8 +43,8 @@ TASKS = 4
 @pytest.mark.parametrize("name", PROGRAMS)
 @pytest.mark.parametrize("target", MACHINES)
 def test_a_machine_computes_a_program(target: TargetName, name: str, tmp_path: Path) -> None:
-    """Saved and loaded, by both passes, token by token and in the stock model: within the certificate, with nothing
-    that the guard has to say."""
+    """Saved and loaded, by both passes and in the stock model: within the certificate, with nothing that the guard has
+    to say."""
     case = case_of(name)
     compiled(case, target).save(tmp_path / "weights")
     weights = Weights.load(tmp_path / "weights")
@@ -57,6 +59,20 @@ def test_a_machine_computes_a_program(target: TargetName, name: str, tmp_path: P
         assert output.shape == truth.shape
         assert np.abs(output - truth).max() <= weights.report.predicted_error
     assert weights.report.measured_error <= weights.report.predicted_error
+
+
+def test_a_parallel_block_token_by_token() -> None:
+    """With a scan, whose passes run each at its own token."""
+    weights = compile_program(load("stochastic_gradient_descent"), target="neox", d=2, examples=4)
+    data = linear_tasks(3, 4, 2, seed=1)
+    model = Transformer(weights, guard="off")
+    whole, stream = np.asarray(model(**data)), model.stream(3)
+    for k in range(5):
+        found = stream.push(x=data["x"][:, k])
+        assert found is not None
+        assert np.abs(found - whole[:, k]).max() <= weights.report.predicted_error
+        if k < 4:
+            stream.push(y=data["y"][:, k])
 
 
 @pytest.mark.parametrize("positions", [3, 84, 1025, 8192])
