@@ -64,12 +64,12 @@ def embed(backend: Backend, stream: Stream) -> tuple[Matrix, Floats]:
     if stream.balanced:
         table[:, stream.balance] = -table.sum(axis=1)
     constants = stream.norm_pattern * stream.constants.scale
-    if backend.positions.tabled:
-        table += constants
-    else:
-        slots = np.flatnonzero(constants)
-        put(np.arange(layout.roles)[:, None], slots, constants[slots])
-    matrix = Matrix.of(
-        np.concatenate(rows), np.concatenate(columns), np.concatenate(values), (layout.size, stream.width)
+    matrix = stream.balanced_write(
+        Matrix.of(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), (layout.size, stream.width))
     )
-    return stream.balanced_write(matrix), table
+    # They are balanced by themselves, and so large that a sum with them holds nothing of what is small.
+    if backend.positions.tabled:
+        return matrix, table + constants
+    slots, roles = np.flatnonzero(constants), np.arange(layout.roles)
+    where = np.repeat(roles, slots.size), np.tile(slots, roles.size)
+    return matrix + Matrix.of(*where, np.tile(constants[slots], roles.size), matrix.shape), table
