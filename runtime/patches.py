@@ -113,13 +113,12 @@ def hold(guard: Guard, graph: Graph | None, data: TokenData, change: Change, out
     moment = Moment(placement.name, placement.when, change.appearance.back, change.token)
     if guard.mode == "off" or graph is None or (exact := changed(graph, data, moment, lambda _: change.value)) is None:
         return
-    exact = exact.reshape(len(exact), -1)
-    finite = np.isfinite(exact)
-    scale = max(1.0, float(np.sqrt(np.mean(exact[finite] ** 2)))) if finite.any() else 1.0
-    off = np.abs(np.asarray(outputs, np.float64).reshape(exact.shape) - exact)
-    errors = np.nan_to_num(np.where(finite, off, 0.0), nan=np.inf).max(1, initial=0.0)
-    most = max(CLOSE * scale, guard.resolved)
-    wrong = np.flatnonzero(errors > most)
+    split = guard.weights.output.split
+    by_output = zip(split(exact), split(np.asarray(outputs, np.float64).reshape(exact.shape)), strict=True)
+    parts = [_errors(*one) for one in by_output]
+    errors = np.max([off for off, _ in parts], axis=0)
+    beyond = [off > max(CLOSE * scale, own) for (off, scale), own in zip(parts, guard.resolved, strict=True)]
+    wrong = np.flatnonzero(np.any(beyond, axis=0))
     if wrong.size:
         worst = int(wrong[errors[wrong].argmax()])
         guard.tell(
@@ -129,3 +128,11 @@ def hold(guard: Guard, graph: Graph | None, data: TokenData, change: Change, out
             wrong,
             5,
         )
+
+
+def _errors(exact: Floats, found: Floats) -> tuple[Floats, float]:
+    """How far off an output is at most in each task, where it is a number; and its size, 1 at least."""
+    finite = np.isfinite(exact)
+    scale = max(1.0, float(np.sqrt(np.mean(exact[finite] ** 2)))) if finite.any() else 1.0
+    off = np.nan_to_num(np.where(finite, np.abs(found - exact), 0.0), nan=np.inf)
+    return off.reshape(len(off), -1).max(1, initial=0.0), scale

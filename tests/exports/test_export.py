@@ -242,7 +242,7 @@ def beyond() -> Weights:
 
 def errors(weights: Weights, arithmetic: Arithmetic) -> Floats:
     data, truth = _tasks(weights)
-    return _errors(weights, data, truth, arithmetic)
+    return _errors(weights, data, truth, arithmetic)[:, 0]
 
 
 def test_what_a_stock_model_rounds_beyond_the_certificate_is_refused(tmp_path: Path) -> None:

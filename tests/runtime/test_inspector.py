@@ -163,7 +163,7 @@ def test_a_page_without_its_weights_says_so(tmp_path: Path) -> None:
     """
     (mode, hidden, shares), faults = used(page.html, script, tmp_path)
     assert faults == []
-    assert "too large to run in the page" in mode
+    assert "These weights do not run in the page" in mode
     assert hidden
     np.testing.assert_allclose(shares, 401 + 1, rtol=0.02)
 

@@ -244,7 +244,7 @@ def test_unknown_settings_are_refused(dtype: Any, guard: Any) -> None:
     ("name", "value", "known"),
     [
         ("attention", "local", "'softmax' or 'linear'"),
-        ("activation", "relu", "'gelu_tanh' or 'silu' or 'none'"),
+        ("activation", "relu", "'gelu_tanh' or 'silu' or 'gelu_erf' or 'none'"),
         ("norm", "batchnorm", "'layernorm' or 'rmsnorm' or 'dividing' or 'none'"),
         ("positions", "relative", "'learned' or 'rotary'"),
     ],
