@@ -125,6 +125,7 @@ def test_a_divisor_is_watched_where_it_divides() -> None:
     assert any("0.5)` at 7:8 reached 1" in one for one in said), said
 
 
+@pytest.mark.slow
 def test_labels_with_noise_name_the_quotient_that_noiseless_ones_never_let_grow() -> None:
     """y − w · u is next to nothing on noiseless labels once there are d examples."""
     rng = np.random.default_rng(4)

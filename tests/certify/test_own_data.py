@@ -22,6 +22,7 @@ LONGLEY = np.loadtxt(Path(__file__).parents[1] / "data" / "longley.csv", delimit
 """Longley 1967: employment, and six economic series, 1947 to 1962."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
 @pytest.mark.parametrize(
     ("name", "parameters"),
@@ -40,6 +41,7 @@ def test_longley_raw(name: str, parameters: dict[str, Any], target: TargetName) 
     assert np.abs(found - truth).max() <= weights.report.predicted_error <= weights.report.output_rms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "target"),
     [

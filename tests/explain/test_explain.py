@@ -48,6 +48,7 @@ def steps() -> Explanation:
 TRIED = ("averaging", "gradient_descent", "sherman_morrison")
 
 
+@pytest.mark.slow
 def test_a_program_is_found_again_with_its_parameters() -> None:
     found = steps()
     said = verdict(found)

@@ -62,6 +62,7 @@ def test_gpt2_computes_the_shipped_programs(name: str, tmp_path: Path) -> None:
     assert np.abs(found - truth).max() < 1e-7 * np.abs(truth).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "parameters", "relative"),
     [

@@ -50,6 +50,7 @@ def compiled(target: TargetName, dtype: Dtype, name: str, rotation: bool = False
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "dtype", "name"), MOST)
 def test_stock_models_in_sixteen_bits(target: TargetName, dtype: Dtype, name: str, tmp_path: Path) -> None:
     """Saved, loaded, exported: as exact as said, within the certificate, here and in transformers. Of gradient descent

@@ -32,6 +32,7 @@ def test_the_best_rate_of_one_step_is_the_analytic_one() -> None:
     assert best == pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_compiled_models_are_recognised_as_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """One compiled GD step in place of the shallow model, least squares of the deepest, Bayes ridge of that with

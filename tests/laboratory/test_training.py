@@ -138,6 +138,7 @@ def test_settings_are_refused_with_name_and_value(small: Model, points: TaskDist
         train(dual, points, **SETTINGS)
 
 
+@pytest.mark.slow
 def test_a_curriculum_grows(small: Model, points: TaskDistribution) -> None:
     grows = Curriculum(dimensions=1, points=1, more_points=1, every=3)
     assert [grows.at(step, points) for step in (0, 2, 3, 5, 6, 9, 99)] == [

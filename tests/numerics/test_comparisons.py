@@ -133,6 +133,7 @@ def test_programs_that_compare_to_learn(name: str, layers: int, target: TargetNa
     assert report.measured_error <= report.predicted_error <= 100 * report.measured_error
 
 
+@pytest.mark.slow
 def test_a_looser_tolerance_never_costs_more() -> None:
     neurons = []
     for tolerance in (1e-2, 1e-5):
@@ -143,6 +144,7 @@ def test_a_looser_tolerance_never_costs_more() -> None:
     assert neurons[0] < compiled(case_of("support_vector")).report.neurons
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "kind"), [("gpt2", GPT2Model), ("llama", LlamaModel)])
 def test_stock_models_streams_and_traces_compare_alike(target: TargetName, kind: type[Any], tmp_path: Path) -> None:
     case = case_of("perceptron")

@@ -32,6 +32,7 @@ def grown(weights: Weights) -> int:
     return memory_maps() - before
 
 
+@pytest.mark.slow
 def test_what_was_compiled_is_dropped_before_the_maps_run_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = compile_program(load("gradient_descent"), d=2, steps=2)
     forward.forget()

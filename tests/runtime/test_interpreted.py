@@ -105,6 +105,7 @@ def test_a_program_without_a_finite_answer_is_named() -> None:
     assert any("no finite answer for task 3" in str(w) for w in said)
 
 
+@pytest.mark.slow
 def test_exact_ties_of_a_softmax_over_components_are_named() -> None:
     """k_means between two equal centres: a half each, and rounding, times 10⁵, decides otherwise."""
     case = case_of("k_means")

@@ -151,6 +151,7 @@ def patterned(pattern: Pattern, *fields: FieldSpec) -> Transformer:
     return Transformer(changed, guard="off")
 
 
+@pytest.mark.slow
 def test_the_fields_say_where_the_suffix_begins_and_the_kind_where_they_do_not() -> None:
     held = FieldSpec("x", (2,), ("a", "b", "c"))
     more = FieldSpec("y", (), ("a",))

@@ -58,6 +58,7 @@ def four_ways(weights: Weights, data: TokenData) -> list[Floats]:
     return [*two_ways(weights, data), *(numpy_forward(weights, data, whole=whole)[:, rows] for whole in (False, True))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "dtype"), [("gpt2", "float32"), ("llama", "float32"), ("llama", "float64")])
 @pytest.mark.parametrize("name", SMALL)
 def test_a_pass_at_its_own_token_is_enough(name: str, target: TargetName, dtype: Dtype) -> None:

@@ -75,6 +75,7 @@ def differ(generator: Callable[[Random], str], target: TargetName, count: int) -
     return taken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", WALKED)
 def test_random_programs_with_every_rewrite_on_and_off(target: TargetName) -> None:
     generator = random_linear_program if TARGETS[target].linear else random_program

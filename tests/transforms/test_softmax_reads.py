@@ -114,6 +114,7 @@ def test_a_score_that_is_mine_alone_is_a_mean() -> None:
     assert op == Gather("mean", "y")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_memories_and_scores_in_both_directions(target: TargetName) -> None:
     """A vector as the value; products of mine and theirs in score and value, in a loop, over the suffix too."""

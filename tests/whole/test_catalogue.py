@@ -37,6 +37,7 @@ def without_errors(page: str) -> str:
     return re.sub(r"\d(\.\d)?e[+-]\d\d", "…", page)
 
 
+@pytest.mark.slow
 def test_generated_again_it_is_the_same_and_so_is_the_rest(tmp_path: Path) -> None:
     quick = ["averaging", "bigram", "temporal_difference"]
     shutil.copytree(PAGES, tmp_path / "again")

@@ -61,6 +61,7 @@ def test_a_machine_computes_a_program(target: TargetName, name: str, tmp_path: P
     assert weights.report.measured_error <= weights.report.predicted_error
 
 
+@pytest.mark.slow
 def test_a_parallel_block_token_by_token() -> None:
     """With a scan, whose passes run each at its own token."""
     weights = compile_program(load("stochastic_gradient_descent"), target="neox", d=2, examples=4)

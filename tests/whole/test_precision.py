@@ -56,6 +56,7 @@ def test_float32(name: str, parameters: dict[str, float], goal: float) -> None:
     assert spd(name, parameters, "float32", 50, seed=11) <= goal
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "parameters", "goal"), [LINES[1], LINES[2], LINES[4]])
 def test_float64(name: str, parameters: dict[str, float], goal: float) -> None:
     assert spd(name, parameters, "float64", 10, seed=11) <= 1e-16
