@@ -105,6 +105,7 @@ def test_the_readmes_example_runs(to: Library, dtype: Dtype, tmp_path: Path) -> 
     assert 0 < readme_difference(tmp_path / "out") < weights.report.predicted_error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXACT)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_hooked_transformer_holds_every_named_value(name: str, tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def test_a_fresh_transformer_learns(small: Model, points: TaskDistribution) -> N
     assert losses[-100:].mean() < 0.9 * losses[:50].mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("untied", [False, True])
 @pytest.mark.parametrize(
     ("program", "target"),

@@ -120,6 +120,7 @@ def test_products_of_comparisons_are_kept_and_no_product_is_left() -> None:
 # Programs ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "most"), [("float32", 1e-11), ("float64", 1e-20)])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(("name", "layers"), [("perceptron", 80), ("support_vector", 89)])

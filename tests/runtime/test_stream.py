@@ -36,6 +36,7 @@ def streamed(model: Transformer, x: Floats, y: Floats) -> Floats:
     return np.stack(found, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     "weights",
@@ -68,6 +69,7 @@ def alike(weights: Weights) -> Weights:
 STREAMABLE = ["gradient_descent", "sherman_morrison", "stochastic_gradient_descent"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STREAMABLE)
 def test_a_shipped_program_learns_online_as_it_does_in_context(name: str) -> None:
     data = linear_tasks(4, 12, 3)
