@@ -154,7 +154,8 @@ class Heads:
             shares -= shares.max(axis=0)
             np.exp(shares, out=shares)
             shares = self.held(shares / shares.sum(axis=0))
-            mixed[head.out] = self.held(sum(share * o[head.value] for share, o in zip(shares, seen, strict=True)))
+            terms = (share * o[head.value] for share, o in zip(shares, seen, strict=True))
+            mixed[head.out] = self.held(np.asarray(sum(terms)))
         return self._written(mixed)
 
     def _written(self, mixed: Real) -> Real:

@@ -40,7 +40,7 @@ class Inspection(Displayed):
     @cached_property
     def html(self) -> str:
         """The whole page."""
-        folder = files(__package__) / "page"
+        folder = files("innerloop.runtime.inspector") / "page"
 
         def text(name: str) -> str:
             return (folder / name).read_text("utf-8")

@@ -42,7 +42,7 @@ def token_readme(weights: Weights, vocabulary: Vocabulary, sample: Sample, causa
     """`causal`: whether the outputs are logits of the next token; else they are classes of each token."""
     auto, columns = ("AutoModelForCausalLM", "1:") if causal else ("AutoModelForTokenClassification", ":")
     example = _LOAD.format(auto=auto, dtype=weights.config.dtype, columns=columns)
-    names = vocabulary.names[1:]
+    names = list(vocabulary.names[1:])
     written = " ".join(names if len(names) <= 8 else [*names[:6], "…", names[-1]])
     text = f"""\
 # {weights.signature.name}
