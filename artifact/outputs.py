@@ -61,8 +61,8 @@ class OutputSpec:
     def split(self, packed: NDArray[T]) -> list[NDArray[T]]:
         """[…, *shape] to each output [… , *its shape]."""
         lead = packed.shape[: packed.ndim - len(self.shape)]
-        flat = packed.reshape(*lead, prod(self.shape))
-        return [flat[..., at].reshape(*lead, *one.shape) for at, one in zip(self.columns, self.each, strict=True)]
+        flat = packed.reshape((*lead, prod(self.shape)))
+        return [flat[..., at].reshape((*lead, *one.shape)) for at, one in zip(self.columns, self.each, strict=True)]
 
     def named(self, packed: NDArray[Any]) -> Any:
         """What a call gives of […, *shape]: the one output as it is, several by their names."""

@@ -17,6 +17,8 @@ from .arguments import new_file
 if TYPE_CHECKING:
     from innerloop.runtime.data.datasets import Arrays
 
+NOT_LIVE = "its weights do not run in it: they are too large, of 16 bits, or of parts that it has not"
+
 
 def inspect(arguments: Namespace) -> int:
     """Raises InnerloopError for what does not fit."""
@@ -44,6 +46,6 @@ def inspect(arguments: Namespace) -> int:
         page = Unjitted(weights).inspect(calibration, task=arguments.number, **fields)
         page.save(arguments.output)
     if not quiet():
-        live = "its weights run in the page" if page.collected["live"] else "the weights are too large to run in it"
+        live = "its weights run in the page" if page.collected["live"] else NOT_LIVE
         print(f"{arguments.output}: {len(page.html.encode()) / 2**20:.1f} MB, {live}")
     return 0

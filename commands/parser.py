@@ -74,7 +74,7 @@ huggingface      `GPT2Model.from_pretrained(OUT)` of transformers, unmodified; f
                  GPTNeoXModel, Qwen2Model
 transformerlens  a HookedTransformer of TransformerLens, in whose cache every named value can be read; target gpt2 only
 tokens           `AutoModelForCausalLM` and `AutoTokenizer` of transformers, for programs of symbols: `generate()`
-onnx             model.onnx for onnxruntime and others, every target
+onnx             model.onnx for onnxruntime and others, every target but neox
 gguf             model.gguf for llama.cpp, float32, target llama only; of symbols a token model
 circuit          no model: which edges between heads and MLPs carry the program, for benchmarks of circuit finding
 

@@ -39,7 +39,7 @@ from .interpreter.default_tasks import CORE, Family, Sample, core_tasks, samples
 from .ir.build import graph_of
 from .ir.graph import Graph
 from .ir.verify import verify
-from .lengths import positions
+from .lengths import positions, verify_positions
 from .numerics.sizes import sizes_of
 from .passes import tightened
 from .pipeline import named, optimise
@@ -164,6 +164,7 @@ def plan_for(
     named("dtype", dtype, dict.fromkeys(get_args(Dtype)), graph)
     verify_precision(graph, architecture, dtype, rotation)
     n_positions = positions(graph, tokens)
+    verify_positions(graph, architecture, dtype, n_positions)
     default = calibration is None
     own = None if calibration is None else [Sample(CORE, (read_data(graph.signature, calibration),))]
     drawn = samples(graph, tokens) if own is None else own

@@ -1,18 +1,33 @@
 """How long the sequences may be that a program is compiled for.
 
-no scan        tokens=…, or 1,024
-a scan         what its `up to` says
+no scan            tokens=…, or 1,024
+a scan             what its `up to` says
+learned positions  4,096 in float32: heads find a token by its place and the square of it, which are exact so far
 """
 
 from __future__ import annotations
 
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.limits import MOST_TOKENS
 
+from .architectures.targets import Learned, Target
 from .interpreter.default_tasks import repetitions
 from .ir.graph import Graph
 
 TOKENS = 1024
 """That a program without a scan is compiled for unasked, the rest token not counted."""
+FARTHEST: dict[Dtype, int] = {"float32": 2**12, "float64": 2**26, "bfloat16": 2**12, "float16": 2**12}
+"""Tokens that learned positions tell apart: squares of places are whole numbers of 24 or 53 bits. Of 16 bits, whose
+positions are digits, it is what was tried."""
+
+
+def verify_positions(graph: Graph, target: Target, dtype: Dtype, count: int) -> None:
+    """Raises CompileError for a table of so many positions, the rest token's included, that heads cannot tell apart."""
+    if not isinstance(target.positions, Learned) or target.linear or count - 1 <= FARTHEST[dtype]:
+        return
+    message = f"target {target.name} in {dtype} tells {FARTHEST[dtype]:,} tokens apart, and these are {count - 1:,}"
+    others = "compile for llama, whose positions are angles" + (", or in float64" if dtype != "float64" else "")
+    raise graph.signature.refusal(message, None, others)
 
 
 def positions(graph: Graph, tokens: int | None) -> int:

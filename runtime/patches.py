@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from innerloop.artifact.appearances import Appearance, appearances, followed
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Floats, numeric
 from innerloop.artifact.claims import Write
 from innerloop.artifact.errors import DataError
 from innerloop.artifact.tokens import TokenData
@@ -56,8 +56,16 @@ def found(weights: Weights, data: TokenData, patches: Mapping[str, Patch]) -> Ch
     if len(patches) != 1:
         raise DataError(f"patch has {len(patches)} names: give one, as in patch={{'w': Patch(value, token=3)}}")
     ((name, given),) = patches.items()
-    patch = given if isinstance(given, Patch) else Patch(given)
+    if not isinstance(given, Patch):
+        raise DataError(f"patch of `{name}` is a {type(given).__name__}: give Patch(value, token)")
+    patch = given
+    for what, number in (("token", patch.token), ("layer", 0 if patch.layer is None else patch.layer)):
+        if isinstance(number, bool) or not isinstance(number, int | np.integer):
+            raise DataError(f"patch of `{name}`: {what} is {number!r}, not a whole number")
     kinds, every = data.sequence.kinds, appearances(weights)
+    if name not in {a.placement.name for a in every}:
+        known = ", ".join(sorted({a.placement.name for a in every}))
+        raise DataError(f"patch of `{name}`: these weights hold no such variable; they hold: {known}")
     if not -len(kinds) <= patch.token < len(kinds):
         raise DataError(f"patch of `{name}`: token is {patch.token}; the tasks have {len(kinds)} tokens")
     token = patch.token % len(kinds)
@@ -72,7 +80,9 @@ def found(weights: Weights, data: TokenData, patches: Mapping[str, Patch]) -> Ch
     times = np.zeros(1 + 2 * weights.config.n_layer, bool)
     times[[1 + sublayer for sublayer in after]] = True
     shape = appearance.placement.shape
-    value = np.asarray(patch.value, np.float64)
+    value = numeric(f"patch of {name}", patch.value).astype(np.float64)
+    if not np.isfinite(value).all():
+        raise DataError(f"patch of `{name}`: value has a NaN or an infinity")
     if value.shape not in (shape, (data.batch, *shape)):
         raise DataError(f"patch of `{name}`: value has shape {value.shape}; wanted {(data.batch, *shape)} or {shape}")
     whole = np.broadcast_to(value, (data.batch, *shape)).reshape(data.batch, -1)

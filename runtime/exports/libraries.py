@@ -33,7 +33,7 @@ LIBRARIES: dict[Library, Mapping[str, Writer]] = {
     "huggingface": {"gpt2": gpt2, "llama": llama, "gemma": gemma, "neox": neox, "qwen2": qwen2},
     "transformerlens": {"gpt2": transformerlens},
     "tokens": {"gpt2": tokens, "llama": tokens},
-    "onnx": dict.fromkeys(get_args(TargetName), onnx_folder),
+    "onnx": {target: onnx_folder for target in get_args(TargetName) if target != "neox"},
     "gguf": {"llama": gguf_folder},
     "circuit": {"gpt2": circuit, "llama": circuit},
 }

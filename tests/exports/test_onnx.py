@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import compile_program
@@ -121,3 +122,8 @@ def test_the_command_writes_it_or_says_what_is_missing(
     monkeypatch.setitem(sys.modules, "onnx", None)
     one_message(innerloop("export", compiled, "--to", "onnx", "-o", "other"), "takes the onnx package: pip install")
     assert not Path("other").exists()
+
+
+def test_a_parallel_block_has_no_onnx(tmp_path: Path) -> None:
+    with pytest.raises(InnerloopError, match="is compiled for target `neox`, which onnx does not hold"):
+        export(compile_program(load("averaging"), target="neox", d=1), tmp_path / "out", "onnx")

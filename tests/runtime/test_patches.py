@@ -62,12 +62,17 @@ def test_what_is_computed_beside_it_is_told() -> None:
 def test_what_cannot_be_patched_is_refused_by_name() -> None:
     weights = weights_of("gradient_descent", d=2, steps=4)
     model, fields = Transformer(weights), draw(weights.signature, 4, 2, 3)
-    for patch, message in (
+    wrong: tuple[tuple[Any, str], ...] = (
         ({"w": Patch(np.ones(2))}, r"give one after which it is held: \[1, 2, 3, 4\]"),
         ({"w": Patch(np.ones(3), layer=1)}, r"value has shape \(3,\); wanted \(2, 2\) or \(2,\)"),
-        ({"z": Patch(np.ones(2))}, "it is not held there. To be changed are: w, x"),
+        ({"z": Patch(np.ones(2))}, "these weights hold no such variable; they hold: .*u, w"),
+        ({"w": np.ones(2)}, r"is a ndarray: give Patch\(value, token\)"),
+        ({"w": Patch(np.ones(2), 1.5, 1)}, "token is 1.5, not a whole number"),  # type: ignore[arg-type]
+        ({"w": Patch([1.0, np.nan], 1, 1)}, "value has a NaN or an infinity"),
+        ({"w": Patch("abc", 1, 1)}, "patch of w` holds"),
         ({"w": Patch(np.ones(2), 99, 1)}, "token is 99; the tasks have 9 tokens"),
         ({}, "patch has 0 names: give one"),
-    ):
+    )
+    for patch, message in wrong:
         with pytest.raises(DataError, match=message):
             model(patch=patch, **fields)

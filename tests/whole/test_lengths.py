@@ -47,3 +47,11 @@ def test_no_such_length(tokens: object) -> None:
 def test_a_scan_says_it_itself() -> None:
     with pytest.raises(CompileError, match="takes as many as its `up to` says"):
         compile_program(load("sherman_morrison"), d=2, tokens=50)
+
+
+def test_learned_positions_are_told_apart_so_far() -> None:
+    """Beyond 4,096 tokens a copy from the token before found another (off by 2.8); a llama's angles go on."""
+    with pytest.raises(CompileError, match="tells 4,096 tokens apart, and these are 5,000"):
+        compile_program(load("averaging"), d=2, tokens=5000)
+    with pytest.raises(CompileError, match="tells 4,096 tokens apart"):
+        compile_program(load("sherman_morrison"), d=1, examples=3000)
