@@ -176,4 +176,4 @@ def test_no_error_is_above_its_bound(program: str, target: TargetName, dtype: Dt
 def test_where_the_program_has_no_answer_there_is_no_bound() -> None:
     weights = compile_program("program p()\ntokens (x)*\n    x : scalar in [1, 2]\noutput log(x)\n")
     found = Transformer(weights, guard="off").certify(x=[[1.5], [-1.0]])
-    assert np.isfinite(np.ravel(found.bound)).tolist() == [True, False]
+    assert np.isinf(found.bound[1]).all()
