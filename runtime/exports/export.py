@@ -87,13 +87,14 @@ def export(
     are beyond their certificate in the library's arithmetic.
     """
     weights = prepared(weights, to)
-    most, tensors = _shard(to, max_shard_size), module_of(weights, to).tensors(weights)
+    writer, most = module_of(weights, to), _shard(to, max_shard_size)
+    tensors = writer.tensors(weights)
     target = Path(folder)
     if os.path.lexists(target):
         raise InnerloopError(f"{target} exists already: give a new folder, or remove it first")
     _fits(weights, tensors, target)
     sample = checked(weights, OWN if to == "onnx" else STOCK, accept_error)
-    made = module_of(weights, to).folder(weights, sample)
+    made = writer.folder(weights, sample)
     with _new(target) as scratch:
         for name, text in {**made.texts, "program.icl": weights.signature.text}.items():
             (scratch / name).write_text(text, encoding="utf-8")

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.reference.arithmetic import OWN, normalise
-from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
 
@@ -47,17 +45,3 @@ class Folder:
     texts: Mapping[str, str]
     arrays: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
     files: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
-
-
-def constant_slot(weights: Weights, data: TokenData) -> tuple[int, float]:
-    """A slot of the final stream that holds the same number at every token of the data, and that number: the norm's
-    own, of which there is one. What has no biases gets one by a row on that slot."""
-    seen: list[Floats] = []
-    forward(weights, data, observe=lambda stream: seen.append(stream))
-    last = seen[-1].reshape(seen[-1].shape[0], -1)
-    final = normalise(last, weights.final_norm, weights.config, OWN).astype(np.float64)
-    least, most = final.min(1), final.max(1)
-    level = np.where(least == most, np.abs(most), 0.0)
-    slot = int(level.argmax())
-    assert level[slot] > 0.0, "no slot of the final stream is constant"
-    return slot, float(most[slot])

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.outputs import OutputSpec
+from innerloop.artifact.reference.arithmetic import OWN, normalise
 from innerloop.artifact.reference.forward import forward
-from innerloop.artifact.tokens import output_rows, read_data
+from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 
-from ..folder import Folder, Sample, constant_slot
+from ..folder import Folder, Sample
 from ..stock import gpt2, llama
 from ..tensors import Tensor, dense
 from .logits import sequences
@@ -87,12 +88,26 @@ def embedded(weights: Weights, vocabulary: Vocabulary) -> Floats:
 def head(weights: Weights) -> Floats:
     """A row for each id [ids, d_model]: that of `<s>` below all others; a bias stands on the stream's constant slot."""
     data = read_data(weights.signature, sequences(weights))
-    slot, constant = constant_slot(weights, data)
+    slot, constant = _constant_slot(weights, data)
     rows = np.zeros((weights.readout.shape[1] + 1, weights.config.d_model))
     rows[1:] = dense(weights.readout).T
     rows[1:, slot] += weights.readout_bias / constant
     rows[0, slot] = -(BELOW + np.abs(forward(weights, data)).max()) / constant
     return rows
+
+
+def _constant_slot(weights: Weights, data: TokenData) -> tuple[int, float]:
+    """A slot of the final stream that holds the same number at every token of the data, and that number: the norm's
+    own, of which there is one. What has no biases gets one by a row on that slot."""
+    seen: list[Floats] = []
+    forward(weights, data, observe=lambda stream: seen.append(stream))
+    last = seen[-1].reshape(seen[-1].shape[0], -1)
+    final = normalise(last, weights.final_norm, weights.config, OWN).astype(np.float64)
+    least, most = final.min(1), final.max(1)
+    level = np.where(least == most, np.abs(most), 0.0)
+    slot = int(level.argmax())
+    assert level[slot] > 0.0, "no slot of the final stream is constant"
+    return slot, float(most[slot])
 
 
 def folder(weights: Weights, sample: Sample) -> Folder:
