@@ -139,6 +139,18 @@ def test_models_of_other_fields_or_outputs_are_refused() -> None:
         agree(descent(), vector)
 
 
+def test_programs_of_other_names_answer_alike_unless_their_several_outputs_are_of_other_names() -> None:
+    other = load("gradient_descent").replace("program gradient_descent", "program descent")
+    agree(descent(), compile_program(other, d=2, steps=1))
+    one, two = (
+        compile_program(other.replace("output dot(w, x)", f"output {name} = dot(w, x)\n    output w = w"), d=2, steps=1)
+        for name in ("mean", "guess")
+    )
+    agree(one, one)
+    with pytest.raises(DataError, match=r"\(mean\).*and \(\) \(guess\)"):
+        agree(one, two)
+
+
 def test_a_sweep_is_a_table_with_the_nearest_of_each_model_framed() -> None:
     spd = np.array([[1e-3, 1.0], [1e-2, 1e-4], [0.5, 0.0]])[..., None]
     figure = charts.algorithms(Nearest(("1 layer", "2 layers", "4 layers"), ("GD", "ridge"), spd))

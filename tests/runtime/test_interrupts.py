@@ -21,7 +21,7 @@ from innerloop.laboratory.training.tasks import task
 from innerloop.laboratory.training.train import train
 from innerloop.programs import load
 
-from tests.support.processes import command, interrupted
+from tests.support.processes import command, duration, interrupted
 
 TRAIN = ["train", "gradient_descent_dual", "-p", "d=2", "--target", "lsa", "--task", "linear", "-t", "n=4",
          "--schedule", "constant", "--batch", "64", "--interval", "500", "-o", "trained"]  # fmt: skip
@@ -60,8 +60,9 @@ MOMENTS = {"train": 12, "run": 6, "compile": 6, "compare": 6}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("verb", "longest"), [("train", 12), ("run", 6), ("compile", 8), ("compare", 15)])
-def test_interruptions_at_many_moments(verb: str, longest: float, tmp_path: Path, compiled: Path) -> None:
+@pytest.mark.parametrize("verb", MOMENTS)
+def test_interruptions_at_many_moments(verb: str, tmp_path: Path, compiled: Path) -> None:
+    """Spread over a command's own duration, on this machine at this hour: its length is taken first."""
     data = [f"{task},0.1,0.2,0.3\n{task},0.1,0.1,\n" for task in range(3)]
     (tmp_path / "data.csv").write_text("task,x_0,x_1,y\n" + "".join(data))
     commands: dict[str, list[str | Path]] = {
@@ -71,6 +72,7 @@ def test_interruptions_at_many_moments(verb: str, longest: float, tmp_path: Path
         "compare": ["compare", compiled, compiled, "--task", "linear", "-t", "n=3", "--png", "pictures"],
     }
     moments = random.Random(1)
+    longest = 12.0 if verb == "train" else duration(*commands[verb], cwd=tmp_path)
     ends = []
     for k in range(MOMENTS[verb]):
         (folder := tmp_path / str(k)).mkdir()

@@ -25,6 +25,27 @@ def command(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess
     return python(MAIN, *arguments, cwd=cwd, **environment)
 
 
+def _begun(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
+    """A command whose imports are over."""
+    started = MAIN.replace("sys.exit", "print('begun', flush=True); sys.exit")
+    process = subprocess.Popen(
+        [sys.executable, "-c", started, *map(str, arguments)],
+        cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def duration(*arguments: str | Path, cwd: Path) -> float:
+    """How many seconds a command takes, imports aside, which succeeds."""
+    process = _begun(*arguments, cwd=cwd)
+    began = time.monotonic()
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    return time.monotonic() - began
+
+
 def interrupted(
     *arguments: str | Path,
     cwd: Path,
@@ -35,13 +56,7 @@ def interrupted(
 ) -> tuple[int, str]:
     """The status and stderr of a command that is sent a signal, `times` times, half a second apart: so many seconds
     after it began, and not before there is what the pattern `once` names."""
-    started = MAIN.replace("sys.exit", "print('begun', flush=True); sys.exit")
-    process = subprocess.Popen(
-        [sys.executable, "-c", started, *map(str, arguments)],
-        cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    process.stdout.readline()
+    process = _begun(*arguments, cwd=cwd)
     while once is not None and not any(cwd.glob(once)) and process.poll() is None:
         time.sleep(0.05)
     time.sleep(after)
