@@ -34,8 +34,8 @@ from .support.tables import show
 from .support.verdicts import Verdict, judge
 from .support.workers import results
 
-TARGETS = {"gpt2": 4, "gelu": 2, "llama": 4, "lsa": 1}
-DTYPES = {"float32": 7, "float64": 3}
+TARGETS = {"gpt2": 8, "gelu": 4, "llama": 8, "lsa": 2, "qwen2": 2, "gemma": 2, "neox": 2}
+DTYPES = {"float32": 12, "float64": 5, "bfloat16": 2, "float16": 1}
 """How often each is drawn."""
 RESTART = 60
 """Seeds after which a process is replaced."""
@@ -145,7 +145,8 @@ def report(entries: list[dict[str, Any]]) -> None:
     for target in TARGETS:
         for dtype in DTYPES:
             counts = Counter(e["result"] for e in entries if (e["target"], e["dtype"]) == (target, dtype))
-            rows.append([target, dtype, str(sum(counts.values())), *(str(counts[r]) for r in RESULTS)])
+            if counts:
+                rows.append([target, dtype, str(sum(counts.values())), *(str(counts[r]) for r in RESULTS)])
     show(f"{len(entries):,} random programs", ("target", "dtype", "programs", *RESULTS), ("target", "dtype"), rows)
     used = Counter(what for e in entries for what in e["constructs"])
     print("Programs that use: " + ", ".join(f"{what} {count}" for what, count in sorted(used.items())))
