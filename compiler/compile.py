@@ -39,7 +39,7 @@ from .interpreter.default_tasks import CORE, Family, Sample, core_tasks, samples
 from .ir.build import graph_of
 from .ir.graph import Graph
 from .ir.verify import verify
-from .lengths import positions, verify_positions
+from .lengths import limited, positions, verify_positions, verify_tokens
 from .numerics.sizes import sizes_of
 from .passes import tightened
 from .pipeline import named, optimise
@@ -92,9 +92,10 @@ def compile_program(
     with faults_told(text, source), np.errstate(all="ignore"):
         begun("rewriting the program")
         built = graph_of(text, parameters, source)
-        positions(built, tokens)
+        verify_tokens(built, tokens)
         afford(built, tokens)
         graph = _optimised(built, target, dtype, optimize, rotation)
+        tokens = limited(built, graph, tokens)
         bounded(graph, tolerance)
         enough(graph, certify)
         plan = plan_for(graph, target, dtype, calibration, optimize, certify, accept_error, rotation, tokens)

@@ -14,7 +14,7 @@ lose, they lose alike at all tokens and in all passes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
@@ -115,7 +115,8 @@ class Copies:
         self._plan, self._graph, self._tasks = plan, plan.graph, data.batch
         self._data = repeated(data, COPIES)
         self._rng = np.random.default_rng(0)
-        self._limits = {v: limits(plan.model, plan.choice, v) for v in self._graph.values()}
+        self._model = replace(plan.model, apart=True)
+        self._limits = {v: limits(self._model, plan.choice, v) for v in self._graph.values()}
         self._residues = residues(plan.graph, plan.schedule, plan.allocation)
         self._held = {r.value for some in self._residues.values() for r in some}
         self._most: dict[Value | None, Floats] = {}
@@ -151,7 +152,7 @@ class Copies:
 
     def _modelled(self, value: Value) -> Iterator[_Disturbed]:
         """The models of an operation, each for some of the copies."""
-        model, choice, op = self._plan.model, self._plan.choice.get(value), self._graph[value].op
+        model, choice, op = self._model, self._plan.choice.get(value), self._graph[value].op
         if isinstance(op, Keep):
             return
         inside = isinstance(op, Attend) and op.how == "softmax"

@@ -154,8 +154,7 @@ def _of_output(
     predicted = max(_predicted(model, *task[:2], size, choice, most)[number] for task, size in asked)
     every = np.concatenate(sizes)
     largest = float(every[every <= most].max(initial=0.0))
-    # In 16 bits the largest error of all may be as large as most outputs, where the error of most outputs is small.
-    if predicted > rms > 0.0 and not (accept or decides or model.dtype in SHORT):
+    if predicted > rms > 0.0 and not (accept or decides):
         raise _hopeless(weights, f"{what} is {rms:.3g} rms, and errors of {predicted:.3g} are to be expected")
     return AnswerError(name, max(float(predicted), SAFETY * largest), largest, rms), every > most
 

@@ -177,3 +177,24 @@ def test_where_the_program_has_no_answer_there_is_no_bound() -> None:
     weights = compile_program("program p()\ntokens (x)*\n    x : scalar in [1, 2]\noutput log(x)\n")
     found = Transformer(weights, guard="off").certify(x=[[1.5], [-1.0]])
     assert np.isinf(found.bound[1]).all()
+
+
+@pytest.mark.parametrize("worst", [[1.0, -1.1, 0.0], [-1e30, 1.0, 1.0]], ids=["a divisor of 0", "a huge field"])
+def test_a_task_without_a_bound_costs_the_others_nothing(worst: list[float]) -> None:
+    """A divisor far out was taken for one that overflows in every task, and a mean's usual size was that of all."""
+    weights = compile_program(OWN_BOUNDS)
+    rng = np.random.default_rng(0)
+    y = rng.uniform(0.5, 2.0, (3, 3))
+    alone = Transformer(weights, guard="off").certify(y=y[[0, 2]]).bound
+    y[1] = worst
+    found = Transformer(weights, guard="off").certify(y=y).bound
+    assert np.isinf(found[1]).any()
+    assert np.all((found[[0, 2]] <= 2.0 * alone) & (alone <= 2.0 * found[[0, 2]]))
+
+
+OWN_BOUNDS = """program own()
+tokens (y)*
+    y : scalar in [0.5, 2]
+m = sum[j in y](y[j])
+output 1 / (0.1 + m) + mean[j in y](y[j])
+"""
