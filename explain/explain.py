@@ -80,7 +80,7 @@ def explain(
     if task.sequence:
         raise InnerloopError(f"explain takes tasks of regression, and {task.name} is of sequences")
     if model.inside is not None:
-        task.verify(model.inside)
+        task.verify(model.inside.weights)
     n, prefixes = task.parameters["n"], model.prefixes(task.parameters["n"])
     told("asking the model", 0, 0)
     seen = _asked(model, task, settings.fitted, settings.seed, prefixes)
