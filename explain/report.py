@@ -26,14 +26,14 @@ from .written import written
 
 SHOWN = 12
 """Fits that a table shows: the shortest descriptions."""
-FITS = ("program", "unexplained", "numbers fitted", "bits", "where")
+FITS = ("program", "unexplained", "typically", "numbers fitted", "bits", "where")
 UNSEEN = "This model is a Python function: its answers were seen, and nothing of its inside."
 
 
 def fit_rows(found: Explanation, count: int = SHOWN) -> list[list[str]]:
     """The fits, the shortest description first."""
     return [
-        [f.label, f"{f.left:.2g}", str(f.candidate.reals), f"{description(f):.0f}", _where(f)]
+        [f.label, f"{f.left:.2g}", f"{f.typical:.2g}", str(f.candidate.reals), f"{description(f):.0f}", _where(f)]
         for f in found.choice.order[:count]
     ]
 
@@ -48,6 +48,8 @@ def measure_rows(found: Explanation) -> list[list[str]]:
     evidence = found.evidence
     rows = [
         ["unexplained", f"{found.choice.best.left:.3g}", _ends(*found.interval)],
+        ["unexplained on the nearest 95 % of tasks", f"{found.core[0]:.3g}", _ends(*found.core[1])],
+        ["typically unexplained", f"{found.choice.best.typical:.3g}", ""],
         ["unexplained, median over tasks", f"{evidence.median:.3g}", ""],
         ["margin to the next that is not alike", f"{found.choice.margin:.3g}", ""],
         ["slopes ∂ŷ/∂x of the query, cosine", *_measured(evidence.query_slopes)],
@@ -101,6 +103,7 @@ def record(found: Explanation, said_: Verdict) -> dict[str, Any]:
         "status": said_.status,
         "named": [_fit(f) for f in said_.named],
         "explained": {"share": 1 - best.left, "interval": [1 - end for end in found.interval[::-1]]},
+        "explained_core": {"share": 1 - found.core[0], "interval": [1 - end for end in found.core[1][::-1]]},
         "margin": found.choice.margin,
         "prefixes": list(found.prefixes),
         "unexplained_by_prefix": evidence.by_prefix.tolist(),
@@ -131,6 +134,7 @@ def _fit(fitted: Fitted) -> dict[str, Any]:
         "parameters": {n: v.tolist() for n, v in fitted.values.items()},
         "intervals": {n: [np.asarray(e).tolist() for e in ends[n]] for n in fitted.values},
         "unexplained": fitted.left,
+        "typically_unexplained": fitted.typical,
         "bits": description(fitted),
     }
 

@@ -6,8 +6,8 @@
     cannot tell P from Q      ≤ 0.03        < 4 and no prompts decide, or they decide for Q
     no known program          > 0.03, or the model's answers hardly depend on its examples
 
-The upper end of the interval is what counts. Every program that these data cannot tell from the one that is named is
-named beside it.
+The upper end of the interval is what counts: of all tasks, or, where that is too much, of the 95 % on which the program
+is nearest, which is then said. Every program that these data cannot tell from the one that is named is named beside it.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ class Verdict:
 def verdict(found: Explanation) -> Verdict:
     choice = found.choice
     best, left = choice.best, found.interval[1]
-    share = _explained(best.left)
-    if best.left >= ALL_BUT:
-        share += f" [{_percent(1 - found.interval[1])}, {_percent(1 - found.interval[0])}]"
+    share = _share(best.left, found.interval)
+    if left > BEHAVES and found.core[1][1] <= BEHAVES:
+        left = found.core[1][1]
+        share = f"{_share(*found.core)} on 19 tasks of 20, {_percent(1 - best.left)} on all"
     if left > BEHAVES:
         ignores = found.spread < HARDLY * found.size
         more = f"the nearest is {said(best)}, {share}" if left <= 0.1 else _poor(best.left)
@@ -104,6 +105,11 @@ def number(value: float, width: float) -> str:
 def _explained(left: float) -> str:
     """99.2 % explained; and where that would be 100, all but what is left."""
     return f"{_percent(1 - left)} explained" if left >= ALL_BUT else f"all but {left:.1e} explained"
+
+
+def _share(left: float, interval: tuple[float, float]) -> str:
+    ends = f" [{_percent(1 - interval[1])}, {_percent(1 - interval[0])}]" if left >= ALL_BUT else ""
+    return f"{_explained(left)}{ends}"
 
 
 def _poor(left: float) -> str:

@@ -33,10 +33,11 @@ CHUNK_BYTES = 2**27
 
 
 class Subject:
-    """A predictor with an inside. `name` is what tables and plots call it."""
+    """A predictor with an inside. `name` is what tables and plots call it; `rest`: whether a rest token stands before
+    the data's, as in all weights of this project, or nothing does, as in other people's."""
 
-    def __init__(self, weights: Weights, name: str) -> None:
-        self.weights, self.name = weights, name
+    def __init__(self, weights: Weights, name: str, rest: bool = True) -> None:
+        self.weights, self.name, self._first = weights, name, int(rest)
         self._transformer = Transformer(weights, guard="off")
         self._parameters = self._transformer.parameters
 
@@ -46,7 +47,13 @@ class Subject:
 
     def __call__(self, fields: Fields) -> NDArray[Any]:
         """All outputs side by side, [batch, rows, *shape]."""
-        return self._transformer.outputs_of(self.tokens(fields))
+        data = self.tokens(fields)
+        if self._first:
+            return self._transformer.outputs_of(data)
+        rows = self._rows(data)
+        with self._transformer.precision():
+            found = [np.asarray(forward(self._parameters, given, rows, {})[0]) for given in self._chunks(data)]
+        return np.concatenate(found).reshape(data.batch, rows.size, *self.weights.output.shape)
 
     def tokens(self, fields: Fields) -> TokenData:
         """The data as tokens. Raises DataError for data that does not fit."""
@@ -61,7 +68,7 @@ class Subject:
         [1 + layers, batch, tokens, d_model]: as embedded, and after each layer."""
         slots = np.arange(self.weights.config.d_model, dtype=np.int32)
         data = self.tokens(fields)
-        every = 1 + np.arange(len(data.sequence))
+        every = self._first + np.arange(len(data.sequence))
         chosen = every if token is None else every[[token]]
         with self._transformer.precision():
             parts = []
@@ -81,7 +88,7 @@ class Subject:
         if spec is None:
             raise DataError(f"{signature.name} has no field `{field}`")
         token = int(self._rows(data)[row])
-        if data.sequence.kinds[token - 1] not in spec.kinds:
+        if data.sequence.kinds[token - self._first] not in spec.kinds:
             raise DataError(f"the token that predicts holds no `{field}`: there is nothing to be sensitive to")
         held, size = FeatureLayout.of(self.weights.signature).fields[field], prod(self.weights.output.shape)
         with self._transformer.precision():
@@ -95,7 +102,7 @@ class Subject:
         """The output [batch, rows, *shape] where `change` [batch, d_model] is added to the stream of one token of the
         data after `layer` (0: to its embedding)."""
         data = self.tokens(fields)
-        rows, place = self._rows(data), 1 + token % len(data.sequence)
+        rows, place = self._rows(data), self._first + token % len(data.sequence)
         found, done = [], 0
         with self._transformer.precision():
             for given in self._chunks(data):
@@ -105,16 +112,16 @@ class Subject:
         return np.concatenate(found).astype(np.float64).reshape(-1, rows.size, *self.weights.output.shape)
 
     def _rows(self, data: TokenData) -> NDArray[np.int64]:
-        """The tokens that give the output, counted with the rest token."""
-        return np.asarray(output_rows(data.sequence, self.weights.output.kinds) + 1)
+        """The tokens that give the output, counted with the rest token, if there is one."""
+        return np.asarray(output_rows(data.sequence, self.weights.output.kinds) + self._first)
 
     def _chunks(self, data: TokenData) -> Iterator[Any]:
-        """Features [chunk, 1 + tokens, features], some tasks at a time."""
+        """Features [chunk, 1 + tokens, features], without the 1 where there is no rest token, some tasks at a time."""
         slots = self.layers * (len(data.sequence) + 1) * self.weights.config.d_model
         step = max(1, CHUNK_BYTES // (slots * carrier(self._transformer.dtype.name).itemsize))
         for start in range(0, data.batch, step):
             count = min(step, data.batch - start)
-            yield self._transformer.features(data, start, count, count)
+            yield self._transformer.features(data, start, count, count)[:, 1 - self._first :]
 
 
 @compiled
