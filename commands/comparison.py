@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="SEED", help="of the tasks (default: %(default)s)")
     add("--probe", action="append", default=[], metavar="NAME", help="a variable to probe for (default: all)")
     add("--mlp", action="store_true", help="two-layer probes, too")
-    add("-o", "--output", type=_page, metavar="PAGE", help="the report, .html")
+    add("-o", "--output", type=_page, metavar="PAGE", help="the report, a new .html file")
     add("--png", type=Path, metavar="DIR", help="a new folder for the figures")
 
 
