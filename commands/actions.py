@@ -243,3 +243,9 @@ def completion(arguments: Namespace) -> int:
 
     print(script(arguments.shell))
     return 0
+
+
+def puzzle(arguments: Namespace) -> int:
+    from .puzzles import puzzle as pose
+
+    return pose(arguments)

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from innerloop.artifact.words import GuardMode, Library
 from innerloop.compiler.stages import STAGES, passes_listed
 
-from . import comparison, explanation, options, own_data, training
+from . import comparison, explanation, options, own_data, puzzles, training
 from .help import Formatter, HelpParser
 
 _START = """\
@@ -62,7 +62,6 @@ prediction is smaller than its bound.
 The output goes to OUT by its suffix, or to the screen; tasks and rows count from 0.
 """
 
-
 _DIFF = """\
 Every named value after every layer is held against the float64 oracle. Its bound is what the error model of the
 constructions gives for this data. In a scan only those tokens count whose turn has come. Exit status 1 if an error
@@ -88,7 +87,6 @@ figures.json (the checks and all numbers), pictures, and the weights, compiled a
 DIR.unfinished: the same command goes on from there.
 """
 
-
 _FORMAT = """\
 Layout alone: blanks, line breaks and indentation. A file that is so already is not touched. With `--check` exit status
 is 1 if a file would change.
@@ -99,13 +97,11 @@ for example:
   innerloop completion bash > ~/.local/share/bash-completion/completions/innerloop
 """
 
-
 _INSPECT = """\
 One file that asks the network for nothing. It shows the program beside one run of it: which lines, heads and neurons
 work in each sublayer, and what every variable is at every token, with the oracle's value, the error and its bound.
 Weights of up to some 3 MB are in the page: a reader changes an input or cuts a head, and they run again.
 """
-
 
 SHELLS = ("bash", "zsh", "tcsh", "fish")
 """Those that completion knows."""
@@ -273,6 +269,10 @@ def parser() -> argparse.ArgumentParser:
         "--max-shard-size", metavar="SIZE", help="as transformers has it, 5GB say (default: 50GB; huggingface only)"
     )
     options.folder(export, "OUT")
+
+    puzzles.add_arguments(
+        command("puzzle", "learn the language: print a puzzle, or say whether an answer is right", puzzles.EPILOG)
+    )
 
     reproduce = command("reproduce", "do a published figure, from nothing to the picture", _REPRODUCE)
     reproduce.add_argument("name", nargs="?", metavar="NAME", help="the figure (default: list them)")

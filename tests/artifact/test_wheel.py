@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("artifact", "commands", "compiler", "editors", "explain", "laboratory", "programs", "runtime")
+FOLDERS = ("artifact", "commands", "compiler", "editors", "explain", "laboratory", "programs", "puzzles", "runtime")
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(contents: set[str]) -> None:
         "programs/sherman_morrison.icl",
         "programs/data/diabetes.csv",
         "programs/py.typed",
+        "puzzles/texts/1.icl",
         "runtime/py.typed",
     ],
 )
