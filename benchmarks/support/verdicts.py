@@ -98,7 +98,7 @@ def _judged(text: str, graph: Graph, target: str, dtype: str, seed: int) -> Verd
     counts = {"right": 0, "suspect": 0}
     worst, where, said, largest = 0.0, "", "", 0.0
     by_jax = seed % JITTED == 0
-    models: tuple[Transformer | Unjitted, ...] = (Unjitted(weights), *((Transformer(weights),) if by_jax else ()))
+    models: list[Unjitted | Transformer] = [Unjitted(weights), *([Transformer(weights)] if by_jax else [])]
     for family, data in _tasks(weights, given, groups, seed):
         errors = np.nan_to_num(_errors(graph, weights, data), nan=np.inf)
         suspects = np.flatnonzero(errors > certificate)

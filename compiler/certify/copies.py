@@ -47,7 +47,7 @@ from ..ir.graph import (
     Theirs,
     Value,
 )
-from ..numerics.attention_gates import UNCLEAR, Draws, shift, slope
+from ..numerics.attention_gates import Draws, shift, slope
 from .inexact import Inexact, Operand
 from .plan import Plan
 from .predict import repeated
@@ -59,6 +59,8 @@ TIMES = 4.0
 """For rounding may be coherent; and so that what is rare for the weights is not for the copies."""
 NEAR = 0.5
 """Of the copies' distance: so near to the threshold a coin decides."""
+RAMP = 0.25
+"""Of the threshold: so near, whatever the copies say. There logits are 2²⁰ and more from 0, which settles a softmax."""
 SUMS = 2.0
 """Times the rounding of a function's neurons: their sum rounds too, at the size of what cancels in it."""
 LANES = 16.0
@@ -206,7 +208,7 @@ class Copies:
         lost = np.where(self.agree[..., None, None], np.abs(found - exact), 0.0).max(0)
         lost = np.where(self.agree.max(0)[:, None, None], lost, self._lost.get(value, 0.0))
         self._lost[value] = lost
-        open_ = np.abs(found - threshold) <= UNCLEAR * dead + NEAR * lost
+        open_ = np.abs(found - threshold) <= RAMP * dead + NEAR * lost
         open_[0] = False
         kept = np.where(open_, self._rng.random(found.shape) < 0.5, found > threshold)
         self.agree &= (kept == (exact > 0.0 if op.strict else exact >= 0.0)).all((2, 3))

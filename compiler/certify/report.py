@@ -37,6 +37,8 @@ WORST = 3
 TURNED, FEW = 1e3, 1 / 16
 """In a task rounding turned a tie over, where its error is so many times the median's, and no mere rounding of the
 output; in no more tasks than this share, else it is no exception."""
+ORACLE = 16.0
+"""Units of float64, of the largest output, that the oracle may be off by itself: no certificate promises more."""
 HOPELESS = 0.5
 """An error of this share of the output (both root mean squares) is no answer."""
 
@@ -151,7 +153,8 @@ def _of_output(
     largest = float(every[every <= most].max(initial=0.0))
     if predicted > rms > 0.0 and not (accept or decides):
         raise _hopeless(weights, f"{what} is {rms:.3g} rms, and errors of {predicted:.3g} are to be expected")
-    return AnswerError(name, max(float(predicted), SAFETY * largest), largest, rms), every > most
+    own = ORACLE * UNIT["float64"] * max(np.abs(truth).max(initial=0.0) for truth in exact)
+    return AnswerError(name, max(float(predicted), SAFETY * largest, float(own)), largest, rms), every > most
 
 
 def _decides(op: Op) -> bool:
