@@ -56,7 +56,17 @@ def explain(arguments: Namespace) -> int:
     from innerloop.explain.explain import Settings
     from innerloop.explain.explain import explain as explain_model
     from innerloop.explain.families import of_program
-    from innerloop.explain.report import FITS, TELLING, UNSEEN, fit_rows, measure_rows, telling_rows, write
+    from innerloop.explain.report import (
+        FITS,
+        INSIDE,
+        TELLING,
+        UNSEEN,
+        fit_rows,
+        inside_rows,
+        measure_rows,
+        telling_rows,
+        write,
+    )
     from innerloop.explain.verdict import verdict
     from innerloop.laboratory.drawing import input_size
     from innerloop.laboratory.training.tasks import fitted
@@ -80,8 +90,10 @@ def explain(arguments: Namespace) -> int:
     if found.choice.rival is not None:
         out.print(f"prompts that tell {found.choice.best.label} from {found.choice.rival.label}")
         out.print(table(TELLING, telling_rows(found)))
-    if model.inside is None:
+    if found.inside is None:
         print(UNSEEN)
+    else:
+        out.print(table(INSIDE, inside_rows(found)))
     if arguments.output is not None:
         print(f"written: {arguments.output}")
     return said.status

@@ -22,6 +22,7 @@ from .choice import Choice, choose
 from .evidence import Evidence, gather
 from .families import Family, regression
 from .fit import Fitted, Tasks, bootstrap, core, fit, trivial
+from .stream import Inside, inside
 from .telling import Telling, telling
 
 Told = Callable[[str, int, int], None]
@@ -33,11 +34,12 @@ USUAL = 0.99
 
 @dataclass(frozen=True)
 class Settings:
-    """Tasks of the fit, of the figures, and those that the most telling ones are sought among."""
+    """Tasks of the fit, of the figures, those that the most telling ones are sought among, and those of the probes."""
 
     fitted: int = 128
     held: int = 512
     sought: int = 4096
+    probed: int = 768
     seed: int = 0
 
 
@@ -48,11 +50,11 @@ class Explanation:
     core      what it leaves on the 95 % of the tasks on which it is nearest, and its interval
     loss      the model's own, E (ŷ − y)² over prefixes, beside `size`, E y²
     spread    E (ŷ − t)² from the trivial predictor
+    inside    what of the best fit stands in the stream; None for a Python function
     twins     E (p − g)² over E (p − p′)², p′ the other model
     shared    E (p − g)(p′ − g) over the mean of both own"""
 
     model: str
-    internals: bool
     task: TaskDistribution
     prefixes: tuple[int, ...]
     answers: Floats
@@ -64,6 +66,7 @@ class Explanation:
     spread: float
     evidence: Evidence
     telling: tuple[Telling, ...]
+    inside: Inside | None
     twins: float | None
     shared: float | None
 
@@ -107,6 +110,11 @@ def explain(
         x, y = fields_of(task.drawn(settings.sought, (settings.seed + 3) % SEEDS, jit=False))
         most = np.quantile(np.abs(held.model), USUAL, axis=0)
         prompts = telling(model, choice.best, second, x, y[:, :-1], task.name in LINEAR, most)
+    within = None
+    if model.inside is not None:
+        told("looking for its variables in the stream", 0, 0)
+        x, y = fields_of(task.drawn(settings.probed, (settings.seed + 4) % SEEDS, jit=False))
+        within = inside(model.inside, choice.best, choice.alike, x, y[:, :-1])
     twins = shared = None
     if twin is not None:
         other = twin.ask(held.x, held.labels, prefixes)
@@ -115,7 +123,6 @@ def explain(
         shared = float((own * others).mean() / max(1e-300, float((own**2).mean() + (others**2).mean()) / 2))
     return Explanation(
         model=model.name,
-        internals=model.inside is not None,
         task=task,
         prefixes=prefixes,
         answers=held.model,
@@ -127,6 +134,7 @@ def explain(
         spread=float(((held.model - base) ** 2).mean()),
         evidence=evidence,
         telling=tuple(prompts),
+        inside=within,
         twins=twins,
         shared=shared,
     )

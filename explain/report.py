@@ -21,6 +21,7 @@ from .choice import description
 from .evidence import Measured
 from .explain import Explanation
 from .fit import Fitted
+from .stream import Inside
 from .verdict import Verdict, described, said, verdict
 from .written import written
 
@@ -88,6 +89,26 @@ def telling_rows(found: Explanation) -> list[list[str]]:
     ]
 
 
+INSIDE = ("of the program", "R²", "where", "control", "slope of a patch", "95 %")
+
+
+def inside_rows(found: Explanation) -> list[list[str]]:
+    """Its variables in the stream, and its passes; none of a function."""
+    if found.inside is None:
+        return []
+    rows = [
+        [
+            h.name, f"{h.score[h.first]:.4f}", f"{h.place} of {found.inside.layers}", f"{h.control[h.first]:.3f}",
+            *(["–", ""] if h.slope is None else [f"{h.slope.value:.3f}", _ends(h.slope.low, h.slope.high)]),
+        ]
+        for h in found.inside.held
+    ]  # fmt: skip
+    return rows + [
+        [f"pass {k}, beside those before", f"{score:.4f}", "", "", "", ""]
+        for k, score in enumerate(found.inside.passes, 1)
+    ]
+
+
 TELLING = ("prompts", "between the two", "model from the first", "from the second", "nearer the first", "decided")
 
 
@@ -96,7 +117,7 @@ def record(found: Explanation, said_: Verdict) -> dict[str, Any]:
     evidence, best = found.evidence, found.choice.best
     return {
         "model": found.model,
-        "internals_seen": False,
+        "internals_seen": found.inside is not None,
         "task": {"name": found.task.name, **found.task.parameters},
         "verdict": said_.kind,
         "sentence": said_.sentence,
@@ -119,10 +140,24 @@ def record(found: Explanation, said_: Verdict) -> dict[str, Any]:
              "says": t.says, "x": t.x[:4].tolist(), "y": t.y[:4].tolist()}
             for t in found.telling
         ],
+        "inside": None if found.inside is None else _inside(found.inside),
         "twins": found.twins,
         "shared": found.shared,
         "loss": found.loss,
         "fits": [_fit(f) for f in found.choice.order],
+    }  # fmt: skip
+
+
+def _inside(inside: Inside) -> dict[str, Any]:
+    return {
+        "layers": inside.layers,
+        "variables": [
+            {"name": h.name, "place": h.place, "sublayers": h.first, "r_squared": h.score.tolist(),
+             "control": h.control.tolist(), "slope": None if h.slope is None else vars(h.slope)}
+            for h in inside.held
+        ],
+        "passes": list(inside.passes),
+        "steps": inside.steps,
     }  # fmt: skip
 
 
@@ -158,7 +193,7 @@ def page(found: Explanation, said_: Verdict) -> str:
     sections = [
         f"<h1>{escape(title)}</h1>",
         f"<p><strong>{escape(said_.sentence)}</strong></p>",
-        f"<p>Task {escape(found.task.name)}, {escape(parameters)}. {'' if found.internals else UNSEEN}</p>",
+        f"<p>Task {escape(found.task.name)}, {escape(parameters)}. {UNSEEN if found.inside is None else ''}</p>",
         "<h2>What was tried</h2>",
         html_table(FITS, fit_rows(found, 30)),
         "<h2>Evidence on other tasks</h2>",
@@ -170,6 +205,7 @@ def page(found: Explanation, said_: Verdict) -> str:
         "<h2>The most telling prompts</h2>",
         f"<p>{escape(second)}</p>",
         html_table(TELLING, telling_rows(found)),
+        *(["<h2>In the stream</h2>", html_table(INSIDE, inside_rows(found))] if found.inside else []),
         "<h2>The program</h2>",
         f"<pre>{escape(written(found.choice.best, ''))}</pre>",
     ]

@@ -19,12 +19,15 @@ import numpy as np
 
 from .explain import Explanation
 from .fit import Fitted
+from .stream import ANSWER, Inside
 
 RUNS, BEHAVES, MARGIN = 1e-3, 0.03, 4.0
 ALL_BUT = 5e-5
 """Less than this is said as a number, and not as 100 %."""
 HARDLY = 0.05
 """Of E y²: answers that differ less from a trivial predictor's ignore their context."""
+FOLLOWS = 0.1
+"""So near to 1 is a slope that is said to be the program's."""
 REFUSED = 3
 """The exit status where no program is named."""
 
@@ -57,6 +60,7 @@ def verdict(found: Explanation) -> Verdict:
         return Verdict("none", f"no known program: {more}", ())
     also = _classes(best, choice.alike)
     ties = f"; these tasks do not tell it from {also}" if also else ""
+    ties += _held(found.inside, best)
     votes = {t.says for t in found.telling}
     if choice.rival is not None and (choice.margin < MARGIN or "second" in votes):
         told = _told_from(found)
@@ -83,6 +87,34 @@ def said(fitted: Fitted) -> str:
         else:
             parts.append(f"{name} = {described(value)}")
     return f"`{fitted.candidate.name}`" + (f" with {', '.join(parts)}" if parts else "")
+
+
+def _held(inside: Inside | None, best: Fitted) -> str:
+    """What of the program stands in the stream: its last variable that was patched, and how many passes."""
+    if inside is None:
+        return ""
+    patched = [h for h in inside.held if h.found and h.slope is not None]
+    named = [h for h in patched if h.name != ANSWER] or patched
+    parts = []
+    if named and named[-1].slope is not None:
+        one, slope = named[-1], named[-1].slope
+        what = (
+            one.name
+            if one.name.startswith(ANSWER)
+            else f"`{one.name.split()[0]}`{one.name[len(one.name.split()[0]) :]}"
+        )
+        follows = "as the program says" if abs(slope.value - 1) <= FOLLOWS else "otherwise than the program says"
+        parts.append(
+            f"{what} is found {one.place} of {inside.layers} (R² {one.score[one.first]:.4f}), and patching it there "
+            f"moves the answer {follows} (slope {slope.value:.3f} [{slope.low:.3f}, {slope.high:.3f}])"
+        )
+    else:
+        parts.append("none of its variables is found in the stream where anything reads it")
+    if inside.steps is not None:
+        count = next(iter(best.counts.values()))
+        agree = "" if inside.steps == count else f", and not {count}"
+        parts.append(f"{inside.steps} pass{'es' if inside.steps > 1 else ''} of its loop stand in the stream{agree}")
+    return "; " + "; ".join(parts)
 
 
 def described(matrix: np.ndarray) -> str:

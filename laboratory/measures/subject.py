@@ -63,18 +63,18 @@ class Subject:
         """Every named value after every layer; of weights without a layout, none."""
         return self._transformer.trace(**fields)
 
-    def stream(self, fields: Fields, token: int | None = -1) -> NDArray[Any]:
+    def stream(self, fields: Fields, token: int | None = -1, every: int = 2) -> NDArray[Any]:
         """The residual stream at one token, [1 + layers, batch, d_model], or, for None, at every token of the data,
-        [1 + layers, batch, tokens, d_model]: as embedded, and after each layer."""
+        [1 + layers, batch, tokens, d_model]: as embedded, and after each layer; with `every` 1 each sublayer."""
         slots = np.arange(self.weights.config.d_model, dtype=np.int32)
         data = self.tokens(fields)
-        every = self._first + np.arange(len(data.sequence))
-        chosen = every if token is None else every[[token]]
+        tokens = self._first + np.arange(len(data.sequence))
+        chosen = tokens if token is None else tokens[[token]]
         with self._transformer.precision():
             parts = []
             for given in self._chunks(data):
                 start = embed(self._parameters, given)[None]
-                whole = jnp.concatenate([start, streams(self._parameters, given, slots, every=2)])
+                whole = jnp.concatenate([start, streams(self._parameters, given, slots, every=every)])
                 parts.append(np.asarray(whole[:, :, chosen]))
         found = np.concatenate(parts, 1)
         return found if token is None else found[:, :, 0]
@@ -98,17 +98,17 @@ class Subject:
             ]
         return np.concatenate(parts).astype(np.float64).reshape(-1, *self.weights.output.shape, *spec.shape)
 
-    def patched(self, fields: Fields, layer: int, token: int, change: NDArray[Any]) -> Floats:
+    def patched(self, fields: Fields, layer: float, token: int, change: NDArray[Any]) -> Floats:
         """The output [batch, rows, *shape] where `change` [batch, d_model] is added to the stream of one token of the
-        data after `layer` (0: to its embedding)."""
+        data after `layer` (0: to its embedding; k + ½: after the attention of layer k + 1)."""
         data = self.tokens(fields)
-        rows, place = self._rows(data), self._first + token % len(data.sequence)
+        rows, place, after = self._rows(data), self._first + token % len(data.sequence), np.int32(2 * layer)
         found, done = [], 0
         with self._transformer.precision():
             for given in self._chunks(data):
                 here = np.asarray(change[done : done + len(given)], carrier(self._transformer.dtype.name))
                 done += len(given)
-                found.append(np.asarray(patched(self._parameters, given, rows, np.int32(layer), place, here)))
+                found.append(np.asarray(patched(self._parameters, given, rows, after, place, here)))
         return np.concatenate(found).astype(np.float64).reshape(-1, rows.size, *self.weights.output.shape)
 
     def _rows(self, data: TokenData) -> NDArray[np.int64]:
