@@ -121,8 +121,7 @@ def ratio(left: Floats, whole: Floats, seed: int = 0) -> Measured:
 def _shifts(of: TaskDistribution) -> dict[str, TaskDistribution]:
     """What the laboratory shifts, but for the value that the task has: the nearest below and above."""
     found = {}
-    for what, values in shifts(of).items():
-        now = float(of.parameters.get(what, 0.0))
+    for what, (values, now) in shifts(of).items():
         below, above = [v for v in values if v < now], [v for v in values if v > now]
         for value in (*below[-1:], *above[:1]):
             found[f"{what} {value:g}"] = changed(of, what, value)

@@ -16,12 +16,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from innerloop.laboratory.measures.nearest import EXACT, NEAR
 
 from .explain import Explanation
 from .fit import Fitted
 from .stream import ANSWER, Inside
 
-RUNS, BEHAVES, MARGIN = 1e-3, 0.03, 4.0
+RUNS, BEHAVES, MARGIN = EXACT, NEAR, 4.0
 ALL_BUT = 5e-5
 """Less than this is said as a number, and not as 100 %."""
 HARDLY = 0.05

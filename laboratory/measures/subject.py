@@ -7,7 +7,7 @@ Compiled and trained weights run on the same pass of the runtime. No guard: task
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -63,13 +63,13 @@ class Subject:
         """Every named value after every layer; of weights without a layout, none."""
         return self._transformer.trace(**fields)
 
-    def stream(self, fields: Fields, token: int | None = -1, every: int = 2) -> NDArray[Any]:
-        """The residual stream at one token, [1 + layers, batch, d_model], or, for None, at every token of the data,
+    def stream(self, fields: Fields, token: int | Sequence[int] | None = -1, every: int = 2) -> NDArray[Any]:
+        """The residual stream at one token, [1 + layers, batch, d_model], or at several (None: every one of the data),
         [1 + layers, batch, tokens, d_model]: as embedded, and after each layer; with `every` 1 each sublayer."""
         slots = np.arange(self.weights.config.d_model, dtype=np.int32)
         data = self.tokens(fields)
         tokens = self._first + np.arange(len(data.sequence))
-        chosen = tokens if token is None else tokens[[token]]
+        chosen = tokens if token is None else tokens[np.atleast_1d(np.asarray(token))]
         with self._transformer.precision():
             parts = []
             for given in self._chunks(data):
@@ -77,7 +77,7 @@ class Subject:
                 whole = jnp.concatenate([start, streams(self._parameters, given, slots, every=every)])
                 parts.append(np.asarray(whole[:, :, chosen]))
         found = np.concatenate(parts, 1)
-        return found if token is None else found[:, :, 0]
+        return found[:, :, 0] if isinstance(token, int) else found
 
     def sensitivities(self, fields: Fields, field: str = "x", row: int = -1) -> Floats:
         """∂ŷ/∂`field` at the token of the output's `row`: [batch, *output shape, *field shape].
@@ -108,7 +108,7 @@ class Subject:
             for given in self._chunks(data):
                 here = np.asarray(change[done : done + len(given)], carrier(self._transformer.dtype.name))
                 done += len(given)
-                found.append(np.asarray(patched(self._parameters, given, rows, after, place, here)))
+                found.append(np.asarray(patched(self._parameters, given, rows, after, np.int32(place), here)))
         return np.concatenate(found).astype(np.float64).reshape(-1, rows.size, *self.weights.output.shape)
 
     def _rows(self, data: TokenData) -> NDArray[np.int64]:
