@@ -30,8 +30,10 @@ extensions = [
     "extensions.docstrings",
     "extensions.listed",
     "extensions.live",
+    "extensions.mathml",
 ]
 exclude_patterns = ["extensions"]
+html_math_renderer = "mathml"
 highlight_language = "none"
 
 html_theme = "furo"

@@ -65,7 +65,7 @@ def judge(puzzle: Puzzle, text: str, seed: int = 0, name: str = "answer.icl") ->
 
 
 def _tasks(puzzle: Puzzle, seed: int) -> Iterator[tuple[int, dict[str, float], Array, Array]]:
-    """d, the other parameters, x [tasks, n + 1, d] and y [tasks, n]; short tasks first, which are the easier to read."""
+    """d, the other parameters, x [tasks, n + 1, d] and y [tasks, n]; short tasks first, easier to read."""
     import numpy as np
 
     random = np.random.default_rng([puzzle.number, seed])

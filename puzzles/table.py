@@ -31,6 +31,7 @@ class Puzzle:
 
     @property
     def title(self) -> str:
+        """Its first line, without the number."""
         return self.text.partition("\n")[0].partition(". ")[2]
 
     @property

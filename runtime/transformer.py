@@ -66,8 +66,6 @@ class Transformer:
              interpreter's than the certificate says: "warn" (RangeWarning), "raise" (RangeError) or "off"
     on_chunk called with (tasks done, tasks in all) while a large batch is run
 
-    `parameters` are the packed weights, on the devices.
-
     Raises InnerloopError for weights of an architecture that this runtime does not run.
     """
 
@@ -97,6 +95,7 @@ class Transformer:
 
     @cached_property
     def parameters(self) -> Parameters:
+        """The packed weights, on the devices."""
         with self.precision():
             found: Parameters = jax.device_put(pack(self.weights, self.dtype), self._whole)
             return found

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 _SET_OUT = re.compile(r"^\s|\S {2,}\S")
 """A line that is indented, or has columns."""

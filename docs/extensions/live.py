@@ -30,7 +30,7 @@ PAGES: dict[str, dict[str, Any]] = {
 
 
 def write(app: Sphinx) -> None:
-    if app.builder.name not in ("html", "dirhtml"):
+    if app.builder.name != "html" or not app.config.live_pages:
         return
     folder = Path(app.outdir) / "live"
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,6 +65,7 @@ class Live(SphinxDirective):  # type: ignore[misc]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_config_value("live_pages", True, "", bool)  # -D live_pages=0, while one writes
     app.add_directive("live", Live)
     app.connect("builder-inited", write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

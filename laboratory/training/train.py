@@ -44,7 +44,7 @@ class DivergenceError(InnerloopError):
     """A loss or a parameter is no finite number any more; the message has the step and the last good checkpoint."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trained:
     """`parameters` of `model`'s names; losses [steps]; `task`: what they were trained on, in words."""
 
@@ -52,6 +52,10 @@ class Trained:
     parameters: Tree
     losses: NDArray[np.float32]
     task: str = ""
+
+    def __repr__(self) -> str:
+        name, steps = self.model.signature.name, len(self.losses)
+        return f"Trained {name}: {steps} steps; loss {self.losses[0]:.4g} at first, {self.losses[-1]:.4g} at last"
 
     @property
     def weights(self) -> Weights:
