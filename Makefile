@@ -27,7 +27,7 @@ help:
 	@echo "make benchmark-guard    measure what the guard costs, in CPU seconds"
 	@echo "make benchmark-inspector  how long a page of innerloop inspect loads, and what its interactions take"
 	@echo "make benchmark-operations  how exact one division and one product are"
-	@echo "make benchmark-peers    the nearest programs of Tracr and ours: layers, weights, errors, seconds"
+	@echo "make benchmark-peers    the nearest programs of Tracr, ALTA, torchwright and ours: layers, weights, errors, seconds"
 	@echo "make benchmark-real-data  ten real data sets against scikit-learn, each in one command"
 	@echo "make benchmark-speed    measure throughput against transformers on PyTorch"
 	@echo "make benchmark-startup  what it costs to begin: commands, first calls, first streams, folders"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from innerloop.artifact.errors import InnerloopError, counted, format_diagnostic
 
 from . import own_data
-from .arguments import new_file, new_folder, parameters, program
+from .arguments import new_folder, output_file, parameters, program
 from .as_json import print_json
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def demo(arguments: Namespace) -> int:
 
     if arguments.output.suffix not in FORMATS:
         raise InnerloopError(f"{arguments.output}: a plot is written as {', '.join(sorted(FORMATS))}")
-    new_file(arguments.output)
+    output_file(arguments.output)
     run_demo(arguments.output, arguments.tasks)
     return 0
 

@@ -31,7 +31,7 @@ def inspect(arguments: Namespace) -> int:
 
     if arguments.output.suffix not in (".html", ".htm"):
         raise InnerloopError(f"{arguments.output}: a page is written as .html")
-    new_file(arguments.output, arguments.data)
+    new_file(arguments.output)
     weights = Weights.load(arguments.weights)
     fields: Arrays = {}
     calibration: Arrays | None = None

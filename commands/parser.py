@@ -134,7 +134,12 @@ def parser() -> argparse.ArgumentParser:
 
     demo = command("demo", "compile the three shipped programs and run them on real data: a table and a plot")
     demo.add_argument(
-        "-o", "--output", type=Path, metavar="PLOT", default=Path("demo.png"), help="the plot (default: %(default)s)"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="PLOT",
+        default=Path("demo.png"),
+        help="the plot, written over (default: %(default)s)",
     )
     demo.add_argument(
         "--tasks",
@@ -156,7 +161,8 @@ def parser() -> argparse.ArgumentParser:
     format.add_argument("files", nargs="+", metavar="FILE", help="a file in the language; `-`: stdin, to stdout")
     format.add_argument("--check", action="store_true", help="write nothing; name the files that would change")
 
-    command("language-server", "answer an editor over stdin and stdout: docs/editors.md says how to set one up")
+    server = command("language-server", "answer an editor on stdin and stdout: docs/editors.md says how to set one up")
+    server.add_argument("--stdio", action="store_true", help="what clients say of stdin and stdout, as it is anyway")
 
     show = command("show", "print a program at a stage of its compilation, or after a pass", _STAGES)
     show.appended = passes_listed
@@ -202,7 +208,9 @@ def parser() -> argparse.ArgumentParser:
         "weights", type=Path, metavar="DIR|PROGRAM", help=f"what `innerloop compile` wrote; or {options.PROGRAM}"
     )
     run.add_argument("--data", type=Path, required=True, metavar="FILE", help=own_data.FILES)
-    run.add_argument("-o", "--output", type=_data_file, metavar="OUT", help=".csv or .npz (default: the screen)")
+    run.add_argument(
+        "-o", "--output", type=_data_file, metavar="OUT", help=".csv or .npz, written over (default: the screen)"
+    )
     options.precision(run)
     run.add_argument(
         "--guard", choices=get_args(GuardMode), default="raise", help="values out of range (default: %(default)s)"
@@ -242,7 +250,7 @@ def parser() -> argparse.ArgumentParser:
         "--calibrate", type=Path, metavar="FILE", help="the data that `compile --calibrate` was given, if it was"
     )
     own_data.add_arguments(inspect)
-    inspect.add_argument("-o", "--output", type=Path, required=True, metavar="PAGE", help="the page, an .html file")
+    inspect.add_argument("-o", "--output", type=Path, required=True, metavar="PAGE", help="the page, a new .html file")
 
     compare = command("compare", "hold compiled weights against trained ones, on one task", comparison.EPILOG)
     comparison.add_arguments(compare)

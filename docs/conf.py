@@ -64,4 +64,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     for name in ("icl-faulty", "icl-refused"):
         app.add_lexer(name, ProgramLexer)
     app.add_lexer("error", TextLexer)
+    app.add_lexer("ipythontb", TextLexer)  # an error in a notebook is its message, and no traceback
     return {"parallel_read_safe": False}

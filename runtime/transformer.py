@@ -148,7 +148,10 @@ class Transformer:
         return outputs
 
     def _patched(self, data: TokenData, patches: Mapping[str, Patch]) -> NDArray[Any]:
-        change, (line, shape) = found(self.weights, data, patches), (data.sequence, self.weights.output.shape)
+        change, (line, shape) = (
+            found(self.weights, data, patches, self._interpreter.graph),
+            (data.sequence, self.weights.output.shape),
+        )
         rows, place = output_rows(line, self.weights.output.kinds), change.appearance.placement
         to_value, into = (m.csr.toarray().astype(self.dtype) for m in (place.matrix, change.write.matrix))
         results = []

@@ -1,5 +1,5 @@
-"""The wheel holds what the folders hold: every module, the grammar, the programs and their data; and it runs where
-it is installed, on each Python that it is for and that is here."""
+"""The wheel holds what the folders hold: every module, the grammar, the programs and their data; and it runs where it
+is installed, on each Python that it is for and that is here."""
 
 from __future__ import annotations
 
