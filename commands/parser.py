@@ -10,7 +10,7 @@ from typing import Any, get_args
 from innerloop.artifact.words import GuardMode, Library
 from innerloop.compiler.stages import STAGES, passes_listed
 
-from . import comparison, explanation, options, own_data, puzzles, training
+from . import comparison, explanation, inspection, options, own_data, puzzles, training
 from .help import Formatter, HelpParser
 
 _START = """\
@@ -95,12 +95,6 @@ is 1 if a file would change.
 _COMPLETION = """\
 for example:
   innerloop completion bash > ~/.local/share/bash-completion/completions/innerloop
-"""
-
-_INSPECT = """\
-One file that asks the network for nothing. It shows the program beside one run of it: which lines, heads and neurons
-work in each sublayer, and what every variable is at every token, with the oracle's value, the error and its bound.
-Weights of up to some 3 MB are in the page: a reader changes an input or cuts a head, and they run again.
 """
 
 SHELLS = ("bash", "zsh", "tcsh", "fish")
@@ -234,23 +228,8 @@ def parser() -> argparse.ArgumentParser:
     options.precision(diff)
     diff.add_argument("--layers", action="store_true", help="a line for each layer, not only the worst of each name")
 
-    inspect = command("inspect", "write a page on which to go through one run, sublayer by sublayer", _INSPECT)
-    options.weights(inspect)
-    inspect.add_argument(
-        "--data", type=Path, metavar="FILE", help="as for `run` (default: a task that the error was measured on)"
-    )
-    inspect.add_argument(
-        "--number",
-        type=options.at_least(0),
-        default=0,
-        metavar="TASK",
-        help="which of the data's tasks, from 0 (default: %(default)s)",
-    )
-    inspect.add_argument(
-        "--calibrate", type=Path, metavar="FILE", help="the data that `compile --calibrate` was given, if it was"
-    )
-    own_data.add_arguments(inspect)
-    inspect.add_argument("-o", "--output", type=Path, required=True, metavar="PAGE", help="the page, a new .html file")
+    about = "write a page on which to go through one run, sublayer by sublayer"
+    inspection.add_arguments(command("inspect", about, inspection.EPILOG))
 
     compare = command("compare", "hold compiled weights against trained ones, on one task", comparison.EPILOG)
     comparison.add_arguments(compare)

@@ -50,7 +50,7 @@ nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
-nb_execution_timeout = 300
+nb_execution_timeout = 1200
 nb_merge_streams = True
 
 autodoc_default_options = {"members": True, "imported-members": True, "no-value": True}
@@ -64,4 +64,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     for name in ("icl-faulty", "icl-refused"):
         app.add_lexer(name, ProgramLexer)
     app.add_lexer("error", TextLexer)
+    app.add_lexer("ipythontb", TextLexer)  # an error in a notebook is its message, and no traceback
     return {"parallel_read_safe": False}

@@ -21,7 +21,7 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-SECONDS = 300
+SECONDS = 1200
 WIDTH = 100
 """Columns of a terminal, as a page at 1280 pixels shows them."""
 
