@@ -10,7 +10,7 @@ from typing import Any, get_args
 from innerloop.artifact.words import GuardMode, Library
 from innerloop.compiler.stages import STAGES, passes_listed
 
-from . import comparison, explanation, options, own_data, training
+from . import comparison, explanation, options, own_data, sweeping, training
 from .help import Formatter, HelpParser
 
 _START = """\
@@ -62,7 +62,6 @@ prediction is smaller than its bound.
 The output goes to OUT by its suffix, or to the screen; tasks and rows count from 0.
 """
 
-
 _DIFF = """\
 Every named value after every layer is held against the float64 oracle. Its bound is what the error model of the
 constructions gives for this data. In a scan only those tokens count whose turn has come. Exit status 1 if an error
@@ -88,7 +87,6 @@ figures.json (the checks and all numbers), pictures, and the weights, compiled a
 DIR.unfinished: the same command goes on from there.
 """
 
-
 _FORMAT = """\
 Layout alone: blanks, line breaks and indentation. A file that is so already is not touched. With `--check` exit status
 is 1 if a file would change.
@@ -99,7 +97,6 @@ for example:
   innerloop completion bash > ~/.local/share/bash-completion/completions/innerloop
 """
 
-
 _INSPECT = """\
 One file that asks the network for nothing. It shows the program beside one run of it: which lines, heads and neurons
 work in each sublayer, and what every variable is at every token, with the oracle's value, the error and its bound.
@@ -109,7 +106,7 @@ Weights of up to some 3 MB are in the page: a reader changes an input or cuts a 
 
 SHELLS = ("bash", "zsh", "tcsh", "fish")
 """Those that completion knows."""
-FIGURES = ("programs", "compile", "run", "train", "diff", "compare", "reproduce")
+FIGURES = ("programs", "compile", "run", "train", "diff", "compare", "sweep", "reproduce")
 """The commands that print any."""
 
 
@@ -250,6 +247,8 @@ def parser() -> argparse.ArgumentParser:
 
     compare = command("compare", "hold compiled weights against trained ones, on one task", comparison.EPILOG)
     comparison.add_arguments(compare)
+
+    sweeping.add_arguments(command("sweep", "train every combination of settings and seeds", sweeping.EPILOG))
 
     explain = command("explain", "say which program a model runs, with which parameters", explanation.EPILOG)
     explanation.add_arguments(explain)
