@@ -178,6 +178,12 @@ def compare(arguments: Namespace) -> int:
     return run_comparison(arguments)
 
 
+def sweep(arguments: Namespace) -> int:
+    from .sweeping import sweep as run_sweep
+
+    return run_sweep(arguments)
+
+
 def explain(arguments: Namespace) -> int:
     from .explanation import explain as run_explanation
 
