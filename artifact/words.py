@@ -38,3 +38,5 @@ Rows = Literal["all", "query"]
 """The outputs that a training's loss looks at."""
 RateSchedule = Literal["cosine", "constant"]
 """How a training's rate goes on after its rise."""
+OptimiserName = Literal["adam", "sgd"]
+"""What moves the numbers in training; sgd: plain gradient descent."""

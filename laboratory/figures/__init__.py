@@ -23,6 +23,7 @@ NAMES: tuple[str, ...] = (
     "akyurek_algorithms",
     "raventos_diversity",
     "probes",
+    "huang_cot",
 )
 """Each a module of this package, in the order in which they are listed."""
 
