@@ -10,12 +10,19 @@ import pytest
 from innerloop.artifact.errors import InnerloopError
 from innerloop.compiler import Weights, compile_program
 from innerloop.laboratory import figures
-from innerloop.laboratory.figures import Setting, huang_cot
+from innerloop.laboratory.figures import (
+    Setting,
+    huang_cot,
+    wang_td,
+    zhang_pcr,
+)
+from innerloop.laboratory.figures.layers import half_loss, preconditioner
 from innerloop.laboratory.figures.streams import answers, cross_entropy
 from innerloop.laboratory.reproduce import reproduce
 from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.tasks import TaskDistribution, task
 from innerloop.laboratory.training.train import train
+from innerloop.programs import load
 
 # Machinery ---------------------------------------------------------------------------------------
 
@@ -57,6 +64,33 @@ def test_cross_entropy_of_even_odds() -> None:
 # Closed forms ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("components", [1, 3])
+def test_loss_of_principal_components(components: int) -> None:
+    fields = zhang_pcr.TASKS.drawn(40_000, 3)
+    weights = zhang_pcr.compiled(components)
+    assert half_loss(weights, fields) == pytest.approx(zhang_pcr.losses()[components], rel=0.03)
+    expected = [1 / g if k < components else 0 for k, g in enumerate(zhang_pcr.gammas())]
+    np.testing.assert_allclose(preconditioner(weights), np.diag(expected), atol=1e-6)
+
+
+def test_plateaus_are_where_the_loss_stands() -> None:
+    curve = [1.0, 0.999, 0.998, 0.9, 0.7, 0.5, 0.499, 0.4985, 0.498, 0.3, 0.2]
+    found = zhang_pcr.plateaus(curve)
+    assert [(p.first, p.last) for p in found] == [(0, 2), (5, 8)]
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_small_heads_begin_at_the_loss_of_no_component(merged: bool) -> None:
+    """Layers of the start's form compute x_qᵀ A (1/n) Σ yⱼ xⱼ: the closed loss is the loss on draws."""
+    model, stays = zhang_pcr.begun(zhang_pcr.compiled(1), 0, merged)
+    assert zhang_pcr.exact_loss(model.weights(model.parameters)) == pytest.approx(zhang_pcr.losses()[0], rel=1e-3)
+    louder = {n: v if n in stays else 10 * v for n, v in model.parameters.items()}
+    weights = model.weights(louder)
+    fields = zhang_pcr.TASKS.drawn(40_000, 3)
+    assert zhang_pcr.exact_loss(weights) == pytest.approx(half_loss(weights, fields), rel=0.03)
+    assert zhang_pcr.exact_loss(weights) < 0.999 * zhang_pcr.losses()[0]
+
+
 def test_steps_that_are_written_out() -> None:
     """The compiled layer, asked again and again, is gradient descent; its matrices are η I; one step's best loss."""
     compiled = compile_program(huang_cot.PROGRAM, target="lsa", d=huang_cot.D, rate=huang_cot.RATE)
@@ -71,11 +105,27 @@ def test_steps_that_are_written_out() -> None:
     assert huang_cot.one_step() == pytest.approx(best, rel=0.02)
 
 
+def test_values_of_a_chain() -> None:
+    """Draws are pairs: rewards and the values of Bellman's equation; the compiled layers are TD(0)."""
+    fields = wang_td.STREAM.drawn(4000, 3)
+    value, after = fields["value"][::2], fields["value"][1::2]
+    off = value - fields["gained"][::2] - wang_td.DISCOUNT * after
+    assert abs(off.mean()) < 5 * off.std() / len(off) ** 0.5  # v(s) = E r + γ v(s')
+    np.testing.assert_array_equal(fields["after"][:, :-1], fields["phi"][:, 1:-1])
+    np.testing.assert_array_equal(fields["after"][::2, -1], fields["phi"][::2, -1])
+    weights = compile_program(load("temporal_difference"), target="lsa", d=wang_td.D, steps=2, rate=0.2, discount=0.9)
+    few = {name: held[:50] for name, held in fields.items()}
+    exact = wang_td.temporal_differences(few, 2, 0.2)
+    np.testing.assert_allclose(answers(weights, few)[:, 0], exact, atol=1e-5)
+    nothing = wang_td.difference(jnp.zeros((len(fields["value"]), 1)), fields)
+    assert float(nothing) == pytest.approx((fields["gained"][::2] ** 2).mean(), rel=1e-5)
+
+
 # Every figure at toy size ------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["huang_cot"])
+@pytest.mark.parametrize("name", ["zhang_pcr", "huang_cot", "wang_td"])
 def test_a_figure_runs(name: str, tmp_path: Path) -> None:
     """Next to no training: it comes to its checks, numbers and picture, whatever they say."""
     result = reproduce(figures.figure(name), tmp_path / name, share=0.002)
