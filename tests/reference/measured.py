@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from innerloop.compiler import CompileError, Weights, compile_program
 from innerloop.runtime import Transformer
 from numpy.typing import NDArray
 
-from . import Case, source
+from . import Case, packed, source
 
 TASKS = 200
 BOUNDS = {"float32": 1e-6, "float64": 1e-12}
@@ -56,7 +57,16 @@ class Refused:
 
 def compiled(case: Case, target: TargetName = "gpt2", dtype: Dtype = "float32", **options: Any) -> Weights:
     """With ranges from the case's sample, unless the options say otherwise, and whatever error is to be expected at the
-    ends of those: it is measured on the case's data. Raises CompileError."""
+    ends of those: it is measured on the case's data. Without options once a process. Raises CompileError."""
+    return _compiled(case, target, dtype, **options) if options else _shared(case, target, dtype)
+
+
+@cache
+def _shared(case: Case, target: TargetName, dtype: Dtype) -> Weights:
+    return _compiled(case, target, dtype)
+
+
+def _compiled(case: Case, target: TargetName, dtype: Dtype, **options: Any) -> Weights:
     options = {"calibration": case.sample(), "accept_error": True, **options}
     return compile_program(source(case.program), target=target, dtype=dtype, **options, **case.parameters)
 
@@ -70,7 +80,7 @@ def numpy_run(weights: Weights, fields: Fields) -> NDArray[Any]:
 
 def jax_run(weights: Weights, fields: Fields) -> NDArray[Any]:
     """The same, by the transformer that users run."""
-    return np.asarray(Transformer(weights, guard="off")(**fields))
+    return packed(Transformer(weights, guard="off")(**fields))
 
 
 def measure(
