@@ -144,8 +144,8 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
-$(VENV)/.installed-lint: $(VENV)/.installed-test
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+$(VENV)/.installed-lint: $(VENV)/.installed-docs
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,docs,lint]'
 	@touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed-test
