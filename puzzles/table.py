@@ -27,7 +27,7 @@ class Puzzle:
     @property
     def text(self) -> str:
         """What to begin from: a program that is sound, and wrong."""
-        return (files(__package__) / "texts" / f"{self.number}.icl").read_text(encoding="utf-8")
+        return (files("innerloop.puzzles") / "texts" / f"{self.number}.icl").read_text(encoding="utf-8")
 
     @property
     def title(self) -> str:

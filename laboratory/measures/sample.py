@@ -54,7 +54,7 @@ class Sample:
         with np.errstate(invalid="ignore"):  # of what is infinite it makes a deviation, which is not asked for
             found = bootstrap(
                 (np.arange(count),), again, vectorized=True, n_resamples=RESAMPLES, confidence_level=LEVEL,
-                method="percentile", random_state=np.random.default_rng(0), axis=-1,
+                method="percentile", rng=np.random.default_rng(0), axis=-1,
             ).confidence_interval  # fmt: skip
         ends = (np.asarray(end, np.float64).reshape(self.value.shape) for end in (found.low, found.high))
         low, high = (np.where(np.isfinite(self.value), end, self.value) for end in ends)
