@@ -258,9 +258,7 @@ def main() -> int:
     done = {(c.program, c.target) for c in cells}
     jobs = [job for job in jobs if job not in done]
     if done:
-        print(
-            f"{len(done)} programs on targets are taken from {options.output} as they stand there: remove it to begin anew"
-        )
+        print(f"{len(done)} programs on targets are taken from {options.output}: remove it to begin anew")
     found = measured(jobs, options.family, options.tasks, options.certify, options.workers)
     for some in track(found, "running", len(jobs), transient=True):
         cells += some
