@@ -253,7 +253,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, help="a file for all cells, JSON")
     options = parser.parse_args()
-    jobs = [(p, t) for p in options.program for t in targets(p, options.target or WALKED)]
+    jobs: list[tuple[str, TargetName]] = [(p, t) for p in options.program for t in targets(p, options.target or WALKED)]
     cells = kept(options.output, jobs, options.family)
     done = {(c.program, c.target) for c in cells}
     jobs = [job for job in jobs if job not in done]
