@@ -33,7 +33,7 @@ help:
 	@echo "make benchmark-startup  what it costs to begin: commands, first calls, first streams, folders"
 	@echo "make benchmark-tolerance  how many neurons a tolerance costs"
 	@echo "make benchmark-training measure training steps a second against transformers on PyTorch"
-	@echo "make honesty            is any shipped program silently wrong, on data of 17 families (half an hour)"
+	@echo "make honesty            is any shipped program silently wrong, on data of 17 families (half an hour; goes on where it was stopped)"
 	@echo "make random-programs    is any of 10,000 random programs silently wrong, or a crash (hours; goes on where it was stopped)"
 	@echo "make catalogue          write docs/catalogue: every shipped program, what it compiles to, and how exact it is"
 	@echo "make clean              remove .venv and everything that was built"

@@ -12,7 +12,8 @@ of cases, and run one task at a time with the guard's warnings, as a user would.
 
 and vague if it is right, but the certificate leaves nothing of its answer (the error is above the answer's root mean
 square). With --certify, so many tasks of each family are certified (`Transformer.certify`), and are unsound where an
-error is above its own bound. Exit status 1 if any task is silent or unsound, or, on the calibration's own data, warned.
+error is above its own bound. A run that was stopped goes on: programs and targets that FILE holds are taken from there.
+Exit status 1 if any task is silent or unsound, or, on the calibration's own data, warned.
 """
 
 from __future__ import annotations
@@ -234,6 +235,14 @@ def wrong(cells: Iterable[Cell]) -> bool:
     return any(c.silent or c.unsound or (c.family == CALIBRATION and c.warned) for c in cells)
 
 
+def kept(file: Path | None, jobs: list[tuple[str, TargetName]], families: list[str]) -> list[Cell]:
+    """What a run that was stopped had found of these programs and families."""
+    if file is None or not file.is_file():
+        return []
+    cells = [Cell(**cell) for cell in json.loads(file.read_text(encoding="utf-8"))]
+    return [c for c in cells if (c.program, c.target) in jobs and c.family in families]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", nargs="+", choices=names(), default=names(), metavar="NAME")
@@ -244,8 +253,12 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, help="a file for all cells, JSON")
     options = parser.parse_args()
-    jobs = [(p, t) for p in options.program for t in targets(p, options.target or WALKED)]
-    cells: list[Cell] = []
+    jobs: list[tuple[str, TargetName]] = [(p, t) for p in options.program for t in targets(p, options.target or WALKED)]
+    cells = kept(options.output, jobs, options.family)
+    done = {(c.program, c.target) for c in cells}
+    jobs = [job for job in jobs if job not in done]
+    if done:
+        print(f"{len(done)} programs on targets are taken from {options.output}: remove it to begin anew")
     found = measured(jobs, options.family, options.tasks, options.certify, options.workers)
     for some in track(found, "running", len(jobs), transient=True):
         cells += some

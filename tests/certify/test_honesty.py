@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+
 import numpy as np
 import pytest
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.tokens import read_data
+from innerloop.artifact.words import TargetName
 from innerloop.compiler.ir.build import graph_of
 from innerloop.runtime import Transformer
 
-from benchmarks.honesty import Cell, cells_of, count, wrong
+from benchmarks.honesty import Cell, cells_of, count, kept, wrong
 from benchmarks.support.families import FAMILIES, Data, draw
 from tests.reference import case_of, source
 from tests.reference.measured import compiled
@@ -120,6 +125,17 @@ def test_a_refused_program_is_counted_as_refused() -> None:
     (cell,) = cells_of("gradient_descent", "lsa", ["default"], 4)
     assert (cell.refused, cell.tasks, cell.certificate) == (4, 4, None)
     assert cell.said
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    file, cells = tmp_path / "cells.json", [Cell("averaging", target, "default", 1e-6, right=4) for target in TWO]
+    assert kept(file, [("averaging", "gpt2")], ["default"]) == []
+    file.write_text(json.dumps([asdict(cell) for cell in cells]), encoding="utf-8")
+    assert kept(file, [("averaging", "gpt2"), ("oja", "gpt2")], ["default"]) == cells[:1]
+    assert kept(file, [("averaging", "gpt2")], ["noise 1"]) == []
+
+
+TWO: tuple[TargetName, ...] = ("gpt2", "llama")
 
 
 @pytest.mark.slow
