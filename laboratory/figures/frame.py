@@ -88,6 +88,7 @@ class Setting:
     long     bigger, for a GPU
     share    of the usual steps and test tasks, for tests
     elsewhere  go on with training that something else computed: see `train`
+    runs     what was trained, in words, by name: `train` adds to it
     """
 
     folder: Path
@@ -95,6 +96,7 @@ class Setting:
     long: bool = False
     share: float = 1.0
     elsewhere: bool = False
+    runs: dict[str, str] = field(default_factory=dict)
 
     def steps(self, usual: int) -> int:
         """How many steps to train where `usual` are usual."""
@@ -112,7 +114,7 @@ class Setting:
         total = self.steps(steps)
         interval = 100 * max(1, round(total / 1000))  # calls of `train` are of 100 steps, or of fewer in large models
         self.told(f"training {name}", 0, total)
-        return train(
+        found = train(
             start,
             task,
             steps=total,
@@ -123,6 +125,36 @@ class Setting:
             interval=interval,
             **options,
         )
+        given = ", ".join(f"{option} {value}" for option, value in options.items())
+        self.runs[name] = f"{total} steps of {found.task}, seed {options.get('seed', 0)}; {given}"
+        return found
+
+    def stages(
+        self, name: str, start: Model | Weights, task: TaskDistribution, *, ends: Sequence[int], **options: Any
+    ) -> list[Trained]:
+        """One run of constant rate, as it stood after each of `ends` steps (where that many are usual): a folder each,
+        so that a killed run finds those that are done. The last has the losses of all steps."""
+        found: list[Trained] = []
+        before = 0
+        for number, end in enumerate(ends):
+            total = before = max(self.steps(end), before + 1)
+            self.told(f"training {name}", number, len(ends))
+            earlier = self.folder / name / f"{number - 1}" if number else None
+            found.append(
+                train(
+                    start,
+                    task,
+                    steps=total,
+                    folder=self.folder / name / f"{number}",
+                    earlier=earlier,
+                    resume=True,
+                    elsewhere=self.elsewhere,
+                    schedule="constant",
+                    interval=10**6,
+                    **options,
+                )
+            )
+        return found
 
     def tasks(self, usual: int) -> int:
         """How many tasks to measure on where `usual` are usual."""
@@ -131,9 +163,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Figure:
-    """A published figure: its name, in one line what it shows, where it was published, and how to run it."""
+    """A published figure: its name, in one line what it shows, where it was published, how to run it, and how many
+    minutes of a processor that takes."""
 
     name: str
     purpose: str
     source: str
     run: Callable[[Setting], Result]
+    minutes: float | None = None

@@ -24,12 +24,13 @@ import numpy as np
 from innerloop.artifact.errors import InnerloopError, near
 from innerloop.artifact.interrupts import Interrupted, asked, stoppable
 from innerloop.artifact.weights import Weights
-from innerloop.artifact.words import RateSchedule
+from innerloop.artifact.words import OptimiserName, RateSchedule
 from innerloop.runtime.surroundings import seeded
 from numpy.typing import NDArray
 
 from . import checkpoint
 from .checkpoint import Checkpoint
+from .clock import Clock
 from .curriculum import Curriculum
 from .lock import locked
 from .model import Model, Tree
@@ -43,7 +44,7 @@ class DivergenceError(InnerloopError):
     """A loss or a parameter is no finite number any more; the message has the step and the last good checkpoint."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trained:
     """`parameters` of `model`'s names; losses [steps]; `task`: what they were trained on, in words."""
 
@@ -51,6 +52,10 @@ class Trained:
     parameters: Tree
     losses: NDArray[np.float32]
     task: str = ""
+
+    def __repr__(self) -> str:
+        name, steps = self.model.signature.name, len(self.losses)
+        return f"Trained {name}: {steps} steps; loss {self.losses[0]:.4g} at first, {self.losses[-1]:.4g} at last"
 
     @property
     def weights(self) -> Weights:
@@ -68,6 +73,7 @@ def train(
     rate: float = 1e-3,
     warmup: int = 0,
     schedule: RateSchedule = "cosine",
+    optimiser: OptimiserName = "adam",
     clip: float | None = 1.0,
     curriculum: Curriculum | None = None,
     freeze: Sequence[str] = (),
@@ -83,6 +89,7 @@ def train(
 
     rate        of Adam (Kingma and Ba 2015) after `warmup` steps, in which it rises from 0; then a cosine down to 0 at
                 the last step (Loshchilov and Hutter 2017), or constant
+    optimiser   Adam, or plain gradient descent of that rate ("sgd"), whose path theories of training follow
     clip        the gradient's largest norm, None: any
     freeze      parameters that stay, by name or by the beginning of it: "embedding", "body.0", "body.3.attention.key"
     folder      where checkpoints go, every `interval` steps and after the last; None: nowhere
@@ -97,12 +104,13 @@ def train(
     model = start if isinstance(start, Model) else Model.of(start)
     task.verify(model.template)
     training_settings(
-        steps=steps, batch=batch, interval=interval, rate=rate, clip=clip, warmup=warmup, schedule=schedule
-    )
+        steps=steps, batch=batch, interval=interval, rate=rate, clip=clip, warmup=warmup, schedule=schedule,
+        optimiser=optimiser,
+    )  # fmt: skip
     if curriculum is not None:
         curriculum.verify(task)
     frozen, seed = _frozen(model, freeze), seeded(seed)
-    rule = Rule(steps if schedule == "cosine" else None, float(rate), warmup, clip)
+    rule = Rule(steps if schedule == "cosine" else None, float(rate), warmup, clip, optimiser)
     settings = {
         "task": {"name": task.name, "rows": task.rows, **task.parameters},
         "steps": steps,
@@ -110,6 +118,7 @@ def train(
         "rate": rate,
         "warmup": warmup,
         "schedule": schedule,
+        "optimiser": optimiser,
         "clip": clip,
         "curriculum": None if curriculum is None else vars(curriculum),
         "freeze": sorted(frozen),
@@ -119,17 +128,19 @@ def train(
     place = None if folder is None else Path(folder)
     with stoppable(), model.precision(), nullcontext() if place is None else locked(place):
         here = provenance(model.config.dtype)
-        kept = None
-        for source in (place, earlier):
-            if kept is None and source is not None and (kept := checkpoint.read(Path(source))) is not None:
+        kept = source = None
+        for one in (place, earlier):
+            if kept is None and one is not None and (kept := checkpoint.read(Path(one))) is not None:
+                source = Path(one)
                 if not resume:
                     raise InnerloopError(f"{source} holds checkpoints of a run: resume it, or remove it first")
-                checkpoint.verify(kept, settings, None if elsewhere else here, Path(source))
+                checkpoint.verify(kept, settings, None if elsewhere else here, source)
         stepper = stepper_of(model, task, batch, frozen, rule)
         run = Run(stepper, seed)
         if kept is not None:
             run.restore(kept)
         last = kept.step if kept is not None else None
+        counted = Clock(source)
         for end, points, dimensions in _calls(run.step, steps, stepper.together, interval, curriculum, task):
             found = run.advance(end, points, dimensions)
             stopped = asked() and end < steps
@@ -140,6 +151,7 @@ def train(
                 on_step(end, float(found.mean()))
             if saved and place is not None:
                 checkpoint.write(place, Checkpoint(end, run.state(), settings, here))
+                counted.write(place)
                 last = end
             if stopped:
                 goes_on = "" if place is None else f"; a run with `resume` goes on from {checkpoint.place(place, end)}"
