@@ -32,7 +32,7 @@ def attend(
     the tokens that are to read (None: all)."""
     query, key, value = split_heads(qkv, step.heads, step.qk, step.qk, step.v)
     # Each row keeps its own token, so that no row is all −∞.
-    seen = jnp.tri(qkv.shape[1], dtype=bool) if step.causal else None
+    seen = causal(qkv.shape[1]) if step.causal else None
     if tables is not None:
         key = turned(key, step, tables)
     if readers is not None:
@@ -41,6 +41,12 @@ def attend(
     if tables is not None:
         query = turned(query, step, tables)
     return softmax_mean(query, key, value, seen, step)
+
+
+def causal(tokens: int) -> Bool[Array, "tokens tokens"]:
+    """Whom each token sees: those before it, and itself. Made by NumPy, as are all constants of a pass: JAX compiles an
+    executable of its own for each that it makes while it traces."""
+    return jnp.asarray(np.tri(tokens, dtype=bool))
 
 
 def softmax_mean(
@@ -84,8 +90,8 @@ def attend_linearly(
     """Σⱼ (q · kⱼ) vⱼ / ρ on packed heads: [batch, tokens, heads · (2 qk + v + 1)] → [batch, tokens, heads · v]."""
     tokens = qkvc.shape[1]
     query, key, value, count = split_heads(qkvc, step.heads, step.qk, step.qk, step.v, 1)
-    read = jnp.tri(tokens, dtype=bool) if step.causal else jnp.ones((tokens, tokens), bool)
-    read &= jnp.arange(tokens) < tokens - step.unread
+    read = np.tri(tokens, dtype=bool) if step.causal else np.ones((tokens, tokens), bool)
+    read &= np.arange(tokens) < tokens - step.unread
     scores = jnp.where(read, einsum("bthk,bshk->bhts", query, key), 0)
     rho = einsum("ts,bshc->bthc", read.astype(qkvc.dtype), count)
     mixed = einsum("bhts,bshv->bthv", scores, value) / jnp.where(rho == 0, 1, rho)

@@ -71,8 +71,8 @@ def exact() -> dict[str, str | int]:
 
 
 def soon() -> dict[str, str | int]:
-    """`exact`, and compiled a sixth sooner on a CPU: by level 1 of LLVM for 3. What it gives was the same bit for bit,
-    and no slower, on all that was run: XLA has laid the loops out before. Training, which runs long, takes 3."""
+    """`exact`, and compiled sooner on a CPU: by level 1 of LLVM for 3. What it makes was as fast, and its outputs as
+    they were, on all that was run: XLA has laid the loops out before. Training, which runs long, takes 3."""
     return exact() | ({LEVEL: 1} if jax.default_backend() == "cpu" else {})
 
 

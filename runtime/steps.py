@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Float
 
@@ -74,7 +75,7 @@ def run(steps: tuple[Step, ...], carry: Any, memory: Memory | None, of: Pass) ->
                 carry, found, memory = run(loop.steps, carry, memory, here)
                 return carry, (found, memory)
 
-            carry, (found, own) = lax.scan(once, carry, (own, jnp.arange(step.count)), length=step.count)
+            carry, (found, own) = lax.scan(once, carry, (own, np.arange(step.count, dtype=np.int32)), length=step.count)
             found = None if found is None else found.reshape(found.shape[0] * found.shape[1], *found.shape[2:])
         else:
             stream, worst = carry
@@ -175,5 +176,5 @@ def neurons(x: Float[Array, "batch tokens read"], step: MlpStep) -> Float[Array,
 def spread(y: Float[Array, "*batch written"], to: Spread, short: Short = None) -> Float[Array, "*batch width"]:
     """[…, written] → […, width], with the sublayer's bias."""
     if to.columns is not None:
-        y = jnp.concatenate([y, jnp.zeros_like(y[..., :1])], -1)[..., to.columns]
+        y = jnp.concatenate([y, np.zeros((*y.shape[:-1], 1), y.dtype)], -1)[..., to.columns]
     return held(y + to.bias, short)

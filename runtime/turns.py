@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Bool, Float, Int
 
@@ -52,9 +53,9 @@ def in_turn(
         checks = {time: own[time]._replace(**bounds) for time, bounds in rows.items()}
         at = of._replace(checks=checks)
         (here, worst), _ = turn_of(loop, resting, before, (here, worst), place, tables, at)
-        return (Before(here, place, jnp.ones((), bool)), worst), here
+        return (Before(here, place, np.ones((), bool)), worst), here
 
-    nobody = Before(jnp.broadcast_to(rest, stream[:, :1].shape), jnp.zeros((), places.dtype), jnp.zeros((), bool))
+    nobody = Before(jnp.broadcast_to(rest, stream[:, :1].shape), np.zeros((), places.dtype), np.zeros((), bool))
     turns = jnp.moveaxis(stream[:, places], 1, 0)[:, :, None], places, rows
     (_, worst), left = lax.scan(once, (nobody, worst), turns)
     stream = stream.at[:, places].set(jnp.moveaxis(left[:, :, 0], 0, 1)).at[:, :1].set(rest)
@@ -68,7 +69,7 @@ def rested(
 
     def mix(step: AttentionStep, projected: Array, *_: None) -> tuple[Array, tuple[Array, Array]]:
         query, key, value = split_heads(projected, step.heads, step.qk, step.qk, step.v)
-        key = _turned(key, step, tables, jnp.zeros((), int))
+        key = _turned(key, step, tables, np.zeros((), np.int32))
         return softmax_mean(query, key, value, None, step), (key, value)
 
     alone = Pass({}, lambda *_: None, mix)
@@ -90,7 +91,7 @@ def turn_of(
     assert isinstance(head, AttentionStep)  # what every scan with a turn begins with
     _, key, value = split_heads(projected(head, before.stream), head.heads, head.qk, head.qk, head.v)
     key = _turned(key, head, tables, before.place)
-    seen = jnp.stack([jnp.ones((), bool), before.there, jnp.ones((), bool)])[None]
+    seen = jnp.stack([np.ones((), bool), before.there, np.ones((), bool)])[None]
 
     def mix(
         step: AttentionStep, projected: Array, memory: tuple[Array, Array], _: None

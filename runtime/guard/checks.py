@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 Array = Any
 
 
@@ -89,7 +91,7 @@ class GuardCheck(NamedTuple):
 def nothing_yet(checks: dict[int, GuardCheck], stream: Array) -> dict[int, Array]:
     """What has been found before anything is looked at."""
     xp = stream.__array_namespace__()
-    return {time: xp.full((stream.shape[0], c.size), -xp.inf, dtype=stream.dtype) for time, c in checks.items()}
+    return {time: xp.asarray(np.full((len(stream), c.size), -np.inf, stream.dtype)) for time, c in checks.items()}
 
 
 def excess(stream: Array, check: GuardCheck) -> Array:

@@ -111,7 +111,7 @@ MUTANTS = (
     # what comparisons decide by
     Mutant("compiler/numerics/attention_gates.py", '"float32": 2.0**48', '"float32": 2.0**30', COMPARED),
     Mutant(
-        "compiler/numerics/attention_gates.py", "(2.0**22, 2.0**27, 2.0**30)", "(2.0**22, 2.0**22, 2.0**22)", COMPARED
+        "compiler/numerics/attention_gates.py", "(2.0**22, 2.0**30, 2.0**30)", "(2.0**22, 2.0**22, 2.0**22)", COMPARED
     ),
     Mutant(
         "compiler/numerics/attention_gates.py", 'APART = {"float32": 2.0**30', 'APART = {"float32": 2.0**6', COMPARED
