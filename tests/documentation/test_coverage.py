@@ -48,7 +48,7 @@ def test_every_package_that_exports_names_is_on_the_page() -> None:
 
 
 def test_docstrings_become_restructuredtext() -> None:
-    from docs.extensions.docstrings import converted  # type: ignore[import-untyped]
+    from docs.extensions.docstrings import converted
 
     assert converted(["`w` of |x| and 2 * a_", "", "steps    how many", "rate     how far"]) == [
         "``w`` of \\|x\\| and 2 \\* a\\_",
