@@ -178,6 +178,12 @@ def compare(arguments: Namespace) -> int:
     return run_comparison(arguments)
 
 
+def sweep(arguments: Namespace) -> int:
+    from .sweeping import sweep as run_sweep
+
+    return run_sweep(arguments)
+
+
 def explain(arguments: Namespace) -> int:
     from .explanation import explain as run_explanation
 
@@ -208,7 +214,8 @@ def reproduce(arguments: Namespace) -> int:
     out = console()
     if arguments.name is None:
         found = [figure(name) for name in NAMES]
-        out.print(table(["figure", "what it shows", "source"], [[f.name, f.purpose, f.source] for f in found], left=3))
+        listed = [[f.name, f.purpose, f.source, "–" if f.minutes is None else f"{f.minutes:g}"] for f in found]
+        out.print(table(["figure", "what it shows", "source", "CPU minutes"], listed, left=3))
         return 0
     from innerloop.laboratory.reproduce import reproduce as run_figure
     from innerloop.laboratory.reproduce import unfinished

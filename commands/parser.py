@@ -10,7 +10,7 @@ from typing import Any, get_args
 from innerloop.artifact.words import GuardMode, Library
 from innerloop.compiler.stages import STAGES, passes_listed
 
-from . import comparison, explanation, inspection, options, own_data, puzzles, training
+from . import comparison, explanation, inspection, options, own_data, puzzles, sweeping, training
 from .help import Formatter, HelpParser
 
 _START = """\
@@ -99,7 +99,7 @@ for example:
 
 SHELLS = ("bash", "zsh", "tcsh", "fish")
 """Those that completion knows."""
-FIGURES = ("programs", "compile", "run", "train", "diff", "compare", "reproduce")
+FIGURES = ("programs", "compile", "run", "train", "diff", "compare", "sweep", "reproduce")
 """The commands that print any."""
 
 
@@ -233,6 +233,8 @@ def parser() -> argparse.ArgumentParser:
 
     compare = command("compare", "hold compiled weights against trained ones, on one task", comparison.EPILOG)
     comparison.add_arguments(compare)
+
+    sweeping.add_arguments(command("sweep", "train every combination of settings and seeds", sweeping.EPILOG))
 
     explain = command("explain", "say which program a model runs, with which parameters", explanation.EPILOG)
     explanation.add_arguments(explain)

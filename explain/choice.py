@@ -15,7 +15,7 @@ rival.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
@@ -63,3 +63,15 @@ def choose(fits: Sequence[Fitted], model: Floats, base: Floats) -> Choice:
     rival = min(others, key=lambda f: f.typical) if others else None
     margin = np.inf if rival is None else (rival.typical + LEAST) / (best.typical + LEAST)
     return Choice(order, alike, rival, float(margin))
+
+
+def settled(choice: Choice, count: int | None) -> Choice:
+    """With the fit of that count first, if it is of the family of the best one, and alike: its inside decides what the
+    answers do not. Otherwise as it is."""
+    name = choice.best.candidate.name
+    for fitted in choice.alike:
+        if fitted.candidate.name == name and list(fitted.counts.values()) == [count]:
+            order = (fitted, *(f for f in choice.order if f is not fitted))
+            alike = (choice.best, *(f for f in choice.alike if f is not fitted))
+            return replace(choice, order=order, alike=alike)
+    return choice

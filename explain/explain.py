@@ -18,7 +18,7 @@ from innerloop.runtime.surroundings import SEEDS
 
 from .behaviour import Behaviour, fields_of
 from .candidate import Candidate
-from .choice import Choice, choose
+from .choice import Choice, choose, settled
 from .evidence import Evidence, gather
 from .families import Family, regression
 from .fit import Fitted, Tasks, bootstrap, core, fit, trivial
@@ -101,6 +101,14 @@ def explain(
         fits += fit(candidate_of(family, n, prefixes), seen, held)
     base = trivial(held)
     choice = choose(fits, held.model, base)
+    within = None
+    if model.inside is not None:
+        told("looking for its variables in the stream", 0, 0)
+        x, y = fields_of(task.drawn(settings.probed, (settings.seed + 4) % SEEDS, jit=False))
+        within = inside(model.inside, choice.best, choice.alike, x, y[:, :-1])
+        choice, before = settled(choice, within.steps), choice
+        if choice is not before:
+            within = inside(model.inside, choice.best, choice.alike, x, y[:, :-1])
     told("measuring", 0, 0)
     evidence = gather(model, choice.best, seen, held, task, (settings.seed + 2) % SEEDS)
     prompts: list[Telling] = []
@@ -110,11 +118,6 @@ def explain(
         x, y = fields_of(task.drawn(settings.sought, (settings.seed + 3) % SEEDS, jit=False))
         most = np.quantile(np.abs(held.model), USUAL, axis=0)
         prompts = telling(model, choice.best, second, x, y[:, :-1], task.name in LINEAR, most)
-    within = None
-    if model.inside is not None:
-        told("looking for its variables in the stream", 0, 0)
-        x, y = fields_of(task.drawn(settings.probed, (settings.seed + 4) % SEEDS, jit=False))
-        within = inside(model.inside, choice.best, choice.alike, x, y[:, :-1])
     twins = shared = None
     if twin is not None:
         other = twin.ask(held.x, held.labels, prefixes)

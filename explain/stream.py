@@ -205,6 +205,6 @@ def _moments(graph: Graph, token: int) -> Iterator[tuple[str, Moment]]:
                 shown = name if count == loop.count else f"{name} after {count} of {loop.count}"
                 yield shown, Moment(name, "ended", loop.count - count, token)
     for value in graph.values():
-        name = graph[value].name
-        if name is not None and name.split(".")[0] not in carried | fields and not name.startswith("%"):
-            yield name, Moment(name, "value", None, token)
+        of = graph[value].name
+        if of is not None and of.split(".")[0] not in carried | fields and not of.startswith("%"):
+            yield of, Moment(of, "value", None, token)

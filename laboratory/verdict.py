@@ -80,7 +80,7 @@ class Extremes:
 
 def extremes(found: Comparison) -> Extremes:
     """The tasks on which the others, on the mean, are furthest from the first, at the query."""
-    away = np.mean([each.left[:, -1] for each in found.spd.values()], axis=0)
+    away = np.asarray(np.mean([each.left[:, -1] for each in found.spd.values()], axis=0), np.float64)
     worst = np.argsort(-away, kind="stable")[:SHOWN]
     traits = {}
     for name, values in traits_of(found.fields).items():
@@ -100,7 +100,8 @@ def traits_of(fields: Mapping[str, Floats]) -> dict[str, Floats]:
     x = arrays.get("x")
     if x is not None and x.ndim == 3 and x.shape[1] > 1:
         found["‖x‖ of the query"] = np.asarray(np.linalg.norm(x[:, -1], axis=1))
-        scales = np.linalg.eigvalsh(np.einsum("bni,bnj->bij", x[:, :-1], x[:, :-1]) / (x.shape[1] - 1))
+        products = np.einsum("bni,bnj->bij", x[:, :-1], x[:, :-1]) / (x.shape[1] - 1)
+        scales = np.asarray(np.linalg.eigvalsh(products), np.float64)
         found["largest eigenvalue of XᵀX/n"] = scales[:, -1]
         found["smallest eigenvalue of XᵀX/n"] = scales[:, 0]
     return found

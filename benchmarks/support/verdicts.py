@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from random import Random
+from typing import Any
 
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
@@ -28,6 +29,7 @@ from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Graph
 from innerloop.runtime import RangeWarning, Transformer
+from innerloop.runtime.guard.interpreted import UNITS
 from innerloop.runtime.unjitted import Unjitted
 from numpy.typing import NDArray
 
@@ -135,7 +137,12 @@ def _errors(graph: Graph, weights: Weights, fields: Data) -> NDArray[np.float64]
     data = read_data(weights.signature, fields)
     truth = evaluate(graph, data)
     found = forward(weights, data)[:, output_rows(data.sequence, weights.output.kinds)].reshape(truth.shape)
-    return _largest(weights, weights.output.split(np.abs(found - truth)))
+    return _largest(weights, weights.output.split(_beyond(found, truth)))
+
+
+def _beyond(found: NDArray[Any], truth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far off the outputs are, but for what the oracle's own rounding leaves unsaid."""
+    return np.asarray(np.abs(found.astype(np.float64) - truth) - UNITS * np.finfo(np.float64).eps * np.abs(truth))
 
 
 def _largest(weights: Weights, parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -157,5 +164,5 @@ def _run(model: Transformer | Unjitted, graph: Graph, fields: Data) -> tuple[flo
     told = [str(w.message) for w in heard if issubclass(w.category, RangeWarning)]
     exact = weights.output.split(evaluate(graph, read_data(weights.signature, fields)))
     parts = list(found.values()) if weights.output.answers else [found]
-    off = [np.abs(part.astype(np.float64) - right) for part, right in zip(parts, exact, strict=True)]
+    off = [_beyond(part, right) for part, right in zip(parts, exact, strict=True)]
     return float(_largest(weights, off)[0]), told[0] if told else ""

@@ -99,6 +99,7 @@ def verify(kept: Checkpoint, settings: Mapping[str, Any], here: Mapping[str, Any
     """Raises DataError if the checkpoint is of another run, or, unless `here` is None, was made by something else."""
     now, then = json.loads(json.dumps(settings)), dict(kept.settings)
     then.pop("interval", None)  # which older runs recorded
+    then.setdefault("optimiser", "adam")  # which all older runs had
     more = now["steps"] - then.get("steps", 0)
     if more and now == {**then, "steps": now["steps"]}:
         if now["schedule"] != "constant":

@@ -17,6 +17,7 @@ import optax
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.parts import Config
+from innerloop.artifact.words import OptimiserName
 from innerloop.runtime.executables import exact
 from innerloop.runtime.surroundings import devices, key
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -44,6 +45,7 @@ class Rule:
     rate: float
     warmup: int
     clip: float | None
+    kind: OptimiserName = "adam"
 
     def optimiser(self) -> Any:
         rates = optax.linear_schedule(0.0 if self.warmup else self.rate, self.rate, max(self.warmup, 1))
@@ -51,7 +53,8 @@ class Rule:
             longest = max(self.steps, self.warmup + 1)
             rates = optax.warmup_cosine_decay_schedule(0.0, self.rate, self.warmup, longest)
         clipped = [] if self.clip is None else [optax.clip_by_global_norm(self.clip)]
-        return optax.chain(*clipped, optax.adam(rates))
+        moved = optax.sgd(rates) if self.kind == "sgd" else optax.adam(rates)
+        return optax.chain(*clipped, moved)
 
 
 class Stepper:

@@ -24,7 +24,7 @@ import numpy as np
 from innerloop.artifact.errors import InnerloopError, near
 from innerloop.artifact.interrupts import Interrupted, asked, stoppable
 from innerloop.artifact.weights import Weights
-from innerloop.artifact.words import RateSchedule
+from innerloop.artifact.words import OptimiserName, RateSchedule
 from innerloop.runtime.surroundings import seeded
 from numpy.typing import NDArray
 
@@ -73,6 +73,7 @@ def train(
     rate: float = 1e-3,
     warmup: int = 0,
     schedule: RateSchedule = "cosine",
+    optimiser: OptimiserName = "adam",
     clip: float | None = 1.0,
     curriculum: Curriculum | None = None,
     freeze: Sequence[str] = (),
@@ -88,6 +89,7 @@ def train(
 
     rate        of Adam (Kingma and Ba 2015) after `warmup` steps, in which it rises from 0; then a cosine down to 0 at
                 the last step (Loshchilov and Hutter 2017), or constant
+    optimiser   Adam, or plain gradient descent of that rate ("sgd"), whose path theories of training follow
     clip        the gradient's largest norm, None: any
     freeze      parameters that stay, by name or by the beginning of it: "embedding", "body.0", "body.3.attention.key"
     folder      where checkpoints go, every `interval` steps and after the last; None: nowhere
@@ -102,12 +104,13 @@ def train(
     model = start if isinstance(start, Model) else Model.of(start)
     task.verify(model.template)
     training_settings(
-        steps=steps, batch=batch, interval=interval, rate=rate, clip=clip, warmup=warmup, schedule=schedule
-    )
+        steps=steps, batch=batch, interval=interval, rate=rate, clip=clip, warmup=warmup, schedule=schedule,
+        optimiser=optimiser,
+    )  # fmt: skip
     if curriculum is not None:
         curriculum.verify(task)
     frozen, seed = _frozen(model, freeze), seeded(seed)
-    rule = Rule(steps if schedule == "cosine" else None, float(rate), warmup, clip)
+    rule = Rule(steps if schedule == "cosine" else None, float(rate), warmup, clip, optimiser)
     settings = {
         "task": {"name": task.name, "rows": task.rows, **task.parameters},
         "steps": steps,
@@ -115,6 +118,7 @@ def train(
         "rate": rate,
         "warmup": warmup,
         "schedule": schedule,
+        "optimiser": optimiser,
         "clip": clip,
         "curriculum": None if curriculum is None else vars(curriculum),
         "freeze": sorted(frozen),

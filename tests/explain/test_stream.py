@@ -12,6 +12,7 @@ from innerloop.artifact.parts import Attention, Mlp, Repeated
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.explain.candidate import Candidate
+from innerloop.explain.choice import Choice, settled
 from innerloop.explain.families import regression
 from innerloop.explain.fit import Fitted
 from innerloop.explain.stream import ANSWER, Held, Inside, inside
@@ -57,9 +58,13 @@ def shuffled(weights: Weights, seed: int = 0) -> Weights:
             )  # fmt: skip
         if isinstance(item, Attention):
             order = np.arange(item.query.shape[1]).reshape(heads, -1)[rng.permutation(heads)].ravel()
-            sides = {s: columns(getattr(item, s), order) for s in ("query", "key", "value")}
-            biases = {f"{s}_bias": getattr(item, f"{s}_bias")[order] for s in sides}
-            return replace(item, **sides, **biases, output=Matrix(item.output.csr.toarray()[order]))
+            return replace(
+                item,
+                query=columns(item.query, order), query_bias=item.query_bias[order],
+                key=columns(item.key, order), key_bias=item.key_bias[order],
+                value=columns(item.value, order), value_bias=item.value_bias[order],
+                output=Matrix(item.output.csr.toarray()[order]),
+            )  # fmt: skip
         return item
 
     return replace(weights.bare(), body=tuple(map(other, weights.bare().body)))
@@ -94,6 +99,25 @@ def test_of_more_steps_than_there_are_the_last_is_not_found() -> None:
     found = found_in(dual(), steps=3)
     assert found.steps == 2
     assert [score > 0.9 for score in found.passes] == [True, True, False, False]
+
+
+def test_the_stream_decides_between_counts_that_the_answers_do_not_tell() -> None:
+    """Of fits that are alike the one whose passes stand in the stream is named first; others stay where they are."""
+    fits = [_fit("gradient_descent", count) for count in (3, 2, 4)] + [_fit("heavy_ball", 2)]
+    choice = Choice(tuple(fits), tuple(fits[1:]), None, np.inf)
+    chosen = settled(choice, 2)
+    assert chosen.best.counts == {"steps": 2}
+    assert chosen.best.candidate.name == "gradient_descent"
+    assert next(f.label for f in chosen.alike) == "gradient_descent (steps 3)"
+    assert len(chosen.order) == len(chosen.alike) + 1 == len(fits)
+    assert settled(choice, None) is settled(choice, 3) is settled(choice, 7) is choice
+
+
+def _fit(name: str, count: int) -> Fitted:
+    family = next(f for f in regression(D, N) if f.name == name)
+    candidate = Candidate(family, N, (N,))
+    theta = candidate.starts()[0]
+    return Fitted(candidate, {"steps": count}, theta, np.zeros((1, 1)), 0.0, 0.0, np.zeros((1, theta.size)))
 
 
 @pytest.mark.slow

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from innerloop.compiler import Weights
 
+SHARED = "INNERLOOP_TESTS_SHARED"
+"""The variable that names a folder for several runs, of one and the same code."""
+
 _folder: Path | None = None
 
 

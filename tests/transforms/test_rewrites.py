@@ -94,7 +94,7 @@ def differ(generator: Callable[[Random], str], target: TargetName, count: int) -
         for optimize in ("depth", "width"):
             written = rewritten(graph, target, optimize)
             whole = None if written is None else compiled_error(graph, written, target, data)
-            if whole is None:
+            if written is None or whole is None:
                 break
             assert whole < TOLERANCE, text
             taken += optimize == "depth"
