@@ -55,6 +55,7 @@ nb_merge_streams = True
 
 autodoc_default_options = {"members": True, "imported-members": True, "no-value": True}
 autodoc_typehints_format = "short"
+autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
 autodoc_member_order = "groupwise"
 python_use_unqualified_type_names = True
 

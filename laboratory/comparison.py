@@ -87,6 +87,7 @@ class Comparison(Displayed):
 
     @property
     def models(self) -> dict[str, Weights]:
+        """All that are compared, the compiled one first, by their names."""
         return {self.first: self.compiled, **self.trained}
 
     def _sheet(self) -> Sheet:

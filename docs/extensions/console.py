@@ -42,7 +42,9 @@ class File(SphinxDirective):  # type: ignore[misc]
     def run(self) -> list[nodes.Node]:
         text = "\n".join(self.content) + "\n"
         name = self.arguments[0]
-        (folder(self.env.docname) / name).write_text(text, encoding="utf-8")
+        place = folder(self.env.docname) / name
+        place.parent.mkdir(exist_ok=True)  # of one that a command did not make
+        place.write_text(text, encoding="utf-8")
         language = {".icl": "innerloop", ".py": "python"}.get(Path(name).suffix, "text")
         block = nodes.literal_block(text, text, language=language)
         caption = nodes.caption("", "", nodes.literal("", name))
@@ -60,7 +62,7 @@ class Console(SphinxDirective):  # type: ignore[misc]
     def run(self) -> list[nodes.Node]:
         shown: list[str] = []
         for command in re.split(r"^\$ ", "\n".join(self.content), flags=re.MULTILINE)[1:]:
-            shown += [f"$ {command.rstrip()}", *self._printed(command)]
+            shown += [f"$ {command.rstrip()}", *(self._printed(command) if self.config.run_commands else [])]
         text = "\n".join(shown)
         return [nodes.literal_block(text, text, language="console")]
 
@@ -87,6 +89,7 @@ class Console(SphinxDirective):  # type: ignore[misc]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_config_value("run_commands", True, "env", bool)  # -D run_commands=0, while one writes
     app.add_directive("file", File)
     app.add_directive("console", Console)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
