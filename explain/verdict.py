@@ -114,7 +114,8 @@ def _held(inside: Inside | None, best: Fitted) -> str:
     if inside.steps is not None:
         count = next(iter(best.counts.values()))
         agree = "" if inside.steps == count else f", and not {count}"
-        parts.append(f"{inside.steps} pass{'es' if inside.steps > 1 else ''} of its loop stand in the stream{agree}")
+        stand = "passes of its loop stand" if inside.steps > 1 else "pass of its loop stands"
+        parts.append(f"{inside.steps} {stand} in the stream{agree}")
     return "; " + "; ".join(parts)
 
 
