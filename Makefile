@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Two processes of one BLAS thread each: more threads than cores wait for each other.
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help browser demo docs test test-slow lint format catalogue clean \
+.PHONY: help browser lenses demo docs test test-slow lint format catalogue clean \
   honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-explain benchmark-forward benchmark-guard benchmark-inspector benchmark-layers benchmark-machines benchmark-operations benchmark-peers benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test-slow          run the slow ones"
 	@echo "make browser            install chromium by apt-get, as root, if there is no browser: some tests use one"
 	@echo "make docs               build the documentation site, run its notebooks and commands, check its links: out/site/index.html"
+	@echo "make lenses             an environment with TransformerLens 4, nnsight and circuitsvis: some slow tests use it"
 	@echo "make lint               ruff, mypy, pyright and the import contracts"
 	@echo "make format             let ruff format the code, and innerloop the programs"
 	@echo "make benchmark          measure the precision of the compiled programs on fresh tasks"
@@ -53,6 +54,13 @@ browser:
 	@if [ -z "$$(command -v chromium || command -v chromium-browser || command -v google-chrome)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 		apt-get update -qq && apt-get install -y -qq chromium > /dev/null || echo "no chromium: tests in a browser are skipped"; \
 	fi
+
+# An environment of its own, on top of the tests': TransformerLens 4 is another version than theirs.
+LENSES := .venv-lens
+lenses: $(VENV)/.installed-test
+	$(PYTHON) -m venv $(LENSES)
+	$(BIN)/python -c "import site; print(*map(repr, site.getsitepackages()), sep='\n')" | tr -d "'" > "$$($(LENSES)/bin/python -c 'import site; print(site.getsitepackages()[0])')/innerloop.pth"
+	$(LENSES)/bin/python -m pip install --quiet transformer-lens==4.3.0 nnsight==0.8.1 circuitsvis==1.43.3
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

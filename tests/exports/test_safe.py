@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ class Folder:
 
     def run(self, embedded: torch.Tensor, model: Any = None, **given: Any) -> torch.Tensor:
         """The output at every token."""
-        model = model or self.model
+        model = self.model if model is None else model
         with torch.no_grad():
             stream = model(inputs_embeds=embedded.to(model.dtype), **given).last_hidden_state
             return stream @ self.interface["readout"].to(model.dtype)
@@ -99,6 +100,25 @@ def test_sixteen_bits_are_refused_in_words_since_they_are_wrong(causal: Folder, 
     assert "bfloat16 and float16 have too few" in " ".join(causal.text.split())
     model = causal.kind.from_pretrained(causal.folder, dtype=dtype).eval()
     assert causal.off(causal.run(causal.embedded, model).float()) > 100 * close(causal)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backend", "most"),
+    [
+        ("eager", 0.0),
+        ("aot_eager", 0.0),
+        pytest.param("inductor", 1.0, marks=pytest.mark.skipif(which("g++") is None, reason="needs a C++ compiler")),
+    ],
+)
+def test_a_compiled_model(backend: str, most: float, tmp_path: Path) -> None:
+    """`most`: how far from the model that is not compiled, in certificates."""
+    weights = compile_program(load("gradient_descent"), d=2, steps=3)
+    folder = Folder(weights, tmp_path / "out")
+    assert "`eager` and `aot_eager` computes the same numbers" in folder.text
+    torch._dynamo.reset()
+    found = folder.run(folder.embedded, torch.compile(folder.model, backend=backend))
+    assert folder.off(found) <= most * weights.report.predicted_error
 
 
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
