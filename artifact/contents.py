@@ -8,6 +8,7 @@ from typing import Self
 
 from .arrays import Floats
 from .claims import Domain, InputRange, Layout, Placement, Report, shape
+from .counting import numbers
 from .displayed import Displayed, Sheet
 from .errors import counted
 from .outputs import OutputSpec
@@ -17,7 +18,7 @@ from .sparse import Matrix
 from .tokens import describe_pattern
 
 
-def _brief(value: object) -> str:
+def brief(value: object) -> str:
     """A parameter; of an array the shape."""
     return f"{value:g}" if isinstance(value, int | float) else f"array{list(getattr(value, 'shape', ()))}"
 
@@ -57,7 +58,7 @@ class Contents(Displayed):
     def _sheet(self) -> Sheet:
         config, signature = self.config, self.signature
         fields = ", ".join(f"{f.name} {shape(f.shape)} at {', '.join(f.kinds)}" for f in signature.fields)
-        parameters = ", ".join(f"{name} = {_brief(value)}" for name, value in signature.parameters.items())
+        parameters = ", ".join(f"{name} = {brief(value)}" for name, value in signature.parameters.items())
         gives = ", ".join(f"{a.name} {shape(a.shape)}" for a in self.output.answers) or shape(self.output.shape)
         names = ", ".join(dict.fromkeys(p.name for p in self.layout)) or "nothing by name"
         rows = (
@@ -82,3 +83,7 @@ class Contents(Displayed):
     def unrolled(self) -> Iterator[tuple[int, Sublayer]]:
         """Every sublayer that runs, in order, with its number among the stored ones."""
         return iter(unroll(self.body)[0])
+
+    def numbers(self) -> tuple[int, int]:
+        """The parameters, and how many of them are not 0 (counting.py): the report's, of any weights."""
+        return numbers(self.config, self.embedding, self.positions, self.final_norm, self.readout, self.body)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from innerloop.artifact.errors import InnerloopError, counted, format_diagnostic
 
 from . import own_data
-from .arguments import new_file, new_folder, parameters, program
+from .arguments import new_folder, output_file, parameters, program
 from .as_json import print_json
 
 if TYPE_CHECKING:
@@ -178,6 +178,12 @@ def compare(arguments: Namespace) -> int:
     return run_comparison(arguments)
 
 
+def sweep(arguments: Namespace) -> int:
+    from .sweeping import sweep as run_sweep
+
+    return run_sweep(arguments)
+
+
 def explain(arguments: Namespace) -> int:
     from .explanation import explain as run_explanation
 
@@ -191,7 +197,7 @@ def demo(arguments: Namespace) -> int:
 
     if arguments.output.suffix not in FORMATS:
         raise InnerloopError(f"{arguments.output}: a plot is written as {', '.join(sorted(FORMATS))}")
-    new_file(arguments.output)
+    output_file(arguments.output)
     run_demo(arguments.output, arguments.tasks)
     return 0
 
@@ -244,3 +250,9 @@ def completion(arguments: Namespace) -> int:
 
     print(script(arguments.shell))
     return 0
+
+
+def puzzle(arguments: Namespace) -> int:
+    from .puzzles import puzzle as pose
+
+    return pose(arguments)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from innerloop.artifact import interrupts
 
 FAULT = 70
 """EX_SOFTWARE of sysexits.h."""
+NO_MATTER = {"--resume", "--elsewhere", "--quiet", "-q", "--json"}
+"""Options whose command makes the same files without them."""
 LONGEST = 300
 """Characters of a message that is not innerloop's: some print all of a file."""
 
@@ -42,6 +45,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     from .parser import parser
 
     parsed = parser().parse_args(arguments)
+    parsed.written = written(sys.argv[1:] if arguments is None else arguments)
     be_quiet(parsed.quiet)
     command = getattr(import_module(".actions", __package__), parsed.command.replace("-", "_"))
     with warnings.catch_warnings():
@@ -54,6 +58,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         status: int = command(parsed)
         sys.stdout.flush()
         return status
+
+
+def written(arguments: Sequence[str]) -> str:
+    """The command as one writes it in a shell, without what does not change what it makes."""
+    return shlex.join(["innerloop", *(each for each in arguments if each not in NO_MATTER)])
 
 
 def _told(error: BaseException) -> int:

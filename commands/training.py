@@ -7,26 +7,18 @@ after    a folder of weights, whole or not at all; until then checkpoints beside
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from innerloop.artifact.errors import InnerloopError, counted
-from innerloop.artifact.interrupts import held, unfinished
-from innerloop.artifact.words import RateSchedule, Rows
+from innerloop.artifact.words import STATE, RateSchedule, Rows
 
 from . import options
 from .arguments import new_folder, parameters, program, settings
 from .as_json import print_json
 
-if TYPE_CHECKING:
-    from innerloop.laboratory.training.train import Trained
-
 SETTINGS = ("steps", "batch", "interval", "rate", "warmup", "schedule", "clip")
-STATE = "training"
-"""In a trained folder, the checkpoint with which the training ended."""
 
 EPILOG = """\
 The program says which tokens there are and what is to be predicted, and its compiled weights which architecture is
@@ -88,7 +80,7 @@ def train(arguments: Namespace) -> int:
     training_settings(**{name: getattr(arguments, name) for name in SETTINGS})
     source = program(arguments.program)
     output, place = arguments.output, checkpoints(arguments.output)
-    if not (arguments.resume and _finished(output)):
+    if not (arguments.resume and (output / STATE).is_dir()):
         new_folder(output)
     changes = {"n_layer": arguments.layers, "d_model": arguments.width, "n_head": arguments.heads}
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -99,6 +91,7 @@ def train(arguments: Namespace) -> int:
     from innerloop.laboratory.training.curriculum import Curriculum
     from innerloop.laboratory.training.lock import locked
     from innerloop.laboratory.training.model import Model
+    from innerloop.laboratory.training.record import finish
     from innerloop.laboratory.training.tasks import fitted
     from innerloop.laboratory.training.train import train as run
     from innerloop.runtime.tables import console, progress, table
@@ -129,45 +122,29 @@ def train(arguments: Namespace) -> int:
             elsewhere=arguments.elsewhere,
             on_step=lambda step, loss: move(f"loss {loss:.4g}", step, arguments.steps),
         )
-        _finish(found, output, place)
+        finish(found, output, place, arguments.written)
     config, last = found.model.config, found.losses[-min(100, len(found.losses)) :]
     if arguments.json:
         print_json({"folder": str(output), "steps": len(found.losses), "first_loss": found.losses[0],
                     "last_loss": last.mean(), "losses": len(last), "task": stream.name,
                     **stream.parameters})  # fmt: skip
         return 0
+    trainable = sum(value.size for value in found.parameters.values())
     rows = [
         [
             "architecture",
             f"{counted(config.n_layer, 'layer')} of width {config.d_model}, {counted(config.n_head, 'head')} each",
         ],
-        ["parameters", f"{sum(value.size for value in found.parameters.values()):,}, {arguments.start} at first"],
+        [
+            "parameters",
+            f"{found.weights.numbers()[0]:,}, of which {trainable:,} are trained, {arguments.start} at first",
+        ],
         ["task", f"{stream.name}, {', '.join(f'{name} = {value}' for name, value in stream.parameters.items())}"],
         ["steps", f"{len(found.losses):,} of {arguments.batch} tasks"],
         ["loss", f"{found.losses[0]:.4g} at first; {last.mean():.4g}, the mean of the last {len(last)} steps"],
     ]
     console().print(table([weights.signature.name, f"{config.target}, trained → {arguments.output}"], rows, left=2))
     return 0
-
-
-def _finished(output: Path) -> bool:
-    return (output / STATE).is_dir()
-
-
-def _finish(trained: Trained, output: Path, place: Path) -> None:
-    """The weights and the last checkpoint as `output`, whole, in the place of what stood there of a shorter run."""
-    from innerloop.laboratory.training.checkpoint import found
-
-    with unfinished(output.with_name(f".innerloop-{output.name}-{os.getpid()}")) as scratch:
-        trained.weights.save(scratch)
-        (scratch / STATE).mkdir()
-        last = found(place)[-1]
-        shutil.copytree(last, scratch / STATE / last.name)
-        with held(), unfinished(scratch.with_name(f"{scratch.name}-before")) as before:
-            if _finished(output):
-                os.rename(output, before)
-            os.rename(scratch, output)
-    shutil.rmtree(place, ignore_errors=True)
 
 
 def checkpoints(output: Path) -> Path:

@@ -7,7 +7,7 @@ patch(weights, "w", fields)        what the prediction does where it is changed
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from innerloop.artifact.errors import DataError
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from .comparison import Comparison, Settings, Told
 from .comparison import compare as compare_models
 from .drawing import drawing, shifts
+from .measures.distance import Floats
 from .measures.patching import Patch, implied, others
 from .measures.patching import patch as patched
 from .measures.probes import Curve, probed, target
@@ -26,16 +27,22 @@ from .training.tasks import TaskDistribution
 
 def compare(
     compiled: Weights,
-    trained: Weights,
+    trained: Weights | Sequence[Weights],
     task: TaskDistribution,
     settings: Settings | None = None,
     told: Told = lambda *_: None,
+    learning: Sequence[Floats] = (),
 ) -> Comparison:
-    """Every measure that applies to the two on fresh tasks, and on tasks that are shifted.
+    """Every measure that applies to the two, or to the first and several seeds of one training, on fresh tasks, and on
+    tasks that are shifted; `learning`: the losses of each training, if they are known.
 
     Raises DataError for models or tasks that do not fit each other, and InnerloopError for an unknown variable."""
     noise = float(task.parameters.get("noise", 0.0)) / float(task.parameters.get("weight_scale", 1.0))
-    return compare_models(compiled, trained, task.name, drawing(task, compiled), shifts(task), settings, told, noise)
+    others = [trained] if isinstance(trained, Weights) else list(trained)
+    if not others:
+        raise DataError("compare: there are no weights to hold against the first; give one or more")
+    draw, shifting = drawing(task, compiled), shifts(task)
+    return compare_models(compiled, others, task.name, draw, shifting, settings, told, noise, learning)
 
 
 def probe(

@@ -1,14 +1,16 @@
-"""A compiled and a trained transformer on the same tasks: every measure that applies, and why the others do not.
+"""A model and others on the same tasks: every measure that applies, and why the others do not.
 
-    compiled, trained Weights, a task   →   Comparison: numbers for a table, arrays for figures
+    compiled, trained Weights (one training, or several seeds of it), a task   →   Comparison: numbers, and their tasks
 
-The two may be of different architectures, as long as they read the same tokens and give the same output.
+The first need not be compiled, nor the others trained: two trainings are compared alike. They may be of different
+architectures, as long as they read the same tokens and give the same output. What is measured inside is in inside.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from math import prod
 from typing import Protocol
 
@@ -18,24 +20,14 @@ from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.outputs import OutputSpec
 from innerloop.artifact.tokens import describe_pattern
 from innerloop.artifact.weights import Weights
-from innerloop.runtime.surroundings import SEEDS
 
-from .measures.distance import (
-    Fields,
-    Floats,
-    implicit_weight_difference,
-    implicit_weights,
-    predicted,
-    prediction_difference,
-    squared_error,
-    squared_prediction_difference,
-)
-from .measures.gauge import comparable
+from .inside import Inside, inside
+from .measures.distance import Fields, Floats, implicit_weights, predicted, squared_difference
+from .measures.gauge import comparable, of_one_basis
 from .measures.interpolate import Line, interpolation
 from .measures.nearest import Nearest, nearest
-from .measures.patching import Patch, implied, others, patch
-from .measures.probes import Curve, ProbeTarget, probed, target
 from .measures.references import references
+from .measures.sample import Sample
 from .measures.sensitivity import Alignment, alignment
 from .measures.shift import Shift, shift
 from .measures.subject import Subject
@@ -65,33 +57,43 @@ class Settings:
 
 @dataclass(frozen=True, repr=False)
 class Comparison(Displayed):
-    """`losses`, `spd`, `difference` at each row of the output that has a truth; the last of these is the query's. `d`:
-    the size of an input, by which SPD is divided.
-    What does not apply is None or empty, and `left_out` says why, in words."""
+    """`first` is the name of `compiled`; `trained` {name: weights}. By the name of a model, Samples: of each, `losses`
+    E (ŷ − y)² [rows that have a truth, the last the query's]; of each trained, `spd` and `difference` from the first
+    [rows], and `left`, the share of the predictions E (f − g)² / E (f² + g²)/2 that is between them; `seeds`, the same
+    of each pair of trained. `d`: the size of an input, by which SPD is divided. `fields`, `answers`: what was asked,
+    and what came. What does not apply is None or empty, and `left_out` says why, in words."""
 
     task: str
+    first: str
     compiled: Weights
-    trained: Weights
+    trained: Mapping[str, Weights]
     settings: Settings
     d: int
-    losses: Mapping[str, Floats]
-    spd: Floats
-    difference: Floats
-    implicit: float | None = None
-    sensitivities: Alignment | None = None
-    line: Line | None = None
+    fields: Fields
+    answers: Mapping[str, Floats]
+    losses: Mapping[str, Sample]
+    spd: Mapping[str, Sample]
+    difference: Mapping[str, Sample]
+    left: Mapping[str, Sample]
+    seeds: Mapping[tuple[str, str], Sample]
+    implicit: Mapping[str, Sample] = field(default_factory=dict)
+    sensitivities: Mapping[str, Alignment] = field(default_factory=dict)
+    lines: Mapping[str, Line] = field(default_factory=dict)
     algorithms: Nearest | None = None
     shifts: tuple[Shift, ...] = ()
-    targets: tuple[ProbeTarget, ...] = ()
-    curves: tuple[Curve, ...] = ()
-    patches: tuple[Patch, ...] = ()
+    inside: Inside = field(default_factory=Inside)
+    learning: Mapping[str, Floats] = field(default_factory=dict)
     left_out: tuple[str, ...] = field(default=())
 
+    @property
+    def models(self) -> dict[str, Weights]:
+        return {self.first: self.compiled, **self.trained}
+
     def _sheet(self) -> Sheet:
-        from .report import COLUMNS, rows
+        from .headlines import columns, rows
 
         lines = [tuple(row) for row in rows(self)] + [(f"left out: {note}",) for note in self.left_out]
-        return Sheet(f"Comparison on {self.task}", tuple(lines), COLUMNS)
+        return Sheet(f"Comparison on {self.task}", tuple(lines), columns(self))
 
 
 def agree(compiled: Weights, trained: Weights) -> None:
@@ -131,64 +133,92 @@ def _field(spec: tuple[tuple[int, ...], tuple[str, ...]] | None) -> str:
     return "absent" if spec is None else f"of shape {spec[0]} at {', '.join(sorted(spec[1]))}"
 
 
+def named(compiled: Weights, trained: Sequence[Weights]) -> tuple[str, dict[str, Weights]]:
+    """What they are called: compiled and trained, or, of two trainings, first and second; numbered where several."""
+    first, other = ("first", "second") if compiled.report.trained else ("compiled", "trained")
+    if len(trained) == 1:
+        return first, {other: trained[0]}
+    return first, {f"{other} {number}": weights for number, weights in enumerate(trained, 1)}
+
+
 def compare(
     compiled: Weights,
-    trained: Weights,
+    trained: Sequence[Weights],
     task: str,
     draw: Draw,
-    shifting: Mapping[str, Sequence[float]],
+    shifting: Mapping[str, tuple[Sequence[float], float]],
     settings: Settings | None = None,
     told: Told = lambda *_: None,
     noise: float = 0.0,
+    learning: Sequence[Floats] = (),
 ) -> Comparison:
-    """Every measure on fresh tasks of `draw`. `shifting`: the changes that it takes, each with the values to try;
-    `noise`: the deviation σ/τ of the labels over that of the weights, for the Bayes ridge among the references.
+    """Every measure on fresh tasks of `draw`. `shifting`: the changes that it takes, each with the values to try, and
+    the task's own; `noise`: the deviation σ/τ of the labels over that of the weights, for the Bayes ridge among the
+    references; `learning`: the losses of each training, where they are known.
 
     Raises DataError for models or tasks that do not fit each other, and InnerloopError for an unknown variable."""
     settings = settings or Settings()
-    agree(compiled, trained)
+    first, others = named(compiled, trained)
+    for weights in others.values():
+        agree(compiled, weights)
     _known(compiled, settings.variables or ())
-    both = Subject(compiled, "compiled"), Subject(trained, "trained")
+    models = {name: Subject(weights, name) for name, weights in {first: compiled, **others}.items()}
     told("predictions", 0, 0)
     fields, targets = draw(settings.seed, settings.tasks)
-    answers = {model.name: predicted(model, fields) for model in both}
+    answers = {name: predicted(model, fields) for name, model in models.items()}
     wanted = np.asarray(targets, np.float64)
-    if wanted.shape != answers["compiled"].shape:
-        raise DataError(f"the task has targets {wanted.shape}, and the models answer {answers['compiled'].shape}")
+    if wanted.shape != answers[first].shape:
+        raise DataError(f"the task has targets {wanted.shape}, and the models answer {answers[first].shape}")
     rows = np.flatnonzero(np.isfinite(wanted).all((0, *range(2, wanted.ndim))))
     if not rows.size:
         raise DataError(f"task {task} has no truth for any output of {compiled.signature.name}")
     row = int(rows[-1])
     notes: list[str] = []
-    sensitive = _where(notes, "sensitivities and implicit weights", _has_query(both[0], fields))
+    sensitive = _where(notes, "sensitivities and implicit weights", _has_query(models[first], fields))
     regression = _where(notes, "nearest algorithms", _is_regression(compiled, fields))
-    alike = _where(notes, "the line between the weights", comparable(trained, compiled))
+    lines = {}
+    for name, weights in others.items():
+        reason = comparable(weights, compiled) or of_one_basis(weights, compiled)
+        if _where(notes, f"the line between the weights, {name}", reason):
+            lines[name] = interpolation(compiled, weights, fields, wanted, row=row)
     d = prod(np.shape(fields["x"])[2:]) if "x" in fields else 1
-    line = interpolation(compiled, trained, fields, wanted, row=row) if alike else None
-    models = {model.name: model for model in both}
+    known = references(wanted.shape[1], noise)
+    known[itself := f"{compiled.signature.name}, {first}"] = models[first]
     told("sensitivities", 0, 0)
-    found = _inside(both, draw, settings, notes, told, row)
+    implicit = {n: implicit_weights(m, fields, queries=4 * d) for n, m in models.items()} if sensitive else {}
+    slopes = {n: m.sensitivities(fields) for n, m in models.items()} if sensitive else {}
+    shown = {name: answer[:, rows] for name, answer in answers.items()}
+    away = {name: squared_difference(shown[name], shown[first]) for name in others}
+    shifts = _shifted(models, draw, shifting, settings, told, row)
     return Comparison(
         task=task,
+        first=first,
         compiled=compiled,
-        trained=trained,
+        trained=others,
         settings=settings,
         d=d,
-        losses={name: squared_error(answer[:, rows], wanted[:, rows]) for name, answer in answers.items()},
-        spd=squared_prediction_difference(*(answer[:, rows] for answer in answers.values())),
-        difference=prediction_difference(*(answer[:, rows] for answer in answers.values())),
-        implicit=implicit_weight_difference(*(implicit_weights(m, fields, queries=4 * d) for m in both))
-        if sensitive
-        else None,
-        sensitivities=alignment(*(m.sensitivities(fields) for m in both)) if sensitive else None,
-        line=line,
-        algorithms=nearest(models, references(wanted.shape[1], noise), fields, d) if regression else None,
-        shifts=tuple(_shifted(models, draw, shifting, settings, told, row)),
-        targets=found[0],
-        curves=found[1],
-        patches=found[2],
+        fields=fields,
+        answers=shown,
+        losses={name: Sample(squared_difference(answer, wanted[:, rows])) for name, answer in shown.items()},
+        spd={name: Sample(each) for name, each in away.items()},
+        difference={name: Sample(np.sqrt(each)) for name, each in away.items()},
+        left={name: between(shown[name], shown[first]) for name in others},
+        seeds={(a, b): between(shown[a], shown[b]) for a, b in combinations(others, 2)},
+        implicit={n: Sample(squared_difference(implicit[n], implicit[first]).sum(1)) for n in others if sensitive},
+        sensitivities={n: alignment(slopes[first], slopes[n]) for n in others if sensitive},
+        lines=lines,
+        algorithms=nearest(models, known, fields, d, {itself: first}) if regression else None,
+        shifts=tuple(shifts),
+        inside=inside(tuple(models.values()), draw, settings, notes, told, row),
+        learning=dict(zip(others, learning, strict=False)),
         left_out=tuple(notes),
     )
+
+
+def between(f: Floats, g: Floats) -> Sample:
+    """E (f − g)² / E (f² + g²)/2, over rows: answers [tasks, rows, *shape]."""
+    size = (squared_difference(f, np.zeros_like(f)) + squared_difference(g, np.zeros_like(g))) / 2
+    return Sample(squared_difference(f, g).mean(1), size.mean(1))
 
 
 def _where(notes: list[str], what: str, reason: str | None) -> bool:
@@ -216,67 +246,15 @@ def _is_regression(weights: Weights, fields: Fields) -> str | None:
 
 
 def _shifted(
-    models: Mapping[str, Subject],
-    draw: Draw,
-    shifting: Mapping[str, Sequence[float]],
-    settings: Settings,
-    told: Told,
-    row: int,
-) -> list[Shift]:
+    models: Mapping[str, Subject], draw: Draw, shifting: Mapping[str, tuple[Sequence[float], float]],
+    settings: Settings, told: Told, row: int,
+) -> list[Shift]:  # fmt: skip
     found = []
-    for number, (what, values) in enumerate(shifting.items()):
+    for number, (what, (values, usual)) in enumerate(shifting.items()):
         told(f"off distribution: {what}", number, len(shifting))
 
         def at(value: float, what: str = what) -> tuple[Fields, Floats]:
             return draw(settings.seed, settings.tasks, **{what: value})
 
-        found.append(shift(what, values, at, models, row))
-    return found
-
-
-def _inside(
-    both: tuple[Subject, Subject], draw: Draw, settings: Settings, notes: list[str], told: Told, row: int
-) -> tuple[tuple[ProbeTarget, ...], tuple[Curve, ...], tuple[Patch, ...]]:
-    """Probes and patches, of the variables that the compiled layout holds."""
-    compiled = both[0]
-    fields, _ = draw((settings.seed + 1) % SEEDS, settings.inside)
-    targets = _targets(compiled, fields, settings, notes)
-    curves, patches = [], []
-    for number, wanted in enumerate(targets):
-        told(f"probing for {wanted.name}", number, len(targets))
-        streams = {model.name: model.stream(fields, wanted.token) for model in both}
-        for name, stream in streams.items():
-            curves.append(probed(stream, wanted.values, name, wanted.name, seed=settings.seed))
-            if settings.mlp:
-                from .measures.trained_probes import perceptron
-
-                curves.append(probed(stream, wanted.values, name, wanted.name, "MLP", perceptron, settings.seed))
-        if wanted.first >= compiled.layers:
-            notes.append(f"patching of {wanted.name}: it is whole only after the last layer, which nothing reads")
-            continue
-        told(f"patching {wanted.name}", number, len(targets))
-        values = others(wanted.values, settings.seed)
-        expected = implied(compiled, fields, wanted, values, row)
-        if not np.any(np.abs(expected) > 1e-6 * max(1e-30, float(np.abs(compiled(fields)[:, row]).max()))):
-            notes.append(f"patching of {wanted.name}: where the layout holds it, the prediction does not depend on it")
-            continue
-        patches += [patch(model, fields, wanted, values, expected, row=row) for model in both]
-    return tuple(targets), tuple(curves), tuple(patches)
-
-
-def _targets(compiled: Subject, fields: Fields, settings: Settings, notes: list[str]) -> list[ProbeTarget]:
-    names = list(dict.fromkeys(p.name for p in compiled.weights.layout))
-    given = [f.name for f in compiled.weights.signature.fields]
-    if settings.variables is not None:
-        return [target(compiled, fields, name) for name in settings.variables]
-    found = []
-    for name in names:
-        if name in given:
-            continue
-        try:
-            found.append(target(compiled, fields, name))
-        except DataError as reason:
-            notes.append(f"probes for {name}: {reason}")
-    if not names:
-        notes.append("probes and patches: the compiled weights have no layout")
+        found.append(shift(what, values, at, models, row, usual))
     return found

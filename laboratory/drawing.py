@@ -54,15 +54,16 @@ def input_size(weights: Weights) -> int | None:
     return next((field.shape[0] for field in weights.signature.fields if len(field.shape) == 1), None)
 
 
-def shifts(of: TaskDistribution) -> dict[str, Sequence[float]]:
-    """What of this task can shift, and the values to try."""
-    found: dict[str, Sequence[float]] = {}
+def shifts(of: TaskDistribution) -> dict[str, tuple[Sequence[float], float]]:
+    """What of this task can shift: the values to try, and the task's own, which is among them."""
+    found: dict[str, tuple[Sequence[float], float]] = {}
     for name in ("input_scale", "weight_scale", "start_scale"):
         if name in of.parameters:
-            found[name] = tuple(of.parameters[name] * scale for scale in SCALES)
+            found[name] = tuple(of.parameters[name] * scale for scale in SCALES), float(of.parameters[name])
     for name, values in LEVELS.items():
         if _shiftable(of, name):
-            found[name] = values
+            usual = float(of.parameters.get(name, 0.0))
+            found[name] = tuple(sorted({*values, usual})), usual
     return found
 
 

@@ -2,7 +2,8 @@
 
     before   a Figure, and a folder that does not exist: DIR
     during   DIR.unfinished: reproduce.json (which figure), checkpoints
-    after    DIR: figures.json (checks and numbers), a PNG for each picture, a folder for each of the weights
+    after    DIR: figures.json (checks, numbers, and what was compared), a PNG for each picture, which says so too, a
+             folder for each of the weights, and clock.json: when that was, and how long it took
 
 The folder is named DIR when everything is written. A run that was killed leaves DIR.unfinished, from whose checkpoints
 the next run of the same figure goes on.
@@ -13,20 +14,25 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
 from innerloop.runtime.whole import replace
+from matplotlib.figure import Figure as Picture
 
+from .described import described, versions
 from .figures import Figure, Result, Setting
+from .training.clock import Clock
 from .training.lock import locked
 
 MARKER, CHECKPOINTS, NUMBERS = "reproduce.json", "checkpoints", "figures.json"
+CHARACTERS = 23
+"""Of the small print under a picture, in an inch."""
 
 
 def unfinished(folder: Path) -> Path:
@@ -49,12 +55,19 @@ def reproduce(
     it, which `elsewhere` accepts."""
     if folder.exists() or folder.is_symlink():
         raise InnerloopError(f"{folder}: exists already; name a new folder, or remove it first")
-    work, began = unfinished(folder), time.monotonic()
+    work = unfinished(folder)
     with locked(work):
-        _claim(work, {"figure": figure.name, "long": long, "share": share})
-        result = figure.run(Setting(work / CHECKPOINTS, told, long, share, elsewhere))
+        run = {"figure": figure.name, "long": long, "share": share}
+        _claim(work, run)
+        counted = Clock(work)
+        setting = Setting(work / CHECKPOINTS, told, long, share, elsewhere)
+        try:
+            result = figure.run(setting)
+        finally:
+            counted.write(work)  # of a run that is broken off, too
         told("writing", 0, 0)
-        _write(work, figure, result, time.monotonic() - began)
+        _write(work, figure, result, run, setting.runs)
+        counted.write(work)
         shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)
         os.rename(work, folder)
     return result
@@ -77,9 +90,18 @@ def _claim(work: Path, run: dict[str, Any]) -> None:
     (work / CHECKPOINTS).mkdir(exist_ok=True)
 
 
-def _write(work: Path, figure: Figure, result: Result, seconds: float) -> None:
+def _write(work: Path, figure: Figure, result: Result, run: dict[str, Any], runs: dict[str, str]) -> None:
+    compared = {
+        "command": command(run),
+        **versions(),
+        "trained": runs,
+        "weights": {name: described(weights) for name, weights in result.weights.items()},
+    }
+    said = signed(compared)
     for name, picture in result.pictures.items():
-        replace(work / f"{name}.png", partial(picture.savefig, format="png", facecolor="white"))
+        sign(picture, said)
+        about = {"Title": f"{figure.name}: {figure.purpose}", "Source": figure.source, "Description": said}
+        replace(work / f"{name}.png", partial(picture.savefig, format="png", facecolor="white", metadata=about))
     for name, weights in result.weights.items():
         shutil.rmtree(work / name, ignore_errors=True)  # of a run that was killed while it wrote
         weights.save(work / name)
@@ -87,13 +109,31 @@ def _write(work: Path, figure: Figure, result: Result, seconds: float) -> None:
         "figure": figure.name,
         "purpose": figure.purpose,
         "source": figure.source,
+        "compared": compared,
         "holds": result.holds,
-        "seconds_of_last_run": round(seconds, 1),
         "checks": [{"name": c.name, "measured": c.measured, "asked": c.asked, "holds": c.holds} for c in result.checks],
         "numbers": result.numbers,
     }
     text = json.dumps(found, indent=2, ensure_ascii=False, default=_plain)
     replace(work / NUMBERS, lambda stream: stream.write(f"{text}\n".encode()))
+
+
+def command(run: dict[str, Any]) -> str:
+    """What does it again."""
+    return f"innerloop reproduce {run['figure']}{' --long' if run['long'] else ''}"
+
+
+def signed(compared: dict[str, Any]) -> str:
+    """What stands under each picture: the programs with their parameters, what was trained, and by which version."""
+    programs = dict.fromkeys(each["in_words"] for each in compared["weights"].values())
+    trained = [f"{name}: {how}" for name, how in compared["trained"].items()]
+    return "; ".join([str(compared["command"]), f"innerloop {compared['innerloop']}", *programs, *trained])
+
+
+def sign(picture: Picture, said: str) -> None:
+    """Writes it under the picture, in lines of its width."""
+    across = int(picture.get_size_inches()[0] * CHARACTERS)
+    picture.supxlabel("\n".join(wrap(said, across)), x=0.01, ha="left", fontsize=5.5, color="#606060")
 
 
 def _plain(value: Any) -> Any:

@@ -21,10 +21,10 @@ from .packing.packed import LoopStep, MlpStep, Parameters, Step
 from .steps import Pass, run
 
 
-@partial(compiled, static_argnames="token")
-def patched(parameters: Parameters, features: Array, rows: Array, layer: Array, token: int, change: Array) -> Array:
-    """Adds `change` after `layer`, from 0, the embedding."""
-    return _changed(parameters, features, rows, token, lambda _, done: jnp.where(done == 2 * layer, change, 0))
+@compiled
+def patched(parameters: Parameters, features: Array, rows: Array, after: Array, token: Array, change: Array) -> Array:
+    """Adds `change` after so many sublayers, 0: to the embedding."""
+    return _changed(parameters, features, rows, token, lambda _, done: jnp.where(done == after, change, 0))
 
 
 @partial(compiled, static_argnames="token")
@@ -42,7 +42,7 @@ def written(
 
 
 def _changed(
-    parameters: Parameters, features: Array, rows: Array, token: int, edit: Callable[[Array, Array], Array]
+    parameters: Parameters, features: Array, rows: Array, token: int | Array, edit: Callable[[Array, Array], Array]
 ) -> Array:
     """`edit(stream of the token, sublayers done)` is added after each sublayer and the embedding."""
     whole = Pass({}, lambda *_: None, over_all(parameters, features.shape[1]))

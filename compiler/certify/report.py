@@ -12,12 +12,11 @@ from dataclasses import replace
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.claims import AnswerError, Report
+from innerloop.artifact.counting import numbers
 from innerloop.artifact.errors import CompileError
-from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated
 from innerloop.artifact.precisions import SHORT, UNIT
 from innerloop.artifact.progress import each
 from innerloop.artifact.reference.forward import forward
-from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
@@ -38,10 +37,10 @@ WORST = 3
 TURNED, FEW = 1e3, 1 / 16
 """In a task rounding turned a tie over, where its error is so many times the median's, and no mere rounding of the
 output; in no more tasks than this share, else it is no exception."""
+ORACLE = 16.0
+"""Units of float64, of the largest output, that the oracle may be off by itself: no certificate promises more."""
 HOPELESS = 0.5
 """An error of this share of the output (both root mean squares) is no answer."""
-
-_Part = Matrix | Norm | Floats | None
 
 
 def all_finite(graph: Graph, ranges: Ranges) -> None:
@@ -68,10 +67,8 @@ def some_finite(graph: Graph, data: TokenData) -> None:
 def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
     """What there is to count; the errors are filled in by `measured`."""
     config = emitted.config
-    parts: list[_Part] = [emitted.embedding, emitted.positions, emitted.final_norm, emitted.readout]
-    parts += (part for sublayer in _sublayers(emitted.body) for part in vars(sublayer).values())
-    if config.norm == "rmsnorm":  # Llama has no biases, and no table of positions
-        parts = [part.gain if isinstance(part, Norm) else part for part in parts if not isinstance(part, np.ndarray)]
+    parts = emitted.embedding, emitted.positions, emitted.final_norm, emitted.readout, emitted.body
+    parameters, nonzeros = numbers(config, *parts)
     return Report(
         layers=config.n_layer,
         critical_path=critical_path(graph, config.block == "parallel"),
@@ -80,8 +77,8 @@ def counts(graph: Graph, allocation: Allocation, emitted: Emitted) -> Report:
         live=allocation.live,
         neurons=emitted.neurons,
         heads=emitted.heads,
-        nonzeros=sum(part.nnz for part in parts if isinstance(part, Matrix)) + int(np.count_nonzero(emitted.positions)),
-        parameters=sum(_parameters(part) for part in parts),
+        nonzeros=nonzeros,
+        parameters=parameters,
         predicted_error=float("nan"),
         measured_error=float("nan"),
         output_rms=float("nan"),
@@ -154,10 +151,10 @@ def _of_output(
     predicted = max(_predicted(model, *task[:2], size, choice, most)[number] for task, size in asked)
     every = np.concatenate(sizes)
     largest = float(every[every <= most].max(initial=0.0))
-    # In 16 bits the largest error of all may be as large as most outputs, where the error of most outputs is small.
-    if predicted > rms > 0.0 and not (accept or decides or model.dtype in SHORT):
+    if predicted > rms > 0.0 and not (accept or decides):
         raise _hopeless(weights, f"{what} is {rms:.3g} rms, and errors of {predicted:.3g} are to be expected")
-    return AnswerError(name, max(float(predicted), SAFETY * largest), largest, rms), every > most
+    own = ORACLE * UNIT["float64"] * max(np.abs(truth).max(initial=0.0) for truth in exact)
+    return AnswerError(name, max(float(predicted), SAFETY * largest, float(own)), largest, rms), every > most
 
 
 def _decides(op: Op) -> bool:
@@ -189,25 +186,3 @@ def _predicted(model: ErrorModel, data: TokenData, truth: Floats, sizes: Floats,
         return np.zeros(len(model.graph.results))
     fields = {name: array[worst] for name, array in data.fields.items()}
     return predict(model, TokenData(data.sequence, worst.size, fields, data.batched), truth[worst], choice)
-
-
-def _parameters(part: _Part) -> int:
-    match part:
-        case None:
-            return 0
-        case Norm():
-            return part.gain.size + part.bias.size
-        case Matrix():
-            return part.shape[0] * part.shape[1]
-        case _:
-            return part.size
-
-
-def _sublayers(body: Body) -> list[Attention | LinearAttention | Mlp]:
-    found: list[Attention | LinearAttention | Mlp] = []
-    for item in body:
-        if isinstance(item, Repeated):
-            found += _sublayers(item.body)
-        elif not isinstance(item, Idle):
-            found.append(item)
-    return found

@@ -88,6 +88,7 @@ class Setting:
     long     bigger, for a GPU
     share    of the usual steps and test tasks, for tests
     elsewhere  go on with training that something else computed: see `train`
+    runs     what was trained, in words, by name: `train` adds to it
     """
 
     folder: Path
@@ -95,6 +96,7 @@ class Setting:
     long: bool = False
     share: float = 1.0
     elsewhere: bool = False
+    runs: dict[str, str] = field(default_factory=dict)
 
     def steps(self, usual: int) -> int:
         """How many steps to train where `usual` are usual."""
@@ -112,7 +114,7 @@ class Setting:
         total = self.steps(steps)
         interval = 100 * max(1, round(total / 1000))  # calls of `train` are of 100 steps, or of fewer in large models
         self.told(f"training {name}", 0, total)
-        return train(
+        found = train(
             start,
             task,
             steps=total,
@@ -123,6 +125,9 @@ class Setting:
             interval=interval,
             **options,
         )
+        given = ", ".join(f"{option} {value}" for option, value in options.items())
+        self.runs[name] = f"{total} steps of {found.task}, seed {options.get('seed', 0)}; {given}"
+        return found
 
     def stages(
         self, name: str, start: Model | Weights, task: TaskDistribution, *, ends: Sequence[int], **options: Any

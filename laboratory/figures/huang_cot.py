@@ -25,13 +25,13 @@ from innerloop.artifact.weights import Weights
 from innerloop.compiler import compile_program
 from matplotlib.figure import Figure as Picture
 
-from ..charts import COMPILED, OTHER, TRAINED
+from ..charts import COMPILED, OTHER, TRAINED, averaged
 from ..measures.distance import Floats
 from ..measures.subject import Subject
 from ..training.model import Model
 from .frame import UNSEEN, Check, Figure, Result, Setting, Table
 from .layers import layer, off, slots
-from .pictures import averaged, panels
+from .pictures import panels
 from .streams import Stream, squared
 
 D, N, K, RATE = 10, 20, 50, 0.4

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 from innerloop.runtime import plots
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
-from ..charts import TRAINED
+from ..charts import TRAINED, averaged
 from ..measures.distance import Floats
 
 INK = "#404040"
@@ -22,13 +21,6 @@ def panels(count: int, title: str, width: float = 3.9, height: float = 3.5) -> I
     with plots.panels(1, count, (width * count, height)) as (picture, grid):
         picture.suptitle(title, x=0.01, ha="left", fontsize=11)
         yield picture, grid
-
-
-def averaged(losses: Floats, parts: int) -> tuple[Floats, Floats]:
-    """The middles of about so many parts of a training run, and the mean loss of each; losses [steps]."""
-    group = max(1, losses.size // parts)
-    means = losses[: losses.size // group * group].reshape(-1, group).mean(1)
-    return (np.arange(means.size) + 0.5) * group, means
 
 
 def learning(axes: Axes, losses: Floats, references: dict[str, tuple[float, str]]) -> None:

@@ -32,10 +32,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from scipy.optimize import minimize_scalar
 
+from ..charts import averaged
 from ..measures.distance import Floats
 from .frame import UNSEEN, Check, Figure, Result, Setting, Table
 from .layers import layer, random_layers, slots
-from .pictures import averaged, panels
+from .pictures import panels
 from .streams import Stream, answers
 
 D, N, STATES, DISCOUNT, LAYERS = 4, 30, 10, 0.9, 3

@@ -24,14 +24,14 @@ from innerloop.programs import load
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
-from ..charts import COMPILED, TRAINED
+from ..charts import COMPILED, TRAINED, averaged
 from ..measures.distance import Floats
 from ..measures.subject import Subject
 from ..training.model import Model
 from ..training.tasks import task
 from .frame import LONGER, UNSEEN, Check, Figure, Result, Setting, Table
 from .layers import copies
-from .pictures import INK, averaged, panels
+from .pictures import INK, panels
 
 D, T = 5, 20
 SIGMA, C = 1.0, 0.8

@@ -12,7 +12,7 @@ compiled transformer, a trained one, a closed form in NumPy.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import inf, isfinite
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,15 @@ def squared_prediction_difference(a: ArrayLike, b: ArrayLike) -> Floats:
     Akyürek et al. 2022, §4; their figures divide it by the size d of an input.
     Raises DataError for predictions of different shapes.
     """
-    return np.asarray((_difference(a, b) ** 2).sum(-1).mean(0))
+    return np.asarray(squared_difference(a, b).mean(0))
+
+
+def squared_difference(a: ArrayLike, b: ArrayLike) -> Floats:
+    """‖a − b‖² of each task: predictions a, b [batch, rows, *shape] → [batch, rows]; infinite where it is no number.
+
+    Raises DataError for predictions of different shapes."""
+    found = (_difference(a, b) ** 2).sum(-1)
+    return np.asarray(np.where(np.isfinite(found), found, inf))
 
 
 def prediction_difference(a: ArrayLike, b: ArrayLike) -> Floats:
@@ -57,8 +65,7 @@ def squared_error(predictions: ArrayLike, targets: ArrayLike) -> Floats:
 
 def squared_error_at(predictions: ArrayLike, targets: ArrayLike, row: int = -1) -> float:
     """E ‖ŷ − y‖² at one row, infinite where it is no number: a model that diverges there has an infinite loss."""
-    found = float(squared_error(np.asarray(predictions)[:, [row]], np.asarray(targets)[:, [row]])[0])
-    return found if isfinite(found) else inf
+    return float(squared_error(np.asarray(predictions)[:, [row]], np.asarray(targets)[:, [row]])[0])
 
 
 def _difference(a: ArrayLike, b: ArrayLike) -> Floats:
@@ -102,4 +109,4 @@ def implicit_weight_difference(a: ArrayLike, b: ArrayLike) -> float:
     """ILWD = E ‖w_a − w_b‖² over tasks, of implicit weights [batch, d, *shape] (Akyürek et al. 2022, §4).
 
     Raises DataError for weights of different shapes."""
-    return float((_difference(a, b) ** 2).sum((1, 2)).mean())
+    return float(squared_difference(a, b).sum(1).mean())

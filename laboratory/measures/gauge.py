@@ -31,6 +31,10 @@ from .distance import Floats
 _SAME = ("d_model", "n_head", "n_layer", "attention", "norm", "positions", "causal", "unread", "activation")
 
 
+SHARED = 0.5
+"""The least cosine of what two models of one basis share."""
+
+
 def comparable(a: Weights, b: Weights) -> str | None:
     """Why there is no line between the two, or None: they must be of one architecture, sublayer by sublayer."""
     for name in _SAME:
@@ -48,6 +52,34 @@ def comparable(a: Weights, b: Weights) -> str | None:
         if not isinstance(ours, Idle) and not isinstance(theirs, Idle) and _parts(ours) != _parts(theirs):
             return f"sublayer {number} has different parts"
     return None
+
+
+def of_one_basis(trained: Weights, compiled: Weights) -> str | None:
+    """Why numbers between the two mean nothing, or None. Linear attention works on tokens as they are given; elsewhere
+    the slots of the stream are what training made of them, and those of the compiled hold constants of their own. Both
+    have one basis where one was trained from the other, or the embeddings still agree to a cosine of SHARED."""
+    if compiled.config.attention == "linear" and not any(isinstance(s, Attention) for s in compiled.sublayers()):
+        return None
+    parts = [("embeddings", trained.embedding, compiled.embedding)]
+    if compiled.config.attention == "linear":  # whose softmax layers copy, with constants as sharp as it takes
+        pairs = [(a, b) for a, b in _pairs(trained, compiled) if isinstance(a, Attention) and isinstance(b, Attention)]
+        parts = [("copying layers", _scores(a), _scores(b)) for a, b in pairs]
+    for what, ours, theirs in parts:
+        a, b = (np.ravel(matrix.csr.toarray()) for matrix in (ours, theirs))
+        length = float(np.linalg.norm(a) * np.linalg.norm(b))
+        cosine = float(a @ b) / length if length else 1.0
+        if cosine < SHARED:
+            return (
+                f"their {what} agree to a cosine of {cosine:.2f} only, so that a slot means one thing here and another "
+                f"there, and numbers between the two mean nothing; of models that were trained from the compiled "
+                f"weights (`train --start compiled`) there is a line"
+            )
+    return None
+
+
+def _scores(item: Attention) -> Matrix:
+    """W_Q W_Kᵀ, over all heads."""
+    return Matrix(item.query.csr @ item.key.csr.T)
 
 
 def _kind(item: Sublayer) -> str:

@@ -20,16 +20,21 @@ from innerloop.artifact.weights import Weights
 from innerloop.runtime import Transformer
 from numpy.typing import ArrayLike
 
-from .distance import Fields, Floats, squared_error_at
+from .distance import Fields, Floats, squared_difference
 from .gauge import matched
 
 
 @dataclass(frozen=True)
 class Line:
-    """losses [points] at alphas [points]: 0 is compiled, 1 trained."""
+    """Squared errors [tasks, points] at alphas [points]: 0 is compiled, 1 trained."""
 
     alphas: Floats
-    losses: Floats
+    each: Floats
+
+    @property
+    def losses(self) -> Floats:
+        """[points]"""
+        return np.asarray(self.each.mean(0))
 
     @property
     def rise(self) -> float:
@@ -46,11 +51,11 @@ def interpolation(
     Weights on the way may diverge, so that a loss may be infinite. Raises InnerloopError for weights of two
     architectures."""
     theirs, ours = matched(trained, compiled)
-    alphas, losses = np.linspace(0, 1, points), []
+    alphas, errors = np.linspace(0, 1, points), []
     for alpha in alphas:
         outputs = Transformer(between(ours, theirs, float(alpha)), guard="off")(**tasks)
-        losses.append(squared_error_at(outputs, targets, row))
-    return Line(alphas, np.array(losses))
+        errors.append(squared_difference(np.asarray(outputs)[:, [row]], np.asarray(targets)[:, [row]])[:, 0])
+    return Line(alphas, np.stack(errors, 1))
 
 
 def between(a: Weights, b: Weights, alpha: float) -> Weights:

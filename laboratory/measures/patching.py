@@ -33,13 +33,16 @@ READS = 0.1
 @dataclass(frozen=True)
 class Patch:
     """What followed a patch after each layer from 0, the embedding: explained, slope [layers]; NaN where the probe
-    reads nothing, so that there is no direction to patch."""
+    reads nothing, so that there is no direction to patch. Task by task, `left` (Δŷ − Δ*)² [tasks, layers] and `whole`
+    Δ*² [tasks]."""
 
     model: str
     variable: str
     directions: str
     explained: Floats
     slope: Floats
+    left: Floats
+    whole: Floats
 
 
 def placed(weights: Weights, name: str, layer: int, kind: str) -> Placement:
@@ -111,15 +114,21 @@ def patch(
         raise DataError(f"no directions `{directions}`: there are {', '.join(ways)}")
     streams = subject.stream(fields, target.token)
     before = np.asarray(subject(fields), np.float64)[:, row]
-    found = []
+    found, left = [], []
     for layer in range(subject.layers):
         half = len(wanted) // 2
         read = r_squared(fit(streams[layer][:half], target.values[:half])(streams[layer][half:]), target.values[half:])
         if read < READS:
             found.append((np.nan, np.nan))
+            left.append(np.full(len(wanted), np.nan))
             continue
         change = ways[directions](fit(streams[layer], target.values), streams[layer], wanted)
         moved = subject.patched(fields, layer, target.token, change)[:, row] - before
         found.append(followed(moved, expected))
+        left.append(_power(moved - expected))
     explained, slope = (np.array(part) for part in zip(*found, strict=True))
-    return Patch(subject.name, target.name, directions, explained, slope)
+    return Patch(subject.name, target.name, directions, explained, slope, np.stack(left, 1), _power(expected))
+
+
+def _power(values: Floats) -> Floats:
+    return np.asarray((values.reshape(len(values), -1) ** 2).sum(1))

@@ -59,36 +59,47 @@ class ProbeTarget:
 
 @dataclass(frozen=True)
 class Curve:
-    """R² on held-out tasks after each layer, from 0, the embedding: score, control [1 + layers]."""
+    """R² on held-out tasks after each layer, from 0, the embedding: score, control [1 + layers]; of the first, task by
+    task, `left` ‖v − v̂‖² [held out, 1 + layers] and `whole` ‖v − v̄‖² [held out]."""
 
     model: str
     variable: str
     kind: str
     score: Floats
     control: Floats
+    left: Floats
+    whole: Floats
 
 
 def target(compiled: Subject, fields: Fields, name: str, token: int | None = None) -> ProbeTarget:
     """The value of `name` after the last layer that holds it, at `token` of the data (None: the last that ever does).
 
     Raises InnerloopError for a name that the compiled stream does not hold after any layer at that token."""
+    return targets(compiled, fields, name)(token)
+
+
+def targets(compiled: Subject, fields: Fields, name: str) -> Callable[[int | None], ProbeTarget]:
+    """`target` at any token, from one trace. Raises InnerloopError for a name that the trace does not have."""
     trace = compiled.trace(fields)[name]
     trace = trace.reshape(*trace.shape[:3], -1).astype(np.float64)
     there = np.asarray(~np.isnan(trace).any((1, 3)))  # [layers, tokens]
-    if token is None:
-        token = int(max(np.flatnonzero(there.any(0)), default=-1))
-    token = int(token % trace.shape[2])
-    layers = np.flatnonzero(there[:, token])
-    if not layers.size:
-        raise DataError(f"the compiled stream holds no `{name}` at token {token} after any layer")
-    values = trace[layers[-1], :, token]
     largest = max(np.abs([p.low, p.high]).max() for p in compiled.weights.layout if p.name == name)
-    if values.std(0).max() <= 1e-5 * largest:
-        raise DataError(f"`{name}` is the same in every task at token {token}: nothing to probe for")
-    held = np.zeros(1 + len(trace), bool)
-    for layer in layers:
-        held[1 + layer] = r_squared(trace[layer, :, token], values) > 1 - 1e-4
-    return ProbeTarget(name, token, values, held)
+
+    def at(token: int | None) -> ProbeTarget:
+        chosen = max(np.flatnonzero(there.any(0)), default=-1) if token is None else token
+        place = int(chosen % trace.shape[2])
+        layers = np.flatnonzero(there[:, place])
+        if not layers.size:
+            raise DataError(f"the compiled stream holds no `{name}` at token {place} after any layer")
+        values = trace[layers[-1], :, place]
+        if values.std(0).max() <= 1e-5 * largest:
+            raise DataError(f"`{name}` is the same in every task at token {place}: nothing to probe for")
+        held = np.zeros(1 + len(trace), bool)
+        for layer in layers:
+            held[1 + layer] = r_squared(trace[layer, :, place], values) > 1 - 1e-4
+        return ProbeTarget(name, place, values, held)
+
+    return at
 
 
 def fit(stream: NDArray[np.floating], values: Floats) -> Probe:
@@ -96,19 +107,22 @@ def fit(stream: NDArray[np.floating], values: Floats) -> Probe:
     if len(stream) != len(values) or len(stream) < 10:
         raise DataError(f"a probe needs as many streams as values, 10 at least: got {len(stream)} and {len(values)}")
     cut = len(stream) - len(stream) // 5
-    tried = [_solve(stream[:cut], values[:cut], ridge) for ridge in RIDGES]
-    scores = [r_squared(probe(stream[cut:]), values[cut:]) for probe in tried]
-    return _solve(stream, values, RIDGES[int(np.argmax(scores))])
+    tried = _solver(stream[:cut], values[:cut])
+    scores = [r_squared(tried(ridge)(stream[cut:]), values[cut:]) for ridge in RIDGES]
+    return _solver(stream, values)(RIDGES[int(np.argmax(scores))])
 
 
-def _solve(stream: NDArray[np.floating], values: Floats, ridge: float) -> Probe:
+def _solver(stream: NDArray[np.floating], values: Floats) -> Callable[[float], Probe]:
+    """Ridge regression for any λ, (V Λ Vᵀ + λ I)⁻¹ from one V Λ Vᵀ."""
     h = stream.astype(np.float64)
     mean, deviation = h.mean(0), h.std(0)
     vary = varying(mean, deviation)
     deviation = np.where(vary, deviation, 1.0)
     z, offset = np.where(vary, (h - mean) / deviation, 0.0), values.mean(0)
-    gram = z.T @ z / len(z) + ridge * np.eye(z.shape[1])
-    return Probe(mean, deviation, np.linalg.solve(gram, z.T @ (values - offset) / len(z)), offset)
+    scales, basis = np.linalg.eigh(z.T @ z / len(z))
+    within = basis.T @ (z.T @ (values - offset) / len(z))
+    scales = np.maximum(scales, 0.0)[:, None]
+    return lambda ridge: Probe(mean, deviation, basis @ (within / (scales + ridge)), offset)
 
 
 def varying(mean: Floats, deviation: Floats) -> NDArray[np.bool_]:
@@ -137,8 +151,11 @@ def probed(
     order = np.random.default_rng(seed).permutation(len(values))
     others = values[order]
 
-    def score(layer: NDArray[np.floating], wanted: Floats) -> float:
-        return r_squared(by(layer[:cut], wanted[:cut])(layer[cut:]), wanted[cut:])
+    def held_out(layer: NDArray[np.floating], wanted: Floats) -> tuple[float, Floats]:
+        found = by(layer[:cut], wanted[:cut])(layer[cut:])
+        return r_squared(found, wanted[cut:]), ((wanted[cut:] - found) ** 2).sum(1)
 
-    scores = [score(layer, values) for layer in stream]
-    return Curve(model, variable, kind, np.array(scores), np.array([score(layer, others) for layer in stream]))
+    scores, left = zip(*(held_out(layer, values) for layer in stream), strict=True)
+    controls = np.array([held_out(layer, others)[0] for layer in stream])
+    whole = ((values[cut:] - values[cut:].mean(0)) ** 2).sum(1)
+    return Curve(model, variable, kind, np.array(scores), controls, np.stack(left, 1), whole)

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from .distance import Fields, Floats, Predictor, squared_error_at
+from .distance import Fields, Floats, Predictor, squared_difference
 
 Drawn = tuple[Fields, ArrayLike]
 """Fields, and the targets [batch, rows, *shape] of the output."""
@@ -23,26 +23,47 @@ Drawn = tuple[Fields, ArrayLike]
 
 @dataclass(frozen=True)
 class Shift:
-    """`loss` {model: [values]} and `spd` [values], of the first model from the second, at `values` of what shifts."""
+    """At `values` of what shifts: `each` {model: squared errors [tasks, values]}, and `apart` {model: its squared
+    difference from the first model [tasks, values]}, of all but the first; `usual`: the value that was trained on."""
 
     what: str
     values: Floats
-    loss: Mapping[str, Floats]
-    spd: Floats
+    each: Mapping[str, Floats]
+    apart: Mapping[str, Floats]
+    usual: float | None = None
+
+    @property
+    def loss(self) -> dict[str, Floats]:
+        """{model: [values]}"""
+        return {name: np.asarray(errors.mean(0)) for name, errors in self.each.items()}
+
+    @property
+    def spd(self) -> Floats:
+        """Of the last model from the first: [values]."""
+        return np.asarray(list(self.apart.values())[-1].mean(0))
+
+    @property
+    def off(self) -> NDArray[np.int64]:
+        """The places of the values that were not trained on."""
+        return np.flatnonzero([self.usual is None or not np.isclose(value, self.usual) for value in self.values])
 
 
 def shift(
-    what: str, values: Sequence[float], draw: Callable[[float], Drawn], models: Mapping[str, Predictor], row: int = -1
-) -> Shift:
-    """Losses at `row` of the output on tasks that `draw(value)` gives; of two models their SPD too.
+    what: str, values: Sequence[float], draw: Callable[[float], Drawn], models: Mapping[str, Predictor], row: int = -1,
+    usual: float | None = None,
+) -> Shift:  # fmt: skip
+    """Losses at `row` of the output on tasks that `draw(value)` gives, and SPD of each model from the first.
 
     A model that diverges there has an infinite loss."""
-    losses: dict[str, list[float]] = {name: [] for name in models}
-    differences = []
+    losses: dict[str, list[Floats]] = {name: [] for name in models}
+    first, *others = models
+    differences: dict[str, list[Floats]] = {name: [] for name in others}
     for value in values:
         fields, targets = draw(value)
-        answers = [model(fields) for model in models.values()]
-        for name, answer in zip(models, answers, strict=True):
-            losses[name].append(squared_error_at(answer, targets, row))
-        differences.append(squared_error_at(answers[0], answers[-1], row))
-    return Shift(what, np.array(values, np.float64), {n: np.array(l) for n, l in losses.items()}, np.array(differences))
+        answers = {name: np.asarray(model(fields))[:, [row]] for name, model in models.items()}
+        for name, answer in answers.items():
+            losses[name].append(squared_difference(answer, np.asarray(targets)[:, [row]])[:, 0])
+            if name != first:
+                differences[name].append(squared_difference(answer, answers[first])[:, 0])
+    each, apart = ({name: np.stack(of, 1) for name, of in found.items()} for found in (losses, differences))
+    return Shift(what, np.array(values, np.float64), each, apart, usual)

@@ -43,7 +43,7 @@ def provenance(dtype: Dtype) -> dict[str, Any]:
     """Raises InnerloopError where JAX has no device."""
     found = devices()
     here: dict[str, Any] = {"generator": GENERATOR, "dtype": dtype}
-    here |= {name: _version(name) for name in LIBRARIES}
+    here |= {name: library_version(name) for name in LIBRARIES}
     here["devices"] = f"{len(found)} × {found[0].device_kind}"
     if found[0].platform == "cpu":
         here["processor"], here["threads"] = processor(), len(os.sched_getaffinity(0)) if _affine() else os.cpu_count()
@@ -72,7 +72,7 @@ def _affine() -> bool:
     return hasattr(os, "sched_getaffinity")
 
 
-def _version(library: str) -> str:
+def library_version(library: str) -> str:
     try:
         return version(library)
     except PackageNotFoundError:

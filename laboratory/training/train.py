@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from . import checkpoint
 from .checkpoint import Checkpoint
+from .clock import Clock
 from .curriculum import Curriculum
 from .lock import locked
 from .model import Model, Tree
@@ -43,7 +44,7 @@ class DivergenceError(InnerloopError):
     """A loss or a parameter is no finite number any more; the message has the step and the last good checkpoint."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trained:
     """`parameters` of `model`'s names; losses [steps]; `task`: what they were trained on, in words."""
 
@@ -51,6 +52,10 @@ class Trained:
     parameters: Tree
     losses: NDArray[np.float32]
     task: str = ""
+
+    def __repr__(self) -> str:
+        name, steps = self.model.signature.name, len(self.losses)
+        return f"Trained {name}: {steps} steps; loss {self.losses[0]:.4g} at first, {self.losses[-1]:.4g} at last"
 
     @property
     def weights(self) -> Weights:
@@ -123,17 +128,19 @@ def train(
     place = None if folder is None else Path(folder)
     with stoppable(), model.precision(), nullcontext() if place is None else locked(place):
         here = provenance(model.config.dtype)
-        kept = None
-        for source in (place, earlier):
-            if kept is None and source is not None and (kept := checkpoint.read(Path(source))) is not None:
+        kept = source = None
+        for one in (place, earlier):
+            if kept is None and one is not None and (kept := checkpoint.read(Path(one))) is not None:
+                source = Path(one)
                 if not resume:
                     raise InnerloopError(f"{source} holds checkpoints of a run: resume it, or remove it first")
-                checkpoint.verify(kept, settings, None if elsewhere else here, Path(source))
+                checkpoint.verify(kept, settings, None if elsewhere else here, source)
         stepper = stepper_of(model, task, batch, frozen, rule)
         run = Run(stepper, seed)
         if kept is not None:
             run.restore(kept)
         last = kept.step if kept is not None else None
+        counted = Clock(source)
         for end, points, dimensions in _calls(run.step, steps, stepper.together, interval, curriculum, task):
             found = run.advance(end, points, dimensions)
             stopped = asked() and end < steps
@@ -144,6 +151,7 @@ def train(
                 on_step(end, float(found.mean()))
             if saved and place is not None:
                 checkpoint.write(place, Checkpoint(end, run.state(), settings, here))
+                counted.write(place)
                 last = end
             if stopped:
                 goes_on = "" if place is None else f"; a run with `resume` goes on from {checkpoint.place(place, end)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from innerloop.compiler import DataError, compile_program
-from innerloop.laboratory import charts
+from innerloop.laboratory import drawn
 from innerloop.laboratory.comparison import agree
 from innerloop.laboratory.measures.nearest import Nearest
 from innerloop.laboratory.training import tasks as known
@@ -61,15 +62,34 @@ def test_compiled_against_trained(innerloop: Command, folders: Path) -> None:
         "-o", "report.html", "--png", "figures",
     )  # fmt: skip
     assert (outcome.status, outcome.err) == (0, "")
-    for measure in ("loss at the query", "SPD/d at the query", "ILWD", "mean cosine", "loss on the line",
-                    "nearest algorithm", "at noise", "at power", "r, linear probe, R²", "control"):  # fmt: skip
+    for measure in ("loss at the query", "SPD/d at the query", "ILWD", "sensitivities, cosine", "rise on the line",
+                    "nearest algorithm", "off: noise = 1", "off: power = 2", "r, linear probe, R²", "control",
+                    "compiled and trained: different: "):  # fmt: skip
         assert measure in outcome.out
     assert "left out: patching of r: it is whole only after the last layer" in outcome.out
+    assert re.search(r"loss at the query +\S+ \[\S+, \S+\] +\S+ \[\S+, \S+\]", outcome.out)
+    numbers = json.loads(Path("report.json").read_text())
+    assert numbers["models"]["compiled"]["parameters"] == {"d": 2, "steps": 2, "rate": 0.3}
+    assert numbers["asked"]["task"]["n"] == 6
+    assert numbers["command"].startswith("innerloop compare ")
+    lines = Path("report.csv").read_text().splitlines()
+    assert lines[0] == "measure,at,model,other,value,low,high"
+    assert len(lines) == 1 + len(numbers["measures"]) > 100
+    loss = next(m for m in numbers["measures"] if m["measure"] == "loss" and m["model"] == "trained")
+    assert loss["low"] < loss["value"] < loss["high"]
+    assert innerloop("compare", "--from", "report.json", "-o", "again.html").status == 0
+    again = Path("again.html").read_text(encoding="utf-8")
+    assert _unsaid(again) == _unsaid(text := Path("report.html").read_text(encoding="utf-8"))
+    assert json.loads(Path("again.json").read_text())["measures"] == numbers["measures"]
+    one_message(innerloop("compare", "--from", "report.csv"), "report.csv is no JSON that")
+    one_message(innerloop("compare", "a", "b", "--from", "report.json"), "leave COMPILED and TRAINED out")
     text = Path("report.html").read_text(encoding="utf-8")
     page = Page(text)
     figures = sorted(path.stem for path in Path("figures").iterdir())
-    assert figures == ["algorithms", "line", "probes", "sensitivities", "shifts"]
-    assert page.tags.count("svg") == page.tags.count("figcaption") == len(figures)
+    assert figures == ["algorithms", "everywhere", "line", "probes", "sensitivities", "shifts", "taken"]
+    assert page.tags.count("figcaption") == len(figures)
+    assert page.tags.count("svg") == text.count('role="img" aria-label=') > len(figures)  # one for each panel
+    assert "<text" in text  # which a reader can search and copy
     assert not page.fetched
     assert len(page.ids) == len(set(page.ids)) > 100
     assert page.used <= set(page.ids)
@@ -80,6 +100,11 @@ def test_compiled_against_trained(innerloop: Command, folders: Path) -> None:
     assert all((Path("figures") / f"{name}.png").read_bytes().startswith(PNG) for name in figures)
 
 
+def _unsaid(page: str) -> str:
+    """A page without its command."""
+    return re.sub(r"<tr><td>(command|folders)</td>.*?</tr>", "", page)
+
+
 @pytest.mark.slow
 def test_two_programs_on_gpt2(innerloop: Command, folders: Path) -> None:
     outcome = innerloop(
@@ -87,10 +112,10 @@ def test_two_programs_on_gpt2(innerloop: Command, folders: Path) -> None:
         "-o", "report.html",
     )  # fmt: skip
     assert (outcome.status, outcome.err) == (0, "")
-    assert re.search(r"w, linear probe, R² \(layer\) +1\.0000 \(2\)", outcome.out)
-    assert re.search(r"w patched, explained \(layer\) +(0\.99\d\d|1\.0000) \(2\)", outcome.out)
+    assert re.search(r"w, linear probe, R² +1\.0000 \(2\)", outcome.out)
+    assert re.search(r"w patched, explained +(0\.99\d\d|1\.0000) \(2\)", outcome.out)
     assert "w, MLP probe" in outcome.out
-    assert "left out: the line between the weights: n_layer is" in outcome.out
+    assert "left out: the line between the weights, trained: n_layer is" in outcome.out
 
 
 @pytest.mark.parametrize(
@@ -152,8 +177,8 @@ def test_programs_of_other_names_answer_alike_unless_their_several_outputs_are_o
 
 
 def test_a_sweep_is_a_table_with_the_nearest_of_each_model_framed() -> None:
-    spd = np.array([[1e-3, 1.0], [1e-2, 1e-4], [0.5, 0.0]])[..., None]
-    figure = charts.algorithms(Nearest(("1 layer", "2 layers", "4 layers"), ("GD", "ridge"), spd))
+    spd = np.array([[1e-3, 1.0], [1e-2, 1e-4], [0.5, 0.0]])[..., None, None]
+    figure = drawn.algorithms(Nearest(("1 layer", "2 layers", "4 layers"), ("GD", "ridge"), spd))
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.texts] == ["1e-03", "1e+00", "1e-02", "1e-04", "5e-01", "0e+00"]
     frames = [frame for frame in axes.patches if isinstance(frame, Rectangle)]

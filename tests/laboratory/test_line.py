@@ -112,9 +112,9 @@ def test_a_line_of_two_rates_has_the_ends_losses() -> None:
 
 def test_the_rise_is_above_the_larger_end() -> None:
     alphas = np.linspace(0, 1, 3)
-    assert Line(alphas, np.array([1.0, 3.0, 2.0])).rise == pytest.approx(0.5)
-    assert Line(alphas, np.array([1.0, 1.5, 2.0])).rise == 0
-    assert Line(alphas, np.array([1.0, np.inf, 2.0])).rise == np.inf
+    assert Line(alphas, np.array([1.0, 3.0, 2.0])[None]).rise == pytest.approx(0.5)
+    assert Line(alphas, np.array([1.0, 1.5, 2.0])[None]).rise == 0
+    assert Line(alphas, np.array([1.0, np.inf, 2.0])[None]).rise == np.inf
 
 
 def test_two_architectures_have_no_line() -> None:

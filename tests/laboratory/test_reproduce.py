@@ -70,13 +70,28 @@ def test_a_folder_has_the_numbers_the_pictures_and_the_weights(tmp_path: Path) -
     folder = tmp_path / "out" / "square"
     result = reproduce(SQUARE, folder)
     assert result.holds
-    assert {path.name for path in folder.iterdir()} == {"reproduce.json", "figures.json", "square.png", "compiled"}
+    names = {"reproduce.json", "figures.json", "clock.json", "square.png", "compiled"}
+    assert {path.name for path in folder.iterdir()} == names
     found = json.loads((folder / "figures.json").read_text())
+    said = found["compared"]
+    assert said["command"] == "innerloop reproduce square"
+    assert {"innerloop", "jax", "numpy"} <= said.keys()
+    assert said["weights"]["compiled"]["parameters"]["d"] == 2
+    assert b"innerloop reproduce square" in (folder / "square.png").read_bytes()
     assert found["numbers"] == {"curve": [1.0, 4.0], "steps": 16}
     assert found["checks"][1] == {"name": "ratio", "measured": 0.175, "asked": "0.17 … 0.18", "holds": True}
     assert (folder / "square.png").read_bytes().startswith(b"\x89PNG")
     assert Weights.load(folder / "compiled").config.n_layer == 1
     assert not unfinished(folder).exists()
+
+
+def test_the_same_figure_twice_is_the_same_bytes_but_for_the_clock(tmp_path: Path) -> None:
+    def files(name: str) -> dict[str, bytes]:
+        reproduce(SQUARE, tmp_path / name)
+        found = (path for path in (tmp_path / name).rglob("*") if path.is_file() and path.name != "clock.json")
+        return {str(path.relative_to(tmp_path / name)): path.read_bytes() for path in found}
+
+    assert files("one") == files("other")
 
 
 def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
@@ -132,7 +147,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_prints_the_checks(innerloop: Command) -> None:
     outcome = innerloop("reproduce", "square", "-o", "done")
     assert outcome.status == 0, outcome
-    for part in ("squares grow", "Euclid", "0.17 … 0.18", "yes", "done: compiled, figures.json"):
+    for part in ("squares grow", "Euclid", "0.17 … 0.18", "yes", "done: clock.json, compiled, figures.json"):
         assert part in outcome.out
     assert (Path("done") / "figures.json").exists()
 
@@ -188,7 +203,8 @@ def test_a_killed_training_run_goes_on_to_the_same_weights(tmp_path: Path) -> No
 
     with pytest.raises(KeyboardInterrupt):
         trained(Setting(tmp_path / "killed", told))
-    assert [path.name for path in (tmp_path / "killed" / "run").iterdir()] == ["step-00000100"]
+    names = sorted(path.name for path in (tmp_path / "killed" / "run").iterdir())
+    assert names == ["clock.json", "step-00000100"]
     resumed, whole = trained(Setting(tmp_path / "killed")), trained(Setting(tmp_path / "whole"))
     for name, value in whole.items():
         np.testing.assert_array_equal(resumed[name], value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,8 +15,8 @@ from typing import Any
 
 import pytest
 from innerloop.artifact.errors import DataError
-from innerloop.compiler import compile_program
-from innerloop.laboratory.training import checkpoint, lock, train
+from innerloop.compiler import Weights, compile_program
+from innerloop.laboratory.training import checkpoint, lock, record, train
 from innerloop.laboratory.training.lock import locked
 from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.provenance import provenance
@@ -145,16 +147,56 @@ while time.monotonic() < end:
     assert [run.wait() for run in runs] == [0, 0, 0, 0]
 
 
+# What a folder says of its training --------------------------------------------------------------
+
+
+def record_of(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "training").iterdir())
+
+
+def test_a_folder_says_what_it_was_trained_on(
+    innerloop: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    outcome = innerloop(*DUAL, "--steps", "3", "--seed", "7", "--resume")
+    found = record.read(tmp_path / "trained")
+    assert found is not None
+    assert found.facts["command"] == shlex.join(["innerloop", *DUAL, "--steps", "3", "--seed", "7"])
+    assert found.facts["parameters"] == {"d": 2, "steps": 1, "rate": 0.1}
+    assert found.facts["settings"]["task"]["n"] == 4
+    assert found.clock == {"ended": "1970-01-02T00:00:00Z", "seconds": None}
+    assert found.losses.shape == (3,)
+    log = (tmp_path / "trained" / "training" / "log.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in log] == ["step", "1", "2", "3"]
+    assert float(log[1].split(",")[1]) == pytest.approx(found.losses[0], rel=1e-6)
+    for part in ("linear (d = 2, n = 4", "3 steps of 4 tasks", "seed 7", "1970-01-02"):
+        assert part in found.line
+    count = Weights.load(tmp_path / "trained").numbers()[0]
+    assert re.search(rf"parameters +{count:,}, of which \d+ are trained", outcome.out)
+    assert compile_program(load("gradient_descent_dual"), target="lsa", d=2).report.parameters == count
+
+
+def test_a_compiled_folder_says_nothing_and_a_damaged_one_is_refused(innerloop: Command, tmp_path: Path) -> None:
+    compile_program(load("gradient_descent_dual"), target="lsa", d=2).save(tmp_path / "compiled")
+    assert record.read(tmp_path / "compiled") is None
+    assert innerloop(*DUAL, "--steps", "2").status == 0
+    (tmp_path / "trained" / "training" / "training.json").write_text("{}")
+    with pytest.raises(DataError, match=r"training\.json is damaged"):
+        record.read(tmp_path / "trained")
+
+
 # Longer runs -------------------------------------------------------------------------------------
 
 
 def test_a_finished_run_is_lengthened_to_the_same_bytes(innerloop: Command, tmp_path: Path) -> None:
     assert innerloop(*CONSTANT, "--steps", "5").status == 0
-    assert [path.name for path in (tmp_path / "trained" / "training").iterdir()] == ["step-00000005"]
+    assert record_of(tmp_path / "trained") == ["clock.json", "log.csv", "step-00000005", "training.json"]
     one_message(innerloop(*CONSTANT, "--steps", "12"), "trained: exists already")
     assert innerloop(*CONSTANT, "--steps", "12", "--resume").status == 0
     assert innerloop(*CONSTANT[:-5], "whole", *CONSTANT[-4:], "--steps", "12").status == 0
     assert weights(tmp_path / "trained") == weights(tmp_path / "whole")
+    logs = [(tmp_path / name / "training" / "log.csv").read_text() for name in ("trained", "whole")]
+    assert logs[0] == logs[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["trained", "whole"]
     one_message(innerloop(*CONSTANT, "--steps", "7", "--resume"), "holds a run after 12 steps: steps=7 would be fewer")
     one_message(
