@@ -26,6 +26,7 @@ NAMES: tuple[str, ...] = (
     "zhang_pcr",
     "huang_cot",
     "wang_td",
+    "drift",
 )
 """Each a module of this package, in the order in which they are listed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from innerloop.compiler import Weights, compile_program
 from innerloop.laboratory import figures
 from innerloop.laboratory.figures import (
     Setting,
+    drift,
     huang_cot,
     wang_td,
     zhang_pcr,
@@ -121,13 +123,38 @@ def test_values_of_a_chain() -> None:
     assert float(nothing) == pytest.approx((fields["gained"][::2] ** 2).mean(), rel=1e-5)
 
 
+@pytest.mark.parametrize("name", list(drift.TASKS))
+def test_where_training_should_end(name: str) -> None:
+    """M of least loss: no other diagonal near it has less, on the same draws, and it is their least within 3 %."""
+    fields = drift.TASKS[name].drawn(60_000, 3)
+    x, y = fields["x"][:, :-1], fields["y"][:, :-1]
+    # E (x_qᵀ M b − y_q)² is quadratic in the diagonal of M: its least solves linear equations.
+    step = fields["x"][:, -1] * np.einsum("bn,bnd->bd", y, x) / drift.N
+    least = np.linalg.lstsq(step, fields["y"][:, -1], rcond=None)[0]
+    np.testing.assert_allclose(least, np.diag(drift.destinations()[name]), rtol=0.06)
+
+
+def test_what_has_moved() -> None:
+    """Nothing at first; a rate of half as much moves r, and no other variable."""
+    begun, halved = (
+        compile_program(load("gradient_descent_dual"), target="lsa", d=drift.D, rate=r) for r in (0.6, 0.3)
+    )
+    fields = drift.TASKS["own"].drawn(50, 3)
+    assert set(drift.moved(begun, begun, fields).values()) == {0.0}
+    moved = drift.moved(halved, begun, fields)
+    assert moved["x"] == moved["roles"] == 0
+    assert moved["r"] > 0.01
+    assert drift.unexplained(halved, fields) < 1e-9
+
+
 # Every figure at toy size ------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["zhang_pcr", "huang_cot", "wang_td"])
-def test_a_figure_runs(name: str, tmp_path: Path) -> None:
-    """Next to no training: it comes to its checks, numbers and picture, whatever they say."""
+@pytest.mark.parametrize("name", ["zhang_pcr", "huang_cot", "wang_td", "drift"])
+def test_a_figure_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One seed, next to no training: it comes to its checks, numbers and picture, whatever they say."""
+    monkeypatch.setattr(import_module(f"innerloop.laboratory.figures.{name}"), "SEEDS", (0,))
     result = reproduce(figures.figure(name), tmp_path / name, share=0.002)
     assert all(np.isfinite(check.measured) for check in result.checks)
     assert (tmp_path / name / f"{name}.png").exists()
