@@ -10,9 +10,11 @@ tokens (state)*  visible context
 
 ones : vector[states] = 1
 P = (prior + seen) / outer(row_sums(prior + seen), ones)
+n = sum[j in state](s[j])
+e = s / dot(n, s)                      # of several tokens of one state the mean
 V : vector[states] = 0
 repeat steps
     v = max(reward + discount * P @ V)
-    V = sum[j in state](v[j] * s[j])
+    V = sum[j in state](v[j] * e[j])
 
 output v

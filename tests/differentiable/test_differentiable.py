@@ -23,7 +23,15 @@ from tests.reference import case_of, packed
 
 QUICK = ("ar_mesa_optimizer", "gradient_descent")
 EVERY = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names()]
-STEEP = ("nearest_neighbour", "k_means", "finite_automaton", "perceptron", "induction_head", "bigram")
+STEEP = (
+    "nearest_neighbour",
+    "k_nearest_neighbours",
+    "k_means",
+    "finite_automaton",
+    "perceptron",
+    "induction_head",
+    "bigram",
+)
 """Nearly steps, or of whole numbers: a finite difference says nothing of their slope."""
 
 

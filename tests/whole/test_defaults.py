@@ -21,6 +21,7 @@ from innerloop.programs import load, names
 from tests.reference import D, packed
 from tests.reference.measured import numpy_run
 from tests.reference.other import AUTOMATON
+from tests.reference.series import MARKOV
 
 TARGETS: tuple[TargetName, ...] = ("gpt2", "llama")
 LARGEST = 1e-3
@@ -33,7 +34,8 @@ _RNG = np.random.default_rng(7)
 SMALL: dict[str, Any] = {"d": D, "m": 4, "k": 2, "hidden": 4, "ramps": 2, "vocabulary": 4}
 SMALL |= {"classes": 3, "arms": 3, "actions": 2}
 SMALL |= {"A": _RNG.standard_normal((4, D)), "c": _RNG.standard_normal(4), "known": _RNG.standard_normal((4, D))}
-SMALL |= AUTOMATON
+SMALL |= {"F": 0.8 * np.eye(D) + 0.1 * np.diag([1.0, -1.0], 1), "h": np.ones(D)}
+SMALL |= {name: MARKOV[name] for name in ("T", "E")} | AUTOMATON
 
 
 def required(name: str) -> dict[str, Any]:

@@ -10,12 +10,15 @@ P_1 = affine(prior + seen)
 P_2 = affine(row_sums(prior + seen))
 P_3 = outer(P_2, ones)
 P = div(P_1, P_3)
+n = rtw(sum[j in state](s[j]))
+e_1 = dot(n, s)
+e = div(s, e_1)
 V : vector[states] = 0
 repeat steps
     v_1 = affine(discount * P)
     v_2 = dot(v_1, V)
     v_3 = affine(reward + v_2)
     v = max(v_3)
-    V = rtw(sum[j in state](mul(v[j], s[j])))
+    V = rtw(sum[j in state](mul(v[j], e[j])))
 
 output v
