@@ -19,9 +19,9 @@ from .as_json import print_json, records
 
 EPILOG = """\
 --over may be given several times; every combination is trained with every seed. NAME is layers, width, heads, steps,
-batch, rate, warmup or clip as `innerloop train` has them (its rate, before a program's), a parameter of the task (noise,
-n, tasks …), or one of the program (d, which the task takes too). `innerloop compare` takes the seeds of one combination:
-DIR/cells/noise=0.5.
+batch, rate, warmup or clip as `innerloop train` has them (its rate, before a program's), a parameter of the task
+(noise, n, tasks …), or one of the program (d, which the task takes too). `innerloop compare` takes the seeds of one
+combination: DIR/cells/noise=0.5.
 
 A sweep that is broken off, by Ctrl-C too, goes on when the same command is given again: trainings that are done stay,
 those that were going on continue from their checkpoints. The tasks on which a training is measured are of its own kind.

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from innerloop.artifact.weights import Weights
+from innerloop.runtime.plots import COLOURS
 from innerloop.runtime.whole import replace
 from matplotlib.figure import Figure
 
@@ -131,7 +132,7 @@ def picture(lines: Sequence[Line]) -> Figure:
             values = list(dict.fromkeys(line.settings.get(name, "all") for line in lines))
             others = list(dict.fromkeys(_without(line.settings, name) for line in lines))
             for k, other in enumerate(others):
-                shade = charts.COLOURS[k % len(charts.COLOURS)]
+                shade = COLOURS[k % len(COLOURS)]
                 of = [line for line in lines if _without(line.settings, name) == other]
                 places = np.array([values.index(line.settings.get(name, "all")) for line in of])
                 losses = np.array([line.loss for line in of])
