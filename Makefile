@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Two processes of one BLAS thread each: more threads than cores wait for each other.
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help browser demo test test-slow lint format catalogue clean \
+.PHONY: help browser demo docs test test-slow lint format catalogue clean \
   honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-explain benchmark-forward benchmark-guard benchmark-inspector benchmark-layers benchmark-machines benchmark-operations benchmark-peers benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test               run the tests, but for the slow ones"
 	@echo "make test-slow          run the slow ones"
 	@echo "make browser            install chromium by apt-get, as root, if there is no browser: some tests use one"
+	@echo "make docs               build the documentation site, run its notebooks and commands, check its links: out/site/index.html"
 	@echo "make lint               ruff, mypy, pyright and the import contracts"
 	@echo "make format             let ruff format the code, and innerloop the programs"
 	@echo "make benchmark          measure the precision of the compiled programs on fresh tasks"
@@ -26,7 +27,7 @@ help:
 	@echo "make benchmark-guard    measure what the guard costs, in CPU seconds"
 	@echo "make benchmark-inspector  how long a page of innerloop inspect loads, and what its interactions take"
 	@echo "make benchmark-operations  how exact one division and one product are"
-	@echo "make benchmark-peers    the nearest programs of Tracr and ours: layers, weights, errors, seconds"
+	@echo "make benchmark-peers    the nearest programs of Tracr, ALTA, torchwright and ours: layers, weights, errors, seconds"
 	@echo "make benchmark-real-data  ten real data sets against scikit-learn, each in one command"
 	@echo "make benchmark-speed    measure throughput against transformers on PyTorch"
 	@echo "make benchmark-startup  what it costs to begin: commands, first calls, first streams, folders"
@@ -59,6 +60,13 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+
+# A warning ends the build, and so does a link inside the site that leads nowhere.
+docs: $(VENV)/.installed-docs
+	rm -rf out/site
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs out/site
+	rm -rf out/site/.doctrees
+	$(BIN)/python -m scripts.check_links out/site
 
 format: $(VENV)/.installed-lint
 	$(BIN)/ruff format .
@@ -136,6 +144,10 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
-$(VENV)/.installed-lint: $(VENV)/.installed-test
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+$(VENV)/.installed-lint: $(VENV)/.installed-docs
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,docs,lint]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,docs]'
 	@touch $@

@@ -27,7 +27,8 @@ class Appearance:
     Of token 0 of a scan, whose first pass is the next token's turn, there is one that holds nowhere but is to be
     changed, in front of the scan.
 
-    back   how many passes of the innermost loop around come later; None outside of loops
+    back   how many passes of the innermost loop around come later, those that are written out included; None outside of
+           loops
     turn   of a scan: it holds at the tokens 0 to `turn` of its kinds; else None
     """
 
@@ -62,7 +63,8 @@ def appearances(weights: Contents) -> tuple[Appearance, ...]:
                 own = tuple(p for p in around if p.first <= placement.first and placement.last <= p.last)
                 stretches.setdefault(own, []).append(at)
         for around, held in stretches.items():
-            back = around[-1].back if around else None
+            later = placement.later
+            back = around[-1].back + max(0, later) if around else later if later >= 0 else None
             turn = next((p.number + placement.turn for p in around if p.scan and placement.turn >= 0), None)
             if placement.headed and turn == 1:
                 before = held[0] - (placement.first - around[0].first) - 1

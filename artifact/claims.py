@@ -15,12 +15,15 @@ from .words import Optimize, When
 
 @dataclass(frozen=True)
 class Write:
-    """At tokens of `kinds`, stream += change @ matrix [size, d_model] changes a value by `change`, and of all else that
-    is read only what is a function of the same slots. Of a symmetric value that is packed it writes the mean of the two
-    halves."""
+    """At tokens of `kinds`, stream += change @ matrix [size, d_model] changes a value by `change`. Of a symmetric value
+    that is packed it writes the mean of the two halves.
+
+    alone   whether all that reads those slots reads the value; else it has to be tried whether the outputs follow
+    """
 
     kinds: frozenset[str]
     matrix: Matrix
+    alone: bool = True
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,12 +33,13 @@ class Placement:
     Sublayers are numbered in the order of the tree, a loop's body once. `low`, `high` [size] is the
     range that the weights were compiled for, at the tokens of `kinds`.
 
-    writes    how to change it; at tokens of kinds that are in none of them it shares its slots with what is no function
-              of it
+    writes    how to change it, of several for one kind the first that all which reads it follows
     entered   whether it holds before sublayer `first` runs, too, so that this may be the first to read it
     turn      of a scan: the token of its kind, from 0, whose turn the first pass is (the next pass is the next one's,
               and each holds its own value from its turn on); −1 of what belongs to no scan
     when      which value of the name it is (see `When`)
+    later     of a repeat of the program: how many passes come after the one that it is of, or, of a repeat that is
+              one here too, after the last one of that; −1 of what belongs to no repeat
     """
 
     name: str
@@ -50,6 +54,7 @@ class Placement:
     entered: bool = False
     turn: int = -1
     when: When = "value"
+    later: int = -1
 
     @property
     def headed(self) -> bool:

@@ -20,6 +20,7 @@ class Weights(Contents):
 
     @staticmethod
     def of(contents: Contents) -> Weights:
+        """The same contents, as what can be saved."""
         return Weights(**vars(contents))
 
     @staticmethod

@@ -40,3 +40,5 @@ RateSchedule = Literal["cosine", "constant"]
 """How a training's rate goes on after its rise."""
 STATE = "training"
 """In a trained folder, the folder of what is known of the training, and of the checkpoint with which it ended."""
+OptimiserName = Literal["adam", "sgd"]
+"""What moves the numbers in training; sgd: plain gradient descent."""

@@ -77,7 +77,7 @@ def cells_of(job: Job) -> list[Cell]:
         errors, bounds, sizes = ([np.zeros(0)] for _ in range(3))
         for fields in batches(weights, plan.graph, [], family, tasks):
             data = read_data(weights.signature, fields)
-            known, outputs = bounded(plan, data), model.outputs_of(data).astype(np.float64)
+            known, outputs = bounded(plan, weights.report, data), model.outputs_of(data).astype(np.float64)
             with np.errstate(all="ignore"):
                 errors.append(np.nan_to_num(np.abs(outputs - known.exact), nan=np.inf).ravel())
             bounds.append(known.bound.ravel())

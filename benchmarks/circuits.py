@@ -1,111 +1,172 @@
-"""The circuits of the library, and how well edge attribution patching finds them.
+"""The circuits of the library, and how well attribution finds them.
 
-    python -m benchmarks.circuits [--target gpt2] [--program NAME …] [--most 100000] [--scored 1500]
+    python -m benchmarks.circuits [--target gpt2] [--program NAME …] [--checked 100]
 
-From the root of the repository. The programs are compiled at the sizes of tests/reference; those of more than `most`
-edges are named and left out. Labels are those of circuit.json, each by exact patching; `through norms`: edges in the
-circuit whose ends share no slot. Of programs of up to `scored` edges the area under the ROC curve is that of |score|
-for the labels that are decided: edge attribution patching (Syed et al. 2023, arXiv 2310.10348) and its integrated
-gradients over the inputs (Hanna et al. 2024, arXiv 2403.17806), five steps. The metric is the mean square distance of
-the outputs from those of the corrupted prompts; slopes are differences of 1e-6 in float64. `at 0`: edges in the circuit
-whose attribution is below 1e-6 of the largest.
+From the root of the repository. Sizes are those of tests/reference, or smaller (support/circuit_sizes.py). Labels are
+those of circuit.json, each by exact patching; `through norms`: edges in the circuit whose ends share no slot. Of each
+program `checked` edges, half of them in the circuit where there are so many, and as many neurons are patched again in
+TransformerLens (target gpt2): `contradicted` are those whose label is another there.
+
+The area under the ROC curve is that of |score| for the labels that are decided: edge attribution patching and its
+integrated gradients over the inputs, five steps, in TransformerLens (support/attribution.py). `at 0`: edges in the
+circuit whose attribution is below 1e-6 of the largest.
+
+What is measured is kept in out/circuits.jsonl, so that a run that was stopped goes on where it was. Exit status 1 where
+a label is contradicted.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
+import torch
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, Weights
 from innerloop.programs import names
 from innerloop.runtime.exports.circuits.circuit import FALSE, TRUE, features, prompts
-from innerloop.runtime.exports.circuits.patching import Patching, count, edges
-from innerloop.runtime.exports.export import prepared
+from innerloop.runtime.exports.circuits.patching import Edge, edges, neurons
+from innerloop.runtime.exports.export import export, prepared
 from sklearn.metrics import roc_auc_score
 
-from tests.reference import CASES
-from tests.reference.measured import compiled
+from tests.reference import case_of
+from tests.support.patched_lens import PatchedLens
 
+from .support.attribution import scores
+from .support.circuit_sizes import small
 from .support.tables import show
 
-STEP, STEPS, NONE = 1e-6, 5, 1e-6
-HEADS = ["program", "layers", "heads", "edges", "in", "through norms", "undecided", "s", "EAP", "at 0", "EAP-IG"]
+STEPS, NONE = 5, 1e-6
+NAN = float("nan")
+Name = TypeVar("Name")
 
 
-class Slopes(Patching):
-    """By edge, how fast the metric changes as its child reads more of what the parent writes on the corrupted prompt,
-    at a prompt a share of the way from clean to corrupted."""
+@dataclass(frozen=True)
+class Line:
+    """One program's circuit; `said` is a refusal."""
 
-    def __init__(self, weights: Weights, share: float) -> None:
-        one, other, rows = prompts(weights)
-        clean, corrupted = features(weights, one), features(weights, other)
-        whole = Patching(weights, clean, corrupted, rows)
-        super().__init__(weights, clean + share * (corrupted - clean), corrupted, rows)
-        self.apart = {node: STEP * change for node, change in whole.apart.items()}
-        self.goal = Patching(weights, corrupted, clean, rows).output
+    program: str
+    target: str
+    smaller: str = ""
+    layers: int = 0
+    heads: int = 0
+    edges: int = 0
+    within: int = 0
+    norms: int = 0
+    undecided: int = 0
+    neurons: int = 0
+    neurons_within: int = 0
+    checked: int = 0
+    contradicted: int = 0
+    eap: float = NAN
+    at_zero: int = -1
+    eap_ig: float = NAN
+    seconds: float = 0.0
+    said: str = ""
 
-    def _moved(self, last: Floats) -> list[float]:
-        there = np.square(self._read(last) - self.goal)
-        slope = (there - np.square(self.output - self.goal)) / STEP
-        return [float(mean) for mean in slope.reshape(len(last), -1).mean(1)]
+
+def measured(program: str, target: TargetName, checked: int) -> Line:
+    try:
+        weights, smaller = small(case_of(program), target)
+        weights = prepared(weights, "circuit")
+    except CompileError as error:
+        return Line(program, target, said=str(error).splitlines()[0])
+    start, config = time.process_time(), weights.config
+    one, other, rows = prompts(weights)
+    given = features(weights, one), features(weights, other), rows
+    found, active = edges(weights, *given), neurons(weights, *given)
+    effect = np.array([edge.effect for edge in found])
+    within, decided = effect > TRUE, (effect > TRUE) | (effect < FALSE)
+    activity = np.array([score for some in active.values() for score in some])
+    line = Line(
+        program, target, smaller, config.n_layer, config.n_head, len(found), int(within.sum()),
+        sum(not edge.wired for edge, at in zip(found, within, strict=True) if at), int((~decided).sum()),
+        len(activity), int((activity > TRUE).sum()),
+    )  # fmt: skip
+    if target == "gpt2":
+        lens = _lens(weights)
+        tried, wrong = _again(lens, found, active, checked)
+        line = replace(line, checked=tried, contradicted=wrong)
+        plain = scores(lens, [edge.name for edge in found], [0.0])
+        steps = scores(lens, [edge.name for edge in found], [(k + 0.5) / STEPS for k in range(STEPS)])
+        eap, eap_ig = (float(roc_auc_score(within[decided], some[decided])) for some in (plain, steps))
+        line = replace(line, eap=eap, eap_ig=eap_ig, at_zero=int((plain[within] < NONE * plain.max()).sum()))
+    return replace(line, seconds=time.process_time() - start)
 
 
-def scores(weights: Weights, shares: list[float]) -> Floats:
-    """|mean slope| of every edge."""
-    return np.asarray(
-        np.abs(np.mean([[edge.effect for edge in Slopes(weights, share).edges()] for share in shares], axis=0))
-    )
+def _lens(weights: Weights) -> PatchedLens:
+    one, other, rows = prompts(weights)
+    held = {"clean": features(weights, one), "corrupted": features(weights, other), "rows": rows}
+    with tempfile.TemporaryDirectory() as folder:
+        export(weights, Path(folder) / "lens", "transformerlens", accept_error=True)
+        return PatchedLens(Path(folder) / "lens", {name: torch.tensor(array) for name, array in held.items()})
 
 
-def measured(target: TargetName, only: list[str], most: int, scored: int) -> Iterator[list[str]]:
-    for case in CASES:
-        if case.program not in (only or names()):
-            continue
-        try:
-            weights = prepared(compiled(case, target), "circuit")
-        except CompileError as error:
-            yield [case.program, "refused", str(error).splitlines()[0][:40], *[""] * (len(HEADS) - 3)]
-            continue
-        config = weights.config
-        row = [case.program, str(config.n_layer), str(config.n_head), f"{count(weights):,}"]
-        if count(weights) > most:
-            yield [*row, *["–"] * (len(HEADS) - len(row))]
-            continue
-        start = time.process_time()
-        one, other, rows = prompts(weights)
-        found = edges(weights, features(weights, one), features(weights, other), rows)
-        seconds = time.process_time() - start
-        effect = np.array([edge.effect for edge in found])
-        within, decided = effect > TRUE, (effect > TRUE) | (effect < FALSE)
-        norms = sum(not edge.wired for edge, at in zip(found, within, strict=True) if at)
-        row += [str(within.sum()), str(norms), str((~decided).sum()), f"{seconds:.1f}"]
-        if len(found) > scored:
-            yield [*row, *["–"] * (len(HEADS) - len(row))]
-            continue
-        plain = scores(weights, [0.0])
-        steps = scores(weights, [(k + 0.5) / STEPS for k in range(STEPS)])
-        areas = [f"{roc_auc_score(within[decided], some[decided]):.3f}" for some in (plain, steps)]
-        yield [*row, areas[0], str((plain[within] < NONE * plain.max()).sum()), areas[1]]
+def _again(lens: PatchedLens, found: list[Edge], active: dict[str, list[float]], count: int) -> tuple[int, int]:
+    """How many edges and neurons were drawn and patched in TransformerLens, and how many have another label there."""
+    rng = np.random.default_rng(0)
+    scored = {edge.name: edge.effect for edge in found}
+    every = [(mlp, number) for mlp, some in active.items() for number in range(len(some))]
+    chosen = _drawn(scored, count, rng)
+    pairs = [(scored[name], effect) for name, effect in lens.edges(chosen).items()]
+    for mlp, number in _drawn({each: active[each[0]][each[1]] for each in every}, count, rng):
+        pairs.append((active[mlp][number], lens.neuron(mlp, number)))
+    wrong = sum((ours > TRUE and not theirs > TRUE) or (ours < FALSE and not theirs < FALSE) for ours, theirs in pairs)
+    return len(pairs), wrong
+
+
+def _drawn(scored: dict[Name, float], count: int, rng: np.random.Generator) -> list[Name]:
+    """Half of them in the circuit, where there are so many."""
+    within = [name for name, effect in scored.items() if effect > TRUE]
+    without = [name for name, effect in scored.items() if effect <= TRUE]
+    first = [within[k] for k in rng.permutation(len(within))[: count // 2]]
+    return first + [without[k] for k in rng.permutation(len(without))[: count - len(first)]]
+
+
+HEADS = [
+    "program", "smaller", "layers", "heads", "edges", "in", "through norms", "undecided", "neurons", "in", "checked",
+    "contradicted", "EAP", "at 0", "EAP-IG", "s",
+]  # fmt: skip
+
+
+def cells(line: Line) -> list[str]:
+    if line.said:
+        return [line.program, line.said, *[""] * (len(HEADS) - 2)]
+    counts = [line.layers, line.heads, line.edges, line.within, line.norms, line.undecided, line.neurons]
+    counts += [line.neurons_within, line.checked, line.contradicted]
+    scored = line.at_zero >= 0
+    areas = [f"{line.eap:.3f}", str(line.at_zero), f"{line.eap_ig:.3f}"] if scored else ["–"] * 3
+    return [line.program, line.smaller, *(f"{count:,}" for count in counts), *areas, f"{line.seconds:.0f}"]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", choices=["gpt2", "llama"], default="gpt2")
-    parser.add_argument("--program", nargs="+", default=[])
-    parser.add_argument("--most", type=int, default=100_000)
-    parser.add_argument("--scored", type=int, default=1500)
+    parser.add_argument("--program", nargs="+", choices=names(), default=names())
+    parser.add_argument("--checked", type=int, default=100)
+    parser.add_argument("--kept", type=Path, default=Path("out/circuits.jsonl"))
     options = parser.parse_args()
-    rows = []
-    for row in measured(options.target, options.program, options.most, options.scored):
-        print(*row, file=sys.stderr, flush=True)
-        rows.append(row)
-    show(f"circuits, target {options.target}", HEADS, ["program"], rows)
-    return 0
+    torch.set_num_threads(1)
+    options.kept.parent.mkdir(parents=True, exist_ok=True)
+    kept = options.kept.read_text(encoding="utf-8").splitlines() if options.kept.exists() else []
+    lines = {(line.program, line.target): line for line in (Line(**json.loads(text)) for text in kept)}
+    with options.kept.open("a", encoding="utf-8") as file:
+        for program in options.program:
+            if (program, options.target) not in lines:
+                line = measured(program, options.target, options.checked)
+                lines[program, options.target] = line
+                print(json.dumps(asdict(line)), file=file, flush=True)
+                print(*cells(line), file=sys.stderr, flush=True)
+    rows = [lines[program, options.target] for program in options.program]
+    show(f"circuits, target {options.target}", HEADS, ["program", "smaller"], [cells(line) for line in rows])
+    return 1 if any(line.contradicted for line in rows) else 0
 
 
 if __name__ == "__main__":

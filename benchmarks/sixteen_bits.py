@@ -108,7 +108,7 @@ class Line:
         parameters = PROGRAMS[self.program]
         try:
             weights = compile_program(load(self.program), target=self.target, dtype=self.dtype, rotation=self.rotation,
-                                      d=D, **parameters)  # fmt: skip
+                                      accept_error=True, d=D, **parameters)  # fmt: skip
         except CompileError as refused:
             return [self.program, self.target, name, "refused", str(refused).split("error: ")[1].split("\n")[0]]
         data = tasks(count)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from innerloop.artifact.errors import InnerloopError, counted, format_diagnostic
 
 from . import own_data
-from .arguments import new_file, new_folder, parameters, program
+from .arguments import new_folder, output_file, parameters, program
 from .as_json import print_json
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def demo(arguments: Namespace) -> int:
 
     if arguments.output.suffix not in FORMATS:
         raise InnerloopError(f"{arguments.output}: a plot is written as {', '.join(sorted(FORMATS))}")
-    new_file(arguments.output)
+    output_file(arguments.output)
     run_demo(arguments.output, arguments.tasks)
     return 0
 
@@ -214,7 +214,8 @@ def reproduce(arguments: Namespace) -> int:
     out = console()
     if arguments.name is None:
         found = [figure(name) for name in NAMES]
-        out.print(table(["figure", "what it shows", "source"], [[f.name, f.purpose, f.source] for f in found], left=3))
+        listed = [[f.name, f.purpose, f.source, "–" if f.minutes is None else f"{f.minutes:g}"] for f in found]
+        out.print(table(["figure", "what it shows", "source", "CPU minutes"], listed, left=3))
         return 0
     from innerloop.laboratory.reproduce import reproduce as run_figure
     from innerloop.laboratory.reproduce import unfinished
@@ -249,3 +250,9 @@ def completion(arguments: Namespace) -> int:
 
     print(script(arguments.shell))
     return 0
+
+
+def puzzle(arguments: Namespace) -> int:
+    from .puzzles import puzzle as pose
+
+    return pose(arguments)

@@ -128,9 +128,17 @@ def new_folder(path: Path) -> None:
     _writable(path, next(above for above in path.absolute().parents if above.exists()))
 
 
-def new_file(path: Path, *inputs: Path | None) -> None:
-    """Refuses a file in no folder, and one of those that are read, before the long work that fills it, however they are
-    named. Raises InnerloopError."""
+def new_file(path: Path) -> None:
+    """Refuses a file that exists, and one in no folder, before the long work that would fill it. Raises
+    InnerloopError."""
+    output_file(path)
+    if path.exists() or path.is_symlink():
+        raise InnerloopError(f"{path}: exists already; name a new file, or remove it first")
+
+
+def output_file(path: Path, *inputs: Path | None) -> None:
+    """Of a file that is written over: refuses one in no folder, and one of those that are read, however they are named.
+    Raises InnerloopError."""
     for read in filter(None, inputs):
         if path.exists() and read.exists() and path.samefile(read):
             raise InnerloopError(f"{path}: is {read}, which this command reads; name another file")

@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, metavar="SEED", help="of the tasks (default: 0)")
     add("--probe", action="append", default=[], metavar="NAME", help="a variable to probe for (default: all)")
     add("--mlp", action="store_true", help="two-layer probes, too")
-    add("-o", "--output", type=_page, metavar="PAGE", help="the report, .html; .json and .csv beside it")
+    add("-o", "--output", type=_page, metavar="PAGE", help="the report, a new .html file; .json and .csv beside it")
     add("--png", type=Path, metavar="DIR", help="a new folder for the figures")
 
 

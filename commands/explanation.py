@@ -18,8 +18,10 @@ Tries the programs of the library that solve a regression, and families of them,
 fitted to the model's answers at every number of examples. What is said is said of tasks that no fit has seen. Exit
 status 0 if a program is named, 3 if none of those that are known explains the model.
 
-MODEL is a folder that `innerloop compile` or `innerloop train` wrote, or FILE.py:FUNCTION, a Python function of
-x [tasks, k + 1, d] and y [tasks, k] that gives [tasks], an answer to the last x of each task, for every k from 1 to n.
+MODEL is a folder that `innerloop compile`, `train` or `export --to huggingface` wrote; a folder of transformers, of
+GPT-2 or Llama, with an adapter.toml in it that says how x and y become tokens (docs/explain.md); or FILE.py:FUNCTION, a
+Python function of x [tasks, k + 1, d] and y [tasks, k] that gives [tasks], an answer to the last x of each task, for
+every k from 1 to n.
 
 DIR gets report.html, verdict.json, and program.icl where a program is named, which `innerloop compile` takes.
 
@@ -32,7 +34,8 @@ by `innerloop train --help`.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("model", metavar="MODEL", help="a folder of weights, or FILE.py:FUNCTION")
+    add("model", metavar="MODEL", help="a folder of weights, of transformers' too, or FILE.py:FUNCTION")
+    add("--adapter", type=Path, metavar="FILE", help="how a model of transformers takes x and y")
     add("--task", required=True, metavar="NAME", help="the task, see below")
     options.settings(parser, " (d: as the model's, if not given)")
     add("--program", action="append", default=[], metavar="PROGRAM", help=f"try this too: {options.PROGRAM}")
@@ -53,7 +56,17 @@ def explain(arguments: Namespace) -> int:
     from innerloop.explain.explain import Settings
     from innerloop.explain.explain import explain as explain_model
     from innerloop.explain.families import of_program
-    from innerloop.explain.report import FITS, TELLING, UNSEEN, fit_rows, measure_rows, telling_rows, write
+    from innerloop.explain.report import (
+        FITS,
+        INSIDE,
+        TELLING,
+        UNSEEN,
+        fit_rows,
+        inside_rows,
+        measure_rows,
+        telling_rows,
+        write,
+    )
     from innerloop.explain.verdict import verdict
     from innerloop.laboratory.drawing import input_size
     from innerloop.laboratory.training.tasks import fitted
@@ -61,9 +74,9 @@ def explain(arguments: Namespace) -> int:
     from innerloop.runtime.tables import console, progress, table
 
     seed = seeded(arguments.seed)
-    model = load(arguments.model)
-    twin = None if arguments.twin is None else load(arguments.twin)
-    task = fitted(arguments.task, None if model.inside is None else input_size(model.inside), chosen)
+    model = load(arguments.model, arguments.adapter)
+    twin = None if arguments.twin is None else load(arguments.twin, arguments.adapter)
+    task = fitted(arguments.task, None if model.inside is None else input_size(model.inside.weights), chosen)
     sizes = {"d": task.inputs, "examples": task.parameters["n"]}
     sources = [program(name) for name in arguments.program]
     more = [of_program(source.text, source.name, {**sizes, **given}) for source in sources]
@@ -77,8 +90,10 @@ def explain(arguments: Namespace) -> int:
     if found.choice.rival is not None:
         out.print(f"prompts that tell {found.choice.best.label} from {found.choice.rival.label}")
         out.print(table(TELLING, telling_rows(found)))
-    if model.inside is None:
+    if found.inside is None:
         print(UNSEEN)
+    else:
+        out.print(table(INSIDE, inside_rows(found)))
     if arguments.output is not None:
         print(f"written: {arguments.output}")
     return said.status

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from innerloop.artifact.words import GuardMode, Library
 from innerloop.compiler.stages import STAGES, passes_listed
 
-from . import comparison, explanation, options, own_data, sweeping, training
+from . import comparison, explanation, inspection, options, own_data, puzzles, sweeping, training
 from .help import Formatter, HelpParser
 
 _START = """\
@@ -97,13 +97,6 @@ for example:
   innerloop completion bash > ~/.local/share/bash-completion/completions/innerloop
 """
 
-_INSPECT = """\
-One file that asks the network for nothing. It shows the program beside one run of it: which lines, heads and neurons
-work in each sublayer, and what every variable is at every token, with the oracle's value, the error and its bound.
-Weights of up to some 3 MB are in the page: a reader changes an input or cuts a head, and they run again.
-"""
-
-
 SHELLS = ("bash", "zsh", "tcsh", "fish")
 """Those that completion knows."""
 FIGURES = ("programs", "compile", "run", "train", "diff", "compare", "sweep", "reproduce")
@@ -135,7 +128,12 @@ def parser() -> argparse.ArgumentParser:
 
     demo = command("demo", "compile the three shipped programs and run them on real data: a table and a plot")
     demo.add_argument(
-        "-o", "--output", type=Path, metavar="PLOT", default=Path("demo.png"), help="the plot (default: %(default)s)"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="PLOT",
+        default=Path("demo.png"),
+        help="the plot, written over (default: %(default)s)",
     )
     demo.add_argument(
         "--tasks",
@@ -157,7 +155,8 @@ def parser() -> argparse.ArgumentParser:
     format.add_argument("files", nargs="+", metavar="FILE", help="a file in the language; `-`: stdin, to stdout")
     format.add_argument("--check", action="store_true", help="write nothing; name the files that would change")
 
-    command("language-server", "answer an editor over stdin and stdout: docs/editors.md says how to set one up")
+    server = command("language-server", "answer an editor on stdin and stdout: docs/editors.md says how to set one up")
+    server.add_argument("--stdio", action="store_true", help="what clients say of stdin and stdout, as it is anyway")
 
     show = command("show", "print a program at a stage of its compilation, or after a pass", _STAGES)
     show.appended = passes_listed
@@ -203,7 +202,9 @@ def parser() -> argparse.ArgumentParser:
         "weights", type=Path, metavar="DIR|PROGRAM", help=f"what `innerloop compile` wrote; or {options.PROGRAM}"
     )
     run.add_argument("--data", type=Path, required=True, metavar="FILE", help=own_data.FILES)
-    run.add_argument("-o", "--output", type=_data_file, metavar="OUT", help=".csv or .npz (default: the screen)")
+    run.add_argument(
+        "-o", "--output", type=_data_file, metavar="OUT", help=".csv or .npz, written over (default: the screen)"
+    )
     options.precision(run)
     run.add_argument(
         "--guard", choices=get_args(GuardMode), default="raise", help="values out of range (default: %(default)s)"
@@ -227,23 +228,8 @@ def parser() -> argparse.ArgumentParser:
     options.precision(diff)
     diff.add_argument("--layers", action="store_true", help="a line for each layer, not only the worst of each name")
 
-    inspect = command("inspect", "write a page on which to go through one run, sublayer by sublayer", _INSPECT)
-    options.weights(inspect)
-    inspect.add_argument(
-        "--data", type=Path, metavar="FILE", help="as for `run` (default: a task that the error was measured on)"
-    )
-    inspect.add_argument(
-        "--number",
-        type=options.at_least(0),
-        default=0,
-        metavar="TASK",
-        help="which of the data's tasks, from 0 (default: %(default)s)",
-    )
-    inspect.add_argument(
-        "--calibrate", type=Path, metavar="FILE", help="the data that `compile --calibrate` was given, if it was"
-    )
-    own_data.add_arguments(inspect)
-    inspect.add_argument("-o", "--output", type=Path, required=True, metavar="PAGE", help="the page, an .html file")
+    about = "write a page on which to go through one run, sublayer by sublayer"
+    inspection.add_arguments(command("inspect", about, inspection.EPILOG))
 
     compare = command("compare", "hold compiled weights against trained ones, on one task", comparison.EPILOG)
     comparison.add_arguments(compare)
@@ -264,6 +250,10 @@ def parser() -> argparse.ArgumentParser:
         "--max-shard-size", metavar="SIZE", help="as transformers has it, 5GB say (default: 50GB; huggingface only)"
     )
     options.folder(export, "OUT")
+
+    puzzles.add_arguments(
+        command("puzzle", "learn the language: print a puzzle, or say whether an answer is right", puzzles.EPILOG)
+    )
 
     reproduce = command("reproduce", "do a published figure, from nothing to the picture", _REPRODUCE)
     reproduce.add_argument("name", nargs="?", metavar="NAME", help="the figure (default: list them)")

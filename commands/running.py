@@ -15,7 +15,7 @@ import numpy as np
 from innerloop.artifact.errors import InnerloopError, counted
 
 from . import own_data
-from .arguments import new_file, parameters, program
+from .arguments import output_file, parameters, program
 from .as_json import print_json
 from .certificate import by_name, certified, rounded_up
 
@@ -35,7 +35,7 @@ def run(arguments: Namespace) -> int:
     if arguments.calibrate is not None and not arguments.certify:
         raise InnerloopError("--calibrate is for --certify: the weights hold the ranges that a run needs")
     if arguments.output is not None:
-        new_file(arguments.output, arguments.data)
+        output_file(arguments.output, arguments.data)
     weights, fields, found, calibration = _ready(arguments)
     if found is not None:
         found.check(weights.output.shape)

@@ -36,10 +36,11 @@ from .emit.layout import Holding, holdings, placements
 from .emit.rounding import rounded, rounded_array, rounded_body
 from .interpreter.calibrate import Seen
 from .interpreter.default_tasks import CORE, Family, Sample, core_tasks, samples
+from .interpreter.moments import moments
 from .ir.build import graph_of
 from .ir.graph import Graph
 from .ir.verify import verify
-from .lengths import positions, verify_positions
+from .lengths import limited, positions, verify_positions, verify_tokens
 from .numerics.sizes import sizes_of
 from .passes import tightened
 from .pipeline import named, optimise
@@ -92,9 +93,10 @@ def compile_program(
     with faults_told(text, source), np.errstate(all="ignore"):
         begun("rewriting the program")
         built = graph_of(text, parameters, source)
-        positions(built, tokens)
+        verify_tokens(built, tokens)
         afford(built, tokens)
         graph = _optimised(built, target, dtype, optimize, rotation)
+        tokens = limited(built, graph, tokens)
         bounded(graph, tolerance)
         enough(graph, certify)
         plan = plan_for(graph, target, dtype, calibration, optimize, certify, accept_error, rotation, tokens)
@@ -259,6 +261,7 @@ def finish(plan: Plan) -> Weights:
     """The plan's weights, measured."""
     signature = plan.graph.signature
     emitted, output = emitted_of(plan), plan.graph.output
+    built = graph_of(signature.text, signature.parameters, signature.source)
     fields = {f.name: plan.schedule.instructions.fields.get(f.name) for f in signature.fields}
     weights = Weights(
         config=emitted.config,
@@ -271,7 +274,9 @@ def finish(plan: Plan) -> Weights:
         readout=rounded(emitted.readout, plan.dtype),
         readout_bias=np.zeros(prod(output.shape)),
         output=output,
-        layout=placements(plan.graph, plan.schedule, plan.allocation, emitted.stream),
+        layout=placements(
+            plan.graph, plan.schedule, plan.allocation, emitted.stream, moments(built, plan.graph, plan.fresh[0])
+        ),
         inputs=tuple(
             InputRange(
                 name,

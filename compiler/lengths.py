@@ -30,20 +30,38 @@ def verify_positions(graph: Graph, target: Target, dtype: Dtype, count: int) -> 
     raise graph.signature.refusal(message, None, others)
 
 
-def positions(graph: Graph, tokens: int | None) -> int:
-    """How many tokens the position table holds, the rest token included. Raises CompileError for `tokens` that are no
-    such number, or that the program's scan decides."""
-    pattern = graph.signature.pattern
-    fewest = len(pattern.prefix) + len(pattern.group) + len(pattern.suffix)
-    scans = any(loop.kind is not None for loop in graph.loops())
-    if scans and tokens is not None:
+def verify_tokens(graph: Graph, tokens: int | None) -> None:
+    """Raises CompileError for `tokens` that are no number of tokens, or that the program's scan decides."""
+    if tokens is None:
+        return
+    fewest = _fewest(graph)
+    if _scans(graph):
         message = f"tokens is {tokens!r}, and a program with a scan takes as many as its `up to` says"
         raise graph.signature.refusal(message, None, "leave tokens out, and raise that limit")
-    if scans:
-        return 1 + fewest + len(pattern.group) * (repetitions(graph) - 1)
-    if tokens is None:
-        return 1 + TOKENS
     if isinstance(tokens, bool) or not isinstance(tokens, int) or not fewest <= tokens <= MOST_TOKENS:
         message = f"tokens is {tokens!r}: not a whole number from {fewest} to {MOST_TOKENS:,}"
         raise graph.signature.refusal(message, None, "give the longest sequence's length, the rest token not counted")
-    return 1 + tokens
+
+
+def positions(graph: Graph, tokens: int | None) -> int:
+    """How many tokens the position table holds, the rest token included."""
+    if _scans(graph):
+        return 1 + _fewest(graph) + len(graph.signature.pattern.group) * (repetitions(graph, tokens) - 1)
+    return 1 + (TOKENS if tokens is None else tokens)
+
+
+def limited(built: Graph, graph: Graph, tokens: int | None) -> int | None:
+    """`tokens` for what a program was rewritten to: where a scan was left out, its limit holds all the same."""
+    if repetitions(built, tokens) >= repetitions(graph, tokens):
+        return tokens
+    return positions(built, tokens) - 1
+
+
+def _scans(graph: Graph) -> bool:
+    return any(loop.kind is not None for loop in graph.loops())
+
+
+def _fewest(graph: Graph) -> int:
+    """Tokens of one group."""
+    pattern = graph.signature.pattern
+    return len(pattern.prefix) + len(pattern.group) + len(pattern.suffix)

@@ -63,6 +63,7 @@ def show(
     from .compile import plan_for, weights_of
     from .ir.build import graph_of
     from .ir.printer import format_graph
+    from .lengths import limited
     from .passes import pass_named
     from .pipeline import choose
     from .schedule.printer import format_instructions, format_layout, format_report, format_schedule
@@ -80,7 +81,7 @@ def show(
             raise InnerloopError(f"pass `{after}` is not run for this program on {target}; what is run is {taken}")
         if stage == "graph":
             return format_graph(chosen.graph if after is None else chosen.steps[after])
-        plan = plan_for(chosen.graph, target, "float32", None, optimize)
+        plan = plan_for(chosen.graph, target, "float32", None, optimize, tokens=limited(graph, chosen.graph, None))
         if stage == "instructions":
             return format_instructions(plan.schedule.instructions)
         if stage == "schedule":

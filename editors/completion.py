@@ -54,7 +54,7 @@ def _suggested(analysis: Analysis, offset: int, before: str) -> Iterator[Suggest
     elif re.search(r"\bmove\s+$|\bgrad\s*\[\s*$", before):
         yield from _values(analysis, offset)
     elif re.match(r"\s*scan\s+\w+\s+$", before):
-        yield from _keywords("up to")
+        yield from _keywords("up to", "backwards up to")
     elif re.match(r"\s*repeat\s+\w+\s+$", before):
         yield from _keywords("as")
     elif re.match(r"\s*tokens\b", before):

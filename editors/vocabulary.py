@@ -6,7 +6,7 @@ A test holds them complete: together they are the words that grammar.lark reserv
 from innerloop.compiler.syntax.builtins import FUNCTIONS, OPERATIONS, READS
 
 DECLARATIONS = ("program", "use", "tokens", "visible", "context", "on", "def")
-STATEMENTS = ("at", "repeat", "as", "scan", "up", "to", "output")
+STATEMENTS = ("at", "repeat", "as", "scan", "backwards", "up", "to", "output")
 EXPRESSIONS = ("in", "grad", "move", "from", "previous", "first", "last")
 LOGIC = ("and", "or", "not")
 TYPES = ("scalar", "vector", "matrix", "tensor", "onehot")

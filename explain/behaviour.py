@@ -5,7 +5,7 @@
 An answer after k examples is what is said of x[k] when x[0] … x[k − 1] and their labels have been seen. A model of
 tokens `(x y)* x` gives all of them at once; one of `(example)* query` is asked anew for each k, and by default only for
 all of its examples, which it was made for. A Python function is asked as the latter, by f(x [tasks, k + 1, d],
-y [tasks, k]) → [tasks].
+y [tasks, k]) → [tasks]. A folder of transformers, of GPT-2 or Llama, is run by the project's own pass (stock.py).
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from innerloop.artifact.weights import Weights
 from innerloop.laboratory.measures.distance import predicted
 from innerloop.laboratory.measures.subject import Subject
 
+from .stock import is_stock
+from .stock import load as stock
+
 CAUSAL, SHARED, EXAMPLES = "(x y)* x", "(example)* query  visible context", "(example)* query"
 """The tokens of regression."""
 
@@ -34,12 +37,12 @@ Asked = Callable[[Floats, Floats, tuple[int, ...]], Floats]
 @dataclass(frozen=True)
 class Behaviour:
     """`ask` gives answers [tasks, prefixes]; `whole` is whether every prefix is asked for by default; `inside` the
-    weights, None for a Python function."""
+    weights and what they hold, None for a Python function."""
 
     name: str
     ask: Asked
     whole: bool
-    inside: Weights | None
+    inside: Subject | None
 
     def prefixes(self, n: int) -> tuple[int, ...]:
         """1, 2, 3, 5, 7, 10, 14, 20 … up to n; or n alone."""
@@ -53,6 +56,12 @@ class Behaviour:
 
 def of_weights(weights: Weights, name: str) -> Behaviour:
     """Raises InnerloopError for weights that do no regression."""
+    return of_subject(Subject(weights, name))
+
+
+def of_subject(subject: Subject) -> Behaviour:
+    """Raises InnerloopError for weights that do no regression."""
+    weights, name = subject.weights, subject.name
     signature = weights.signature
     tokens = describe_pattern(signature.pattern)
     shapes = {field.name: field.shape for field in signature.fields}
@@ -61,7 +70,6 @@ def of_weights(weights: Weights, name: str) -> Behaviour:
             f"{name}: explain takes models of regression, of fields x of vectors and y of numbers with one number as "
             f"output; this one takes {', '.join(shapes)} and gives shape {list(weights.output.shape)}"
         )
-    subject = Subject(weights, name)
     if tokens == CAUSAL:
 
         def all_at_once(x: Floats, y: Floats, prefixes: tuple[int, ...]) -> Floats:
@@ -69,14 +77,14 @@ def of_weights(weights: Weights, name: str) -> Behaviour:
             found = predicted(subject, {"x": x[:, : last + 1], "y": y[:, :last]})
             return found[:, list(prefixes)]
 
-        return Behaviour(name, all_at_once, True, weights)
+        return Behaviour(name, all_at_once, True, subject)
     if tokens not in (SHARED, EXAMPLES):
         raise InnerloopError(f"{name}: explain takes tokens `{CAUSAL}` or `{SHARED}`, not `{tokens}`")
 
     def one_by_one(x: Floats, y: Floats, prefixes: tuple[int, ...]) -> Floats:
         return np.stack([predicted(subject, {"x": x[:, : k + 1], "y": y[:, :k]})[:, -1] for k in prefixes], 1)
 
-    return Behaviour(name, one_by_one, False, weights)
+    return Behaviour(name, one_by_one, False, subject)
 
 
 def of_function(function: Callable[[Floats, Floats], Any], name: str) -> Behaviour:
@@ -98,12 +106,16 @@ def of_function(function: Callable[[Floats, Floats], Any], name: str) -> Behavio
     return Behaviour(name, ask, True, None)
 
 
-def load(model: str) -> Behaviour:
-    """A folder of weights, or FILE.py:FUNCTION. Raises InnerloopError and OSError for what is neither."""
+def load(model: str, adapter: Path | None = None) -> Behaviour:
+    """A folder of weights, of this project or of transformers, or FILE.py:FUNCTION; `adapter`: a file that says how a
+    model of transformers takes x and y (adapter.py). Raises InnerloopError and OSError for what is none of them."""
     path, colon, name = model.rpartition(":")
     if colon and path.endswith(".py"):
         return of_function(_function(Path(path), name), name)
-    return of_weights(Weights.load(Path(model)), Path(model).name)
+    folder = Path(model)
+    if is_stock(folder):
+        return of_subject(stock(folder, adapter))
+    return of_weights(Weights.load(folder), folder.name)
 
 
 def _function(path: Path, name: str) -> Callable[[Floats, Floats], Any]:

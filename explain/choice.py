@@ -1,10 +1,10 @@
 """Which fit is the answer: the shortest description, what is as good, and how much worse the others are.
 
-    description   16 log₂(unexplained + 1e-9)  +  4 a real number  +  log₂(1 + count)  +  1 an operation of the text
+    description   16 log₂(typical + 1e-9)  +  4 a real number  +  log₂(1 + count)  +  1 an operation of the text
 
-Halving what is left unexplained is worth four real numbers: the residual of a trained model is no noise, and what is
-gained by a factor of 1.1 does not come again with another seed. The numbers of this rule are a convention; the table of
-all fits stands beside the verdict.
+Halving what is typically left unexplained is worth four real numbers: the residual of a trained model is no noise, and
+what is gained by a factor of 1.1 does not come again with another seed. Typically, and not in mean squares, which a few
+tasks decide (fit.py). The numbers of this rule are a convention; the table of all fits stands beside the verdict.
 
 Two fits are *alike* where their answers differ by less than half of what the better leaves unexplained: these data
 cannot tell them apart, and the verdict names them together. The rival is the best fit of the families of which no
@@ -15,12 +15,12 @@ rival.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
 
-from .fit import Fitted
+from .fit import Fitted, typical
 
 WORTH, REAL, FLOOR = 16.0, 4.0, 1e-9
 ALIKE, LEAST = 0.5, 1e-12
@@ -44,22 +44,34 @@ def description(fitted: Fitted) -> float:
     """In bits, but for a constant."""
     family = fitted.candidate.family
     counts = sum(float(np.log2(1 + count)) for count in fitted.counts.values())
-    return WORTH * float(np.log2(fitted.left + FLOOR)) + REAL * fitted.candidate.reals + counts + family.bits
+    return WORTH * float(np.log2(fitted.typical + FLOOR)) + REAL * fitted.candidate.reals + counts + family.bits
 
 
 def apart(a: Fitted, b: Fitted, model: Floats, base: Floats) -> float:
-    """How far two fits' answers are apart, in the unit of `left`."""
-    return float(((a.answers - b.answers) ** 2).mean() / max(1e-300, float(((model - base) ** 2).mean())))
+    """How far two fits' answers are typically apart, in the unit of `typical`."""
+    return typical(model, model + a.answers - b.answers, base)
 
 
 def choose(fits: Sequence[Fitted], model: Floats, base: Floats) -> Choice:
     """`model` and `base` [tasks, prefixes]: the answers on the held-out tasks, and the trivial predictor's."""
     order = tuple(sorted(fits, key=description))
     best = order[0]
-    near = max(ALIKE * best.left, FLOOR)
+    near = max(ALIKE * best.typical, FLOOR)
     alike = tuple(f for f in order[1:] if apart(best, f, model, base) <= near)
     known = {best.candidate.name, *(f.candidate.name for f in alike)}
     others = [f for f in order[1:] if f.candidate.name not in known]
-    rival = min(others, key=lambda f: f.left) if others else None
-    margin = np.inf if rival is None else (rival.left + LEAST) / (best.left + LEAST)
+    rival = min(others, key=lambda f: f.typical) if others else None
+    margin = np.inf if rival is None else (rival.typical + LEAST) / (best.typical + LEAST)
     return Choice(order, alike, rival, float(margin))
+
+
+def settled(choice: Choice, count: int | None) -> Choice:
+    """With the fit of that count first, if it is of the family of the best one, and alike: its inside decides what the
+    answers do not. Otherwise as it is."""
+    name = choice.best.candidate.name
+    for fitted in choice.alike:
+        if fitted.candidate.name == name and list(fitted.counts.values()) == [count]:
+            order = (fitted, *(f for f in choice.order if f is not fitted))
+            alike = (choice.best, *(f for f in choice.alike if f is not fitted))
+            return replace(choice, order=order, alike=alike)
+    return choice

@@ -75,7 +75,7 @@ def gather(model: Behaviour, fitted: Fitted, seen: Tasks, held: Tasks, of: TaskD
         median=float(np.median(squares.mean(1) / np.maximum(((held.model - base) ** 2).mean(1), 1e-300))),
         query_slopes=_mean(alignment(*queries).cosine),
         label_slopes=_mean(alignment(*labels).cosine),
-        weights=_ratio(explained, size),
+        weights=ratio(explained, size),
         shifted={what: _off(model, fitted, held.prefixes, other, seed) for what, other in _shifts(of).items()},
         parameters=_by_prefix(fitted, seen),
     )
@@ -107,10 +107,10 @@ def _answered(fitted: Fitted) -> Answers:
 
 
 def _mean(numbers: Floats, seed: int = 0) -> Measured:
-    return _ratio(1.0 - numbers, np.ones_like(numbers), seed)
+    return ratio(1.0 - numbers, np.ones_like(numbers), seed)
 
 
-def _ratio(left: Floats, whole: Floats, seed: int = 0) -> Measured:
+def ratio(left: Floats, whole: Floats, seed: int = 0) -> Measured:
     """1 − Σ left / Σ whole."""
     drawn = np.random.default_rng(seed).integers(len(left), size=(DRAWS, len(left)))
     found = 1.0 - left[drawn].sum(1) / np.maximum(whole[drawn].sum(1), 1e-300)

@@ -18,46 +18,55 @@ from innerloop.runtime.surroundings import SEEDS
 
 from .behaviour import Behaviour, fields_of
 from .candidate import Candidate
-from .choice import Choice, choose
+from .choice import Choice, choose, settled
 from .evidence import Evidence, gather
 from .families import Family, regression
-from .fit import Fitted, Tasks, bootstrap, fit, trivial
+from .fit import Fitted, Tasks, bootstrap, core, fit, trivial
+from .stream import Inside, inside
 from .telling import Telling, telling
 
 Told = Callable[[str, int, int], None]
 LINEAR = ("linear", "noisy_linear", "sparse_linear", "skewed_linear", "discrete_linear")
 """Tasks whose labels are linear in x, so that prompts may be moved along."""
+USUAL = 0.99
+"""Telling prompts are such that both programs answer as the model does on this share of the tasks, or less."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Tasks of the fit, of the figures, and those that the most telling ones are sought among."""
+    """Tasks of the fit, of the figures, those that the most telling ones are sought among, and those of the probes."""
 
     fitted: int = 128
     held: int = 512
     sought: int = 4096
+    probed: int = 768
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """`answers` [tasks, prefixes]: the model's, on the held-out tasks. `interval`: of what the best fit leaves
-    unexplained; `loss`: the model's own, E (ŷ − y)² over prefixes, beside `size`, E y², and `spread`, E (ŷ − t)² from
-    the trivial predictor. `twins`: E (p − g)² over
-    E (p − p′)², p′ the other model; `shared`: E (p − g)(p′ − g) over the mean of both own."""
+    """answers   [tasks, prefixes]: the model's, on the held-out tasks
+    interval  of what the best fit leaves unexplained
+    core      what it leaves on the 95 % of the tasks on which it is nearest, and its interval
+    loss      the model's own, E (ŷ − y)² over prefixes, beside `size`, E y²
+    spread    E (ŷ − t)² from the trivial predictor
+    inside    what of the best fit stands in the stream; None for a Python function
+    twins     E (p − g)² over E (p − p′)², p′ the other model
+    shared    E (p − g)(p′ − g) over the mean of both own"""
 
     model: str
-    internals: bool
     task: TaskDistribution
     prefixes: tuple[int, ...]
     answers: Floats
     choice: Choice
     interval: tuple[float, float]
+    core: tuple[float, tuple[float, float]]
     loss: float
     size: float
     spread: float
     evidence: Evidence
     telling: tuple[Telling, ...]
+    inside: Inside | None
     twins: float | None
     shared: float | None
 
@@ -80,7 +89,7 @@ def explain(
     if task.sequence:
         raise InnerloopError(f"explain takes tasks of regression, and {task.name} is of sequences")
     if model.inside is not None:
-        task.verify(model.inside)
+        task.verify(model.inside.weights)
     n, prefixes = task.parameters["n"], model.prefixes(task.parameters["n"])
     told("asking the model", 0, 0)
     seen = _asked(model, task, settings.fitted, settings.seed, prefixes)
@@ -92,6 +101,14 @@ def explain(
         fits += fit(candidate_of(family, n, prefixes), seen, held)
     base = trivial(held)
     choice = choose(fits, held.model, base)
+    within = None
+    if model.inside is not None:
+        told("looking for its variables in the stream", 0, 0)
+        x, y = fields_of(task.drawn(settings.probed, (settings.seed + 4) % SEEDS, jit=False))
+        within = inside(model.inside, choice.best, choice.alike, x, y[:, :-1])
+        choice, before = settled(choice, within.steps), choice
+        if choice is not before:
+            within = inside(model.inside, choice.best, choice.alike, x, y[:, :-1])
     told("measuring", 0, 0)
     evidence = gather(model, choice.best, seen, held, task, (settings.seed + 2) % SEEDS)
     prompts: list[Telling] = []
@@ -99,7 +116,8 @@ def explain(
     if second is not None:
         told(f"seeking prompts that tell {choice.best.label} from {second.label}", 0, 0)
         x, y = fields_of(task.drawn(settings.sought, (settings.seed + 3) % SEEDS, jit=False))
-        prompts = telling(model, choice.best, second, x, y[:, :-1], task.name in LINEAR)
+        most = np.quantile(np.abs(held.model), USUAL, axis=0)
+        prompts = telling(model, choice.best, second, x, y[:, :-1], task.name in LINEAR, most)
     twins = shared = None
     if twin is not None:
         other = twin.ask(held.x, held.labels, prefixes)
@@ -108,17 +126,18 @@ def explain(
         shared = float((own * others).mean() / max(1e-300, float((own**2).mean() + (others**2).mean()) / 2))
     return Explanation(
         model=model.name,
-        internals=model.inside is not None,
         task=task,
         prefixes=prefixes,
         answers=held.model,
         choice=choice,
         interval=bootstrap(held.model, choice.best.answers, base),
+        core=core(held.model, choice.best.answers, base),
         loss=float(((held.model - held.truth) ** 2).mean()),
         size=float((held.truth**2).mean()),
         spread=float(((held.model - base) ** 2).mean()),
         evidence=evidence,
         telling=tuple(prompts),
+        inside=within,
         twins=twins,
         shared=shared,
     )

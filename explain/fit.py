@@ -2,10 +2,14 @@
 
     min over θ  Σ (program(θ) − model)²     over tasks and prefixes, by Levenberg and Marquardt (scipy), slopes exact
 
-from several starts; of a family with a count, each number of steps also begins where the one before it ended. What is
-left is measured on other tasks:
+from several starts; of a family with a count, each number of steps also begins where the one before it ended. Where a
+model is near a program and not it, squares have heavy tails: a step that diverges on one large input is followed by no
+transformer, and a few such tasks would decide on rate and steps. So the fit goes on from there by Cauchy's loss
+log (1 + (r / s)²), s the typical residual at each prefix (Holland and Welsch 1977). What is left is measured on others:
 
     unexplained   E (model − program)² / E (model − t)²     t the best predictor that ignores the examples' inputs
+    core          the same on the 95 % of the tasks on which the program is nearest
+    typical       the geometric mean over prefixes of (median |model − program| / 0.6745)² / E (model − t)²
 
 Intervals are bootstraps over tasks (Efron 1979): of θ by one step of Gauss and Newton for each draw, which is exact for
 what is linear, and close where the interval is small.
@@ -28,6 +32,11 @@ EVALUATIONS = 60
 DRAWS = 200
 SHARE = 0.95
 """Of an interval."""
+CORE = 0.95
+"""Of the tasks: those that `core` is of."""
+EXACT = 1e-6
+"""What leaves less is not polished: its residuals are rounding."""
+ROUNDS, PATIENCE = 4, 12
 
 
 @dataclass(frozen=True)
@@ -52,14 +61,15 @@ class Tasks:
 
 @dataclass(frozen=True)
 class Fitted:
-    """`answers` [tasks, prefixes] on the held-out tasks; `left` the unexplained share there; `shift` [draws, θ], what a
-    redrawn set of tasks moves θ by."""
+    """`answers` [tasks, prefixes] on the held-out tasks; `left` the unexplained share there, and `typical` the typical
+    one; `shift` [draws, θ], what a redrawn set of tasks moves θ by."""
 
     candidate: Candidate
     counts: Counts
     theta: Floats
     answers: Floats
     left: float
+    typical: float
     shift: Floats
 
     @property
@@ -105,6 +115,25 @@ def unexplained(model: Floats, answers: Floats, base: Floats) -> float:
     return float(((model - answers) ** 2).mean() / max(1e-300, float(((model - base) ** 2).mean())))
 
 
+def scales(residual: Floats) -> Floats:
+    """The deviation [prefixes] of what would be normal with that median |residual| [tasks, prefixes]."""
+    return np.asarray(np.median(np.abs(residual), 0) / 0.6745)
+
+
+def typical(model: Floats, answers: Floats, base: Floats) -> float:
+    """See above: what single tasks do not decide."""
+    unit = np.maximum(((model - base) ** 2).mean(0), 1e-300)
+    return float(np.exp(np.log(scales(model - answers) ** 2 / unit + 1e-30).mean()))
+
+
+def core(model: Floats, answers: Floats, base: Floats) -> tuple[float, tuple[float, float]]:
+    """`unexplained` without the tasks on which the program is furthest off, and its interval."""
+    squares = ((model - answers) ** 2).mean(1)
+    kept = np.argsort(squares, kind="stable")[: max(1, round(CORE * len(squares)))]
+    some = model[kept], answers[kept], base[kept]
+    return unexplained(*some), bootstrap(*some)
+
+
 def bootstrap(model: Floats, answers: Floats, base: Floats, seed: int = 0) -> tuple[float, float]:
     """The interval of `unexplained`, over tasks."""
     a, b = ((model - answers) ** 2).mean(1), ((model - base) ** 2).mean(1)
@@ -123,8 +152,12 @@ def fit(candidate: Candidate, seen: Tasks, held: Tasks, told: Told = lambda *_: 
         starts = candidate.starts() + [f.theta for f in found[-1:]]
         theta = best(candidate, counts, seen, starts)
         answers = candidate.answers(theta, counts, held.x, held.labels)
-        left = unexplained(held.model, answers, base)
-        found.append(Fitted(candidate, counts, theta, answers, left, _shifts(candidate, counts, theta, seen)))
+        if candidate.reals and unexplained(held.model, answers, base) > EXACT:
+            theta = polished(candidate, counts, seen, theta)
+            answers = candidate.answers(theta, counts, held.x, held.labels)
+        left, common = unexplained(held.model, answers, base), typical(held.model, answers, base)
+        shift = _shifts(candidate, counts, theta, seen, left > EXACT)
+        found.append(Fitted(candidate, counts, theta, answers, left, common, shift))
     return found
 
 
@@ -139,8 +172,29 @@ def best(
     """θ of the least error of all starts; `rows` [prefixes] weighs the prefixes."""
     if not candidate.reals:
         return np.zeros(0)
+    run = _remembered(candidate, counts, tasks, np.ones(tasks.model.shape[1]) if rows is None else rows)
+    ends = [_least(run, start, "linear", 1e-12, EVALUATIONS) for start in starts]
+    return min(ends, key=lambda end: end[0])[1]
+
+
+def polished(candidate: Candidate, counts: Counts, tasks: Tasks, theta: Floats) -> Floats:
+    """θ of the least Cauchy loss near `theta`, the typical residual of each prefix taken anew in each round."""
+    for _ in range(ROUNDS):
+        residual = candidate.answers(theta, counts, tasks.x, tasks.labels) - tasks.model
+        run = _remembered(candidate, counts, tasks, 1 / np.maximum(scales(residual), 1e-12))
+        before, theta = theta, _least(run, theta, "cauchy", 1e-6, PATIENCE)[1]
+        if np.allclose(before, theta, rtol=1e-5, atol=1e-8):
+            break
+    return theta
+
+
+Run = Callable[[Floats], tuple[Floats, Floats]]
+"""θ → weighted residuals, and their slopes, both flat over tasks and prefixes."""
+
+
+def _remembered(candidate: Candidate, counts: Counts, tasks: Tasks, weight: Floats) -> Run:
+    """`weight` [prefixes] times the residuals; both are computed at once and asked for one by one."""
     known: dict[bytes, tuple[Floats, Floats]] = {}
-    weight = np.ones(tasks.model.shape[1]) if rows is None else rows
 
     def run(theta: Floats) -> tuple[Floats, Floats]:
         key = theta.tobytes()
@@ -151,31 +205,41 @@ def best(
             known[key] = residual.ravel(), (weight[:, None] * slopes).reshape(residual.size, -1)
         return known[key]
 
-    ends = []
-    for start in starts:
-        found = least_squares(
-            lambda t: run(t)[0],
-            start,
-            jac=lambda t: run(t)[1],  # pyright: ignore[reportArgumentType]
-            method="trf",
-            x_scale="jac",
-            xtol=1e-12,
-            ftol=1e-12,
-            gtol=1e-14,
-            max_nfev=EVALUATIONS,
-        )
-        ends.append((float(found.cost), found.x))
-    return np.asarray(min(ends, key=lambda end: end[0])[1])
+    return run
 
 
-def _shifts(candidate: Candidate, counts: Counts, theta: Floats, tasks: Tasks, seed: int = 0) -> Floats:
-    """What redrawn tasks move θ by, [draws, θ]: one step of Gauss and Newton from where it is."""
+def _least(run: Run, start: Floats, loss: str, close: float, most: int) -> tuple[float, Floats]:
+    found = least_squares(
+        lambda t: run(t)[0],
+        start,
+        jac=lambda t: run(t)[1],  # pyright: ignore[reportArgumentType]
+        method="trf",
+        loss=loss,
+        x_scale="jac",
+        xtol=close,
+        ftol=close,
+        gtol=1e-14,
+        max_nfev=most,
+    )
+    return float(found.cost), np.asarray(found.x)
+
+
+def _shifts(
+    candidate: Candidate, counts: Counts, theta: Floats, tasks: Tasks, robust: bool, seed: int = 0
+) -> Floats:  # fmt: skip
+    """What redrawn tasks move θ by, [draws, θ]: one step of Gauss and Newton from where it is; if `robust`, residuals
+    with the weights that Cauchy's loss gives them."""
     if not candidate.reals:
         return np.zeros((DRAWS, 0))
     answers, slopes = candidate.run(theta, counts, tasks.x, tasks.labels)
     residual = answers - tasks.model
-    squares = np.einsum("tpi,tpj->tij", slopes, slopes)
-    moments = np.einsum("tpi,tp->ti", slopes, residual)
+    weights, bends = np.ones_like(residual), np.ones(residual.shape[1])
+    if robust:  # ψ(r) = weight · r, and the mean of ψ′, by which the sum of ψ falls
+        square = (residual / np.maximum(scales(residual), 1e-12)) ** 2
+        weights = 1 / np.maximum(scales(residual), 1e-12) ** 2 / (1 + square)
+        bends = np.maximum((weights * (1 - square) / (1 + square)).mean(0), 0.05 * weights.mean(0))
+    squares = np.einsum("p,tpi,tpj->tij", bends, slopes, slopes)
+    moments = np.einsum("tp,tpi,tp->ti", weights, slopes, residual)
     drawn = np.random.default_rng(seed).multinomial(len(residual), np.full(len(residual), 1 / len(residual)), DRAWS)
     total = np.einsum("bt,tij->bij", drawn, squares)
     ridge = 1e-12 * np.trace(total, axis1=1, axis2=2)[:, None, None] * np.eye(candidate.reals)

@@ -21,19 +21,20 @@ from .choice import description
 from .evidence import Measured
 from .explain import Explanation
 from .fit import Fitted
+from .stream import Inside
 from .verdict import Verdict, described, said, verdict
 from .written import written
 
 SHOWN = 12
 """Fits that a table shows: the shortest descriptions."""
-FITS = ("program", "unexplained", "numbers fitted", "bits", "where")
+FITS = ("program", "unexplained", "typically", "numbers fitted", "bits", "where")
 UNSEEN = "This model is a Python function: its answers were seen, and nothing of its inside."
 
 
 def fit_rows(found: Explanation, count: int = SHOWN) -> list[list[str]]:
     """The fits, the shortest description first."""
     return [
-        [f.label, f"{f.left:.2g}", str(f.candidate.reals), f"{description(f):.0f}", _where(f)]
+        [f.label, f"{f.left:.2g}", f"{f.typical:.2g}", str(f.candidate.reals), f"{description(f):.0f}", _where(f)]
         for f in found.choice.order[:count]
     ]
 
@@ -48,6 +49,8 @@ def measure_rows(found: Explanation) -> list[list[str]]:
     evidence = found.evidence
     rows = [
         ["unexplained", f"{found.choice.best.left:.3g}", _ends(*found.interval)],
+        ["unexplained on the nearest 95 % of tasks", f"{found.core[0]:.3g}", _ends(*found.core[1])],
+        ["typically unexplained", f"{found.choice.best.typical:.3g}", ""],
         ["unexplained, median over tasks", f"{evidence.median:.3g}", ""],
         ["margin to the next that is not alike", f"{found.choice.margin:.3g}", ""],
         ["slopes ∂ŷ/∂x of the query, cosine", *_measured(evidence.query_slopes)],
@@ -86,6 +89,26 @@ def telling_rows(found: Explanation) -> list[list[str]]:
     ]
 
 
+INSIDE = ("of the program", "R²", "where", "control", "slope of a patch", "95 %")
+
+
+def inside_rows(found: Explanation) -> list[list[str]]:
+    """Its variables in the stream, and its passes; none of a function."""
+    if found.inside is None:
+        return []
+    rows = [
+        [
+            h.name, f"{h.score[h.first]:.4f}", f"{h.place} of {found.inside.layers}", f"{h.control[h.first]:.3f}",
+            *(["–", ""] if h.slope is None else [f"{h.slope.value:.3f}", _ends(h.slope.low, h.slope.high)]),
+        ]
+        for h in found.inside.held
+    ]  # fmt: skip
+    return rows + [
+        [f"pass {k}, beside those before", f"{score:.4f}", "", "", "", ""]
+        for k, score in enumerate(found.inside.passes, 1)
+    ]
+
+
 TELLING = ("prompts", "between the two", "model from the first", "from the second", "nearer the first", "decided")
 
 
@@ -94,13 +117,14 @@ def record(found: Explanation, said_: Verdict) -> dict[str, Any]:
     evidence, best = found.evidence, found.choice.best
     return {
         "model": found.model,
-        "internals_seen": False,
+        "internals_seen": found.inside is not None,
         "task": {"name": found.task.name, **found.task.parameters},
         "verdict": said_.kind,
         "sentence": said_.sentence,
         "status": said_.status,
         "named": [_fit(f) for f in said_.named],
         "explained": {"share": 1 - best.left, "interval": [1 - end for end in found.interval[::-1]]},
+        "explained_core": {"share": 1 - found.core[0], "interval": [1 - end for end in found.core[1][::-1]]},
         "margin": found.choice.margin,
         "prefixes": list(found.prefixes),
         "unexplained_by_prefix": evidence.by_prefix.tolist(),
@@ -116,10 +140,24 @@ def record(found: Explanation, said_: Verdict) -> dict[str, Any]:
              "says": t.says, "x": t.x[:4].tolist(), "y": t.y[:4].tolist()}
             for t in found.telling
         ],
+        "inside": None if found.inside is None else _inside(found.inside),
         "twins": found.twins,
         "shared": found.shared,
         "loss": found.loss,
         "fits": [_fit(f) for f in found.choice.order],
+    }  # fmt: skip
+
+
+def _inside(inside: Inside) -> dict[str, Any]:
+    return {
+        "layers": inside.layers,
+        "variables": [
+            {"name": h.name, "place": h.place, "sublayers": h.first, "r_squared": h.score.tolist(),
+             "control": h.control.tolist(), "slope": None if h.slope is None else vars(h.slope)}
+            for h in inside.held
+        ],
+        "passes": list(inside.passes),
+        "steps": inside.steps,
     }  # fmt: skip
 
 
@@ -131,6 +169,7 @@ def _fit(fitted: Fitted) -> dict[str, Any]:
         "parameters": {n: v.tolist() for n, v in fitted.values.items()},
         "intervals": {n: [np.asarray(e).tolist() for e in ends[n]] for n in fitted.values},
         "unexplained": fitted.left,
+        "typically_unexplained": fitted.typical,
         "bits": description(fitted),
     }
 
@@ -154,7 +193,7 @@ def page(found: Explanation, said_: Verdict) -> str:
     sections = [
         f"<h1>{escape(title)}</h1>",
         f"<p><strong>{escape(said_.sentence)}</strong></p>",
-        f"<p>Task {escape(found.task.name)}, {escape(parameters)}. {'' if found.internals else UNSEEN}</p>",
+        f"<p>Task {escape(found.task.name)}, {escape(parameters)}. {UNSEEN if found.inside is None else ''}</p>",
         "<h2>What was tried</h2>",
         html_table(FITS, fit_rows(found, 30)),
         "<h2>Evidence on other tasks</h2>",
@@ -166,6 +205,7 @@ def page(found: Explanation, said_: Verdict) -> str:
         "<h2>The most telling prompts</h2>",
         f"<p>{escape(second)}</p>",
         html_table(TELLING, telling_rows(found)),
+        *(["<h2>In the stream</h2>", html_table(INSIDE, inside_rows(found))] if found.inside else []),
         "<h2>The program</h2>",
         f"<pre>{escape(written(found.choice.best, ''))}</pre>",
     ]

@@ -3,6 +3,8 @@
     random   the 64 of 4,096 drawn tasks on which f and g are furthest apart
     ascent   the same, moved by Adam on log Σ (f − g)², inputs and weights kept within the ball that holds 99 % of them
 
+Only prompts are taken on which neither program answers more than the model does on 99 % of the tasks: beyond, a step
+diverges that no transformer follows, and the tamer program is the nearer one whatever the model does elsewhere.
 A set of prompts decides only if f and g are further apart on it than the model is from the nearer of them, by a factor
 of 2: beyond that, a prompt is merely hard for the model. And then only if nine tasks in ten agree. Tasks vote, and not
 mean squares, which single explosions decide.
@@ -27,6 +29,8 @@ from .fit import Fitted
 
 Array = Any
 KEPT, STEPS, RATE = 64, 100, 0.03
+FEW = 16
+"""Fewer prompts than this decide nothing."""
 FURTHER, AGREE = 2.0, 0.9
 
 
@@ -55,17 +59,25 @@ class Telling:
         return "first" if self.votes >= AGREE else "second"
 
 
-def telling(model: Behaviour, first: Fitted, second: Fitted, x: Floats, y: Floats, linear: bool) -> list[Telling]:
+def telling(
+    model: Behaviour, first: Fitted, second: Fitted, x: Floats, y: Floats, linear: bool, most: Floats
+) -> list[Telling]:  # fmt: skip
     """On the best of the tasks x [tasks, n + 1, d], y [tasks, n]; and, where labels are `linear` in x, on what ascent
-    makes of them."""
+    makes of them. `most` [prefixes]: the largest answers that count. Of too few such prompts, none."""
     a, b = (f.candidate.answers(f.theta, f.counts, x, y) for f in (first, second))
-    order = np.argsort(-((a - b) ** 2).sum(1), kind="stable")[:KEPT]
+    usual = np.flatnonzero(((np.abs(a) <= most) & (np.abs(b) <= most)).all(1))
+    order = usual[np.argsort(-((a - b)[usual] ** 2).sum(1), kind="stable")[:KEPT]]
+    if len(order) < FEW:
+        return []
     found = [_measured("random", model, first, second, x[order], y[order])]
     if linear:
         w = np.stack([np.asarray(np.linalg.lstsq(x[k, :-1], y[k], rcond=None)[0], np.float64) for k in order])
         radii = [float(np.quantile(np.linalg.norm(v, axis=-1), 0.99)) for v in (x, w)]
         moved = _ascent(first, second, x[order], w, radii)
-        found.append(_measured("ascent", model, first, second, *moved))
+        ends = [f.candidate.answers(f.theta, f.counts, *moved) for f in (first, second)]
+        kept = np.logical_and(*(np.abs(end) <= most for end in ends)).all(1)
+        if kept.sum() >= FEW:
+            found.append(_measured("ascent", model, first, second, moved[0][kept], moved[1][kept]))
     return found
 
 

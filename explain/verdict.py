@@ -6,8 +6,8 @@
     cannot tell P from Q      ≤ 0.03        < 4 and no prompts decide, or they decide for Q
     no known program          > 0.03, or the model's answers hardly depend on its examples
 
-The upper end of the interval is what counts. Every program that these data cannot tell from the one that is named is
-named beside it.
+The upper end of the interval is what counts: of all tasks, or, where that is too much, of the 95 % on which the program
+is nearest, which is then said. Every program that these data cannot tell from the one that is named is named beside it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from innerloop.laboratory.measures.nearest import EXACT, NEAR
 
 from .explain import Explanation
 from .fit import Fitted
+from .stream import ANSWER, Inside
 
 RUNS, BEHAVES, MARGIN = EXACT, NEAR, 4.0
 ALL_BUT = 5e-5
 """Less than this is said as a number, and not as 100 %."""
 HARDLY = 0.05
 """Of E y²: answers that differ less from a trivial predictor's ignore their context."""
+FOLLOWS = 0.1
+"""So near to 1 is a slope that is said to be the program's."""
 REFUSED = 3
 """The exit status where no program is named."""
 
@@ -46,9 +49,10 @@ class Verdict:
 def verdict(found: Explanation) -> Verdict:
     choice = found.choice
     best, left = choice.best, found.interval[1]
-    share = _explained(best.left)
-    if best.left >= ALL_BUT:
-        share += f" [{_percent(1 - found.interval[1])}, {_percent(1 - found.interval[0])}]"
+    share = _share(best.left, found.interval)
+    if left > BEHAVES and found.core[1][1] <= BEHAVES:
+        left = found.core[1][1]
+        share = f"{_share(*found.core)} on 19 tasks of 20, {_percent(1 - best.left)} on all"
     if left > BEHAVES:
         ignores = found.spread < HARDLY * found.size
         more = f"the nearest is {said(best)}, {share}" if left <= 0.1 else _poor(best.left)
@@ -57,6 +61,7 @@ def verdict(found: Explanation) -> Verdict:
         return Verdict("none", f"no known program: {more}", ())
     also = _classes(best, choice.alike)
     ties = f"; these tasks do not tell it from {also}" if also else ""
+    ties += _held(found.inside, best)
     votes = {t.says for t in found.telling}
     if choice.rival is not None and (choice.margin < MARGIN or "second" in votes):
         told = _told_from(found)
@@ -85,6 +90,34 @@ def said(fitted: Fitted) -> str:
     return f"`{fitted.candidate.name}`" + (f" with {', '.join(parts)}" if parts else "")
 
 
+def _held(inside: Inside | None, best: Fitted) -> str:
+    """What of the program stands in the stream: its last variable that was patched, and how many passes."""
+    if inside is None:
+        return ""
+    patched = [h for h in inside.held if h.found and h.slope is not None]
+    named = [h for h in patched if h.name != ANSWER] or patched
+    parts = []
+    if named and named[-1].slope is not None:
+        one, slope = named[-1], named[-1].slope
+        what = (
+            one.name
+            if one.name.startswith(ANSWER)
+            else f"`{one.name.split()[0]}`{one.name[len(one.name.split()[0]) :]}"
+        )
+        follows = "as the program says" if abs(slope.value - 1) <= FOLLOWS else "otherwise than the program says"
+        parts.append(
+            f"{what} is found {one.place} of {inside.layers} (R² {one.score[one.first]:.4f}), and patching it there "
+            f"moves the answer {follows} (slope {slope.value:.3f} [{slope.low:.3f}, {slope.high:.3f}])"
+        )
+    else:
+        parts.append("none of its variables is found in the stream where anything reads it")
+    if inside.steps is not None:
+        count = next(iter(best.counts.values()))
+        agree = "" if inside.steps == count else f", and not {count}"
+        parts.append(f"{inside.steps} pass{'es' if inside.steps > 1 else ''} of its loop stand in the stream{agree}")
+    return "; " + "; ".join(parts)
+
+
 def described(matrix: np.ndarray) -> str:
     """A matrix by its diagonal and what is beside it."""
     if matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1]:
@@ -105,6 +138,11 @@ def number(value: float, width: float) -> str:
 def _explained(left: float) -> str:
     """99.2 % explained; and where that would be 100, all but what is left."""
     return f"{_percent(1 - left)} explained" if left >= ALL_BUT else f"all but {left:.1e} explained"
+
+
+def _share(left: float, interval: tuple[float, float]) -> str:
+    ends = f" [{_percent(1 - interval[1])}, {_percent(1 - interval[0])}]" if left >= ALL_BUT else ""
+    return f"{_explained(left)}{ends}"
 
 
 def _poor(left: float) -> str:

@@ -16,7 +16,7 @@ error; where it is more, the weights are not what they are taken for, and there 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,10 +68,7 @@ def certify(model: RunningModel, data: TokenData, calibration: Mapping[str, Arra
             f"{name} was compiled for {weights.config.dtype} and runs in {model.dtype.name}, for which there is no "
             f"error model: run it in {weights.config.dtype}, or compile it for {model.dtype.name}"
         )
-    found = bounded(plan_of(weights, calibration), data, model.on_chunk)
-    certificate = weights.report.certificate
-    if certificate is not None and certificate.rotation:  # which disturbs what no example has reached, too
-        found = replace(found, bound=np.maximum(found.bound, weights.report.predicted_error))
+    found = bounded(plan_of(weights, calibration), weights.report, data, model.on_chunk)
     prediction = model.outputs_of(data)
     error = np.abs(prediction.astype(np.float64) - found.exact)
     known = np.isfinite(found.exact)  # else the program itself has no answer there

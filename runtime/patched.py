@@ -22,9 +22,9 @@ from .steps import Pass, run
 
 
 @compiled
-def patched(parameters: Parameters, features: Array, rows: Array, layer: Array, token: Array, change: Array) -> Array:
-    """Adds `change` after `layer`, from 0, the embedding."""
-    return _changed(parameters, features, rows, token, lambda _, done: jnp.where(done == 2 * layer, change, 0))
+def patched(parameters: Parameters, features: Array, rows: Array, after: Array, token: Array, change: Array) -> Array:
+    """Adds `change` after so many sublayers, 0: to the embedding."""
+    return _changed(parameters, features, rows, token, lambda _, done: jnp.where(done == after, change, 0))
 
 
 @partial(compiled, static_argnames="token")

@@ -17,14 +17,17 @@ from innerloop.artifact.claims import Write
 from innerloop.artifact.errors import DataError
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
+from innerloop.compiler.interpreter.calibrate import some_of
 from innerloop.compiler.interpreter.counterfactual import Moment, changed
+from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.graph import Graph
 from numpy.typing import ArrayLike, NDArray
 
+from .following import CLOSE, bearable, error
 from .guard.guard import Guard
 
-CLOSE = 1e-4
-"""So far off the interpreter's, in units of the output's rms where that is above 1, outputs of a patch may be."""
+TRIED = 3
+"""Tasks that ways to write are tried on, where there are several."""
 
 
 class Patch(NamedTuple):
@@ -51,8 +54,9 @@ class Change(NamedTuple):
     value: Floats
 
 
-def found(weights: Weights, data: TokenData, patches: Mapping[str, Patch]) -> Change:
-    """Raises DataError for more than one name, and for what is not held there or cannot be changed."""
+def found(weights: Weights, data: TokenData, patches: Mapping[str, Patch], graph: Graph | None) -> Change:
+    """`graph`: the program's, if it is known. Raises DataError for more than one name, and for what is not held there
+    or cannot be changed."""
     if len(patches) != 1:
         raise DataError(f"patch has {len(patches)} names: give one, as in patch={{'w': Patch(value, token=3)}}")
     ((name, given),) = patches.items()
@@ -69,7 +73,7 @@ def found(weights: Weights, data: TokenData, patches: Mapping[str, Patch]) -> Ch
     if not -len(kinds) <= patch.token < len(kinds):
         raise DataError(f"patch of `{name}`: token is {patch.token}; the tasks have {len(kinds)} tokens")
     token = patch.token % len(kinds)
-    appearance, write = _chosen(weights, every, name, patch, kinds, token)
+    appearance = _chosen(weights, every, name, patch, kinds, token)
     before = sum(kind in appearance.placement.kinds for kind in kinds[:token])
     after = followed(every, appearance, before)
     if not after:
@@ -86,32 +90,55 @@ def found(weights: Weights, data: TokenData, patches: Mapping[str, Patch]) -> Ch
     if value.shape not in (shape, (data.batch, *shape)):
         raise DataError(f"patch of `{name}`: value has shape {value.shape}; wanted {(data.batch, *shape)} or {shape}")
     whole = np.broadcast_to(value, (data.batch, *shape)).reshape(data.batch, -1)
+    writes = [write for write in appearance.placement.writes if kinds[token] in write.kinds]
+    write = next((write for write in writes if write.alone), None)
+    if write is None and graph is not None:
+        write = _followed(weights, graph, data, every, appearance, writes, token, whole)
+    if write is None:
+        raise DataError(_refused(weights, name, kinds, token, "shares its slots with other values there"))
     return Change(appearance, write, token, times, whole)
+
+
+def _refused(weights: Weights, name: str, kinds: tuple[str, ...], token: int, what: str) -> str:
+    names = sorted({p.name for p in weights.layout if any(kinds[token] in w.kinds and w.alone for w in p.writes)})
+    can = ", ".join(names) or "none"
+    return f"patch of `{name}` at token {token}, a `{kinds[token]}`: it {what}. To be changed are: {can}"
+
+
+def _followed(
+    weights: Weights, graph: Graph, data: TokenData, every: tuple[Appearance, ...], appearance: Appearance,
+    writes: list[Write], token: int, value: Floats,
+) -> Write | None:  # fmt: skip
+    """The first that is followed in a trial."""
+    few, wanted = some_of(data, slice(0, TRIED)), value[:TRIED]
+    most = bearable(weights, few, evaluate(graph, few))
+    for write in writes:
+        off = error(weights, graph, few, every, appearance, write, token, lambda _: wanted)
+        if off is not None and off <= most:
+            return write
+    return None
 
 
 def _chosen(
     weights: Weights, every: tuple[Appearance, ...], name: str, patch: Patch, kinds: tuple[str, ...], token: int
-) -> tuple[Appearance, Write]:
-    """The appearance that is meant, and how it is written."""
+) -> Appearance:
+    """The appearance that is meant, of those that can be written."""
     able = [
-        (a, write)
+        a
         for a in every
         if a.placement.name == name and a.first <= a.last
-        for write in a.placement.writes
-        if kinds[token] in write.kinds
+        if any(kinds[token] in write.kinds for write in a.placement.writes)
     ]
     if not able:
         held = any(p.name == name and kinds[token] in p.kinds for p in weights.layout)
-        names = sorted({p.name for p in weights.layout if any(kinds[token] in w.kinds for w in p.writes)})
         what = "shares its slots with other values there" if held else "is not held there"
-        can = ", ".join(names) or "none"
-        raise DataError(f"patch of `{name}` at token {token}, a `{kinds[token]}`: it {what}. To be changed are: {can}")
-    scanned = [(a, w) for a, w in able if a.turn is not None]
+        raise DataError(_refused(weights, name, kinds, token, what))
+    scanned = [a for a in able if a.turn is not None]
     if scanned and patch.layer is None:
-        return next(((a, w) for a, w in reversed(scanned) if a.placement.when == "ended"), scanned[-1])
-    here = [(a, w) for a, w in able if patch.layer is None or a.first <= 2 * patch.layer + 1 <= a.last]
-    if len({a.write for a, _ in here}) != 1:
-        layers = sorted({layer for a, _ in able for layer in range(a.first // 2, (a.last + 1) // 2)})
+        return next((a for a in reversed(scanned) if a.placement.when == "ended"), scanned[-1])
+    here = [a for a in able if patch.layer is None or a.first <= 2 * patch.layer + 1 <= a.last]
+    if len({a.write for a in here}) != 1:
+        layers = sorted({layer for a in able for layer in range(a.first // 2, (a.last + 1) // 2)})
         raise DataError(f"patch of `{name}`: layer is {patch.layer}; give one after which it is held: {layers}")
     return here[-1]
 

@@ -66,8 +66,6 @@ class Transformer:
              interpreter's than the certificate says: "warn" (RangeWarning), "raise" (RangeError) or "off"
     on_chunk called with (tasks done, tasks in all) while a large batch is run
 
-    `parameters` are the packed weights, on the devices.
-
     Raises InnerloopError for weights of an architecture that this runtime does not run.
     """
 
@@ -97,6 +95,7 @@ class Transformer:
 
     @cached_property
     def parameters(self) -> Parameters:
+        """The packed weights, on the devices."""
         with self.precision():
             found: Parameters = jax.device_put(pack(self.weights, self.dtype), self._whole)
             return found
@@ -149,7 +148,10 @@ class Transformer:
         return outputs
 
     def _patched(self, data: TokenData, patches: Mapping[str, Patch]) -> NDArray[Any]:
-        change, (line, shape) = found(self.weights, data, patches), (data.sequence, self.weights.output.shape)
+        change, (line, shape) = (
+            found(self.weights, data, patches, self._interpreter.graph),
+            (data.sequence, self.weights.output.shape),
+        )
         rows, place = output_rows(line, self.weights.output.kinds), change.appearance.placement
         to_value, into = (m.csr.toarray().astype(self.dtype) for m in (place.matrix, change.write.matrix))
         results = []

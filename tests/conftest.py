@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 from tests.support.commands import compiled, innerloop
+from tests.support.shared import SHARED, keep_in
 
 SHAPED = [f"innerloop.runtime.{name}" for name in ("arrays", "attention", "forward", "functions", "steps", "turns")]
 """Modules whose arrays have the shapes that they say, checked in every test."""
@@ -24,6 +26,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the golden files anew from what is printed now"
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The processes of a run have folders of their own in one that they share; .ci/run has two runs share one."""
+    own = tmp_path_factory.getbasetemp()
+    keep_in(Path(os.environ.get(SHARED) or (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"))
 
 
 @pytest.fixture

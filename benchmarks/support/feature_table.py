@@ -26,6 +26,7 @@ from .feature_references import (
     transposed_loop,
     weighed,
 )
+from .feature_scans import SCANS
 
 FEATURES = (
     Feature(
@@ -294,4 +295,5 @@ at query
         lambda t: chosen(t["c"], t["x"]),
         lambda t: {**t, "c": np.floor(2.0 * t["c"] + 2.0)},
     ),
+    *SCANS,
 )

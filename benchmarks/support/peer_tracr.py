@@ -1,16 +1,9 @@
-"""Tracr's side of benchmarks/peers.py: run by the Python of an environment that has Tracr, and imports nothing else.
-
-in       on standard input, JSON: program, symbols, length, sequences (lists of whole numbers)
-out      on standard output, JSON: layers, width, parameters, nonzeros, seconds, what it answers
-"""
-
-import json
-import sys
-import time
+"""Tracr's side of benchmarks/peers.py (peer_side.py)."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from peer_side import answer
 from tracr.compiler import compiling, lib
 from tracr.rasp import rasp
 
@@ -23,37 +16,23 @@ def program(name):
     return rasp.Aggregate(rasp.Select(before, rasp.tokens, rasp.Comparison.EQ), rasp.tokens)
 
 
-def main():
-    asked = json.load(sys.stdin)
-    started = time.process_time()
+def build(asked):
+    length = len(asked["sequences"][0])
     model = compiling.compile_rasp_to_model(
-        program(asked["program"]), set(range(asked["symbols"])), asked["length"], causal=True, compiler_bos="BOS"
+        program(asked["program"]), set(range(asked["symbols"])), length, causal=True, compiler_bos="BOS"
     )
-    compiled = time.process_time() - started
     encode = model.input_encoder.encode
     tokens = jnp.array([encode(["BOS", *row]) for row in asked["sequences"]])
-    forward = jax.jit(lambda params, tokens: model.forward(params, tokens).unembedded_output)
-    found = np.asarray(forward(model.params, tokens))[:, 1:]
-    if asked["program"] == "induction":
-        found = np.array([model.output_encoder.decode(row.tolist()) for row in found])
-    seconds = []
-    for _ in range(asked["rounds"]):
-        started = time.process_time()
-        forward(model.params, tokens).block_until_ready()
-        seconds.append(time.process_time() - started)
-    weights = jax.tree_util.tree_leaves(model.params)
-    json.dump(
-        {
-            "layers": model.model_config.num_layers,
-            "width": len(model.residual_labels),
-            "parameters": int(sum(w.size for w in weights)),
-            "nonzeros": int(sum(np.count_nonzero(w) for w in weights)),
-            "compile_s": compiled,
-            "forward_s": min(seconds),
-            "found": found.tolist(),
-        },
-        sys.stdout,
-    )
+    jitted = jax.jit(lambda params, tokens: model.forward(params, tokens).unembedded_output)
+
+    def forward():
+        found = np.asarray(jitted(model.params, tokens))[:, 1:]
+        if asked["program"] == "induction":
+            return np.array([model.output_encoder.decode(row.tolist()) for row in found])
+        return found
+
+    weights = [np.asarray(w) for w in jax.tree_util.tree_leaves(model.params)]
+    return weights, model.model_config.num_layers, len(model.residual_labels), forward
 
 
-main()
+answer(build)

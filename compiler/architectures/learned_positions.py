@@ -26,6 +26,8 @@ class CopyRule:
     slope: float
     offsets: Floats
     table: Floats | None
+    anyone: bool = False
+    """Whether whoever stands there is read: of another kind, it holds 0."""
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -65,10 +67,17 @@ def wanted(pattern: Pattern, relation: Relation, repetitions: int) -> tuple[Indi
             targets = np.maximum(latest, np.max(np.flatnonzero(ahead), initial=-1) + 1)
         case "before":
             targets = np.concatenate([[0], latest[:-1]])
+        case "after":
+            place = np.where(ahead, own[: ahead.size], own.size + 1)
+            nearest = np.minimum.accumulate(np.append(place, own.size + 1)[::-1])[::-1]
+            targets = np.zeros_like(own)
+            targets[: ahead.size] = nearest[1:] % (own.size + 1)
         case "latest":
             targets = latest
         case "own_first":
             targets = np.where(found & (number == 1), own, 0)
+        case "own_last":
+            targets = np.where(own == np.max(np.flatnonzero(ahead), initial=-1) + 1, own, 0)
         case "own_none":
             targets = np.where(number > 0, 0, own)
         case _:
@@ -78,8 +87,10 @@ def wanted(pattern: Pattern, relation: Relation, repetitions: int) -> tuple[Indi
 
 def copy_rule(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> CopyRule | None:
     """How readers of `kinds` find their token in every sequence of up to `positions`; None if no linear rule does."""
+    if relation.name == "after":
+        return _ahead(pattern, relation, kinds, positions)
     found = _by_position(pattern, relation, kinds, positions)
-    return End(0.0, np.zeros(0), None, -1.0) if found is None and relation.name == "last" else found
+    return End(0.0, np.zeros(0), None, sign=-1.0) if found is None and relation.name == "last" else found
 
 
 def _by_position(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> CopyRule | None:
@@ -106,6 +117,24 @@ def _by_position(pattern: Pattern, relation: Relation, kinds: Kinds, positions: 
             return None
         corrections[role] = gaps[0]
     return CopyRule(0.0, corrections, table)
+
+
+def _ahead(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> CopyRule | None:
+    """So many tokens on, where readers without a target find a token of another kind there, or at the end."""
+    of = role_kinds(pattern)
+    samples = [(sequence(pattern, m).kinds, *wanted(pattern, relation, m)) for m in lengths(pattern, positions)]
+    offsets = np.zeros(len(of))
+    for role in (r for r, kind in enumerate(of) if kind in kinds):
+        gaps = {int(g) for _, r, t in samples for g in (t - np.arange(1, t.size + 1))[(r == role) & (t > 0)]}
+        if len(gaps) > 1:
+            return None
+        offsets[role] = gaps.pop() if gaps else positions
+        for line, role_of, targets in samples:
+            at = np.minimum(np.arange(1, targets.size + 1) + int(offsets[role]), targets.size)
+            without = (role_of == role) & (targets == 0)
+            if any(line[p - 1] == relation.kind for p in at[without]):
+                return None
+    return CopyRule(1.0, offsets, None, anyone=True)
 
 
 def digital_rule(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> CopyRule | None:

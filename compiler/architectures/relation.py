@@ -16,8 +16,10 @@ class Relation:
     first       the first `kind` token that I see
     last        the last `kind` token that I see
     before      the last `kind` token before me
+    after       the first `kind` token after me, of the context
     latest      the last `kind` token at or before me
     own_first   myself if I am the first `kind` token, else the rest token
+    own_last    myself if I am the last `kind` token of the context, else the rest token
     own_none    myself if no `kind` token is at or before me, else the rest token
     own         myself
     The rest token, whose values are zero, where there is none.

@@ -28,9 +28,9 @@ def rotary_copy_rule(pattern: Pattern, relation: Relation, kinds: Kinds, positio
     if found is not None or relation.name not in ("first", "last", "latest", "before"):
         return found
     if relation.name in ("first", "last"):
-        return End(0.0, np.zeros(0), None, 1.0 if relation.name == "first" else -1.0)
+        return End(0.0, np.zeros(0), None, sign=1.0 if relation.name == "first" else -1.0)
     unclear = relation.name == "before" and relation.kind in kinds  # the nearest is the reader itself
-    return None if unclear or not _behind(pattern, relation.kind) else End(0.0, np.zeros(0), None, -1.0)
+    return None if unclear or not _behind(pattern, relation.kind) else End(0.0, np.zeros(0), None, sign=-1.0)
 
 
 def _behind(pattern: Pattern, kind: str | None) -> bool:

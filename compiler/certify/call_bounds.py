@@ -4,16 +4,20 @@ before   the plan that weights were made by, and tasks
 after    the program's exact outputs, how far the weights may be off from each, and what nothing is known of, and why
 
 The program is run many times, each time disturbed as the weights disturb it (copies.py): what a prediction's copies
-differ by is its bound. What a value beyond its domain may have spoilt has none, which is an infinite one (spoilt.py).
+differ by is its bound. Where the stream may be rotated, which disturbs what no example has reached, too, a bound is at
+least the report's predicted error. What a value beyond its domain may have spoilt has none, which is an infinite one
+(spoilt.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.claims import Report
 from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.tokens import TokenData
 
@@ -42,9 +46,10 @@ class Bounded:
     beyond: tuple[Beyond, ...]
 
 
-def bounded(plan: Plan, data: TokenData, told: Callable[[int, int], None] | None = None) -> Bounded:
-    """The bound of every output on these tasks; `told(done, in all)` after each of its parts."""
+def bounded(plan: Plan, report: Report, data: TokenData, told: Callable[[int, int], None] | None = None) -> Bounded:
+    """The bound of every output on these tasks, of weights with this report; `told(done, in all)` after each part."""
     signature = plan.graph.signature
+    least = _least(plan, report)
     program = graph_of(signature.text, signature.parameters, signature.source)
     step = max(1, together(plan.graph, data) // COPIES)
     parts: list[tuple[Floats, Floats]] = []
@@ -54,7 +59,7 @@ def bounded(plan: Plan, data: TokenData, told: Callable[[int, int], None] | None
         with np.errstate(all="ignore"):
             exact, bound, out = _bounded(plan, part)
             truth = evaluate(program, part)
-            bound = bound + np.abs(exact - truth)
+            bound = np.maximum(bound + np.abs(exact - truth), least)
         parts.append((truth, np.where(np.isfinite(bound), bound, np.inf)))
         for found in out:
             beyond.setdefault(found.what, replace(found, task=start + found.task))
@@ -62,6 +67,16 @@ def bounded(plan: Plan, data: TokenData, told: Callable[[int, int], None] | None
             told(start + part.batch, data.batch)
     exact, bound = (np.concatenate(side) for side in zip(*parts, strict=True))
     return Bounded(exact, bound, tuple(beyond.values()))
+
+
+def _least(plan: Plan, report: Report) -> Floats:
+    """What each of the outputs' numbers may be off by, whatever the data [*shape]."""
+    output = plan.graph.output
+    least = np.zeros(prod(output.shape))
+    if plan.certificate.rotation:
+        for columns, error in zip(output.columns, report.each, strict=True):
+            least[columns] = error.predicted_error
+    return least.reshape(output.shape)
 
 
 def _bounded(plan: Plan, data: TokenData) -> tuple[Floats, Floats, list[Beyond]]:

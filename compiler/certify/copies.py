@@ -14,7 +14,7 @@ lose, they lose alike at all tokens and in all passes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
@@ -47,7 +47,7 @@ from ..ir.graph import (
     Theirs,
     Value,
 )
-from ..numerics.attention_gates import UNCLEAR, Draws, shift, slope
+from ..numerics.attention_gates import Draws, shift, slope
 from .inexact import Inexact, Operand
 from .plan import Plan
 from .predict import repeated
@@ -59,6 +59,8 @@ TIMES = 4.0
 """For rounding may be coherent; and so that what is rare for the weights is not for the copies."""
 NEAR = 0.5
 """Of the copies' distance: so near to the threshold a coin decides."""
+RAMP = 0.25
+"""Of the threshold: so near, whatever the copies say. There logits are 2²⁰ and more from 0, which settles a softmax."""
 SUMS = 2.0
 """Times the rounding of a function's neurons: their sum rounds too, at the size of what cancels in it."""
 LANES = 16.0
@@ -115,7 +117,8 @@ class Copies:
         self._plan, self._graph, self._tasks = plan, plan.graph, data.batch
         self._data = repeated(data, COPIES)
         self._rng = np.random.default_rng(0)
-        self._limits = {v: limits(plan.model, plan.choice, v) for v in self._graph.values()}
+        self._model = replace(plan.model, apart=True)
+        self._limits = {v: limits(self._model, plan.choice, v) for v in self._graph.values()}
         self._residues = residues(plan.graph, plan.schedule, plan.allocation)
         self._held = {r.value for some in self._residues.values() for r in some}
         self._most: dict[Value | None, Floats] = {}
@@ -151,7 +154,7 @@ class Copies:
 
     def _modelled(self, value: Value) -> Iterator[_Disturbed]:
         """The models of an operation, each for some of the copies."""
-        model, choice, op = self._plan.model, self._plan.choice.get(value), self._graph[value].op
+        model, choice, op = self._model, self._plan.choice.get(value), self._graph[value].op
         if isinstance(op, Keep):
             return
         inside = isinstance(op, Attend) and op.how == "softmax"
@@ -205,7 +208,7 @@ class Copies:
         lost = np.where(self.agree[..., None, None], np.abs(found - exact), 0.0).max(0)
         lost = np.where(self.agree.max(0)[:, None, None], lost, self._lost.get(value, 0.0))
         self._lost[value] = lost
-        open_ = np.abs(found - threshold) <= UNCLEAR * dead + NEAR * lost
+        open_ = np.abs(found - threshold) <= RAMP * dead + NEAR * lost
         open_[0] = False
         kept = np.where(open_, self._rng.random(found.shape) < 0.5, found > threshold)
         self.agree &= (kept == (exact > 0.0 if op.strict else exact >= 0.0)).all((2, 3))

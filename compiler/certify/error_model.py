@@ -84,6 +84,8 @@ class ErrorModel:
     target: Target
     shrunk: float = 0.0
     """By what share a norm makes what is read smaller, at most (slots.py)."""
+    apart: bool = False
+    """Whether no task's error may depend on the other tasks."""
 
     def of(
         self, value: Value, chosen: Construction | None = None, drawn: bool = False, times: float = 1.0
@@ -123,7 +125,7 @@ class ErrorModel:
             case Affine(matrices, offset):
                 return _affine(matrices, offset.array, unit, self.dtype)
             case Attend("softmax", _):
-                return softmax_error(unit)
+                return softmax_error(unit, self.apart)
             case Attend("exp", _):
                 reach = self.ranges.reach(value)
                 return exponential_error(unit, sink(reach, MANY, self.dtype))
@@ -141,11 +143,11 @@ class ErrorModel:
                 off = (held - values.array).ravel()
                 return (lambda array, _, rng: array + off) if off.any() else None
             case Gather("mean", _):
-                return _mean(unit, 0.0 if self.dtype in SHORT else 1.0)
+                return _mean(unit, 0.0 if self.dtype in SHORT else 1.0, self.apart)
             case Count() | Move() | Merge() | Mine():
                 return None
             case Softmax() | Gather() | Attend() | Read() | Theirs() | Phi() | Final():
-                return lambda array, _, rng: noisy(array, unit * (np.abs(array) + usual(array)), rng)
+                return lambda array, _, rng: noisy(array, unit * (np.abs(array) + usual(array, self.apart)), rng)
             case other:
                 assert_never(other)
 
@@ -209,10 +211,10 @@ def _quotient(lost: float, unit: float) -> Inexact:
     return model
 
 
-def _mean(unit: float, usually: float) -> Inexact:
+def _mean(unit: float, usually: float, apart: bool) -> Inexact:
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         several = operand(1).sum(-1, keepdims=True) > 1.0
-        size = np.abs(array) + usually * usual(array)
+        size = np.abs(array) + usually * usual(array, apart)
         return noisy(array, np.where(several, unit * size, 0.0), rng)
 
     return model

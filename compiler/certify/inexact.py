@@ -19,6 +19,8 @@ def noisy(array: Floats, size: Floats, rng: Draws) -> Floats:
     return np.asarray(array + size * rng.standard_normal(array.shape))
 
 
-def usual(array: Floats) -> Floats:
-    """The root mean square of each component over tasks and tokens."""
-    return np.asarray(np.sqrt(np.mean(array**2, axis=(0, 1)))) if array.size else np.zeros(())
+def usual(array: Floats, apart: bool = False) -> Floats:
+    """The root mean square of each component over tasks and tokens; `apart`: over each task's tokens alone."""
+    if not array.size:
+        return np.zeros(())
+    return np.asarray(np.sqrt(np.mean(array**2, axis=1 if apart else (0, 1), keepdims=True)))

@@ -37,6 +37,8 @@ WORST = 3
 TURNED, FEW = 1e3, 1 / 16
 """In a task rounding turned a tie over, where its error is so many times the median's, and no mere rounding of the
 output; in no more tasks than this share, else it is no exception."""
+ORACLE = 16.0
+"""Units of float64, of the largest output, that the oracle may be off by itself: no certificate promises more."""
 HOPELESS = 0.5
 """An error of this share of the output (both root mean squares) is no answer."""
 
@@ -149,10 +151,10 @@ def _of_output(
     predicted = max(_predicted(model, *task[:2], size, choice, most)[number] for task, size in asked)
     every = np.concatenate(sizes)
     largest = float(every[every <= most].max(initial=0.0))
-    # In 16 bits the largest error of all may be as large as most outputs, where the error of most outputs is small.
-    if predicted > rms > 0.0 and not (accept or decides or model.dtype in SHORT):
+    if predicted > rms > 0.0 and not (accept or decides):
         raise _hopeless(weights, f"{what} is {rms:.3g} rms, and errors of {predicted:.3g} are to be expected")
-    return AnswerError(name, max(float(predicted), SAFETY * largest), largest, rms), every > most
+    own = ORACLE * UNIT["float64"] * max(np.abs(truth).max(initial=0.0) for truth in exact)
+    return AnswerError(name, max(float(predicted), SAFETY * largest, float(own)), largest, rms), every > most
 
 
 def _decides(op: Op) -> bool:

@@ -13,9 +13,9 @@ from ..numerics.attention_gates import Draws
 from .inexact import Inexact, Operand, noisy, usual
 
 
-def softmax_error(unit: float) -> Inexact:
+def softmax_error(unit: float, apart: bool) -> Inexact:
     """Logits are rounded at the size of their terms, unless these are short numbers (flags, one-hot codes), and exp is
-    a few units off, but at 0."""
+    a few units off, but at 0; `apart` as in inexact.py."""
 
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         query, key, value = (operand(k) for k in range(3))
@@ -27,7 +27,7 @@ def softmax_error(unit: float) -> Inexact:
         below = np.where(seen, top - logits, 0.0)
         variance = np.where(below > 0.0, below**2 + 4.0, 0.0) + _terms(query, key)
         found = shares(noisy(logits, unit * np.sqrt(variance), rng), seen) @ value
-        return noisy(found, unit * (np.abs(found) + usual(found)), rng)
+        return noisy(found, unit * (np.abs(found) + usual(found, apart)), rng)
 
     return model
 

@@ -60,7 +60,7 @@ class Spoilt:
             if limit.operand is None:
                 self._tokens[:, tokens] |= wrong
             self._note(value, limit, seen)
-            huge = ~((seen >= HUGE * limit.low) & (seen <= HUGE * limit.high))
+            huge = ~(np.abs(seen) <= HUGE * np.maximum(np.abs(limit.low), np.abs(limit.high)))
             self._tokens |= huge.max((0, 2, 3))[:, None]
         return wrong
 

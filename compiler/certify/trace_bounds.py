@@ -166,7 +166,7 @@ class Record:
             return everywhere, self._times(outside, passes, None)
         scan = path[scans[0]]
         loop = self._loops[scan]
-        tokens = self.rows(frozenset({str(loop.kind)}))
+        tokens = self.rows(frozenset({str(loop.kind)}))[:: -1 if loop.backwards else 1]
         counts = passes.get(scan, tokens.size) + 1 + any(c.warm is not None for c in loop.carried)
         return tokens[:counts], self._times(path, passes, scan)[:counts]
 

@@ -45,6 +45,10 @@ FLAG_BITS = 4.0
 """So far the flags are below the largest value, beside which they do not count in the norm."""
 
 
+_AHEAD = "let the sequence end with a token of another kind, as in `(step)* end`, or compile for llama"
+"""Where a scan backwards begins at the last token of all."""
+
+
 @dataclass
 class Backend:
     """What the emitter fills, put together from what the target is said to be (`backend_of`)."""
@@ -86,9 +90,8 @@ class Backend:
             rule = self.positions.rule(relation, kinds)
             if rule is None:
                 wanted, at = f"{relation.name} {relation.kind or ''}".strip(), ", ".join(sorted(kinds))
-                raise self._refuse(
-                    f"finds no token by `{wanted}` at {at}: neither position nor kind says where it is", span
-                )
+                message = f"finds no token by `{wanted}` at {at}: neither position nor kind says where it is"
+                raise self._refuse(message, span, _AHEAD if relation.name == "after" else None)
             if isinstance(rule, End) and self.positions.sizes.coarse:
                 wanted = f"{relation.name} {relation.kind or ''}".strip()
                 message = f"finds no token by `{wanted}` here: {self.dtype} rounds phases away that turn so slowly"

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from innerloop.artifact.claims import Placement, Write
 from innerloop.artifact.sparse import Matrix
-from innerloop.artifact.words import When
 
-from ..ir.graph import Affine, Final, Graph, Phi, Value
+from ..interpreter.moments import Moments, when_of
+from ..ir.graph import Graph
 from ..schedule.allocate import Allocation
 from ..schedule.instructions import ROLES, Atom, LinearForm, Variable
 from ..schedule.sublayers import LoopPlan, Schedule, SublayerPlan
@@ -43,49 +43,50 @@ class Holding:
     late: bool = False
 
 
-def placements(graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream) -> tuple[Placement, ...]:
-    """One for each of the `holdings`, in their order."""
+def placements(
+    graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream, moments: Moments
+) -> tuple[Placement, ...]:
+    """One for each of the `holdings`, in their order; `moments`: of values that repeats of the program assign."""
     warm = {k for k, loop in enumerate(graph.loops()) if any(c.warm is not None for c in loop.carried)}
 
     def placed(held: Holding) -> Placement:
         v = held.variable
         written = () if held.late else tuple(_writes(v, schedule, stream))
         turn = -1 if held.scan is None else int(held.scan in warm)
+        when, later = moments.get(v.value, (when_of(graph, v.value), -1))
         return Placement(
             v.name, v.shape, v.kinds, stream.read(v.form), held.first, held.last, v.low, v.high, written,
-            held.entered, turn, "ended" if held.ended is not None else _when(graph, v.value),
+            held.entered, turn, "ended" if held.ended is not None else when, later,
         )  # fmt: skip
 
     return tuple(placed(held) for held in holdings(schedule, allocation))
 
 
-def _when(graph: Graph, value: Value) -> When:
-    """A symmetric value that a loop carries packed is unpacked from what it carries."""
-    node = graph[value]
-    if isinstance(node.op, Affine) and len(node.operands) == 1 and not node.op.offset.array.any():
-        node = graph[node.operands[0]]
-    match node.op:
-        case Phi():
-            return "begins"
-        case Final():
-            return "after"
-        case _:
-            return "value"
-
-
 def _writes(variable: Variable, schedule: Schedule, stream: Stream) -> Iterator[Write]:
-    """Where one atom alone, at tokens of its kinds, makes up the variable and is made up by it: v = M a + what the
-    roles give, with columns of M that are orthogonal, so that a = (MᵀM)⁻¹ Mᵀ v is a function of v, and whoever reads a
-    reads v."""
+    """By one atom a, with columns of M in v = M a + … that are orthogonal or 0: a changes by (MᵀM)⁺ Mᵀ as v does.
+
+    First where a alone, at tokens of its kinds, makes up the variable and is made up by it, so that whoever reads a
+    reads v. Then where other atoms are in v, or more in a: it is right if all that reads a later reads it in v, which
+    is tried where it is used; the atom that was made last first, of which least else is made."""
     parts = [(a, matrix) for a, matrix in variable.form.parts if a != ROLES]
     atoms = schedule.instructions.atoms
-    for atom, matrix in parts:
+    doubtful: list[Write] = []
+    for atom, matrix in reversed(parts):
         others = frozenset[str]().union(*(atoms[a].kinds for a, _ in parts if a != atom))
-        kinds = (variable.kinds & atoms[atom].kinds) - others
+        kinds = variable.kinds & atoms[atom].kinds
         squares = (matrix.csr.T @ matrix.csr).tocoo()
-        apart = np.array_equal(*squares.coords) and squares.nnz == matrix.shape[1] and bool(squares.data.all())
-        if kinds and apart:
-            yield Write(kinds, stream.write(atom, Matrix(matrix.csr.T.multiply(1.0 / squares.data[:, None]).tocsr())))
+        squares.eliminate_zeros()
+        if not kinds or not np.array_equal(*squares.coords):
+            continue
+        inverse = np.zeros(matrix.shape[1])
+        inverse[squares.coords[0]] = 1.0 / squares.data
+        written = stream.write(atom, Matrix(matrix.csr.T.multiply(inverse[:, None]).tocsr()))
+        if inverse.all() and kinds - others:
+            yield Write(kinds - others, written)
+            kinds &= others
+        if kinds:
+            doubtful.append(Write(kinds, written, False))
+    yield from doubtful
 
 
 def holdings(schedule: Schedule, allocation: Allocation) -> tuple[Holding, ...]:

@@ -60,8 +60,8 @@ class LearnedHeads(Heads):
 
     def _plain(self, pattern: AttentionPattern) -> tuple[Matrix, Floats, Matrix]:
         s, roles = self.stream, self.stream.roles
-        masked = self._masked(pattern.sources)
         target = pattern.target
+        masked = {} if target is not None and target.anyone else self._masked(pattern.sources)
         if target is None:
             return self._among(pattern.sources, {int(roles[0]): -200.0})
         if isinstance(target, End):

@@ -189,6 +189,8 @@ class Flow(Expressions):
                 break
         kinds = self.kind(statement.kind, statement.span)
         self.count(statement.limit, 1, "limit")
+        if statement.backwards:
+            self.sees_ahead(statement)
         for name in sorted(assigned(statement) & set(self.names)):
             if not kinds <= self.names[name].kinds:
                 hint = f"give it a first value at `{statement.kind}`, or use another name inside"
@@ -199,3 +201,13 @@ class Flow(Expressions):
         self.inside("scan", kinds, statement.body)
         self.flowing = outer
         self.leave(statement, before, start)
+
+    def sees_ahead(self, statement: Scan) -> None:
+        """A token takes what the one after it ended with: it has to see it."""
+        tokens, kind = self.program.tokens, statement.kind
+        if not tokens.visible_context:
+            hint = "write `tokens …  visible context`: tokens of the context then see each other"
+            self.error(statement.span, "a scan backwards, where no token sees those after it", hint)
+        elif kind in tokens.suffix:
+            hint = "give the tokens after the context a kind of their own"
+            self.error(statement.span, f"a scan backwards along `{kind}`, which stands after the context, too", hint)

@@ -94,8 +94,8 @@ class _Printer:
                 head = f"at {kind}"
             case Repeat(count=count, index=index, body=body):
                 head = f"repeat {unparse(count)}" + (f" as {index.name}" if index else "")
-            case Scan(kind=kind, limit=limit, body=body):
-                head = f"scan {kind} up to {unparse(limit)}"
+            case Scan(kind=kind, backwards=backwards, limit=limit, body=body):
+                head = f"scan {kind}{' backwards' if backwards else ''} up to {unparse(limit)}"
             case Define():
                 return []
             case other:

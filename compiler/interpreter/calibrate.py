@@ -12,38 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 
-from ..ir.graph import (
-    Affine,
-    Attend,
-    Constant,
-    Count,
-    Divide,
-    Field,
-    Final,
-    Function,
-    Gather,
-    Graph,
-    Keep,
-    Merge,
-    Mine,
-    Move,
-    Phi,
-    Product,
-    Read,
-    Softmax,
-    Theirs,
-    Value,
-)
+from ..ir.graph import Field, Graph, Move, Product, Value
 from ..numerics.functions import POINTWISE
 from .ball import Ball
 from .chunks import together
+from .deciding import deciding, equalities
 from .oracle import evaluate
 
 MARGIN = 0.1
@@ -77,7 +57,8 @@ class Ranges:
     scores: dict[Value, float]
     """Of each `Attend`, the largest |query · key|, as measured."""
     ties: frozenset[Value] = frozenset()
-    """What comparisons decide by, is 0 somewhere on the sample, and may be more or less by rounding."""
+    """What comparisons decide by, is 0 somewhere on the sample or asked for equality, and may be more or less by
+    rounding."""
 
     def __getitem__(self, value: Value) -> tuple[Floats, Floats]:
         """With a margin, and further where a tail is long: no sample holds its end, nor both ends alike."""
@@ -163,8 +144,7 @@ def some_of(data: TokenData, tasks: NDArray[Any] | slice) -> TokenData:
 
 def _observed(graph: Graph, data: TokenData) -> Seen:
     factors = {o for v in graph.values() if isinstance(graph[v].op, Product) for o in graph[v].operands}
-    decide = {graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Keep)}
-    decide = {v for v in decide if not _given(graph, v)}
+    decide = deciding(graph)
     seen = Seen({}, {}, {v: [] for v in factors}, {v: np.zeros(data.batch) for v in factors}, {}, set())
     low, high = seen.low, seen.high
     rng = np.random.default_rng(0)  # equal steps would meet the same tokens of every task
@@ -185,40 +165,6 @@ def _observed(graph: Graph, data: TokenData) -> Seen:
 
     evaluate(graph, data, see, reach=seen.scores)
     return seen
-
-
-def _given(graph: Graph, value: Value) -> bool:
-    """Whether it is of the data itself, copied or scaled: what rounds is then a share of it, and 0 stays 0."""
-    node = graph[value]
-    match node.op:
-        case Field():
-            return True
-        case Affine(matrices, offset):
-            single = len(matrices) == 1 and np.diff(matrices[0].csr.indptr).max(initial=0) <= 1
-            if not single or offset.array.any():
-                return False
-        case Move() | Merge():
-            pass
-        case (
-            Constant()
-            | Count()
-            | Product()
-            | Divide()
-            | Function()
-            | Keep()
-            | Softmax()
-            | Gather()
-            | Attend()
-            | Read()
-            | Mine()
-            | Theirs()
-            | Phi()
-            | Final()
-        ):
-            return False
-        case other:
-            assert_never(other)
-    return all(_given(graph, operand) for operand in node.operands)
 
 
 def _tame(seen: Sequence[Seen], sizes: Sequence[int], wild: float) -> list[NDArray[np.bool_]]:
@@ -272,7 +218,8 @@ def ranges_of(graph: Graph, seen: Seen) -> Ranges:
             declared.add(value)
             low[value], high[value] = np.full(graph[value].size, spec.low), np.full(graph[value].size, spec.high)
     crowd = {v: _crowd(rows, graph[v].size) for v, rows in seen.rows.items()}
-    return Ranges(low, high, frozenset(declared), crowd, dict(seen.scores), frozenset(seen.ties))
+    ties = frozenset(seen.ties) | equalities(graph)
+    return Ranges(low, high, frozenset(declared), crowd, dict(seen.scores), ties)
 
 
 def joined(ranges: Ranges, seen: Seen) -> Ranges:

@@ -44,7 +44,7 @@ def changed(graph: Graph, data: TokenData, moment: Moment, change: Change) -> Fl
         return None
     turn = 0
     if loop is not None and loop.kind is not None:
-        scanned = output_rows(data.sequence, {loop.kind}).tolist()
+        scanned = output_rows(data.sequence, {loop.kind}).tolist()[:: -1 if loop.backwards else 1]
         turn = scanned.index(moment.token)
     elif loop is not None:
         turn = loop.count - 1 - (moment.back or 0)

@@ -194,11 +194,11 @@ def _work(graph: Graph, block: Block) -> int:
 
 
 def repetitions(graph: Graph, tokens: int | None = None) -> int:
-    """As many groups as the tightest scan allows, or as `tokens` hold, or EXAMPLES."""
+    """As many groups as the tightest scan and `tokens` allow; EXAMPLES where neither says."""
     pattern = graph.signature.pattern
     others = len(pattern.prefix) + len(pattern.suffix)
     most = EXAMPLES if tokens is None else (tokens - others) // len(pattern.group)
-    limits = []
+    limits = [] if tokens is None else [most]
     for loop in graph.loops():
         if loop.kind is not None and loop.kind in pattern.group:
             fixed = (pattern.prefix + pattern.suffix).count(loop.kind)

@@ -182,7 +182,7 @@ class _Run:
             self._compute(value, self._at(self.graph[value].kinds))
         self._fixed = frozenset(fixed)
         ends: list[list[Floats]] = [[] for _ in loop.carried]
-        for token in tokens:
+        for token in tokens[::-1] if loop.backwards else tokens:
             places = self._places(np.array([token]))
             for c, so_far in zip(loop.carried, ends, strict=True):
                 self._put(c.phi, places, so_far[-1] if so_far else self._take(c.initial, places))
@@ -191,6 +191,8 @@ class _Run:
                 so_far.append(self._take(c.result, places))
         for c, so_far in zip(loop.carried, ends, strict=True):
             here = self._at(self.graph[c.final].kinds)
+            if loop.backwards:
+                so_far.reverse()
             last = np.searchsorted(tokens, here.tokens, side="right") - 1
             array = np.array(self._take(c.initial, here))
             if so_far:

@@ -45,7 +45,7 @@ from ..syntax.nodes import (
     Type,
 )
 from ..syntax.parse import parse
-from ..syntax.traversal import statements, walk
+from ..syntax.traversal import last_uses, statements, walk
 from .build_expressions import AffineTerms, Expressions
 from .build_reads import ReadBuilder
 from .builder import GraphBuilder
@@ -79,24 +79,6 @@ def build(program: Program, bindings: Mapping[str, object], text: str | None = N
     return _Program(program if text is None else replace(program, text=text), bindings).run()
 
 
-def _last_uses(program: Program) -> dict[str, int]:
-    """The number of the statement that uses each name last. To assign it inside a block is a use, of what it keeps
-    elsewhere."""
-    last: dict[str, int] = {}
-    outside = {id(statement) for statement in program.body}
-    for number, statement in enumerate(statements(program.body)):
-        if isinstance(statement, Assign | Output):
-            used = [
-                node.name
-                for node in walk(statement.value)
-                if isinstance(node, Name | TheirsExpression | MoveExpression)
-            ]
-            if isinstance(statement, Assign) and id(statement) not in outside:
-                used.append(statement.name)
-            last.update(dict.fromkeys(used, number))
-    return last
-
-
 class _Builder(GraphBuilder):
     def name(self, value: Value, name: str, span: Span) -> None:
         """Gives a node that was just made its name in the program."""
@@ -115,7 +97,7 @@ class _Program:
         self.kinds = self.everywhere
         self.values: dict[str, Value] = {}
         self.results: list[Value] = []
-        self.last_use = _last_uses(program)
+        self.last_use = last_uses(program)
         self.number = {id(s): number for number, s in enumerate(statements(program.body))}
         self.turns: tuple[Turn, ...] = ()
         """The repeats around whose passes are counted."""
@@ -175,16 +157,21 @@ class _Program:
         if statement.type is not None:
             form = form.stretched(self._shape(statement.type))
         name, before = statement.name, self.values.get(statement.name)
-        others = () if before is None else self._elsewhere(before)
-        if not others:
+        if before is None or not self._elsewhere(before):
             self.values[name] = self._named(form, name, statement.span, start)
             return
         value = self._here().value(form, statement.span)
-        parts = (*others, (self.kinds, value))
+        self.values[name] = self._merged(name, before, value, statement.span)
+
+    def _merged(self, name: str, before: Value, value: Value, span: Span) -> Value:
+        """A name's new value here, and what it held at other tokens."""
+        parts = (*self._elsewhere(before), (self.kinds, value))
+        if len(parts) == 1:
+            return value
         kinds = frozenset[str]().union(*(k for k, _ in parts))
         merge = Merge(tuple(k for k, _ in parts))
-        node = Node(merge, tuple(v for _, v in parts), form.shape, kinds, name, statement.span)
-        self.values[name] = self.builder.node(node)
+        shape = self.builder[value].shape
+        return self.builder.node(Node(merge, tuple(v for _, v in parts), shape, kinds, name, span))
 
     def _elsewhere(self, before: Value) -> tuple[tuple[Kinds, Value], ...]:
         """What a name keeps at the tokens where it is not assigned now."""
@@ -206,6 +193,7 @@ class _Program:
 
     def _loop(self, loop: Repeat | Scan, kind: str | None, count: int) -> None:
         builder, before = self.builder, dict(self.values)
+        backwards = isinstance(loop, Scan) and loop.backwards
         assigned = list(dict.fromkeys(s.name for s in statements(loop.body) if isinstance(s, Assign)))
         builder.open()
         phis: dict[str, Value] = {}
@@ -230,11 +218,13 @@ class _Program:
                     Node(Constant(Values(np.zeros(node.shape))), (), node.shape, node.kinds), builder.depth - 1
                 )
                 phis[name] = self._phi(before[name], node.kinds, name, loop)
-            kinds = node.kinds if kind is None else builder[before[name]].kinds
+            kinds = node.kinds if kind is None or backwards else builder[before[name]].kinds
             final = builder.node(Node(Final(), (before[name], result), node.shape, kinds, name, loop.span), place=False)
             records.append(Carried(before[name], phis[name], result, final))
             self.values[name] = final
-        builder.close(kind, count, tuple(records), loop.span)
+        builder.close(kind, count, tuple(records), loop.span, backwards)
+        for name in phis if backwards else ():
+            self.values[name] = self._merged(name, before[name], self.values[name], loop.span)
 
     def _phi(self, initial: Value, kinds: Kinds, name: str, loop: Repeat | Scan) -> Value:
         node = Node(Phi(), (initial,), self.builder[initial].shape, kinds, name, loop.span)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.span import Span
 
-from .graph import BodyGraph, Carried, Graph, Loop, Node, Value
+from .graph import Block, BodyGraph, Carried, Graph, Loop, Node, Value
 
 
 class GraphBuilder:
@@ -45,15 +45,26 @@ class GraphBuilder:
         """Begins the body of a loop."""
         self._blocks.append([])
 
-    def close(self, kind: str | None, count: int, carried: tuple[Carried, ...], span: Span | None = None) -> Loop:
+    def close(
+        self,
+        kind: str | None,
+        count: int,
+        carried: tuple[Carried, ...],
+        span: Span | None = None,
+        backwards: bool = False,
+    ) -> Loop:
         """Ends it; `carried` holds phis, results and finals already added."""
-        loop = Loop(kind, count, carried, tuple(self._blocks.pop()), span)
+        loop = Loop(kind, count, carried, self._end(), span, backwards)
         self._blocks[-1].append(loop)
         return loop
 
     def drop(self) -> None:
         """Ends the body of a loop that turned out empty of effect, and forgets its order."""
-        self._blocks.pop()
+        self._end()
+
+    def _end(self) -> Block:
+        """The body that is open."""
+        return tuple(self._blocks.pop())
 
     def finish(self, results: tuple[Value, ...], signature: Signature) -> Graph:
         if len(self._blocks) != 1:

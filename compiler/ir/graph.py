@@ -211,13 +211,14 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """`repeat count` (kind None), or `scan kind up to count`."""
+    """`repeat count` (kind None), or `scan kind up to count`; what a scan backwards leaves lives at the kind alone."""
 
     kind: str | None
     count: int
     carried: tuple[Carried, ...]
     body: Block
     span: Span | None = None
+    backwards: bool = False
 
     @property
     def passes(self) -> int:

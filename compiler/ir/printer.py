@@ -68,7 +68,7 @@ def format_graph(graph: Graph) -> str:
             if not isinstance(item, Loop):
                 line(item, indent)
                 continue
-            head = f"repeat {item.count}" if item.kind is None else f"scan {item.kind} up to {item.count}"
+            head = f"repeat {item.count}" if item.kind is None else _scan(item)
             lines.append(indent + head)
             for c in item.carried:
                 phi = f"phi({labels[c.initial]}, {labels[c.result]})"
@@ -206,3 +206,7 @@ def _array(array: Floats) -> str:
     if array.size <= 8:
         return "[" + ", ".join(f"{v:.6g}" if array.ndim == 1 else _array(v) for v in array) + "]"
     return f"constant[{'x'.join(map(str, array.shape))}]"
+
+
+def _scan(loop: Loop) -> str:
+    return f"scan {loop.kind}{' backwards' if loop.backwards else ''} up to {loop.count}"

@@ -110,6 +110,10 @@ class _Verifier:
                 self._hold(fits, c.warm, f"is no first pass of a scan over {loop.kind}")
             self._place(c.phi)
             self._operands(c.phi, scope)
+            if loop.backwards:
+                self._hold(
+                    final.kinds == {loop.kind}, c.final, f"is left by a scan, and lives at {sorted(final.kinds)}"
+                )
             if loop.kind is not None:
                 self._hold(phi.kinds == {loop.kind}, c.phi, f"is carried by a scan, and lives at {sorted(phi.kinds)}")
         inner = self._block(loop.body, scope | {c.phi for c in loop.carried})

@@ -19,6 +19,8 @@ class Activation:
     name: ActivationName
     value: Callable[[Floats], Floats]
     derivative: Callable[[Floats], Floats]
+    both: Callable[[Floats], tuple[Floats, Floats]]
+    """Value and derivative, which have most of their work in common."""
     gap: float
     """How far it is from relu at most."""
 
@@ -30,9 +32,14 @@ def gelu(x: Floats) -> Floats:
 
 def _gelu_slope(x: Floats) -> Floats:
     """Of `gelu`."""
+    return _gelu_both(x)[1]
+
+
+def _gelu_both(x: Floats) -> tuple[Floats, Floats]:
     root = np.sqrt(2.0 / np.pi)
     t = np.tanh(root * (x + 0.044715 * x**3))
-    return np.asarray(0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * root * (1.0 + 3 * 0.044715 * x * x))
+    slope = 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * root * (1.0 + 3 * 0.044715 * x * x)
+    return np.asarray(0.5 * x * (1.0 + t)), np.asarray(slope)
 
 
 def gelu_erf(x: Floats) -> Floats:
@@ -41,7 +48,12 @@ def gelu_erf(x: Floats) -> Floats:
 
 
 def _gelu_erf_slope(x: Floats) -> Floats:
-    return np.asarray(_normal(x) + x * np.exp(-0.5 * x * x) / np.sqrt(2.0 * np.pi))
+    return _gelu_erf_both(x)[1]
+
+
+def _gelu_erf_both(x: Floats) -> tuple[Floats, Floats]:
+    normal = _normal(x)
+    return np.asarray(x * normal), np.asarray(normal + x * np.exp(-0.5 * x * x) / np.sqrt(2.0 * np.pi))
 
 
 def _normal(x: Floats) -> Floats:
@@ -54,15 +66,19 @@ def silu(x: Floats) -> Floats:
 
 
 def _slope(x: Floats) -> Floats:
+    return _silu_both(x)[1]
+
+
+def _silu_both(x: Floats) -> tuple[Floats, Floats]:
     s = _sigmoid(x)
-    return np.asarray(s * (1.0 + x * (1.0 - s)))
+    return np.asarray(x * s), np.asarray(s * (1.0 + x * (1.0 - s)))
 
 
 def _sigmoid(x: Floats) -> Floats:
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
 
 
-GELU = Activation("gelu_tanh", gelu, _gelu_slope, 0.1701)
-GELU_ERF = Activation("gelu_erf", gelu_erf, _gelu_erf_slope, 0.17)
-SILU = Activation("silu", silu, _slope, 0.2785)
+GELU = Activation("gelu_tanh", gelu, _gelu_slope, _gelu_both, 0.1701)
+GELU_ERF = Activation("gelu_erf", gelu_erf, _gelu_erf_slope, _gelu_erf_both, 0.17)
+SILU = Activation("silu", silu, _slope, _silu_both, 0.2785)
 ACTIVATIONS: dict[str, Activation] = {a.name: a for a in (GELU, GELU_ERF, SILU)}

@@ -53,10 +53,10 @@ class Approximant:
         """The same as the neurons make it, within the range and beyond."""
         inside = x[..., None] * self.up
         z = inside + self.bias
-        neurons = self.activation.value(z)
+        neurons, slopes = self.activation.both(z)
         straight = self.slope * x
         value = self.constant + straight + neurons @ self.down
-        opened = np.abs(self.activation.derivative(z)) * (np.abs(inside) + np.abs(self.bias))
+        opened = np.abs(slopes) * (np.abs(inside) + np.abs(self.bias))
         sums = np.cumsum(neurons * self.down, axis=-1)  # each is rounded as the next neuron is added to it
         units = (np.abs(neurons) + opened) ** 2 @ self.down**2 + np.sum(sums**2, axis=-1)
         units += straight**2 + self.constant**2

@@ -7,8 +7,8 @@
     G                                               2⁴⁸         2⁸⁰
     A                                               2³⁰         2⁴⁰
     S                                               2²²         2⁴⁰
-      where the sample holds x = 0                  2²⁷         2⁴³
-      … and products are of GELUs                   2³⁰         2⁴⁸
+      where the sample holds x = 0, or x = 0 is     2³⁰         2⁴³
+      asked for; products are of GELUs                          2⁴⁸
 
 Softmax weights are exactly 1 and 0 where logits are 104 (float64: 745) apart, so what is read is the value itself, bit
 for bit, or 0. The ramp is 208 R/G wide, less than a unit of any x that decides, and stands S/G from 0: x > 0 is 0 at 0,
@@ -32,7 +32,7 @@ import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats
 
 GAIN = {"float32": 2.0**48, "float64": 2.0**80}
-SHIFT = {"float32": (2.0**22, 2.0**27, 2.0**30), "float64": (2.0**40, 2.0**43, 2.0**48)}
+SHIFT = {"float32": (2.0**22, 2.0**30, 2.0**30), "float64": (2.0**40, 2.0**43, 2.0**48)}
 """Where x is nowhere 0 on the sample, where it is, and where it is and products are of GELUs."""
 APART = {"float32": 2.0**30, "float64": 2.0**40}
 UNCLEAR = 0.75

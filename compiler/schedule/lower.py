@@ -237,7 +237,7 @@ class _Lowering(FormBuilder):
         for c in loop.carried:
             at = frozenset({loop.kind}) if loop.kind is not None else self.need[c.phi] | self.need[c.final]
             kinds |= at
-            atoms.append(self._state(c, loop.kind, at, scope, instructions))
+            atoms.append(self._state(c, loop, at, scope, instructions))
             self._name(c.phi, number)
         body = self._block(loop.body, number)
         states = []
@@ -246,18 +246,19 @@ class _Lowering(FormBuilder):
             if not all(self.atoms[a].kinds <= self.atoms[atom].kinds for a in change.atoms):
                 self._needs_gate(self.graph[c.result])
             states.append(State(atom, self._restrict(change, self.atoms[atom].kinds)[0]))
-        carry = Relation("before", loop.kind) if loop.kind is not None else None
+        carry = Relation("after" if loop.backwards else "before", loop.kind) if loop.kind is not None else None
         instructions.append(InstructionLoop(loop.passes, tuple(states), carry, kinds, body))
         for c, atom in zip(loop.carried, atoms, strict=True):
             own = self._own(atom)
-            self.forms[c.final] = own if loop.kind is None else self._spread(c, atom, own, loop.kind, instructions)
+            alone = loop.kind is None or loop.backwards
+            self.forms[c.final] = own if alone else self._spread(c, atom, own, loop.kind or "", instructions)
             self._name(c.final, scope)
 
     def _state(
-        self, c: Carried, kind: str | None, at: Kinds, scope: int, instructions: list[Instruction | InstructionLoop]
+        self, c: Carried, loop: Loop, at: Kinds, scope: int, instructions: list[Instruction | InstructionLoop]
     ) -> Atom:
         """The state's atom and its start: what of it is constant from the embedding, the rest by an instruction."""
-        phi, start = self.graph[c.phi], self.forms[c.initial]
+        phi, start, kind = self.graph[c.phi], self.forms[c.initial], loop.kind
         low = np.minimum(self.ranges[c.phi][0], self.ranges[c.result][0])
         high = np.maximum(self.ranges[c.phi][1], self.ranges[c.result][1])
         if c.warm is not None:
@@ -265,11 +266,10 @@ class _Lowering(FormBuilder):
         atom = self._atom(self.labels[c.phi], phi.size, at, low, high)
         self.forms[c.phi] = self._own(atom)
         if kind is not None:
-            everywhere = self._uniform(c.initial)
+            everywhere = None if loop.backwards else self._uniform(c.initial)
             if everywhere is None:
-                first = self._alone(
-                    self._rested(start, instructions), Relation("own_first", kind), at, c.initial, instructions
-                )
+                whose = Relation("own_last" if loop.backwards else "own_first", kind)
+                first = self._alone(self._rested(start, instructions), whose, at, c.initial, instructions)
                 self.forms[c.phi] = self.forms[c.phi].plus(first)
                 return atom
             rest = Matrix.of(np.arange(phi.size), np.zeros(phi.size), everywhere, (phi.size, len(self.roles)))

@@ -36,6 +36,8 @@ from .instructions import (
     Variable,
 )
 
+_OTHERS = {"own_first": "before", "own_last": "after", "own_none": "latest"}
+"""Who sees a token of the kind by the second is not alone by the first."""
 SMALLEST = 1e-15
 """Factors that stay below this count as no smaller: their reciprocal is a weight."""
 
@@ -161,13 +163,14 @@ class FormBuilder:
         like: Value,
         instructions: list[Instruction | InstructionLoop],
     ) -> LinearForm:
-        """The form at tokens that have no token of the relation's kind before them (`own_first`), or at or before them
-        (`own_none`), and else 0. Where distances are all that a head knows, a product with a flag closes it."""
-        learned = isinstance(self.target.positions, Learned)
+        """The form at tokens that have no token of the relation's kind before them (`own_first`), at or before them
+        (`own_none`) or after them (`own_last`), and else 0. Where distances are all that a head knows, a product with a
+        flag closes it."""
+        learned = isinstance(self.target.positions, Learned) and relation.name != "own_last"
         if learned or rotary_copy_rule(self.pattern, relation, at, SAMPLE) is not None:
             return self._copied(form, relation, at, like, instructions)
         assert relation.kind is not None
-        sees = Relation("before" if relation.name == "own_first" else "latest", relation.kind)
+        sees = Relation(_OTHERS[relation.name], relation.kind)
         flag = self._constant(np.ones(1), frozenset({relation.kind}))
         seen = self._atom(f"{sees.name} {sees.kind}", 1, at, np.zeros(1), np.ones(1))
         instructions.append(Instruction(Copy(sees), (flag,), seen, at, self.graph[like].span))

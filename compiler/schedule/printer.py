@@ -50,7 +50,7 @@ def _block(block: Block, instructions: Instructions, indent: str, lines: list[st
 
 
 def _carried(labels: list[str], relation: Relation) -> str:
-    return f"{', '.join(labels)} from the {relation.kind} before"
+    return f"{', '.join(labels)} from the {relation.kind} {relation.name}"
 
 
 def carried(carry: Carry, instructions: Instructions) -> str:

@@ -205,7 +205,10 @@ class Repeat(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class Scan(SyntaxNode):
+    """`backwards`: from the last token of the kind to the first."""
+
     kind: str
+    backwards: bool
     limit: Expr
     body: tuple[Statement, ...]
 

@@ -223,7 +223,11 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
     answer = index
 
     def scan(self, meta: Any, parts: list[Any]) -> syntax.Statement:
-        return syntax.Scan(_head(meta, parts[1].span), str(parts[0]), parts[1], parts[2])
+        kind, backwards, limit, body = parts
+        return syntax.Scan(_head(meta, limit.span), str(kind), backwards is not None, limit, body)
+
+    def backwards(self, meta: Any, parts: list[Any]) -> str:
+        return "backwards"
 
     def output(self, meta: Any, parts: list[Any]) -> syntax.Statement:
         return syntax.Output(_head(meta, parts[1].span), *parts)

@@ -48,6 +48,7 @@ _ELSEWHERE = {
 }
 """What begins a line in other languages."""
 
+_LIMITS = ({"UP", "BACKWARDS"}, {"UP"}, {"TO"})
 _SCAN = "`scan y up to 40`: for so many y tokens there are layers"
 _SOURCES = "`previous` is the token before me, `previous x` the last x token before me, `last x` the last that I see"
 _FARTHER = (
@@ -99,7 +100,7 @@ def _unexpected(text: str, word: str, type: str, span: Span, expected: set[str])
 def _mend(word: str, type: str, line: str, expected: set[str]) -> str | None:
     """The hint about a word that cannot follow the beginning of its line."""
     before = line.rstrip(" \t")
-    if expected in ({"UP"}, {"TO"}):
+    if expected in _LIMITS:
         return _SCAN
     if expected == {"PREVIOUS", "FIRST", "LAST"}:
         return _SOURCES
@@ -132,7 +133,7 @@ def _early_end(text: str, start: int, type: str, expected: set[str]) -> SyntaxFa
         )
     if type == "_DEDENT" and expected >= {"OUTPUT", "SCAN"} and "DEF" not in expected:
         return SyntaxFault(Diagnostic("this `def` gives nothing", span, "its last line is `output e`"), None)
-    scan = _SCAN if expected in ({"UP"}, {"TO"}) else None
+    scan = _SCAN if expected in _LIMITS else None
     return SyntaxFault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span, scan), line)
 
 

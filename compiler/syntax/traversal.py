@@ -25,6 +25,7 @@ from .nodes import (
     Output,
     Part,
     Power,
+    Program,
     ReadExpression,
     Repeat,
     Scan,
@@ -123,3 +124,21 @@ def map_expressions(body: tuple[Statement, ...], change: Callable[[Expr], Expr])
             case other:
                 assert_never(other)
     return tuple(result)
+
+
+def last_uses(program: Program) -> dict[str, int]:
+    """The number of the statement that uses each name last. To assign it inside a block is a use, of what it keeps
+    elsewhere."""
+    last: dict[str, int] = {}
+    outside = {id(statement) for statement in program.body}
+    for number, statement in enumerate(statements(program.body)):
+        if isinstance(statement, Assign | Output):
+            used = [
+                node.name
+                for node in walk(statement.value)
+                if isinstance(node, Name | TheirsExpression | MoveExpression)
+            ]
+            if isinstance(statement, Assign) and id(statement) not in outside:
+                used.append(statement.name)
+            last.update(dict.fromkeys(used, number))
+    return last

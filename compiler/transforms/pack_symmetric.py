@@ -100,7 +100,7 @@ def _loop(r: Rewriter, graph: Graph, loop: Loop, names: dict[Value, Value], pack
         final = r.node(replace(node, operands=(initial[c], result)), place=False)
         carried.append(Carried(initial[c], phis[c], result, final))
         names[c.final] = final
-    r.close(loop.kind, loop.count, tuple(carried), loop.span)
+    r.close(loop.kind, loop.count, tuple(carried), loop.span, loop.backwards)
     for c in loop.carried:
         if c.phi in packed:
             names[c.final] = _both(r, graph, c.final, names[c.final])

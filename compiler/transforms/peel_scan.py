@@ -35,11 +35,11 @@ def head_start(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
 
 
 def _starts_alike(graph: Graph, loop: Loop) -> bool:
-    """Whether it is a scan of two passes or more, with no loop in it, of which all that is carried starts from
+    """Whether it is a scan forwards of two passes or more, with no loop in it, of which all that is carried starts from
     constants."""
     flat = not any(isinstance(item, Loop) for item in loop.body)
     constant = all(isinstance(graph[c.initial].op, Constant) and c.warm is None for c in loop.carried)
-    return loop.kind is not None and loop.count > 1 and flat and constant
+    return loop.kind is not None and not loop.backwards and loop.count > 1 and flat and constant
 
 
 def _warmed(graph: Graph, place: int, laws: Laws) -> Graph:

@@ -54,13 +54,9 @@ class Rewriter(GraphBuilder):
         super().open()
         self._known.append({})
 
-    def close(self, kind: str | None, count: int, carried: tuple[Carried, ...], span: Span | None = None) -> Loop:
+    def _end(self) -> Block:
         self._known.pop()
-        return super().close(kind, count, carried, span)
-
-    def drop(self) -> None:
-        self._known.pop()
-        super().drop()
+        return super()._end()
 
     def node(self, node: Node, *, place: bool = True) -> Value:
         if not place:
@@ -238,7 +234,7 @@ def loop_from(
         first = warm[c] if warm is not None else None if c.warm is None else names[c.warm]
         carried.append(Carried(initial[c], names[c.phi], names[c.result], final, first))
         names[c.final] = final
-    r.close(loop.kind, count, tuple(carried), loop.span)
+    r.close(loop.kind, count, tuple(carried), loop.span, loop.backwards)
 
 
 def prune(graph: Graph) -> Graph:

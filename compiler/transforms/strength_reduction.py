@@ -170,7 +170,7 @@ def _loop(
         carried.append(Carried(initial[c], names[c.phi], names[c.result], names[c.final]))
     done[mine.final] = r.node(Node(Final(), (start, result), shape, candidate.kinds), place=False)
     carried.append(Carried(start, phi, result, done[mine.final]))
-    r.close(loop.kind, loop.count, tuple(carried), loop.span)
+    r.close(loop.kind, loop.count, tuple(carried), loop.span, loop.backwards)
 
 
 @dataclass

@@ -23,6 +23,9 @@ NAMES: tuple[str, ...] = (
     "akyurek_algorithms",
     "raventos_diversity",
     "probes",
+    "zhang_pcr",
+    "huang_cot",
+    "wang_td",
 )
 """Each a module of this package, in the order in which they are listed."""
 
@@ -38,8 +41,8 @@ def __getattr__(name: str) -> object:
 def known(name: str) -> None:
     """Raises InnerloopError for a name that no figure has."""
     if name not in NAMES:
-        hint = near(name, NAMES) or f"there are {', '.join(NAMES)}"
-        raise InnerloopError(f"{name}: no such figure; {hint}")
+        hint = f"{told} There" if (told := near(name, NAMES)) else "There"
+        raise InnerloopError(f"{name}: no such figure; {hint} are {', '.join(NAMES)}")
 
 
 def figure(name: str) -> Figure:

@@ -129,6 +129,33 @@ class Setting:
         self.runs[name] = f"{total} steps of {found.task}, seed {options.get('seed', 0)}; {given}"
         return found
 
+    def stages(
+        self, name: str, start: Model | Weights, task: TaskDistribution, *, ends: Sequence[int], **options: Any
+    ) -> list[Trained]:
+        """One run of constant rate, as it stood after each of `ends` steps (where that many are usual): a folder each,
+        so that a killed run finds those that are done. The last has the losses of all steps."""
+        found: list[Trained] = []
+        before = 0
+        for number, end in enumerate(ends):
+            total = before = max(self.steps(end), before + 1)
+            self.told(f"training {name}", number, len(ends))
+            earlier = self.folder / name / f"{number - 1}" if number else None
+            found.append(
+                train(
+                    start,
+                    task,
+                    steps=total,
+                    folder=self.folder / name / f"{number}",
+                    earlier=earlier,
+                    resume=True,
+                    elsewhere=self.elsewhere,
+                    schedule="constant",
+                    interval=10**6,
+                    **options,
+                )
+            )
+        return found
+
     def tasks(self, usual: int) -> int:
         """How many tasks to measure on where `usual` are usual."""
         return max(1, round(usual * self.share))
@@ -136,9 +163,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Figure:
-    """A published figure: its name, in one line what it shows, where it was published, and how to run it."""
+    """A published figure: its name, in one line what it shows, where it was published, how to run it, and how many
+    minutes of a processor that takes."""
 
     name: str
     purpose: str
     source: str
     run: Callable[[Setting], Result]
+    minutes: float | None = None

@@ -122,10 +122,12 @@ class Model:
 
     @property
     def config(self) -> Config:
+        """Its sizes."""
         return self.template.config
 
     @property
     def signature(self) -> Signature:
+        """The tokens and fields that it takes."""
         return self.template.signature
 
     def precision(self) -> Any:

@@ -17,6 +17,7 @@ import optax
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.parts import Config
+from innerloop.artifact.words import OptimiserName
 from innerloop.runtime.executables import exact
 from innerloop.runtime.surroundings import devices, key
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -45,6 +46,7 @@ class Rule:
     rate: float
     warmup: int
     clip: float | None
+    kind: OptimiserName = "adam"
     decay: float = 0.0
 
     def optimiser(self) -> Any:
@@ -53,6 +55,9 @@ class Rule:
             longest = max(self.steps, self.warmup + 1)
             rates = optax.warmup_cosine_decay_schedule(0.0, self.rate, self.warmup, longest)
         clipped = [] if self.clip is None else [optax.clip_by_global_norm(self.clip)]
+        if self.kind == "sgd":
+            shrunk = [optax.add_decayed_weights(self.decay, _matrices)] if self.decay else []
+            return optax.chain(*clipped, *shrunk, optax.sgd(rates))
         if not self.decay:
             return optax.chain(*clipped, optax.adam(rates))
         return optax.chain(*clipped, optax.adamw(rates, weight_decay=self.decay, mask=_matrices))

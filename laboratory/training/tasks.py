@@ -110,6 +110,7 @@ class TaskDistribution:
 
     @property
     def sequence(self) -> bool:
+        """Whether it is the states of a sequence, each the last one's answer, and no regression."""
         return self.name == "autoregressive"
 
     @property
@@ -140,6 +141,7 @@ def fitted(name: str, d: int | None, given: Values, rows: Rows = "all") -> TaskD
 
 
 def names() -> list[str]:
+    """The tasks that there are."""
     return list(DEFAULTS)
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from innerloop.artifact.errors import InnerloopError, near
 from innerloop.artifact.interrupts import Interrupted, asked, stoppable
 from innerloop.artifact.weights import Weights
-from innerloop.artifact.words import RateSchedule
+from innerloop.artifact.words import OptimiserName, RateSchedule
 from innerloop.runtime.surroundings import seeded
 from numpy.typing import NDArray
 
@@ -45,7 +45,7 @@ class DivergenceError(InnerloopError):
     """A loss or a parameter is no finite number any more; the message has the step and the last good checkpoint."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trained:
     """`parameters` of `model`'s names; losses, norms of the gradients [steps]; `task`: what they were trained on, in
     words. Of a training that stopped early there are fewer steps than it was given."""
@@ -55,6 +55,10 @@ class Trained:
     losses: NDArray[np.float32]
     task: str = ""
     norms: NDArray[np.float32] | None = None
+
+    def __repr__(self) -> str:
+        name, steps = self.model.signature.name, len(self.losses)
+        return f"Trained {name}: {steps} steps; loss {self.losses[0]:.4g} at first, {self.losses[-1]:.4g} at last"
 
     @property
     def weights(self) -> Weights:
@@ -72,6 +76,7 @@ def train(
     rate: float = 1e-3,
     warmup: int = 0,
     schedule: RateSchedule = "cosine",
+    optimiser: OptimiserName = "adam",
     clip: float | None = 1.0,
     decay: float = 0.0,
     patience: int | None = None,
@@ -89,6 +94,7 @@ def train(
 
     rate        of Adam (Kingma and Ba 2015) after `warmup` steps, in which it rises from 0; then a cosine down to 0 at
                 the last step (Loshchilov and Hutter 2017), or constant
+    optimiser   Adam, or plain gradient descent of that rate ("sgd"), whose path theories of training follow
     clip        the gradient's largest norm, None: any
     decay       of matrices, by this times the rate at every step (AdamW); there is no dropout
     patience    stop where the mean loss of an interval was below all before it so many intervals ago; None: never
@@ -106,12 +112,13 @@ def train(
     task.verify(model.template)
     training_settings(
         steps=steps, batch=batch, interval=interval, rate=rate, clip=clip, warmup=warmup, schedule=schedule,
-        decay=decay, patience=patience,
+        optimiser=optimiser, decay=decay, patience=patience,
     )  # fmt: skip
     if curriculum is not None:
         curriculum.verify(task)
     frozen, seed = _frozen(model, freeze), seeded(seed)
-    rule = Rule(steps if schedule == "cosine" else None, float(rate), warmup, clip, float(decay))
+    until = steps if schedule == "cosine" else None
+    rule = Rule(until, float(rate), warmup, clip, optimiser, float(decay))
     settings = {
         "task": {"name": task.name, "rows": task.rows, **task.parameters},
         "steps": steps,
@@ -119,6 +126,7 @@ def train(
         "rate": rate,
         "warmup": warmup,
         "schedule": schedule,
+        "optimiser": optimiser,
         "clip": clip,
         "decay": float(decay),
         "patience": patience,

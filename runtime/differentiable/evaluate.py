@@ -188,9 +188,9 @@ class _Run:
 
         passes: list[Array] = []
         if tokens.size:
-            first = self._places(tokens[:1])
+            first = self._places(tokens[-1:] if loop.backwards else tokens[:1])
             start = [self.whole(self.take(c.initial, first)) for c in loop.carried]
-            _, passes = jax.lax.scan(one, start, tokens)
+            _, passes = jax.lax.scan(one, start, tokens, reverse=loop.backwards)
         self.known = before
         for k, c in enumerate(loop.carried):
             if not self.kinds[c.final]:

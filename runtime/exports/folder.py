@@ -18,16 +18,29 @@ from .tensors import Tensor
 @dataclass(frozen=True)
 class Sample:
     """A few tasks, the oracle's outputs side by side, [tasks, rows, *shape], at the tokens that give them, and how far
-    off each of them is at most as the library computes."""
+    off each of them is at most as the library computes; `left`: the tasks that are beyond the certificate in this
+    package's own arithmetic, since a value left its range."""
 
     data: TokenData
     truth: Floats
     errors: tuple[float, ...]
+    left: tuple[int, ...] = ()
 
     @property
     def error(self) -> float:
         """The largest."""
         return max(self.errors)
+
+    @property
+    def note(self) -> str:
+        """What a README adds where it says how far off the tasks are; nothing where all keep the certificate."""
+        if not self.left:
+            return ""
+        return (
+            f" Of these {self.data.batch} tasks {len(self.left)} (from 0: {', '.join(map(str, self.left))}) are beyond "
+            "the certificate in innerloop's own forward pass, too: a value leaves the range it was compiled for, which "
+            "innerloop refuses when it runs, and this folder cannot tell."
+        )
 
     def tensors(self, weights: Weights) -> list[Tensor]:
         """Each field at the tokens that hold it, and the output."""

@@ -75,6 +75,24 @@ def test_what_is_there_stays_there(innerloop: Command, compiled: Path, command: 
     assert what != "full" or (out / "mine").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["inspect", "WEIGHTS"], ["compare", "WEIGHTS", "WEIGHTS", "--task", "linear"]],
+    ids=["inspect", "compare"],
+)
+@pytest.mark.parametrize("what", ["file", "link"])
+def test_a_page_that_is_there_stays_there(innerloop: Command, compiled: Path, command: list[str], what: str) -> None:
+    page = Path("page.html")
+    if what == "file":
+        page.write_text("mine")
+    else:
+        page.symlink_to("nowhere")
+    arguments = [str(compiled) if word == "WEIGHTS" else word for word in command]
+    one_message(innerloop(*arguments, "-o", page), "page.html: exists already; name a new file, or remove it first")
+    assert what != "file" or page.read_text() == "mine"
+    assert page.is_symlink() == (what == "link")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs limits on files")
 @pytest.mark.parametrize("suffix", [".npz", ".csv"])
 def test_a_full_disk_leaves_what_was_there(compiled: Path, tmp_path: Path, suffix: str) -> None:

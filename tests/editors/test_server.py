@@ -17,7 +17,7 @@ from lsprotocol import types
 from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
 
 URI = "file:///lesson%202.icl"
-COMMAND = [sys.executable, "-m", "innerloop.commands", "language-server"]
+COMMAND = [sys.executable, "-m", "innerloop.commands", "language-server", "--stdio"]
 SOUND = """\
 program lesson(d)
 

@@ -125,7 +125,7 @@ def test_every_family_answers_as_the_interpreter(family: Any) -> None:
 
 
 def fit_of(candidate: Candidate, counts: Any, theta: Any) -> Any:
-    return Fitted(candidate, counts, theta, np.zeros((1, 1)), 0.0, np.zeros((1, theta.size)))
+    return Fitted(candidate, counts, theta, np.zeros((1, 1)), 0.0, 0.0, np.zeros((1, theta.size)))
 
 
 def test_intervals_hold_the_truth_of_noisy_models() -> None:

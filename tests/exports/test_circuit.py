@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,61 +16,7 @@ from innerloop.runtime.exports.circuits.patching import count
 from innerloop.runtime.exports.export import export, prepared
 from safetensors.torch import load_file
 
-
-def moved(folder: Path, lens: Path) -> dict[str, float]:
-    """By edge, the largest change of an output over their root mean square, as EAP's hooks patch it."""
-    from transformer_lens import HookedTransformer, HookedTransformerConfig
-
-    settings = json.loads((lens / "config.json").read_text()) | {"dtype": torch.float64}
-    settings |= {"use_attn_result": True, "use_split_qkv_input": True, "use_hook_mlp_in": True}
-    model = HookedTransformer(HookedTransformerConfig.from_dict(settings))
-    model.load_state_dict(load_file(lens / "model.safetensors"), strict=False)
-    prompts, embedding = (
-        load_file(folder / "prompts.safetensors"),
-        load_file(lens / "interface.safetensors")["embedding"],
-    )
-    rows, tokens = prompts["rows"].long(), prompts["clean"].shape[1]
-
-    def run(side: str, hooks: list[Any]) -> tuple[torch.Tensor, Any]:
-        stream = prompts[side] @ embedding + model.W_pos[:tokens]
-        with torch.no_grad(), model.hooks(hooks):
-            output, cache = model.run_with_cache(stream, start_at_layer=0)
-        return output[:, rows], cache
-
-    clean, caches = {}, {}
-    for side in ("clean", "corrupted"):
-        clean[side], caches[side] = run(side, [])
-
-    def apart(parent: str) -> torch.Tensor:
-        if parent == "input":
-            return (prompts["corrupted"] - prompts["clean"]) @ embedding
-        layer = re.findall(r"\d+", parent)
-        if parent.startswith("m"):
-            hook = f"blocks.{layer[0]}.hook_mlp_out"
-            return caches["corrupted"][hook] - caches["clean"][hook]
-        hook = f"blocks.{layer[0]}.attn.hook_result"
-        return (caches["corrupted"][hook] - caches["clean"][hook])[:, :, int(layer[1])]
-
-    def add(value: torch.Tensor, hook: Any, change: torch.Tensor, head: int | None) -> torch.Tensor:
-        value = value.clone()
-        if head is None:
-            return value + change
-        value[:, :, head] += change
-        return value
-
-    found = {}
-    for name in json.loads((folder / "circuit.json").read_text())["edges"]:
-        parent, child = name.split("->")
-        places = [int(n) for n in re.findall(r"\d+", child)]
-        if child == "logits":
-            hook, head = f"blocks.{model.cfg.n_layers - 1}.hook_resid_post", None
-        elif child.startswith("m"):
-            hook, head = f"blocks.{places[0]}.hook_mlp_in", None
-        else:
-            hook, head = f"blocks.{places[0]}.hook_{child[-2]}_input", places[1]
-        output, _ = run("clean", [(hook, partial(add, change=apart(parent), head=head))])
-        found[name] = ((output - clean["clean"]).abs().max() / clean["clean"].square().mean().sqrt()).item()
-    return found
+from tests.support.patched_lens import PatchedLens
 
 
 @pytest.mark.parametrize(
@@ -87,7 +32,8 @@ def test_patching_in_transformer_lens_contradicts_no_label(
     export(weights, tmp_path / "circuit", "circuit")
     export(weights, tmp_path / "lens", "transformerlens")
     told = json.loads((tmp_path / "circuit/circuit.json").read_text())
-    found = moved(tmp_path / "circuit", tmp_path / "lens")
+    lens = PatchedLens(tmp_path / "lens", load_file(tmp_path / "circuit/prompts.safetensors"))
+    found = lens.edges(told["edges"])
     assert len(found) == len(told["edges"]) == count(weights)
     assert sum(edge["in_graph"] for edge in told["edges"].values()) >= 5
     for edge, effect in found.items():
@@ -95,6 +41,14 @@ def test_patching_in_transformer_lens_contradicts_no_label(
         assert abs(effect - label["score"]) <= 1e-5 * max(1e-2, label["score"]), edge
         if edge not in told["undecided"]:
             assert effect > 1e-3 if label["in_graph"] else effect < 1e-6, edge
+    within = 0
+    for mlp, labels in told["neurons"].items():
+        for number in range(0, len(labels["scores"]), 1 + len(labels["scores"]) // 20):
+            score, effect = labels["scores"][number], lens.neuron(mlp, number)
+            assert abs(effect - score) <= 1e-5 * max(1e-2, score), (mlp, number)
+            assert labels["in_graph"][number] == (score > 1e-3)
+            within += labels["in_graph"][number]
+    assert within
 
 
 def test_an_induction_heads_circuit_is_the_papers(tmp_path: Path) -> None:

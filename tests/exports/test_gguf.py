@@ -110,6 +110,8 @@ def test_what_no_gguf_holds_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     weights = compile_program(load("gradient_descent"), target="llama", d=2)
     with pytest.raises(InnerloopError, match=r"target `gpt2`, which gguf does not hold: .* target llama"):
         export(compile_program(load("gradient_descent"), d=2), tmp_path / "out", "gguf")
+    with pytest.raises(InnerloopError, match=r"in float64, and model.gguf is written in float32.* compile it"):
+        export(compile_program(load("averaging"), target="llama", dtype="float64", d=2), tmp_path / "out", "gguf")
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(InnerloopError, match="takes the gguf package: pip install"):
         export(weights, tmp_path / "out", "gguf")

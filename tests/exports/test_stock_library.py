@@ -16,7 +16,7 @@ from innerloop.programs import load, names
 from innerloop.runtime.exports.export import export
 from transformers import GPT2Model, LlamaModel
 
-from tests.reference import CASES, Case
+from tests.reference import CASES, Case, packed
 from tests.reference.measured import Fields, compiled
 from tests.support.onnx_models import run
 from tests.support.stock_models import outputs
@@ -35,7 +35,7 @@ def held(weights: Weights, fields: Fields, folder: Path) -> None:
     export(weights, folder, accept_error=(signature.name, target) in ACCEPTED)
     found = outputs(STOCK[target], folder, weights, **fields)
     parameters: dict[str, Any] = dict(signature.parameters)
-    truth = interpret(signature.text, **fields, **parameters)
+    truth = packed(interpret(signature.text, **fields, **parameters))
     assert found.shape == truth.shape
     assert np.abs(found - truth).max() <= weights.report.predicted_error
     export(weights, folder.with_name("onnx"), "onnx")

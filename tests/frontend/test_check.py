@@ -45,6 +45,7 @@ def test_sound_program(path: Path) -> None:
 
 
 SIZES = {"d": 3, "m": 5, "k": 2, "hidden": 4, "ramps": 3, "vocabulary": 6, "states": 2, "symbols": 3, "edges": 6}
+SIZES |= {"actions": 2, "arms": 3, "classes": 3}
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)

@@ -18,7 +18,7 @@ from innerloop.compiler import interpret
 from innerloop.compiler.architectures.targets import TARGETS
 from numpy.typing import NDArray
 
-from . import batch, classification, descent, online, other
+from . import batch, classification, decisions, descent, online, other, probabilistic, series
 
 _ROOT = Path(__file__).parents[2]
 PROGRAMS = sorted([*(_ROOT / "programs").glob("*.icl"), *(_ROOT / "tests" / "cases" / "programs").glob("*.icl")],
@@ -66,9 +66,16 @@ Array = NDArray[np.float64]
 Task = dict[str, Any]
 
 
-@dataclass(frozen=True)
+def packed(answer: Any) -> Array:
+    """What a call gives, several outputs side by side: [batch, rows, size]."""
+    parts = answer.values() if isinstance(answer, dict) else None
+    return answer if parts is None else np.concatenate([p.reshape(*p.shape[:2], -1) for p in parts], -1)
+
+
+@dataclass(frozen=True, eq=False)
 class Case:
-    """`expected(task, parameters)` answers one task, fields without a batch dimension, with [rows, *shape]."""
+    """`expected(task, parameters)` answers one task, fields without a batch dimension, with [rows, *shape]; of several
+    outputs with the components of all, [rows, size]."""
 
     program: str
     parameters: dict[str, Any]
@@ -92,8 +99,7 @@ class Case:
 
     def truth(self, data: Mapping[str, NDArray[Any]]) -> Array:
         """The float64 oracle's word."""
-        truth: Array = interpret(source(self.program), **data, **self.parameters)
-        return truth
+        return packed(interpret(source(self.program), **data, **self.parameters))
 
     def answers(self, data: Mapping[str, NDArray[Any]]) -> Array:
         """The independent implementation's."""
@@ -126,6 +132,43 @@ CASES = (
     Case("heavy_ball", {"d": D, "steps": 12}, batch.draw, descent.heavy_ball),
     Case("nesterov", {"d": D, "steps": 12, "rate": 0.1}, batch.draw, descent.nesterov),
     Case("adam", {"d": D, "steps": 12, "epsilon": 1e-3}, batch.draw, descent.adam),
+    Case(
+        "kernel_ridge",
+        {"d": D, "examples": 6, "steps": 24},
+        batch.draw_context,
+        probabilistic.kernel_ridge,
+        1e-7,
+    ),
+    Case("gaussian_process", {"d": D, "examples": 6}, batch.draw_context, probabilistic.gaussian_process),
+    Case("k_nearest_neighbours", {"d": D, "examples": 6}, batch.draw_context, probabilistic.k_nearest_neighbours),
+    Case(
+        "linear_discriminant_analysis",
+        {"d": D, "classes": 3},
+        probabilistic.draw_classes,
+        probabilistic.linear_discriminant_analysis,
+    ),
+    Case(
+        "softmax_regression",
+        {"d": D, "classes": 3, "steps": 4},
+        probabilistic.draw_classes,
+        probabilistic.softmax_regression,
+    ),
+    Case(
+        "gaussian_mixture",
+        {"d": D, "k": 2, "steps": 3},
+        probabilistic.draw_mixture,
+        probabilistic.gaussian_mixture,
+    ),
+    Case("adaboost", {"d": D, "rounds": 5}, decisions.draw_votes, decisions.adaboost),
+    Case("lin_ucb", {"d": D, "arms": 3}, decisions.draw_trials, decisions.lin_ucb),
+    Case(
+        "value_iteration",
+        {"states": 3, "actions": 2, "steps": 25, "discount": 0.5},
+        decisions.draw_process,
+        decisions.value_iteration,
+        1e-7,
+    ),
+    Case("q_learning", {"states": 3, "actions": 2, "transitions": 10}, decisions.draw_walk, decisions.q_learning),
     Case("averaging", {"d": D}, batch.draw, batch.averaging),
     Case(
         "conjugate_gradient", {"d": D, "ridge": 0.2, "steps": D, "floor": 1e-12}, batch.draw, batch.conjugate_gradient
@@ -178,6 +221,8 @@ CASES = (
     Case("functional_gradient_descent", {"d": D}, batch.draw_context, classification.functional_gradient_descent),
     Case("finite_automaton", other.AUTOMATON, other.draw_word, other.finite_automaton),
     Case("associative_memory", {"d": D, "steps": 2}, other.draw_patterns, other.associative_memory),
+    Case("forward_backward", {**series.MARKOV, "steps": series.STEPS}, series.draw_observed, series.forward_backward),
+    Case("kalman_smoother", {**series.WALK, "steps": series.STEPS}, series.draw_series, series.kalman_smoother),
     Case("fast_weights", {"d": D, "m": 2}, online.draw_pairs, online.fast_weights),
     Case("k_means", {"d": D, "k": 2, "sharpness": 1e5}, other.draw_clusters, other.k_means),
     Case("mlp_gradient_descent", {"d": D, "hidden": 4}, other.draw_network, other.mlp_gradient_descent),

@@ -45,7 +45,13 @@ def random_program(random: Random) -> str:
         lines.append(writer.constant())
     lines += writer.block(random.randint(2, 5), Place(writer.everywhere), 0, frozenset({"at", "repeat", "scan"}), {})
     lines += writer.output()
-    head = f"tokens {pattern}{'  visible context' if random.random() < 0.4 else ''}"
+    visible = random.random() < 0.4
+    if visible:  # a scan of the context may go backwards
+        ahead = "|".join(k for k in kinds if k not in suffix) or "$"
+        lines = [
+            re.sub(rf"scan ({ahead}) up", r"scan \1 backwards up", s) if random.random() < 0.5 else s for s in lines
+        ]
+    head = f"tokens {pattern}{'  visible context' if visible else ''}"
     use = ["use linear_algebra"] if writer.library else []
     text = "\n".join([f"program random({', '.join(parameters)})", *use, "", head, *fields, "", *lines, ""])
     if not numbers:

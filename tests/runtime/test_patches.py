@@ -27,6 +27,8 @@ def weights_of(name: str, target: TargetName = "llama", **parameters: Any) -> We
     [
         ("sherman_morrison", {"d": 2, "examples": 4}, "w", 1, None, Moment("w", "ended", None, 1)),
         ("gradient_descent", {"d": 2, "steps": 4}, "w", -1, 2, Moment("w", "ended", 1, 8)),
+        ("gradient_descent", {"d": 2, "steps": 1}, "w", -1, None, Moment("w", "ended", 0, 8)),
+        ("fista", {"d": 2, "steps": 3}, "z", -1, 3, Moment("z", "ended", 1, 8)),
     ],
 )
 def test_all_that_reads_it_later_follows(
@@ -57,6 +59,13 @@ def test_what_is_computed_beside_it_is_told() -> None:
     weights = weights_of("sherman_morrison", d=2, examples=4)
     with pytest.warns(RangeWarning, match="with q changed at token 5 the outputs of task .* does not follow"):
         Transformer(weights)(patch={"q": Patch(np.ones(2), 5)}, **draw(weights.signature, 4, 2, 3))
+
+
+def test_what_is_not_followed_in_a_trial_is_refused() -> None:
+    """After a first pass w and z are the same sum, and only w is read on."""
+    weights = weights_of("fista", d=2, steps=3)
+    with pytest.raises(DataError, match=r"token 8, a `x`: it shares its slots with other values there\. To be changed"):
+        Transformer(weights, guard="off")(patch={"z": Patch(np.ones(2), 8, 1)}, **draw(weights.signature, 4, 2, 3))
 
 
 def test_what_cannot_be_patched_is_refused_by_name() -> None:

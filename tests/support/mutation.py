@@ -17,6 +17,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.shared import SHARED
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("artifact", "commands", "compiler", "editors", "explain", "laboratory", "programs", "runtime")
 PLUGIN = """
@@ -88,7 +90,7 @@ def outcome(mutant: Mutant, folder: Path) -> Outcome:
         [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "only_copy", "-p", "no:cacheprovider",
          *shlex.split(mutant.tests)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(folder), "OPENBLAS_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(folder), "OPENBLAS_NUM_THREADS": "1", SHARED: ""},
         capture_output=True,
         text=True,
         check=False,

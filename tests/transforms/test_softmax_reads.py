@@ -16,12 +16,10 @@ from innerloop.compiler.ir.graph import Attend, Gather
 from innerloop.compiler.pipeline import optimise
 from innerloop.runtime import Transformer
 from innerloop.runtime.exports.export import export
-from transformers import GPT2Model, LlamaModel
 
 from tests.reference import CASES, Case, case_of, source
 from tests.reference.measured import compiled
 from tests.support.linear_tasks import linear_tasks
-from tests.support.stock_models import outputs
 
 SOFTMAX = ("kernel_regression", "nearest_neighbour", "functional_gradient_descent", "induction_head")
 CAUSAL = [c for c in CASES if c.program in SOFTMAX and c.program != "functional_gradient_descent"]
@@ -180,6 +178,10 @@ def test_token_by_token(case: Case, target: TargetName) -> None:
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
 @pytest.mark.parametrize("name", ["kernel_regression", "functional_gradient_descent"])
 def test_stock_models_compute_them(name: str, target: TargetName, tmp_path: Path) -> None:
+    from transformers import GPT2Model, LlamaModel  # here: a mutant's tests take seconds less to start
+
+    from tests.support.stock_models import outputs
+
     case = case_of(name)
     weights = compiled(case, target)
     export(weights, tmp_path / "out")

@@ -52,8 +52,9 @@ def largest(found: NDArray[Any], truth: NDArray[Any]) -> float:
     return float(np.abs(found - truth).max() / np.sqrt(np.mean(truth**2)))
 
 
-GAPS = {"fista": 1.2, "incremental_gradient": 1.15}
-"""Slots over those that are live at most, where repeats that are written out leave gaps between what lives long."""
+GAPS = {"adaboost": 1.15, "fista": 1.2, "incremental_gradient": 1.15}
+"""Slots over those that are live at most, where repeats that are written out, or few slots at all, leave gaps between
+what lives long."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.program)

@@ -18,7 +18,7 @@ from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.syntax.parse import parse
 from innerloop.programs import load, names
 
-from tests.reference import D
+from tests.reference import D, packed
 from tests.reference.measured import numpy_run
 from tests.reference.other import AUTOMATON
 
@@ -31,6 +31,7 @@ QUICK = ("fast_weights", "gradient_descent", "nesterov", "perceptron")
 """Of the others, those that came to need a thought for their defaults, and compile in seconds."""
 _RNG = np.random.default_rng(7)
 SMALL: dict[str, Any] = {"d": D, "m": 4, "k": 2, "hidden": 4, "ramps": 2, "vocabulary": 4}
+SMALL |= {"classes": 3, "arms": 3, "actions": 2}
 SMALL |= {"A": _RNG.standard_normal((4, D)), "c": _RNG.standard_normal(4), "known": _RNG.standard_normal((4, D))}
 SMALL |= AUTOMATON
 
@@ -51,7 +52,7 @@ def _params() -> list[object]:
 def test_a_program_compiles_with_its_defaults(name: str, target: TargetName) -> None:
     weights = compile_program(load(name), target=target, **required(name))
     fields = draw(weights.signature, repetitions(graph_of(load(name), required(name))), TASKS, seed=5)
-    truth = interpret(load(name), **fields, **required(name))
+    truth = packed(interpret(load(name), **fields, **required(name)))
     errors = np.abs(numpy_run(weights, fields) - truth).reshape(TASKS, -1).max(1)
     largest = np.sort(errors)[-1 - TIES]
     assert largest <= LOOSE.get(name, LARGEST) * float(np.sqrt(np.mean(truth**2)))

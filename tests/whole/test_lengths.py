@@ -49,6 +49,17 @@ def test_a_scan_says_it_itself() -> None:
         compile_program(load("sherman_morrison"), d=2, tokens=50)
 
 
+def test_a_scan_that_is_left_out_says_it_all_the_same(tmp_path: Path) -> None:
+    """No output reads what the scan makes, and no layer is left of it: sample data were longer than it allows."""
+    text = "program p()\ntokens (y)*\n    y : scalar\ns = 0\nscan y up to 8\n    s = s + y\noutput mean[j in y](y[j])\n"
+    weights = compile_program(text)
+    weights.save(tmp_path / "short")
+    assert weights.config.n_positions == plan_of(Weights.load(tmp_path / "short")).n_positions == 9
+    assert Transformer(weights)(y=np.ones((1, 8))).shape == (1, 8)
+    with pytest.raises(DataError, match="compiled for at most 8 times"):
+        Transformer(weights)(y=np.ones((1, 9)))
+
+
 def test_learned_positions_are_told_apart_so_far() -> None:
     """Beyond 4,096 tokens a copy from the token before found another (off by 2.8); a llama's angles go on."""
     with pytest.raises(CompileError, match="tells 4,096 tokens apart, and these are 5,000"):

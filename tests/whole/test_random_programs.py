@@ -212,6 +212,26 @@ def test_what_random_programs_found(name: str) -> None:
         assert found < 1e-6
 
 
+def test_no_certificate_promises_more_than_the_oracle_holds() -> None:
+    """An exact program's error was certified as 0, and float64 is off by a unit wherever sums are made in another
+    order."""
+    text = """program found()
+
+tokens (y)*
+    y : scalar
+
+r = y
+repeat 2
+    r = -r + 0.05
+output r
+"""
+    report = compile_program(text, target="lsa", dtype="float64").report
+    assert report.output_rms * 2.0**-53 < report.predicted_error < report.output_rms * 1e-13
+    verdict = judge(text, "lsa", "float64", 528)
+    assert verdict is not None
+    assert verdict.result == "right"
+
+
 def test_the_error_of_a_constant_is_predicted() -> None:
     report = compile_program(HEAD + "p = tanh(p)\noutput p\n").report
     assert 0.0 < report.measured_error <= report.predicted_error < 1e-6

@@ -2,8 +2,8 @@
 
     before   Weights
     after    circuit.json, as EAP-IG's `Graph.from_json` and the Mechanistic Interpretability Benchmark (Mueller et al.
-             2025, arXiv 2504.13151) have it: `cfg`, `nodes`, `edges` with `score` and `in_graph`; and the prompts,
-             clean and corrupted, that it holds for
+             2025, arXiv 2504.13151) have it: `cfg`, `nodes`, `edges` with `score` and `in_graph`; beside that,
+             `neurons` of each MLP; and the prompts, clean and corrupted, that it holds for
 
 An edge is in it if patching it alone moves an output by more than 1e-3 of their root mean square (patching.py), and out
 of it below 1e-6. The few between are out of it, too, and named under `undecided`: a score of finding should leave
@@ -31,7 +31,7 @@ from innerloop.compiler.interpreter.default_tasks import draw
 from ..folder import Folder, Sample
 from ..symbols.vocabulary import Vocabulary
 from ..tensors import Tensor, write_tensors
-from .patching import Edge, count, edges
+from .patching import Edge, count, count_neurons, edges, neurons
 from .readme import readme
 
 TRUE, FALSE = 1e-3, 1e-6
@@ -39,7 +39,7 @@ TRUE, FALSE = 1e-3, 1e-6
 PAIRS, GROUPS = 4, 10
 """Pairs of prompts, and how often they have the program's group at most."""
 EDGES = 100_000
-"""Edges at most, each of which is a run of its own."""
+"""Edges at most, each of which is a run of its own; of more with the neurons these are left out."""
 
 
 def tensors(weights: Weights) -> list[Tensor]:
@@ -63,11 +63,16 @@ def folder(weights: Weights, sample: Sample) -> Folder:
     """What stands in the folder."""
     clean, corrupted, rows = prompts(weights)
     found = edges(weights, features(weights, clean), features(weights, corrupted), rows)
-    texts = {"circuit.json": json.dumps(_graph(weights, found), indent=0) + "\n"}
+    active = (
+        neurons(weights, features(weights, clean), features(weights, corrupted), rows)
+        if count(weights) + count_neurons(weights) <= EDGES
+        else {}
+    )
+    texts = {"circuit.json": json.dumps(_graph(weights, found, active), indent=0) + "\n"}
     symbols = all(field.onehot for field in weights.signature.fields)
     if symbols:
         texts["prompts.csv"] = _table(weights, clean, corrupted)
-    texts["README.md"] = readme(weights, found, (TRUE, FALSE), symbols, PAIRS, len(clean.sequence))
+    texts["README.md"] = readme(weights, found, active, (TRUE, FALSE), symbols, PAIRS, len(clean.sequence))
     held = tensors(weights)
     files = {"prompts.safetensors": partial(_write, tensors=held, weights=weights)}
     return Folder(texts, files=files)
@@ -97,7 +102,7 @@ def features(weights: Weights, data: TokenData) -> Floats:
     return np.asarray(FeatureLayout.of(weights.signature).tokens(data, slice(None), np.float64))
 
 
-def _graph(weights: Weights, found: list[Edge]) -> dict[str, Any]:
+def _graph(weights: Weights, found: list[Edge], active: dict[str, list[float]]) -> dict[str, Any]:
     of = weights.config
     within = {end for edge in found if edge.effect > TRUE for end in (edge.parent, edge.child)}
     nodes = dict.fromkeys(end for edge in found for end in (edge.parent, edge.child))
@@ -106,6 +111,9 @@ def _graph(weights: Weights, found: list[Edge]) -> dict[str, Any]:
         "nodes": {node: {"in_graph": node in within} for node in nodes},
         "edges": {
             edge.name: {"score": edge.effect, "in_graph": edge.effect > TRUE, "wired": edge.wired} for edge in found
+        },
+        "neurons": {
+            mlp: {"scores": scores, "in_graph": [score > TRUE for score in scores]} for mlp, scores in active.items()
         },
         "undecided": [edge.name for edge in found if FALSE <= edge.effect <= TRUE],
         "program": weights.signature.text,

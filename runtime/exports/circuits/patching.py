@@ -2,7 +2,7 @@
 
     before   Weights, tasks and as many others of the same length, clean and corrupted
     after    for every edge, how far the outputs of the clean tasks move when that edge alone has what its parent writes
-             on the corrupted ones
+             on the corrupted ones; and for every neuron, when it alone is as active as on those
 
 Nodes and edges are those of edge attribution patching (Syed et al. 2023, "Attribution patching outperforms automated
 circuit discovery", arXiv 2310.10348; Hanna et al. 2024, EAP-IG, arXiv 2403.17806): `input`, heads `a1.h0`, MLPs `m1`,
@@ -57,6 +57,23 @@ def edges(weights: Weights, clean: Floats, corrupted: Floats, rows: Indices) -> 
         return list(patching.edges())
 
 
+def neurons(weights: Weights, clean: Floats, corrupted: Floats, rows: Indices) -> dict[str, list[float]]:
+    """By MLP, `m0`, of those that there are: how far the outputs move, over their root mean square, when one of its
+    neurons alone is as active as on the corrupted tasks, of each; the others' are as they were."""
+    patching = Patching(weights, clean, corrupted, rows)
+    with np.errstate(over="ignore"):
+        return {
+            f"m{place // 2}": patching.by_neuron(place, number, part)
+            for place, (number, part) in enumerate(patching.steps)
+            if isinstance(part, Mlp)
+        }
+
+
+def count_neurons(weights: Weights) -> int:
+    """How many neurons there are, those of a loop in every pass."""
+    return sum(part.up.shape[1] for _, part in weights.unrolled() if isinstance(part, Mlp))
+
+
 def count(weights: Weights) -> int:
     """How many edges there are."""
     layers, heads = weights.config.n_layer, weights.config.n_head
@@ -104,9 +121,10 @@ class Patching:
         self.turn = rotations(self.config.d_head, self.config.rope_theta, tokens)
         self.embedding, self.readout = dense(weights.embedding), dense(weights.readout)
         self.streams, written = self._run(clean)
-        _, other = self._run(corrupted)
+        self.corrupted, other = self._run(corrupted)
         self.apart = {node: other[node] - written[node] for node in written}
         self.output = self._read(self.streams[-1])
+        self.at_once = max(1, AT_ONCE // self.streams[0].size)
         self.slots = {"input": _any(self.embedding, 0)}
 
     def edges(self) -> Iterator[Edge]:
@@ -122,6 +140,17 @@ class Patching:
             parents += children
         found = [e for some in self._some(parents) for e in self._moved(self.streams[-1] + self._apart(some))]
         yield from self._named(parents, "logits", "", found, _any(self.readout, 1))
+
+    def by_neuron(self, place: int, number: int, part: Mlp) -> list[float]:
+        """Of one MLP's neurons, as `neurons` says."""
+        change = self._active(number, part, self.corrupted[place]) - self._active(number, part, self.streams[place])
+        down, found = self.neurons[number][2], np.zeros(change.shape[-1])
+        moves = np.flatnonzero(change.reshape(-1, change.shape[-1]).any(0) & down.any(1))
+        for some in np.split(moves, range(self.at_once, len(moves), self.at_once)):
+            added = np.moveaxis(change[..., some], -1, 0)[..., None] * down[some][:, None, None]
+            found[some] = self._moved(self._through(self.streams[place + 1] + added, place + 1))
+        rms = float(np.sqrt(np.mean(self.output**2)))
+        return [float(effect) / rms for effect in found]
 
     def _named(self, parents: list[str], child: str, side: str, found: list[float], read: Slots) -> Iterator[Edge]:
         rms = float(np.sqrt(np.mean(self.output**2)))
@@ -167,8 +196,7 @@ class Patching:
 
     def _some(self, parents: list[str]) -> Iterator[list[str]]:
         """Parents, as many at a time as are run together."""
-        step = max(1, AT_ONCE // self.streams[0].size)
-        yield from (parents[i:j] for i, j in pairwise([*range(0, len(parents), step), len(parents)]))
+        yield from (parents[i:j] for i, j in pairwise([*range(0, len(parents), self.at_once), len(parents)]))
 
     def _apart(self, parents: list[str]) -> Floats:
         return np.stack([self.apart[parent] for parent in parents])
@@ -210,10 +238,7 @@ class Patching:
     def _added(self, number: int, part: Sublayer, x: Floats, other: Floats, head: int, side: str) -> Floats:
         """What a head or an MLP adds; a head reads `x` on its `side`, and `other` on the two that are left."""
         if isinstance(part, Mlp):
-            h, (up, gate, down) = self._normed(x, part.norm), self.neurons[number]
-            hidden = h @ up + part.up_bias
-            bent = OWN.activations[self.config.activation](hidden if gate is None else h @ gate, np.asarray)
-            return np.asarray((bent if gate is None else bent * hidden) @ down + part.down_bias)
+            return np.asarray(self._active(number, part, x) @ self.neurons[number][2] + part.down_bias)
         if not isinstance(part, Attention) or not self.heads[number].output[head].any():
             return np.zeros_like(other)
         of = self.heads[number]
@@ -227,6 +252,13 @@ class Patching:
         scores = np.where(self.seen, q @ k.swapaxes(-1, -2) / np.sqrt(self.config.d_head), -np.inf)
         shares = np.exp(scores - scores.max(-1, keepdims=True))
         return np.asarray(shares / shares.sum(-1, keepdims=True) @ v @ of.output[head])
+
+    def _active(self, number: int, part: Mlp, x: Floats) -> Floats:
+        """How active each neuron is [..., tokens, neurons]: what its row of `down` is multiplied by."""
+        h, (up, gate, _) = self._normed(x, part.norm), self.neurons[number]
+        hidden = h @ up + part.up_bias
+        bent = OWN.activations[self.config.activation](hidden if gate is None else h @ gate, np.asarray)
+        return np.asarray(bent if gate is None else bent * hidden)
 
     def _turned(self, rows: Floats) -> Floats:
         half, (cos, sin) = rows.shape[-1] // 2, self.turn

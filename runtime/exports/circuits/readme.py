@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 from innerloop.artifact.weights import Weights
 
 from .patching import Edge
@@ -29,6 +31,8 @@ child's weights read what the parent's write; of those in the circuit {by_norm} 
 reads all. The circuit is relative to its {pairs} pairs of prompts of {tokens} tokens: what both have alike, such as
 a position or a role, no edge carries.
 
+{neurons}
+
 `prompts.safetensors` has `clean` and `corrupted`, features [pairs, tokens, features] with the rest token first, and
 `rows`, the tokens that give output.{table}
 
@@ -46,10 +50,11 @@ With EAP-IG: `Graph.from_json("circuit.json")`.
 
 
 def readme(
-    weights: Weights, edges: list[Edge], bounds: tuple[float, float], symbols: bool, pairs: int, tokens: int
-) -> str:
-    """`bounds`: above the first an edge is in the circuit, below the second it is not; `symbols`: whether it is a token
-    model's."""
+    weights: Weights, edges: list[Edge], neurons: dict[str, list[float]], bounds: tuple[float, float], symbols: bool,
+    pairs: int, tokens: int,
+) -> str:  # fmt: skip
+    """`neurons`: the effects of patching them, by MLP, of none where they are too many; `bounds`: above the first an
+    edge is in the circuit, below the second it is not; `symbols`: whether it is a token model's."""
     true, false = bounds
     within = [edge for edge in edges if edge.effect > true]
     without = [edge for edge in edges if edge.effect < false]
@@ -68,7 +73,21 @@ def readme(
         most_out=max((edge.effect for edge in without), default=0.0),
         least_in=min((edge.effect for edge in within), default=0.0),
         by_norm=sum(not edge.wired for edge in within),
+        neurons=_neurons(neurons, true, false),
         pairs=pairs,
         tokens=tokens + 1,
         table=" `prompts.csv` has them as texts." if symbols else "",
     )
+
+
+def _neurons(by_mlp: dict[str, list[float]], true: float, false: float) -> str:
+    scores = [score for some in by_mlp.values() for score in some]
+    if not scores:
+        text = "Neurons of MLPs were not patched one by one: they are too many here."
+    else:
+        text = (
+            "`neurons` has those of each MLP, by number, each as active as on the corrupted prompt and the others as "
+            f"they were: of {len(scores):,} {sum(score > true for score in scores):,} are in the circuit and "
+            f"{sum(score < false for score in scores):,} are not. `Graph.from_json` does not look at them."
+        )
+    return fill(text, 120, break_long_words=False, break_on_hyphens=False)

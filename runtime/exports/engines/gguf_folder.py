@@ -55,8 +55,14 @@ NORMAL, CONTROL = 1, 3
 
 
 def tensors(weights: Weights) -> list[Tensor]:
-    """Every tensor of the file. Raises InnerloopError where the `gguf` package is missing, and as llama.py does."""
+    """Every tensor of the file. Raises InnerloopError where the `gguf` package is missing, for float64, and as llama.py
+    does."""
     package()
+    if weights.config.dtype == "float64":
+        raise InnerloopError(
+            f"{weights.signature.name} is compiled in float64, and model.gguf is written in float32, as llama.cpp "
+            "computes: compile it with dtype float32 to export it"
+        )
     _, *inner, norm = llama.tensors(weights)
     rows, read = _ends(weights)
     last = Tensor("output_norm.weight", norm.shape, norm.make)

@@ -15,7 +15,7 @@ _README = """\
 
 A program compiled into a transformer by innerloop; the program is in `program.icl`. `model.gguf` is a llama in float32.
 As stock libraries' norms and activations round, the outputs are {error:.1e} off the float64 oracle at most on the tasks
-below. A sequence is a rest token, then `{pattern}`, {positions} tokens at most with it.
+below.{note} A sequence is a rest token, then `{pattern}`, {positions} tokens at most with it.
 
 {what}
 
@@ -74,6 +74,7 @@ def readme(weights: Weights, sample: Sample, symbols: bool, largest: float) -> s
     return _README.format(
         name=weights.signature.name,
         error=sample.error,
+        note=sample.note,
         pattern=describe_pattern(weights.signature.pattern),
         positions=weights.config.n_positions,
         what=what,

@@ -25,7 +25,7 @@ A program compiled into a transformer by innerloop; the program is in `program.i
 operators (opset 20), in {dtype}: `{given} [batch, tokens, {features}]` to `{found} [batch, tokens, {size}]`, both
 batch and tokens free, up to {positions} tokens. Loops are unrolled, and their passes share their numbers. Norms and
 activations are written out as innerloop computes them; computed so, the outputs are {error:.1e} off the float64 oracle
-at most on the tasks below.
+at most on the tasks below.{note}
 
 A sequence is a rest token, then `{pattern}`. `fields.py` makes features from arrays: `features({fields})`.
 `tasks.safetensors` holds a few tasks, field by field, and the float64 oracle's output.
@@ -72,6 +72,7 @@ def folder(weights: Weights, sample: Sample) -> Folder:
         size=sizes[1],
         positions=weights.config.n_positions,
         error=sample.error,
+        note=sample.note,
         pattern=pattern,
         fields=given(weights),
     )

@@ -4,8 +4,8 @@ before   weights, and tasks within their ranges
 after    for each placement and kinds of token, how far off the outputs are from the interpreter's in which the variable
          was changed; None where that is more than it may be, or the program has no such value
 
-A value may be bypassed: what the compiler computes from its parts, beside it, does not follow. So every write is tried
-where it is used first and last, with the values of other tasks, as a stock library rounds.
+Every write is tried (following.py) where it is used first and last, with the values of other tasks, as a stock library
+rounds; of several for one kind of token the first that is followed is told.
 """
 
 from __future__ import annotations
@@ -13,22 +13,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from innerloop.artifact.appearances import Appearance, appearances, followed
+from innerloop.artifact.appearances import Appearance, appearances
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.claims import Write
-from innerloop.artifact.reference.arithmetic import STOCK, Real
-from innerloop.artifact.reference.forward import forward
-from innerloop.artifact.tokens import TokenData, output_rows
+from innerloop.artifact.reference.arithmetic import STOCK
+from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.interpreter.calibrate import some_of
-from innerloop.compiler.interpreter.counterfactual import Moment, changed
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
-from innerloop.compiler.ir.graph import Graph
 
-TASKS = 3
-CLOSE = 1e-4
-"""So far off, in units of the output's rms where that is above 1, may a change be."""
+from ...following import bearable, error
+
+TASKS = 8
 
 Errors = dict[tuple[int, int], float]
 """By number of the placement, and of its write: rms difference from the interpreter."""
@@ -43,19 +40,25 @@ def errors(weights: Weights, data: TokenData) -> Errors:
     graph = graph_of(signature.text, signature.parameters, signature.source)
     few = some_of(data, slice(0, TASKS))
     with np.errstate(all="ignore"):
-        if evaluate(graph, few).size == 0:
+        exact = evaluate(graph, few)
+        if exact.size == 0:
             return found
+    most = bearable(weights, few, exact, STOCK)
     every = appearances(weights)
     for number, placement in enumerate(weights.layout):
         mine = [a for a in every if a.number == number and a.write >= 0]
+        told: frozenset[str] = frozenset()
         for index, write in enumerate(placement.writes):
+            if write.kinds <= told:
+                continue
             tried = [
-                error
+                off
                 for appearance, token in _moments(mine, write, few.sequence.kinds)
-                if (error := _error(weights, graph, few, every, appearance, write, token)) is not None
+                if (off := error(weights, graph, few, every, appearance, write, token, _others, STOCK)) is not None
             ]
-            if tried and max(tried) <= CLOSE:
+            if tried and max(tried) <= most:
                 found[number, index] = max(tried)
+                told |= write.kinds
     return found
 
 
@@ -73,37 +76,5 @@ def _moments(mine: list[Appearance], write: Write, kinds: tuple[str, ...]) -> It
         yield from ((mine[-1], token) for token in sorted({tokens[0], tokens[max(0, len(tokens) - 2)]}))
 
 
-def _error(
-    weights: Weights, graph: Graph, data: TokenData, every: tuple[Appearance, ...], one: Appearance, write: Write,
-    token: int,
-) -> float | None:  # fmt: skip
-    """rms over the tasks in which the interpreter's outputs are finite, infinite of none of whose it knows."""
-    placement, wanted = one.placement, list[Floats]()
-
-    def another(value: Floats) -> Floats:
-        wanted.append(np.roll(value, 1, axis=0))
-        return wanted[-1]
-
-    exact = changed(graph, data, Moment(placement.name, placement.when, one.back, token), another)
-    if exact is None:
-        return np.inf
-    mine = [t for t, kind in enumerate(data.sequence.kinds) if kind in placement.kinds]
-    at = followed(every, one, mine.index(token))
-    read, written = placement.matrix.csr, write.matrix.csr
-    count = -1
-
-    def observe(stream: Real) -> None:
-        nonlocal count
-        count += 1
-        if count in at:
-            here = stream[:, :, 1 + token]
-            here += ((wanted[0] - here.T.astype(np.float64) @ read) @ written).T.astype(stream.dtype)
-
-    rows = output_rows(data.sequence, weights.output.kinds)
-    with np.errstate(all="ignore"):
-        found = forward(weights, data, observe, STOCK, whole=True)[:, rows].reshape(exact.shape)
-    finite = np.isfinite(exact).reshape(len(exact), -1).all(1)
-    if not finite.any():
-        return None
-    scale = max(1.0, float(np.sqrt(np.mean(exact[finite] ** 2))))
-    return float(np.nan_to_num(np.sqrt(np.mean((found - exact)[finite] ** 2)), nan=np.inf)) / scale
+def _others(value: Floats) -> Floats:
+    return np.roll(value, 1, axis=0)

@@ -53,7 +53,7 @@ def layout(weights: Weights, errors: Errors, constant: list[int]) -> tuple[dict[
                 "roles": _roles(weights, placement.kinds),
                 "read": read,
                 "write": writes,
-                "also": _along(weights, placement, number),
+                "also": _along(weights, placement, [index for n, index in errors if n == number]),
                 "held": [_held(a) for a in every if a.number == number],
             }
         )
@@ -80,6 +80,7 @@ def _held(one: Appearance) -> dict[str, Any]:
         "points": [point(k) for k in range(one.first, one.last + 1)],
         "write": point(one.write) if one.write >= 0 else None,
         "turn": one.turn,
+        "later": one.back if one.turn is None else None,
     }
 
 
@@ -87,13 +88,15 @@ def _roles(weights: Weights, kinds: frozenset[str]) -> list[int]:
     return [role for role, kind in enumerate(role_kinds(weights.signature.pattern)) if kind in kinds]
 
 
-def _along(weights: Weights, placement: Placement, number: int) -> list[str]:
+def _along(weights: Weights, placement: Placement, told: list[int]) -> list[str]:
     """Other variables that are read from what a write of this one changes, while it is held."""
     found = []
     for other in weights.layout:
         together = other.first <= placement.last and placement.first <= other.last
         moved = any(
-            np.any((write.matrix @ other.matrix).csr.data) for write in placement.writes if write.kinds & other.kinds
+            np.any((placement.writes[index].matrix @ other.matrix).csr.data)
+            for index in told
+            if placement.writes[index].kinds & other.kinds
         )
         if together and moved and other.name != placement.name:
             found.append(other.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from textwrap import fill, indent
@@ -14,23 +13,22 @@ from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.tokens import describe_pattern, role_kinds
 from innerloop.artifact.weights import Weights
 
+from ..folder import Sample
 from .examples import Example, gradients, patching
 
 _EMBEDDED = 'features @ interface["embedding"]'
 
 
-def readme(
-    weights: Weights, example: Example, roles: tuple[int, ...], errors: Sequence[float], layout: dict[str, Any]
-) -> str:
-    """`roles` are those of the tokens of tasks.safetensors, with the rest token; `errors`: how far off each output is
-    in the library's arithmetic; `layout` is what layout.json holds."""
+def readme(weights: Weights, example: Example, roles: tuple[int, ...], sample: Sample, layout: dict[str, Any]) -> str:
+    """`roles` are those of the tokens of tasks.safetensors, which are `sample`, with the rest token; `layout` is what
+    layout.json holds."""
     load, run = example.load.format(dtype=weights.config.dtype).rstrip(), example.run.rstrip()
     if weights.config.dtype in SHORT:  # the interface is in float32
         run = run.replace(_EMBEDDED, f"({_EMBEDDED}).to(model.dtype)").replace("= stream @", "= stream.float() @")
     return f"""\
 # {weights.signature.name}
 
-{_what(weights, errors)}
+{_what(weights, sample)}
 
 A sequence is a rest token, then `{describe_pattern(weights.signature.pattern)}`. A token's features are its role
 (one-hot), then its fields. `tasks.safetensors` holds a few tasks, field by field, and the float64 oracle's output.
@@ -62,13 +60,14 @@ def _variables(weights: Weights, example: Example, roles: tuple[int, ...], layou
     return patching(example, layout, roles) + cut
 
 
-def _what(weights: Weights, errors: Sequence[float]) -> str:
-    report, said = weights.report, _each(weights, [f"{error:.1e}" for error in errors])
+def _what(weights: Weights, sample: Sample) -> str:
+    report, said = weights.report, _each(weights, [f"{error:.1e}" for error in sample.errors])
     try:
         by = f"innerloop {version('innerloop')}"
     except PackageNotFoundError:
         by = "innerloop"
     beside = f"As the library's norms and activations round, they are {said} off at most on the tasks below."
+    beside += sample.note
     if isfinite(report.predicted_error):
         text = (
             f"A learning algorithm compiled into a transformer by {by}; the program is in `program.icl`. The weights "

@@ -33,7 +33,7 @@ def stock_folder(
     texts = {
         "config.json": json.dumps(config, indent=1) + "\n",
         "layout.json": json.dumps(places, indent=1) + "\n",
-        "README.md": readme(weights, example, (0, *data.sequence.roles), sample.errors, places),
+        "README.md": readme(weights, example, (0, *data.sequence.roles), sample, places),
     }
     if embeds:
         texts["fields.py"] = fields.module(weights, torch=True)

@@ -49,7 +49,7 @@ def token_readme(weights: Weights, vocabulary: Vocabulary, sample: Sample, causa
 
 A program of symbols compiled into a transformer by innerloop; the program is in `program.icl`. The weights are
 {weights.config.dtype}; as the library's norms and activations round, the outputs are {sample.error:.1e} off the float64
-oracle at most on the tasks below.{_ranges(weights)}
+oracle at most on the tasks below.{sample.note}{_ranges(weights)}
 
 Token ids: 0 is `<s>`, a first token that the tokenizer puts before every text; then {written}, which
 stand between spaces. A sequence is `{describe_pattern(weights.signature.pattern)}`, of at most
