@@ -28,9 +28,10 @@ The table has a line for each measure, with 95 % bootstrap intervals over tasks:
 the distribution, probes for the program's variables in both models, and patches; and whether both are one algorithm.
 The page has the figures too. Beside it, PAGE's name in .json and .csv: every measure, and what was compared.
 
-Several TRAINED, or the folder of a `train --seeds`, are seeds of one training: cells are means over them, figures have
-their spread, and their distance from each other says what is near. Two trainings compare as well: the first of them
-stands for the compiled. With --from, the command of a page's JSON runs again, and takes the options that are given.
+Several TRAINED, or a folder of seed-0, seed-1 … as `innerloop sweep` leaves, are seeds of one training: cells are
+means over them, figures have their spread, and their distance from each other says what is near. Two trainings compare
+as well: the first of them stands for the compiled. With --from, the command of a page's JSON runs again, and takes the
+options that are given.
 
 Tasks: linear, noisy_linear, sparse_linear, skewed_linear, discrete_linear, logistic, sine, autoregressive; their
 parameters are listed by `innerloop train --help`.
@@ -162,6 +163,6 @@ def _asked(arguments: Namespace, given: dict[str, Any]) -> Asked:
 
 
 def seeds_in(folder: Path) -> tuple[Path, ...]:
-    """The trained folders in one that `train --seeds` wrote; any other folder itself."""
+    """The trained folders in one of a sweep's combinations; any other folder itself."""
     found = sorted(folder.glob(f"seed-*/{STATE}"))
     return tuple(each.parent for each in found) or (folder,)

@@ -18,7 +18,7 @@ from . import options
 from .arguments import new_folder, parameters, program, settings
 from .as_json import print_json
 
-SETTINGS = ("steps", "batch", "interval", "rate", "warmup", "schedule", "clip")
+SETTINGS = ("steps", "batch", "interval", "rate", "warmup", "schedule", "clip", "decay", "patience")
 
 EPILOG = """\
 The program says which tokens there are and what is to be predicted, and its compiled weights which architecture is
@@ -60,6 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--warmup", type=int, default=0, metavar="STEPS", help="in which the rate rises from 0 (default: %(default)s)")
     add("--schedule", choices=get_args(RateSchedule), default="cosine", help="what follows (default: %(default)s)")
     add("--clip", type=float, default=1.0, metavar="NORM", help="the gradient's largest norm (default: %(default)s)")
+    add("--decay", type=float, default=0.0, help="AdamW's, of matrices (default: %(default)s: Adam)")
+    add("--patience", type=count, metavar="COUNT", help="stop when so many intervals brought no less loss")
     add("--curriculum", action="store_true", help="inputs and prompts grow as in Garg et al. 2022")
     add("--seed", type=int, default=0, help="of the start and of the tasks (default: %(default)s)")
     add("--interval", type=count, default=1000, metavar="STEPS", help="between checkpoints (default: %(default)s)")
@@ -112,6 +114,8 @@ def train(arguments: Namespace) -> int:
             warmup=arguments.warmup,
             schedule=arguments.schedule,
             clip=arguments.clip,
+            decay=arguments.decay,
+            patience=arguments.patience,
             curriculum=Curriculum.of(stream) if arguments.curriculum else None,
             freeze=arguments.freeze,
             seed=arguments.seed,

@@ -1,7 +1,7 @@
 """What a trained folder says of its training, so that whoever has it can tell, and train it again.
 
 DIR/training/training.json   the command, the program, the task, the settings, the seed, what computed it, the version
-             log.csv         step, loss
+             log.csv         step, loss, gradient_norm (before it is clipped)
              clock.json      when it ended and how long it took (clock.py)
              step-…          the last checkpoint (checkpoint.py)
 """
@@ -85,8 +85,10 @@ def _write(folder: Path, trained: Trained, place: Path, command: str) -> None:
         "loss": {"first": float(trained.losses[0]), "last": float(last.mean()), "mean_of_last": last.size},
     }
     (folder / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    rows = (f"{step},{loss:.7g}\n" for step, loss in enumerate(trained.losses, 1))
-    (folder / LOG).write_text("step,loss\n" + "".join(rows), encoding="utf-8")
+    norms = np.full_like(trained.losses, np.nan) if trained.norms is None else trained.norms
+    pairs = enumerate(zip(trained.losses, norms, strict=True), 1)
+    rows = (f"{step},{loss:.7g},{norm:.7g}\n" for step, (loss, norm) in pairs)
+    (folder / LOG).write_text("step,loss,gradient_norm\n" + "".join(rows), encoding="utf-8")
     shutil.copytree(checkpoint.place(place, kept.step), folder / checkpoint.place(place, kept.step).name)
     shutil.copy(place / clock.CLOCK, folder / clock.CLOCK)
 

@@ -113,6 +113,11 @@ def training_settings(**given: Any) -> None:
             raise InnerloopError(f"{name}={given[name]!r}: must be a whole number from 1 to {MOST - 1}")
     if type(given["warmup"]) is not int or not 0 <= given["warmup"] < MOST:
         raise InnerloopError(f"warmup={given['warmup']!r}: must be a whole number of steps, from 0 to {MOST - 1}")
+    patience, decay = given.get("patience"), given.get("decay", 0.0)
+    if patience is not None and (type(patience) is not int or not 1 <= patience < MOST):
+        raise InnerloopError(f"patience={patience!r}: must be a whole number of intervals, from 1 to {MOST - 1}")
+    if type(decay) not in (int, float) or not (isfinite(decay) and decay >= 0):
+        raise InnerloopError(f"decay={decay!r}: must be a number of at least 0")
     for name in ("rate", "clip"):
         value = given[name]
         if value is not None and not (isinstance(value, int | float) and isfinite(value) and value > 0):

@@ -39,13 +39,15 @@ CACHED_BYTES = 2**22
 
 @dataclass(frozen=True)
 class Rule:
-    """How `train` moves the parameters, by what it was given. `steps`: at which the rate is 0; None, it is constant."""
+    """How `train` moves the parameters, by what it was given. `steps`: at which the rate is 0; None, it is constant.
+    `decay`: of matrices, apart from the gradient (Loshchilov and Hutter 2019)."""
 
     steps: int | None
     rate: float
     warmup: int
     clip: float | None
     kind: OptimiserName = "adam"
+    decay: float = 0.0
 
     def optimiser(self) -> Any:
         rates = optax.linear_schedule(0.0 if self.warmup else self.rate, self.rate, max(self.warmup, 1))
@@ -53,8 +55,17 @@ class Rule:
             longest = max(self.steps, self.warmup + 1)
             rates = optax.warmup_cosine_decay_schedule(0.0, self.rate, self.warmup, longest)
         clipped = [] if self.clip is None else [optax.clip_by_global_norm(self.clip)]
-        moved = optax.sgd(rates) if self.kind == "sgd" else optax.adam(rates)
-        return optax.chain(*clipped, moved)
+        if self.kind == "sgd":
+            shrunk = [optax.add_decayed_weights(self.decay, _matrices)] if self.decay else []
+            return optax.chain(*clipped, *shrunk, optax.sgd(rates))
+        if not self.decay:
+            return optax.chain(*clipped, optax.adam(rates))
+        return optax.chain(*clipped, optax.adamw(rates, weight_decay=self.decay, mask=_matrices))
+
+
+def _matrices(tree: Tree) -> dict[str, bool]:
+    """What decays: no bias, and no norm's gain."""
+    return {name: value.ndim > 1 for name, value in tree.items()}
 
 
 class Stepper:
@@ -81,11 +92,11 @@ class Stepper:
     def _steps(
         self, carry: Any, fixed: Tree, key: Any, first: Any, count: Any, dimensions: Any, points: int | None
     ) -> tuple[Any, Any]:
-        """`count` steps, `together` at most, and their losses. One code for every count: where a run is cut into calls
-        does not move a bit of it."""
+        """`count` steps, `together` at most; their losses, and the norms of their gradients. One code for every count:
+        where a run is cut into calls does not move a bit of it."""
 
         def one(k: Any, carry: Any) -> tuple[Any, Any]:
-            (moving, state), losses = carry
+            (moving, state), (losses, norms) = carry
             drawn = jax.random.fold_in(key, first + k)
             fields = self._task.sample(drawn, self._batch, points, dimensions, dtype=self.dtype)
             parts = {n: a.reshape(self.parts, -1, *a.shape[1:]) for n, a in fields.items()}
@@ -101,11 +112,17 @@ class Stepper:
             total, values = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, moving), parts)
             value, gradient = values.mean(), jax.tree.map(lambda sum_: sum_ / self.parts, total)
             updates, state = self.optimiser.update(gradient, state, moving)
-            return (optax.apply_updates(moving, updates), state), losses.at[k].set(value.astype(losses.dtype))
+            told = losses.at[k].set(value.astype(losses.dtype)), norms.at[k].set(_norm(gradient).astype(norms.dtype))
+            return (optax.apply_updates(moving, updates), state), told
 
         empty = jnp.zeros(self.together, jnp.float32)
-        found: tuple[Any, Any] = jax.lax.fori_loop(0, count, one, (carry, empty))
+        found: tuple[Any, Any] = jax.lax.fori_loop(0, count, one, (carry, (empty, empty)))
         return found
+
+
+def _norm(gradient: Tree) -> Any:
+    """As long as it was before it is clipped."""
+    return optax.global_norm(gradient)
 
 
 def _parts(batch: int, devices: int, most: int) -> int:
@@ -122,7 +139,7 @@ stepper_of = lru_cache(maxsize=4)(Stepper)
 
 
 class Run:
-    """The state of a run: `losses` of the `step` steps that are done."""
+    """The state of a run: `losses`, and `norms` of the gradients, of the `step` steps that are done."""
 
     def __init__(self, stepper: Stepper, seed: int) -> None:
         self._stepper = stepper
@@ -133,7 +150,7 @@ class Run:
         moving = {name: value for name, value in copies.items() if name not in stepper.frozen}
         self._carry: Any = self._placed((moving, stepper.optimiser.init(moving)))
         self.step = 0
-        self.losses = np.zeros(0, np.float32)
+        self.losses = self.norms = np.zeros(0, np.float32)
 
     def _placed(self, tree: Any) -> Any:
         return jax.device_put(tree, self._stepper.whole)
@@ -142,9 +159,10 @@ class Run:
         """Goes on until `end` steps are done; their losses."""
         first = self.step
         numbers = np.int32(first), np.int32(end - first), np.int32(dimensions)
-        self._carry, found = self._stepper.call(self._carry, self._fixed, self._key, *numbers, points=points)
+        self._carry, (found, sizes) = self._stepper.call(self._carry, self._fixed, self._key, *numbers, points=points)
         losses = np.asarray(found)[: end - first]
         self.step, self.losses = end, np.concatenate([self.losses, losses])
+        self.norms = np.concatenate([self.norms, np.asarray(sizes)[: end - first]])
         return losses
 
     def finite(self) -> bool:
@@ -155,15 +173,16 @@ class Run:
         return {name: (moving | self._fixed)[name] for name in self._stepper.model.parameters}
 
     def state(self) -> Arrays:
-        """All that the next steps depend on, and the losses so far."""
+        """All that the next steps depend on, and the losses and the norms so far."""
         leaves = {f"carry.{k}": np.asarray(leaf) for k, leaf in enumerate(jax.tree.leaves(self._carry))}
-        return leaves | {"losses": self.losses}
+        return leaves | {"losses": self.losses, "norms": self.norms}
 
     def restore(self, kept: Checkpoint) -> None:
         leaves, structure = jax.tree.flatten(self._carry)
         found = [kept.arrays[f"carry.{k}"] for k in range(len(leaves))]
         self._carry = self._placed(jax.tree.unflatten(structure, found))
         self.step, self.losses = kept.step, kept.arrays["losses"]
+        self.norms = kept.arrays.get("norms", np.full_like(self.losses, np.nan))  # older runs kept none
 
 
 def widest_bytes(config: Config, tokens: int) -> int:

@@ -14,7 +14,7 @@ over them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from math import inf, isfinite
@@ -34,6 +34,7 @@ from .clock import Clock
 from .curriculum import Curriculum
 from .lock import locked
 from .model import Model, Tree
+from .pace import Pace
 from .provenance import in_words, provenance, told
 from .settings import training_settings
 from .steps import Rule, Run, stepper_of
@@ -46,12 +47,14 @@ class DivergenceError(InnerloopError):
 
 @dataclass(frozen=True, repr=False)
 class Trained:
-    """`parameters` of `model`'s names; losses [steps]; `task`: what they were trained on, in words."""
+    """`parameters` of `model`'s names; losses, norms of the gradients [steps]; `task`: what they were trained on, in
+    words. Of a training that stopped early there are fewer steps than it was given."""
 
     model: Model
     parameters: Tree
     losses: NDArray[np.float32]
     task: str = ""
+    norms: NDArray[np.float32] | None = None
 
     def __repr__(self) -> str:
         name, steps = self.model.signature.name, len(self.losses)
@@ -75,6 +78,8 @@ def train(
     schedule: RateSchedule = "cosine",
     optimiser: OptimiserName = "adam",
     clip: float | None = 1.0,
+    decay: float = 0.0,
+    patience: int | None = None,
     curriculum: Curriculum | None = None,
     freeze: Sequence[str] = (),
     seed: int = 0,
@@ -91,6 +96,8 @@ def train(
                 the last step (Loshchilov and Hutter 2017), or constant
     optimiser   Adam, or plain gradient descent of that rate ("sgd"), whose path theories of training follow
     clip        the gradient's largest norm, None: any
+    decay       of matrices, by this times the rate at every step (AdamW); there is no dropout
+    patience    stop where the mean loss of an interval was below all before it so many intervals ago; None: never
     freeze      parameters that stay, by name or by the beginning of it: "embedding", "body.0", "body.3.attention.key"
     folder      where checkpoints go, every `interval` steps and after the last; None: nowhere
     earlier     checkpoints to go on from, where `folder` has none: of a run that is to be lengthened
@@ -105,12 +112,13 @@ def train(
     task.verify(model.template)
     training_settings(
         steps=steps, batch=batch, interval=interval, rate=rate, clip=clip, warmup=warmup, schedule=schedule,
-        optimiser=optimiser,
+        optimiser=optimiser, decay=decay, patience=patience,
     )  # fmt: skip
     if curriculum is not None:
         curriculum.verify(task)
     frozen, seed = _frozen(model, freeze), seeded(seed)
-    rule = Rule(steps if schedule == "cosine" else None, float(rate), warmup, clip, optimiser)
+    until = steps if schedule == "cosine" else None
+    rule = Rule(until, float(rate), warmup, clip, optimiser, float(decay))
     settings = {
         "task": {"name": task.name, "rows": task.rows, **task.parameters},
         "steps": steps,
@@ -120,6 +128,9 @@ def train(
         "schedule": schedule,
         "optimiser": optimiser,
         "clip": clip,
+        "decay": float(decay),
+        "patience": patience,
+        **({} if patience is None else {"interval": interval}),
         "curriculum": None if curriculum is None else vars(curriculum),
         "freeze": sorted(frozen),
         "seed": seed,
@@ -141,8 +152,11 @@ def train(
             run.restore(kept)
         last = kept.step if kept is not None else None
         counted = Clock(source)
-        for end, points, dimensions in _calls(run.step, steps, stepper.together, interval, curriculum, task):
-            found = run.advance(end, points, dimensions)
+        pace = Pace(stepper.together)
+        while run.step < steps and not _enough(run.losses, interval, patience):
+            end, points, dimensions = _call(run.step, steps, pace.steps, interval, curriculum, task)
+            with pace.counting(end - run.step):
+                found = run.advance(end, points, dimensions)
             stopped = asked() and end < steps
             saved = stopped or end % interval == 0 or end == steps
             if not np.isfinite(found).all() or (saved and not run.finite()):
@@ -156,22 +170,29 @@ def train(
             if stopped:
                 goes_on = "" if place is None else f"; a run with `resume` goes on from {checkpoint.place(place, end)}"
                 raise Interrupted(f"interrupted after {end} of {steps} steps{goes_on}")
-        return Trained(model, run.parameters(), run.losses, in_words(task, batch))
+        return Trained(model, run.parameters(), run.losses, in_words(task, batch), run.norms)
 
 
-def _calls(
-    start: int, steps: int, together: int, interval: int, curriculum: Curriculum | None, task: TaskDistribution
-) -> Iterator[tuple[int, int | None, int]]:
-    """(steps done at its end, points, dimensions) of each call: it ends at a multiple of `together`, at a checkpoint
-    and where the curriculum goes on, wherever the run began."""
-    while start < steps:
-        ends = [steps, start - start % together + together, start - start % interval + interval]
-        points, dimensions = None, task.inputs
-        if curriculum is not None:
-            points, dimensions = curriculum.at(start, task)
-            ends.append(start - start % curriculum.every + curriculum.every)
-        yield min(ends), points, dimensions
-        start = min(ends)
+def _call(
+    start: int, steps: int, most: int, interval: int, curriculum: Curriculum | None, task: TaskDistribution
+) -> tuple[int, int | None, int]:
+    """(steps done at its end, points, dimensions) of the next call: of `most` steps, but ending at a checkpoint and
+    where the curriculum goes on."""
+    ends = [steps, start + most, start - start % interval + interval]
+    points, dimensions = None, task.inputs
+    if curriculum is not None:
+        points, dimensions = curriculum.at(start, task)
+        ends.append(start - start % curriculum.every + curriculum.every)
+    return min(ends), points, dimensions
+
+
+def _enough(losses: NDArray[np.float32], interval: int, patience: int | None) -> bool:
+    """Whether the least mean loss of an interval lies `patience` whole intervals back. It depends on nothing else, so
+    that a run that is resumed stops where one that was not broken off does."""
+    if patience is None or losses.size % interval or losses.size <= patience * interval:
+        return False
+    means = losses.reshape(-1, interval).mean(1)
+    return bool(means.size - 1 - int(means.argmin()) >= patience)
 
 
 def _frozen(model: Model, freeze: Sequence[str]) -> frozenset[str]:

@@ -167,7 +167,9 @@ def test_a_folder_says_what_it_was_trained_on(
     assert found.clock == {"ended": "1970-01-02T00:00:00Z", "seconds": None}
     assert found.losses.shape == (3,)
     log = (tmp_path / "trained" / "training" / "log.csv").read_text().splitlines()
+    assert log[0] == "step,loss,gradient_norm"
     assert [line.split(",")[0] for line in log] == ["step", "1", "2", "3"]
+    assert all(float(line.split(",")[2]) > 0 for line in log[1:])
     assert float(log[1].split(",")[1]) == pytest.approx(found.losses[0], rel=1e-6)
     for part in ("linear (d = 2, n = 4", "3 steps of 4 tasks", "seed 7", "1970-01-02"):
         assert part in found.line

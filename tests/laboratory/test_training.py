@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.compiler import Weights
-from innerloop.laboratory.training import checkpoint, steps
+from innerloop.laboratory.training import checkpoint, pace, steps
 from innerloop.laboratory.training.curriculum import Curriculum
 from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.tasks import TaskDistribution, task
@@ -217,6 +217,46 @@ def test_the_batch_is_sharded(small: Model, points: TaskDistribution, tmp_path: 
     whole = train(small, points, **SETTINGS | {"interval": 1000}).parameters
     for name, value in whole.items():
         np.testing.assert_allclose(sharded[name], value, atol=2e-5, err_msg=name)
+
+
+def test_decay_shrinks_matrices_alone(small: Model, points: TaskDistribution) -> None:
+    """Each step takes rate · decay = 1/20 of a matrix, besides what Adam does."""
+    settings = {**SETTINGS, "rate": 1e-3, "warmup": 0, "schedule": "constant"}
+    plain, decayed = (train(small, points, **settings, decay=decay) for decay in (0.0, 50.0))
+    for name, before in small.parameters.items():
+        a, b = (float(np.linalg.norm(found.parameters[name])) for found in (plain, decayed))
+        if before.ndim > 1:
+            assert b < 0.9 * a, name
+        elif name.endswith("gain"):
+            assert b == pytest.approx(a, rel=0.02), name
+    with pytest.raises(InnerloopError, match=r"decay=-1: must be a number of at least 0"):
+        train(small, points, **SETTINGS, decay=-1)
+
+
+def test_patience_ends_a_run_that_learns_nothing_and_it_resumes_to_the_same(
+    small: Model, points: TaskDistribution, tmp_path: Path
+) -> None:
+    settings = {**SETTINGS, "rate": 1e-30, "steps": 60, "schedule": "constant"}
+    found = train(small, points, **settings, patience=2, folder=tmp_path)
+    means = found.losses.reshape(-1, 4).mean(1)
+    assert found.losses.size < 60
+    assert means.size - 1 - means.argmin() == 2
+    assert found.norms is not None
+    assert found.norms.shape == found.losses.shape
+    again = train(small, points, **settings, patience=2, folder=tmp_path, resume=True)
+    np.testing.assert_array_equal(again.losses, found.losses)
+    with pytest.raises(InnerloopError, match="patience=0"):
+        train(small, points, **settings, patience=0)
+
+
+def test_a_call_lasts_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("innerloop.laboratory.training.pace.time.monotonic", lambda: now[0])
+    found = pace.Pace(100)
+    for seconds, wanted in ((9.0, 1), (0.01, 4), (0.02, 16), (0.1, 64), (0.5, 51), (0.01, 100), (60.0, 1)):
+        with found.counting(found.steps):
+            now[0] += seconds
+        assert found.steps == wanted
 
 
 # What is learnt ----------------------------------------------------------------------------------
