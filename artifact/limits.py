@@ -1,5 +1,5 @@
 """What a program, and a folder of weights, may ask for at most: far beyond what has been compiled, and short of what
-would exhaust a machine unasked.
+would exhaust a machine unasked; and how far a value may leave the range that weights were compiled for.
 
     size       1,024      of a vector, or of one side of a matrix
     passes     100,000    of one `repeat`
@@ -14,3 +14,9 @@ MOST_TOKENS = 2**20 - 1
 
 LARGEST_TEXT, LARGEST_CONFIG, WIDEST = 2**24, 2**29, 2**24
 """Bytes of a program's text and of config.json; slots, heads, neurons or positions of saved weights."""
+
+SLACK = 1e-3
+"""As a share of the range's magnitude, for the rounding of the weights: what is out by less is said to be inside."""
+ROOM = 2.0
+"""So many times its range a slot, a query or a key may hold before norms, closed neurons and the rest token's logits
+are no longer what the constructions take them for."""

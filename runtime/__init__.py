@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .data.columns import Columns
     from .data.table_tasks import TableTasks, read_table
     from .guard.guard import RangeError, RangeWarning
-    from .patches import Patch
+    from .patching.patches import Patch
     from .stream import TokenStream
     from .trace import Trace
     from .transformer import Transformer
@@ -32,7 +32,7 @@ __all__ = [
 _HOMES = {
     "Certified": "certify",
     "Columns": "data.columns",
-    "Patch": "patches",
+    "Patch": "patching.patches",
     "RangeError": "guard.guard",
     "RangeWarning": "guard.guard",
     "TableTasks": "data.table_tasks",

@@ -37,8 +37,8 @@ from .guard.guard import Guard
 from .guard.interpreted import Interpreter
 from .packing.pack import pack
 from .packing.packed import Parameters
-from .patched import written
-from .patches import Patch, found, hold
+from .patching.patched import written
+from .patching.patches import Patch, found, hold
 from .reading import read, verify
 from .stream import TokenStream
 from .surroundings import concrete, devices
@@ -148,10 +148,8 @@ class Transformer:
         return outputs
 
     def _patched(self, data: TokenData, patches: Mapping[str, Patch]) -> NDArray[Any]:
-        change, (line, shape) = (
-            found(self.weights, data, patches, self._interpreter.graph),
-            (data.sequence, self.weights.output.shape),
-        )
+        change = found(self.weights, data, patches, self._interpreter.graph)
+        line, shape = data.sequence, self.weights.output.shape
         rows, place = output_rows(line, self.weights.output.kinds), change.appearance.placement
         to_value, into = (m.csr.toarray().astype(self.dtype) for m in (place.matrix, change.write.matrix))
         results = []

@@ -17,7 +17,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.claims import Certificate, InputRange
 from innerloop.artifact.errors import counted
-from innerloop.artifact.margins import SLACK
+from innerloop.artifact.limits import SLACK
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.tokens import TokenData, output_rows, read_data, sequence
 from innerloop.artifact.words import Optimize

@@ -12,7 +12,7 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Indices
-from innerloop.artifact.margins import ROOM
+from innerloop.artifact.limits import ROOM
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 

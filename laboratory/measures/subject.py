@@ -23,7 +23,7 @@ from innerloop.runtime import Trace, Transformer
 from innerloop.runtime.executables import compiled
 from innerloop.runtime.forward import embed, forward, streams
 from innerloop.runtime.packing.packed import Parameters
-from innerloop.runtime.patched import patched
+from innerloop.runtime.patching.patched import patched
 from numpy.typing import NDArray
 
 from .distance import Fields, Floats

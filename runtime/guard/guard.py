@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import InnerloopError
-from innerloop.artifact.margins import SLACK
+from innerloop.artifact.limits import SLACK
 from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import GuardMode

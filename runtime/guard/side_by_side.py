@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
-from innerloop.artifact.margins import SLACK
+from innerloop.artifact.limits import SLACK
 from numpy.typing import NDArray
 
 from .checks import GuardCheck, Reach, Tie

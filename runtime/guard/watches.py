@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.claims import Domain, Placement
-from innerloop.artifact.margins import ROOM, SLACK
+from innerloop.artifact.limits import ROOM, SLACK
 from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Repeated, Sublayer
 from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.weights import Weights

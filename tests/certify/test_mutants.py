@@ -80,9 +80,9 @@ MUTANTS = (
         "tests/transforms/test_empty.py -k newtons",
     ),
     # what the guard watches
-    Mutant("artifact/margins.py", "SLACK = 1e-3", "SLACK = 0.5", "tests/runtime/test_guard.py -k layer_token_task"),
+    Mutant("artifact/limits.py", "SLACK = 1e-3", "SLACK = 0.5", "tests/runtime/test_guard.py -k layer_token_task"),
     Mutant("runtime/guard/watches.py", "BOTH = 2.0", "BOTH = 1e9", FACTORS),
-    Mutant("artifact/margins.py", "ROOM = 2.0", "ROOM = 1e9", FACTORS),
+    Mutant("artifact/limits.py", "ROOM = 2.0", "ROOM = 1e9", FACTORS),
     Mutant(
         "runtime/guard/watches.py",
         "n == placement.first or ",

@@ -23,7 +23,7 @@ from innerloop.compiler.interpreter.calibrate import some_of
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 
-from ...following import bearable, error
+from ...patching.following import bearable, error
 
 TASKS = 8
 

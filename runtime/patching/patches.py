@@ -23,8 +23,8 @@ from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.graph import Graph
 from numpy.typing import ArrayLike, NDArray
 
+from ..guard.guard import Guard
 from .following import CLOSE, bearable, error
-from .guard.guard import Guard
 
 TRIED = 3
 """Tasks that ways to write are tried on, where there are several."""

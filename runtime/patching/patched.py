@@ -13,12 +13,12 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from .arrays import Array, matmul
-from .executables import compiled
-from .forward import embed, over_all
-from .functions import normed
-from .packing.packed import LoopStep, MlpStep, Parameters, Step
-from .steps import Pass, run
+from ..arrays import Array, matmul
+from ..executables import compiled
+from ..forward import embed, over_all
+from ..functions import normed
+from ..packing.packed import LoopStep, MlpStep, Parameters, Step
+from ..steps import Pass, run
 
 
 @compiled
