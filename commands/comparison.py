@@ -93,11 +93,12 @@ def compare(arguments: Namespace) -> int:
     from dataclasses import replace
 
     from innerloop.laboratory.at_hand import compare as compare_models
-    from innerloop.laboratory.comparison import Settings, named
+    from innerloop.laboratory.comparison import named
     from innerloop.laboratory.drawing import input_size
     from innerloop.laboratory.headlines import columns
     from innerloop.laboratory.headlines import rows as lines_of
     from innerloop.laboratory.saved import write
+    from innerloop.laboratory.setting import Settings
     from innerloop.laboratory.training.record import read
     from innerloop.laboratory.training.tasks import fitted
     from innerloop.laboratory.verdict import among_seeds, verdict

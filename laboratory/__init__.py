@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .at_hand import compare, patch, probe
-    from .comparison import Comparison, Settings
+    from .compared import Comparison
     from .plots import plot_attention, plot_errors, plot_stream
+    from .setting import Settings
     from .training.model import Model
     from .training.tasks import TaskDistribution, task
     from .training.tasks import names as tasks
     from .training.train import Trained, train
 
 _HOMES = {
-    "Comparison": ("comparison", "Comparison"),
+    "Comparison": ("compared", "Comparison"),
     "Model": ("training.model", "Model"),
-    "Settings": ("comparison", "Settings"),
+    "Settings": ("setting", "Settings"),
     "TaskDistribution": ("training.tasks", "TaskDistribution"),
     "Trained": ("training.train", "Trained"),
     "compare": ("at_hand", "compare"),

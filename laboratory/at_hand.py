@@ -14,7 +14,7 @@ from innerloop.artifact.errors import DataError
 from innerloop.artifact.weights import Weights
 from numpy.typing import ArrayLike
 
-from .comparison import Comparison, Settings, Told
+from .compared import Comparison
 from .comparison import compare as compare_models
 from .drawing import drawing, shifts
 from .measures.distance import Floats
@@ -22,6 +22,7 @@ from .measures.patching import Patch, implied, others
 from .measures.patching import patch as patched
 from .measures.probes import Curve, probed, target
 from .measures.subject import Subject
+from .setting import Settings, Told
 from .training.tasks import TaskDistribution
 
 

@@ -8,93 +8,29 @@ architectures, as long as they read the same tokens and give the same output. Wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import prod
-from typing import Protocol
 
 import numpy as np
-from innerloop.artifact.displayed import Displayed, Sheet
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.outputs import OutputSpec
 from innerloop.artifact.tokens import describe_pattern
 from innerloop.artifact.weights import Weights
 
-from .inside import Inside, inside
+from .compared import Comparison
+from .headlines import sheet
+from .inside import inside
 from .measures.distance import Fields, Floats, implicit_weights, predicted, squared_difference
 from .measures.gauge import comparable, of_one_basis
-from .measures.interpolate import Line, interpolation
-from .measures.nearest import Nearest, nearest
+from .measures.interpolate import interpolation
+from .measures.nearest import nearest
 from .measures.references import references
 from .measures.sample import Sample
-from .measures.sensitivity import Alignment, alignment
+from .measures.sensitivity import alignment
 from .measures.shift import Shift, shift
 from .measures.subject import Subject
-
-Told = Callable[[str, int, int], None]
-
-
-class Draw(Protocol):
-    """Tasks of one kind: the same seed gives the same; `changes` are what shifts, by name."""
-
-    def __call__(self, seed: int, tasks: int, **changes: float) -> tuple[Fields, Floats]:
-        """The fields, and the targets [tasks, rows, *shape] of the output, NaN at rows without a truth."""
-        ...
-
-
-@dataclass(frozen=True)
-class Settings:
-    """tasks for predictions; inside for streams, of probes and patches; `mlp`: two-layer probes beside the linear;
-    `variables` to probe (None: all that the compiled stream holds and are no fields)."""
-
-    tasks: int = 1000
-    inside: int = 1000
-    seed: int = 0
-    mlp: bool = False
-    variables: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, repr=False)
-class Comparison(Displayed):
-    """`first` is the name of `compiled`; `trained` {name: weights}. By the name of a model, Samples: of each, `losses`
-    E (ŷ − y)² [rows that have a truth, the last the query's]; of each trained, `spd` and `difference` from the first
-    [rows], and `left`, the share of the predictions E (f − g)² / E (f² + g²)/2 that is between them; `seeds`, the same
-    of each pair of trained. `d`: the size of an input, by which SPD is divided. `fields`, `answers`: what was asked,
-    and what came. What does not apply is None or empty, and `left_out` says why, in words."""
-
-    task: str
-    first: str
-    compiled: Weights
-    trained: Mapping[str, Weights]
-    settings: Settings
-    d: int
-    fields: Fields
-    answers: Mapping[str, Floats]
-    losses: Mapping[str, Sample]
-    spd: Mapping[str, Sample]
-    difference: Mapping[str, Sample]
-    left: Mapping[str, Sample]
-    seeds: Mapping[tuple[str, str], Sample]
-    implicit: Mapping[str, Sample] = field(default_factory=dict)
-    sensitivities: Mapping[str, Alignment] = field(default_factory=dict)
-    lines: Mapping[str, Line] = field(default_factory=dict)
-    algorithms: Nearest | None = None
-    shifts: tuple[Shift, ...] = ()
-    inside: Inside = field(default_factory=Inside)
-    learning: Mapping[str, Floats] = field(default_factory=dict)
-    left_out: tuple[str, ...] = field(default=())
-
-    @property
-    def models(self) -> dict[str, Weights]:
-        """All that are compared, the compiled one first, by their names."""
-        return {self.first: self.compiled, **self.trained}
-
-    def _sheet(self) -> Sheet:
-        from .headlines import columns, rows
-
-        lines = [tuple(row) for row in rows(self)] + [(f"left out: {note}",) for note in self.left_out]
-        return Sheet(f"Comparison on {self.task}", tuple(lines), columns(self))
+from .setting import Draw, Settings, Told
 
 
 def agree(compiled: Weights, trained: Weights) -> None:
@@ -213,6 +149,7 @@ def compare(
         inside=inside(tuple(models.values()), draw, settings, notes, told, row),
         learning=dict(zip(others, learning, strict=False)),
         left_out=tuple(notes),
+        shown=sheet,
     )
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from innerloop.artifact.tokens import output_rows, sequence_of
 from innerloop.artifact.weights import Weights
 
-from .comparison import Draw
 from .measures.distance import Fields, Floats
+from .setting import Draw
 from .training.settings import defaults
 from .training.tasks import TaskDistribution, task
 

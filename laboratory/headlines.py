@@ -11,12 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from innerloop.artifact.displayed import Sheet
 
-from .comparison import Comparison
+from .compared import Comparison
 from .measures.patching import Patch
 from .measures.probes import Curve
 from .measures.sample import Sample, pooled
 from .verdict import limit, verdict
+
+
+def sheet(found: Comparison) -> Sheet:
+    """The table on a screen or in a notebook, with what was left out."""
+    lines = [tuple(row) for row in rows(found)] + [(f"left out: {note}",) for note in found.left_out]
+    return Sheet(f"Comparison on {found.task}", tuple(lines), columns(found))
 
 
 def columns(found: Comparison) -> tuple[str, ...]:

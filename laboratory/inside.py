@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from innerloop.artifact.errors import DataError
@@ -19,9 +18,7 @@ from .measures.everywhere import Everywhere, read, taken
 from .measures.patching import Patch, implied, others, patch
 from .measures.probes import Curve, ProbeTarget, probed, target
 from .measures.subject import Subject
-
-if TYPE_CHECKING:
-    from .comparison import Draw, Settings
+from .setting import Draw, Settings
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from innerloop.artifact.weights import Weights
 from matplotlib.figure import Figure
 
 from . import charts, drawn
-from .comparison import Comparison
+from .compared import Comparison
 from .described import architecture, in_words
 from .headlines import columns, number, rows
 from .verdict import Extremes, among_seeds, extremes, verdict

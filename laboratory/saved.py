@@ -22,7 +22,7 @@ from innerloop.runtime.whole import replace, whole_folder
 
 from . import charts, headlines
 from .asked import FORMAT, Asked
-from .comparison import Comparison
+from .compared import Comparison
 from .described import described, versions
 from .report import figures, page
 from .table import csv, measures

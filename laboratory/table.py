@@ -15,7 +15,7 @@ from math import isfinite
 
 import numpy as np
 
-from .comparison import Comparison
+from .compared import Comparison
 from .measures.sample import Sample
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import spearmanr
 
-from .comparison import Comparison
+from .compared import Comparison
 from .measures.distance import Floats, squared_difference
 from .measures.nearest import EXACT, NEAR
 from .measures.sample import Sample, pooled

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from innerloop.compiler import DataError, Weights
 from innerloop.laboratory import compare, task
-from innerloop.laboratory.comparison import Comparison, Settings, between
+from innerloop.laboratory.compared import Comparison
+from innerloop.laboratory.comparison import between
 from innerloop.laboratory.headlines import columns, rows
 from innerloop.laboratory.measures.gauge import of_one_basis
 from innerloop.laboratory.measures.nearest import nearest
 from innerloop.laboratory.measures.references import gradient_descent, reference, ridge_regression
 from innerloop.laboratory.measures.sample import Sample, pooled
+from innerloop.laboratory.setting import Settings
 from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.verdict import among_seeds, extremes, judged, verdict
 from scipy.stats import bootstrap

@@ -1,10 +1,7 @@
-"""The forward passes against GPT-2's block and linear attention in NumPy float64, and what stands around them."""
+"""The forward passes against GPT-2's block and linear attention in NumPy float64."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -12,15 +9,12 @@ import jax
 import numpy as np
 import pytest
 from innerloop.artifact.arrays import Dtype, Floats
-from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.parts import Attention, Idle, Mlp
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import ActivationName, NormKind
 from innerloop.runtime import Transformer
-from innerloop.runtime.afford import chunk_size
 from innerloop.runtime.attention import attend_linearly
-from innerloop.runtime.forward import forward
 from innerloop.runtime.packing.pack import pack
 from innerloop.runtime.packing.packed import AttentionStep, IdleStep, LinearAttentionStep, Spread
 
@@ -179,86 +173,6 @@ def test_loops_equal_unrolled() -> None:
     assert np.abs(Transformer(weights)(**data) - Transformer(flat)(**data)).max() < 1e-6
 
 
-def test_float64_beside_float32_leaves_the_users_setting_alone() -> None:
-    weights = tree(2)
-    data = tasks(3)
-    before = jax.numpy.ones(1).dtype
-    double, single = Transformer(weights, "float64"), Transformer(weights, "float32")
-    exact, rounded = double(**data), single(**data)
-    assert exact.dtype == np.float64
-    assert rounded.dtype == np.float32
-    assert 0 < np.abs(exact - rounded).max() < 1e-5
-    assert np.array_equal(double(**data), exact)
-    assert jax.numpy.ones(1).dtype == before
-
-
-def test_a_large_batch_in_chunks_of_one_size_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = tree(3)
-    data = tasks(50)
-    whole = Transformer(weights)(**data)
-    monkeypatch.setattr("innerloop.runtime.transformer.CACHED_BYTES", 8 * 12 * 24 * 4)
-    done: list[tuple[int, int]] = []
-    model = Transformer(weights, on_chunk=lambda *progress: done.append(progress))
-    model(**data)
-    compiled = forward.traces
-    assert np.abs(model(**data) - whole).max() < 1e-6
-    assert forward.traces == compiled
-    assert done[-1] == (50, 50)
-    assert len(done) // 2 > 3
-
-
-def test_devices_share_a_batch() -> None:
-    """Two devices of the host's: the same outputs, in a process of its own since devices are set once."""
-    code = (
-        "import jax, numpy as np; from tests.support import random_weights as r;"
-        "from innerloop.runtime import Transformer; assert len(jax.devices()) == 2;"
-        "g = np.random.default_rng(0); x, y = g.standard_normal((7, 6, 3)), g.standard_normal((7, 5));"
-        "m = Transformer(r.tree(3)); m.trace(x=x, y=y); print(m(x=x, y=y).astype(float).tobytes().hex())"
-    )
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
-    run = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    output = np.frombuffer(bytes.fromhex(run.stdout.strip())).reshape(7, 6)
-    assert np.abs(output - Transformer(tree(3))(**tasks(7))).max() < 1e-6
-
-
-def test_data_without_a_batch_gives_an_output_without_one() -> None:
-    model = Transformer(tree(1))
-    data = tasks(1)
-    assert np.array_equal(model(**{name: values[0] for name, values in data.items()}), model(**data)[0])
-
-
-def test_a_sequence_longer_than_the_weights_is_refused() -> None:
-    with pytest.raises(DataError, match=r"`x y` 40 times, 81 tokens; .* at most 31 times, 63 tokens"):
-        Transformer(tree(1))(**tasks(1, examples=40))
-
-
-@pytest.mark.parametrize(("dtype", "guard"), [("float8", "warn"), (None, "loud")])
-def test_unknown_settings_are_refused(dtype: Any, guard: Any) -> None:
-    with pytest.raises(InnerloopError, match="must be"):
-        Transformer(tree(1), dtype, guard)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "known"),
-    [
-        ("attention", "local", "'softmax' or 'linear'"),
-        ("activation", "relu", "'gelu_tanh' or 'silu' or 'gelu_erf' or 'none'"),
-        ("norm", "batchnorm", "'layernorm' or 'rmsnorm' or 'dividing' or 'none'"),
-        ("positions", "relative", "'learned' or 'rotary'"),
-    ],
-)
-def test_another_architecture_is_refused(name: str, value: str, known: str) -> None:
-    weights = tree(1)
-    other: Any = {name: value}
-    with pytest.raises(InnerloopError, match=f"the weights have {name} '{value}'; this runtime runs {known}$"):
-        Transformer(replace(weights, config=replace(weights.config, **other)))
-
-
-# The arithmetic that compiled constructions rest on ----------------------------------------------
-
-
 def test_an_idle_head_and_a_closed_mlp_cost_and_change_nothing() -> None:
     draw = Random(3, config(1))
     full = draw.attention()
@@ -297,12 +211,3 @@ def test_heads_of_linear_attention_that_cannot_write_are_left_out() -> None:
     both_passes_agree(weights, tasks(2))
     idle = replace(weights, body=(replace(one, key=Matrix.zero(16, 16)), weights.body[1]))
     assert pack(idle, np.dtype("float32")).steps[0] == IdleStep(0)
-
-
-@pytest.mark.parametrize(
-    ("tasks", "most", "size"),
-    [(1, 50, 1), (3, 50, 4), (9, 50, 10), (12, 12, 12), (13, 12, 8), (33, 50, 40), (99, 12, 12)],
-)
-def test_chunks_are_even_and_of_few_sizes(tasks: int, most: int, size: int) -> None:
-    assert chunk_size(tasks, most) == size
-    assert -(-tasks // size) == -(-tasks // most)
