@@ -9,12 +9,13 @@ alone. Sums over the token read go inside affine maps and products wherever one 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.errors import InternalError
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Bilinear, Matrix, Values
 from numpy.typing import NDArray
 
 from ..ir.graph import (
@@ -46,6 +47,8 @@ from ..numerics.operations import divide, softmax
 
 BLOCK_BYTES = 2**25
 """About the largest array over pairs of tokens."""
+FORMS = 256
+"""What is made of a form is kept for so many: every pass of a loop asks for it."""
 
 
 def sources(move: Move, seen: NDArray[np.bool_], kinds: Sequence[str]) -> Indices:
@@ -151,10 +154,10 @@ class _Pairs:
             case Product(_, form):
                 a, b = operands
                 if form.size == 1 and a.shape[2] == 1 and b.shape[1] == 1:  # mine · theirs: a matrix product
-                    bent = _bend(a[:, :, 0], form.left, form.right, form.coefficient, b.shape[3])
+                    bent = _bend(form, a[:, :, 0])
                     return np.asarray(np.matmul(bent, b[:, 0].swapaxes(1, 2)))[..., None]
                 if form.size == 1 and b.shape[2] == 1 and a.shape[1] == 1:
-                    bent = _bend(b[:, :, 0], form.right, form.left, form.coefficient, a.shape[3])
+                    bent = _bend(form.swapped, b[:, :, 0])
                     return np.asarray(np.matmul(bent, a[:, 0].swapaxes(1, 2)))[..., None]
                 return form.apply(a, b)
             case Divide():
@@ -191,9 +194,7 @@ class _Pairs:
         node = self.body[left]
         if "mine" in self.sides[left] and "mine" not in self.sides[right]:
             if isinstance(node.op, Affine):  # (Σₖ Mₖ vₖ + c) · theirs, term by term
-                numbers = form.coefficient * node.op.offset.array[form.left]
-                constant = Matrix.of(form.out, form.right, numbers, (form.size, form.sizes[1]))
-                total = constant.apply(self.total(right, weights))
+                total = _at(form, node.op.offset).apply(self.total(right, weights))
                 for matrix, operand in zip(node.op.matrices, node.operands, strict=True):
                     total = total + self.total_product(_after(form, matrix), operand, right, weights)
                 return total
@@ -211,6 +212,13 @@ def _sum(array: Floats, weights: Floats) -> Floats:
     return np.asarray(np.einsum("...ij,...ijs->...is", weights, array))
 
 
+@lru_cache(FORMS)
+def _at(form: Bilinear, left: Values) -> Matrix:
+    """The linear function of b that form(left, b) is."""
+    return Matrix.of(form.out, form.right, form.coefficient * left.array[form.left], (form.size, form.sizes[1]))
+
+
+@lru_cache(FORMS)
 def _after(form: Bilinear, matrix: Matrix) -> Bilinear:
     """form(matrix a, b) as a form of a and b."""
     entries = matrix.csr[form.left].tocoo()
@@ -221,6 +229,11 @@ def _after(form: Bilinear, matrix: Matrix) -> Bilinear:
     )
 
 
-def _bend(a: Floats, left: Indices, right: Indices, coefficient: Floats, size: int) -> Floats:
+def _bend(form: Bilinear, a: Floats) -> Floats:
     """The linear function of b that a bilinear form to one component is for this a [batch, readers, size of a]."""
-    return Matrix.of(right, np.arange(right.size), coefficient, (size, right.size)).apply(a[..., left])
+    return _to_right(form).apply(a[..., form.left])
+
+
+@lru_cache(FORMS)
+def _to_right(form: Bilinear) -> Matrix:
+    return Matrix.of(form.right, np.arange(form.right.size), form.coefficient, (form.sizes[1], form.right.size))

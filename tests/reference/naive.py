@@ -108,19 +108,22 @@ class Naive:
                         if index is not None:
                             self.parameters[index.name] = k + 1
                         self.run(inner, here)
-                case syntax.Scan(kind=kind, body=inner):
-                    self.scan(inner, [t for t in here if self.kinds[t] == kind])
+                case syntax.Scan(kind=kind, backwards=backwards, body=inner):
+                    line = [t for t in here if self.kinds[t] == kind]
+                    carried = self.scan(inner, line[:: -1 if backwards else 1])
+                    for token, held in enumerate([] if backwards else self.tokens):  # else other kinds keep their own
+                        past = [t for t in line if t <= token]
+                        held.update({name: self.tokens[past[-1]][name] for name in carried if past and name in held})
 
-    def scan(self, body: tuple[syntax.Statement, ...], line: list[int]) -> None:
+    def scan(self, body: tuple[syntax.Statement, ...], line: list[int]) -> list[str]:
+        """Runs the body at one token after another; the names that each takes from the one before."""
         assigned = {s.name for s in statements(body) if isinstance(s, syntax.Assign)}
         carried = [name for name in assigned if name in self.tokens[line[0]]]
         for place, token in enumerate(line):
             if place:
                 self.tokens[token].update({name: self.tokens[line[place - 1]][name] for name in carried})
             self.run(body, [token])
-        for token, held in enumerate(self.tokens):
-            past = [t for t in line if t <= token]
-            held.update({name: self.tokens[past[-1]][name] for name in carried if past and name in held})
+        return carried
 
     def sees(self, token: int, kind: str) -> list[int]:
         return [t for t, k in enumerate(self.kinds) if k == kind and (t <= token or t < self.context)]
