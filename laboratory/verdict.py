@@ -85,7 +85,7 @@ def extremes(found: Comparison) -> Extremes:
     traits = {}
     for name, values in traits_of(found.fields).items():
         with np.errstate(invalid="ignore", divide="ignore"):
-            rank = float(spearmanr(values, away)[0]) if np.ptp(values) > 0 and np.ptp(away) > 0 else 0.0
+            rank = float(np.asarray(spearmanr(values, away))[0]) if np.ptp(values) > 0 and np.ptp(away) > 0 else 0.0
         traits[name] = rank, values[worst], float(np.median(values))
     last = {name: answer[worst, -1].reshape(worst.size, -1)[:, 0] for name, answer in found.answers.items()}
     return Extremes(tuple(int(task) for task in worst), traits, away[worst], last)
