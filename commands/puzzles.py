@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 from argparse import Namespace
+from pathlib import Path
 
 from innerloop.artifact.errors import InnerloopError
 
-from .arguments import program
+from .arguments import read_text
 from .options import at_least
 
 EPILOG = """\
@@ -61,12 +62,12 @@ def puzzle(arguments: Namespace) -> int:
 def _checked(arguments: Namespace) -> int:
     from innerloop.puzzles import PUZZLES, judge
 
-    one, answer = PUZZLES[arguments.number], program(arguments.file)
-    verdict = judge(one, answer.text, arguments.seed, answer.name)
+    one, name = PUZZLES[arguments.number], arguments.file
+    verdict = judge(one, read_text(Path(name)), arguments.seed, name)
     if verdict.wrong:
-        print(f"{answer.name}: not yet. {verdict.wrong}", file=sys.stderr)
+        print(f"{name}: not yet. {verdict.wrong}", file=sys.stderr)
         print(f"hints: innerloop puzzle {one.number} --hint 1, up to {len(one.hints)}", file=sys.stderr)
         return 1
     onward = f"; next: innerloop puzzle {one.number + 1}" if one.number < len(PUZZLES) else ""
-    print(f"{answer.name}: right on {verdict.tasks} random tasks{onward}")
+    print(f"{name}: right on {verdict.tasks} random tasks{onward}")
     return 0

@@ -42,8 +42,8 @@ def __getattr__(name: str) -> object:
 def known(name: str) -> None:
     """Raises InnerloopError for a name that no figure has."""
     if name not in NAMES:
-        hint = f"{told} There" if (told := near(name, NAMES)) else "There"
-        raise InnerloopError(f"{name}: no such figure; {hint} are {', '.join(NAMES)}")
+        hint = near(name, NAMES) or f"there are {', '.join(NAMES)}"
+        raise InnerloopError(f"{name}: no such figure; {hint}")
 
 
 def figure(name: str) -> Figure:

@@ -126,7 +126,7 @@ def test_the_command(innerloop: Command, tmp_path: Path) -> None:
     [
         (("11",), "there is no puzzle 11"),
         (("1", "--hint", "9"), "has no hint 9"),
-        (("1", "nowhere.icl"), "no such file"),
+        (("1", "nowhere.icl"), "No such file"),
         (("0",), "whole number of at least 1"),
     ],
 )
