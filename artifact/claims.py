@@ -38,6 +38,7 @@ class Placement:
     turn      of a scan: the token of its kind, from 0, whose turn the first pass is (the next pass is the next one's,
               and each holds its own value from its turn on); −1 of what belongs to no scan
     when      which value of the name it is (see `When`)
+    idle      kinds of token at which a call leaves out some of what makes it, since no output comes of it there
     later     of a repeat of the program: how many passes come after the one that it is of, or, of a repeat that is
               one here too, after the last one of that; −1 of what belongs to no repeat
     """
@@ -55,6 +56,7 @@ class Placement:
     turn: int = -1
     when: When = "value"
     later: int = -1
+    idle: frozenset[str] = frozenset()
 
     @property
     def headed(self) -> bool:

@@ -262,6 +262,7 @@ def finish(plan: Plan) -> Weights:
     signature = plan.graph.signature
     emitted, output = emitted_of(plan), plan.graph.output
     built = graph_of(signature.text, signature.parameters, signature.source)
+    runs, idle = ((), {}) if plan.target.linear else live(plan.schedule, plan.allocation, output.kinds)
     fields = {f.name: plan.schedule.instructions.fields.get(f.name) for f in signature.fields}
     weights = Weights(
         config=emitted.config,
@@ -275,7 +276,7 @@ def finish(plan: Plan) -> Weights:
         readout_bias=np.zeros(prod(output.shape)),
         output=output,
         layout=placements(
-            plan.graph, plan.schedule, plan.allocation, emitted.stream, moments(built, plan.graph, plan.fresh[0])
+            plan.graph, plan.schedule, plan.allocation, emitted.stream, moments(built, plan.graph, plan.fresh[0]), idle
         ),
         inputs=tuple(
             InputRange(
@@ -288,7 +289,7 @@ def finish(plan: Plan) -> Weights:
         ),
         report=replace(counts(plan.graph, plan.allocation, emitted), certificate=plan.certificate),
         domains=domains(plan.graph, plan.schedule, plan.allocation, emitted.stream, plan.dtype),
-        live=() if plan.target.linear else live(plan.schedule, plan.allocation, output.kinds),
+        live=runs,
     )
     if slots_count(plan.target, plan.dtype, plan.certificate.rotation, emitted.stream):
         shrunk = shrinkage(weights, emitted.stream, plan.fresh)

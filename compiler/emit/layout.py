@@ -8,11 +8,12 @@ scan y: w = w + …                    sublayer   what the slots of w hold
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from innerloop.artifact.claims import Placement, Write
+from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
 from ..interpreter.moments import Moments, when_of
@@ -44,9 +45,11 @@ class Holding:
 
 
 def placements(
-    graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream, moments: Moments
-) -> tuple[Placement, ...]:
-    """One for each of the `holdings`, in their order; `moments`: of values that repeats of the program assign."""
+    graph: Graph, schedule: Schedule, allocation: Allocation, stream: Stream, moments: Moments,
+    idle: Mapping[Atom, Kinds],
+) -> tuple[Placement, ...]:  # fmt: skip
+    """One for each of the `holdings`, in their order; `moments`: of values that repeats of the program assign; `idle`:
+    as in liveness.py."""
     warm = {k for k, loop in enumerate(graph.loops()) if any(c.warm is not None for c in loop.carried)}
 
     def placed(held: Holding) -> Placement:
@@ -57,6 +60,7 @@ def placements(
         return Placement(
             v.name, v.shape, v.kinds, stream.read(v.form), held.first, held.last, v.low, v.high, written,
             held.entered, turn, "ended" if held.ended is not None else when, later,
+            v.kinds & frozenset().union(*(idle.get(atom, frozenset()) for atom in v.form.atoms)),
         )  # fmt: skip
 
     return tuple(placed(held) for held in holdings(schedule, allocation))

@@ -13,6 +13,10 @@ kinds, what divides gives them back, and its heads tell tokens apart by keys tha
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from innerloop.artifact.signature import Kinds
 
 from .allocate import Allocation
@@ -22,11 +26,18 @@ from .sublayers import Placed, Schedule, SublayerPlan
 NOWHERE: Kinds = frozenset()
 
 
-def live(schedule: Schedule, allocation: Allocation, output: Kinds) -> tuple[Kinds, ...]:
-    """For each sublayer, as `walk` has them, the kinds of token at which it has to run for outputs at tokens of these.
-    Where something is divided, all run everywhere, and it is of no sublayer."""
+class Live(NamedTuple):
+    """runs   for each sublayer, as `walk` has them, the kinds of token at which it runs; of none: all run everywhere
+    idle   of an atom: the kinds of token at which some of what makes it does not run, so that it is not whole there"""
+
+    runs: tuple[Kinds, ...]
+    idle: Mapping[Atom, Kinds]
+
+
+def live(schedule: Schedule, allocation: Allocation, output: Kinds) -> Live:
+    """What has to run for outputs at tokens of these kinds. Where something is divided, all run everywhere."""
     if any(sublayer.division is not None for sublayer in schedule.walk()):
-        return ()
+        return Live((), {})
     return _Liveness(schedule, allocation, output).run()
 
 
@@ -46,12 +57,23 @@ class _Liveness:
         for atom in schedule.instructions.output.atoms:
             self.needed[atom] |= output
 
-    def run(self) -> tuple[Kinds, ...]:
+    def run(self) -> Live:
         before: object = None
         while before != (before := (tuple(self.runs), tuple(self.needed.values()))):
             for number in reversed(range(len(self.sublayers))):
                 self._sublayer(number, self.sublayers[number])
-        return tuple(self.runs)
+        return Live(tuple(self.runs), self._idle())
+
+    def _idle(self) -> Mapping[Atom, Kinds]:
+        found: dict[Atom, Kinds] = defaultdict(frozenset)
+        for sublayer, kinds in zip(self.sublayers, self.runs, strict=True):
+            for instruction, writes in ((p.instruction, p.writes) for p in sublayer.placed):
+                for atom in (instruction.out, *(write.atom for write in writes)):
+                    found[atom] |= instruction.kinds - kinds
+            if sublayer.carry is not None:
+                for atom in sublayer.carry.atoms:
+                    found[atom] |= sublayer.carry.kinds - kinds
+        return found
 
     def _sublayer(self, number: int, sublayer: SublayerPlan) -> None:
         for placed in sublayer.placed:

@@ -187,7 +187,7 @@ def _of_placement(placement: Placement, sublayers: list[Sublayer], width: int) -
         return None
     return Watch(
         "value",
-        placement.kinds,
+        placement.kinds - placement.idle,
         placement.matrix.csr.toarray(),
         low - slack,
         high + slack,

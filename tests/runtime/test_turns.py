@@ -218,6 +218,32 @@ def test_values_that_reach_no_output_raise_no_alarm() -> None:
             model(**data)
 
 
+DECAYED = """program p(d)
+tokens (example)* query  visible context
+    x : vector[d] on example, query
+    y : scalar on example
+w : vector[d] = 0
+repeat 3
+    w = 0.97 * w - 0.3 * mean[j in example]((dot(w, x[j]) - y[j]) * x[j])
+at query
+    output dot(w, x)
+"""
+
+
+@pytest.mark.parametrize("target", ["gpt2", "llama"])
+def test_what_a_call_makes_a_part_of_raises_no_alarm(target: TargetName) -> None:
+    """Examples hold w as the first pass leaves it, and the last sublayer runs there, too, to take it off."""
+    data = linear_tasks(3, 8, 2)
+    weights = compile_program(DECAYED, target=target, d=2, calibration=data, accept_error=True)
+    last = [p for p in weights.layout if p.name == "w"][-1]
+    assert (last.kinds, last.idle) == ({"example", "query"}, {"example"})
+    assert "example" in weights.live[last.first]
+    Transformer(weights, guard="raise")(**data)
+    tight = replace(weights, layout=(replace(last, low=-np.full(2, 1e-6), high=np.full(2, 1e-6)),), domains=())
+    with pytest.raises(RangeError, match=r"w reached .* token 8 \(task"):
+        Transformer(tight, guard="raise")(**data)
+
+
 DIVIDES = """program p(d)
 tokens (x y)*
     n : vector[d] on x, y
