@@ -22,7 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .advance import advance, empty, grown
 from .guard.checks import GuardCheck
-from .guard.guard import Findings, Guard
+from .guard.findings import Findings
+from .guard.guard import Guard
 from .packing.packed import Parameters
 from .surroundings import concrete
 

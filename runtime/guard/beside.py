@@ -13,7 +13,8 @@ from innerloop.artifact.tokens import TokenData
 from innerloop.compiler.interpreter.calibrate import some_of
 from numpy.typing import NDArray
 
-from .guard import Findings, Guard
+from .findings import Findings
+from .guard import Guard
 from .interpreted import Held, Interpreter
 
 

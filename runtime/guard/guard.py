@@ -12,8 +12,8 @@ task run once more, with the stream after every sublayer kept, to find the place
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,16 +27,13 @@ from numpy.typing import NDArray
 
 from .checks import GuardCheck
 from .interpreted import Held
-from .side_by_side import check_of, order_of
-from .watches import ScoreWatch, Watch, runs, watches_of
+from .side_by_side import check_of
+from .watches import ScoreWatch, Watch, watches_of
 
-UNNAMED = 3
-"""Warnings of a call for what has no name: what went wrong first is the cause, and the rest follows from it."""
 SMALL = 0.05
 """Of its range, what a field's largest number is at least in data like the calibration's."""
 LITTLE = 0.1
 """Of a task's largest output an error that leaves its size what it is."""
-_MORE = "more"
 
 
 class RangeWarning(UserWarning):
@@ -103,7 +100,7 @@ class Guard:
                 continue
             task, token, component = np.unravel_index(out.argmax(), out.shape)
             part = int(component) if values.shape[2] > 1 else None
-            place = _place(None, first_token + int(token), int(task), part)
+            place = at_place(None, first_token + int(token), int(task), part)
             self.tell(
                 f"{bound.name} reached {values[task, token, component]:.4g} at {place}; compiled for "
                 f"[{bound.low:g}, {bound.high:g}]. Scale the data, or declare `{bound.name}` with a wider range "
@@ -183,117 +180,7 @@ class Guard:
         warnings.warn(RangeWarning(message + several, tuple(tasks.tolist())), stacklevel=depth)
 
 
-@dataclass
-class _Finding:
-    message: str
-    tasks: set[int] = field(default_factory=set)
-
-
-class Findings:
-    """What was out in one call, which may run in chunks. `told`: the names that were named before, which grows;
-    `whole`: whether sequences are there as a whole, or their last token alone."""
-
-    def __init__(self, guard: Guard, told: set[str], whole: bool = True) -> None:
-        self._guard = guard
-        self._whole = whole
-        self._told = told
-        self._found: dict[str, _Finding] = {}
-
-    def look(
-        self,
-        worst: dict[int, NDArray[Any]],
-        first_task: int,
-        kinds: tuple[str, ...],
-        rerun: Callable[[int], NDArray[Any]],
-        settled: NDArray[np.bool_],
-        first_token: int = 0,
-    ) -> None:
-        """worst: time → [batch, numbers] from the pass; `rerun(task)`: the stream [1 + sublayers run, tokens, d_model]
-        of one task of this chunk, the embedding first; `settled`: in which tasks the outputs are known to be right. In
-        those, what left its range is only told of where it has a name: else it has done no harm, and ties were decided
-        as the program decides them."""
-        for index, watch in enumerate(self._guard.watches):
-            bad = self._tasks(worst, index)
-            if settled.size and not watch.named:
-                bad = bad[~settled[bad]]
-            if not bad.size:
-                continue
-            names = [name for name, _ in watch.names]
-            name = next((n for n in names if n in self._found), None)
-            if name is None and not self._told.isdisjoint(names):
-                continue
-            if name is None and all("`" in n for n in names) and self._unnamed >= UNNAMED:
-                name = _MORE
-                self._found.setdefault(name, _Finding("more expressions left the ranges that they were compiled for"))
-            if name is None:
-                name, message = self._locate(watch, rerun(int(bad[0])), first_task + int(bad[0]), kinds, first_token)
-                self._found.setdefault(name, _Finding(message))
-            self._found[name].tasks.update((first_task + bad).tolist())
-            if self._guard.mode == "raise":
-                self.tell(1)
-
-    @property
-    def _unnamed(self) -> int:
-        return sum("`" in name for name in self._found)
-
-    def tell(self, depth: int) -> None:
-        """Names all that was found; `depth`: how far up the stack the user's call is."""
-        self._told.update(self._found)
-        for finding in self._found.values():
-            self._guard.tell(finding.message, np.array(sorted(finding.tasks)), depth)
-
-    def _tasks(self, worst: dict[int, NDArray[Any]], index: int) -> NDArray[np.intp]:
-        """The tasks in which this watch's value was out of its range, or not a number."""
-        watches = self._guard.watches
-        bad = np.zeros(len(next(iter(worst.values()), ())), bool)
-        for time in watches[index].times & worst.keys():
-            owners = self._guard.owners[time]
-            start = 0
-            for place in order_of([watches[owner] for owner in owners], self._whole):
-                size = watches[owners[place]].size
-                if owners[place] == index:
-                    bad |= ~(worst[time][:, start : start + size] <= 0).all(1)
-                start += size
-        return np.flatnonzero(bad)
-
-    def _locate(
-        self, watch: Watch | ScoreWatch, stream: NDArray[Any], task: int, kinds: tuple[str, ...], first_token: int
-    ) -> tuple[str, str]:
-        """The name, and the first layer at which the value was out, and there the token and component that was out
-        most."""
-        everything, _ = runs(self._guard.weights.body, 0)
-        looks = [
-            (k + after, k // 2)
-            for k, (number, counts) in enumerate(everything)
-            for after in (0, 1)
-            if counts and 2 * number + after in watch.times
-        ]
-        if 2 * len(list(self._guard.weights.sublayers())) in watch.times:
-            looks.append((len(everything), len(everything) // 2 - 1))
-        tokens = np.flatnonzero([kind in watch.kinds for kind in kinds])
-        with np.errstate(invalid="ignore"):
-            looked = stream[[at for at, _ in looks]].astype(np.float64)
-            values, out = watch.at(looked, kinds, self._guard.weights.config.causal)
-        out = np.where(np.isnan(out), np.inf, out)
-        most = out.max((1, 2))
-        # Run alone, the task may round differently: if nothing is out any more, the place where it came closest.
-        look = int(np.argmax(most > 0)) if (most > 0).any() else int(most.argmax())
-        token, index = np.unravel_index(out[look].argmax(), out[look].shape)
-        column = watch.blamed(values[look, token], int(index))
-        name, component = watch.names[column]
-        place = _place(looks[look][1], first_token + int(tokens[token]), task, component)
-        value, low, high = values[look, token, column], watch.told[0][column], watch.told[1][column]
-        if watch.construction == "comparison":
-            return name, f"the comparison of {name} with 0 is undecided at {place}: it is {value:.2g}, within rounding"
-        if watch.construction == "softmax":
-            return name, f"{name} is undecided at {place}: rounding its scores changes it by {value:.2g}"
-        return name, (
-            f"{name} reached {value:.4g} at {place}; compiled for [{low:.4g}, {high:.4g}]. "
-            f"The outputs of this task may be wrong"
-        )
-
-
-def _place(layer: int | None, token: int, task: int, component: int | None) -> str:
+def at_place(layer: int | None, token: int, task: int, component: int | None) -> str:
     """Numbers count from 0, as the trace's do; `component` None: the only one."""
     inside = f"task {task}" if component is None else f"task {task}, component {component}"
     return f"{'' if layer is None else f'layer {layer}, '}token {token} ({inside})"
