@@ -33,12 +33,12 @@ class Moment:
 
 def changed(graph: Graph, data: TokenData, moment: Moment, change: Change) -> Floats | None:
     """The outputs where the value is `change(value)`, [tasks, size] both. None where the program has no such value, or
-    several."""
+    several, or computes it at another moment: what does not change in a repeat is computed once."""
     found = _value(graph, moment)
     if found is None:
         return None
     value, loop = found
-    kinds, calls = data.sequence.kinds, 0
+    kinds, calls, made = data.sequence.kinds, 0, False
     live = [token for token, kind in enumerate(kinds) if kind in graph[value].kinds]
     if moment.token not in live:
         return None
@@ -50,7 +50,7 @@ def changed(graph: Graph, data: TokenData, moment: Moment, change: Change) -> Fl
         turn = loop.count - 1 - (moment.back or 0)
 
     def observe(computed: Value, array: Floats) -> Floats | None:
-        nonlocal calls
+        nonlocal calls, made
         if computed != value:
             return None
         calls += 1
@@ -60,10 +60,12 @@ def changed(graph: Graph, data: TokenData, moment: Moment, change: Change) -> Fl
         at = live.index(moment.token) if everywhere else 0
         array = np.array(array)
         array[:, at] = change(array[:, at])
+        made = True
         return array
 
     with np.errstate(all="ignore"):
-        return evaluate(graph, data, observe, chunk=max(1, data.batch))
+        outputs = evaluate(graph, data, observe, chunk=max(1, data.batch))
+    return outputs if made else None
 
 
 def _value(graph: Graph, moment: Moment) -> tuple[Value, Loop | None] | None:

@@ -85,3 +85,17 @@ def test_what_cannot_be_patched_is_refused_by_name() -> None:
     for patch, message in wrong:
         with pytest.raises(DataError, match=message):
             model(patch=patch, **fields)
+
+
+@pytest.mark.parametrize("name", ["a", "p", "next"])
+@pytest.mark.parametrize(("back", "there"), [(0, True), (2, True), (3, False)])
+def test_what_a_program_never_computes_cannot_be_changed(name: str, back: int, there: bool) -> None:
+    """In three passes of a repeat there is none after which three others come."""
+    graph = graph_of(load("kernel_ridge"), {"d": 1, "examples": 2, "steps": 3})
+    data, calls = read_data(graph.signature, draw(graph.signature, 2, 2, 0)), list[Any]()
+
+    def more(value: Any) -> Any:
+        calls.append(value)
+        return value + 1.0
+
+    assert (changed(graph, data, Moment(name, "ended", back, 0), more) is not None) == there == bool(calls)

@@ -123,7 +123,7 @@ def excesses(folder: Path, prompts: dict[str, dict[str, Floats]], losses: list[s
     return found
 
 
-COMPILED = [(target, given) for target in ("gpt2", "llama") for given in (False, True)]
+COMPILED: list[tuple[TargetName, bool]] = [("gpt2", False), ("llama", True)]
 """With ranges from the default tasks, and from data like those that are measured."""
 
 
