@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,23 +31,26 @@ those that were going on continue from their checkpoints. The tasks on which a t
       --seeds 3 --width 32 --heads 2 --steps 2000 --rate 0.003 --jobs 2 -o sweep
 """
 
-SHARED = ("layers", "width", "heads", "batch", "rate", "warmup", "schedule", "clip")
-"""Options that are handed on to every training."""
+_COUNT = options.at_least(1)
+SHARED: dict[str, Callable[[str], Any]] = {
+    "layers": _COUNT, "width": _COUNT, "heads": _COUNT, "batch": _COUNT, "rate": float, "warmup": int, "schedule": str,
+    "clip": float,
+}  # fmt: skip
+"""Options that are handed on to every training, and how each is read."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("program", metavar="PROGRAM", help=options.PROGRAM)
     options.parameters(parser)
     options.target(parser)
-    add, count = parser.add_argument, options.at_least(1)
+    add, count = parser.add_argument, _COUNT
     add("--task", required=True, metavar="NAME", help="linear, noisy_linear, autoregressive …")
     options.settings(parser)
     add("--over", type=_over, action="append", required=True, metavar="NAME=A,B,…", help="what varies, and its values")
     add("--seeds", type=count, default=3, metavar="COUNT", help="trainings of each (default: %(default)s)")
     add("--seed", type=options.at_least(0), default=0, help="the first of them (default: %(default)s)")
     add("--steps", type=count, metavar="COUNT", help="of each training, unless it varies")
-    for name, kind in (("layers", count), ("width", count), ("heads", count), ("batch", count), ("rate", float),
-                       ("warmup", int), ("schedule", str), ("clip", float)):  # fmt: skip
+    for name, kind in SHARED.items():
         add(f"--{name}", type=kind, metavar=name.upper(), help="as `innerloop train` has it")
     add("--jobs", type=count, default=1, metavar="COUNT", help="trainings at a time (default: %(default)s)")
     add("--tasks", type=options.at_least(40), default=1000, metavar="COUNT", help="to measure on (default: 1000)")
@@ -111,13 +115,12 @@ def _verify(
     from innerloop.artifact.errors import near
     from innerloop.compiler.syntax.parse import parse
 
-    parameters = [each.name for each in parse(text).parameters]
+    there = dict.fromkeys([*known, *task, *(each.name for each in parse(text).parameters)])
+    fixed = {key for key, _ in (*arguments.settings, *arguments.parameters)}
     for name in over:
-        if name not in (*known, *task, *parameters):
-            there = [*known, *task, *parameters]
-            hint = near(name, there) or f"there are {', '.join(dict.fromkeys(there))}"
+        if name not in there:
+            hint = near(name, list(there)) or f"there are {', '.join(there)}"
             raise InnerloopError(f"--over {name}: nothing is called so; {hint}")
-        fixed = {key for key, _ in (*arguments.settings, *arguments.parameters)}
         if name in fixed or (getattr(arguments, name, None) is not None and name in known):
             raise InnerloopError(f"--over {name}: it varies, and is given besides; leave one out")
     if arguments.steps is None and "steps" not in over:
