@@ -25,8 +25,8 @@ every k from 1 to n.
 
 DIR gets report.html, verdict.json, and program.icl where a program is named, which `innerloop compile` takes.
 
-Tasks: linear, noisy_linear, sparse_linear, skewed_linear, discrete_linear, logistic, sine; their parameters are listed
-by `innerloop train --help`.
+Tasks: linear, noisy_linear, sparse_linear, skewed_linear, discrete_linear, logistic, sine, mixed; their parameters are
+listed by `innerloop train --help`.
 
   innerloop explain trained --task linear -t d=5 -t n=20 -o what
 """
