@@ -15,6 +15,7 @@ import multiprocessing
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -208,17 +209,18 @@ def main() -> int:
     jobs = [(name, place) for name in options.program for place in PLACES]
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
         results = list(track(pool.imap(measured, jobs), "compiling", len(jobs), transient=True))
+        drawing = pool.imap(partial(draw, folder=options.output / PICTURES), options.program)
+        seen = dict(zip(options.program, track(drawing, "drawing", len(options.program), transient=True), strict=True))
     pages: dict[str, dict[Place, Measured | Refused]] = {}
     for (name, place), found in zip(jobs, results, strict=True):
         pages.setdefault(name, {})[place] = found
     options.output.mkdir(parents=True, exist_ok=True)
     kept = rows_of(options.output)
     for old in [*options.output.glob("*.md"), *options.output.glob(f"{PICTURES}/*.png")]:
-        if old.stem in pages or old.stem not in kept:
+        if old.stem not in pages and old.stem not in kept:
             old.unlink()
     for name, places in pages.items():
-        seen = draw(name, options.output / PICTURES)
-        (options.output / f"{name}.md").write_text(page(name, places, seen), encoding="utf-8")
+        (options.output / f"{name}.md").write_text(page(name, places, seen[name]), encoding="utf-8")
     (options.output / "README.md").write_text(overview(pages, kept), encoding="utf-8")
     for fault in (wrong := faults(pages)):
         print(fault, file=sys.stderr)

@@ -107,10 +107,11 @@ def _tokens(place: Axes, kinds: Sequence[str], size: int) -> None:
     if size > 1:
         for edge in range(1, len(kinds)):
             place.axvline(edge * size - 0.5, color="#808080", linewidth=0.5)
-    every = ceil(len(kinds) / NAMED)
-    shown = range(0, len(kinds), every)
-    place.set_xticks([size * token + (size - 1) / 2 for token in shown], [kinds[token] for token in shown])
-    place.set_xlabel("token" if every == 1 else f"each {every}th token")
+    shown = range(0, len(kinds), ceil(len(kinds) / NAMED))
+    names = [kinds[token] for token in shown]
+    upright = sum(map(len, names)) > 2 * NAMED
+    place.set_xticks([size * token + (size - 1) / 2 for token in shown], names, rotation=90 if upright else 0)
+    place.set_xlabel("token")
 
 
 def _blank(axes: Sequence[Axes]) -> None:
