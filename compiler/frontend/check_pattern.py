@@ -33,9 +33,9 @@ def check_pattern(program: Program, report: Report) -> None:
             Diagnostic("no field lives in the repeated group, so no data says how often it comes", tokens.span, hint)
         )
         return
-    for number, group in enumerate(pattern.groups):
+    for number, group in reversed([*enumerate(pattern.groups)]):
         alone = tuple(int(other == number) for other in range(len(pattern.groups)))
         if len(independent({**held, "": alone})) > len(told):
-            hint = f"give it a field that lives in no other group, as in `target : scalar on {group[-1]}`"
+            hint = f"give it a field that lives in no other group, as in `label : scalar on {group[-1]}`"
             report(Diagnostic(f"no data say how often `({' '.join(group)})*` comes", tokens.span, hint))
             return

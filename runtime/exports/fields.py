@@ -84,6 +84,9 @@ def _roles(arrays):
         may = [tuple(np.rint(np.linalg.lstsq([each for *_, each, _ in equations], left)[0]).astype(int))]
     for name, given, fixed, each, spare in equations:
         may = [t for t in may if min(t) >= 0 and 0 <= given - fixed - sum(map(int.__mul__, map(int, t), each)) <= spare]
+        if not may and len(GROUPS) > 1:
+            told = ", ".join(f"{{given}} of {{name}}" for name, given, *_ in equations)
+            raise ValueError(f"so many rows do not fit {pattern}: {{told}}")
         if not may:
             raise ValueError(f"{{name}} has {{given}} rows, which does not fit {pattern}")
     return _line(max(may))
