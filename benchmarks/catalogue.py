@@ -97,8 +97,7 @@ def _parameters(parameters: Mapping[str, Any]) -> str:
 
 def _tokens(case: Case) -> str:
     tree = parse(load(case.program), case.program)
-    pattern = tree.tokens
-    shown = " ".join([*pattern.prefix, f"({' '.join(pattern.group)})*", *pattern.suffix])
+    shown = str(tree.tokens.pattern).removesuffix("  visible context")
     task = {name: array[0] for name, array in case.data(seed=0, tasks=1).items()}
     rows = ", ".join(f"{field.name} {len(task[field.name])}" for field in tree.fields)
     return f"A task is `{shown}`, with rows: {rows}."

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import DataError, InnerloopError
-from innerloop.artifact.tokens import describe_pattern
 from innerloop.artifact.weights import Weights
 from innerloop.laboratory.measures.distance import predicted
 from innerloop.laboratory.measures.subject import Subject
@@ -63,7 +62,7 @@ def of_subject(subject: Subject) -> Behaviour:
     """Raises InnerloopError for weights that do no regression."""
     weights, name = subject.weights, subject.name
     signature = weights.signature
-    tokens = describe_pattern(signature.pattern)
+    tokens = str(signature.pattern)
     shapes = {field.name: field.shape for field in signature.fields}
     if shapes.keys() != {"x", "y"} or len(shapes["x"]) != 1 or shapes["y"] or weights.output.shape:
         raise InnerloopError(

@@ -19,7 +19,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.signature import Signature
-from innerloop.artifact.tokens import describe_pattern, sequence, visible
+from innerloop.artifact.tokens import sequence, visible
 from innerloop.compiler.ir.graph import Graph, Move
 from innerloop.runtime.differentiable.function import TOGETHER, Differentiable
 from innerloop.runtime.executables import Compiled, compiled
@@ -42,7 +42,7 @@ class Candidate:
         self.family, self.n, self.prefixes = family, n, prefixes
         counts = tuple(family.whole)
         self.function = Differentiable(family.text, tuple(family.reals), counts, **family.given)
-        self.tokens = describe_pattern(self.signature.pattern)
+        self.tokens = str(self.signature.pattern)
         if self.tokens not in (CAUSAL, SHARED, EXAMPLES):
             raise InnerloopError(f"{family.name}: explain takes tokens `{CAUSAL}` or `{SHARED}`, not `{self.tokens}`")
         if self.tokens != CAUSAL and not _masked(self.function.program.graph):

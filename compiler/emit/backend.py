@@ -47,6 +47,8 @@ FLAG_BITS = 4.0
 
 _AHEAD = "let the sequence end with a token of another kind, as in `(step)* end`, or compile for llama"
 """Where a scan backwards begins at the last token of all."""
+_BEHIND = "let the group of what is found come first in the pattern, or compile for llama"
+"""Behind a group that may have any length, or none, no position says where a kind begins."""
 
 
 @dataclass
@@ -91,7 +93,8 @@ class Backend:
             if rule is None:
                 wanted, at = f"{relation.name} {relation.kind or ''}".strip(), ", ".join(sorted(kinds))
                 message = f"finds no token by `{wanted}` at {at}: neither position nor kind says where it is"
-                raise self._refuse(message, span, _AHEAD if relation.name == "after" else None)
+                behind = _BEHIND if len(self.signature.pattern.groups) > 1 else None
+                raise self._refuse(message, span, _AHEAD if relation.name == "after" else behind)
             if isinstance(rule, End) and self.positions.sizes.coarse:
                 wanted = f"{relation.name} {relation.kind or ''}".strip()
                 message = f"finds no token by `{wanted}` here: {self.dtype} rounds phases away that turn so slowly"
@@ -105,9 +108,11 @@ class Backend:
     def _relations(self) -> Iterator[tuple[Relation, Kinds, Span | None]]:
         if not self.target.linear:
             yield Relation("own"), self.everyone, None
-        for sublayer in self.schedule.walk():
+        sublayers = list(self.schedule.walk())
+        for number, sublayer in enumerate(sublayers):
             if sublayer.carry:
-                yield sublayer.carry.relation, sublayer.carry.kinds, None
+                inside = (placed.instruction.span for later in sublayers[number:] for placed in later.placed)
+                yield sublayer.carry.relation, sublayer.carry.kinds, next(inside, None)
             for placed in sublayer.placed:
                 if isinstance(placed.instruction.op, Copy):
                     yield placed.instruction.op.relation, placed.instruction.kinds, placed.instruction.span

@@ -112,7 +112,7 @@ def opened(
     _refuse(check(tree, bound), tree)
     plain = expand(tree)
     declared = {p.name: p for p in tree.parameters}
-    everywhere = tuple(tree.tokens.kinds)
+    everywhere = tuple(tree.tokens.pattern.kinds)
     fields = tuple(
         FieldDeclaration(
             declared[name].span, name, declared[name].type or Type(declared[name].span, "scalar", ()), everywhere,
