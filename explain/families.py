@@ -48,13 +48,15 @@ MATRIX = Range("linear", (0.5,))
 
 @dataclass(frozen=True)
 class Family:
-    """`whole`: the values to try of each counting parameter; `given`: parameters that the task decides (d …)."""
+    """`whole`: the values to try of each counting parameter; `given`: parameters that the task decides (d …); `note`:
+    of a text that was found by search, what was changed."""
 
     name: str
     text: str
     reals: Mapping[str, Range]
     whole: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     given: Mapping[str, object] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def bits(self) -> float:
@@ -82,8 +84,11 @@ def regression(d: int, n: int) -> list[Family]:
         ("normalized_least_mean_squares", {"rate": POSITIVE, "epsilon": POSITIVE}, {}, rows),
         ("kernel_regression", {"width": POSITIVE}, {}, sizes),
         ("functional_gradient_descent", rate | {"width": POSITIVE}, {"steps": (1, 4, 16, 64)}, sizes),
+        ("kernel_ridge", {"width": POSITIVE, "ridge": POSITIVE}, {}, rows | {"steps": 60}),
     ]  # fmt: skip
     found = [Family(name, load(name), reals, whole, given) for name, reals, whole, given in shipped]
+    for k in (3, 5):
+        found.append(Family(f"nearest_neighbours_{k}", load("k_nearest_neighbours"), {}, {}, rows | {"k": k}))
     for layers in (2, 3):
         names = [f"rate_{k}" for k in range(1, layers + 1)]
         text = scheduled(layers)
