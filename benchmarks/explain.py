@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from innerloop.artifact.errors import DataError
+from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.explain.explain import explain
 from innerloop.explain.fit import Fitted
 from innerloop.explain.verdict import verdict
@@ -46,15 +46,15 @@ SAID = {True: "yes", False: "NO", None: "–"}
 def judged(case: Case, folder: Path) -> dict[str, Any]:
     """A row of the table."""
     start = time.process_time()
-    model = case.make(folder)
-    made = time.process_time()
-    row: dict[str, Any] = {"name": case.name, "made_s": made - start}
+    row: dict[str, Any] = {"name": case.name, "off": None, "close": None, "steps": None, "explained_s": 0.0}
     try:
+        model = case.make(folder)
+        made = time.process_time()
         found = explain(model, case.on)
-    except DataError as error:  # answers that are not finite: nothing runs
+    except InnerloopError as error:  # answers that are not finite are of what runs nothing
+        right = isinstance(error, DataError) and case.wanted != "named"
         said = {"verdict": "none", "sentence": str(error), "first": "–", "unexplained": np.inf, "margin": 1.0}
-        missing = dict.fromkeys(("off", "close", "steps"))
-        return row | said | missing | {"right": case.wanted != "named", "explained_s": 0.0}
+        return row | said | {"right": right}
     said_, best = verdict(found), found.choice.best
     match = next((f for f in said_.named if f.candidate.name == case.truth and f.counts == case.counts), None)
     match = match or next((f for f in said_.named if f.candidate.name == case.truth), None)
@@ -62,6 +62,7 @@ def judged(case: Case, folder: Path) -> dict[str, Any]:
     refused = said_.status != 0
     right = {"named": match is not None, "refused": refused, "either": refused or match is not None, "open": True}
     return row | {
+        "made_s": made - start,
         "verdict": said_.kind,
         "sentence": said_.sentence,
         "first": best.label,

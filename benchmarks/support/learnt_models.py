@@ -18,7 +18,7 @@ from innerloop.artifact.tokens import sequence_of
 from innerloop.artifact.weights import Weights
 from innerloop.compiler import compile_program
 from innerloop.explain.behaviour import Behaviour, of_function, of_weights
-from innerloop.laboratory.figures import figure, von_oswald_1, von_oswald_2, zhang_gamma, zheng_ar
+from innerloop.laboratory.figures import figure, von_oswald_1, zhang_gamma, zheng_ar
 from innerloop.laboratory.figures.frame import Setting
 from innerloop.laboratory.figures.small import fresh
 from innerloop.laboratory.training.tasks import TaskDistribution, task
@@ -130,11 +130,10 @@ def _answers(text: str, given: dict[str, Any]) -> Taught:
 
 def known(_: int) -> Iterator[Case]:
     """What published figures train, as the laboratory reproduces them; and ridge regression on noisy labels."""
-    rate, _ = von_oswald_1.best_step()
     yield Case("known: von Oswald, one layer", _published("von_oswald_1", "trained"), "gradient_descent",
-               {"rate": rate}, {"steps": 1}, von_oswald_1.TASKS, within=0.03)  # fmt: skip
+               {"rate": von_oswald_1.best_step()[0]}, {"steps": 1}, von_oswald_1.TASKS, within=0.03)  # fmt: skip
     yield Case("known: von Oswald, two layers", _published("von_oswald_2", "trained"), "gd_plus",
-               {"curvature": 0.176}, {"steps": 2}, von_oswald_2.TASKS, within=0.03)  # fmt: skip
+               {"curvature": 0.176}, {"steps": 2}, von_oswald_1.TASKS, within=0.03)  # fmt: skip
     inverse = np.linalg.inv(zhang_gamma.gamma())
     yield Case("known: Zhang, one layer", _published("zhang_gamma", "trained"), "preconditioned_gradient_descent",
                {"A": inverse}, {"steps": 1}, zhang_gamma.TASKS, within=0.03)  # fmt: skip
@@ -148,7 +147,7 @@ def known(_: int) -> Iterator[Case]:
 
 
 def _published(name: str, which: str) -> Callable[[Path], Behaviour]:
-    return _kept(f"{name} {which}", lambda folder: figure(name).run(Setting(folder / name)).weights[which])
+    return _kept(f"{name} {which}", lambda folder: figure(name).run(Setting(folder / name / which)).weights[which])
 
 
 def open_(_: int) -> Iterator[Case]:

@@ -40,11 +40,11 @@ def test_all_edits_at_once_change_nothing_until_their_numbers_do(name: str) -> N
     found = edits(of)
     assert {e.kind for e in found} >= {"scaled", "added"}
     whole = {n: values[-1] for n, values in of.whole.items()}
-    given = {**of.given, **whole}
+    given: Any = {**of.given, **whole}
     every = edited(of, [(e, e.neutral) for e in found])
     wanted = interpret(of.text, **prompt(), **given)
     assert np.allclose(interpret(every.text, **prompt(), **given), wanted, rtol=1e-12, atol=1e-12)
-    moved = dict.fromkeys((n for n in every.reals if n.startswith("edit_")), 0.7)
+    moved: Any = dict.fromkeys((n for n in every.reals if n.startswith("edit_")), 0.7)
     assert not np.allclose(interpret(every.text, **prompt(), **given, **moved), wanted)
 
 
@@ -64,8 +64,9 @@ def test_a_mixture_answers_as_the_two_by_its_weight(first: str, second: str) -> 
     a, b = family(first), family(second)
     counts: list[dict[str, int]] = [{n: values[0] for n, values in f.whole.items()} for f in (a, b)]
     of = mixed(a, b, (counts[0], counts[1]))
-    given = {**of.given, **{n: values[0] for n, values in of.whole.items()}}
-    answers = [interpret(f.text, **prompt(), **f.given, **c) for f, c in zip((a, b), counts, strict=True)]
+    given: Any = {**of.given, **{n: values[0] for n, values in of.whole.items()}}
+    both: list[Any] = [{**f.given, **c} for f, c in zip((a, b), counts, strict=True)]
+    answers = [interpret(f.text, **prompt(), **values) for f, values in zip((a, b), both, strict=True)]
     found = interpret(of.text, **prompt(), **given, weight=0.3)
     assert np.allclose(found[:, 1:], (0.3 * answers[0] + 0.7 * answers[1])[:, 1:])
 
