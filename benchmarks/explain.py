@@ -52,9 +52,9 @@ def judged(case: Case, folder: Path) -> dict[str, Any]:
         made = time.process_time()
         found = explain(model, case.on)
     except InnerloopError as error:  # answers that are not finite are of what runs nothing
-        right = isinstance(error, DataError) and case.wanted != "named"
+        refused = isinstance(error, DataError) and case.wanted != "named"
         said = {"verdict": "none", "sentence": str(error), "first": "–", "unexplained": np.inf, "margin": 1.0}
-        return row | said | {"right": right}
+        return row | said | {"right": refused}
     said_, best = verdict(found), found.choice.best
     match = next((f for f in said_.named if f.candidate.name == case.truth and f.counts == case.counts), None)
     match = match or next((f for f in said_.named if f.candidate.name == case.truth), None)
