@@ -48,6 +48,7 @@ RESERVED_ARGUMENTS = frozenset(
         "optimize",
         "rotation",
         "source",
+        "spread",
         "target",
         "text",
         "tokens",
