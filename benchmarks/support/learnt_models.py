@@ -19,8 +19,8 @@ from innerloop.artifact.weights import Weights
 from innerloop.compiler import compile_program
 from innerloop.explain.behaviour import Behaviour, of_function, of_weights
 from innerloop.laboratory.figures import figure, von_oswald_1, zhang_gamma, zheng_ar
-from innerloop.laboratory.figures.frame import Setting
-from innerloop.laboratory.figures.small import fresh
+from innerloop.laboratory.figures.shared.frame import Setting
+from innerloop.laboratory.figures.shared.small import fresh
 from innerloop.laboratory.training.tasks import TaskDistribution, task
 from innerloop.laboratory.training.train import train
 from innerloop.programs import load

@@ -1,6 +1,6 @@
 """Published figures, a module each: `FIGURE` says what it shows, and runs it from nothing to the picture.
 
-name   →   Figure (frame.py)   →   Result: checks, tables, pictures
+name   →   Figure (shared/frame.py)   →   Result: checks, tables, pictures
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from innerloop.artifact.errors import InnerloopError, near
 
 if TYPE_CHECKING:
-    from .frame import Check, Figure, Result, Setting, Table
+    from .shared.frame import Check, Figure, Result, Setting, Table
 
 __all__ = ["NAMES", "Check", "Figure", "Result", "Setting", "Table", "figure", "known"]
 
@@ -44,7 +44,7 @@ def __getattr__(name: str) -> object:
     """What a figure is made of, with JAX and matplotlib, when it is first asked for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(".frame", __package__), name)
+    found: object = getattr(import_module(".shared.frame", __package__), name)
     return found
 
 

@@ -37,9 +37,9 @@ from ..measures.references import (
 )
 from ..measures.subject import Subject
 from ..training.tasks import task
-from .frame import Check, Figure, Result, Setting, Table
-from .pictures import INK, panels
-from .small import CALIBRATION, MEASURED, fresh, trained
+from .shared.frame import Check, Figure, Result, Setting, Table
+from .shared.pictures import INK, panels
+from .shared.small import CALIBRATION, MEASURED, fresh, trained
 
 D, N = 3, 10
 DEPTHS = (1, 2, 4)

@@ -29,10 +29,10 @@ from ..measures.probes import r_squared, targets
 from ..measures.subject import Subject
 from ..measures.trained_probes import HIDDEN, pooled
 from ..training.tasks import task
-from .frame import Check, Figure, Result, Setting, Table
-from .pictures import INK, panels
-from .small import CALIBRATION, MEASURED, fresh, trained
-from .streams import Stream
+from .shared.frame import Check, Figure, Result, Setting, Table
+from .shared.pictures import INK, panels
+from .shared.small import CALIBRATION, MEASURED, fresh, trained
+from .shared.streams import Stream
 
 D, N = 3, 8
 LAYERS, STEPS = 6, 6

@@ -32,9 +32,9 @@ from ..measures.subject import Subject
 from ..training.kinds import eigenvalues
 from ..training.model import Model
 from ..training.tasks import TaskDistribution, task
-from .frame import UNSEEN, Check, Figure, Result, Setting, Table
-from .layers import half_loss, off, preconditioner, slots
-from .pictures import panels
+from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
+from .shared.layers import half_loss, off, preconditioner, slots
+from .shared.pictures import panels
 
 D, N, NOISE, POWER = 5, 10, 2.0, 1.0
 SEEDS = (0, 1, 2)

@@ -30,13 +30,13 @@ from matplotlib.figure import Figure as Picture
 
 from ..charts import COMPILED, OTHER, TRAINED
 from ..measures.distance import Fields, Floats
-from .attention import without_mlps
-from .chains import UNIGRAM, divergence, induction, loss, probabilities, walked
-from .frame import UNSEEN, Check, Figure, Result, Setting, Table
-from .pictures import panels
-from .small import fresh
-from .stages import halfway
-from .streams import Stream, answers, cross_entropy
+from .shared.attention import without_mlps
+from .shared.chains import UNIGRAM, divergence, induction, loss, probabilities, walked
+from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
+from .shared.pictures import panels
+from .shared.small import fresh
+from .shared.stages import halfway
+from .shared.streams import Stream, answers, cross_entropy
 
 SYMBOLS = 3
 TOKENS, LONG_TOKENS = 48, 100

@@ -27,9 +27,9 @@ from ..measures.distance import Fields, Floats
 from ..measures.probes import fit
 from ..measures.subject import Subject
 from ..training.tasks import task
-from .frame import Check, Figure, Result, Setting, Table
-from .pictures import INK, panels
-from .small import CALIBRATION, MEASURED, fresh, trained
+from .shared.frame import Check, Figure, Result, Setting, Table
+from .shared.pictures import INK, panels
+from .shared.small import CALIBRATION, MEASURED, fresh, trained
 
 D, N = 5, 16
 LAYERS, LONG_LAYERS = 8, 12

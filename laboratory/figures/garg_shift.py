@@ -31,9 +31,9 @@ from ..measures.distance import Fields, Floats
 from ..measures.references import reference, ridge_regression
 from ..measures.subject import Subject
 from ..training.tasks import task
-from .frame import Check, Figure, Result, Setting, Table
-from .pictures import INK, panels
-from .small import CALIBRATION, MEASURED, WIDTH, fresh, trained
+from .shared.frame import Check, Figure, Result, Setting, Table
+from .shared.pictures import INK, panels
+from .shared.small import CALIBRATION, MEASURED, WIDTH, fresh, trained
 
 D, N = 4, 12
 LAYERS = 4

@@ -31,9 +31,9 @@ from ..measures.distance import Floats
 from ..training.kinds import eigenvalues
 from ..training.model import Model
 from ..training.tasks import task
-from .frame import UNSEEN, Check, Figure, Result, Setting, Table
-from .layers import half_loss, off, preconditioner, random_layers, slots
-from .pictures import learning, panels
+from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
+from .shared.layers import half_loss, off, preconditioner, random_layers, slots
+from .shared.pictures import learning, panels
 from .zhang_gamma import PROGRAM
 
 D, N, LOOPS = 5, 40, 3

@@ -29,10 +29,10 @@ from ..charts import COMPILED, OTHER, TRAINED, averaged
 from ..measures.distance import Floats
 from ..measures.subject import Subject
 from ..training.model import Model
-from .frame import UNSEEN, Check, Figure, Result, Setting, Table
-from .layers import layer, off, slots
-from .pictures import panels
-from .streams import Stream, squared
+from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
+from .shared.layers import layer, off, slots
+from .shared.pictures import panels
+from .shared.streams import Stream, squared
 
 D, N, K, RATE = 10, 20, 50, 0.4
 SEEDS = (0, 1, 2)

@@ -32,11 +32,11 @@ from scipy.optimize import nnls
 
 from ..measures.distance import Fields, Floats
 from ..measures.probes import r_squared
-from .chains import UNIGRAM, probabilities, walked
-from .frame import UNSEEN, Check, Figure, Result, Setting, Table
-from .pictures import panels
-from .small import fresh
-from .streams import Stream, answers, cross_entropy
+from .shared.chains import UNIGRAM, probabilities, walked
+from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
+from .shared.pictures import panels
+from .shared.small import fresh
+from .shared.streams import Stream, answers, cross_entropy
 
 SYMBOLS, TOKENS = 4, 48
 CHAINS = {"few": 4, "many": 128}

@@ -30,9 +30,9 @@ from ..measures.patching import Patch, implied, others, patch
 from ..measures.probes import HELD, Curve, ProbeTarget, probed, target
 from ..measures.subject import Subject
 from ..training.tasks import task
-from .frame import Check, Figure, Result, Setting, Table
-from .pictures import INK, panels
-from .small import CALIBRATION, MEASURED, fresh, trained
+from .shared.frame import Check, Figure, Result, Setting, Table
+from .shared.pictures import INK, panels
+from .shared.small import CALIBRATION, MEASURED, fresh, trained
 
 D, N = 3, 4
 LAYERS = 4

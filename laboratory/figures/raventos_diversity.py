@@ -31,9 +31,9 @@ from ..measures.distance import (
 )
 from ..measures.subject import Subject
 from ..training.tasks import TaskDistribution, task
-from .frame import Check, Figure, Result, Setting, Table
-from .pictures import INK, panels
-from .small import CALIBRATION, MEASURED, fresh, trained
+from .shared.frame import Check, Figure, Result, Setting, Table
+from .shared.pictures import INK, panels
+from .shared.small import CALIBRATION, MEASURED, fresh, trained
 
 D, N, NOISE = 4, 8, 0.5
 DIVERSITY = (2, 8, 32, 128)

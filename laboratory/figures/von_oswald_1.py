@@ -24,9 +24,9 @@ from ..measures.sensitivity import Alignment, alignment
 from ..measures.subject import Subject
 from ..training.model import Model
 from ..training.tasks import task
-from .frame import UNSEEN, Check, Figure, Result, Setting
-from .layers import half_loss, off_identity, preconditioner
-from .pictures import INK, learning, panels
+from .shared.frame import UNSEEN, Check, Figure, Result, Setting
+from .shared.layers import half_loss, off_identity, preconditioner
+from .shared.pictures import INK, learning, panels
 
 D, N = 10, 10
 TASKS = task("linear", d=D, n=N, inputs="uniform", input_scale=0.5, rows="query")

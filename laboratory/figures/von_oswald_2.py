@@ -23,9 +23,9 @@ from ..charts import COMPILED, OTHER, TRAINED
 from ..measures.distance import Floats
 from ..measures.sensitivity import alignment
 from ..measures.subject import Subject
-from .frame import UNSEEN, Check, Figure, Result, Setting, Table
-from .layers import curvature, half_loss, random_layers
-from .pictures import INK, learning, panels
+from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
+from .shared.layers import curvature, half_loss, random_layers
+from .shared.pictures import INK, learning, panels
 from .von_oswald_1 import TASKS, D, N
 
 

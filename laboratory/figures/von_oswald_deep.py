@@ -31,9 +31,9 @@ from ..measures.distance import Floats
 from ..measures.sensitivity import alignment
 from ..measures.subject import Subject
 from ..training.tasks import task
-from .frame import UNSEEN, Check, Figure, Result, Setting, Table
-from .layers import half_loss, layer, random_layers, slots
-from .pictures import panels
+from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
+from .shared.layers import half_loss, layer, random_layers, slots
+from .shared.pictures import panels
 from .von_oswald_1 import TASKS, D, N
 from .von_oswald_2 import covariances
 

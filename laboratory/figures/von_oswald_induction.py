@@ -28,11 +28,11 @@ from ..measures.distance import Fields, Floats, squared_error
 from ..measures.references import gradient_descent
 from ..measures.subject import Subject
 from ..training.tasks import task
-from .attention import without_mlps, without_norms
-from .frame import UNSEEN, Check, Figure, Result, Setting, Table
-from .pictures import panels
-from .small import fresh
-from .stages import halfway
+from .shared.attention import without_mlps, without_norms
+from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
+from .shared.pictures import panels
+from .shared.small import fresh
+from .shared.stages import halfway
 
 D, N = 4, 8
 HEADS = 4

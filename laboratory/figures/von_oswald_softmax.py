@@ -31,10 +31,10 @@ from ..charts import COMPILED, OTHER, TRAINED, averaged
 from ..measures.distance import Fields, Floats
 from ..measures.sensitivity import alignment
 from ..measures.subject import Subject
-from .attention import products, softmax_layer
-from .frame import UNSEEN, Check, Figure, Result, Setting, Table
-from .layers import half_loss
-from .pictures import panels
+from .shared.attention import products, softmax_layer
+from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
+from .shared.layers import half_loss
+from .shared.pictures import panels
 from .von_oswald_1 import TASKS, D, best_step
 
 SEEDS = (0, 1, 2)

@@ -34,10 +34,10 @@ from scipy.optimize import minimize_scalar
 
 from ..charts import averaged
 from ..measures.distance import Floats
-from .frame import UNSEEN, Check, Figure, Result, Setting, Table
-from .layers import layer, random_layers, slots
-from .pictures import panels
-from .streams import Stream, answers
+from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
+from .shared.layers import layer, random_layers, slots
+from .shared.pictures import panels
+from .shared.streams import Stream, answers
 
 D, N, STATES, DISCOUNT, LAYERS = 4, 30, 10, 0.9, 3
 SEEDS = (0, 1, 2, 3, 4)

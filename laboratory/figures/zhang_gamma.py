@@ -22,9 +22,9 @@ from ..charts import COMPILED, OTHER
 from ..measures.distance import Floats
 from ..training.kinds import eigenvalues
 from ..training.tasks import task
-from .frame import UNSEEN, Check, Figure, Result, Setting, Table
-from .layers import half_loss, off, preconditioner, random_layers
-from .pictures import learning, panels
+from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
+from .shared.layers import half_loss, off, preconditioner, random_layers
+from .shared.pictures import learning, panels
 
 D, N = 5, 20
 TASKS = task("skewed_linear", d=D, n=N, power=1.0, rows="query")

@@ -30,9 +30,9 @@ from ..measures.subject import Subject
 from ..training.kinds import eigenvalues
 from ..training.model import Model
 from ..training.tasks import task
-from .frame import UNSEEN, Check, Figure, Result, Setting, Table
-from .layers import half_loss, preconditioner, random_layers, slots
-from .pictures import panels
+from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
+from .shared.layers import half_loss, preconditioner, random_layers, slots
+from .shared.pictures import panels
 from .zhang_gamma import PROGRAM
 
 D, N = 4, 30

@@ -29,9 +29,9 @@ from ..measures.distance import Floats
 from ..measures.subject import Subject
 from ..training.model import Model
 from ..training.tasks import task
-from .frame import LONGER, UNSEEN, Check, Figure, Result, Setting, Table
-from .layers import copies
-from .pictures import INK, panels
+from .shared.frame import LONGER, UNSEEN, Check, Figure, Result, Setting, Table
+from .shared.layers import copies
+from .shared.pictures import INK, panels
 
 D, T = 5, 20
 SIGMA, C = 1.0, 0.8

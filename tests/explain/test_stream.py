@@ -11,7 +11,7 @@ from innerloop.explain.choice import Choice, settled
 from innerloop.explain.families import regression
 from innerloop.explain.fit import Fitted
 from innerloop.explain.stream import ANSWER, Held, Inside, inside
-from innerloop.laboratory.figures.small import fresh
+from innerloop.laboratory.figures.shared.small import fresh
 from innerloop.laboratory.measures.subject import Subject
 from innerloop.laboratory.training.tasks import task
 

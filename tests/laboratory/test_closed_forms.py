@@ -18,8 +18,8 @@ from innerloop.laboratory.figures import (
     wang_td,
     zhang_pcr,
 )
-from innerloop.laboratory.figures.layers import half_loss, preconditioner
-from innerloop.laboratory.figures.streams import answers, cross_entropy
+from innerloop.laboratory.figures.shared.layers import half_loss, preconditioner
+from innerloop.laboratory.figures.shared.streams import answers, cross_entropy
 from innerloop.laboratory.reproduce import reproduce
 from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.tasks import TaskDistribution, task

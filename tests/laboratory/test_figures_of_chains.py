@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from innerloop.compiler import compile_program
 from innerloop.laboratory.figures import edelman, park_mixture
-from innerloop.laboratory.figures.chains import UNIGRAM, divergence, looked, loss, walked
-from innerloop.laboratory.figures.stages import halfway
-from innerloop.laboratory.figures.streams import answers
+from innerloop.laboratory.figures.shared.chains import UNIGRAM, divergence, looked, loss, walked
+from innerloop.laboratory.figures.shared.stages import halfway
+from innerloop.laboratory.figures.shared.streams import answers
 from innerloop.programs import load
 
 

@@ -20,10 +20,10 @@ from innerloop.laboratory.figures import (
     von_oswald_softmax,
     zhang_gamma,
 )
-from innerloop.laboratory.figures.attention import products, softmax_layer, without_mlps
-from innerloop.laboratory.figures.layers import half_loss, slots
-from innerloop.laboratory.figures.small import fresh
-from innerloop.laboratory.figures.streams import answers
+from innerloop.laboratory.figures.shared.attention import products, softmax_layer, without_mlps
+from innerloop.laboratory.figures.shared.layers import half_loss, slots
+from innerloop.laboratory.figures.shared.small import fresh
+from innerloop.laboratory.figures.shared.streams import answers
 from innerloop.laboratory.measures.references import reference, ridge_regression
 from innerloop.laboratory.measures.subject import Subject
 from innerloop.programs import load

@@ -23,7 +23,7 @@ from innerloop.laboratory.figures import (
     zhang_gamma,
     zheng_ar,
 )
-from innerloop.laboratory.figures.layers import curvature, preconditioner, random_layers, slots
+from innerloop.laboratory.figures.shared.layers import curvature, preconditioner, random_layers, slots
 from innerloop.laboratory.reproduce import reproduce, unfinished
 from innerloop.laboratory.training.kinds import eigenvalues
 from innerloop.laboratory.training.tasks import task

@@ -12,7 +12,7 @@ from innerloop.compiler import compile_program
 from innerloop.laboratory.figures import akyurek_algorithms as akyurek
 from innerloop.laboratory.figures import figure, probes
 from innerloop.laboratory.figures import raventos_diversity as raventos
-from innerloop.laboratory.figures.small import CALIBRATION, MEASURED, WIDTH, fresh
+from innerloop.laboratory.figures.shared.small import CALIBRATION, MEASURED, WIDTH, fresh
 from innerloop.laboratory.measures.nearest import nearest
 from innerloop.laboratory.measures.references import gradient_descent, reference
 from innerloop.laboratory.reproduce import reproduce

@@ -16,10 +16,10 @@ from innerloop.artifact.parts import Attention, LinearAttention, Repeated, Subla
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 
-from ..measures.distance import Fields, Floats, squared_error
-from ..measures.gauge import products
-from ..measures.subject import Subject
-from ..training.model import Model
+from ...measures.distance import Fields, Floats, squared_error
+from ...measures.gauge import products
+from ...measures.subject import Subject
+from ...training.model import Model
 
 
 def half_loss(weights: Weights, fields: Fields) -> float:

@@ -13,8 +13,8 @@ from innerloop.artifact.parts import Attention, Idle, Mlp
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 
-from ..measures.distance import Floats
-from ..training.model import Model
+from ...measures.distance import Floats
+from ...training.model import Model
 from .layers import slots, without_roles
 
 

@@ -17,9 +17,9 @@ from typing import Any
 from innerloop.artifact.weights import Weights
 from matplotlib.figure import Figure as Picture
 
-from ..training.model import Model
-from ..training.tasks import TaskDistribution
-from ..training.train import Trained, train
+from ...training.model import Model
+from ...training.tasks import TaskDistribution
+from ...training.train import Trained, train
 
 LONGER = 8
 """So many times the steps of a usual run has a long one."""

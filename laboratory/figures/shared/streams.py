@@ -19,10 +19,10 @@ from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.weights import Weights
 from innerloop.runtime.surroundings import settled
 
-from ..measures.distance import Floats
-from ..measures.subject import Subject
-from ..training.kinds import Array, Fields
-from ..training.tasks import TaskDistribution
+from ...measures.distance import Floats
+from ...measures.subject import Subject
+from ...training.kinds import Array, Fields
+from ...training.tasks import TaskDistribution
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -15,8 +15,8 @@ from innerloop.artifact.weights import Weights
 from innerloop.runtime.attention_maps import attention_maps
 from numpy.typing import NDArray
 
-from ..measures.distance import Fields, Floats
-from ..training.kinds import Array
+from ...measures.distance import Fields, Floats
+from ...training.kinds import Array
 from .streams import answers
 
 UNIGRAM = """\

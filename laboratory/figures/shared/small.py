@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from innerloop.artifact.weights import Weights
 
-from ..training.model import Model
-from ..training.tasks import TaskDistribution
+from ...training.model import Model
+from ...training.tasks import TaskDistribution
 from .frame import Setting
 
 WIDTH, HEADS = 32, 2

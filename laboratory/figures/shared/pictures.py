@@ -9,8 +9,8 @@ from innerloop.runtime import plots
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
-from ..charts import TRAINED, averaged
-from ..measures.distance import Floats
+from ...charts import TRAINED, averaged
+from ...measures.distance import Floats
 
 INK = "#404040"
 

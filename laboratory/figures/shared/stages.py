@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..measures.distance import Floats
+from ...measures.distance import Floats
 
 
 def halfway(steps: Floats, values: Floats) -> float:
