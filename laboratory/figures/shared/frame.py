@@ -125,8 +125,7 @@ class Setting:
             interval=interval,
             **options,
         )
-        given = ", ".join(f"{option} {value}" for option, value in options.items())
-        self.runs[name] = f"{total} steps of {found.task}, seed {options.get('seed', 0)}; {given}"
+        self._ran(name, total, found, options)
         return found
 
     def stages(
@@ -154,7 +153,13 @@ class Setting:
                     **options,
                 )
             )
+        self._ran(name, before, found[-1], {**options, "schedule": "constant"})
         return found
+
+    def _ran(self, name: str, steps: int, found: Trained, options: Mapping[str, Any]) -> None:
+        """Says in `runs` what was trained."""
+        given = ", ".join(f"{option} {value}" for option, value in options.items())
+        self.runs[name] = f"{steps} steps of {found.task}, seed {options.get('seed', 0)}; {given}"
 
     def tasks(self, usual: int) -> int:
         """How many tasks to measure on where `usual` are usual."""
