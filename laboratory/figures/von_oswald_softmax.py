@@ -101,7 +101,7 @@ def run(setting: Setting) -> Result:
         for seed in SEEDS:
             start, biases = softmax_layer(compiled, seed, heads, deviation=0.15, sink=sink)
             trained = setting.train(
-                folder(kind, seed), start, TASKS, steps=TRAINING, batch=1024, rate=2e-2, warmup=100, clip=10.0,
+                folder(kind, seed), start, TASKS, steps=TRAINING, batch=512, rate=2e-2, warmup=100, clip=10.0,
                 freeze=biases, seed=seed,
             )  # fmt: skip
             cosine = alignment(slopes, Subject(trained.weights, "").sensitivities(few)).mean_cosine

@@ -23,6 +23,7 @@ def test_walks_go_along_their_matrix() -> None:
     np.testing.assert_allclose(pairs / pairs.sum(1, keepdims=True), matrix, atol=0.02)
 
 
+@pytest.mark.slow
 def test_compiled_counts_are_the_counts() -> None:
     """The programs say what NumPy counts, and no predictor of the same sequences has less loss than the bigrams."""
     fields = edelman.stream(12).drawn(300, 3)
@@ -53,6 +54,7 @@ def test_halfway_is_between_the_stages_around_it() -> None:
     assert halfway(np.array([0.0, 10, 20, 40]), np.array([1.0, 1, 0.8, 0])) == pytest.approx(27.5)
 
 
+@pytest.mark.slow
 def test_retrieval_is_the_posterior_over_known_chains() -> None:
     """The compiled posterior means are NumPy's; after many symbols of a pool's chain they know its row."""
     count = 3

@@ -100,6 +100,7 @@ def test_the_best_matrix_of_a_loop() -> None:
     np.testing.assert_allclose(gatmiry_loop.signed(turned, a), a)
 
 
+@pytest.mark.slow
 def test_steps_of_gd_plus_on_an_eigenvalue() -> None:
     """The closed loss of five steps is that of the compiled program, whose numbers are read off its weights."""
     rates, curvatures = np.linspace(3, 8, von_oswald_deep.K), np.linspace(0.02, 0.1, von_oswald_deep.K)
