@@ -41,7 +41,7 @@ SEEDS = (0, 1, 2)
 KINDS = {"one head": (1, False), "two heads": (2, False), "two heads, sink": (2, True)}
 """Heads, and whether they can leave their attention at the rest token."""
 
-TRAINING = 1500
+TRAINING = 1000
 
 
 def built(fields: Fields, beta: float) -> tuple[float, Floats]:
@@ -101,7 +101,7 @@ def run(setting: Setting) -> Result:
         for seed in SEEDS:
             start, biases = softmax_layer(compiled, seed, heads, deviation=0.15, sink=sink)
             trained = setting.train(
-                folder(kind, seed), start, TASKS, steps=TRAINING, batch=512, rate=2e-2, warmup=100, clip=10.0,
+                folder(kind, seed), start, TASKS, steps=TRAINING, batch=256, rate=2e-2, warmup=100, clip=10.0,
                 freeze=biases, seed=seed,
             )  # fmt: skip
             cosine = alignment(slopes, Subject(trained.weights, "").sensitivities(few)).mean_cosine

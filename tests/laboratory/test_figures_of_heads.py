@@ -95,6 +95,8 @@ def test_the_best_matrix_of_a_loop() -> None:
     for _ in range(5):
         nudged = a + 0.02 * rng.standard_normal(a.shape)
         assert gatmiry_loop.after(nudged, covariance, gatmiry_loop.LOOPS) > loss
+    again = gatmiry_loop.signed(gatmiry_loop.best(covariance, seed=1), a)
+    np.testing.assert_allclose(again, a, atol=1e-3)  # the least is one, up to signs
     signs = np.array([1.0, -1, 1, -1, -1])
     turned = signs[:, None] * a * signs
     np.testing.assert_allclose(gatmiry_loop.signed(turned, a), a)
