@@ -164,7 +164,8 @@ def _picture(runs: Mapping[int, Course], levels: Mapping[str, float]) -> Picture
     with panels(3, "Symbols are counted first, and pairs when the induction head forms") as (picture, grid):
         left, middle, right = grid
         for seed, one in runs.items():
-            steps, of = np.maximum(one.steps, 5), {"linewidth": 1.6, "alpha": 1 - 0.25 * seed}
+            steps = np.maximum(one.steps, 5)  # 0 stands at 5 on a logarithmic axis
+            of: dict[str, Any] = {"linewidth": 1.6, "alpha": 1 - 0.25 * seed}
             first = seed == SEEDS[0]
             left.plot(steps, one.loss, color=TRAINED, label="trained" if first else None, **of)
             middle.plot(steps, one.unigram, color=OTHER, label="from unigram" if first else None, **of)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from innerloop.artifact.weights import Weights
@@ -33,7 +34,7 @@ D, N = 5, 16
 LAYERS, LONG_LAYERS = 8, 12
 WIDTH, LONG_WIDTH = 32, 64
 SEEDS = (0, 1, 2)
-TRAINING = 2500
+TRAINING = 1500
 NEWTON = np.arange(25)
 DESCENT = np.unique(np.round(np.geomspace(1, 1000, 40)).astype(int))
 COMPILED_STEPS = 6
@@ -184,7 +185,8 @@ def _table(runs: Mapping[int, Found]) -> Table:
 def _picture(runs: Mapping[int, Found]) -> Picture:
     with panels(3, "A middle layer is worth iterations of Newton's method") as (picture, grid):
         for seed, f in runs.items():
-            layers, of = np.arange(len(f.newton)), {"linewidth": 1.6, "alpha": 1 - 0.25 * seed}
+            layers = np.arange(len(f.newton))
+            of: dict[str, Any] = {"linewidth": 1.6, "alpha": 1 - 0.25 * seed}
             for name, colour, steps, like in (
                 ("Newton", COMPILED, f.newton_steps, f.newton), ("gradient descent", OTHER, f.descent_steps, f.descent),
             ):  # fmt: skip

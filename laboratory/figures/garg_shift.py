@@ -1,7 +1,7 @@
 """Off its tasks a trained model errs where its algorithm would not; the compiled algorithm goes with them.
 
     trained    GPT-2s on y = w · x, x, w ~ N(0, I)
-    compiled   ridge regression with λ = 0.01 on gpt2, calibrated on all the tasks below: near to least squares
+    compiled   ridge regression with λ = 0.05 on gpt2, calibrated on all the tasks below: near to least squares
 
     usual      as trained on
     skewed     x ~ N(0, Λ) turned at random, λᵢ ∝ 1/i², mean 1
@@ -17,6 +17,7 @@ least squares with noise, across quadrants and in a subspace, and to fail on ske
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from innerloop.artifact.weights import Weights
@@ -36,7 +37,7 @@ from .small import CALIBRATION, MEASURED, WIDTH, fresh, trained
 
 D, N = 4, 12
 LAYERS = 4
-RIDGE = 0.01
+RIDGE = 0.05
 SEEDS = (0, 1, 2)
 TRAINING = 5000
 TASKS = task("linear", d=D, n=N)
@@ -152,8 +153,10 @@ def _picture(found: Mapping[str, Floats], known: Mapping[str, Floats]) -> Pictur
         examples = np.arange(N + 1)
         for axes, name in zip(grid, SHIFTS, strict=True):
             first = 0 if name != "subspace" else N
-            style = {"linewidth": 1.8} if not first else {"marker": "o"}
-            axes.plot(examples[first:], known[name][first:], color=COMPILED, label="ridge 0.01, compiled", **style)
+            style: dict[str, Any] = {"linewidth": 1.8} if not first else {"marker": "o"}
+            axes.plot(
+                examples[first:], known[name][first:], color=COMPILED, label=f"ridge {RIDGE:g}, compiled", **style
+            )
             axes.plot(examples[first:], np.median(found[name], 0)[first:], color=TRAINED, label="trained", **style)
             axes.fill_between(examples, found[name].min(0), found[name].max(0), where=examples >= first,
                               color=TRAINED, alpha=0.2, linewidth=0)  # fmt: skip

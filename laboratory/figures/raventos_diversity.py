@@ -37,7 +37,7 @@ from .small import CALIBRATION, MEASURED, fresh, trained
 
 D, N, NOISE = 4, 8, 0.5
 DIVERSITY = (2, 8, 32, 128)
-LONG_DIVERSITY = (*DIVERSITY, 512)
+LONG_DIVERSITY = (2, 32, 512)
 LAYERS = 4
 TRAINING = 3000
 FRESH = task("noisy_linear", d=D, n=N, noise=NOISE)
