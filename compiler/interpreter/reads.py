@@ -25,7 +25,6 @@ from ..ir.graph import (
     BodyGraph,
     Constant,
     Count,
-    Delta,
     Divide,
     Field,
     Final,
@@ -74,7 +73,8 @@ def gather(op: Gather, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
 def scores(query: Floats, key: Floats, seen: NDArray[np.bool_]) -> Floats:
     """query [batch, readers, k], key [batch, read, k] → their products [batch, readers, read], 0 where unseen."""
     pairs = np.asarray(np.matmul(query, key.swapaxes(1, 2)))
-    return np.multiply(pairs, seen, out=pairs)
+    pairs *= seen
+    return pairs
 
 
 def attend(op: Attend, pairs: Floats, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
@@ -170,9 +170,7 @@ class _Pairs:
                 return function(name, arguments, operands[0])
             case Softmax():
                 return softmax(operands[0])
-            case (
-                Field() | Count() | Keep() | Move() | Gather() | Attend() | Delta() | Read() | Merge() | Phi() | Final()
-            ):
+            case Field() | Count() | Keep() | Move() | Gather() | Attend() | Read() | Merge() | Phi() | Final():
                 raise InternalError(f"oracle: {type(node.op).__name__.lower()} inside a read", node.span)
             case other:
                 assert_never(other)
