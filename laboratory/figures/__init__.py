@@ -29,6 +29,7 @@ NAMES: tuple[str, ...] = (
     "gatmiry_loop",
     "von_oswald_deep",
     "von_oswald_softmax",
+    "von_oswald_induction",
     "edelman",
     "park_mixture",
     "akyurek_moments",

@@ -62,3 +62,15 @@ def products(weights: Weights) -> tuple[Floats, Floats]:
     written = (layer.output.csr.toarray() @ weights.readout.csr.toarray()[:, 0]).reshape(heads, size)
     scores = np.einsum("ahs,bhs->hab", query, key) / size**0.5
     return scores, np.einsum("hs,hs->h", value, written)
+
+
+def without_norms(model: Model) -> Model:
+    """The same without its norms: attention reads the stream as it is."""
+    body = tuple(replace(item, norm=None) if isinstance(item, Attention) else item for item in model.template.body)
+    config = replace(model.config, norm="none")
+    template = replace(model.template, body=body, final_norm=None, config=config)
+    parameters, constants = (
+        {name: value for name, value in tree.items() if "norm." not in name}
+        for tree in (model.parameters, model.constants)
+    )
+    return Model(template, parameters, constants)

@@ -13,6 +13,7 @@ import numpy as np
 from innerloop.artifact.tokens import read_data
 from innerloop.artifact.weights import Weights
 from innerloop.runtime.attention_maps import attention_maps
+from numpy.typing import NDArray
 
 from ..measures.distance import Fields, Floats
 from ..training.kinds import Array
@@ -69,7 +70,7 @@ def induction(weights: Weights, fields: Fields) -> tuple[float, float]:
     return looked(first, second, np.asarray(fields["s"]).argmax(-1))
 
 
-def looked(first: Floats, second: Floats, symbols: Floats) -> tuple[float, float]:
+def looked(first: Floats, second: Floats, symbols: NDArray[Any]) -> tuple[float, float]:
     """The share of the first layer's attention [sequences, readers, tokens] at the token before, and of the second's at
     tokens that come after one like the reader's, over the share that a uniform look would have there; the second of
     readers in the latter half, since early ones have nothing to match. symbols [sequences, tokens]."""

@@ -35,6 +35,7 @@ from .chains import UNIGRAM, divergence, induction, loss, probabilities, walked
 from .frame import UNSEEN, Check, Figure, Result, Setting, Table
 from .pictures import panels
 from .small import fresh
+from .stages import halfway
 from .streams import Stream, answers, cross_entropy
 
 SYMBOLS = 3
@@ -74,14 +75,6 @@ class Course:
         bigrams is halfway down from where it stood at the unigrams."""
         plateau = int(self.unigram.argmin())
         return halfway(self.steps, self.before) / halfway(self.steps[plateau:], self.bigram[plateau:])
-
-
-def halfway(steps: Floats, values: Floats) -> float:
-    """The first step, between two that were looked at, where `values` are halfway from the first to the last."""
-    share = (values - values[0]) / (values[-1] - values[0])
-    place = int(np.argmax(share >= 0.5))
-    part = (0.5 - share[place - 1]) / (share[place] - share[place - 1])
-    return float(steps[place - 1] + part * (steps[place] - steps[place - 1]))
 
 
 def course(setting: Setting, seed: int, known: Mapping[str, Weights], tasks: Stream, fields: Fields) -> Course:

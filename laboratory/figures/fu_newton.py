@@ -20,6 +20,7 @@ from innerloop.compiler import compile_program
 from innerloop.programs import load
 from innerloop.runtime.plots import COLOURS
 from matplotlib.figure import Figure as Picture
+from numpy.typing import NDArray
 
 from ..charts import COMPILED, OTHER
 from ..measures.distance import Fields, Floats
@@ -49,7 +50,7 @@ def moments(fields: Fields) -> tuple[Floats, Floats]:
     return s, np.cumsum(x * y[..., None], 1) / counts
 
 
-def newton(fields: Fields, steps: Floats) -> Floats:
+def newton(fields: Fields, steps: NDArray[Any]) -> Floats:
     """Predictions [steps, tasks, n] at the queries after 1 … n examples, after each of these numbers of iterations."""
     s, b = moments(fields)
     query = np.asarray(fields["x"], np.float64)[:, 1:]
@@ -61,7 +62,7 @@ def newton(fields: Fields, steps: Floats) -> Floats:
     return np.stack([found[int(step)] for step in steps])
 
 
-def descent(fields: Fields, steps: Floats) -> Floats:
+def descent(fields: Fields, steps: NDArray[Any]) -> Floats:
     """The same of gradient descent: in the eigenvectors of S, w = (1 − (1 − s/λ)ᵏ)/s b."""
     s, b = moments(fields)
     query = np.asarray(fields["x"], np.float64)[:, 1:]

@@ -26,14 +26,14 @@ from innerloop.programs import load
 from matplotlib.figure import Figure as Picture
 from scipy.optimize import minimize
 
-from ..charts import COMPILED, OTHER, TRAINED
+from ..charts import COMPILED, OTHER, TRAINED, averaged
 from ..measures.distance import Floats
 from ..measures.sensitivity import alignment
 from ..measures.subject import Subject
 from ..training.tasks import task
 from .frame import UNSEEN, Check, Figure, Result, Setting, Table
 from .layers import half_loss, layer, random_layers, slots
-from .pictures import averaged, panels
+from .pictures import panels
 from .von_oswald_1 import TASKS, D, N
 from .von_oswald_2 import covariances
 
@@ -96,7 +96,7 @@ def read(weights: Weights) -> tuple[Floats, Floats]:
 
 
 def compiled(rates: Floats, curvatures: Floats) -> Weights:
-    given = {"rates": rates, "curvatures": curvatures}
+    given: dict[str, Any] = {"rates": rates, "curvatures": curvatures}
     return compile_program(PROGRAM, target="lsa", d=D, steps=K, calibration=TASKS.drawn(2000, 1), **given)
 
 
@@ -113,7 +113,7 @@ class Found:
 
 def run(setting: Setting) -> Result:
     setting.told("rates that are best for these tasks", 0, 0)
-    values = np.linalg.eigvalsh(covariances(setting.tasks(10_000)))
+    values: Floats = np.asarray(np.linalg.eigvalsh(covariances(setting.tasks(10_000))), np.float64)
     rate, curvature = best(values)
     shared = compile_program(
         load("gd_plus"), target="lsa", d=D, steps=K, rate=rate, curvature=curvature, calibration=TASKS.drawn(2000, 1)

@@ -152,7 +152,7 @@ def test_what_has_moved() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["zhang_pcr", "huang_cot", "wang_td", "drift"])
+@pytest.mark.parametrize("name", ["zhang_pcr", "huang_cot", "wang_td", "drift", "gatmiry_loop", "edelman"])
 def test_a_figure_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One seed, next to no training: it comes to its checks, numbers and picture, whatever they say."""
     monkeypatch.setattr(import_module(f"innerloop.laboratory.figures.{name}"), "SEEDS", (0,))

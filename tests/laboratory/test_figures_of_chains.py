@@ -8,6 +8,7 @@ import pytest
 from innerloop.compiler import compile_program
 from innerloop.laboratory.figures import edelman, park_mixture
 from innerloop.laboratory.figures.chains import UNIGRAM, divergence, looked, loss, walked
+from innerloop.laboratory.figures.stages import halfway
 from innerloop.laboratory.figures.streams import answers
 from innerloop.programs import load
 
@@ -49,7 +50,7 @@ def test_an_induction_head_is_seen() -> None:
 
 
 def test_halfway_is_between_the_stages_around_it() -> None:
-    assert edelman.halfway(np.array([0.0, 10, 20, 40]), np.array([1.0, 1, 0.8, 0])) == pytest.approx(27.5)
+    assert halfway(np.array([0.0, 10, 20, 40]), np.array([1.0, 1, 0.8, 0])) == pytest.approx(27.5)
 
 
 def test_retrieval_is_the_posterior_over_known_chains() -> None:

@@ -18,6 +18,7 @@ from innerloop.laboratory.figures import (
     von_oswald_1,
     von_oswald_deep,
     von_oswald_softmax,
+    zhang_gamma,
 )
 from innerloop.laboratory.figures.attention import products, softmax_layer, without_mlps
 from innerloop.laboratory.figures.layers import half_loss, slots
@@ -105,7 +106,7 @@ def test_steps_of_gd_plus_on_an_eigenvalue() -> None:
     weights = von_oswald_deep.compiled(rates, curvatures)
     fields = von_oswald_1.TASKS.drawn(4000, 3)
     x = fields["x"][:, :-1]
-    values = np.linalg.eigvalsh(x.swapaxes(1, 2) @ x)
+    values = np.asarray(np.linalg.eigvalsh(x.swapaxes(1, 2) @ x), np.float64)
     assert half_loss(weights, fields) == pytest.approx(von_oswald_deep.after(values, rates, curvatures), rel=0.08)
 
 
@@ -142,7 +143,7 @@ def test_what_a_loop_longer_than_compiled_answers() -> None:
     """A compiled loop errs by x_qᵀ (I − A S)ᴸ w, at the loops it has and at more; their mean square is the loss."""
     d = gatmiry_loop.D
     a = np.diag(np.full(d, 0.4)) + 0.05
-    loop = compile_program(gatmiry_loop.PROGRAM, target="lsa", d=d, steps=2, A=a)
+    loop = compile_program(zhang_gamma.PROGRAM, target="lsa", d=d, steps=2, A=a)
     fields = gatmiry_loop.TASKS.drawn(100, 3)
     x, query = fields["x"][:, :-1], fields["x"][:, -1]
     w = np.linalg.lstsq(x[0], fields["y"][0, :-1], rcond=None)[0]
