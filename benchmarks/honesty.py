@@ -303,7 +303,9 @@ def main() -> int:
     for some in track(found, "running", len(jobs), transient=True):
         cells += some
         if options.output is not None:
-            options.output.write_text(json.dumps([asdict(c) for c in cells], indent=1) + "\n", encoding="utf-8")
+            new = options.output.with_suffix(".new")
+            new.write_text(json.dumps([asdict(c) for c in cells], indent=1) + "\n", encoding="utf-8")
+            new.replace(options.output)  # a run that is killed leaves the last whole file
     report(sorted(cells, key=lambda c: (names().index(c.program), c.target)))
     return 1 if wrong(cells) else 0
 

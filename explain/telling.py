@@ -22,7 +22,7 @@ import numpy as np
 import optax
 from innerloop.artifact.arrays import Floats
 from innerloop.runtime.executables import exact
-from innerloop.runtime.surroundings import settled
+from innerloop.runtime.surroundings import devices, settled
 from numpy.typing import NDArray
 
 from .behaviour import Behaviour
@@ -124,6 +124,6 @@ def _ascent(first: Fitted, second: Fitted, x: Floats, w: Floats, radii: list[flo
         def climb(moving: Any) -> Any:
             return jax.lax.fori_loop(0, STEPS, step, (moving, rule.init(moving)))[0]
 
-        ends, found = jax.jit(climb, compiler_options=exact())((x, w))
+        ends, found = jax.jit(climb, compiler_options=exact(devices()[0].platform))((x, w))
         ends, found = np.asarray(ends), np.asarray(found)
     return ends, np.einsum("tnd,td->tn", ends[:, :-1], found)

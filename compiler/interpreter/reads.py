@@ -73,7 +73,8 @@ def gather(op: Gather, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
 def scores(query: Floats, key: Floats, seen: NDArray[np.bool_]) -> Floats:
     """query [batch, readers, k], key [batch, read, k] → their products [batch, readers, read], 0 where unseen."""
     pairs = np.asarray(np.matmul(query, key.swapaxes(1, 2)))
-    return np.multiply(pairs, seen, out=pairs)
+    pairs *= seen
+    return pairs
 
 
 def attend(op: Attend, pairs: Floats, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:

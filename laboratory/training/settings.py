@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, get_args
 
 from innerloop.artifact.errors import InnerloopError, near
-from innerloop.artifact.words import OptimiserName, RateSchedule, Rows
+from innerloop.artifact.words import OptimiserName, Products, RateSchedule, Rows
 
 Values = Mapping[str, Any]
 
@@ -137,5 +137,7 @@ def training_settings(**given: Any) -> None:
             raise InnerloopError(f"{name}={value!r}: must be a number above 0")
     if given["schedule"] not in get_args(RateSchedule):
         raise InnerloopError(f"schedule={given['schedule']!r}: must be 'cosine' or 'constant'")
+    if given.get("products", "float32") not in get_args(Products):
+        raise InnerloopError(f"products={given['products']!r}: must be 'float32' or 'bfloat16'")
     if given.get("optimiser", "adam") not in get_args(OptimiserName):
         raise InnerloopError(f"optimiser={given['optimiser']!r}: must be 'adam' or 'sgd'")
