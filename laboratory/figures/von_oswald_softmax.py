@@ -186,4 +186,5 @@ FIGURE = Figure(
     "von Oswald et al. 2022, Transformers learn in-context by gradient descent, section 3 and appendix A.9 "
     "(arXiv 2212.07677)",
     run,
+    minutes=1.3,
 )
