@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from re import sub
 from textwrap import wrap
 from typing import Any
 
@@ -124,9 +125,14 @@ def command(run: dict[str, Any]) -> str:
 
 
 def signed(compared: dict[str, Any]) -> str:
-    """What stands under each picture: the programs with their parameters, what was trained, and by which version."""
+    """What stands under each picture: the programs with their parameters, what was trained, and by which version. Runs
+    that differ in their seed alone, by which they are named, are said together."""
     programs = dict.fromkeys(each["in_words"] for each in compared["weights"].values())
-    trained = [f"{name}: {how}" for name, how in compared["trained"].items()]
+    alike: dict[str, list[str]] = {}
+    for name, how in compared["trained"].items():
+        alike.setdefault(sub(r", seed \d+", "", how), []).append(name)
+    trained = [f"{', '.join(names)}: {how if len(names) > 1 else compared['trained'][names[0]]}"
+               for how, names in alike.items()]  # fmt: skip
     return "; ".join([str(compared["command"]), f"innerloop {compared['innerloop']}", *programs, *trained])
 
 

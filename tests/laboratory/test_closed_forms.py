@@ -20,7 +20,7 @@ from innerloop.laboratory.figures import (
 )
 from innerloop.laboratory.figures.shared.layers import half_loss, preconditioner
 from innerloop.laboratory.figures.shared.streams import answers, cross_entropy
-from innerloop.laboratory.reproduce import reproduce
+from innerloop.laboratory.reproduce import reproduce, signed
 from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.tasks import TaskDistribution, task
 from innerloop.laboratory.training.train import train
@@ -57,6 +57,13 @@ def test_plain_gradient_descent_moves_along_the_gradient(dual: Weights) -> None:
     assert np.abs(far).max() > 10 * np.abs(far[far != 0]).min()  # Adam's are all of one size
     with pytest.raises(InnerloopError, match="optimiser='momentum': must be 'adam' or 'sgd'"):
         train(start, stream, steps=1, optimiser="momentum")  # type: ignore[arg-type]
+
+
+def test_runs_that_differ_in_their_seed_alone_are_said_together() -> None:
+    trained = {"a_0": "9 steps of x, seed 0; rate 1, seed 0", "a_1": "9 steps of x, seed 1; rate 1, seed 1"}
+    trained["b"] = "9 steps of y, seed 4; rate 1, seed 4"
+    said = signed({"command": "reproduce", "innerloop": "1", "weights": {}, "trained": trained})
+    assert said.endswith("a_0, a_1: 9 steps of x; rate 1; b: 9 steps of y, seed 4; rate 1, seed 4")
 
 
 def test_cross_entropy_of_even_odds() -> None:
