@@ -77,21 +77,22 @@ def scores(query: Floats, key: Floats, seen: NDArray[np.bool_]) -> Floats:
 
 def attend(op: Attend, pairs: Floats, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
     """pairs [batch, readers, read], theirs [batch, read, size] → [batch, readers, size]."""
-    weights = weighed(op.how, pairs, seen) if op.how in SCORED else pairs * _weights(op.how, seen)
+    weights = weighed(op.how, pairs, seen, op.rest) if op.how in SCORED else pairs * _weights(op.how, seen)
     return np.asarray(np.matmul(weights, theirs))
 
 
-def weighed(how: str, scores: Floats, seen: NDArray[np.bool_]) -> Floats:
+def weighed(how: str, scores: Floats, seen: NDArray[np.bool_], rest: float | None = None) -> Floats:
     """By a softmax, or by exp, of scores [batch, readers, read]; 0 where unseen."""
-    return shares(scores, seen) if how == "softmax" else np.exp(np.where(seen, scores, -np.inf))
+    return shares(scores, seen, rest) if how == "softmax" else np.exp(np.where(seen, scores, -np.inf))
 
 
-def shares(scores: Floats, seen: NDArray[np.bool_]) -> Floats:
-    """The softmax of scores [batch, readers, read] over what is seen [readers, read]; 0 for who sees nothing."""
-    among = np.where(seen, scores, -np.inf)
-    top = among.max(-1, keepdims=True, initial=-np.inf)
+def shares(scores: Floats, seen: NDArray[np.bool_], rest: float | None = None) -> Floats:
+    """The softmax of scores [batch, readers, read] over what is seen [readers, read], and over the logit `rest`; 0 for
+    who sees nothing."""
+    among, beside = np.where(seen, scores, -np.inf), -np.inf if rest is None else rest
+    top = among.max(-1, keepdims=True, initial=beside)
     weights = np.exp(among - np.where(np.isfinite(top), top, 0.0))
-    whole = weights.sum(-1, keepdims=True)
+    whole = weights.sum(-1, keepdims=True) + np.exp(beside - np.where(np.isfinite(top), top, 0.0))
     return np.asarray(weights / np.where(whole == 0, 1.0, whole))
 
 
