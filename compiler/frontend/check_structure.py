@@ -49,6 +49,7 @@ RESERVED_ARGUMENTS = frozenset(
         "optimize",
         "rotation",
         "source",
+        "spread",
         "target",
         "text",
         "tokens",

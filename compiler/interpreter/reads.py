@@ -72,7 +72,9 @@ def gather(op: Gather, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
 
 def scores(query: Floats, key: Floats, seen: NDArray[np.bool_]) -> Floats:
     """query [batch, readers, k], key [batch, read, k] → their products [batch, readers, read], 0 where unseen."""
-    return np.asarray(np.matmul(query, key.swapaxes(1, 2)) * seen)
+    pairs = np.asarray(np.matmul(query, key.swapaxes(1, 2)))
+    pairs *= seen
+    return pairs
 
 
 def attend(op: Attend, pairs: Floats, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
@@ -89,11 +91,15 @@ def weighed(how: str, scores: Floats, seen: NDArray[np.bool_], rest: float | Non
 def shares(scores: Floats, seen: NDArray[np.bool_], rest: float | None = None) -> Floats:
     """The softmax of scores [batch, readers, read] over what is seen [readers, read], and over the logit `rest`; 0 for
     who sees nothing."""
-    among, beside = np.where(seen, scores, -np.inf), -np.inf if rest is None else rest
-    top = among.max(-1, keepdims=True, initial=beside)
-    weights = np.exp(among - np.where(np.isfinite(top), top, 0.0))
-    whole = weights.sum(-1, keepdims=True) + np.exp(beside - np.where(np.isfinite(top), top, 0.0))
-    return np.asarray(weights / np.where(whole == 0, 1.0, whole))
+    beside = -np.inf if rest is None else rest
+    weights = np.where(seen, scores, -np.inf)  # one array over pairs of tokens, worked on where it stands
+    top = weights.max(-1, keepdims=True, initial=beside)
+    top = np.where(np.isfinite(top), top, 0.0)
+    weights -= top
+    np.exp(weights, out=weights)
+    whole = weights.sum(-1, keepdims=True) + np.exp(beside - top)
+    weights /= np.where(whole == 0, 1.0, whole)
+    return weights
 
 
 def read(op: Read, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bool_], batch: int) -> Floats:

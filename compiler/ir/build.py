@@ -62,7 +62,8 @@ def graph_of(program: str | Program, parameters: Mapping[str, object], source: s
     tree = parse(program, source) if isinstance(program, str) else program
     _refuse(check(tree), tree)
     bindings = bind(tree, parameters)
-    _refuse(check(tree, bindings), tree)
+    if bindings:
+        _refuse(check(tree, bindings), tree)
     try:
         return verify(build(expand(tree), bindings))
     except NoSize as fault:
