@@ -25,6 +25,7 @@ from ..ir.graph import (
     BodyGraph,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -173,7 +174,9 @@ class _Pairs:
                 return function(name, arguments, operands[0])
             case Softmax():
                 return softmax(operands[0])
-            case Field() | Count() | Keep() | Move() | Gather() | Attend() | Read() | Merge() | Phi() | Final():
+            case (
+                Field() | Count() | Keep() | Move() | Gather() | Attend() | Delta() | Read() | Merge() | Phi() | Final()
+            ):
                 raise InternalError(f"oracle: {type(node.op).__name__.lower()} inside a read", node.span)
             case other:
                 assert_never(other)
