@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: help browser lenses demo docs test test-slow lint format catalogue clean \
-  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-device benchmark-explain benchmark-forward benchmark-guard benchmark-inspector benchmark-layers benchmark-machines benchmark-operations benchmark-peers benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
+  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-device benchmark-explain benchmark-forward benchmark-guard benchmark-inspector benchmark-kgrams benchmark-layers benchmark-machines benchmark-operations benchmark-peers benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -24,6 +24,7 @@ help:
 	@echo "make benchmark-device   how exact the library is on this machine's GPU, beside its CPU, and what calls take"
 	@echo "make benchmark-explain  does innerloop explain name what runs, and nothing else; goes on where it was stopped"
 	@echo "make benchmark-forward  measure what a call takes, in products of matrices, and what running scans in turn saves"
+	@echo "make benchmark-kgrams   k-gram models: layers, heads, and how far from the counts"
 	@echo "make benchmark-layers   the table of layers and widths against the published constructions"
 	@echo "make benchmark-machines every program on gemma, neox and qwen2, here and in transformers: docs/machines.md; goes on where it was stopped"
 	@echo "make benchmark-guard    measure what the guard costs, in CPU seconds"
@@ -90,6 +91,9 @@ benchmark-certify: $(VENV)/.installed-test
 
 benchmark-forward: $(VENV)/.installed-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.forward
+
+benchmark-kgrams: $(VENV)/.installed-test
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.kgrams
 
 benchmark-layers: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.layers

@@ -28,6 +28,7 @@ from .transforms.constant_steps import constant_steps
 from .transforms.delta_rule import delta_rules
 from .transforms.hoist_divisors import quotients
 from .transforms.legalise import legalise
+from .transforms.matches import matches
 from .transforms.pack_symmetric import pack_symmetric
 from .transforms.peel_for_depth import tighten
 from .transforms.peel_repeat import peel
@@ -86,6 +87,8 @@ def _softmax(_: Strategy, target: Target) -> bool:
 
 
 PASSES = (
+    Pass("matches", "ratios of counts of what matches become heads",
+         lambda graph, given: matches(graph, given.laws), _softmax),
     Pass("quotients", "a read's divisor of one side is divided by where that side is",
          lambda graph, given: quotients(graph, given.laws), _softmax),
     Pass("simplify", "the laws and nothing else",

@@ -1,4 +1,4 @@
-# How far two samples' distributions are apart, and a function that tells them apart.
+# How far apart two samples' distributions are, and a function that says where.
 # Source: Gretton et al. 2012, "A kernel two-sample test", JMLR 13; equation 5 and section 2.3.
 program maximum_mean_discrepancy(d, width = 1)
 

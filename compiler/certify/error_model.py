@@ -128,8 +128,8 @@ class ErrorModel:
                 return _quotient(2.0 ** (-2.0 * NORMS[self.target.norm].own(sizes_of(self.dtype)).divide - 1.0), unit)
             case Affine(matrices, offset):
                 return _affine(matrices, offset.array, unit, self.dtype)
-            case Attend("softmax", _):
-                return softmax_error(unit, self.apart)
+            case Attend("softmax", _, rest):
+                return softmax_error(unit, self.apart, rest)
             case Attend("exp", _):
                 reach = self.ranges.reach(value)
                 return exponential_error(unit, sink(reach, MANY, self.dtype))

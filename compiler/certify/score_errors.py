@@ -13,9 +13,9 @@ from ..numerics.attention_gates import Draws
 from .inexact import Inexact, Operand, noisy, usual
 
 
-def softmax_error(unit: float, apart: bool) -> Inexact:
+def softmax_error(unit: float, apart: bool, rest: float | None = None) -> Inexact:
     """Logits are rounded at the size of their terms, unless these are short numbers (flags, one-hot codes), and exp is
-    a few units off, but at 0; `apart` as in inexact.py."""
+    a few units off, but at 0; `apart` as in inexact.py, `rest` the rest token's logit where it has a share."""
 
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         query, key, value = (operand(k) for k in range(3))
@@ -23,10 +23,10 @@ def softmax_error(unit: float, apart: bool) -> Inexact:
         logits = query @ key.swapaxes(1, 2)
         if not logits.size:
             return array
-        top = np.where(seen, logits, -np.inf).max(-1, keepdims=True)
+        top = np.where(seen, logits, -np.inf).max(-1, keepdims=True, initial=-np.inf if rest is None else rest)
         below = np.where(seen, top - logits, 0.0)
         variance = np.where(below > 0.0, below**2 + 4.0, 0.0) + _terms(query, key)
-        found = shares(noisy(logits, unit * np.sqrt(variance), rng), seen) @ value
+        found = shares(noisy(logits, unit * np.sqrt(variance), rng), seen, rest) @ value
         return noisy(found, unit * (np.abs(found) + usual(found, apart)), rng)
 
     return model

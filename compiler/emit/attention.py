@@ -129,14 +129,14 @@ class AttentionFiller:
 
     def _score(self, heads: Heads, placed: Placed, op: AttendHead) -> None:
         """A softmax as it is: no member's logit is below −B, and the rest token's share at most e^(−B − `MARGIN`) of
-        theirs. Or one whose divisor is the rest token's (exponential_sums.py), or pairs of softmax heads whose
-        differences are one head of linear attention (linear_by_softmax.py)."""
+        theirs, or what its logit says. Or one whose divisor is the rest token's (exponential_sums.py), or pairs of
+        softmax heads whose differences are one head of linear attention (linear_by_softmax.py)."""
         instruction = placed.instruction
         query, key = (self.stream.read(form) for form in instruction.reads[:2])
         sources = frozenset({op.over})
         if op.how == "softmax":
             most = ROOM**2 * op.reach  # of queries and keys that are out of their ranges by as much as others may be
-            sink, off = -2.0 * most - MARGIN, 4.0 * most + FAR
+            sink, off = -2.0 * most - MARGIN if op.rest is None else op.rest, 4.0 * most + FAR
             score = Score(query, key, sink, -1, sources, instruction.kinds, off)
             heads.add(score, instruction.reads[2].size, partial(self._result, placed, 1.0), placed)
             return

@@ -25,6 +25,7 @@ from ..ir.graph import (
     BodyGraph,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -79,22 +80,25 @@ def scores(query: Floats, key: Floats, seen: NDArray[np.bool_]) -> Floats:
 
 def attend(op: Attend, pairs: Floats, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
     """pairs [batch, readers, read], theirs [batch, read, size] → [batch, readers, size]."""
-    weights = weighed(op.how, pairs, seen) if op.how in SCORED else pairs * _weights(op.how, seen)
+    weights = weighed(op.how, pairs, seen, op.rest) if op.how in SCORED else pairs * _weights(op.how, seen)
     return np.asarray(np.matmul(weights, theirs))
 
 
-def weighed(how: str, scores: Floats, seen: NDArray[np.bool_]) -> Floats:
+def weighed(how: str, scores: Floats, seen: NDArray[np.bool_], rest: float | None = None) -> Floats:
     """By a softmax, or by exp, of scores [batch, readers, read]; 0 where unseen."""
-    return shares(scores, seen) if how == "softmax" else np.exp(np.where(seen, scores, -np.inf))
+    return shares(scores, seen, rest) if how == "softmax" else np.exp(np.where(seen, scores, -np.inf))
 
 
-def shares(scores: Floats, seen: NDArray[np.bool_]) -> Floats:
-    """The softmax of scores [batch, readers, read] over what is seen [readers, read]; 0 for who sees nothing."""
+def shares(scores: Floats, seen: NDArray[np.bool_], rest: float | None = None) -> Floats:
+    """The softmax of scores [batch, readers, read] over what is seen [readers, read], and over the logit `rest`; 0 for
+    who sees nothing."""
+    beside = -np.inf if rest is None else rest
     weights = np.where(seen, scores, -np.inf)  # one array over pairs of tokens, worked on where it stands
-    top = weights.max(-1, keepdims=True, initial=-np.inf)
-    weights -= np.where(np.isfinite(top), top, 0.0)
+    top = weights.max(-1, keepdims=True, initial=beside)
+    top = np.where(np.isfinite(top), top, 0.0)
+    weights -= top
     np.exp(weights, out=weights)
-    whole = weights.sum(-1, keepdims=True)
+    whole = weights.sum(-1, keepdims=True) + np.exp(beside - top)
     weights /= np.where(whole == 0, 1.0, whole)
     return weights
 
@@ -170,7 +174,9 @@ class _Pairs:
                 return function(name, arguments, operands[0])
             case Softmax():
                 return softmax(operands[0])
-            case Field() | Count() | Keep() | Move() | Gather() | Attend() | Read() | Merge() | Phi() | Final():
+            case (
+                Field() | Count() | Keep() | Move() | Gather() | Attend() | Delta() | Read() | Merge() | Phi() | Final()
+            ):
                 raise InternalError(f"oracle: {type(node.op).__name__.lower()} inside a read", node.span)
             case other:
                 assert_never(other)

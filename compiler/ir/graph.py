@@ -125,10 +125,11 @@ SCORED = frozenset({"softmax", "exp"})
 class Attend:
     """Over the `over` tokens j that I see the mean or sum of (query · key[j]) value[j], a head of linear attention; or
     softmax, the mean of value[j] weighted by exp(query · key[j]); or exp, their sum. Of none, 0.
-    Operands: query (mine), key and value (theirs), as vectors."""
+    Operands: query (mine), key and value (theirs), as vectors. A softmax may have a 0 beside them, its logit `rest`."""
 
     how: str
     over: str
+    rest: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,8 +111,9 @@ def _node(node: Node, labels: Mapping[Value, str]) -> str:
             return f"move {names[0]} from {source}{f' {kind}' if kind else f' {back}' if back > 1 else ''}"
         case Gather(how, over):
             return f"{how}[j in {over}]({names[0]}[j])"
-        case Attend("softmax" | "exp" as how, over):
-            return f"{how}[j in {over}](dot({names[0]}, {names[1]}[j]), {names[2]}[j])"
+        case Attend("softmax" | "exp" as how, over, rest):
+            beside = "" if rest is None else f", beside 0 with {rest:.4g}"
+            return f"{how}[j in {over}](dot({names[0]}, {names[1]}[j]), {names[2]}[j]{beside})"
         case Attend(how, over):
             return f"{how}[j in {over}](dot({names[0]}, {names[1]}[j]) * {names[2]}[j])"
         case Delta():

@@ -118,11 +118,12 @@ class AttendHead:
     """mean or sum over the `over` tokens of (reads[0] · theirs of reads[1]) theirs of reads[2]; `reach` bounds
     |reads[0] · reads[1]|. A mean on softmax heads reads the log of their number, too (reads[3]). Or `softmax`: the mean
     of reads[2] weighted by exp(reads[0] · theirs of reads[1]); `reach` then holds for all pairs of tokens;
-    or `exp`: their sum, for products of up to `reach`."""
+    or `exp`: their sum, for products of up to `reach`. `rest`: the rest token's logit where it has a share."""
 
     how: str
     over: str
     reach: float
+    rest: float | None = None
 
 
 @dataclass(frozen=True)

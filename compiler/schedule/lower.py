@@ -168,8 +168,8 @@ class _Lowering(HeadBuilder):
                 return self._attend(value, AttendHead(how, over, 1.0), (mine, theirs, reads[0]), kinds, instructions)
             case Gather(how, over):
                 return make(Mean(over, how == "sum"), reads[0])
-            case Attend(how, over):
-                op = AttendHead(how, over, self.ranges.reach(value))
+            case Attend(how, over, rest):
+                op = AttendHead(how, over, self.ranges.reach(value), rest)
                 return self._attend(value, op, (reads[0], reads[1], reads[2]), kinds, instructions)
             case Delta():
                 return self._delta(value, node.op, reads, kinds, instructions)

@@ -114,8 +114,9 @@ def _made(instruction: Instruction, instructions: Instructions) -> str:
             what = f"{reads[0]} from {relation.name}{' ' + relation.kind if relation.kind else ''}"
         case Mean(over, sums):
             what = f"{'sum' if sums else 'mean'} over {over} of {reads[0]}"
-        case AttendHead("softmax", over, reach):
+        case AttendHead("softmax", over, reach, rest):
             what = f"softmax over {over} of ({reads[0]}) · ({reads[1]}), up to {reach:.4g}, for {reads[2]}"
+            what += "" if rest is None else f", beside 0 with {rest:.4g}"
         case AttendHead("exp", over, reach):
             what = f"exp over {over} of ({reads[0]}) · ({reads[1]}), up to {reach:.4g}, times {reads[2]}"
         case AttendHead(how, over, reach):

@@ -8,8 +8,8 @@ from innerloop.compiler.transforms.canonicalize import LAW_NAMES
 
 from tests.support.commands import SMALL, Command, Outcome
 
-GPT2 = ("quotients", "simplify", "statistics", "legalise", "components", "constant_steps", "peel", "invariant",
-        "divide_factor", "keep", "pack_symmetric", "head_start", "tighten")  # fmt: skip
+GPT2 = ("matches", "quotients", "simplify", "statistics", "legalise", "components", "constant_steps", "peel",
+        "invariant", "divide_factor", "keep", "pack_symmetric", "head_start", "tighten")  # fmt: skip
 """What is run for SMALL: it reads by statistics, and carries no products."""
 
 
