@@ -7,11 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.parts import DeltaAttention
 from innerloop.compiler import CompileError, Weights, compile_program, interpret
+from innerloop.compiler.stages import show
+from innerloop.laboratory.training.model import Model
 from innerloop.programs import load
 from innerloop.runtime import Transformer
+from innerloop.runtime.exports.export import export
 from numpy.typing import NDArray
+from transformers.models.qwen3_next.modeling_qwen3_next import torch_recurrent_gated_delta_rule
 
 from tests.reference import DELTA, case_of, source
 from tests.reference.measured import compiled, numpy_run
@@ -77,6 +83,9 @@ def test_it_is_the_published_recurrence_with_gates(dtype: Any) -> None:
     found = Transformer(weights)(**fields)
     least = {"float32": 1e-5, "float64": 1e-13}[dtype]
     np.testing.assert_allclose(found, published(q, k, v, beta, 1.0 - f), rtol=0, atol=least)
+    if dtype == "float32":  # transformers divides queries by their root size, and takes logarithms of gates
+        heads = [torch.tensor(a[:, :, None]) for a in (2.0 * q, k, v, np.log(1.0 - f), beta)]
+        np.testing.assert_allclose(found, torch_recurrent_gated_delta_rule(*heads)[0][:, :, 0], rtol=0, atol=least)
 
 
 def test_a_stream_goes_token_by_token() -> None:
@@ -137,3 +146,20 @@ def test_what_is_refused(program: str, said: str, line: int) -> None:
     assert told.span is not None
     assert "deltanet" in told.message
     assert not line or told.span.line == line
+
+
+def test_what_cannot_be_done_with_it_says_so(tmp_path: Path) -> None:
+    weights = compiled(case_of("fast_weights"), "deltanet")
+    for library in ("huggingface", "onnx"):
+        with pytest.raises(InnerloopError, match=f"which no {library} model holds: published layers"):
+            export(weights, tmp_path / library, library)
+    with pytest.raises(InnerloopError, match="compiled for and run, and not trained"):
+        Model.fresh(weights, 0)
+
+
+def test_its_schedule_and_its_page_say_what_it_does() -> None:
+    case = case_of("normalized_least_mean_squares")
+    said = show(source(case.program), "schedule", "deltanet", case.parameters)
+    assert "delta rule over y of key (x, 1 before), value (y), rate constant / (0.1 + 1 |key|²), read by x" in said
+    page = Transformer(compile_program(source(case.program), target="deltanet", d=2)).inspect()
+    assert "reads, by x, what y tokens store at (x): y" in page.html
