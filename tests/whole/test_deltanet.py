@@ -163,3 +163,29 @@ def test_its_schedule_and_its_page_say_what_it_does() -> None:
     assert "delta rule over y of key (x, 1 before), value (y), rate constant / (0.1 + 1 |key|²), read by x" in said
     page = Transformer(compile_program(source(case.program), target="deltanet", d=2)).inspect()
     assert "reads, by x, what y tokens store at (x): y" in page.html
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "context"),
+    [
+        ("normalized_least_mean_squares", {"epsilon": 0.0, "rate": 1.0}, False),
+        ("incremental_gradient", {"epochs": 1, "examples": 6, "rates": [0.1]}, True),
+        ("stochastic_gradient_descent", {"decay": 0.3, "rate": -1e-5}, False),
+    ],
+)
+def test_parameters_at_their_ends(name: str, parameters: dict[str, Any], context: bool) -> None:
+    """Keys of 0 over a floor of 0 write nothing; one epoch begins from where none ended; a rate may be small, and less
+    than 0."""
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((4, 7, 3))
+    x[:, :2] = 0.0
+    fields = {"x": x, "y": rng.standard_normal((4, 6))}
+    weights = compile_program(load(name), target="deltanet", dtype="float64", d=3, **parameters)
+    assert weights.config.n_layer == 1
+    assert weights.config.causal != context
+    np.testing.assert_allclose(
+        Transformer(weights, guard="off")(**fields),
+        interpret(load(name), **fields, d=3, **parameters),
+        rtol=1e-12,
+        atol=1e-14,
+    )
