@@ -81,6 +81,7 @@ def test_it_is_the_published_recurrence_with_gates(dtype: Any) -> None:
     weights = compile_program(gated, target="deltanet", dtype=dtype, calibration=fields, d=4, m=2)
     assert weights.config.n_layer == 1
     found = Transformer(weights)(**fields)
+    assert weights.config.n_positions == 1 + 40  # as long as the scan may be
     least = {"float32": 1e-5, "float64": 1e-13}[dtype]
     np.testing.assert_allclose(found, published(q, k, v, beta, 1.0 - f), rtol=0, atol=least)
     if dtype == "float32":  # transformers divides queries by their root size, and takes logarithms of gates
