@@ -40,5 +40,7 @@ RateSchedule = Literal["cosine", "constant"]
 """How a training's rate goes on after its rise."""
 STATE = "training"
 """In a trained folder, the folder of what is known of the training, and of the checkpoint with which it ended."""
+Products = Literal["float32", "bfloat16"]
+"""What training rounds the factors of its products of matrices to; sums stay in float32."""
 OptimiserName = Literal["adam", "sgd"]
 """What moves the numbers in training; sgd: plain gradient descent."""

@@ -21,7 +21,6 @@ from typing import assert_never
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.sparse import Matrix
-from innerloop.artifact.tokens import describe_pattern
 
 from ..syntax.shapes import describe
 from .graph import (
@@ -57,7 +56,7 @@ def format_graph(graph: Graph) -> str:
     labels, signature = labels_of(graph), graph.signature
     order = signature.pattern.kinds
     given = ", ".join(f"{name} = {_parameter(value)}" for name, value in signature.parameters.items())
-    lines = [f"{signature.name}({given})", f"tokens {describe_pattern(signature.pattern)}", ""]
+    lines = [f"{signature.name}({given})", f"tokens {signature.pattern}", ""]
 
     def line(value: Value, indent: str) -> None:
         node = graph[value]

@@ -164,6 +164,13 @@ CASES = (
         probabilistic.draw_mixture,
         probabilistic.gaussian_mixture,
     ),
+    Case(
+        "prototypical_network",
+        {"d": D, "classes": 3},
+        probabilistic.draw_episode,
+        probabilistic.prototypical_network,
+    ),
+    Case("maximum_mean_discrepancy", {"d": D}, probabilistic.draw_samples, probabilistic.maximum_mean_discrepancy),
     Case("adaboost", {"d": D, "rounds": 5}, decisions.draw_votes, decisions.adaboost),
     Case("lin_ucb", {"d": D, "arms": 3}, decisions.draw_trials, decisions.lin_ucb),
     Case(
