@@ -108,7 +108,7 @@ class DeltaAttention:
 
     Shapes as `Attention`'s, q linear in x; k and v are x @ key and x @ value under a short convolution, channel by
     channel: Σ_b taps[b] · (x_{t−b} @ key), taps [TAPS, n_head · d_head]. rate and forget [d_model, n_head];
-    `divisor` [n_head, 2] holds c and s, (1, 0) for none; 0/0 is 0. `start` [n_head · d_head, d_head]: S before the
+    `divisor` [n_head, 2] holds c and s, (1, 0) for none; over 0 β is 0. `start` [n_head · d_head, d_head]: S before the
     first token, transposed, so that a row is a component of k.
 
     Source: Schlag et al. 2021 (arXiv 2102.11174), Yang et al. 2024 (arXiv 2406.06484; gates: 2412.06464); the

@@ -1,4 +1,5 @@
-"""Every program on every machine, beside the target whose MLP it has: layers, size and SPD/d, here and in transformers.
+"""Every program on every machine, beside the target whose MLP it has: layers, size and SPD/d, here and in transformers;
+and programs with scans on `deltanet`, beside `gpt2` and `llama`.
 
     python -m benchmarks.machines [-o docs/machines.md] [--program NAME …] [--target neox …] [--workers 2]
 
@@ -42,7 +43,8 @@ TASKS, STOCK = 64, 8
 
 @dataclass(frozen=True)
 class Line:
-    """One program on one target; `said` is a refusal. `spd` in this package's arithmetic, `stock` in transformers."""
+    """One program on one target; `said` is a refusal. `spd` in this package's arithmetic, `stock` in transformers (NaN
+    where it has no such model, or there is no memory for it)."""
 
     program: str
     target: str
@@ -72,12 +74,14 @@ def measured(job: tuple[str, TargetName]) -> Line:
         apart = np.asarray(found, np.float64) - truth[: len(found)]
         return float(np.mean(np.sum(apart.reshape(*apart.shape[:2], -1) ** 2, axis=-1))) / size(case)
 
+    stock = float("nan")
     try:
         with tempfile.TemporaryDirectory() as folder:
-            export(weights, Path(folder) / "out", accept_error=True)
-            stock = spd(outputs(getattr(transformers, CLASSES[target]), Path(folder) / "out", weights, **few))
+            if target in CLASSES:
+                export(weights, Path(folder) / "out", accept_error=True)
+                stock = spd(outputs(getattr(transformers, CLASSES[target]), Path(folder) / "out", weights, **few))
     except MemoryError:
-        stock = float("nan")
+        pass
     of = weights.config
     return Line(program, target, of.n_layer, of.d_model, weights.report.neurons, spd(numpy_run(weights, fields)), stock)
 
@@ -93,7 +97,53 @@ def page(lines: dict[tuple[str, str], Line]) -> str:
         said = f"{len(rows)} of {len(names())} programs; SPD/d is {worst:.1f} times that of `{near}` at most."
         head = f"| program | `{machine}` | `{near}` | SPD/d | of `{near}` | in transformers | of `{near}` |"
         parts.append("\n".join([f"## {machine}\n", f"{said}\n", head, "|---|---|---|--:|--:|--:|--:|", *rows]))
+    parts.append("\n".join([_DELTANET, "", *_scans(lines)]))
     return "\n\n".join(parts) + "\n"
+
+
+def _scans(lines: dict[tuple[str, str], Line]) -> list[str]:
+    """The programs with scans on `deltanet`: layers there, on gpt2 and on llama, SPD/d, or why not."""
+    rows = ["| program | `deltanet` | `gpt2` | `llama` | SPD/d | of `llama` | |", "|---|--:|--:|--:|--:|--:|---|"]
+    for name in names():
+        own, *near = (lines.get((name, target)) for target in ("deltanet", "gpt2", "llama"))
+        if own is None or None in near or " over tokens: " in own.said:
+            continue
+        layers = ["–" if line is None or line.said else str(line.layers) for line in (own, *near)]
+        figures = ["–" if line is None or line.said else f"{line.spd:.0e}" for line in (own, near[1])]
+        why = own.said.rpartition(", and this one ")[2]
+        rows.append(f"| {name} | {' | '.join(layers)} | {' | '.join(figures)} | {why} |")
+    return rows
+
+
+_DELTANET = """\
+## deltanet
+
+A layer of `deltanet` is no attention: each of its heads carries a matrix S from token to token,
+
+    S ← α S (I − β k kᵀ) + β v kᵀ,   o = S q
+
+the delta rule of Widrow & Hoff 1960 as fast weights (Schlag et al. 2021, arXiv 2102.11174), with the forget gate α of
+gated DeltaNet (Yang et al. 2024, arXiv 2412.06464): the
+recurrence that `flash-linear-attention` publishes. q, 1 − α and β are linear in a token's stream, k and v too, under
+a short convolution over four tokens; β may be divided by
+ε + |k|², which is that recurrence on keys and values over √(ε + |k|²). There is no MLP and no norm.
+
+A scan takes one layer where its pass, however it is written, is that rule:
+
+- What is carried is a vector, S of one row, with keys of its size, or of one column, with a key of 1 (z ← a z + b, z
+  ← z + b); or a matrix, S or its transpose. Several names that are
+  carried, each by itself, are heads of one layer. They start from constants.
+- k, v, 1 − α and β are linear in what the token holds that is scanned; β may be that over ε + |k|². β is one number:
+  a rate for each component is none.
+- The compiler looks through sums, products and quotients: it asks the pass at random points, and two rational
+  functions that agree there are the same (Schwartz 1980).
+- What the scan leaves may be multiplied by what a token holds, a head for each O S (Q q) that the product is a sum of
+  (`W @ q`, `dot(w, x)`: one), or be taken whole, a head a column.
+- What a key or a value was moved by, up to three tokens, the convolution does; another move from `previous`, or of
+  the latest token of another kind, is a head of a layer before.
+
+All else is refused in one sentence, with its place: reads over tokens, functions and products of what tokens hold,
+scans whose pass is another. Of the programs that scan and read tokens no other way:"""
 
 
 _OPENING = f"""\
@@ -132,7 +182,9 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/machines.md"))
     parser.add_argument("--kept", type=Path, default=Path("out/machines.jsonl"))
     parser.add_argument("--program", nargs="+", choices=names(), default=names())
-    parser.add_argument("--target", nargs="+", choices=get_args(TargetName), default=[*MACHINES, "gpt2", "llama"])
+    parser.add_argument(
+        "--target", nargs="+", choices=get_args(TargetName), default=[*MACHINES, "deltanet", "gpt2", "llama"]
+    )
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     options.kept.parent.mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,8 @@ def positions(graph: Graph, tokens: int | None) -> int:
 
 def limited(built: Graph, graph: Graph, tokens: int | None) -> int | None:
     """`tokens` for what a program was rewritten to: where a scan was left out, its limit holds all the same."""
-    if repetitions(built, tokens) >= repetitions(graph, tokens):
+    gone = _scans(built) and not _scans(graph)
+    if not gone and repetitions(built, tokens) >= repetitions(graph, tokens):
         return tokens
     return positions(built, tokens) - 1
 

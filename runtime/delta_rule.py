@@ -44,7 +44,7 @@ def recall(
     value, values = _short(value, memory.values, step.value_taps)
     least, share = step.divisor[:, :1], step.divisor[:, 1:]
     below = least + share * jnp.square(key).sum(-1, keepdims=True)
-    rate = jnp.where(below == 0, jnp.where(rate == 0, 0, rate / 0.0), rate / jnp.where(below == 0, 1, below))
+    rate = jnp.where(below == 0, 0, rate / jnp.where(below == 0, 1, below))
 
     def once(state: Array, token: tuple[Array, ...]) -> tuple[Array, Array]:
         q, k, v, b, f = token

@@ -62,9 +62,9 @@ def delta_rule(
 
 
 def divided(rate: Real, key: Real, least: Any, share: Any) -> Real:
-    """rate [.., tokens] over least + share |k|², key [.., tokens, n]; 0/0 is 0."""
+    """rate [.., tokens] over least + share |k|², key [.., tokens, n]; 0 where that is 0, for so is the key."""
     below = np.broadcast_to(least + share * np.square(key).sum(-1), rate.shape)
-    return np.asarray(np.divide(rate, below, out=np.zeros_like(rate), where=(below != 0) | (rate != 0)))
+    return np.asarray(np.divide(rate, below, out=np.zeros_like(rate), where=below != 0))
 
 
 def _applied(state: Real, vector: Real) -> Real:

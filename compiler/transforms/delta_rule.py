@@ -137,6 +137,9 @@ class _Scans:
     # What is made of what scans leave ---------------------------------------------------------------
 
     def _node(self, r: Rewriter, _: Value, node: Node) -> Value:
+        held = [r[o].op for o in node.operands]
+        if isinstance(node.op, Move) and isinstance(held[0], Constant) and not held[0].values.array.any():
+            return r.constant(np.zeros(node.shape), node.kinds)
         carried = [self.sums.get(o) for o in node.operands]
         if isinstance(node.op, Affine) and any(carried):
             value = r.node(node)
@@ -241,9 +244,6 @@ def _moved(graph: Graph, laws: Laws) -> Graph:
     def visit(r: Rewriter, _: Value, node: Node) -> Value:
         match node.op:
             case Move():
-                held = r[node.operands[0]].op
-                if isinstance(held, Constant) and not held.values.array.any():
-                    return r.constant(np.zeros(node.shape), node.kinds)
                 value = _copy(r, graph, node, node.op)
                 if node.op.source == "previous" and node.op.kind is None:
                     back[value] = (node.operands[0], node.op.back)

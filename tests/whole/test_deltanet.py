@@ -7,11 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.parts import DeltaAttention
 from innerloop.compiler import CompileError, Weights, compile_program, interpret
+from innerloop.compiler.stages import show
+from innerloop.laboratory.training.model import Model
 from innerloop.programs import load
 from innerloop.runtime import Transformer
+from innerloop.runtime.exports.export import export
 from numpy.typing import NDArray
+from transformers.models.qwen3_next.modeling_qwen3_next import torch_recurrent_gated_delta_rule
 
 from tests.reference import DELTA, case_of, source
 from tests.reference.measured import compiled, numpy_run
@@ -75,8 +81,12 @@ def test_it_is_the_published_recurrence_with_gates(dtype: Any) -> None:
     weights = compile_program(gated, target="deltanet", dtype=dtype, calibration=fields, d=4, m=2)
     assert weights.config.n_layer == 1
     found = Transformer(weights)(**fields)
+    assert weights.config.n_positions == 1 + 40  # as long as the scan may be
     least = {"float32": 1e-5, "float64": 1e-13}[dtype]
     np.testing.assert_allclose(found, published(q, k, v, beta, 1.0 - f), rtol=0, atol=least)
+    if dtype == "float32":  # transformers divides queries by their root size, and takes logarithms of gates
+        heads = [torch.tensor(a[:, :, None]) for a in (2.0 * q, k, v, np.log(1.0 - f), beta)]
+        np.testing.assert_allclose(found, torch_recurrent_gated_delta_rule(*heads)[0][:, :, 0], rtol=0, atol=least)
 
 
 def test_a_stream_goes_token_by_token() -> None:
@@ -137,3 +147,46 @@ def test_what_is_refused(program: str, said: str, line: int) -> None:
     assert told.span is not None
     assert "deltanet" in told.message
     assert not line or told.span.line == line
+
+
+def test_what_cannot_be_done_with_it_says_so(tmp_path: Path) -> None:
+    weights = compiled(case_of("fast_weights"), "deltanet")
+    for library in ("huggingface", "onnx"):
+        with pytest.raises(InnerloopError, match=f"which no {library} model holds: published layers"):
+            export(weights, tmp_path / library, library)
+    with pytest.raises(InnerloopError, match="compiled for and run, and not trained"):
+        Model.fresh(weights, 0)
+
+
+def test_its_schedule_and_its_page_say_what_it_does() -> None:
+    case = case_of("normalized_least_mean_squares")
+    said = show(source(case.program), "schedule", "deltanet", case.parameters)
+    assert "delta rule over y of key (x, 1 before), value (y), rate constant / (0.1 + 1 |key|²), read by x" in said
+    page = Transformer(compile_program(source(case.program), target="deltanet", d=2)).inspect()
+    assert "reads, by x, what y tokens store at (x): y" in page.html
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "context"),
+    [
+        ("normalized_least_mean_squares", {"epsilon": 0.0, "rate": 1.0}, False),
+        ("incremental_gradient", {"epochs": 1, "examples": 6, "rates": [0.1]}, True),
+        ("stochastic_gradient_descent", {"decay": 0.3, "rate": -1e-5}, False),
+    ],
+)
+def test_parameters_at_their_ends(name: str, parameters: dict[str, Any], context: bool) -> None:
+    """Keys of 0 over a floor of 0 write nothing; one epoch begins from where none ended; a rate may be small, and less
+    than 0."""
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((4, 7, 3))
+    x[:, :2] = 0.0
+    fields = {"x": x, "y": rng.standard_normal((4, 6))}
+    weights = compile_program(load(name), target="deltanet", dtype="float64", d=3, **parameters)
+    assert weights.config.n_layer == 1
+    assert weights.config.causal != context
+    np.testing.assert_allclose(
+        Transformer(weights, guard="off")(**fields),
+        interpret(load(name), **fields, d=3, **parameters),
+        rtol=1e-12,
+        atol=1e-14,
+    )
