@@ -40,12 +40,14 @@ def legalise(graph: Graph, target: Target, laws: Laws = ALL_LAWS, weighed: bool 
         if not counted:
             message = f"{refused} `{over}`: no table of positions and kinds says how many a token sees"
             raise signature.refusal(message, node.span, "use `mean`")
-        count = r.node(Node(Count(over), (), (), frozenset(signature.pattern.kinds)))
+        counting = Node(Count(over), (), (), frozenset(signature.pattern.kinds))
         each = r[node.operands[0]]
         if isinstance(each.op, Constant) and over in each.kinds:
             column = np.asarray(each.op.values.array).reshape(-1, 1)
-            return r.affine([(Matrix(column), count)], node.shape, node.kinds, 0.0, node.name, node.span)
+            terms = [(Matrix(column), r.node(counting))]
+            return r.affine(terms, node.shape, node.kinds, 0.0, node.name, node.span)
         mean = r.node(Node(Gather("mean", over), node.operands, node.shape, node.kinds, None, node.span))
+        count = r.node(counting)
         ones = Matrix.of(range(node.size), [0] * node.size, 1.0, (node.size, 1))
         stretched = r.affine([(ones, count)], (node.size,), node.kinds)
         product = r.product(Bilinear.mul(node.size), stretched, mean, node.kinds, "mul", node.span)
