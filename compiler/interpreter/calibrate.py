@@ -152,14 +152,15 @@ def _observed(graph: Graph, data: TokenData) -> Seen:
     def see(value: Value, array: Floats) -> None:
         if array.size == 0:
             return
-        flat = array.reshape(-1, array.shape[-1])
+        lows, highs = array.min(axis=1), array.max(axis=1)  # of each task
+        least, most = lows.min(axis=0), highs.max(axis=0)
         if value in factors:
+            flat = array.reshape(-1, array.shape[-1])
             seen.rows[value].append(flat if len(flat) <= ROWS else flat[rng.integers(len(flat), size=ROWS)])
-            most = np.maximum(array.max(axis=(1, 2)), -array.min(axis=(1, 2)))
-            np.maximum(seen.peaks[value], most, out=seen.peaks[value])
-        if value in decide and np.any(np.abs(flat) <= TIE * np.abs(flat).max(initial=0.0)):
+            peaks = np.maximum(highs.max(axis=1), -lows.min(axis=1))
+            np.maximum(seen.peaks[value], peaks, out=seen.peaks[value])
+        if value in decide and np.any(np.abs(array) <= TIE * np.maximum(-least, most).max(initial=0.0)):
             seen.ties.add(value)
-        least, most = flat.min(axis=0), flat.max(axis=0)
         low[value] = np.minimum(low[value], least) if value in low else least
         high[value] = np.maximum(high[value], most) if value in high else most
 

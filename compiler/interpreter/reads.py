@@ -72,7 +72,9 @@ def gather(op: Gather, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
 
 def scores(query: Floats, key: Floats, seen: NDArray[np.bool_]) -> Floats:
     """query [batch, readers, k], key [batch, read, k] → their products [batch, readers, read], 0 where unseen."""
-    return np.asarray(np.matmul(query, key.swapaxes(1, 2)) * seen)
+    pairs = np.asarray(np.matmul(query, key.swapaxes(1, 2)))
+    pairs *= seen
+    return pairs
 
 
 def attend(op: Attend, pairs: Floats, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
@@ -88,11 +90,13 @@ def weighed(how: str, scores: Floats, seen: NDArray[np.bool_]) -> Floats:
 
 def shares(scores: Floats, seen: NDArray[np.bool_]) -> Floats:
     """The softmax of scores [batch, readers, read] over what is seen [readers, read]; 0 for who sees nothing."""
-    among = np.where(seen, scores, -np.inf)
-    top = among.max(-1, keepdims=True, initial=-np.inf)
-    weights = np.exp(among - np.where(np.isfinite(top), top, 0.0))
+    weights = np.where(seen, scores, -np.inf)  # one array over pairs of tokens, worked on where it stands
+    top = weights.max(-1, keepdims=True, initial=-np.inf)
+    weights -= np.where(np.isfinite(top), top, 0.0)
+    np.exp(weights, out=weights)
     whole = weights.sum(-1, keepdims=True)
-    return np.asarray(weights / np.where(whole == 0, 1.0, whole))
+    weights /= np.where(whole == 0, 1.0, whole)
+    return weights
 
 
 def read(op: Read, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bool_], batch: int) -> Floats:
