@@ -202,9 +202,9 @@ class Backend:
         placed = [p.instruction for s in self.schedule.walk() for p in s.placed]
         if self.divisor is None:
             atoms = self.schedule.instructions.atoms
-            most = max(self.allocation.slots, key=lambda atom: float(atoms[atom].magnitude.max(initial=0.0)))
+            largest_atom = max(self.allocation.slots, key=lambda atom: float(atoms[atom].magnitude.max(initial=0.0)))
             message = f"cannot hold values of up to {largest:.3g} in {self.dtype}"
-            span = next((instruction.span for instruction in placed if instruction.out == most), None)
+            span = next((instruction.span for instruction in placed if instruction.out == largest_atom), None)
             hint = f"let them grow less (a smaller step, fewer passes), scale the data, or compile in {finer}"
         else:
             least, most = self.divisor
