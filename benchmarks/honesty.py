@@ -186,9 +186,9 @@ def _run(model: Model, data: Data, truth: Any, certificate: float | None) -> lis
         errors = np.stack([np.abs(f - t).max(1, initial=0.0) for f, t in zip(found, wanted, strict=True)], 1)
         sizes = np.stack([np.sqrt(np.mean(t**2, axis=1)) for t in wanted], 1)
         over = np.where(errors <= certificates, 0.5, np.nan_to_num(errors / certificates, nan=np.inf)).max(1)
-    vague = ((errors > sizes) & (sizes > 0.0)).any(1)
+    vague = [bool(one) for one in np.any((errors > sizes) & (sizes > 0.0), axis=1)]
     told = [next((str(alarm) for alarm in alarms if task in alarm.tasks), "") for task in range(len(over))]
-    return [_Task(float(o), t, bool(v)) for o, t, v in zip(over, told, vague, strict=True)]
+    return [_Task(float(o), t, v) for o, t, v in zip(over, told, vague, strict=True)]
 
 
 def hold(cell: Cell, model: Transformer, case: Case, data: Data) -> None:

@@ -91,6 +91,7 @@ class TokenStream:
                 (kind,),
                 lambda task: np.asarray(step({}, kind=kind, keep=True)[2])[:, task],
                 self._guard.settled(None),
+                lambda *_: None,
                 self._tokens,
             )
             findings.tell(4)

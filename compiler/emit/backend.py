@@ -198,15 +198,19 @@ class Backend:
         return 2 * self._positioned + len(self.tables) + self.allocation.used
 
     def _too_wide(self, largest: float) -> CompileError:
+        finer = "float32" if self.dtype in SHORT else "float64"
+        placed = [p.instruction for s in self.schedule.walk() for p in s.placed]
         if self.divisor is None:
-            message, span = f"cannot hold values of up to {largest:.3g} in {self.dtype}", None
+            atoms = self.schedule.instructions.atoms
+            largest_atom = max(self.allocation.slots, key=lambda atom: float(atoms[atom].magnitude.max(initial=0.0)))
+            message = f"cannot hold values of up to {largest:.3g} in {self.dtype}"
+            span = next((instruction.span for instruction in placed if instruction.out == largest_atom), None)
+            hint = f"let them grow less (a smaller step, fewer passes), scale the data, or compile in {finer}"
         else:
             least, most = self.divisor
             message = f"cannot divide in {self.dtype} by numbers from {least:.3g} to {most:.3g} in magnitude"
-            placed = (p.instruction for s in self.schedule.walk() for p in s.placed)
             span = next(instruction.span for instruction in placed if isinstance(instruction.op, Quotient))
-        finer = "float32" if self.dtype in SHORT else "float64"
-        hint = f"add a larger floor to what is divided by, scale the data, or compile in {finer}"
+            hint = f"add a larger floor to what is divided by, scale the data, or compile in {finer}"
         return self._refuse(message, span, hint)
 
     def bound(self, stream: Stream) -> Floats:

@@ -35,7 +35,7 @@ from ..syntax.nodes import (
     ReadExpression,
     TheirsExpression,
 )
-from ..syntax.traversal import children, walk
+from ..syntax.traversal import children
 from .build_expressions import AffineTerms, Expressions
 from .builder import GraphBuilder
 from .graph import Gather, Mine, Read, Theirs, Value
@@ -86,7 +86,10 @@ class ReadBuilder:
     # Sums of what is weighed by exp(score) -------------------------------------------------------
 
     def _weighed(self, expr: Expr) -> bool:
-        return any(id(node) in self.scored for node in walk(expr))
+        """Not by what a read inside weighs its own tokens by."""
+        if isinstance(expr, ReadExpression):
+            return False
+        return id(expr) in self.scored or any(map(self._weighed, children(expr)))
 
     def _terms(self) -> AffineTerms:
         total: AffineTerms | None = None

@@ -1,16 +1,18 @@
 """What no sublayer does directly, in terms of what one does.
 
 sum over K of v      count of K · mean over K of v      where positions are learned, and so can count
+sum over K of c      c · count of K                     the same of a constant, which is exact
                      Σⱼ exp(0) vⱼ                       where they cannot, and no other strategy does without
 """
 
 from __future__ import annotations
 
+import numpy as np
 from innerloop.artifact.sparse import Bilinear, Matrix
 
 from ..architectures.learned_positions import SAMPLE, counts
 from ..architectures.targets import Rotary, Target
-from ..ir.graph import Attend, Count, Gather, Graph, Node, Value
+from ..ir.graph import Attend, Constant, Count, Gather, Graph, Node, Value
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
 
@@ -38,8 +40,14 @@ def legalise(graph: Graph, target: Target, laws: Laws = ALL_LAWS, weighed: bool 
         if not counted:
             message = f"{refused} `{over}`: no table of positions and kinds says how many a token sees"
             raise signature.refusal(message, node.span, "use `mean`")
+        counting = Node(Count(over), (), (), frozenset(signature.pattern.kinds))
+        each = r[node.operands[0]]
+        if isinstance(each.op, Constant) and over in each.kinds:
+            column = np.asarray(each.op.values.array).reshape(-1, 1)
+            terms = [(Matrix(column), r.node(counting))]
+            return r.affine(terms, node.shape, node.kinds, 0.0, node.name, node.span)
         mean = r.node(Node(Gather("mean", over), node.operands, node.shape, node.kinds, None, node.span))
-        count = r.node(Node(Count(over), (), (), frozenset(signature.pattern.kinds)))
+        count = r.node(counting)
         ones = Matrix.of(range(node.size), [0] * node.size, 1.0, (node.size, 1))
         stretched = r.affine([(ones, count)], (node.size,), node.kinds)
         product = r.product(Bilinear.mul(node.size), stretched, mean, node.kinds, "mul", node.span)

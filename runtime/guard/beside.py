@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.tokens import TokenData
 from innerloop.compiler.interpreter.calibrate import some_of
 from numpy.typing import NDArray
@@ -37,9 +38,14 @@ class Beside:
         values]; `rerun` as in `Findings.look`."""
         if self._guard.mode == "off":
             return
-        self._held.append(self._interpreter.hold(some_of(self._data, slice(start, start + len(outputs))), outputs))
+        part = some_of(self._data, slice(start, start + len(outputs)))
+
+        def reached(task: int, name: str) -> tuple[Floats, Floats] | None:
+            return self._interpreter.reached(some_of(part, slice(task, task + 1)), name)
+
+        self._held.append(self._interpreter.hold(part, outputs))
         settled = self._guard.settled(self._held[-1])
-        self._findings.look(dict(worst), start, self._data.sequence.kinds, rerun, settled)
+        self._findings.look(dict(worst), start, self._data.sequence.kinds, rerun, settled, reached)
 
     def tell(self, outputs: NDArray[np.floating]) -> None:
         """Names all that was found; outputs [batch, rows, *shape]."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from innerloop.artifact.limits import SLACK
 from numpy.typing import NDArray
 
 from .guard import Guard, at_place
@@ -32,6 +33,29 @@ class _Finding:
     tasks: set[int] = field(default_factory=set)
 
 
+Reached = Callable[[int, str], tuple[NDArray[Any], NDArray[Any]] | None]
+
+
+class _Place(NamedTuple):
+    """`again`: whether the value is out when the task runs alone, which may round differently; `low`, `high`: the range
+    of the component (None: the only one)."""
+
+    name: str
+    message: str
+    again: bool
+    component: int | None
+    low: float
+    high: float
+
+    def within(self, reached: tuple[NDArray[Any], NDArray[Any]] | None) -> bool:
+        """Whether it should never have left its range."""
+        if reached is None:
+            return False
+        least, most = (end[self.component or 0] for end in reached)
+        slack = SLACK * max(abs(self.low), abs(self.high))
+        return bool(least >= self.low - slack and most <= self.high + slack)
+
+
 class Findings:
     """What was out in one call, which may run in chunks. `told`: the names that were named before, which grows;
     `whole`: whether sequences are there as a whole, or their last token alone."""
@@ -49,12 +73,14 @@ class Findings:
         kinds: tuple[str, ...],
         rerun: Callable[[int], NDArray[Any]],
         settled: NDArray[np.bool_],
+        reached: Reached,
         first_token: int = 0,
     ) -> None:
         """worst: time → [batch, numbers] from the pass; `rerun(task)`: the stream [1 + sublayers run, tokens, d_model]
         of one task of this chunk, the embedding first; `settled`: in which tasks the outputs are known to be right. In
         those, what left its range is only told of where it has a name: else it has done no harm, and ties were decided
-        as the program decides them."""
+        as the program decides them. `reached(task, name)`: the least and the largest that the interpreter finds of each
+        component of what has a name; where that is in the range, rounding alone put out what did no harm."""
         for index, watch in enumerate(self._guard.watches):
             bad = self._tasks(worst, index)
             if settled.size and not watch.named:
@@ -69,9 +95,12 @@ class Findings:
                 name = _MORE
                 self._found.setdefault(name, _Finding("more expressions left the ranges that they were compiled for"))
             if name is None:
-                for task in bad[:TRIED].tolist():
-                    name, message, again = self._locate(watch, rerun(task), first_task + task, kinds, first_token)
-                    if again or not settled.size or not settled[task]:
+                order = np.argsort(settled[bad], kind="stable") if settled.size else slice(None)
+                for task in bad[order][:TRIED].tolist():
+                    place = self._locate(watch, rerun(task), first_task + task, kinds, first_token)
+                    name, message = place.name, place.message
+                    harmless = settled.size and settled[task]
+                    if not harmless or (place.again and not place.within(reached(task, name))):
                         break
                 else:  # rounding put them out, and their outputs are right
                     continue
@@ -106,9 +135,8 @@ class Findings:
 
     def _locate(
         self, watch: Watch | ScoreWatch, stream: NDArray[Any], task: int, kinds: tuple[str, ...], first_token: int
-    ) -> tuple[str, str, bool]:
-        """The name; what is said of the first layer at which the value was out, and there of the token and component
-        that was out most; and whether it is out when the task runs alone, which may round differently."""
+    ) -> _Place:
+        """The first layer at which the value was out, and there the token and component that was out most."""
         everything, _ = runs(self._guard.weights.body, 0)
         looks = [
             (k + after, k // 2)
@@ -142,4 +170,4 @@ class Findings:
                 if not again:
                     said = f"{name} left its range among other tasks, and comes to {value:.4g} alone at {place}; {held}"
                 said += ". The outputs of this task may be wrong"
-        return name, said, again
+        return _Place(name, said, again, component, float(low), float(high))

@@ -22,7 +22,7 @@ from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
-from innerloop.compiler.ir.graph import Graph
+from innerloop.compiler.ir.graph import Graph, Value
 from numpy.typing import ArrayLike
 
 UNITS = 64.0
@@ -80,6 +80,24 @@ class Interpreter:
             found = np.where(np.isnan(error), np.inf, np.maximum(error - rounded, 0.0))
             known = np.where(np.isfinite(exact), found, np.nan)
         return Held(self._largest(known), self._largest(np.abs(exact)))
+
+    def reached(self, data: TokenData, name: str) -> tuple[Floats, Floats] | None:
+        """The least and the largest of each component of what has this name, over tokens and passes; None without a
+        program, or where it has no such name."""
+        graph, ends = self.graph, list[tuple[Floats, Floats]]()
+        if graph is None:
+            return None
+
+        def see(value: Value, array: Floats) -> None:
+            if graph[value].name == name and array.size:
+                flat = array.reshape(-1, array.shape[-1])
+                ends.append((flat.min(0), flat.max(0)))
+
+        with np.errstate(all="ignore"):
+            evaluate(graph, data, see)
+        if not ends:
+            return None
+        return np.min([low for low, _ in ends], 0), np.max([high for _, high in ends], 0)
 
     def _largest(self, packed: Floats) -> Floats:
         """Of each output in each task, [batch, outputs]; NaN where it has one."""

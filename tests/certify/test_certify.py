@@ -208,3 +208,14 @@ def test_an_equality_has_a_bound_whether_or_not_the_sample_holds_it(target: Targ
     found = Transformer(compile_program(text, target=target), guard="off").certify(y=np.arange(6.0)[None])
     assert np.array_equal(found.prediction, [[0.0, 0.0, 0.0, 5.0, 0.0, 0.0]])
     assert np.max(found.bound) < 1e-4
+
+
+@pytest.mark.parametrize("counted", ["1", "y[j] > 0"])
+def test_a_count_that_is_asked_for_has_a_certificate(counted: str) -> None:
+    """What rewrites make of a sum, n · mean, is 3 but for rounding (the oracle of them said no, and 4 was predicted);
+    a sum of ones is the count itself, and no product."""
+    text = f"program p()\ntokens (y)*\n    y : scalar\nc = sum[j in y]({counted})\noutput c == 3\n"
+    report = compile_program(text).report
+    assert report.output_rms > 0.1
+    assert report.predicted_error < 1e-5
+    assert report.measured_error < 1e-6

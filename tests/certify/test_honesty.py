@@ -143,3 +143,10 @@ def test_a_program_on_default_tasks_and_on_too_large_ones() -> None:
     right, large = cells_of("averaging", "llama", ["default", "scale 3"], 4)
     assert (right.right, right.warned, right.silent) == (4, 0, 0)
     assert (large.warned, large.silent) == (4, 0)
+
+
+@pytest.mark.slow
+def test_a_named_value_that_rounding_alone_puts_out_of_its_range_is_no_alarm() -> None:
+    """Where conjugate_gradient has converged a quotient of roundings is 5.99 of [0, 5.5], and the outputs are right."""
+    (cell,) = cells_of("conjugate_gradient", "llama", ["calibration"], 64)
+    assert (cell.right, cell.warned) == (64, 0)

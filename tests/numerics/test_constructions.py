@@ -149,6 +149,7 @@ def test_norms_pass_values_through() -> None:
 REFUSALS = {
     "at x\n    output x / sum(x)\n": "divides by a number of one sign only",
     "at x\n    output x / (1e-30 + dot(x, x) ^ 8)\n": "cannot divide in float32 by numbers from",
+    "s = mean[j in y](y[j])\nrepeat 40\n    s = 4 * s\nat x\n    output s * x\n": "cannot hold values of up to",
     "at x\n    output log(sum(x) - 100)\n": "takes log of positive numbers only",
 }
 

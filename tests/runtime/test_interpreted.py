@@ -124,3 +124,11 @@ def test_weights_that_run_coarser_than_they_were_made_for_settle_nothing_by_it()
     weights = compile_program(text, dtype="float64")
     with pytest.raises(RangeError, match="the argument of `sin"):
         Transformer(weights, dtype="float32", guard="raise")(x=0.95 * np.ones((1, 2, 100)))
+
+
+def test_what_a_name_reaches() -> None:
+    read = read_data(weights().signature, data(1))
+    found = Interpreter(weights()).reached(read, "x")
+    assert found is not None
+    np.testing.assert_array_equal(found[1], np.maximum(data(1)["x"][0].max(0), 0.0))
+    assert Interpreter(weights()).reached(read, "nothing") is None

@@ -206,3 +206,10 @@ def test_linear_attention_refuses_them_by_place() -> None:
     (fault,) = error.value.diagnostics
     assert fault.span is not None
     assert fault.span.line == 8
+
+
+def test_a_read_inside_weighs_its_own_tokens() -> None:
+    """Its exp is no weight of the read around it (a random program crashed by it)."""
+    text = "program p()\n\ntokens (y)*\n    y : scalar in [-2, 2]\n\noutput mean[j in y](logsumexp[k in y](y[k]))\n"
+    y = np.linspace(-2.0, 2.0, 6)[None]
+    np.testing.assert_allclose(interpret(text, y=y), np.log(np.cumsum(np.exp(y), 1)), rtol=1e-12)
