@@ -55,7 +55,7 @@ def _numbered(family: Family, number: int) -> Family:
                 named |= {name, *parameters}
             case Repeat(index=index) if index is not None:
                 named.add(index.name)
-    taken = named - {field.name for field in tree.fields} - set(tree.tokens.kinds) - set(family.given)
+    taken = named - {field.name for field in tree.fields} - set(tree.tokens.pattern.kinds) - set(family.given)
     text, done = "", 0
     for word in words(family.text):
         if str(word) in taken and word.start_pos is not None and word.end_pos is not None:
@@ -87,4 +87,4 @@ def _answering(tree: Program) -> str:
     for statement in tree.body:
         if isinstance(statement, At) and any(isinstance(s, Output) for s in statement.body):
             return statement.kind
-    return (tree.tokens.suffix or tree.tokens.group)[-1]
+    return (tree.tokens.pattern.suffix or tree.tokens.pattern.group)[-1]
