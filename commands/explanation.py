@@ -87,7 +87,7 @@ def explain(arguments: Namespace) -> int:
         found = explain_model(model, task, more, arguments.only, twin, settled, told, not arguments.no_search)
         said = verdict(found) if arguments.output is None else write(found, arguments.output)
     out = console()
-    out.print(f"{model.name} {said.sentence}", soft_wrap=True)
+    out.print(f"{model.name} {said.sentence}", soft_wrap=True, markup=False)  # a read's brackets are no markup
     out.print(table(FITS, fit_rows(found, 6)))
     out.print(table(("on other tasks", "value", "95 %"), measure_rows(found)))
     if found.choice.rival is not None:

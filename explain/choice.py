@@ -68,9 +68,9 @@ def choose(fits: Sequence[Fitted], model: Floats, base: Floats) -> Choice:
 def settled(choice: Choice, count: int | None) -> Choice:
     """With the fit of that count first, if it is of the family of the best one, and alike: its inside decides what the
     answers do not. Otherwise as it is."""
-    name = choice.best.candidate.name
+    text = choice.best.candidate.family.text
     for fitted in choice.alike:
-        if fitted.candidate.name == name and list(fitted.counts.values()) == [count]:
+        if fitted.candidate.family.text == text and list(fitted.counts.values()) == [count]:
             order = (fitted, *(f for f in choice.order if f is not fitted))
             alike = (choice.best, *(f for f in choice.alike if f is not fitted))
             return replace(choice, order=order, alike=alike)
