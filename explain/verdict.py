@@ -18,11 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from innerloop.laboratory.measures.nearest import EXACT, NEAR
 
+from .choice import MARGIN
 from .explain import Explanation
 from .fit import Fitted
 from .stream import ANSWER, Inside
 
-RUNS, BEHAVES, MARGIN = EXACT, NEAR, 4.0
+RUNS, BEHAVES = EXACT, NEAR
 ALL_BUT = 5e-5
 """Less than this is said as a number, and not as 100 %."""
 HARDLY = 0.05
