@@ -81,7 +81,7 @@ def _telling(
     x, y = prompts(LINEAR, DRAWN, 3)
     y = y[:, :-1]
     candidate = candidate_of(own, N, prefixes)
-    theta = candidate.free({n: np.asarray(v, np.float64) for n, v in reals.items()})
+    theta = candidate.free({**candidate.function.start, **{n: np.asarray(v, np.float64) for n, v in reals.items()}})
     a = candidate.answers(theta, counts, x, y)
     b = other.candidate.answers(other.theta, other.counts, x, y)
     most = np.quantile(np.abs(a), 0.99, axis=0)

@@ -74,6 +74,7 @@ def explain(arguments: Namespace) -> int:
     from innerloop.laboratory.training.tasks import fitted
     from innerloop.runtime.surroundings import seeded
     from innerloop.runtime.tables import console, progress, table
+    from rich.markup import escape
 
     seed = seeded(arguments.seed)
     model = load(arguments.model, arguments.adapter)
@@ -87,8 +88,8 @@ def explain(arguments: Namespace) -> int:
         found = explain_model(model, task, more, arguments.only, twin, settled, told, not arguments.no_search)
         said = verdict(found) if arguments.output is None else write(found, arguments.output)
     out = console()
-    out.print(f"{model.name} {said.sentence}", soft_wrap=True)
-    out.print(table(FITS, fit_rows(found, 6)))
+    out.print(f"{model.name} {said.sentence}", soft_wrap=True, markup=False)  # a read's brackets are no markup
+    out.print(table(FITS, [[escape(cell) for cell in row] for row in fit_rows(found, 6)]))
     out.print(table(("on other tasks", "value", "95 %"), measure_rows(found)))
     if found.choice.rival is not None:
         out.print(f"prompts that tell {found.choice.best.label} from {found.choice.rival.label}")

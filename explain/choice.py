@@ -9,12 +9,12 @@ tasks decide (fit.py). The numbers of this rule are a convention; the table of a
 Two fits are *alike* where their answers differ by less than half of what the better leaves unexplained: these data
 cannot tell them apart, and the verdict names them together. The rival is the best fit of the families of which no
 member is alike, and the margin how many times as much it leaves: a family that holds the answer as a special case is no
-rival.
+rival, even where its own fit is worse, as that of a matrix on few tasks may be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from innerloop.artifact.arrays import Floats
 from .fit import LEAST, Fitted, typical
 
 WORTH, REAL, FLOOR = 16.0, 4.0, 1e-9
-ALIKE = 0.5
+ALIKE, MARGIN = 0.5, 4.0
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,13 @@ def apart(a: Fitted, b: Fitted, model: Floats, base: Floats) -> float:
     return typical(model, model + a.answers - b.answers, base)
 
 
-def choose(fits: Sequence[Fitted], model: Floats, base: Floats) -> Choice:
-    """`model` and `base` [tasks, prefixes]: the answers on the held-out tasks, and the trivial predictor's."""
+def choose(fits: Sequence[Fitted], model: Floats, base: Floats, holding: Collection[str] = ()) -> Choice:
+    """`model` and `base` [tasks, prefixes]: the answers on the held-out tasks, and the trivial predictor's; `holding`:
+    families that are known to hold the best fit as a special case, whatever their own fits are."""
     order = tuple(sorted(fits, key=description))
     best = order[0]
     near = max(ALIKE * best.typical, FLOOR)
-    alike = tuple(f for f in order[1:] if apart(best, f, model, base) <= near)
+    alike = tuple(f for f in order[1:] if f.candidate.name in holding or apart(best, f, model, base) <= near)
     known = {best.candidate.name, *(f.candidate.name for f in alike)}
     others = [f for f in order[1:] if f.candidate.name not in known]
     rival = min(others, key=lambda f: f.typical) if others else None
@@ -68,9 +69,9 @@ def choose(fits: Sequence[Fitted], model: Floats, base: Floats) -> Choice:
 def settled(choice: Choice, count: int | None) -> Choice:
     """With the fit of that count first, if it is of the family of the best one, and alike: its inside decides what the
     answers do not. Otherwise as it is."""
-    name = choice.best.candidate.name
+    text = choice.best.candidate.family.text
     for fitted in choice.alike:
-        if fitted.candidate.name == name and list(fitted.counts.values()) == [count]:
+        if fitted.candidate.family.text == text and list(fitted.counts.values()) == [count]:
             order = (fitted, *(f for f in choice.order if f is not fitted))
             alike = (choice.best, *(f for f in choice.alike if f is not fitted))
             return replace(choice, order=order, alike=alike)

@@ -8,7 +8,7 @@ Fits see 128 tasks; all figures are of 512 others, and off the distribution of 1
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
@@ -19,16 +19,18 @@ from innerloop.runtime.surroundings import SEEDS
 
 from .behaviour import STATES, Behaviour, examples, prompts, tokens_of
 from .candidate import Candidate
-from .choice import Choice, choose, settled
+from .choice import MARGIN, Choice, choose, settled
 from .evidence import Evidence, gather
 from .families import Family, regression
-from .fit import Fitted, Tasks, bootstrap, core, fit, trivial
+from .fit import Fitted, Tasks, bootstrap, core, fit, fit_from, trivial
 from .search import search
 from .sequences import sequences
 from .stream import Inside, inside
 from .telling import Telling, telling
 
 Told = Callable[[str, int, int], None]
+SAME = 1e-6
+"""What leaves less of a program's answers holds it."""
 LINEAR = ("linear", "noisy_linear", "sparse_linear", "skewed_linear", "discrete_linear")
 """Tasks whose labels are linear in x, so that prompts may be moved along."""
 USUAL = 0.99
@@ -110,6 +112,10 @@ def explain(
         told("searching among edits and mixtures of the nearest programs", 0, 0)
         fits += search(fits, seen, held, lambda family: Candidate(family, n, prefixes))
         choice = choose(fits, held.model, base)
+    holding: set[str] = set()
+    while choice.rival is not None and choice.margin < MARGIN and holds(choice.rival, choice.best, seen, held):
+        holding.add(choice.rival.candidate.name)  # many numbers on few tasks fit worse than the special case
+        choice = choose(fits, held.model, base, holding)
     within = None
     if model.inside is not None:
         told("looking for its variables in the stream", 0, 0)
@@ -150,6 +156,15 @@ def explain(
         twins=twins,
         shared=shared,
     )
+
+
+def holds(wide: Fitted, narrow: Fitted, seen: Tasks, held: Tasks) -> bool:
+    """Whether the one program's answers are among the other's."""
+    candidate = narrow.candidate
+    own = replace(seen, model=candidate.answers(narrow.theta, narrow.counts, seen.x, seen.labels))
+    others = replace(held, model=narrow.answers)
+    starts = [*wide.candidate.starts(), wide.theta]
+    return fit_from(wide.candidate, wide.counts, starts, own, others, trivial(others)).left <= SAME
 
 
 def explains(model: Floats, answers: Floats, base: Floats) -> bool:

@@ -41,7 +41,8 @@ def fit_rows(found: Explanation, count: int = SHOWN) -> list[list[str]]:
 
 def _where(fitted: Fitted) -> str:
     shown = {n: f"{float(v):.4g}" if v.shape == () else described(v) for n, v in fitted.values.items()}
-    return ", ".join(f"{name} = {value}" for name, value in shown.items())
+    note = fitted.candidate.family.note
+    return "; ".join(filter(None, (note, ", ".join(f"{name} = {value}" for name, value in shown.items()))))
 
 
 def measure_rows(found: Explanation) -> list[list[str]]:

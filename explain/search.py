@@ -46,9 +46,9 @@ def search(fits: Sequence[Fitted], seen: Tasks, held: Tasks, make: Make) -> list
     base = trivial(held)
     nearest = _distinct(sorted(fits, key=description))
     found: list[Fitted] = []
-    short = (start for start in nearest if len(edits(start.candidate.family)) <= MOST)
-    for start in islice(short, BASES):
-        found += _edited(start, seen, held, base, make)
+    every = ((start, edits(start.candidate.family)) for start in nearest)
+    for start, known in islice((of for of in every if len(of[1]) <= MOST), BASES):
+        found += _edited(start, known, seen, held, base, make)
     return found + _mixed(nearest[: 2 * BASES], seen, held, base, make)
 
 
@@ -60,12 +60,13 @@ def _distinct(fits: Sequence[Fitted]) -> list[Fitted]:
     return list(first.values())
 
 
-def _edited(start: Fitted, seen: Tasks, held: Tasks, base: Floats, make: Make) -> list[Fitted]:
+def _edited(
+    start: Fitted, known: Sequence[Edit], seen: Tasks, held: Tasks, base: Floats, make: Make
+) -> list[Fitted]:  # fmt: skip
     """Fits of the family with one edit, and of the best of those with another."""
     family, best = start.candidate.family, start
     chosen: Chosen = ()
     found: list[Fitted] = []
-    known = edits(family)
     for _ in range(ROUNDS):
         more = [edit for edit in known if edit not in {one for one, _ in chosen}]
         try:

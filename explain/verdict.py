@@ -18,11 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from innerloop.laboratory.measures.nearest import EXACT, NEAR
 
+from .choice import MARGIN
 from .explain import Explanation
 from .fit import Fitted
 from .stream import ANSWER, Inside
 
-RUNS, BEHAVES, MARGIN = EXACT, NEAR, 4.0
+RUNS, BEHAVES = EXACT, NEAR
 ALL_BUT = 5e-5
 """Less than this is said as a number, and not as 100 %."""
 HARDLY = 0.05
@@ -55,7 +56,7 @@ def verdict(found: Explanation) -> Verdict:
         share = f"{_share(*found.core)} on 19 tasks of 20, {_percent(1 - best.left)} on all"
     if left > BEHAVES:
         ignores = found.spread < HARDLY * found.size
-        more = f"the nearest is {said(best)}, {share}" if left <= 0.1 else _poor(best.left)
+        more = f"the nearest is {said(best)}, {share}" if left <= 0.1 else _poor(best)
         if ignores:
             return Verdict("ignores", f"ignores its context; no known program: {more}", ())
         return Verdict("none", f"no known program: {more}", ())
@@ -147,8 +148,13 @@ def _share(left: float, interval: tuple[float, float]) -> str:
     return f"{_explained(left)}{ends}"
 
 
-def _poor(left: float) -> str:
-    return f"the best explains {_percent(1 - left)}" if left < 1 else "the best is further off than no program at all"
+def _poor(best: Fitted) -> str:
+    """Of a fit that does not explain the model. Where it does on most tasks, and is far off on some, it is named."""
+    left = best.left
+    share = f"the best explains {_percent(1 - left)}" if left < 1 else "the best is further off than no program at all"
+    if best.typical > BEHAVES:
+        return share
+    return f"{share}, by mean squares; typically {said(best)} leaves no more than {_percent(best.typical)}"
 
 
 def _percent(share: float) -> str:

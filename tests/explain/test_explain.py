@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from innerloop.compiler import compile_program, interpret
 from innerloop.explain.behaviour import Behaviour, load, of_function, of_weights
 from innerloop.explain.candidate import Candidate
 from innerloop.explain.choice import choose
-from innerloop.explain.explain import Explanation, Settings, explain
+from innerloop.explain.explain import Explanation, Settings, explain, holds
 from innerloop.explain.families import of_program, regression
 from innerloop.explain.fit import Fitted, Tasks, fit, trivial
 from innerloop.explain.report import write
@@ -159,6 +160,23 @@ def test_programs_that_are_the_same_are_named_together() -> None:
     choice = choose(fits, tasks.model, trivial(tasks))
     assert choice.best.label == "averaging"
     assert "gradient_descent (steps 1)" in {f.label for f in choice.alike}
+
+
+def test_a_family_that_holds_the_best_fit_as_a_special_case_is_no_rival() -> None:
+    """A matrix fitted to few and noisy answers is worse than the one rate that it holds."""
+    rng, parts = np.random.default_rng(0), []
+    for count, seed in ((24, 1), (64, 2)):
+        fields = TASK.drawn(count, seed, jit=False)
+        answers = program("gradient_descent", steps=1, rate=0.3).ask(fields["x"], fields["y"][:, :-1], (N,))
+        parts.append(Tasks(fields["x"], fields["y"], answers + 0.1 * rng.standard_normal(answers.shape), (N,)))
+    seen, held = parts
+    tried = {"gradient_descent": {"steps": (1,)}, "preconditioned_gradient_descent": {"steps": (1,)}}
+    families = [replace(f, whole=tried[f.name]) for f in regression(D, N) if f.name in tried]
+    rate, matrix = (fit(Candidate(family, N, (N,)), seen, held)[0] for family in families)
+    assert holds(matrix, rate, seen, held)
+    assert not holds(rate, matrix, seen, held)
+    choice = choose([rate, matrix], held.model, trivial(held), {matrix.candidate.name})
+    assert (choice.best, choice.rival, choice.alike) == (rate, None, (matrix,))
 
 
 def test_weights_answer_at_every_prefix_or_at_their_query() -> None:
