@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,8 @@ def main() -> None:
     options = parser.parse_args()
     heads = ["program", "target", "precision", "SPD/d", "largest error", "predicted", "layers", "width", "largest slot"]
     widths = (16, 6, 35, 7, 13, 9, 6, 5, 0)
-    for cells in (heads, *(line.cells(options.tasks) for line in lines(options.program, options.dtype))):
+    rows = (line.cells(options.tasks) for line in lines(options.program, options.dtype))
+    for cells in chain([heads], rows):  # each as soon as it is known
         print("  ".join(f"{cell:{w}}" for cell, w in zip(cells, widths, strict=False)).rstrip(), flush=True)
 
 

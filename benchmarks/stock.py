@@ -17,7 +17,6 @@ cut is not finite.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -27,15 +26,14 @@ from typing import Any
 import numpy as np
 import torch
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import CompileError, Weights, interpret
+from innerloop.compiler import CompileError, interpret
 from innerloop.programs import names
 from innerloop.runtime.exports.export import export
-from safetensors.torch import load_file
 from transformers import GPT2Model, LlamaModel
 
 from tests.reference import case_of, packed
 from tests.reference.measured import compiled
-from tests.support.stock_models import features, outputs
+from tests.support.stock_models import gradient, outputs
 
 from .support.workers import results
 
@@ -69,22 +67,6 @@ class Line:
         return [f"{self.error:.1e}", f"{self.certificate:.1e}", largest, "yes" if self.uncut else "no"]
 
 
-def gradient(folder: Path, weights: Weights, fields: dict[str, Any], cut: bool) -> torch.Tensor:
-    """Of the sum of all outputs by what goes in [tasks, tokens, width]."""
-    model = MODELS[weights.config.target].from_pretrained(folder, attn_implementation="eager").eval()
-    interface = load_file(folder / "interface.safetensors")
-    keep = torch.ones(interface["embedding"].shape[1])
-    keep[json.loads((folder / "layout.json").read_text())["constant"]] = 0.0
-    if cut:
-        for block in model.h if hasattr(model, "h") else model.layers:
-            block.register_forward_hook(lambda _, args, out: out.register_hook(lambda back: back * keep) and None)
-    held, rows = features(weights, **fields)
-    given = (held @ interface["embedding"]).requires_grad_()
-    output = model(inputs_embeds=given).last_hidden_state @ interface["readout"]
-    (found,) = torch.autograd.grad(output[:, rows].sum(), given)
-    return found
-
-
 def line(job: Job) -> Line:
     program, target = job
     torch.set_num_threads(1)
@@ -100,7 +82,7 @@ def line(job: Job) -> Line:
         parameters: dict[str, Any] = dict(weights.signature.parameters)
         found = outputs(MODELS[target], path, weights, **fields)
         error = np.abs(found - packed(interpret(weights.signature.text, **fields, **parameters))).max()
-        cut, plain = (gradient(path, weights, fields, at) for at in (True, False))
+        cut, plain = (gradient(MODELS[target], path, weights, cut=at, **fields) for at in (True, False))
     return Line("", float(error), weights.report.predicted_error, cut, bool(torch.isfinite(plain).all()))
 
 

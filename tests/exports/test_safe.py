@@ -71,6 +71,14 @@ def close(folder: Folder) -> float:
     return 2 * folder.weights.report.predicted_error
 
 
+def cached(folder: Folder) -> torch.Tensor:
+    """The output at every token, of those after the fifth with a cache."""
+    with torch.no_grad():
+        first = folder.model(inputs_embeds=folder.embedded[:, :5], use_cache=True)
+        rest = folder.model(inputs_embeds=folder.embedded[:, 5:], past_key_values=first.past_key_values, use_cache=True)
+        return torch.cat([first.last_hidden_state, rest.last_hidden_state], 1) @ folder.interface["readout"]
+
+
 def test_left_padding(causal: Folder) -> None:
     padded, mask = torch.cat([causal.rest, causal.embedded], 1), torch.cat([padding(), causal.mask], 1)
     by_hand = {"position_ids": (mask.cumsum(-1) - 1).clamp(min=0)} if causal.kind is GPT2Model else {}
@@ -87,12 +95,7 @@ def test_right_padding(causal: Folder) -> None:
 
 def test_a_cache(causal: Folder) -> None:
     assert "A cache (`use_cache=True`) is right" in causal.text
-    model = causal.model
-    with torch.no_grad():
-        first = model(inputs_embeds=causal.embedded[:, :5], use_cache=True)
-        rest = model(inputs_embeds=causal.embedded[:, 5:], past_key_values=first.past_key_values, use_cache=True)
-    stream = torch.cat([first.last_hidden_state, rest.last_hidden_state], 1)
-    assert causal.off(stream @ causal.interface["readout"]) <= close(causal)
+    assert causal.off(cached(causal)) <= close(causal)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -128,6 +131,10 @@ def test_tokens_that_see_later_ones(target: TargetName, tmp_path: Path) -> None:
     assert not weights.config.causal
     folder = Folder(weights, tmp_path / "out")
     assert "There is no cache" in folder.text
+    assert "`config.json` turns it off" in folder.text
+    with torch.no_grad():
+        assert folder.model(inputs_embeds=folder.embedded).past_key_values is None
+    assert folder.off(cached(folder)) > 100 * close(folder)
     assert "those of the rest token (role 0), not zeros" in folder.text
     mask = torch.cat([folder.mask, padding()], 1)
     found = folder.run(torch.cat([folder.embedded, folder.rest], 1), attention_mask=mask)[:, :-PAD]

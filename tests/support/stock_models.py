@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -48,6 +49,26 @@ def outputs(kind: type[Any], folder: Path, weights: Weights, **fields: Any) -> F
         stream = model.eval()(inputs_embeds=(given @ interface["embedding"]).to(model.dtype)).last_hidden_state
     output = stream.to(given.dtype) @ interface["readout"] + interface["readout_bias"]
     return np.asarray(output[:, rows], np.float64).reshape(len(output), len(rows), *weights.output.shape)
+
+
+def gradient(kind: type[Any], folder: Path, weights: Weights, cut: bool = True, **fields: Any) -> torch.Tensor:
+    """Of the sum of all outputs by what goes into the stock model [tasks, tokens, width], cut at the slots that are
+    constant as the folder's README does it, or not."""
+    model = kind.from_pretrained(folder, attn_implementation="eager").eval()
+    interface = load_file(folder / "interface.safetensors")
+    keep = torch.ones(interface["embedding"].shape[1], dtype=interface["embedding"].dtype)
+    keep[json.loads((folder / "layout.json").read_text())["constant"]] = 0.0
+
+    def hook(_block: Any, _given: Any, out: torch.Tensor) -> None:
+        out.register_hook(lambda back: back * keep)
+
+    for block in (model.h if hasattr(model, "h") else model.layers) if cut else ():
+        block.register_forward_hook(hook)
+    held, rows = features(weights, **fields)
+    given = (held @ interface["embedding"]).requires_grad_()
+    output = model(inputs_embeds=given).last_hidden_state @ interface["readout"]
+    (found,) = torch.autograd.grad(output[:, rows].sum(), given)
+    return found
 
 
 def readme_difference(folder: Path) -> float:

@@ -154,7 +154,8 @@ def _safe(weights: Weights, example: Example) -> str:
         lines.append(f"Right padding: give `attention_mask`; {padding}.")
         lines.append(
             "There is no cache: earlier tokens see later ones, so that what a cache holds of them is out of date with "
-            "the next token. Run whole sequences."
+            "the next token. `config.json` turns it off (`use_cache`); a stock model that is told to use one all the "
+            "same computes something else, and says nothing. Run whole sequences."
         )
     lines.append(
         "`torch.compile` with the backends `eager` and `aot_eager` computes the same numbers. `inductor`, its default, "
