@@ -12,7 +12,7 @@ from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import CompileError, InnerloopError
 from innerloop.artifact.folders.storage import tensors_of
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.compiler import Weights, interpret
 from innerloop.laboratory.training.model import Model
 from innerloop.programs import load
 from innerloop.runtime import Transformer
@@ -22,6 +22,7 @@ from innerloop.runtime.unjitted import Unjitted
 from benchmarks.sixteen_bits import MODELS, PROGRAMS
 from benchmarks.sixteen_bits import outputs as stock_outputs
 from tests.support.linear_tasks import linear_tasks
+from tests.support.shared import compiled_once
 from tests.support.stock_models import outputs, readme_difference
 
 D, TASKS = 3, 10
@@ -45,7 +46,7 @@ def parameters(name: str) -> dict[str, Any]:
 def compiled(target: TargetName, dtype: Dtype, name: str, rotation: bool = False) -> Weights:
     """For data of few tasks, which takes no time."""
     sample = linear_tasks(100, EXAMPLES[name], D, seed=1)
-    return compile_program(
+    return compiled_once(
         load(name), target=target, dtype=dtype, rotation=rotation, calibration=sample, **parameters(name)
     )
 
@@ -104,12 +105,12 @@ def test_what_cannot_be_had_is_refused(
     name: str, target: TargetName, dtype: Dtype, rotation: bool, message: str
 ) -> None:
     with pytest.raises(CompileError, match=message):
-        compile_program(load(name), target=target, dtype=dtype, rotation=rotation, d=3)
+        compiled_once(load(name), target=target, dtype=dtype, rotation=rotation, d=3)
 
 
 def test_weights_of_sixteen_bits_run_as_what_they_are(tmp_path: Path) -> None:
     sample = linear_tasks(100, 5, 3)
-    weights = compile_program(load("averaging"), dtype="bfloat16", d=3, certify=8, calibration=sample)
+    weights = compiled_once(load("averaging"), dtype="bfloat16", d=3, certify=8, calibration=sample)
     with pytest.raises(InnerloopError, match="compiled for bfloat16, whose numbers float16 does not hold"):
         Transformer(weights, "float16")
     with pytest.raises(InnerloopError, match="training computes in float32"):

@@ -13,13 +13,13 @@ from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.signature import FieldSpec, Pattern
 from innerloop.artifact.tokens import roles
 from innerloop.artifact.weights import Weights
-from innerloop.compiler import compile_program
 from innerloop.programs import load, names
 from innerloop.runtime import RangeError, RangeWarning, Transformer
 
 from tests.support.by_the_book import tasks
 from tests.support.linear_tasks import linear_tasks
 from tests.support.random_weights import linear_tree, llama_tree, normless_tree, tree
+from tests.support.shared import compiled_once
 
 
 def streamed(model: Transformer, x: Floats, y: Floats) -> Floats:
@@ -74,7 +74,7 @@ STREAMABLE = ["gradient_descent", "sherman_morrison", "stochastic_gradient_desce
 def test_a_shipped_program_learns_online_as_it_does_in_context(name: str) -> None:
     data = linear_tasks(4, 12, 3)
     parameters = {} if name == "gradient_descent" else {"examples": 12}
-    model = Transformer(compile_program(load(name), d=3, **parameters), guard="raise")  # type: ignore[arg-type]
+    model = Transformer(compiled_once(load(name), d=3, **parameters), guard="raise")
     whole = model(**data)
     error = max(model.weights.report.measured_error, 1e-6)
     assert np.abs(streamed(model, **data) - whole).max() < 2 * error
@@ -83,7 +83,7 @@ def test_a_shipped_program_learns_online_as_it_does_in_context(name: str) -> Non
 def test_the_other_shipped_programs_read_later_tokens_and_say_so() -> None:
     visible = [name for name in names() if "visible context" in load(name)]
     assert "gd_plus" in visible
-    model = Transformer(compile_program(load("gradient_descent_dual"), d=2))
+    model = Transformer(compiled_once(load("gradient_descent_dual"), d=2))
     with pytest.raises(InnerloopError, match=r"cannot be streamed: in `.* visible context` tokens read later ones"):
         model.stream()
 
@@ -189,7 +189,7 @@ def test_symbols_are_pushed_as_numbers_or_one_hot() -> None:
 
 def test_the_guard_names_layer_and_token_and_a_refused_token_is_not_taken() -> None:
     rng = np.random.default_rng(0)
-    weights = compile_program(load("stochastic_gradient_descent"), d=3, examples=6, rate=0.1)
+    weights = compiled_once(load("stochastic_gradient_descent"), d=3, examples=6, rate=0.1)
     strict, warned = (Transformer(weights, guard=mode).stream() for mode in ("raise", "warn"))
     x = rng.standard_normal((3, 3))
     for stream in (strict, warned):
