@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: help browser lenses demo docs test test-slow lint format catalogue clean \
-  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-explain benchmark-forward benchmark-guard benchmark-inspector benchmark-layers benchmark-machines benchmark-operations benchmark-peers benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
+  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-device benchmark-explain benchmark-forward benchmark-guard benchmark-inspector benchmark-layers benchmark-machines benchmark-operations benchmark-peers benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -21,6 +21,7 @@ help:
 	@echo "make benchmark          measure the precision of the compiled programs on fresh tasks"
 	@echo "make benchmark-certify  is any prediction further off than its own bound, on data of 17 families"
 	@echo "make benchmark-compile  measure how long compiling takes, stage by stage"
+	@echo "make benchmark-device   how exact the library is on this machine's GPU, beside its CPU, and what calls take"
 	@echo "make benchmark-explain  does innerloop explain name what runs, and nothing else; goes on where it was stopped"
 	@echo "make benchmark-forward  measure what a call takes, in products of matrices, and what running scans in turn saves"
 	@echo "make benchmark-layers   the table of layers and widths against the published constructions"
@@ -110,6 +111,9 @@ benchmark-peers: $(VENV)/.installed
 
 benchmark-compile: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.compile_time
+
+benchmark-device: $(VENV)/.installed-test
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.on_device
 
 benchmark-explain: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.explain

@@ -147,7 +147,8 @@ class Certificate:
     measured_on  the tasks, in words, those of the default drawn from `seed`; `seen`: each field's range on them
     calibrated   the data that the compiled ranges were taken from, in words; the ranges are `Weights.inputs`
     default      whether both are drawn by default_tasks.py, and not the caller's
-    optimize, tolerance, certify, rotation, tokens    as `compile_program` was given them
+    optimize, tolerance, certify, rotation, spread, tokens    as `compile_program` was given them
+    bits         so far the norm's constants are above the rest, where `spread` chose them
     shrunk       by what share a norm makes what is read smaller, at most, on those tasks
     """
 
@@ -162,6 +163,8 @@ class Certificate:
     tokens: int | None = None
     rotation: bool = False
     shrunk: float = 0.0
+    spread: float | None = None
+    bits: float | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +200,8 @@ class Report(Displayed):
     certificate: Certificate | None = None
     trained: str = ""
     spread: float = nan
-    """The largest slot over the median one: root mean squares over tokens and sublayers, of slots that hold anything.
+    """The largest slot over the median one: root mean squares over tokens and sublayers. The median is that of slots
+    that hold anything and are none of the norm's constants.
     NaN for weights that were saved before it was measured."""
     answers: tuple[AnswerError, ...] = ()
 

@@ -15,7 +15,6 @@ from .outputs import OutputSpec
 from .parts import Body, Config, Norm, Sublayer, stored, unroll, without_turns
 from .signature import Kinds, Signature
 from .sparse import Matrix
-from .tokens import describe_pattern
 
 
 def brief(value: object) -> str:
@@ -62,7 +61,7 @@ class Contents(Displayed):
         gives = ", ".join(f"{a.name} {shape(a.shape)}" for a in self.output.answers) or shape(self.output.shape)
         names = ", ".join(dict.fromkeys(p.name for p in self.layout)) or "nothing by name"
         rows = (
-            ("tokens", describe_pattern(signature.pattern)),
+            ("tokens", str(signature.pattern)),
             ("takes", fields),
             ("gives", f"{gives} at {', '.join(sorted(self.output.kinds))}"),
             ("parameters", parameters or "none"),

@@ -5,6 +5,7 @@ run or written: a compiled layer is more than 95 % zeros. A sublayer is
 
     Attention         x ← x + softmax(mask(q kᵀ / √d_head)) v @ output + output_bias,   q, k, v linear in norm(x)
     LinearAttention   x ← x + mask(q kᵀ) / ρ v @ output,   q, k, v linear in x, ρ a number of tokens
+    DeltaAttention    x ← x + S q @ output,   S written token by token by the delta rule, with k, v and β linear in x
     Mlp               x ← x + activation(norm(x) @ up + up_bias) @ down + down_bias
 
 The tree unrolls to a strict alternation Attention, Mlp, Attention, Mlp …; a layer is one such pair. `Idle` stands for
@@ -94,6 +95,39 @@ class LinearAttention:
     count: Matrix
 
 
+TAPS = 4
+"""Tokens that a short convolution reaches over: the reader itself and three before it."""
+
+
+@dataclass(frozen=True)
+class DeltaAttention:
+    """x_t ← x_t + Σ_h S_t q_t @ output_h, where each head's matrix S is carried from token to token (gated DeltaNet):
+
+        S_t = α_t S_{t−1} (I − β_t k_t k_tᵀ) + β_t v_t k_tᵀ        α_t = 1 − x_t @ forget_h
+                                                                   β_t = (x_t @ rate_h) / (c + s |k_t|²)
+
+    Shapes as `Attention`'s, q linear in x; k and v are x @ key and x @ value under a short convolution, channel by
+    channel: Σ_b taps[b] · (x_{t−b} @ key), taps [TAPS, n_head · d_head]. rate and forget [d_model, n_head];
+    `divisor` [n_head, 2] holds c and s, (1, 0) for none; 0/0 is 0. `start` [n_head · d_head, d_head]: S before the
+    first token, transposed, so that a row is a component of k.
+
+    Source: Schlag et al. 2021 (arXiv 2102.11174), Yang et al. 2024 (arXiv 2406.06484; gates: 2412.06464); the
+    recurrence of flash-linear-attention. Its layers take σ of the rate, the SiLU of convolutions, and norms of keys and
+    outputs beside; here none is taken.
+    """
+
+    query: Matrix
+    key: Matrix
+    key_taps: Floats
+    value: Matrix
+    value_taps: Floats
+    output: Matrix
+    rate: Matrix
+    forget: Matrix
+    divisor: Floats
+    start: Matrix
+
+
 @dataclass(frozen=True)
 class Mlp:
     """up: [d_model, neurons], down: [neurons, d_model]; the number of neurons may differ between sublayers.
@@ -131,7 +165,7 @@ class Repeated:
     turn: str | None = None
 
 
-Sublayer = Attention | LinearAttention | Mlp | Idle
+Sublayer = Attention | LinearAttention | DeltaAttention | Mlp | Idle
 Body = tuple[Sublayer | Repeated, ...]
 
 

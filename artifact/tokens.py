@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import Floats, Indices, numeric, same_labels
-from .errors import DataError, counted, near
+from .errors import DataError, near
+from .repetitions import told_by
 from .signature import FieldSpec, Pattern, Signature
 
 
@@ -35,43 +36,42 @@ def role_kinds(pattern: Pattern) -> tuple[str | None, ...]:
     return (None, *pattern.prefix, *pattern.group, *pattern.suffix)
 
 
-def describe_pattern(pattern: Pattern) -> str:
-    """As a program writes it: `loss (x y)* x  visible context`."""
-    line = " ".join((*pattern.prefix, f"({' '.join(pattern.group)})*", *pattern.suffix))
-    return line + ("  visible context" if pattern.visible_context else "")
-
-
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """The tokens of one sequence: the role of each (an index into `roles`, so 1 or more) and its kind."""
+    """The tokens of one sequence: the role of each (an index into `roles`, so 1 or more) and its kind; and how often
+    each group comes."""
 
     roles: tuple[int, ...]
     kinds: tuple[str, ...]
-    repetitions: int
+    repetitions: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.kinds)
 
 
-def sequence(pattern: Pattern, repetitions: int) -> Sequence:
-    """The tokens of `pattern` with its group so many times (0 or more)."""
-    first_of_group = 1 + len(pattern.prefix)
-    first_of_suffix = first_of_group + len(pattern.group)
-    end = first_of_suffix + len(pattern.suffix)
-    line = (
-        *range(1, first_of_group),
-        *(tuple(range(first_of_group, first_of_suffix)) * repetitions),
-        *range(first_of_suffix, end),
-    )
+def sequence(pattern: Pattern, repetitions: int | tuple[int, ...]) -> Sequence:
+    """The tokens of `pattern` with each group so many times (0 or more); a single number holds for all of them."""
+    times = (repetitions,) * len(pattern.groups) if isinstance(repetitions, int) else repetitions
+    line = [*range(1, 1 + len(pattern.prefix))]
+    first = 1 + len(pattern.prefix)
+    for group, count in zip(pattern.groups, times, strict=True):
+        line += [*range(first, first + len(group))] * count
+        first += len(group)
+    line += range(first, first + len(pattern.suffix))
     kinds = role_kinds(pattern)
-    return Sequence(line, tuple(str(kinds[role]) for role in line), repetitions)
+    return Sequence(tuple(line), tuple(str(kinds[role]) for role in line), times)
+
+
+def context(line: Sequence, pattern: Pattern) -> int:
+    """How many tokens are those of prefix and groups."""
+    return len(line) - len(pattern.suffix)
 
 
 def visible(line: Sequence, pattern: Pattern) -> NDArray[np.bool_]:
     """[tokens, tokens]: whether the row's token sees the column's."""
     seen = np.tri(len(line), dtype=bool)
     if pattern.visible_context:
-        seen[:, : len(pattern.prefix) + len(pattern.group) * line.repetitions] = True
+        seen[:, : context(line, pattern)] = True
     return seen
 
 
@@ -133,7 +133,7 @@ def read_data(signature: Signature, data: Mapping[str, ArrayLike]) -> TokenData:
 
 def sequence_of(signature: Signature, rows: Mapping[str, int]) -> Sequence:
     """The tokens of data whose fields have so many rows. Raises DataError where they do not fit together."""
-    line = sequence(signature.pattern, _repetitions(signature, rows))
+    line = sequence(signature.pattern, told_by(signature, rows))
     if not len(line):
         raise DataError(f"`{signature.fields[0].name}` is empty: 0 rows, and so no token at all")
     return line
@@ -240,57 +240,3 @@ def _place(index: Collection[int], batched: bool) -> str:
     """Counted from 0, as NumPy does."""
     task, row = index
     return f"task {task}, row {row}" if batched else f"row {row}"
-
-
-def _repetitions(signature: Signature, rows: Mapping[str, int]) -> int:
-    """How often the group is repeated: the most often that the rows of every field allow."""
-    pattern = signature.pattern
-    told: tuple[str, set[int]] | None = None
-    for field in sorted(signature.fields, key=lambda f: _may_exceed(f, pattern)):
-        fixed, repeated = _held(field, pattern)
-        have = rows[field.name]
-        if not repeated:
-            if have != fixed:
-                raise DataError(
-                    f"`{field.name}` has {counted(have, 'row')}; `{describe_pattern(pattern)}` holds it at {fixed}"
-                )
-            continue
-        surplus = (0, 1) if _may_exceed(field, pattern) else (0,)
-        fits = {times for extra in surplus for times in _exactly(have - extra, fixed, repeated)}
-        if not fits:
-            each = "" if repeated == 1 else f"{repeated} for each repetition"
-            least = f"{fixed} and {each}" if each and fixed else each or f"at least {fixed}"
-            raise DataError(f"`{field.name}` has {counted(have, 'row')}; `{describe_pattern(pattern)}` needs {least}")
-        if told is None:
-            told = (field.name, fits)
-            continue
-        if not told[1] & fits:
-            times = max(told[1])
-            wanted = str(fixed + repeated * times)
-            if _may_exceed(field, pattern):
-                wanted += f", or {fixed + repeated * times + 1} of which the last is ignored"
-            raise DataError(
-                f"`{field.name}` has {counted(have, 'row')}, and `{told[0]}` has {rows[told[0]]}: "
-                f"`{describe_pattern(pattern)}` then needs {wanted}"
-            )
-        told = (told[0], told[1] & fits)
-    if told is None:
-        group = " ".join(pattern.group)
-        raise DataError(f"no field lives on `{group}`, so the data cannot say how often it is repeated")
-    return max(told[1])
-
-
-def _held(field: FieldSpec, pattern: Pattern) -> tuple[int, int]:
-    """How many tokens hold the field outside the group, and in each repetition of it."""
-    fixed = sum(kind in field.kinds for kind in pattern.prefix + pattern.suffix)
-    return fixed, sum(kind in field.kinds for kind in pattern.group)
-
-
-def _may_exceed(field: FieldSpec, pattern: Pattern) -> bool:
-    """Whether the field may have one last row without a token: the sequence goes on after the last that holds it."""
-    return bool(pattern.suffix) and _held(field, pattern)[1] > 0 and not set(field.kinds) & set(pattern.suffix)
-
-
-def _exactly(have: int, fixed: int, repeated: int) -> set[int]:
-    times, left = divmod(have - fixed, repeated)
-    return {times} if left == 0 and times >= 0 else set()

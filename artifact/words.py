@@ -3,7 +3,7 @@ of folders. Imports nothing, for commands that start at once."""
 
 from typing import Literal
 
-TargetName = Literal["gpt2", "gelu", "llama", "lsa", "gemma", "neox", "qwen2"]
+TargetName = Literal["gpt2", "gelu", "llama", "lsa", "deltanet", "gemma", "neox", "qwen2"]
 """The targets that programs compile to (compiler/architectures/targets.py)."""
 Optimize = Literal["depth", "width"]
 """What a program's graph is chosen for: fewest layers, or the narrowest stream."""
@@ -13,8 +13,8 @@ Dtype = Literal["float32", "float64", "bfloat16", "float16"]
 
 # Of a configuration --------------------------------------------------------------------------------
 
-AttentionKind = Literal["softmax", "linear"]
-"""Linear: a head multiplies query, key and value exactly."""
+AttentionKind = Literal["softmax", "linear", "delta"]
+"""Linear: a head multiplies query, key and value exactly; delta: it writes a matrix by the delta rule, and reads it."""
 ActivationName = Literal["gelu_tanh", "silu", "gelu_erf", "none"]
 """What neurons are made of; none: there are no MLPs."""
 NormKind = Literal["layernorm", "rmsnorm", "dividing", "none"]
@@ -40,5 +40,7 @@ RateSchedule = Literal["cosine", "constant"]
 """How a training's rate goes on after its rise."""
 STATE = "training"
 """In a trained folder, the folder of what is known of the training, and of the checkpoint with which it ended."""
+Products = Literal["float32", "bfloat16"]
+"""What training rounds the factors of its products of matrices to; sums stay in float32."""
 OptimiserName = Literal["adam", "sgd"]
 """What moves the numbers in training; sgd: plain gradient descent."""

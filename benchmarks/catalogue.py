@@ -15,6 +15,7 @@ import multiprocessing
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from tests.reference import CASES, Case
 from tests.reference.measured import BOUNDS, TASKS, Measured, Refused, measure, size
 from tests.reference.reasons import REASONS, Place
 
+from .support.catalogue_pictures import draw
+
 PLACES: tuple[Place, ...] = (
     ("gpt2", "float32"),
     ("gpt2", "float64"),
@@ -36,6 +39,8 @@ PLACES: tuple[Place, ...] = (
     ("llama", "float64"),
     ("lsa", "float32"),
 )
+PICTURES = "pictures"
+"""The folder beside the pages."""
 Found = Mapping[Place, Measured | Refused]
 
 _OPENING = f"""\
@@ -43,7 +48,8 @@ _OPENING = f"""\
 
 Every program that ships, compiled to every target. `make catalogue` writes these pages. Each program has a page with
 its text, its source, and how far its transformer is from an implementation that nobody here wrote, on {TASKS} random
-tasks. SPD/d is the mean squared difference of the two, over d (Akyürek et al. 2022), here in float32.
+tasks. SPD/d is the mean squared difference of the two, over d (Akyürek et al. 2022), here in float32. A picture shows
+what its residual stream holds, layer after layer.
 """
 
 
@@ -60,8 +66,8 @@ def _case(name: str) -> Case:
 # Pages -------------------------------------------------------------------------------------------
 
 
-def page(name: str, found: Found) -> str:
-    """A program's page, in Markdown."""
+def page(name: str, found: Found, seen: str) -> str:
+    """A program's page, in Markdown. `seen`: what its picture shows."""
     case, text = _case(name), load(name)
     body = text[text.index("\nprogram ") :].strip("\n")
     parts = [
@@ -69,6 +75,7 @@ def page(name: str, found: Found) -> str:
         purpose(name),
         f"Source: {citation(name)}",
         f"```\n{body}\n```",
+        f"![{seen}]({PICTURES}/{name}.png)\n\n{seen[0].upper()}{seen[1:]}.",
         f"Compiled with {_parameters(case.parameters)}. {_tokens(case)} Held against: {_lowered(case.against)} "
         f"SPD/d has d = {size(case)}.",
         _figures(found),
@@ -90,8 +97,7 @@ def _parameters(parameters: Mapping[str, Any]) -> str:
 
 def _tokens(case: Case) -> str:
     tree = parse(load(case.program), case.program)
-    pattern = tree.tokens
-    shown = " ".join([*pattern.prefix, f"({' '.join(pattern.group)})*", *pattern.suffix])
+    shown = str(tree.tokens.pattern).removesuffix("  visible context")
     task = {name: array[0] for name, array in case.data(seed=0, tasks=1).items()}
     rows = ", ".join(f"{field.name} {len(task[field.name])}" for field in tree.fields)
     return f"A task is `{shown}`, with rows: {rows}."
@@ -202,16 +208,18 @@ def main() -> int:
     jobs = [(name, place) for name in options.program for place in PLACES]
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
         results = list(track(pool.imap(measured, jobs), "compiling", len(jobs), transient=True))
+        drawing = pool.imap(partial(draw, folder=options.output / PICTURES), options.program)
+        seen = dict(zip(options.program, track(drawing, "drawing", len(options.program), transient=True), strict=True))
     pages: dict[str, dict[Place, Measured | Refused]] = {}
     for (name, place), found in zip(jobs, results, strict=True):
         pages.setdefault(name, {})[place] = found
     options.output.mkdir(parents=True, exist_ok=True)
     kept = rows_of(options.output)
-    for old in options.output.glob("*.md"):
-        if old.stem in pages or old.stem not in kept:
+    for old in [*options.output.glob("*.md"), *options.output.glob(f"{PICTURES}/*.png")]:
+        if old.stem not in pages and old.stem not in kept:
             old.unlink()
     for name, places in pages.items():
-        (options.output / f"{name}.md").write_text(page(name, places), encoding="utf-8")
+        (options.output / f"{name}.md").write_text(page(name, places, seen[name]), encoding="utf-8")
     (options.output / "README.md").write_text(overview(pages, kept), encoding="utf-8")
     for fault in (wrong := faults(pages)):
         print(fault, file=sys.stderr)

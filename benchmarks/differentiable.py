@@ -24,7 +24,7 @@ from innerloop.runtime.differentiable.function import Differentiable
 from innerloop.runtime.differentiable.opened import real_parameters
 from innerloop.runtime.surroundings import settled
 
-from tests.reference import case_of
+from tests.reference import case_of, packed
 
 from .support.tables import show
 
@@ -48,7 +48,7 @@ def interpreter() -> None:
         graph = graph_of(load(name), case.parameters)
         tokens = read_data(f.program.signature, data)
         wanted = evaluate(graph, tokens)
-        error = float(np.abs(f(**data) - wanted).max() / max(1.0, float(np.abs(wanted).max())))
+        error = float(np.abs(packed(f(**data)) - wanted).max() / max(1.0, float(np.abs(wanted).max())))
         line, rows_of = tokens.sequence, f.rows(tokens)
         with settled("float64"):
             held = jax.block_until_ready(jax.device_put((dict(f.start), rows_of)))  # type: ignore[no-untyped-call]

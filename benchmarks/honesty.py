@@ -3,7 +3,8 @@
     python -m benchmarks.honesty [--program NAME …] [--target gpt2 …] [--family "noise 1" …] [--tasks 64] [-o FILE]
 
 From the root of the repository. Programs are compiled without calibration data, with the parameters of the tests' table
-of cases, and run one task at a time with the guard's warnings, as a user would. A task is
+of cases, and the tasks of a family run in one call under the guard, whose warnings name tasks: by the runtime without
+JAX, for which nothing is to be compiled; those of the default family by JAX's as well. A task is
 
     right     its largest error is within the certificate's, the report's predicted error, and the guard said nothing
     warned    the guard said something; an alarm is false where the error is within the certificate all the same
@@ -22,10 +23,10 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
@@ -39,6 +40,8 @@ from innerloop.compiler.ir.graph import Graph
 from innerloop.compiler.pipeline import optimise
 from innerloop.programs import load, names
 from innerloop.runtime import RangeWarning, Transformer
+from innerloop.runtime.unjitted import Unjitted
+from numpy.typing import NDArray
 from rich.progress import track
 
 from tests.reference import WALKED, Case, case_of, targets
@@ -50,6 +53,7 @@ from .support.workers import results
 CALIBRATION = "calibration"
 """The family of the tasks that the ranges were taken from."""
 CHOICES = (CALIBRATION, *FAMILIES)
+Model = Transformer | Unjitted
 SEED = 11
 RESTART = 4
 """Programs after which a process is replaced: each leaves compiled functions behind."""
@@ -93,15 +97,15 @@ def cells_of(program: str, target: TargetName, families: Iterable[str], tasks: i
     except CompileError as refusal:
         said = refusal.diagnostics[0].message
         return [Cell(program, target, family, refused=tasks, said=said) for family in families]
-    model = Transformer(weights, guard="warn")
+    unjitted, jitted = Unjitted(weights, most=np.inf), Transformer(weights)
     graph = optimise(graph_of(load(program), case.parameters), target, "depth")
     calibration = list(samples(graph)[0].data)
     for family in families:
         cell = Cell(program, target, family, weights.report.predicted_error)
         for data in batches(weights, graph, calibration, family, tasks):
-            count(cell, model, case, data)
+            count(cell, [unjitted, jitted] if family == "default" else [unjitted], case, data)
             if cell.certified < certify:
-                hold(cell, model, case, {name: array[: certify - cell.certified] for name, array in data.items()})
+                hold(cell, jitted, case, {name: array[: certify - cell.certified] for name, array in data.items()})
         if cell.tasks:
             found.append(cell)
     return found
@@ -125,35 +129,66 @@ def batches(weights: Weights, graph: Graph, calibration: list[TokenData], family
             yield data
 
 
-def count(cell: Cell, model: Transformer, case: Case, data: Data) -> None:
-    """Runs the tasks one by one, and adds what becomes of each to the cell."""
+def count(cell: Cell, models: Sequence[Model], case: Case, data: Data) -> None:
+    """Runs the tasks in one call of each model, and adds what becomes of each to the cell: the worst that any made of
+    it. Tasks that are refused together are run one by one."""
+    tasks = len(next(iter(data.values())))
     with np.errstate(all="ignore"):
         truth = interpret(load(case.program), **data, **case.parameters)
-    for task, wanted in enumerate(truth):
-        number = cell.tasks
-        given = {name: array[task] for name, array in data.items()}
-        try:
-            found, told = _heard(lambda given=given: model(**given))  # type: ignore[misc]
-        except InnerloopError as refusal:
+    try:
+        runs = [_run(model, data, truth, cell.certificate) for model in models]
+    except InnerloopError as refusal:
+        if tasks == 1:
             cell.refused += 1
             cell.said = str(refusal)
-            continue
-        error = float(np.abs(found - wanted).max(initial=0.0))
-        assert cell.certificate is not None
-        within = error <= cell.certificate
+            return
+        for task in range(tasks):
+            count(cell, models, case, {name: array[task : task + 1] for name, array in data.items()})
+        return
+    for task in range(tasks):
+        number = cell.tasks
+        over, told, vague = max(
+            (run[task] for run in runs), key=lambda r: (not r.told and not r.over <= 1, bool(r.told))
+        )
         if told:
             cell.warned += 1
-            if cell.said is None or (within and not cell.false_alarms):
-                cell.said = told[0]
-            cell.false_alarms += within
-        elif within:
+            if cell.said is None or (over <= 1 and not cell.false_alarms):
+                cell.said = told
+            cell.false_alarms += over <= 1
+        elif over <= 1:
             cell.right += 1
-            cell.vague += error > float(np.sqrt(np.mean(wanted**2))) > 0.0
+            cell.vague += vague
         else:
             cell.silent += 1
-            worst = error / cell.certificate if np.isfinite(error) else np.inf
-            if worst >= cell.worst:
-                cell.worst, cell.worst_task = worst, number
+            if over >= cell.worst:
+                cell.worst, cell.worst_task = over, number
+
+
+class _Task(NamedTuple):
+    """The largest error over the certificate's, what the guard said first, and whether the error is above the answer's
+    root mean square."""
+
+    over: float
+    told: str
+    vague: bool
+
+
+def _run(model: Model, data: Data, truth: Any, certificate: float | None) -> list[_Task]:
+    """What the model makes of each task in one call. `certificate`: of a single output, in place of the report's."""
+    with warnings.catch_warnings(record=True) as heard, np.errstate(all="ignore"):
+        warnings.simplefilter("always")
+        found = _each(model.weights, model(**data))
+    alarms = [w.message for w in heard if isinstance(w.message, RangeWarning)]
+    each = [error.predicted_error for error in model.weights.report.each]
+    certificates = each if len(each) > 1 or certificate is None else [certificate]
+    with np.errstate(all="ignore"):
+        wanted = _each(model.weights, truth)
+        errors = np.stack([np.abs(f - t).max(1, initial=0.0) for f, t in zip(found, wanted, strict=True)], 1)
+        sizes = np.stack([np.sqrt(np.mean(t**2, axis=1)) for t in wanted], 1)
+        over = np.where(errors <= certificates, 0.5, np.nan_to_num(errors / certificates, nan=np.inf)).max(1)
+    vague = ((errors > sizes) & (sizes > 0.0)).any(1)
+    told = [next((str(alarm) for alarm in alarms if task in alarm.tasks), "") for task in range(len(over))]
+    return [_Task(float(o), t, bool(v)) for o, t, v in zip(over, told, vague, strict=True)]
 
 
 def hold(cell: Cell, model: Transformer, case: Case, data: Data) -> None:
@@ -161,24 +196,29 @@ def hold(cell: Cell, model: Transformer, case: Case, data: Data) -> None:
     with np.errstate(all="ignore"):
         truth = interpret(load(case.program), **data, **case.parameters)
         found = model.certify(**data)
-        sound = (np.abs(found.prediction - truth) <= found.bound).reshape(len(truth), -1).all(axis=1)
-    cell.certified += len(truth)
+    parts = [_each(model.weights, part) for part in (found.prediction, truth, found.bound)]
+    with np.errstate(all="ignore"):
+        sound = np.all([(np.abs(p - t) <= bound).all(1) for p, t, bound in zip(*parts, strict=True)], axis=0)
+    cell.certified += sound.size
     cell.unsound += int(np.sum(~sound))
 
 
-def _heard(call: Callable[[], Any]) -> tuple[Any, list[str]]:
-    """What a call gives, and what the guard says."""
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
-        found = call()
-    return found, [str(w.message) for w in heard if issubclass(w.category, RangeWarning)]
+def _each(weights: Weights, answer: Any) -> list[NDArray[Any]]:
+    """Every output of an answer, [tasks, numbers]."""
+    parts = answer.values() if weights.output.answers else [answer]
+    return [np.asarray(part).reshape(len(part), -1) for part in parts]
 
 
 # All of them -------------------------------------------------------------------------------------
 
 
 def cells_of_job(job: tuple[str, TargetName, tuple[str, ...], int, int]) -> list[Cell]:
-    return cells_of(*job)
+    program, target, families, tasks, _ = job
+    try:
+        return cells_of(*job)
+    except Exception as fault:  # the others go on, and this counts
+        said = f"{type(fault).__name__}: {fault}"
+        return [Cell(program, target, family, silent=tasks, worst=np.inf, said=said) for family in families]
 
 
 def measured(
@@ -263,7 +303,9 @@ def main() -> int:
     for some in track(found, "running", len(jobs), transient=True):
         cells += some
         if options.output is not None:
-            options.output.write_text(json.dumps([asdict(c) for c in cells], indent=1) + "\n", encoding="utf-8")
+            new = options.output.with_suffix(".new")
+            new.write_text(json.dumps([asdict(c) for c in cells], indent=1) + "\n", encoding="utf-8")
+            new.replace(options.output)  # a run that is killed leaves the last whole file
     report(sorted(cells, key=lambda c: (names().index(c.program), c.target)))
     return 1 if wrong(cells) else 0
 

@@ -39,7 +39,7 @@ from .support.workers import results
 TARGETS = {"gpt2": 8, "gelu": 4, "llama": 8, "lsa": 2, "qwen2": 2, "gemma": 2, "neox": 2}
 DTYPES = {"float32": 12, "float64": 5, "bfloat16": 2, "float16": 1}
 """How often each is drawn; 16 bits on those targets alone that have them."""
-RESTART = 60
+RESTART = 200
 """Seeds after which a process is replaced."""
 PATIENCE = 300
 """Seconds for one program."""
@@ -111,7 +111,13 @@ def _patient(text: str, target: str, dtype: str, seed: int) -> Verdict | None:
 
 
 def _line_of(job: tuple[int, float]) -> Line:
-    return line_of(*job)
+    try:
+        return line_of(*job)
+    except Exception as fault:  # the others go on, and this counts
+        found = next(drawn(job[0]))
+        return Line(
+            job[0], found.target, found.dtype, Verdict("crashed", said=f"{type(fault).__name__}: {fault}"), 0.0, ()
+        )
 
 
 def lines(seeds: list[int], minimise: float, workers: int) -> Iterator[Line]:

@@ -1,4 +1,5 @@
-"""Compiled weights in 16 bits, and under a rotation of the stream, in unmodified transformers: SPD/d.
+"""Compiled weights in 16 bits, under a rotation of the stream, and with slots of like sizes, in unmodified
+transformers: SPD/d.
 
     python benchmarks/sixteen_bits.py [--tasks 200] [--dtype bfloat16 float16] [--program gradient_descent …]
 
@@ -7,7 +8,8 @@ after    a table: SPD/d and the largest error of `GPT2Model` and `LlamaModel`, l
          float64 oracle; what was predicted; layers, width and the largest slot over the median one
 
 `rotated`: every norm's gain goes into the matrices that read it, and the stream is turned by a random orthogonal matrix
-(in float64, rounded to float32 then), which changes nothing in exact arithmetic.
+(in float64, rounded to float32 then), which changes nothing in exact arithmetic. `spread`: the largest slot over the
+median one that was asked for; `largest slot` is what it is.
 """
 
 from __future__ import annotations
@@ -102,13 +104,27 @@ class Line:
     dtype: Dtype
     rotation: bool = False
     turned: bool = False
+    spread: float | None = None
+    tolerance: float | None = None
+
+    @property
+    def name(self) -> str:
+        numbers = (("spread", self.spread), ("tolerance", self.tolerance))
+        parts = ["for a rotation"] * self.rotation + ["rotated"] * self.turned
+        return ", ".join([self.dtype, *parts, *(f"{what} {value:g}" for what, value in numbers if value)])
 
     def cells(self, count: int) -> list[str]:
-        name = f"{self.dtype}{', for a rotation' if self.rotation else ''}{', rotated' if self.turned else ''}"
-        parameters = PROGRAMS[self.program]
+        name, parameters = self.name, PROGRAMS[self.program]
+        options: dict[str, Any] = {
+            "rotation": self.rotation,
+            "spread": self.spread,
+            "tolerance": self.tolerance,
+            "accept_error": True,
+        }
         try:
-            weights = compile_program(load(self.program), target=self.target, dtype=self.dtype, rotation=self.rotation,
-                                      accept_error=True, d=D, **parameters)  # fmt: skip
+            weights = compile_program(
+                load(self.program), target=self.target, dtype=self.dtype, d=D, **options, **parameters
+            )
         except CompileError as refused:
             return [self.program, self.target, name, "refused", str(refused).split("error: ")[1].split("\n")[0]]
         data = tasks(count)
@@ -122,8 +138,13 @@ class Line:
 
 def lines(programs: list[str], dtypes: list[Dtype]) -> list[Line]:
     found = [Line(p, target, dtype) for p in programs for dtype in dtypes for target in ("llama", "gpt2")]
-    return [*found, *(Line(p, "llama", "float32", rotation, turned) for p in programs for rotation in (False, True)
-                      for turned in (False, True))]  # fmt: skip
+    turned = [(rotation, turned) for rotation in (False, True) for turned in (False, True)]
+    found += [Line(p, "llama", "float32", *each) for p in programs for each in turned]
+    spreads: list[tuple[TargetName, float, float | None]] = [
+        (target, *each) for target in ("llama", "gpt2") for each in ((1e4, None), (1e3, 1e-2))
+    ]
+    found += [Line(p, "gpt2", "float32") for p in programs]
+    return [*found, *(Line(p, t, "float32", spread=s, tolerance=e) for p in programs for t, s, e in spreads)]
 
 
 def main() -> None:
@@ -133,7 +154,7 @@ def main() -> None:
     parser.add_argument("--dtype", nargs="*", default=["bfloat16", "float16"], choices=["bfloat16", "float16"])
     options = parser.parse_args()
     heads = ["program", "target", "precision", "SPD/d", "largest error", "predicted", "layers", "width", "largest slot"]
-    widths = (16, 6, 32, 7, 13, 9, 6, 5, 0)
+    widths = (16, 6, 35, 7, 13, 9, 6, 5, 0)
     for cells in (heads, *(line.cells(options.tasks) for line in lines(options.program, options.dtype))):
         print("  ".join(f"{cell:{w}}" for cell, w in zip(cells, widths, strict=False)).rstrip(), flush=True)
 

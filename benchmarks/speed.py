@@ -7,7 +7,7 @@ Weights are exported and loaded as a user would; both sides go from the tasks' f
 all cores, or with so many threads on so many of them. They take turns, so that other load meets both alike, and the
 medians are compared. Not counted: loading, compiling, the run whose outputs are compared, and the next. Where other
 processes take the cores, PyTorch's threads wait for each other at every operation; compare with `--threads 1`, where
-there are none to wait for.
+there are none to wait for. Where JAX's device is a GPU both run on it, with products in float32, not TF32.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import torch
 from innerloop.artifact.words import TargetName
@@ -35,6 +34,7 @@ from transformers import GPT2Model, LlamaModel
 from tests.support.random_weights import Random, config, without_biases
 from tests.support.stock_models import features
 
+from .support.devices import beside, named, shared, torch_named
 from .support.tables import show
 
 D, EXAMPLES = 8, 40
@@ -88,20 +88,20 @@ def seconds(sides: list[Callable[[], np.ndarray]], runs: int) -> list[float]:
 def measure(name: str, target: TargetName, runs: int) -> list[str]:
     """One row of the table."""
     make, count, goal = CASES[name]
-    weights, fields = make(target), tasks(count)
+    weights, fields, device = make(target), tasks(count), beside()
     with tempfile.TemporaryDirectory() as folder:
         export(weights, Path(folder) / "out")
-        stock = STOCK[target].from_pretrained(Path(folder) / "out").eval()
+        stock = STOCK[target].from_pretrained(Path(folder) / "out").eval().to(device)
     ours = Transformer(weights, guard="off")
-    embedding = torch.tensor(weights.embedding.csr.toarray(), dtype=torch.float32)
-    readout = torch.tensor(weights.readout.csr.toarray(), dtype=torch.float32)
-    bias = torch.tensor(weights.readout_bias, dtype=torch.float32)
+    embedding = torch.tensor(weights.embedding.csr.toarray(), dtype=torch.float32, device=device)
+    readout = torch.tensor(weights.readout.csr.toarray(), dtype=torch.float32, device=device)
+    bias = torch.tensor(weights.readout_bias, dtype=torch.float32, device=device)
 
     def theirs() -> np.ndarray:
         given, rows = features(weights, **fields)
         with torch.inference_mode():
-            stream = stock(inputs_embeds=given @ embedding).last_hidden_state[:, rows]
-            return np.asarray(stream @ readout + bias)[..., 0]
+            stream = stock(inputs_embeds=given.to(device) @ embedding).last_hidden_state[:, rows]
+            return np.asarray((stream @ readout + bias).cpu())[..., 0]
 
     difference = float(np.abs(theirs() - ours(**fields)).max())
     mine, others = seconds([lambda: ours(**fields), theirs], runs)
@@ -129,15 +129,14 @@ def main() -> None:
     parser.add_argument("--target", nargs="+", default=list(STOCK), choices=list(STOCK))
     parser.add_argument("--threads", type=int, help="of each side (default: as many as there are cores)")
     options = parser.parse_args()
+    shared()
     if options.threads is not None:  # XLA starts as many threads as it has cores, when it is first used
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
         torch.set_num_threads(options.threads)
     before = os.getloadavg()[0]
     rows = [measure(name, target, options.runs) for name in options.program for target in options.target]
-    cores = len(os.sched_getaffinity(0))
     show(
-        f"JAX {jax.__version__} on {jax.devices()[0].platform}, {cores} threads; PyTorch {torch.__version__} on cpu, "
-        f"{torch.get_num_threads()} threads; load of the machine {before:.1f} before, {os.getloadavg()[0]:.1f} after",
+        f"{named()}; {torch_named()}; load of the machine {before:.1f} before, {os.getloadavg()[0]:.1f} after",
         HEADS,
         ("weights", "target", "layers × width", "goal"),
         rows,

@@ -2,6 +2,7 @@
 same batch.
 
     python -m benchmarks.training [--size tiny garg …] [--batch 16] [--pairs 4] [--threads 1] [--gelu stock|fused]
+                                  [--products float32 bfloat16]
 
 One step of either side is a fresh batch of linear tasks, the forward pass, the mean squared error of the predictions at
 every x token, the backward pass, the gradient clipped to norm 1, and Adam, in float32 and without dropout. Ours is what
@@ -13,7 +14,8 @@ The two take turns, a few steps each, so that other load meets both alike; compi
 Steps a second are of the median of each side's turns by the clock, with the lowest ratio of a pair of turns; CPU
 seconds are user and system time of all threads, which say who computes less where other processes take the cores.
 PyTorch's threads then wait for each other at every operation, and the clock tells nothing: compare with `--threads 1`,
-where there are none to wait for.
+where there are none to wait for. Where JAX's device is a GPU both run on it, PyTorch as it comes: eagerly, and with
+products in float32, not TF32; with `--products bfloat16` ours are `train`'s of that name, and theirs under autocast.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import get_args
 
-import jax
 import numpy as np
 import torch
+from innerloop.artifact.words import Products
 from innerloop.compiler import compile_program
 from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.steps import Rule, Run, Stepper
@@ -34,6 +37,7 @@ from innerloop.laboratory.training.tasks import task
 from innerloop.programs import load
 from transformers import GPT2Config, GPT2Model
 
+from .support.devices import beside, named, shared, torch_named
 from .support.tables import show
 
 RATE, GOAL = 1e-4, 1.5
@@ -62,13 +66,13 @@ SIZES = {
 GELU = {"stock": "gelu_new", "fused": "gelu_pytorch_tanh"}
 
 
-def ours(size: Size) -> Callable[[], None]:
+def ours(size: Size, products: Products) -> Callable[[], None]:
     weights = compile_program(load("gradient_descent"), target="gpt2", d=size.d)
     model = Model.fresh(
         weights, 0, n_layer=size.layers, d_model=size.width, n_head=size.heads, n_positions=2 * size.points
     )
     stream = task("linear", d=size.d, n=size.points - 1)
-    stepper = Stepper(model, stream, size.batch, frozenset(), Rule(None, RATE, 0, 1.0))
+    stepper = Stepper(model, stream, size.batch, frozenset(), Rule(None, RATE, 0, 1.0, products=products))
     run = Run(stepper, seed=0)
 
     def turn() -> None:
@@ -98,23 +102,25 @@ class Garg(torch.nn.Module):  # type: ignore[misc]
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         batch, points, d = x.shape
-        labels = torch.cat([y[..., None], torch.zeros(batch, points, d - 1)], -1)
+        labels = torch.cat([y[..., None], torch.zeros(batch, points, d - 1, device=y.device)], -1)
         tokens = torch.stack([x, labels], 2).reshape(batch, 2 * points, d)
         stream = self.backbone(inputs_embeds=self.read_in(tokens)).last_hidden_state
         found: torch.Tensor = self.read_out(stream)[:, ::2, 0]
         return found
 
 
-def theirs(size: Size, gelu: str) -> Callable[[], None]:
-    model = Garg(size, gelu)
+def theirs(size: Size, gelu: str, products: Products) -> Callable[[], None]:
+    device = beside()
+    model = Garg(size, gelu).to(device)
     optimiser = torch.optim.Adam(model.parameters(), lr=RATE)
 
     def turn() -> None:
         for _ in range(size.steps):
-            x = torch.randn(size.batch, size.points, size.d)
-            y = (x @ torch.randn(size.batch, size.d, 1))[..., 0]
+            x = torch.randn(size.batch, size.points, size.d, device=device)
+            y = (x @ torch.randn(size.batch, size.d, 1, device=device))[..., 0]
             optimiser.zero_grad()
-            loss = (model(x, y) - y).square().mean()
+            with torch.autocast(device.type, torch.bfloat16, enabled=products == "bfloat16"):
+                loss = (model(x, y) - y).square().mean()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
@@ -130,9 +136,9 @@ def seconds(turn: Callable[[], None]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def measure(name: str, size: Size, pairs: int, gelu: str) -> list[str]:
+def measure(name: str, size: Size, pairs: int, gelu: str, products: Products) -> list[str]:
     """One row of the table."""
-    sides = ours(size), theirs(size, gelu)
+    sides = ours(size, products), theirs(size, gelu, products)
     for side in sides:
         side()
     times = np.array([[seconds(side) for side in sides] for _ in range(pairs)]) / size.steps  # [pairs, sides, clocks]
@@ -140,6 +146,7 @@ def measure(name: str, size: Size, pairs: int, gelu: str) -> list[str]:
     ratio = others / mine
     return [
         name,
+        products,
         f"{size.layers} × {size.width}",
         f"{size.batch} × {2 * size.points}",
         f"{1 / mine:.2f}",
@@ -154,6 +161,7 @@ def measure(name: str, size: Size, pairs: int, gelu: str) -> list[str]:
 
 HEADS = (
     "size",
+    "products",
     "layers × width",
     "tasks × tokens",
     "ours steps/s",
@@ -173,7 +181,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--threads", type=int, help="of each side (default: as many as there are cores)")
     parser.add_argument("--gelu", choices=list(GELU), default="stock", help="of PyTorch's side")
+    parser.add_argument("--products", nargs="+", choices=get_args(Products), default=["float32"], help="not on a CPU")
     options = parser.parse_args()
+    shared()
     if options.threads is not None:  # XLA starts as many threads as it has cores, when it is first used
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
         torch.set_num_threads(options.threads)
@@ -181,13 +191,11 @@ def main() -> None:
     rows = []
     for name in options.size:
         size = replace(SIZES[name], batch=options.batch or SIZES[name].batch)
-        rows.append(measure(name, size, options.pairs, options.gelu))
+        rows += [measure(name, size, options.pairs, options.gelu, products) for products in options.products]
     show(
-        f"JAX {jax.__version__} on {jax.devices()[0].platform}, {len(os.sched_getaffinity(0))} threads; PyTorch "
-        f"{torch.__version__} on cpu, {torch.get_num_threads()} threads; load of the machine {before:.1f} before, "
-        f"{os.getloadavg()[0]:.1f} after",
+        f"{named()}; {torch_named()}; load of the machine {before:.1f} before, {os.getloadavg()[0]:.1f} after",
         HEADS,
-        ("size", "layers × width", "goal"),
+        ("size", "products", "layers × width", "goal"),
         rows,
     )
 

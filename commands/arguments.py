@@ -72,13 +72,18 @@ def parameters(assignments: list[tuple[str, str]]) -> dict[str, object]:
 
 
 def settings(assignments: list[tuple[str, str]]) -> dict[str, Any]:
-    """The values of `-t name=value …`: whole and real numbers, lists of them, and words.
+    """The values of `-t name=value …`: whole and real numbers, lists of them, words, and lists of words.
 
     Raises InnerloopError for a name given twice."""
-    return {
-        name: text if text.isidentifier() else _number(name, text, "-t", "a word")
-        for name, text in _once("-t", assignments)
-    }
+    return {name: _setting(name, text) for name, text in _once("-t", assignments)}
+
+
+def _setting(name: str, text: str) -> object:
+    if text.isidentifier():
+        return text
+    words = [word.strip() for word in text.removeprefix("[").removesuffix("]").split(",")]
+    listed = text.startswith("[") and text.endswith("]") and all(map(str.isidentifier, words))
+    return words if listed else _number(name, text, "-t", "a word")
 
 
 def _once(option: str, assignments: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -33,7 +33,7 @@ means over them, figures have their spread, and their distance from each other s
 as well: the first of them stands for the compiled. With --from, the command of a page's JSON runs again, and takes the
 options that are given.
 
-Tasks: linear, noisy_linear, sparse_linear, skewed_linear, discrete_linear, logistic, sine, autoregressive; their
+Tasks: linear, noisy_linear, sparse_linear, skewed_linear, discrete_linear, logistic, sine, autoregressive, mixed; their
 parameters are listed by `innerloop train --help`.
 
   innerloop compare gd trained --task linear -t n=20 -o report.html --png figures

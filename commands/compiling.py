@@ -64,5 +64,6 @@ def _compile(source: Source, given: Mapping[str, object], arguments: Namespace) 
             accept_error=arguments.accept_error,
             tokens=arguments.tokens,
             rotation=arguments.rotation,
+            spread=arguments.spread,
             **given,
         )

@@ -14,9 +14,10 @@ from . import options
 from .arguments import new_folder, parameters, program, settings
 
 EPILOG = """\
-Tries the programs of the library that solve a regression, and families of them, with real parameters (rate, ridge …)
-fitted to the model's answers at every number of examples. What is said is said of tasks that no fit has seen. Exit
-status 0 if a program is named, 3 if none of those that are known explains the model.
+Tries the programs of the library that solve a regression or continue a sequence, and families of them, with real
+parameters (rate, ridge …) fitted to the model's answers at every number of examples. What is said is said of tasks that
+no fit has seen. Exit status 0 if a program is named, 3 if none of those that are known explains the model. Where none
+does, small edits of the nearest programs' texts and mixtures of two are tried; --no-search leaves that out.
 
 MODEL is a folder that `innerloop compile`, `train` or `export --to huggingface` wrote; a folder of transformers, of
 GPT-2 or Llama, with an adapter.toml in it that says how x and y become tokens (docs/explain.md); or FILE.py:FUNCTION, a
@@ -25,8 +26,8 @@ every k from 1 to n.
 
 DIR gets report.html, verdict.json, and program.icl where a program is named, which `innerloop compile` takes.
 
-Tasks: linear, noisy_linear, sparse_linear, skewed_linear, discrete_linear, logistic, sine; their parameters are listed
-by `innerloop train --help`.
+Tasks: linear, noisy_linear, sparse_linear, skewed_linear, discrete_linear, logistic, sine, mixed, autoregressive; their
+parameters are listed by `innerloop train --help`.
 
   innerloop explain trained --task linear -t d=5 -t n=20 -o what
 """
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--program", action="append", default=[], metavar="PROGRAM", help=f"try this too: {options.PROGRAM}")
     options.parameters(parser)
     add("--only", action="append", default=[], metavar="NAME", help="try these alone (default: all)")
+    add("--no-search", action="store_true", help="try the families alone, and no edits of their texts")
     add("--twin", metavar="MODEL", help="the same training from another seed, as a measure of distance")
     add("--seed", type=int, default=0, metavar="SEED", help="of the tasks (default: %(default)s)")
     add("-o", "--output", type=Path, metavar="DIR", help="a new folder for the report")
@@ -81,7 +83,8 @@ def explain(arguments: Namespace) -> int:
     sources = [program(name) for name in arguments.program]
     more = [of_program(source.text, source.name, {**sizes, **given}) for source in sources]
     with progress("explaining") as told:
-        found = explain_model(model, task, more, arguments.only, twin, Settings(seed=seed), told)
+        settled = Settings(seed=seed)
+        found = explain_model(model, task, more, arguments.only, twin, settled, told, not arguments.no_search)
         said = verdict(found) if arguments.output is None else write(found, arguments.output)
     out = console()
     out.print(f"{model.name} {said.sentence}", soft_wrap=True)

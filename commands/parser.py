@@ -188,6 +188,12 @@ def parser() -> argparse.ArgumentParser:
     compile_.add_argument(
         "--rotation", action="store_true", help="weights that stay right when the stream is rotated (llama, float32)"
     )
+    compile_.add_argument(
+        "--spread",
+        type=float,
+        metavar="TIMES",
+        help="no slot of the stream more than so many times the median one (llama, gpt2; float32)",
+    )
     compile_.add_argument("--calibrate", type=Path, metavar="FILE", help="data whose values give the ranges")
     compile_.add_argument(
         "--progress",

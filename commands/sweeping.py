@@ -19,10 +19,11 @@ from .arguments import new_folder, program, settings
 from .as_json import print_json, records
 
 EPILOG = """\
---over may be given several times; every combination is trained with every seed. NAME is layers, width, heads, steps,
+--over may be given several times; every combination is trained with every seed. Without it, one training is done with
+several seeds. NAME is layers, width, heads, steps,
 batch, rate, warmup or clip as `innerloop train` has them (its rate, before a program's), a parameter of the task
 (noise, n, tasks …), or one of the program (d, which the task takes too). `innerloop compare` takes the seeds of one
-combination: DIR/cells/noise=0.5.
+combination: DIR/cells/noise=0.5, or DIR/cells/all.
 
 A sweep that is broken off, by Ctrl-C too, goes on when the same command is given again: trainings that are done stay,
 those that were going on continue from their checkpoints. The tasks on which a training is measured are of its own kind.
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add, count = parser.add_argument, _COUNT
     add("--task", required=True, metavar="NAME", help="linear, noisy_linear, autoregressive …")
     options.settings(parser)
-    add("--over", type=_over, action="append", required=True, metavar="NAME=A,B,…", help="what varies, and its values")
+    add("--over", type=_over, action="append", default=[], metavar="NAME=A,B,…", help="what varies, and its values")
     add("--seeds", type=count, default=3, metavar="COUNT", help="trainings of each (default: %(default)s)")
     add("--seed", type=options.at_least(0), default=0, help="the first of them (default: %(default)s)")
     add("--steps", type=count, metavar="COUNT", help="of each training, unless it varies")

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from innerloop.artifact.errors import InnerloopError, counted
-from innerloop.artifact.words import STATE, RateSchedule, Rows
+from innerloop.artifact.words import STATE, Products, RateSchedule, Rows
 
 from . import options
 from .arguments import new_folder, parameters, program, settings
 from .as_json import print_json
 
-SETTINGS = ("steps", "batch", "interval", "rate", "warmup", "schedule", "clip", "decay", "patience")
+SETTINGS = ("steps", "batch", "interval", "rate", "warmup", "schedule", "clip", "decay", "patience", "products")
 
 EPILOG = """\
 The program says which tokens there are and what is to be predicted, and its compiled weights which architecture is
@@ -32,6 +32,7 @@ tasks, with their parameters (-t NAME=VALUE; those not given have defaults, and 
   discrete_linear  w is one of so many             d n tasks noise pool
   logistic         y is 0 or 1                     d n inputs input_scale weight_scale
   sine             y = a sin(x + φ)                n
+  mixed            each one of [linear, …]         of d n … noise nonzeros power
   autoregressive   x_{t+1} = W x_t                 d n form start start_scale field
 n is the number of examples, or of states.
 
@@ -62,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--clip", type=float, default=1.0, metavar="NORM", help="the gradient's largest norm (default: %(default)s)")
     add("--decay", type=float, default=0.0, help="AdamW's, of matrices (default: %(default)s: Adam)")
     add("--patience", type=count, metavar="COUNT", help="stop when so many intervals brought no less loss")
+    add("--products", choices=get_args(Products), default="float32", help="bfloat16: their factors, on a GPU or TPU")
     add("--curriculum", action="store_true", help="inputs and prompts grow as in Garg et al. 2022")
     add("--seed", type=int, default=0, help="of the start and of the tasks (default: %(default)s)")
     add("--interval", type=count, default=1000, metavar="STEPS", help="between checkpoints (default: %(default)s)")
@@ -116,6 +118,7 @@ def train(arguments: Namespace) -> int:
             clip=arguments.clip,
             decay=arguments.decay,
             patience=arguments.patience,
+            products=arguments.products,
             curriculum=Curriculum.of(stream) if arguments.curriculum else None,
             freeze=arguments.freeze,
             seed=arguments.seed,

@@ -1,7 +1,7 @@
 """How long the sequences may be that a program is compiled for.
 
 no scan            tokens=…, or 1,024
-a scan             what its `up to` says
+a scan             what its `up to` says; beside a group that is not scanned 1,024
 learned positions  4,096 in float32: heads find a token by its place and the square of it, which are exact so far
 """
 
@@ -46,7 +46,8 @@ def verify_tokens(graph: Graph, tokens: int | None) -> None:
 def positions(graph: Graph, tokens: int | None) -> int:
     """How many tokens the position table holds, the rest token included."""
     if _scans(graph):
-        return 1 + _fewest(graph) + len(graph.signature.pattern.group) * (repetitions(graph, tokens) - 1)
+        scanned = 1 + _fewest(graph) + len(graph.signature.pattern.group) * (repetitions(graph, tokens) - 1)
+        return scanned if len(graph.signature.pattern.groups) == 1 else max(scanned, 1 + TOKENS)
     return 1 + (TOKENS if tokens is None else tokens)
 
 
@@ -62,6 +63,6 @@ def _scans(graph: Graph) -> bool:
 
 
 def _fewest(graph: Graph) -> int:
-    """Tokens of one group."""
+    """Tokens where each group comes once."""
     pattern = graph.signature.pattern
     return len(pattern.prefix) + len(pattern.group) + len(pattern.suffix)

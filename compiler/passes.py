@@ -25,6 +25,7 @@ from .schedule.schedule import schedule
 from .schedule.sublayers import Schedule
 from .transforms.canonicalize import ALL_LAWS, LAW_NAMES, Laws
 from .transforms.constant_steps import constant_steps
+from .transforms.delta_rule import delta_rules
 from .transforms.hoist_divisors import quotients
 from .transforms.legalise import legalise
 from .transforms.pack_symmetric import pack_symmetric
@@ -101,6 +102,8 @@ PASSES = (
          lambda graph, given: components(graph, given.laws), _softmax, needed=True),
     Pass("constant_steps", "a repeat whose passes differ by constants, or that holds a scan, is written out",
          lambda graph, given: constant_steps(graph, given.laws), needed=True),
+    Pass("delta", "scans that are the delta rule become heads that write a matrix and read it",
+         lambda graph, given: delta_rules(graph, given.laws), lambda _, target: target.delta, needed=True),
     Pass("peel", "a repeat's first pass stands in front of it, where constants make it less",
          lambda graph, given: peel(graph, given.laws)),
     Pass("unroll", "repeats that do more than add are written out",

@@ -3,7 +3,7 @@
 A read becomes statistics or heads of linear attention, a loop's products are taken apart or not, and are carried or
 not. Each combination that the target has is written down, and the best one stays:
 
-    lsa                      heads, which are exact there and all there is
+    lsa, deltanet            heads, which are exact there and all there is
     optimize="depth"         fewest layers, then the most exact (statistics before heads), then the fewest slots;
                              heads, which are wide and not exact, must save a fifth of the layers, and comparisons in
                              place of relus, which rounding can decide, a third (not
@@ -24,7 +24,7 @@ from innerloop.artifact.words import Optimize, TargetName
 
 from .architectures.targets import TARGETS, Target
 from .ir.critical_path import critical_path
-from .ir.graph import SCORED, Attend, Graph, Read
+from .ir.graph import SCORED, Attend, Gather, Graph, Read
 from .ir.verify import verify
 from .numerics.linear_by_softmax import HEADS
 from .passes import PASSES, Pass, Setting, Strategy, left_out, nominal_schedule
@@ -106,7 +106,7 @@ def choose(
     architecture = named("target", target, TARGETS, graph)
     strategies = named("optimization", optimize, STRATEGIES, graph)
     if architecture.linear:
-        _no_softmax(graph, architecture)
+        _no_reads(graph, architecture)
         strategies = LINEAR
     out = left_out(without)
     setting, passes = Setting(architecture, ALL_LAWS - out), [p for p in PASSES if p.name not in out]
@@ -190,9 +190,13 @@ class _Run:
         return {name: self.after[names[: k + 1]] for k, name in enumerate(names)}
 
 
-def _no_softmax(graph: Graph, target: Target) -> None:
-    """Raises CompileError for a softmax read, which linear attention has not."""
+def _no_reads(graph: Graph, target: Target) -> None:
+    """Raises CompileError for a softmax read, which linear attention has not, and for any where heads have none."""
     for node in map(graph.__getitem__, graph.values()):
+        if isinstance(node.op, Read | Gather) and target.delta:
+            message = f"target {target.name} has no {node.op.how} over tokens: its layers run scans, by the delta rule"
+            hint = "write it as a scan, or compile for lsa, gpt2 or llama"
+            raise graph.signature.refusal(message, node.span, hint)
         if isinstance(node.op, Read) and node.op.how in SCORED:
             message = f"target {target.name} has linear attention, and so no {node.op.how} of scores"
             hint = "its heads compute `mean[j in K](dot(a, b[j]) * c[j])`; gpt2, gelu and llama have a softmax"

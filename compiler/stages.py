@@ -60,7 +60,8 @@ def show(
             raise CompileError(found, text, source)
         return core(program)
     from .certify.tolerance import bounded
-    from .compile import plan_for, weights_of
+    from .compile import plan_for
+    from .finish import weights_of
     from .ir.build import graph_of
     from .ir.printer import format_graph
     from .lengths import limited

@@ -57,7 +57,7 @@ def _value(analysis: Analysis, occurrence: Occurrence) -> str | None:
     field = next((f for f in facts.program.fields if f.name == name), None)
     if field is not None and not any(o.defines and o.sort == "value" for o in analysis.alike(occurrence)):
         code = unparse_field(field)
-    every = held.kinds >= set(facts.program.tokens.kinds)
+    every = held.kinds >= set(facts.program.tokens.pattern.kinds)
     lives = "all tokens" if every else f"{' and '.join(f'`{kind}`' for kind in sorted(held.kinds))} tokens"
     if held.constant:
         return _said(code, "A constant, known when compiling.")
@@ -97,7 +97,7 @@ def _parameter(analysis: Analysis, name: str) -> str | None:
 
 
 def _kind(analysis: Analysis, name: str) -> str | None:
-    if analysis.facts is None or name not in analysis.facts.program.tokens.kinds:
+    if analysis.facts is None or name not in analysis.facts.program.tokens.pattern.kinds:
         return None
     program = analysis.facts.program
     fields = [unparse_field(field) for field in program.fields if name in field.kinds]

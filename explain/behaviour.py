@@ -6,13 +6,16 @@ An answer after k examples is what is said of x[k] when x[0] … x[k − 1] and 
 tokens `(x y)* x` gives all of them at once; one of `(example)* query` is asked anew for each k, and by default only for
 all of its examples, which it was made for. A Python function is asked as the latter, by f(x [tasks, k + 1, d],
 y [tasks, k]) → [tasks]. A folder of transformers, of GPT-2 or Llama, is run by the project's own pass (stock.py).
+
+A sequence of states is a regression whose label of each state is the next one: x[k] is asked for x[k + 1], a number for
+each of its components, and answers are [tasks, prefixes · components].
 """
 
 from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,16 +23,19 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import DataError, InnerloopError
-from innerloop.artifact.tokens import describe_pattern
+from innerloop.artifact.signature import Signature
 from innerloop.artifact.weights import Weights
 from innerloop.laboratory.measures.distance import predicted
 from innerloop.laboratory.measures.subject import Subject
+from innerloop.laboratory.training.tasks import TaskDistribution
 
 from .stock import is_stock
 from .stock import load as stock
 
 CAUSAL, SHARED, EXAMPLES = "(x y)* x", "(example)* query  visible context", "(example)* query"
 """The tokens of regression."""
+STATES = "states"
+"""What tokens are called that hold a state each, of a sequence."""
 
 Asked = Callable[[Floats, Floats, tuple[int, ...]], Floats]
 
@@ -63,12 +69,15 @@ def of_subject(subject: Subject) -> Behaviour:
     """Raises InnerloopError for weights that do no regression."""
     weights, name = subject.weights, subject.name
     signature = weights.signature
-    tokens = describe_pattern(signature.pattern)
+    tokens = tokens_of(signature)
+    if tokens == STATES and weights.output.shape == signature.fields[0].shape:
+        return Behaviour(name, _states(subject), True, subject)
     shapes = {field.name: field.shape for field in signature.fields}
     if shapes.keys() != {"x", "y"} or len(shapes["x"]) != 1 or shapes["y"] or weights.output.shape:
         raise InnerloopError(
             f"{name}: explain takes models of regression, of fields x of vectors and y of numbers with one number as "
-            f"output; this one takes {', '.join(shapes)} and gives shape {list(weights.output.shape)}"
+            f"output, and of sequences, of states with the next as output; this one takes {', '.join(shapes)} and "
+            f"gives shape {list(weights.output.shape)}"
         )
     if tokens == CAUSAL:
 
@@ -85,6 +94,23 @@ def of_subject(subject: Subject) -> Behaviour:
         return np.stack([predicted(subject, {"x": x[:, : k + 1], "y": y[:, :k]})[:, -1] for k in prefixes], 1)
 
     return Behaviour(name, one_by_one, False, subject)
+
+
+def _states(subject: Subject) -> Asked:
+    field = subject.weights.signature.fields[0]
+
+    def ask(x: Floats, _: Floats, prefixes: tuple[int, ...]) -> Floats:
+        states = x[:, : max(prefixes) + 1].reshape(len(x), -1, *field.shape)
+        found = predicted(subject, {field.name: states})  # of the last tokens: where a start has no answer
+        return found[:, np.array(prefixes) - states.shape[1]].reshape(len(x), -1)
+
+    return ask
+
+
+def tokens_of(signature: Signature) -> str:
+    """The tokens in words; `STATES` where each holds a state and nothing else."""
+    pattern, held = signature.pattern, [set(field.kinds) for field in signature.fields]
+    return STATES if held == [set(pattern.kinds)] and not pattern.visible_context else str(pattern)
 
 
 def of_function(function: Callable[[Floats, Floats], Any], name: str) -> Behaviour:
@@ -136,7 +162,25 @@ def _function(path: Path, name: str) -> Callable[[Floats, Floats], Any]:
     return found  # type: ignore[no-any-return]
 
 
-def fields_of(fields: Mapping[str, Any]) -> tuple[Floats, Floats]:
-    """x [tasks, n + 1, d] and y [tasks, n + 1] of a drawn regression task, the query's label among them."""
-    x, y = (np.asarray(fields[name], np.float64) for name in ("x", "y"))
-    return x, y
+def examples(task: TaskDistribution) -> int:
+    """n: how many examples a prompt of the task has; of a sequence the states before the last that is asked of."""
+    n: int = task.parameters["n"]
+    return n - 2 if task.sequence else n
+
+
+def prompts(task: TaskDistribution, count: int, seed: int) -> tuple[Floats, Floats]:
+    """x [tasks, n + 1, d] and y [tasks, n + 1], the query's label among them; of sequences y [tasks, n + 1, d]."""
+    fields = {name: np.asarray(rows, np.float64) for name, rows in task.drawn(count, seed, jit=False).items()}
+    if not task.sequence:
+        return fields["x"], fields["y"]
+    (states,) = fields.values()
+    states = states.reshape(*states.shape[:2], -1)
+    return states[:, :-1], states[:, 1:]
+
+
+def given(signature: Signature, x: Floats, y: Floats) -> dict[str, Floats]:
+    """The prompts x [tasks, n + 1, d], y [tasks, n] as fields of a program, or of a model, of `signature`."""
+    if tokens_of(signature) != STATES:
+        return {"x": x, "y": y}
+    (field,) = signature.fields
+    return {field.name: x.reshape(*x.shape[:2], *field.shape)}

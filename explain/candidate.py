@@ -4,7 +4,8 @@
                                                                     slopes [tasks, prefixes, parameters]
 
 θ are the real parameters, flattened, as unbounded numbers (`Range.free`). Counts are traced: one code for every number
-of steps. A program of `(example)* query` answers a prefix by a mask of what is seen, not by tasks of another length.
+of steps. A program of `(example)* query` answers a prefix by a mask of what is seen, not by tasks of another length. Of
+one that continues sequences y is not used, and each component of the next state is an answer: [tasks, prefixes · size].
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.signature import Signature
-from innerloop.artifact.tokens import describe_pattern, sequence, visible
+from innerloop.artifact.tokens import sequence, sequence_of, visible
 from innerloop.compiler.ir.graph import Graph, Move
 from innerloop.runtime.differentiable.function import TOGETHER, Differentiable
 from innerloop.runtime.executables import Compiled, compiled
 from innerloop.runtime.surroundings import settled
 
-from .behaviour import CAUSAL, EXAMPLES, SHARED
+from .behaviour import CAUSAL, EXAMPLES, SHARED, STATES, tokens_of
 from .families import Family, Range
 
 Array = Any
@@ -42,10 +43,10 @@ class Candidate:
         self.family, self.n, self.prefixes = family, n, prefixes
         counts = tuple(family.whole)
         self.function = Differentiable(family.text, tuple(family.reals), counts, **family.given)
-        self.tokens = describe_pattern(self.signature.pattern)
-        if self.tokens not in (CAUSAL, SHARED, EXAMPLES):
+        self.tokens = tokens_of(self.signature)
+        if self.tokens not in (CAUSAL, SHARED, EXAMPLES, STATES):
             raise InnerloopError(f"{family.name}: explain takes tokens `{CAUSAL}` or `{SHARED}`, not `{self.tokens}`")
-        if self.tokens != CAUSAL and not _masked(self.function.program.graph):
+        if self.tokens in (SHARED, EXAMPLES) and not _masked(self.function.program.graph):
             raise InnerloopError(f"{family.name}: explain takes a program of `{self.tokens}` without moves and scans")
         self.shapes = {name: np.shape(value) for name, value in self.function.start.items()}
         self.sizes = {name: int(np.prod(shape, dtype=int)) for name, shape in self.shapes.items()}
@@ -97,8 +98,14 @@ class Candidate:
 
     def tasks(self, theta: Array, counts: Mapping[str, Array], x: Array, y: Array) -> Array:
         """Answers [tasks, prefixes] of tasks x [tasks, n + 1, d], y [tasks, n]; traceable."""
+        at = np.array(self.prefixes)
+        if self.tokens == STATES:
+            (field,) = self.signature.fields
+            many = self.function.many(sequence_of(self.signature, {field.name: self.n + 1}))
+            found = many(self.values(theta), {field.name: x}, counts)
+            return found[:, at - (self.n + 1)].reshape(x.shape[0], -1)
         line = sequence(self.signature.pattern, self.n)
-        many, at = self.function.many(line), np.array(self.prefixes)
+        many = self.function.many(line)
         if self.tokens == CAUSAL:
             return many(self.values(theta), {"x": x, "y": y[..., None]}, counts)[:, at]
         within = visible(line, self.signature.pattern)
@@ -138,7 +145,7 @@ class Candidate:
                 some = slice(start, start + TOGETHER)
                 count = len(x[some])
                 fill = [(0, TOGETHER - count)]
-                here = np.pad(x[some], [*fill, (0, 0), (0, 0)]), np.pad(y[some], [*fill, (0, 0)])
+                here = [np.pad(v[some], [*fill, *[(0, 0)] * (v.ndim - 1)]) for v in (x, y)]
                 found, slope = self._both(theta, dict(counts), *here, most)
                 answers.append(np.asarray(found)[:count])
                 slopes.append(np.nan_to_num(np.asarray(slope)[:count], nan=0.0, posinf=0.0, neginf=0.0))

@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from innerloop.artifact.arrays import Floats
 
-from .fit import Fitted, typical
+from .fit import LEAST, Fitted, typical
 
 WORTH, REAL, FLOOR = 16.0, 4.0, 1e-9
-ALIKE, LEAST = 0.5, 1e-12
+ALIKE = 0.5
 
 
 @dataclass(frozen=True)

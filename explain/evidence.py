@@ -1,6 +1,7 @@
 """What speaks for a fit and against it, on tasks that it has not seen: numbers, each with an interval over tasks.
 
-    slopes      ∂ŷ/∂x of the query and ∂ŷ/∂y of the labels, of model and program: cosine
+    slopes      ∂ŷ/∂x of the query and ∂ŷ/∂y of the labels, of model and program: cosine; of a sequence ∂ŷ/∂x of the
+                last state and of those before it
     weights     w = argmin Σ (ŷ(x_q) − w · x_q)² over fresh queries, of both: 1 − ‖w − w′‖² / ‖w‖²
     shifted     the unexplained share off the distribution, where the program was fitted nowhere
     prefixes    the parameter fitted at each number of examples by itself: one number, or a way of speaking
@@ -20,7 +21,7 @@ from innerloop.laboratory.measures.distance import implicit_weights
 from innerloop.laboratory.measures.sensitivity import alignment
 from innerloop.laboratory.training.tasks import TaskDistribution
 
-from .behaviour import Behaviour, fields_of
+from .behaviour import Behaviour, prompts
 from .fit import DRAWS, SHARE, Fitted, Tasks, best, trivial, unexplained
 
 SOME = 64
@@ -29,7 +30,7 @@ STEP = 0.05
 """Of a central difference: answers are of float32, and programs nearly polynomials."""
 
 Answers = Callable[[Floats, Floats], Floats]
-"""x [tasks, n + 1, d], y [tasks, n] → the answers [tasks] to the last x."""
+"""x [tasks, n + 1, d], y [tasks, n] → the answers [tasks, size] to the last x, one number of a regression."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Evidence:
     median: float
     query_slopes: Measured
     label_slopes: Measured
-    weights: Measured
+    weights: Measured | None
     shifted: Mapping[str, float]
     parameters: Mapping[str, Floats]
 
@@ -59,51 +60,58 @@ def gather(model: Behaviour, fitted: Fitted, seen: Tasks, held: Tasks, of: TaskD
     """All of it, of a fit; `of` is the task, which is shifted."""
     base = trivial(held)
     squares = (held.model - fitted.answers) ** 2
-    unit = np.maximum(((held.model - base) ** 2).mean(0), 1e-300)
+    unit = np.maximum(held.by_prefix((held.model - base) ** 2), 1e-300)
     some = slice(0, SOME)
     x, y = held.x[some], held.labels[some]
     pair = [_asked(model, held.prefixes), _answered(fitted)]
     queries, labels = zip(*(slopes(answers, x, y) for answers in pair), strict=True)
-    inside = [
-        implicit_weights(lambda f, a=a: a(f["x"], f["y"])[:, None], {"x": x, "y": y}, queries=4 * x.shape[2])  # type: ignore[misc]
-        for a in pair
-    ]
-    explained = ((inside[0] - inside[1]) ** 2).reshape(len(x), -1).sum(1)
-    size = (inside[0] ** 2).reshape(len(x), -1).sum(1)
     return Evidence(
-        by_prefix=squares.mean(0) / unit,
+        by_prefix=held.by_prefix(squares) / unit,
         median=float(np.median(squares.mean(1) / np.maximum(((held.model - base) ** 2).mean(1), 1e-300))),
         query_slopes=_mean(alignment(*queries).cosine),
         label_slopes=_mean(alignment(*labels).cosine),
-        weights=ratio(explained, size),
+        weights=None if of.sequence else _weights(pair, x, y),
         shifted={what: _off(model, fitted, held.prefixes, other, seed) for what, other in _shifts(of).items()},
         parameters=_by_prefix(fitted, seen),
     )
 
 
 def slopes(answers: Answers, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """∂ŷ/∂x_query [tasks, d] and ∂ŷ/∂y [tasks, n], by central differences."""
+    """∂ŷ/∂x_query [tasks, d] and ∂ŷ/∂y [tasks, n], by central differences; of a sequence, whose y [tasks, n, d] are its
+    states again, ∂ŷ/∂x of the last state and of those before it, all components in a row."""
 
-    def along(change_x: Floats, change_y: Floats) -> Floats:
-        ends = [answers(x + s * STEP * change_x, y + s * STEP * change_y) for s in (1, -1)]
+    def along(place: tuple[int, ...], labels: bool) -> Floats:
+        changes = np.zeros(x.shape[1:]), np.zeros(y.shape[1:])
+        changes[labels][place] = STEP
+        ends = [answers(x + s * changes[0], y + s * changes[1]) for s in (1, -1)]
         return np.asarray((ends[0] - ends[1]) / (2 * STEP))
 
-    none_x, none_y = np.zeros(x.shape[1:]), np.zeros(y.shape[1:])
-    of_query = []
-    for k in range(x.shape[2]):
-        change = none_x.copy()
-        change[-1, k] = 1.0
-        of_query.append(along(change, none_y))
-    of_labels = [along(none_x, unit) for unit in np.eye(y.shape[1])]
-    return np.stack(of_query, 1), np.stack(of_labels, 1)
+    sequence, (rows, d) = y.ndim == 3, x.shape[1:]
+    of_query = [along((rows - 1, k), False) for k in range(d)]
+    axes = (rows - 1, d) if sequence else (rows - 1,)
+    of_labels = [along(place, not sequence) for place in np.ndindex(axes)]
+    return np.concatenate(of_query, 1), np.concatenate(of_labels, 1)
+
+
+def _weights(pair: list[Answers], x: Floats, y: Floats) -> Measured:
+    inside = [
+        implicit_weights(lambda f, a=a: a(f["x"], f["y"])[:, None, 0], {"x": x, "y": y}, queries=4 * x.shape[2])  # type: ignore[misc]
+        for a in pair
+    ]
+    explained = ((inside[0] - inside[1]) ** 2).reshape(len(x), -1).sum(1)
+    return ratio(explained, (inside[0] ** 2).reshape(len(x), -1).sum(1))
 
 
 def _asked(model: Behaviour, prefixes: tuple[int, ...]) -> Answers:
-    return lambda x, y: model.ask(x, y, prefixes[-1:])[:, 0]
+    return lambda x, y: model.ask(x, y, prefixes[-1:])
 
 
 def _answered(fitted: Fitted) -> Answers:
-    return lambda x, y: fitted.candidate.answers(fitted.theta, fitted.counts, x, y)[:, -1]
+    def last(x: Floats, y: Floats) -> Floats:
+        found = fitted.candidate.answers(fitted.theta, fitted.counts, x, y)
+        return found[:, -(found.shape[1] // len(fitted.candidate.prefixes)) :]
+
+    return last
 
 
 def _mean(numbers: Floats, seed: int = 0) -> Measured:
@@ -129,7 +137,7 @@ def _shifts(of: TaskDistribution) -> dict[str, TaskDistribution]:
 
 
 def _off(model: Behaviour, fitted: Fitted, prefixes: tuple[int, ...], of: TaskDistribution, seed: int) -> float:
-    x, y = fields_of(of.drawn(2 * SOME, seed, jit=False))
+    x, y = prompts(of, 2 * SOME, seed)
     tasks = Tasks(x, y, model.ask(x, y[:, :-1], prefixes), prefixes)
     answers = fitted.candidate.answers(fitted.theta, fitted.counts, x, tasks.labels)
     return unexplained(tasks.model, answers, trivial(tasks))
@@ -142,6 +150,7 @@ def _by_prefix(fitted: Fitted, seen: Tasks) -> dict[str, Floats]:
         return {}
     found: list[dict[str, Floats]] = []
     for row in np.eye(len(seen.prefixes)):
-        theta = best(fitted.candidate, fitted.counts, seen, [fitted.theta], row)
+        weights = np.repeat(row, seen.model.shape[1] // len(row))
+        theta = best(fitted.candidate, fitted.counts, seen, [fitted.theta], weights)
         found.append({n: np.asarray(v) for n, v in fitted.candidate.values(theta).items()})
     return {name: np.array([float(values[name]) for values in found]) for name in scalars}

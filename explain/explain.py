@@ -13,15 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import InnerloopError
+from innerloop.laboratory.measures.nearest import NEAR
 from innerloop.laboratory.training.tasks import TaskDistribution
 from innerloop.runtime.surroundings import SEEDS
 
-from .behaviour import Behaviour, fields_of
+from .behaviour import STATES, Behaviour, examples, prompts, tokens_of
 from .candidate import Candidate
 from .choice import Choice, choose, settled
 from .evidence import Evidence, gather
 from .families import Family, regression
 from .fit import Fitted, Tasks, bootstrap, core, fit, trivial
+from .search import search
+from .sequences import sequences
 from .stream import Inside, inside
 from .telling import Telling, telling
 
@@ -45,7 +48,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Explanation:
-    """answers   [tasks, prefixes]: the model's, on the held-out tasks
+    """held      the held-out tasks, with the model's answers
     interval  of what the best fit leaves unexplained
     core      what it leaves on the 95 % of the tasks on which it is nearest, and its interval
     loss      the model's own, E (ŷ − y)² over prefixes, beside `size`, E y²
@@ -57,7 +60,7 @@ class Explanation:
     model: str
     task: TaskDistribution
     prefixes: tuple[int, ...]
-    answers: Floats
+    held: Tasks
     choice: Choice
     interval: tuple[float, float]
     core: tuple[float, tuple[float, float]]
@@ -79,45 +82,51 @@ def explain(
     twin: Behaviour | None = None,
     settings: Settings | None = None,
     told: Told = lambda *_: None,
+    search_too: bool = True,
 ) -> Explanation:
-    """`more`: families beside those of regression; `only`: the names to try, if not all. `twin`: the same training
-    from another seed.
+    """`more`: families beside those of the task's kind; `only`: the names to try, if not all. `twin`: the same training
+    from another seed. `search_too`: whether texts are edited and mixed (search.py) where no family explains the model.
 
-    Raises InnerloopError for tasks that are no regression or that the model does not take, for a name that there is
+    Raises InnerloopError for tasks that the model does not take, for a name that there is
     not, and DataError for a model that is not finite on these tasks."""
     settings = settings or Settings()
-    if task.sequence:
-        raise InnerloopError(f"explain takes tasks of regression, and {task.name} is of sequences")
+    if task.sequence and (model.inside is None or tokens_of(model.inside.weights.signature) != STATES):
+        raise InnerloopError(f"{model.name}: {task.name} takes weights of tokens that hold a state each")
     if model.inside is not None:
         task.verify(model.inside.weights)
-    n, prefixes = task.parameters["n"], model.prefixes(task.parameters["n"])
+    n = examples(task)
+    prefixes = model.prefixes(n)
     told("asking the model", 0, 0)
     seen = _asked(model, task, settings.fitted, settings.seed, prefixes)
     held = _asked(model, task, settings.held, (settings.seed + 1) % SEEDS, prefixes)
     fits: list[Fitted] = []
-    families = _families(task.inputs, n, more, only)
+    families = _families(sequences(task) if task.sequence else regression(task.inputs, n), more, only)
     for number, family in enumerate(families):
         told(f"fitting {family.name}", number, len(families))
         fits += fit(candidate_of(family, n, prefixes), seen, held)
     base = trivial(held)
     choice = choose(fits, held.model, base)
+    if search_too and not explains(held.model, choice.best.answers, base):
+        told("searching among edits and mixtures of the nearest programs", 0, 0)
+        fits += search(fits, seen, held, lambda family: Candidate(family, n, prefixes))
+        choice = choose(fits, held.model, base)
     within = None
     if model.inside is not None:
         told("looking for its variables in the stream", 0, 0)
-        x, y = fields_of(task.drawn(settings.probed, (settings.seed + 4) % SEEDS, jit=False))
+        x, y = prompts(task, settings.probed, (settings.seed + 4) % SEEDS)
         within = inside(model.inside, choice.best, choice.alike, x, y[:, :-1])
         choice, before = settled(choice, within.steps), choice
         if choice is not before:
             within = inside(model.inside, choice.best, choice.alike, x, y[:, :-1])
     told("measuring", 0, 0)
     evidence = gather(model, choice.best, seen, held, task, (settings.seed + 2) % SEEDS)
-    prompts: list[Telling] = []
+    most_telling: list[Telling] = []
     second = choice.rival
     if second is not None:
         told(f"seeking prompts that tell {choice.best.label} from {second.label}", 0, 0)
-        x, y = fields_of(task.drawn(settings.sought, (settings.seed + 3) % SEEDS, jit=False))
+        x, y = prompts(task, settings.sought, (settings.seed + 3) % SEEDS)
         most = np.quantile(np.abs(held.model), USUAL, axis=0)
-        prompts = telling(model, choice.best, second, x, y[:, :-1], task.name in LINEAR, most)
+        most_telling = telling(model, choice.best, second, x, y[:, :-1], task.name in LINEAR, most)
     twins = shared = None
     if twin is not None:
         other = twin.ask(held.x, held.labels, prefixes)
@@ -128,7 +137,7 @@ def explain(
         model=model.name,
         task=task,
         prefixes=prefixes,
-        answers=held.model,
+        held=held,
         choice=choice,
         interval=bootstrap(held.model, choice.best.answers, base),
         core=core(held.model, choice.best.answers, base),
@@ -136,11 +145,16 @@ def explain(
         size=float((held.truth**2).mean()),
         spread=float(((held.model - base) ** 2).mean()),
         evidence=evidence,
-        telling=tuple(prompts),
+        telling=tuple(most_telling),
         inside=within,
         twins=twins,
         shared=shared,
     )
+
+
+def explains(model: Floats, answers: Floats, base: Floats) -> bool:
+    """Whether a program is to be named: see verdict.py."""
+    return min(bootstrap(model, answers, base)[1], core(model, answers, base)[1][1]) <= NEAR
 
 
 _made: dict[tuple[str, str, int, tuple[int, ...]], Candidate] = {}
@@ -155,13 +169,12 @@ def candidate_of(family: Family, n: int, prefixes: tuple[int, ...]) -> Candidate
 
 
 def _asked(model: Behaviour, task: TaskDistribution, count: int, seed: int, prefixes: tuple[int, ...]) -> Tasks:
-    x, y = fields_of(task.drawn(count, seed, jit=False))
-    answers: Floats = np.asarray(model.ask(x, y[:, :-1], prefixes), np.float64)
-    return Tasks(x, y, answers, prefixes)
+    x, y = prompts(task, count, seed)
+    return Tasks(x, y, np.asarray(model.ask(x, y[:, :-1], prefixes), np.float64), prefixes)
 
 
-def _families(d: int, n: int, more: Sequence[Family], only: Sequence[str]) -> list[Family]:
-    known = {family.name: family for family in (*regression(d, n), *more)}
+def _families(usual: Sequence[Family], more: Sequence[Family], only: Sequence[str]) -> list[Family]:
+    known = {family.name: family for family in (*usual, *more)}
     for name in only:
         if name not in known:
             raise InnerloopError(f"explain knows no program `{name}`; it tries {', '.join(known)}")

@@ -4,7 +4,8 @@
     →   for each number of steps a candidate, whose rate is fitted
 
 A family is a text of the language, so that what is found compiles. Beside the library there are programs that training
-is known to find: a rate for each step, GD++ with a γ for each layer (von Oswald et al. 2022, Appendix A.10).
+is known to find: a rate for each step; GD++ with a γ for each layer (von Oswald et al. 2022, Appendix A.10); and what
+one layer of a GPT-2 finds, which cannot lay each label beside its input (docs/explain.md).
 """
 
 from __future__ import annotations
@@ -48,13 +49,15 @@ MATRIX = Range("linear", (0.5,))
 
 @dataclass(frozen=True)
 class Family:
-    """`whole`: the values to try of each counting parameter; `given`: parameters that the task decides (d …)."""
+    """`whole`: the values to try of each counting parameter; `given`: parameters that the task decides (d …); `note`:
+    of a text that was found by search, what was changed."""
 
     name: str
     text: str
     reals: Mapping[str, Range]
     whole: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     given: Mapping[str, object] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def bits(self) -> float:
@@ -82,14 +85,53 @@ def regression(d: int, n: int) -> list[Family]:
         ("normalized_least_mean_squares", {"rate": POSITIVE, "epsilon": POSITIVE}, {}, rows),
         ("kernel_regression", {"width": POSITIVE}, {}, sizes),
         ("functional_gradient_descent", rate | {"width": POSITIVE}, {"steps": (1, 4, 16, 64)}, sizes),
+        ("kernel_ridge", {"width": POSITIVE, "ridge": POSITIVE}, {}, rows | {"steps": 60}),
     ]  # fmt: skip
     found = [Family(name, load(name), reals, whole, given) for name, reals, whole, given in shipped]
+    found.append(Family("first_example", FIRST, {"ridge": POSITIVE}, {}, sizes))
+    recency = {"recency": Range("linear", (0.3, -0.3, -2.0))}
+    found.append(Family("pooled_least_squares", POOLED, {"ridge": POSITIVE} | recency, {}, sizes))
+    for k in (3, 5):
+        found.append(Family(f"nearest_neighbours_{k}", load("k_nearest_neighbours"), {}, {}, rows | {"k": k}))
     for layers in (2, 3):
         names = [f"rate_{k}" for k in range(1, layers + 1)]
         text = scheduled(layers)
         found.append(Family(f"gradient_descent_schedule_{layers}", text, dict.fromkeys(names, POSITIVE), {}, sizes))
     curvatures = dict.fromkeys(("rate_1", "rate_2"), POSITIVE) | {"curvature": SMALL}
     return [*found, Family("gd_plus_layers_2", curved(), curvatures, {}, sizes)]
+
+
+FIRST = """\
+# Ridge regression on the first example alone: what one layer of attention can pair by position.
+program first_example(d, ridge = 0.1)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at x
+    a = move x from first x
+    b = move y from first y
+    output b * dot(a, x) / (ridge + dot(a, a))
+"""
+
+POOLED = """\
+# Ridge regression on one example, the mean of all: exp(recency) weighs each against the one before it.
+program pooled_least_squares(d, ridge = 0.1, recency = 0)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+    place = sum[j in y](1)
+
+at x
+    a = softmax[j in y](recency * place[j], u[j])
+    b = softmax[j in y](recency * place[j], y[j])
+    output b * dot(a, x) / (ridge + dot(a, a))
+"""
 
 
 def scheduled(steps: int) -> str:

@@ -32,6 +32,8 @@ EVALUATIONS = 60
 DRAWS = 200
 SHARE = 0.95
 """Of an interval."""
+LEAST = 1e-12
+"""The least share that counts as left: answers are of float32, and one exact prefix alone decides nothing."""
 CORE = 0.95
 """Of the tasks: those that `core` is of."""
 EXACT = 1e-6
@@ -41,7 +43,8 @@ ROUNDS, PATIENCE = 4, 12
 
 @dataclass(frozen=True)
 class Tasks:
-    """x [tasks, n + 1, d], y [tasks, n + 1] with the query's label, and the model's answers [tasks, prefixes]."""
+    """x [tasks, n + 1, d], y [tasks, n + 1] with the query's label, and the model's answers [tasks, prefixes]; of
+    sequences y [tasks, n + 1, d], and an answer for each component (behaviour.py)."""
 
     x: Floats
     y: Floats
@@ -56,7 +59,11 @@ class Tasks:
     @property
     def truth(self) -> Floats:
         """The labels of what is asked, [tasks, prefixes]."""
-        return self.y[:, list(self.prefixes)]
+        return self.y[:, list(self.prefixes)].reshape(len(self.y), -1)
+
+    def by_prefix(self, squares: Floats) -> Floats:
+        """Means over tasks, and of a sequence over components: [tasks, prefixes] → [prefixes]."""
+        return np.asarray(squares.reshape(len(squares), len(self.prefixes), -1).mean((0, 2)))
 
 
 @dataclass(frozen=True)
@@ -100,13 +107,14 @@ def trivial(tasks: Tasks) -> Floats:
     """The best of three predictors that learn no relation from the examples: 0, c times the mean label, a fixed affine
     function of the query. [tasks, prefixes]"""
     rows = np.array(tasks.prefixes)
-    means = np.stack([tasks.y[:, :k].mean(1) for k in rows], 1)
+    means = np.stack([tasks.y[:, :k].mean(1) for k in rows], 1).reshape(tasks.model.shape)
     columns = [np.zeros_like(tasks.model)]
     scale = (means * tasks.model).sum() / max(1e-300, float((means**2).sum()))
     columns.append(scale * means)
     query = tasks.x[:, rows].reshape(-1, tasks.x.shape[2])
     design = np.concatenate([query, np.ones((len(query), 1))], 1)
-    fitted = design @ np.linalg.lstsq(design, tasks.model.ravel(), rcond=None)[0]
+    answers = tasks.model.reshape(len(query), -1)
+    fitted = design @ np.linalg.lstsq(design, answers, rcond=None)[0]
     columns.append(fitted.reshape(tasks.model.shape))
     return min(columns, key=lambda t: float(((tasks.model - t) ** 2).sum()))
 
@@ -123,7 +131,7 @@ def scales(residual: Floats) -> Floats:
 def typical(model: Floats, answers: Floats, base: Floats) -> float:
     """See above: what single tasks do not decide."""
     unit = np.maximum(((model - base) ** 2).mean(0), 1e-300)
-    return float(np.exp(np.log(scales(model - answers) ** 2 / unit + 1e-30).mean()))
+    return float(np.exp(np.log(scales(model - answers) ** 2 / unit + LEAST).mean()))
 
 
 def core(model: Floats, answers: Floats, base: Floats) -> tuple[float, tuple[float, float]]:
@@ -150,15 +158,22 @@ def fit(candidate: Candidate, seen: Tasks, held: Tasks, told: Told = lambda *_: 
     for counts in _counts(candidate.family.whole):
         told(candidate.name, len(found), 0)
         starts = candidate.starts() + [f.theta for f in found[-1:]]
-        theta = best(candidate, counts, seen, starts)
-        answers = candidate.answers(theta, counts, held.x, held.labels)
-        if candidate.reals and unexplained(held.model, answers, base) > EXACT:
-            theta = polished(candidate, counts, seen, theta)
-            answers = candidate.answers(theta, counts, held.x, held.labels)
-        left, common = unexplained(held.model, answers, base), typical(held.model, answers, base)
-        shift = _shifts(candidate, counts, theta, seen, left > EXACT)
-        found.append(Fitted(candidate, counts, theta, answers, left, common, shift))
+        found.append(fit_from(candidate, counts, starts, seen, held, base))
     return found
+
+
+def fit_from(
+    candidate: Candidate, counts: Counts, starts: list[Floats], seen: Tasks, held: Tasks, base: Floats
+) -> Fitted:  # fmt: skip
+    """The best of all starts, polished; `base` is the trivial predictor's on `held`."""
+    theta = best(candidate, counts, seen, starts)
+    answers = candidate.answers(theta, counts, held.x, held.labels)
+    if candidate.reals and unexplained(held.model, answers, base) > EXACT:
+        theta = polished(candidate, counts, seen, theta)
+        answers = candidate.answers(theta, counts, held.x, held.labels)
+    left, common = unexplained(held.model, answers, base), typical(held.model, answers, base)
+    shift = _shifts(candidate, counts, theta, seen, left > EXACT)
+    return Fitted(candidate, counts, theta, answers, left, common, shift)
 
 
 def _counts(whole: Mapping[str, tuple[int, ...]]) -> Iterator[Counts]:

@@ -55,8 +55,9 @@ def measure_rows(found: Explanation) -> list[list[str]]:
         ["margin to the next that is not alike", f"{found.choice.margin:.3g}", ""],
         ["slopes ∂ŷ/∂x of the query, cosine", *_measured(evidence.query_slopes)],
         ["slopes ∂ŷ/∂y of the labels, cosine", *_measured(evidence.label_slopes)],
-        ["implicit weights, explained", *_measured(evidence.weights)],
     ]
+    if evidence.weights is not None:
+        rows.append(["implicit weights, explained", *_measured(evidence.weights)])
     rows += [[f"unexplained at {what}", f"{value:.3g}", ""] for what, value in evidence.shifted.items()]
     if found.twins is not None and found.shared is not None:
         rows.append(["distance from the program / from the other seed", f"{found.twins:.3g}", ""])
@@ -132,7 +133,7 @@ def record(found: Explanation, said_: Verdict) -> dict[str, Any]:
         "unexplained_median": evidence.median,
         "query_slopes": vars(evidence.query_slopes),
         "label_slopes": vars(evidence.label_slopes),
-        "implicit_weights": vars(evidence.weights),
+        "implicit_weights": None if evidence.weights is None else vars(evidence.weights),
         "unexplained_off_distribution": dict(evidence.shifted),
         "told_from": None if found.choice.rival is None else _fit(found.choice.rival),
         "telling": [
@@ -225,8 +226,7 @@ def picture(found: Explanation) -> Figure:
     with panelled(1 + len(names)) as (figure, grid):
         grid[0].plot(found.prefixes, unit, "o-", color=COMPILED, label=best.label)
         if rival is not None:
-            own = ((found.answers - best.answers) ** 2).mean(0)
-            others = ((found.answers - rival.answers) ** 2).mean(0)
+            own, others = (found.held.by_prefix((found.held.model - f.answers) ** 2) for f in (best, rival))
             ratio = others / np.maximum(own, 1e-300)
             grid[0].plot(found.prefixes, unit * ratio, "o--", color=TRAINED, label=rival.label)
         grid[0].set_yscale("log")

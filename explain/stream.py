@@ -28,6 +28,7 @@ from innerloop.laboratory.measures.patching import others, probe_change
 from innerloop.laboratory.measures.probes import fit, r_squared
 from innerloop.laboratory.measures.subject import Subject
 
+from .behaviour import given
 from .evidence import Measured, ratio
 from .fit import Fitted
 from .written import written
@@ -45,8 +46,8 @@ ANSWER = "the answer"
 
 @dataclass(frozen=True)
 class Variable:
-    """`values` [tasks, size] at the query; `others` those of other tasks, and `moved` [tasks] how the program's answer
-    changes with them in place; None where the program does not say."""
+    """`values` [tasks, size] at the query; `others` those of other tasks, and `moved` [tasks, size of the answer] how
+    the program's answer changes with them in place; None where the program does not say."""
 
     name: str
     values: Floats
@@ -97,10 +98,10 @@ class Inside:
 
 def inside(model: Subject, fitted: Fitted, alike: tuple[Fitted, ...], x: Floats, y: Floats) -> Inside:
     """On tasks x [tasks, n + 1, d], y [tasks, n]; `alike`: what the answers do not tell from the fit."""
-    fields = {"x": x, "y": y}
+    fields = given(model.weights.signature, x, y)
     stream = model.stream(fields, every=1)
     named = list(variables(fitted, x, y))
-    before = np.asarray(model(fields), np.float64)[:, -1]
+    before = np.asarray(model(fields), np.float64)[:, -1].reshape(len(x), -1)
     held = []
     for variable, (score, control) in zip(named, probes(stream, named), strict=True):
         times, more = WHOLE
@@ -108,8 +109,9 @@ def inside(model: Subject, fitted: Fitted, alike: tuple[Fitted, ...], x: Floats,
         slope = None
         if score[first] >= FOUND and variable.moved is not None and first < len(stream) - 1:
             change = probe_change(fit(stream[first], variable.values), stream[first], variable.others)
-            answer = model.patched(fields, first / 2, -1, change)[:, -1] - before
-            slope = ratio(variable.moved * (variable.moved - answer), variable.moved**2)
+            answer = model.patched(fields, first / 2, -1, change)[:, -1].reshape(len(x), -1) - before
+            left = variable.moved * (variable.moved - answer)
+            slope = ratio(left.sum(1), (variable.moved**2).sum(1))
         held.append(Held(variable.name, score, control, first, slope))
     same = [fitted, *(f for f in alike if f.candidate.name == fitted.candidate.name)]
     counts = [count for f in same for count in f.counts.values() if len(f.counts) == 1]
@@ -139,8 +141,8 @@ def passes(stream: Floats, fitted: Fitted, count: int, x: Floats, y: Floats) -> 
 def variables(fitted: Fitted, x: Floats, y: Floats) -> Iterator[Variable]:
     """What the program names, and then its answers."""
     graph = graph_of(written(fitted, ""), {})
-    data = read_data(graph.signature, {"x": x, "y": y})
-    plain = np.asarray(evaluate(graph, data), np.float64)[:, -1]
+    data = read_data(graph.signature, given(graph.signature, x, y))
+    plain = np.asarray(evaluate(graph, data), np.float64)[:, -1].reshape(len(x), -1)
     for name, moment in _moments(graph, len(data.sequence) - 1):
         kept: list[Floats] = []
 
@@ -151,7 +153,7 @@ def variables(fitted: Fitted, x: Floats, y: Floats) -> Iterator[Variable]:
         outputs = changed(graph, data, moment, another)
         if outputs is None or not kept or not _varies(kept[0]):
             continue
-        moved = outputs[:, -1] - plain
+        moved = outputs[:, -1].reshape(len(x), -1) - plain
         if np.isfinite(moved).all() and np.abs(moved).max() > 1e-9 * np.abs(plain).max():
             yield Variable(name, kept[0], kept[1], moved)
     yield from answers(fitted, x, y)
@@ -162,10 +164,11 @@ def answers(fitted: Fitted, x: Floats, y: Floats) -> Iterator[Variable]:
     last = next(iter(fitted.counts.values()), 1) if len(fitted.counts) == 1 else 1
     for count in range(1, last + 1):
         counts = dict.fromkeys(fitted.counts, count) if len(fitted.counts) == 1 else fitted.counts
-        values = fitted.candidate.answers(fitted.theta, counts, x, y)[:, -1:]
+        values = fitted.candidate.answers(fitted.theta, counts, x, y)
+        values = values[:, -(values.shape[1] // len(fitted.candidate.prefixes)) :]
         if _varies(values):
             name = ANSWER if count == last else f"{ANSWER} after {count} of {last}"
-            yield Variable(name, values, others(values), (others(values) - values)[:, 0] if count == last else None)
+            yield Variable(name, values, others(values), others(values) - values if count == last else None)
 
 
 def probes(stream: Floats, named: list[Variable], seed: int = 0) -> list[tuple[Floats, Floats]]:

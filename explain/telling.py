@@ -22,7 +22,8 @@ import numpy as np
 import optax
 from innerloop.artifact.arrays import Floats
 from innerloop.runtime.executables import exact
-from innerloop.runtime.surroundings import settled
+from innerloop.runtime.surroundings import devices, settled
+from numpy.typing import NDArray
 
 from .behaviour import Behaviour
 from .fit import Fitted
@@ -65,8 +66,7 @@ def telling(
     """On the best of the tasks x [tasks, n + 1, d], y [tasks, n]; and, where labels are `linear` in x, on what ascent
     makes of them. `most` [prefixes]: the largest answers that count. Of too few such prompts, none."""
     a, b = (f.candidate.answers(f.theta, f.counts, x, y) for f in (first, second))
-    usual = np.flatnonzero(((np.abs(a) <= most) & (np.abs(b) <= most)).all(1))
-    order = usual[np.argsort(-((a - b)[usual] ** 2).sum(1), kind="stable")[:KEPT]]
+    order = furthest(a, b, most)
     if len(order) < FEW:
         return []
     found = [_measured("random", model, first, second, x[order], y[order])]
@@ -79,6 +79,12 @@ def telling(
         if kept.sum() >= FEW:
             found.append(_measured("ascent", model, first, second, moved[0][kept], moved[1][kept]))
     return found
+
+
+def furthest(a: Floats, b: Floats, most: Floats) -> NDArray[np.intp]:
+    """The tasks on which answers a and b [tasks, prefixes] are furthest apart; only such where none is above `most`."""
+    usual = np.flatnonzero(((np.abs(a) <= most) & (np.abs(b) <= most)).all(1))
+    return usual[np.argsort(-((a - b)[usual] ** 2).sum(1), kind="stable")[:KEPT]]
 
 
 def _measured(what: str, model: Behaviour, first: Fitted, second: Fitted, x: Floats, y: Floats) -> Telling:
@@ -118,6 +124,6 @@ def _ascent(first: Fitted, second: Fitted, x: Floats, w: Floats, radii: list[flo
         def climb(moving: Any) -> Any:
             return jax.lax.fori_loop(0, STEPS, step, (moving, rule.init(moving)))[0]
 
-        ends, found = jax.jit(climb, compiler_options=exact())((x, w))
+        ends, found = jax.jit(climb, compiler_options=exact(devices()[0].platform))((x, w))
         ends, found = np.asarray(ends), np.asarray(found)
     return ends, np.einsum("tnd,td->tn", ends[:, :-1], found)

@@ -87,14 +87,15 @@ def said(fitted: Fitted) -> str:
             )
         else:
             parts.append(f"{name} = {described(value)}")
-    return f"`{fitted.candidate.name}`" + (f" with {', '.join(parts)}" if parts else "")
+    note = f" ({fitted.candidate.family.note})" if fitted.candidate.family.note else ""
+    return f"`{fitted.candidate.name}`{note}" + (f" with {', '.join(parts)}" if parts else "")
 
 
 def _held(inside: Inside | None, best: Fitted) -> str:
     """What of the program stands in the stream: its last variable that was patched, and how many passes."""
     if inside is None:
         return ""
-    patched = [h for h in inside.held if h.found and h.slope is not None]
+    patched = [h for h in inside.held if h.found and h.slope is not None and h.first > 0]  # what is embedded is data
     named = [h for h in patched if h.name != ANSWER] or patched
     parts = []
     if named and named[-1].slope is not None:
@@ -157,16 +158,17 @@ def _percent(share: float) -> str:
 def _classes(best: Fitted, alike: Sequence[Fitted]) -> str:
     """The fits that these data cannot tell from the best one: of each family its counts together, and of the first of
     them the parameters, which say where the one is a special case of the other."""
-    families: dict[str, list[Fitted]] = {}
+    families: dict[tuple[str, str], list[Fitted]] = {}
     for fitted in alike:
-        families.setdefault(fitted.candidate.name, []).append(fitted)
+        families.setdefault((fitted.candidate.name, fitted.candidate.family.note), []).append(fitted)
     found = []
-    for name, fits in families.items():
+    for (name, note), fits in families.items():
         counts = sorted({count for f in fits for count in f.counts.values()})
         listed = f" with {next(iter(fits[0].counts))} {', '.join(map(str, counts))}" if counts else ""
         numbers = [f"{n} {float(v):.3g}" for n, v in fits[0].values.items() if v.shape == ()]
-        where = f" ({', '.join(numbers)})" if numbers and name != best.candidate.name else ""
-        found.append(f"`{name}`{listed}{where}")
+        same = (name, note) == (best.candidate.name, best.candidate.family.note)
+        where = f" ({', '.join(numbers)})" if numbers and not same else ""
+        found.append(f"`{name}`{f' ({note})' if note and not same else ''}{listed}{where}")
     return ", ".join(found)
 
 

@@ -7,7 +7,6 @@ Where a matrix was found, whose own size must not be a symbol, the sizes stand i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -17,6 +16,7 @@ from innerloop.compiler.syntax.parse import parse
 from innerloop.compiler.syntax.traversal import statements, walk
 from innerloop.compiler.syntax.unparse import unparse_type
 
+from .edits import head
 from .fit import Fitted
 
 
@@ -37,11 +37,9 @@ def written(fitted: Fitted, said: str) -> str:
             parts.append(f"{parameter.name}{typed} = {tree.text[span.start : span.end]}")
         else:
             parts.append(f"{parameter.name}{typed}")
-    head = re.search(rf"^program\s+{tree.name}\s*\(", tree.text, re.MULTILINE)
-    assert head is not None
-    end = _closing(tree.text, head.end() - 1)
+    start, end = head(tree.name, tree.text)
     comment = "".join(f"# {line}\n" for line in said.splitlines())
-    return f"{comment}{tree.text[: head.start()]}program {tree.name}({', '.join(parts)}){tree.text[end + 1 :]}"
+    return f"{comment}{tree.text[:start]}{', '.join(parts)}{tree.text[end:]}"
 
 
 def _with_sizes(tree: Program, sizes: Mapping[str, int]) -> str:
@@ -71,16 +69,6 @@ def _expressions(tree: Program) -> Iterator[Expr]:
                 yield count
             case Scan(limit=limit):
                 yield limit
-
-
-def _closing(text: str, start: int) -> int:
-    """Where the bracket that opens at `start` closes."""
-    depth = 0
-    for place in range(start, len(text)):
-        depth += {"(": 1, ")": -1}.get(text[place], 0)
-        if not depth:
-            return place
-    raise AssertionError(text)
 
 
 def _number(value: Floats) -> str:

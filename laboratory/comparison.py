@@ -15,7 +15,6 @@ from math import prod
 import numpy as np
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.outputs import OutputSpec
-from innerloop.artifact.tokens import describe_pattern
 from innerloop.artifact.weights import Weights
 
 from .compared import Comparison
@@ -36,10 +35,9 @@ from .setting import Draw, Settings, Told
 def agree(compiled: Weights, trained: Weights) -> None:
     """Raises DataError, with both sides, for two that do not read the same tokens and give the same output."""
     a, b = compiled.signature, trained.signature
-    if describe_pattern(a.pattern) != describe_pattern(b.pattern):
+    if str(a.pattern) != str(b.pattern):
         raise DataError(
-            f"the compiled read `{describe_pattern(a.pattern)}` and the trained `{describe_pattern(b.pattern)}`: "
-            f"compare models of the same tokens"
+            f"the compiled read `{a.pattern}` and the trained `{b.pattern}`: compare models of the same tokens"
         )
     ours, theirs = ({f.name: (f.shape, f.kinds) for f in s.fields} for s in (a, b))
     for name in [*ours, *theirs]:

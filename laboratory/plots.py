@@ -19,16 +19,20 @@ from innerloop.runtime.attention_maps import attention_maps
 from innerloop.runtime.plots import COLOURS, STYLE, panels
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 MAPS = {**STYLE, "axes.grid": False}
 ACROSS = 4
 """Panels beside each other."""
+NAMED = 14
+"""Tokens along a map that are named."""
 
 
 def plot_stream(trace: Trace, names: str | Sequence[str] | None = None, task: int = 0) -> Figure:
-    """Each name of a trace as a map of layers × tokens in one task: a scalar's value, a vector's length; blank where
-    the stream does not hold it. Raises DataError for a name or a task that the trace does not hold."""
+    """Each name of a trace as a map of layers × tokens in one task, a token's components beside each other in reading
+    order; blank where the stream does not hold it. Raises DataError for a name or a task that the trace does not
+    hold."""
     chosen = [names] if isinstance(names, str) else list(trace.names if names is None else names)
     across = min(ACROSS, max(1, len(chosen)))
     down = max(1, ceil(len(chosen) / across))
@@ -36,14 +40,13 @@ def plot_stream(trace: Trace, names: str | Sequence[str] | None = None, task: in
         for name, place in zip(chosen, axes, strict=False):
             held = trace[name]
             _within(task, held.shape[1])
-            values = held[:, task].reshape(*held[:, task].shape[:2], -1)
-            scalar = values.shape[2] == 1
-            shown = values[..., 0] if scalar else np.sqrt((values**2).sum(-1))
-            reach = np.nanmax(np.abs(shown), initial=0.0) or 1.0
-            limits = (-reach, reach, "RdBu_r") if scalar else (0.0, reach, "viridis")
-            _map(figure, place, shown, limits)
-            place.set_title(name if scalar else f"‖{name}‖", loc="left", fontsize=10)
-            place.set_xlabel("token")
+            layers, tokens = held.shape[0], held.shape[2]
+            values = held[:, task].reshape(layers, -1)
+            reach = np.nanmax(np.abs(values), initial=0.0) or 1.0
+            _map(figure, place, values, (-reach, reach, "RdBu_r"))
+            _tokens(place, trace.kinds, values.shape[1] // tokens)
+            place.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+            place.set_title(name, loc="left", fontsize=10)
             place.set_ylabel("after layer")
         _blank(axes[len(chosen) :])
     return figure
@@ -97,6 +100,18 @@ def _map(figure: Figure, place: Axes, values: NDArray[np.floating], limits: tupl
     low, high, colours = limits
     drawn = place.imshow(values, aspect="auto", interpolation="nearest", vmin=low, vmax=high, cmap=colours)
     figure.colorbar(drawn, ax=place, shrink=0.8)
+
+
+def _tokens(place: Axes, kinds: Sequence[str], size: int) -> None:
+    """The tokens along a map that has `size` columns for each, with lines between those of several columns."""
+    if size > 1:
+        for edge in range(1, len(kinds)):
+            place.axvline(edge * size - 0.5, color="#808080", linewidth=0.5)
+    shown = range(0, len(kinds), ceil(len(kinds) / NAMED))
+    names = [kinds[token] for token in shown]
+    upright = sum(map(len, names)) > 2 * NAMED
+    place.set_xticks([size * token + (size - 1) / 2 for token in shown], names, rotation=90 if upright else 0)
+    place.set_xlabel("token")
 
 
 def _blank(axes: Sequence[Axes]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from innerloop.artifact.tokens import describe_pattern
 from innerloop.artifact.weights import Weights
 from matplotlib.figure import Figure
 
@@ -174,7 +173,7 @@ def _about(found: Comparison) -> list[tuple[str, str]]:
     shapes = (f"{name} {list(value.shape[1:])}" for name, value in found.fields.items())
     told = [
         ("task", f"{found.task}: {', '.join(shapes)} in each; d = {found.d}"),
-        ("tokens", describe_pattern(found.compiled.signature.pattern)),
+        ("tokens", str(found.compiled.signature.pattern)),
         (
             "tasks",
             f"{found.settings.tasks:,}; {found.settings.inside:,} for probes and patches; seed {found.settings.seed}",

@@ -59,6 +59,8 @@ GROUPS = {
         "nearest_neighbour",
         "k_nearest_neighbours",
         "averaging",
+        "prototypical_network",
+        "maximum_mean_discrepancy",
     ),
     "Sequences": (
         "ar_mesa_optimizer",

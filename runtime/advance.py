@@ -4,8 +4,9 @@
     after    its output [batch, size], what the guard finds, and what is remembered then
 
 A softmax head keeps the keys and values of all tokens (turned by their positions, where these are rotary); a head of
-linear attention keeps the sums Σ k vᵀ and ρ; a loop keeps those of each pass. A scan whose passes may be run in turn
-keeps what its first sublayer needs of the last of its tokens, and runs one pass for each.
+linear attention keeps the sums Σ k vᵀ and ρ, one of the delta rule its matrix (delta_rule.py); a loop keeps those of
+each pass. A scan whose passes may be run in turn keeps what its first sublayer needs of the last of its tokens, and
+runs one pass for each.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from jax import lax
 
 from .arrays import Array, einsum, matmul
 from .attention import softmax_mean, split_heads, turned
+from .delta_rule import nothing_written, recall
 from .executables import compiled
 from .forward import embed_at
 from .functions import normed
 from .guard.checks import GuardCheck, nothing_yet
-from .packing.packed import AttentionStep, LinearAttentionStep, LoopStep, Parameters, Step
+from .packing.packed import AttentionStep, DeltaStep, LinearAttentionStep, LoopStep, Parameters, Step
 from .steps import Memory, Pass, run
 from .turns import Before, rested, turn_of
 
@@ -57,6 +59,8 @@ def advance(
     def mix(step: Any, projected: Array, memory: Any, _: None) -> tuple[Array, Any]:
         if isinstance(step, LinearAttentionStep):
             return _linear(step, projected, memory)
+        if isinstance(step, DeltaStep):
+            return recall(projected, step, memory)
         query, key, value = split_heads(projected, step.heads, step.qk, step.qk, step.v)
         if tables is not None:
             here = (at(tables[0]), at(tables[1]))
@@ -113,6 +117,8 @@ def empty(steps: tuple[Step, ...], batch: int, room: int, dtype: np.dtype[Any]) 
                 return jnp.zeros((batch, step.heads, step.qk, step.v), dtype), jnp.zeros(
                     (batch, 1, step.heads, 1), dtype
                 )
+            case DeltaStep():
+                return nothing_written(step, batch, dtype)
             case LoopStep(turn=str()):
                 return None
             case LoopStep():

@@ -15,7 +15,7 @@ from innerloop.artifact.places import Places
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 
-from .packing.packed import AttentionStep, LinearAttentionStep, LoopStep, MlpStep, Step
+from .packing.packed import AttentionStep, DeltaStep, LinearAttentionStep, LoopStep, MlpStep, Step
 
 ACTIVATIONS = 4
 """As wide as the widest, at the same time."""
@@ -58,6 +58,8 @@ def widest(steps: tuple[Step, ...], tokens: int, run: Places | None) -> int:
         elif isinstance(step, AttentionStep | LinearAttentionStep):
             packed = step.qkv if isinstance(step, AttentionStep) else step.qkvc
             found = max(found, tokens * packed.shape[-1], step.heads * tokens**2)
+        elif isinstance(step, DeltaStep):
+            found = max(found, tokens * step.packed.shape[-1], step.start.size)
     return found
 
 

@@ -19,14 +19,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from functools import cache, cached_property, update_wrapper, wraps
+from functools import cache, update_wrapper, wraps
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
 from jax.core import Tracer
 
-from .surroundings import processor
+from .surroundings import devices, processor
 
 VARIABLE = "INNERLOOP_CACHE"
 
@@ -56,13 +56,20 @@ SHARE = 0.5
 FUSIONS, LEVEL = "xla_cpu_experimental_ynn_fusion_type", "xla_backend_optimization_level"
 
 
-@cache
-def exact() -> dict[str, str | int]:
-    """Options under which XLA computes what it is told, for `jax.jit(…, compiler_options=…)`.
+Options = dict[str, str | int]
+
+
+def exact(platform: str) -> Options:
+    """Options under which XLA computes what it is told there, for `jax.jit(…, compiler_options=…)`.
 
     On a CPU, XLA of JAX 0.10 gives wrong sums, off by their own size, where a product with a constant of ones is
     multiplied and then summed (tests/runtime/test_executables.py): its fusion of reductions for YNNPACK. It is switched
     off here; a JAX that does not know the option has no such fusion."""
+    return _unfused() if platform == "cpu" else {}
+
+
+@cache
+def _unfused() -> Options:
     try:
         jax.jit(lambda x: x + 1, compiler_options={FUSIONS: ""}).lower(0).compile()
     except Exception:  # whatever an XLA without it raises
@@ -70,10 +77,10 @@ def exact() -> dict[str, str | int]:
     return {FUSIONS: ""}
 
 
-def soon() -> dict[str, str | int]:
+def soon(platform: str) -> Options:
     """`exact`, and compiled sooner on a CPU: by level 1 of LLVM for 3. What it makes was as fast, and its outputs as
     they were, on all that was run: XLA has laid the loops out before. Training, which runs long, takes 3."""
-    return exact() | ({LEVEL: 1} if jax.default_backend() == "cpu" else {})
+    return exact(platform) | ({LEVEL: 1} if platform == "cpu" else {})
 
 
 class Compiled(Generic[P, R]):
@@ -88,27 +95,36 @@ class Compiled(Generic[P, R]):
             return function(*args, **kwargs)
 
         self._inlined: Any = jax.jit(traced, **options)
-        self._jit: Callable[[], Any] = lambda: jax.jit(traced, **options, compiler_options=soon())
+        self._jit: Callable[[str], Any] = lambda platform: jax.jit(traced, **options, compiler_options=soon(platform))
+        self._jitted: dict[str, Any] = {}
         update_wrapper(self, function)
         _made.append(self)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if any(isinstance(a, Tracer) for a in jax.tree.leaves((args, kwargs))):
+        leaves = jax.tree.leaves((args, kwargs))
+        if any(isinstance(a, Tracer) for a in leaves):
             inlined: R = self._inlined(*args, **kwargs)  # compiled with what it stands in, and by its options
             return inlined
-        result: R = self._jitted(*args, **kwargs)
+        platform = _platform(leaves)
+        if platform not in self._jitted:
+            self._jitted[platform] = self._jit(platform)
+        result: R = self._jitted[platform](*args, **kwargs)
         if self.traces > self._seen:
             self._seen = self.traces
             make_room()
         return result
 
-    @cached_property
-    def _jitted(self) -> Any:
-        return self._jit()
-
     def forget(self) -> None:
         """Drops its executables: the next call compiles anew."""
-        self._jitted.clear_cache()
+        for jitted in self._jitted.values():
+            jitted.clear_cache()
+
+
+def _platform(leaves: list[Any]) -> str:
+    """Where a function of these runs: where the first is that is on a device, or where anything runs."""
+    placed = next((leaf for leaf in leaves if isinstance(leaf, jax.Array)), None)
+    found: str = (devices() if placed is None else list(placed.devices()))[0].platform
+    return found
 
 
 _made: list[Compiled[..., Any]] = []

@@ -24,10 +24,11 @@ from jaxtyping import Float, Int
 
 from .arrays import Array, matmul
 from .attention import attend, attend_linearly
+from .delta_rule import nothing_written, recall
 from .executables import compiled
 from .functions import held, normed
 from .guard.checks import GuardCheck, nothing_yet
-from .packing.packed import AttentionStep, LinearAttentionStep, LoopStep, Parameters
+from .packing.packed import AttentionStep, DeltaStep, LinearAttentionStep, LoopStep, Parameters
 from .steps import Mix, Pass, run
 from .turns import in_turn
 
@@ -104,8 +105,10 @@ def over_all(parameters: Parameters, tokens: int) -> Mix:
     turns = None if tables is None else (tables[0][:tokens], tables[1][:tokens])
 
     def mix(
-        step: AttentionStep | LinearAttentionStep, projected: Array, memory: None, readers: Array | None
+        step: AttentionStep | LinearAttentionStep | DeltaStep, projected: Array, memory: None, readers: Array | None
     ) -> tuple[Array, None]:
+        if isinstance(step, DeltaStep):
+            return recall(projected, step, nothing_written(step, len(projected), projected.dtype))[0], memory
         if isinstance(step, LinearAttentionStep):
             return attend_linearly(projected, step), memory
         return attend(projected, step, turns, readers), memory

@@ -51,7 +51,7 @@ def read(weights: Weights, guard: Guard, fields: Mapping[str, ArrayLike]) -> Tok
     """The data as tokens. Raises DataError, and what the guard raises of fields out of their ranges; it warns two
     frames above the caller."""
     data = read_data(weights.signature, fields)
-    verify_length(data.sequence, weights.signature.pattern, weights.config.n_positions)
+    verify_length(data.sequence, weights.signature, weights.config.n_positions)
     held = {
         field.name: np.isin(np.arange(len(data.sequence)), output_rows(data.sequence, field.kinds))
         for field in weights.signature.fields

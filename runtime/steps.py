@@ -20,6 +20,7 @@ from .guard.checks import GuardCheck, excess
 from .packing.packed import (
     AttentionStep,
     BiasStep,
+    DeltaStep,
     IdleStep,
     LinearAttentionStep,
     LoopStep,
@@ -83,14 +84,14 @@ def run(steps: tuple[Step, ...], carry: Any, memory: Memory | None, of: Pass) ->
             layer = stream
             worst = looked(worst, 2 * step.number, reads, of.checks, of.counts)
             if not isinstance(step, IdleStep):
-                live = None if isinstance(step, LinearAttentionStep) else step.live
+                live = None if isinstance(step, LinearAttentionStep | DeltaStep) else step.live
                 readers = None if of.live is None or live is None else of.live.get(live)
                 change, own = _sublayer(step, reads, own, of.mix, readers)
                 if readers is not None:
                     stream = stream.at[:, readers].add(change)
                 elif of.kind is None or live is None or of.kind in live:
                     stream = stream + change
-                if not isinstance(step, LinearAttentionStep):
+                if not isinstance(step, LinearAttentionStep | DeltaStep):
                     stream = held(stream, step.short)
             worst = looked(worst, 2 * step.number + 1, stream, of.checks, of.counts)
             carry = stream, worst
@@ -116,7 +117,7 @@ def looked(
 
 
 def _sublayer(
-    step: AttentionStep | LinearAttentionStep | MlpStep | BiasStep,
+    step: AttentionStep | LinearAttentionStep | DeltaStep | MlpStep | BiasStep,
     stream: Float[Array, "batch tokens width"],
     memory: Any,
     mix: Mix,
@@ -132,23 +133,26 @@ def _sublayer(
     else:
         mixed, memory = mix(step, projected(step, stream), memory, readers)
         y = matmul(mixed, step.output)
-    return spread(y, step.spread, None if isinstance(step, LinearAttentionStep) else step.short), memory
+    short = None if isinstance(step, LinearAttentionStep | DeltaStep) else step.short
+    return spread(y, step.spread, short), memory
 
 
 def projected(
-    step: AttentionStep | LinearAttentionStep, stream: Float[Array, "batch tokens width"]
+    step: AttentionStep | LinearAttentionStep | DeltaStep, stream: Float[Array, "batch tokens width"]
 ) -> Float[Array, "batch tokens packed"]:
     """What attention makes of the stream: queries, keys and values of all heads."""
+    if isinstance(step, DeltaStep):
+        return matmul(_read(step, stream), step.packed)
     if isinstance(step, LinearAttentionStep):
         return matmul(_read(step, stream), step.qkvc)
     return held(matmul(_read(step, stream), step.qkv) + step.qkv_bias, step.short)
 
 
 def _read(
-    step: AttentionStep | LinearAttentionStep | MlpStep, stream: Float[Array, "batch tokens width"]
+    step: AttentionStep | LinearAttentionStep | DeltaStep | MlpStep, stream: Float[Array, "batch tokens width"]
 ) -> Float[Array, "batch tokens read"]:
     """The slots that are read, of the stream under the sublayer's norm."""
-    x = stream if isinstance(step, LinearAttentionStep) else normed(stream, step.norm, step.short)
+    x = stream if isinstance(step, LinearAttentionStep | DeltaStep) else normed(stream, step.norm, step.short)
     return x if step.rows is None else x[..., step.rows]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.parts import LinearAttention
-from innerloop.artifact.tokens import describe_pattern, read_token, role_kinds
+from innerloop.artifact.tokens import read_token, role_kinds
 from innerloop.artifact.weights import Weights
 from numpy.typing import ArrayLike, NDArray
 
@@ -34,8 +34,8 @@ ROOM = 128
 class TokenStream:
     """A sequence that grows by a token a call; `Transformer.stream` makes it.
 
-    The tokens come in the order of the program's pattern: prefix, then the group as often as you like,
-    then the suffix. Where the group may begin again or the suffix begin, the fields that are given
+    The tokens come in the order of the program's pattern: prefix, then each group as often as you like,
+    then the suffix. Where a group may begin again or what follows it begin, the fields that are given
     decide. Where both begin with the same kind of token it is the group, so that the sequence may go on.
     """
 
@@ -103,24 +103,20 @@ class TokenStream:
         return self._weights.output.named(found if batched else found[0])
 
     def __repr__(self) -> str:
-        pattern = describe_pattern(self._weights.signature.pattern)
+        pattern = str(self._weights.signature.pattern)
         return f"TokenStream({self._weights.signature.name}: {self._tokens} tokens of `{pattern}`, batch {self.batch})"
 
     def _next(self, kind: str | None, given: set[str]) -> frozenset[int]:
         """The places of the pattern, of one kind, at which a token with these fields may stand now, as roles."""
         signature = self._weights.signature
         pattern = signature.pattern
-        group = 1 + len(pattern.prefix)
-        suffix = group + len(pattern.group)
         if unknown := sorted(given - {field.name for field in signature.fields}):
             known = ", ".join(f"`{field.name}`" for field in signature.fields)
             raise DataError(f"{signature.name} has no field `{unknown[0]}`: its fields are {known}")
-        may: set[int] = set()
-        for place in self._places:
-            may |= {group, suffix} if place in (group - 1, suffix - 1) else {place + 1}
-        may = {place for place in may if place < len(self._kinds)}
+        may = {1 + after for role in self._places for after in pattern.after(role - 1)}
+        may = {role for role in may if role < len(self._kinds)}
         if not may:
-            raise DataError(f"the sequence is complete: `{describe_pattern(pattern)}` ends here; begin a new stream")
+            raise DataError(f"the sequence is complete: `{pattern}` ends here; begin a new stream")
         holds = {place: {f.name for f in signature.fields if self._kinds[place] in f.kinds} for place in may}
         fits = frozenset(p for p in may if holds[p] == given and kind in (None, self._kinds[p]))
         if len({self._kinds[p] for p in fits}) > 1:
@@ -132,7 +128,7 @@ class TokenStream:
             return fits
         wanted = " or ".join(dict.fromkeys(f"`{self._kinds[p]}` with {_listed(holds[p])}" for p in sorted(may)))
         found = _listed(given) if kind is None else f"`{kind}` with {_listed(given)}"
-        raise DataError(f"token {self._tokens} of `{describe_pattern(pattern)}` is {wanted}; it was given {found}")
+        raise DataError(f"token {self._tokens} of `{pattern}` is {wanted}; it was given {found}")
 
     def _inspect_inputs(self, read: dict[str, NDArray[Any]]) -> None:
         held = {name: np.ones(1, bool) for name in read}
@@ -170,7 +166,7 @@ def _verify(weights: Weights) -> None:
     config, signature = weights.config, weights.signature
     if not config.causal:
         raise InnerloopError(
-            f"{signature.name} cannot be streamed: in `{describe_pattern(signature.pattern)}` tokens read later ones; "
+            f"{signature.name} cannot be streamed: in `{signature.pattern}` tokens read later ones; "
             f"give it whole sequences"
         )
     if config.unread and any(isinstance(item, LinearAttention) for item in weights.sublayers()):

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -106,10 +106,14 @@ def key(seed: int) -> Any:
 
 
 def devices() -> list[Any]:
-    """The devices to run on. Raises InnerloopError where JAX has none, as where it is told to use what is not there."""
+    """The devices to run on: all of JAX's platform, or the one that `jax.default_device` says, or that of a platform
+    that it names. Raises InnerloopError where JAX has none, as where it is told to use what is not there."""
     _verify_process()
+    default = cast("Any", jax.config).jax_default_device
     try:
-        return list(jax.devices())
+        if default is None:
+            return list(jax.devices())
+        return jax.devices(default)[:1] if isinstance(default, str) else [default]
     except (RuntimeError, ValueError, AssertionError) as error:
         chosen = next((name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(name)), None)
         told = (

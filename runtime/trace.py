@@ -52,6 +52,11 @@ class Trace(Displayed, Mapping[str, NDArray[Any]]):
         """The names that can be asked for, in order of appearance."""
         return tuple(self._placements)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kind of each token."""
+        return self._kinds
+
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self._placements:
             known = ", ".join(self.names) or "none"

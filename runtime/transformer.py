@@ -258,11 +258,12 @@ class Transformer:
         """(first task, tasks, features [chunk, 1 + tokens, features]) by the fewest chunks, all of one size, the last
         one padded. `run`: the tokens that steps run at (None: all)."""
         tokens = len(data.sequence)
-        budget = CACHED_BYTES if jax.default_backend() == "cpu" else DEVICE_BYTES
+        on_cpu = self._mesh.devices.flat[0].platform == "cpu"
+        budget = CACHED_BYTES if on_cpu else DEVICE_BYTES
         numbers = max(widest(self.parameters.steps, 1 + tokens, run), (1 + tokens) * self.weights.config.d_model)
         most, shards = max(1, budget // (numbers * self._real.itemsize)), self._mesh.size
         chunk = shards * chunk_size(-(-data.batch // shards), most)
-        if jax.default_backend() == "cpu":
+        if on_cpu:
             running(self.weights, numbers * self._real.itemsize, chunk, tokens)
         for start in range(0, data.batch, chunk):
             count = min(chunk, data.batch - start)

@@ -43,19 +43,23 @@ CHUNK = 2**13
 
 
 class Unjitted:
-    """A compiled transformer as a function of the program's fields; arguments and errors as `Transformer`'s."""
+    """A compiled transformer as a function of the program's fields; arguments and errors as `Transformer`'s, and the
+    multiplications of a call, at `most`."""
 
-    def __init__(self, weights: Weights, dtype: Dtype | None = None, guard: GuardMode = "warn") -> None:
+    def __init__(
+        self, weights: Weights, dtype: Dtype | None = None, guard: GuardMode = "warn", most: float = LITTLE
+    ) -> None:
         verify(weights, dtype, guard)
         self._guard = Guard(weights, guard, np.dtype(dtype or weights.config.dtype))
         self._interpreter = Interpreter(weights)
+        self._most = most
         self.weights = replace(weights, config=replace(weights.config, dtype=dtype or weights.config.dtype))
 
     def __call__(self, /, **fields: ArrayLike) -> Any:
-        """As `Transformer` gives it; None where there is so much data that JAX is done sooner."""
+        """As `Transformer` gives it; None where it would take more multiplications, so that JAX is done sooner."""
         data = read_data(self.weights.signature, fields)
         places = turns(self.weights.body, data.sequence.kinds)
-        if data.batch * _work(self.weights.body, 1 + len(data.sequence), places) > LITTLE:
+        if data.batch * _work(self.weights.body, 1 + len(data.sequence), places) > self._most:
             return None
         outputs = self._outputs_of(read(self.weights, self._guard, fields))
         return self.weights.output.named(outputs if data.batched else outputs[0])

@@ -10,7 +10,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..claims import Domain, InputRange, Placement, Report
 from ..contents import Contents
@@ -18,13 +17,13 @@ from ..features import FeatureLayout
 from ..limits import DEEPEST, MOST_PASSES
 from ..memory import spend
 from ..outputs import OutputSpec
-from ..parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
+from ..parts import TAPS, Body, Config, Idle, Repeated, Sublayer
 from ..signature import Kinds, Signature
-from ..sparse import Matrix
 from ..tokens import roles
-from .compact import Tensors, take_array, take_matrix
+from .compact import Tensors
 from .serialize import Damage, decode, keyed, listed, parameters, record, text, whole
 from .sound import sound_config, sound_inputs, sound_output, sound_placement, sound_report, sound_signature
+from .take import Take
 
 
 class Outline:
@@ -140,11 +139,12 @@ class Outline:
         """attention or mlp, and its head dimensions or neurons; None if it is idle. Verifies that config has such."""
         if isinstance(node, dict) and "idle" in node:
             return text(keyed(node, place, ("idle",))["idle"], f"{place}.idle"), None
-        if isinstance(node, dict) and "linear_attention" in node:
-            size = keyed(node, place, ("linear_attention",))["linear_attention"]
-            if self.config.attention != "linear":
-                raise Damage(f"{place} is linear attention; config.attention is {self.config.attention!r}")
-            return "attention", whole(size, f"{place}.linear_attention")
+        for of in ("linear", "delta"):
+            if isinstance(node, dict) and (name := f"{of}_attention") in node:
+                size = keyed(node, place, (name,))[name]
+                if self.config.attention != of:
+                    raise Damage(f"{place} is {of} attention; config.attention is {self.config.attention!r}")
+                return "attention", whole(size, f"{place}.{name}")
         kind = "mlp" if isinstance(node, dict) and "mlp" in node else "attention"
         size = whole(keyed(node, place, (kind,), ("norm", "gate")[: 1 + (kind == "mlp")])[kind], f"{place}.{kind}")
         if kind == "mlp" and self.config.activation == "none":
@@ -179,6 +179,10 @@ class Outline:
                     numbers += (3 * width + 1) * node["mlp"] + 3 * width
                     room += 2 * node["mlp"] + 5 * width
                     tensors += 7
+                elif "delta_attention" in node:
+                    numbers += (4 * width + 2 * TAPS + config.d_head) * inside + (2 * width + 2) * config.n_head
+                    room += (2 + 2 * TAPS) * inside + 5 * width + 2 * config.n_head
+                    tensors += 10
                 elif "idle" not in node:
                     numbers += 4 * width * inside + 3 * inside + width * (config.n_head + 3)
                     room += 4 * inside + 7 * width
@@ -190,7 +194,7 @@ class Outline:
     def fill(self, tensors: Tensors) -> Contents:
         """The weights, with every tensor of its right shape and none left over."""
         config, width = self.config, self.config.d_model
-        take = _Take(tensors)
+        take = Take(tensors)
         features = FeatureLayout.of(self.signature).size
         size = prod(self.output.shape)
         weights = Contents(
@@ -214,7 +218,7 @@ class Outline:
             raise Damage(f"it holds a tensor that belongs nowhere, {min(tensors)}")
         return weights
 
-    def _body(self, nodes: list[Any], prefix: str, take: _Take) -> Body:
+    def _body(self, nodes: list[Any], prefix: str, take: Take) -> Body:
         items: list[Sublayer | Repeated] = []
         width, heads, d_head = self.config.d_model, self.config.n_head, self.config.d_head
         sizes = width, heads * d_head, (self.config.n_kv_head or heads) * d_head
@@ -229,44 +233,9 @@ class Outline:
                 items.append(take.attention(f"{here}.attention", *sizes, node.get("norm", True)))
             elif "linear_attention" in node:
                 items.append(take.linear_attention(f"{here}.linear_attention", *sizes, heads))
+            elif "delta_attention" in node:
+                items.append(take.delta_attention(f"{here}.delta_attention", width, heads, d_head))
             else:
                 there = node.get("norm", True), node.get("gate", False)
                 items.append(take.mlp(f"{here}.mlp", width, node["mlp"], *there))
         return tuple(items)
-
-
-class _Take:
-    """Takes tensors out of what was read, by name and shape."""
-
-    def __init__(self, tensors: Tensors) -> None:
-        self.tensors = tensors
-
-    def vector(self, name: str, *shape: int) -> NDArray[np.float64]:
-        return take_array(self.tensors, name, shape)
-
-    def matrix(self, name: str, rows: int, columns: int) -> Matrix:
-        return take_matrix(self.tensors, name, (rows, columns))
-
-    def norm(self, name: str, width: int, there: bool) -> Norm | None:
-        return Norm(self.vector(f"{name}.gain", width), self.vector(f"{name}.bias", width)) if there else None
-
-    def attention(self, name: str, width: int, inside: int, shared: int, norm: bool) -> Attention:
-        """`shared`: the dimensions of keys and values."""
-        sides: dict[str, Any] = {"output": self.matrix(f"{name}.output", inside, width)}
-        sides["output_bias"] = self.vector(f"{name}.output_bias", width)
-        for side, size in (("query", inside), ("key", shared), ("value", shared)):
-            sides[side] = self.matrix(f"{name}.{side}", width, size)
-            sides[f"{side}_bias"] = self.vector(f"{name}.{side}_bias", size)
-        return Attention(norm=self.norm(f"{name}.norm", width, norm), **sides)
-
-    def linear_attention(self, name: str, width: int, inside: int, shared: int, heads: int) -> LinearAttention:
-        sizes = {"query": inside, "key": shared, "value": shared}
-        query, key, value = (self.matrix(f"{name}.{side}", width, size) for side, size in sizes.items())
-        output = self.matrix(f"{name}.output", inside, width)
-        return LinearAttention(query, key, value, output, self.matrix(f"{name}.count", width, heads))
-
-    def mlp(self, name: str, width: int, neurons: int, norm: bool, gated: bool) -> Mlp:
-        up, up_bias = self.matrix(f"{name}.up", width, neurons), self.vector(f"{name}.up_bias", neurons)
-        down, down_bias = self.matrix(f"{name}.down", neurons, width), self.vector(f"{name}.down_bias", width)
-        gate = self.matrix(f"{name}.gate", width, neurons) if gated else None
-        return Mlp(self.norm(f"{name}.norm", width, norm), up, up_bias, down, down_bias, gate)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from math import isfinite, prod
 
 import numpy as np
@@ -66,6 +67,11 @@ def sound_signature(signature: Signature) -> None:
         raise Damage(f"signature has the name {bad[0][:40]!r}, which no program can have")
     if not pattern.group:
         raise Damage("signature.pattern.group is empty: no data could say how long a sequence is")
+    ends = (0, *pattern.cuts, len(pattern.group))
+    if any(not isinstance(cut, int) or cut <= before for before, cut in pairwise(ends)):
+        raise Damage(f"signature.pattern.cuts are {list(pattern.cuts)[:8]}, which do not cut its group into several")
+    if bad := [scan.kind for scan in signature.scans if scan.kind not in pattern.kinds]:
+        raise Damage(f"signature.scans has the kind {bad[0][:40]!r}, which its pattern does not have")
     for name, value in signature.parameters.items():
         if not np.isfinite(np.asarray(value, np.float64)).all():
             raise Damage(f"parameters.{name} is not finite")

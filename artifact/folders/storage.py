@@ -33,7 +33,7 @@ from ..errors import DataError
 from ..interrupts import unfinished
 from ..limits import LARGEST_CONFIG, LARGEST_TEXT
 from ..memory import gigabytes, spend
-from ..parts import Attention, Body, Idle, LinearAttention, Mlp, Repeated, Sublayer
+from ..parts import Attention, Body, DeltaAttention, Idle, LinearAttention, Mlp, Repeated, Sublayer
 from ..sparse import Matrix
 from .compact import Tensors, dense, most, stored, verify_kind
 from .manifest import Outline
@@ -141,7 +141,7 @@ def _tree(body: Body) -> list[Any]:
                 nodes.append({"idle": kind})
             case Attention():
                 nodes.append({_kind(item): item.query.shape[1], "norm": item.norm is not None})
-            case LinearAttention():
+            case LinearAttention() | DeltaAttention():
                 nodes.append({_kind(item): item.query.shape[1]})
             case Mlp():
                 gate = {} if item.gate is None else {"gate": True}
@@ -150,7 +150,8 @@ def _tree(body: Body) -> list[Any]:
 
 
 def _kind(item: Sublayer) -> str:
-    return {Attention: "attention", LinearAttention: "linear_attention", Mlp: "mlp"}[type(item)]
+    kinds = {Attention: "attention", LinearAttention: "linear_attention", DeltaAttention: "delta_attention", Mlp: "mlp"}
+    return kinds[type(item)]
 
 
 def tensors_of(weights: Contents) -> Tensors:

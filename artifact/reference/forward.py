@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from ..arrays import Indices
 from ..contents import Contents
 from ..features import FeatureLayout
-from ..parts import Attention, Body, Idle, LinearAttention, Mlp, Repeated, Sublayer, stored, unroll
+from ..parts import Attention, Body, DeltaAttention, Idle, LinearAttention, Mlp, Repeated, Sublayer, stored, unroll
 from ..places import turns
 from ..precisions import Round, carrier, rounding
 from ..tokens import TokenData
 from .arithmetic import Arithmetic, Real, arithmetic_of, normalise
+from .delta_rule import DeltaHeads
 from .sublayers import Heads, Mix, Neurons, linear, softmax, transposed
 
 Observe = Callable[[Real], None]
@@ -145,6 +146,8 @@ class _Run:
                 heads = self._heads(part, number)
                 counted = (heads.count @ x).reshape(-1, self.batch, self.tokens)
                 x = self.held(x + heads.run(x, self.batch, linear(self.read, counted)))
+            case DeltaAttention():
+                x = x + DeltaHeads(part, self.weights.config).run(x, self.batch)
             case Mlp():
                 x = self.held(x + self._neurons(part, number, x.shape[1]).run(self._normed(part, reads)))
             case Idle():

@@ -49,7 +49,7 @@ def _by_step(expr: Expr, turns: frozenset[str]) -> bool:
 
 
 def _head(program: Program) -> set[str]:
-    tokens = program.tokens
+    tokens = program.tokens.pattern
     found = {f"a field: {field.type.base}" for field in program.fields}
     told = {
         "visible context": tokens.visible_context,

@@ -29,6 +29,9 @@ class Feature:
     use: str = ""
     examples: int = EXAMPLES
     visible: str = ""
+    pattern: str = "(example)* query"
+    on: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    """Of fields that live elsewhere than on examples and query: where, and their rows."""
 
     def __str__(self) -> str:
         return self.name
@@ -36,11 +39,14 @@ class Feature:
     @property
     def text(self) -> str:
         types = {0: "scalar", 1: "vector", 2: "matrix"}
-        lines = [f"program feature({self.head})", self.use, "", f"tokens (example)* query{self.visible}"]
+        lines = [f"program feature({self.head})", self.use, "", f"tokens {self.pattern}{self.visible}"]
         for name, shape in self.fields.items():
             sizes = f"[{', '.join(map(str, shape))}]" if shape else ""
-            lines.append(f"    {name} : {types[len(shape)]}{sizes} on example, query")
+            lines.append(f"    {name} : {types[len(shape)]}{sizes} on {self._held(name)[0]}")
         return "\n".join([*lines, "", self.body.strip(), ""])
 
     def draw(self, rng: np.random.Generator) -> Mapping[str, Floats]:
-        return self.change({n: rng.uniform(-1.0, 1.0, (self.examples + 1, *shape)) for n, shape in self.fields.items()})
+        return self.change({n: rng.uniform(-1.0, 1.0, (self._held(n)[1], *shape)) for n, shape in self.fields.items()})
+
+    def _held(self, name: str) -> tuple[str, int]:
+        return self.on.get(name, ("example, query", self.examples + 1))

@@ -133,3 +133,17 @@ def backwards(x: Floats, y: Floats) -> Floats:
         for k in reversed(range(len(y))):
             after = g[k] = y[k] + 0.8 * np.tanh(after) * m[k, 0]
     return np.append(g @ x / len(y), g[0])
+
+
+def two_groups(x: Floats, y: Floats, z: Floats) -> Floats:
+    """Of examples to fit, others to judge by, and a query: the fit's prediction and its mean squared error on the
+    others, the squared distance of both samples under exp(−‖u − v‖²), the others' labels weighed by it, and Σ y."""
+    fit, judge, query = x[: len(y)], x[len(y) : -1], x[-1]
+    w = descent(fit, y, 4, 0.5)
+
+    def kernel(a: Floats, b: Floats) -> Floats:
+        return np.asarray(np.exp(-((a[:, None] - b[None]) ** 2).sum(-1)))
+
+    apart = kernel(fit, fit).mean() + kernel(judge, judge).mean() - 2.0 * kernel(fit, judge).mean()
+    near = kernel(query[None], judge)[0]
+    return np.array([w @ query, ((judge @ w - z) ** 2).mean(), apart, near @ z / near.sum(), y.sum()])

@@ -1,9 +1,9 @@
-"""Features of scans (feature_table.py)."""
+"""Features of scans, and of several groups (feature_table.py)."""
 
 from __future__ import annotations
 
 from .feature import Feature
-from .feature_references import backwards
+from .feature_references import backwards, two_groups
 
 SCANS = (
     Feature(
@@ -23,5 +23,28 @@ at query
         {"x": (2,), "y": ()},
         lambda t: backwards(t["x"][:-1], t["y"][:-1]),
         visible="  visible context",
+    ),
+    Feature(
+        "several groups: a fit, its error on others, a distance of the two samples",
+        """
+def square(v) = dot(v, v)
+w : vector[2] = 0
+repeat 4
+    w = w - 0.5 * mean[j in fit]((dot(w, x[j]) - y[j]) * x[j])
+at fit
+    e = y
+    r = mean[j in fit](exp(-square(x - x[j])))
+at judge
+    e = (dot(w, x) - z) ^ 2
+    r = mean[j in judge](exp(-square(x - x[j]))) - 2 * mean[j in fit](exp(-square(x - x[j])))
+at query
+    near = softmax[j in judge](-square(x - x[j]), z[j])
+    output [dot(w, x), mean[j in judge](e[j]), mean[j in fit](r[j]) + mean[j in judge](r[j]), near, sum[j in fit](y[j])]
+""",
+        {"x": (2,), "y": (), "z": ()},
+        lambda t: two_groups(t["x"], t["y"], t["z"]),
+        visible="  visible context",
+        pattern="(fit)* (judge)* query",
+        on={"x": ("fit, judge, query", 12), "y": ("fit", 7), "z": ("judge", 4)},
     ),
 )

@@ -9,14 +9,19 @@ where that does not do from a slot of the position table. A target below 0 finds
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.signature import Kinds, Pattern
-from innerloop.artifact.tokens import Sequence, role_kinds, roles, sequence
+from innerloop.artifact.tokens import Sequence, context, role_kinds, roles, sequence
 
 from .relation import Relation
+
+Times = tuple[int, ...]
+"""How often each group of a pattern comes."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +51,14 @@ class End(CopyRule):
         return ("end", self.sign)
 
 
-def wanted(pattern: Pattern, relation: Relation, repetitions: int) -> tuple[Indices, Indices]:
+def wanted(pattern: Pattern, relation: Relation, repetitions: Times) -> tuple[Indices, Indices]:
     """roles [tokens] and targets [tokens] of one sequence, positions counted with the rest token; 0 is none."""
     line = sequence(pattern, repetitions)
     own = np.arange(1, len(line) + 1)
     found = np.array([kind == relation.kind for kind in line.kinds])
     latest = np.maximum.accumulate(np.where(found, own, 0))
     number = np.cumsum(found)
-    group_end = len(pattern.prefix) + len(pattern.group) * repetitions
-    ahead = found[:group_end] if pattern.visible_context else found[:0]
+    ahead = found[: context(line, pattern)] if pattern.visible_context else found[:0]
     match relation.name:
         case "own":
             targets = own
@@ -145,7 +149,7 @@ def digital_rule(pattern: Pattern, relation: Relation, kinds: Kinds, positions: 
         return CopyRule(1.0, np.zeros(len(names)), None)
     reads = np.array([kind in kinds for kind in role_kinds(pattern)])
     table = np.full(positions, -1.0)
-    for m in range(1, lengths(pattern, positions)[-1] + 1):
+    for m in _every(pattern, positions):
         role_of, targets = wanted(pattern, relation, m)
         at = np.flatnonzero(reads[role_of]) + 1
         said, here = table[at], targets[at - 1]
@@ -161,17 +165,31 @@ def commonest(numbers: Indices) -> float:
     return float(values[np.lexsort((first, -count))[0]])
 
 
-def lengths(pattern: Pattern, positions: int) -> list[int]:
-    """Repetitions that a rule is tried on: the shortest, and the longest that `positions` hold."""
-    fixed = len(pattern.prefix) + len(pattern.suffix)
-    longest = max(1, (positions - 1 - fixed) // len(pattern.group))
-    return sorted({m for m in (1, 2, 3, 4, longest) if m <= longest})
+def lengths(pattern: Pattern, positions: int) -> list[Times]:
+    """Repetitions that a rule is tried on: the shortest, and the longest that `positions` hold; of several groups also
+    those without one, and with each in turn as long as can be."""
+    room, sizes = positions - 1 - len(pattern.prefix) - len(pattern.suffix), [len(group) for group in pattern.groups]
+    if len(sizes) == 1:
+        longest = max(1, room // sizes[0])
+        return [(m,) for m in sorted({1, 2, 3, 4, longest}) if m <= longest]
+    found = set(product(range(SHORT + 1), repeat=len(sizes)))
+    for few, grows in product(product(range(2), repeat=len(sizes)), range(len(sizes))):
+        others = sum(size * count for size, count in zip(sizes, few, strict=True)) - sizes[grows] * few[grows]
+        found.add((*few[:grows], max(1, (room - others) // sizes[grows]), *few[grows + 1 :]))
+    return sorted(m for m in found if 0 < sum(size * count for size, count in zip(sizes, m, strict=True)) <= room)
 
 
-def _beyond(pattern: Pattern, positions: int) -> int:
-    """So many groups that every position lies in one: what comes after the groups then differs from them alike at all
+def _every(pattern: Pattern, positions: int) -> Iterable[Times]:
+    """All repetitions of one group that `positions` hold; of several, those that `lengths` has."""
+    tried = lengths(pattern, positions)
+    return tried if len(pattern.groups) > 1 else ((m,) for m in range(1, tried[-1][0] + 1))
+
+
+def _beyond(pattern: Pattern, positions: int) -> Times:
+    """The first group so often that every position lies in it: what comes after then differs from that alike at all
     lengths."""
-    return 1 + positions // len(pattern.group)
+    first, *others = pattern.groups
+    return (1 + positions // len(first), *(0 for _ in others))
 
 
 def log_counts(pattern: Pattern, kind: str, positions: int) -> Floats | None:
@@ -188,6 +206,8 @@ def digits(positions: int) -> Floats:
     return np.asarray(2.0 * bits - 1.0, dtype=np.float64)
 
 
+SHORT = 3
+"""Repetitions of each of several groups that a rule is tried on."""
 SAMPLE = 64
 """Positions on which a rule for counting tokens is tried."""
 

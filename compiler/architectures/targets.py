@@ -2,6 +2,7 @@
 
     target   attention              MLP          norm                                   positions    biases
     lsa      linear, no softmax     none         none                                   learned      of queries
+    deltanet the delta rule         none         none                                   none         none
     gelu     softmax                tanh-GELU    LayerNorm where a division uses it     learned      everywhere
     gpt2     softmax                tanh-GELU    LayerNorm before every sublayer        learned      everywhere
     llama    softmax                SwiGLU       RMSNorm before every sublayer          rotary       none
@@ -12,8 +13,9 @@
 `lsa` is the linear self-attention of von Oswald et al. 2022 and Ahn et al. 2023: no MLP, no norm, and no biases in
 what is linear. Where tokens alternate, softmax heads copy between them first (von Oswald et al. 2022, Prop. 3), by
 learned positions and biases of queries. `gelu` is the model of Akyürek et al. 2022, App. C, and `gpt2` and `llama` the
-stock architectures. `gemma` multiplies embeddings of tokens by √width, and its norms' gains are 1 + w
-(runtime/exports/stock/gemma.py). In a layer of `neox` attention and MLP read the same stream.
+stock architectures. `deltanet` has layers that each write matrices by the delta rule and read them, with short
+convolutions (artifact/parts.py), and no MLPs. `gemma` multiplies embeddings of tokens by √width, and its norms' gains
+are 1 + w (runtime/exports/stock/gemma.py). In a layer of `neox` attention and MLP read the same stream.
 
 Which of the emitter's parts build a target is decided by these fields alone (`backend_of`, emit/backend.py).
 """
@@ -80,8 +82,13 @@ class Target:
 
     @property
     def linear(self) -> bool:
-        """Whether attention is linear: a head multiplies query, key and value exactly."""
-        return self.attention == "linear"
+        """Whether heads multiply query, key and value exactly, without a softmax."""
+        return self.attention != "softmax"
+
+    @property
+    def delta(self) -> bool:
+        """Whether heads write by the delta rule."""
+        return self.attention == "delta"
 
     @property
     def parallel(self) -> bool:
@@ -107,6 +114,7 @@ TARGETS = {
         Target("gelu", mlp=Mlp(GELU), norm="dividing"),
         Target("llama", mlp=Mlp(SILU, gated=True), norm="rmsnorm", positions=ROTARY, biases="none"),
         Target("lsa", attention="linear", biases="queries"),
+        Target("deltanet", attention="delta", biases="queries"),
         Target(
             "gemma", mlp=Mlp(GELU, gated=True), norm="rmsnorm", positions=ROTARY, biases="none", head=256, scaled=True
         ),

@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.claims import Certificate, InputRange
 from innerloop.artifact.errors import counted
 from innerloop.artifact.limits import SLACK
-from innerloop.artifact.signature import Signature
+from innerloop.artifact.signature import Pattern, Signature
+from innerloop.artifact.tokens import Sequence as Tokens
 from innerloop.artifact.tokens import TokenData, output_rows, read_data, sequence
 from innerloop.artifact.words import Optimize
 from numpy.typing import NDArray
@@ -48,17 +49,20 @@ def enough(graph: Graph, tasks: object) -> None:
     raise graph.signature.refusal(message, None, f"give the number of tasks to measure the error on, such as {TASKS}")
 
 
-def _lengths(signature: Signature, longest: int, tasks: int) -> dict[int, int]:
-    """How many tasks of how many groups."""
-    short = (1, 2, 3) if signature.pattern.visible_context else (2,)  # else short contexts begin all longer ones
-    found: dict[int, int] = {}
-    for groups, share in ((longest, tasks // 8), (max(1, longest // 4), 3 * tasks // 8)):
-        most = TOKENS * tasks // TASKS // max(1, len(sequence(signature.pattern, groups)))
-        found[groups] = found.get(groups, 0) + max(FEWEST, min(share, most))
+def _lengths(pattern: Pattern, longest: tuple[int, ...], tasks: int) -> dict[tuple[int, ...], int]:
+    """How many tasks whose groups come how often; of several groups, each is also the longest in turn."""
+    short = (1, 2, 3) if pattern.visible_context else (2,)  # else short contexts begin all longer ones
+    found: dict[tuple[int, ...], int] = {}
+    quarter = tuple(max(1, times // 4) for times in longest)
+    lopsided = [(*quarter[:k], most, *quarter[k + 1 :]) for k, most in enumerate(longest) if len(longest) > 1]
+    shares = [(longest, tasks // 8), *((times, tasks // 16) for times in lopsided), (quarter, 3 * tasks // 8)]
+    for times, share in shares:
+        most = TOKENS * tasks // TASKS // max(1, len(sequence(pattern, times)))
+        found[times] = found.get(times, 0) + max(FEWEST, min(share, most))
     left = max(FEWEST, tasks - sum(found.values()))
-    for groups in short:
-        groups = min(groups, longest)
-        found[groups] = found.get(groups, 0) + -(-left // len(short))
+    for few in short:
+        times = tuple(min(few, most) for most in longest)
+        found[times] = found.get(times, 0) + -(-left // len(short))
     return found
 
 
@@ -70,7 +74,8 @@ def fresh_tasks(
     signature = graph.signature
     ends = _ends(graph, ranges)
     found, left = [], 0
-    for number, (groups, count) in enumerate(_lengths(signature, repetitions(graph, tokens), tasks).items()):
+    longest = (repetitions(graph, tokens),) * len(signature.pattern.groups)
+    for number, (groups, count) in enumerate(_lengths(signature.pattern, longest, tasks).items()):
         drawn = read_data(signature, _mixed(signature, groups, count, [CORE, *families], ends, SEED + 1000 * number))
         found.append(_kept(graph, ranges, drawn))
         left += drawn.batch - found[-1].batch
@@ -80,22 +85,31 @@ def fresh_tasks(
 def own_tasks(graph: Graph, ranges: Ranges, data: TokenData, tasks: int) -> tuple[list[TokenData], int]:
     """The caller's, spread over the data: whole, and cut short; and how many of the latter leave the ranges beside, for
     under a visible context less of it is other data."""
-    signature, left = graph.signature, 0
-    fields = {f.name: data.fields[f.name][:, output_rows(data.sequence, f.kinds)] for f in signature.fields}
-    found = []
-    for groups, count in _lengths(signature, data.sequence.repetitions, tasks).items():
-        line = sequence(signature.pattern, groups)
+    pattern, whole, found, left = graph.signature.pattern, data.sequence, [], 0
+    for times, count in _lengths(pattern, whole.repetitions, tasks).items():
+        line = sequence(pattern, times)
         if not len(line):
             continue
         chosen = np.unique(np.linspace(0, data.batch - 1, min(count, data.batch)).astype(np.int64))
-        cut = {}
-        for spec in signature.fields:
-            rows = fields[spec.name][chosen, : output_rows(line, spec.kinds).size]
-            cut[spec.name] = rows.reshape(*rows.shape[:2], *spec.shape)
-        some = read_data(signature, cut)
-        found.append(_kept(graph, ranges, some) if groups < data.sequence.repetitions else some)
+        some = TokenData(line, chosen.size, _cut(graph.signature, data, chosen, line))
+        found.append(_kept(graph, ranges, some) if times != whole.repetitions else some)
         left += some.batch - found[-1].batch
     return [some for some in found if some.batch], left
+
+
+def _cut(signature: Signature, data: TokenData, chosen: Indices, line: Tokens) -> dict[str, Floats]:
+    """Fields [tasks, tokens, size] of a shorter sequence: of one group the first rows of each field, so that what was
+    an example is a query; of several the first rows at each role."""
+    found, whole = {}, data.sequence
+    for spec in signature.fields:
+        at, rows = output_rows(line, spec.kinds), output_rows(whole, spec.kinds)
+        if len(whole.repetitions) > 1:
+            mine, theirs = np.array(line.roles)[at], np.array(whole.roles)
+            numbers = [int(np.count_nonzero(mine[:k] == role)) for k, role in enumerate(mine)]
+            rows = np.array([np.flatnonzero(theirs == r)[n] for r, n in zip(mine, numbers, strict=True)], np.int64)
+        found[spec.name] = np.zeros((chosen.size, len(line), data.fields[spec.name].shape[2]))
+        found[spec.name][:, at] = data.fields[spec.name][chosen][:, rows[: at.size]]
+    return found
 
 
 def _ends(graph: Graph, ranges: Ranges) -> dict[str, tuple[float, float]]:
@@ -110,8 +124,8 @@ def _ends(graph: Graph, ranges: Ranges) -> dict[str, tuple[float, float]]:
 
 
 def _mixed(
-    signature: Signature, groups: int, count: int, families: Sequence[Family], ends: Mapping[str, tuple[float, float]],
-    seed: int,
+    signature: Signature, groups: tuple[int, ...], count: int, families: Sequence[Family],
+    ends: Mapping[str, tuple[float, float]], seed: int,
 ) -> dict[str, Floats]:  # fmt: skip
     """Tasks of these families in turn, the first with every third; some with a row at a corner."""
     first, *others = families

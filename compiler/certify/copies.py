@@ -30,6 +30,7 @@ from ..ir.graph import (
     Attend,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -239,6 +240,8 @@ class Copies:
                 mine, key, theirs = (np.isnan(operand(k)[here]) for k in range(3))
                 wrong = _reaches(operand(3)[here], key.any(-1, keepdims=True) | theirs)
                 wrong = wrong | mine.any(-1, keepdims=True)
+            case Delta():
+                wrong = np.isnan(array[here])  # which comes from S on
             case (
                 Field()
                 | Constant()

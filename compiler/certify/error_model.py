@@ -13,6 +13,8 @@
                                                               largest (of that, which is exact: u √Σ); a mean's
     sum of exp   1 / (1 + Z e^(−c)) (exponential_sums.py)     the same of each logit, δ below the rest token's
     scored mean  drawn: the share that the heads' sum is off  u L Σ|c| R ¼ of the largest value (linear_by_softmax.py)
+    delta rule   –                                            u √Σ (terms)² of every product, and of every S that is
+                                                              written, on its way through the later updates
     field        –                                            u/2: the data are rounded to the weights' precision;
                                                               one-hot codes are exact
     constant     as the weights' precision holds it           –
@@ -34,11 +36,13 @@ from innerloop.artifact.sparse import Matrix
 from ..architectures.targets import Target
 from ..emit.norms import NORMS
 from ..interpreter.calibrate import Ranges
+from ..interpreter.delta import recalled
 from ..ir.graph import (
     Affine,
     Attend,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -134,6 +138,8 @@ class ErrorModel:
                 lost = 0.25 * unit * SINK[self.dtype] * sum(abs(s.weight) for s in SCALES[self.dtype]) * size
                 share = relative_error(self.dtype)
                 return lambda array, _, rng: noisy(array, lost + share * np.abs(array), rng)
+            case Delta():
+                return _delta(node.op, unit)
             case Field(name) if name in self._onehot:
                 return None
             case Field():
@@ -216,6 +222,16 @@ def _mean(unit: float, usually: float, apart: bool) -> Inexact:
         several = operand(1).sum(-1, keepdims=True) > 1.0
         size = np.abs(array) + usually * usual(array, apart)
         return noisy(array, np.where(several, unit * size, 0.0), rng)
+
+    return model
+
+
+def _delta(op: Delta, unit: float) -> Inexact:
+    def model(_: Floats, operand: Operand, rng: Draws) -> Floats:
+        def lose(made: Floats, size: Floats) -> Floats:
+            return noisy(made, unit * size, rng)
+
+        return recalled(op, [operand(k) for k in range(5)], lose)[:, operand(5)[0]]
 
     return model
 

@@ -12,6 +12,7 @@ from innerloop.artifact.weights import Weights
 from ..architectures.targets import Target
 from ..interpreter.calibrate import Ranges
 from ..ir.graph import Graph
+from ..numerics.sizes import Sizes, sizes_of
 from ..schedule.allocate import Allocation
 from ..schedule.constructions import Choice
 from ..schedule.sublayers import Schedule
@@ -39,6 +40,11 @@ class Plan:
     """What products and functions are built from, where not by default."""
     shrunk: float = 0.0
     """By what share a norm makes what is read smaller, at most."""
+
+    @property
+    def sizes(self) -> Sizes:
+        """How large what stands beside values is made."""
+        return sizes_of(self.dtype, self.certificate.rotation, self.certificate.bits)
 
     @property
     def model(self) -> ErrorModel:

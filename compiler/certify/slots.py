@@ -24,7 +24,7 @@ from innerloop.artifact.weights import Weights
 from ..architectures.targets import Target
 from ..emit.norms import NORMS
 from ..emit.residual_stream import Stream
-from ..numerics.sizes import sizes_of
+from ..numerics.sizes import Sizes
 
 
 @dataclass
@@ -47,9 +47,10 @@ class SlotSizes:
 
     @property
     def spread(self) -> float:
-        """The largest slot over the median one (root mean squares), of those that hold anything; NaN if none does."""
-        held = np.sqrt(self.squares[self.squares > 0.0])
-        return float(held.max() / np.median(held)) if held.size else float("nan")
+        """The largest slot over the median one (root mean squares): of all that there are, over those that hold
+        anything and are none of the norm's constants; NaN if none does."""
+        held = self.squares[(self.squares > 0.0) & (self.stream.norm_pattern == 0.0)]
+        return float(np.sqrt(self.squares.max() / np.median(held))) if held.size else float("nan")
 
     @property
     def shrunk(self) -> float:
@@ -58,9 +59,9 @@ class SlotSizes:
         return 0.5 * self.rest / constants if constants else 0.0
 
 
-def counts(target: Target, dtype: Dtype, rotation: bool, stream: Stream) -> bool:
+def counts(target: Target, dtype: Dtype, sizes: Sizes, stream: Stream) -> bool:
     """Whether the norm's constants are so small that other slots count beside them."""
-    own = NORMS[target.norm].own(sizes_of(dtype, rotation))
+    own = NORMS[target.norm].own(sizes)
     return bool(stream.constants.scale) and 2.0 ** (-2.0 * own.bits) > UNIT[dtype] and not stream.constants.divide
 
 

@@ -106,7 +106,7 @@ def meet(
     if reached <= tolerance:
         return built
     precise_parts = contributions(model, data, truth, {v: [precise.get(v)] for v in model.graph.values()})
-    raise _refusal(model.graph, model.dtype, tolerance, precise_parts, reached)
+    raise _refusal(model.graph, model.dtype, tolerance, precise_parts, reached, built.plan.certificate.spread)
 
 
 def _largest(model: ErrorModel, tasks: Sequence[TokenData], truths: Sequence[Floats], choice: Choice) -> float:
@@ -241,12 +241,22 @@ def _functions(op: Apply, size: int, dtype: Dtype, target: Target) -> list[Optio
 
 
 def _refusal(
-    graph: Graph, dtype: Dtype, tolerance: float, parts: Mapping[Value, list[float]], reached: float
+    graph: Graph,
+    dtype: Dtype,
+    tolerance: float,
+    parts: Mapping[Value, list[float]],
+    reached: float,
+    spread: float | None,
 ) -> CompileError:
     placed = {v: part for v, (part,) in parts.items() if graph[v].span is not None}
     worst = max(placed, key=lambda v: placed[v], default=None)
     most = "" if worst is None else f"; of that error most comes from here, {placed[worst]:.2g}"
     message = f"{dtype} cannot meet a tolerance of {tolerance:.3g}: the most precise constructions reach {reached:.2g}"
+    if spread is not None:
+        message = f"a tolerance of {tolerance:.3g} needs a spread above {spread:.3g}, with which outputs are off by "
+        return graph.signature.refusal(
+            f"{message}{reached:.2g}", None, "ask for a larger spread, or a larger tolerance"
+        )
     looser = f"a tolerance above {reached:.2g}, or scale the data so that its values lie closer together"
     mend = f"compile in float64, accept {looser}" if dtype == "float32" else f"accept {looser}"
     return graph.signature.refusal(message + most, None if worst is None else graph[worst].span, mend)

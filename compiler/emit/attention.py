@@ -24,6 +24,7 @@ from ..schedule.instructions import (
     Apply,
     AttendHead,
     Copy,
+    DeltaHead,
     Linear,
     Mean,
     Multiply,
@@ -33,6 +34,7 @@ from ..schedule.instructions import (
 from ..schedule.printer import carried
 from ..schedule.sublayers import Placed, SublayerPlan
 from .backend import Backend
+from .delta_heads import DeltaHeads, Head
 from .heads import AttentionPattern, Heads, Score, Switch
 from .linear_heads import LinearHeads
 from .residual_stream import Stream
@@ -65,6 +67,15 @@ class AttentionFiller:
             heads.add(query, key, value, self.writes(placed), op.over if op.how == "mean" else None, placed)
         return heads
 
+    def delta_heads(self, sublayer: SublayerPlan) -> DeltaHeads:
+        """The heads of a sublayer that runs scans, by the delta rule."""
+        heads = DeltaHeads(self.stream.width)
+        for placed in sublayer.placed:
+            assert isinstance(placed.instruction.op, DeltaHead)
+            reads = tuple(self.stream.read(form) for form in placed.instruction.reads)
+            heads.heads.append(Head(placed.instruction.op, reads, self.writes(placed), placed))
+        return heads
+
     def heads(self, sublayer: SublayerPlan, number: int) -> Heads:
         """The heads of sublayer `number`, and those that clear slots there."""
         stream = self.stream
@@ -91,7 +102,7 @@ class AttentionFiller:
                 case Quotient(low):
                     pattern = AttentionPattern(None, self.backend.everyone, instruction.kinds)
                     scale = float(np.sign(low))
-                case Multiply() | Apply() | Linear():
+                case Multiply() | Apply() | Linear() | DeltaHead():
                     pattern = self.backend.pattern(own, instruction.kinds, self.backend.everyone)
                 case other:
                     assert_never(other)

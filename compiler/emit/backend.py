@@ -28,7 +28,7 @@ from innerloop.artifact.span import Span
 from ..architectures.learned_positions import CopyRule, End
 from ..architectures.relation import Relation
 from ..architectures.targets import Learned, Rotary, Target
-from ..numerics.sizes import sizes_of
+from ..numerics.sizes import Sizes, sizes_of
 from ..numerics.square_tables import TABLES
 from ..schedule.allocate import Allocation
 from ..schedule.instructions import Copy, Linear, Quotient
@@ -38,7 +38,7 @@ from .heads import AttentionPattern, Heads
 from .neurons import Neurons
 from .norms import NORMS, Divisor, NormScheme, power
 from .positions import DigitalScheme, LearnedScheme, PositionScheme, RotaryScheme
-from .residual_stream import Stream
+from .residual_stream import Constants, Stream
 from .ungated_neurons import UngatedNeurons
 
 FLAG_BITS = 4.0
@@ -47,6 +47,8 @@ FLAG_BITS = 4.0
 
 _AHEAD = "let the sequence end with a token of another kind, as in `(step)* end`, or compile for llama"
 """Where a scan backwards begins at the last token of all."""
+_BEHIND = "let the group of what is found come first in the pattern, or compile for llama"
+"""Behind a group that may have any length, or none, no position says where a kind begins."""
 
 
 @dataclass
@@ -91,7 +93,8 @@ class Backend:
             if rule is None:
                 wanted, at = f"{relation.name} {relation.kind or ''}".strip(), ", ".join(sorted(kinds))
                 message = f"finds no token by `{wanted}` at {at}: neither position nor kind says where it is"
-                raise self._refuse(message, span, _AHEAD if relation.name == "after" else None)
+                behind = _BEHIND if len(self.signature.pattern.groups) > 1 else None
+                raise self._refuse(message, span, _AHEAD if relation.name == "after" else behind)
             if isinstance(rule, End) and self.positions.sizes.coarse:
                 wanted = f"{relation.name} {relation.kind or ''}".strip()
                 message = f"finds no token by `{wanted}` here: {self.dtype} rounds phases away that turn so slowly"
@@ -105,9 +108,11 @@ class Backend:
     def _relations(self) -> Iterator[tuple[Relation, Kinds, Span | None]]:
         if not self.target.linear:
             yield Relation("own"), self.everyone, None
-        for sublayer in self.schedule.walk():
+        sublayers = list(self.schedule.walk())
+        for number, sublayer in enumerate(sublayers):
             if sublayer.carry:
-                yield sublayer.carry.relation, sublayer.carry.kinds, None
+                inside = (placed.instruction.span for later in sublayers[number:] for placed in later.placed)
+                yield sublayer.carry.relation, sublayer.carry.kinds, next(inside, None)
             for placed in sublayer.placed:
                 if isinstance(placed.instruction.op, Copy):
                     yield placed.instruction.op.relation, placed.instruction.kinds, placed.instruction.span
@@ -155,30 +160,32 @@ class Backend:
 
     def stream(self, width: int) -> Stream | None:
         """The stream of that width, or None if the values do not fit."""
-        tabled = self.positions.tabled
-        sizes = tuple(a.size for a in self.schedule.instructions.atoms)
-        stream = self.norm.stream(
-            width,
-            self.norm.begun(width, self.divisor is not None),
-            self.positions.digits(self.divisor is not None),
-            self.positions.codes * len(self.tables) if tabled else 0,
-            self.allocation,
-            sizes,
-            self.positions.squared and self._positioned,
-        )
-        if not stream.fits:
-            return None
-        if not stream.constants.any:
+        sizes = self.positions.sizes
+        own = self.norm.own(sizes)
+        begun = self.norm.begun(width, self.divisor is not None, own.even)
+        stream = next(filter(lambda stream: stream.fits, (self._with(constants, width) for constants in begun)), None)
+        if stream is None or not stream.constants.any:
             return stream
-        flag = self.positions.sizes.flag
+        flag = sizes.flag
         if stream.balanced:
             flag = max(1.0, power(float(self.bound(stream).max()), -FLAG_BITS))
         stream = replace(stream, flag=flag)
         bound = self.bound(stream)
-        constants = self.norm.constants(stream, bound, self.divisor, self.norm.own(self.positions.sizes))
+        constants = self.norm.constants(stream, bound, self.divisor, own)
         if constants is None:
             raise self._too_wide(float(bound.max()))
         return replace(stream, constants=constants)
+
+    def _with(self, constants: Constants, width: int) -> Stream:
+        return self.norm.stream(
+            width,
+            constants,
+            self.positions.digits(self.divisor is not None),
+            self.positions.codes * len(self.tables) if self.positions.tabled else 0,
+            self.allocation,
+            tuple(a.size for a in self.schedule.instructions.atoms),
+            self.positions.squared and self._positioned,
+        )
 
     @property
     def _positioned(self) -> bool:
@@ -222,22 +229,22 @@ def backend_of(
     signature: Signature,
     n_positions: int,
     dtype: Dtype,
-    rotation: bool = False,
+    sizes: Sizes | None = None,
 ) -> Backend:
-    """The backend of the schedule's target; `rotation`: whether the stream may be rotated. Raises InternalError for a
-    target that has no parts yet."""
+    """The backend of the schedule's target; `sizes`: those of the precision, if none are given. Raises InternalError
+    for a target that has no parts yet."""
     target = schedule.instructions.target
     if target.parallel and target.biases != "everywhere":
         raise _unbuilt(target, "MLPs that read what attention reads, without biases")
-    sizes = sizes_of(dtype, rotation)
-    positions = _positions(target, dtype)(signature.pattern, n_positions, dtype, sizes, target)
+    sizes = sizes or sizes_of(dtype)
+    positions = _positions(target, sizes)(signature.pattern, n_positions, dtype, sizes, target)
     return Backend(schedule, allocation, signature, positions, NORMS[target.norm], _neurons(target))
 
 
-def _positions(target: Target, dtype: Dtype) -> type[PositionScheme]:
+def _positions(target: Target, sizes: Sizes) -> type[PositionScheme]:
     match target.positions:
         case Learned() if target.biases != "none":
-            return DigitalScheme if dtype in SHORT else LearnedScheme
+            return DigitalScheme if sizes.digital else LearnedScheme
         case Rotary() if target.norm != "dividing":
             return RotaryScheme
         case Rotary():

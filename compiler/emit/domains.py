@@ -35,6 +35,7 @@ from ..schedule.instructions import (
     Atom,
     AttendHead,
     Copy,
+    DeltaHead,
     Instruction,
     Linear,
     Mean,
@@ -96,7 +97,7 @@ class _Domains:
                 yield self._comparison(instruction, instruction.op, number)
             case AttendHead(how, over, reach) if not self.instructions.target.linear:
                 yield self._scores(instruction, how, over, reach, number)
-            case Copy() | Mean() | AttendHead() | Multiply() | Linear():
+            case Copy() | Mean() | AttendHead() | DeltaHead() | Multiply() | Linear():
                 return
             case other:
                 assert_never(other)

@@ -20,7 +20,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
+from innerloop.artifact.parts import (
+    Attention,
+    Body,
+    Config,
+    DeltaAttention,
+    Idle,
+    LinearAttention,
+    Mlp,
+    Norm,
+    Repeated,
+    Sublayer,
+)
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
@@ -129,7 +140,12 @@ class _Emitter:
         """The kind of token that a scan's pass may be run at alone (`Repeated.turn`)."""
         return loop.turn if not self.backend.signature.pattern.visible_context else None
 
-    def _attention(self, sublayer: SublayerPlan) -> Attention | LinearAttention | Idle:
+    def _attention(self, sublayer: SublayerPlan) -> Attention | LinearAttention | DeltaAttention | Idle:
+        if self.backend.target.delta and sublayer.placed:
+            delta = self.filler.delta_heads(sublayer)
+            self.heads += len(delta.heads)
+            self.work.append(SublayerWork(heads=tuple((head.work,) for head in delta.heads)))
+            return delta.finish(self.n_head, self.d_head)
         if self.backend.target.linear and scores(sublayer):
             linear = self.filler.linear_heads(sublayer)
             self.heads += len(linear.groups)

@@ -23,6 +23,7 @@ from ..schedule.instructions import (
     Apply,
     AttendHead,
     Copy,
+    DeltaHead,
     Linear,
     LinearForm,
     Mean,
@@ -88,7 +89,7 @@ class Neurons(ABC):
                 self.function(instruction.op, instruction.reads[0], write, instruction.kinds)
             case Linear():
                 self.linear(instruction.reads[0], write, instruction.kinds)
-            case Copy() | Mean() | AttendHead() | Quotient() | SwitchHead():
+            case Copy() | Mean() | AttendHead() | DeltaHead() | Quotient() | SwitchHead():
                 raise InternalError(f"emit: {type(instruction.op).__name__.lower()} is no work of neurons")
             case other:
                 assert_never(other)

@@ -10,7 +10,7 @@ none          LayerNorm       none          no
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,6 +23,8 @@ from .layer_norm_stream import LayerNormStream
 from .residual_stream import Constants, Stream, four_squares
 from .rms_stream import RmsStream
 
+EVEN = (2, 4)
+"""Weights of constants that are all alike: of 2 they are a quarter of all slots."""
 Divisor = tuple[float, float]
 """The smallest and the largest magnitude of all divisors."""
 
@@ -35,8 +37,9 @@ class NormScheme(ABC):
         """How far the constants, and divisors on their slots, are above all else."""
 
     @abstractmethod
-    def begun(self, width: int, divides: bool) -> Constants:
-        """The constants that there are, each as 1: how large they are depends on the stream."""
+    def begun(self, width: int, divides: bool, even: bool) -> Iterator[Constants]:
+        """The constants that there may be, the best first, each as 1: how large they are depends on the stream. `even`:
+        on many slots rather than few."""
 
     @abstractmethod
     def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, sizes: NormSizes) -> Constants | None:
@@ -53,8 +56,8 @@ class LayerNormScheme(NormScheme):
     def own(self, sizes: Sizes) -> NormSizes:
         return sizes.layer
 
-    def begun(self, width: int, divides: bool) -> Constants:
-        return Constants(four_squares(width // 2) if width > 1 else (), float(self.everywhere), float(divides))
+    def begun(self, width: int, divides: bool, even: bool) -> Iterator[Constants]:
+        yield Constants(four_squares(width // 2) if width > 1 else (), float(self.everywhere), float(divides))
 
     def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, sizes: NormSizes) -> Constants | None:
         rest = float(np.sqrt(np.sum(bound**2) / stream.width))
@@ -76,8 +79,11 @@ class RmsNormScheme(NormScheme):
     def own(self, sizes: Sizes) -> NormSizes:
         return sizes.rms
 
-    def begun(self, width: int, divides: bool) -> Constants:
-        return Constants(four_squares(width), 1.0, float(divides))
+    def begun(self, width: int, divides: bool, even: bool) -> Iterator[Constants]:
+        for weight in EVEN if even else ():
+            if width % weight**2 == 0:
+                yield Constants((weight,) * (width // weight**2), 1.0, float(divides))
+        yield Constants(four_squares(width), 1.0, float(divides))
 
     def constants(self, stream: Stream, bound: Floats, divisor: Divisor | None, sizes: NormSizes) -> Constants | None:
         rest, divide, root = float(np.sqrt(np.sum(bound**2))), 0.0, float(np.sqrt(stream.width))
@@ -86,7 +92,8 @@ class RmsNormScheme(NormScheme):
             divide = power(rest / root / least, sizes.divide)
             rest = max(rest, divide * most * root)
         weights = stream.constants.weights
-        scale = sizes.held(power(rest / min(weights), sizes.bits), weights)
+        above = rest / (root if sizes.even else min(weights))
+        scale = sizes.held(power(above, sizes.bits), weights)
         fit = rest * 2.0**sizes.least <= scale * root <= sizes.largest
         return Constants(weights, scale, divide) if fit else None
 

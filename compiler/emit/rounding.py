@@ -10,7 +10,17 @@ from typing import Any
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats
-from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated, Sublayer
+from innerloop.artifact.parts import (
+    Attention,
+    Body,
+    DeltaAttention,
+    Idle,
+    LinearAttention,
+    Mlp,
+    Norm,
+    Repeated,
+    Sublayer,
+)
 from innerloop.artifact.sparse import Matrix
 
 
@@ -40,7 +50,7 @@ def rounded_body(body: Body, dtype: Dtype) -> Body:
                 return replace(item, body=rounded_body(item.body, dtype))
             case Idle():
                 return item
-            case Attention() | LinearAttention() | Mlp():
+            case Attention() | LinearAttention() | DeltaAttention() | Mlp():
                 return replace(item, **{n: exact(v) for n, v in vars(item).items()})
 
     return tuple(one(item) for item in body)

@@ -19,6 +19,9 @@ def smallest(backend: Backend) -> tuple[Stream, int, int]:
     """A stream of just the slots that there are, and heads as large and as many as the sublayers want."""
     stream = backend.stream(backend.least)
     assert stream is not None
+    if backend.target.delta:
+        found = [AttentionFiller(backend, stream).delta_heads(s) for s in backend.schedule.walk() if s.placed]
+        return stream, max([1, *(heads.size for heads in found)]), max([1, *(len(heads.heads) for heads in found)])
     filler = AttentionFiller(backend, stream)
     sublayers = [s for s in backend.schedule.walk() if s.side == "attention"]
     scored = [filler.linear_heads(s) for s in sublayers if scores(s)]

@@ -56,7 +56,7 @@ class Expressions(Carrying):
         self.program, self.structure, self.sink = program, structure, report
         self.shapes: dict[str, Shape | None] = {**structure.parameter_shapes, **structure.field_shapes}
         self.parameters = frozenset(structure.parameter_shapes)
-        self.everywhere: Kinds = frozenset(program.tokens.kinds)
+        self.everywhere: Kinds = frozenset(program.tokens.pattern.kinds)
         self.here = self.everywhere
         self.flowing: frozenset[str] = frozenset()
         self.line = program.span
@@ -68,7 +68,7 @@ class Expressions(Carrying):
         for field in program.fields:
             self.names[field.name] = Held(frozenset(field.kinds), versions=self.version())
         self.assigned = frozenset(s.name for s in statements(program.body) if isinstance(s, Assign))
-        self.faulty = blocks_of_unknown_kind(program.body, program.tokens.kinds)
+        self.faulty = blocks_of_unknown_kind(program.body, program.tokens.pattern.kinds)
         self.constants_at: dict[int, Container[str]] = {}
 
     def report(self, diagnostic: Diagnostic) -> None:

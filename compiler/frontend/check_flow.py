@@ -205,9 +205,9 @@ class Flow(Expressions):
     def sees_ahead(self, statement: Scan) -> None:
         """A token takes what the one after it ended with: it has to see it."""
         tokens, kind = self.program.tokens, statement.kind
-        if not tokens.visible_context:
+        if not tokens.pattern.visible_context:
             hint = "write `tokens …  visible context`: tokens of the context then see each other"
             self.error(statement.span, "a scan backwards, where no token sees those after it", hint)
-        elif kind in tokens.suffix:
+        elif kind in tokens.pattern.suffix:
             hint = "give the tokens after the context a kind of their own"
             self.error(statement.span, f"a scan backwards along `{kind}`, which stands after the context, too", hint)

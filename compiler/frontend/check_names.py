@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from innerloop.artifact.errors import Diagnostic, near
 from innerloop.artifact.span import Span
+from innerloop.artifact.tokens import sequence
 
 from ..syntax.builtins import FUNCTIONS
 from ..syntax.nodes import (
@@ -87,13 +89,15 @@ class Scope:
 
 def unknown_kind(kind: str, tokens: TokensDeclaration) -> tuple[str, str]:
     """Message and hint."""
-    listed = ", ".join(f"`{k}`" for k in tokens.kinds)
-    return f"`{kind}` is no kind of token", near(kind, list(tokens.kinds)) or f"the kinds are {listed}"
+    listed = ", ".join(f"`{k}`" for k in tokens.pattern.kinds)
+    return f"`{kind}` is no kind of token", near(kind, list(tokens.pattern.kinds)) or f"the kinds are {listed}"
 
 
 def neighbours(tokens: TokensDeclaration, back: int = 1) -> list[tuple[str, str]]:
-    """The pairs of kinds (before, after) that can stand so far apart; the group may repeat or be absent."""
-    runs = [tokens.prefix + tokens.group * times + tokens.suffix for times in range(back + 2)]
+    """The pairs of kinds (before, after) that can stand so far apart; groups may repeat or be absent."""
+    pattern = tokens.pattern
+    often = (times for times in product(range(back + 2), repeat=len(pattern.groups)) if sum(times) <= back + 1)
+    runs = (sequence(pattern, times).kinds for times in often)
     return list(dict.fromkeys(pair for run in runs for pair in zip(run, run[back:], strict=False)))
 
 
@@ -131,7 +135,7 @@ class _Uses:
             case ReadExpression(over=over, index=index, span=span):
                 if index in self.scope.turns:
                     self.error(span, f"`{index}` counts the passes of the repeat around", "another letter")
-                if over not in self.scope.program.tokens.kinds:
+                if over not in self.scope.program.tokens.pattern.kinds:
                     self.error(span, *unknown_kind(over, self.scope.program.tokens))
                 if any(read.index == index for read in reads):
                     self.error(span, f"`{index}` is the index of the read around this one", "use another letter")
@@ -155,7 +159,7 @@ class _Uses:
         hint = near(name, [*scope.parameters, *scope.names])
         if name in scope.definitions or name in FUNCTIONS:
             hint = f"`{name}` is a function: `{name}(…)`"
-        elif hint is None and name in scope.program.tokens.kinds:
+        elif hint is None and name in scope.program.tokens.pattern.kinds:
             hint = f"`{name}` is a kind of token, and holds no field of that name"
         self.error(span, f"`{name}` is not known", hint)
 
@@ -201,7 +205,7 @@ class _Uses:
             hint = "inside a `scan` only mine can be used; read it after the block"
             message = f"`{name}` is assigned in this scan, and cannot be {verb} from other tokens"
             self.error(span, message, hint)
-        elif kind in self.scope.program.tokens.kinds and kind not in held.kinds:
+        elif kind in self.scope.program.tokens.pattern.kinds and kind not in held.kinds:
             self.error(span, f"`{name}` does not live at `{kind}`", f"it lives at {listed(held.kinds)} only")
 
     def move(self, expr: MoveExpression) -> None:
@@ -212,7 +216,7 @@ class _Uses:
             return
         held = self.held(name, span)
         tokens = scope.program.tokens
-        if expr.kind is not None and expr.kind not in tokens.kinds:
+        if expr.kind is not None and expr.kind not in tokens.pattern.kinds:
             self.error(span, *unknown_kind(expr.kind, tokens))
         if expr.back is not None and expr.back.value not in range(1, FARTHEST + 1):
             self.error(expr.back.span, f"this is {expr.back.text} tokens back", f"a whole number from 1 to {FARTHEST}")

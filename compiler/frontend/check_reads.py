@@ -75,15 +75,15 @@ class Sharing:
 
     def move_is_shared(self, source: str, kind: str) -> bool:
         """All tokens see one and the same first, or last, token of `kind`."""
-        context = self.tokens.prefix + self.tokens.group
+        context = self.tokens.pattern.prefix + self.tokens.pattern.group
         if source == "first":
-            return kind in context if self.tokens.visible_context else kind == context[0]
-        whole = kind in context and kind not in self.tokens.suffix
-        return source == "last" and self.tokens.visible_context and whole
+            return kind in context if self.tokens.pattern.visible_context else kind == context[0]
+        whole = kind in context and kind not in self.tokens.pattern.suffix
+        return source == "last" and self.tokens.pattern.visible_context and whole
 
     def read_is_shared(self, over: str, arguments: tuple[Expr, ...]) -> bool:
         """A read over the context, which all see, of theirs and shared values."""
-        if not self.tokens.visible_context or over in self.tokens.suffix:
+        if not self.tokens.pattern.visible_context or over in self.tokens.pattern.suffix:
             return False
         return all(self.pooled(argument) for argument in arguments)
 
@@ -199,7 +199,7 @@ class _Side:
         bodies = ", ".join(unparse(_put(argument, expr, there)) for argument in self.read.arguments)
         mine = " and ".join(part.strip("`") for part in sides.mine)
         first = f"`{name} = {unparse(_here(expr, index))}`"
-        if self.sharing.tokens.visible_context:
+        if self.sharing.tokens.pattern.visible_context:
             share = f"and compute {mine} outside `at`, so that all tokens share it."
         else:
             share = f"and let all tokens share {mine} with `tokens … visible context`."
@@ -212,7 +212,7 @@ class _Side:
         """Whether what is mine may be the same at all tokens: not what differs from theirs in the same expression, and
         not what lives at some tokens alone."""
         held = self.sharing.names.get(name)
-        everywhere = held is None or held.kinds >= set(self.sharing.tokens.kinds)
+        everywhere = held is None or held.kinds >= set(self.sharing.tokens.pattern.kinds)
         return everywhere and f"`{name}[{self.read.index}]`" not in sides.theirs
 
 

@@ -35,6 +35,7 @@ from ..syntax.smart_constructors import constant as literal
 from ..syntax.traversal import children, counted, statements, walk
 from ..syntax.unparse import unparse_range
 from .check_names import unknown_kind
+from .check_pattern import check_pattern
 from .check_shapes import Shapes
 from .inline import Report, place
 from .library import definitions, libraries
@@ -48,6 +49,7 @@ RESERVED_ARGUMENTS = frozenset(
         "optimize",
         "rotation",
         "source",
+        "spread",
         "target",
         "text",
         "tokens",
@@ -163,16 +165,14 @@ class Structure:
             for kind, times in Counter(field.kinds).items():
                 if times > 1:
                     self.error(field.span, f"`{field.name}` is twice on `{kind}`")
-                if kind not in tokens.kinds:
+                if kind not in tokens.pattern.kinds:
                     message, hint = unknown_kind(kind, tokens)
                     if field.kinds == (field.name,):
-                        hint = f"say where the field lives: `{field.name} : … on {tokens.kinds[0]}`"
+                        hint = f"say where the field lives: `{field.name} : … on {tokens.pattern.kinds[0]}`"
                     self.error(field.span, message, hint)
             if field.low is not None and field.high is not None:
                 self.range(field.name, field.low, field.high)
-        if not any(kind in tokens.group for field in self.program.fields for kind in field.kinds):
-            hint = "put a field on a kind of the group"
-            self.error(tokens.span, "no field lives in the repeated group, so no data says how often it comes", hint)
+        check_pattern(self.program, self.report)
 
     def range(self, name: str, low: Expr, high: Expr, written: str | None = None) -> None:
         for bound in (low, high):

@@ -16,6 +16,7 @@ from ..ir.graph import (
     Attend,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -72,6 +73,7 @@ def _given(graph: Graph, value: Value) -> bool:
             | Softmax()
             | Gather()
             | Attend()
+            | Delta()
             | Read()
             | Mine()
             | Theirs()

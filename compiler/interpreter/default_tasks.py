@@ -47,6 +47,8 @@ WILD = 1e-4
 MOST_WORK = 1e9
 """Numbers that the oracle may compute on whole tasks; larger programs are calibrated on fewer."""
 
+Times = int | tuple[int, ...]
+"""How often each group comes, or all of them."""
 Change = Callable[[Floats, np.random.Generator], Floats]
 
 
@@ -170,12 +172,21 @@ def samples(graph: Graph, tokens: int | None = None) -> list[Sample]:
     def drawn(family: Family, part: float, seed: int, least: int) -> Sample:
         tasks = max(least if fewer == 1.0 else FEWEST_LONG, int(part * share * fewer * TASKS))
         short = max(least, int(part * share * SHORT_TASKS))
-        whole = draw(signature, length, tasks, seed, family=family)
+        whole, *lopsided = lengths_like(signature, length)
+        longer = [read_data(signature, draw(signature, of, tasks, seed, family=family)) for of in (whole, *lopsided)]
         few = draw(signature, min(length, SHORT), short, seed + 1, labels=False, family=family)
-        return Sample(family, (read_data(signature, whole), read_data(signature, few)))
+        return Sample(family, (*longer, read_data(signature, few)))
 
     core = drawn(CORE, CORES if families else 1.0, 0, FEWEST_TASKS)
     return [core, *(drawn(family, each, FIRST + 2 * FAMILIES.index(family), FAMILY_TASKS) for family in families)]
+
+
+def lengths_like(signature: Signature, length: int) -> list[Times]:
+    """Every group so often; of several also each in turn, beside few of the others."""
+    count = len(signature.pattern.groups)
+    few = min(length, SHORT)
+    lopsided = [tuple(length if k == group else few for k in range(count)) for group in range(count) if count > 1]
+    return [(length,) * count, *lopsided]
 
 
 def core_tasks(samples: Sequence[Sample]) -> TokenData:
@@ -194,7 +205,7 @@ def _work(graph: Graph, block: Block) -> int:
 
 
 def repetitions(graph: Graph, tokens: int | None = None) -> int:
-    """As many groups as the tightest scan and `tokens` allow; EXAMPLES where neither says."""
+    """As many of each group as the tightest scan and `tokens` allow; EXAMPLES where neither says."""
     pattern = graph.signature.pattern
     others = len(pattern.prefix) + len(pattern.suffix)
     most = EXAMPLES if tokens is None else (tokens - others) // len(pattern.group)
@@ -207,9 +218,10 @@ def repetitions(graph: Graph, tokens: int | None = None) -> int:
 
 
 def draw(
-    signature: Signature, groups: int, tasks: int, seed: int, labels: bool = True, family: Family = CORE
+    signature: Signature, groups: Times, tasks: int, seed: int, labels: bool = True, family: Family = CORE
 ) -> dict[str, Floats]:
-    """Sample data for a program: field name → [tasks, rows, *shape]; without `labels`, declared scalars are uniform."""
+    """Sample data for a program with its groups so often: field name → [tasks, rows, *shape]; without `labels`,
+    declared scalars are uniform."""
     rng = np.random.default_rng(seed)
     kinds = sequence(signature.pattern, groups).kinds
     rows = {f.name: sum(k in f.kinds for k in kinds) for f in signature.fields}
@@ -266,7 +278,7 @@ def _independent(spec: FieldSpec, leading: tuple[int, int], rng: np.random.Gener
     return _changed(rng.standard_normal((*leading, *spec.shape)), rng, family.inputs, vectors)
 
 
-def describe(signature: Signature, groups: int) -> str:
+def describe(signature: Signature, groups: Times) -> str:
     """What the core of `draw` is, in words: "x from N(0, 1), y = w · x with w from N(0, I)"."""
     kinds = sequence(signature.pattern, groups).kinds
     rows = {f.name: sum(k in f.kinds for k in kinds) for f in signature.fields}

@@ -24,6 +24,7 @@ from ..ir.graph import (
     Block,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -43,9 +44,11 @@ from ..ir.graph import (
     Theirs,
     Value,
 )
+from ..ir.invariant import invariant
 from ..numerics.functions import function
 from ..numerics.operations import divide, keep, softmax
 from .chunks import together
+from .delta import recalled, written
 from .places import Disturb, Observe, Place, Places
 from .reads import attend, gather, read, scores, sources
 
@@ -63,7 +66,7 @@ def evaluate(
     its place. `disturb(value, array, operand, place)` is called with what an operation computes, and returns what
     stands in its place: `operand(k)` is its k-th operand at the same tokens. (Of an `Attend` key
     and value are those of the tokens read, as is what a `Gather` gathers, and one operand more is which of them each
-    token sees, [tasks, tokens, read].)
+    token sees, [tasks, tokens, read]; of a `Delta` see delta.py.)
     `reach` collects the largest |query · key| of each `Attend`; of exp, the largest query · key above 0. `chunk`: how
     many tasks are run together, if not as many as `together` says.
 
@@ -177,7 +180,7 @@ class _Run:
                 f"{tokens.size} `{loop.kind}` tokens given; this program scans `{loop.kind}` up to {loop.count}. "
                 "Give fewer, or raise the limit"
             )
-        fixed = self.graph.invariant(loop.body, {c.phi for c in loop.carried})
+        fixed = invariant(self.graph, loop.body, {c.phi for c in loop.carried})
         for value in fixed:
             self._compute(value, self._at(self.graph[value].kinds))
         self._fixed = frozenset(fixed)
@@ -212,6 +215,9 @@ class _Run:
 
     def _operand(self, node: Node, index: int, places: Places) -> Floats:
         """What `disturb` sees of an operation at these tokens."""
+        if isinstance(node.op, Delta):
+            given = written(node, node.op, self._from, self.line.kinds)
+            return given[index] if index < len(given) else np.tile(places.tokens, (self.batch, 1))
         if not isinstance(node.op, Gather | Attend) or (isinstance(node.op, Attend) and index == 0):
             return self._take(node.operands[index], places)
         others = self._at(frozenset({node.op.over}))
@@ -263,6 +269,8 @@ class _Run:
                     largest = float((pairs if node.op.how == "exp" else np.abs(pairs)).max())
                     self.reach[value] = max(self.reach.get(value, 0.0), largest)
                 return attend(node.op, pairs, theirs, seen)
+            case Delta():
+                return recalled(node.op, written(node, node.op, self._from, self.line.kinds))[:, places.tokens]
             case Read(_, over, mine):
                 others = self._at(frozenset({over}))
                 seen = self.seen[np.ix_(places.tokens, others.tokens)]

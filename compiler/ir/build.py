@@ -21,7 +21,7 @@ from dataclasses import replace
 
 import numpy as np
 from innerloop.artifact.errors import CompileError, Diagnostic
-from innerloop.artifact.signature import FieldSpec, Kinds, Pattern, Signature
+from innerloop.artifact.signature import FieldSpec, Kinds, ScanLimit, Signature
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Values
 
@@ -62,7 +62,8 @@ def graph_of(program: str | Program, parameters: Mapping[str, object], source: s
     tree = parse(program, source) if isinstance(program, str) else program
     _refuse(check(tree), tree)
     bindings = bind(tree, parameters)
-    _refuse(check(tree, bindings), tree)
+    if bindings:
+        _refuse(check(tree, bindings), tree)
     try:
         return verify(build(expand(tree), bindings))
     except NoSize as fault:
@@ -93,7 +94,7 @@ class _Program:
         program = self.program
         self.bindings = bindings
         self.builder = _Builder()
-        self.everywhere: Kinds = frozenset(program.tokens.kinds)
+        self.everywhere: Kinds = frozenset(program.tokens.pattern.kinds)
         self.kinds = self.everywhere
         self.values: dict[str, Value] = {}
         self.results: list[Value] = []
@@ -101,6 +102,7 @@ class _Program:
         self.number = {id(s): number for number, s in enumerate(statements(program.body))}
         self.turns: tuple[Turn, ...] = ()
         """The repeats around whose passes are counted."""
+        self.scans: set[ScanLimit] = set()
 
     def run(self) -> Graph:
         signature = self._signature()
@@ -108,20 +110,21 @@ class _Program:
             node = Node(Field(spec.name), (), spec.shape, frozenset(spec.kinds), spec.name, field.span)
             self.values[spec.name] = self.builder.node(node)
         self._body(self.program.body)
+        if len(signature.pattern.groups) > 1:
+            signature = replace(signature, scans=tuple(sorted(self.scans)))
         return self.builder.finish(tuple(self.results), signature)
 
     def _signature(self) -> Signature:
-        program, tokens = self.program, self.program.tokens
+        program = self.program
         fields = []
         for field in program.fields:
             ends = (field.low, field.high)
             low, high = (None if end is None else float(evaluate(end, self.bindings)) for end in ends)
             shape = self._shape(field.type)
             fields.append(FieldSpec(field.name, shape, field.kinds, low, high, field.type.base == "onehot"))
-        pattern = Pattern(tokens.prefix, tokens.group, tokens.suffix, tokens.visible_context)
         answers = [s.answer for s in statements(program.body) if isinstance(s, Output)]
         return Signature(
-            program.name, pattern, tuple(fields), dict(self.bindings), program.text, program.source,
+            program.name, program.tokens.pattern, tuple(fields), dict(self.bindings), program.text, program.source,
             tuple(answer.name for answer in answers if answer is not None),
         )  # fmt: skip
 
@@ -222,6 +225,8 @@ class _Program:
             final = builder.node(Node(Final(), (before[name], result), node.shape, kinds, name, loop.span), place=False)
             records.append(Carried(before[name], phis[name], result, final))
             self.values[name] = final
+        if kind is not None:
+            self.scans.add(ScanLimit(kind, count))
         builder.close(kind, count, tuple(records), loop.span, backwards)
         for name in phis if backwards else ():
             self.values[name] = self._merged(name, before[name], self.values[name], loop.span)

@@ -16,6 +16,7 @@ from .graph import (
     Block,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -52,7 +53,7 @@ def levels(graph: Graph, parallel: bool = False) -> dict[Value, int]:
             match graph[item].op:
                 case Affine() | Merge() | Field() | Constant() | Count():
                     level[item] = ready
-                case Move() | Gather() | Attend() | Keep() | Divide() | Read():
+                case Move() | Gather() | Attend() | Delta() | Keep() | Divide() | Read():
                     level[item] = following(ready, True, parallel)
                 case Product() | Function() | Softmax() | Mine() | Theirs() | Phi() | Final():
                     level[item] = following(ready, False, parallel)

@@ -132,6 +132,19 @@ class Attend:
 
 
 @dataclass(frozen=True, slots=True)
+class Delta:
+    """What the tokens up to me leave in a matrix S [m, n] that those of `over` write by the delta rule, read by a
+    query, S q (artifact/reference/delta_rule.py). Operands: query (mine); key, value, rate and what is forgotten
+    (theirs). Key and value stand `back` tokens before who writes them; the rate is divided by `divisor`[0] +
+    `divisor`[1] |key|²; `start`: S before them."""
+
+    over: Kinds
+    start: Values
+    divisor: tuple[float, float] = (1.0, 0.0)
+    back: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
     """A read whose body mixes mine and theirs.
 
@@ -173,7 +186,7 @@ class Final:
 
 Op = (
     Field | Constant | Count | Affine | Product | Divide | Function | Keep | Softmax
-    | Move | Gather | Attend | Read | Mine | Theirs | Merge | Phi | Final
+    | Move | Gather | Attend | Delta | Read | Mine | Theirs | Merge | Phi | Final
 )  # fmt: skip
 
 
@@ -267,21 +280,6 @@ class Graph(_Nodes):
     def output(self) -> OutputSpec:
         nodes = [self[value] for value in self.results]
         return OutputSpec.of(self.signature, [node.shape for node in nodes], nodes[0].kinds)
-
-    def invariant(self, block: Block, changing: set[Value]) -> list[Value]:
-        """The values of a loop's body that do not change in it, in order, if those of `changing` do, which collects the
-        others."""
-        found: list[Value] = []
-        for item in block:
-            if isinstance(item, Loop):
-                changing.update(c.phi for c in item.carried)
-                found += self.invariant(item.body, changing)
-                changing.update(c.final for c in item.carried)
-            elif changing.isdisjoint(self[item].operands):
-                found.append(item)
-            else:
-                changing.add(item)
-        return found
 
     def loops(self, block: Block | None = None) -> Iterator[Loop]:
         for item in self.block if block is None else block:

@@ -21,7 +21,6 @@ from typing import assert_never
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.sparse import Matrix
-from innerloop.artifact.tokens import describe_pattern
 
 from ..syntax.shapes import describe
 from .graph import (
@@ -30,6 +29,7 @@ from .graph import (
     Block,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -56,7 +56,7 @@ def format_graph(graph: Graph) -> str:
     labels, signature = labels_of(graph), graph.signature
     order = signature.pattern.kinds
     given = ", ".join(f"{name} = {_parameter(value)}" for name, value in signature.parameters.items())
-    lines = [f"{signature.name}({given})", f"tokens {describe_pattern(signature.pattern)}", ""]
+    lines = [f"{signature.name}({given})", f"tokens {signature.pattern}", ""]
 
     def line(value: Value, indent: str) -> None:
         node = graph[value]
@@ -115,6 +115,8 @@ def _node(node: Node, labels: Mapping[Value, str]) -> str:
             return f"{how}[j in {over}](dot({names[0]}, {names[1]}[j]), {names[2]}[j])"
         case Attend(how, over):
             return f"{how}[j in {over}](dot({names[0]}, {names[1]}[j]) * {names[2]}[j])"
+        case Delta():
+            return _delta(node.op, names)
         case Read():
             return _read(node.op, names)
         case Merge(kinds):
@@ -125,6 +127,18 @@ def _node(node: Node, labels: Mapping[Value, str]) -> str:
             return _arithmetic(node, names)
         case other:
             assert_never(other)
+
+
+def _delta(op: Delta, names: list[str]) -> str:
+    """`delta[j in y](w0; q; k[j], v[j], 0.1)`: what is begun with and 0s stay unsaid."""
+    query, key, value, rate, forgotten = names
+    key, value = (f"{n}[j{f' − {back}' if back else ''}]" for n, back in zip((key, value), op.back, strict=True))
+    least, share = op.divisor
+    below = f" / ({least:g} + {share:g} dot({key}, {key}))" if share else ""
+    gate = "" if forgotten == "0" else f", forget {forgotten}[j]"
+    begun = f", from {_array(op.start.array)}" if op.start.array.any() else ""
+    over = ", ".join(sorted(op.over))
+    return f"delta[j in {over}](dot({query}, {key}) {value}, rate {rate}[j]{below}{gate}{begun})"
 
 
 def _read(read: Read, names: list[str]) -> str:

@@ -17,6 +17,7 @@ from .graph import (
     BodyGraph,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -46,7 +47,7 @@ def verify(graph: Graph) -> Graph:
 
 _ARITY: dict[type, int | None] = {
     Field: 0, Constant: 0, Count: 0, Affine: None, Product: 2, Divide: 2, Function: 1, Keep: 2, Softmax: 1, Move: 1,
-    Gather: 1, Attend: 3, Read: None, Mine: 0, Theirs: 0, Merge: None, Phi: 1, Final: 2,
+    Gather: 1, Attend: 3, Delta: 5, Read: None, Mine: 0, Theirs: 0, Merge: None, Phi: 1, Final: 2,
 }  # fmt: skip
 """How many operands an operation takes; None if its payload says."""
 
@@ -178,6 +179,8 @@ class _Verifier:
                 return len(which) == sizes[1] == node.size and all(0 <= c < sizes[0] for c in which)
             case Attend():
                 return sizes[0] == sizes[1] and sizes[2] == node.size
+            case Delta(_, start):
+                return sizes == [*start.array.shape[::-1][:1] * 2, node.size, 1, 1] and len(start.array) == node.size
             case Merge(kinds):
                 return len(kinds) == len(sizes) and set(sizes) == {node.size}
             case Read(_, _, mine, body):

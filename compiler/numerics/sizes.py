@@ -9,7 +9,8 @@
     linear maps κ                  2²⁰        2²⁰        1           1           GELUs
     heads                          16 …       16 …       64 …        64 …        dimensions, where positions are rotary
 
-A stream of float32 that may be rotated has a column of its own, `ROTATED`.
+A stream of float32 that may be rotated has a column of its own, `ROTATED`; in one whose slots are to be of like sizes
+the norm's constants are as far above the rest as is asked for (`small`).
 Two things limit 16 bits. float16 holds 65504 at most, and of that the norm's constants, all logits and what goes down a
 neuron. bfloat16 has 8 bits: what is found by a difference of large numbers is found no more, which concerns phases of
 heads that are too small, and squares of positions. See docs/design-notes.md, 16 bits.
@@ -28,11 +29,11 @@ from innerloop.artifact.precisions import LARGEST
 @dataclass(frozen=True)
 class NormSizes:
     """Of one kind of norm. `bits`: so far the constants are above the root of all other squares, in the mean
-    (LayerNorm); the smallest of them above the root of the sum (RMSNorm). `divide`: so far a divisor on its slots is;
-    `constant`: so far the constants are above the largest divisor on its slots, which stands beside them in the MLP
-    sublayer after a division: the norm is then off by half the square of their ratio, which must be no more than half
-    an ulp. `largest`: of the norm's constants, whose squares are summed. `slot`: of one of them; where that keeps them
-    down, the root of their sum is still `least` bits above that of all else."""
+    (LayerNorm, and RMSNorm where they are `even`); the smallest of them above the root of the sum (RMSNorm). `divide`:
+    so far a divisor on its slots is; `constant`: so far the constants are above the largest divisor on its slots, which
+    stands beside them in the MLP sublayer after a division: the norm is then off by half the square of their ratio,
+    which must be no more than half an ulp. `largest`: of the norm's constants, whose squares are summed. `slot`: of one
+    of them; where that keeps them down, the root of their sum is still `least` bits above that of all else."""
 
     bits: float
     divide: float
@@ -40,6 +41,8 @@ class NormSizes:
     largest: float
     slot: float = math.inf
     least: float = 0.0
+    even: bool = False
+    """Whether they are spread over as many slots as there is room for (RMSNorm)."""
 
     def held(self, scale: float, weights: Sequence[int]) -> float:
         """The scale, or what of it the slot of the largest weight can hold, a power of two."""
@@ -71,6 +74,8 @@ class Sizes:
     """Whether divisions are made of a fitted curve, and not by the norm, whose constants do not reach so far."""
     coarse: bool = False
     """Whether rounding leaves too little of logits to compare by, to score by, or to tell the first from the next."""
+    digital: bool = False
+    """Whether positions that are learned are told apart by their digits, and not by their squares."""
     holds: float = math.inf
     """Families of default tasks with larger values are left out."""
 
@@ -85,6 +90,7 @@ _SHORT = Sizes(
     straight=1.0,
     rotary_heads=(64, 256),
     coarse=True,
+    digital=True,
 )
 _SIZES: Mapping[Dtype, Sizes] = {
     "float32": Sizes(
@@ -121,6 +127,18 @@ ROTATED = replace(
 """Of float32 where the stream may be rotated: every slot then rounds at the size of the largest."""
 
 
-def sizes_of(dtype: Dtype, rotation: bool = False) -> Sizes:
-    """`rotation`: whether the stream may be rotated (float32 alone)."""
-    return ROTATED if rotation else _SIZES[dtype]
+SMALLEST = 1.0
+"""Bits at least: the root of the constants' squares is twice what that of all others may be."""
+
+
+def sizes_of(dtype: Dtype, rotation: bool = False, bits: float | None = None) -> Sizes:
+    """`rotation`: whether the stream may be rotated (float32 alone); `bits`: so far the norm's constants are above the
+    rest, where slots are to be of like sizes."""
+    sizes = ROTATED if rotation else _SIZES[dtype]
+    return sizes if bits is None else small(sizes, bits)
+
+
+def small(sizes: Sizes, bits: float) -> Sizes:
+    """With the norm's constants so many bits above the rest, on many slots, and data of one scale."""
+    layer, rms = replace(sizes.layer, bits=bits), replace(sizes.rms, bits=bits, even=True)
+    return replace(sizes, layer=layer, rms=rms, digital=True, holds=ROTATED.holds)

@@ -20,6 +20,7 @@ from ..ir.graph import (
     Block,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -72,6 +73,9 @@ def demanded(graph: Graph) -> dict[Value, Kinds]:
                         need[operand] |= {over}
                     case Attend(_, over) if index > 0:
                         need[operand] |= {over}
+                    case Delta(over, _, _, back) if index > 0:
+                        moved = index < 3 and back[index - 1] > 0
+                        need[operand] |= graph[operand].kinds if moved else over
                     case Move():
                         need[operand] |= graph[operand].kinds
                     case Phi() | Final():
@@ -87,6 +91,7 @@ def demanded(graph: Graph) -> dict[Value, Kinds]:
                         | Keep()
                         | Softmax()
                         | Attend()
+                        | Delta()
                         | Read()
                         | Mine()
                         | Theirs()
@@ -120,6 +125,7 @@ def held(graph: Graph, need: dict[Value, Kinds]) -> dict[Value, Kinds]:
                 | Move()
                 | Gather()
                 | Attend()
+                | Delta()
                 | Read()
                 | Mine()
                 | Theirs()

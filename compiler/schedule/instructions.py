@@ -20,7 +20,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Bilinear, Matrix, Values
 
 from ..architectures.relation import Relation
 from ..architectures.targets import Target
@@ -126,6 +126,17 @@ class AttendHead:
 
 
 @dataclass(frozen=True)
+class DeltaHead:
+    """reads[0] applied to the matrix that tokens of `over` write with reads[1:], key, value, rate and what is forgotten
+    (graph.py)."""
+
+    over: Kinds
+    start: Values
+    divisor: tuple[float, float]
+    back: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Multiply:
     """A bilinear map of two operands, whose components lie within a radius of a centre. `squares`: what it is built
     from, if not by default."""
@@ -172,7 +183,7 @@ class Linear:
     """reads[0], at the instruction's kinds only; an attention head that reads its own token, or pairs of neurons."""
 
 
-Operation = Copy | Mean | AttendHead | Multiply | Apply | Quotient | SwitchHead | Linear
+Operation = Copy | Mean | AttendHead | DeltaHead | Multiply | Apply | Quotient | SwitchHead | Linear
 
 
 class Whose(Enum):
@@ -193,6 +204,8 @@ def tokens_read(op: Operation, index: int) -> Kinds | Whose:
             return Whose.ANY if relation.kind is None else frozenset({relation.kind})
         case Mean(over):
             return frozenset({over})
+        case DeltaHead(over, _, _, back):
+            return Whose.OWN if index == 0 else Whose.ANY if index < 3 and back[index - 1] else over
         case AttendHead(_, over):
             return frozenset({over}) if index in (1, 2) else Whose.OWN
 
@@ -211,7 +224,7 @@ class Instruction:
     def side(self) -> str:
         """The sort of sublayer that it takes."""
         match self.op:
-            case Copy() | Mean() | AttendHead() | Quotient() | SwitchHead():
+            case Copy() | Mean() | AttendHead() | DeltaHead() | Quotient() | SwitchHead():
                 return "attention"
             case Multiply() | Apply():
                 return "mlp"

@@ -15,7 +15,6 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.errors import InternalError
-from innerloop.artifact.limits import MOST_TOKENS
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
@@ -29,6 +28,7 @@ from ..ir.graph import (
     Carried,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -71,7 +71,8 @@ from .instructions import (
     Variable,
 )
 from .instructions import Block as InstructionBlock
-from .lower_forms import FormBuilder, resolvable
+from .lower_forms import resolvable
+from .lower_heads import HeadBuilder
 
 
 def lower(graph: Graph, ranges: Ranges, target: Target, choice: Choice | None = None) -> Instructions:
@@ -83,10 +84,9 @@ def lower(graph: Graph, ranges: Ranges, target: Target, choice: Choice | None = 
 
 
 @dataclass
-class _Lowering(FormBuilder):
+class _Lowering(HeadBuilder):
     choice: Choice = field(default_factory=dict)
     counts: dict[Count, Atom] = field(default_factory=dict)
-    log_counts: dict[str, Atom] = field(default_factory=dict)
     loops: int = 0
 
     def run(self) -> Instructions:
@@ -171,6 +171,8 @@ class _Lowering(FormBuilder):
             case Attend(how, over):
                 op = AttendHead(how, over, self.ranges.reach(value))
                 return self._attend(value, op, (reads[0], reads[1], reads[2]), kinds, instructions)
+            case Delta():
+                return self._delta(value, node.op, reads, kinds, instructions)
             case Product(_, form):
                 left, right = (resolvable(self.ranges.ball(o)) for o in node.operands)
                 return make(Multiply(form, left, right, squares_in(self.choice, value)), *reads)
@@ -187,42 +189,6 @@ class _Lowering(FormBuilder):
                 raise InternalError(f"lower: no pass has taken away {type(node.op).__name__.lower()}", node.span)
             case other:
                 assert_never(other)
-
-    # Attention that scores ----------------------------------------------------------------------
-
-    def _attend(
-        self,
-        value: Value,
-        op: AttendHead,
-        reads: tuple[LinearForm, LinearForm, LinearForm],
-        kinds: Kinds,
-        instructions: list[Instruction | InstructionLoop],
-    ) -> LinearForm:
-        """The head's instruction. Query, key and value are 0 at tokens that must not read, be read or give."""
-        node, over = self.graph[value], frozenset({op.over})
-        query = self._restrict(reads[0], kinds)[0]
-        key, theirs = (self._restrict(form, over)[0] for form in reads[1:])
-        low, high = self.ranges[value]
-        if not self.target.linear:
-            key, theirs = self._rested(key, instructions), self._rested(theirs, instructions)
-            if op.how == "softmax":
-                op = replace(op, reach=float(self._most(query) @ self._most(key)))
-            if op.how == "mean" and op.over not in self.log_counts:
-                most = np.full(1, np.log(MOST_TOKENS + 1))
-                everyone = frozenset(self.pattern.kinds)
-                self.log_counts[op.over] = self._atom(f"log count {op.over}", 1, everyone, np.zeros(1), most, True)
-        else:
-            if self.pattern.visible_context and op.over in self.pattern.suffix:
-                hint = "give the tokens after the context a kind of their own, which none reads"
-                raise self._refuse(node, f"hides no `{op.over}` token from those before the context's end", hint)
-            if not (self._only(key, over) or self._only(theirs, over)):
-                hint = f"give what is read at `{op.over}` a name that lives there alone"
-                raise self._refuse(node, f"reads `{op.over}` tokens, and what it reads lives at others too", hint)
-            kinds = kinds.union(*(self.atoms[a].kinds for a in query.atoms))
-        counted = (self._own(self.log_counts[op.over]),) if op.over in self.log_counts and op.how == "mean" else ()
-        atom = self._atom(self.labels[value], node.size, kinds, low, high)
-        instructions.append(Instruction(op, (query, key, theirs, *counted), atom, kinds, node.span, value))
-        return self._own(atom)
 
     # Loops --------------------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ class FormBuilder:
     def __post_init__(self) -> None:
         signature = self.graph.signature
         self.pattern = signature.pattern
-        self.unread = unread(self.graph) if self.target.linear else 0
+        self.unread = unread(self.graph) if self.target.attention == "linear" else 0
         self.roles = roles(signature.pattern)
         self.role_kinds: tuple[str | None, ...] = role_kinds(signature.pattern)
         count = len(self.roles)

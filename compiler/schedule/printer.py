@@ -14,6 +14,7 @@ from .instructions import (
     AttendHead,
     Block,
     Copy,
+    DeltaHead,
     Instruction,
     Instructions,
     Linear,
@@ -119,6 +120,12 @@ def _made(instruction: Instruction, instructions: Instructions) -> str:
             what = f"exp over {over} of ({reads[0]}) · ({reads[1]}), up to {reach:.4g}, times {reads[2]}"
         case AttendHead(how, over, reach):
             what = f"{how} over {over} of (({reads[0]}) · ({reads[1]})) ({reads[2]}), scores up to {reach:.4g}"
+        case DeltaHead(over, _, divisor, back):
+            key, stored = (f"{r}{f', {b} before' if b else ''}" for r, b in zip(reads[1:3], back, strict=True))
+            below = f" / ({divisor[0]:g} + {divisor[1]:g} |key|²)" if divisor[1] else ""
+            gate = f", forgetting {reads[4]}" if reads[4] != "0" else ""
+            by = f"key ({key}), value ({stored}), rate {reads[3]}{below}{gate}"
+            what = f"delta rule over {', '.join(sorted(over))} of {by}, read by {reads[0]}"
         case SwitchHead(strict, _, bounds, _):
             what = f"{reads[0]} where {reads[1]} {'>' if strict else '>='} 0, of up to {max(bounds):.4g}"
         case Multiply(form, _, _):

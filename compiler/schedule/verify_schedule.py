@@ -31,6 +31,7 @@ from .instructions import (
     AttendHead,
     Block,
     Copy,
+    DeltaHead,
     Instruction,
     InstructionLoop,
     Linear,
@@ -165,7 +166,7 @@ class _SlotRun(Symbols):
                     yield form, self._read_at(instruction, index), self._silent(instruction, index, sublayer.side)
 
     def _read_at(self, instruction: Instruction, index: int) -> tuple[int, ...]:
-        if isinstance(instruction.op, AttendHead) and self.instructions.target.linear:
+        if isinstance(instruction.op, AttendHead | DeltaHead) and self.instructions.target.linear:
             return self.all  # who has no softmax reads whatever is there
         found = tokens_read(instruction.op, index)
         if isinstance(found, Whose):
@@ -178,6 +179,8 @@ class _SlotRun(Symbols):
                 return False
             case Copy() | Mean() | Quotient() | Linear():
                 return side == "attention" and not self.atoms[instruction.out].rests
+            case DeltaHead():
+                return False
             case AttendHead():
                 return index in (1, 2) and not self.instructions.target.linear
             case SwitchHead():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from innerloop.artifact.signature import Pattern
 from innerloop.artifact.span import Span
 
 
@@ -268,17 +269,7 @@ class FieldDeclaration(SyntaxNode):
 
 @dataclass(frozen=True, slots=True)
 class TokensDeclaration(SyntaxNode):
-    """`prefix (group)* suffix`, names of kinds."""
-
-    prefix: tuple[str, ...]
-    group: tuple[str, ...]
-    suffix: tuple[str, ...]
-    visible_context: bool
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Each kind once, in order of appearance."""
-        return tuple(dict.fromkeys(self.prefix + self.group + self.suffix))
+    pattern: Pattern
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ worded in syntax_errors.py.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 from innerloop.artifact.errors import CompileError, Diagnostic
 from innerloop.artifact.limits import DEEPEST
+from innerloop.artifact.signature import Pattern
 from innerloop.artifact.span import Span
 from lark import Token, Tree
 from lark.exceptions import LarkError, UnexpectedCharacters, UnexpectedToken
@@ -261,6 +263,9 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
 
     group = on = kinds
 
+    def groups(self, meta: Any, parts: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        return parts
+
     def visible(self, meta: Any, parts: list[Token]) -> bool:
         return True
 
@@ -275,10 +280,12 @@ class _TreeBuilder(Transformer_NonRecursive[Token, Any]):
     def tokens(
         self, meta: Any, parts: list[Any]
     ) -> tuple[syntax.TokensDeclaration, tuple[syntax.FieldDeclaration, ...]]:
-        prefix, group, suffix, visible, *fields = parts
+        prefix, groups, suffix, visible, *fields = parts
+        cuts = tuple(accumulate(map(len, groups[:-1])))
+        pattern = Pattern(prefix, sum(groups, ()), suffix, bool(visible), cuts)
         head = self.text[meta.start_pos : meta.end_pos].split("\n", 1)[0].split("#", 1)[0].rstrip()
         span = Span(meta.start_pos, meta.start_pos + len(head), meta.line, meta.column)
-        return syntax.TokensDeclaration(span, prefix, group, suffix, bool(visible)), tuple(fields)
+        return syntax.TokensDeclaration(span, pattern), tuple(fields)
 
     def start(self, meta: Any, parts: list[Any]) -> syntax.Program:
         name = parts[0]

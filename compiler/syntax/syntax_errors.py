@@ -104,6 +104,8 @@ def _mend(word: str, type: str, line: str, expected: set[str]) -> str | None:
         return _SCAN
     if expected == {"PREVIOUS", "FIRST", "LAST"}:
         return _SOURCES
+    if word == "(" and re.match(r"tokens\b", line):
+        return "groups follow one another, as in `start (a)* (b)* query`; what stands alone is before or behind them"
     if word == "=" and re.match(r"[ \t]+output[ \t]+\w+[ \t]*$", line):
         return "what a `def` gives has no name: `output e`"
     if word == "," and re.match(r"\s*output\b", line):

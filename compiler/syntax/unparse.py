@@ -113,5 +113,4 @@ def unparse_field(field: FieldDeclaration) -> str:
 
 
 def unparse_tokens(tokens: TokensDeclaration) -> str:
-    pattern = [*tokens.prefix, f"({' '.join(tokens.group)})*", *tokens.suffix]
-    return f"tokens {' '.join(pattern)}" + ("  visible context" if tokens.visible_context else "")
+    return f"tokens {tokens.pattern}"

@@ -29,6 +29,7 @@ from ..ir.graph import (
     Attend,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -165,6 +166,8 @@ def vanishing(graph: Graph) -> dict[Value, Kinds]:
             case Phi() | Final():
                 carried = loop_of[value]
                 return found[carried.initial] & found[carried.result]
+            case Delta(over, start):
+                return frozenset() if start.array.any() else over if len(over) == 1 else frozenset()
             case Field() | Softmax() | Read() | Mine() | Theirs():
                 return frozenset()
             case other:

@@ -19,6 +19,7 @@ from ..ir.graph import (
     Attend,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -99,6 +100,7 @@ def expand(
             | Move()
             | Gather()
             | Attend()
+            | Delta()
             | Read()
             | Mine()
             | Theirs()

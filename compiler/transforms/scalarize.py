@@ -24,6 +24,7 @@ from ..ir.graph import (
     Attend,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -67,6 +68,7 @@ def components(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
                 | Move()
                 | Gather()
                 | Attend()
+                | Delta()
                 | Read()
                 | Mine()
                 | Theirs()

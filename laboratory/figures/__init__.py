@@ -26,6 +26,15 @@ NAMES: tuple[str, ...] = (
     "zhang_pcr",
     "huang_cot",
     "wang_td",
+    "gatmiry_loop",
+    "von_oswald_deep",
+    "von_oswald_softmax",
+    "von_oswald_induction",
+    "edelman",
+    "park_mixture",
+    "akyurek_moments",
+    "garg_shift",
+    "fu_newton",
     "drift",
 )
 """Each a module of this package, in the order in which they are listed."""

@@ -78,12 +78,12 @@ def random_layers(weights: Weights, seed: int, deviation: float = 0.05, **change
     """`Model.fresh` as published: tokens are their fields alone, without flags of what they are, the stream is no
     wider than they are, ρ, which counts by the flags, is 1, and attention is N(0, deviation²). Slots beside the fields
     would be memory that the published layers have not; smaller numbers stay near the saddle at 0 for long."""
-    model = Model.fresh(_without_roles(weights), seed, **changes)
+    model = Model.fresh(without_roles(weights), seed, **changes)
     drawn = np.concatenate([np.ravel(value) for value in model.parameters.values()])
     return replace(model, parameters={n: deviation / np.std(drawn) * value for n, value in model.parameters.items()})
 
 
-def _without_roles(weights: Weights) -> Weights:
+def without_roles(weights: Weights) -> Weights:
     """The same without the slots that only roles are embedded in, and with nothing that ρ counts."""
     kept = np.concatenate([slots(weights, field.name) for field in weights.signature.fields])
     embedding = weights.embedding.csr.toarray()[:, kept]

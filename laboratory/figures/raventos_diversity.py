@@ -37,6 +37,7 @@ from .small import CALIBRATION, MEASURED, fresh, trained
 
 D, N, NOISE = 4, 8, 0.5
 DIVERSITY = (2, 8, 32, 128)
+LONG_DIVERSITY = (2, 32, 512)
 LAYERS = 4
 TRAINING = 3000
 FRESH = task("noisy_linear", d=D, n=N, noise=NOISE)
@@ -76,7 +77,7 @@ def run(setting: Setting) -> Result:
     fresh_tasks = FRESH.drawn(setting.tasks(2048), MEASURED)
     start = fresh(ridge, LAYERS, N)
     points, errors, weights = [], [off(ridge, fresh_tasks)], {"ridge": ridge}
-    for count in DIVERSITY:
+    for count in LONG_DIVERSITY if setting.long else DIVERSITY:
         on = pretraining(count)
         setting.told(f"compiling the posterior mean over {count} tasks", 0, 0)
         both = {k: np.concatenate([calibration[k], v]) for k, v in on.drawn(2048, CALIBRATION).items()}
@@ -93,8 +94,10 @@ def run(setting: Setting) -> Result:
     prediction = predicted(Subject(limit, "trained"), fresh_tasks)
     last = spd(prediction, predicted(Subject(ridge, "ridge"), fresh_tasks))
     last_loss = float(squared_error(prediction, fresh_tasks["y"]).mean())
+    bound = float(squared_error(predicted(Subject(ridge, "ridge"), fresh_tasks), fresh_tasks["y"]).mean())
+    long = (Check("M = ∞: loss / compiled ridge's", last_loss / bound, high=1.05),) if setting.long else ()
     return Result(
-        checks=checks(points, last, max(errors)),
+        checks=checks(points, last, max(errors)) + long,
         tables=tuple(_table(place, points, last, last_loss) for place in PLACES),
         pictures={"raventos_diversity": _picture(points, last, last_loss)},
         numbers={

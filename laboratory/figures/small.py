@@ -25,17 +25,19 @@ CALIBRATION, MEASURED = 10_001, 10_002
 """The seeds of the tasks whose values give the ranges, and of those that models are measured on."""
 
 
-def fresh(like: Weights, layers: int, examples: int, seed: int = 0) -> Model:
+def fresh(like: Weights, layers: int, examples: int, seed: int = 0, *, width: int = WIDTH, heads: int = HEADS) -> Model:
     """A model of so many layers for prompts of so many examples, with the tokens and the output of `like`."""
     model = Model.fresh(
-        like, seed, n_layer=layers, d_model=WIDTH, n_head=HEADS, n_positions=2 * examples + 2
+        like, seed, n_layer=layers, d_model=width, n_head=heads, n_positions=2 * examples + 2
     )  # the rest token, and a query
-    louder = WIDTH**-0.5 / GPT2
+    louder = width**-0.5 / GPT2
     matrices = {name for name, value in model.parameters.items() if name.startswith("body.") and value.ndim == 2}
     scaled = {name: louder * value if name in matrices else value for name, value in model.parameters.items()}
     return replace(model, parameters=scaled)
 
 
-def trained(setting: Setting, name: str, start: Model, on: TaskDistribution, steps: int) -> Weights:
+def trained(
+    setting: Setting, name: str, start: Model, on: TaskDistribution, steps: int, *, seed: int = 0, rate: float = 3e-3
+) -> Weights:
     """As all of them are trained."""
-    return setting.train(name, start, on, steps=steps, batch=64, rate=3e-3, warmup=200).weights
+    return setting.train(name, start, on, steps=steps, batch=64, rate=rate, warmup=200, seed=seed).weights

@@ -95,7 +95,8 @@ def begun(like: Weights, seed: int, merged: bool) -> tuple[Model, list[str]]:
 
 @dataclass(frozen=True)
 class Plateau:
-    """Where the loss stands still from one stage to another; its loss is that of the middle stage."""
+    """Where the loss stands still from one stage to another. Its loss is the median of its stages'; what it computes is
+    looked at in the middle one."""
 
     first: int
     last: int
@@ -103,6 +104,9 @@ class Plateau:
     @property
     def middle(self) -> int:
         return (self.first + self.last) // 2
+
+    def loss(self, curve: Floats) -> float:
+        return float(np.median(curve[self.first : self.last + 1]))
 
 
 def plateaus(curve: Sequence[float] | Floats) -> list[Plateau]:
@@ -124,7 +128,7 @@ def ends() -> list[int]:
 @dataclass(frozen=True)
 class Course:
     """A run: steps and losses at its stages, and for each plateau the components m of the nearest compiled model,
-    loss over that model's, and E (ŷ − ŷ_m)² over E ŷ_m² (the loss of nothing where m is 0)."""
+    loss over that model's closed form, and E (ŷ − ŷ_m)² over E ŷ_m² (the loss of nothing where m is 0)."""
 
     steps: Floats
     curve: Floats
@@ -154,7 +158,7 @@ def course(setting: Setting, seed: int, merged: bool, models: Sequence[Weights],
         off = [float(((predicted - one) ** 2).mean()) for one in known]
         m = int(np.argmin(off))
         components.append(m)
-        ratios.append(float(((predicted - truth) ** 2).mean() / ((known[m] - truth) ** 2).mean()))
+        ratios.append(plateau.loss(curve) / float(losses()[m]))
         apart.append(off[m] / float(((known[m] if m else truth) ** 2).mean()))
     steps = np.array([stage.losses.size for stage in stages], float)
     return Course(steps, curve, found, components, ratios, apart, kept[-1])

@@ -28,6 +28,12 @@ TRAINED = 5
 """Numbers for each parameter while it is trained: itself, its next value, its gradient and Adam's two moments."""
 
 
+UNTRAINED = (
+    "target deltanet is compiled for and run, and not trained: train a model of target lsa, gpt2 or llama, whose "
+    "layers the laboratory compares"
+)
+
+
 def untried(output: OutputSpec) -> Report:
     """The report of weights with this output that no compiler vouches for."""
     unknown = float("inf"), float("nan"), float("nan")
@@ -38,6 +44,8 @@ def untried(output: OutputSpec) -> Report:
 def changed(config: Config, changes: dict[str, int]) -> Config:
     """The configuration with `changes`. What follows from others follows, unless it is given too: of a new width
     d_mlp = 4 d_model, and, but for linear attention, d_head = d_model / n_head. Raises InnerloopError."""
+    if config.attention == "delta":
+        raise InnerloopError(UNTRAINED)
     for name, value in changes.items():
         if name not in CHANGES:
             raise InnerloopError(f"{name}={value!r}: a fresh model can differ in {', '.join(CHANGES)}")

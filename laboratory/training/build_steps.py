@@ -11,7 +11,8 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Mlp, Norm, Repeated
+from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.parts import Attention, Body, DeltaAttention, Idle, LinearAttention, Mlp, Norm, Repeated
 from innerloop.artifact.weights import Weights
 from innerloop.runtime.packing.pack import norm_step
 from innerloop.runtime.packing.packed import (
@@ -24,6 +25,8 @@ from innerloop.runtime.packing.packed import (
     Spread,
     Step,
 )
+
+from .architecture import UNTRAINED
 
 Array = Any
 
@@ -45,6 +48,8 @@ class Build:
             match item:
                 case Attention():
                     found.append(self._attention(item, f"{here}.attention"))
+                case DeltaAttention():
+                    raise InnerloopError(UNTRAINED)
                 case LinearAttention():
                     found.append(self._linear_attention(f"{here}.linear_attention"))
                 case Mlp():

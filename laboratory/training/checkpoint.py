@@ -97,7 +97,7 @@ def read(folder: Path) -> Checkpoint | None:
 
 def verify(kept: Checkpoint, settings: Mapping[str, Any], here: Mapping[str, Any] | None, folder: Path) -> None:
     """Raises DataError if the checkpoint is of another run, or, unless `here` is None, was made by something else."""
-    older = {"decay": 0.0, "patience": None, "optimiser": "adam"}  # which all older runs had
+    older = {"decay": 0.0, "patience": None, "optimiser": "adam", "products": "float32"}  # which all older runs had
     now, then = json.loads(json.dumps(settings)), {**older, **kept.settings}
     if then["patience"] is None:
         then.pop("interval", None)  # which older runs recorded

@@ -8,6 +8,7 @@ skewed_linear    x ~ N(0, diag λ): `eigenvalues`, or λᵢ ∝ i^−power with 
 discrete_linear  noisy, w one of `tasks` that never change, drawn once from N(0, I) (Raventós et al. 2023)
 logistic         y is 1 with probability σ(w · x), and else 0 (Bai et al. 2023)
 sine             y = a sin(x + φ), a ~ U(0.1, 5), φ ~ U(0, π), x ~ U(−5, 5) (Finn et al. 2017; von Oswald et al.)
+mixed            each task one of the kinds in `of`, all as likely, with those of the parameters that it has
 autoregressive   x_{t+1} = W x_t, W d / 2 rotations of the plane by angles U(0, 2π), or with `form` complex diagonal
                  e^{iθ}, x [d, 2] (Zheng et al. 2024), or with `form` orthogonal any rotation (von Oswald et al.
                  2023). The start is real, N(0, start_scale²), or with `start` sparse ±start_scale on one axis
@@ -23,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from innerloop.runtime.surroundings import key
 
-from .settings import Values
+from .settings import DEFAULTS, Values
 
 Array = Any
 Fields = dict[str, Array]
@@ -121,6 +122,21 @@ def _autoregressive(key: Array, batch: int, n: int, dimensions: Array, p: Values
     return {p["field"]: states if p["form"] == "complex" else states.reshape(batch, n, -1)}
 
 
+def _mixed(key: Array, batch: int, n: int, dimensions: Array, p: Values) -> Fields:
+    of_kind, *keys = jax.random.split(key, 1 + len(p["of"]))
+    drawn = []
+    for name, one in zip(p["of"], keys, strict=True):
+        own = {given: value for given, value in p.items() if given in DEFAULTS[name]}
+        drawn.append(DRAWS[name](one, batch, n, dimensions, own))
+    kind = jax.random.randint(of_kind, (batch,), 0, len(drawn))
+
+    def chosen(*fields: Array) -> Array:
+        among = jnp.stack(fields)
+        return jnp.take_along_axis(among, kind.reshape(1, batch, *(1,) * (among.ndim - 2)), axis=0)[0]
+
+    return {name: chosen(*(one[name] for one in drawn)) for name in drawn[0]}
+
+
 DRAWS: Mapping[str, Callable[[Array, int, int, Array, Values], Fields]] = {
     "linear": _linear,
     "noisy_linear": _linear,
@@ -130,4 +146,5 @@ DRAWS: Mapping[str, Callable[[Array, int, int, Array, Values], Fields]] = {
     "logistic": _logistic,
     "sine": _sine,
     "autoregressive": _autoregressive,
+    "mixed": _mixed,
 }

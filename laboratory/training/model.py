@@ -181,7 +181,7 @@ class Model:
         """The output's tokens, and the features [batch, 1 + tokens, features] as `Transformer` lays them out."""
         signature, dtype = self.signature, np.dtype(self.config.dtype)
         line = sequence_of(signature, {field.name: fields[field.name].shape[1] for field in signature.fields})
-        verify_length(line, signature.pattern, self.config.n_positions)
+        verify_length(line, signature, self.config.n_positions)
         roles = FeatureLayout.of(signature).one_hot([0, *line.roles], dtype)
         batch = next(iter(fields.values())).shape[0]
         columns = [jnp.broadcast_to(roles, (batch, *roles.shape))]

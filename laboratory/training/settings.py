@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, get_args
 
 from innerloop.artifact.errors import InnerloopError, near
-from innerloop.artifact.words import OptimiserName, RateSchedule, Rows
+from innerloop.artifact.words import OptimiserName, Products, RateSchedule, Rows
 
 Values = Mapping[str, Any]
 
@@ -19,6 +19,8 @@ MOST = 2**31
 
 COMMON = {"d": 5, "n": 10}
 INPUTS = {"inputs": "normal", "input_scale": 1.0, "weight_scale": 1.0}
+MIXABLE = ("linear", "noisy_linear", "sparse_linear", "skewed_linear", "logistic")
+"""The tasks of which one can be drawn instead of another: regressions of d inputs."""
 DEFAULTS: Mapping[str, Values] = {
     "linear": {**COMMON, **INPUTS},
     "noisy_linear": {**COMMON, **INPUTS, "noise": 0.5},
@@ -28,7 +30,11 @@ DEFAULTS: Mapping[str, Values] = {
     "logistic": {**COMMON, **INPUTS},
     "sine": {"n": 10},
     "autoregressive": {"d": 4, "n": 20, "form": "real", "start": "gaussian", "start_scale": 1.0, "field": "x"},
-}
+    "mixed": {
+        **COMMON, **INPUTS, "of": ["linear", "skewed_linear"], "noise": 0.0, "nonzeros": 2, "power": 2.0,
+        "eigenvalues": None,
+    },
+}  # fmt: skip
 """The parameters of each task."""
 
 
@@ -62,7 +68,14 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "start_scale": _real(above=True),
     "noise": _real(above=False),
     "power": _real(above=False),
-    "eigenvalues": (lambda v: isinstance(v, list | tuple) and all(map(_positive, v)), "a list of numbers above 0"),
+    "eigenvalues": (
+        lambda v: v is None or (isinstance(v, list | tuple) and all(map(_positive, v))),
+        "a list of numbers above 0",
+    ),
+    "of": (
+        lambda v: isinstance(v, list | tuple) and len({*v} & {*MIXABLE}) == len(v) > 1,
+        f"a list of at least two of {', '.join(MIXABLE)}",
+    ),
     "field": (lambda v: isinstance(v, str) and v.isidentifier(), "the name of the program's field"),
 }
 
@@ -124,5 +137,7 @@ def training_settings(**given: Any) -> None:
             raise InnerloopError(f"{name}={value!r}: must be a number above 0")
     if given["schedule"] not in get_args(RateSchedule):
         raise InnerloopError(f"schedule={given['schedule']!r}: must be 'cosine' or 'constant'")
+    if given.get("products", "float32") not in get_args(Products):
+        raise InnerloopError(f"products={given['products']!r}: must be 'float32' or 'bfloat16'")
     if given.get("optimiser", "adam") not in get_args(OptimiserName):
         raise InnerloopError(f"optimiser={given['optimiser']!r}: must be 'adam' or 'sgd'")

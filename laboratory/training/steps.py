@@ -6,6 +6,7 @@ Run       parameters, the optimiser's state and the losses, after so many steps
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -17,7 +18,8 @@ import optax
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.parts import Config
-from innerloop.artifact.words import OptimiserName
+from innerloop.artifact.words import OptimiserName, Products
+from innerloop.runtime.arrays import halved
 from innerloop.runtime.executables import exact
 from innerloop.runtime.surroundings import devices, key
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -40,7 +42,8 @@ CACHED_BYTES = 2**22
 @dataclass(frozen=True)
 class Rule:
     """How `train` moves the parameters, by what it was given. `steps`: at which the rate is 0; None, it is constant.
-    `decay`: of matrices, apart from the gradient (Loshchilov and Hutter 2019)."""
+    `decay`: of matrices, apart from the gradient (Loshchilov and Hutter 2019). `products`: what their factors are
+    rounded to, in the pass and its gradient."""
 
     steps: int | None
     rate: float
@@ -48,6 +51,7 @@ class Rule:
     clip: float | None
     kind: OptimiserName = "adam"
     decay: float = 0.0
+    products: Products = "float32"
 
     def optimiser(self) -> Any:
         rates = optax.linear_schedule(0.0 if self.warmup else self.rate, self.rate, max(self.warmup, 1))
@@ -78,6 +82,11 @@ class Stepper:
         mesh = Mesh(np.array(found), ("batch",))
         self.whole = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
         self._split = NamedSharding(mesh, PartitionSpec(None, "batch"))  # type: ignore[no-untyped-call]
+        platform = found[0].platform
+        if rule.products != "float32" and (platform == "cpu" or model.config.dtype != "float32"):
+            what = "a CPU multiplies in float32" if platform == "cpu" else f"this model is of {model.config.dtype}"
+            raise InnerloopError(f"products={rule.products}: {what}: leave it out, or train float32 on a GPU or a TPU")
+        self._rounded = halved if rule.products == "bfloat16" else nullcontext
         self.model, self.frozen, self.optimiser = model, frozen, rule.optimiser()
         self._task, self._batch = task, batch
         self.dtype: Dtype = model.config.dtype
@@ -85,9 +94,10 @@ class Stepper:
         tokens = jax.eval_shape(partial(model.streams, model.parameters), fields).shape[2]
         numbers = sum(value.size for name, value in model.parameters.items() if name not in ("embedding", "positions"))
         self.together = min(100, max(1, CALL_OPERATIONS // (6 * batch * tokens * max(1, numbers))))
-        on_cpu = found[0].platform == "cpu"
-        self.parts = _parts(batch, len(found), CACHED_BYTES // widest_bytes(model.config, tokens)) if on_cpu else 1
-        self.call = jax.jit(self._steps, static_argnames="points", donate_argnums=0, compiler_options=exact())
+        most = CACHED_BYTES // widest_bytes(model.config, tokens)
+        self.parts = _parts(batch, len(found), most) if platform == "cpu" else 1
+        options = exact(platform)
+        self.call = jax.jit(self._steps, static_argnames="points", donate_argnums=0, compiler_options=options)
 
     def _steps(
         self, carry: Any, fixed: Tree, key: Any, first: Any, count: Any, dimensions: Any, points: int | None
@@ -106,7 +116,8 @@ class Stepper:
                 return self._task.loss(self.model.apply(moving | fixed, part), part)
 
             def add(total: Tree, part: Any) -> tuple[Tree, Any]:
-                value, gradient = jax.value_and_grad(loss)(moving, part)
+                with self._rounded():
+                    value, gradient = jax.value_and_grad(loss)(moving, part)
                 return jax.tree.map(jnp.add, total, gradient), value
 
             total, values = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, moving), parts)

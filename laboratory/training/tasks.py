@@ -95,7 +95,7 @@ class TaskDistribution:
             )
         try:
             line = sequence_of(weights.signature, {name: field.shape[1] for name, field in drawn.items()})
-            verify_length(line, weights.signature.pattern, weights.config.n_positions)
+            verify_length(line, weights.signature, weights.config.n_positions)
         except DataError as error:
             raise InnerloopError(f"task {self.name}, n={self.parameters['n']}: {error}") from None
         truth = shapes[self.parameters["field"]] if self.sequence else ()

@@ -24,7 +24,7 @@ import numpy as np
 from innerloop.artifact.errors import InnerloopError, near
 from innerloop.artifact.interrupts import Interrupted, asked, stoppable
 from innerloop.artifact.weights import Weights
-from innerloop.artifact.words import OptimiserName, RateSchedule
+from innerloop.artifact.words import OptimiserName, Products, RateSchedule
 from innerloop.runtime.surroundings import seeded
 from numpy.typing import NDArray
 
@@ -80,6 +80,7 @@ def train(
     clip: float | None = 1.0,
     decay: float = 0.0,
     patience: int | None = None,
+    products: Products = "float32",
     curriculum: Curriculum | None = None,
     freeze: Sequence[str] = (),
     seed: int = 0,
@@ -98,6 +99,8 @@ def train(
     clip        the gradient's largest norm, None: any
     decay       of matrices, by this times the rate at every step (AdamW); there is no dropout
     patience    stop where the mean loss of an interval was below all before it so many intervals ago; None: never
+    products    "bfloat16" rounds the factors of all products of matrices, in the pass and its gradient, and sums in
+                float32; on a GPU or a TPU alone
     freeze      parameters that stay, by name or by the beginning of it: "embedding", "body.0", "body.3.attention.key"
     folder      where checkpoints go, every `interval` steps and after the last; None: nowhere
     earlier     checkpoints to go on from, where `folder` has none: of a run that is to be lengthened
@@ -112,13 +115,13 @@ def train(
     task.verify(model.template)
     training_settings(
         steps=steps, batch=batch, interval=interval, rate=rate, clip=clip, warmup=warmup, schedule=schedule,
-        optimiser=optimiser, decay=decay, patience=patience,
+        optimiser=optimiser, decay=decay, patience=patience, products=products,
     )  # fmt: skip
     if curriculum is not None:
         curriculum.verify(task)
     frozen, seed = _frozen(model, freeze), seeded(seed)
     until = steps if schedule == "cosine" else None
-    rule = Rule(until, float(rate), warmup, clip, optimiser, float(decay))
+    rule = Rule(until, float(rate), warmup, clip, optimiser, float(decay), products)
     settings = {
         "task": {"name": task.name, "rows": task.rows, **task.parameters},
         "steps": steps,
@@ -130,6 +133,7 @@ def train(
         "clip": clip,
         "decay": float(decay),
         "patience": patience,
+        "products": products,
         **({} if patience is None else {"interval": interval}),
         "curriculum": None if curriculum is None else vars(curriculum),
         "freeze": sorted(frozen),

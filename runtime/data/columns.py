@@ -76,7 +76,7 @@ class Roles:
 
     @staticmethod
     def of(tokens: TokenLine) -> Roles:
-        """Raises DataError for a program of more fields than these two."""
+        """Raises DataError for a program of more fields than these two, or of several groups."""
         names = list(tokens.kinds)
         taken = "x" if "x" in names else names[0]
         others = [name for name in names if name != taken]
@@ -87,6 +87,11 @@ class Roles:
                 "name the columns as the fields (`x_0`, `x_1` …), without --x and --y"
             )
         label = others[0] if others else None
+        if len(tokens.pattern.groups) > 1:
+            raise DataError(
+                f"columns are chosen for programs of one group, and this one is `{tokens.pattern}`: name the columns "
+                "as the fields; which of them a row fills says of which group it is"
+            )
         ends = {name for kind in tokens.pattern.suffix for name in tokens.held(kind)}
         return Roles(taken, label, taken in ends and label not in ends)
 

@@ -3,8 +3,9 @@
     tokens (x y)* x     x,y | x,y | x          a row is a repetition of the group, the last one the query
                         x | y | x | y | x      a row is a token
                         x | x,y | x,y          refused: the first row has no y
+    tokens (a)* (b)* q  x,y | x,y | x,z | x    which columns a row fills says of which group it is
 
-A row holds tokens that follow one another within the prefix, the group or the suffix, and all rows of a task are
+A row holds tokens that follow one another within the prefix, a group or the suffix, and all rows of a task are
 repetitions, or all are tokens. At the end of a task one more value may stand that no token holds, such as the label
 of the query. Fields that live outside the group only are left out: nothing is paired by the row with them.
 """
@@ -15,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from innerloop.artifact.signature import Pattern, Signature
-from innerloop.artifact.tokens import describe_pattern
 
 Names = frozenset[str]
 
@@ -58,24 +58,24 @@ def gap(tokens: TokenLine, rows: Sequence[Names]) -> Gap | None:
     last = max((k for k, row in enumerate(filled) if row), default=-1)
     for k, (row, all_fields) in enumerate(zip(filled[:last], rows, strict=False)):
         if not row and not all_fields:
-            return Gap(k, None, f"holds no value, and later rows of its task do: in `{describe_pattern(pattern)}` "
+            return Gap(k, None, f"holds no value, and later rows of its task do: in `{pattern}` "
                                 f"that would pair values across the gap")  # fmt: skip
     numbered = [(k, row) for k, row in enumerate(filled) if row]
     whole = _Reading(tokens, whole_rows=True)
     found = [reading.first_misfit(numbered) for reading in (whole, _Reading(tokens, whole_rows=False))]
     if None in found:
         return None
-    repetitions = whole.repetition is not None and any(row == whole.repetition for _, row in numbered)
+    units = [unit for unit in whole.repetitions if unit is not None]
+    repetitions = any(row in units for _, row in numbered)
     misfit = found[0 if repetitions else 1]
     assert misfit is not None
-    return _blamed(tokens, numbered, misfit, whole.repetition if repetitions else None)
+    return _blamed(tokens, numbered, misfit, units if repetitions else [tokens.held(k) for k in pattern.group])
 
 
-def _blamed(tokens: TokenLine, rows: Sequence[tuple[int, Names]], misfit: int, repetition: Names | None) -> Gap:
-    """The first row up to the misfit that lacks a field of its unit: a repetition, or else a token of the group."""
+def _blamed(tokens: TokenLine, rows: Sequence[tuple[int, Names]], misfit: int, units: Sequence[Names]) -> Gap:
+    """The first row up to the misfit that lacks a field of its unit: a repetition, or else a token of a group."""
     pattern = tokens.pattern
-    line = describe_pattern(pattern)
-    units = [repetition] if repetition is not None else [tokens.held(kind) for kind in pattern.group]
+    line = str(pattern)
     for k, row in rows:
         if k > misfit:
             break
@@ -88,20 +88,18 @@ def _blamed(tokens: TokenLine, rows: Sequence[tuple[int, Names]], misfit: int, r
 
 
 class _Reading:
-    """Rows as tokens, each row a whole repetition of the group or each a token; places of the pattern are numbered."""
+    """Rows as tokens, each row a whole repetition of its group or each a token; places of the pattern are numbered."""
 
     def __init__(self, tokens: TokenLine, *, whole_rows: bool) -> None:
         pattern = tokens.pattern
         self.whole_rows = whole_rows
         kinds = (*pattern.prefix, *pattern.group, *pattern.suffix)
         self.fields = [tokens.held(kind) for kind in kinds]
-        self.group = len(pattern.prefix), len(pattern.prefix) + len(pattern.group)
-        self.end = len(kinds)
-        held = self.fields[slice(*self.group)]
-        union = frozenset().union(*held)
-        self.repetition = union if sum(map(len, held)) == len(union) else None
+        self.pattern, self.end = pattern, len(kinds)
+        self.repetitions = [_union([tokens.held(kind) for kind in group]) for group in pattern.groups]
         suffix = {name for kind in pattern.suffix for name in tokens.held(kind)}
-        self.surplus = frozenset(tokens.paired - suffix) if pattern.suffix else frozenset()
+        spare = bool(pattern.suffix) and len(pattern.groups) == 1
+        self.surplus = frozenset(tokens.paired - suffix) if spare else frozenset()
 
     def first_misfit(self, rows: Sequence[tuple[int, Names]]) -> int | None:
         """The first row that is not what may follow; `rows` are numbered and none is empty."""
@@ -114,14 +112,12 @@ class _Reading:
 
     def _next(self, place: int) -> set[int]:
         """The places with fields that may follow one, those of tokens without fields passed over."""
-        begin, end = self.group
         found: set[int] = set()
         seen: set[int] = set()
         waiting = [place]
         while waiting:
             here = waiting.pop()
-            after = {begin, end} if here in (begin - 1, end - 1) else {here + 1}
-            for each in after - seen:
+            for each in self.pattern.after(here) - seen:
                 seen.add(each)
                 if each >= self.end:
                     found.add(self.end)
@@ -143,7 +139,7 @@ class _Reading:
                     found.add(self.end + 1)
                 continue
             part = self._part(here)
-            if self.whole_rows and part == "group" and row != self.repetition:
+            if self.whole_rows and 0 <= part < len(self.repetitions) and row != self.repetitions[part]:
                 continue
             while here < self.end and self._part(here) == part and self.fields[here] <= left:
                 left -= self.fields[here]
@@ -158,6 +154,15 @@ class _Reading:
                 found.add(self.end + 1)
         return found
 
-    def _part(self, place: int) -> str:
-        begin, end = self.group
-        return "prefix" if place < begin else "group" if place < end else "suffix"
+    def _part(self, place: int) -> int:
+        """−1 in the prefix, the number of the group, or that of groups in the suffix."""
+        within = place - len(self.pattern.prefix)
+        if within >= len(self.pattern.group):
+            return len(self.repetitions)
+        return sum(within >= cut for cut in (0, *self.pattern.cuts)) - 1
+
+
+def _union(held: Sequence[Names]) -> Names | None:
+    """The fields of a row that is a whole repetition; None where some field comes twice in it."""
+    union = frozenset[str]().union(*held)
+    return union if sum(map(len, held)) == len(union) else None

@@ -23,8 +23,8 @@ import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.errors import DataError, counted, shortened
 from innerloop.artifact.memory import spend
-from innerloop.artifact.signature import Pattern, Signature
-from innerloop.artifact.tokens import describe_pattern, output_rows, sequence
+from innerloop.artifact.signature import Signature
+from innerloop.artifact.tokens import output_rows, sequence
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.frontend.constants import evaluate
 from innerloop.compiler.syntax.nodes import Program
@@ -124,7 +124,7 @@ def read_table(source: object, program: str | Program | Weights | Signature, col
 def declared(program: str | Program) -> tuple[TokenLine, dict[str, tuple[float, float]]]:
     """A text's tokens, with fields of any size; and the ranges of fields that are made of numbers alone."""
     tree = parse(program) if isinstance(program, str) else program
-    pattern = Pattern(tree.tokens.prefix, tree.tokens.group, tree.tokens.suffix, tree.tokens.visible_context)
+    pattern = tree.tokens.pattern
     kinds = {field.name: field.kinds for field in tree.fields}
     ranges = {}
     for field in tree.fields:
@@ -145,7 +145,7 @@ def tasks_of(
 
 def _tasks(found: Chosen, tokens: TokenLine, roles: Roles, columns: Columns) -> TableTasks:
     name = found.table.name
-    groups = list(_partition(found, roles, columns, describe_pattern(tokens.pattern)))
+    groups = list(_partition(found, roles, columns, str(tokens.pattern)))
     for rows in groups:
         if len(rows) != len(groups[0]):
             one, other = (

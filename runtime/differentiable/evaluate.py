@@ -23,6 +23,7 @@ from innerloop.compiler.ir.graph import (
     Block,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -42,6 +43,7 @@ from innerloop.compiler.ir.graph import (
     Theirs,
     Value,
 )
+from innerloop.compiler.ir.invariant import invariant
 
 from .opened import Opened
 from .operations import Array, affine, divide, function, keep, product, softmax
@@ -172,7 +174,7 @@ class _Run:
                 f"{tokens.size} `{loop.kind}` tokens given; this program scans `{loop.kind}` up to {loop.count}. "
                 "Give fewer, or raise the limit"
             )
-        fixed = self.graph.invariant(loop.body, {c.phi for c in loop.carried})
+        fixed = invariant(self.graph, loop.body, {c.phi for c in loop.carried})
         for value in fixed:
             self._compute(value, self.at(self.kinds[value]))
         self._fixed, before = frozenset(fixed), dict(self.known)
@@ -259,7 +261,7 @@ class _Run:
                 return read(node.op, [operand(i) for i in range(mine)], given, self._seen(places, others))
             case Merge(kinds):
                 return self._merge(node, kinds, places)
-            case Mine() | Theirs() | Phi() | Final():
+            case Delta() | Mine() | Theirs() | Phi() | Final():
                 raise InternalError(f"{type(node.op).__name__.lower()} stands by itself", node.span)
             case other:
                 assert_never(other)

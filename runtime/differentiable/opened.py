@@ -28,6 +28,7 @@ from innerloop.compiler.syntax.nodes import (
     Assign,
     Binary,
     Call,
+    Define,
     Expr,
     FieldDeclaration,
     Name,
@@ -38,7 +39,7 @@ from innerloop.compiler.syntax.nodes import (
     Type,
 )
 from innerloop.compiler.syntax.parse import parse
-from innerloop.compiler.syntax.traversal import children, map_expressions, rebuild, statements, walk
+from innerloop.compiler.syntax.traversal import children, expressions, map_expressions, rebuild, statements, walk
 
 from .needed import needed
 
@@ -80,14 +81,15 @@ def counting_parameters(program: Program) -> tuple[str, ...]:
     """The parameters that count the passes of repeats, by their name alone, and do nothing else."""
     _, counts = whole_parameters(program)
     alone = {s.count.name for s in statements(program.body) if isinstance(s, Repeat) and isinstance(s.count, Name)}
-    inside = {
+    elsewhere = {
         node.name
         for s in statements(program.body)
-        if isinstance(s, Repeat) and not isinstance(s.count, Name)
-        for node in walk(s.count)
+        for expr in ((s.value,) if isinstance(s, Define) else expressions(s))
+        if not (isinstance(s, Repeat) and isinstance(expr, Name))
+        for node in walk(expr)
         if isinstance(node, Name)
     }
-    return tuple(p.name for p in program.parameters if p.name in (counts & alone) - inside)
+    return tuple(p.name for p in program.parameters if p.name in (counts & alone) - elsewhere)
 
 
 def opened(
@@ -112,7 +114,7 @@ def opened(
     _refuse(check(tree, bound), tree)
     plain = expand(tree)
     declared = {p.name: p for p in tree.parameters}
-    everywhere = tuple(tree.tokens.kinds)
+    everywhere = tuple(tree.tokens.pattern.kinds)
     fields = tuple(
         FieldDeclaration(
             declared[name].span, name, declared[name].type or Type(declared[name].span, "scalar", ()), everywhere,

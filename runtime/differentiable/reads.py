@@ -17,6 +17,7 @@ from innerloop.compiler.ir.graph import (
     BodyGraph,
     Constant,
     Count,
+    Delta,
     Divide,
     Field,
     Final,
@@ -98,7 +99,7 @@ def _computed(body: BodyGraph, node: Node, known: dict[Value, Array], mine: list
             return function(name, arguments, operands[0])
         case Softmax():
             return softmax(operands[0])
-        case Field() | Count() | Keep() | Move() | Gather() | Attend() | Read() | Merge() | Phi() | Final():
+        case Field() | Count() | Keep() | Move() | Gather() | Attend() | Delta() | Read() | Merge() | Phi() | Final():
             raise InternalError(f"{type(node.op).__name__.lower()} inside a read", node.span)
         case other:
             assert_never(other)

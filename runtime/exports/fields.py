@@ -7,13 +7,15 @@ after    the text of a module of torch alone: inputs_embeds(x=…, y=…) → [b
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from innerloop.artifact.features import FeatureLayout
-from innerloop.artifact.tokens import describe_pattern, role_kinds
+from innerloop.artifact.tokens import role_kinds
 from innerloop.artifact.weights import Weights
 
 NOTE = """
 `fields.py` does the same for arrays of yours: `from fields import inputs_embeds, outputs`, then
-`outputs(model(inputs_embeds=inputs_embeds({given})).last_hidden_state)`.
+`outputs(model(inputs_embeds=inputs_embeds({given})).last_hidden_state{too})`.
 """
 
 _MODULE = '''\
@@ -25,7 +27,7 @@ _MODULE = '''\
 
 import numpy as np
 
-PREFIX, GROUP, SUFFIX = {prefix}, {group}, {suffix}  # of roles; role 0 is the rest token, before them
+PREFIX, GROUPS, SUFFIX = {prefix}, {groups}, {suffix}  # of roles; role 0 is the rest token, before them
 FIELDS = {fields}
 """Name: the first column of its features and the one behind, its shape, the roles of the tokens that hold it."""
 OUTPUT = {output}
@@ -52,30 +54,42 @@ def features(**fields):
 
 
 def rows(features):
-    """The tokens that give output, of arrays [batch, tokens, …]."""
-    return np.flatnonzero(np.isin(_line((features.shape[1] - 1 - len(PREFIX) - len(SUFFIX)) // len(GROUP)), OUTPUT))
+    """The tokens that give output, of arrays [batch, tokens, …]; of several groups only `features` say which."""
+    if len(GROUPS) > 1:
+        line = features[0, :, :{roles}].argmax(-1)
+    else:
+        line = _line([(features.shape[1] - 1 - len(PREFIX) - len(SUFFIX)) // len(GROUPS[0])])
+    return np.flatnonzero(np.isin(line, OUTPUT))
 
 
 def _line(times):
-    return np.array([0, *PREFIX, *(GROUP * times), *SUFFIX])
+    repeated = [role for group, count in zip(GROUPS, times) for role in group * count]
+    return np.array([0, *PREFIX, *repeated, *SUFFIX])
 
 
 def _roles(arrays):
     """The role of every token, from how many rows the fields have."""
-    times = None
+    equations = []
     for name, array in arrays.items():
         if array.ndim < 2:
             raise ValueError(f"{{name}} has shape {{array.shape}}; the first two are batch and rows")
-        held, given = FIELDS[name][3], array.shape[1]
-        fixed = sum(role in held for role in PREFIX + SUFFIX)
-        each = sum(role in held for role in GROUP)
-        spare = 1 if each and SUFFIX and not any(role in held for role in SUFFIX) else 0
-        fits = {{t for t in range(given + 1) if 0 <= given - fixed - each * t <= spare}}
-        if each:
-            times = fits if times is None else times & fits
-        if not fits or not times and each:
+        held = FIELDS[name][3]
+        fixed, *each = (sum(role in held for role in some) for some in (PREFIX + SUFFIX, *GROUPS))
+        ends = len(GROUPS) == 1 and any(each) and SUFFIX and not any(role in held for role in SUFFIX)
+        equations.append((name, array.shape[1], fixed, each, 1 if ends else 0))
+    if len(GROUPS) == 1:
+        may = [(times,) for times in range(1 + max(given for _, given, *_ in equations))]
+    else:
+        left = [given - fixed for _, given, fixed, *_ in equations]
+        may = [tuple(np.rint(np.linalg.lstsq([each for *_, each, _ in equations], left)[0]).astype(int))]
+    for name, given, fixed, each, spare in equations:
+        may = [t for t in may if min(t) >= 0 and 0 <= given - fixed - sum(map(int.__mul__, map(int, t), each)) <= spare]
+        if not may and len(GROUPS) > 1:
+            told = ", ".join(f"{{given}} of {{name}}" for name, given, *_ in equations)
+            raise ValueError(f"so many rows do not fit {pattern}: {{told}}")
+        if not may:
             raise ValueError(f"{{name}} has {{given}} rows, which does not fit {pattern}")
-    return _line(max(times))
+    return _line(max(may))
 '''
 _TORCH = '''
 
@@ -86,10 +100,13 @@ def inputs_embeds(**fields):
     return torch.from_numpy(features(**fields)) @ _interface()["embedding"]
 
 
-def outputs(last_hidden_state):
-    """[batch, rows, *shape], a row for each token that gives output."""
+def outputs(last_hidden_state, **fields):
+    """[batch, rows, *shape], a row for each token that gives output; of several groups the fields say which."""
+    if len(GROUPS) > 1 and not fields:
+        raise ValueError("of several groups the fields say which: outputs(last_hidden_state, {given})")
     interface = _interface()
-    found = last_hidden_state[:, rows(last_hidden_state)] @ interface["readout"] + interface["readout_bias"]
+    at = rows(features(**fields) if fields else last_hidden_state)
+    found = last_hidden_state[:, at] @ interface["readout"] + interface["readout_bias"]
     return found.reshape(*found.shape[:2], *{shape})
 
 
@@ -111,16 +128,18 @@ def module(weights: Weights, torch: bool) -> str:
         return [role for role, kind in enumerate(kinds) if kind in of]
 
     first, behind = 1 + len(pattern.prefix), 1 + len(pattern.prefix) + len(pattern.group)
+    begins = [first + cut for cut in (0, *pattern.cuts)]
     fields = {
         field.name: (columns[field.name].start, columns[field.name].stop, field.shape, at(field.kinds))
         for field in signature.fields
     }
     return (_MODULE + (_TORCH if torch else "")).format(
         name=signature.name,
-        pattern=describe_pattern(pattern),
+        pattern=str(pattern),
         given=given(weights),
         prefix=list(range(1, first)),
-        group=list(range(first, behind)),
+        groups=[list(range(*ends)) for ends in pairwise((*begins, behind))],
+        roles=len(kinds),
         suffix=list(range(behind, len(kinds))),
         fields=fields,
         output=at(weights.output.kinds),
@@ -132,7 +151,8 @@ def module(weights: Weights, torch: bool) -> str:
 
 def note(weights: Weights) -> str:
     """What the folder's README says of it."""
-    return NOTE.format(given=given(weights))
+    too = f", {given(weights)}" if len(weights.signature.pattern.groups) > 1 else ""
+    return NOTE.format(given=given(weights), too=too)
 
 
 def given(weights: Weights) -> str:

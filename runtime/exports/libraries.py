@@ -33,7 +33,7 @@ LIBRARIES: dict[Library, Mapping[str, Writer]] = {
     "huggingface": {"gpt2": gpt2, "llama": llama, "gemma": gemma, "neox": neox, "qwen2": qwen2},
     "transformerlens": {"gpt2": transformerlens},
     "tokens": {"gpt2": tokens, "llama": tokens},
-    "onnx": {target: onnx_folder for target in get_args(TargetName) if target != "neox"},
+    "onnx": {target: onnx_folder for target in get_args(TargetName) if target not in ("neox", "deltanet")},
     "gguf": {"llama": gguf_folder},
     "circuit": {"gpt2": circuit, "llama": circuit},
 }
@@ -53,6 +53,12 @@ def module_of(weights: Weights, to: Library) -> Writer:
     if to not in LIBRARIES:
         raise InnerloopError(f"there is no export to {to!r}; exports: {', '.join(LIBRARIES)}")
     target, held = weights.config.target, LIBRARIES[to]
+    if target == "deltanet":
+        raise InnerloopError(
+            f"{weights.signature.name} is compiled for target `deltanet`, which no {to} model holds: published layers "
+            f"of the delta rule take σ of rates and norms of keys and outputs; compile it with target "
+            f"{' or '.join(held)} to export it"
+        )
     if target not in held:
         raise InnerloopError(
             f"{weights.signature.name} is compiled for target `{target}`, which {to} does not hold: "

@@ -16,7 +16,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.claims import Domain, Placement
 from innerloop.artifact.limits import ROOM, SLACK
-from innerloop.artifact.parts import Attention, Body, Idle, LinearAttention, Repeated, Sublayer
+from innerloop.artifact.parts import Attention, Body, DeltaAttention, Idle, LinearAttention, Repeated, Sublayer
 from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
@@ -242,7 +242,7 @@ def _written(sublayer: Sublayer, width: int) -> NDArray[np.bool_]:
     match sublayer:
         case Attention():
             matrix, bias = sublayer.output, sublayer.output_bias
-        case LinearAttention():
+        case LinearAttention() | DeltaAttention():
             matrix, bias = sublayer.output, np.zeros(width)
         case _:
             matrix, bias = sublayer.down, sublayer.down_bias

@@ -24,8 +24,9 @@ from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.certify.plan import Plan
 from innerloop.compiler.certify.trace_bounds import Bounds
-from innerloop.compiler.compile import emitted_of, plan_of
+from innerloop.compiler.compile import plan_of
 from innerloop.compiler.emit.layout import holdings
+from innerloop.compiler.finish import emitted_of
 from innerloop.compiler.interpreter.calibrate import some_of
 from numpy.typing import ArrayLike, NDArray
 

@@ -22,6 +22,7 @@ from innerloop.compiler.schedule.instructions import (
     Apply,
     AttendHead,
     Copy,
+    DeltaHead,
     Instructions,
     Linear,
     Mean,
@@ -131,6 +132,8 @@ def _does(placed: Placed, reads: list[str]) -> str:
         case AttendHead(how, over):
             verb = "sums" if how == "sum" else "averages"
             return f"{verb} (({reads[0]}) · ({reads[1]})) ({reads[2]}) over {over}"
+        case DeltaHead(over):
+            return f"reads, by {reads[0]}, what {', '.join(sorted(over))} tokens store at ({reads[1]}): {reads[2]}"
         case SwitchHead(strict):
             return f"keeps {reads[0]} where {reads[1]} {'>' if strict else '≥'} 0"
         case Quotient():

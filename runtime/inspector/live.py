@@ -69,7 +69,7 @@ def live(weights: Weights, data: TokenData) -> Json | None:
 def _known(config: Config) -> bool:
     """Whether page/forward.js computes what it is made of, with no rounding of its own."""
     whole = config.dtype not in SHORT and config.rotary_fraction == 1.0 and config.block == "serial"
-    return whole and config.activation in ("gelu_tanh", "silu", "none")
+    return whole and config.attention != "delta" and config.activation in ("gelu_tanh", "silu", "none")
 
 
 def columns(weights: Weights) -> dict[str, tuple[int, int]]:

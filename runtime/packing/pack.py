@@ -17,7 +17,18 @@ from typing import Any
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.parts import Attention, Body, Config, Idle, LinearAttention, Mlp, Norm, Repeated
+from innerloop.artifact.parts import (
+    TAPS,
+    Attention,
+    Body,
+    Config,
+    DeltaAttention,
+    Idle,
+    LinearAttention,
+    Mlp,
+    Norm,
+    Repeated,
+)
 from innerloop.artifact.precisions import SHORT, carrier, rounding
 from innerloop.artifact.rotations import rotations
 from innerloop.artifact.sparse import Matrix
@@ -31,6 +42,7 @@ from .packed import (
     AttentionStep,
     BiasStep,
     Block,
+    DeltaStep,
     IdleStep,
     LinearAttentionStep,
     LoopStep,
@@ -80,7 +92,7 @@ def _shortened(steps: tuple[Step, ...], short: str) -> tuple[Step, ...]:
                 return replace(step, steps=_shortened(step.steps, short))
             case AttentionStep() | MlpStep() | BiasStep():
                 return replace(step, short=short)
-            case LinearAttentionStep() | IdleStep():
+            case LinearAttentionStep() | DeltaStep() | IdleStep():
                 return step
 
     return tuple(map(one, steps))
@@ -96,6 +108,8 @@ def _pack_body(body: Body, number: int, weights: Weights, dtype: np.dtype[Any]) 
             continue
         if isinstance(item, Idle):
             steps.append(IdleStep(number))
+        elif isinstance(item, DeltaAttention):
+            steps.append(_pack_delta(item, number, config, dtype))
         elif isinstance(item, Attention | LinearAttention):
             steps.append(_live(_pack_attention(item, number, config, dtype), weights))
         else:
@@ -106,7 +120,7 @@ def _pack_body(body: Body, number: int, weights: Weights, dtype: np.dtype[Any]) 
 
 def _live(step: Sublayer, weights: Weights) -> Sublayer:
     """The step with where it is live."""
-    if not weights.live or isinstance(step, IdleStep | LinearAttentionStep):
+    if not weights.live or isinstance(step, IdleStep | LinearAttentionStep | DeltaStep):
         return step
     return replace(step, live=tuple(sorted(weights.live[step.number])))
 
@@ -155,6 +169,37 @@ def _pack_attention(
     return AttentionStep(
         norm, rows, qkv, bias, written, spread, number, len(kept), qk, v, config.d_head, config.causal, turned
     )  # fmt: skip
+
+
+def _pack_delta(item: DeltaAttention, number: int, config: Config, dtype: np.dtype[Any]) -> Sublayer:
+    """A dimension of keys counts if something is written or begun there, one of values if it is read."""
+    heads, size = config.n_head, config.d_head
+    sides = [_dense(m, dtype).reshape(config.d_model, heads, size) for m in (item.query, item.key, item.value)]
+    query, key, value = sides
+    start = _dense(item.start, dtype).reshape(heads, size, size)
+    output = _dense(item.output, dtype).reshape(heads, size, config.d_model)
+    compared = np.asarray(key.any(0) | (query.any(0) & start.any(-1)))
+    carried = np.asarray(output.any(-1) & (value.any(0) | start.any(1)))
+    kept = np.flatnonzero(carried.any(-1) & compared.any(-1))
+    if not kept.size:
+        return IdleStep(number)
+    qk, v = (int(used[kept].sum(-1).max()) for used in (compared, carried))
+    gates = [_dense(gate, dtype)[:, kept] for gate in (item.rate, item.forget)]
+    packed = [columns(query, compared, kept, qk), columns(key, compared, kept, qk), columns(value, carried, kept, v)]
+    written, spread = _spread(columns(np.moveaxis(output, -1, 0), carried, kept, v).T, np.zeros(config.d_model), dtype)
+    rows, matrix = _read(np.concatenate([*packed, *gates], -1))
+
+    def tapped(taps: Floats, used: NDArray[np.bool_], most: int) -> NDArray[Any]:
+        by_head = np.asarray(taps, dtype).reshape(TAPS, heads, size)
+        return columns(by_head, used, kept, most).reshape(TAPS, kept.size, most)
+
+    begun = np.zeros((kept.size, v, qk), dtype)
+    for place, head in enumerate(kept):
+        held = start[head][compared[head]][:, carried[head]].T
+        begun[place, : held.shape[0], : held.shape[1]] = held
+    taps = tapped(item.key_taps, compared, qk), tapped(item.value_taps, carried, v)
+    divisor = np.asarray(item.divisor, dtype)[kept]
+    return DeltaStep(rows, matrix, *taps, divisor, begun, written, spread, number, kept.size, qk, v)
 
 
 def _pack_mlp(item: Mlp, number: int, config: Config, dtype: np.dtype[Any]) -> Sublayer:

@@ -78,6 +78,25 @@ class LinearAttentionStep:
     unread: int
 
 
+@dataclass(frozen=True)
+class DeltaStep:
+    """packed [slots read, heads · (2 qk + v + 2)], the last two columns of each head its rate and what it forgets; key
+    and value taps [TAPS, heads, …], divisor [heads, 2], start [heads, v, qk]; output as above."""
+
+    rows: Array | None
+    packed: Array
+    key_taps: Array
+    value_taps: Array
+    divisor: Array
+    start: Array
+    output: Array
+    spread: Spread
+    number: int
+    heads: int
+    qk: int
+    v: int
+
+
 class Block(NamedTuple):
     """Banks of equally many neurons; those of a bank read the same slots and write along one direction. rows [banks,
     read] among the slots read, up [read, banks, neurons], bias and weight [banks, neurons], write [banks, slots
@@ -151,7 +170,7 @@ class LoopStep:
         return frozenset(found)
 
 
-Sublayer = AttentionStep | LinearAttentionStep | MlpStep | BiasStep | IdleStep
+Sublayer = AttentionStep | LinearAttentionStep | DeltaStep | MlpStep | BiasStep | IdleStep
 Step = Sublayer | LoopStep
 
 
@@ -177,6 +196,7 @@ def _register(cls: type, *static: str) -> None:
 
 _register(AttentionStep, "number", "heads", "qk", "v", "d_head", "causal", "live", "short")
 _register(LinearAttentionStep, "number", "heads", "qk", "v", "causal", "unread")
+_register(DeltaStep, "number", "heads", "qk", "v")
 _register(MlpStep, "number", "activation", "gated", "live", "parallel", "short")
 _register(BiasStep, "number", "live", "short")
 _register(IdleStep, "number")

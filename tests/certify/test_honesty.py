@@ -96,7 +96,7 @@ def test_verdicts() -> None:
 
     def verdict(data: Data, certificate: float) -> Cell:
         cell = Cell("averaging", "lsa", "default", certificate)
-        count(cell, model, case, data)
+        count(cell, [model], case, data)
         assert cell.tasks == len(data["x"])
         return cell
 

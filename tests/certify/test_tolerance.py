@@ -14,7 +14,8 @@ from innerloop.artifact.claims import Report
 from innerloop.artifact.errors import CompileError
 from innerloop.compiler.certify.predict import SAFETY, contributions
 from innerloop.compiler.certify.tolerance import Option, cheapest, options
-from innerloop.compiler.compile import compile_program, finish, plan_for, weights_of
+from innerloop.compiler.compile import compile_program, plan_for
+from innerloop.compiler.finish import finish, weights_of
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Product

@@ -84,6 +84,7 @@ def test_counts_may_be_free() -> None:
         found = f(parameters={"rate": 0.2, "momentum": 0.5}, counts={"steps": steps}, **data)
         assert np.abs(found - wanted).max() <= 1e-12
     assert counting_parameters(parse(load("heavy_ball"))) == ("steps",)
+    assert counting_parameters(parse(load("k_nearest_neighbours"))) == ()  # k divides, too
 
 
 def test_clip_may_have_a_free_bound() -> None:

@@ -96,7 +96,7 @@ def test_names_are_those_of_the_tree(path: Path) -> None:
             case syntax.Call(function=name, span=span) if span.start in functions:
                 assert functions[span.start] == name
     kinds = Counter(o.name for o in found if o.sort == "kind")
-    assert set(kinds) == set(program.tokens.kinds)
+    assert set(kinds) == set(program.tokens.pattern.kinds)
     assert all(
         any(o.defines for o in found if o.symbol == p.symbol) for p in found if p.sort not in ("function", "library")
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.errors import DataError, InnerloopError
-from innerloop.compiler import interpret
+from innerloop.compiler import compile_program, interpret
 from innerloop.explain.behaviour import Behaviour, load, of_function, of_weights
 from innerloop.explain.candidate import Candidate
 from innerloop.explain.choice import choose
@@ -92,7 +92,7 @@ def noise(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("function", [nearest, noise])
 def test_what_is_no_program_is_refused(function: Callable[..., Any], tmp_path: Path) -> None:
-    found = explain(of_function(function, "other"), TASK, only=TRIED, settings=FEW)
+    found = explain(of_function(function, "other"), TASK, only=TRIED, settings=FEW, search_too=function is noise)
     said = write(found, tmp_path / "what")
     assert said.status == 3
     assert said.sentence.startswith("no known program: ")
@@ -181,7 +181,7 @@ def test_a_program_of_ones_own_is_tried() -> None:
 def test_faults_are_said(tmp_path: Path) -> None:
     with pytest.raises(InnerloopError, match="knows no program `nothing`"):
         explain(program("averaging"), TASK, only=["nothing"], settings=FEW)
-    with pytest.raises(InnerloopError, match="is of sequences"):
+    with pytest.raises(InnerloopError, match="takes weights of tokens that hold a state each"):
         explain(program("averaging"), task("autoregressive"), settings=FEW)
     with pytest.raises(DataError, match="gave shape"):
         explain(of_function(lambda x, y: y, "labels"), TASK, settings=FEW)
@@ -191,3 +191,18 @@ def test_faults_are_said(tmp_path: Path) -> None:
         load(f"{tmp_path}/model.py:other")
     with pytest.raises(InnerloopError, match="there is no such file"):
         load(f"{tmp_path}/none.py:answer")
+
+
+@pytest.mark.slow
+def test_what_continues_a_sequence_is_found_again() -> None:
+    """One step on x_{t+1} = W x_t, W complex: an answer for each component, at every prefix."""
+    weights = compile_program(shipped("ar_mesa_optimizer"), target="lsa", d=D, rate=0.21)
+    states = task("autoregressive", d=D, n=N, form="complex")
+    found = explain(of_weights(weights, "states"), states, settings=FEW)
+    said = verdict(found)
+    assert said.kind == "runs"
+    assert said.named[0].label == "ar_mesa_optimizer"
+    assert float(said.named[0].values["rate"]) == pytest.approx(0.21, rel=1e-5)
+    assert found.held.model.shape == (FEW.held, len(found.prefixes) * 2 * D)
+    assert np.allclose(found.evidence.parameters["rate"], 0.21, rtol=1e-4)
+    assert found.evidence.weights is None

@@ -3,13 +3,8 @@ its answer follows when they are changed; in a stream that holds nothing, nothin
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
 import pytest
-from innerloop.artifact.parts import Attention, Mlp, Repeated
-from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.explain.candidate import Candidate
 from innerloop.explain.choice import Choice, settled
@@ -21,6 +16,7 @@ from innerloop.laboratory.measures.subject import Subject
 from innerloop.laboratory.training.tasks import task
 
 from tests.support.models import descent, dual
+from tests.support.permuted import permuted
 
 D, N = 2, 6
 TASK = task("linear", d=D, n=N)
@@ -40,39 +36,9 @@ def by_name(found: Inside) -> dict[str, Held]:
     return {held.name: held for held in found.held}
 
 
-def shuffled(weights: Weights, seed: int = 0) -> Weights:
-    """The same function, heads and neurons in another order."""
-    rng, heads = np.random.default_rng(seed), weights.config.n_head
-
-    def columns(matrix: Matrix, order: Any) -> Matrix:
-        return Matrix(matrix.csr.toarray()[:, order])
-
-    def other(item: Any) -> Any:
-        if isinstance(item, Repeated):
-            return replace(item, body=tuple(map(other, item.body)))
-        if isinstance(item, Mlp):
-            order = rng.permutation(item.up.shape[1])
-            return replace(
-                item, up=columns(item.up, order), up_bias=item.up_bias[order],
-                down=Matrix(item.down.csr.toarray()[order]),
-            )  # fmt: skip
-        if isinstance(item, Attention):
-            order = np.arange(item.query.shape[1]).reshape(heads, -1)[rng.permutation(heads)].ravel()
-            return replace(
-                item,
-                query=columns(item.query, order), query_bias=item.query_bias[order],
-                key=columns(item.key, order), key_bias=item.key_bias[order],
-                value=columns(item.value, order), value_bias=item.value_bias[order],
-                output=Matrix(item.output.csr.toarray()[order]),
-            )  # fmt: skip
-        return item
-
-    return replace(weights.bare(), body=tuple(map(other, weights.bare().body)))
-
-
 @pytest.mark.slow
 def test_a_compiled_models_variables_are_found_and_followed_whatever_the_order_of_its_parts() -> None:
-    found = found_in(shuffled(descent()))
+    found = found_in(permuted(descent()))
     w = by_name(found)["w"]
     assert w.score[w.first] > 0.9999
     assert abs(w.control[w.first]) < 0.1

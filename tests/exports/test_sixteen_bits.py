@@ -1,5 +1,5 @@
-"""Weights compiled for 16 bits, or for a stream that is rotated: stock transformers loads them as such, and computes
-what we compute."""
+"""Weights compiled for 16 bits, for a stream that is rotated, or whose slots are of like sizes: stock transformers
+loads them as such, and computes what we compute."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import CompileError, InnerloopError
 from innerloop.artifact.folders.storage import tensors_of
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import Weights, interpret
+from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.compiler.compile import plan_of
 from innerloop.laboratory.training.model import Model
 from innerloop.programs import load
 from innerloop.runtime import Transformer
@@ -22,7 +23,6 @@ from innerloop.runtime.unjitted import Unjitted
 from benchmarks.sixteen_bits import MODELS, PROGRAMS
 from benchmarks.sixteen_bits import outputs as stock_outputs
 from tests.support.linear_tasks import linear_tasks
-from tests.support.shared import compiled_once
 from tests.support.stock_models import outputs, readme_difference
 
 D, TASKS = 3, 10
@@ -43,12 +43,10 @@ def parameters(name: str) -> dict[str, Any]:
     return {"d": D, **PROGRAMS[name]} | ({"examples": EXAMPLES[name]} if name == "sherman_morrison" else {})
 
 
-def compiled(target: TargetName, dtype: Dtype, name: str, rotation: bool = False) -> Weights:
+def compiled(target: TargetName, dtype: Dtype, name: str, **options: Any) -> Weights:
     """For data of few tasks, which takes no time."""
     sample = linear_tasks(100, EXAMPLES[name], D, seed=1)
-    return compiled_once(
-        load(name), target=target, dtype=dtype, rotation=rotation, calibration=sample, **parameters(name)
-    )
+    return compile_program(load(name), target=target, dtype=dtype, calibration=sample, **options, **parameters(name))
 
 
 @pytest.mark.slow
@@ -84,6 +82,48 @@ def test_a_stream_that_may_be_rotated() -> None:
 
 
 @pytest.mark.parametrize(
+    ("target", "spread", "tolerance", "most"),
+    [("llama", 1e4, None, 1e-12), ("llama", 1e3, 1e-2, 1e-8), ("gpt2", 1e4, None, 1e-11)],
+)
+def test_slots_of_like_sizes(
+    target: TargetName, spread: float, tolerance: float | None, most: float, tmp_path: Path
+) -> None:
+    """SPD/d at most `most`, in stock models; of the norm's own error a smaller spread leaves more, as predicted."""
+    name = "gradient_descent"
+    data, weights = linear_tasks(TASKS, EXAMPLES[name], D, seed=2026), compiled(target, "float32", name, spread=spread)
+    error = stock_outputs(weights, data) - interpret(load(name), **parameters(name), **data)
+    report = weights.report
+    assert spread / 4 < report.spread <= spread
+    assert np.mean(error[:, 1:] ** 2) / D <= most
+    assert np.abs(error).max() <= report.predicted_error
+    if tolerance is not None:
+        asked = compiled(target, "float32", name, spread=spread, tolerance=tolerance)
+        assert asked.report.spread <= spread
+        assert asked.report.measured_error <= tolerance
+        with pytest.raises(CompileError, match="a tolerance of 1e-06 needs a spread above 1e\\+03"):
+            compiled(target, "float32", name, spread=spread, tolerance=1e-6)
+        weights.save(tmp_path / "saved")
+        made, again = report.certificate, plan_of(Weights.load(tmp_path / "saved"), linear_tasks(100, 16, D, seed=1))
+        assert made is not None
+        assert again.certificate.bits == made.bits
+        assert again.shrunk == made.shrunk > 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "spread", "message"),
+    [
+        ("gradient_descent", "llama", 0.5, "spread is 0.5: not a number from 1 on"),
+        ("gradient_descent", "llama", 3.0, "llama has no stream whose largest slot is 3 times the median one"),
+        ("gradient_descent", "gelu", 1e4, "gelu in float32 has no spread to choose: gpt2 and llama have, in float32"),
+        ("sherman_morrison", "llama", 1e4, "llama has no division in a stream whose slots are of like sizes"),
+    ],
+)
+def test_a_spread_that_cannot_be_had_is_refused(name: str, target: TargetName, spread: float, message: str) -> None:
+    with pytest.raises(CompileError, match=message):
+        compiled(target, "float32", name, spread=spread)
+
+
+@pytest.mark.parametrize(
     ("name", "target", "dtype", "rotation", "message"),
     [
         ("sherman_morrison", "gpt2", "bfloat16", False, "gpt2 has no division in bfloat16"),
@@ -105,12 +145,12 @@ def test_what_cannot_be_had_is_refused(
     name: str, target: TargetName, dtype: Dtype, rotation: bool, message: str
 ) -> None:
     with pytest.raises(CompileError, match=message):
-        compiled_once(load(name), target=target, dtype=dtype, rotation=rotation, d=3)
+        compile_program(load(name), target=target, dtype=dtype, rotation=rotation, d=3)
 
 
 def test_weights_of_sixteen_bits_run_as_what_they_are(tmp_path: Path) -> None:
     sample = linear_tasks(100, 5, 3)
-    weights = compiled_once(load("averaging"), dtype="bfloat16", d=3, certify=8, calibration=sample)
+    weights = compile_program(load("averaging"), dtype="bfloat16", d=3, certify=8, calibration=sample)
     with pytest.raises(InnerloopError, match="compiled for bfloat16, whose numbers float16 does not hold"):
         Transformer(weights, "float16")
     with pytest.raises(InnerloopError, match="training computes in float32"):

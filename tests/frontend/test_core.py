@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from innerloop.artifact.tokens import sequence
 from innerloop.compiler.frontend.check import check
 from innerloop.compiler.frontend.constants import evaluate
 from innerloop.compiler.frontend.core import core
@@ -86,11 +87,11 @@ def test_core_computes_the_same(path: Path) -> None:
     for parameter in program.parameters:
         if parameter.type is not None and parameter.default is None:
             given[parameter.name] = random.normal(size=_sizes(parameter.type, given))
-    pattern = program.tokens
-    sequence = pattern.prefix + pattern.group * REPETITIONS + pattern.suffix
+    pattern = program.tokens.pattern
+    kinds = sequence(pattern, REPETITIONS).kinds
     for field in program.fields:
         shape = _sizes(field.type, given)
-        rows = sum(kind in field.kinds for kind in sequence)
+        rows = sum(kind in field.kinds for kind in kinds)
         given[field.name] = random.normal(size=(2, rows, *shape))
         if field.type.base == "onehot":
             given[field.name] = np.eye(shape[0])[random.integers(0, shape[0], size=(2, rows))]

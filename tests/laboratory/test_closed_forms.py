@@ -81,6 +81,7 @@ def test_plateaus_are_where_the_loss_stands() -> None:
     curve = [1.0, 0.999, 0.998, 0.9, 0.7, 0.5, 0.499, 0.4985, 0.498, 0.3, 0.2]
     found = zhang_pcr.plateaus(curve)
     assert [(p.first, p.last) for p in found] == [(0, 2), (5, 8)]
+    assert found[1].loss(np.array(curve)) == pytest.approx(0.49875)
 
 
 @pytest.mark.parametrize("merged", [False, True])
@@ -151,7 +152,7 @@ def test_what_has_moved() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["zhang_pcr", "huang_cot", "wang_td", "drift"])
+@pytest.mark.parametrize("name", ["zhang_pcr", "huang_cot", "wang_td", "drift", "gatmiry_loop", "edelman"])
 def test_a_figure_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One seed, next to no training: it comes to its checks, numbers and picture, whatever they say."""
     monkeypatch.setattr(import_module(f"innerloop.laboratory.figures.{name}"), "SEEDS", (0,))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from innerloop.compiler import InnerloopError
 from innerloop.laboratory.drawing import changed, drawing, input_size, shifts
-from innerloop.laboratory.training.tasks import fitted, task
+from innerloop.laboratory.training.tasks import fitted, names, task
 
 from tests.reference import source
 from tests.support.models import D, descent, dual
@@ -33,6 +33,15 @@ def test_the_query_alone_may_count() -> None:
     _, targets = drawing(task("linear", d=D, n=4, rows="query"), descent())(0, 3)
     assert np.isnan(targets[:, :-1]).all()
     assert np.isfinite(targets[:, -1]).all()
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_task_can_be_shifted_as_it_says(name: str) -> None:
+    of = task(name)
+    for what, (values, usual) in shifts(of).items():
+        assert usual in values
+        for value in values:
+            assert changed(of, what, value).parameters[what] == value
 
 
 @pytest.mark.parametrize(("what", "factor"), [("input_scale", 2.0), ("weight_scale", 3.0)])

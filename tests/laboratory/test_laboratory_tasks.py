@@ -84,6 +84,24 @@ def test_discrete_tasks_are_those_of_the_pool() -> None:
         task("linear").pool()
 
 
+def test_a_mixture_has_tasks_of_each_kind_with_its_own_parameters() -> None:
+    stream = task("mixed", d=4, n=12, of=["linear", "sparse_linear"], nonzeros=1, noise=0.5)
+    fields = drawn(stream, batch=800)
+    found = [np.linalg.lstsq(x, y, rcond=None) for x, y in zip(fields["x"], fields["y"], strict=True)]
+    exact = np.array([squares.sum() < 1e-6 for _, squares, _, _ in found])  # of linear, which has no noise
+    assert exact.mean() == pytest.approx(0.5, abs=0.06)
+    w = np.stack([solution for solution, _, _, _ in found])
+    assert ((np.abs(w[exact]) > 1e-3).sum(1) == 4).mean() > 0.98
+    small = np.sort(np.abs(w[~exact]), axis=1)[:, :3]  # what noise leaves of the others
+    assert np.sqrt((small**2).mean()) < 0.3
+
+
+@pytest.mark.parametrize("of", [["linear"], ["linear", "linear"], ["linear", "sine"], "linear", [1, 2]])
+def test_what_cannot_be_mixed(of: object) -> None:
+    with pytest.raises(InnerloopError, match=r"task mixed: of=.*: must be a list of at least two of linear, noisy"):
+        task("mixed", of=of)
+
+
 def test_logistic_labels_follow_the_sigmoid() -> None:
     fields = drawn(task("logistic", d=1, n=200, weight_scale=3.0), batch=400)
     assert set(np.unique(fields["y"])) == {0.0, 1.0}

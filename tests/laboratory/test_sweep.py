@@ -24,6 +24,7 @@ def test_every_combination_has_a_cell_for_each_seed(tmp_path: Path) -> None:
     command = " ".join(found[0].command)
     assert command.startswith("train lasso --layers 1 -t noise=0 -p d=3 --seed 7 --resume")
     assert not any(cell.done for cell in found)
+    assert [cell.name for cell in cells({}, (0, 1), tmp_path, ["lasso"], {})] == ["all/seed-0", "all/seed-1"]
 
 
 @pytest.mark.parametrize(

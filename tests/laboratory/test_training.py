@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from innerloop.artifact.errors import DataError, InnerloopError
@@ -18,6 +20,8 @@ from innerloop.laboratory.training.curriculum import Curriculum
 from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.tasks import TaskDistribution, task
 from innerloop.laboratory.training.train import DivergenceError, train
+from innerloop.runtime.arrays import halved
+from innerloop.runtime.surroundings import key
 
 SETTINGS: dict[str, Any] = {"steps": 12, "batch": 8, "rate": 1e-3, "warmup": 3, "interval": 4}
 
@@ -231,6 +235,25 @@ def test_decay_shrinks_matrices_alone(small: Model, points: TaskDistribution) ->
             assert b == pytest.approx(a, rel=0.02), name
     with pytest.raises(InnerloopError, match=r"decay=-1: must be a number of at least 0"):
         train(small, points, **SETTINGS, decay=-1)
+
+
+def test_factors_are_rounded_in_the_pass_and_its_gradient_where_it_is_asked_for(
+    small: Model, points: TaskDistribution
+) -> None:
+    fields = points.sample(key(0), 4)
+
+    def products() -> list[str]:
+        slope = jax.grad(lambda moving: points.loss(small.apply(moving, fields), fields))
+        return re.findall(r"dot_general\[.*?precision=(\S+)", str(jax.make_jaxpr(slope)(small.parameters)), re.DOTALL)
+
+    with halved():
+        rounded = products()
+    assert len(rounded) == len(products())
+    assert len(rounded) > 20
+    assert all("BF16_BF16_F32" in each for each in rounded)
+    assert not any("BF16" in each for each in products())
+    with pytest.raises(InnerloopError, match="products=bfloat16: a CPU multiplies in float32"):
+        train(small, points, **SETTINGS, products="bfloat16")
 
 
 def test_patience_ends_a_run_that_learns_nothing_and_it_resumes_to_the_same(

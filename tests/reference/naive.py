@@ -73,13 +73,17 @@ BINARY: dict[str, Any] = {
 class Naive:
     """`fields`: name → [rows, *shape]."""
 
-    def __init__(self, text: str, fields: Mapping[str, Any], repetitions: int, **parameters: Any) -> None:
+    def __init__(
+        self, text: str, fields: Mapping[str, Any], repetitions: int | tuple[int, ...], **parameters: Any
+    ) -> None:
         program = parse(text)
         self.parameters = bind(program, parameters)
         self.program = expand(program)
-        tokens = program.tokens
-        self.kinds = tokens.prefix + tokens.group * repetitions + tokens.suffix
-        self.context = len(tokens.prefix + tokens.group * repetitions) if tokens.visible_context else 0
+        pattern = program.tokens.pattern
+        times = [repetitions] * len(pattern.groups) if isinstance(repetitions, int) else repetitions
+        repeated = [kind for group, count in zip(pattern.groups, times, strict=True) for kind in group * count]
+        self.kinds = (*pattern.prefix, *repeated, *pattern.suffix)
+        self.context = len(pattern.prefix) + len(repeated) if pattern.visible_context else 0
         self.tokens: list[dict[str, Any]] = [{} for _ in self.kinds]
         self.outputs: list[Any] = []
         for field in program.fields:

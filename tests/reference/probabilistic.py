@@ -10,13 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from scipy.spatial.distance import cdist
 from scipy.special import softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 from sklearn.kernel_ridge import KernelRidge
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.mixture import GaussianMixture
-from sklearn.neighbors import KNeighborsRegressor
+from sklearn.neighbors import KNeighborsRegressor, NearestCentroid
 
 from .batch import Array, D, Parameters, Task, at_query
 
@@ -105,3 +107,29 @@ def softmax_regression(task: Task, p: Parameters) -> list[Array]:
     with jax.enable_x64(True):
         W = np.asarray(_descended(p["steps"])(X[:-1], task["c"]))
     return [np.asarray(softmax(W @ X[-1]))]
+
+
+def draw_episode(rng: np.random.Generator) -> Task:
+    """Classes as `draw_classes` has them, and three queries."""
+    task = draw_classes(rng)
+    return {"x": np.concatenate([task["x"], rng.standard_normal((2, D))]), "c": task["c"]}
+
+
+def prototypical_network(task: Task, p: Parameters) -> Array:
+    """SciPy's softmax of minus the squared distances to the centroids of scikit-learn's NearestCentroid."""
+    X, of = task["x"], task["c"].argmax(1)
+    centroids = NearestCentroid().fit(X[: len(of)], of).centroids_
+    return np.asarray(softmax(-cdist(X[len(of) :], centroids, "sqeuclidean"), axis=1))
+
+
+def draw_samples(rng: np.random.Generator) -> Task:
+    """Two samples of Gaussians with means and variances of their own, and a query."""
+    scale, shift = rng.uniform(0.5, 1.5), 0.5 * rng.standard_normal(D)
+    return {"x": rng.standard_normal((8, D)), "z": shift + scale * rng.standard_normal((5, D))}
+
+
+def maximum_mean_discrepancy(task: Task, p: Parameters) -> list[Array]:
+    """scikit-learn's rbf_kernel, its blocks' means."""
+    X, query, Z = task["x"][:-1], task["x"][-1:], task["z"]
+    squared = rbf_kernel(X, gamma=0.5).mean() + rbf_kernel(Z, gamma=0.5).mean() - 2 * rbf_kernel(X, Z, gamma=0.5).mean()
+    return [np.array([squared, rbf_kernel(query, X, gamma=0.5).mean() - rbf_kernel(query, Z, gamma=0.5).mean()])]

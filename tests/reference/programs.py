@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from random import Random
 
 from .expressions import PLAIN, SHAPES, SIZES, Expressions, Held, Place, Shape
 
-PATTERNS = ("(x)*", "(x y)*", "(x y)* x", "h (x)* q", "h (x y)*", "(x)* q", "(x y q)* x", "h x (y)* q x", "h q (x)*")
+PATTERNS = ("(x)*", "(x y)*", "(x y)* x", "h (x)* q", "h (x y)*", "(x)* q", "(x y q)* x", "h x (y)* q x", "h q (x)*",
+            "(x)* (y)* q", "h (x y)* (q)*")  # fmt: skip
 RANGES = ("[-1, 1]", "[0, 1]", "[0.5, 2]", "[-4, 4]", "[1, 50]", "[-3, 0]")
 NAMES = "pqrstuvwz"
 STEPS = 8
@@ -27,8 +28,10 @@ STEPS = 8
 def random_program(random: Random) -> str:
     """Source text; its parameters have defaults."""
     pattern = random.choice(PATTERNS)
-    prefix, group, suffix = (part.split() for part in re.split(r"\(|\)\*", pattern))
-    runs = (prefix + group + group + suffix, prefix + suffix)
+    prefix, *groups, suffix = (part.split() for part in re.split(r"\)\* \(|\(|\)\*", pattern))
+    group = [kind for one in groups for kind in one]
+    chosen = product((0, 2), repeat=len(groups))
+    runs = [prefix + [k for one, n in zip(groups, times, strict=True) for k in one * n] + suffix for times in chosen]
     before = [pair for run in runs for pair in pairwise(run)]
     kinds = tuple(sorted({*prefix, *group, *suffix}))
     numbers = random.random() < 0.5  # sizes are written as numbers, and arrays then fit
@@ -39,7 +42,7 @@ def random_program(random: Random) -> str:
         if random.random() < 0.3 or (not numbers and name != "A"):
             parameters.append(f"{name} : {SHAPES[shape]} = {value}")
             writer.hold(name, Held(shape, writer.everywhere, constant=True, source=True))
-    fields = writer.fields(group)
+    fields = writer.fields(groups)
     lines = writer.definitions()
     for _ in range(random.randint(0, 2)):
         lines.append(writer.constant())
@@ -65,12 +68,14 @@ def random_program(random: Random) -> str:
 class _Writer(Expressions):
     # the head
 
-    def fields(self, group: list[str]) -> list[str]:
+    def fields(self, groups: list[list[str]]) -> list[str]:
+        """Each group has one that lives in no other."""
         lines = []
-        for place, name in enumerate(self.random.sample("xynal", self.random.randint(1, 3))):
+        for place, name in enumerate(self.random.sample("xynal", self.random.randint(len(groups), 3))):
             kinds = set(self.random.sample(self.kinds, self.random.randint(1, len(self.kinds))))
-            if place == 0:
-                kinds.add(self.random.choice(group))
+            if place < len(groups):
+                kinds -= {kind for other in groups for kind in other if other != groups[place]}
+                kinds.add(self.random.choice(groups[place]))
             options: list[tuple[Shape, str]] = [
                 ((), "scalar"), (("d",), "vector[d]"), (("m",), "onehot[m]"), (("d", "m"), "matrix[d, m]"),
             ]  # fmt: skip

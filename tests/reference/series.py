@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hmmlearn.hmm import CategoricalHMM
 from statsmodels.tsa.statespace.kalman_smoother import KalmanSmoother
 
 from .batch import Array, Parameters, Task
@@ -30,6 +29,8 @@ def draw_observed(rng: np.random.Generator) -> Task:
 
 def forward_backward(task: Task, p: Parameters) -> Any:
     """hmmlearn's CategoricalHMM."""
+    from hmmlearn.hmm import CategoricalHMM  # here: what asks the table for parameters alone does without it
+
     model = CategoricalHMM(p["states"], init_params="", params="")
     model.startprob_, model.transmat_, model.emissionprob_ = p["start"], p["T"], p["E"]
     return model.predict_proba(task["s"][:, None])

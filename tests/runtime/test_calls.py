@@ -49,12 +49,17 @@ def test_a_large_batch_in_chunks_of_one_size_is_compiled_once(monkeypatch: pytes
 
 
 def test_devices_share_a_batch() -> None:
-    """Two devices of the host's: the same outputs, in a process of its own since devices are set once."""
+    """Two devices of the host's: the same outputs, in a process of its own since devices are set once. One that JAX is
+    told to use by default is used alone."""
     code = (
         "import jax, numpy as np; from tests.support import random_weights as r;"
         "from innerloop.runtime import Transformer; assert len(jax.devices()) == 2;"
         "g = np.random.default_rng(0); x, y = g.standard_normal((7, 6, 3)), g.standard_normal((7, 5));"
-        "m = Transformer(r.tree(3)); m.trace(x=x, y=y); print(m(x=x, y=y).astype(float).tobytes().hex())"
+        "m = Transformer(r.tree(3)); m.trace(x=x, y=y); print(m(x=x, y=y).astype(float).tobytes().hex())\n"
+        "for chosen in (jax.devices()[1], 'cpu'):\n"
+        "    with jax.default_device(chosen):\n"
+        "        m = Transformer(r.tree(3)); m(x=x, y=y)\n"
+        "    assert m.parameters.embedding.devices() == {jax.devices()[int(chosen != 'cpu')]}"
     )
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}

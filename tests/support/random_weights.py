@@ -14,6 +14,7 @@ from innerloop.artifact.parts import (
     Attention,
     Body,
     Config,
+    DeltaAttention,
     Idle,
     LinearAttention,
     Mlp,
@@ -198,7 +199,7 @@ def _counting(weights: Weights) -> Weights:
                 return replace(item, body=tuple(map(one, item.body)))
             case Attention():
                 return replace(item, output=leave(item.output), output_bias=item.output_bias * others)
-            case LinearAttention():
+            case LinearAttention() | DeltaAttention():
                 return replace(item, output=leave(item.output))
             case Mlp():
                 return replace(item, down=leave(item.down), down_bias=item.down_bias * others)

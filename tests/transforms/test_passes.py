@@ -99,7 +99,8 @@ def test_what_a_pass_does(name: str, golden: Callable[[Path, str], None]) -> Non
     """The graph before the pass and after it, of a program that it changes."""
     path = CASES / "passes" / f"{name}.icl"
     built = graph_of(path.read_text(encoding="utf-8"), {})
-    target: TargetName = "lsa" if name in LINEAR_CASES else "gelu" if name == "switch" else "gpt2"
+    own: dict[str, TargetName] = {"switch": "gelu", "delta": "deltanet"}
+    target = "lsa" if name in LINEAR_CASES else own.get(name, "gpt2")
     steps = {"built": built, **choose(built, target).steps}
     place = list(steps).index(name)
     before, after = (format_graph(graph) for graph in list(steps.values())[place - 1 : place + 1])
@@ -115,7 +116,8 @@ def test_no_golden_is_of_a_pass_that_is_gone() -> None:
 def test_the_choice_is_told_step_by_step() -> None:
     """The steps are those passes that apply to the strategy, in order; the last is what is lowered."""
     for target in TARGETS:
-        chosen = choose(graph_of((CASES / "passes" / "heads.icl").read_text(encoding="utf-8"), {}), target)
+        name = "delta" if TARGETS[target].delta else "heads"
+        chosen = choose(graph_of((CASES / "passes" / f"{name}.icl").read_text(encoding="utf-8"), {}), target)
         run = [p.name for p in PASSES if p.applies(chosen.strategy, TARGETS[target])]
         assert list(chosen.steps) == run
         assert chosen.graph is chosen.steps[run[-1]]

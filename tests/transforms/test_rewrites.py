@@ -12,7 +12,8 @@ from innerloop.artifact.errors import CompileError
 from innerloop.artifact.tokens import TokenData, read_data
 from innerloop.artifact.words import Optimize, TargetName
 from innerloop.compiler.architectures.targets import TARGETS
-from innerloop.compiler.compile import finish, plan_for
+from innerloop.compiler.compile import plan_for
+from innerloop.compiler.finish import finish
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of

@@ -28,6 +28,8 @@ def test_a_page_has_the_text_as_it_ships_and_its_source(name: str) -> None:
     page, text = (PAGES / f"{name}.md").read_text(encoding="utf-8"), load(name)
     assert text[text.index("\nprogram ") :] in page
     assert f"\nSource: {citation(name)}\n" in page
+    assert f"](pictures/{name}.png)" in page
+    assert (PAGES / "pictures" / f"{name}.png").is_file()
     for target in ("gpt2", "gelu", "llama", "lsa"):
         assert re.search(rf"\| `{target}` \||^`{target}`( in float\d\d)? refuses", page, re.MULTILINE)
 

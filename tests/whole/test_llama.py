@@ -213,7 +213,7 @@ def test_phases_tell_every_distance_apart(d_head: int, positions: int) -> None:
 
 PATTERNS = (
     Pattern((), ("x", "y"), ("x",)), Pattern(("h",), ("x", "y"), ()), Pattern(("y", "z"), ("x", "y", "y"), ("x",)),
-    Pattern(("h",), ("x",), ("q",), visible_context=True),
+    Pattern(("h",), ("x",), ("q",), visible_context=True), Pattern((), ("x", "y", "z"), ("q",), cuts=(2,)),
 )  # fmt: skip
 
 
@@ -226,7 +226,7 @@ def test_a_distance_finds_what_the_relation_wants(pattern: Pattern, name: str) -
             rule = rotary_copy_rule(pattern, relation, frozenset({at}), 40)
             if rule is None or isinstance(rule, End):
                 continue
-            roles, targets = wanted(pattern, relation, 7)
+            roles, targets = wanted(pattern, relation, (7, 3)[: len(pattern.groups)])
             kinds = (None, *pattern.prefix, *pattern.group, *pattern.suffix)
             for place, (role, target) in enumerate(zip(roles.tolist(), targets.tolist(), strict=True), start=1):
                 found = place + int(rule.offsets[role])

@@ -89,6 +89,7 @@ def backend(target: Target) -> Backend:
         (TARGETS["gelu"], LearnedHeads, LayerNormStream, UngatedNeurons),
         (TARGETS["llama"], RotaryHeads, RmsStream, GatedNeurons),
         (TARGETS["lsa"], LearnedHeads, LayerNormStream, None),
+        (TARGETS["deltanet"], LearnedHeads, LayerNormStream, None),
         (NEOX, RotaryHeads, LayerNormStream, UngatedNeurons),
         (QWEN2, RotaryHeads, RmsStream, GatedNeurons),
     ],

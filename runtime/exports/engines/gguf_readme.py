@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from innerloop.artifact.tokens import describe_pattern
 from innerloop.artifact.weights import Weights
 
 from ..folder import Sample
@@ -75,7 +74,7 @@ def readme(weights: Weights, sample: Sample, symbols: bool, largest: float) -> s
         name=weights.signature.name,
         error=sample.error,
         note=sample.note,
-        pattern=describe_pattern(weights.signature.pattern),
+        pattern=str(weights.signature.pattern),
         positions=weights.config.n_positions,
         what=what,
         largest=largest,

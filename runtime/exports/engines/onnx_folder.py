@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 from innerloop.artifact.memory import spend
-from innerloop.artifact.tokens import describe_pattern
 from innerloop.artifact.weights import Weights
 
 from ..fields import given, module
@@ -61,7 +60,7 @@ def folder(weights: Weights, sample: Sample) -> Folder:
     bytes_of = np.dtype(weights.config.dtype).itemsize * sum(tensor.size for tensor in nodes.numbers.values())
     spend(COPIES * bytes_of, "the numbers of model.onnx, as they are written,", "compile for smaller sizes")
     sizes = weights.embedding.shape[0], weights.readout.shape[1]
-    pattern = describe_pattern(weights.signature.pattern)
+    pattern = str(weights.signature.pattern)
     said = {"program": weights.signature.text, "tokens": pattern}
     text = README.format(
         name=weights.signature.name,

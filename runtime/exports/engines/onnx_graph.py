@@ -16,7 +16,8 @@ from functools import partial
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.parts import Attention, Config, Idle, LinearAttention, Mlp, Norm, Sublayer
+from innerloop.artifact.errors import InternalError
+from innerloop.artifact.parts import Attention, Config, DeltaAttention, Idle, LinearAttention, Mlp, Norm, Sublayer
 from innerloop.artifact.rotations import rotations
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
@@ -76,6 +77,8 @@ class _Graph:
                 return self.to("Add", x, self._attention(self._normed(x, name, part.norm), name, part))
             case LinearAttention():
                 return self.to("Add", x, self._linear_attention(x, name, part))
+            case DeltaAttention():
+                raise InternalError("onnx: libraries.py offers no export of layers of the delta rule")
             case Mlp():
                 return self.to("Add", x, self._mlp(self._normed(x, name, part.norm), name, part))
             case Idle():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.precisions import SHORT
-from innerloop.artifact.tokens import describe_pattern, role_kinds
+from innerloop.artifact.tokens import role_kinds
 from innerloop.artifact.weights import Weights
 
 from ..folder import Sample
@@ -30,7 +30,7 @@ def readme(weights: Weights, example: Example, roles: tuple[int, ...], sample: S
 
 {_what(weights, sample)}
 
-A sequence is a rest token, then `{describe_pattern(weights.signature.pattern)}`. A token's features are its role
+A sequence is a rest token, then `{weights.signature.pattern}`. A token's features are its role
 (one-hot), then its fields. `tasks.safetensors` holds a few tasks, field by field, and the float64 oracle's output.
 
 ```python
@@ -170,11 +170,12 @@ def _safe(weights: Weights, example: Example) -> str:
 def _features(weights: Weights, roles: tuple[int, ...]) -> str:
     """The lines that lay the tasks' fields out by token."""
     pattern, layout = weights.signature.pattern, FeatureLayout.of(weights.signature)
-    first, repeated = 1 + len(pattern.prefix), len(pattern.group)
-    end = first + repeated
-    times = roles.count(first)
-    parts = [[0, *range(1, first)], list(range(first, end)), list(range(end, end + len(pattern.suffix)))]
-    line = f"{parts[0]} + {parts[1]} * {times}" + (f" + {parts[2]}" if parts[2] else "")
+    first = 1 + len(pattern.prefix)
+    line = f"{[0, *range(1, first)]}"
+    for group in pattern.groups:
+        line += f" + {[*range(first, first + len(group))]} * {roles.count(first)}"
+        first += len(group)
+    line += f" + {[*range(first, first + len(pattern.suffix))]}" if pattern.suffix else ""
     lines = [
         f"roles = torch.tensor({line})  # {', '.join(weights.roles)}",
         f'features = torch.zeros(len(tasks["output"]), len(roles), {layout.size}, dtype=interface["embedding"].dtype)',

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from innerloop.artifact.tokens import describe_pattern
 from innerloop.artifact.weights import Weights
 
 from ..folder import Sample
@@ -52,7 +51,7 @@ A program of symbols compiled into a transformer by innerloop; the program is in
 oracle at most on the tasks below.{sample.note}{_ranges(weights)}
 
 Token ids: 0 is `<s>`, a first token that the tokenizer puts before every text; then {written}, which
-stand between spaces. A sequence is `{describe_pattern(weights.signature.pattern)}`, of at most
+stand between spaces. A sequence is `{weights.signature.pattern}`, of at most
 {weights.config.n_positions} tokens with `<s>`.
 
 {_meaning(sample, causal)}

@@ -1,0 +1,223 @@
+"""Five trained layers of linear attention are five steps of GD++, looped or not, on tasks like those and on others.
+
+    compiled   PROGRAM on lsa, five steps of rate η_k and curvature γ_k
+    looped     five passes of one trained layer of one head on tokens (x, y), against the one pair of least loss
+    deep       five trained layers, against the pairs that are read off them
+
+All that GD++ does to x and w is a polynomial in A = Σⱼ xⱼ xⱼᵀ, so on an eigenvalue a of A two numbers say it: b, how
+long z = b x is, and c, what is left of the residual:
+
+    c ← c (1 − (η_k/N) b² a),   b ← b (1 − γ_k b² a),   loss ½ s E Σ c²,   s = E x²
+
+A pair a step has a least loss too, 0.0143, but at curvatures up to 7 that blow z up a thousandfold: no run of Adam is
+near it, and it is no yardstick. Off distribution inputs are longer or shorter by a factor, which no model has seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from innerloop.artifact.weights import Weights
+from innerloop.compiler import compile_program
+from innerloop.programs import load
+from matplotlib.figure import Figure as Picture
+from scipy.optimize import minimize
+
+from ..charts import COMPILED, OTHER, TRAINED, averaged
+from ..measures.distance import Floats
+from ..measures.sensitivity import alignment
+from ..measures.subject import Subject
+from ..training.tasks import task
+from .frame import UNSEEN, Check, Figure, Result, Setting, Table
+from .layers import half_loss, layer, random_layers, slots
+from .pictures import panels
+from .von_oswald_1 import TASKS, D, N
+from .von_oswald_2 import covariances
+
+K = 5
+SEEDS = (0, 1, 2)
+KINDS = ("looped", "deep")
+TRAINING = 2000
+SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)
+"""Factors of the inputs' size; the middle one is trained on."""
+
+PROGRAM = """\
+# GD++ whose rate and curvature differ from step to step (von Oswald et al. 2022, appendix A.10).
+program gd_plus_by_step(d, steps = 5, rates : vector[steps], curvatures : vector[steps])
+
+tokens (example)* query  visible context
+    x : vector[d] on example, query
+    y : scalar on example
+
+z = x
+at example
+    r = y
+at query
+    r = 0
+
+repeat steps as t
+    r = r - rates[t] * mean[j in example](dot(z, z[j]) * r[j])
+    z = z - curvatures[t] * sum[j in example](dot(z, z[j]) * z[j])
+
+at query
+    output -r
+"""
+
+
+def after(values: Floats, rates: Floats, curvatures: Floats) -> float:
+    """The loss ½ E (ŷ − y)² of steps of these rates and curvatures on eigenvalues [tasks, d]: see above."""
+    b, c = np.ones_like(values), np.ones_like(values)
+    for rate, curvature in zip(rates, curvatures, strict=True):
+        c, b = c * (1 - rate / N * b**2 * values), b * (1 - curvature * b**2 * values)
+    return float((c**2).sum(1).mean()) / 24
+
+
+def best(values: Floats) -> tuple[float, float]:
+    """The rate and the curvature, the same in every step, of least loss."""
+    found = minimize(
+        lambda p: after(values, np.full(K, p[0]), np.full(K, p[1])), [20.0, 0.15], method="Nelder-Mead"
+    ).x  # fmt: skip
+    return float(found[0]), float(found[1])
+
+
+def read(weights: Weights) -> tuple[Floats, Floats]:
+    """η_k and γ_k [layers] of layers of one head whose ρ is 1: N and −1 times the mean diagonals' products."""
+    x, (y,) = slots(weights, "x"), slots(weights, "y")
+    pairs = []
+    for number in range(len(list(weights.sublayers())) // 2):
+        (scores,), (values,) = layer(weights, number)
+        s, v = (float(np.trace(m[np.ix_(x, x)])) / D for m in (scores, values))
+        pairs.append((-N * s * float(values[y, y]), -s * v))
+    rates, curvatures = np.array(pairs).T
+    return rates, curvatures
+
+
+def compiled(rates: Floats, curvatures: Floats) -> Weights:
+    given: dict[str, Any] = {"rates": rates, "curvatures": curvatures}
+    return compile_program(PROGRAM, target="lsa", d=D, steps=K, calibration=TASKS.drawn(2000, 1), **given)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A trained model and its compiled counterpart, by SCALES: both losses, and the mean cosine of ∂ŷ/∂x."""
+
+    losses: Floats
+    compiled: Floats
+    cosines: Floats
+    training: Floats
+    weights: Weights
+
+
+def run(setting: Setting) -> Result:
+    setting.told("rates that are best for these tasks", 0, 0)
+    values: Floats = np.asarray(np.linalg.eigvalsh(covariances(setting.tasks(10_000))), np.float64)
+    rate, curvature = best(values)
+    shared = compile_program(
+        load("gd_plus"), target="lsa", d=D, steps=K, rate=rate, curvature=curvature, calibration=TASKS.drawn(2000, 1)
+    )
+    fields = [
+        task("linear", d=D, n=N, inputs="uniform", input_scale=0.5 * scale, rows="query").drawn(
+            setting.tasks(20_000), UNSEEN
+        )
+        for scale in SCALES
+    ]
+    few = [{name: value[: setting.tasks(4000)] for name, value in f.items()} for f in fields]
+    known: dict[tuple[str, int], Weights] = {}
+    found = {}
+    shape: dict[str, Any] = {"n_head": 1, "d_head": D + 1}
+    for name in KINDS:
+        for seed in SEEDS:
+            start = random_layers(shared, seed, untied=name == "deep", **shape)
+            run = setting.train(f"{name}_{seed}", start, TASKS, steps=TRAINING, batch=256, rate=4e-3, warmup=200,
+                                clip=10.0, seed=seed)  # fmt: skip
+            setting.told("comparing", 0, 0)
+            against = known[name, seed] = shared if name == "looped" else compiled(*read(run.weights))
+            both = [[Subject(w, "").sensitivities(f) for f in few] for w in (against, run.weights)]
+            found[name, seed] = Found(
+                np.array([half_loss(run.weights, f) for f in fields]),
+                np.array([half_loss(against, f) for f in fields]),
+                np.array([alignment(a, b).mean_cosine for a, b in zip(*both, strict=True)]),
+                run.losses.astype(np.float64) / 2,
+                run.weights,
+            )
+    seen = SCALES.index(1.0)
+    return Result(
+        checks=checks(found, seen, after(values, np.full(K, rate), np.full(K, curvature))),
+        tables=(_table(found),),
+        pictures={"von_oswald_deep": _picture(found)},
+        numbers={
+            "rate": rate,
+            "curvature": curvature,
+            "read": {f"{name}_{seed}": read(f.weights) for (name, seed), f in found.items()},
+            "scales": SCALES,
+            "loss_compiled": {f"{name}_{seed}": f.compiled for (name, seed), f in found.items()},
+            "loss_trained": {f"{name}_{seed}": f.losses for (name, seed), f in found.items()},
+            "cosines": {f"{name}_{seed}": f.cosines for (name, seed), f in found.items()},
+            "training_losses": {f"{name}_{seed}": f.training for (name, seed), f in found.items()},
+        },
+        weights={f"compiled_{name}_{seed}": w for (name, seed), w in known.items()}
+        | {f"{name}_{seed}": f.weights for (name, seed), f in found.items()},
+    )
+
+
+def checks(found: Mapping[tuple[str, int], Found], seen: int, closed: float) -> tuple[Check, ...]:
+    shared = float(found["looped", SEEDS[0]].compiled[seen])
+    every = [Check("looped, compiled: loss / closed form", shared / closed, 0.95, 1.05)]
+    for name in KINDS:
+        runs = [f for (kind, _), f in found.items() if kind == name]
+        ratios = np.array([f.losses / f.compiled for f in runs])
+        cosines = np.array([f.cosines for f in runs])
+        every += [
+            Check(f"{name}: loss, trained / compiled, largest of the seeds", ratios[:, seen].max(), high=1.05),
+            Check(f"{name}: cosine of the sensitivities, least", cosines[:, seen].min(), low=0.99),
+            Check(f"{name}: the same on inputs of {SCALES[0]:g} … {SCALES[-1]:g} times the size", cosines.min(),
+                  low=0.99),
+        ]  # fmt: skip
+    return tuple(every)
+
+
+def _table(found: Mapping[tuple[str, int], Found]) -> Table:
+    rows = []
+    for (name, seed), f in found.items():
+        cells = zip(f.losses, f.compiled, f.cosines, strict=True)
+        rows.append([f"{name}, seed {seed}", *(f"{v:.4f}, {k:.4f}, {c:.4f}" for v, k, c in cells)])
+    return Table(["loss trained, compiled, cosine; inputs times", *(f"{s:g}" for s in SCALES)], rows)
+
+
+def _picture(found: Mapping[tuple[str, int], Found]) -> Picture:
+    with panels(3, "Five trained layers of linear attention are five steps of GD++") as (picture, grid):
+        for (name, seed), one in found.items():
+            colour = TRAINED if name == "looped" else OTHER
+            steps, means = averaged(one.training, 100)
+            grid[0].plot(steps, means, color=colour, linewidth=1.2, label=f"{name}, trained" if seed == 0 else None)
+            grid[1].plot(SCALES, one.losses, "o-", color=colour, linewidth=1.2, markersize=3,
+                         label=f"{name}, trained" if seed == 0 else None)  # fmt: skip
+            grid[2].plot(SCALES, one.cosines, "o-", color=colour, linewidth=1.2, markersize=3)
+            if seed == SEEDS[0]:
+                grid[1].plot(SCALES, one.compiled, color=COMPILED, linewidth=3, alpha=0.5,
+                             linestyle="-" if name == "looped" else (0, (4, 2)), label=f"{name}, compiled")  # fmt: skip
+                grid[0].axhline(one.compiled[SCALES.index(1.0)], color=COMPILED, linewidth=1.2,
+                                linestyle="-" if name == "looped" else (0, (4, 2)))  # fmt: skip
+        grid[0].set_xlabel("steps of Adam (blue: compiled)")
+        grid[0].set_ylabel("loss")
+        grid[1].set_ylabel("loss")
+        grid[2].set_ylabel("cosine of ∂ŷ/∂x, trained and compiled")
+        grid[2].set_ylim(min(0.98, min(float(f.cosines.min()) for f in found.values())), 1.001)
+        for axes in grid[:2]:
+            axes.set_yscale("log")
+            axes.legend()
+        for axes in grid[1:]:
+            axes.set_xlabel("inputs' size, in that trained on")
+    return picture
+
+
+FIGURE = Figure(
+    "von_oswald_deep",
+    "five trained layers of linear attention, looped or not, are five steps of GD++, off distribution too",
+    "von Oswald et al. 2022, Transformers learn in-context by gradient descent, figure 4 (arXiv 2212.07677)",
+    run,
+    minutes=6,
+)

@@ -1,0 +1,165 @@
+"""Several groups, each of a length of its own: data, files, streams, weights, JAX, exports, and what is refused."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from innerloop.artifact.errors import CompileError, DataError
+from innerloop.commands.cli import main
+from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.runtime import Transformer
+from innerloop.runtime.data.datasets import read
+from innerloop.runtime.data.pairing import TokenLine
+from innerloop.runtime.differentiable.function import Differentiable
+from innerloop.runtime.exports.export import export
+
+from tests.reference.measured import numpy_run
+
+TEXT = """program groups(d = 2)
+
+tokens start (x y)* (z)* q
+    c : scalar on start
+    x : vector[d] on x, z, q
+    y : scalar on y
+
+at y
+    u = move x from previous
+w = mean[j in y](y[j] * u[j])
+at z
+    v = 2 * x
+at q
+    v = move v from last z
+    output dot(w, x) + c_of_all * dot(v, mean[j in z](x[j]))
+""".replace("c_of_all *", "sum[j in start](c[j]) *")
+LENGTHS = ((4, 3), (0, 2), (5, 0), (0, 0), (1, 19))
+
+
+@cache
+def weights() -> Weights:
+    return compile_program(TEXT, target="llama")
+
+
+def fields(pairs: int, others: int, tasks: int = 3) -> dict[str, Any]:
+    rng = np.random.default_rng((pairs, others))
+    sizes = {"c": (tasks, 1), "x": (tasks, pairs + others + 1, 2), "y": (tasks, pairs)}
+    return {name: rng.uniform(-1, 1, size) for name, size in sizes.items()}
+
+
+def by_hand(c: Any, x: Any, y: Any) -> float:
+    pairs, others, query = x[: len(y)], x[len(y) : -1], x[-1]
+    w = y @ pairs / len(y) if len(y) else np.zeros(2)
+    return float(w @ query + (c[0] * 2.0 * others[-1] @ others.mean(0) if len(others) else 0.0))
+
+
+def test_interpreter_and_weights_say_what_numpy_says_at_all_lengths() -> None:
+    for lengths in LENGTHS:
+        given = fields(*lengths)
+        wanted = [[by_hand(c, x, y)] for c, x, y in zip(given["c"], given["x"], given["y"], strict=True)]
+        np.testing.assert_allclose(interpret(TEXT, **given), wanted, atol=1e-12)
+        assert np.abs(numpy_run(weights(), given) - wanted).max() <= weights().report.predicted_error <= 1e-4
+
+
+def test_jax_says_so_too() -> None:
+    given = fields(*LENGTHS[0])
+    np.testing.assert_allclose(Differentiable(TEXT, ())(**given), interpret(TEXT, **given), atol=1e-12)
+    found = Transformer(weights(), guard="raise")(**given)
+    assert np.abs(found - interpret(TEXT, **given)).max() <= weights().report.predicted_error
+
+
+@pytest.mark.slow
+def test_a_stream_takes_the_groups_in_turn() -> None:
+    given, stream = fields(2, 3, 1), Transformer(weights()).stream()
+    c, x, y = (given[name][0] for name in "cxy")
+    stream.push(c=c[0])
+    for pair in range(2):
+        stream.push("x", x=x[pair])
+        stream.push(y=y[pair])
+    for other in x[2:5]:
+        stream.push("z", x=other)
+    with pytest.raises(DataError, match="is `z` with `x` or `q` with `x`"):
+        stream.push(y=1.0)
+    found = stream.push("q", x=x[5])
+    np.testing.assert_allclose(found, by_hand(c, x, y), atol=1e-5)
+
+
+def test_rows_that_fit_no_lengths_are_refused() -> None:
+    given = fields(2, 3)
+    with pytest.raises(DataError, match=r"`x` has 2 rows and `y` has 2 rows: no `start .x y.. .z.. q` has so many"):
+        interpret(TEXT, **{**given, "x": given["x"][:, :2]})
+    with pytest.raises(DataError, match=r"`c` has 2 rows; `start .x y.. .z.. q` holds it at 1"):
+        interpret(TEXT, **{**given, "c": np.ones((3, 2))})
+
+
+FILE = """task,c,x_0,x_1,y
+a,0.5,,,
+a,,1,2,3
+a,,0,1,-1
+a,,1,1,
+a,,2,0,
+"""
+
+
+def test_what_a_row_of_a_file_fills_says_of_which_group_it_is(tmp_path: Path) -> None:
+    path, tokens = tmp_path / "tasks.csv", TokenLine.of(weights().signature)
+    path.write_text(FILE)
+    found = read(path, tokens)
+    assert {name: array.shape for name, array in found.items()} == {"c": (1, 1), "x": (1, 4, 2), "y": (1, 2)}
+    weights().save(tmp_path / "groups")
+    assert main(["run", str(tmp_path / "groups"), "--data", str(path), "-o", str(tmp_path / "out.csv")]) == 0
+    said = float((tmp_path / "out.csv").read_text().split()[-1].split(",")[-1])
+    assert said == pytest.approx(by_hand(found["c"][0], found["x"][0], found["y"][0]), abs=1e-5)
+    path.write_text(FILE.replace("a,,1,2,3", "a,,1,2,"))
+    with pytest.raises(DataError, match=r"tasks.csv:4: does not follow the rows before it"):
+        read(path, tokens)
+
+
+@pytest.mark.slow
+def test_an_exported_folder_takes_arrays_of_both_lengths(tmp_path: Path) -> None:
+    export(weights(), tmp_path / "out")
+    spec = importlib.util.spec_from_file_location("fields_of_groups", tmp_path / "out/fields.py")
+    assert spec
+    assert spec.loader
+    helper = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(helper)
+    from transformers import LlamaModel
+
+    given = fields(3, 2)
+    hidden = LlamaModel.from_pretrained(tmp_path / "out")(inputs_embeds=helper.inputs_embeds(**given)).last_hidden_state
+    found = helper.outputs(hidden, **given).detach().numpy()
+    assert np.abs(found - interpret(TEXT, **given)).max() <= weights().report.predicted_error
+    with pytest.raises(ValueError, match="of several groups the fields say which"):
+        helper.outputs(hidden)
+    with pytest.raises(ValueError, match="1 of c, 6 of x, 9 of y"):
+        helper.inputs_embeds(**{**given, "y": np.ones((3, 9))})
+
+
+SCAN = """program second(d = 2)
+
+tokens (a)* (b)* q
+    x : vector[d] on a, q
+    z : vector[d] on b
+
+w : vector[d] = 0
+scan b up to 3
+    w = 0.5 * w + z
+at q
+    output dot(mean[j in a](x[j]) + w, x)
+"""
+
+
+def test_a_scan_of_the_second_group() -> None:
+    made, rng = compile_program(SCAN, target="llama"), np.random.default_rng(1)
+    given: dict[str, Any] = {"x": rng.uniform(-1, 1, (2, 31, 2)), "z": rng.uniform(-1, 1, (2, 3, 2))}
+    error = np.abs(Transformer(made)(**given) - interpret(SCAN, **given)).max()
+    assert error <= made.report.predicted_error <= 1e-4
+    with pytest.raises(DataError, match="the data has 4 `b` tokens; the program scans `b` up to 3"):
+        Transformer(made, guard="off")(x=given["x"], z=np.ones((2, 4, 2)))
+    with pytest.raises(CompileError, match="finds no token by `before b` at b") as refused:
+        compile_program(SCAN, target="gpt2")
+    assert "let the group of what is found come first" in str(refused.value)
+    assert "second.icl" not in str(refused.value)
