@@ -38,14 +38,11 @@ from tests.support.stock_models import export_random, features, outputs, readme_
 PROGRAMS: dict[str, dict[str, Any]] = {
     name: {"d": 3, **({"examples": 6} if "examples =" in load(name) else {"steps": 3})} for name in REGRESSIONS
 }
-
-
 _FOUR_LANES = pytest.mark.xfail(
     reason="PyTorch's float64 LayerNorm sums in four lanes, where +C meets other slots before −C: a division by "
     "numbers of so wide a range loses digits"
 )
-BELOW = ("gradient_descent", "iterative_newton")
-"""In float32 with parameters of their own."""
+BELOW = ("gradient_descent", "iterative_newton")  # in float32 with parameters of their own
 EXACT = [pytest.param(n, marks=_FOUR_LANES) if n == "iterative_newton" else n for n in REGRESSIONS]
 
 
@@ -78,12 +75,10 @@ def test_gpt2_computes_the_shipped_programs(name: str, tmp_path: Path) -> None:
 def test_gpt2_holds_the_precision_in_float32(
     name: str, parameters: dict[str, Any], relative: float, tmp_path: Path
 ) -> None:
-    """Otherwise at the defaults: the same predictions as ours, and both within the certificate. (Of the scans one, half
-    as long as by default: every program is exported in test_stock_library.py.)"""
+    """Otherwise at the defaults, one scan half as long: our predictions, and both within the certificate."""
     weights = compiled_once(load(name), **parameters)
     export(weights, tmp_path / "out")
-    examples = parameters.get("examples", 40)  # as many as the calibration has
-    data = linear_tasks(100, examples, parameters["d"], seed=11)
+    data = linear_tasks(100, parameters.get("examples", 40), parameters["d"], seed=11)  # as many as the calibration has
     found = gpt2(tmp_path / "out", weights, **data)
     ours = np.asarray(Transformer(weights, guard="off")(**data), np.float64)
     truth = interpret(load(name), **data, **parameters)
