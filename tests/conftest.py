@@ -19,6 +19,9 @@ with install_import_hook(SHAPED, "beartype.beartype"):
     for module in SHAPED:
         import_module(module)
 
+LONGEST = ("test_retargetable.py", "test_reproduce.py", "test_interrupts.py", "test_reproduce_deep.py")
+"""Run first: a test of a minute or two that comes last is one that all processes but one wait for."""
+
 __all__ = ["compiled", "golden", "innerloop"]
 
 
@@ -26,6 +29,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the golden files anew from what is printed now"
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mutation import KILLED, ROOT, SURVIVED, Mutant, mutated, outcome
+from tests.support.fork_server import ROOT
+from tests.support.mutation import KILLED, SURVIVED, Mutant, mutated, outcome
 
 QUICK = "tests/frontend/test_functions.py::test_the_reference_knows_exactly_the_functions_of_the_language"
 COMPARED = "'tests/numerics/test_comparisons.py::test_a_comparison_is_exactly_0_or_1_at_ties_too[x < 0.5-gpt2-float32]'"

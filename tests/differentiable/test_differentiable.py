@@ -33,6 +33,9 @@ STEEP = (
     "bigram",
 )
 """Nearly steps, or of whole numbers: a finite difference says nothing of their slope."""
+SLOPES = {*QUICK, *names()[1::2]}
+"""Every second program has slopes compiled, which takes longer than all else here: they are JAX's own of what is held
+against the oracle, and no rule of them is a program's."""
 
 
 def drawn(name: str, seed: int, tasks: int) -> dict[str, Any]:
@@ -41,12 +44,13 @@ def drawn(name: str, seed: int, tasks: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_equals_the_oracle_and_its_slopes_are_those_of_finite_differences(name: str) -> None:
-    """To 1e-12 of the largest output; slopes of a random combination of the outputs, forward and in reverse."""
+    """To 1e-12 of the largest output; of every second program slopes of a random combination of the outputs, forward
+    and in reverse."""
     f = Differentiable(load(name), real_parameters(parse(load(name))), **case_of(name).parameters)
     data = drawn(name, 5, 60)
     wanted = case_of(name).truth(data)
     assert np.abs(packed(f(**data)) - wanted).max() <= 1e-12 * max(1.0, np.abs(wanted).max())
-    if name in STEEP:
+    if name in STEEP or name not in SLOPES:
         return
     tokens = read_data(f.program.signature, data)
     fields = {n: rows[0] for n, rows in f.rows(tokens).items()}

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from innerloop.artifact.words import Library, TargetName
-from innerloop.compiler import Weights, compile_program
+from innerloop.compiler import Weights
 from innerloop.programs import load
 from innerloop.runtime.exports.check import TASKS, errors, tasks
 from innerloop.runtime.exports.export import export
+
+from tests.support.shared import compiled_once
 
 
 def tight(weights: Weights) -> Weights:
@@ -26,7 +28,7 @@ def tight(weights: Weights) -> Weights:
     [("averaging", "gpt2", "huggingface"), ("averaging", "llama", "gguf"), ("averaging", "gpt2", "onnx")],
 )
 def test_tasks_beyond_the_certificate_are_told(name: str, target: TargetName, to: Library, tmp_path: Path) -> None:
-    weights = compile_program(load(name), target=target, d=2)
+    weights = compiled_once(load(name), target=target, d=2)
     export(weights, tmp_path / "kept", to)
     assert "beyond the certificate" not in " ".join((tmp_path / "kept/README.md").read_text().split())
     export(tight(weights), tmp_path / "left", to, accept_error=True)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 from innerloop.artifact.errors import InnerloopError
-from innerloop.compiler import compile_program
 from innerloop.programs import load
 from innerloop.runtime.exports.circuits.patching import count
 from innerloop.runtime.exports.export import export, prepared
 from safetensors.torch import load_file
 
 from tests.support.patched_lens import PatchedLens
+from tests.support.shared import compiled_once
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_patching_in_transformer_lens_contradicts_no_label(
     name: str, parameters: dict[str, Any], tmp_path: Path
 ) -> None:
     torch.set_num_threads(1)
-    weights = compile_program(load(name), dtype="float64", **parameters)
+    weights = compiled_once(load(name), dtype="float64", **parameters)
     export(weights, tmp_path / "circuit", "circuit")
     export(weights, tmp_path / "lens", "transformerlens")
     told = json.loads((tmp_path / "circuit/circuit.json").read_text())
@@ -54,7 +54,7 @@ def test_patching_in_transformer_lens_contradicts_no_label(
 def test_an_induction_heads_circuit_is_the_papers(tmp_path: Path) -> None:
     """Olsson et al. 2022: a head that looks at the previous token, whose output is the other's key; of the token model,
     in whose last MLP the logarithm is."""
-    weights = compile_program(load("induction_head"), vocabulary=4)
+    weights = compiled_once(load("induction_head"), vocabulary=4)
     export(weights, tmp_path / "out", "circuit")
     told = json.loads((tmp_path / "out/circuit.json").read_text())
     within = {name for name, edge in told["edges"].items() if edge["in_graph"]}
@@ -78,7 +78,7 @@ def test_the_readmes_example_lists_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of a llama, where a norm divides."""
-    export(compile_program(load("sherman_morrison"), target="llama", d=2, examples=2), tmp_path / "out", "circuit")
+    export(compiled_once(load("sherman_morrison"), target="llama", d=2, examples=2), tmp_path / "out", "circuit")
     text = (tmp_path / "out/README.md").read_text()
     (example,) = re.findall("```python\n(.*?)```", text, re.DOTALL)
     monkeypatch.chdir(tmp_path / "out")
@@ -90,7 +90,7 @@ def test_the_readmes_example_lists_it(
 
 
 def test_too_many_edges_are_refused(tmp_path: Path) -> None:
-    weights = compile_program(load("sherman_morrison"), target="llama", d=2)
+    weights = compiled_once(load("sherman_morrison"), target="llama", d=2)
     with pytest.raises(InnerloopError, match=r"has [\d,]+ edges in 81 layers of \d+ heads; .* compile it for fewer"):
         export(prepared(weights, "circuit"), tmp_path / "out", "circuit")
     assert not (tmp_path / "out").exists()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from innerloop.artifact.errors import InnerloopError
-from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.compiler import Weights, interpret
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.exports.export import export, size
@@ -21,13 +21,14 @@ from tests.reference import REGRESSIONS
 from tests.support import random_weights
 from tests.support.commands import Command
 from tests.support.linear_tasks import linear_tasks
+from tests.support.shared import compiled_once
 from tests.support.stock_models import outputs, readme_difference
 
 D, EXAMPLES = 4, 40
 
 
 def compiled(name: str, **parameters: Any) -> Weights:
-    return compile_program(load(name), target="llama", d=D, **parameters)
+    return compiled_once(load(name), target="llama", d=D, **parameters)
 
 
 @pytest.mark.parametrize("name", REGRESSIONS)

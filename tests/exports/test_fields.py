@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from innerloop.compiler import compile_program, interpret
+from innerloop.compiler import interpret
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.programs import load
 from innerloop.runtime.exports.export import export
 from safetensors.torch import load_file
 from transformers import LlamaModel
 
+from tests.support.shared import compiled_once
 from tests.support.stock_models import features
 
 
@@ -42,7 +43,7 @@ at x
 @pytest.mark.parametrize("text", [load("gradient_descent"), load("principal_component"), PREFIX], ids=["y", "x", "c"])
 def test_arrays_become_what_the_model_takes(text: str, tmp_path: Path) -> None:
     """Pairs and a query, rows alone, a prefix; in the stock model the outputs are the oracle's."""
-    weights = compile_program(text, target="llama", d=2)
+    weights = compiled_once(text, target="llama", d=2)
     export(weights, tmp_path / "out")
     data = draw(weights.signature, 5, 3, seed=1)
     helper = module(tmp_path / "out")
@@ -57,7 +58,7 @@ def test_arrays_become_what_the_model_takes(text: str, tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_an_error(tmp_path: Path) -> None:
-    weights = compile_program(load("gradient_descent"), d=2)
+    weights = compiled_once(load("gradient_descent"), d=2)
     export(weights, tmp_path / "out")
     make = module(tmp_path / "out").inputs_embeds
     assert make(x=np.zeros((1, 4, 2)), y=np.zeros((1, 3))).shape[1] == 1 + 7

@@ -13,9 +13,10 @@ import pytest
 import torch
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import InnerloopError
-from innerloop.compiler import compile_program
 from innerloop.programs import load
 from innerloop.runtime.exports.export import export
+
+from tests.support.shared import compiled_once
 
 
 def values(path: Path) -> tuple[dict[str, Any], dict[str, Floats]]:
@@ -70,7 +71,7 @@ def pieces(text: str, known: list[str]) -> list[int]:
 
 
 def test_a_token_model_continues_as_llama_cpp_reads_it(tmp_path: Path) -> None:
-    weights = compile_program(load("induction_head"), target="llama", vocabulary=12)
+    weights = compiled_once(load("induction_head"), target="llama", vocabulary=12)
     export(weights, tmp_path / "out", "gguf")
     settings, held = values(tmp_path / "out/model.gguf")
     known = settings["tokenizer.ggml.tokens"]
@@ -92,7 +93,7 @@ def test_the_readmes_example_runs(
     """transformers' own reader of the file: symbols, numbers, and attention in both directions."""
     torch.set_num_threads(1)
     parameters: dict[str, Any] = {"vocabulary": 4} if name == "bigram" else {"d": 2}
-    weights = compile_program(load(name), target="llama", **parameters)
+    weights = compiled_once(load(name), target="llama", **parameters)
     export(weights, tmp_path / "out", "gguf")
     text = (tmp_path / "out/README.md").read_text()
     assert "--cache-type-k f32" in text
@@ -107,11 +108,11 @@ def test_the_readmes_example_runs(
 
 
 def test_what_no_gguf_holds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = compile_program(load("gradient_descent"), target="llama", d=2)
+    weights = compiled_once(load("gradient_descent"), target="llama", d=2)
     with pytest.raises(InnerloopError, match=r"target `gpt2`, which gguf does not hold: .* target llama"):
-        export(compile_program(load("gradient_descent"), d=2), tmp_path / "out", "gguf")
+        export(compiled_once(load("gradient_descent"), d=2), tmp_path / "out", "gguf")
     with pytest.raises(InnerloopError, match=r"in float64, and model.gguf is written in float32.* compile it"):
-        export(compile_program(load("averaging"), target="llama", dtype="float64", d=2), tmp_path / "out", "gguf")
+        export(compiled_once(load("averaging"), target="llama", dtype="float64", d=2), tmp_path / "out", "gguf")
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(InnerloopError, match="takes the gguf package: pip install"):
         export(weights, tmp_path / "out", "gguf")

@@ -13,7 +13,7 @@ import torch
 from innerloop.artifact.claims import Layout
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.words import Library, TargetName
-from innerloop.compiler import Weights, compile_program
+from innerloop.compiler import Weights
 from innerloop.compiler.interpreter.counterfactual import Moment, changed
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
@@ -22,6 +22,8 @@ from innerloop.runtime.exports.check import tasks as _tasks
 from innerloop.runtime.exports.export import export
 from innerloop.runtime.exports.stock.followed import errors
 from innerloop.runtime.exports.stock.layout import layout
+
+from tests.support.shared import compiled_once
 
 PROGRAMS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "gradient_descent": ({"d": 2, "steps": 3}, {"w"}),
@@ -93,7 +95,7 @@ def test_the_readmes_patches_are_followed_as_the_interpreter_says(
     name: str, target: TargetName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parameters, variables = PROGRAMS[name]
-    weights = compile_program(load(name.split(",")[0]), target=target, **parameters)
+    weights = compiled_once(load(name.split(",")[0]), target=target, **parameters)
     found = followed_readme(weights, tmp_path / "out", "huggingface", monkeypatch)
     moved = re.search(r"the output moves by (\S+) and, ablated, by (\S+)", capsys.readouterr().out)
     assert moved
@@ -103,7 +105,7 @@ def test_the_readmes_patches_are_followed_as_the_interpreter_says(
 
 def test_a_change_that_is_bypassed_is_not_told() -> None:
     """s = 1 + u · q is computed of P and u, beside q: who changes q is not followed, though q is held."""
-    weights = compile_program(load("sherman_morrison"), target="llama", d=2, examples=4)
+    weights = compiled_once(load("sherman_morrison"), target="llama", d=2, examples=4)
     told, _ = layout(weights, errors(weights, _tasks(weights)[0]), [])
     writes = {v["name"]: [place["write"] for place in v["places"]] for v in told["variables"]}
     assert not any(writes["q"])
@@ -117,7 +119,7 @@ def test_the_readmes_gradient_is_the_interpreters(
 ) -> None:
     """Against differences of the interpreter, of which half are of an x and half of the y beside it. Uncut it is not
     finite on llama."""
-    weights = compile_program(load("sherman_morrison"), target=target, d=2, examples=5)
+    weights = compiled_once(load("sherman_morrison"), target=target, d=2, examples=5)
     found = followed_readme(weights, tmp_path / "out", "huggingface", monkeypatch)
     data, step = _tasks(weights)[0], 1e-5
     graph = graph_of(weights.signature.text, weights.signature.parameters)
@@ -146,7 +148,7 @@ def test_the_bridge_of_transformerlens_is_patched_alike(
 ) -> None:
     """By the lines of docs/exports.md, after those of the README."""
     (lines,) = re.findall("```python\n(from tokenizers.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
-    weights = compile_program(load("gradient_descent"), target=target, d=2, steps=2)
+    weights = compiled_once(load("gradient_descent"), target=target, d=2, steps=2)
     found = followed_readme(weights, tmp_path / "out", "huggingface", monkeypatch)
     exec(lines, found)
     assert "Bridge" in type(found["model"]).__name__
@@ -154,6 +156,6 @@ def test_the_bridge_of_transformerlens_is_patched_alike(
 
 
 def test_a_hooked_transformer_is_patched_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = compile_program(load("stochastic_gradient_descent"), d=2, examples=4)
+    weights = compiled_once(load("stochastic_gradient_descent"), d=2, examples=4)
     found = followed_readme(weights, tmp_path / "out", "transformerlens", monkeypatch)
     assert held_against_the_interpreter(weights, _tasks(weights)[0], found) >= {"w"}

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import compile_program
 from innerloop.programs import load
 from innerloop.runtime.exports.export import export
+
+from tests.support.shared import compiled_once
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-lens/bin/python"
@@ -38,7 +39,7 @@ def blocks(text: str) -> list[str]:
 @pytest.mark.skipif(not PYTHON.exists(), reason="needs `make lenses`")
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
 def test_the_lines_of_the_docs_change_what_the_readmes_do(target: TargetName, tmp_path: Path) -> None:
-    weights = compile_program(load("gradient_descent"), target=target, d=2, steps=3)
+    weights = compiled_once(load("gradient_descent"), target=target, d=2, steps=3)
     export(weights, tmp_path / "out")
     readme = (tmp_path / "out/README.md").read_text()
     found = re.search(r"other = patched\((\"(\w+)\", .*, \"(mlp\.\d+)\", (\d+))\)", readme)

@@ -14,7 +14,6 @@ import pytest
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import compile_program
 from innerloop.programs import load
 from innerloop.runtime.exports.engines.onnx_graph import FOUND, GIVEN, nodes_of
 from innerloop.runtime.exports.engines.onnx_nodes import write_onnx
@@ -25,6 +24,7 @@ from tests.support import random_weights
 from tests.support.by_the_book import tasks
 from tests.support.commands import Command, one_message
 from tests.support.onnx_models import run
+from tests.support.shared import compiled_once
 
 
 def drawn(kind: str) -> Weights:
@@ -85,7 +85,7 @@ def test_the_readmes_example_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Without torch and JAX; 81 layers, too, in seconds."""
-    weights = compile_program(load(name), target=target, **parameters)
+    weights = compiled_once(load(name), target=target, **parameters)
     start = time.process_time()
     export(weights, tmp_path / "out", "onnx")
     assert time.process_time() - start < 10
@@ -100,7 +100,7 @@ def test_the_readmes_example_runs(
 
 
 def test_the_file_is_standard_and_holds_a_loops_numbers_once(tmp_path: Path) -> None:
-    few, many = (compile_program(load("gradient_descent"), d=2, steps=steps) for steps in (3, 30))
+    few, many = (compiled_once(load("gradient_descent"), d=2, steps=steps) for steps in (3, 30))
     for weights, folder in ((few, "few"), (many, "many")):
         export(weights, tmp_path / folder, "onnx")
     model = onnx.load(tmp_path / "many/model.onnx")
@@ -126,4 +126,4 @@ def test_the_command_writes_it_or_says_what_is_missing(
 
 def test_a_parallel_block_has_no_onnx(tmp_path: Path) -> None:
     with pytest.raises(InnerloopError, match="is compiled for target `neox`, which onnx does not hold"):
-        export(compile_program(load("averaging"), target="neox", d=1), tmp_path / "out", "onnx")
+        export(compiled_once(load("averaging"), target="neox", d=1), tmp_path / "out", "onnx")

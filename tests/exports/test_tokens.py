@@ -12,7 +12,7 @@ import pytest
 import torch
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import Weights, compile_program
+from innerloop.compiler import Weights
 from innerloop.programs import load
 from innerloop.runtime.exports.export import export
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from transformers import (
 )
 
 from tests.support.commands import Command, one_message
+from tests.support.shared import compiled_once
 
 SYMBOLS, MORE = 8, 24
 TARGETS: list[TargetName] = ["gpt2", "llama"]
@@ -59,7 +60,7 @@ def written(symbols: NDArray[Any]) -> str:
 def test_an_induction_head_continues_what_repeats(target: TargetName, tmp_path: Path) -> None:
     """50 sequences of 2 to 8 symbols that came once and a little, in one batch, padded on the left."""
     model, tokenizer = exported(
-        compile_program(load("induction_head"), target=target, vocabulary=SYMBOLS), tmp_path / "o"
+        compiled_once(load("induction_head"), target=target, vocabulary=SYMBOLS), tmp_path / "o"
     )
     assert type(model) is {"gpt2": GPT2LMHeadModel, "llama": LlamaForCausalLM}[target]
     rng = np.random.default_rng(5)
@@ -78,7 +79,7 @@ def test_an_induction_head_continues_what_repeats(target: TargetName, tmp_path: 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_next_symbols_distribution_is_that_of_the_counts(target: TargetName, tmp_path: Path) -> None:
-    model, tokenizer = exported(compile_program(load("bigram"), target=target, vocabulary=SYMBOLS), tmp_path / "o")
+    model, tokenizer = exported(compiled_once(load("bigram"), target=target, vocabulary=SYMBOLS), tmp_path / "o")
     rng = np.random.default_rng(6)
     texts = [*rng.integers(SYMBOLS, size=(20, 128)), np.resize([3, 1, 4], 128), np.full(128, 2)]
     with torch.no_grad():
@@ -99,7 +100,7 @@ def automaton(target: TargetName) -> Weights:
     edges = [(0, 0, 0), (0, 1, 1), (0, 2, 0), (1, 0, 1), (1, 1, 0), (1, 2, 0)]
     tail, label, head = (np.eye(n)[[edge[i] for edge in edges]] for i, n in enumerate((2, 3, 2)))
     given: dict[str, Any] = {"start": [1.0, 0.0], "tail": tail, "label": label, "head": head, "length": 20}
-    return compile_program(load("finite_automaton"), target=target, states=2, symbols=3, edges=6, **given)
+    return compiled_once(load("finite_automaton"), target=target, states=2, symbols=3, edges=6, **given)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -123,7 +124,7 @@ def test_the_readmes_examples_run(
     """Several kinds of token, too: each role has symbols of its own."""
     sizes: dict[str, Any]
     text, sizes = (LAST_SEEN, {"n": 3, "k": 4}) if which == "last_seen" else (load(which), {"vocabulary": 5})
-    export(compile_program(text, **sizes), tmp_path / "o", "tokens")
+    export(compiled_once(text, **sizes), tmp_path / "o", "tokens")
     blocks = re.findall("```python\n(.*?)```", (tmp_path / "o/README.md").read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path / "o")
     exec("".join(blocks), {})
@@ -135,14 +136,14 @@ def test_the_readmes_examples_run(
 
 
 def test_numbers_are_no_symbols(innerloop: Command, tmp_path: Path) -> None:
-    compile_program(load("gradient_descent"), d=2).save(tmp_path / "weights")
+    compiled_once(load("gradient_descent"), d=2).save(tmp_path / "weights")
     outcome = innerloop("export", tmp_path / "weights", "--to", "tokens", "-o", "out")
     one_message(outcome, "gradient_descent reads numbers (`x`, `y`)", "onehot", "fields.py")
     assert not Path("out").exists()
 
 
 def test_a_word_that_is_no_symbol_is_an_error(tmp_path: Path) -> None:
-    export(compile_program(load("bigram"), vocabulary=3), tmp_path / "o", "tokens")
+    export(compiled_once(load("bigram"), vocabulary=3), tmp_path / "o", "tokens")
     with pytest.raises(Exception, match="Missing"):
         AutoTokenizer.from_pretrained(tmp_path / "o")("0 3")
 
@@ -150,7 +151,7 @@ def test_a_word_that_is_no_symbol_is_an_error(tmp_path: Path) -> None:
 def test_logits_that_are_scores_stay(tmp_path: Path) -> None:
     """Counts are no probabilities: the head gives them as they are."""
     text = "program counts(n)\n\ntokens (s)*\n    s : onehot[n]\n\noutput sum[j in s](s[j])\n"
-    model, tokenizer = exported(compile_program(text, n=3), tmp_path / "o")
+    model, tokenizer = exported(compiled_once(text, n=3), tmp_path / "o")
     with torch.no_grad():
         logits = model(**tokenizer("2 1 2", return_tensors="pt")).logits[0, -1]
     assert torch.allclose(logits[1:], torch.tensor([0.0, 1.0, 2.0]), atol=1e-4)
@@ -158,6 +159,6 @@ def test_logits_that_are_scores_stay(tmp_path: Path) -> None:
 
 
 def test_the_errors_say_the_library(tmp_path: Path) -> None:
-    weights = compile_program(load("bigram"), vocabulary=3, target="gelu")
+    weights = compiled_once(load("bigram"), vocabulary=3, target="gelu")
     with pytest.raises(InnerloopError, match=r"target `gelu`, which tokens does not hold: .* gpt2 or llama"):
         export(weights, tmp_path / "o", "tokens")

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from innerloop.compiler import Weights, compile_program
+from innerloop.compiler import Weights
 from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.tasks import TaskDistribution, task
 from innerloop.programs import load
 
+from tests.support.shared import compiled_once
+
 
 @pytest.fixture(scope="module")
 def weights() -> Weights:
-    return compile_program(load("gradient_descent"), target="gpt2", d=2, steps=1)
+    return compiled_once(load("gradient_descent"), target="gpt2", d=2, steps=1)
 
 
 @pytest.fixture(scope="module")
 def dual() -> Weights:
-    return compile_program(load("gradient_descent_dual"), target="lsa", d=3, rate=1.0)
+    return compiled_once(load("gradient_descent_dual"), target="lsa", d=3, rate=1.0)
 
 
 @pytest.fixture(scope="module")

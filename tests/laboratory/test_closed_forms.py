@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from innerloop.artifact.errors import InnerloopError
-from innerloop.compiler import Weights, compile_program
+from innerloop.compiler import Weights
 from innerloop.laboratory import figures
 from innerloop.laboratory.figures import (
     Setting,
@@ -25,6 +25,8 @@ from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.tasks import TaskDistribution, task
 from innerloop.laboratory.training.train import train
 from innerloop.programs import load
+
+from tests.support.shared import compiled_once
 
 # Machinery ---------------------------------------------------------------------------------------
 
@@ -104,7 +106,7 @@ def test_small_heads_begin_at_the_loss_of_no_component(merged: bool) -> None:
 
 def test_steps_that_are_written_out() -> None:
     """The compiled layer, asked again and again, is gradient descent; its matrices are η I; one step's best loss."""
-    compiled = compile_program(huang_cot.PROGRAM, target="lsa", d=huang_cot.D, rate=huang_cot.RATE)
+    compiled = compiled_once(huang_cot.PROGRAM, target="lsa", d=huang_cot.D, rate=huang_cot.RATE)
     fields = huang_cot.stream(True).drawn(600, 3)
     found = huang_cot.rolled_out(compiled, fields, 3)
     assert found[3] == pytest.approx(huang_cot.many_steps(fields["x"], 3), rel=0.1)
@@ -124,7 +126,7 @@ def test_values_of_a_chain() -> None:
     assert abs(off.mean()) < 5 * off.std() / len(off) ** 0.5  # v(s) = E r + γ v(s')
     np.testing.assert_array_equal(fields["after"][:, :-1], fields["phi"][:, 1:-1])
     np.testing.assert_array_equal(fields["after"][::2, -1], fields["phi"][::2, -1])
-    weights = compile_program(load("temporal_difference"), target="lsa", d=wang_td.D, steps=2, rate=0.2, discount=0.9)
+    weights = compiled_once(load("temporal_difference"), target="lsa", d=wang_td.D, steps=2, rate=0.2, discount=0.9)
     few = {name: held[:50] for name, held in fields.items()}
     exact = wang_td.temporal_differences(few, 2, 0.2)
     np.testing.assert_allclose(answers(weights, few)[:, 0], exact, atol=1e-5)
@@ -145,9 +147,7 @@ def test_where_training_should_end(name: str) -> None:
 
 def test_what_has_moved() -> None:
     """Nothing at first; a rate of half as much moves r, and no other variable."""
-    begun, halved = (
-        compile_program(load("gradient_descent_dual"), target="lsa", d=drift.D, rate=r) for r in (0.6, 0.3)
-    )
+    begun, halved = (compiled_once(load("gradient_descent_dual"), target="lsa", d=drift.D, rate=r) for r in (0.6, 0.3))
     fields = drift.TASKS["own"].drawn(50, 3)
     assert set(drift.moved(begun, begun, fields).values()) == {0.0}
     moved = drift.moved(halved, begun, fields)

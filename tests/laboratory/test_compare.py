@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from innerloop.compiler import DataError, compile_program
+from innerloop.compiler import DataError
 from innerloop.laboratory import drawn
 from innerloop.laboratory.comparison import agree
 from innerloop.laboratory.measures.nearest import Nearest
@@ -20,6 +20,7 @@ from matplotlib.patches import Rectangle
 
 from tests.support.commands import Command, one_message
 from tests.support.models import compiled, descent, dual
+from tests.support.shared import compiled_once
 
 PNG = b"\x89PNG\r\n"
 
@@ -155,20 +156,20 @@ def test_the_help_names_every_task(innerloop: Command) -> None:
 
 
 def test_models_of_other_fields_or_outputs_are_refused() -> None:
-    wider = compile_program(load("gradient_descent"), d=3, steps=1)
+    wider = compiled_once(load("gradient_descent"), d=3, steps=1)
     with pytest.raises(DataError, match=r"the field `x` is of shape \(2,\) at x and of shape \(3,\) at x"):
         agree(descent(), wider)
     text = load("gradient_descent").replace("output dot(w, x)", "output w")
-    vector = compile_program(text, d=2, steps=1)
+    vector = compiled_once(text, d=2, steps=1)
     with pytest.raises(DataError, match=r"the outputs are of shapes \(\) and \(2,\)"):
         agree(descent(), vector)
 
 
 def test_programs_of_other_names_answer_alike_unless_their_several_outputs_are_of_other_names() -> None:
     other = load("gradient_descent").replace("program gradient_descent", "program descent")
-    agree(descent(), compile_program(other, d=2, steps=1))
+    agree(descent(), compiled_once(other, d=2, steps=1))
     one, two = (
-        compile_program(other.replace("output dot(w, x)", f"output {name} = dot(w, x)\n    output w = w"), d=2, steps=1)
+        compiled_once(other.replace("output dot(w, x)", f"output {name} = dot(w, x)\n    output w = w"), d=2, steps=1)
         for name in ("mean", "guess")
     )
     agree(one, one)

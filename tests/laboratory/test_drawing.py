@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from innerloop.compiler import InnerloopError, compile_program
+from innerloop.compiler import InnerloopError
 from innerloop.laboratory.drawing import changed, drawing, input_size, shifts
 from innerloop.laboratory.training.tasks import fitted, names, task
 
 from tests.reference import source
 from tests.support.models import D, descent, dual
+from tests.support.shared import compiled_once
 
 
 def test_targets_are_the_labels_at_the_outputs() -> None:
@@ -22,7 +23,7 @@ def test_targets_are_the_labels_at_the_outputs() -> None:
 
 
 def test_rows_without_a_truth_are_nan() -> None:
-    weights = compile_program(source("mesa_layer"), d=D, length=5)
+    weights = compiled_once(source("mesa_layer"), d=D, length=5)
     fields, targets = drawing(fitted("autoregressive", input_size(weights), {"n": 5, "field": "s"}), weights)(0, 3)
     np.testing.assert_array_equal(targets[:, :-1], fields["s"][:, 1:])
     assert np.isnan(targets[:, -1]).all()

@@ -8,10 +8,11 @@ import jax
 import numpy as np
 import pytest
 from innerloop.artifact.errors import InnerloopError
-from innerloop.compiler import compile_program
 from innerloop.laboratory.training.kinds import eigenvalues
 from innerloop.laboratory.training.tasks import TaskDistribution, names, task
 from innerloop.programs import load
+
+from tests.support.shared import compiled_once
 
 MANY = 4000
 
@@ -182,7 +183,7 @@ def test_errors_name_task_value_and_mend() -> None:
 
 
 def test_a_program_has_to_take_what_a_task_gives() -> None:
-    weights = compile_program(load("gradient_descent_dual"), target="lsa", d=3)
+    weights = compiled_once(load("gradient_descent_dual"), target="lsa", d=3)
     task("linear", d=3).verify(weights)
     with pytest.raises(InnerloopError, match=r"task autoregressive gives x \[4\]; gradient_descent_dual takes"):
         task("autoregressive").verify(weights)

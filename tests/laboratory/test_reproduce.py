@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.weights import Weights
-from innerloop.compiler import compile_program, interpret
+from innerloop.compiler import interpret
 from innerloop.laboratory import figures
 from innerloop.laboratory.figures import (
     Check,
@@ -32,11 +32,12 @@ from innerloop.runtime import Transformer
 from matplotlib.figure import Figure as Picture
 
 from tests.support.commands import Command, one_message
+from tests.support.shared import compiled_once
 
 
 def square(setting: Setting) -> Result:
     """A figure that is measured at once: so many steps, and weights of one layer."""
-    weights = compile_program(load("gradient_descent_dual"), target="lsa", d=2)
+    weights = compiled_once(load("gradient_descent_dual"), target="lsa", d=2)
     picture = Picture()
     picture.add_subplot().plot([1, 2], [1, 4])
     steps = setting.steps(16)
@@ -189,7 +190,7 @@ def test_every_name_has_its_figure() -> None:
 
 
 def test_a_killed_training_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    weights = compile_program(load("gradient_descent_dual"), target="lsa", d=2, steps=1)
+    weights = compiled_once(load("gradient_descent_dual"), target="lsa", d=2, steps=1)
     start, stream = random_layers(weights, seed=0), task("linear", d=2, n=3, rows="query")
 
     def told(_: str, done: int, __: int) -> None:
@@ -235,7 +236,7 @@ def test_two_steps_of_gd_plus() -> None:
 def test_curvature_is_read_off_a_layer() -> None:
     """Layers of one head, written by hand, compute gd_plus, and γ is its curvature."""
     d, n, rate, gamma = 3, 5, 0.7, 0.04
-    weights = compile_program(load("gd_plus"), target="lsa", d=d, steps=2, rate=rate, curvature=gamma)
+    weights = compiled_once(load("gd_plus"), target="lsa", d=d, steps=2, rate=rate, curvature=gamma)
     model = random_layers(weights, seed=0, n_head=1, d_head=d + 1)
     x, y = slots(model.template, "x"), slots(model.template, "y")
     by_name = {name.rsplit(".", 1)[-1]: np.zeros(value.shape) for name, value in model.parameters.items()}
@@ -270,7 +271,7 @@ def test_gamma_preconditions_best() -> None:
     best = s.mean(0) @ np.linalg.inv((s @ s).mean(0))
     assert np.linalg.norm(best - inverse) < 0.02 * np.linalg.norm(inverse)
     a = rng.standard_normal((3, 3))
-    weights = compile_program(zhang_gamma.PROGRAM, target="lsa", d=3, A=a)
+    weights = compiled_once(zhang_gamma.PROGRAM, target="lsa", d=3, A=a)
     np.testing.assert_allclose(preconditioner(weights), a, atol=1e-6)
 
 
@@ -279,7 +280,7 @@ def test_gamma_preconditions_best() -> None:
     [
         ("zhang_gamma", 0.2),
         pytest.param("von_oswald_1", 0.2, marks=pytest.mark.slow),
-        pytest.param("von_oswald_2", 1.0, marks=pytest.mark.slow),
+        pytest.param("von_oswald_2", 0.35, marks=pytest.mark.slow),
         pytest.param("zheng_ar", 1.0, marks=pytest.mark.slow),
     ],
 )

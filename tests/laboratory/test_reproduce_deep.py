@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from innerloop.artifact.weights import Weights
-from innerloop.compiler import compile_program
 from innerloop.laboratory.figures import akyurek_algorithms as akyurek
 from innerloop.laboratory.figures import figure, probes
 from innerloop.laboratory.figures import raventos_diversity as raventos
@@ -18,6 +17,8 @@ from innerloop.laboratory.measures.references import gradient_descent, reference
 from innerloop.laboratory.reproduce import reproduce
 from innerloop.laboratory.training.tasks import task
 from innerloop.programs import load
+
+from tests.support.shared import compiled_once
 
 CLEAN = task("linear", d=akyurek.D, n=akyurek.N)
 NOISY = task("noisy_linear", d=akyurek.D, n=akyurek.N, noise=akyurek.NOISE)
@@ -63,8 +64,8 @@ def test_compiled_models_are_recognised_as_what_they_are(monkeypatch: pytest.Mon
 
 def test_a_model_of_either_kind_is_told_apart_by_diversity() -> None:
     on, fresh_tasks = raventos.pretraining(4), raventos.FRESH.drawn(300, MEASURED)
-    ridge = compile_program(load("sherman_morrison"), d=raventos.D, examples=raventos.N, ridge=raventos.NOISE**2)
-    discrete = compile_program(
+    ridge = compiled_once(load("sherman_morrison"), d=raventos.D, examples=raventos.N, ridge=raventos.NOISE**2)
+    discrete = compiled_once(
         load("bayes_model_average"), d=raventos.D, m=4, noise=raventos.NOISE**2, known=np.asarray(on.pool(), float)
     )
     places = {"pretraining": on.drawn(300, MEASURED), "fresh": fresh_tasks}
@@ -82,7 +83,7 @@ def test_a_model_of_either_kind_is_told_apart_by_diversity() -> None:
 
 
 def test_fresh_models_are_what_is_asked_for() -> None:
-    like = compile_program(load("gradient_descent"), d=2)
+    like = compiled_once(load("gradient_descent"), d=2)
     model = fresh(like, 3, 5)
     config = model.config
     assert (config.n_layer, config.d_model, config.n_positions) == (3, WIDTH, 12)

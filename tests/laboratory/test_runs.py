@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from innerloop.artifact.errors import DataError
-from innerloop.compiler import Weights, compile_program
+from innerloop.compiler import Weights
 from innerloop.laboratory.training import checkpoint, lock, record, train
 from innerloop.laboratory.training.lock import locked
 from innerloop.laboratory.training.model import Model
@@ -24,6 +24,7 @@ from innerloop.laboratory.training.tasks import task
 from innerloop.programs import load
 
 from tests.support.commands import Command, one_message
+from tests.support.shared import compiled_once
 
 DUAL = ["train", "gradient_descent_dual", "-p", "d=2", "--target", "lsa", "--task", "linear", "-t", "n=4",
         "--batch", "4", "-o", "trained"]  # fmt: skip
@@ -32,7 +33,7 @@ CONSTANT = [*DUAL, "--schedule", "constant", "--warmup", "3"]
 
 @pytest.fixture(scope="module")
 def start() -> Model:
-    return Model.fresh(compile_program(load("gradient_descent_dual"), target="lsa", d=2), 0)
+    return Model.fresh(compiled_once(load("gradient_descent_dual"), target="lsa", d=2), 0)
 
 
 def weights(folder: Path) -> bytes:
@@ -175,11 +176,11 @@ def test_a_folder_says_what_it_was_trained_on(
         assert part in found.line
     count = Weights.load(tmp_path / "trained").numbers()[0]
     assert re.search(rf"parameters +{count:,}, of which \d+ are trained", outcome.out)
-    assert compile_program(load("gradient_descent_dual"), target="lsa", d=2).report.parameters == count
+    assert compiled_once(load("gradient_descent_dual"), target="lsa", d=2).report.parameters == count
 
 
 def test_a_compiled_folder_says_nothing_and_a_damaged_one_is_refused(innerloop: Command, tmp_path: Path) -> None:
-    compile_program(load("gradient_descent_dual"), target="lsa", d=2).save(tmp_path / "compiled")
+    compiled_once(load("gradient_descent_dual"), target="lsa", d=2).save(tmp_path / "compiled")
     assert record.read(tmp_path / "compiled") is None
     assert innerloop(*DUAL, "--steps", "2").status == 0
     (tmp_path / "trained" / "training" / "training.json").write_text("{}")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from innerloop.artifact.errors import DataError
 from innerloop.artifact.weights import Weights
-from innerloop.compiler import compile_program, interpret
+from innerloop.compiler import interpret
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.inspector.inspection import Inspection
@@ -19,6 +19,7 @@ from innerloop.runtime.unjitted import Unjitted
 from tests.support.browser import needs_browser, used
 from tests.support.commands import Command, npz, one_message, tasks
 from tests.support.linear_tasks import linear_tasks
+from tests.support.shared import compiled_once
 
 SMALL: dict[str, Any] = {"d": 2, "steps": 2}
 CASES = [
@@ -56,7 +57,7 @@ def numbers(values: Any) -> Any:
 def test_values_are_the_traces_and_the_weights_run(
     name: str, target: Any, parameters: dict[str, Any], examples: int, tmp_path: Path
 ) -> None:
-    weights = compile_program(load(name), target=target, **parameters)
+    weights = compiled_once(load(name), target=target, **parameters)
     model, given = Transformer(weights), fields(weights, examples, parameters["d"])
     inspection = model.inspect(**given)
     found, faults = used(inspection.html, READ, tmp_path)
@@ -124,7 +125,7 @@ return said;
 @needs_browser
 @pytest.mark.parametrize("target", ["llama", "gelu"])
 def test_a_reader_goes_through_it_and_changes_it(target: Any, tmp_path: Path) -> None:
-    weights = compile_program(load("gradient_descent"), target=target, **SMALL)
+    weights = compiled_once(load("gradient_descent"), target=target, **SMALL)
     given: dict[str, Any] = linear_tasks(1, 5, 2, seed=6)
     said, faults = used(Unjitted(weights).inspect(**given).html, USE, tmp_path, width=500)
     assert faults == []
@@ -152,7 +153,7 @@ def test_a_reader_goes_through_it_and_changes_it(target: Any, tmp_path: Path) ->
 
 @needs_browser
 def test_a_page_without_its_weights_says_so(tmp_path: Path) -> None:
-    weights = compile_program(load("gradient_descent"), d=4, steps=10)
+    weights = compiled_once(load("gradient_descent"), d=4, steps=10)
     given: dict[str, Any] = linear_tasks(1, 200, 4, seed=7)
     page = Unjitted(weights).inspect(**given)
     assert page.collected["live"] is None
@@ -182,7 +183,7 @@ def test_the_command_writes_a_page_of_the_data_or_says_what_is_wrong(innerloop: 
 
 
 def test_what_does_not_fit_is_said_and_the_rest_is_shown_in_a_notebook(tmp_path: Path) -> None:
-    model = Unjitted(compile_program(load("gradient_descent"), target="llama", **SMALL))
+    model = Unjitted(compiled_once(load("gradient_descent"), target="llama", **SMALL))
     given: dict[str, Any] = linear_tasks(2, 3, 2, seed=1)
     with pytest.raises(DataError, match="there is no task 3: the data hold 2 tasks"):
         model.inspect(task=3, **given)

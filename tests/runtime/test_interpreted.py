@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import read_data
-from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.compiler import Weights, interpret
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.ir.build import graph_of
 from innerloop.programs import load
@@ -24,11 +24,12 @@ from tests.certify.test_domains import told
 from tests.reference import case_of
 from tests.reference.measured import jax_run
 from tests.support import random_weights
+from tests.support.shared import compiled_once
 
 
 @cache
 def weights() -> Weights:
-    return compile_program(load("gradient_descent"), target="gpt2", d=2)
+    return compiled_once(load("gradient_descent"), target="gpt2", d=2)
 
 
 def data(tasks: int = 5) -> dict[str, Any]:
@@ -99,7 +100,7 @@ def test_a_head_that_was_cut_is_seen_by_what_it_does() -> None:
 def test_a_program_without_a_finite_answer_is_named() -> None:
     text = "program p(d)\ntokens (x)*\n    x : vector[d] in [-1, 2]\noutput 1 / (2 + sum(x))\n"
     x = np.random.default_rng(0).uniform(-0.5, 1.0, (64, 4, 2))
-    found = compile_program(text, target="gpt2", d=2, calibration={"x": x})
+    found = compiled_once(text, target="gpt2", d=2, calibration={"x": x})
     x[3, 1] = -1.0
     said = told(Transformer(found), x=x)
     assert any("no finite answer for task 3" in str(w) for w in said)
@@ -109,7 +110,7 @@ def test_a_program_without_a_finite_answer_is_named() -> None:
 def test_exact_ties_of_a_softmax_over_components_are_named() -> None:
     """k_means between two equal centres: a half each, and rounding, times 10⁵, decides otherwise."""
     case = case_of("k_means")
-    found = compile_program(load("k_means"), **case.parameters)
+    found = compiled_once(load("k_means"), **case.parameters)
     graph = graph_of(load("k_means"), case.parameters)
     (fields,) = batches(found, graph, [], "zeros", 32)
     error = np.abs(jax_run(found, fields) - interpret(load("k_means"), **fields, **case.parameters))
@@ -121,7 +122,7 @@ def test_exact_ties_of_a_softmax_over_components_are_named() -> None:
 def test_weights_that_run_coarser_than_they_were_made_for_settle_nothing_by_it() -> None:
     """Float64 weights in float32: their certificate, taken so many times as roundings differ, would pass all."""
     text = "program p(d = 100)\n\ntokens (x)*\n    x : vector[d] in [-1, 1]\n\noutput sin(0.1*sum(x))\n"
-    weights = compile_program(text, dtype="float64")
+    weights = compiled_once(text, dtype="float64")
     with pytest.raises(RangeError, match="the argument of `sin"):
         Transformer(weights, dtype="float32", guard="raise")(x=0.95 * np.ones((1, 2, 100)))
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from innerloop.artifact import interrupts
 from innerloop.artifact.interrupts import Interrupted
-from innerloop.compiler import compile_program
 from innerloop.laboratory.training import checkpoint
 from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.tasks import task
@@ -23,6 +22,7 @@ from innerloop.laboratory.training.train import train
 from innerloop.programs import load
 
 from tests.support.processes import command, duration, interrupted
+from tests.support.shared import compiled_once
 
 TRAIN = ["train", "gradient_descent_dual", "-p", "d=2", "--target", "lsa", "--task", "linear", "-t", "n=4",
          "--schedule", "constant", "--batch", "64", "--interval", "500", "-o", "trained"]  # fmt: skip
@@ -56,7 +56,7 @@ def test_a_run_that_is_interrupted_goes_on_to_the_same_bytes(tmp_path: Path) -> 
     assert one == other
 
 
-MOMENTS = {"train": 8, "run": 4, "compile": 4, "compare": 4}
+MOMENTS = {"train": 5, "run": 3, "compile": 3, "compare": 2}
 """Of training most, whose callbacks swallowed one interruption in seven: what is done about it is tested below."""
 
 
@@ -106,7 +106,7 @@ def test_a_request_to_end_is_heeded_too(tmp_path: Path) -> None:
 
 
 def test_training_from_python_ends_between_calls(tmp_path: Path) -> None:
-    weights = compile_program(load("gradient_descent_dual"), target="lsa", d=2)
+    weights = compiled_once(load("gradient_descent_dual"), target="lsa", d=2)
     seen: list[int] = []
 
     def on_step(step: int, _: float) -> None:

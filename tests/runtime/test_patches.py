@@ -10,16 +10,18 @@ import pytest
 from innerloop.artifact.errors import DataError
 from innerloop.artifact.tokens import read_data
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import Weights, compile_program
+from innerloop.compiler import Weights
 from innerloop.compiler.interpreter.counterfactual import Moment, changed
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.ir.build import graph_of
 from innerloop.programs import load
 from innerloop.runtime import Patch, RangeWarning, Transformer
 
+from tests.support.shared import compiled_once
+
 
 def weights_of(name: str, target: TargetName = "llama", **parameters: Any) -> Weights:
-    return compile_program(load(name), target=target, **parameters)
+    return compiled_once(load(name), target=target, **parameters)
 
 
 @pytest.mark.parametrize(

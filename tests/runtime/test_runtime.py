@@ -23,9 +23,8 @@ from tests.support.by_the_book import by_the_book, tasks
 from tests.support.random_weights import Random, config, linear_tree, llama_tree, normless_tree, tree
 
 
-@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(("seed", "causal"), [(0, True), (1, False), (2, True)])
 @pytest.mark.parametrize(("dtype", "error"), [("float32", 5e-6), ("float64", 1e-14)])
-@pytest.mark.parametrize("seed", range(3))
 def test_random_trees_are_gpt2(seed: int, dtype: Dtype, error: float, causal: bool) -> None:
     weights = tree(seed, causal=causal, dtype=dtype)
     data = tasks(4, seed=seed)
@@ -58,8 +57,7 @@ def test_sublayers_without_a_norm_are_gpt2s_without_it(norm: NormKind, dtype: Dt
 
 @pytest.mark.parametrize(("activation", "norm"), [("none", "none"), ("gelu_tanh", "dividing")])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("unread", [0, 1])
-@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(("causal", "unread"), [(True, 1), (False, 0)])
 def test_linear_attention_is_its_formula(
     causal: bool, unread: int, dtype: Dtype, activation: ActivationName, norm: NormKind
 ) -> None:
@@ -83,11 +81,11 @@ PARTS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("parts", PARTS, ids=lambda parts: " ".join(map(str, parts.values())))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_llamas_sublayers_are_their_formulas_each_and_together(dtype: Dtype, parts: dict[str, Any]) -> None:
-    for seed in range(2):
-        weights = llama_tree(seed, dtype, **parts)
-        gated = {item.gate is not None for item in weights.sublayers() if isinstance(item, Mlp)}
-        assert gated == {"activation" in parts}
-        both_passes_agree(weights, tasks(3, examples=9, seed=seed))
+    seed = int(dtype == "float64")
+    weights = llama_tree(seed, dtype, **parts)
+    gated = {item.gate is not None for item in weights.sublayers() if isinstance(item, Mlp)}
+    assert gated == {"activation" in parts}
+    both_passes_agree(weights, tasks(3, examples=9, seed=seed))
 
 
 def test_heads_of_linear_attention_share_keys_and_values_too() -> None:

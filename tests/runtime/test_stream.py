@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.artifact.arrays import Dtype, Floats
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.signature import FieldSpec, Pattern
 from innerloop.artifact.tokens import roles
 from innerloop.artifact.weights import Weights
-from innerloop.compiler import compile_program
 from innerloop.programs import load, names
 from innerloop.runtime import RangeError, RangeWarning, Transformer
 
 from tests.support.by_the_book import tasks
 from tests.support.linear_tasks import linear_tasks
 from tests.support.random_weights import linear_tree, llama_tree, normless_tree, tree
+from tests.support.shared import compiled_once
 
 
 def streamed(model: Transformer, x: Floats, y: Floats) -> Floats:
@@ -37,20 +37,19 @@ def streamed(model: Transformer, x: Floats, y: Floats) -> Floats:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     "weights",
     [
-        lambda dtype: tree(1, dtype=dtype),
-        lambda dtype: linear_tree(1, dtype=dtype),
-        lambda dtype: normless_tree(1, "dividing", dtype=dtype),
-        lambda dtype: llama_tree(1, dtype, activation="silu", norm="rmsnorm", positions="rotary", n_kv_head=2),
+        tree(1, dtype="float32"),
+        linear_tree(1, dtype="float64"),
+        normless_tree(1, "dividing", dtype="float32"),
+        llama_tree(1, "float64", activation="silu", norm="rmsnorm", positions="rotary", n_kv_head=2),
     ],
     ids=["softmax", "linear", "dividing", "llama"],
 )
-def test_random_weights_give_the_same_token_by_token(weights: Any, dtype: Dtype) -> None:
+def test_random_weights_give_the_same_token_by_token(weights: Weights) -> None:
     """Beyond the 32 tokens that there is room for at first; at group and suffix tokens whose roles read alike."""
-    model = Transformer(alike(weights(dtype)), guard="off")
+    dtype, model = weights.config.dtype, Transformer(alike(weights), guard="off")
     data = tasks(2, examples=20)
     whole = model(**data)
     found = streamed(model, **data)
@@ -74,7 +73,7 @@ STREAMABLE = ["gradient_descent", "sherman_morrison", "stochastic_gradient_desce
 def test_a_shipped_program_learns_online_as_it_does_in_context(name: str) -> None:
     data = linear_tasks(4, 12, 3)
     parameters = {} if name == "gradient_descent" else {"examples": 12}
-    model = Transformer(compile_program(load(name), d=3, **parameters), guard="raise")  # type: ignore[arg-type]
+    model = Transformer(compiled_once(load(name), d=3, **parameters), guard="raise")
     whole = model(**data)
     error = max(model.weights.report.measured_error, 1e-6)
     assert np.abs(streamed(model, **data) - whole).max() < 2 * error
@@ -83,7 +82,7 @@ def test_a_shipped_program_learns_online_as_it_does_in_context(name: str) -> Non
 def test_the_other_shipped_programs_read_later_tokens_and_say_so() -> None:
     visible = [name for name in names() if "visible context" in load(name)]
     assert "gd_plus" in visible
-    model = Transformer(compile_program(load("gradient_descent_dual"), d=2))
+    model = Transformer(compiled_once(load("gradient_descent_dual"), d=2))
     with pytest.raises(InnerloopError, match=r"cannot be streamed: in `.* visible context` tokens read later ones"):
         model.stream()
 
@@ -189,7 +188,7 @@ def test_symbols_are_pushed_as_numbers_or_one_hot() -> None:
 
 def test_the_guard_names_layer_and_token_and_a_refused_token_is_not_taken() -> None:
     rng = np.random.default_rng(0)
-    weights = compile_program(load("stochastic_gradient_descent"), d=3, examples=6, rate=0.1)
+    weights = compiled_once(load("stochastic_gradient_descent"), d=3, examples=6, rate=0.1)
     strict, warned = (Transformer(weights, guard=mode).stream() for mode in ("raise", "warn"))
     x = rng.standard_normal((3, 3))
     for stream in (strict, warned):

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.arrays import Floats
-from innerloop.compiler import compile_program
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.trace import Trace
 
 from tests.support.linear_tasks import linear_tasks
+from tests.support.shared import compiled_once
 
 D, EXAMPLES, STEPS, RATE, RIDGE = 3, 4, 3, 0.1, 0.1
 TASKS = 5
@@ -42,7 +42,7 @@ def data() -> tuple[Floats, Floats]:
 @cache
 def traced(name: str) -> tuple[Trace, int]:
     x, y = data()
-    weights = compile_program(load(name), d=D, **SETTINGS[name])
+    weights = compiled_once(load(name), d=D, **SETTINGS[name])
     return Transformer(weights, guard="off").trace(x=x, y=y), weights.config.n_layer
 
 

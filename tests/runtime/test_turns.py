@@ -15,7 +15,7 @@ from innerloop.artifact.reference.sublayers import Heads
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import CompileError, compile_program
+from innerloop.compiler import CompileError
 from innerloop.compiler.interpreter.default_tasks import CORE, draw
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
@@ -26,8 +26,11 @@ from innerloop.runtime.forward import forward
 from tests.reference import case_of
 from tests.reference.measured import compiled, jax_run
 from tests.support.linear_tasks import linear_tasks
+from tests.support.shared import compiled_once
 
 SCANS = [name for name in names() if "\nscan " in load(name) and "visible context" not in load(name)]
+AS_LLAMA = names()[1::2]
+"""The other programs are run in JAX as a gpt2, by test_library.py."""
 SMALL: dict[str, dict[str, Any]] = {
     "sherman_morrison": {"d": 3, "examples": 9},
     "perceptron": {"d": 2, "examples": 6},
@@ -64,7 +67,7 @@ def four_ways(weights: Weights, data: TokenData) -> list[Floats]:
 @pytest.mark.parametrize("name", SMALL)
 def test_a_pass_at_its_own_token_is_enough(name: str, target: TargetName, dtype: Dtype) -> None:
     """For as many tokens as were compiled for, for fewer, and for none."""
-    weights = compile_program(load(name), target=target, dtype=dtype, **SMALL[name])
+    weights = compiled_once(load(name), target=target, dtype=dtype, **SMALL[name])
     for some in (SMALL[name]["examples"], 0) if dtype == "float32" else (2,):
         data = drawn(weights, some)
         if len(data.sequence):
@@ -74,10 +77,9 @@ def test_a_pass_at_its_own_token_is_enough(name: str, target: TargetName, dtype:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SCANS)
+@pytest.mark.parametrize("name", [name for name in SCANS if name in AS_LLAMA])
 def test_every_shipped_scan_runs_in_turn(name: str) -> None:
-    """As a llama; as a gpt2, the tests of the library run every program in JAX."""
-    weights = compile_program(load(name), target="llama", **case_of(name).parameters)
+    weights = compiled_once(load(name), target="llama", **case_of(name).parameters)
     loop = scan_of(weights)
     assert loop.turn is not None
     data = drawn(weights, loop.count + 1)
@@ -87,7 +89,7 @@ def test_every_shipped_scan_runs_in_turn(name: str) -> None:
 
 
 def test_a_scan_of_n_tokens_runs_n_passes_at_one_token_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = compile_program(load("sherman_morrison"), d=2, examples=8)
+    weights = compiled_once(load("sherman_morrison"), d=2, examples=8)
     attention = sum(isinstance(item, Attention) for item in stored(scan_of(weights).body))
     columns: list[int] = []
     among = Heads.among
@@ -118,7 +120,7 @@ at x
 @pytest.mark.parametrize("own", [True, False])
 def test_a_body_that_reads_other_tokens_runs_at_all_of_them(own: bool) -> None:
     step = "(dot(w, u) - y) * u" if own else "softmax[j in y](dot(w, u[j]), y[j]) * u"
-    weights = compile_program(READS_OTHERS.format(step), d=2)
+    weights = compiled_once(READS_OTHERS.format(step), d=2)
     assert scan_of(weights).turn == ("y" if own else None)
     data = drawn(weights, 6)
     exact = evaluate(graph_of(READS_OTHERS.format(step), {"d": 2}), data)
@@ -129,7 +131,7 @@ def test_a_body_that_reads_other_tokens_runs_at_all_of_them(own: bool) -> None:
 
 def test_the_guard_looks_at_each_token_in_its_turn() -> None:
     """A bound that only the largest carried value passes: the place that is named is where the oracle has it."""
-    weights = compile_program(load("stochastic_gradient_descent"), d=2, examples=8, rate=0.1)
+    weights = compiled_once(load("stochastic_gradient_descent"), d=2, examples=8, rate=0.1)
     data = drawn(weights, 8, tasks=1)
     seen: list[Floats] = []
     graph = graph_of(load("stochastic_gradient_descent"), {"d": 2, "examples": 8, "rate": 0.1})
@@ -155,7 +157,7 @@ def scan_end(weights: Weights) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in names() if name not in SCANS])
+@pytest.mark.parametrize("name", [name for name in AS_LLAMA if name not in SCANS])
 def test_every_shipped_program_runs_where_it_is_live(name: str) -> None:
     case = case_of(name)
     try:
@@ -171,7 +173,7 @@ def test_every_shipped_program_runs_where_it_is_live(name: str) -> None:
 
 def test_what_only_a_trace_shows_is_not_run() -> None:
     """Of gradient descent the y tokens hold what is read of them after the first layers, and w stands at both."""
-    weights = compile_program(load("gradient_descent"), d=2, steps=2)
+    weights = compiled_once(load("gradient_descent"), d=2, steps=2)
     (loop,) = (item for item in weights.body if isinstance(item, Repeated))
     before = len(list(stored(weights.body[: weights.body.index(loop)])))
     inside = weights.live[before : before + len(loop.body)]
@@ -185,7 +187,7 @@ def test_what_only_a_trace_shows_is_not_run() -> None:
 
 
 def test_a_stream_skips_what_is_not_live() -> None:
-    weights = compile_program(load("gradient_descent"), target="llama", d=2, steps=3)
+    weights = compiled_once(load("gradient_descent"), target="llama", d=2, steps=3)
     data = linear_tasks(2, 4, 2)
     model = Transformer(weights, guard="raise")
     stream, found = model.stream(2), []
@@ -200,7 +202,7 @@ def test_a_stream_skips_what_is_not_live() -> None:
 
 def test_values_that_reach_no_output_raise_no_alarm() -> None:
     """The range of what the last sublayers leave of w is narrowed at y alone, and then at x alone."""
-    weights = compile_program(load("gradient_descent"), d=2, steps=2)
+    weights = compiled_once(load("gradient_descent"), d=2, steps=2)
     data = linear_tasks(2, 4, 2)
     none = -np.full(2, 1e-6), np.full(2, 1e-6)
     for kind, alarm in (("y", False), ("x", True)):
@@ -234,7 +236,7 @@ at query
 def test_what_a_call_makes_a_part_of_raises_no_alarm(target: TargetName) -> None:
     """Examples hold w as the first pass leaves it, and the last sublayer runs there, too, to take it off."""
     data = linear_tasks(3, 8, 2)
-    weights = compile_program(DECAYED, target=target, d=2, calibration=data, accept_error=True)
+    weights = compiled_once(DECAYED, target=target, d=2, calibration=data, accept_error=True)
     last = [p for p in weights.layout if p.name == "w"][-1]
     assert last.kinds == {"example", "query"}
     assert last.idle == {"example"}
@@ -256,5 +258,5 @@ at x
 
 def test_where_something_is_divided_all_run_everywhere() -> None:
     """What prepares a division changes tokens of all kinds, and its heads find their own token by divided keys."""
-    assert compile_program(DIVIDES, d=2).live == ()
-    assert compile_program(DIVIDES.replace("n / (0.05 + dot(n, n))", "n * dot(n, n)"), d=2).live != ()
+    assert compiled_once(DIVIDES, d=2).live == ()
+    assert compiled_once(DIVIDES.replace("n / (0.05 + dot(n, n))", "n * dot(n, n)"), d=2).live != ()

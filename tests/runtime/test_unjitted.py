@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.compiler import compile_program
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.unjitted import Unjitted
 from numpy.typing import NDArray
+
+from tests.support.shared import compiled_once
 
 CASES: list[tuple[str, Any, dict[str, Any]]] = [
     ("stochastic_gradient_descent", "gpt2", {"d": 1, "examples": 3}),
@@ -39,7 +40,7 @@ def answered(
 
 @pytest.mark.parametrize(("name", "target", "parameters"), CASES)
 def test_it_answers_and_warns_as_the_jitted_pass_does(name: str, target: Any, parameters: dict[str, Any]) -> None:
-    weights = compile_program(load(name), target=target, **parameters)
+    weights = compiled_once(load(name), target=target, **parameters)
     fields = draw(weights.signature, 3, 4, 7)
     ours, jitted = (answered(model, fields)[0] for model in (Unjitted(weights), Transformer(weights)))
     np.testing.assert_allclose(ours, jitted, rtol=0, atol=2 * weights.report.predicted_error)
@@ -50,13 +51,13 @@ def test_it_answers_and_warns_as_the_jitted_pass_does(name: str, target: Any, pa
 
 
 def test_much_data_is_left_to_jax() -> None:
-    weights = compile_program(load("averaging"), d=2)
+    weights = compiled_once(load("averaging"), d=2)
     assert Unjitted(weights)(**draw(weights.signature, 40, 8, 7)) is not None
     assert Unjitted(weights)(**draw(weights.signature, 400, 8_000, 7)) is None
 
 
 def test_the_command_loads_no_jax(tmp_path: Path) -> None:
-    weights = compile_program(load("averaging"), d=2)
+    weights = compiled_once(load("averaging"), d=2)
     weights.save(tmp_path / "w")
     fields: dict[str, Any] = {**draw(weights.signature, 3, 2, 7)}
     np.savez(tmp_path / "data.npz", **fields)

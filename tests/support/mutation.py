@@ -9,17 +9,14 @@ runs the tests; it also notes which file the changed module came from.
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.fork_server import ROOT, run_pytest
 from tests.support.shared import SHARED
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("artifact", "commands", "compiler", "editors", "explain", "laboratory", "programs", "runtime")
 PLUGIN = """
 import sys
@@ -86,16 +83,12 @@ def outcome(mutant: Mutant, folder: Path) -> Outcome:
     note = folder / "imported"
     module = ".".join(["innerloop", *mutant.file.removesuffix(".py").split("/")])
     (folder / "only_copy.py").write_text(PLUGIN.format(home=str(home), module=module, note=str(note)), encoding="utf-8")
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "only_copy", "-p", "no:cacheprovider",
-         *shlex.split(mutant.tests)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(folder), "OPENBLAS_NUM_THREADS": "1", SHARED: ""},
-        capture_output=True,
-        text=True,
-        check=False,
+    status = run_pytest(
+        ["-q", "-x", "--no-header", "-p", "only_copy", "-p", "no:cacheprovider", "-p", "no:xdist", "--basetemp",
+         str(folder / "tests"), *shlex.split(mutant.tests)],
+        {"PYTHONPATH": str(folder), SHARED: ""}, folder, printed := folder / "printed",
     )  # fmt: skip
     imported = note.read_text(encoding="utf-8") if note.exists() else ""
-    if run.returncode in (KILLED, SURVIVED) and Path(imported) != changed:
+    if status in (KILLED, SURVIVED) and Path(imported) != changed:
         raise ValueError(f"{mutant.tests} does not run {mutant.file}: imported {imported or 'nothing'}")
-    return Outcome(run.returncode, run.stdout + run.stderr)
+    return Outcome(status, printed.read_text(encoding="utf-8", errors="replace"))

@@ -1,6 +1,7 @@
 """Weights that many tests ask for, compiled once in a run of pytest, whichever of its processes asks first.
 
-    once("ridge-gpt2-float32", make)   →   what `make()` gave when it was first asked for, a copy of its own
+    once("ridge-gpt2-float32", make)              →   what `make()` gave when it was first asked for, a copy of its own
+    compiled_once(text, target="llama", d=3)      →   `compile_program` of the same, once for these arguments
 
 Kept as bytes in the folder that the processes of one run share (conftest.py); outside of pytest nothing is kept. Tests
 of mutants run a pytest of their own, and so share nothing with what is not changed.
@@ -11,9 +12,11 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from innerloop.compiler import Weights
+from innerloop.compiler import Weights, compile_program
 
 SHARED = "INNERLOOP_TESTS_SHARED"
 """The variable that names a folder for several runs, of one and the same code."""
@@ -41,3 +44,10 @@ def once(name: str, make: Callable[[], Weights]) -> Weights:
     part.write_bytes(pickle.dumps(made))
     part.replace(path)
     return made
+
+
+def compiled_once(text: str, **options: Any) -> Weights:
+    """`compile_program` of the same arguments, where a test asks what weights do, and not how they are made: no
+    message, no progress and no refusal is to be expected of it."""
+    given = pickle.dumps((text, sorted((name, value) for name, value in options.items() if value is not None)))
+    return once(f"by-arguments-{sha256(given).hexdigest()}", lambda: compile_program(text, **options))

@@ -60,8 +60,9 @@ def spd(found: Any, truth: Floats, d: int) -> float:
     return float(np.mean((np.asarray(found, np.float64) - truth) ** 2) / d)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("target", "dtype"), [("gpt2", "float32"), ("llama", "float32"), ("gelu", "float64"), ("llama", "float64")]
+)
 @pytest.mark.parametrize("case", [c for c in CASES if c.program in SOFTMAX], ids=lambda c: c.program)
 def test_the_library_against_the_oracle(case: Case, target: TargetName, dtype: Dtype) -> None:
     weights, data = compiled(case, target, dtype), case.data(0, 200)
@@ -113,7 +114,7 @@ def test_a_score_that_is_mine_alone_is_a_mean() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", ["gpt2", "llama"])
 def test_memories_and_scores_in_both_directions(target: TargetName) -> None:
     """A vector as the value; products of mine and theirs in score and value, in a loop, over the suffix too."""
     rng = np.random.default_rng(4)
@@ -159,7 +160,7 @@ def test_who_sees_nobody_reads_0_and_members_lose_nothing(target: TargetName) ->
         assert np.abs(found[:, 1:] - 1.0).max() < 16 * np.finfo(dtype).eps  # a norm so far out of range takes some
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", ["gpt2", "llama"])
 @pytest.mark.parametrize("case", CAUSAL, ids=lambda c: c.program)
 def test_token_by_token(case: Case, target: TargetName) -> None:
     model, data = Transformer(compiled(case, target), guard="off"), case.data(3, 4)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import compile_program, interpret
+from innerloop.compiler import interpret
 from innerloop.compiler.interpreter.default_tasks import describe, draw, repetitions
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.syntax.parse import parse
@@ -22,6 +22,7 @@ from tests.reference import D, packed
 from tests.reference.measured import numpy_run
 from tests.reference.other import AUTOMATON
 from tests.reference.series import MARKOV
+from tests.support.shared import compiled_once
 
 TARGETS: tuple[TargetName, ...] = ("gpt2", "llama")
 LARGEST = 1e-3
@@ -36,11 +37,14 @@ SMALL |= {"classes": 3, "arms": 3, "actions": 2}
 SMALL |= {"A": _RNG.standard_normal((4, D)), "c": _RNG.standard_normal(4), "known": _RNG.standard_normal((4, D))}
 SMALL |= {"F": 0.8 * np.eye(D) + 0.1 * np.diag([1.0, -1.0], 1), "h": np.ones(D)}
 SMALL |= {name: MARKOV[name] for name in ("T", "E")} | AUTOMATON
+OF_OTHERS: dict[str, dict[str, Any]] = {"retargetable_gradient_descent": {"d": 4}}
+"""As test_retargetable.py has it: 500 steps are compiled once."""
 
 
 def required(name: str) -> dict[str, Any]:
     """The program's parameters without a default, at small sizes."""
-    return {p.name: SMALL[p.name] for p in parse(load(name), name).parameters if p.default is None}
+    sizes = SMALL | OF_OTHERS.get(name, {})
+    return {p.name: sizes[p.name] for p in parse(load(name), name).parameters if p.default is None}
 
 
 def _params() -> list[object]:
@@ -52,7 +56,7 @@ def _params() -> list[object]:
 
 @pytest.mark.parametrize(("name", "target"), _params())
 def test_a_program_compiles_with_its_defaults(name: str, target: TargetName) -> None:
-    weights = compile_program(load(name), target=target, **required(name))
+    weights = compiled_once(load(name), target=target, **required(name))
     fields = draw(weights.signature, repetitions(graph_of(load(name), required(name))), TASKS, seed=5)
     truth = packed(interpret(load(name), **fields, **required(name)))
     errors = np.abs(numpy_run(weights, fields) - truth).reshape(TASKS, -1).max(1)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from innerloop.artifact.errors import DataError
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.compiler import Weights, interpret
 from innerloop.laboratory.training.model import Model
 from innerloop.runtime import RangeWarning, Transformer
 from innerloop.runtime.differentiable.function import Differentiable
@@ -21,6 +21,7 @@ from innerloop.runtime.unjitted import Unjitted
 
 from tests.support.commands import Command, npz
 from tests.support.linear_tasks import linear_tasks
+from tests.support.shared import compiled_once
 from tests.support.stock_models import readme_difference
 
 TEXT = """program answers(d)
@@ -44,7 +45,7 @@ FIELDS = linear_tasks(4, 5, 2, seed=3)
 
 @cache
 def weights(target: TargetName = "gpt2") -> Weights:
-    return compile_program(TEXT, target=target, d=2)
+    return compiled_once(TEXT, target=target, d=2)
 
 
 @cache

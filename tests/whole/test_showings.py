@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import Weights, compile_program, interpret
+from innerloop.compiler import Weights, interpret
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from numpy.typing import NDArray
 
 from tests.reference import case_of
 from tests.reference.measured import Measured, measure, numpy_run
+from tests.support.shared import compiled_once
 
 Floats = NDArray[np.float64]
 Fields = dict[str, Floats]
@@ -46,7 +47,7 @@ def rotations(starts: Floats, seed: int) -> Fields:
 
 
 def mesa(rate: float, sample: Fields) -> Weights:
-    return compile_program(load("ar_mesa_optimizer"), calibration=sample, d=DIMENSIONS, rate=rate)
+    return compiled_once(load("ar_mesa_optimizer"), calibration=sample, d=DIMENSIONS, rate=rate)
 
 
 def complex_of(pairs: NDArray[Any]) -> NDArray[np.complex128]:
@@ -111,7 +112,7 @@ def test_forty_layers_are_forty_updates(target: TargetName, dtype: Dtype, layers
     """On linear attention as published: a layer an update. `gpt2` in float64 is 7e-12 off, since GELUs are fitted."""
     sample, fields = transitions(1, 256), transitions(0, 30)
     # cut short, to two transitions, 40 updates lose float32's digits; Wang et al.'s data are whole
-    weights = compile_program(
+    weights = compiled_once(
         load("temporal_difference"), target=target, dtype=dtype, calibration=sample, accept_error=True, d=4, steps=40
     )
     assert weights.config.n_layer == layers
@@ -149,7 +150,7 @@ def test_the_correct_digits_double_each_step(target: TargetName, condition: floa
     truth = interpret(load("iterative_newton"), d=4, steps=40, **fields)[:, -1]
     errors = []
     for count in steps:
-        weights = compile_program(load("iterative_newton"), target=target, calibration=sample, d=4, steps=count)
+        weights = compiled_once(load("iterative_newton"), target=target, calibration=sample, d=4, steps=count)
         wrong = numpy_run(weights, fields)[:, -1] - truth
         errors.append(float(np.sqrt(np.mean(wrong**2) / np.mean(truth**2))))
     assert errors[-1] <= floor, errors
