@@ -35,7 +35,7 @@ from innerloop.runtime.forward import forward
 from tests.reference import case_of
 
 from .support.devices import named, on_cpu
-from .support.tables import show
+from .support.tables import early, show
 
 PRODUCT, TIMES = 2048, 20
 """Rows of the matrices that are multiplied, and how often where that takes no time: on a card."""
@@ -136,7 +136,7 @@ def main() -> None:
                 continue
             tasks = max(2, options.tasks // 64) if long else options.tasks
             try:
-                rows.append(row(name, target, parameters, goal, tasks, options.rounds))
+                rows.append(early(row(name, target, parameters, goal, tasks, options.rounds)))
             except CompileError as error:
                 print(f"{name} on {target}: {error.diagnostics[0].message}", file=sys.stderr)
     show(

@@ -31,7 +31,7 @@ from innerloop.runtime import Transformer
 from tests.reference import case_of
 
 from .support.devices import named
-from .support.tables import show
+from .support.tables import early, show
 
 SEED = 2026
 
@@ -105,7 +105,7 @@ def main() -> None:
                     left.append(f"{name} on {target}, {dtype}")
                     continue
                 try:
-                    rows.append(row(name, target, dtype, options.tasks))
+                    rows.append(early(row(name, target, dtype, options.tasks)))
                 except CompileError as error:
                     print(f"{name} on {target}: {error.diagnostics[0].message}", file=sys.stderr)
     show(f"{options.tasks} tasks of the default families; {named()}", HEADS, HEADS[:3], rows, 160)

@@ -38,7 +38,7 @@ from innerloop.programs import load
 from transformers import GPT2Config, GPT2Model
 
 from .support.devices import beside, named, shared, torch_named
-from .support.tables import show
+from .support.tables import early, show
 
 RATE, GOAL = 1e-4, 1.5
 
@@ -191,7 +191,7 @@ def main() -> None:
     rows = []
     for name in options.size:
         size = replace(SIZES[name], batch=options.batch or SIZES[name].batch)
-        rows += [measure(name, size, options.pairs, options.gelu, products) for products in options.products]
+        rows += [early(measure(name, size, options.pairs, options.gelu, each)) for each in options.products]
     show(
         f"{named()}; {torch_named()}; load of the machine {before:.1f} before, {os.getloadavg()[0]:.1f} after",
         HEADS,

@@ -106,14 +106,15 @@ def key(seed: int) -> Any:
 
 
 def devices() -> list[Any]:
-    """The devices to run on: all of JAX's platform, or the one that `jax.default_device` says, or that of a platform
-    that it names. Raises InnerloopError where JAX has none, as where it is told to use what is not there."""
+    """The devices to run on: all that this process has of JAX's platform, or the one that `jax.default_device` says, or
+    the first of a platform that it names. Raises InnerloopError where JAX has none, as where it is told to use what is
+    not there."""
     _verify_process()
     default = cast("Any", jax.config).jax_default_device
     try:
         if default is None:
-            return list(jax.devices())
-        return jax.devices(default)[:1] if isinstance(default, str) else [default]
+            return list(jax.local_devices())
+        return jax.local_devices(backend=default)[:1] if isinstance(default, str) else [default]
     except (RuntimeError, ValueError, AssertionError) as error:
         chosen = next((name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(name)), None)
         told = (

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
+
+
+def early(row: list[str]) -> list[str]:
+    """The row, which is told as soon as it is there: what a time limit breaks off is not lost."""
+    print("  ".join(row), file=sys.stderr, flush=True)
+    return row
 
 
 def show(

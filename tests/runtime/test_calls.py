@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -66,6 +67,37 @@ def test_devices_share_a_batch() -> None:
     run = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     output = np.frombuffer(bytes.fromhex(run.stdout.strip())).reshape(7, 6)
+    assert np.abs(output - Transformer(tree(3))(**tasks(7))).max() < 1e-6
+
+
+HOST = """
+import sys, jax, numpy as np
+jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
+from tests.support import random_weights as r
+from innerloop.runtime import Transformer
+assert len(jax.devices()) == 2 and len(jax.local_devices()) == 1
+g, mine = np.random.default_rng(0), slice(4 * int(sys.argv[2]), None if sys.argv[2] == "1" else 4)
+x, y = g.standard_normal((7, 6, 3)), g.standard_normal((7, 5))
+print(Transformer(r.tree(3))(x=x[mine], y=y[mine]).astype(float).tobytes().hex())
+"""
+
+
+@pytest.mark.slow
+def test_processes_of_jax_distributed_run_their_own_tasks_on_their_own_devices() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", HOST, address, rank], cwd=root, env={**os.environ, "JAX_PLATFORMS": "cpu"},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in "01"
+    ]  # fmt: skip
+    told = [host.communicate(timeout=300) for host in both]
+    assert [host.returncode for host in both] == [0, 0], told
+    output = np.frombuffer(bytes.fromhex("".join(out.split()[-1] for out, _ in told))).reshape(7, 6)
     assert np.abs(output - Transformer(tree(3))(**tasks(7))).max() < 1e-6
 
 
