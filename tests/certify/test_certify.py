@@ -225,7 +225,7 @@ def test_a_count_that_is_asked_for_has_a_certificate(counted: str) -> None:
     """What rewrites make of a sum, n · mean, is 3 but for rounding (the oracle of them said no, and 4 was predicted);
     a sum of ones is the count itself, and no product."""
     text = f"program p()\ntokens (y)*\n    y : scalar\nc = sum[j in y]({counted})\noutput c == 3\n"
-    report = compile_program(text).report
+    report = compiled_once(text).report
     assert report.output_rms > 0.1
     assert report.predicted_error < 1e-5
     assert report.measured_error < 1e-6
