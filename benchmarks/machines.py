@@ -37,6 +37,8 @@ CLASSES = {
     "gpt2": "GPT2Model", "llama": "LlamaModel", "gemma": "GemmaModel", "neox": "GPTNeoXModel", "qwen2": "Qwen2Model",
 }  # fmt: skip
 MOST = 10.0
+NOTHING = 1e-20
+"""An SPD/d below which there is no difference."""
 TASKS, STOCK = 64, 8
 """Tasks that are run here, and those of them in transformers."""
 
@@ -93,8 +95,14 @@ def page(lines: dict[tuple[str, str], Line]) -> str:
         pairs = [(lines[p, machine], lines[p, near]) for p in names() if {(p, machine), (p, near)} <= lines.keys()]
         rows = [_row(own, other) for own, other in pairs]
         held = [(own, other) for own, other in pairs if not own.said and not other.said]
-        worst = max((r for own, other in held for r in (own.spd / other.spd, own.stock / other.stock)), default=1.0)
-        said = f"{len(rows)} of {len(names())} programs; SPD/d is {worst:.1f} times that of `{near}` at most."
+        figures = [
+            (max(f, NOTHING) / max(g, NOTHING), own.program)
+            for own, other in held
+            for f, g in ((own.spd, other.spd), (own.stock, other.stock))
+            if not np.isnan(f + g)
+        ]
+        worst, whose = max(figures, default=(1.0, "none"))
+        said = f"{len(rows)} of {len(names())} programs; SPD/d is {worst:.1f} times that of `{near}` at most ({whose})."
         head = f"| program | `{machine}` | `{near}` | SPD/d | of `{near}` | in transformers | of `{near}` |"
         parts.append("\n".join([f"## {machine}\n", f"{said}\n", head, "|---|---|---|--:|--:|--:|--:|", *rows]))
     parts.append("\n".join([_DELTANET, "", *_scans(lines)]))

@@ -231,7 +231,7 @@ def _delta(op: Delta, unit: float) -> Inexact:
         def lose(made: Floats, size: Floats) -> Floats:
             return noisy(made, unit * size, rng)
 
-        return recalled(op, [operand(k) for k in range(5)], lose)[:, operand(5)[0]]
+        return recalled(op, [operand(k) for k in range(5)], lose)[:, operand(5)[0].astype(int)]
 
     return model
 

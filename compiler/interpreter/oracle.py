@@ -217,7 +217,9 @@ class _Run:
         """What `disturb` sees of an operation at these tokens."""
         if isinstance(node.op, Delta):
             given = written(node, node.op, self._from, self.line.kinds)
-            return given[index] if index < len(given) else np.tile(places.tokens, (self.batch, 1))
+            return (
+                given[index] if index < len(given) else np.asarray(np.tile(places.tokens, (self.batch, 1)), np.float64)
+            )
         if not isinstance(node.op, Gather | Attend) or (isinstance(node.op, Attend) and index == 0):
             return self._take(node.operands[index], places)
         others = self._at(frozenset({node.op.over}))

@@ -222,7 +222,8 @@ def _fewest(outs: Floats, queries: Floats) -> Iterator[tuple[Floats, Floats]]:
     """The same sum of as few pairs as there are queries that no others make."""
     flat = queries.reshape(len(queries), -1)
     if len(flat) > 1:
-        _, r, order = scipy.linalg.qr(flat.T, mode="economic", pivoting=True)
+        decomposed: Any = scipy.linalg.qr(flat.T, mode="economic", pivoting=True)
+        _, r, order = decomposed
         size = np.abs(np.diag(r))
         rank = int(np.sum(size > 1e-12 * size[0]))
         if rank < len(flat):
