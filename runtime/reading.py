@@ -12,9 +12,8 @@ from typing import get_args
 import numpy as np
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InnerloopError
-from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.precisions import SHORT
-from innerloop.artifact.tokens import TokenData, output_rows, read_data
+from innerloop.artifact.tokens import TokenData, output_rows, read_data, verify_length
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import ActivationName, AttentionKind, GuardMode, NormKind, PositionKind
 from numpy.typing import ArrayLike

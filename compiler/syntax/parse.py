@@ -110,21 +110,12 @@ _Origin = tuple[str, str | None, syntax.Number | None]
 
 
 def _binary(operator: str) -> Any:
-    """The method that builds it."""
-
-    def build(self: Any, meta: Any, parts: list[Expr]) -> Expr:
-        return syntax.Binary(_span(meta), operator, parts[0], parts[1])
-
-    return build
+    """The method that builds it, and below a type's."""
+    return lambda _, meta, parts: syntax.Binary(_span(meta), operator, parts[0], parts[1])
 
 
 def _type(base: str) -> Any:
-    """The method that builds it."""
-
-    def build(self: Any, meta: Any, parts: list[Expr]) -> syntax.Type:
-        return syntax.Type(_span(meta), base, tuple(parts))
-
-    return build
+    return lambda _, meta, parts: syntax.Type(_span(meta), base, tuple(parts))
 
 
 @v_args(meta=True)

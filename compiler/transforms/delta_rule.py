@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 from ..ir.graph import Affine, Constant, Delta, Graph, Loop, Move, Node, Product, Value
 from ..ir.invariant import invariant
-from .affine_scans import Points, refused, verify_affine
+from .algebra.affine_scans import Points, refused, verify_affine
+from .algebra.match_delta_rule import Rule, match
 from .canonicalize import ALL_LAWS, Laws
-from .match_delta_rule import Rule, match
 from .rewriter import Rewriter, copy_block, copy_loop, prune, rebuild
 
 MOST = 256

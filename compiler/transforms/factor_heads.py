@@ -22,7 +22,7 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.memory import spend
 from innerloop.artifact.sparse import Matrix
 
-from .polynomial import Monomial, Polynomial
+from .algebra.polynomial import Monomial, Polynomial
 
 SMALL = 1e-12
 """Of the largest coefficient: what elimination leaves below this is rounding."""

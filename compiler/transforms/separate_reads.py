@@ -47,9 +47,9 @@ from ..ir.graph import (
     Theirs,
     Value,
 )
+from .algebra.polynomial import MOST, Monomial, Polynomial, add, build, expand, leaves, multiplied, split, sums
 from .canonicalize import ALL_LAWS, Laws
 from .factor_heads import Head, factor
-from .polynomial import MOST, Monomial, Polynomial, add, build, expand, leaves, multiplied, split, sums
 from .rewriter import Rewriter, rebuild
 from .softmax_reads import dimensions
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 from innerloop.artifact.arrays import Floats
 
+from .algebra.polynomial import Monomial, Polynomial, split
 from .factor_heads import eliminate
-from .polynomial import Monomial, Polynomial, split
 
 
 def dimensions(score: Polynomial, whole: bool = False) -> list[tuple[Polynomial, Polynomial]]:

@@ -28,11 +28,10 @@ from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.folders.manifest import Outline
 from innerloop.artifact.folders.storage import entries_of, tensors_of
-from innerloop.artifact.lengths import verify_length
 from innerloop.artifact.parts import Config
 from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.signature import Signature
-from innerloop.artifact.tokens import output_rows, sequence_of
+from innerloop.artifact.tokens import output_rows, sequence_of, verify_length
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.runtime.forward import forward, streams

@@ -19,8 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.errors import DataError, InnerloopError
-from innerloop.artifact.lengths import verify_length
-from innerloop.artifact.tokens import sequence_of
+from innerloop.artifact.tokens import sequence_of, verify_length
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import Rows
 from innerloop.runtime.surroundings import key, settled

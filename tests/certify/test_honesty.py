@@ -14,7 +14,8 @@ from innerloop.artifact.words import TargetName
 from innerloop.compiler.ir.build import graph_of
 from innerloop.runtime import Transformer
 
-from benchmarks.honesty import Cell, cells_of, count, kept, wrong
+from benchmarks.honesty import cells_of, count, kept
+from benchmarks.support.honest_cells import Cell, wrong
 from benchmarks.support.families import FAMILIES, Data, draw
 from tests.reference import case_of, source
 from tests.reference.measured import compiled

@@ -20,8 +20,8 @@ from innerloop.runtime import Transformer
 from innerloop.runtime.exports.export import export
 from innerloop.runtime.unjitted import Unjitted
 
-from benchmarks.sixteen_bits import MODELS, PROGRAMS
-from benchmarks.sixteen_bits import outputs as stock_outputs
+from benchmarks.exports.sixteen_bits import MODELS, PROGRAMS
+from benchmarks.exports.sixteen_bits import outputs as stock_outputs
 from tests.support.linear_tasks import linear_tasks
 from tests.support.stock_models import outputs, readme_difference
 

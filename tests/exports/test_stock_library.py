@@ -38,7 +38,7 @@ FINITE = [
     "bayes_model_average", "bigram", "chebyshev_iteration", "deep_features", "gradient_descent", "kernel_regression",
     "perceptron", "sherman_morrison",
 ]  # fmt: skip
-"""Of `python -m benchmarks.stock`, which says it of any program: those that were run on both targets, and are."""
+"""Of `python -m benchmarks.exports.stock`, which says it of any program: those that ran on both targets, and are."""
 
 
 def held(weights: Weights, fields: Fields, folder: Path, library: Library) -> None:

@@ -1,6 +1,6 @@
 """The library in unmodified transformers: outputs within their certificates, gradients finite.
 
-    python -m benchmarks.stock [--program NAME …] [--target gpt2 llama] [--workers 3]
+    python -m benchmarks.exports.stock [--program NAME …] [--target gpt2 llama] [--workers 3]
 
 From the root of the repository. Every program at the size of its case in tests/reference, exported by `--to
 huggingface` and loaded by `GPT2Model` and `LlamaModel` in float32, on tasks like those that it was compiled for.
@@ -35,7 +35,7 @@ from tests.reference import case_of, packed
 from tests.reference.measured import compiled
 from tests.support.stock_models import gradient, outputs
 
-from .support.workers import results
+from ..support.workers import results
 
 MODELS: dict[str, Any] = {"gpt2": GPT2Model, "llama": LlamaModel}
 TASKS = 4

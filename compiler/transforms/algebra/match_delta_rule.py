@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 
-from ..ir.graph import Value
+from ...ir.graph import Value
 from .affine_scans import CLOSE, Points, fitted, refused, same
 
 REASONS = (

@@ -1,6 +1,6 @@
 """The circuits of the library, and how well attribution finds them.
 
-    python -m benchmarks.circuits [--target gpt2] [--program NAME …] [--checked 100]
+    python -m benchmarks.exports.circuits [--target gpt2] [--program NAME …] [--checked 100]
 
 From the root of the repository. Sizes are those of tests/reference, or smaller (support/circuit_sizes.py). Labels are
 those of circuit.json, each by exact patching; `through norms`: edges in the circuit whose ends share no slot. Of each
@@ -41,9 +41,9 @@ from sklearn.metrics import roc_auc_score
 from tests.reference import case_of
 from tests.support.patched_lens import PatchedLens
 
-from .support.attribution import scores
-from .support.circuit_sizes import small
-from .support.tables import show
+from ..support.attribution import scores
+from ..support.circuit_sizes import small
+from ..support.tables import show
 
 STEPS, NONE = 5, 1e-6
 NAN = float("nan")

@@ -14,7 +14,7 @@ from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Bilinear, Matrix
 
-from ..ir.graph import (
+from ...ir.graph import (
     Affine,
     Attend,
     Constant,
@@ -37,7 +37,7 @@ from ..ir.graph import (
     Theirs,
     Value,
 )
-from .rewriter import Rewriter
+from ..rewriter import Rewriter
 
 Leaf = tuple[Value, int]
 Monomial = tuple[Leaf, ...]

@@ -18,8 +18,8 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.span import Span
 
-from ..ir.graph import Affine, Carried, Constant, Divide, Function, Graph, Keep, Loop, Node, Phi, Product, Value
-from ..numerics.operations import divide
+from ...ir.graph import Affine, Carried, Constant, Divide, Function, Graph, Keep, Loop, Node, Phi, Product, Value
+from ...numerics.operations import divide
 
 MORE = 16
 """Points beyond what a linear function has numbers."""

@@ -1,7 +1,7 @@
 """Compiled weights in 16 bits, under a rotation of the stream, and with slots of like sizes, in unmodified
 transformers: SPD/d.
 
-    python benchmarks/sixteen_bits.py [--tasks 200] [--dtype bfloat16 float16] [--program gradient_descent …]
+    python -m benchmarks.exports.sixteen_bits [--tasks 200] [--dtype bfloat16 float16] [--program gradient_descent …]
 
 before   tasks of linear regression, d = 8, x and w from N(0, I), 40 examples
 after    a table: SPD/d and the largest error of `GPT2Model` and `LlamaModel`, loaded in that precision, against the

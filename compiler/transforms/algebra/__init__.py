@@ -1,0 +1,6 @@
+"""What passes know of values, and no pass itself: components as polynomials, and what a scan's pass does.
+
+in       values of a Graph
+out      polynomials, and what they compile back to (polynomial.py); the delta rule that a pass is, if it is
+         (match_delta_rule.py, at the points of affine_scans.py)
+"""
