@@ -15,8 +15,8 @@ from innerloop.compiler.ir.build import graph_of
 from innerloop.runtime import Transformer
 
 from benchmarks.honesty import cells_of, count, kept
-from benchmarks.support.honest_cells import Cell, wrong
 from benchmarks.support.families import FAMILIES, Data, draw
+from benchmarks.support.honest_cells import Cell, wrong
 from tests.reference import case_of, source
 from tests.reference.measured import compiled
 
