@@ -32,7 +32,7 @@ tasks, with their parameters (-t NAME=VALUE; those not given have defaults, and 
   discrete_linear  w is one of so many             d n tasks noise pool
   logistic         y is 0 or 1                     d n inputs input_scale weight_scale
   sine             y = a sin(x + φ)                n
-  mixed            each one of [linear, …]         of d n … noise nonzeros power
+  mixed            each one of [linear, …]         of, and what those have
   autoregressive   x_{t+1} = W x_t                 d n form start start_scale field
 n is the number of examples, or of states.
 

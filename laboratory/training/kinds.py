@@ -8,7 +8,7 @@ skewed_linear    x ~ N(0, diag λ): `eigenvalues`, or λᵢ ∝ i^−power with 
 discrete_linear  noisy, w one of `tasks` that never change, drawn once from N(0, I) (Raventós et al. 2023)
 logistic         y is 1 with probability σ(w · x), and else 0 (Bai et al. 2023)
 sine             y = a sin(x + φ), a ~ U(0.1, 5), φ ~ U(0, π), x ~ U(−5, 5) (Finn et al. 2017; von Oswald et al.)
-mixed            each task one of the kinds in `of`, all as likely, with those of the parameters that it has
+mixed            each task one of the kinds in `of`, all as likely, with the parameters that it has
 autoregressive   x_{t+1} = W x_t, W d / 2 rotations of the plane by angles U(0, 2π), or with `form` complex diagonal
                  e^{iθ}, x [d, 2] (Zheng et al. 2024), or with `form` orthogonal any rotation (von Oswald et al.
                  2023). The start is real, N(0, start_scale²), or with `start` sparse ±start_scale on one axis

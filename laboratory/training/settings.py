@@ -30,12 +30,10 @@ DEFAULTS: Mapping[str, Values] = {
     "logistic": {**COMMON, **INPUTS},
     "sine": {"n": 10},
     "autoregressive": {"d": 4, "n": 20, "form": "real", "start": "gaussian", "start_scale": 1.0, "field": "x"},
-    "mixed": {
-        **COMMON, **INPUTS, "of": ["linear", "skewed_linear"], "noise": 0.0, "nonzeros": 2, "power": 2.0,
-        "eigenvalues": None,
-    },
-}  # fmt: skip
-"""The parameters of each task."""
+}
+"""The parameters of each task, but of `mixed`, which has those of the kinds that it mixes."""
+MIXED = ("linear", "skewed_linear")
+TASKS = (*DEFAULTS, "mixed")
 
 
 def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
@@ -73,7 +71,9 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "a list of numbers above 0",
     ),
     "of": (
-        lambda v: isinstance(v, list | tuple) and len({*v} & {*MIXABLE}) == len(v) > 1,
+        lambda v: (
+            isinstance(v, list | tuple) and len(v) > 1 and all(v.count(kind) == 1 and kind in MIXABLE for kind in v)
+        ),
         f"a list of at least two of {', '.join(MIXABLE)}",
     ),
     "field": (lambda v: isinstance(v, str) and v.isidentifier(), "the name of the program's field"),
@@ -83,6 +83,8 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 def task_settings(name: str, rows: str, parameters: Values) -> dict[str, Any]:
     """The parameters of the task `name`, others as `defaults(name)` has them. Raises InnerloopError."""
     values = dict(defaults(name))
+    if name == "mixed":
+        values = mixture(parameters.get("of", MIXED))
     for given, value in parameters.items():
         if given not in values:
             hint = f"{told} It" if (told := near(given, values)) else "It"
@@ -104,11 +106,25 @@ def task_settings(name: str, rows: str, parameters: Values) -> dict[str, Any]:
 
 
 def defaults(name: str) -> Values:
-    """The parameters of the task `name`. Raises InnerloopError."""
+    """The parameters of the task `name`, of `mixed` those that a mixture can have. Raises InnerloopError."""
+    if name == "mixed":
+        return {**mixture(MIXABLE), "of": [*MIXED]}
     if name not in DEFAULTS:
-        hint = f"{told} There" if (told := near(name, DEFAULTS)) else "There"
-        raise InnerloopError(f"no task `{name}`; {hint} are {', '.join(DEFAULTS)}")
+        hint = f"{told} There" if (told := near(name, TASKS)) else "There"
+        raise InnerloopError(f"no task `{name}`; {hint} are {', '.join(TASKS)}")
     return DEFAULTS[name]
+
+
+def mixture(of: Any) -> dict[str, Any]:
+    """The parameters of a mixture of these kinds: one number for all that have it, by default the first one's. Raises
+    InnerloopError for what cannot be mixed."""
+    holds, meant = RULES["of"]
+    if not holds(of):
+        raise InnerloopError(f"task mixed: of={of!r}: must be {meant}")
+    values: dict[str, Any] = {"of": [*of]}
+    for kind in of:
+        values = {**DEFAULTS[kind], **values}
+    return values
 
 
 def fitting(name: str, d: int | None, given: Values) -> dict[str, Any]:

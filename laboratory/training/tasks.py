@@ -25,7 +25,7 @@ from innerloop.artifact.words import Rows
 from innerloop.runtime.surroundings import key, settled
 
 from .kinds import DRAWS, Array, Fields, pooled
-from .settings import DEFAULTS, Values, fitting, task_settings
+from .settings import TASKS, Values, fitting, task_settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ def fitted(name: str, d: int | None, given: Values, rows: Rows = "all") -> TaskD
 
 def names() -> list[str]:
     """The tasks that there are."""
-    return list(DEFAULTS)
+    return list(TASKS)
 
 
 def _described(shapes: Mapping[str, tuple[int, ...]]) -> str:

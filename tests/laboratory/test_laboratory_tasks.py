@@ -96,7 +96,16 @@ def test_a_mixture_has_tasks_of_each_kind_with_its_own_parameters() -> None:
     assert np.sqrt((small**2).mean()) < 0.3
 
 
-@pytest.mark.parametrize("of", [["linear"], ["linear", "linear"], ["linear", "sine"], "linear", [1, 2]])
+def test_a_mixture_has_the_parameters_of_its_kinds_alone() -> None:
+    """`of=[linear, noisy_linear]` drew no noise, and what no kind has was said to shift."""
+    assert task("mixed", of=["linear", "noisy_linear"]).parameters["noise"] == 0.5
+    assert task("mixed", of=["sparse_linear", "noisy_linear"]).parameters["noise"] == 0.0
+    assert "noise" not in task("mixed", of=["linear", "logistic"]).parameters
+    with pytest.raises(InnerloopError, match="task mixed has no parameter `power`"):
+        task("mixed", of=["linear", "sparse_linear"], power=2.0)
+
+
+@pytest.mark.parametrize("of", [["linear"], ["linear", "linear"], ["linear", "sine"], "linear", [1, 2], [[1], [2]]])
 def test_what_cannot_be_mixed(of: object) -> None:
     with pytest.raises(InnerloopError, match=r"task mixed: of=.*: must be a list of at least two of linear, noisy"):
         task("mixed", of=of)
