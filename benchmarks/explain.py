@@ -56,8 +56,7 @@ def judged(case: Case, folder: Path) -> dict[str, Any]:
         said = {"verdict": "none", "sentence": str(error), "first": "–", "unexplained": np.inf, "margin": 1.0}
         return row | said | {"right": refused}
     said_, best = verdict(found), found.choice.best
-    match = next((f for f in said_.named if f.candidate.name == case.truth and f.counts == case.counts), None)
-    match = match or next((f for f in said_.named if f.candidate.name == case.truth), None)
+    match = case.among(said_.named)
     off = None if match is None else _off(case, match)
     refused = said_.status != 0
     right = {"named": match is not None, "refused": refused, "either": refused or match is not None, "open": True}

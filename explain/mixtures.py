@@ -26,7 +26,7 @@ Counts = Mapping[str, int]
 def mixed(first: Family, second: Family, counts: tuple[Counts, Counts]) -> Family:
     """The mixture, its counts as they are given; both have the same tokens and fields."""
     both = first.given.keys() & second.given.keys()
-    differ = {name for name in both if not np.array_equal(*(np.asarray(f.given[name]) for f in (first, second)))}
+    differ = {n for n in both if not np.array_equal(np.asarray(first.given[n]), np.asarray(second.given[n]))}
     parts = [_numbered(family, number, differ) for number, family in enumerate((first, second), 1)]
     trees = [parse(family.text) for family in parts]
     given = {**parts[0].given, **parts[1].given}
