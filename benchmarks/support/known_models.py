@@ -6,7 +6,7 @@ out      `Case`s: a name, the model, the program that it runs (None: none of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from innerloop.compiler import compile_program
 from innerloop.explain.behaviour import Behaviour, of_weights
-from innerloop.explain.fit import Fitted
 from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.tasks import TaskDistribution, task
 from innerloop.programs import load
@@ -32,9 +31,9 @@ Draw = tuple[str, dict[str, Any], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Case:
-    """`truth`: the program's name, None for no program, and `note` what is changed of it, as the verdict says it;
-    `parameters` its real ones, which are to be found `within` so much of their size; `make(folder)` gives the model.
-    `wanted`: that it is named, refused, either, or anything (open)."""
+    """`truth`: the program's name, None for no program; `parameters` its real ones, which are to be found `within` so
+    much of their size; `make(folder)` gives the model. `wanted`: that it is named, refused, either, or anything (open).
+    `exact`: of a program without a name, what it answers; to be named is one whose answers are `within` so much."""
 
     name: str
     make: Callable[[Path], Behaviour]
@@ -44,12 +43,7 @@ class Case:
     on: TaskDistribution = LINEAR
     wanted: str = "named"
     within: float = 0.05
-    note: str = ""
-
-    def among(self, named: Sequence[Fitted]) -> Fitted | None:
-        """The fit of its program, with its counts if there is one."""
-        fits = [f for f in named if (f.candidate.name, f.candidate.family.note) == (self.truth, self.note)]
-        return next((f for f in fits if f.counts == self.counts), fits[0] if fits else None)
+    exact: Behaviour | None = None
 
 
 def draws(rng: np.random.Generator) -> list[Draw]:

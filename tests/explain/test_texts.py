@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import combinations
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,6 @@ from innerloop.explain.families import Family, of_program, regression
 from innerloop.explain.mixtures import mixed
 from innerloop.programs import load
 from innerloop.runtime.differentiable.opened import opened
-
-from benchmarks.support.known_models import Case
-from benchmarks.support.learnt_models import EDITED
 
 D, N = 2, 5
 EVERY = {f.name: f for f in regression(D, N)}
@@ -80,15 +76,3 @@ def test_what_two_are_given_otherwise_stays_apart() -> None:
     given: Any = dict(of.given)
     answers = [interpret(load("k_nearest_neighbours"), **prompt(), d=D, examples=N, k=k)[:, -1] for k in (3, 5)]
     assert np.allclose(interpret(of.text, **prompt(), **given, weight=0.3)[:, -1], 0.3 * answers[0] + 0.7 * answers[1])
-
-
-def test_the_benchmarks_edits_are_matched_by_what_is_changed() -> None:
-    """Its words are those of an edit, and another edit of the same program is no match."""
-    named = [edited(EVERY["gradient_descent"], [(e, e.neutral)]) for e in edits(EVERY["gradient_descent"])]
-    fits: Any = [SimpleNamespace(candidate=SimpleNamespace(name=f.name, family=f), counts={"steps": 2}) for f in named]
-    for *_, note in EDITED:
-        case = Case("", lambda _: None, "gradient_descent_edited", {}, {"steps": 2}, note=note)  # type: ignore[arg-type, return-value]
-        match = case.among(fits)
-        assert match is not None
-        assert match.candidate.family.note == note
-        assert case.among([f for f in fits if f is not match]) is None
