@@ -17,7 +17,9 @@ is killed goes on from there, and several share the work, --part 0/4, 1/4, 2/4 a
 
 A row is right where the program is named, first or as one that these tasks cannot tell from it; where none is to be
 named, if none is; of what is broken, and of neighbours and the process, either is right. `off` is the largest relative
-error of the real parameters, of a matrix in Frobenius' norm, and `close` says whether it is as small as is asked.
+error of the real parameters, of a matrix in Frobenius' norm, and `close` says whether it is as small as is asked. An
+edit can be said in several ways: right is the one that answers as the program does, and `off` is how far it is from
+that, in root mean squares over those from the trivial predictor.
 """
 
 from __future__ import annotations
@@ -26,13 +28,15 @@ import argparse
 import hashlib
 import json
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.explain.explain import explain
-from innerloop.explain.fit import Fitted
+from innerloop.explain.fit import Fitted, Tasks, trivial, unexplained
 from innerloop.explain.verdict import verdict
 
 from .support.known_models import Case, broken, planted
@@ -56,9 +60,7 @@ def judged(case: Case, folder: Path) -> dict[str, Any]:
         said = {"verdict": "none", "sentence": str(error), "first": "–", "unexplained": np.inf, "margin": 1.0}
         return row | said | {"right": refused}
     said_, best = verdict(found), found.choice.best
-    match = next((f for f in said_.named if f.candidate.name == case.truth and f.counts == case.counts), None)
-    match = match or next((f for f in said_.named if f.candidate.name == case.truth), None)
-    off = None if match is None else _off(case, match)
+    match, off = matched(case, found.held, said_.named)
     refused = said_.status != 0
     right = {"named": match is not None, "refused": refused, "either": refused or match is not None, "open": True}
     return row | {
@@ -73,12 +75,26 @@ def judged(case: Case, folder: Path) -> dict[str, Any]:
         "right": right[case.wanted],
         "named": [f.label for f in said_.named],
         "off": off,
-        "close": None if off is None or not case.parameters else off <= case.within,
+        "close": None if off is None or not (case.parameters or case.exact) else off <= case.within,
         "steps": None if not case.counts or match is None else case.counts == match.counts,
         "telling": [t.says for t in found.telling],
         "by_prefix": {n: v.tolist() for n, v in found.evidence.parameters.items()},
         "explained_s": time.process_time() - made,
     }  # fmt: skip
+
+
+def matched(case: Case, held: Tasks, named: Sequence[Fitted]) -> tuple[Fitted | None, float | None]:
+    """The fit of the case's program, and how far off it is: of one that has no name, whose words there may be many of,
+    the fit that answers as it does."""
+    if case.exact is None:
+        fits = [f for f in named if f.candidate.name == case.truth]
+        match = next((f for f in fits if f.counts == case.counts), fits[0] if fits else None)
+        return match, None if match is None else _off(case, match)
+    wanted = replace(held, model=np.asarray(case.exact.ask(held.x, held.labels, held.prefixes)))
+    base = trivial(wanted)
+    offs = [float(np.sqrt(unexplained(wanted.model, f.answers, base))) for f in named]
+    least = min(offs, default=np.inf)
+    return (named[offs.index(least)], least) if least <= case.within else (None, None)
 
 
 def _off(case: Case, found: Fitted) -> float:

@@ -92,7 +92,7 @@ def explain(arguments: Namespace) -> int:
     out.print(table(FITS, [[escape(cell) for cell in row] for row in fit_rows(found, 6)]))
     out.print(table(("on other tasks", "value", "95 %"), measure_rows(found)))
     if found.choice.rival is not None:
-        out.print(f"prompts that tell {found.choice.best.label} from {found.choice.rival.label}")
+        out.print(f"prompts that tell {found.choice.best.full} from {found.choice.rival.full}")
         out.print(table(TELLING, telling_rows(found)))
     if found.inside is None:
         print(UNSEEN)

@@ -6,21 +6,24 @@ Halving what is typically left unexplained is worth four real numbers: the resid
 what is gained by a factor of 1.1 does not come again with another seed. Typically, and not in mean squares, which a few
 tasks decide (fit.py). The numbers of this rule are a convention; the table of all fits stands beside the verdict.
 
-Two fits are *alike* where their answers differ by less than half of what the better leaves unexplained: these data
-cannot tell them apart, and the verdict names them together. The rival is the best fit of the families of which no
-member is alike, and the margin how many times as much it leaves: a family that holds the answer as a special case is no
-rival, even where its own fit is worse, as that of a matrix on few tasks may be.
+Two fits are *alike* where their answers typically differ by less than half of what the better leaves unexplained: these
+data cannot tell them apart, and the verdict names them together. Where the better is named for what it leaves of all
+tasks, or of the 95 % on which it is nearest, the other must pass by the same: what typically differs little may be far
+off on one task in forty. The rival is the fit of least margin of the families of which no member is alike, and its
+margin how many times as much it leaves, typically or by that same measure, whichever is more. A family that holds the
+answer as a special case is no rival, even where its own fit is worse, as that of a matrix on few tasks may be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
+from innerloop.laboratory.measures.nearest import NEAR
 
-from .fit import LEAST, Fitted, typical
+from .fit import LEAST, Fitted, bootstrap, core, typical, unexplained
 
 WORTH, REAL, FLOOR = 16.0, 4.0, 1e-9
 ALIKE, MARGIN = 0.5, 4.0
@@ -52,26 +55,52 @@ def apart(a: Fitted, b: Fitted, model: Floats, base: Floats) -> float:
     return typical(model, model + a.answers - b.answers, base)
 
 
-def choose(fits: Sequence[Fitted], model: Floats, base: Floats, holding: Collection[str] = ()) -> Choice:
+def by_all(model: Floats, answers: Floats, base: Floats) -> tuple[float, float]:
+    """What is left of all tasks, and the upper end of its interval."""
+    return unexplained(model, answers, base), bootstrap(model, answers, base)[1]
+
+
+def by_most(model: Floats, answers: Floats, base: Floats) -> tuple[float, float]:
+    """The same of the 95 % of the tasks on which the program is nearest."""
+    share, (_, upper) = core(model, answers, base)
+    return share, upper
+
+
+Measure = Callable[[Floats, Floats, Floats], tuple[float, float]]
+
+
+def named_by(model: Floats, answers: Floats, base: Floats) -> Measure | None:
+    """The measure by which a program is to be named (verdict.py); None of one that is not."""
+    return next((by for by in (by_all, by_most) if by(model, answers, base)[1] <= NEAR), None)
+
+
+def choose(fits: Sequence[Fitted], model: Floats, base: Floats, holding: Sequence[Fitted] = ()) -> Choice:
     """`model` and `base` [tasks, prefixes]: the answers on the held-out tasks, and the trivial predictor's; `holding`:
-    families that are known to hold the best fit as a special case, whatever their own fits are."""
+    fits of which it is known that with other parameters they are the best one, whatever they leave."""
     order = tuple(sorted(fits, key=description))
     best = order[0]
-    near = max(ALIKE * best.typical, FLOOR)
-    alike = tuple(f for f in order[1:] if f.candidate.name in holding or apart(best, f, model, base) <= near)
-    known = {best.candidate.name, *(f.candidate.name for f in alike)}
-    others = [f for f in order[1:] if f.candidate.name not in known]
-    rival = min(others, key=lambda f: f.typical) if others else None
-    margin = np.inf if rival is None else (rival.typical + LEAST) / (best.typical + LEAST)
-    return Choice(order, alike, rival, float(margin))
+    by = named_by(model, best.answers, base)
+    held, near = {id(f) for f in holding}, max(ALIKE * best.typical, FLOOR)
+    close = [f for f in order[1:] if id(f) in held or apart(best, f, model, base) <= near]
+    alike = tuple(f for f in close if by is None or by(model, f.answers, base)[1] <= NEAR)
+    known = {f.candidate.family.identity for f in (best, *alike, *holding)}
+
+    def left(fitted: Fitted) -> Floats:
+        of = [] if by is None else [by(model, fitted.answers, base)[0]]
+        return np.array([fitted.typical, *of]) + LEAST
+
+    least = left(best)
+    others = [(float((left(f) / least).max()), f) for f in order[1:] if f.candidate.family.identity not in known]
+    margin, rival = min(others, key=lambda of: of[0], default=(np.inf, None))
+    return Choice(order, alike, rival, margin)
 
 
 def settled(choice: Choice, count: int | None) -> Choice:
     """With the fit of that count first, if it is of the family of the best one, and alike: its inside decides what the
     answers do not. Otherwise as it is."""
-    text = choice.best.candidate.family.text
+    identity = choice.best.candidate.family.identity
     for fitted in choice.alike:
-        if fitted.candidate.family.text == text and list(fitted.counts.values()) == [count]:
+        if fitted.candidate.family.identity == identity and list(fitted.counts.values()) == [count]:
             order = (fitted, *(f for f in choice.order if f is not fitted))
             alike = (choice.best, *(f for f in choice.alike if f is not fitted))
             return replace(choice, order=order, alike=alike)

@@ -10,13 +10,13 @@ numbers say which of them would explain what is left (search.py).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.span import Span
+from innerloop.compiler.syntax.grammar import words
 from innerloop.compiler.syntax.nodes import (
     Assign,
     Binary,
@@ -172,15 +172,17 @@ def begin(tree: Program) -> int:
     return tree.text.rfind("\n", 0, tree.body[0].span.start) + 1
 
 
-def head(name: str, text: str) -> tuple[int, int]:
-    """Where the parameters of `program NAME(…)` begin and end."""
-    found = re.search(rf"^program\s+{name}\s*\(", text, re.MULTILINE)
-    assert found is not None
-    depth = 1
-    for place in range(found.end(), len(text)):
-        depth += {"(": 1, ")": -1}.get(text[place], 0)
-        if not depth:
-            return found.end(), place
+def head(text: str) -> tuple[int, int, int]:
+    """Where the name in `program NAME(…)` ends, and where its parameters begin and end."""
+    named = start = depth = 0
+    for word in words(text):
+        assert word.start_pos is not None
+        assert word.end_pos is not None
+        named = named or word.end_pos * (word.type == "NAME")
+        start = start or word.end_pos * (word == "(")
+        depth += (word == "(") - (word == ")")
+        if word == ")" and not depth:
+            return named, start, word.start_pos
     raise AssertionError(text)
 
 
@@ -207,6 +209,7 @@ def _text(tree: Program, chosen: Sequence[tuple[Edit, str]]) -> str:
     reads = {(n.span.start, n.span.end): n for n in _every(tree) if isinstance(n, ReadExpression)}
     replaced = {place: ("softmax", len("mean")) for place, _ in scores}
     inserted = {reads[place].arguments[0].span.start: " + ".join(of) + ", " for place, of in scores.items()}
+    inserted |= _declared(tree, chosen)
     text, done = "", 0
     for place in sorted({0, len(tree.text), *replaced, *inserted, *(p for wrap in wraps for p in wrap[:2])}):
         text += tree.text[done:place]
@@ -217,7 +220,7 @@ def _text(tree: Program, chosen: Sequence[tuple[Edit, str]]) -> str:
         if place in replaced:
             word, skipped = replaced[place]
             text, done = text + word, place + skipped
-    return _declared(tree, text, [(name, edit.neutral) for edit, name in chosen if edit.kind != "dropped"])
+    return text
 
 
 def _every(tree: Program) -> Iterator[Expr]:
@@ -226,13 +229,12 @@ def _every(tree: Program) -> Iterator[Expr]:
             yield from walk(expr)
 
 
-def _declared(tree: Program, text: str, numbers: Sequence[tuple[str, float]]) -> str:
-    """The new parameters in the head, the new name, and the count of examples where a score takes it."""
-    start, end = head(tree.name, text)
-    added = "".join(f", {name} = {number:g}" for name, number in numbers)
-    found = f"{text[: start - 1]}_edited{text[start - 1 : end]}{added}{text[end:]}"
-    if f"{PLACE}[" not in text:
-        return found
-    kind = next(n.over for n in _every(tree) if isinstance(n, ReadExpression))
-    first = tree.text[begin(tree) :].split("\n", 1)[0]
-    return found.replace(first, f"at {kind}\n    {PLACE} = sum[k in {kind}](1)\n{first}", 1)
+def _declared(tree: Program, chosen: Sequence[tuple[Edit, str]]) -> dict[int, str]:
+    """What stands where: the new name, the new parameters, and the count of examples where a score takes it."""
+    named, _, end = head(tree.text)
+    numbers = [f"{name} = {edit.neutral:g}" for edit, name in chosen if edit.kind != "dropped"]
+    found = {named: "_edited", end: ", ".join([""] * bool(tree.parameters and numbers) + numbers)}
+    if any(edit.term.startswith(f"{PLACE}[") for edit, _ in chosen):
+        kind = next(n.over for n in _every(tree) if isinstance(n, ReadExpression))
+        found[begin(tree)] = f"at {kind}\n    {PLACE} = sum[k in {kind}](1)\n"
+    return found

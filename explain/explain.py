@@ -11,15 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import InnerloopError
-from innerloop.laboratory.measures.nearest import NEAR
 from innerloop.laboratory.training.tasks import TaskDistribution
 from innerloop.runtime.surroundings import SEEDS
 
 from .behaviour import STATES, Behaviour, examples, prompts, tokens_of
 from .candidate import Candidate
-from .choice import MARGIN, Choice, choose, settled
+from .choice import MARGIN, Choice, choose, named_by, settled
 from .evidence import Evidence, gather
 from .families import Family, regression
 from .fit import Fitted, Tasks, bootstrap, core, fit, fit_from, trivial
@@ -108,13 +106,13 @@ def explain(
         fits += fit(candidate_of(family, n, prefixes), seen, held)
     base = trivial(held)
     choice = choose(fits, held.model, base)
-    if search_too and not explains(held.model, choice.best.answers, base):
+    if search_too and named_by(held.model, choice.best.answers, base) is None:
         told("searching among edits and mixtures of the nearest programs", 0, 0)
         fits += search(fits, seen, held, lambda family: Candidate(family, n, prefixes))
         choice = choose(fits, held.model, base)
-    holding: set[str] = set()
+    holding: list[Fitted] = []
     while choice.rival is not None and choice.margin < MARGIN and holds(choice.rival, choice.best, seen, held):
-        holding.add(choice.rival.candidate.name)  # many numbers on few tasks fit worse than the special case
+        holding.append(choice.rival)  # many numbers on few tasks fit worse than the special case
         choice = choose(fits, held.model, base, holding)
     within = None
     if model.inside is not None:
@@ -129,7 +127,7 @@ def explain(
     most_telling: list[Telling] = []
     second = choice.rival
     if second is not None:
-        told(f"seeking prompts that tell {choice.best.label} from {second.label}", 0, 0)
+        told(f"seeking prompts that tell {choice.best.full} from {second.full}", 0, 0)
         x, y = prompts(task, settings.sought, (settings.seed + 3) % SEEDS)
         most = np.quantile(np.abs(held.model), USUAL, axis=0)
         most_telling = telling(model, choice.best, second, x, y[:, :-1], task.name in LINEAR, most)
@@ -165,11 +163,6 @@ def holds(wide: Fitted, narrow: Fitted, seen: Tasks, held: Tasks) -> bool:
     others = replace(held, model=narrow.answers)
     starts = [*wide.candidate.starts(), wide.theta]
     return fit_from(wide.candidate, wide.counts, starts, own, others, trivial(others)).left <= SAME
-
-
-def explains(model: Floats, answers: Floats, base: Floats) -> bool:
-    """Whether a program is to be named: see verdict.py."""
-    return min(bootstrap(model, answers, base)[1], core(model, answers, base)[1][1]) <= NEAR
 
 
 _made: dict[tuple[str, str, int, tuple[int, ...]], Candidate] = {}

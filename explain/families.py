@@ -60,6 +60,11 @@ class Family:
     note: str = ""
 
     @property
+    def identity(self) -> tuple[str, str]:
+        """What tells it from others: edits of one program share a name, neighbours of several k a text."""
+        return self.name, self.text
+
+    @property
     def bits(self) -> float:
         """The length of its text: one for each operation of the calculus (docs/explain.md)."""
         body = core(parse(self.text)).split("\n\n", 1)[1]

@@ -27,7 +27,6 @@ from scipy.optimize import least_squares
 
 from .candidate import Candidate, Counts
 
-Told = Callable[[str, int, int], None]
 EVALUATIONS = 60
 DRAWS = 200
 SHARE = 0.95
@@ -98,6 +97,11 @@ class Fitted:
         steps = ", ".join(f"{name} {count}" for name, count in self.counts.items())
         return self.candidate.name + (f" ({steps})" if steps else "")
 
+    @property
+    def full(self) -> str:
+        """The label, and what was changed in a text that the search found: several have one name."""
+        return ", ".join(filter(None, (self.label, self.candidate.family.note)))
+
 
 def _ends(both: Floats) -> tuple[Floats, Floats]:
     return both[0], both[1]
@@ -151,12 +155,11 @@ def bootstrap(model: Floats, answers: Floats, base: Floats, seed: int = 0) -> tu
     return float(low), float(high)
 
 
-def fit(candidate: Candidate, seen: Tasks, held: Tasks, told: Told = lambda *_: None) -> list[Fitted]:
+def fit(candidate: Candidate, seen: Tasks, held: Tasks) -> list[Fitted]:
     """One for each value of its counts; `seen` are the tasks of the fit, `held` those of the figures."""
     base = trivial(held)
     found: list[Fitted] = []
     for counts in _counts(candidate.family.whole):
-        told(candidate.name, len(found), 0)
         starts = candidate.starts() + [f.theta for f in found[-1:]]
         found.append(fit_from(candidate, counts, starts, seen, held, base))
     return found

@@ -167,6 +167,7 @@ def _fit(fitted: Fitted) -> dict[str, Any]:
     ends = fitted.intervals()
     return {
         "program": fitted.candidate.name,
+        "changed": fitted.candidate.family.note,
         "counts": dict(fitted.counts),
         "parameters": {n: v.tolist() for n, v in fitted.values.items()},
         "intervals": {n: [np.asarray(e).tolist() for e in ends[n]] for n in fitted.values},
@@ -225,11 +226,11 @@ def picture(found: Explanation) -> Figure:
     names = list(found.evidence.parameters)
     unit = found.evidence.by_prefix
     with panelled(1 + len(names)) as (figure, grid):
-        grid[0].plot(found.prefixes, unit, "o-", color=COMPILED, label=best.label)
+        grid[0].plot(found.prefixes, unit, "o-", color=COMPILED, label=best.full)
         if rival is not None:
             own, others = (found.held.by_prefix((found.held.model - f.answers) ** 2) for f in (best, rival))
             ratio = others / np.maximum(own, 1e-300)
-            grid[0].plot(found.prefixes, unit * ratio, "o--", color=TRAINED, label=rival.label)
+            grid[0].plot(found.prefixes, unit * ratio, "o--", color=TRAINED, label=rival.full)
         grid[0].set_yscale("log")
         grid[0].set_xlabel("examples")
         grid[0].set_ylabel("unexplained")

@@ -54,9 +54,9 @@ def search(fits: Sequence[Fitted], seen: Tasks, held: Tasks, make: Make) -> list
 
 def _distinct(fits: Sequence[Fitted]) -> list[Fitted]:
     """The first of each family."""
-    first: dict[str, Fitted] = {}
+    first: dict[tuple[str, str], Fitted] = {}
     for fitted in fits:
-        first.setdefault(fitted.candidate.name, fitted)
+        first.setdefault(fitted.candidate.family.identity, fitted)
     return list(first.values())
 
 
@@ -69,10 +69,7 @@ def _edited(
     found: list[Fitted] = []
     for _ in range(ROUNDS):
         more = [edit for edit in known if edit not in {one for one, _ in chosen}]
-        try:
-            ranked = gains(best, family, chosen, more, seen, make)
-        except CompileError:  # what is a program edit by edit need not be one with all of them
-            break
+        ranked = gains(best, family, chosen, more, seen, make)
         tried: list[tuple[Fitted, Chosen]] = []
         for edit, gain in ranked[:TRIED]:
             if gain < GAIN:
@@ -107,10 +104,18 @@ def gains(
     best: Fitted, family: Family, chosen: Sequence[tuple[Edit, float]], more: Sequence[Edit], seen: Tasks, make: Make
 ) -> list[tuple[Edit, float]]:
     """What each of the edits `more` would explain of what `best`, the family with the edits `chosen`, leaves; the most
-    telling first."""
+    telling first. What is a program edit by edit need not be one with all of them: then they are asked by halves, which
+    changes nothing, since each is looked at by itself. What is none with `chosen` is left out."""
     if not more:
         return []
-    every = make(edited(family, [*chosen, *((edit, edit.neutral) for edit in more)]))
+    try:
+        every = make(edited(family, [*chosen, *((edit, edit.neutral) for edit in more)]))
+    except CompileError:
+        if len(more) == 1:
+            return []
+        halves = more[: len(more) // 2], more[len(more) // 2 :]
+        found = [of for half in halves for of in gains(best, family, chosen, half, seen, make)]
+        return sorted(found, key=lambda of: -of[1])
     theta = np.concatenate([best.theta, [edit.neutral for edit in more]])
     answers, slopes = every.run(theta, best.counts, seen.x, seen.labels)
     residual = seen.model - answers

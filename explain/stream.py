@@ -113,7 +113,7 @@ def inside(model: Subject, fitted: Fitted, alike: tuple[Fitted, ...], x: Floats,
             left = variable.moved * (variable.moved - answer)
             slope = ratio(left.sum(1), (variable.moved**2).sum(1))
         held.append(Held(variable.name, score, control, first, slope))
-    same = [fitted, *(f for f in alike if f.candidate.family.text == fitted.candidate.family.text)]
+    same = [fitted, *(f for f in alike if f.candidate.family.identity == fitted.candidate.family.identity)]
     counts = [count for f in same for count in f.counts.values() if len(f.counts) == 1]
     return Inside(model.layers, tuple(held), passes(stream, fitted, max(counts), x, y) if counts else ())
 

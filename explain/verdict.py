@@ -88,8 +88,13 @@ def said(fitted: Fitted) -> str:
             )
         else:
             parts.append(f"{name} = {described(value)}")
-    note = f" ({fitted.candidate.family.note})" if fitted.candidate.family.note else ""
-    return f"`{fitted.candidate.name}`{note}" + (f" with {', '.join(parts)}" if parts else "")
+    return f"`{fitted.candidate.name}`{_note(fitted)}" + (f" with {', '.join(parts)}" if parts else "")
+
+
+def _note(fitted: Fitted) -> str:
+    """What was changed in a text that the search found."""
+    note = fitted.candidate.family.note
+    return f" ({note})" if note else ""
 
 
 def _held(inside: Inside | None, best: Fitted) -> str:
@@ -166,15 +171,15 @@ def _classes(best: Fitted, alike: Sequence[Fitted]) -> str:
     them the parameters, which say where the one is a special case of the other."""
     families: dict[tuple[str, str], list[Fitted]] = {}
     for fitted in alike:
-        families.setdefault((fitted.candidate.name, fitted.candidate.family.note), []).append(fitted)
+        families.setdefault(fitted.candidate.family.identity, []).append(fitted)
     found = []
-    for (name, note), fits in families.items():
+    for identity, fits in families.items():
         counts = sorted({count for f in fits for count in f.counts.values()})
         listed = f" with {next(iter(fits[0].counts))} {', '.join(map(str, counts))}" if counts else ""
         numbers = [f"{n} {float(v):.3g}" for n, v in fits[0].values.items() if v.shape == ()]
-        same = (name, note) == (best.candidate.name, best.candidate.family.note)
+        same = identity == best.candidate.family.identity
         where = f" ({', '.join(numbers)})" if numbers and not same else ""
-        found.append(f"`{name}`{f' ({note})' if note and not same else ''}{listed}{where}")
+        found.append(f"`{fits[0].candidate.name}`{'' if same else _note(fits[0])}{listed}{where}")
     return ", ".join(found)
 
 
@@ -186,5 +191,5 @@ def _told_from(found: Explanation) -> str:
             way = "the most telling of drawn prompts" if prompts.what == "random" else "prompts found by ascent"
             verb = "speak against" if prompts.says == "first" else "speak for"
             share = prompts.votes if prompts.says == "first" else 1 - prompts.votes
-            return f"{way} {verb} `{second.label}` ({100 * share:.0f} % of them)"
+            return f"{way} {verb} `{second.label}`{_note(second)} ({100 * share:.0f} % of them)"
     return ""

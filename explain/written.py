@@ -14,7 +14,7 @@ from innerloop.artifact.arrays import Floats
 from innerloop.compiler.syntax.nodes import Assign, Define, Expr, Name, Output, Program, Repeat, Scan
 from innerloop.compiler.syntax.parse import parse
 from innerloop.compiler.syntax.traversal import statements, walk
-from innerloop.compiler.syntax.unparse import unparse_type
+from innerloop.compiler.syntax.unparse import unparse_parameter, unparse_type
 
 from .edits import head
 from .fit import Fitted
@@ -29,15 +29,12 @@ def written(fitted: Fitted, said: str) -> str:
         tree = parse(_with_sizes(tree, {n: int(str(v)) for n, v in family.given.items()}))
     parts = []
     for parameter in tree.parameters:
-        typed = "" if parameter.type is None else f" : {unparse_type(parameter.type)}"
         if parameter.name in known:
+            typed = "" if parameter.type is None else f" : {unparse_type(parameter.type)}"
             parts.append(f"{parameter.name}{typed} = {_number(np.asarray(known[parameter.name], np.float64))}")
-        elif parameter.default is not None:
-            span = parameter.default.span
-            parts.append(f"{parameter.name}{typed} = {tree.text[span.start : span.end]}")
         else:
-            parts.append(f"{parameter.name}{typed}")
-    start, end = head(tree.name, tree.text)
+            parts.append(unparse_parameter(parameter))
+    _, start, end = head(tree.text)
     comment = "".join(f"# {line}\n" for line in said.splitlines())
     return f"{comment}{tree.text[:start]}{', '.join(parts)}{tree.text[end:]}"
 

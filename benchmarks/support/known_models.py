@@ -33,7 +33,7 @@ Draw = tuple[str, dict[str, Any], dict[str, Any]]
 class Case:
     """`truth`: the program's name, None for no program; `parameters` its real ones, which are to be found `within` so
     much of their size; `make(folder)` gives the model. `wanted`: that it is named, refused, either, or anything (open).
-    """
+    `exact`: of a program without a name, what it answers; to be named is one whose answers are `within` so much."""
 
     name: str
     make: Callable[[Path], Behaviour]
@@ -43,6 +43,7 @@ class Case:
     on: TaskDistribution = LINEAR
     wanted: str = "named"
     within: float = 0.05
+    exact: Behaviour | None = None
 
 
 def draws(rng: np.random.Generator) -> list[Draw]:

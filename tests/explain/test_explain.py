@@ -175,7 +175,7 @@ def test_a_family_that_holds_the_best_fit_as_a_special_case_is_no_rival() -> Non
     rate, matrix = (fit(Candidate(family, N, (N,)), seen, held)[0] for family in families)
     assert holds(matrix, rate, seen, held)
     assert not holds(rate, matrix, seen, held)
-    choice = choose([rate, matrix], held.model, trivial(held), {matrix.candidate.name})
+    choice = choose([rate, matrix], held.model, trivial(held), [matrix])
     assert (choice.best, choice.rival, choice.alike) == (rate, None, (matrix,))
 
 

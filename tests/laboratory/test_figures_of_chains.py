@@ -54,6 +54,11 @@ def test_halfway_is_between_the_stages_around_it() -> None:
     assert halfway(np.array([0.0, 10, 20, 40]), np.array([1.0, 1, 0.8, 0])) == pytest.approx(27.5)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_run_that_never_rises_has_no_half_way() -> None:
+    assert np.isnan(halfway(np.arange(3.0), np.array([0.2, 0.5, 0.2])))
+
+
 @pytest.mark.slow
 def test_retrieval_is_the_posterior_over_known_chains() -> None:
     """The compiled posterior means are NumPy's; after many symbols of a pool's chain they know its row."""

@@ -1,0 +1,70 @@
+"""Which fits are rivals, and which are named together."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from innerloop.explain.choice import choose
+from innerloop.explain.edits import edited, edits
+from innerloop.explain.families import Family, regression
+from innerloop.explain.fit import Fitted, typical, unexplained
+
+DESCENT = next(f for f in regression(2, 5) if f.name == "gradient_descent")
+FIRST, SECOND = (edited(DESCENT, [(edit, edit.neutral)]) for edit in edits(DESCENT)[:2])
+MODEL = np.random.default_rng(0).standard_normal((400, 3))
+BASE = np.zeros_like(MODEL)
+
+
+def fitted(family: Family, off: Any, count: int = 2) -> Fitted:
+    """One whose answers are `off` by so much."""
+    candidate: Any = SimpleNamespace(family=family, name=family.name, reals=1)
+    answers = MODEL + off
+    left, common = unexplained(MODEL, answers, BASE), typical(MODEL, answers, BASE)
+    return Fitted(candidate, {"steps": count}, np.zeros(1), answers, left, common, np.zeros((1, 1)))
+
+
+def noise(size: float, seed: int) -> Any:
+    return size * np.random.default_rng(seed).standard_normal(MODEL.shape)
+
+
+def test_edits_of_one_text_are_rivals() -> None:
+    """Two that leave as much, and are not alike; both have the same name, as all edits of a text have."""
+    one, other, plain = fitted(FIRST, noise(0.1, 1)), fitted(SECOND, noise(0.11, 2)), fitted(DESCENT, noise(1.0, 3))
+    assert one.candidate.name == other.candidate.name
+    choice = choose([one, other, plain], MODEL, BASE)
+    assert (choice.best, choice.rival, choice.alike) == (one, other, ())
+    assert choice.margin < 1.5
+
+
+def test_an_edit_that_holds_the_best_says_nothing_of_others() -> None:
+    one, holding, other = fitted(DESCENT, noise(0.1, 1)), fitted(FIRST, noise(0.11, 2)), fitted(SECOND, noise(0.5, 3))
+    choice = choose([one, holding, other], MODEL, BASE, [holding])
+    assert (choice.best, choice.rival, choice.alike) == (one, other, (holding,))
+    more = [fitted(FIRST, noise(0.16, seed), seed) for seed in (4, 5)]  # the same edit at other counts
+    choice = choose([one, holding, other, *more], MODEL, BASE, [holding])
+    assert (choice.rival, choice.alike) == (other, (holding,))
+
+
+FAR = np.where(np.arange(len(MODEL)) % 40 == 0, 5.0, 0.0)[:, None]
+"""Added to answers that are typically right."""
+
+
+def test_what_is_far_off_on_some_tasks_is_told_from_what_explains_all() -> None:
+    """It leaves two thirds, and typically no more than the best: neither alike nor, of another family, near. The family
+    that holds the best is still no rival."""
+    one, near = fitted(DESCENT, noise(0.1, 1)), fitted(DESCENT, noise(0.1, 1) + FAR, 3)
+    other = fitted(FIRST, noise(0.1, 1) + FAR)
+    assert near.left > 0.5
+    assert near.typical < 1.1 * one.typical
+    choice = choose([one, near, other], MODEL, BASE)
+    assert (choice.best, choice.rival, choice.alike) == (one, other, ())
+    assert choice.margin > 50
+    assert choose([one, near, other], MODEL, BASE, [other]).rival is None
+
+
+def test_what_is_named_for_most_tasks_or_not_at_all_is_alike_by_the_same() -> None:
+    for more in (FAR, noise(0.3, 9)):
+        fits = [fitted(DESCENT, noise(0.1, 1) + more, 2), fitted(DESCENT, noise(0.101, 1) + more * 1.01, 3)]
+        assert choose(fits, MODEL, BASE).alike == (fits[1],)
