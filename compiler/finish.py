@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil, log2, prod
+from math import ceil, floor, log2, log10, prod
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype
@@ -65,16 +65,27 @@ def weights_of(plan: Plan, tolerance: float | None) -> Weights:
     largest constants of the norm that stay within it. Raises CompileError where there is no such thing."""
     weights = _weights(plan, tolerance)
     spread, bits = plan.certificate.spread, plan.certificate.bits
-    while spread is not None and bits is not None and weights.report.spread > spread:
-        bits -= ceil(log2(weights.report.spread / spread))
-        if bits < SMALLEST:
-            least = spread * 2.0 ** (SMALLEST - bits)
-            message = f"target {plan.target.name} has no stream whose largest slot is {spread:.3g} times the median one"
-            hint = f"a spread of {least:.2g} or more: constants of the norm below that are no larger than the rest"
-            raise plan.graph.signature.refusal(message, None, hint)
+    while spread is not None and bits is not None and (had := weights.report.spread) > spread:
+        message = f"target {plan.target.name} has no stream whose largest slot is {spread:.3g} times the median one"
+        hint = f"a spread of {_above(had):g} is to be had; below that errors, or the other slots, are too large"
+        none = plan.graph.signature.refusal(message, None, hint)
+        if bits <= SMALLEST:
+            raise none
+        bits = max(SMALLEST, bits - ceil(log2(had / spread)))
         plan = replace(plan, certificate=replace(plan.certificate, bits=bits))
-        weights = _weights(plan, tolerance)
+        try:
+            weights = _weights(plan, tolerance)
+        except CompileError as error:
+            if tolerance is not None:
+                raise
+            raise none from error
     return weights
+
+
+def _above(number: float) -> float:
+    """The least number of two digits that is no less."""
+    unit = 10.0 ** (floor(log10(number)) - 1)
+    return ceil(number / unit) * unit
 
 
 def _weights(plan: Plan, tolerance: float | None) -> Weights:

@@ -9,6 +9,7 @@ In-context learning is then online learning: the cost of a token is that of one 
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -52,6 +53,7 @@ class TokenStream:
         self._layout = FeatureLayout.of(weights.signature)
         self._places = frozenset({0})
         self._tokens = 0
+        self._counts: Counter[str] = Counter()
         self._room = min(ROOM, weights.config.n_positions)
         self._told: set[str] = set()
         self._bounds: dict[str, dict[int, GuardCheck]] = {}
@@ -79,6 +81,12 @@ class TokenStream:
         limit = self._weights.config.n_positions - 1
         if self._tokens == limit:
             raise DataError(f"the stream is full: the weights were compiled for {limit} tokens; compile for more")
+        for scan in self._weights.signature.scans:
+            if scan.kind == kind and self._counts[kind] == scan.most:
+                raise DataError(
+                    f"the stream is full: the program scans `{kind}` up to {scan.most}, and it has as many; compile "
+                    "for more"
+                )
         self._inspect_inputs(read)
         with self._precision():
             self._make_room()
@@ -97,6 +105,7 @@ class TokenStream:
             findings.tell(4)
         self._memory = memory
         self._tokens += 1
+        self._counts[kind] += 1
         self._places = places
         if kind not in self._weights.output.kinds:
             return None

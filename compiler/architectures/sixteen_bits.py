@@ -16,6 +16,8 @@ alone, where no mean is taken away.
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.precisions import SHORT
@@ -52,7 +54,7 @@ def verify_spread(graph: Graph, target: Target, dtype: Dtype, spread: object) ->
     if spread is None:
         return
     number = isinstance(spread, int | float | np.integer | np.floating) and not isinstance(spread, bool)
-    if not number or not 1.0 <= spread < np.inf:  # type: ignore[operator]
+    if not number or not 1.0 <= spread <= sys.float_info.max:  # type: ignore[operator]
         message = f"spread is {spread!r}: not a number from 1 on"
         raise graph.signature.refusal(message, None, "give the largest slot over the median one, such as 1e4")
     if target.name not in STOCK or dtype != "float32":

@@ -53,7 +53,7 @@ def _lengths(pattern: Pattern, longest: tuple[int, ...], tasks: int) -> dict[tup
     """How many tasks whose groups come how often; of several groups, each is also the longest in turn."""
     short = (1, 2, 3) if pattern.visible_context else (2,)  # else short contexts begin all longer ones
     found: dict[tuple[int, ...], int] = {}
-    quarter = tuple(max(1, times // 4) for times in longest)
+    quarter = tuple(min(times, max(1, times // 4)) for times in longest)
     lopsided = [(*quarter[:k], most, *quarter[k + 1 :]) for k, most in enumerate(longest) if len(longest) > 1]
     shares = [(longest, tasks // 8), *((times, tasks // 16) for times in lopsided), (quarter, 3 * tasks // 8)]
     for times, share in shares:

@@ -109,10 +109,21 @@ def test_slots_of_like_sizes(
         assert again.shrunk == made.shrunk > 0.0
 
 
+def test_what_is_said_to_be_had_is_had() -> None:
+    """The constants came down in whole steps from a fraction, and the smallest were never tried: 91 was said, and then
+    refused."""
+    text = load("gradient_descent")
+    with pytest.raises(CompileError, match=r"a spread of .* is to be had") as refused:
+        compile_program(text, d=2, steps=2, target="llama", spread=1)
+    said = float(str(refused.value).split("a spread of ")[1].split()[0])
+    assert 1 < compile_program(text, d=2, steps=2, target="llama", spread=said).report.spread <= said
+
+
 @pytest.mark.parametrize(
     ("name", "target", "spread", "message"),
     [
         ("gradient_descent", "llama", 0.5, "spread is 0.5: not a number from 1 on"),
+        ("gradient_descent", "llama", 10**400, "spread is 10+: not a number from 1 on"),
         ("gradient_descent", "llama", 3.0, "llama has no stream whose largest slot is 3 times the median one"),
         ("gradient_descent", "gelu", 1e4, "gelu in float32 has no spread to choose: gpt2 and llama have, in float32"),
         ("sherman_morrison", "llama", 1e4, "llama has no division in a stream whose slots are of like sizes"),

@@ -163,3 +163,53 @@ def test_a_scan_of_the_second_group() -> None:
         compile_program(SCAN, target="gpt2")
     assert "let the group of what is found come first" in str(refused.value)
     assert "second.icl" not in str(refused.value)
+
+
+SCANNED = """program scanned()
+
+tokens (a)* (b)* q
+    x : vector[2] on a, b, q in [-1, 1]
+    y : scalar on a in [-1, 1]
+
+at b
+    g = 0.5
+repeat 2
+    scan b up to 3
+        g = g / 2 + softmax[j in a](g * x[j][1], y[j]) + x[1]
+at q
+    z = move g from last b
+    output z
+"""
+
+
+def test_a_stream_takes_as_many_tokens_as_a_scan() -> None:
+    """Beyond them it answered, wrongly and without a word."""
+    stream = Transformer(compile_program(SCANNED, target="llama")).stream()
+    x = np.random.default_rng(0).uniform(-1, 1, (6, 2))
+    for k in range(2):
+        stream.push("a", x=x[k], y=0.5)
+    for k in range(3):
+        stream.push("b", x=x[2 + k])
+    with pytest.raises(DataError, match="the program scans `b` up to 3, and it has as many; compile for more"):
+        stream.push("b", x=x[5])
+    found = stream.push("q", x=x[5])
+    np.testing.assert_allclose(
+        found, interpret(SCANNED, x=x[None, [0, 1, 2, 3, 4, 5]], y=np.full((1, 2), 0.5))[0, 0], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("lengths", [(5, 0), (0, 5), (0, 0)])
+def test_calibration_data_may_have_none_of_a_group(lengths: tuple[int, int]) -> None:
+    text = """program counted()
+
+tokens (a)* (b)* q
+    x : vector[2] on a, b, q
+    y : scalar on a
+
+at q
+    output mean[j in a](y[j]) + mean[j in b](x[j][1]) + x[1]
+"""
+    rng = np.random.default_rng(1)
+    data = {"x": rng.normal(size=(8, sum(lengths) + 1, 2)), "y": rng.normal(size=(8, lengths[0]))}
+    made = compile_program(text, target="llama", calibration=data)
+    np.testing.assert_allclose(Transformer(made)(**data), interpret(text, **data), atol=made.report.predicted_error)
