@@ -7,12 +7,13 @@ tokens (a)* (b)* q     x on a, b, q 9 rows,    →   5, 3: as many unknowns as g
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping
 
 import numpy as np
 
 from .errors import DataError, counted
-from .signature import FieldSpec, Pattern, Signature
+from .signature import FieldSpec, Pattern, ScanLimit, Signature
 
 
 def told_by(signature: Signature, rows: Mapping[str, int]) -> tuple[int, ...]:
@@ -20,6 +21,29 @@ def told_by(signature: Signature, rows: Mapping[str, int]) -> tuple[int, ...]:
     if len(signature.pattern.groups) == 1:
         return (_of_one_group(signature, rows),)
     return _of_several(signature, rows)
+
+
+def at_most(
+    pattern: Pattern, scans: Collection[ScanLimit], otherwise: int, tokens: int | None = None
+) -> tuple[int, ...]:
+    """How often each group may come: as often as the scans over it allow, `otherwise` where none goes over it. Where
+    these do not fit into `tokens`, those that come most often are cut to one number, the largest that fits."""
+
+    def limit(group: tuple[str, ...]) -> int:
+        fixed = pattern.prefix + pattern.suffix
+        limits = [(s.most - fixed.count(s.kind)) // group.count(s.kind) for s in scans if s.kind in group]
+        return max(0, min(limits, default=otherwise))
+
+    limits = [limit(group) for group in pattern.groups]
+    if tokens is None:
+        return tuple(limits)
+
+    def length(most: int) -> int:
+        repeated = sum(len(group) * min(most, each) for group, each in zip(pattern.groups, limits, strict=True))
+        return len(pattern.prefix) + repeated + len(pattern.suffix)
+
+    most = max(1, bisect_right(range(1, 1 + max(limits)), tokens, key=length))
+    return tuple(min(most, each) for each in limits)
 
 
 def independent(fields: Mapping[str, tuple[int, ...]]) -> list[str]:

@@ -53,7 +53,7 @@ def _lengths(pattern: Pattern, longest: tuple[int, ...], tasks: int) -> dict[tup
     """How many tasks whose groups come how often; of several groups, each is also the longest in turn."""
     short = (1, 2, 3) if pattern.visible_context else (2,)  # else short contexts begin all longer ones
     found: dict[tuple[int, ...], int] = {}
-    quarter = tuple(max(1, times // 4) for times in longest)
+    quarter = tuple(min(times, max(1, times // 4)) for times in longest)
     lopsided = [(*quarter[:k], most, *quarter[k + 1 :]) for k, most in enumerate(longest) if len(longest) > 1]
     shares = [(longest, tasks // 8), *((times, tasks // 16) for times in lopsided), (quarter, 3 * tasks // 8)]
     for times, share in shares:
@@ -74,8 +74,8 @@ def fresh_tasks(
     signature = graph.signature
     ends = _ends(graph, ranges)
     found, left = [], 0
-    longest = (repetitions(graph, tokens),) * len(signature.pattern.groups)
-    for number, (groups, count) in enumerate(_lengths(signature.pattern, longest, tasks).items()):
+    lengths = _lengths(signature.pattern, repetitions(graph, tokens), tasks)
+    for number, (groups, count) in enumerate(lengths.items()):
         drawn = read_data(signature, _mixed(signature, groups, count, [CORE, *families], ends, SEED + 1000 * number))
         found.append(_kept(graph, ranges, drawn))
         left += drawn.batch - found[-1].batch
