@@ -42,7 +42,7 @@ def at_most(
         repeated = sum(len(group) * min(most, each) for group, each in zip(pattern.groups, limits, strict=True))
         return len(pattern.prefix) + repeated + len(pattern.suffix)
 
-    most = max(1, bisect_right(range(1, 1 + max(limits)), tokens, key=length))
+    most = bisect_right(range(1, 1 + max(limits)), tokens, key=length)
     return tuple(min(most, each) for each in limits)
 
 

@@ -165,7 +165,7 @@ def samples(graph: Graph, tokens: int | None = None) -> list[Sample]:
     tasks."""
     signature = graph.signature
     longest = repetitions(graph, tokens)
-    fewer = 1.0 if tokens is None else min(1.0, (EXAMPLES / max(longest)) ** 2)
+    fewer = 1.0 if tokens is None else min(1.0, (EXAMPLES / max(1, *longest)) ** 2)
     repeated = sum(len(group) * times for group, times in zip(signature.pattern.groups, longest, strict=True))
     share = min(1.0, MOST_WORK / (TASKS * max(1, repeated) * _work(graph, graph.block)))
     families = [family for family in FAMILIES if family.applies(signature)] if share >= LARGE else []

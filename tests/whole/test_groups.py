@@ -221,6 +221,7 @@ def test_a_scan_that_a_rewrite_leaves_out_bounds_its_group(target: TargetName, o
         ((ScanLimit("z", 3), ScanLimit("z", 5), ScanLimit("y", 60)), None, (60, 3)),
         ((ScanLimit("z", 3),), 25, (10, 3)),  # 2 others, 20 of pairs
         ((ScanLimit("q", 1),), 32, (10, 10)),
+        ((), 4, (0, 0)),
     ],
 )
 def test_how_often_groups_may_come(scans: tuple[ScanLimit, ...], tokens: int | None, times: tuple[int, int]) -> None:
