@@ -7,12 +7,11 @@ tokens (a)* (b)* q     x on a, b, q 9 rows,    →   5, 3: as many unknowns as g
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping
 
-import numpy as np
-
 from .errors import DataError, counted
-from .signature import FieldSpec, Pattern, Signature
+from .signature import FieldSpec, Pattern, ScanLimit, Signature
 
 
 def told_by(signature: Signature, rows: Mapping[str, int]) -> tuple[int, ...]:
@@ -22,8 +21,33 @@ def told_by(signature: Signature, rows: Mapping[str, int]) -> tuple[int, ...]:
     return _of_several(signature, rows)
 
 
+def at_most(
+    pattern: Pattern, scans: Collection[ScanLimit], otherwise: int, tokens: int | None = None
+) -> tuple[int, ...]:
+    """How often each group may come: as often as the scans over it allow, `otherwise` where none goes over it. Where
+    these do not fit into `tokens`, those that come most often are cut to one number, the largest that fits."""
+
+    def limit(group: tuple[str, ...]) -> int:
+        fixed = pattern.prefix + pattern.suffix
+        limits = [(s.most - fixed.count(s.kind)) // group.count(s.kind) for s in scans if s.kind in group]
+        return max(0, min(limits, default=otherwise))
+
+    limits = [limit(group) for group in pattern.groups]
+    if tokens is None:
+        return tuple(limits)
+
+    def length(most: int) -> int:
+        repeated = sum(len(group) * min(most, each) for group, each in zip(pattern.groups, limits, strict=True))
+        return len(pattern.prefix) + repeated + len(pattern.suffix)
+
+    most = bisect_right(range(1, 1 + max(limits)), tokens, key=length)
+    return tuple(min(most, each) for each in limits)
+
+
 def independent(fields: Mapping[str, tuple[int, ...]]) -> list[str]:
     """Of fields, name → how many tokens of each group hold it, the first whose rows say as much as those of all."""
+    import numpy as np  # `check` asks only where there are several groups, and else does without
+
     found: list[str] = []
     for name, row in fields.items():
         held = [fields[other] for other in found] + [row]
@@ -74,6 +98,8 @@ def _of_one_group(signature: Signature, rows: Mapping[str, int]) -> int:
 
 def _of_several(signature: Signature, rows: Mapping[str, int]) -> tuple[int, ...]:
     """The solution of one equation a field; a field has no row without a token."""
+    import numpy as np
+
     pattern, fields = signature.pattern, {field.name: field for field in signature.fields}
     held = {name: each(field.kinds, pattern) for name, field in fields.items()}
     chosen = independent(held)

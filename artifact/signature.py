@@ -45,6 +45,11 @@ class Pattern:
         """Each kind once, in order of appearance."""
         return tuple(dict.fromkeys(self.prefix + self.group + self.suffix))
 
+    def line(self, times: tuple[int, ...]) -> tuple[str, ...]:
+        """The kinds of the tokens, with each group so many times (0 or more)."""
+        repeated = (kind for group, count in zip(self.groups, times, strict=True) for kind in group * count)
+        return (*self.prefix, *repeated, *self.suffix)
+
     def after(self, place: int) -> set[int]:
         """The places, numbered through prefix, groups and suffix, that may follow one (−1 is the beginning); behind the
         last is the end."""

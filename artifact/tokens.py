@@ -58,8 +58,7 @@ def sequence(pattern: Pattern, repetitions: int | tuple[int, ...]) -> Sequence:
         line += [*range(first, first + len(group))] * count
         first += len(group)
     line += range(first, first + len(pattern.suffix))
-    kinds = role_kinds(pattern)
-    return Sequence(tuple(line), tuple(str(kinds[role]) for role in line), times)
+    return Sequence(tuple(line), pattern.line(times), times)
 
 
 def context(line: Sequence, pattern: Pattern) -> int:

@@ -14,14 +14,15 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
 from innerloop.artifact.sparse import Matrix
 from innerloop.compiler import Weights, compile_program
-from innerloop.compiler import compile as passes
+from innerloop.compiler import compile as compiling
+from innerloop.compiler import finish as finishing
 from innerloop.programs import load
 
 from .support.tables import show
@@ -37,7 +38,7 @@ STAGES = {
     "emission": ("finish",),
     "report": ("measured",),
 }
-"""The functions of compile.py that make a stage; `finish` calls `measured`, which is taken off it."""
+"""The functions of compile.py, or else of finish.py, that make a stage; `finish` calls `measured`, which is taken off it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def lines(programs: list[str]) -> list[Line]:
 
 @contextmanager
 def timed(spent: dict[str, float], known: dict[str, Any]) -> Iterator[None]:
-    """Adds the seconds of each of compile.py's functions to `spent`; what `known` holds is not computed again."""
+    """Adds the seconds of each of their functions to `spent`; what `known` holds is not computed again."""
 
     def around(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
@@ -84,8 +85,10 @@ def timed(spent: dict[str, float], known: dict[str, Any]) -> Iterator[None]:
         return call
 
     names = [name for stage in STAGES.values() for name in stage]
-    watched: dict[str, Any] = {name: around(name, getattr(passes, name)) for name in names}
-    with mock.patch.multiple(passes, **watched):
+    with ExitStack() as watched:
+        for name in names:
+            place = compiling if hasattr(compiling, name) else finishing
+            watched.enter_context(mock.patch.object(place, name, around(name, getattr(place, name))))
         yield
 
 

@@ -89,7 +89,7 @@ def batches(weights: Weights, graph: Graph, calibration: list[TokenData], family
             rows = {f.name: sample.fields[f.name][: tasks // 2, output_rows(sample.sequence, f.kinds)] for f in fields}
             yield {f.name: rows[f.name].reshape(*rows[f.name].shape[:2], *f.shape) for f in fields}
         return
-    longest = repetitions(graph)
+    longest = min(repetitions(graph))
     ends = {bound.name: (bound.low, bound.high) for bound in weights.inputs}
     lengths = [n for n in FAMILIES[family].groups or (longest,) if n <= longest]
     for number, groups in enumerate(lengths):

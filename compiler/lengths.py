@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.limits import MOST_TOKENS
+from innerloop.artifact.tokens import sequence
 
 from .architectures.targets import Learned, Target
-from .interpreter.default_tasks import repetitions
+from .interpreter.default_tasks import repetitions, scans
 from .ir.graph import Graph
 
 TOKENS = 1024
@@ -35,7 +36,7 @@ def verify_tokens(graph: Graph, tokens: int | None) -> None:
     if tokens is None:
         return
     fewest = _fewest(graph)
-    if _scans(graph):
+    if scans(graph):
         message = f"tokens is {tokens!r}, and a program with a scan takes as many as its `up to` says"
         raise graph.signature.refusal(message, None, "leave tokens out, and raise that limit")
     if isinstance(tokens, bool) or not isinstance(tokens, int) or not fewest <= tokens <= MOST_TOKENS:
@@ -45,22 +46,20 @@ def verify_tokens(graph: Graph, tokens: int | None) -> None:
 
 def positions(graph: Graph, tokens: int | None) -> int:
     """How many tokens the position table holds, the rest token included."""
-    if _scans(graph):
-        scanned = 1 + _fewest(graph) + len(graph.signature.pattern.group) * (repetitions(graph, tokens) - 1)
-        return scanned if len(graph.signature.pattern.groups) == 1 else max(scanned, 1 + TOKENS)
+    pattern = graph.signature.pattern
+    if scans(graph):
+        scanned = 1 + len(sequence(pattern, repetitions(graph, tokens)))
+        return scanned if len(pattern.groups) == 1 else max(scanned, 1 + TOKENS)
     return 1 + (TOKENS if tokens is None else tokens)
 
 
 def limited(built: Graph, graph: Graph, tokens: int | None) -> int | None:
-    """`tokens` for what a program was rewritten to: where a scan was left out, its limit holds all the same."""
-    gone = _scans(built) and not _scans(graph)
+    """`tokens` for what a program was rewritten to: where a scan was left out, its limit holds all the same. Of several
+    groups the signature has it."""
+    gone = bool(scans(built)) and not scans(graph)
     if not gone and repetitions(built, tokens) >= repetitions(graph, tokens):
         return tokens
     return positions(built, tokens) - 1
-
-
-def _scans(graph: Graph) -> bool:
-    return any(loop.kind is not None for loop in graph.loops())
 
 
 def _fewest(graph: Graph) -> int:

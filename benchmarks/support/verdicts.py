@@ -93,7 +93,7 @@ def _crashed(fault: Exception) -> Verdict:
 
 def _judged(text: str, graph: Graph, target: str, dtype: str, seed: int) -> Verdict:
     random = Random(seed)
-    groups = min(random.randint(1, LONGEST), repetitions(graph))
+    groups = min(random.randint(1, LONGEST), *repetitions(graph))
     given = None if random.random() < DEFAULT else drawn(graph.signature, groups, 48, seed)
     weights = compile_program(text, target=target, dtype=dtype, calibration=given)  # type: ignore[arg-type]
     certificate = weights.report.predicted_error

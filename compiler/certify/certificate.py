@@ -74,8 +74,8 @@ def fresh_tasks(
     signature = graph.signature
     ends = _ends(graph, ranges)
     found, left = [], 0
-    longest = (repetitions(graph, tokens),) * len(signature.pattern.groups)
-    for number, (groups, count) in enumerate(_lengths(signature.pattern, longest, tasks).items()):
+    lengths = _lengths(signature.pattern, repetitions(graph, tokens), tasks)
+    for number, (groups, count) in enumerate(lengths.items()):
         drawn = read_data(signature, _mixed(signature, groups, count, [CORE, *families], ends, SEED + 1000 * number))
         found.append(_kept(graph, ranges, drawn))
         left += drawn.batch - found[-1].batch

@@ -14,7 +14,6 @@ from itertools import product
 
 from innerloop.artifact.errors import Diagnostic, near
 from innerloop.artifact.span import Span
-from innerloop.artifact.tokens import sequence
 
 from ..syntax.builtins import FUNCTIONS
 from ..syntax.nodes import (
@@ -97,7 +96,7 @@ def neighbours(tokens: TokensDeclaration, back: int = 1) -> list[tuple[str, str]
     """The pairs of kinds (before, after) that can stand so far apart; groups may repeat or be absent."""
     pattern = tokens.pattern
     often = (times for times in product(range(back + 2), repeat=len(pattern.groups)) if sum(times) <= back + 1)
-    runs = (sequence(pattern, times).kinds for times in often)
+    runs = map(pattern.line, often)
     return list(dict.fromkeys(pair for run in runs for pair in zip(run, run[back:], strict=False)))
 
 

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.signature import FieldSpec, Signature
+from innerloop.artifact.repetitions import at_most
+from innerloop.artifact.signature import FieldSpec, ScanLimit, Signature
 from innerloop.artifact.tokens import TokenData, read_data, sequence
 
 from ..ir.graph import Block, Graph, Loop
@@ -163,30 +164,32 @@ def samples(graph: Graph, tokens: int | None = None) -> list[Sample]:
     family that has something to change. Programs that take long to run get fewer, and `tokens` beyond the usual fewer
     tasks."""
     signature = graph.signature
-    length = repetitions(graph, tokens)
-    fewer = 1.0 if tokens is None else min(1.0, (EXAMPLES / length) ** 2)
-    share = min(1.0, MOST_WORK / (TASKS * length * len(signature.pattern.group) * _work(graph, graph.block)))
+    longest = repetitions(graph, tokens)
+    fewer = 1.0 if tokens is None else min(1.0, (EXAMPLES / max(1, *longest)) ** 2)
+    repeated = sum(len(group) * times for group, times in zip(signature.pattern.groups, longest, strict=True))
+    share = min(1.0, MOST_WORK / (TASKS * max(1, repeated) * _work(graph, graph.block)))
     families = [family for family in FAMILIES if family.applies(signature)] if share >= LARGE else []
     each = (1.0 - CORES) / max(1, len(families))
 
     def drawn(family: Family, part: float, seed: int, least: int) -> Sample:
         tasks = max(least if fewer == 1.0 else FEWEST_LONG, int(part * share * fewer * TASKS))
         short = max(least, int(part * share * SHORT_TASKS))
-        whole, *lopsided = lengths_like(signature, length)
-        longer = [read_data(signature, draw(signature, of, tasks, seed, family=family)) for of in (whole, *lopsided)]
-        few = draw(signature, min(length, SHORT), short, seed + 1, labels=False, family=family)
+        longer = [read_data(signature, draw(signature, of, tasks, seed, family=family)) for of in _longer(longest)]
+        few = draw(signature, _few(longest), short, seed + 1, labels=False, family=family)
         return Sample(family, (*longer, read_data(signature, few)))
 
     core = drawn(CORE, CORES if families else 1.0, 0, FEWEST_TASKS)
     return [core, *(drawn(family, each, FIRST + 2 * FAMILIES.index(family), FAMILY_TASKS) for family in families)]
 
 
-def lengths_like(signature: Signature, length: int) -> list[Times]:
-    """Every group so often; of several also each in turn, beside few of the others."""
-    count = len(signature.pattern.groups)
-    few = min(length, SHORT)
-    lopsided = [tuple(length if k == group else few for k in range(count)) for group in range(count) if count > 1]
-    return [(length,) * count, *lopsided]
+def _longer(longest: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Every group as often as it may come; of several also each in turn, beside few of the others."""
+    few = _few(longest)
+    return [longest, *((*few[:k], most, *few[k + 1 :]) for k, most in enumerate(longest) if len(longest) > 1)]
+
+
+def _few(longest: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(min(most, SHORT) for most in longest)
 
 
 def core_tasks(samples: Sequence[Sample]) -> TokenData:
@@ -204,17 +207,17 @@ def _work(graph: Graph, block: Block) -> int:
     return sum(graph[value].size for value in once) + sum(passes)
 
 
-def repetitions(graph: Graph, tokens: int | None = None) -> int:
-    """As many of each group as the tightest scan and `tokens` allow; EXAMPLES where neither says."""
-    pattern = graph.signature.pattern
-    others = len(pattern.prefix) + len(pattern.suffix)
-    most = EXAMPLES if tokens is None else (tokens - others) // len(pattern.group)
-    limits = [] if tokens is None else [most]
-    for loop in graph.loops():
-        if loop.kind is not None and loop.kind in pattern.group:
-            fixed = (pattern.prefix + pattern.suffix).count(loop.kind)
-            limits.append((loop.count - fixed) // pattern.group.count(loop.kind))
-    return max(1, min(limits, default=most))
+def repetitions(graph: Graph, tokens: int | None = None) -> tuple[int, ...]:
+    """As many of each group as the tightest scan over it and `tokens` allow; EXAMPLES where neither says."""
+    return at_most(graph.signature.pattern, scans(graph), EXAMPLES if tokens is None else tokens, tokens)
+
+
+def scans(graph: Graph) -> tuple[ScanLimit, ...]:
+    """What bounds the groups: of several what the program's scans said, whatever a rewrite made of them; of one, where
+    the number of tokens says it after a rewrite, the scans that are left."""
+    if len(graph.signature.pattern.groups) > 1:
+        return graph.signature.scans
+    return tuple(ScanLimit(loop.kind, loop.count) for loop in graph.loops() if loop.kind is not None)
 
 
 def draw(

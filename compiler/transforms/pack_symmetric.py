@@ -23,7 +23,7 @@ from ..ir.graph import Block, Carried, Graph, Loop, Phi, Value
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, copy_block, prune
 
-TASKS = 4
+TASKS, GROUPS = 4, 6
 TOLERANCE = 1e-9
 
 
@@ -57,7 +57,8 @@ def _symmetric(graph: Graph) -> set[Value]:
             if gap > TOLERANCE * max(float(np.abs(square_array).max()), 1e-30):
                 good.difference_update(watched[value])
 
-    data = draw(graph.signature, min(repetitions(graph), 6), TASKS, seed=1)
+    groups = tuple(min(times, GROUPS) for times in repetitions(graph))
+    data = draw(graph.signature, groups, TASKS, seed=1)
     evaluate(graph, read_data(graph.signature, data), observe)
     return good
 

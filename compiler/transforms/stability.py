@@ -27,7 +27,8 @@ GROWTH = 4.0
 def drifts(graph: Graph, phi: Value) -> bool:
     """Whether an error of what a loop carries as `phi` grows faster than one more such error a pass would."""
     signature = graph.signature
-    data = read_data(signature, draw(signature, min(repetitions(graph), GROUPS), TASKS, seed=1))
+    groups = tuple(min(times, GROUPS) for times in repetitions(graph))
+    data = read_data(signature, draw(signature, groups, TASKS, seed=1))
     sizes: list[float] = []
 
     def run(disturbed: int) -> Floats:

@@ -13,10 +13,10 @@ from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.interpreter.calibrate import some_of
-from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 
+from .drawn import drawn
 from .folder import Sample
 from .tensors import Floats
 
@@ -42,16 +42,12 @@ def tasks(weights: Weights) -> tuple[TokenData, Floats]:
     """A few tasks within the compiled ranges, and the oracle's outputs side by side, [tasks, rows, *shape]: those in
     which the weights are as exact as their certificate says, for in the others a value left its range; all, where that
     is so of none."""
-    signature, pattern = weights.signature, weights.signature.pattern
+    signature = weights.signature
     graph = graph_of(signature.text, signature.parameters, signature.source)
-    room = (weights.config.n_positions - 1 - len(pattern.prefix) - len(pattern.suffix)) // len(pattern.group)
     most = [error.predicted_error for error in weights.report.each]
     first: tuple[TokenData, Floats] | None = None
     for groups in GROUPS:
-        drawn = draw(signature, max(1, min(groups, room)), TASKS, seed=3)
-        for each in weights.inputs:
-            drawn[each.name] = np.clip(drawn[each.name], each.low, each.high)
-        data = read_data(signature, drawn)
+        data = read_data(signature, drawn(weights, groups, TASKS, seed=3))
         truth = evaluate(graph, data)
         held = np.flatnonzero(~(errors(weights, data, truth, None) > most).any(axis=1))
         if 2 * held.size >= TASKS:

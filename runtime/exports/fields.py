@@ -32,6 +32,10 @@ FIELDS = {fields}
 """Name: the first column of its features and the one behind, its shape, the roles of the tokens that hold it."""
 OUTPUT = {output}
 """The roles of the tokens that give output."""
+SCANS = {scans}
+"""Kind of token: its roles, and how many of them are scanned at most."""
+POSITIONS = {positions}
+"""As many tokens as the weights take, the rest token included."""
 
 
 def features(**fields):
@@ -41,6 +45,11 @@ def features(**fields):
         raise ValueError(f"the fields are {{', '.join(FIELDS)}}; given: {{', '.join(fields) or 'none'}}")
     arrays = {{name: np.asarray(given, "{dtype}") for name, given in fields.items()}}
     roles = _roles(arrays)
+    for kind, (held, most) in SCANS.items():
+        if (have := np.isin(roles, held).sum()) > most:
+            raise ValueError(f"the data has {{have}} {{kind}} tokens; the program scans {{kind}} up to {{most}}")
+    if len(roles) > POSITIONS:
+        raise ValueError(f"the data has {{len(roles) - 1}} tokens; the weights were compiled for {{POSITIONS - 1}}")
     batch = len(next(iter(arrays.values())))
     found = np.zeros((batch, len(roles), {size}), "{dtype}")
     found[:, np.arange(len(roles)), roles] = 1
@@ -133,6 +142,7 @@ def module(weights: Weights, torch: bool) -> str:
         field.name: (columns[field.name].start, columns[field.name].stop, field.shape, at(field.kinds))
         for field in signature.fields
     }
+    most = dict(sorted(((scan.kind, scan.most) for scan in signature.scans), reverse=True))  # of two, the fewer
     return (_MODULE + (_TORCH if torch else "")).format(
         name=signature.name,
         pattern=str(pattern),
@@ -143,6 +153,8 @@ def module(weights: Weights, torch: bool) -> str:
         suffix=list(range(behind, len(kinds))),
         fields=fields,
         output=at(weights.output.kinds),
+        scans={kind: (at((kind,)), few) for kind, few in most.items()},
+        positions=weights.config.n_positions,
         shape=weights.output.shape,
         dtype=weights.config.dtype,
         size=FeatureLayout.of(signature).size,

@@ -14,7 +14,7 @@ from innerloop.artifact.parts import Mlp, Repeated
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, Weights, compile_program
-from innerloop.compiler import compile as passes
+from innerloop.compiler import finish as passes
 from innerloop.compiler.certify.plan import Plan
 from innerloop.compiler.certify.slots import SlotSizes
 from innerloop.compiler.certify.validate import sample_tasks, validate

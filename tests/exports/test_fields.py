@@ -57,6 +57,31 @@ def test_arrays_become_what_the_model_takes(text: str, tmp_path: Path) -> None:
     assert np.abs(found.numpy() - truth).max() < weights.report.predicted_error
 
 
+GROUPS = """program groups()
+
+tokens (a)* (b)* q
+    x : scalar on a, b, q in [-1, 1]
+    y : scalar on a in [-1, 1]
+
+s = 0
+scan b up to 3
+    s = 0.5 * s + x
+at q
+    output s * x + mean[j in a](y[j])
+"""
+
+
+def test_of_groups_it_takes_no_more_than_the_weights(tmp_path: Path) -> None:
+    weights = compiled_once(GROUPS, target="llama")
+    export(weights, tmp_path / "out")
+    make = module(tmp_path / "out").features
+    assert make(x=np.zeros((1, 9, 1)), y=np.zeros((1, 5))).shape[1] == 1 + 9
+    with pytest.raises(ValueError, match="the data has 4 b tokens; the program scans b up to 3"):
+        make(x=np.zeros((1, 10)), y=np.zeros((1, 5)))
+    with pytest.raises(ValueError, match="the data has 1025 tokens; the weights were compiled for 1024"):
+        make(x=np.zeros((1, 1025)), y=np.zeros((1, 1024)))
+
+
 def test_what_does_not_fit_is_an_error(tmp_path: Path) -> None:
     weights = compiled_once(load("gradient_descent"), d=2)
     export(weights, tmp_path / "out")

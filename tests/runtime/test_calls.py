@@ -121,7 +121,7 @@ def test_unknown_settings_are_refused(dtype: Any, guard: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "known"),
     [
-        ("attention", "local", "'softmax' or 'linear'"),
+        ("attention", "local", "'softmax' or 'linear' or 'delta'"),
         ("activation", "relu", "'gelu_tanh' or 'silu' or 'gelu_erf' or 'none'"),
         ("norm", "batchnorm", "'layernorm' or 'rmsnorm' or 'dividing' or 'none'"),
         ("positions", "relative", "'learned' or 'rotary'"),

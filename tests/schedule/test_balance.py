@@ -7,7 +7,7 @@ import pytest
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, compile_program, interpret
-from innerloop.compiler import compile as passes
+from innerloop.compiler import finish as passes
 
 from tests.reference import case_of, measured
 

@@ -8,7 +8,7 @@ import pytest
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, compile_program
-from innerloop.compiler import compile as passes
+from innerloop.compiler import finish as passes
 from innerloop.compiler.schedule.allocate import Allocation, Lifetime, allocate, verify
 from innerloop.compiler.schedule.instructions import Atom
 from innerloop.compiler.schedule.sublayers import Schedule, SublayerPlan

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from innerloop.artifact.errors import CompileError, DataError
+from innerloop.artifact.repetitions import at_most
+from innerloop.artifact.signature import Pattern, ScanLimit
+from innerloop.artifact.words import Library, TargetName
 from innerloop.commands.cli import main
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.runtime import Transformer
@@ -17,6 +20,7 @@ from innerloop.runtime.data.datasets import read
 from innerloop.runtime.data.pairing import TokenLine
 from innerloop.runtime.differentiable.function import Differentiable
 from innerloop.runtime.exports.export import export
+from innerloop.runtime.exports.symbols.logits import sequences
 
 from tests.reference.measured import numpy_run
 
@@ -152,17 +156,83 @@ at q
 """
 
 
+@cache
+def scanning() -> Weights:
+    return compile_program(SCAN, target="llama")
+
+
 def test_a_scan_of_the_second_group() -> None:
-    made, rng = compile_program(SCAN, target="llama"), np.random.default_rng(1)
+    made, rng = scanning(), np.random.default_rng(1)
     given: dict[str, Any] = {"x": rng.uniform(-1, 1, (2, 31, 2)), "z": rng.uniform(-1, 1, (2, 3, 2))}
     error = np.abs(Transformer(made)(**given) - interpret(SCAN, **given)).max()
     assert error <= made.report.predicted_error <= 1e-4
+    assert "tasks of 44 tokens" in str(made.report.certificate)  # 40 of the group that nothing is scanned of
     with pytest.raises(DataError, match="the data has 4 `b` tokens; the program scans `b` up to 3"):
         Transformer(made, guard="off")(x=given["x"], z=np.ones((2, 4, 2)))
     with pytest.raises(CompileError, match="finds no token by `before b` at b") as refused:
         compile_program(SCAN, target="gpt2")
     assert "let the group of what is found come first" in str(refused.value)
     assert "second.icl" not in str(refused.value)
+
+
+@pytest.mark.parametrize("library", ["huggingface", "onnx", "circuit"])
+def test_an_export_draws_no_more_of_a_group_than_is_scanned(library: Library, tmp_path: Path) -> None:
+    export(scanning(), tmp_path / "out", library)
+    assert (tmp_path / "out/README.md").exists()
+
+
+def test_nor_do_the_sequences_that_tell_probabilities() -> None:
+    drawn = sequences(scanning())
+    assert {name: array.shape[1] for name, array in drawn.items()} == {"x": 64 + 1, "z": 3}
+
+
+LEFT_OUT = """program left_out()
+
+tokens (a)* (b)* q
+    x : vector[2] on a, b, q in [-1, 1]
+    y : scalar on a in [-1, 1]
+
+w : vector[2] = 0
+scan a up to 6
+    w = w - 0.3 * (dot(w, x) - y) * x
+at q
+    output OUTPUT
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "output"), [("deltanet", "dot(w, x)"), ("gpt2", "dot(mean[j in b](x[j]), x)")], ids=["layer", "unused"]
+)
+def test_a_scan_that_a_rewrite_leaves_out_bounds_its_group(target: TargetName, output: str) -> None:
+    text, rng = LEFT_OUT.replace("OUTPUT", output), np.random.default_rng(2)
+    made = compile_program(text, target=target)
+    given: dict[str, Any] = {"x": rng.uniform(-1, 1, (2, 6 + 30 + 1, 2)), "y": rng.uniform(-1, 1, (2, 6))}
+    error = np.abs(Transformer(made)(**given) - interpret(text, **given)).max()
+    assert error <= made.report.predicted_error <= 1e-4
+    with pytest.raises(DataError, match="the data has 7 `a` tokens; the program scans `a` up to 6"):
+        Transformer(made)(x=given["x"], y=np.ones((2, 7)))
+
+
+@pytest.mark.parametrize(
+    ("scans", "tokens", "times"),
+    [
+        ((), None, (40, 40)),
+        ((ScanLimit("z", 3),), None, (40, 3)),
+        ((ScanLimit("z", 3), ScanLimit("z", 5), ScanLimit("y", 60)), None, (60, 3)),
+        ((ScanLimit("z", 3),), 25, (10, 3)),  # 2 others, 20 of pairs
+        ((ScanLimit("q", 1),), 32, (10, 10)),
+        ((), 4, (0, 0)),
+    ],
+)
+def test_how_often_groups_may_come(scans: tuple[ScanLimit, ...], tokens: int | None, times: tuple[int, int]) -> None:
+    pattern = Pattern(("start",), ("x", "y", "z"), ("q",), cuts=(2,))
+    assert at_most(pattern, scans, 40, tokens) == times
+
+
+def test_own_data_without_one_of_the_groups() -> None:
+    """The certificate's shorter tasks had one of a group of which the data has none."""
+    made = compile_program(TEXT, target="llama", calibration=fields(12, 0, 64))
+    assert made.report.predicted_error <= 1e-4
 
 
 SCANNED = """program scanned()

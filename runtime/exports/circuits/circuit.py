@@ -26,8 +26,8 @@ from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
-from innerloop.compiler.interpreter.default_tasks import draw
 
+from ..drawn import drawn
 from ..folder import Folder, Sample
 from ..symbols.vocabulary import Vocabulary
 from ..tensors import Tensor, write_tensors
@@ -84,14 +84,9 @@ def _write(path: Path, tensors: list[Tensor], weights: Weights) -> None:
 
 def prompts(weights: Weights) -> tuple[TokenData, TokenData, Indices]:
     """PAIRS tasks, as many others of the same length, and the tokens that give output, the rest token counted."""
-    signature, pattern = weights.signature, weights.signature.pattern
-    room = weights.config.n_positions - 1 - len(pattern.prefix) - len(pattern.suffix)
-    times = max(1, min(GROUPS, room // len(pattern.group)))
-    drawn = draw(signature, times, 2 * PAIRS, seed=5)
-    for each in weights.inputs:
-        drawn[each.name] = np.clip(drawn[each.name], each.low, each.high)
+    fields = drawn(weights, GROUPS, 2 * PAIRS, seed=5)
     clean, corrupted = (
-        read_data(signature, {name: array[some] for name, array in drawn.items()})
+        read_data(weights.signature, {name: array[some] for name, array in fields.items()})
         for some in (slice(PAIRS), slice(PAIRS, None))
     )
     return clean, corrupted, 1 + output_rows(clean.sequence, weights.output.kinds)

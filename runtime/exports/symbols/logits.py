@@ -25,6 +25,7 @@ from innerloop.compiler.interpreter.interpret import interpret
 from innerloop.compiler.syntax.nodes import Assign, Define, Output, Statement
 from innerloop.compiler.syntax.parse import parse
 
+from ..drawn import repetitions
 from .vocabulary import single
 
 FLOOR = 1e-4
@@ -69,11 +70,10 @@ def log_probabilities(weights: Weights) -> Weights:
 def sequences(weights: Weights, seed: int = 17) -> dict[str, Floats]:
     """Fields [TASKS, rows, size] of symbols that are drawn evenly, and of such that come again after 1 … 8 of them."""
     pattern = weights.signature.pattern
-    room = weights.config.n_positions - 1 - len(pattern.prefix) - len(pattern.suffix)
-    times = max(1, min(LENGTH, room) // len(pattern.group))
+    times = repetitions(weights, max(1, LENGTH // len(pattern.group)))
     assert len(sequence(pattern, times)) < weights.config.n_positions
     drawn = draw(weights.signature, times, TASKS, seed)
-    periods = np.where(np.arange(TASKS) % 3 == 0, times + len(pattern.prefix) + 1, 1 + np.arange(TASKS) % 8)
+    periods = np.where(np.arange(TASKS) % 3 == 0, sum(times) + len(pattern.prefix) + 1, 1 + np.arange(TASKS) % 8)
     return {
         name: np.stack([task[np.arange(len(task)) % period] for task, period in zip(field, periods, strict=True)])
         for name, field in drawn.items()
