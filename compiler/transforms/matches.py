@@ -10,7 +10,7 @@ beside matches of weight 1. With priors,
     (Σⱼ m_ij vⱼ + p) / (Σⱼ m_ij + c)  =  r + (p / c) (1 − s)     r, s = Σⱼ m_ij (vⱼ, 1) / (Σⱼ m_ij + c)
 
 Without, 0/0 is 0, and c may be whatever one match hides: ε, a quarter of a rounding. So it is for a smaller prior, too,
-which is a rounding beside a match; but where p is not 0 such a prior stays a division, for 1 − s would have no digits.
+which is a rounding beside a match; but where p is larger such a prior stays a division, for 1 − s would have no digits.
 Where none matches n others have n e^(−β) / c of the rest token's weight, and β is so large that this is at most ε, for
 as many tokens as there can be: what the head makes of them is less than its rounding. A k-gram model so takes the layer
 that looks k tokens back and the head that compares: arXiv 2508.07208.
@@ -89,7 +89,7 @@ def _ratio(graph: Graph, value: Value, small: float) -> _Ratio | None:
         if not (weights == weights[0]).all() or (matched.value is not None and not _onehot(graph, matched.value)):
             return None  # of each that matches the divisor must count the same
         scale += float(weights[0])
-    if scale <= 0.0 or prior < 0.0 or (prior < small * scale and top[1].any()):
+    if scale <= 0.0 or prior < 0.0 or (prior < small * scale and np.abs(top[1]).max() > prior):
         return None
     return _Ratio(over, pairs, {m.value: matrix for m, matrix in top[0].items()}, top[1], scale, prior)
 

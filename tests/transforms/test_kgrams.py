@@ -81,18 +81,19 @@ ROWS, LARGE = 900, 1000.0
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("prior", ["0", "0.000000000000001", "0.001", "1"])
-def test_what_does_not_match_has_no_share(prior: str, dtype: Dtype) -> None:
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_does_not_match_has_no_share(shared: bool, prior: str, dtype: Dtype) -> None:
     """However many do not, beside whatever prior: what they add is below a rounding of what is read."""
-    graph = graph_of(READ.format("0", prior), {})
+    graph = graph_of(READ.format(prior if shared else "0", prior), {})
     made = matches(graph, dtype=dtype)
     assert made is not graph
     symbols = np.zeros((2, ROWS + 1), dtype=int)
     symbols[0, -1], symbols[1, -1], symbols[1, 5] = 3, 3, 3  # the first finds none, the second one of all
     data = read_data(graph.signature, {"s": symbols, "v": np.full((2, ROWS), LARGE)})
     exact, found = evaluate(graph, data), evaluate(made, data)
-    assert exact[0].max() == 0.0
+    assert exact[0].max() == float(shared and prior != "0")
     assert exact[1].max() > 1.0
-    assert np.abs(found[0]).max() <= UNIT[dtype] / 4 * LARGE
+    assert np.abs(found - exact)[0].max() <= UNIT[dtype] / 4 * LARGE
     assert np.abs(found - exact).max() <= 4 * UNIT[dtype] * LARGE
 
 
