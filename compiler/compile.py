@@ -200,4 +200,4 @@ def _optimised(built: Graph, target: TargetName, dtype: Dtype, optimize: Optimiz
     architecture = named("target", target, TARGETS, built)
     named("dtype", dtype, dict.fromkeys(get_args(Dtype)), built)
     by_curves = sizes_of(dtype, rotation).curves and architecture.gated
-    return optimise(divide_by_curves(built) if by_curves else built, target, optimize)
+    return optimise(divide_by_curves(built) if by_curves else built, target, optimize, dtype=dtype)

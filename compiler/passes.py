@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InnerloopError, near
 
 from .architectures.learned_positions import SAMPLE, log_counts
@@ -65,6 +66,7 @@ class Setting:
     laws: Laws = ALL_LAWS
     weighed: bool = False
     """Whether sums of what no token can count are heads that weigh all alike: where there is no strategy without."""
+    dtype: Dtype = "float32"
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def _softmax(_: Strategy, target: Target) -> bool:
 
 PASSES = (
     Pass("matches", "ratios of counts of what matches become heads",
-         lambda graph, given: matches(graph, given.laws), _softmax),
+         lambda graph, given: matches(graph, given.laws, given.dtype), _softmax),
     Pass("quotients", "a read's divisor of one side is divided by where that side is",
          lambda graph, given: quotients(graph, given.laws), _softmax),
     Pass("simplify", "the laws and nothing else",

@@ -19,6 +19,7 @@ from itertools import product
 from operator import attrgetter
 from typing import TypeVar
 
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.words import Optimize, TargetName
 
@@ -90,16 +91,25 @@ def named(what: str, given: Word, known: Mapping[Word, T], graph: Graph) -> T:
 
 
 def optimise(
-    graph: Graph, target: TargetName = "gpt2", optimize: Optimize = "depth", without: Iterable[str] = ()
+    graph: Graph,
+    target: TargetName = "gpt2",
+    optimize: Optimize = "depth",
+    without: Iterable[str] = (),
+    dtype: Dtype = "float32",
 ) -> Graph:
     """The graph as the target's best strategy writes it down; the rest as in `choose`."""
-    return choose(graph, target, optimize, without).graph
+    return choose(graph, target, optimize, without, dtype).graph
 
 
 def choose(
-    graph: Graph, target: TargetName = "gpt2", optimize: Optimize = "depth", without: Iterable[str] = ()
+    graph: Graph,
+    target: TargetName = "gpt2",
+    optimize: Optimize = "depth",
+    without: Iterable[str] = (),
+    dtype: Dtype = "float32",
 ) -> Chosen:
-    """The strategy that suits the target best, verified after each pass; `without` names passes and laws to leave out.
+    """The strategy that suits the target best, verified after each pass; `without` names passes and laws to leave out,
+    `dtype` is the precision of the weights.
 
     Raises CompileError for what the target has no construction for, and InnerloopError for names in `without` that
     cannot be left out."""
@@ -109,7 +119,7 @@ def choose(
         _no_reads(graph, architecture)
         strategies = LINEAR
     out = left_out(without)
-    setting, passes = Setting(architecture, ALL_LAWS - out), [p for p in PASSES if p.name not in out]
+    setting, passes = Setting(architecture, ALL_LAWS - out, dtype=dtype), [p for p in PASSES if p.name not in out]
     try:
         return _best(_Run(graph, setting, passes), strategies, optimize)
     except CompileError as refused:

@@ -9,7 +9,6 @@ where that does not do from a slot of the position table. A target below 0 finds
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 
@@ -141,24 +140,6 @@ def _ahead(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -
     return CopyRule(1.0, offsets, None, anyone=True)
 
 
-def digital_rule(pattern: Pattern, relation: Relation, kinds: Kinds, positions: int) -> CopyRule | None:
-    """How readers of `kinds` find their token where every position says it: a table of targets, or, of the own token,
-    none; None where positions mean something else in sequences of other lengths."""
-    names = roles(pattern)
-    if relation.name == "own":
-        return CopyRule(1.0, np.zeros(len(names)), None)
-    reads = np.array([kind in kinds for kind in role_kinds(pattern)])
-    table = np.full(positions, -1.0)
-    for m in _every(pattern, positions):
-        role_of, targets = wanted(pattern, relation, m)
-        at = np.flatnonzero(reads[role_of]) + 1
-        said, here = table[at], targets[at - 1]
-        if np.any((said >= 0.0) & (said != here)):
-            return None
-        table[at] = here
-    return CopyRule(0.0, np.zeros(len(names)), np.maximum(table, 0.0))
-
-
 def commonest(numbers: Indices) -> float:
     """Of those that are as common the one that comes first."""
     values, first, count = np.unique(numbers, return_index=True, return_counts=True)
@@ -177,12 +158,6 @@ def lengths(pattern: Pattern, positions: int) -> list[Times]:
         others = sum(size * count for size, count in zip(sizes, few, strict=True)) - sizes[grows] * few[grows]
         found.add((*few[:grows], max(1, (room - others) // sizes[grows]), *few[grows + 1 :]))
     return sorted(m for m in found if 0 < sum(size * count for size, count in zip(sizes, m, strict=True)) <= room)
-
-
-def _every(pattern: Pattern, positions: int) -> Iterable[Times]:
-    """All repetitions of one group that `positions` hold; of several, those that `lengths` has."""
-    tried = lengths(pattern, positions)
-    return tried if len(pattern.groups) > 1 else ((m,) for m in range(1, tried[-1][0] + 1))
 
 
 def _beyond(pattern: Pattern, positions: int) -> Times:

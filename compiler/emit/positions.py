@@ -21,7 +21,8 @@ from innerloop.artifact.rotations import turning_of
 from innerloop.artifact.signature import Kinds, Pattern
 from innerloop.artifact.tokens import role_kinds
 
-from ..architectures.learned_positions import CopyRule, copy_rule, digital_rule, digits
+from ..architectures.digital_positions import digital_rule
+from ..architectures.learned_positions import CopyRule, copy_rule, digits
 from ..architectures.relation import Relation
 from ..architectures.rotary_frequencies import phases
 from ..architectures.rotary_positions import rotary_copy_rule

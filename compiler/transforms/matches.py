@@ -1,14 +1,18 @@
 """Ratios of counts of matching tokens: one softmax head, and neither products nor a division.
 
     before   Σⱼ m_ij vⱼ / Σⱼ m_ij      m_ij = Πᵣ dot(aᵣ, bᵣ[j]) of k one-hot codes: 1 where all of them agree, else 0
-    after    softmax[j](β Σᵣ dot(aᵣ, bᵣ[j]), vⱼ), the rest token beside them with the logit β (k − ½)
+    after    softmax[j](β Σᵣ dot(aᵣ, bᵣ[j]), vⱼ), the rest token beside them with the logit βk + log c
 
-Of k codes that agree the score is βk, and of fewer at most β (k − 1). So those that match share alike, what the others
-have is e^(−β) of a match each, and where none matches all goes to the rest token, which holds 0: 0/0 is 0. With priors,
+Of k codes that agree the score is βk, and of fewer at most β (k − 1). So those that match share alike, each other token
+has e^(−β) of a match, and where none matches all goes to the rest token, which holds 0. c is the rest token's weight
+beside matches of weight 1. With priors,
 
     (Σⱼ m_ij vⱼ + p) / (Σⱼ m_ij + c)  =  r + (p / c) (1 − s)     r, s = Σⱼ m_ij (vⱼ, 1) / (Σⱼ m_ij + c)
 
-and c is the rest token's weight beside matches of weight 1: its logit is βk + log c. A k-gram model so takes the layer
+Without, 0/0 is 0, and c may be whatever one match hides: ε, a quarter of a rounding. So it is for a smaller prior, too,
+which is a rounding beside a match; but where p is larger such a prior stays a division, for 1 − s would have no digits.
+Where none matches n others have n e^(−β) / c of the rest token's weight, and β is so large that this is at most ε, for
+as many tokens as there can be: what the head makes of them is less than its rounding. A k-gram model so takes the layer
 that looks k tokens back and the head that compares: arXiv 2508.07208.
 """
 
@@ -18,7 +22,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
+from innerloop.artifact.limits import MOST_TOKENS
+from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
@@ -27,7 +33,7 @@ from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
 
 BETA = 40.0
-"""A match more or less is a factor of e^40: what does not match has less than 1e-17 of what does."""
+"""A match more or less is a factor of e^40 at least: what does not match has less than 1e-17 of what does."""
 
 Pairs = frozenset[tuple[Value, Value]]
 """Codes that have to agree: mine, and theirs."""
@@ -42,13 +48,14 @@ class _Matched:
     value: Value | None
 
 
-def matches(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
-    """The graph with such ratios as heads."""
-    found = {value: ratio for value in graph.values() if (ratio := _ratio(graph, value)) is not None}
+def matches(graph: Graph, laws: Laws = ALL_LAWS, dtype: Dtype = "float32") -> Graph:
+    """The graph with such ratios as heads, of weights of this precision."""
+    small = UNIT[dtype] / 4.0
+    found = {value: ratio for value in graph.values() if (ratio := _ratio(graph, value, small)) is not None}
     names: dict[Value, Value] = {}
 
     def visit(r: Rewriter, old: Value, node: Node) -> Value:
-        return r.node(node) if old not in found else _head(r, graph, found[old], names, node)
+        return r.node(node) if old not in found else _head(r, graph, found[old], names, node, small)
 
     return rebuild(graph, visit, laws, names) if found else graph
 
@@ -65,7 +72,7 @@ class _Ratio:
     prior: float
 
 
-def _ratio(graph: Graph, value: Value) -> _Ratio | None:
+def _ratio(graph: Graph, value: Value, small: float) -> _Ratio | None:
     node = graph[value]
     if not isinstance(node.op, Divide):
         return None
@@ -82,7 +89,7 @@ def _ratio(graph: Graph, value: Value) -> _Ratio | None:
         if not (weights == weights[0]).all() or (matched.value is not None and not _onehot(graph, matched.value)):
             return None  # of each that matches the divisor must count the same
         scale += float(weights[0])
-    if scale <= 0.0 or prior < 0.0 or (prior == 0.0 and top[1].any()):
+    if scale <= 0.0 or prior < 0.0 or (prior < small * scale and np.abs(top[1]).max() > prior):
         return None
     return _Ratio(over, pairs, {m.value: matrix for m, matrix in top[0].items()}, top[1], scale, prior)
 
@@ -154,19 +161,19 @@ def _code(graph: Graph, value: Value) -> bool:
     return _onehot(graph, value) or (isinstance(node.op, Move) and _code(graph, node.operands[0]))
 
 
-def _head(r: Rewriter, graph: Graph, ratio: _Ratio, names: dict[Value, Value], node: Node) -> Value:
+def _head(r: Rewriter, graph: Graph, ratio: _Ratio, names: dict[Value, Value], node: Node, small: float) -> Value:
     over, pairs = frozenset({ratio.over}), sorted(ratio.pairs)
-    query = _joined(r, [names[a] for a, _ in pairs], node.kinds, BETA)
+    weight = max(ratio.prior / ratio.scale, small)
+    beta = max(BETA, float(np.ceil(np.log(MOST_TOKENS / (weight * small)))))  # whole: logits of codes are then exact
+    query = _joined(r, [names[a] for a, _ in pairs], node.kinds, beta)
     key = _joined(r, [names[b] for _, b in pairs], over)
     values = [v for v in ratio.matrices if v is not None]
-    counted = ratio.prior > 0.0 or None in ratio.matrices
+    counted = bool(ratio.offset.any()) or set(ratio.matrices) <= {None}
     theirs = _joined(r, [names[v] for v in values], over, ones=int(counted))
-    weight = ratio.prior / ratio.scale
-    rest = BETA * len(pairs) + float(np.log(weight)) if weight > 0.0 else BETA * (len(pairs) - 0.5)
-    op = Attend("softmax", ratio.over, rest)
+    op = Attend("softmax", ratio.over, beta * len(pairs) + float(np.log(weight)))
     shares = r.node(Node(op, (query, key, theirs), r[theirs].shape, node.kinds, None, node.span))
     parts = [_dense(ratio.matrices[v]) / ratio.scale for v in values]
-    offset = ratio.offset / ratio.prior if ratio.prior > 0.0 else np.zeros(node.size)
+    offset = ratio.offset / ratio.prior if ratio.offset.any() else np.zeros(node.size)
     if counted:
         alone = _dense(ratio.matrices[None]) / ratio.scale if None in ratio.matrices else 0.0
         parts.append(alone - offset[:, None])
