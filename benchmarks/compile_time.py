@@ -38,7 +38,7 @@ STAGES = {
     "emission": ("finish",),
     "report": ("measured",),
 }
-"""The functions of compile.py, or else of finish.py, that make a stage; `finish` calls `measured`, which is taken off it."""
+"""The functions of compile.py, or else finish.py, that make a stage; `measured`, which `finish` calls, is taken off it."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ def timed(spent: dict[str, float], known: dict[str, Any]) -> Iterator[None]:
     """Adds the seconds of each of their functions to `spent`; what `known` holds is not computed again."""
 
     def around(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
             if name in known:
                 return known[name]
             started = time.perf_counter()
             try:
-                result = function(*arguments)
+                result = function(*arguments, **options)
             finally:
                 spent[name] = time.perf_counter() - started
             if name in STAGES["calibration"]:
