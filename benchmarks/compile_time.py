@@ -38,7 +38,7 @@ STAGES = {
     "emission": ("finish",),
     "report": ("measured",),
 }
-"""The functions of compile.py, or else finish.py, that make a stage; `measured`, which `finish` calls, is taken off it."""
+"""The functions of compile.py, or else of finish.py, that make a stage. `finish` calls `measured`: that is taken off."""
 
 
 @dataclass(frozen=True)
