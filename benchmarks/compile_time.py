@@ -38,7 +38,7 @@ STAGES = {
     "emission": ("finish",),
     "report": ("measured",),
 }
-"""The functions of compile.py, or else of finish.py, that make a stage. `finish` calls `measured`: that is taken off."""
+"""The functions of compile.py, or else of finish.py, that make a stage; from `finish`, `measured` is taken off."""
 
 
 @dataclass(frozen=True)
