@@ -25,7 +25,7 @@ from innerloop.compiler.syntax.parse import parse
 from innerloop.programs import GROUPS, citation, load, names, purpose
 from rich.progress import track
 
-from tests.reference import CASES, Case
+from tests.reference import Case, case_of
 from tests.reference.measured import BOUNDS, TASKS, Measured, Refused, measure, size
 from tests.reference.reasons import REASONS, Place
 
@@ -56,11 +56,7 @@ what its residual stream holds, layer after layer.
 def measured(job: tuple[str, Place]) -> Measured | Refused:
     warnings.simplefilter("ignore")
     program, (target, dtype) = job
-    return measure(_case(program), target, dtype)
-
-
-def _case(name: str) -> Case:
-    return next(case for case in CASES if case.program == name)
+    return measure(case_of(program), target, dtype)
 
 
 # Pages -------------------------------------------------------------------------------------------
@@ -68,7 +64,7 @@ def _case(name: str) -> Case:
 
 def page(name: str, found: Found, seen: str) -> str:
     """A program's page, in Markdown. `seen`: what its picture shows."""
-    case, text = _case(name), load(name)
+    case, text = case_of(name), load(name)
     body = text[text.index("\nprogram ") :].strip("\n")
     parts = [
         f"# {name}",

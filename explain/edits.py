@@ -137,11 +137,9 @@ def _sum(expr: Expr) -> bool:
 def _held(tree: Program, over: str) -> list[str]:
     """What is read at tokens of a kind, anywhere in the program."""
     found = []
-    for s in statements(tree.body):
-        for expr in expressions(s):
-            for read in (node for node in walk(expr) if isinstance(node, ReadExpression) and node.over == over):
-                inside = [n for part in read.arguments for n in walk(part)]
-                found += [n.name for n in inside if isinstance(n, TheirsExpression) and n.index == read.index]
+    for read in (node for node in _every(tree) if isinstance(node, ReadExpression) and node.over == over):
+        inside = [n for part in read.arguments for n in walk(part)]
+        found += [n.name for n in inside if isinstance(n, TheirsExpression) and n.index == read.index]
     return list(dict.fromkeys(found))
 
 

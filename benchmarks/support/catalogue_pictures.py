@@ -15,7 +15,7 @@ from innerloop.compiler import CompileError, Weights
 from innerloop.laboratory.plots import plot_stream
 from innerloop.runtime import Trace, Transformer
 
-from tests.reference import CASES, Case
+from tests.reference import Case, case_of
 from tests.reference.measured import compiled
 
 PANELS = 4
@@ -26,7 +26,7 @@ TRIED: tuple[TargetName, ...] = ("gpt2", "llama", "lsa")
 def draw(name: str, folder: Path) -> str:
     """Draws a shipped program's picture, and says in one sentence what can be seen on it."""
     warnings.simplefilter("ignore")
-    case = next(case for case in CASES if case.program == name)
+    case = case_of(name)
     target, weights = _weights(case)
     trace = Transformer(weights).trace(**case.data(seed=0, tasks=1))
     shown = _shown(trace, {field.name for field in weights.signature.fields})

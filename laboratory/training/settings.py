@@ -82,9 +82,7 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 def task_settings(name: str, rows: str, parameters: Values) -> dict[str, Any]:
     """The parameters of the task `name`, others as `defaults(name)` has them. Raises InnerloopError."""
-    values = dict(defaults(name))
-    if name == "mixed":
-        values = mixture(parameters.get("of", MIXED))
+    values = mixture(parameters.get("of", MIXED)) if name == "mixed" else dict(defaults(name))
     for given, value in parameters.items():
         if given not in values:
             hint = f"{told} It" if (told := near(given, values)) else "It"

@@ -24,7 +24,7 @@ from innerloop.compiler.schedule.instructions import Quotient
 from innerloop.compiler.transforms.divisor_range_reduction import narrow, widest
 from innerloop.compiler.transforms.rewriter import simplify
 
-from tests.reference import CASES, source
+from tests.reference import case_of, source
 
 TEXT = "program p()\n\ntokens (t)*\n    a : scalar on t\n    s : scalar on t\n\noutput a / {divisor}\n"
 
@@ -89,7 +89,7 @@ def test_the_second_step_stands_two_sublayers_after_the_first(target: TargetName
 
 def conjugate_gradient(target: TargetName, dtype: Dtype, **parameters: object) -> tuple[int, Floats]:
     """Layers, and the squared error of each of 512 tasks."""
-    case = next(case for case in CASES if case.program == "conjugate_gradient")
+    case = case_of("conjugate_gradient")
     case = replace(case, parameters={**case.parameters, **parameters})
     text, sample = source(case.program), case.data(seed=1, tasks=256)
     weights = compile_program(text, target=target, dtype=dtype, calibration=sample, **case.parameters)
@@ -110,7 +110,7 @@ def test_conjugate_gradients_stay_shallow_and_exact() -> None:
 
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
 def test_a_small_divisor_takes_no_slot_from_which_something_large_goes(target: TargetName) -> None:
-    case = next(case for case in CASES if case.program == "conjugate_gradient")
+    case = case_of("conjugate_gradient")
     graph, sample = graph_of(source(case.program), case.parameters), case.data(seed=1, tasks=256)
     plan = plan_for(optimise(graph, target), target, "float32", sample)
     made = allocate(plan.schedule)

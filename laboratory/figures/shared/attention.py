@@ -21,11 +21,7 @@ from .layers import slots, without_roles
 def without_mlps(model: Model) -> Model:
     """The same without its MLPs, which add nothing."""
     body = tuple(Idle("mlp") if isinstance(item, Mlp) else item for item in model.template.body)
-    parameters, constants = (
-        {name: value for name, value in tree.items() if ".mlp." not in name}
-        for tree in (model.parameters, model.constants)
-    )
-    return Model(replace(model.template, body=body), parameters, constants)
+    return _without(".mlp.", model, replace(model.template, body=body))
 
 
 def softmax_layer(
@@ -68,9 +64,13 @@ def without_norms(model: Model) -> Model:
     """The same without its norms: attention reads the stream as it is."""
     body = tuple(replace(item, norm=None) if isinstance(item, Attention) else item for item in model.template.body)
     config = replace(model.config, norm="none")
-    template = replace(model.template, body=body, final_norm=None, config=config)
+    return _without("norm.", model, replace(model.template, body=body, final_norm=None, config=config))
+
+
+def _without(part: str, model: Model, template: Weights) -> Model:
+    """The model in another form, which has no numbers of this part."""
     parameters, constants = (
-        {name: value for name, value in tree.items() if "norm." not in name}
+        {name: value for name, value in tree.items() if part not in name}
         for tree in (model.parameters, model.constants)
     )
     return Model(template, parameters, constants)
