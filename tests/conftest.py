@@ -84,7 +84,7 @@ def trained_sooner(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Training at level 0 of LLVM for 3, for tests of a few steps."""
     from innerloop.laboratory.training import steps
 
-    monkeypatch.setattr(steps, "exact", _at_zero(steps.exact))
+    monkeypatch.setattr(steps, "exact", _at_zero(executables.exact))
     steps.stepper_of.cache_clear()
     yield
     steps.stepper_of.cache_clear()
