@@ -65,6 +65,7 @@ def test_the_configuration_is_the_compiled_one(tmp_path: Path) -> None:
     of, told = weights.config, json.loads((tmp_path / "out/config.json").read_text())
     model = LlamaModel.from_pretrained(tmp_path / "out")
     assert told["is_causal"] is False
+    assert told["hidden_act"] == of.activation  # products are right with any: x is act(x) − act(−x) of all of them
     assert model.config.rope_parameters["rope_theta"] == of.rope_theta
     assert (model.config.head_dim, model.config.rms_norm_eps) == (of.d_head, of.norm_epsilon)
     assert size(weights, "huggingface").parameters == sum(p.numel() for p in model.parameters())
