@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from .charts import FAINT, OTHER, TRAINED, averaged, band, colour, held, logarithmic, on_line, panelled
+from .charts import FAINT, OTHER, TRAINED, averaged, band, colour, held, logarithmic, numbered, on_line, panelled
 from .measures.distance import Floats
 from .measures.everywhere import Everywhere
 from .measures.interpolate import Line
@@ -115,6 +115,8 @@ def algorithms(found: Nearest) -> Figure:
         axes.set_yticks(places, found.references)
         axes.set_xscale("log")
         axes.set_xlim(left=0.7 * floor)
+        if axes.get_xlim()[1] < 100 * axes.get_xlim()[0]:
+            numbered(axes.xaxis)
         axes.set_xlabel("SPD/d from the reference, mean over rows")
         axes.legend()
     return figure

@@ -45,8 +45,8 @@ def figures(found: Comparison) -> dict[str, tuple[str, str, Figure]]:
             drawn.line(found.lines))  # fmt: skip
     if found.algorithms is not None:
         add("algorithms", "Nearest algorithm",
-            "SPD/d from known algorithms in closed form and from the first model, mean over rows, with 95 % intervals "
-            "over tasks (Akyürek et al. 2022). ◂: beyond the axis, by the number beside it.",
+            "SPD/d from known algorithms in closed form and from the compiled program, mean over the rows that are "
+            "scored, with 95 % intervals over tasks (Akyürek et al. 2022). ◂: beyond the axis, by its number.",
             drawn.algorithms(found.algorithms))  # fmt: skip
     if found.shifts:
         add("shifts", "Off the distribution",

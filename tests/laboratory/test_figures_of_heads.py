@@ -135,7 +135,7 @@ def test_shifted_tasks_are_what_they_say(name: str) -> None:
     assert ((fields["y"] - truth) ** 2).mean() == pytest.approx(1.0 if name == "noisy" else 0.0, abs=0.03)
     signs = np.sign(x[:, :-1])
     assert (signs == signs[:, :1]).all() == (name == "quadrants")
-    assert np.linalg.matrix_rank(x[0, :-1]) == (d // 2 if name == "subspace" else d)
+    assert np.linalg.matrix_rank(x[0, :-1]) == (garg_shift.HALF if name == "subspace" else d)
     closed = reference(ridge_regression, ridge=1e-9)(garg_shift.given(fields))
     if name not in ("noisy", "subspace"):
         assert garg_shift.error(np.asarray(closed), fields)[-1] < 1e-6

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from innerloop.artifact.weights import Weights
 from innerloop.laboratory.figures import akyurek_algorithms as akyurek
+from innerloop.laboratory.figures import akyurek_predictors as predictors
 from innerloop.laboratory.figures import figure, probes
 from innerloop.laboratory.figures import raventos_diversity as raventos
 from innerloop.laboratory.figures.shared.small import CALIBRATION, MEASURED, WIDTH, fresh
@@ -82,6 +83,16 @@ def test_a_model_of_either_kind_is_told_apart_by_diversity() -> None:
     assert not any(check.holds for check in raventos.checks([large, halfway, small], 2.0, 1e-3))
 
 
+def test_ridge_is_recognised_by_its_own_ridge_and_where_least_squares_has_no_bound() -> None:
+    """Compiled ridge in place of the trained models: λ is found again, and SPD from least squares peaks at n = d."""
+    fields = predictors.noisy(0.5).drawn(1000, MEASURED)
+    model = akyurek.ridges(predictors.noisy(0.5).drawn(2048, CALIBRATION), (0.25,))["ridge 0.25"][0]
+    found = predictors.measured({"0": model, "1": model}, {"ridge 0.25": model}, fields)
+    assert found.ridge == pytest.approx(0.25, rel=0.06)  # of the grid
+    assert found.mean("ridge 0.25") == pytest.approx(0)
+    assert list(predictors.peak(found.away["least squares"])) == [akyurek.D, akyurek.D]
+
+
 def test_fresh_models_are_what_is_asked_for() -> None:
     like = compiled_once(load("gradient_descent"), d=2)
     model = fresh(like, 3, 5)
@@ -95,6 +106,7 @@ def test_fresh_models_are_what_is_asked_for() -> None:
     "name",
     [
         pytest.param("akyurek_algorithms", marks=pytest.mark.slow),
+        pytest.param("akyurek_predictors", marks=pytest.mark.slow),
         pytest.param("raventos_diversity", marks=pytest.mark.slow),
         "probes",
     ],
@@ -102,6 +114,8 @@ def test_fresh_models_are_what_is_asked_for() -> None:
 def test_a_tiny_run_writes_the_figure(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With some steps of training: what is compiled holds, whatever the trained models do."""
     monkeypatch.setattr(akyurek, "DEPTHS", (1, 2))
+    monkeypatch.setattr(predictors, "NOISES", (0.5,))
+    monkeypatch.setattr(predictors, "SEEDS", (0,))
     monkeypatch.setattr(raventos, "DIVERSITY", (2, 4))
     monkeypatch.setattr(raventos, "LAYERS", 1)
     monkeypatch.setattr(probes, "LAYERS", 1)
