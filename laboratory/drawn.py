@@ -201,7 +201,8 @@ def maps(found: Sequence[Everywhere]) -> Figure:
             shown = np.clip(each.values, 0, 1)
             axes.imshow(shown, cmap="Blues", vmin=0, vmax=1.25, aspect="auto", alpha=0.75)
             for (i, j), value in np.ndenumerate(each.values):
-                axes.text(j, i, f"{100 * max(value, -9.99):.0f}", ha="center", va="center", fontsize=7, color="black")
+                hundredths = np.round(100 * max(value, -9.99)) + 0.0  # no −0
+                axes.text(j, i, f"{hundredths:.0f}", ha="center", va="center", fontsize=7, color="black")
             axes.set_xticks(np.arange(each.tokens.size), [str(token) for token in each.tokens])
             axes.set_yticks(np.arange(each.layers.size), [str(layer) for layer in each.layers])
             axes.set_xlabel("token")
