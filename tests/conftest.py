@@ -32,6 +32,7 @@ AS_USERS = (
     "test_real_data.py",
     "test_reproduce.py",
     "test_retargetable.py",
+    "test_sixteen_bits.py",
     "test_stability.py",
 )
 """Passes of these are compiled as for users: what gives figures, and what runs long. And so is what runs in a process
