@@ -25,6 +25,7 @@ LONGEST = ("test_retargetable.py", "test_reproduce.py", "test_interrupts.py", "t
 
 AS_USERS = (
     "test_calls.py",
+    "test_compare.py",
     "test_demo.py",
     "test_executables.py",
     "test_library.py",
@@ -34,6 +35,7 @@ AS_USERS = (
     "test_retargetable.py",
     "test_sixteen_bits.py",
     "test_stability.py",
+    "test_verdicts.py",
 )
 """Passes of these are compiled as for users: what gives figures, and what runs long. And so is what runs in a process
 of its own, and, without `trained_sooner`, what is trained."""
@@ -64,7 +66,8 @@ def _at_zero(usual: Callable[[str], executables.Options]) -> Callable[[str], exe
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiled_sooner(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Passes at level 0 of LLVM for 1: of a test with JAX, most is compiling. The outputs are the same."""
+    """Passes at level 0 of LLVM for 1: of a test with JAX, most is compiling. The outputs are the same; a call takes four
+    times as long, which 30 calls of 200 tasks do not make up for."""
     if request.path.name in AS_USERS or "explain" in request.path.parts:
         yield
         return
