@@ -66,8 +66,8 @@ def _at_zero(usual: Callable[[str], executables.Options]) -> Callable[[str], exe
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiled_sooner(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Passes at level 0 of LLVM for 1: of a test with JAX, most is compiling. The outputs are the same; a call takes four
-    times as long, which 30 calls of 200 tasks do not make up for."""
+    """Passes at level 0 of LLVM for 1: of a test with JAX, most is compiling. The outputs are the same, and each call
+    takes four times as long."""
     if request.path.name in AS_USERS or "explain" in request.path.parts:
         yield
         return
