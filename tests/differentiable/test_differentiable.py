@@ -59,8 +59,7 @@ def test_equals_the_oracle_and_its_slopes_are_those_of_finite_differences(name: 
     mix = np.random.default_rng(0).standard_normal(wanted.shape[1:])
     with settled("float64"):
 
-        @partial(jax.jit, compiler_options={LEVEL: 0})
-        def slope_along(t: Any) -> Any:
+        def along(t: Any) -> Any:
             moved = [{n: v + t * w for (n, v), w in zip(side.items(), ways, strict=True)} for side, ways in sides]
             return (jnp.asarray(mix) * f.one(tokens.sequence)(*moved)).sum()
 
@@ -68,10 +67,12 @@ def test_equals_the_oracle_and_its_slopes_are_those_of_finite_differences(name: 
         sides = [
             (side, [0.1 * v * rng.standard_normal(np.shape(v)) for v in side.values()]) for side in (f.start, fields)
         ]
-        forward = float(jax.jvp(slope_along, (0.0,), (1.0,))[1])
-        reverse = float(jax.grad(slope_along)(0.0))
+        jit = partial(jax.jit, compiler_options={LEVEL: 0})
+        forward = float(jit(lambda t: jax.jvp(along, (t,), (jnp.ones_like(t),))[1])(0.0))
+        reverse = float(jit(jax.grad(along))(0.0))
+        value = jit(along)
         h = 1e-5
-        numbers = [float(slope_along(k * h)) for k in (-2, -1, 1, 2)]
+        numbers = [float(value(k * h)) for k in (-2, -1, 1, 2)]
     finite = (numbers[0] - 8 * numbers[1] + 8 * numbers[2] - numbers[3]) / (12 * h)
     assert np.isfinite(numbers).all()
     assert forward == pytest.approx(finite, rel=1e-5, abs=1e-6 * max(1.0, abs(numbers[0])))
