@@ -111,9 +111,12 @@ def test_fresh_models_are_what_is_asked_for() -> None:
         "probes",
     ],
 )
+@pytest.mark.usefixtures("trained_sooner")
 def test_a_tiny_run_writes_the_figure(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With some steps of training: what is compiled holds, whatever the trained models do."""
     monkeypatch.setattr(akyurek, "DEPTHS", (1, 2))
+    monkeypatch.setattr(akyurek, "STEPS", (1, 4))
+    monkeypatch.setattr(akyurek, "RIDGES", (0.1, 0.25))
     monkeypatch.setattr(predictors, "NOISES", (0.5,))
     monkeypatch.setattr(predictors, "SEEDS", (0,))
     monkeypatch.setattr(raventos, "DIVERSITY", (2, 4))
