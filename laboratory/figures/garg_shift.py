@@ -152,10 +152,10 @@ def _picture(found: Mapping[str, Floats], known: Mapping[str, Floats]) -> Pictur
             axes.plot(examples[first:], np.median(found[name], 0)[first:], color=TRAINED, label="trained", **style)
             axes.fill_between(examples, found[name].min(0), found[name].max(0), where=examples >= first,
                               color=TRAINED, alpha=0.2, linewidth=0)  # fmt: skip
-            axes.axvline(D, color=COLOURS[2], linewidth=1, linestyle=(0, (4, 2)))
+            axes.axvline(D, color=COLOURS[2], linewidth=1, linestyle=(0, (4, 2)), label=f"d = {D} examples")
             axes.set_title(name, loc="left", fontsize=10)
             axes.set_yscale("log")
-            axes.set_ylim(1e-4, 5)
+            axes.set_ylim(1e-6, 5)
             axes.set_xlim(0, N + 0.5)
             axes.set_xlabel("examples")
             axes.tick_params(colors=INK)

@@ -10,6 +10,7 @@ from innerloop.compiler import DataError, Weights
 from innerloop.laboratory import compare, task
 from innerloop.laboratory.compared import Comparison
 from innerloop.laboratory.comparison import between
+from innerloop.laboratory.figures.shared.layers import random_layers
 from innerloop.laboratory.headlines import columns, rows
 from innerloop.laboratory.measures.gauge import of_one_basis
 from innerloop.laboratory.measures.nearest import nearest
@@ -17,10 +18,13 @@ from innerloop.laboratory.measures.references import gradient_descent, reference
 from innerloop.laboratory.measures.sample import Sample, pooled
 from innerloop.laboratory.setting import Settings
 from innerloop.laboratory.training.model import Model
+from innerloop.laboratory.training.train import train
 from innerloop.laboratory.verdict import among_seeds, extremes, judged, verdict
+from innerloop.programs import load
 from scipy.stats import bootstrap
 
 from tests.support.models import D, compiled, descent, dual, tasks
+from tests.support.shared import compiled_once
 
 RNG = np.random.default_rng(5)
 
@@ -121,6 +125,20 @@ def test_a_shift_says_where_the_task_itself_is(seeds: Comparison) -> None:
     off = [row[0] for row in rows(seeds) if row[0].startswith("off: ")]
     assert len(off) == 4
     assert not any(name.endswith("= 0") for name in off)
+
+
+@pytest.mark.slow
+def test_two_seeds_of_a_training_are_one_algorithm() -> None:
+    """Of one layer of linear attention, from two random starts."""
+    on = task("linear", d=2, n=6, rows="query")
+    like = compiled_once(load("gradient_descent_dual"), target="lsa", d=2, steps=1)
+    one, other = (
+        train(random_layers(like, s, deviation=0.1), on, steps=1500, batch=256, rate=1e-2, warmup=50, seed=s).weights
+        for s in (0, 1)
+    )
+    answer = verdict(compare(one, other, on, Settings(tasks=200, inside=40)))
+    assert answer.kind == "same"
+    assert answer.sentence.startswith("the same algorithm: ")
 
 
 @pytest.mark.slow
