@@ -245,7 +245,8 @@ def test_what_counts_passes_of_a_definition_is_any_constant(call: str, passes: i
 def test_a_repeat_in_a_repeat_reads_what_this_pass_of_the_outer_one_made() -> None:
     text = (
         "program nested(d)\n\ntokens (x)*\n    x : vector[d]\n\nat x\n    w : vector[d] = x\n    repeat 3\n"
-        "        v = 0.5 * w\n        repeat 2\n            w = w - 0.1 * dot(v, x) * (0.5 * v + w)\n    output dot(w, x)\n"
+        "        v = 0.5 * w\n        repeat 2\n            w = w - 0.1 * dot(v, x) * (0.5 * v + w)\n"
+        "    output dot(w, x)\n"
     )
     w = X
     for _ in range(3):
