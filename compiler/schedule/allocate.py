@@ -28,6 +28,10 @@ from .sublayers import LoopPlan, Schedule, SublayerPlan
 
 SWALLOWED = 2.0**8
 """What is so many times as small as what a slot held is not written there as that is taken away."""
+LEFT = 2.0**16
+"""What may be so many times as small as what a slot held is not written there at all, under a norm that takes a mean
+away: of x − mean + mean, which empties the slot, up to 2⁻²³ x is left in unmodified libraries, whose mean is rounding
+and not 0."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ def allocate(schedule: Schedule, apart: bool = False) -> Allocation:
     whole |= {instruction.out for instruction in instructions if isinstance(instruction.op, SwitchHead)}
     whole |= {instruction.out for instruction in instructions if instruction.op == Linear(settles=True)}
     reach = _dividing(instructions)
+    wide = _wide(instructions) if schedule.instructions.target.norm == "layernorm" else {}
     parallel = schedule.instructions.target.parallel  # then what is emptied in a layer is added up with what fills it
 
     def ahead_of(birth: int) -> int:
@@ -109,7 +114,9 @@ def allocate(schedule: Schedule, apart: bool = False) -> Allocation:
         size, magnitude = atoms[atom].size, atoms[atom].magnitude
         most = SWALLOWED * float(np.min(magnitude[magnitude > 0.0], initial=np.inf)) / reach.get(atom, 1.0)
         above = min(start[atom] - 1, ahead_of(life.birth))
-        chosen = [s for s, t in enumerate(free_from) if t <= (above if held[s] > most else start[atom])][:size]
+        clean = LEFT * float(np.max(magnitude, initial=0.0)) / wide[atom] if atom in wide else np.inf
+        free = [s for s, t in enumerate(free_from) if t <= (above if held[s] > most else start[atom])]
+        chosen = [s for s in free if held[s] <= clean][:size]
         while len(chosen) < size:
             chosen.append(len(free_from))
             free_from.append(-1)
@@ -156,6 +163,18 @@ def _dividing(instructions: list[Instruction]) -> dict[Atom, float]:
         if isinstance(op, Apply) and POINTWISE[op.name].steep in ("logarithm", "root", "inverse"):
             ends = np.abs([op.low.min(), op.high.max()])
             reach(instruction.reads[0], float(ends.max() / max(ends.min(), LOWEST * ends.max())))
+    return found
+
+
+def _wide(instructions: list[Instruction]) -> dict[Atom, float]:
+    """The largest over the smallest divisor, of what is divided, of what it is divided by, and of the quotient: how
+    much smaller than their ranges they may be and still count."""
+    found = _dividing(instructions)
+    for instruction in instructions:
+        if isinstance(op := instruction.op, Quotient):
+            ratio = max(op.high / op.low, op.low / op.high)
+            for atom in (instruction.out, *(a for a in instruction.reads[0].atoms if a != ROLES)):
+                found[atom] = max(ratio, found.get(atom, 1.0))
     return found
 
 
