@@ -21,6 +21,8 @@ from innerloop.artifact.arrays import Indices
 from innerloop.artifact.errors import InternalError
 
 from ..architectures.relation import MOVES
+from ..numerics.fit_geometric import LOWEST
+from ..numerics.functions import POINTWISE
 from .instructions import ROLES, Apply, Atom, Copy, Instruction, Linear, LinearForm, Quotient, SwitchHead
 from .sublayers import LoopPlan, Schedule, SublayerPlan
 
@@ -141,8 +143,8 @@ def allocate(schedule: Schedule, apart: bool = False) -> Allocation:
 
 
 def _dividing(instructions: list[Instruction]) -> dict[Atom, float]:
-    """The largest over the smallest divisor that an atom makes, or makes once a function has been taken of it: of
-    small ones every digit counts."""
+    """The largest over the smallest divisor that an atom makes, or argument of a logarithm, a root or 1/x, itself or by
+    functions and quotients of it: of small ones every digit counts."""
     found: dict[Atom, float] = {}
 
     def reach(form: LinearForm, ratio: float) -> None:
@@ -155,8 +157,12 @@ def _dividing(instructions: list[Instruction]) -> dict[Atom, float]:
                 max(instruction.op.high / instruction.op.low, instruction.op.low / instruction.op.high),
             )
     for instruction in reversed(instructions):
-        if isinstance(instruction.op, Apply) and instruction.out in found:
+        op = instruction.op
+        if isinstance(op, Apply | Quotient) and instruction.out in found:
             reach(instruction.reads[0], found[instruction.out])
+        if isinstance(op, Apply) and POINTWISE[op.name].steep in ("logarithm", "root", "inverse"):
+            ends = np.abs([op.low.min(), op.high.max()])
+            reach(instruction.reads[0], float(ends.max() / max(ends.min(), LOWEST * ends.max())))
     return found
 
 
