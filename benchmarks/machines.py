@@ -13,10 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import subprocess
 import sys
 import tempfile
+import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -56,9 +58,24 @@ class Line:
     spd: float = float("nan")
     stock: float = float("nan")
     said: str = ""
+    revision: str = ""
+    """Of the code that compiled it, where git knows one."""
+    seconds: float = 0.0
+    """Of the processor, all together."""
 
 
 def measured(job: tuple[str, TargetName]) -> Line:
+    started = time.process_time()
+    line = _measured(job)
+    return replace(line, revision=_revision(), seconds=round(time.process_time() - started, 1))
+
+
+def _revision() -> str:
+    told = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return told.stdout.strip()
+
+
+def _measured(job: tuple[str, TargetName]) -> Line:
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

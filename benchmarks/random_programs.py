@@ -28,7 +28,7 @@ from innerloop.artifact.words import TargetName
 from innerloop.compiler.architectures.sixteen_bits import STOCK
 from rich.progress import track
 
-from tests.reference.programs import random_linear_program, random_program
+from tests.reference.programs import random_delta_program, random_linear_program, random_program
 
 from .support.constructs import constructs
 from .support.shrink import shrink
@@ -36,7 +36,7 @@ from .support.tables import show
 from .support.verdicts import Verdict, judge
 from .support.workers import results
 
-TARGETS = {"gpt2": 8, "gelu": 4, "llama": 8, "lsa": 2, "qwen2": 2, "gemma": 2, "neox": 2}
+TARGETS = {"gpt2": 8, "gelu": 4, "llama": 8, "lsa": 2, "qwen2": 2, "gemma": 2, "neox": 2, "deltanet": 2}
 DTYPES = {"float32": 12, "float64": 5, "bfloat16": 2, "float16": 1}
 """How often each is drawn; 16 bits on those targets alone that have them."""
 RESTART = 200
@@ -75,9 +75,10 @@ def drawn(seed: int) -> Iterator[Drawn]:
     target = random.choices(list(TARGETS), list(TARGETS.values()))[0]
     dtypes = DTYPES if target in STOCK else {k: v for k, v in DTYPES.items() if k not in SHORT}
     dtype = random.choices(list(dtypes), list(dtypes.values()))[0]
+    own = {"lsa": random_linear_program, "deltanet": random_delta_program}.get(target)
     while True:
-        linear = target == "lsa" and random.random() < 0.8
-        yield Drawn(random_linear_program(random) if linear else random_program(random), target, dtype)
+        held = own is not None and random.random() < 0.8
+        yield Drawn(own(random) if own is not None and held else random_program(random), target, dtype)
 
 
 def line_of(seed: int, minimise: float = 0.0) -> Line:

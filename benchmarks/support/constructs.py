@@ -55,6 +55,7 @@ def _head(program: Program) -> set[str]:
         "visible context": tokens.visible_context,
         "a prefix": bool(tokens.prefix),
         "a suffix": bool(tokens.suffix),
+        "several groups": len(tokens.cuts) > 0,
         "a group of several kinds": len(tokens.group) > 1,
         "a kind in two places": len(tokens.kinds) < len(tokens.prefix + tokens.group + tokens.suffix),
         "a field on several kinds": any(len(field.kinds) > 1 for field in program.fields),
@@ -74,6 +75,7 @@ def _blocks(body: tuple[Statement, ...], around: tuple[str, ...]) -> set[str]:
                 which = type(statement).__name__.lower()
                 found |= {"a counted repeat"} if isinstance(statement, Repeat) and statement.index else set()
                 found.add(" in ".join((which, *around)))
+                found |= {"a scan backwards"} if isinstance(statement, Scan) and statement.backwards else set()
                 found |= _blocks(statement.body, (which, *around))
             case Assign(type=type_):
                 found.add("an assignment" if type_ is None else f"an assignment: {type_.base}")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
+from scipy.special import erf
 
 EXAMPLES = 6
 RATES = np.array([0.5, 0.3, 0.2, 0.1])
@@ -147,3 +148,16 @@ def two_groups(x: Floats, y: Floats, z: Floats) -> Floats:
     apart = kernel(fit, fit).mean() + kernel(judge, judge).mean() - 2.0 * kernel(fit, judge).mean()
     near = kernel(query[None], judge)[0]
     return np.array([w @ query, ((judge @ w - z) ** 2).mean(), apart, near @ z / near.sum(), y.sum()])
+
+
+def lags(x: Floats, y: Floats) -> Floats:
+    """Of tokens a b a b … query: two back there is 0 before the beginning, and no b before the first a."""
+    back = np.concatenate([np.zeros((2, 2)), x[:-2]])
+    s = np.einsum("ni,nj->ij", x[1:-1:2], back[1:-1:2]) / len(y)
+    latest = np.concatenate([[0.0], y[:-1]])
+    return np.asarray(s @ back[-1] + y[-1] * x[-1] + (latest[:, None] * x[:-1:2]).mean(0))
+
+
+def smooth(x: Floats, y: Floats) -> Floats:
+    first = (np.sin(x[:-1]) * np.cos(y[:-1, None])).mean(0) + erf(x[-1]) - 0.25 * x[-1]
+    return np.concatenate([first, np.logaddexp(0.0, [3.0 * y[-1], -8.0 * y[-1]])])

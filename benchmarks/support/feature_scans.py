@@ -1,9 +1,9 @@
-"""Features of scans, and of several groups (feature_table.py)."""
+"""Features of scans, of several groups, of moves and of functions (feature_table.py)."""
 
 from __future__ import annotations
 
 from .feature import Feature
-from .feature_references import backwards, two_groups
+from .feature_references import backwards, lags, smooth, two_groups
 
 SCANS = (
     Feature(
@@ -46,5 +46,30 @@ at query
         visible="  visible context",
         pattern="(fit)* (judge)* query",
         on={"x": ("fit, judge, query", 12), "y": ("fit", 7), "z": ("judge", 4)},
+    ),
+    Feature(
+        "previous 2, previous K: lags, and the latest of another kind",
+        """
+p = move x from previous 2
+l = move y from previous b
+S = mean[j in b](outer(x[j], p[j]))
+at query
+    output S @ p + l * x + mean[j in a](l[j] * x[j])
+""",
+        {"x": (2,), "y": ()},
+        lambda t: lags(t["x"], t["y"]),
+        visible="  visible context",
+        pattern="(a b)* query",
+        on={"x": ("a, b, query", 13), "y": ("b", 6)},
+    ),
+    Feature(
+        "sin, cos, erf, softplus, and a parameter with a range",
+        """
+at query
+    output concat(mean[j in example](sin(x[j]) * cos(y[j])) + erf(x) - rate * x, [softplus(3 * y), softplus(-8 * y)])
+""",
+        {"x": (2,), "y": ()},
+        lambda t: smooth(t["x"], t["y"]),
+        head="rate = 0.25 in (0, 1)",
     ),
 )

@@ -15,6 +15,7 @@ from itertools import product
 from innerloop.artifact.errors import Diagnostic, near
 from innerloop.artifact.span import Span
 
+from ..syntax import elsewhere
 from ..syntax.builtins import FUNCTIONS
 from ..syntax.nodes import (
     Call,
@@ -35,22 +36,6 @@ from .library import definitions, libraries
 Kinds = frozenset[str]
 FARTHEST = 64
 """How many tokens back a move can reach."""
-
-_ELSEWHERE = {
-    "T": "`transpose(A)`",
-    "tr": "`use linear_algebra` has `trace(A)`",
-    "inv": "`use linear_algebra` has `inverse(A)` and `solve(A, b)`",
-    "zeros": "under a type a number is stretched: `w : vector[d] = 0`, `W : matrix[d, d] = 0`",
-    "ones": "under a type a number is stretched: `w : vector[d] = 1`, `W : matrix[d, d] = 1`",
-    "eye": "`identity(d)`",
-    "len": "`size(v)`; tokens are counted by `sum[j in K](1)`",
-    "pow": "a power is `e ^ 2`",
-    "where": "a comparison is 1 or 0: `(a > b) * e + (a <= b) * f`",
-    "ln": "`log(v)`",
-    "argmin": "`argmax(-v)`, and over tokens `argmax[j in K](-score, e)`",
-    "stack": "`[a, b]` and `concat(a, b)` join numbers, vectors and rows",
-}
-"""What functions are called in other languages."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +145,7 @@ class _Uses:
             hint = f"`{name}` is a function: `{name}(…)`"
         elif hint is None and name in scope.program.tokens.pattern.kinds:
             hint = f"`{name}` is a kind of token, and holds no field of that name"
-        self.error(span, f"`{name}` is not known", hint)
+        self.error(span, f"`{name}` is not known", hint or elsewhere.VALUES.get(name))
 
     def mine(self, name: str, span: Span) -> None:
         scope = self.scope
@@ -250,7 +235,7 @@ class _Uses:
                 takes = f"{wanted} argument{'s' if wanted > 1 else ''}"
                 self.error(expr.span, f"`{name}` takes {takes}, not {len(expr.arguments)}")
         elif name not in FUNCTIONS and name != "mean":
-            hint = _ELSEWHERE.get(name) or near(name, [*FUNCTIONS, *self.scope.definitions])
+            hint = elsewhere.called(name) or near(name, [*FUNCTIONS, *self.scope.definitions])
             for library in libraries():
                 if name in {d.name for d in definitions(library)}:
                     hint = f"`use {library}`, after the first line, brings it"

@@ -22,11 +22,15 @@ from innerloop.artifact.errors import InternalError
 
 from ..architectures.relation import MOVES
 from ..ir.graph import Angles
-from .instructions import ROLES, Apply, Atom, Copy, Instruction, LinearForm, Quotient, SwitchHead
+from .instructions import ROLES, Apply, Atom, Copy, Instruction, Linear, LinearForm, Quotient, SwitchHead
 from .sublayers import LoopPlan, Schedule, SublayerPlan
 
 SWALLOWED = 2.0**8
 """What is so many times as small as what a slot held is not written there as that is taken away."""
+LEFT = 2.0**16
+"""What may be so many times as small as what a slot held is not written there at all, under a norm that takes a mean
+away: of x − mean + mean, which empties the slot, up to 2⁻²³ x is left in unmodified libraries, whose mean is rounding
+and not 0."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ def allocate(schedule: Schedule, apart: bool = False) -> Allocation:
     lifetimes = _lifetimes(schedule)
     atoms = schedule.instructions.atoms
     # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds at the size of x: a move, a
-    # comparison must not, nor anything that is or may be far smaller (1/x where x is large, and small divisors).
+    # comparison must not, nor anything that is or may be far smaller (1/x where x is large, small divisors, what is
+    # left of a difference).
     instructions = [p.instruction for sublayer in schedule.walk() for p in sublayer.placed]
     whole = {
         instruction.out
@@ -88,7 +93,9 @@ def allocate(schedule: Schedule, apart: bool = False) -> Allocation:
         if isinstance(instruction.op, Copy) and instruction.op.relation.name in MOVES
     }
     whole |= {instruction.out for instruction in instructions if isinstance(instruction.op, SwitchHead)}
+    whole |= {instruction.out for instruction in instructions if instruction.op == Linear(settles=True)}
     reach = _dividing(instructions)
+    wide = _wide(instructions) if schedule.instructions.target.norm == "layernorm" else {}
     parallel = schedule.instructions.target.parallel  # then what is emptied in a layer is added up with what fills it
 
     def ahead_of(birth: int) -> int:
@@ -106,7 +113,9 @@ def allocate(schedule: Schedule, apart: bool = False) -> Allocation:
         size, magnitude = atoms[atom].size, atoms[atom].magnitude
         most = SWALLOWED * float(np.min(magnitude[magnitude > 0.0], initial=np.inf)) / reach.get(atom, 1.0)
         above = min(start[atom] - 1, ahead_of(life.birth))
-        chosen = [s for s, t in enumerate(free_from) if t <= (above if held[s] > most else start[atom])][:size]
+        clean = LEFT * float(np.max(magnitude, initial=0.0)) / wide[atom] if atom in wide else np.inf
+        free = [s for s, t in enumerate(free_from) if t <= (above if held[s] > most else start[atom])]
+        chosen = [s for s in free if held[s] <= clean][:size]
         while len(chosen) < size:
             chosen.append(len(free_from))
             free_from.append(-1)
@@ -149,6 +158,18 @@ def _dividing(instructions: list[Instruction]) -> dict[Atom, float]:
     for instruction in reversed(instructions):
         if isinstance(instruction.op, Apply) and instruction.out in found:
             reach(instruction.reads[0], found[instruction.out])
+    return found
+
+
+def _wide(instructions: list[Instruction]) -> dict[Atom, float]:
+    """The largest over the smallest divisor, of what is divided, of what it is divided by, and of the quotient: how
+    much smaller than their ranges they may be and still count."""
+    found = _dividing(instructions)
+    for instruction in instructions:
+        if isinstance(op := instruction.op, Quotient):
+            ratio = max(op.high / op.low, op.low / op.high)
+            for atom in (instruction.out, *(a for a in instruction.reads[0].atoms if a != ROLES)):
+                found[atom] = max(ratio, found.get(atom, 1.0))
     return found
 
 

@@ -14,6 +14,8 @@ from innerloop.artifact.errors import Diagnostic
 from innerloop.artifact.span import Span
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
+from . import elsewhere
+
 
 @dataclass(frozen=True, slots=True)
 class SyntaxFault:
@@ -35,18 +37,6 @@ _AFTER = {
     "*": "a power is `^`: `e ^ 2`",
     "=": "a comparison is `<`, `<=`, `>`, `>=` or `==`; `=` assigns",
 }
-
-_ELSEWHERE = {
-    "for": "`repeat n` runs a block n times, `repeat n as t` counts them; `scan K up to n` goes along the K tokens",
-    "loop": "`repeat n` runs a block n times",
-    "while": "`repeat n` runs a block n times, and n is known when compiling",
-    "if": "a comparison is 1 or 0: `(a > b) * e`",
-    "else": "a comparison is 1 or 0: `(a > b) * e + (a <= b) * f`",
-    "return": "what a program or a `def` gives is `output e`",
-    "import": "`use linear_algebra`, after the first line",
-    "let": "`name = e`, or `name : vector[d] = e`",
-}
-"""What begins a line in other languages."""
 
 _LIMITS = ({"UP", "BACKWARDS"}, {"UP"}, {"TO"})
 _SCAN = "`scan y up to 40`: for so many y tokens there are layers"
@@ -89,12 +79,24 @@ def _unexpected(text: str, word: str, type: str, span: Span, expected: set[str])
         return Diagnostic(f"`{word}` stands at the top level only, not inside a block", span)
     if type in ("PROGRAM", "TOKENS") and "OUTPUT" in expected:
         return Diagnostic(f"a second `{word}`: a file holds one program, with one pattern of tokens", span)
+    line = _line(text, span.start)
+    begins = re.match(r"[ \t]*(\w+)[ \t]*(?:[^=:\s]|:\s*$)", line)
+    if begins is not None and begins[1] in elsewhere.LINES:
+        return Diagnostic(f"there is no `{begins[1]}`", span, elsewhere.LINES[begins[1]])
+    mend = (
+        _mend(word, type, before, expected)
+        or elsewhere.hint(line, len(before))
+        or (_AFTER["="] if word == "=" else None)
+    )
     if word.isidentifier() and type != "NAME" and "NAME" in expected:
-        return Diagnostic(f"`{word}` is a reserved word and cannot be a name", span, f"another name, as `{word}_1`")
-    begins = re.match(r"[ \t]*(\w+)[ \t]*[^=:\s]", text[text.rfind("\n", 0, span.start) + 1 :])
-    if begins is not None and begins[1] in _ELSEWHERE:
-        return Diagnostic(f"there is no `{begins[1]}`", span, _ELSEWHERE[begins[1]])
-    return Diagnostic(f"expected {_plain(expected)}, found `{word}`", span, _mend(word, type, before, expected))
+        message = f"`{word}` is a reserved word and cannot be a name"
+        return Diagnostic(message, span, mend or f"another name, as `{word}_1`")
+    return Diagnostic(f"expected {_plain(expected)}, found `{word}`", span, mend)
+
+
+def _line(text: str, position: int) -> str:
+    """The line around a position."""
+    return text[text.rfind("\n", 0, position) + 1 :].partition("\n")[0]
 
 
 def _mend(word: str, type: str, line: str, expected: set[str]) -> str | None:
@@ -113,8 +115,9 @@ def _mend(word: str, type: str, line: str, expected: set[str]) -> str | None:
     if word in "+-*/@" and expected == {"COLON", "EQUAL"}:
         return f"`{before.strip()} = {before.strip()} {word} e`"
     if before.endswith("^"):
-        return "powers are whole numbers" + ("" if type == "NUMBER" else ", written out: `e ^ 2`")
-    return _AFTER.get(word) if word == "=" or before.endswith(word) else None
+        whole = "powers are whole numbers" + ("" if type == "NUMBER" else ", written out: `e ^ 2`")
+        return f"{whole}; `1 / e`, and `inverse(A)` of `use linear_algebra`" if word == "-" else whole
+    return _AFTER[word] if word in _AFTER and before.endswith(word) else None
 
 
 def _early_end(text: str, start: int, type: str, expected: set[str]) -> SyntaxFault:
@@ -135,8 +138,11 @@ def _early_end(text: str, start: int, type: str, expected: set[str]) -> SyntaxFa
         )
     if type == "_DEDENT" and expected >= {"OUTPUT", "SCAN"} and "DEF" not in expected:
         return SyntaxFault(Diagnostic("this `def` gives nothing", span, "its last line is `output e`"), None)
-    scan = _SCAN if expected in _LIMITS else None
-    return SyntaxFault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span, scan), line)
+    written = _line(text, max(end - 1, 0))
+    if (word := written.strip()) in elsewhere.LINES:
+        return SyntaxFault(Diagnostic(f"there is no `{word}`", span, elsewhere.LINES[word]), line)
+    hint = _SCAN if expected in _LIMITS else elsewhere.hint(written, column - 1)
+    return SyntaxFault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span, hint), line)
 
 
 def _code_end(text: str, end: int) -> int:
@@ -160,13 +166,10 @@ def _character(text: str, position: int, line: int, column: int) -> SyntaxFault:
         hint = "logic is `and`, `or`, `not`; ‖v‖ is `norm(v)` of `use statistics`"
     elif char in "&|!":
         hint = "`and`, `or`, `not`"
-    elif char == "'" or re.match(r"\.T\b", text[position:]):
+    elif re.match(r"\.T\b", text[position:]) or (char == "'" and re.search(r"[\w)\]]$", text[:position])):
         hint = "a transpose is `transpose(A)`; Cᵀa is `a @ C`"
-    elif char == ".":
-        member = re.match(r"\w\.([A-Za-z_]\w*)", text[max(0, position - 1) :])
-        hint = (
-            f"functions stand alone: `{member[1]}(…)`" if member is not None else "a number begins with a digit: `0.5`"
-        )
+    else:
+        hint = elsewhere.hint(_line(text, position), column - 1)
     shown = char if char.isprintable() else f"\\x{ord(char):02x}"
     return SyntaxFault(Diagnostic(f"unexpected character `{shown}`", span, hint), line)
 

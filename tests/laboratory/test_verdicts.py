@@ -102,6 +102,8 @@ def test_seeds_of_one_training_are_the_same_algorithm(seeds: Comparison) -> None
     among = among_seeds(seeds)
     assert among is not None
     assert among.kind == "same"
+    assert seeds.algorithms is not None
+    assert not any("first" in name for name in seeds.algorithms.references)  # a training is no known algorithm
     assert "[" in among.sentence
     assert columns(seeds)[-1] == "2 seeds"
     table = {row[0]: row for row in rows(seeds)}
@@ -137,6 +139,16 @@ def test_descent_and_ridge_are_different_and_it_says_where() -> None:
     assert found.algorithms is not None
     assert found.algorithms.judged("trained").name == "ridge 0.1"
     assert not found.algorithms.judged("compiled").near
+
+
+@pytest.mark.slow
+def test_the_nearest_is_sought_at_the_rows_that_are_scored() -> None:
+    """Of tasks of which the query alone is, what is said of earlier rows is not asked."""
+    queries = task("linear", d=D, n=6, rows="query")
+    found = compare(descent(2, 0.1), descent(3, 0.1), queries, Settings(tasks=20, inside=40))
+    assert found.algorithms is not None
+    assert found.algorithms.spd.shape[-1] == 1
+    assert found.algorithms.references[-1] == "gradient_descent, compiled"
 
 
 def test_no_line_where_the_streams_have_two_bases() -> None:

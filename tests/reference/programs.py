@@ -266,3 +266,25 @@ def random_linear_program(random: Random) -> str:
     lines.append(random.choice(["output r", "at query\n    output -r", "output z", "output r + sum(z)"]))
     head = "tokens (example)* query  visible context\n    x : vector[d] on example, query\n    y : scalar on example"
     return "\n".join(["program random(d = 2)", "", head, "", *lines, ""])
+
+
+def random_delta_program(random: Random) -> str:
+    """Source text of a scan that is mostly the delta rule, written in one of many ways: a vector or a matrix, a gate, a
+    rate that may be over ε + |k|², keys that the token holds or was moved; now and then with a term that it is not."""
+    pick, chance = random.choice, random.random
+    matrix, more = chance() < 0.3, chance() < 0.3
+    key, value = pick(["u", "u", "2 * u", "(u - c)", "c"]), pick(["y", "y", "2 * y - 1", "1"])
+    held = f"transpose(w) @ ({key})" if matrix else f"dot(w, {key})"
+    value = f"[{value}, {pick(['y', '0.5'])}]" if matrix else value
+    gate = pick(["", "", "0.9 * ", "(1 - f) * "])
+    rate = pick(["rate", "0.2", "f", "f / 2"]) + pick(["", "", f" / (0.5 + dot({key}, {key}))"])
+    step = f"outer({key}, {value} - {gate}{held})" if matrix else f"({value} - {gate}{held}) * {key}"
+    change = pick([f"{gate}w + {rate} * {step}", f"{gate}w - {rate} * -{step}"])
+    change = pick([f"tanh({change})", f"{change} + 0.1 * w * w"]) if chance() < 0.15 else change
+    read = pick(["transpose(w) @ x", "w"]) if matrix else pick(["dot(w, x)", "dot(w, x)", "w", "2 * dot(w, x) - 1"])
+    lines = [f"w : {'matrix[d, 2]' if matrix else 'vector[d]'} = {pick(['0', '0', '0.5'])}", *["s : scalar = 0"] * more]
+    lines += ["scan y up to 8", f"    w = {change}", *[f"    s = 0.5 * s + {pick(['y', '1', 'f * y'])}"] * more]
+    lines += ["at x", f"    output {read}{' + s' * more}"]
+    fields = ["x : vector[d]", "y : scalar", "f : scalar on y in [0, 1]", "c : vector[d] on y"]
+    head = ["program random(d = 2, rate = 0.3)", "", "tokens (x y)* x", *(f"    {field}" for field in fields), ""]
+    return "\n".join([*head, "at y", "    u = move x from previous", *lines, ""])

@@ -25,24 +25,30 @@ from transformers import GemmaModel, GPTNeoXModel, Qwen2Model
 from benchmarks.random_programs import FAULTS
 from benchmarks.support.verdicts import judge
 from tests.reference import MACHINES, case_of
-from tests.reference.measured import compiled, numpy_run
+from tests.reference.measured import BOUNDS, compiled, numpy_run
 from tests.reference.programs import random_program
 from tests.support.linear_tasks import linear_tasks
 from tests.support.stock_models import outputs
 
 STOCK: dict[str, type[Any]] = {"gemma": GemmaModel, "neox": GPTNeoXModel, "qwen2": Qwen2Model}
-PROGRAMS = (
-    "gradient_descent",
-    pytest.param("kernel_regression", marks=pytest.mark.slow),
-    pytest.param("sherman_morrison", marks=pytest.mark.slow),
-    pytest.param("k_means", marks=pytest.mark.slow),
-)
+PROGRAMS = ("kernel_regression", "sherman_morrison", "k_means")
+"""Each on all machines but one, by turns; what compiles in a moment is on all."""
 TASKS = 4
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-@pytest.mark.parametrize("target", MACHINES)
-def test_a_machine_computes_a_program(target: TargetName, name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        *(("gradient_descent", target) for target in MACHINES),
+        *(
+            pytest.param(name, target, marks=pytest.mark.slow)
+            for k, name in enumerate(PROGRAMS)
+            for j, target in enumerate(MACHINES)
+            if k != j
+        ),
+    ],
+)
+def test_a_machine_computes_a_program(name: str, target: TargetName, tmp_path: Path) -> None:
     """Saved and loaded, by both passes and in the stock model: within the certificate, with nothing that the guard has
     to say."""
     case = case_of(name)
@@ -59,6 +65,17 @@ def test_a_machine_computes_a_program(target: TargetName, name: str, tmp_path: P
         assert output.shape == truth.shape
         assert np.abs(output - truth).max() <= weights.report.predicted_error
     assert weights.report.measured_error <= weights.report.predicted_error
+
+
+@pytest.mark.slow
+def test_small_quotients_stand_where_nothing_large_stood(tmp_path: Path) -> None:
+    """A step length of 1e-6 of its range, in a slot that held 4: PyTorch's LayerNorm leaves 5e-7 there, as its mean is
+    rounding, and conjugate gradients were off by 40 (SPD/d 1.4). Within ten times what is asked in our arithmetic."""
+    case = case_of("conjugate_gradient")
+    weights, fields = compiled(case, "neox"), case.data(seed=0, tasks=16)
+    export(weights, tmp_path / "out", accept_error=True)
+    apart = outputs(GPTNeoXModel, tmp_path / "out", weights, **fields) - case.answers(fields)
+    assert np.mean(apart**2) / 3 < 10 * BOUNDS["float32"]
 
 
 @pytest.mark.slow

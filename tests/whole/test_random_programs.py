@@ -22,7 +22,7 @@ from benchmarks.support.shrink import shrink
 from benchmarks.support.verdicts import judge
 from tests.support.against_oracle import checked, error
 
-QUICK, ALL = 8, 104
+QUICK, ALL = 4, 76
 
 
 def faults(seeds: range) -> list[str]:
@@ -59,9 +59,9 @@ logsumexp over tokens
 a read in a read, move from previous, move from first, move from last, move from previous n, move from previous K
 grad, def, a def with lines of its own, a call of a def, use, solve, inverse, size
 output, output in at, several outputs, a sum weighed by exp
-at, repeat, scan, repeat in repeat, repeat in scan, scan in repeat, at in repeat, repeat in at
+at, repeat, scan, a scan backwards, repeat in repeat, repeat in scan, scan in repeat, at in repeat, repeat in at
 a counted repeat, a component by step, a constant power
-visible context, a prefix, a suffix, a group of several kinds, a kind in two places
+visible context, a prefix, a suffix, several groups, a group of several kinds, a kind in two places
 a field on several kinds, a declared range, a parameter with a type, a parameter with a range
 a field: scalar, a field: vector, a field: matrix, a field: onehot
 an assignment: scalar, an assignment: vector, an assignment: matrix
