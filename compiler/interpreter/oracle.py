@@ -20,6 +20,7 @@ from innerloop.artifact.tokens import TokenData, output_rows, visible
 
 from ..ir.graph import (
     Affine,
+    Angles,
     Attend,
     Block,
     Constant,
@@ -47,6 +48,7 @@ from ..ir.graph import (
 from ..ir.invariant import invariant
 from ..numerics.functions import function
 from ..numerics.operations import divide, keep, softmax
+from ..numerics.position_angles import angles
 from .chunks import together
 from .columns import Columns
 from .delta import recalled, written
@@ -245,6 +247,9 @@ class _Run:
                 counts = self.seen[:, output_rows(self.line, {kind})].sum(1)[places.tokens]
                 counts = counts == 0 if none else counts
                 return np.broadcast_to(counts[:, None].astype(np.float64), (self.batch, places.tokens.size, 1))
+            case Angles(count):
+                turned = angles(places.tokens + 1, count)
+                return np.broadcast_to(turned, (self.batch, *turned.shape))
             case Affine(matrices, offset):
                 total: Floats = np.broadcast_to(offset.array, (self.batch, places.tokens.size, node.size))
                 for index, matrix in enumerate(matrices):

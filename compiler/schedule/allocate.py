@@ -21,6 +21,7 @@ from innerloop.artifact.arrays import Indices
 from innerloop.artifact.errors import InternalError
 
 from ..architectures.relation import MOVES
+from ..ir.graph import Angles
 from ..numerics.fit_geometric import LOWEST
 from ..numerics.functions import POINTWISE
 from .instructions import ROLES, Apply, Atom, Copy, Instruction, Linear, LinearForm, Quotient, SwitchHead
@@ -236,6 +237,7 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
     birth[ROLES], path[ROLES], last[ROLES] = -1, (), end  # the role flags serve every sublayer
     if schedule.instructions.target.linear:  # linear attention cannot empty a token's own slots
         last = dict.fromkeys(last, end)
+    angles = {a for op, a in schedule.instructions.counts.items() if isinstance(op, Angles)}
     result = {}
     for atom in last:
         mine = path[atom]
@@ -258,6 +260,7 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
                 and not line.sublayers[g].divides(target)
                 and (not target.parallel or g - g % 2 > birth[atom])  # it must be there when the layer begins
                 and (line.sublayers[g].side == "attention" or not at_rest)
+                and (line.sublayers[g].side == "mlp" or atom not in angles)  # a head would be one that they save
             ),
             None,
         )
