@@ -71,8 +71,10 @@ def test_all_that_have_like_tokens_can_be_mixed() -> None:
 
 
 def test_what_two_are_given_otherwise_stays_apart() -> None:
-    text, given = load("k_nearest_neighbours"), {"d": D, "examples": N}
-    three, five = (Family(f"neighbours_{k}", text, {}, {}, given | {"k": k}) for k in (3, 5))
+    text, sizes = load("k_nearest_neighbours"), {"d": D, "examples": N}
+    three, five = (Family(f"neighbours_{k}", text, {}, {}, sizes | {"k": k}) for k in (3, 5))
     of = mixed(three, five, ({}, {}))
+    assert (of.given["k_1"], of.given["k_2"]) == (3, 5)
+    given: Any = dict(of.given)
     answers = [interpret(load("k_nearest_neighbours"), **prompt(), d=D, examples=N, k=k)[:, -1] for k in (3, 5)]
     assert np.allclose(interpret(of.text, **prompt(), **given, weight=0.3)[:, -1], 0.3 * answers[0] + 0.7 * answers[1])
