@@ -117,14 +117,9 @@ class _Run:
 
     # Where values are ----------------------------------------------------------------------------
 
-    def _places(self, tokens: Indices) -> Places:
-        of = np.full(len(self.line), -1)
-        of[tokens] = np.arange(tokens.size)
-        return Places(tokens, of)
-
     def _at(self, kinds: Kinds) -> Places:
         if kinds not in self._live:
-            self._live[kinds] = self._places(output_rows(self.line, kinds))
+            self._live[kinds] = Places.among(output_rows(self.line, kinds), len(self.line))
         return self._live[kinds]
 
     def _take(self, value: Value, places: Places) -> Floats:
@@ -192,7 +187,7 @@ class _Run:
         self._fixed = frozenset(fixed)
         ends: list[list[Floats]] = [[] for _ in loop.carried]
         for token in tokens[::-1] if loop.backwards else tokens:
-            places = self._places(np.array([token]))
+            places = Places.among(np.array([token]), len(self.line))
             for c, so_far in zip(loop.carried, ends, strict=True):
                 self._put(c.phi, places, so_far[-1] if so_far else self._take(c.initial, places))
             self._block(loop.body, places)

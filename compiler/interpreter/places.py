@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 
 from ..ir.graph import Value
@@ -29,3 +30,10 @@ class Places:
 
     tokens: Indices
     of: Indices
+
+    @classmethod
+    def among(cls, tokens: Indices, length: int) -> Places:
+        """These tokens of a sequence of `length`."""
+        of = np.full(length, -1)
+        of[tokens] = np.arange(tokens.size)
+        return cls(tokens, of)
