@@ -5,8 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Two processes of one BLAS thread each: more threads than cores wait for each other.
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+LINTERS := lint-ruff lint-mypy lint-pyright lint-imports
 
-.PHONY: help browser lenses demo docs test test-slow lint format catalogue clean \
+.PHONY: help browser installed lenses demo docs test test-slow lint $(LINTERS) format catalogue clean \
   honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-device benchmark-explain benchmark-forward benchmark-guard benchmark-inspector benchmark-kgrams benchmark-layers benchmark-machines benchmark-operations benchmark-peers benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
 
 help:
@@ -16,7 +17,8 @@ help:
 	@echo "make browser            install chromium by apt-get, as root, if there is no browser: some tests use one"
 	@echo "make docs               build the documentation site, run its notebooks and commands, check its links: out/site/index.html"
 	@echo "make lenses             an environment with TransformerLens 4, nnsight and circuitsvis: some slow tests use it"
-	@echo "make lint               ruff, mypy, pyright and the import contracts"
+	@echo "make lint               ruff, mypy, pyright and the import contracts; one of them: make lint-mypy"
+	@echo "make installed          install all that tests, docs and lint need, at once"
 	@echo "make format             let ruff format the code, and innerloop the programs"
 	@echo "make benchmark          measure the precision of the compiled programs on fresh tasks"
 	@echo "make benchmark-certify  is any prediction further off than its own bound, on data of 17 families"
@@ -64,11 +66,21 @@ lenses: $(VENV)/.installed-test
 	$(BIN)/python -c "import site; print(*map(repr, site.getsitepackages()), sep='\n')" | tr -d "'" > "$$($(LENSES)/bin/python -c 'import site; print(site.getsitepackages()[0])')/innerloop.pth"
 	$(LENSES)/bin/python -m pip install --quiet transformer-lens==4.3.0 nnsight==0.8.1 circuitsvis==1.43.3
 
-lint: $(VENV)/.installed-lint
+lint: $(LINTERS)
+
+$(LINTERS): $(VENV)/.installed-lint
+
+lint-ruff:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint-mypy:
 	$(BIN)/mypy
+
+lint-pyright:
 	$(BIN)/basedpyright
+
+lint-imports:
 	$(BIN)/lint-imports
 
 # A warning ends the build, and so does a link inside the site that leads nowhere.
@@ -151,6 +163,11 @@ clean:
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+
+# All of it in one call of pip, as .ci/run has it; Python compiles what is imported, and not each file of each library.
+installed: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[test,docs,lint]'
+	@touch $(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-docs $(VENV)/.installed-lint
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .

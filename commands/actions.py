@@ -224,7 +224,9 @@ def reproduce(arguments: Namespace) -> int:
     if unfinished(folder).exists():
         print(f"going on from {unfinished(folder)}", file=sys.stderr)
     with progress(asked.name) as told:
-        result = run_figure(asked, folder, long=arguments.long, elsewhere=arguments.elsewhere, told=told)
+        result = run_figure(
+            asked, folder, long=arguments.long, elsewhere=arguments.elsewhere, shared=arguments.trainings, told=told
+        )
     if arguments.json:
         checks = [{**asdict(check), "holds": check.holds} for check in result.checks]
         print_json({"figure": asked.name, "folder": str(folder), "holds": result.holds, "checks": checks})

@@ -84,7 +84,8 @@ hold it. Of more than `--max-shard-size`, huggingface's file is written in shard
 _REPRODUCE = """\
 Trains, compiles, measures and draws; the checks are printed, and exit status is 1 if one does not hold. DIR gets
 figures.json (the checks and all numbers), pictures, and the weights, compiled and trained. A run that is killed leaves
-DIR.unfinished: the same command goes on from there.
+DIR.unfinished: the same command goes on from there. Figures that train alike, such as garg_shift and akyurek_moments,
+do so once where they are given the same --trainings.
 """
 
 _FORMAT = """\
@@ -265,6 +266,7 @@ def parser() -> argparse.ArgumentParser:
     reproduce.add_argument("name", nargs="?", metavar="NAME", help="the figure (default: list them)")
     reproduce.add_argument("-o", "--output", type=Path, metavar="DIR", help="a new folder (default: NAME)")
     reproduce.add_argument("--long", action="store_true", help="bigger: for a GPU")
+    reproduce.add_argument("--trainings", type=Path, metavar="DIR", help="a folder of trainings that figures share")
     reproduce.add_argument("--elsewhere", action="store_true", help="go on where another machine or version began")
 
     helped = command("help", "print the help of a command")

@@ -166,11 +166,11 @@ def plan_for(
     def planned(graph: Graph, seen: list[tuple[Family, Seen]]) -> Plan:
         ranges, families = affordable(graph, seen, core, architecture, dtype, sizes_of(dtype, rotation, bits).holds)
         all_finite(graph, ranges)
-        instructions = lower(graph, ranges, architecture)
+        instructions = lower(graph, ranges, architecture, dtype=dtype)
         if not default:
             wider = reached(graph, ranges, core, architecture, dtype)
             if wider is not ranges:
-                ranges, instructions = wider, lower(graph, wider, architecture)
+                ranges, instructions = wider, lower(graph, wider, architecture, dtype=dtype)
         placed, slots = arranged(instructions, dtype)
         own, left = fresh_tasks(graph, ranges, families, certify, tokens) if default else ([], 0)
         if not own:

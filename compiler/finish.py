@@ -97,7 +97,7 @@ def built(plan: Plan, tolerance: float) -> Built:
     certificate = replace(plan.certificate, tolerance=float(tolerance))
 
     def build(choice: Choice) -> Built:
-        placed, slots = arranged(lower(plan.graph, plan.ranges, plan.target, choice), plan.dtype)
+        placed, slots = arranged(lower(plan.graph, plan.ranges, plan.target, choice, plan.dtype), plan.dtype)
         chosen = replace(plan, schedule=placed, allocation=slots, choice=choice, certificate=certificate)
         return Built(chosen, finish(chosen))
 

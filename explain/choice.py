@@ -1,6 +1,7 @@
 """Which fit is the answer: the shortest description, what is as good, and how much worse the others are.
 
     description   16 log₂(typical + 1e-9)  +  4 a real number  +  log₂(1 + count)  +  1 an operation of the text
+                  +  16 of a program that is not one of the usual families (library.py)
 
 Halving what is typically left unexplained is worth four real numbers: the residual of a trained model is no noise, and
 what is gained by a factor of 1.1 does not come again with another seed. Typically, and not in mean squares, which a few
@@ -47,7 +48,13 @@ def description(fitted: Fitted) -> float:
     """In bits, but for a constant."""
     family = fitted.candidate.family
     counts = sum(float(np.log2(1 + count)) for count in fitted.counts.values())
-    return WORTH * float(np.log2(fitted.typical + FLOOR)) + REAL * fitted.candidate.reals + counts + family.bits
+    return (
+        WORTH * float(np.log2(fitted.typical + FLOOR))
+        + REAL * fitted.candidate.reals
+        + counts
+        + family.bits
+        + family.prior
+    )
 
 
 def apart(a: Fitted, b: Fitted, model: Floats, base: Floats) -> float:

@@ -20,13 +20,16 @@ from .candidate import Candidate
 from .choice import MARGIN, Choice, choose, named_by, settled
 from .evidence import Evidence, gather
 from .families import Family, regression
-from .fit import Fitted, Tasks, bootstrap, core, fit, fit_from, trivial
+from .fit import EXACT, Fitted, Tasks, bootstrap, core, fit, fit_from, trivial
+from .library import rest
 from .search import search
 from .sequences import sequences
 from .stream import Inside, inside
 from .telling import Telling, telling
 
 Told = Callable[[str, int, int], None]
+HARDLY = 0.05
+"""Of E y²: answers that differ less from a trivial predictor's ignore their context, and are not looked at further."""
 SAME = 1e-6
 """What leaves less of a program's answers holds it."""
 LINEAR = ("linear", "noisy_linear", "sparse_linear", "skewed_linear", "discrete_linear")
@@ -85,7 +88,8 @@ def explain(
     search_too: bool = True,
 ) -> Explanation:
     """`more`: families beside those of the task's kind; `only`: the names to try, if not all. `twin`: the same training
-    from another seed. `search_too`: whether texts are edited and mixed (search.py) where no family explains the model.
+    from another seed. `search_too`: whether texts are edited and mixed (search.py) where no program
+    explains the model. The rest of the library is tried where none of the usual families gives the answers exactly.
 
     Raises InnerloopError for tasks that the model does not take, for a name that there is
     not, and DataError for a model that is not finite on these tasks."""
@@ -99,17 +103,30 @@ def explain(
     told("asking the model", 0, 0)
     seen = _asked(model, task, settings.fitted, settings.seed, prefixes)
     held = _asked(model, task, settings.held, (settings.seed + 1) % SEEDS, prefixes)
-    fits: list[Fitted] = []
-    families = _families(sequences(task) if task.sequence else regression(task.inputs, n), more, only)
-    for number, family in enumerate(families):
-        told(f"fitting {family.name}", number, len(families))
-        fits += fit(candidate_of(family, n, prefixes), seen, held)
     base = trivial(held)
+    spread, size = float(((held.model - base) ** 2).mean()), float((held.truth**2).mean())
+    usual = [*(sequences(task) if task.sequence else regression(task.inputs, n)), *more]
+    others = [] if task.sequence else rest(task.inputs, n)
+    usual, others = _chosen(usual, others, only)
+
+    def fitted(families: Sequence[Family]) -> list[Fitted]:
+        found: list[Fitted] = []
+        for number, family in enumerate(families):
+            told(f"fitting {family.name}", number, len(families))
+            found += fit(candidate_of(family, n, prefixes), seen, held)
+        return found
+
+    fits = fitted(usual)
+    if (not fits or min(f.left for f in fits) > EXACT) and spread >= HARDLY * size:
+        near = fits
+        fits = near + fitted(others)
+        best = choose(fits, held.model, base).best
+        if search_too and near and named_by(held.model, best.answers, base) is None:
+            told("searching among edits and mixtures of the nearest programs", 0, 0)
+            fits += search(near, seen, held, lambda family: Candidate(family, n, prefixes))
+    elif not fits:
+        fits = fitted(others)
     choice = choose(fits, held.model, base)
-    if search_too and named_by(held.model, choice.best.answers, base) is None:
-        told("searching among edits and mixtures of the nearest programs", 0, 0)
-        fits += search(fits, seen, held, lambda family: Candidate(family, n, prefixes))
-        choice = choose(fits, held.model, base)
     holding: list[Fitted] = []
     while choice.rival is not None and choice.margin < MARGIN and holds(choice.rival, choice.best, seen, held):
         holding.append(choice.rival)  # many numbers on few tasks fit worse than the special case
@@ -146,8 +163,8 @@ def explain(
         interval=bootstrap(held.model, choice.best.answers, base),
         core=core(held.model, choice.best.answers, base),
         loss=float(((held.model - held.truth) ** 2).mean()),
-        size=float((held.truth**2).mean()),
-        spread=float(((held.model - base) ** 2).mean()),
+        size=size,
+        spread=spread,
         evidence=evidence,
         telling=tuple(most_telling),
         inside=within,
@@ -181,9 +198,14 @@ def _asked(model: Behaviour, task: TaskDistribution, count: int, seed: int, pref
     return Tasks(x, y, np.asarray(model.ask(x, y[:, :-1], prefixes), np.float64), prefixes)
 
 
-def _families(usual: Sequence[Family], more: Sequence[Family], only: Sequence[str]) -> list[Family]:
-    known = {family.name: family for family in (*usual, *more)}
+def _chosen(
+    usual: Sequence[Family], others: Sequence[Family], only: Sequence[str]
+) -> tuple[list[Family], list[Family]]:  # fmt: skip
+    """Those of the names `only`, if it has any; of two of one name the last."""
+    known = {family.name: family for family in (*others, *usual)}
     for name in only:
         if name not in known:
             raise InnerloopError(f"explain knows no program `{name}`; it tries {', '.join(known)}")
-    return [family for name, family in known.items() if not only or name in only]
+    first = {family.name for family in usual}
+    wanted = [family for name, family in known.items() if not only or name in only]
+    return [f for f in wanted if f.name in first], [f for f in wanted if f.name not in first]

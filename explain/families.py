@@ -50,7 +50,7 @@ MATRIX = Range("linear", (0.5,))
 @dataclass(frozen=True)
 class Family:
     """`whole`: the values to try of each counting parameter; `given`: parameters that the task decides (d …); `note`:
-    of a text that was found by search, what was changed."""
+    of a text that was found by search, what was changed; `prior`: bits that it costs beside its text (library.py)."""
 
     name: str
     text: str
@@ -58,6 +58,7 @@ class Family:
     whole: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     given: Mapping[str, object] = field(default_factory=dict)
     note: str = ""
+    prior: float = 0.0
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -75,13 +76,13 @@ def regression(d: int, n: int) -> list[Family]:
     """For tasks of x [n + 1, d] and y [n]: those whose answer is a number at the query."""
     sizes: dict[str, object] = {"d": d}
     rows: dict[str, object] = {"d": d, "examples": n}
-    steps: dict[str, tuple[int, ...]] = {"steps": tuple(range(1, 9))}
+    steps: dict[str, tuple[int, ...]] = {"steps": (*range(1, 9), 12, 20)}
     few: dict[str, tuple[int, ...]] = {"steps": (2, 3, 4)}
     rate, momentum = {"rate": POSITIVE}, {"momentum": SHARE}
     shipped: list[tuple[str, dict[str, Range], dict[str, tuple[int, ...]], dict[str, object]]] = [
         ("averaging", {}, {}, sizes),
         ("gradient_descent", rate, steps, sizes),
-        ("heavy_ball", rate | momentum, {"steps": (2, 3, 4, 6, 8)}, sizes),
+        ("heavy_ball", rate | momentum, {"steps": (2, 3, 4, 6, 8, 12, 20)}, sizes),
         ("preconditioned_gradient_descent", {"A": MATRIX}, {"steps": (1, 2)}, sizes),
         ("gd_plus", rate | {"curvature": SMALL}, few, sizes),
         ("sherman_morrison", {"ridge": POSITIVE}, {}, rows),
@@ -96,8 +97,6 @@ def regression(d: int, n: int) -> list[Family]:
     found.append(Family("first_example", FIRST, {"ridge": POSITIVE}, {}, sizes))
     recency = {"recency": Range("linear", (0.3, -0.3, -2.0))}
     found.append(Family("pooled_least_squares", POOLED, {"ridge": POSITIVE} | recency, {}, sizes))
-    for k in (3, 5):
-        found.append(Family(f"nearest_neighbours_{k}", load("k_nearest_neighbours"), {}, {}, rows | {"k": k}))
     for layers in (2, 3):
         names = [f"rate_{k}" for k in range(1, layers + 1)]
         text = scheduled(layers)

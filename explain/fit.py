@@ -27,7 +27,8 @@ from scipy.optimize import least_squares
 
 from .candidate import Candidate, Counts
 
-EVALUATIONS = 60
+EVALUATIONS, FIRST = 60, 12
+"""The most of a fit, and from each start before the best goes on."""
 DRAWS = 200
 SHARE = 0.95
 """Of an interval."""
@@ -37,7 +38,13 @@ CORE = 0.95
 """Of the tasks: those that `core` is of."""
 EXACT = 1e-6
 """What leaves less is not polished: its residuals are rounding."""
+EQUAL = 1e-10
+"""Nor of what leaves so little."""
 ROUNDS, PATIENCE = 4, 12
+HOPELESS = 0.5
+"""What typically leaves more is not polished."""
+NEAR = 0.05
+"""Other counts of what typically leaves more are not looked for."""
 
 
 @dataclass(frozen=True)
@@ -156,13 +163,33 @@ def bootstrap(model: Floats, answers: Floats, base: Floats, seed: int = 0) -> tu
 
 
 def fit(candidate: Candidate, seen: Tasks, held: Tasks) -> list[Fitted]:
-    """One for each value of its counts; `seen` are the tasks of the fit, `held` those of the figures."""
+    """One for each value of its counts, and for those between them near the best; `seen` are the tasks of the fit,
+    `held` those of the figures."""
     base = trivial(held)
     found: list[Fitted] = []
     for counts in _counts(candidate.family.whole):
         starts = candidate.starts() + [f.theta for f in found[-1:]]
         found.append(fit_from(candidate, counts, starts, seen, held, base))
+    while more := _between(found):
+        found += [fit_from(candidate, counts, starts, seen, held, base) for counts, starts in more]
     return found
+
+
+def _between(found: list[Fitted]) -> list[tuple[Counts, list[Floats]]]:
+    """Counts halfway from the best that was tried to those beside it, where that explains most, and θ to begin with."""
+    if len(found) < 2 or len(found[0].counts) != 1:
+        return []
+    tried = sorted(found, key=lambda f: tuple(f.counts.values()))
+    ((name, *_),) = {tuple(f.counts) for f in tried}
+    at = min(range(len(tried)), key=lambda k: tried[k].typical)
+    if tried[at].typical > NEAR or tried[at].left <= EQUAL:
+        return []
+    pairs = [(tried[k], tried[k + 1]) for k in (at - 1, at) if 0 <= k < len(tried) - 1]
+    return [
+        ({name: (a.counts[name] + b.counts[name]) // 2}, [tried[at].theta, a.theta, b.theta])
+        for a, b in pairs
+        if b.counts[name] - a.counts[name] > 1
+    ]
 
 
 def fit_from(
@@ -171,7 +198,8 @@ def fit_from(
     """The best of all starts, polished; `base` is the trivial predictor's on `held`."""
     theta = best(candidate, counts, seen, starts)
     answers = candidate.answers(theta, counts, held.x, held.labels)
-    if candidate.reals and unexplained(held.model, answers, base) > EXACT:
+    far = typical(held.model, answers, base) > HOPELESS
+    if candidate.reals and not far and unexplained(held.model, answers, base) > EXACT:
         theta = polished(candidate, counts, seen, theta)
         answers = candidate.answers(theta, counts, held.x, held.labels)
     left, common = unexplained(held.model, answers, base), typical(held.model, answers, base)
@@ -191,8 +219,10 @@ def best(
     if not candidate.reals:
         return np.zeros(0)
     run = _remembered(candidate, counts, tasks, np.ones(tasks.model.shape[1]) if rows is None else rows)
-    ends = [_least(run, start, "linear", 1e-12, EVALUATIONS) for start in starts]
-    return min(ends, key=lambda end: end[0])[1]
+    theta = starts[0]
+    if len(starts) > 1:
+        theta = min((_least(run, start, "linear", 1e-3, FIRST) for start in starts), key=lambda end: end[0])[1]
+    return _least(run, theta, "linear", 1e-12, EVALUATIONS)[1]
 
 
 def polished(candidate: Candidate, counts: Counts, tasks: Tasks, theta: Floats) -> Floats:

@@ -19,15 +19,13 @@ import numpy as np
 from innerloop.laboratory.measures.nearest import EXACT, NEAR
 
 from .choice import MARGIN
-from .explain import Explanation
+from .explain import HARDLY, Explanation
 from .fit import Fitted
 from .stream import ANSWER, Inside
 
 RUNS, BEHAVES = EXACT, NEAR
 ALL_BUT = 5e-5
 """Less than this is said as a number, and not as 100 %."""
-HARDLY = 0.05
-"""Of E y²: answers that differ less from a trivial predictor's ignore their context."""
 FOLLOWS = 0.1
 """So near to 1 is a slope that is said to be the program's."""
 REFUSED = 3

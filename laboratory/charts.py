@@ -16,7 +16,9 @@ import matplotlib as mpl
 import numpy as np
 from innerloop.runtime.plots import COLOURS, STYLE, panels
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 from .measures.distance import Floats
@@ -157,4 +159,11 @@ def logarithmic(axes: Axes, curves: Sequence[Floats]) -> None:
     if positive.size and positive.max() > 30 * positive.min():
         axes.set_yscale("log")
         usual = min(float(np.median(c[c > 0])) for c in map(np.ravel, curves) if (c > 0).any())
-        axes.set_ylim(bottom=max(float(positive.min()) * 0.7, usual * 1e-2))
+        axes.set_ylim(bottom=max(float(positive.min()) * 0.7, usual * 1e-4))
+
+
+def numbered(axis: Axis) -> None:
+    """A logarithmic axis of few decades: ticks at 1, 2 and 5 times each power of ten, as numbers, and none between."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())

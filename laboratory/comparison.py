@@ -16,11 +16,12 @@ import numpy as np
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.outputs import OutputSpec
 from innerloop.artifact.weights import Weights
+from numpy.typing import NDArray
 
 from .compared import Comparison
 from .headlines import sheet
 from .inside import inside
-from .measures.distance import Fields, Floats, implicit_weights, predicted, squared_difference
+from .measures.distance import Fields, Floats, Predictor, implicit_weights, predicted, squared_difference
 from .measures.gauge import comparable, of_one_basis
 from .measures.interpolate import interpolation
 from .measures.nearest import nearest
@@ -66,6 +67,15 @@ def _known(compiled: Weights, variables: Sequence[str]) -> None:
 
 def _field(spec: tuple[tuple[int, ...], tuple[str, ...]] | None) -> str:
     return "absent" if spec is None else f"of shape {spec[0]} at {', '.join(sorted(spec[1]))}"
+
+
+def _at(rows: NDArray[np.int64], models: Mapping[str, Predictor]) -> dict[str, Predictor]:
+    """The same, with their answers at these rows alone."""
+
+    def some(model: Predictor) -> Predictor:
+        return lambda fields: predicted(model, fields)[:, rows]
+
+    return {name: some(model) for name, model in models.items()}
 
 
 def named(compiled: Weights, trained: Sequence[Weights]) -> tuple[str, dict[str, Weights]]:
@@ -117,8 +127,9 @@ def compare(
         if _where(notes, f"the line between the weights, {name}", reason):
             lines[name] = interpolation(compiled, weights, fields, wanted, row=row)
     d = prod(np.shape(fields["x"])[2:]) if "x" in fields else 1
-    known = references(wanted.shape[1], noise)
-    known[itself := f"{compiled.signature.name}, {first}"] = models[first]
+    known, itself = references(wanted.shape[1], noise), f"{compiled.signature.name}, {first}"
+    if not compiled.report.trained:
+        known[itself] = models[first]
     told("sensitivities", 0, 0)
     implicit = {n: implicit_weights(m, fields, queries=4 * d) for n, m in models.items()} if sensitive else {}
     slopes = {n: m.sensitivities(fields) for n, m in models.items()} if sensitive else {}
@@ -142,7 +153,7 @@ def compare(
         implicit={n: Sample(squared_difference(implicit[n], implicit[first]).sum(1)) for n in others if sensitive},
         sensitivities={n: alignment(slopes[first], slopes[n]) for n in others if sensitive},
         lines=lines,
-        algorithms=nearest(models, known, fields, d, {itself: first}) if regression else None,
+        algorithms=nearest(_at(rows, models), _at(rows, known), fields, d, {itself: first}) if regression else None,
         shifts=tuple(shifts),
         inside=inside(tuple(models.values()), draw, settings, notes, told, row),
         learning=dict(zip(others, learning, strict=False)),

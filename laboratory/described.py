@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.contents import brief
 from innerloop.artifact.folders.storage import parts_of
+from innerloop.artifact.parts import Mlp
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 
@@ -48,7 +49,8 @@ def in_words(weights: Weights) -> str:
 
 def architecture(weights: Weights) -> str:
     config = weights.config
-    neurons = f"{config.activation} MLPs" if config.d_mlp > 1 else "no MLP"
+    some = config.d_mlp > 1 and any(isinstance(item, Mlp) for item in weights.sublayers())
+    neurons = f"{config.activation} MLPs" if some else "no MLP"
     return f"{config.target}: {config.attention} attention, {neurons}"
 
 

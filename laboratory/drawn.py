@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from .charts import FAINT, OTHER, TRAINED, averaged, band, colour, held, logarithmic, on_line, panelled
+from .charts import FAINT, OTHER, TRAINED, averaged, band, colour, held, logarithmic, numbered, on_line, panelled
 from .measures.distance import Floats
 from .measures.everywhere import Everywhere
 from .measures.interpolate import Line
@@ -115,6 +115,8 @@ def algorithms(found: Nearest) -> Figure:
         axes.set_yticks(places, found.references)
         axes.set_xscale("log")
         axes.set_xlim(left=0.7 * floor)
+        if axes.get_xlim()[1] < 100 * axes.get_xlim()[0]:
+            numbered(axes.xaxis)
         axes.set_xlabel("SPD/d from the reference, mean over rows")
         axes.legend()
     return figure
@@ -199,7 +201,8 @@ def maps(found: Sequence[Everywhere]) -> Figure:
             shown = np.clip(each.values, 0, 1)
             axes.imshow(shown, cmap="Blues", vmin=0, vmax=1.25, aspect="auto", alpha=0.75)
             for (i, j), value in np.ndenumerate(each.values):
-                axes.text(j, i, f"{100 * max(value, -9.99):.0f}", ha="center", va="center", fontsize=7, color="black")
+                hundredths = np.round(100 * max(value, -9.99)) + 0.0  # no −0
+                axes.text(j, i, f"{hundredths:.0f}", ha="center", va="center", fontsize=7, color="black")
             axes.set_xticks(np.arange(each.tokens.size), [str(token) for token in each.tokens])
             axes.set_yticks(np.arange(each.layers.size), [str(layer) for layer in each.layers])
             axes.set_xlabel("token")

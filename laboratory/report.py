@@ -45,8 +45,8 @@ def figures(found: Comparison) -> dict[str, tuple[str, str, Figure]]:
             drawn.line(found.lines))  # fmt: skip
     if found.algorithms is not None:
         add("algorithms", "Nearest algorithm",
-            "SPD/d from known algorithms in closed form and from the first model, mean over rows, with 95 % intervals "
-            "over tasks (Akyürek et al. 2022). ◂: beyond the axis, by the number beside it.",
+            "SPD/d from known algorithms in closed form and from the compiled program, mean over the rows that are "
+            "scored, with 95 % intervals over tasks (Akyürek et al. 2022). ◂: beyond the axis, by its number.",
             drawn.algorithms(found.algorithms))  # fmt: skip
     if found.shifts:
         add("shifts", "Off the distribution",
@@ -95,7 +95,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 th, td { padding: 0.2rem 0.9rem 0.2rem 0; text-align: right; border-bottom: 1px solid var(--rule); }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child, .words th, .words td { text-align: left; vertical-align: top; }
 th { font-weight: 600; border-bottom-color: var(--faint); }
 figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; margin-right: 1rem; }
 figcaption, .note { color: var(--faint); font-size: 0.9rem; }
@@ -143,7 +143,7 @@ def page(found: Comparison, made: Mapping[str, tuple[str, str, Figure]], about: 
             *sections,
             notes,
             "<h2>What was compared</h2>",
-            html_table(("", "what"), [*_about(found), *about]),
+            html_table(("", "what"), [*_about(found), *about], words=True),
             "</body></html>\n",
         ]
     )
@@ -199,8 +199,8 @@ def _extremes(found: Extremes) -> list[str]:
     ]
 
 
-def html_table(names: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table; on a narrow screen a block for each line, the columns' names beside its cells."""
+def html_table(names: Sequence[str], lines: Sequence[Sequence[str]], *, words: bool = False) -> str:
+    """A table of numbers, or of words; on a narrow screen a block a line, the columns' names beside its cells."""
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
 
     def row(line: Sequence[str]) -> str:
@@ -209,5 +209,6 @@ def html_table(names: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
         return f"<tr><td>{escape(first[1])}</td>{cells}</tr>"
 
     body = "\n".join(map(row, lines))
-    table = f'<table class="wide">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'
+    kind = "wide words" if words else "wide"
+    table = f'<table class="{kind}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'
     return f'<div class="scroll">{table}</div>'

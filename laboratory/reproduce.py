@@ -48,20 +48,24 @@ def reproduce(
     long: bool = False,
     share: float = 1.0,
     elsewhere: bool = False,
+    shared: Path | None = None,
     told: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Result:
     """Runs `figure`, or goes on with a run of it that was killed, and writes `folder`.
 
-    Raises InnerloopError if `folder` exists, if another run works there or left its work, or if something else computed
-    it, which `elsewhere` accepts."""
+    Raises InnerloopError if `folder` exists or `shared` is a file, if another run works there or left its work, or if
+    something else computed it, which `elsewhere` accepts. Checkpoints of training go below `shared`, if it is given,
+    and stay there."""
     if folder.exists() or folder.is_symlink():
         raise InnerloopError(f"{folder}: exists already; name a new folder, or remove it first")
+    if shared is not None and shared.exists() and not shared.is_dir():
+        raise InnerloopError(f"{shared}: a file, and trainings are kept in a folder; name another")
     work = unfinished(folder)
     with locked(work):
         run = {"figure": figure.name, "long": long, "share": share}
         _claim(work, run)
         counted = Clock(work)
-        setting = Setting(work / CHECKPOINTS, told, long, share, elsewhere)
+        setting = Setting(work / CHECKPOINTS, told, long, share, elsewhere, shared)
         try:
             result = figure.run(setting)
         finally:

@@ -118,6 +118,7 @@ class Compiled(Generic[P, R]):
         """Drops its executables: the next call compiles anew."""
         for jitted in self._jitted.values():
             jitted.clear_cache()
+        self._jitted.clear()
 
 
 def _platform(leaves: list[Any]) -> str:

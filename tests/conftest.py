@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from innerloop.runtime import executables
 from jaxtyping import install_import_hook
 
 from tests.support.commands import compiled, innerloop
@@ -21,6 +22,23 @@ with install_import_hook(SHAPED, "beartype.beartype"):
 
 LONGEST = ("test_retargetable.py", "test_reproduce.py", "test_interrupts.py", "test_reproduce_deep.py")
 """Run first: a test of a minute or two that comes last is one that all processes but one wait for."""
+
+AS_USERS = (
+    "test_calls.py",
+    "test_compare.py",
+    "test_demo.py",
+    "test_executables.py",
+    "test_library.py",
+    "test_precision.py",
+    "test_real_data.py",
+    "test_reproduce.py",
+    "test_retargetable.py",
+    "test_sixteen_bits.py",
+    "test_stability.py",
+    "test_verdicts.py",
+)
+"""Passes of these are compiled as for users: what gives figures, and what runs long. And so is what runs in a process
+of its own, and, without `trained_sooner`, what is trained."""
 
 __all__ = ["compiled", "golden", "innerloop"]
 
@@ -40,6 +58,40 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The processes of a run have folders of their own in one that they share; .ci/run has two runs share one."""
     own = tmp_path_factory.getbasetemp()
     keep_in(Path(os.environ.get(SHARED) or (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"))
+
+
+def _at_zero(usual: Callable[[str], executables.Options]) -> Callable[[str], executables.Options]:
+    return lambda platform: usual(platform) | ({executables.LEVEL: 0} if platform == "cpu" else {})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_sooner(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Passes at level 0 of LLVM for 1: of a test with JAX, most is compiling. The outputs are the same, and each call
+    takes four times as long."""
+    if request.path.name in AS_USERS or "explain" in request.path.parts:
+        yield
+        return
+
+    def forget() -> None:
+        for function in executables._made:
+            function.forget()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(executables, "soon", _at_zero(executables.soon))
+        forget()
+        yield
+    forget()
+
+
+@pytest.fixture
+def trained_sooner(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Training at level 0 of LLVM for 3, for tests of a few steps."""
+    from innerloop.laboratory.training import steps
+
+    monkeypatch.setattr(steps, "exact", _at_zero(executables.exact))
+    steps.stepper_of.cache_clear()
+    yield
+    steps.stepper_of.cache_clear()
 
 
 @pytest.fixture

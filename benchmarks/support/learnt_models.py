@@ -168,7 +168,7 @@ def null(_: int) -> Iterator[Case]:
             name = f"null: {what}, seed {seed}"
             yield Case(name, _gpt2(on, seed, steps, name), None, wanted="refused")
     callables: list[tuple[str, Callable[[Floats, Floats], Floats], str | None, dict[str, float]]] = [
-        ("3 nearest neighbours", neighbours, "nearest_neighbours_3", {}),
+        ("3 nearest neighbours", neighbours, "nearest_neighbours", {}),
         ("Gaussian process", process, "kernel_ridge", {"width": 1.0, "ridge": 0.1}),
         ("random forest", forest, None, {}),
         ("boosted trees", boosted, None, {}),

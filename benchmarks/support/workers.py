@@ -1,9 +1,11 @@
 """Jobs in processes that are replaced now and then, since JAX keeps every function that it has compiled, and mapped
-memory runs out; a process that dies takes one job along, and no other."""
+memory runs out; a process that dies takes one job along, and no other. Each computes on one thread: matrices are small,
+and what several threads wait for one another doubles the cost."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +22,7 @@ def results(
 ) -> Iterator[tuple[Job, Result | None]]:
     """Each job with what `work` makes of it, as they are done; None where the process died. An exception of `work` is
     raised here. `restart`: the jobs after which a process is replaced."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the processes' own
     waiting: SimpleQueue[Job] = SimpleQueue()
     done: SimpleQueue[tuple[Job, Result | None, BaseException | None]] = SimpleQueue()
     for job in jobs:

@@ -62,6 +62,11 @@ class Approximant:
         units += straight**2 + self.constant**2
         return np.asarray(value), np.asarray(np.sqrt(units))
 
+    def scatter(self, x: Floats) -> Floats:
+        """The root of the sum of squares of the neurons' own slopes at x."""
+        each = self.activation.derivative(x[..., None] * self.up + self.bias) * self.up * self.down
+        return np.asarray(np.sqrt(self.slope**2 + np.sum(each**2, axis=-1)))
+
     @cached_property
     def _tabled(self) -> tuple[Floats, Floats]:
         value, units = self.neurons(self.grid)

@@ -21,7 +21,7 @@ from innerloop.artifact.arrays import Indices
 from innerloop.artifact.errors import InternalError
 
 from ..architectures.relation import MOVES
-from .instructions import ROLES, Apply, Atom, Copy, Instruction, LinearForm, Quotient, SwitchHead
+from .instructions import ROLES, Apply, Atom, Copy, Instruction, Linear, LinearForm, Quotient, SwitchHead
 from .sublayers import LoopPlan, Schedule, SublayerPlan
 
 SWALLOWED = 2.0**8
@@ -83,7 +83,8 @@ def allocate(schedule: Schedule, apart: bool = False) -> Allocation:
     lifetimes = _lifetimes(schedule)
     atoms = schedule.instructions.atoms
     # Slots emptied in the sublayer that fills them hold x + (new − x), which rounds at the size of x: a move, a
-    # comparison must not, nor anything that is or may be far smaller (1/x where x is large, and small divisors).
+    # comparison must not, nor anything that is or may be far smaller (1/x where x is large, small divisors, what is
+    # left of a difference).
     instructions = [p.instruction for sublayer in schedule.walk() for p in sublayer.placed]
     whole = {
         instruction.out
@@ -91,6 +92,7 @@ def allocate(schedule: Schedule, apart: bool = False) -> Allocation:
         if isinstance(instruction.op, Copy) and instruction.op.relation.name in MOVES
     }
     whole |= {instruction.out for instruction in instructions if isinstance(instruction.op, SwitchHead)}
+    whole |= {instruction.out for instruction in instructions if instruction.op == Linear(settles=True)}
     reach = _dividing(instructions)
     wide = _wide(instructions) if schedule.instructions.target.norm == "layernorm" else {}
     parallel = schedule.instructions.target.parallel  # then what is emptied in a layer is added up with what fills it

@@ -181,7 +181,10 @@ class SwitchHead:
 
 @dataclass(frozen=True)
 class Linear:
-    """reads[0], at the instruction's kinds only; an attention head that reads its own token, or pairs of neurons."""
+    """reads[0], at the instruction's kinds only; an attention head that reads its own token, or pairs of neurons.
+    `settles`: whether it is there to be rounded once, for a curve whose neurons would each round it (settled.py)."""
+
+    settles: bool = False
 
 
 Operation = Copy | Mean | AttendHead | DeltaHead | Multiply | Apply | Quotient | SwitchHead | Linear

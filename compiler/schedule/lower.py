@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 import numpy as np
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
@@ -73,19 +74,24 @@ from .instructions import (
 from .instructions import Block as InstructionBlock
 from .lower_forms import resolvable
 from .lower_heads import HeadBuilder
+from .settled import scattered
 
 
-def lower(graph: Graph, ranges: Ranges, target: Target, choice: Choice | None = None) -> Instructions:
-    """`choice`: what products and functions are built from, where not by default.
+def lower(
+    graph: Graph, ranges: Ranges, target: Target, choice: Choice | None = None, dtype: Dtype | None = None
+) -> Instructions:
+    """`choice`: what products and functions are built from, where not by default; `dtype`: the weights' precision; None
+    where ranges are made up, and what rounds is not asked.
 
     Raises CompileError for an operation that the target has no construction for."""
     need = demanded(graph)
-    return _Lowering(graph, ranges, target, need, labels_of(graph), choice=choice or {}).run()
+    return _Lowering(graph, ranges, target, need, labels_of(graph), choice=choice or {}, dtype=dtype).run()
 
 
 @dataclass
 class _Lowering(HeadBuilder):
     choice: Choice = field(default_factory=dict)
+    dtype: Dtype | None = None
     counts: dict[Count, Atom] = field(default_factory=dict)
     loops: int = 0
 
@@ -177,8 +183,10 @@ class _Lowering(HeadBuilder):
                 left, right = (resolvable(self.ranges.ball(o)) for o in node.operands)
                 return make(Multiply(form, left, right, squares_in(self.choice, value)), *reads)
             case Function():
-                apply = applied(node, self.ranges, self._refuse)
-                return make(replace(apply, tolerance=curve_in(self.choice, value)), *reads)
+                apply = replace(applied(node, self.ranges, self._refuse), tolerance=curve_in(self.choice, value))
+                if self.dtype and scattered(apply, reads[0], self.atoms, self.dtype, self.target.activation):
+                    return make(apply, self._settled(node.operands[0], apply, kinds, instructions))
+                return make(apply, *reads)
             case Keep(strict, which):
                 decides = node.operands[0]
                 reach = tuple(np.abs(self.ranges[decides]).max(axis=0).tolist())
@@ -189,6 +197,15 @@ class _Lowering(HeadBuilder):
                 raise InternalError(f"lower: no pass has taken away {type(node.op).__name__.lower()}", node.span)
             case other:
                 assert_never(other)
+
+    def _settled(
+        self, value: Value, apply: Apply, kinds: Kinds, instructions: list[Instruction | InstructionLoop]
+    ) -> LinearForm:
+        """The value in slots of its own, for the function that is taken of it."""
+        node = self.graph[value]
+        atom = self._atom(self.labels[value], node.size, kinds, apply.low, apply.high)
+        instructions.append(Instruction(Linear(settles=True), (self.forms[value],), atom, kinds, node.span, value))
+        return self._own(atom)
 
     # Loops --------------------------------------------------------------------------------------
 

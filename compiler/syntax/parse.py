@@ -8,6 +8,7 @@ worded in syntax_errors.py.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -29,6 +30,7 @@ from .syntax_errors import SyntaxFault, describe_fault, indentation_fault, stand
 MAXIMUM_ERRORS = 20
 
 
+@lru_cache(maxsize=8)  # a compile asks for one text several times
 def parse(text: str, source: str = "program") -> syntax.Program:
     """The syntax tree of `text`; `source` is the file's name, as errors print it.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
@@ -41,8 +42,10 @@ def fold(r: GraphBuilder, node: Node) -> Node:
             result = divide(known[0], known[1])
         case Function(name, arguments):
             result = function(name, arguments, known[0])
-        case _:
+        case Softmax():
             result = softmax(known[0])
+        case _:
+            assert_never(node.op)
     return replace(node, op=Constant(Values(result.reshape(node.shape))), operands=())
 
 

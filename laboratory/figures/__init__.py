@@ -32,6 +32,7 @@ NAMES: tuple[str, ...] = (
     "von_oswald_induction",
     "edelman",
     "park_mixture",
+    "akyurek_predictors",
     "akyurek_moments",
     "garg_shift",
     "fu_newton",

@@ -36,12 +36,11 @@ from ..measures.references import (
     stochastic_gradient_descent,
 )
 from ..measures.subject import Subject
-from ..training.tasks import task
 from .shared.frame import Check, Figure, Result, Setting, Table
 from .shared.pictures import INK, panels
+from .shared.regression import TASKS, TRAINING, D, N, noisy
 from .shared.small import CALIBRATION, MEASURED, fresh, trained
 
-D, N = 3, 10
 DEPTHS = (1, 2, 4)
 NOISE = 0.5
 STEPS = (1, 4, 16)
@@ -49,7 +48,6 @@ RIDGES = (0.01, 0.1, 0.25, 1.0)
 SMALLEST = 0.001
 """The λ of least squares as it is compiled."""
 
-TRAINING = 4000
 RATES = np.geomspace(0.02, 1.0, 60)
 
 
@@ -64,14 +62,14 @@ def best_rate(predict: Callable[[float], Predictor], fields: Fields) -> float:
     return round(float(RATES[int(np.argmin(losses))]), 3)
 
 
-def descents(fields: Fields) -> dict[str, tuple[Weights, Predictor]]:
-    """Gradient descent and SGD, compiled and in closed form, for tasks like these."""
+def descents(fields: Fields, steps: tuple[int, ...] | None = None) -> dict[str, tuple[Weights, Predictor]]:
+    """Gradient descent of so many steps (None: STEPS) and SGD, compiled and in closed form, for tasks like these."""
     found = {}
-    for steps in STEPS:
-        rate = best_rate(lambda r, k=steps: reference(gradient_descent, steps=k, rate=r), fields)  # type: ignore[misc]
-        weights = compile_program(load("gradient_descent"), d=D, steps=steps, rate=rate, calibration=fields)
-        name = f"GD, {steps} step{'s' * (steps > 1)}"
-        found[name] = weights, reference(gradient_descent, steps=steps, rate=rate)
+    for count in STEPS if steps is None else steps:
+        rate = best_rate(lambda r, k=count: reference(gradient_descent, steps=k, rate=r), fields)  # type: ignore[misc]
+        weights = compile_program(load("gradient_descent"), d=D, steps=count, rate=rate, calibration=fields)
+        name = f"GD, {count} step{'s' * (count > 1)}"
+        found[name] = weights, reference(gradient_descent, steps=count, rate=rate)
     rate = best_rate(lambda r: reference(stochastic_gradient_descent, rate=r), fields)
     weights = compile_program(load("stochastic_gradient_descent"), d=D, examples=N, rate=rate, calibration=fields)
     return found | {"SGD": (weights, reference(stochastic_gradient_descent, rate=rate))}
@@ -88,18 +86,18 @@ def ridges(fields: Fields, values: tuple[float, ...]) -> dict[str, tuple[Weights
 
 
 def run(setting: Setting) -> Result:
-    clean, noisy = task("linear", d=D, n=N), task("noisy_linear", d=D, n=N, noise=NOISE)
+    with_labels = noisy(NOISE)
     setting.told("compiling", 0, 0)
-    usual = clean.drawn(2048, CALIBRATION)
+    usual = TASKS.drawn(2048, CALIBRATION)
     known = descents(usual) | ridges(usual, (*RIDGES[::-1], SMALLEST))
-    of_noise = ridges(noisy.drawn(2048, CALIBRATION), RIDGES)
+    of_noise = ridges(with_labels.drawn(2048, CALIBRATION), RIDGES)
     like = known["GD, 1 step"][0]
     models = {
-        f"{k} layer{'s' * (k > 1)}": trained(setting, f"layers_{k}", fresh(like, k, N), clean, TRAINING) for k in DEPTHS
+        f"{k} layer{'s' * (k > 1)}": trained(setting, f"layers_{k}", fresh(like, k, N), TASKS, TRAINING) for k in DEPTHS
     }
-    with_noise = trained(setting, "noise", fresh(like, DEPTHS[-1], N), noisy, TRAINING)
+    with_noise = trained(setting, "noise", fresh(like, DEPTHS[-1], N), with_labels, TRAINING)
     setting.told("comparing", 0, 0)
-    fields, noisy_fields = (on.drawn(setting.tasks(2048), MEASURED) for on in (clean, noisy))
+    fields, noisy_fields = (on.drawn(setting.tasks(2048), MEASURED) for on in (TASKS, with_labels))
     table = nearest(
         predictors(models),
         predictors({name: weights for name, (weights, _) in known.items()})

@@ -28,17 +28,15 @@ from ..measures.distance import Fields, Floats
 from ..measures.probes import r_squared, targets
 from ..measures.subject import Subject
 from ..measures.trained_probes import HIDDEN, pooled
-from ..training.tasks import task
 from .shared.frame import Check, Figure, Result, Setting, Table
 from .shared.pictures import INK, panels
+from .shared.regression import LAYERS, TASKS, D, N, regressor
 from .shared.small import CALIBRATION, MEASURED, fresh, trained
 from .shared.streams import Stream
 
-D, N = 3, 8
-LAYERS, STEPS = 6, 6
+STEPS = 6
 SEEDS = (0, 1, 2)
-TRAINING, CONTROL = 4000, 1000
-TASKS = task("linear", d=D, n=N)
+CONTROL = 1000
 READOUTS = {"linear": 0, "network": HIDDEN}
 
 PROGRAM = """\
@@ -120,8 +118,8 @@ def run(setting: Setting) -> Result:
     held = {name: targets(Subject(compiled, ""), few, name)(None).first for name in ("b", "w")}
     models = {}
     for seed in SEEDS:
+        models["trained", seed] = regressor(setting, seed)
         start = fresh(compiled, LAYERS, N, seed)
-        models["trained", seed] = trained(setting, f"trained_{seed}", start, TASKS, TRAINING, seed=seed)
         models["control", seed] = trained(setting, f"control_{seed}", start, CONTROLS, CONTROL, seed=seed)
     found = {}
     for number, (name, weights) in enumerate(models.items()):

@@ -7,7 +7,7 @@
     skewed     x ~ N(0, Λ) turned at random, λᵢ ∝ 1/i², mean 1
     noisy      labels with N(0, 1) added: least squares itself errs most at n = d
     quadrants  the examples' inputs lie in one orthant, drawn task by task, and the query in another
-    subspace   the examples' inputs lie in a random half of the dimensions, and the query anywhere
+    subspace   the examples' inputs lie in a random subspace, of two dimensions of three, and the query anywhere
     x × 3, w × 3   three times the inputs, or the weights
 
 The error is E (ŷ − w · x)² / E (w · x)² after each number of examples. Garg et al. 2022 found trained models to keep to
@@ -30,17 +30,15 @@ from ..charts import COMPILED, TRAINED
 from ..measures.distance import Fields, Floats
 from ..measures.references import reference, ridge_regression
 from ..measures.subject import Subject
-from ..training.tasks import task
 from .shared.frame import Check, Figure, Result, Setting, Table
 from .shared.pictures import INK, panels
-from .shared.small import CALIBRATION, MEASURED, WIDTH, fresh, trained
+from .shared.regression import D, N, regressor
+from .shared.small import CALIBRATION, MEASURED
 
-D, N = 4, 12
-LAYERS = 4
+HALF = 2
+"""Of the D dimensions so many have examples in a subspace."""
 RIDGE = 0.05
 SEEDS = (0, 1, 2)
-TRAINING = 5000
-TASKS = task("linear", d=D, n=N)
 SHIFTS = ("usual", "skewed", "noisy", "quadrants", "subspace", "x × 3", "w × 3")
 FAILING = ("skewed", "x × 3", "w × 3")
 """Where Garg et al. saw trained models fail."""
@@ -59,7 +57,7 @@ def shifted(name: str, count: int, seed: int) -> dict[str, Floats]:
             signs = rng.choice([-1.0, 1.0], (count, 2, D))
             x = np.abs(x) * np.concatenate([np.repeat(signs[:, :1], N, 1), signs[:, 1:]], 1)
         case "subspace":
-            half = np.einsum("bnd,bde->bne", x[:, :N, : D // 2], turn[:, : D // 2])
+            half = np.einsum("bnd,bde->bne", x[:, :N, :HALF], turn[:, :HALF])
             x = np.concatenate([half, x[:, N:]], 1)
         case "x × 3":
             x = 3 * x
@@ -87,13 +85,7 @@ def run(setting: Setting) -> Result:
     ranges = [given(shifted(name, 600, CALIBRATION)) for name in SHIFTS]
     calibration = {name: np.concatenate([one[name] for one in ranges]) for name in ("x", "y")}
     compiled = compile_program(load("sherman_morrison"), d=D, examples=N, ridge=RIDGE, calibration=calibration)
-    width = 4 * WIDTH if setting.long else WIDTH
-    models = {
-        seed: trained(
-            setting, f"seed_{seed}", fresh(compiled, LAYERS, N, seed, width=width), TASKS, TRAINING, seed=seed
-        )
-        for seed in SEEDS
-    }
+    models = {seed: regressor(setting, seed, wider=4 if setting.long else 1) for seed in SEEDS}
     setting.told("comparing", 0, 0)
     tasks = {name: shifted(name, setting.tasks(4000), MEASURED) for name in SHIFTS}
     closed = reference(ridge_regression, ridge=RIDGE)
@@ -160,10 +152,10 @@ def _picture(found: Mapping[str, Floats], known: Mapping[str, Floats]) -> Pictur
             axes.plot(examples[first:], np.median(found[name], 0)[first:], color=TRAINED, label="trained", **style)
             axes.fill_between(examples, found[name].min(0), found[name].max(0), where=examples >= first,
                               color=TRAINED, alpha=0.2, linewidth=0)  # fmt: skip
-            axes.axvline(D, color=COLOURS[2], linewidth=1, linestyle=(0, (4, 2)))
+            axes.axvline(D, color=COLOURS[2], linewidth=1, linestyle=(0, (4, 2)), label=f"d = {D} examples")
             axes.set_title(name, loc="left", fontsize=10)
             axes.set_yscale("log")
-            axes.set_ylim(1e-4, 5)
+            axes.set_ylim(1e-6, 5)
             axes.set_xlim(0, N + 0.5)
             axes.set_xlabel("examples")
             axes.tick_params(colors=INK)

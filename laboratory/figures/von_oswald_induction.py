@@ -145,19 +145,23 @@ def _table(runs: Mapping[int, Course], known: float) -> Table:
 
 
 def _picture(runs: Mapping[int, Course], known: float) -> Picture:
+    """A line a seed, the first the darkest."""
     with panels(2, "The loss falls when the first layer copies the token before", width=5.0) as (picture, grid):
         left, right = grid
         for seed, c in runs.items():
             of: dict[str, Any] = {"linewidth": 1.6, "alpha": 1 - 0.25 * seed}
             first = seed == SEEDS[0]
-            left.plot(c.steps, c.loss, color=TRAINED, label="trained" if first else None, **of)
+            left.plot(c.steps, c.loss, color=TRAINED, label="trained, a line a seed" if first else None, **of)
             right.plot(c.steps, c.share, color=OTHER, label="attention to the input before" if first else None, **of)
             right.plot(c.steps, c.sensitivity / c.sensitivity.max(), color=TRAINED,
-                       label="sensitivity, over its most" if first else None, **of)  # fmt: skip
+                       label="sensitivity, of its most" if first else None, **of)  # fmt: skip
             fall = (c.loss[0] - c.loss) / (c.loss[0] - c.loss[-1])
-            right.plot(c.steps, fall, ":", color=COMPILED, label="fall of the loss" if first else None, **of)
+            right.plot(
+                c.steps, fall, ":", color=COMPILED, label="fall of the loss, of the whole" if first else None, **of
+            )
         left.axhline(known, color=COMPILED, linewidth=1.6, linestyle=(0, (4, 2)), label="one step, compiled")
-        left.set_ylabel("E (ŷ − y)²")
+        left.set_ylabel("E (ŷ − y)² at the query")
+        right.set_ylabel("share")
         left.set_ylim(0, None)
         for axes in grid:
             axes.set_xlabel("steps of Adam")
@@ -170,4 +174,5 @@ FIGURE = Figure(
     "on alternating tokens the loss falls to a step of gradient descent when the first layer copies the token before",
     "von Oswald et al. 2022, Transformers learn in-context by gradient descent, figure 5 (arXiv 2212.07677)",
     run,
+    minutes=3.4,
 )

@@ -73,7 +73,7 @@ class Found:
 
 
 def trained(setting: Setting, start: str, scale: float, steps: int, rate: float) -> Found:
-    text, closed = load("ar_mesa_optimizer"), closed_form(start, scale=scale)
+    text, closed = load("ar_mesa_optimizer"), closed_form(start, D, T, scale)
     unit = compile_program(text, target="lsa", d=D, rate=1.0)
     compiled = compile_program(text, target="lsa", d=D, rate=closed)
     stream = task("autoregressive", d=D, n=T, form="complex", start=start, start_scale=scale)

@@ -138,7 +138,7 @@ def train(
         "curriculum": None if curriculum is None else vars(curriculum),
         "freeze": sorted(frozen),
         "seed": seed,
-        "start": _digest(model),
+        "start": digest(model),
     }
     place = None if folder is None else Path(folder)
     with stoppable(), model.precision(), nullcontext() if place is None else locked(place):
@@ -213,7 +213,7 @@ def _frozen(model: Model, freeze: Sequence[str]) -> frozenset[str]:
     return frozenset(frozen)
 
 
-def _digest(model: Model) -> str:
+def digest(model: Model) -> str:
     """Of what is trained, and of the numbers that it begins with."""
     found = hashlib.sha256(repr((model.config, model.signature.text)).encode())
     for name, value in (model.parameters | model.constants).items():

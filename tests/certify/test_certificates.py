@@ -25,6 +25,7 @@ QUICK = ("gradient_descent", "gradient_descent_dual", "gd_plus", "lasso", "sherm
 
 OTHER: dict[str, Dtype] = {"gpt2": "float64", "llama": "float64", "gelu": "float32", "lsa": "float32"}
 """The precision in which not every value is held to its bound (tests/runtime/test_diff.py)."""
+BY_TURNS = ("gpt2", "gelu"), ("llama",)
 
 
 def _places() -> list[object]:
@@ -34,7 +35,7 @@ def _places() -> list[object]:
         for k, c in enumerate(CASES)
         for t in targets(c.program)
         for d in (("float32", "float64") if c.program in QUICK else (OTHER[t],))
-        if t != "gelu" or c.program in QUICK or not k % 2
+        if c.program in QUICK or t in ("lsa", *BY_TURNS[k % 2])
     ]
 
 

@@ -43,8 +43,15 @@ def errors(found: Certified, program: str, fields: dict[str, NDArray[Any]], **pa
     return np.asarray(np.abs(found.prediction.astype(np.float64) - truth))
 
 
-@pytest.mark.parametrize("target", ["gpt2", "gelu", "llama"])
-@pytest.mark.parametrize("program", ["gradient_descent", "sherman_morrison"])
+@pytest.mark.parametrize(
+    ("program", "target"),
+    [
+        ("gradient_descent", "gpt2"),
+        ("gradient_descent", "llama"),
+        ("sherman_morrison", "gpt2"),
+        ("sherman_morrison", "gelu"),
+    ],
+)
 def test_a_bound_holds_and_is_no_larger_than_need_be(program: str, target: TargetName) -> None:
     fields, given = data(), {} if program == "gradient_descent" else {"examples": EXAMPLES}
     found = model(program, target, **given).certify(**fields)

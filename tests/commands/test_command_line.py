@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from innerloop.commands.help import fitted
+from innerloop.commands.options import at_least
 from innerloop.commands.parser import SHELLS, parser
 
 from tests.support.commands import Command, npz, one_message, tasks
@@ -36,6 +38,13 @@ def test_text_that_fits_stays_and_what_is_broken_keeps_its_words() -> None:
     broken = fitted(text, 24)
     assert broken.split() == text.split()
     assert "\n         one operation a\n" in broken
+
+
+def test_a_count_may_be_the_least() -> None:
+    assert at_least(40)("40") == 40
+    for text in ("39", "-1", "4e1", "many"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"`{text}` is not a whole number of at least 40"):
+            at_least(40)(text)
 
 
 def test_the_version(innerloop: Command) -> None:

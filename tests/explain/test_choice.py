@@ -6,10 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from innerloop.explain.choice import choose
+import pytest
+from innerloop.explain.choice import Choice, choose
 from innerloop.explain.edits import edited, edits
 from innerloop.explain.families import Family, regression
 from innerloop.explain.fit import Fitted, typical, unexplained
+from innerloop.explain.verdict import verdict
 
 DESCENT = next(f for f in regression(2, 5) if f.name == "gradient_descent")
 FIRST, SECOND = (edited(DESCENT, [(edit, edit.neutral)]) for edit in edits(DESCENT)[:2])
@@ -19,7 +21,9 @@ BASE = np.zeros_like(MODEL)
 
 def fitted(family: Family, off: Any, count: int = 2) -> Fitted:
     """One whose answers are `off` by so much."""
-    candidate: Any = SimpleNamespace(family=family, name=family.name, reals=1)
+    candidate: Any = SimpleNamespace(
+        family=family, name=family.name, reals=1, values=lambda theta: dict.fromkeys(family.reals, theta[0])
+    )
     answers = MODEL + off
     left, common = unexplained(MODEL, answers, BASE), typical(MODEL, answers, BASE)
     return Fitted(candidate, {"steps": count}, np.zeros(1), answers, left, common, np.zeros((1, 1)))
@@ -68,3 +72,13 @@ def test_what_is_named_for_most_tasks_or_not_at_all_is_alike_by_the_same() -> No
     for more in (FAR, noise(0.3, 9)):
         fits = [fitted(DESCENT, noise(0.1, 1) + more, 2), fitted(DESCENT, noise(0.101, 1) + more * 1.01, 3)]
         assert choose(fits, MODEL, BASE).alike == (fits[1],)
+
+
+@pytest.mark.parametrize(("margin", "kind"), [(3.9, "undecided"), (4.1, "runs")])
+def test_a_rival_decides_below_a_margin_of_4(margin: float, kind: str) -> None:
+    one, other = fitted(DESCENT, noise(0.01, 1)), fitted(FIRST, noise(0.02, 2))
+    choice = Choice((one, other), (), other, margin)
+    found: Any = SimpleNamespace(
+        choice=choice, interval=(1e-5, 1e-4), core=(1e-5, (1e-5, 1e-4)), telling=(), inside=None
+    )
+    assert verdict(found).kind == kind

@@ -19,6 +19,7 @@ from innerloop.explain.choice import choose
 from innerloop.explain.explain import Explanation, Settings, explain, holds
 from innerloop.explain.families import of_program, regression
 from innerloop.explain.fit import Fitted, Tasks, fit, trivial
+from innerloop.explain.library import rest
 from innerloop.explain.report import write
 from innerloop.explain.verdict import verdict
 from innerloop.explain.written import written
@@ -100,12 +101,12 @@ def test_what_is_no_program_is_refused(function: Callable[..., Any], tmp_path: P
     assert not (tmp_path / "what" / "program.icl").exists()
 
 
-QUICK = ("gd_plus", "preconditioned_gradient_descent")
+QUICK = ("gd_plus", "preconditioned_gradient_descent", "nearest_neighbours", "ridge_with_intercept")
 
 
 @pytest.mark.parametrize(
     "family",
-    [f if f.name in QUICK else pytest.param(f, marks=pytest.mark.slow) for f in regression(D, N)],
+    [f if f.name in QUICK else pytest.param(f, marks=pytest.mark.slow) for f in (*regression(D, N), *rest(D, N))],
     ids=lambda family: family.name,
 )
 def test_every_family_answers_as_the_interpreter(family: Any) -> None:
@@ -123,6 +124,22 @@ def test_every_family_answers_as_the_interpreter(family: Any) -> None:
     assert slopes.shape == (3, 2, candidate.reals)
     text = written(fit_of(candidate, counts, theta), "found")
     assert np.allclose(interpret(text, x=x, y=y[:, :-1])[:, -1], found[:, 1], rtol=1e-9, atol=1e-12)
+
+
+def two_nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    distance = ((x[:, :-1] - x[:, -1:]) ** 2).sum(-1)
+    return np.asarray(np.take_along_axis(y, np.argsort(distance, 1)[:, :2], 1).mean(1))
+
+
+def test_counts_are_sought_between_those_that_are_tried() -> None:
+    """Ten steps of descent, and two neighbours, of which the rest of the library knows."""
+    for model, label in (
+        (program("gradient_descent", steps=10, rate=0.1), "gradient_descent (steps 10)"),
+        (of_function(two_nearest, "neighbours"), "nearest_neighbours (k 2)"),
+    ):
+        found = explain(model, TASK, only=("gradient_descent", "nearest_neighbours"), settings=FEW)
+        assert verdict(found).kind == "runs"
+        assert found.choice.best.label == label
 
 
 def fit_of(candidate: Candidate, counts: Any, theta: Any) -> Any:

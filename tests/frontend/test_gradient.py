@@ -56,6 +56,9 @@ OF_VECTOR = [
     "tanh(mean[j in s](dot(w, v[j])))",
     "mean[j in s](dot(mean[i in s](dot(w, v[i]) * w), v[j]))",
     "grad[w](dot(w, w) * z) @ v",
+    "dot([dot(w, v), z * sum(w), 1] ^ 2, [1, 2, 3])",
+    "sum([w, z * w] @ v + [w ^ 2, v] @ w)",
+    "dot(concat(w, z * w ^ 2), concat(v, w))",
 ]
 OF_MATRIX = [
     "sum(w @ v)",

@@ -160,6 +160,7 @@ def test_what_has_moved() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("trained_sooner")
 @pytest.mark.parametrize("name", ["zhang_pcr", "huang_cot", "wang_td", "drift", "gatmiry_loop"])
 def test_a_figure_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One seed, next to no training: it comes to its checks, numbers and picture, whatever they say."""

@@ -20,6 +20,7 @@ from innerloop.laboratory.figures import (
     von_oswald_softmax,
     zhang_gamma,
 )
+from innerloop.laboratory.figures.shared import regression
 from innerloop.laboratory.figures.shared.attention import products, softmax_layer, without_mlps
 from innerloop.laboratory.figures.shared.layers import half_loss, slots
 from innerloop.laboratory.figures.shared.small import fresh
@@ -115,7 +116,7 @@ def test_steps_of_gd_plus_on_an_eigenvalue() -> None:
 
 def test_moments_that_are_sought() -> None:
     """Xᵀy and w of noiseless tasks; the compiled program predicts with that w."""
-    fields = akyurek_moments.TASKS.drawn(20, 3)
+    fields = regression.TASKS.drawn(20, 3)
     wanted = akyurek_moments.sought(fields)
     np.testing.assert_allclose(
         np.einsum("bd,bd->b", fields["x"][:, -1], wanted["w"]), fields["y"][:, -1], rtol=1e-3, atol=1e-3
@@ -129,13 +130,13 @@ def test_moments_that_are_sought() -> None:
 @pytest.mark.parametrize("name", garg_shift.SHIFTS)
 def test_shifted_tasks_are_what_they_say(name: str) -> None:
     fields = garg_shift.shifted(name, 4000, 3)
-    x, truth, d = fields["x"], fields["truth"], garg_shift.D
+    x, truth, d = fields["x"], fields["truth"], regression.D
     second = {"x × 3": 9.0, "w × 3": 9.0}.get(name, 1.0)
     assert (truth[:, -1] ** 2).mean() == pytest.approx(d * second, rel=0.15)
     assert ((fields["y"] - truth) ** 2).mean() == pytest.approx(1.0 if name == "noisy" else 0.0, abs=0.03)
     signs = np.sign(x[:, :-1])
     assert (signs == signs[:, :1]).all() == (name == "quadrants")
-    assert np.linalg.matrix_rank(x[0, :-1]) == (d // 2 if name == "subspace" else d)
+    assert np.linalg.matrix_rank(x[0, :-1]) == (garg_shift.HALF if name == "subspace" else d)
     closed = reference(ridge_regression, ridge=1e-9)(garg_shift.given(fields))
     if name not in ("noisy", "subspace"):
         assert garg_shift.error(np.asarray(closed), fields)[-1] < 1e-6

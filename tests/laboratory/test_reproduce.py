@@ -176,9 +176,11 @@ def test_an_unknown_figure_is_named(innerloop: Command) -> None:
 
 
 @pytest.mark.usefixtures("registered")
-def test_the_command_refuses_a_folder_that_exists(innerloop: Command) -> None:
+def test_the_command_refuses_folders_that_it_cannot_use(innerloop: Command) -> None:
     Path("square").mkdir()
     one_message(innerloop("reproduce", "square"), "square: exists already")
+    Path("notes").write_text("mine")
+    one_message(innerloop("reproduce", "square", "-o", "new", "--trainings", "notes"), "notes: a file, and trainings")
 
 
 # The figures -------------------------------------------------------------------------------------
@@ -209,6 +211,26 @@ def test_a_killed_training_run_goes_on_to_the_same_weights(tmp_path: Path) -> No
     resumed, whole = trained(Setting(tmp_path / "killed")), trained(Setting(tmp_path / "whole"))
     for name, value in whole.items():
         np.testing.assert_array_equal(resumed[name], value)
+
+
+def test_figures_that_share_trainings_train_once(tmp_path: Path) -> None:
+    """A training under another name is taken from where the first was kept; one of another seed is not."""
+    weights = compiled_once(load("gradient_descent_dual"), target="lsa", d=2, steps=1)
+    start, stream = random_layers(weights, seed=0), task("linear", d=2, n=3, rows="query")
+    heard: list[int] = []
+
+    def trained(name: str, seed: int) -> np.ndarray:
+        setting = Setting(tmp_path / name, lambda _, done, __: heard.append(done), shared=tmp_path / "shared")
+        found = setting.train(name, start, stream, steps=20, batch=16, rate=1e-2, seed=seed)
+        return np.concatenate([np.ravel(value) for value in found.parameters.values()])
+
+    one = trained("one", 0)
+    assert heard[-1] == 20
+    heard.clear()
+    np.testing.assert_array_equal(trained("other", 0), one)
+    assert heard == [0]
+    assert not np.array_equal(trained("one", 1), one)
+    assert len(list((tmp_path / "shared").iterdir())) == 2
 
 
 def test_the_best_step_of_gradient_descent() -> None:
@@ -284,7 +306,11 @@ def test_gamma_preconditions_best() -> None:
         pytest.param("zheng_ar", 1.0, marks=pytest.mark.slow),
     ],
 )
-def test_what_is_trained_is_what_is_compiled(name: str, share: float, tmp_path: Path) -> None:
+def test_what_is_trained_is_what_is_compiled(
+    name: str, share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zheng_ar, "D", 3)
+    monkeypatch.setattr(zheng_ar, "T", 10)
     result = reproduce(figures.figure(name), tmp_path / name, share=share)
     # On a fifth of the tasks the compiled loss is noisier than what was published for ten thousand.
     failing = [c for c in result.checks if not c.holds and c.name != "loss of compiled gradient descent"]

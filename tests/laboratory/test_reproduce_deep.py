@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 from innerloop.artifact.weights import Weights
 from innerloop.laboratory.figures import akyurek_algorithms as akyurek
+from innerloop.laboratory.figures import akyurek_predictors as predictors
 from innerloop.laboratory.figures import figure, probes
 from innerloop.laboratory.figures import raventos_diversity as raventos
+from innerloop.laboratory.figures.shared import regression
 from innerloop.laboratory.figures.shared.small import CALIBRATION, MEASURED, WIDTH, fresh
 from innerloop.laboratory.measures.nearest import nearest
 from innerloop.laboratory.measures.references import gradient_descent, reference
 from innerloop.laboratory.reproduce import reproduce
-from innerloop.laboratory.training.tasks import task
 from innerloop.programs import load
 
 from tests.support.shared import compiled_once
 
-CLEAN = task("linear", d=akyurek.D, n=akyurek.N)
-NOISY = task("noisy_linear", d=akyurek.D, n=akyurek.N, noise=akyurek.NOISE)
+CLEAN = regression.TASKS
+NOISY = regression.noisy(akyurek.NOISE)
 
 
 def test_the_best_rate_of_one_step_is_the_analytic_one() -> None:
@@ -29,7 +30,7 @@ def test_the_best_rate_of_one_step_is_the_analytic_one() -> None:
     best = akyurek.best_rate(
         lambda rate: reference(gradient_descent, steps=1, rate=rate), CLEAN.drawn(4000, CALIBRATION)
     )
-    expected = 1 / (1 + (akyurek.D + 1) * np.mean(1 / np.arange(1, akyurek.N + 1)))
+    expected = 1 / (1 + (regression.D + 1) * np.mean(1 / np.arange(1, regression.N + 1)))
     assert best == pytest.approx(expected, rel=0.1)
 
 
@@ -48,7 +49,7 @@ def test_compiled_models_are_recognised_as_what_they_are(monkeypatch: pytest.Mon
 
     def held(shallow: Weights, deepest: Weights) -> list[bool]:
         models = akyurek.predictors({"1 layer": shallow, "4 layers": deepest})
-        table = nearest(models, akyurek.predictors({n: w for n, (w, _) in known.items()}), fields, akyurek.D)
+        table = nearest(models, akyurek.predictors({n: w for n, (w, _) in known.items()}), fields, regression.D)
         lines = {
             0.0: np.array([1e-6, 1e-3, 1e-2, 0.1, 0.2]),
             akyurek.NOISE: np.array([9.0, 0.1, 0.05, 0.0, 0.1]),
@@ -82,6 +83,16 @@ def test_a_model_of_either_kind_is_told_apart_by_diversity() -> None:
     assert not any(check.holds for check in raventos.checks([large, halfway, small], 2.0, 1e-3))
 
 
+def test_ridge_is_recognised_by_its_own_ridge_and_where_least_squares_has_no_bound() -> None:
+    """Compiled ridge in place of the trained models: λ is found again, and SPD from least squares peaks at n = d."""
+    fields = regression.noisy(0.5).drawn(1000, MEASURED)
+    model = akyurek.ridges(regression.noisy(0.5).drawn(2048, CALIBRATION), (0.25,))["ridge 0.25"][0]
+    found = predictors.measured({"0": model, "1": model}, {"ridge 0.25": model}, fields)
+    assert found.ridge == pytest.approx(0.25, rel=0.06)  # of the grid
+    assert found.mean("ridge 0.25") == pytest.approx(0)
+    assert list(predictors.peak(found.away["least squares"])) == [regression.D, regression.D]
+
+
 def test_fresh_models_are_what_is_asked_for() -> None:
     like = compiled_once(load("gradient_descent"), d=2)
     model = fresh(like, 3, 5)
@@ -95,13 +106,19 @@ def test_fresh_models_are_what_is_asked_for() -> None:
     "name",
     [
         pytest.param("akyurek_algorithms", marks=pytest.mark.slow),
+        pytest.param("akyurek_predictors", marks=pytest.mark.slow),
         pytest.param("raventos_diversity", marks=pytest.mark.slow),
         "probes",
     ],
 )
+@pytest.mark.usefixtures("trained_sooner")
 def test_a_tiny_run_writes_the_figure(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With some steps of training: what is compiled holds, whatever the trained models do."""
     monkeypatch.setattr(akyurek, "DEPTHS", (1, 2))
+    monkeypatch.setattr(akyurek, "STEPS", (1, 4))
+    monkeypatch.setattr(akyurek, "RIDGES", (0.1, 0.25))
+    monkeypatch.setattr(predictors, "NOISES", (0.5,))
+    monkeypatch.setattr(predictors, "SEEDS", (0,))
     monkeypatch.setattr(raventos, "DIVERSITY", (2, 4))
     monkeypatch.setattr(raventos, "LAYERS", 1)
     monkeypatch.setattr(probes, "LAYERS", 1)

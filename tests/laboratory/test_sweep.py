@@ -50,6 +50,7 @@ def test_wrong_usage(innerloop: Command, given: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("trained_sooner")
 def test_a_sweep_goes_on_to_the_same_bytes(innerloop: Command) -> None:
     command = [*SWEEP, "--over", "noise=0,0.5", "--seeds", "1", "--steps", "3", "-o", "swept"]
     assert innerloop(*command).status == 0

@@ -143,26 +143,21 @@ def test_settings_are_refused_with_name_and_value(small: Model, points: TaskDist
 
 
 @pytest.mark.slow
-def test_a_curriculum_grows(small: Model, points: TaskDistribution) -> None:
+def test_a_curriculum_grows_and_resumes(small: Model, points: TaskDistribution, tmp_path: Path) -> None:
     grows = Curriculum(dimensions=1, points=1, more_points=1, every=3)
     assert [grows.at(step, points) for step in (0, 2, 3, 5, 6, 9, 99)] == [
         (1, 1), (1, 1), (2, 2), (2, 2), (3, 2), (4, 2), (4, 2),
     ]  # fmt: skip
-    one = train(small, points, **SETTINGS, curriculum=grows)
-    assert not same(one.parameters, train(small, points, **SETTINGS).parameters)
-    with pytest.raises(InnerloopError, match="one dimension"):
-        Curriculum().verify(task("sine"))
-
-
-def test_a_curriculum_resumes_too(small: Model, points: TaskDistribution, tmp_path: Path) -> None:
-    grows = Curriculum(dimensions=1, points=1, more_points=1, every=3)
     whole = train(small, points, **SETTINGS, curriculum=grows, folder=tmp_path)
+    assert not same(whole.parameters, train(small, points, **SETTINGS).parameters)
     last = checkpoint.found(tmp_path)[-1]
     for path in last.iterdir():
         path.unlink()
     last.rmdir()
     again = train(small, points, **SETTINGS, curriculum=grows, folder=tmp_path, resume=True)
     assert same(whole.parameters, again.parameters)
+    with pytest.raises(InnerloopError, match="one dimension"):
+        Curriculum().verify(task("sine"))
 
 
 @pytest.mark.parametrize(
@@ -280,9 +275,3 @@ def test_a_call_lasts_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
         with found.counting(found.steps):
             now[0] += seconds
         assert found.steps == wanted
-
-
-# What is learnt ----------------------------------------------------------------------------------
-
-
-# The model ---------------------------------------------------------------------------------------

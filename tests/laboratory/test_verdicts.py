@@ -10,6 +10,7 @@ from innerloop.compiler import DataError, Weights
 from innerloop.laboratory import compare, task
 from innerloop.laboratory.compared import Comparison
 from innerloop.laboratory.comparison import between
+from innerloop.laboratory.figures.shared.layers import random_layers
 from innerloop.laboratory.headlines import columns, rows
 from innerloop.laboratory.measures.gauge import of_one_basis
 from innerloop.laboratory.measures.nearest import nearest
@@ -17,10 +18,13 @@ from innerloop.laboratory.measures.references import gradient_descent, reference
 from innerloop.laboratory.measures.sample import Sample, pooled
 from innerloop.laboratory.setting import Settings
 from innerloop.laboratory.training.model import Model
+from innerloop.laboratory.training.train import train
 from innerloop.laboratory.verdict import among_seeds, extremes, judged, verdict
+from innerloop.programs import load
 from scipy.stats import bootstrap
 
 from tests.support.models import D, compiled, descent, dual, tasks
+from tests.support.shared import compiled_once
 
 RNG = np.random.default_rng(5)
 
@@ -102,6 +106,8 @@ def test_seeds_of_one_training_are_the_same_algorithm(seeds: Comparison) -> None
     among = among_seeds(seeds)
     assert among is not None
     assert among.kind == "same"
+    assert seeds.algorithms is not None
+    assert not any("first" in name for name in seeds.algorithms.references)  # a training is no known algorithm
     assert "[" in among.sentence
     assert columns(seeds)[-1] == "2 seeds"
     table = {row[0]: row for row in rows(seeds)}
@@ -122,6 +128,20 @@ def test_a_shift_says_where_the_task_itself_is(seeds: Comparison) -> None:
 
 
 @pytest.mark.slow
+def test_two_seeds_of_a_training_are_one_algorithm() -> None:
+    """Of one layer of linear attention, from two random starts."""
+    on = task("linear", d=2, n=6, rows="query")
+    like = compiled_once(load("gradient_descent_dual"), target="lsa", d=2, steps=1)
+    one, other = (
+        train(random_layers(like, s, deviation=0.1), on, steps=1500, batch=256, rate=1e-2, warmup=50, seed=s).weights
+        for s in (0, 1)
+    )
+    answer = verdict(compare(one, other, on, Settings(tasks=200, inside=40)))
+    assert answer.kind == "same"
+    assert answer.sentence.startswith("the same algorithm: ")
+
+
+@pytest.mark.slow
 def test_descent_and_ridge_are_different_and_it_says_where() -> None:
     found = compare(
         descent(2, 0.1), compiled("sherman_morrison", examples=6, ridge=0.1), task("linear", d=D, n=6),
@@ -137,6 +157,16 @@ def test_descent_and_ridge_are_different_and_it_says_where() -> None:
     assert found.algorithms is not None
     assert found.algorithms.judged("trained").name == "ridge 0.1"
     assert not found.algorithms.judged("compiled").near
+
+
+@pytest.mark.slow
+def test_the_nearest_is_sought_at_the_rows_that_are_scored() -> None:
+    """Of tasks of which the query alone is, what is said of earlier rows is not asked."""
+    queries = task("linear", d=D, n=6, rows="query")
+    found = compare(descent(2, 0.1), descent(3, 0.1), queries, Settings(tasks=20, inside=40))
+    assert found.algorithms is not None
+    assert found.algorithms.spd.shape[-1] == 1
+    assert found.algorithms.references[-1] == "gradient_descent, compiled"
 
 
 def test_no_line_where_the_streams_have_two_bases() -> None:

@@ -26,16 +26,15 @@ SETTINGS = {
     "generator": {"JAX_DEFAULT_PRNG_IMPL": "rbg"},
     "another generator, and its keys": {"JAX_DEFAULT_PRNG_IMPL": "unsafe_rbg", "JAX_THREEFRY_PARTITIONABLE": "0",
                                         "JAX_RANDOM_SEED_OFFSET": "7"},
-    "ranks": {"JAX_NUMPY_RANK_PROMOTION": "raise", "JAX_NUMPY_DTYPE_PROMOTION": "strict"},
-    "float64": {"JAX_ENABLE_X64": "1"},
+    "ranks and float64": {"JAX_NUMPY_RANK_PROMOTION": "raise", "JAX_NUMPY_DTYPE_PROMOTION": "strict",
+                          "JAX_ENABLE_X64": "1"},
     "no jit": {"JAX_DISABLE_JIT": "1"},
     "debugging": {"JAX_DEBUG_NANS": "1", "JAX_DEBUG_INFS": "1", "JAX_ENABLE_CHECKS": "1",
                   "JAX_CHECK_TRACER_LEAKS": "1", "JAX_TRANSFER_GUARD": "disallow"},
-    "low precision": {"JAX_DEFAULT_MATMUL_PRECISION": "bfloat16"},
-    "warnings are errors": {"PYTHONWARNINGS": "error"},
-    "locale and terminal": {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "NO_COLOR": "1", "COLUMNS": "20",
-                            "TZ": "Asia/Tokyo"},
-    "no home": {"HOME": "", "PYTHONHASHSEED": "3", "OMP_NUM_THREADS": "1", "TMPDIR": "/nowhere"},
+    "low precision, and warnings are errors": {"JAX_DEFAULT_MATMUL_PRECISION": "bfloat16", "PYTHONWARNINGS": "error"},
+    "locale, terminal and no home": {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "NO_COLOR": "1", "COLUMNS": "20",
+                                     "TZ": "Asia/Tokyo", "HOME": "", "PYTHONHASHSEED": "3", "OMP_NUM_THREADS": "1",
+                                     "TMPDIR": "/nowhere"},
 }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from innerloop.artifact.tokens import read_data
 from innerloop.artifact.words import TargetName
 from innerloop.compiler.architectures.targets import TARGETS
@@ -14,6 +16,7 @@ from innerloop.compiler.schedule.instructions import Atom
 from innerloop.compiler.schedule.lower import lower
 from innerloop.compiler.schedule.schedule import schedule
 from innerloop.compiler.schedule.sublayers import Schedule
+from numpy.typing import ArrayLike
 
 DIVIDED = """program divided_by_a_state()
 
@@ -41,11 +44,13 @@ output u / (1 + u ^ 2)
 """
 
 
-def placed(text: str, target: TargetName = "gpt2", **parameters: object) -> tuple[Schedule, Allocation]:
-    """As the compiler places it, without balancing."""
+def placed(
+    text: str, target: TargetName = "gpt2", data: Mapping[str, ArrayLike] | None = None, **parameters: object
+) -> tuple[Schedule, Allocation]:
+    """As the compiler places it for these data, in float32 and without balancing."""
     graph = optimise(graph_of(text, parameters), target, "depth")
-    data = read_data(graph.signature, draw(graph.signature, 4, 16, 0))
-    made = schedule(lower(graph, calibrate(graph, [data]), TARGETS[target]))
+    read = read_data(graph.signature, draw(graph.signature, 4, 16, 0) if data is None else data)
+    made = schedule(lower(graph, calibrate(graph, [read]), TARGETS[target], dtype="float32"))
     return made, allocate(made)
 
 

@@ -28,8 +28,10 @@ BODIES = [
 ]
 
 
-@pytest.mark.parametrize("target", ["gpt2", "llama"])
-@pytest.mark.parametrize("body", BODIES)
+TURNS = ("llama", "gpt2", "llama", "gpt2", "llama")
+
+
+@pytest.mark.parametrize(("body", "target"), list(zip(BODIES, TURNS, strict=True)))
 def test_a_quotient_by_one_side_is_taken_where_that_side_is(body: str, target: TargetName) -> None:
     rng = np.random.default_rng(0)
     fields = {"x": rng.standard_normal((32, 9, 3)), "y": rng.standard_normal((32, 8))}

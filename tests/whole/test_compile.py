@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tests.reference import CASES, Case
 from tests.reference.measured import compiled, numpy_run
 from tests.support.linear_tasks import linear_tasks
+from tests.support.shared import compiled_once
 
 LOOSE = {
     "ridge": 1e-2,  # the inverse of a sum over a few examples, 25 Newton steps deep
@@ -78,7 +79,7 @@ LAYERS = {"gradient_descent": 11, "stochastic_gradient_descent": 41, "sherman_mo
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_and_slots_of_the_shipped_programs(name: str) -> None:
-    report = compile_program(load(name), **SHIPPED[name]).report
+    report = compiled_once(load(name), **SHIPPED[name]).report
     assert report.layers == LAYERS[name]
     assert report.slots <= 1.1 * report.live
     assert report.measured_error < 1e-3 * report.output_rms
@@ -118,5 +119,5 @@ def test_what_is_no_target_or_dtype() -> None:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_the_predicted_error_bounds_the_measured_one(name: str) -> None:
-    report = compile_program(load(name), d=8).report
+    report = compiled_once(load(name), **SHIPPED[name]).report
     assert report.measured_error <= report.predicted_error <= 100 * report.measured_error

@@ -37,8 +37,8 @@ SMALL |= {"classes": 3, "arms": 3, "actions": 2}
 SMALL |= {"A": _RNG.standard_normal((4, D)), "c": _RNG.standard_normal(4), "known": _RNG.standard_normal((4, D))}
 SMALL |= {"F": 0.8 * np.eye(D) + 0.1 * np.diag([1.0, -1.0], 1), "h": np.ones(D)}
 SMALL |= {name: MARKOV[name] for name in ("T", "E")} | AUTOMATON
-OF_OTHERS: dict[str, dict[str, Any]] = {"retargetable_gradient_descent": {"d": 4}}
-"""As test_retargetable.py has it: 500 steps are compiled once."""
+OF_OTHERS: dict[str, dict[str, Any]] = {"retargetable_gradient_descent": {"d": 4}, "retargetable_loss_table": {"d": 4}}
+"""On gpt2, as test_retargetable.py has them: hundreds of steps are compiled once."""
 
 
 def required(name: str) -> dict[str, Any]:
@@ -50,8 +50,9 @@ def required(name: str) -> dict[str, Any]:
 def _params() -> list[object]:
     """The quick ones on both targets, each of the others on one: test_library.py has every program on both."""
     quick = [pytest.param(name, target) for name in QUICK for target in TARGETS]
-    others = [name for name in names() if name not in QUICK]
-    return [*quick, *(pytest.param(name, TARGETS[k % 2], marks=pytest.mark.slow) for k, name in enumerate(others))]
+    others = [(name, TARGETS[k % 2]) for k, name in enumerate(name for name in names() if name not in QUICK)]
+    slow = [(name, "gpt2" if name in OF_OTHERS else target) for name, target in others]
+    return [*quick, *(pytest.param(name, target, marks=pytest.mark.slow) for name, target in slow)]
 
 
 @pytest.mark.parametrize(("name", "target"), _params())

@@ -22,7 +22,7 @@ from benchmarks.support.shrink import shrink
 from benchmarks.support.verdicts import judge
 from tests.support.against_oracle import checked, error
 
-QUICK, ALL = 8, 104
+QUICK, ALL = 4, 76
 
 
 def faults(seeds: range) -> list[str]:

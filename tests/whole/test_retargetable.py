@@ -30,7 +30,7 @@ from scipy.optimize import linprog, minimize
 from tests.reference import source
 from tests.support.shared import compiled_once
 
-D, EXAMPLES, TASKS = 4, 24, 100
+D, EXAMPLES, TASKS = 4, 24, 24
 DELTA, TAU, EPSILON = 0.3, 0.8, 0.3
 RAMP = 0.01
 """Half the width of the ramp that stands for a jump of ℓ′ in a table."""
@@ -123,7 +123,7 @@ def excesses(
 
 
 COMPILED: list[tuple[TargetName, bool]] = [("gpt2", False), ("llama", True)]
-"""With ranges from the default tasks, which test_defaults.py has of the first too, and from data like those here."""
+"""With ranges from the default tasks, as test_defaults.py compiles the first too, and from data like those here."""
 
 
 @pytest.mark.slow

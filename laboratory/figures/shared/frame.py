@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -19,7 +20,7 @@ from matplotlib.figure import Figure as Picture
 
 from ...training.model import Model
 from ...training.tasks import TaskDistribution
-from ...training.train import Trained, train
+from ...training.train import Trained, digest, train
 
 LONGER = 8
 """So many times the steps of a usual run has a long one."""
@@ -88,6 +89,7 @@ class Setting:
     long     bigger, for a GPU
     share    of the usual steps and test tasks, for tests
     elsewhere  go on with training that something else computed: see `train`
+    shared   for the checkpoints of `train`, in place of `folder`: figures that train alike find one another's there
     runs     what was trained, in words, by name: `train` adds to it
     """
 
@@ -96,6 +98,7 @@ class Setting:
     long: bool = False
     share: float = 1.0
     elsewhere: bool = False
+    shared: Path | None = None
     runs: dict[str, str] = field(default_factory=dict)
 
     def steps(self, usual: int) -> int:
@@ -118,7 +121,7 @@ class Setting:
             start,
             task,
             steps=total,
-            folder=self.folder / name,
+            folder=self._place(name, start, task, total, options),
             resume=True,
             elsewhere=self.elsewhere,
             on_step=moved,
@@ -155,6 +158,17 @@ class Setting:
             )
         self._ran(name, before, found[-1], {**options, "schedule": "constant"})
         return found
+
+    def _place(
+        self, name: str, start: Model | Weights, task: TaskDistribution, total: int, options: Mapping[str, Any]
+    ) -> Path:
+        """Where a run keeps its checkpoints: below `shared` by all that it depends on, whatever its name."""
+        if self.shared is None:
+            return self.folder / name
+        model = start if isinstance(start, Model) else Model.of(start)
+        of_task = task.name, task.rows, sorted(task.parameters.items())
+        how = repr((digest(model), of_task, total, sorted(options.items())))
+        return self.shared / hashlib.sha256(how.encode()).hexdigest()[:16]
 
     def _ran(self, name: str, steps: int, found: Trained, options: Mapping[str, Any]) -> None:
         """Says in `runs` what was trained."""
