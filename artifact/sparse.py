@@ -52,10 +52,26 @@ class Values(Frozen):
         return (self.array.shape, self.array)
 
 
+def columns(x: Floats) -> Floats:
+    """The same [..., components], every component's numbers side by side, as maps read it and leave it."""
+    flat = x.reshape(-1, x.shape[-1])
+    if flat.flags.f_contiguous:
+        return x
+    found = np.empty(flat.shape[::-1])
+    for here in _blocks(*flat.shape):
+        found[:, here] = flat[here].T
+    return found.T.reshape(x.shape)
+
+
 def _blocks(rows: int, width: int) -> Iterator[slice]:
     """Rows of `width` numbers each, as many at a time as make a block."""
     step = max(1, BLOCK // max(1, width))
     return (slice(start, start + step) for start in range(0, rows, step))
+
+
+def _rows(table: Indices) -> Indices:
+    """One of them, where they are all alike."""
+    return table[:1] if np.all(table == table[0]) else table
 
 
 class Matrix(Frozen):
@@ -152,10 +168,21 @@ class Matrix(Frozen):
         if flat.flags.f_contiguous:  # what another map has made
             result = self.csr @ flat.T
         else:
+            used, csr = self._used
             result = np.empty((self.shape[0], flat.shape[0]))
             for here in _blocks(flat.shape[0], self.shape[1]):
-                result[:, here] = self.csr @ np.ascontiguousarray(flat[here].T)
+                columns = flat[here].T if used is None else flat[here].T[used]
+                result[:, here] = csr @ np.ascontiguousarray(columns)
         return np.asarray(result.T).reshape(*x.shape[:-1], self.shape[0])
+
+    @cached_property
+    def _used(self) -> tuple[Indices | None, Any]:
+        """The columns that are not zero, and those alone, where they are few: none of the others need be copied."""
+        used = np.unique(self.csr.indices)
+        if 2 * used.size > self.shape[1]:
+            return None, self.csr
+        place = np.searchsorted(used, self.csr.indices)
+        return used, sp.csr_array((self.csr.data, place, self.csr.indptr), shape=(self.shape[0], used.size))
 
 
 class Bilinear(Frozen):
@@ -211,10 +238,27 @@ class Bilinear(Frozen):
         a, b = a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1])
         result = np.empty((self.size, a.shape[0]))
         for here in _blocks(a.shape[0], self.out.size):
-            terms = np.ascontiguousarray(a[here].T).take(self.left, axis=0)
-            terms *= np.ascontiguousarray(b[here].T).take(self.right, axis=0)
-            result[:, here] = self._gather @ terms
+            both = np.ascontiguousarray(a[here].T), np.ascontiguousarray(b[here].T)
+            if self._even is None:
+                terms = both[0].take(self.left, axis=0)
+                terms *= both[1].take(self.right, axis=0)
+                result[:, here] = self._gather @ terms
+            else:
+                factors = (x.take(place, axis=0) for x, place in zip(both, self._even, strict=True))
+                np.einsum("otn,otn->on", *factors, out=result[:, here])
         return result.T.reshape(*leading, self.size)
+
+    @cached_property
+    def _even(self) -> tuple[Indices, Indices] | None:
+        """Where every component is the sum of as many products, none scaled: the factors' places [size or 1, products],
+        1 where all have the same. They are summed in the order of the entries, as `_gather` does."""
+        products, rest = divmod(self.out.size, max(1, self.size))
+        counts = np.bincount(self.out, minlength=self.size)
+        if rest or not products or not np.all(counts == products) or not np.all(self.coefficient == 1.0):
+            return None
+        order = np.argsort(self.out, kind="stable")
+        left, right = (place[order].reshape(self.size, products) for place in (self.left, self.right))
+        return _rows(left), _rows(right)
 
     @cached_property
     def _gather(self) -> Any:

@@ -1,21 +1,28 @@
-"""Layers and widths of the compiled programs beside the published constructions, in two tables.
+"""Layers and widths of the compiled programs beside the published constructions, in two tables; or the depths of longer
+programs beside their critical paths.
 
-    python -m benchmarks.layers
+    python -m benchmarks.layers [--depths]
 
-Layers count loops unrolled. The error is the largest of the output over its root mean square, on the report's fresh
-tasks: x, w ~ N(0, I), noiseless labels, 40 examples in context. The second table compiles for d = 4, 8, 16 and 32.
+`--depths` schedules and compiles nothing. Layers count loops unrolled. The error is the largest of the output over its
+root mean square, on the report's fresh tasks: x, w ~ N(0, I), noiseless labels, 40 examples in context. The second
+table compiles for d = 4, 8, 16 and 32.
 """
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass, field
 from typing import Any
 
 from innerloop.artifact.words import Optimize, TargetName
 from innerloop.compiler import Weights, compile_program
+from innerloop.compiler.architectures.targets import TARGETS
+from innerloop.compiler.ir.build import graph_of
+from innerloop.compiler.ir.critical_path import critical_path
+from innerloop.compiler.pipeline import choose
 from innerloop.programs import load
 
-from .support.tables import show
+from .support.tables import early, show
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,16 @@ WIDTHS = (
     Line("stochastic_gradient_descent", "examples", (10,), (2, 1), "two layers an update", optimize="width"),
     Line("gradient_descent_dual", "steps", (4,), (1, 0), "heads", "lsa"),
 )
+DEPTHS: tuple[tuple[str, dict[str, int], int | None], ...] = (
+    ("algorithm_selection", {}, None),
+    ("adam", {}, None),
+    ("newton_logistic", {}, None),
+    ("lasso", {}, None),
+    ("fista", {"steps": 20}, 24),
+    ("chebyshev_iteration", {"steps": 8}, 12),
+    ("linear_discriminant_analysis", {"classes": 3}, 16),
+)
+"""Programs of d = 4 whose steps take several operations each, and how many layers were asked for."""
 POWER = {"statistics": 2, "one layer an update": 2, "heads": 1, "two layers an update": 1}
 """Of d that the width of each construction grows with."""
 DIMENSIONS = (4, 8, 16, 32)
@@ -109,6 +126,13 @@ def width_row(line: Line) -> list[str]:
     ]
 
 
+def depths_row(program: str, parameters: dict[str, int], asked: int | None, target: TargetName) -> list[str]:
+    chosen = choose(graph_of(load(program), {"d": 4} | parameters, program), target)
+    least = critical_path(chosen.graph, TARGETS[target].parallel)
+    told = ", ".join(f"{name} = {value}" for name, value in parameters.items())
+    return early([program, told or "–", target, str(asked or "–"), str(chosen.cost.layers), str(least)])
+
+
 def _target(line: Line) -> str:
     return f"{line.target}{', width' if line.optimize == 'width' else ''}"
 
@@ -119,6 +143,17 @@ def _steady(line: Line, d: int) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--depths", action="store_true", help="only the depths of longer programs")
+    if parser.parse_args().depths:
+        targets: tuple[TargetName, ...] = ("gpt2", "llama")
+        show(
+            "depths of longer programs, d = 4",
+            ("program", "parameters", "target", "asked", "layers", "critical path"),
+            ("program", "parameters", "target"),
+            [depths_row(*line, target) for line in DEPTHS for target in targets],
+        )
+        return
     show(
         "layers against the published constructions, d = 8 (iterative_newton 4)",
         ("program", "target", "asked", "K or n", "layers", "critical path", "width", "slots / live", "neurons",

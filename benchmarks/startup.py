@@ -1,5 +1,7 @@
 """What it costs to begin: commands on a small program, first calls, first streams, and folders. In fresh processes, CPU
-seconds of all their threads beside the clock's, medians of rounds in which all rows take turns.
+seconds of all their threads beside the clock's, medians of rounds in which all rows take turns; of calls and streams
+also what they take alone, behind imports and loading. Python keeps its bytecode between them, as it does of what is
+installed, whatever PYTHONDONTWRITEBYTECODE says here.
 
     python -m benchmarks.startup [--rounds 3] [--beside PYTHON] [--d 16]
 
@@ -11,6 +13,7 @@ are kept run behind one that filled the cache (INNERLOOP_CACHE); versions that h
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import statistics
 import subprocess
@@ -30,16 +33,20 @@ def draw(tasks):
     return {"x": x, "y": x[:, :40] @ r.uniform(-1, 1, 2)}
 """
 LOAD = f"""{DRAW}
+import time
 from innerloop.artifact.weights import Weights
 from innerloop.runtime import Transformer
-model = Transformer(Weights.load("small"), guard="off")
+model, few, one = Transformer(Weights.load("small"), guard="off"), draw(4), draw(1)
+loaded = time.process_time()
 """
-CALL = f"{LOAD}\nmodel(**draw(4))"
+ALONE = "print(time.process_time() - loaded)"
+CALL = f"{LOAD}\nmodel(**few)\n{ALONE}"
 STREAM = f"""{LOAD}
-stream, data = model.stream(), draw(1)
+stream = model.stream()
 for k in range(40):
-    stream.push(x=data["x"][0, k])
-    stream.push(y=data["y"][0, k])
+    stream.push(x=one["x"][0, k])
+    stream.push(y=one["y"][0, k])
+{ALONE}
 """
 FOLDER = """
 import numpy as np
@@ -81,18 +88,23 @@ ROWS: list[tuple[str, str, str, bool]] = [
 """Name, what kind of thing it is, the thing, and whether executables are kept."""
 
 
-def timed(python: str, code: str, arguments: list[str], folder: Path, kept: bool) -> tuple[float, float]:
-    """CPU seconds and the clock's of one process."""
-    cache = {"INNERLOOP_CACHE": str(folder / "cache") if kept else "0"}
+def timed(python: str, code: str, arguments: list[str], folder: Path, kept: bool) -> tuple[float, float, str]:
+    """CPU seconds and the clock's of one process, and what it prints."""
+    kept_there = {
+        "INNERLOOP_CACHE": str(folder / "cache") if kept else "0",
+        "PYTHONPYCACHEPREFIX": str(folder / "code"),
+    }
+    environment = {n: text for n, text in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"} | kept_there
     start = time.perf_counter()
-    process = subprocess.Popen(
-        [python, "-c", code, *arguments], cwd=folder, env={**os.environ, **cache}, stdout=subprocess.DEVNULL
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{python}: {arguments or code}: exit status {process.returncode}")
-    return used.ru_utime + used.ru_stime, time.perf_counter() - start
+    with tempfile.TemporaryFile("w+") as printed:
+        process = subprocess.Popen([python, "-c", code, *arguments], cwd=folder, env=environment, stdout=printed)
+        _, status, used = os.wait4(process.pid, 0)
+        took = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise SystemExit(f"{python}: {arguments or code}: exit status {process.returncode}")
+        printed.seek(0)
+        return used.ru_utime + used.ru_stime, took, printed.read()
 
 
 def prepare(python: str, folder: Path) -> None:
@@ -126,7 +138,7 @@ def main() -> None:
         weighed = [[side, *weigh(sides[side], folders[side], given.d)] for side in sides]
         heads = ["", "nonzeros", "bytes", "bytes / (4 × nonzeros)", "save CPU s", "load CPU s"]
         show(f"the folder of gradient_descent, d = {given.d}, one step", heads, [""], weighed)
-        found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        found: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
         if not given.rounds:
             return
         for turn in range(given.rounds + 1):
@@ -136,17 +148,17 @@ def main() -> None:
                     code, arguments = (MAIN, thing.split()) if command else (thing, [])
                     if "new" in arguments:
                         arguments = [*arguments[:-1], f"new{turn}"]
-                    used = timed(python, code, arguments, folders[side], kept)
+                    cpu, clock, printed = timed(python, code, arguments, folders[side], kept)
                     if turn:  # the first fills caches
-                        found.setdefault((name, side), []).append(used)
-        heads = ["", *(f"{side}: {what}" for side in sides for what in ("CPU s", "clock s"))]
-        rows = [
-            [
-                name,
-                *(f"{statistics.median(each):.2f}" for side in sides for each in zip(*found[name, side], strict=True)),
-            ]
-            for name, *_ in ROWS
-        ]
+                        alone = float("nan") if command else float(printed)
+                        found.setdefault((name, side), []).append((cpu, clock, alone))
+        heads = ["", *(f"{side}: {what}" for side in sides for what in ("CPU s", "clock s", "alone, CPU s"))]
+
+        def medians(name: str) -> list[str]:
+            each = [statistics.median(one) for side in sides for one in zip(*found[name, side], strict=True)]
+            return ["–" if math.isnan(one) else f"{one:.2f}" for one in each]
+
+        rows = [[name, *medians(name)] for name, *_ in ROWS]
         show(f"fresh processes, {given.rounds} rounds", heads, [""], rows)
 
 

@@ -21,6 +21,7 @@ from innerloop.explain.behaviour import Behaviour, of_function, prompts
 from innerloop.explain.explain import candidate_of
 from innerloop.explain.families import Family, regression
 from innerloop.explain.fit import Fitted, Tasks, fit
+from innerloop.explain.library import rest
 from innerloop.explain.telling import furthest
 from innerloop.runtime.differentiable.function import Differentiable
 
@@ -48,13 +49,13 @@ EXACT: list[tuple[str, dict[str, int], dict[str, Any]]] = [
     ("kernel_regression", {}, {"width": 1.0}),
     ("functional_gradient_descent", {"steps": 4}, {"rate": 0.5, "width": 1.0}),
     ("kernel_ridge", {}, {"width": 1.0, "ridge": 0.3}),
-    ("nearest_neighbours_3", {}, {}),
+    ("nearest_neighbours", {"k": 3}, {}),
 ]
 
 
 def imitated(name: str, counts: dict[str, int], reals: dict[str, Any]) -> dict[str, Any]:
     """What the others leave unexplained of a program, at all prefixes and at the last; and the prompts that tell."""
-    families = {family.name: family for family in regression(D, N)}
+    families = {family.name: family for family in (*rest(D, N), *regression(D, N))}
     own = families[name]
     exact = Differentiable(own.text, (), **{**own.given, **counts, **reals})
     model = of_function(lambda x, y: np.asarray(exact(x=x, y=y))[:, -1], name)

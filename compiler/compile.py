@@ -81,7 +81,7 @@ def compile_program(
         read = graph_of(text, parameters, source)
         verify_tokens(read, tokens)
         afford(read, tokens)
-        graph = _optimised(read, target, dtype, optimize, rotation)
+        graph = _optimised(read, target, dtype, optimize, rotation, tokens)
         tokens = limited(read, graph, tokens)
         bounded(graph, tolerance)
         enough(graph, certify)
@@ -113,7 +113,7 @@ def plan_of(weights: Weights, calibration: Mapping[str, ArrayLike] | None = None
     target, dtype = weights.config.target, weights.config.dtype
     with faults_told(signature.text, signature.source), np.errstate(all="ignore"):
         read = graph_of(signature.text, signature.parameters, signature.source)
-        graph = _optimised(afford(read, tokens), target, dtype, optimize, rotation)
+        graph = _optimised(afford(read, tokens), target, dtype, optimize, rotation, tokens)
         plan = plan_for(graph, target, dtype, calibration, optimize, tasks, True, rotation, tokens, spread)
         if made is not None:
             plan = replace(plan, shrunk=shrunk, certificate=replace(plan.certificate, bits=made.bits))
@@ -195,9 +195,11 @@ def plan_for(
     return plan
 
 
-def _optimised(built: Graph, target: TargetName, dtype: Dtype, optimize: Optimize, rotation: bool) -> Graph:
+def _optimised(
+    built: Graph, target: TargetName, dtype: Dtype, optimize: Optimize, rotation: bool, tokens: int | None
+) -> Graph:
     """The graph as the target's best strategy writes it down in this precision."""
     architecture = named("target", target, TARGETS, built)
     named("dtype", dtype, dict.fromkeys(get_args(Dtype)), built)
     by_curves = sizes_of(dtype, rotation).curves and architecture.gated
-    return optimise(divide_by_curves(built) if by_curves else built, target, optimize, dtype=dtype)
+    return optimise(divide_by_curves(built) if by_curves else built, target, optimize, (), dtype, tokens)

@@ -21,6 +21,7 @@ from .architectures.targets import Learned, Target
 from .interpreter.calibrate import Crowd, Ranges
 from .ir.critical_path import critical_path
 from .ir.graph import Graph, Read
+from .lengths import TOKENS
 from .schedule.lower import lower
 from .schedule.schedule import schedule
 from .schedule.sublayers import Schedule
@@ -31,6 +32,7 @@ from .transforms.hoist_divisors import quotients
 from .transforms.legalise import legalise
 from .transforms.matches import matches
 from .transforms.pack_symmetric import pack_symmetric
+from .transforms.pair_moves import pair_moves
 from .transforms.peel_for_depth import tighten
 from .transforms.peel_repeat import peel
 from .transforms.peel_scan import head_start
@@ -67,6 +69,10 @@ class Setting:
     weighed: bool = False
     """Whether sums of what no token can count are heads that weigh all alike: where there is no strategy without."""
     dtype: Dtype = "float32"
+    positions: int = 1 + TOKENS
+    """Of the longest sequences, the rest token's included."""
+    narrow: bool = False
+    """Whether slots are to be saved before layers and heads."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,9 @@ PASSES = (
          lambda graph, given: pack_symmetric(graph, given.laws), _softmax),
     Pass("head_start", "a scan's first pass stands in front of it, where it starts from constants",
          lambda graph, given: head_start(graph, given.laws), _softmax),
+    Pass("pair_moves", "moves of a code by three tokens and more share heads, two and two",
+         lambda graph, given: graph if given.narrow else pair_moves(graph, given.target, given.positions, given.laws,
+                                                                    given.dtype), _softmax),
     Pass("tighten", "a repeat's first or last pass stands by itself, where the schedule gets shorter",
          lambda graph, given: tightened(graph, given.target, given.laws), _softmax, schedules=True),
 )  # fmt: skip

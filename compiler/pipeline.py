@@ -27,6 +27,7 @@ from .architectures.targets import TARGETS, Target
 from .ir.critical_path import critical_path
 from .ir.graph import SCORED, Attend, Gather, Graph, Read
 from .ir.verify import verify
+from .lengths import positions
 from .numerics.linear_by_softmax import HEADS
 from .passes import PASSES, Pass, Setting, Strategy, left_out, nominal_schedule
 from .schedule.allocate import allocate
@@ -96,9 +97,10 @@ def optimise(
     optimize: Optimize = "depth",
     without: Iterable[str] = (),
     dtype: Dtype = "float32",
+    tokens: int | None = None,
 ) -> Graph:
     """The graph as the target's best strategy writes it down; the rest as in `choose`."""
-    return choose(graph, target, optimize, without, dtype).graph
+    return choose(graph, target, optimize, without, dtype, tokens).graph
 
 
 def choose(
@@ -107,9 +109,10 @@ def choose(
     optimize: Optimize = "depth",
     without: Iterable[str] = (),
     dtype: Dtype = "float32",
+    tokens: int | None = None,
 ) -> Chosen:
     """The strategy that suits the target best, verified after each pass; `without` names passes and laws to leave out,
-    `dtype` is the precision of the weights.
+    `dtype` is the precision of the weights, `tokens` as in `compile_program`.
 
     Raises CompileError for what the target has no construction for, and InnerloopError for names in `without` that
     cannot be left out."""
@@ -119,7 +122,10 @@ def choose(
         _no_reads(graph, architecture)
         strategies = LINEAR
     out = left_out(without)
-    setting, passes = Setting(architecture, ALL_LAWS - out, dtype=dtype), [p for p in PASSES if p.name not in out]
+    setting = Setting(
+        architecture, ALL_LAWS - out, dtype=dtype, positions=positions(graph, tokens), narrow=optimize == "width"
+    )
+    passes = [p for p in PASSES if p.name not in out]
     try:
         return _best(_Run(graph, setting, passes), strategies, optimize)
     except CompileError as refused:

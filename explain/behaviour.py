@@ -119,7 +119,13 @@ def of_function(function: Callable[[Floats, Floats], Any], name: str) -> Behavio
     def ask(x: Floats, y: Floats, prefixes: tuple[int, ...]) -> Floats:
         answers = []
         for k in prefixes:
-            found = np.asarray(function(x[:, : k + 1], y[:, :k]), np.float64)
+            try:  # on copies: it may write into them
+                found = np.asarray(function(x[:, : k + 1].copy(), y[:, :k].copy()), np.float64)
+            except Exception as error:  # whatever it raises
+                raise DataError(
+                    f"{name}: {type(error).__name__}: {error}; it was asked with x {(len(x), k + 1, x.shape[2])} and "
+                    f"y {(len(x), k)}, and is to give ({len(x)},) after any number of examples"
+                ) from error
             if found.shape != (len(x),) or not np.isfinite(found).all():
                 raise DataError(
                     f"{name}: gave {'what is not finite' if found.shape == (len(x),) else f'shape {found.shape}'} for "
@@ -139,6 +145,8 @@ def load(model: str, adapter: Path | None = None) -> Behaviour:
     if colon and path.endswith(".py"):
         return of_function(_function(Path(path), name), name)
     folder = Path(model)
+    if folder.suffix == ".py":
+        raise InnerloopError(f"{model}: names no function; a Python model is FILE.py:FUNCTION")
     if is_stock(folder):
         return of_subject(stock(folder, adapter))
     return of_weights(Weights.load(folder), folder.name)

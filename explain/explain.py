@@ -106,8 +106,8 @@ def explain(
     base = trivial(held)
     spread, size = float(((held.model - base) ** 2).mean()), float((held.truth**2).mean())
     usual = [*(sequences(task) if task.sequence else regression(task.inputs, n)), *more]
-    others = [] if task.sequence else rest(task.inputs, n)
-    usual, others = _chosen(usual, others, only)
+    rarer = [] if task.sequence else rest(task.inputs, n)
+    usual, rarer = _chosen(usual, rarer, only)
 
     def fitted(families: Sequence[Family]) -> list[Fitted]:
         found: list[Fitted] = []
@@ -119,13 +119,13 @@ def explain(
     fits = fitted(usual)
     if (not fits or min(f.left for f in fits) > EXACT) and spread >= HARDLY * size:
         near = fits
-        fits = near + fitted(others)
+        fits = near + fitted(rarer)
         best = choose(fits, held.model, base).best
         if search_too and near and named_by(held.model, best.answers, base) is None:
             told("searching among edits and mixtures of the nearest programs", 0, 0)
             fits += search(near, seen, held, lambda family: Candidate(family, n, prefixes))
     elif not fits:
-        fits = fitted(others)
+        fits = fitted(rarer)
     choice = choose(fits, held.model, base)
     holding: list[Fitted] = []
     while choice.rival is not None and choice.margin < MARGIN and holds(choice.rival, choice.best, seen, held):

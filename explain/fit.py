@@ -257,18 +257,19 @@ def _remembered(candidate: Candidate, counts: Counts, tasks: Tasks, weight: Floa
 
 
 def _least(run: Run, start: Floats, loss: str, close: float, most: int) -> tuple[float, Floats]:
-    found = least_squares(
-        lambda t: run(t)[0],
-        start,
-        jac=lambda t: run(t)[1],  # pyright: ignore[reportArgumentType]
-        method="trf",
-        loss=loss,
-        x_scale="jac",
-        xtol=close,
-        ftol=close,
-        gtol=1e-14,
-        max_nfev=most,
-    )
+    with np.errstate(all="ignore"):  # of slopes that are all 0, or of a rate that diverges
+        found = least_squares(
+            lambda t: run(t)[0],
+            start,
+            jac=lambda t: run(t)[1],  # pyright: ignore[reportArgumentType]
+            method="trf",
+            loss=loss,
+            x_scale="jac",
+            xtol=close,
+            ftol=close,
+            gtol=1e-14,
+            max_nfev=most,
+        )
     return float(found.cost), np.asarray(found.x)
 
 

@@ -27,6 +27,7 @@ from ..interpreter.oracle import evaluate
 from ..interpreter.places import Place
 from ..ir.graph import (
     Affine,
+    Angles,
     Attend,
     Constant,
     Count,
@@ -246,6 +247,7 @@ class Copies:
                 Field()
                 | Constant()
                 | Count()
+                | Angles()
                 | Affine()
                 | Product()
                 | Divide()

@@ -39,6 +39,7 @@ from ..interpreter.calibrate import Ranges
 from ..interpreter.delta import recalled
 from ..ir.graph import (
     Affine,
+    Angles,
     Attend,
     Constant,
     Count,
@@ -99,7 +100,7 @@ class ErrorModel:
         `times`: so many times the rounding."""
         found = self._rounded(value, chosen, drawn, times)
         reads = 2 if isinstance(self.graph[value].op, Product) else 1
-        if not self.shrunk or isinstance(self.graph[value].op, Field | Constant | Count | Merge | Phi | Final):
+        if not self.shrunk or isinstance(self.graph[value].op, Field | Constant | Count | Angles | Merge | Phi | Final):
             return found
         return _read_smaller(found, self.shrunk, reads, drawn)
 
@@ -142,7 +143,7 @@ class ErrorModel:
                 return _delta(node.op, unit)
             case Field(name) if name in self._onehot:
                 return None
-            case Field():
+            case Field() | Angles():
                 return lambda array, _, rng: noisy(array, 0.5 * unit * np.abs(array), rng)
             case Constant(values):
                 held = values.array.astype(self.dtype).astype(np.float64)

@@ -8,6 +8,8 @@ from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.learned_positions import counts, digits, log_counts
+from ..ir.graph import Angles
+from ..numerics.position_angles import angles
 from ..schedule.instructions import ROLES
 from .backend import Backend
 from .learned_heads import scale_of
@@ -40,7 +42,11 @@ def embed(backend: Backend, stream: Stream) -> tuple[Matrix, Floats]:
         first = stream.table + number * backend.positions.codes
         table[:, first : first + backend.positions.codes] = backend.positions.coded(rule.table)
     for count, atom in instructions.counts.items():
-        if atom in backend.allocation.slots:
+        if atom not in backend.allocation.slots:
+            continue
+        if isinstance(count, Angles):
+            table[1:, stream.slots(atom)] = angles(np.arange(1, backend.n_positions), count.count)
+        else:
             found = counts(signature.pattern, count.kind, backend.n_positions, count.none)
             assert found is not None  # who made the count has asked
             table[:, stream.slots(atom)[0]] = found[0]

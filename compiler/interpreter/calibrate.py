@@ -19,7 +19,7 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 
-from ..ir.graph import Field, Graph, Move, Product, Value
+from ..ir.graph import Angles, Field, Graph, Move, Product, Value
 from ..numerics.functions import POINTWISE
 from .ball import Ball
 from .chunks import together
@@ -148,16 +148,15 @@ def _observed(graph: Graph, data: TokenData) -> Seen:
     seen = Seen({}, {}, {v: [] for v in factors}, {v: np.zeros(data.batch) for v in factors}, {}, set())
     low, high = seen.low, seen.high
     rng = np.random.default_rng(0)  # equal steps would meet the same tokens of every task
+    ends = _Ends(graph, factors)
 
     def see(value: Value, array: Floats) -> None:
         if array.size == 0:
             return
-        lows, highs = array.min(axis=1), array.max(axis=1)  # of each task
-        least, most = lows.min(axis=0), highs.max(axis=0)
+        least, most, peaks = ends.of(value, array)
         if value in factors:
             flat = array.reshape(-1, array.shape[-1])
             seen.rows[value].append(flat if len(flat) <= ROWS else flat[rng.integers(len(flat), size=ROWS)])
-            peaks = np.maximum(highs.max(axis=1), -lows.min(axis=1))
             np.maximum(seen.peaks[value], peaks, out=seen.peaks[value])
         if value in decide and np.any(np.abs(array) <= TIE * np.maximum(-least, most).max(initial=0.0)):
             seen.ties.add(value)
@@ -166,6 +165,29 @@ def _observed(graph: Graph, data: TokenData) -> Seen:
 
     evaluate(graph, data, see, reach=seen.scores)
     return seen
+
+
+class _Ends:
+    """Least and largest of each component [size], and how large factors are in each task [tasks]. Of what a loop
+    carries they are looked for once: what a pass ends with the next begins with."""
+
+    def __init__(self, graph: Graph, factors: set[Value]) -> None:
+        carried = [c for loop in graph.loops() for c in loop.carried]
+        self._before = {c.phi: c.result for c in carried} | {c.final: c.result for c in carried}
+        self._peaked = factors | {c.result for c in carried if factors & {c.phi, c.final}}
+        self._last: dict[Value, tuple[Floats, tuple[Floats, Floats, Floats]]] = {}
+
+    def of(self, value: Value, array: Floats) -> tuple[Floats, Floats, Floats]:
+        before = self._last.get(self._before.get(value, value))
+        if before is not None and before[0] is array:
+            return before[1]
+        # Of all tasks at once, and of all components at once: components stand side by side, and tasks within them.
+        found = array.min(axis=(0, 1)), array.max(axis=(0, 1)), np.zeros(len(array))
+        if value in self._peaked:
+            np.maximum(array.max(axis=2).max(axis=1), -array.min(axis=2).min(axis=1), out=found[2])
+        if value in self._before.values():
+            self._last[value] = array, found
+        return found
 
 
 def _tame(seen: Sequence[Seen], sizes: Sequence[int], wild: float) -> list[NDArray[np.bool_]]:
@@ -218,6 +240,9 @@ def ranges_of(graph: Graph, seen: Seen) -> Ranges:
         if isinstance(op, Field) and (spec := specs[op.name]).low is not None and spec.high is not None:
             declared.add(value)
             low[value], high[value] = np.full(graph[value].size, spec.low), np.full(graph[value].size, spec.high)
+        if isinstance(op, Angles):
+            declared.add(value)
+            low[value], high[value] = -np.ones(graph[value].size), np.ones(graph[value].size)
     crowd = {v: _crowd(rows, graph[v].size) for v, rows in seen.rows.items()}
     ties = frozenset(seen.ties) | equalities(graph)
     return Ranges(low, high, frozenset(declared), crowd, dict(seen.scores), ties)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..ir.graph import (
     Affine,
+    Angles,
     Attend,
     Constant,
     Count,
@@ -66,6 +67,7 @@ def _given(graph: Graph, value: Value) -> bool:
         case (
             Constant()
             | Count()
+            | Angles()
             | Product()
             | Divide()
             | Function()

@@ -20,6 +20,7 @@ from innerloop.artifact.tokens import TokenData, output_rows, visible
 
 from ..ir.graph import (
     Affine,
+    Angles,
     Attend,
     Block,
     Constant,
@@ -47,7 +48,9 @@ from ..ir.graph import (
 from ..ir.invariant import invariant
 from ..numerics.functions import function
 from ..numerics.operations import divide, keep, softmax
+from ..numerics.position_angles import angles
 from .chunks import together
+from .columns import Columns
 from .delta import recalled, written
 from .places import Disturb, Observe, Place, Places
 from .reads import attend, gather, read, scores, sources
@@ -103,6 +106,7 @@ class _Run:
         self.seen = visible(self.line, self.pattern)
         self.known: dict[Value, tuple[Places, Floats]] = {}
         self._live: dict[Kinds, Places] = {}
+        self._columns = Columns(graph)
         self._fixed: frozenset[Value] = frozenset()
 
     def run(self) -> Floats:
@@ -161,6 +165,8 @@ class _Run:
 
     def _repeat(self, loop: Loop, places: Places | None) -> None:
         names = [c.initial for c in loop.carried]
+        if places is None:
+            self._columns.keep(loop, self.known)
         for _ in range(loop.count):
             at = [places or self._at(self.graph[c.phi].kinds) for c in loop.carried]
             arrays = [self._take(name, here) for name, here in zip(names, at, strict=True)]
@@ -241,13 +247,16 @@ class _Run:
                 counts = self.seen[:, output_rows(self.line, {kind})].sum(1)[places.tokens]
                 counts = counts == 0 if none else counts
                 return np.broadcast_to(counts[:, None].astype(np.float64), (self.batch, places.tokens.size, 1))
+            case Angles(count):
+                turned = angles(places.tokens + 1, count)
+                return np.broadcast_to(turned, (self.batch, *turned.shape))
             case Affine(matrices, offset):
                 total: Floats = np.broadcast_to(offset.array, (self.batch, places.tokens.size, node.size))
                 for index, matrix in enumerate(matrices):
-                    total = total + matrix.apply(operand(index))
+                    total = total + matrix.apply(self._columns.of(node.operands[index], operand(index)))
                 return total
             case Product(_, form):
-                return form.apply(operand(0), operand(1))
+                return form.apply(*(self._columns.of(node.operands[k], operand(k)) for k in (0, 1)))
             case Divide():
                 return divide(operand(0), operand(1))
             case Function(name, arguments):

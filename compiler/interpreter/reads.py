@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..ir.graph import (
     SCORED,
     Affine,
+    Angles,
     Attend,
     BodyGraph,
     Constant,
@@ -175,7 +176,18 @@ class _Pairs:
             case Softmax():
                 return softmax(operands[0])
             case (
-                Field() | Count() | Keep() | Move() | Gather() | Attend() | Delta() | Read() | Merge() | Phi() | Final()
+                Field()
+                | Count()
+                | Angles()
+                | Keep()
+                | Move()
+                | Gather()
+                | Attend()
+                | Delta()
+                | Read()
+                | Merge()
+                | Phi()
+                | Final()
             ):
                 raise InternalError(f"oracle: {type(node.op).__name__.lower()} inside a read", node.span)
             case other:

@@ -12,6 +12,7 @@ from typing import assert_never
 
 from .graph import (
     Affine,
+    Angles,
     Attend,
     Block,
     Constant,
@@ -51,7 +52,7 @@ def levels(graph: Graph, parallel: bool = False) -> dict[Value, int]:
                 continue
             ready = max((level[o] for o in graph[item].operands), default=-1)
             match graph[item].op:
-                case Affine() | Merge() | Field() | Constant() | Count():
+                case Affine() | Merge() | Field() | Constant() | Count() | Angles():
                     level[item] = ready
                 case Move() | Gather() | Attend() | Delta() | Keep() | Divide() | Read():
                     level[item] = following(ready, True, parallel)

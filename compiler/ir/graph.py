@@ -49,6 +49,13 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Angles:
+    """My position as so many angles, their cosines and their sines (position_angles.py)."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Affine:
     """Σₖ matrices[k] @ operand[k] + offset."""
 
@@ -86,8 +93,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Component o of operand[1] where component which[o] of operand[0] is positive (`strict`: > 0, else ≥ 0), else 0:
-    a comparison and what is multiplied by it."""
+    """Component o of operand[1] where component which[o] of operand[0] is positive (`strict`: > 0, or ≥ 0), else 0."""
 
     strict: bool
     which: tuple[int, ...]
@@ -101,10 +107,9 @@ class Softmax:
 @dataclass(frozen=True, slots=True)
 class Move:
     """The operand as held by another token: the one `back` before me (`kind` None), the last `kind` token before me, or
-    the first or last `kind` token that I see; of none, 0."""
+    the first or last `kind` token that I see; of none, 0. `source` is previous, first or last."""
 
     source: str
-    """previous, first or last."""
     kind: str | None = None
     back: int = 1
 
@@ -147,10 +152,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A read whose body mixes mine and theirs.
-
-    The first `mine` operands are held here, the rest at the token read.
-    """
+    """A read whose body mixes mine and theirs; the first `mine` operands are held here, the rest at the token read."""
 
     how: str
     over: str
@@ -186,7 +188,7 @@ class Final:
 
 
 Op = (
-    Field | Constant | Count | Affine | Product | Divide | Function | Keep | Softmax
+    Field | Constant | Count | Angles | Affine | Product | Divide | Function | Keep | Softmax
     | Move | Gather | Attend | Delta | Read | Mine | Theirs | Merge | Phi | Final
 )  # fmt: skip
 
@@ -213,8 +215,7 @@ class Node:
 @dataclass(frozen=True, slots=True)
 class Carried:
     """A name that a loop carries: `phi` inside the body, `result` at its end, `final` after the loop. `warm`, in front
-    of a scan (see peel_scan.py): what the body makes of `initial` at each token of the scan, of no use to the oracle.
-    """
+    of a scan (see peel_scan.py): what the body makes of `initial` at each token of the scan."""
 
     initial: Value
     phi: Value

@@ -25,6 +25,7 @@ from innerloop.artifact.sparse import Matrix
 from ..syntax.shapes import describe
 from .graph import (
     Affine,
+    Angles,
     Attend,
     Block,
     Constant,
@@ -107,6 +108,8 @@ def _node(node: Node, labels: Mapping[Value, str]) -> str:
             return "field"
         case Count(kind, none):
             return f"no {kind}" if none else f"count {kind}"
+        case Angles(count):
+            return f"my position as {count} angles"
         case Move(source, kind, back):
             return f"move {names[0]} from {source}{f' {kind}' if kind else f' {back}' if back > 1 else ''}"
         case Gather(how, over):

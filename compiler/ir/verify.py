@@ -12,6 +12,7 @@ from innerloop.artifact.errors import InternalError
 from .graph import (
     SCORED,
     Affine,
+    Angles,
     Attend,
     Block,
     BodyGraph,
@@ -46,8 +47,8 @@ def verify(graph: Graph) -> Graph:
 
 
 _ARITY: dict[type, int | None] = {
-    Field: 0, Constant: 0, Count: 0, Affine: None, Product: 2, Divide: 2, Function: 1, Keep: 2, Softmax: 1, Move: 1,
-    Gather: 1, Attend: 3, Delta: 5, Read: None, Mine: 0, Theirs: 0, Merge: None, Phi: 1, Final: 2,
+    Field: 0, Constant: 0, Count: 0, Angles: 0, Affine: None, Product: 2, Divide: 2, Function: 1, Keep: 2, Softmax: 1,
+    Move: 1, Gather: 1, Attend: 3, Delta: 5, Read: None, Mine: 0, Theirs: 0, Merge: None, Phi: 1, Final: 2,
 }  # fmt: skip
 """How many operands an operation takes; None if its payload says."""
 
@@ -165,6 +166,8 @@ class _Verifier:
                 return values.array.shape == node.shape
             case Count():
                 return node.shape == ()
+            case Angles(count):
+                return node.shape == (2 * count,)
             case Affine(matrices, offset):
                 return [m.shape for m in matrices] == [(node.size, s) for s in sizes] and offset.array.shape == (
                     node.size,

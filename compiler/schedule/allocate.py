@@ -21,6 +21,9 @@ from innerloop.artifact.arrays import Indices
 from innerloop.artifact.errors import InternalError
 
 from ..architectures.relation import MOVES
+from ..ir.graph import Angles
+from ..numerics.fit_geometric import LOWEST
+from ..numerics.functions import POINTWISE
 from .instructions import ROLES, Apply, Atom, Copy, Instruction, Linear, LinearForm, Quotient, SwitchHead
 from .sublayers import LoopPlan, Schedule, SublayerPlan
 
@@ -141,8 +144,8 @@ def allocate(schedule: Schedule, apart: bool = False) -> Allocation:
 
 
 def _dividing(instructions: list[Instruction]) -> dict[Atom, float]:
-    """The largest over the smallest divisor that an atom makes, or makes once a function has been taken of it: of
-    small ones every digit counts."""
+    """The largest over the smallest divisor that an atom makes, or argument of a logarithm, a root or 1/x, itself or by
+    functions and quotients of it: of small ones every digit counts."""
     found: dict[Atom, float] = {}
 
     def reach(form: LinearForm, ratio: float) -> None:
@@ -155,8 +158,12 @@ def _dividing(instructions: list[Instruction]) -> dict[Atom, float]:
                 max(instruction.op.high / instruction.op.low, instruction.op.low / instruction.op.high),
             )
     for instruction in reversed(instructions):
-        if isinstance(instruction.op, Apply) and instruction.out in found:
+        op = instruction.op
+        if isinstance(op, Apply | Quotient) and instruction.out in found:
             reach(instruction.reads[0], found[instruction.out])
+        if isinstance(op, Apply) and POINTWISE[op.name].steep in ("logarithm", "root", "inverse"):
+            ends = np.abs([op.low.min(), op.high.max()])
+            reach(instruction.reads[0], float(ends.max() / max(ends.min(), LOWEST * ends.max())))
     return found
 
 
@@ -230,6 +237,7 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
     birth[ROLES], path[ROLES], last[ROLES] = -1, (), end  # the role flags serve every sublayer
     if schedule.instructions.target.linear:  # linear attention cannot empty a token's own slots
         last = dict.fromkeys(last, end)
+    angles = {a for op, a in schedule.instructions.counts.items() if isinstance(op, Angles)}
     result = {}
     for atom in last:
         mine = path[atom]
@@ -252,6 +260,7 @@ def _lifetimes(schedule: Schedule) -> dict[Atom, Lifetime]:
                 and not line.sublayers[g].divides(target)
                 and (not target.parallel or g - g % 2 > birth[atom])  # it must be there when the layer begins
                 and (line.sublayers[g].side == "attention" or not at_rest)
+                and (line.sublayers[g].side == "mlp" or atom not in angles)  # a head would be one that they save
             ),
             None,
         )

@@ -16,6 +16,7 @@ from innerloop.artifact.signature import Kinds
 
 from ..ir.graph import (
     Affine,
+    Angles,
     Attend,
     Block,
     Constant,
@@ -84,6 +85,7 @@ def demanded(graph: Graph) -> dict[Value, Kinds]:
                         Field()
                         | Constant()
                         | Count()
+                        | Angles()
                         | Affine()
                         | Product()
                         | Divide()
@@ -116,6 +118,7 @@ def held(graph: Graph, need: dict[Value, Kinds]) -> dict[Value, Kinds]:
                 found[value] = node.kinds.intersection(*(found[o] for o in node.operands))
             case (
                 Count()
+                | Angles()
                 | Affine()
                 | Product()
                 | Divide()

@@ -24,6 +24,7 @@ from ..architectures.targets import Rotary, Target
 from ..interpreter.calibrate import Ranges
 from ..ir.graph import (
     Affine,
+    Angles,
     Attend,
     Block,
     Carried,
@@ -92,7 +93,7 @@ def lower(
 class _Lowering(HeadBuilder):
     choice: Choice = field(default_factory=dict)
     dtype: Dtype | None = None
-    counts: dict[Count, Atom] = field(default_factory=dict)
+    counts: dict[Count | Angles, Atom] = field(default_factory=dict)
     loops: int = 0
 
     def run(self) -> Instructions:
@@ -147,6 +148,9 @@ class _Lowering(HeadBuilder):
             case Count(kind, none):
                 label = f"no {kind}" if none else f"count {kind}"
                 atom = self.counts[node.op] = self._atom(label, 1, node.kinds, low, high, embedded=True)
+                return self._own(atom)
+            case Angles():
+                atom = self.counts[node.op] = self._atom("angles", node.size, node.kinds, low, high, embedded=True)
                 return self._own(atom)
             case Constant(values):
                 return self._constant(values.array, node.kinds)

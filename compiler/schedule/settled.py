@@ -7,7 +7,7 @@ after    a = s − m², rounded once             each neuron reads w a
 
 With parts that cancel up to C, a neuron's argument is off by δ = u C, each by another: of the curve that is
 δ √Σ (its neurons' slopes)². Where all read the same argument it is what the curve changes by over δ. Where δ is more
-than the whole range, neither says anything.
+than the whole range, neither says anything; and what is below `LEAST` of all that the curve spans is no layer's worth.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from .instructions import ROLES, Apply, AtomInfo, LinearForm
 
 TIMES = 4.0
 """So many times what a curve is off by anyway."""
+LEAST = 64.0
+"""Units of what the curve spans."""
 AROUND = np.array([0.25, 0.5, 1.0, 2.0, 4.0])
 """Of δ: so far beyond each end, and within."""
 POINTS = 200
@@ -44,7 +46,8 @@ def scattered(op: Apply, form: LinearForm, atoms: list[AtomInfo], dtype: Dtype, 
     value, units = curve.neurons(x)
     together = np.maximum(*(np.abs(curve.neurons(x + side * delta)[0] - value) for side in (-1.0, 1.0)))
     apart = delta * curve.scatter(x)
-    return bool(np.any(apart > TIMES * (together + UNIT[dtype] * units) + curve.error))
+    least = LEAST * UNIT[dtype] * float(np.ptp(value))
+    return bool(np.any(apart > TIMES * (together + UNIT[dtype] * units) + curve.error + least))
 
 
 def cancelled(form: LinearForm, atoms: list[AtomInfo]) -> float:

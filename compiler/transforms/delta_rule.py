@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.parts import TAPS
 from innerloop.artifact.sparse import Bilinear, Matrix, Values
@@ -222,7 +221,9 @@ def _fewest(outs: Floats, queries: Floats) -> Iterator[tuple[Floats, Floats]]:
     """The same sum of as few pairs as there are queries that no others make."""
     flat = queries.reshape(len(queries), -1)
     if len(flat) > 1:
-        decomposed: Any = scipy.linalg.qr(flat.T, mode="economic", pivoting=True)
+        from scipy.linalg import qr  # which programs without a delta rule need not load
+
+        decomposed: Any = qr(flat.T, mode="economic", pivoting=True)
         _, r, order = decomposed
         size = np.abs(np.diag(r))
         rank = int(np.sum(size > 1e-12 * size[0]))

@@ -26,6 +26,7 @@ from ..architectures.learned_positions import SAMPLE, counts
 from ..interpreter.oracle import evaluate
 from ..ir.graph import (
     Affine,
+    Angles,
     Attend,
     Constant,
     Count,
@@ -168,7 +169,7 @@ def vanishing(graph: Graph) -> dict[Value, Kinds]:
                 return found[carried.initial] & found[carried.result]
             case Delta(over, start):
                 return frozenset() if start.array.any() else over if len(over) == 1 else frozenset()
-            case Field() | Softmax() | Read() | Mine() | Theirs():
+            case Field() | Angles() | Softmax() | Read() | Mine() | Theirs():
                 return frozenset()
             case other:
                 assert_never(other)

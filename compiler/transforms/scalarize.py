@@ -21,6 +21,7 @@ from innerloop.artifact.sparse import Bilinear, Matrix
 
 from ..ir.graph import (
     Affine,
+    Angles,
     Attend,
     Constant,
     Count,
@@ -60,6 +61,7 @@ def components(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
                 Field()
                 | Constant()
                 | Count()
+                | Angles()
                 | Affine()
                 | Product()
                 | Divide()

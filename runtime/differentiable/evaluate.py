@@ -19,6 +19,7 @@ from innerloop.artifact.tokens import Sequence, output_rows, visible
 from innerloop.compiler.interpreter.reads import sources
 from innerloop.compiler.ir.graph import (
     Affine,
+    Angles,
     Attend,
     Block,
     Constant,
@@ -261,7 +262,7 @@ class _Run:
                 return read(node.op, [operand(i) for i in range(mine)], given, self._seen(places, others))
             case Merge(kinds):
                 return self._merge(node, kinds, places)
-            case Delta() | Mine() | Theirs() | Phi() | Final():
+            case Angles() | Delta() | Mine() | Theirs() | Phi() | Final():
                 raise InternalError(f"{type(node.op).__name__.lower()} stands by itself", node.span)
             case other:
                 assert_never(other)

@@ -13,6 +13,7 @@ from innerloop.artifact.errors import InternalError
 from innerloop.compiler.ir.graph import (
     SCORED,
     Affine,
+    Angles,
     Attend,
     BodyGraph,
     Constant,
@@ -99,7 +100,20 @@ def _computed(body: BodyGraph, node: Node, known: dict[Value, Array], mine: list
             return function(name, arguments, operands[0])
         case Softmax():
             return softmax(operands[0])
-        case Field() | Count() | Keep() | Move() | Gather() | Attend() | Delta() | Read() | Merge() | Phi() | Final():
+        case (
+            Field()
+            | Count()
+            | Angles()
+            | Keep()
+            | Move()
+            | Gather()
+            | Attend()
+            | Delta()
+            | Read()
+            | Merge()
+            | Phi()
+            | Final()
+        ):
             raise InternalError(f"{type(node.op).__name__.lower()} inside a read", node.span)
         case other:
             assert_never(other)

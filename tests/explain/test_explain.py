@@ -220,6 +220,10 @@ def test_faults_are_said(tmp_path: Path) -> None:
         explain(program("averaging"), task("autoregressive"), settings=FEW)
     with pytest.raises(DataError, match="gave shape"):
         explain(of_function(lambda x, y: y, "labels"), TASK, settings=FEW)
+    with pytest.raises(DataError, match=r"raises: ZeroDivisionError: .*it was asked with x \(128, 2, 2\)"):
+        explain(of_function(lambda x, y: 1 / 0, "raises"), TASK)
+    with pytest.raises(InnerloopError, match="names no function"):
+        load(f"{tmp_path}/model.py")
     (tmp_path / "model.py").write_text("def answer(x, y):\n    return y.mean(1)\n")
     assert load(f"{tmp_path}/model.py:answer").name == "answer"
     with pytest.raises(InnerloopError, match="has no function `other`"):

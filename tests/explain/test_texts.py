@@ -71,7 +71,9 @@ def test_all_that_have_like_tokens_can_be_mixed() -> None:
 
 
 def test_what_two_are_given_otherwise_stays_apart() -> None:
-    of = mixed(EVERY["nearest_neighbours_3"], EVERY["nearest_neighbours_5"], ({}, {}))
+    text, sizes = load("k_nearest_neighbours"), {"d": D, "examples": N}
+    three, five = (Family(f"neighbours_{k}", text, {}, {}, sizes | {"k": k}) for k in (3, 5))
+    of = mixed(three, five, ({}, {}))
     assert (of.given["k_1"], of.given["k_2"]) == (3, 5)
     given: Any = dict(of.given)
     answers = [interpret(load("k_nearest_neighbours"), **prompt(), d=D, examples=N, k=k)[:, -1] for k in (3, 5)]

@@ -68,10 +68,25 @@ def test_what_gets_a_slot(answer: str, settles: bool) -> None:
     assert (Linear(settles=True) in found) == settles
 
 
-def test_no_slot_that_is_emptied_as_it_is_filled() -> None:
-    """It would round at the size of what was there."""
-    made, slots = placed(answered("sqrt(s - m * m)"), data={"y": labels(100)})
-    (atom,) = (p.instruction.out for sub in made.walk() for p in sub.placed if p.instruction.op == Linear(settles=True))
-    birth = slots.lifetimes[atom].birth
-    emptied = {s for a in slots.clears.get(birth, ()) for s in slots.slots[a].tolist()}
-    assert emptied.isdisjoint(slots.slots[atom].tolist())
+ENTROPY = """program entropy()
+
+tokens (e)*
+    x : vector[3] on e
+
+p = softmax(2 * x)
+output -dot(p, log(p + 0.000001))
+"""
+
+
+@pytest.mark.parametrize(("text", "of"), [(answered("sqrt(s - m * m)"), Linear(settles=True)), (ENTROPY, "exp")])
+def test_small_digits_take_no_slot_that_is_emptied_as_it_is_filled(text: str, of: Linear | str) -> None:
+    """They would round at the size of what was there: exp(-13) beside an x of 2, by 5 %, and then its logarithm."""
+    made, slots = placed(text, data=None if text is ENTROPY else {"y": labels(100)})
+    for placed_ in (p for sublayer in made.walk() for p in sublayer.placed):
+        op = placed_.instruction.op
+        if of in (op, getattr(op, "name", None)):
+            atom = placed_.instruction.out
+            emptied = {s for a in slots.clears.get(slots.lifetimes[atom].birth, ()) for s in slots.slots[a].tolist()}
+            assert emptied.isdisjoint(slots.slots[atom].tolist())
+            return
+    raise AssertionError(of)

@@ -240,3 +240,17 @@ at q
 @pytest.mark.parametrize(("call", "passes"), [("doubled(x, k + 1)", 3), ("doubled(x, n + 1)", 7), ("more(x, k)", 3)])
 def test_what_counts_passes_of_a_definition_is_any_constant(call: str, passes: int) -> None:
     assert interpret(DEFINED.format(call), x=[0.0, 1.0]).tolist() == [2.0**passes]
+
+
+def test_a_repeat_in_a_repeat_reads_what_this_pass_of_the_outer_one_made() -> None:
+    text = (
+        "program nested(d)\n\ntokens (x)*\n    x : vector[d]\n\nat x\n    w : vector[d] = x\n    repeat 3\n"
+        "        v = 0.5 * w\n        repeat 2\n            w = w - 0.1 * dot(v, x) * (0.5 * v + w)\n"
+        "    output dot(w, x)\n"
+    )
+    w = X
+    for _ in range(3):
+        v = 0.5 * w
+        for _ in range(2):
+            w = w - 0.1 * (v * X).sum(-1, keepdims=True) * (0.5 * v + w)
+    np.testing.assert_allclose(interpret(text, x=X, d=3), (w * X).sum(-1), rtol=1e-13)

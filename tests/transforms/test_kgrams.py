@@ -22,7 +22,6 @@ from benchmarks.kgrams import SYMBOLS, counted, measured, program, sequences
 def test_two_layers_say_what_counting_says(k: int, prior: int, target: TargetName) -> None:
     found = measured(k, prior, target, 16)
     assert found.holds, found
-    assert found.heads <= max(2, k)
 
 
 def test_the_program_is_the_counting() -> None:

@@ -16,6 +16,7 @@ from innerloop.artifact.sparse import Bilinear, Matrix
 
 from ...ir.graph import (
     Affine,
+    Angles,
     Attend,
     Constant,
     Count,
@@ -93,6 +94,7 @@ def expand(
         case (
             Field()
             | Count()
+            | Angles()
             | Divide()
             | Function()
             | Keep()

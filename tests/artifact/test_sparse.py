@@ -1,0 +1,45 @@
+"""Linear and bilinear maps give the same bits however they are summed and however their operands lie in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from innerloop.artifact.sparse import Bilinear, Matrix, columns
+
+ROWS = 500
+SYMMETRIC = Bilinear(np.repeat(range(3), 3), np.tile(range(3), 3), [0, 1, 2, 1, 3, 4, 2, 4, 5], 1.0, 3, (3, 6))
+FORMS = {
+    "product by product": Bilinear.mul(5),
+    "outer": Bilinear.outer(3, 4),
+    "matrices": Bilinear.dot(3, 2, 4),
+    "symmetric matrix by vector": SYMMETRIC,
+    "not as many products everywhere": Bilinear([0, 0, 1], [0, 1, 2], [1, 1, 1], 1.0, 2, (3, 3)),
+    "scaled": Bilinear([1, 0, 1, 0], [0, 1, 2, 0], [1, 1, 0, 2], [0.1, 0.3, -0.7, 1.0], 2, (3, 3)),
+    "nothing": Bilinear([], [], [], 1.0, 3, (3, 3)),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("layout", ["C", "F"])
+def test_bilinear_sums_entry_by_entry(name: str, layout: str) -> None:
+    form = FORMS[name]
+    draw = np.random.default_rng(0)
+    a, b = (np.array(draw.standard_normal((ROWS, size)), order=layout) for size in form.sizes)  # type: ignore[call-overload]
+    expected = np.zeros((ROWS, form.size))
+    for out, i, j, c in zip(form.out, form.left, form.right, form.coefficient, strict=True):
+        expected[:, out] += c * (a[:, i] * b[:, j])
+    assert np.array_equal(form.apply(a, b), expected)
+
+
+@pytest.mark.parametrize("used", [[3], [1, 6], list(range(8)), []])
+def test_matrix_reads_only_what_it_uses(used: list[int]) -> None:
+    draw = np.random.default_rng(0)
+    dense = np.zeros((4, 8))
+    dense[:, used] = draw.standard_normal((4, len(used)))
+    x = draw.standard_normal((6, 5, 8))
+    expected = np.zeros((6, 5, 4))
+    for k in used:
+        expected += x[..., k, None] * dense[:, k]
+    for operand in (x, columns(x)):
+        assert np.array_equal(operand, x)
+        assert np.array_equal(Matrix(dense).apply(operand), expected)
