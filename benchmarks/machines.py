@@ -122,8 +122,21 @@ def page(lines: dict[tuple[str, str], Line]) -> str:
         said = f"{len(rows)} of {len(names())} programs; SPD/d is {worst:.1f} times that of `{near}` at most ({whose})."
         head = f"| program | `{machine}` | `{near}` | SPD/d | of `{near}` | in transformers | of `{near}` |"
         parts.append("\n".join([f"## {machine}\n", f"{said}\n", head, "|---|---|---|--:|--:|--:|--:|", *rows]))
+        parts.append(_revisions([own for own, _ in pairs]))
     parts.append("\n".join([_DELTANET, "", *_scans(lines)]))
     return "\n\n".join(parts) + "\n"
+
+
+def _revisions(rows: list[Line]) -> str:
+    """Of which code the rows are, and which programs have none."""
+    of: dict[str, list[str]] = {}
+    for row in rows:
+        of.setdefault(row.revision, []).append(row.program)
+    told = [f"Revision {revision}: {', '.join(of[revision])}." for revision in sorted(of) if revision]
+    told += ["The other rows are of revisions before these."] if "" in of else []
+    missing = [name for name in names() if name not in {row.program for row in rows}]
+    told += [f"Not run: {', '.join(missing)}."] if missing else []
+    return " ".join(told)
 
 
 def _scans(lines: dict[tuple[str, str], Line]) -> list[str]:

@@ -36,6 +36,7 @@ GROUPS = {
         "conjugate_gradient",
         "iterative_newton",
         "ridge",
+        "validated_ridge",
         "recursive_least_squares",
         "normalized_least_mean_squares",
         "kalman_filter",

@@ -26,8 +26,9 @@ from ..interpreter.calibrate import Ranges, some_of
 from ..interpreter.oracle import evaluate
 from ..ir.build import graph_of
 from ..ir.critical_path import critical_path
-from ..ir.graph import Attend, Function, Graph, Keep, Op, Softmax
+from ..ir.graph import Attend, Divide, Function, Graph, Keep, Op, Softmax
 from ..schedule.allocate import Allocation
+from ..schedule.arguments import FLOOR
 from ..schedule.constructions import Choice
 from .error_model import ErrorModel
 from .predict import SAFETY, predict
@@ -53,6 +54,8 @@ def all_finite(graph: Graph, ranges: Ranges) -> None:
                 return  # lower.py says what the function takes
             what = f"`{node.name}`" if node.name else "this value"
             hint = "the program diverges, or divides by 0, with these parameters: try others, or a smaller rate"
+            if isinstance(node.op, Divide):
+                hint = f"it divides by 0: {FLOOR}; `use statistics` has `ratio(a, n)`, 0 where nothing was counted"
             raise graph.signature.refusal(f"{what} is not finite on the calibration data", node.span, hint)
 
 

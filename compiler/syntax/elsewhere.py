@@ -96,7 +96,7 @@ _SHAPES = (
     (r"\b(?:if|else)\b.*", _CHOICE),
     (r"\?.*:.*", _CHOICE),
     (r"^\s*use\b.*", "`use` stands between the first line and `tokens`"),
-    (r"\bgrad\s*\(?.*", "a gradient names what it is by: `grad[w](loss)`"),
+    (r"\bgrad\b\s*\(?.*", "a gradient names what it is by: `grad[w](loss)`"),
     (r"\blambda\b.*", VALUES["lambda"]),
     (r"^\s*at\s+\w+\s*(?:,|and\b|or\b|\s)\s*\w+.*", _ONE_KIND),
     (r"^\s*repeat\b.*\b(?:times|until|while)\b.*", "`repeat 3`, and the number is known when compiling"),

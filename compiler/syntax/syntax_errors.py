@@ -141,8 +141,8 @@ def _early_end(text: str, start: int, type: str, expected: set[str]) -> SyntaxFa
     written = _line(text, max(end - 1, 0))
     if (word := written.strip()) in elsewhere.LINES:
         return SyntaxFault(Diagnostic(f"there is no `{word}`", span, elsewhere.LINES[word]), line)
-    hint = _SCAN if expected in _LIMITS else elsewhere.hint(written, column - 1)
-    return SyntaxFault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span, hint), line)
+    mend = _SCAN if expected in _LIMITS else elsewhere.hint(written, column - 1)
+    return SyntaxFault(Diagnostic(f"expected {_plain(expected)}, found the end of the line", span, mend), line)
 
 
 def _code_end(text: str, end: int) -> int:

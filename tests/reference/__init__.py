@@ -187,6 +187,7 @@ CASES = (
     ),
     Case("iterative_newton", {"d": D, "steps": 6}, batch.draw, batch.iterative_newton),
     Case("ridge", {"d": D, "steps": 25, "ridge": 0.1}, batch.draw, batch.ridge),
+    Case("validated_ridge", {"d": D}, batch.draw_held_out, batch.validated_ridge),
     Case("lasso", {"d": D, "steps": 50, "rate": 0.1}, batch.draw, batch.lasso),
     Case("fista", {"d": D, "steps": 20, "rate": 0.1}, batch.draw, batch.fista),
     Case("chebyshev_iteration", {"d": D, "steps": 8}, batch.draw_context, batch.chebyshev_iteration),

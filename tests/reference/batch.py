@@ -237,3 +237,21 @@ def temporal_difference_lambda(task: Task, p: Parameters) -> list[float]:
     age = np.subtract.outer(np.arange(N - 1), np.arange(N - 1))
     decay = np.where(age >= 0, (0.9 * 0.5) ** np.maximum(age, 0), 0.0)
     return _td(task, p, decay @ task["phi"][:-1])
+
+
+def draw_held_out(rng: np.random.Generator) -> Task:
+    """Ten examples to fit, six to judge by, and a query; noise of a size of its own."""
+    x, w = rng.uniform(-1.0, 1.0, (17, D)), rng.uniform(-1.0, 1.0, D)
+    y = x[:-1] @ w + rng.uniform(0.1, 0.5) * rng.uniform(-1.0, 1.0, 16)
+    return {"x": x, "y": y[:10], "label": y[10:]}
+
+
+def validated_ridge(task: Task, p: Parameters) -> list[Array]:
+    """scikit-learn's Ridge for each λ (its penalty is not divided by the examples), under SciPy's softmax of their
+    errors."""
+    X, query = np.split(task["x"], [-1])
+    n = len(task["y"])
+    fits = [Ridge(alpha=a * n, fit_intercept=False).fit(X[:n], task["y"]) for a in (0.01, 0.1, 1.0)]
+    errors = np.array([np.mean((fit.predict(X[n:]) - task["label"]) ** 2) for fit in fits])
+    predicted = np.concatenate([fit.predict(query) for fit in fits])
+    return [np.array([softmax(-100.0 * errors) @ predicted, errors.min()])]
