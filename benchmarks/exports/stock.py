@@ -74,7 +74,7 @@ def line(job: Job) -> Line:
     program, target = job
     torch.set_num_threads(1)
     case, kind = case_of(program), MODELS[target]
-    fields = dict(case.data(seed=0, tasks=TASKS))
+    fields: dict[str, Any] = dict(case.data(seed=0, tasks=TASKS))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "out"
         try:

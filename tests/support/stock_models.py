@@ -95,7 +95,8 @@ def by_field(weights: Weights, features: torch.Tensor, **fields: Any) -> dict[st
 def interpreter_gradient(weights: Weights, **fields: Any) -> dict[str, Floats]:
     """Of the last output by each field [tasks, rows, size], of the interpreter in JAX and float64."""
     signature = weights.signature
-    function = Differentiable(signature.text, **dict(signature.parameters))
+    parameters: dict[str, Any] = dict(signature.parameters)
+    function = Differentiable(signature.text, **parameters)
     data = read_data(signature, fields)
     many = function.many(data.sequence)
     with settled("float64"):
