@@ -8,7 +8,7 @@ PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 LINTERS := lint-ruff lint-mypy lint-pyright lint-imports
 
 .PHONY: help browser installed lenses demo docs test test-slow lint $(LINTERS) format catalogue clean \
-  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-device benchmark-explain benchmark-forward benchmark-guard benchmark-inspector benchmark-kgrams benchmark-layers benchmark-machines benchmark-operations benchmark-peers benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
+  honesty random-programs benchmark benchmark-certify benchmark-compile benchmark-device benchmark-explain benchmark-exports benchmark-forward benchmark-guard benchmark-inspector benchmark-kgrams benchmark-layers benchmark-machines benchmark-operations benchmark-peers benchmark-real-data benchmark-speed benchmark-startup benchmark-tolerance benchmark-training
 
 help:
 	@echo "make demo               run the three compiled programs on real data: a table and a plot in out/"
@@ -25,6 +25,7 @@ help:
 	@echo "make benchmark-compile  measure how long compiling takes, stage by stage"
 	@echo "make benchmark-device   how exact the library is on this machine's GPU, beside its CPU, and what calls take"
 	@echo "make benchmark-explain  does innerloop explain name what runs, and nothing else; goes on where it was stopped"
+	@echo "make benchmark-exports  every program in unmodified transformers: outputs and gradients; circuits, 16 bits: docs/exports.md"
 	@echo "make benchmark-forward  measure what a call takes, in products of matrices, and what running scans in turn saves"
 	@echo "make benchmark-kgrams   k-gram models: layers, heads, and how far from the counts"
 	@echo "make benchmark-layers   the table of layers and widths against the published constructions"
@@ -133,6 +134,12 @@ benchmark-device: $(VENV)/.installed-test
 
 benchmark-explain: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.explain
+
+# The first two go on where they were stopped; one that is wrong ends it.
+benchmark-exports: $(VENV)/.installed-test
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.exports.stock
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.exports.circuits
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.exports.sixteen_bits
 
 benchmark-real-data: $(VENV)/.installed-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.real_data

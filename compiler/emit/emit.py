@@ -184,6 +184,7 @@ class _Emitter:
             if early.parts:
                 neurons.linear(early, stream.to_scratch(1.0), sublayer.prepares.instruction.kinds)
             bias = neurons.remove(sublayer.prepares.instruction.kinds)
+            neurons.aside(sublayer.prepares.instruction.kinds, self._largest)
             neurons.done("puts the divisor in the place of the norm's constants")
         for placed in sublayer.placed:
             write = self.filler.writes(placed)
@@ -198,6 +199,7 @@ class _Emitter:
             neurons.linear(
                 sublayer.clears.instruction.reads[1], stream.to_scratch(-1.0), sublayer.clears.instruction.kinds
             )
+            neurons.aside(sublayer.clears.instruction.kinds, -self._largest)
             neurons.done("takes the divisor out again")
         up, up_bias, down = neurons.finish()
         self.work.append(SublayerWork(neurons=tuple(neurons.work)))
@@ -206,6 +208,12 @@ class _Emitter:
         self.neurons += up_bias.size
         self.widest = max(self.widest, up_bias.size)
         return Mlp(self.norm, up, up_bias, down, bias, neurons.gates())
+
+    @property
+    def _largest(self) -> float:
+        """Of all divisors."""
+        assert self.backend.divisor is not None
+        return self.backend.divisor[1]
 
     def _holders(self, atom: int) -> Kinds:
         return self.backend.schedule.instructions.atoms[atom].kinds if atom != ROLES else self.backend.everyone

@@ -51,6 +51,9 @@ class GatedNeurons(Neurons):
         size = self.sizes.open
         self.gated(self._flags(kinds, np.full(read.shape[1], size)), read, write * (1.0 / size))
 
+    def aside(self, kinds: Kinds, divisor: float) -> None:
+        """The others keep the norm's constants."""
+
     def products(self, op: Multiply, left: LinearForm, right: LinearForm, write: Matrix, kinds: Kinds) -> None:
         a, b = self.stream.read(left), self.stream.read(right)
         entries, i, j = distinct(op.form, keys(a), keys(b))

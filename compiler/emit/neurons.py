@@ -71,6 +71,11 @@ class Neurons(ABC):
     def gates(self) -> Matrix | None:
         """[width, neurons], where neurons have them."""
 
+    @abstractmethod
+    def aside(self, kinds: Kinds, divisor: float) -> None:
+        """Where a division at `kinds` takes the norm's constants from all tokens: puts this divisor on the scratch of
+        the others, the rest token too. A negative one takes it off again."""
+
     # What all have ------------------------------------------------------------------------------
 
     def done(self, of: Work) -> None:

@@ -123,6 +123,13 @@ def _level(curve: Approximant, low: float, high: float) -> Approximant:
     )
 
 
+def blunted(curve: Approximant, radius: float, most: float) -> Approximant:
+    """The curve, on a range of that radius, with kinks of κ = `most` where theirs is more."""
+    sharp = np.abs(curve.up) * max(radius, 1e-300) >= 2.0 ** (SHARP - 2)
+    less = np.where(sharp, np.minimum(1.0, most / np.maximum(np.abs(curve.up), 1e-300)), 1.0)
+    return replace(curve, up=curve.up * less, bias=curve.bias * less, down=curve.down / less)
+
+
 def _smooth(
     f: Callable[[Floats], Floats], low: float, high: float, tolerance: float, activation: Activation
 ) -> Approximant:

@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import CompileError
+from innerloop.artifact.reference.arithmetic import STOCK
+from innerloop.artifact.reference.forward import forward
+from innerloop.artifact.tokens import read_data
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import compile_program
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.ir.build import graph_of
+from innerloop.programs import load
 from numpy.typing import NDArray
 
 from tests.reference import measured
@@ -192,3 +196,13 @@ def test_nothing_is_left_of_a_large_divisor_where_a_small_one_comes(target: Targ
     w = v / (1 + 1000 * v**2)
     found = measured.numpy_run(compile_program(SMALL_AFTER_LARGE, target=target), {"s": s})
     np.testing.assert_allclose(found, w / (0.01 + (w + v) ** 2), rtol=0, atol=1e-4)
+
+
+def test_divisions_leave_the_rest_token_as_it_was() -> None:
+    """Where nothing is divided the norm divides by the largest divisor: by what small values stand there, rounding grew
+    to 10⁹ in a few divisions, and to what PyTorch's gradients do not hold."""
+    weights = compile_program(load("conjugate_gradient"), d=3)
+    rest: list[NDArray[Any]] = []
+    data = read_data(weights.signature, draw(weights.signature, 6, 4, seed=0))
+    forward(weights, data, lambda stream: rest.append(stream[:, :, 0].copy()), STOCK, whole=True)
+    np.testing.assert_allclose(rest[-1], rest[0], rtol=1e-6, atol=1e-2)

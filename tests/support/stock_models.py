@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import torch
 from innerloop.artifact.arrays import Floats
@@ -18,7 +19,9 @@ from innerloop.artifact.precisions import carrier
 from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.compiler import Weights
 from innerloop.programs import load
+from innerloop.runtime.differentiable.function import Differentiable
 from innerloop.runtime.exports.export import export
+from innerloop.runtime.surroundings import settled
 from safetensors.torch import load_file
 
 
@@ -51,9 +54,11 @@ def outputs(kind: type[Any], folder: Path, weights: Weights, **fields: Any) -> F
     return np.asarray(output[:, rows], np.float64).reshape(len(output), len(rows), *weights.output.shape)
 
 
-def gradient(kind: type[Any], folder: Path, weights: Weights, cut: bool = True, **fields: Any) -> torch.Tensor:
-    """Of the sum of all outputs by what goes into the stock model [tasks, tokens, width], cut at the slots that are
-    constant as the folder's README does it, or not."""
+def gradient(
+    kind: type[Any], folder: Path, weights: Weights, cut: bool = True, last: bool = False, **fields: Any
+) -> torch.Tensor:
+    """Of the sum of all outputs, or the `last` one's, by the features that go into the stock model [tasks, tokens,
+    features], as the folder's README takes it, or as it comes."""
     model = kind.from_pretrained(folder, attn_implementation="eager").eval()
     interface = load_file(folder / "interface.safetensors")
     keep = torch.ones(interface["embedding"].shape[1], dtype=interface["embedding"].dtype)
@@ -62,13 +67,45 @@ def gradient(kind: type[Any], folder: Path, weights: Weights, cut: bool = True, 
     def hook(_block: Any, _given: Any, out: torch.Tensor) -> None:
         out.register_hook(lambda back: back * keep)
 
-    for block in (model.h if hasattr(model, "h") else model.layers) if cut else ():
-        block.register_forward_hook(hook)
+    if cut:
+        norms: list[Any] = [part for part in model.modules() if "Norm" in type(part).__name__]
+        for norm in norms:
+            if norm.weight[0] == norms[-1].weight[0]:
+                norm.register_full_backward_hook(lambda _norm, _given, made: (made[0] * keep,))
+        for block in model.h if hasattr(model, "h") else model.layers:
+            block.register_forward_hook(hook)
     held, rows = features(weights, **fields)
-    given = (held @ interface["embedding"]).requires_grad_()
-    output = model(inputs_embeds=given).last_hidden_state @ interface["readout"]
-    (found,) = torch.autograd.grad(output[:, rows].sum(), given)
+    held.requires_grad_()
+    output = model(inputs_embeds=held @ interface["embedding"]).last_hidden_state @ interface["readout"]
+    (found,) = torch.autograd.grad(output[:, rows[-1:] if last else rows].sum(), held)
     return found
+
+
+def by_field(weights: Weights, features: torch.Tensor, **fields: Any) -> dict[str, Floats]:
+    """Each field's part of them, a row for each token that holds it [tasks, rows, size]."""
+    data, at, found = read_data(weights.signature, fields), len(weights.roles), {}
+    for spec in weights.signature.fields:
+        size = data.fields[spec.name].shape[-1]
+        rows = 1 + np.asarray(output_rows(data.sequence, spec.kinds))
+        found[spec.name] = np.asarray(features[:, rows, at : at + size], np.float64)
+        at += size
+    return found
+
+
+def interpreter_gradient(weights: Weights, **fields: Any) -> dict[str, Floats]:
+    """Of the last output by each field [tasks, rows, size], of the interpreter in JAX and float64."""
+    signature = weights.signature
+    parameters: dict[str, Any] = dict(signature.parameters)
+    function = Differentiable(signature.text, **parameters)
+    data = read_data(signature, fields)
+    many = function.many(data.sequence)
+    with settled("float64"):
+
+        def last(rows: dict[str, Any]) -> Any:
+            output = many(dict(function.start), rows)
+            return output.reshape(*output.shape[:2], -1)[:, -1].sum()
+
+        return {name: np.asarray(part) for name, part in jax.jit(jax.grad(last))(function.rows(data)).items()}
 
 
 def readme_difference(folder: Path) -> float:

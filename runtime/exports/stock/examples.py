@@ -113,7 +113,12 @@ keep[json.load(open("layout.json"))["constant"]] = 0
 def cut(block, args, out):
     out.register_hook(lambda gradient: gradient * keep)
 
+def identity(norm, given, made):
+    return (made[0] * keep,)
+
 hooks = [block.register_forward_hook(cut) for block in model.{blocks}]
+norms = [part for part in model.modules() if "Norm" in type(part).__name__]
+hooks += [norm.register_full_backward_hook(identity) for norm in norms if norm.weight[0] == norms[-1].weight[0]]
 given = features.clone().requires_grad_()
 {run}
 (gradient,) = torch.autograd.grad(output[:, rows][:, -1].sum(), given)  # of the last output, by every feature
@@ -140,8 +145,10 @@ def gradients(example: Example, where: str) -> str:
     return f"""
 ## Gradients
 
-Cut them at the slots that hold the same whatever the data (`constant` in `layout.json`): the gradient by the data is
-the same, and finite. Uncut, what runs down those slots may grow until all is NaN. Going on from the first example:
+Cut them at the slots that hold the same whatever the data (`constant` in `layout.json`), and take norms for what they
+are: those whose gain is the last one's are the identity, the others divide. The gradient by the data is the same,
+and finite. As it comes, what runs down those slots may grow until all is NaN, and a norm's own gradient rounds at the
+size of what is largest, which each division multiplies. Going on from the first example:
 
 ```python{example.gradients.replace("{where}", where)}```
 """ * bool(example.gradients)
