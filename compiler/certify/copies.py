@@ -26,29 +26,15 @@ from numpy.typing import NDArray
 from ..interpreter.oracle import evaluate
 from ..interpreter.places import Place
 from ..ir.graph import (
-    Affine,
-    Angles,
     Attend,
-    Constant,
-    Count,
     Delta,
-    Divide,
-    Field,
-    Final,
     Function,
     Gather,
     Keep,
-    Merge,
-    Mine,
-    Move,
     Node,
-    Phi,
-    Product,
-    Read,
-    Softmax,
-    Theirs,
     Value,
 )
+from ..ir.operation_classes import Local, Reads, Source, Structural
 from ..numerics.attention_gates import Draws, shift, slope
 from .inexact import Inexact, Operand
 from .plan import Plan
@@ -243,23 +229,7 @@ class Copies:
                 wrong = wrong | mine.any(-1, keepdims=True)
             case Delta():
                 wrong = np.isnan(array[here])  # which comes from S on
-            case (
-                Field()
-                | Constant()
-                | Count()
-                | Angles()
-                | Affine()
-                | Product()
-                | Divide()
-                | Softmax()
-                | Move()
-                | Read()
-                | Mine()
-                | Theirs()
-                | Merge()
-                | Phi()
-                | Final()
-            ):
+            case Source() | Local() | Reads() | Structural():
                 wrong = np.isnan(array[here])
             case other:
                 assert_never(other)

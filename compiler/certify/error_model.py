@@ -39,29 +39,25 @@ from ..interpreter.calibrate import Ranges
 from ..interpreter.delta import recalled
 from ..ir.graph import (
     Affine,
-    Angles,
     Attend,
     Constant,
-    Count,
     Delta,
     Divide,
     Field,
-    Final,
     Function,
     Gather,
     Graph,
     Keep,
     Merge,
-    Mine,
     Move,
     Node,
-    Phi,
     Product,
     Read,
     Softmax,
-    Theirs,
     Value,
 )
+from ..ir.operation_classes import Source, Structural
+from ..ir.positional import Count
 from ..numerics.approximant import Approximant
 from ..numerics.attention_gates import Draws, shift, slope, weights
 from ..numerics.exponential_sums import MANY, sink
@@ -100,7 +96,7 @@ class ErrorModel:
         `times`: so many times the rounding."""
         found = self._rounded(value, chosen, drawn, times)
         reads = 2 if isinstance(self.graph[value].op, Product) else 1
-        if not self.shrunk or isinstance(self.graph[value].op, Field | Constant | Count | Angles | Merge | Phi | Final):
+        if not self.shrunk or isinstance(self.graph[value].op, Source | Structural):
             return found
         return _read_smaller(found, self.shrunk, reads, drawn)
 
@@ -143,17 +139,17 @@ class ErrorModel:
                 return _delta(node.op, unit)
             case Field(name) if name in self._onehot:
                 return None
-            case Field() | Angles():
-                return lambda array, _, rng: noisy(array, 0.5 * unit * np.abs(array), rng)
             case Constant(values):
                 held = values.array.astype(self.dtype).astype(np.float64)
                 off = (held - values.array).ravel()
                 return (lambda array, _, rng: array + off) if off.any() else None
             case Gather("mean", _):
                 return _mean(unit, 0.0 if self.dtype in SHORT else 1.0, self.apart)
-            case Count() | Move() | Merge() | Mine():
+            case Count() | Move() | Merge():
                 return None
-            case Softmax() | Gather() | Attend() | Read() | Theirs() | Phi() | Final():
+            case Source():
+                return lambda array, _, rng: noisy(array, 0.5 * unit * np.abs(array), rng)
+            case Softmax() | Gather() | Attend() | Read() | Structural():
                 return lambda array, _, rng: noisy(array, unit * (np.abs(array) + usual(array, self.apart)), rng)
             case other:
                 assert_never(other)

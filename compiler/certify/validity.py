@@ -20,7 +20,8 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 
 from ..interpreter.reads import scores
-from ..ir.graph import Affine, Angles, Attend, Constant, Count, Divide, Function, Graph, Merge, Product, Value
+from ..ir.graph import Affine, Attend, Constant, Divide, Function, Graph, Merge, Product, Value
+from ..ir.operation_classes import Positional
 from ..numerics import exponential_sums
 from ..numerics.fit_smooth import domain
 from ..schedule.constructions import CURVE, Choice
@@ -59,7 +60,7 @@ def limits(model: ErrorModel, choice: Choice, value: Value) -> tuple[Limit, ...]
 def stored(graph: Graph) -> frozenset[Value]:
     """The values that the stream holds: what affine maps make only if a loop carries it on."""
     carried = {v for loop in graph.loops() for c in loop.carried for v in (c.initial, c.result)}
-    made = {v for v in graph.values() if not isinstance(graph[v].op, Affine | Angles | Constant | Count | Merge)}
+    made = {v for v in graph.values() if not isinstance(graph[v].op, Affine | Constant | Merge | Positional)}
     return frozenset(made | carried)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.learned_positions import counts, digits, log_counts
-from ..ir.graph import Angles
+from ..ir.positional import Angles, Count
 from ..numerics.position_angles import angles
 from ..schedule.instructions import ROLES
 from .backend import Backend
@@ -41,16 +43,19 @@ def embed(backend: Backend, stream: Stream) -> tuple[Matrix, Floats]:
         assert rule.table is not None
         first = stream.table + number * backend.positions.codes
         table[:, first : first + backend.positions.codes] = backend.positions.coded(rule.table)
-    for count, atom in instructions.counts.items():
+    for op, atom in instructions.counts.items():
         if atom not in backend.allocation.slots:
             continue
-        if isinstance(count, Angles):
-            table[1:, stream.slots(atom)] = angles(np.arange(1, backend.n_positions), count.count)
-        else:
-            found = counts(signature.pattern, count.kind, backend.n_positions, count.none)
-            assert found is not None  # who made the count has asked
-            table[:, stream.slots(atom)[0]] = found[0]
-            put(np.arange(layout.roles), stream.slots(atom)[0], found[1])
+        match op:
+            case Angles(count):
+                table[1:, stream.slots(atom)] = angles(np.arange(1, backend.n_positions), count)
+            case Count(kind, none):
+                found = counts(signature.pattern, kind, backend.n_positions, none)
+                assert found is not None  # who made the count has asked
+                table[:, stream.slots(atom)[0]] = found[0]
+                put(np.arange(layout.roles), stream.slots(atom)[0], found[1])
+            case other:
+                assert_never(other)
     for kind, atom in instructions.log_counts.items():
         logs = log_counts(signature.pattern, kind, backend.n_positions)
         assert logs is not None  # passes.py has asked

@@ -19,7 +19,8 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 
-from ..ir.graph import Angles, Field, Graph, Move, Product, Value
+from ..ir.graph import Field, Graph, Move, Product, Value
+from ..ir.operation_classes import Positional
 from ..numerics.functions import POINTWISE
 from .ball import Ball
 from .chunks import together
@@ -240,9 +241,9 @@ def ranges_of(graph: Graph, seen: Seen) -> Ranges:
         if isinstance(op, Field) and (spec := specs[op.name]).low is not None and spec.high is not None:
             declared.add(value)
             low[value], high[value] = np.full(graph[value].size, spec.low), np.full(graph[value].size, spec.high)
-        if isinstance(op, Angles):
+        if isinstance(op, Positional) and op.bounds is not None:
             declared.add(value)
-            low[value], high[value] = -np.ones(graph[value].size), np.ones(graph[value].size)
+            low[value], high[value] = (np.full(graph[value].size, end) for end in op.bounds)
     crowd = {v: _crowd(rows, graph[v].size) for v, rows in seen.rows.items()}
     ties = frozenset(seen.ties) | equalities(graph)
     return Ranges(low, high, frozenset(declared), crowd, dict(seen.scores), ties)

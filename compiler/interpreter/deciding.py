@@ -13,28 +13,14 @@ import numpy as np
 
 from ..ir.graph import (
     Affine,
-    Angles,
-    Attend,
-    Constant,
-    Count,
-    Delta,
-    Divide,
     Field,
-    Final,
-    Function,
-    Gather,
     Graph,
     Keep,
     Merge,
-    Mine,
     Move,
-    Phi,
-    Product,
-    Read,
-    Softmax,
-    Theirs,
     Value,
 )
+from ..ir.operation_classes import Local, Reads, Source, Structural
 
 
 def deciding(graph: Graph) -> frozenset[Value]:
@@ -64,24 +50,7 @@ def _given(graph: Graph, value: Value) -> bool:
                 return False
         case Move() | Merge():
             pass
-        case (
-            Constant()
-            | Count()
-            | Angles()
-            | Product()
-            | Divide()
-            | Function()
-            | Keep()
-            | Softmax()
-            | Gather()
-            | Attend()
-            | Delta()
-            | Read()
-            | Mine()
-            | Theirs()
-            | Phi()
-            | Final()
-        ):
+        case Source() | Local() | Reads() | Structural():
             return False
         case other:
             assert_never(other)

@@ -20,38 +20,29 @@ from innerloop.artifact.tokens import TokenData, output_rows, visible
 
 from ..ir.graph import (
     Affine,
-    Angles,
     Attend,
     Block,
     Constant,
-    Count,
     Delta,
-    Divide,
     Field,
-    Final,
-    Function,
     Gather,
     Graph,
-    Keep,
     Loop,
     Merge,
-    Mine,
     Move,
     Node,
-    Phi,
     Product,
     Read,
-    Softmax,
-    Theirs,
     Value,
 )
 from ..ir.invariant import invariant
-from ..numerics.functions import function
-from ..numerics.operations import divide, keep, softmax
+from ..ir.operation_classes import Local, Structural
+from ..ir.positional import Angles, Count
 from ..numerics.position_angles import angles
 from .chunks import together
 from .columns import Columns
 from .delta import recalled, written
+from .local_operations import local
 from .places import Disturb, Observe, Place, Places
 from .reads import attend, gather, read, scores, sources
 
@@ -252,14 +243,8 @@ class _Run:
                 return total
             case Product(_, form):
                 return form.apply(*(self._columns.of(node.operands[k], operand(k)) for k in (0, 1)))
-            case Divide():
-                return divide(operand(0), operand(1))
-            case Function(name, arguments):
-                return function(name, arguments, operand(0))
-            case Keep(strict, which):
-                return keep(strict, operand(0)[..., which], operand(1))
-            case Softmax():
-                return softmax(operand(0))
+            case Local():
+                return local(node.op, [operand(k) for k in range(len(node.operands))])
             case Move():
                 return self._from(node.operands[0], sources(node.op, self.seen, self.line.kinds)[places.tokens])
             case Gather(_, over):
@@ -284,7 +269,7 @@ class _Run:
                 return read(node.op, [operand(i) for i in range(mine)], given, seen, self.batch)
             case Merge(kinds):
                 return self._merge(node, kinds, places)
-            case Mine() | Theirs() | Phi() | Final():
+            case Structural():
                 raise InternalError(f"oracle: {type(node.op).__name__.lower()} stands by itself", node.span)
             case other:
                 assert_never(other)

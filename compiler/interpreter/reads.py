@@ -21,31 +21,20 @@ from numpy.typing import NDArray
 from ..ir.graph import (
     SCORED,
     Affine,
-    Angles,
     Attend,
     BodyGraph,
     Constant,
-    Count,
-    Delta,
-    Divide,
-    Field,
-    Final,
-    Function,
     Gather,
-    Keep,
-    Merge,
     Mine,
     Move,
     Node,
-    Phi,
     Product,
     Read,
-    Softmax,
     Theirs,
     Value,
 )
-from ..numerics.functions import function
-from ..numerics.operations import divide, softmax
+from ..ir.operation_classes import Local, Reads, Source, Structural
+from .local_operations import local
 
 BLOCK_BYTES = 2**25
 """About the largest array over pairs of tokens."""
@@ -131,7 +120,8 @@ class _Pairs:
         self.known: dict[Value, Floats] = {}
         self.sides: dict[Value, frozenset[str]] = {}
         for value in body.block:
-            own = {Mine: {"mine"}, Theirs: {"theirs"}}.get(type(body[value].op), set())
+            op = body[value].op
+            own = ["mine"] if isinstance(op, Mine) else ["theirs"] if isinstance(op, Theirs) else []
             self.sides[value] = frozenset(own).union(*(self.sides[o] for o in body[value].operands))
 
     def read(self, how: str) -> Floats:
@@ -169,26 +159,9 @@ class _Pairs:
                     bent = _bend(form.swapped, b[:, :, 0])
                     return np.asarray(np.matmul(bent, a[:, 0].swapaxes(1, 2)))[..., None]
                 return form.apply(a, b)
-            case Divide():
-                return divide(*operands)
-            case Function(name, arguments):
-                return function(name, arguments, operands[0])
-            case Softmax():
-                return softmax(operands[0])
-            case (
-                Field()
-                | Count()
-                | Angles()
-                | Keep()
-                | Move()
-                | Gather()
-                | Attend()
-                | Delta()
-                | Read()
-                | Merge()
-                | Phi()
-                | Final()
-            ):
+            case Local():
+                return local(node.op, operands)
+            case Source() | Reads() | Structural():
                 raise InternalError(f"oracle: {type(node.op).__name__.lower()} inside a read", node.span)
             case other:
                 assert_never(other)

@@ -3,5 +3,6 @@
     in       a checked program, its parameters
     out      Graph, verified
 
-Read first graph.py, the whole representation on one page; then build.py, verify.py and printer.py.
+Read first graph.py, the representation on one page, and operation_classes.py, what passes ask of an operation; then
+build.py, verify.py and printer.py.
 """

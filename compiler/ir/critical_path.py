@@ -12,30 +12,14 @@ from typing import assert_never
 
 from .graph import (
     Affine,
-    Angles,
-    Attend,
     Block,
-    Constant,
-    Count,
-    Delta,
     Divide,
-    Field,
-    Final,
-    Function,
-    Gather,
     Graph,
     Keep,
     Loop,
-    Merge,
-    Mine,
-    Move,
-    Phi,
-    Product,
-    Read,
-    Softmax,
-    Theirs,
     Value,
 )
+from .operation_classes import Local, Reads, Source, Structural
 
 STEADY = 3
 """The pass from which on a loop takes as long as any later pass does."""
@@ -52,11 +36,11 @@ def levels(graph: Graph, parallel: bool = False) -> dict[Value, int]:
                 continue
             ready = max((level[o] for o in graph[item].operands), default=-1)
             match graph[item].op:
-                case Affine() | Merge() | Field() | Constant() | Count() | Angles():
+                case Source() | Affine() | Structural():
                     level[item] = ready
-                case Move() | Gather() | Attend() | Delta() | Keep() | Divide() | Read():
+                case Reads() | Keep() | Divide():
                     level[item] = following(ready, True, parallel)
-                case Product() | Function() | Softmax() | Mine() | Theirs() | Phi() | Final():
+                case Local():
                     level[item] = following(ready, False, parallel)
                 case other:
                     assert_never(other)

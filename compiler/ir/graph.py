@@ -1,6 +1,7 @@
 """The graph: every value of a program once, each made by one typed operation (single assignment).
 
-The whole intermediate representation is on this page. A value is a number; `Graph.data` has one frozen
+The whole intermediate representation is on this page, but for what the position alone says (positional.py); what
+passes ask of an operation is its class (operation_classes.py). A value is a number; `Graph.data` has one frozen
 `Node` for each, whose operands are the graph's edges. Order and nesting are in `Graph.block`: a tuple of values
 and loops. Values of an outer block are visible in an inner one; what a loop changes goes through `Carried`.
 
@@ -19,6 +20,9 @@ from innerloop.artifact.signature import Kinds, Signature
 from innerloop.artifact.span import Span
 from innerloop.artifact.sparse import Bilinear, Matrix, Values
 
+from .operation_classes import Local, Reads, Source, Structural
+from .positional import PositionalOp
+
 if TYPE_CHECKING:
     import networkx as nx
 
@@ -26,37 +30,21 @@ Value = int
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class Field(Source):
     """A field of the data; lives on the kinds that hold it."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(Source):
     """The same numbers at every token."""
 
     values: Values
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
-    """How many `kind` tokens I see, myself included; with `none`, 1 if I see none and else 0. A function of the
-    position alone (causal) or of the length."""
-
-    kind: str
-    none: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Angles:
-    """My position as so many angles, their cosines and their sines (position_angles.py)."""
-
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Affine:
+class Affine(Local):
     """Σₖ matrices[k] @ operand[k] + offset."""
 
     matrices: tuple[Matrix, ...]
@@ -64,7 +52,7 @@ class Affine:
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class Product(Local):
     """A bilinear map of two operands; `keyword` is dot, mul or outer, or bilinear for any other."""
 
     keyword: str
@@ -72,7 +60,7 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Divide:
+class Divide(Local):
     """operand[0] / operand[1], component by component, equal shapes or a scalar divisor; 0/0 is 0.
 
     `again`: the divisor is a quotient itself, and hardly smaller than what that was divided by
@@ -82,7 +70,7 @@ class Divide:
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class Function(Local):
     """A function of one operand, component by component: relu abs sign clip sigmoid tanh exp log sqrt,
     the comparisons `positive` (x > 0) and `nonnegative` (x ≥ 0), and `reciprocal` (1/x, and 0 at 0), which passes write
     for divisors with several components. `arguments` are constants (clip: low, high)."""
@@ -92,7 +80,7 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(Local):
     """Component o of operand[1] where component which[o] of operand[0] is positive (`strict`: > 0, or ≥ 0), else 0."""
 
     strict: bool
@@ -100,12 +88,12 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
-class Softmax:
+class Softmax(Local):
     """Softmax over the components of one operand."""
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Move(Reads):
     """The operand as held by another token: the one `back` before me (`kind` None), the last `kind` token before me, or
     the first or last `kind` token that I see; of none, 0. `source` is previous, first or last."""
 
@@ -115,7 +103,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class Gather:
+class Gather(Reads):
     """mean or sum of one operand over the `over` tokens that I see; of none, 0."""
 
     how: str
@@ -127,7 +115,7 @@ SCORED = frozenset({"softmax", "exp"})
 
 
 @dataclass(frozen=True, slots=True)
-class Attend:
+class Attend(Reads):
     """Over the `over` tokens j that I see the mean or sum of (query · key[j]) value[j], a head of linear attention; or
     softmax, the mean of value[j] weighted by exp(query · key[j]); or exp, their sum. Of none, 0.
     Operands: query (mine), key and value (theirs), as vectors. A softmax may have a 0 beside them, its logit `rest`."""
@@ -138,7 +126,7 @@ class Attend:
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(Reads):
     """What the tokens up to me leave in a matrix S [m, n] that those of `over` write by the delta rule, read by a
     query, S q (artifact/reference/delta_rule.py). Operands: query (mine); key, value, rate and what is forgotten
     (theirs). Key and value stand `back` tokens before who writes them; the rate is divided by `divisor`[0] +
@@ -151,7 +139,7 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class Read(Reads):
     """A read whose body mixes mine and theirs; the first `mine` operands are held here, the rest at the token read."""
 
     how: str
@@ -161,34 +149,34 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Mine:
+class Mine(Structural):
     index: int
 
 
 @dataclass(frozen=True, slots=True)
-class Theirs:
+class Theirs(Structural):
     index: int
 
 
 @dataclass(frozen=True, slots=True)
-class Merge:
+class Merge(Structural):
     """operand[k] at the tokens of kinds[k]; the kinds are disjoint."""
 
     kinds: tuple[Kinds, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Phi:
+class Phi(Structural):
     """What a loop's pass begins with: operand[0] at first, then what the pass before ended with."""
 
 
 @dataclass(frozen=True, slots=True)
-class Final:
+class Final(Structural):
     """What a loop leaves: operands (initial, result of the body)."""
 
 
 Op = (
-    Field | Constant | Count | Angles | Affine | Product | Divide | Function | Keep | Softmax
+    Field | Constant | PositionalOp | Affine | Product | Divide | Function | Keep | Softmax
     | Move | Gather | Attend | Delta | Read | Mine | Theirs | Merge | Phi | Final
 )  # fmt: skip
 

@@ -25,11 +25,9 @@ from innerloop.artifact.sparse import Matrix
 from ..syntax.shapes import describe
 from .graph import (
     Affine,
-    Angles,
     Attend,
     Block,
     Constant,
-    Count,
     Delta,
     Divide,
     Field,
@@ -46,10 +44,10 @@ from .graph import (
     Phi,
     Product,
     Read,
-    Softmax,
     Theirs,
     Value,
 )
+from .operation_classes import Local, Positional
 
 
 def format_graph(graph: Graph) -> str:
@@ -106,10 +104,8 @@ def _node(node: Node, labels: Mapping[Value, str]) -> str:
     match node.op:
         case Field():
             return "field"
-        case Count(kind, none):
-            return f"no {kind}" if none else f"count {kind}"
-        case Angles(count):
-            return f"my position as {count} angles"
+        case Positional():
+            return node.op.text
         case Move(source, kind, back):
             return f"move {names[0]} from {source}{f' {kind}' if kind else f' {back}' if back > 1 else ''}"
         case Gather(how, over):
@@ -126,8 +122,8 @@ def _node(node: Node, labels: Mapping[Value, str]) -> str:
         case Merge(kinds):
             return "; ".join(f"{name} at {', '.join(sorted(k))}" for k, name in zip(kinds, names, strict=True))
         case Phi() | Final():
-            return f"{type(node.op).__name__.lower()}({', '.join(names)})"
-        case Constant() | Affine() | Product() | Divide() | Function() | Keep() | Softmax() | Mine() | Theirs():
+            return _called(node, names)
+        case Constant() | Local() | Mine() | Theirs():
             return _arithmetic(node, names)
         case other:
             assert_never(other)
@@ -184,9 +180,13 @@ def _arithmetic(node: Node, names: list[str]) -> str:
         case Keep(strict, which):
             components = "" if len(set(which)) == 1 or which == tuple(range(len(which))) else f"[{len(which)} of its]"
             return f"keep({names[1]}, where {names[0]}{components} {'>' if strict else '>='} 0)"
-        case Softmax():
-            return f"softmax({names[0]})"
+        case Local():
+            return _called(node, names)
     raise AssertionError(node)
+
+
+def _called(node: Node, names: list[str]) -> str:
+    return f"{type(node.op).__name__.lower()}({', '.join(names)})"
 
 
 def _sum(node: Node, matrices: tuple[Matrix, ...], offset: Floats, names: list[str]) -> str:

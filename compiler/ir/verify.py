@@ -7,22 +7,20 @@ a loop's phi begins with what its final may leave, of one shape
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from innerloop.artifact.errors import InternalError
 
 from .graph import (
     SCORED,
     Affine,
-    Angles,
     Attend,
     Block,
     BodyGraph,
     Constant,
-    Count,
     Delta,
     Divide,
-    Field,
     Final,
-    Function,
     Gather,
     Graph,
     Keep,
@@ -31,13 +29,14 @@ from .graph import (
     Mine,
     Move,
     Node,
+    Op,
     Phi,
     Product,
     Read,
-    Softmax,
     Theirs,
     Value,
 )
+from .operation_classes import Local, Positional, Source
 
 
 def verify(graph: Graph) -> Graph:
@@ -46,11 +45,23 @@ def verify(graph: Graph) -> Graph:
     return graph
 
 
-_ARITY: dict[type, int | None] = {
-    Field: 0, Constant: 0, Count: 0, Angles: 0, Affine: None, Product: 2, Divide: 2, Function: 1, Keep: 2, Softmax: 1,
-    Move: 1, Gather: 1, Attend: 3, Delta: 5, Read: None, Mine: 0, Theirs: 0, Merge: None, Phi: 1, Final: 2,
-}  # fmt: skip
-"""How many operands an operation takes; None if its payload says."""
+def _arity(op: Op) -> int | None:
+    """How many operands an operation takes; None if its payload says."""
+    match op:
+        case Affine() | Read() | Merge():
+            return None
+        case Source() | Mine() | Theirs():
+            return 0
+        case Product() | Divide() | Keep() | Final():
+            return 2
+        case Attend():
+            return 3
+        case Delta():
+            return 5
+        case Local() | Move() | Gather() | Phi():
+            return 1
+        case other:
+            assert_never(other)
 
 
 class _Verifier:
@@ -127,7 +138,7 @@ class _Verifier:
     def _node(self, value: Value) -> None:
         node = self.graph[value]
         operands = [self.graph[o] for o in node.operands]
-        arity = _ARITY[type(node.op)]
+        arity = _arity(node.op)
         self._hold(arity is None or arity == len(operands), value, f"has {len(operands)} operands, and takes {arity}")
         if isinstance(self.graph, Graph):
             unknown = node.kinds - set(self.graph.signature.pattern.kinds)
@@ -156,7 +167,7 @@ class _Verifier:
                         len(node.op.body.results) == results, value, f"is a {node.op.how} read of {results} results"
                     )
                     _Verifier(node.op.body, node, tuple(sizes)).run()
-            case Affine() | Product() | Divide() | Function() | Keep() | Softmax():
+            case Local():
                 for operand in operands:
                     self._hold(node.kinds <= operand.kinds, value, f"uses what lives at {sorted(operand.kinds)} only")
 
@@ -164,10 +175,8 @@ class _Verifier:
         match node.op:
             case Constant(values):
                 return values.array.shape == node.shape
-            case Count():
-                return node.shape == ()
-            case Angles(count):
-                return node.shape == (2 * count,)
+            case Positional():
+                return node.shape == node.op.shape
             case Affine(matrices, offset):
                 return [m.shape for m in matrices] == [(node.size, s) for s in sizes] and offset.array.shape == (
                     node.size,
@@ -176,10 +185,10 @@ class _Verifier:
                 return form.size == node.size and list(form.sizes) == sizes and _inside(node)
             case Divide():
                 return sizes[0] == node.size and sizes[1] in (1, node.size)
-            case Function() | Softmax() | Move() | Gather():
-                return sizes[0] == node.size
             case Keep(_, which):
                 return len(which) == sizes[1] == node.size and all(0 <= c < sizes[0] for c in which)
+            case Local() | Move() | Gather():
+                return sizes[0] == node.size
             case Attend():
                 return sizes[0] == sizes[1] and sizes[2] == node.size
             case Delta(_, start):

@@ -21,7 +21,7 @@ from innerloop.artifact.arrays import Indices
 from innerloop.artifact.errors import InternalError
 
 from ..architectures.relation import MOVES
-from ..ir.graph import Angles
+from ..ir.positional import Angles
 from ..numerics.fit_geometric import LOWEST
 from ..numerics.functions import POINTWISE
 from .instructions import ROLES, Apply, Atom, Copy, Instruction, Linear, LinearForm, Quotient, SwitchHead

@@ -16,30 +16,24 @@ from innerloop.artifact.signature import Kinds
 
 from ..ir.graph import (
     Affine,
-    Angles,
     Attend,
     Block,
     Constant,
-    Count,
     Delta,
-    Divide,
     Field,
     Final,
-    Function,
     Gather,
     Graph,
-    Keep,
     Loop,
     Merge,
     Mine,
     Move,
     Phi,
-    Product,
     Read,
-    Softmax,
     Theirs,
     Value,
 )
+from ..ir.operation_classes import Local, Reads, Source, Structural
 
 
 def demanded(graph: Graph) -> dict[Value, Kinds]:
@@ -81,23 +75,7 @@ def demanded(graph: Graph) -> dict[Value, Kinds]:
                         need[operand] |= graph[operand].kinds
                     case Phi() | Final():
                         pass
-                    case (
-                        Field()
-                        | Constant()
-                        | Count()
-                        | Angles()
-                        | Affine()
-                        | Product()
-                        | Divide()
-                        | Function()
-                        | Keep()
-                        | Softmax()
-                        | Attend()
-                        | Delta()
-                        | Read()
-                        | Mine()
-                        | Theirs()
-                    ):
+                    case Source() | Local() | Attend() | Delta() | Read() | Mine() | Theirs():
                         need[operand] |= kinds
                     case other:
                         assert_never(other)
@@ -116,26 +94,7 @@ def held(graph: Graph, need: dict[Value, Kinds]) -> dict[Value, Kinds]:
                 found[value] = node.kinds
             case Affine() if not need[value]:
                 found[value] = node.kinds.intersection(*(found[o] for o in node.operands))
-            case (
-                Count()
-                | Angles()
-                | Affine()
-                | Product()
-                | Divide()
-                | Function()
-                | Keep()
-                | Softmax()
-                | Move()
-                | Gather()
-                | Attend()
-                | Delta()
-                | Read()
-                | Mine()
-                | Theirs()
-                | Merge()
-                | Phi()
-                | Final()
-            ):
+            case Source() | Local() | Reads() | Structural():
                 found[value] = need[value]
             case other:
                 assert_never(other)

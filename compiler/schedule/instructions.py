@@ -25,7 +25,8 @@ from innerloop.artifact.sparse import Bilinear, Matrix, Values
 from ..architectures.relation import Relation
 from ..architectures.targets import Target
 from ..interpreter.ball import Ball
-from ..ir.graph import Angles, Count, Value
+from ..ir.graph import Value
+from ..ir.positional import PositionalOp
 from ..numerics.square_banks import Squares
 
 Atom = int
@@ -285,7 +286,7 @@ class Instructions:
     """All values of the graph, in order; `variables`: those that have a name."""
     variables: tuple[Variable, ...]
     fields: dict[str, Atom]
-    counts: dict[Count | Angles, Atom]
+    counts: dict[PositionalOp, Atom]
     log_counts: dict[str, Atom]
     unread: int
     """So many last tokens linear attention leaves out."""

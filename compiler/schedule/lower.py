@@ -24,32 +24,28 @@ from ..architectures.targets import Rotary, Target
 from ..interpreter.calibrate import Ranges
 from ..ir.graph import (
     Affine,
-    Angles,
     Attend,
     Block,
     Carried,
     Constant,
-    Count,
     Delta,
     Divide,
     Field,
-    Final,
     Function,
     Gather,
     Graph,
     Keep,
     Loop,
     Merge,
-    Mine,
     Move,
     Node,
-    Phi,
     Product,
     Read,
     Softmax,
-    Theirs,
     Value,
 )
+from ..ir.operation_classes import Positional, Structural
+from ..ir.positional import Count, PositionalOp
 from ..ir.printer import labels_of
 from .arguments import applied, no_place, quotient
 from .constructions import Choice, curve_in, squares_in
@@ -93,7 +89,7 @@ def lower(
 class _Lowering(HeadBuilder):
     choice: Choice = field(default_factory=dict)
     dtype: Dtype | None = None
-    counts: dict[Count | Angles, Atom] = field(default_factory=dict)
+    counts: dict[PositionalOp, Atom] = field(default_factory=dict)
     loops: int = 0
 
     def run(self) -> Instructions:
@@ -145,12 +141,9 @@ class _Lowering(HeadBuilder):
                 return self._own(atom)
             case Count(kind, none) if none and isinstance(self.target.positions, Rotary):
                 return self._none(kind, value, instructions)
-            case Count(kind, none):
-                label = f"no {kind}" if none else f"count {kind}"
-                atom = self.counts[node.op] = self._atom(label, 1, node.kinds, low, high, embedded=True)
-                return self._own(atom)
-            case Angles():
-                atom = self.counts[node.op] = self._atom("angles", node.size, node.kinds, low, high, embedded=True)
+            case Positional():
+                label = node.op.label
+                atom = self.counts[node.op] = self._atom(label, node.size, node.kinds, low, high, embedded=True)
                 return self._own(atom)
             case Constant(values):
                 return self._constant(values.array, node.kinds)
@@ -197,7 +190,7 @@ class _Lowering(HeadBuilder):
                 return make(SwitchHead(strict, which, reach, decides in self.ranges.ties), reads[1], reads[0])
             case Divide():
                 return make(quotient(node, self.ranges, self._refuse), *reads)
-            case Softmax() | Read() | Mine() | Theirs() | Phi() | Final():
+            case Softmax() | Read() | Structural():
                 raise InternalError(f"lower: no pass has taken away {type(node.op).__name__.lower()}", node.span)
             case other:
                 assert_never(other)

@@ -14,10 +14,10 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.sparse import Matrix, Values
 
+from ..interpreter.local_operations import local
 from ..ir.builder import GraphBuilder
-from ..ir.graph import Affine, Constant, Divide, Function, Keep, Node, Product, Softmax, Value
-from ..numerics.functions import function
-from ..numerics.operations import divide, softmax
+from ..ir.graph import Affine, Constant, Divide, Keep, Node, Product, Value
+from ..ir.operation_classes import Local
 
 
 def _constant(r: GraphBuilder, value: Value) -> Floats | None:
@@ -27,7 +27,7 @@ def _constant(r: GraphBuilder, value: Value) -> Floats | None:
 
 def fold(r: GraphBuilder, node: Node) -> Node:
     """f(constants) = constant, where the value lives everywhere or is zero-preserving about kinds."""
-    if not node.operands or not isinstance(node.op, (Affine, Product, Divide, Function, Softmax)):
+    if not node.operands or not isinstance(node.op, Local) or isinstance(node.op, Keep):
         return node
     values = [_constant(r, o) for o in node.operands]
     if any(v is None for v in values):
@@ -38,14 +38,10 @@ def fold(r: GraphBuilder, node: Node) -> Node:
             result = offset.array + sum((m.apply(v) for m, v in zip(matrices, known, strict=True)), np.zeros(node.size))
         case Product(_, form):
             result = form.apply(*known)
-        case Divide():
-            result = divide(known[0], known[1])
-        case Function(name, arguments):
-            result = function(name, arguments, known[0])
-        case Softmax():
-            result = softmax(known[0])
-        case _:
-            assert_never(node.op)
+        case Local():
+            result = local(node.op, known)
+        case other:
+            assert_never(other)
     return replace(node, op=Constant(Values(result.reshape(node.shape))), operands=())
 
 

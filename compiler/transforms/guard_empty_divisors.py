@@ -26,29 +26,24 @@ from ..architectures.learned_positions import SAMPLE, counts
 from ..interpreter.oracle import evaluate
 from ..ir.graph import (
     Affine,
-    Angles,
     Attend,
     Constant,
-    Count,
     Delta,
     Divide,
-    Field,
     Final,
     Function,
     Gather,
     Graph,
     Keep,
     Merge,
-    Mine,
     Move,
     Node,
     Phi,
     Product,
-    Read,
-    Softmax,
-    Theirs,
     Value,
 )
+from ..ir.operation_classes import Local, Reads, Source, Structural
+from ..ir.positional import Count
 from ..numerics.functions import function
 from .rewriter import Rewriter, rebuild
 
@@ -169,7 +164,7 @@ def vanishing(graph: Graph) -> dict[Value, Kinds]:
                 return found[carried.initial] & found[carried.result]
             case Delta(over, start):
                 return frozenset() if start.array.any() else over if len(over) == 1 else frozenset()
-            case Field() | Angles() | Softmax() | Read() | Mine() | Theirs():
+            case Source() | Local() | Reads() | Structural():
                 return frozenset()
             case other:
                 assert_never(other)

@@ -12,7 +12,8 @@ from innerloop.artifact.sparse import Bilinear, Matrix
 
 from ..architectures.learned_positions import SAMPLE, counts
 from ..architectures.targets import Rotary, Target
-from ..ir.graph import Attend, Constant, Count, Gather, Graph, Node, Value
+from ..ir.graph import Attend, Constant, Gather, Graph, Node, Value
+from ..ir.positional import Count
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
 

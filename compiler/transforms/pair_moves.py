@@ -30,7 +30,8 @@ from innerloop.artifact.sparse import Matrix
 
 from ..architectures.targets import Learned, Target
 from ..ir.critical_path import critical_path
-from ..ir.graph import Angles, Attend, Field, Function, Graph, Move, Node, Value
+from ..ir.graph import Attend, Field, Function, Graph, Move, Node, Value
+from ..ir.positional import Angles
 from ..numerics.position_angles import angles_for, beside
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild

@@ -13,35 +13,17 @@ of all scores, and cancels.
 
 from __future__ import annotations
 
-from typing import assert_never
-
 import numpy as np
 from innerloop.artifact.arrays import Indices
 from innerloop.artifact.sparse import Bilinear, Matrix
 
 from ..ir.graph import (
     Affine,
-    Angles,
-    Attend,
-    Constant,
-    Count,
-    Delta,
     Divide,
-    Field,
-    Final,
     Function,
-    Gather,
     Graph,
-    Keep,
-    Merge,
-    Mine,
-    Move,
     Node,
-    Phi,
-    Product,
-    Read,
     Softmax,
-    Theirs,
     Value,
 )
 from .canonicalize import ALL_LAWS, Laws
@@ -52,35 +34,11 @@ def components(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
     """The graph without softmax over components, and without divisors of several components."""
 
     def visit(r: Rewriter, _: Value, node: Node) -> Value:
-        match node.op:
-            case Softmax():
-                return _softmax(r, node)
-            case Divide() if r[node.operands[1]].size > 1:
-                return _divided(r, node)
-            case (
-                Field()
-                | Constant()
-                | Count()
-                | Angles()
-                | Affine()
-                | Product()
-                | Divide()
-                | Function()
-                | Keep()
-                | Move()
-                | Gather()
-                | Attend()
-                | Delta()
-                | Read()
-                | Mine()
-                | Theirs()
-                | Merge()
-                | Phi()
-                | Final()
-            ):
-                return r.node(node)
-            case other:
-                assert_never(other)
+        if isinstance(node.op, Softmax):
+            return _softmax(r, node)
+        if isinstance(node.op, Divide) and r[node.operands[1]].size > 1:
+            return _divided(r, node)
+        return r.node(node)
 
     return rebuild(graph, visit, laws)
 

@@ -19,35 +19,27 @@ from innerloop.artifact.tokens import Sequence, output_rows, visible
 from innerloop.compiler.interpreter.reads import sources
 from innerloop.compiler.ir.graph import (
     Affine,
-    Angles,
     Attend,
     Block,
     Constant,
-    Count,
     Delta,
-    Divide,
     Field,
-    Final,
-    Function,
     Gather,
     Graph,
-    Keep,
     Loop,
     Merge,
-    Mine,
     Move,
     Node,
-    Phi,
     Product,
     Read,
-    Softmax,
-    Theirs,
     Value,
 )
 from innerloop.compiler.ir.invariant import invariant
+from innerloop.compiler.ir.operation_classes import Local, Positional, Structural
+from innerloop.compiler.ir.positional import Count
 
 from .opened import Opened
-from .operations import Array, affine, divide, function, keep, product, softmax
+from .operations import Array, affine, local, product
 from .places import Places
 from .reads import attend, gather, read
 
@@ -239,14 +231,8 @@ class _Run:
             case Product(keyword, form):
                 left, right = (self.graph[o].shape for o in node.operands)
                 return product(keyword, form, operand(0), operand(1), (left, right))
-            case Divide():
-                return divide(operand(0), operand(1))
-            case Function(name, arguments):
-                return function(name, arguments, operand(0))
-            case Keep(strict, which):
-                return keep(strict, operand(0)[..., np.array(which), :], operand(1))
-            case Softmax():
-                return softmax(operand(0))
+            case Local():
+                return local(node.op, [operand(k) for k in range(len(node.operands))])
             case Move():
                 return self._from(node.operands[0], self._sources(node.op, places))
             case Gather(how, over):
@@ -262,7 +248,7 @@ class _Run:
                 return read(node.op, [operand(i) for i in range(mine)], given, self._seen(places, others))
             case Merge(kinds):
                 return self._merge(node, kinds, places)
-            case Angles() | Delta() | Mine() | Theirs() | Phi() | Final():
+            case Positional() | Delta() | Structural():
                 raise InternalError(f"{type(node.op).__name__.lower()} stands by itself", node.span)
             case other:
                 assert_never(other)

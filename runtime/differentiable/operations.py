@@ -10,12 +10,13 @@ are taken as 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.compiler.ir.graph import Divide, Function, Keep, Softmax
 
 Array = Any
 SMALL = 1024
@@ -58,6 +59,21 @@ def product(keyword: str, form: Bilinear, a: Array, b: Array, shapes: tuple[tupl
 def _flat(found: Array, size: int) -> Array:
     """[..., n, m, tasks] as [..., n · m, tasks]."""
     return found.reshape(*found.shape[:-3], size, found.shape[-1])
+
+
+def local(op: Divide | Function | Keep | Softmax, operands: Sequence[Array]) -> Array:
+    """Operations at one token that are no maps."""
+    match op:
+        case Divide():
+            return divide(operands[0], operands[1])
+        case Function(name, arguments):
+            return function(name, arguments, operands[0])
+        case Keep(strict, which):
+            return keep(strict, operands[0][..., np.array(which), :], operands[1])
+        case Softmax():
+            return softmax(operands[0])
+        case other:
+            assert_never(other)
 
 
 def divide(a: Array, b: Array) -> Array:

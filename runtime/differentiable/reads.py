@@ -13,31 +13,18 @@ from innerloop.artifact.errors import InternalError
 from innerloop.compiler.ir.graph import (
     SCORED,
     Affine,
-    Angles,
-    Attend,
     BodyGraph,
     Constant,
-    Count,
-    Delta,
-    Divide,
-    Field,
-    Final,
-    Function,
-    Gather,
-    Keep,
-    Merge,
     Mine,
-    Move,
     Node,
-    Phi,
     Product,
     Read,
-    Softmax,
     Theirs,
     Value,
 )
+from innerloop.compiler.ir.operation_classes import Local, Reads, Source, Structural
 
-from .operations import Array, affine, divide, function, product, shares, softmax, weights
+from .operations import Array, affine, local, product, shares, weights
 
 
 def read(op: Read, mine: list[Array], theirs: list[Array], seen: Array) -> Array:
@@ -94,26 +81,9 @@ def _computed(body: BodyGraph, node: Node, known: dict[Value, Array], mine: list
         case Product(keyword, form):
             left, right = (body[o].shape for o in node.operands)
             return product(keyword, form, operands[0], operands[1], (left, right))
-        case Divide():
-            return divide(*operands)
-        case Function(name, arguments):
-            return function(name, arguments, operands[0])
-        case Softmax():
-            return softmax(operands[0])
-        case (
-            Field()
-            | Count()
-            | Angles()
-            | Keep()
-            | Move()
-            | Gather()
-            | Attend()
-            | Delta()
-            | Read()
-            | Merge()
-            | Phi()
-            | Final()
-        ):
+        case Local():
+            return local(node.op, operands)
+        case Source() | Reads() | Structural():
             raise InternalError(f"{type(node.op).__name__.lower()} inside a read", node.span)
         case other:
             assert_never(other)

@@ -13,7 +13,8 @@ from innerloop.compiler.architectures.learned_positions import counts
 from innerloop.compiler.interpreter.default_tasks import samples
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
-from innerloop.compiler.ir.graph import Count, Divide
+from innerloop.compiler.ir.graph import Divide
+from innerloop.compiler.ir.positional import Count
 from innerloop.compiler.ir.verify import verify
 from innerloop.compiler.pipeline import optimise
 from innerloop.compiler.transforms.guard_empty_divisors import fill_empty

@@ -16,28 +16,12 @@ from innerloop.artifact.sparse import Bilinear, Matrix
 
 from ...ir.graph import (
     Affine,
-    Angles,
-    Attend,
     Constant,
-    Count,
-    Delta,
-    Divide,
-    Field,
-    Final,
-    Function,
-    Gather,
-    Keep,
-    Merge,
-    Mine,
-    Move,
     Node,
-    Phi,
     Product,
-    Read,
-    Softmax,
-    Theirs,
     Value,
 )
+from ...ir.operation_classes import Local, Reads, Source, Structural
 from ..rewriter import Rewriter
 
 Leaf = tuple[Value, int]
@@ -91,25 +75,7 @@ def expand(
                         key = m + n if ordered else tuple(sorted(m + n))
                         result[out][key] = result[out].get(key, 0.0) + c * a * b
             return result
-        case (
-            Field()
-            | Count()
-            | Angles()
-            | Divide()
-            | Function()
-            | Keep()
-            | Softmax()
-            | Move()
-            | Gather()
-            | Attend()
-            | Delta()
-            | Read()
-            | Mine()
-            | Theirs()
-            | Merge()
-            | Phi()
-            | Final()
-        ):
+        case Source() | Local() | Reads() | Structural():
             return None
         case other:
             assert_never(other)
