@@ -90,7 +90,7 @@ def test_where_no_position_is_learned_or_is_too_coarse() -> None:
 
 def test_heads_are_shared_where_that_is_asked_for() -> None:
     """No gradient passes, and nothing of what was moved can be patched: who does not ask has a head each."""
-    names = [[p.name for p in compile_program(text(1, 2, 3), v=3, **own).layout] for own in ({}, {"optimize": "heads"})]
+    names = [[p.name for p in compile_program(text(1, 2, 3), v=3, optimize=by).layout] for by in ("depth", "heads")]
     assert "s" in names[0]
     assert "s" not in names[1]
     with pytest.raises(CompileError, match="leave the option spread out, or the option optimize"):
