@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +31,8 @@ from rich.progress import track
 from tests.reference import MACHINES, case_of
 from tests.reference.measured import BOUNDS, compiled, numpy_run, size
 from tests.support.stock_models import outputs
+
+from .support.revision import revision
 
 NEIGHBOURS: dict[TargetName, TargetName] = {"gemma": "llama", "neox": "gpt2", "qwen2": "llama"}
 """The targets with their MLPs: with gates, and without."""
@@ -67,12 +68,7 @@ class Line:
 def measured(job: tuple[str, TargetName]) -> Line:
     started = time.process_time()
     line = _measured(job)
-    return replace(line, revision=_revision(), seconds=round(time.process_time() - started, 1))
-
-
-def _revision() -> str:
-    told = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return told.stdout.strip()
+    return replace(line, revision=revision(), seconds=round(time.process_time() - started, 1))
 
 
 def _measured(job: tuple[str, TargetName]) -> Line:

@@ -43,7 +43,7 @@ def target(parser: argparse.ArgumentParser) -> None:
         "--optimize",
         choices=get_args(Optimize),
         default="depth",
-        help="fewest layers, or narrowest stream (default: %(default)s)",
+        help="fewest layers, narrowest stream, or fewest layers with fewer heads for k-grams (default: %(default)s)",
     )
 
 

@@ -60,9 +60,10 @@ def compile_program(
     """Compiles a program to the weights of a transformer.
 
     target: the architecture (targets.py). optimize: "depth" takes the fewest layers, and of those the most exact
-    construction; "width" the narrowest residual stream, and of those the fewest layers. dtype: the precision that
-    the constructions are made for. calibration:
-    sample data, field → [tasks, rows, *shape], from which ranges are taken (see default_tasks.py for the default).
+    construction; "width" the narrowest residual stream, and of those the fewest layers; "heads" is "depth" with fewer
+    heads where moves of a one-hot field share them, through which no gradient passes (pair_moves.py). dtype: the
+    precision that the constructions are made for. calibration: sample data, field → [tasks, rows, *shape], from which
+    ranges are taken (see default_tasks.py for the default).
     source: the file's name, as errors print it. tolerance: the largest error of the output to accept on the report's
     tasks, in the output's own units; the cheapest constructions that meet it are chosen (tolerance.py). certify: on how
     many tasks the report's errors are measured (certificate.py). accept_error: hand out weights, too, whose error is of

@@ -71,8 +71,8 @@ class Setting:
     dtype: Dtype = "float32"
     positions: int = 1 + TOKENS
     """Of the longest sequences, the rest token's included."""
-    narrow: bool = False
-    """Whether slots are to be saved before layers and heads."""
+    paired: bool = False
+    """Whether moves of a code share heads."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ PASSES = (
     Pass("head_start", "a scan's first pass stands in front of it, where it starts from constants",
          lambda graph, given: head_start(graph, given.laws), _softmax),
     Pass("pair_moves", "moves of a code by three tokens and more share heads, two and two",
-         lambda graph, given: graph if given.narrow else pair_moves(graph, given.target, given.positions, given.laws,
-                                                                    given.dtype), _softmax),
+         lambda graph, given: pair_moves(graph, given.target, given.positions, given.laws, given.dtype)
+         if given.paired else graph, _softmax),
     Pass("tighten", "a repeat's first or last pass stands by itself, where the schedule gets shorter",
          lambda graph, given: tightened(graph, given.target, given.laws), _softmax, schedules=True),
 )  # fmt: skip

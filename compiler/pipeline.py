@@ -8,6 +8,7 @@ not. Each combination that the target has is written down, and the best one stay
                              heads, which are wide and not exact, must save a fifth of the layers, and comparisons in
                              place of relus, which rounding can decide, a third (not
                              under a LayerNorm: what stock libraries leave of a mean decides them wrongly)
+    optimize="heads"         as "depth"; moves of a code share heads, where that takes no layer more
     optimize="width"         fewest slots, then fewest layers, then the most exact
 """
 
@@ -38,11 +39,13 @@ T = TypeVar("T")
 Word = TypeVar("Word", bound=str)
 
 BOTH = (False, True)
+DEEP = tuple(
+    Strategy(heads, True, carried, kept, switched)
+    for switched, heads, carried, kept in product(BOTH, BOTH, BOTH, BOTH[::-1])
+)
 STRATEGIES: Mapping[Optimize, tuple[Strategy, ...]] = {
-    "depth": tuple(
-        Strategy(heads, True, carried, kept, switched)
-        for switched, heads, carried, kept in product(BOTH, BOTH, BOTH, BOTH[::-1])
-    ),
+    "depth": DEEP,
+    "heads": DEEP,
     "width": tuple(Strategy(*flags) for flags in product(BOTH, BOTH, BOTH, BOTH[::-1])),
 }
 SWITCHED = 2 / 3
@@ -67,8 +70,10 @@ class Cost:
     """Whether neurons multiply by comparisons: less exact than to keep."""
 
 
+SHALLOWEST = attrgetter("quarters", "heads", "switched", "multiplied", "slots")
 ORDERS: Mapping[Optimize, Callable[[Cost], tuple[int, ...]]] = {
-    "depth": attrgetter("quarters", "heads", "switched", "multiplied", "slots"),
+    "depth": SHALLOWEST,
+    "heads": SHALLOWEST,
     "width": attrgetter("width", "layers", "heads", "multiplied"),
 }
 """What is compared first, second, …: the least is the best."""
@@ -123,7 +128,7 @@ def choose(
         strategies = LINEAR
     out = left_out(without)
     setting = Setting(
-        architecture, ALL_LAWS - out, dtype=dtype, positions=positions(graph, tokens), narrow=optimize == "width"
+        architecture, ALL_LAWS - out, dtype=dtype, positions=positions(graph, tokens), paired=optimize == "heads"
     )
     passes = [p for p in PASSES if p.name not in out]
     try:
@@ -158,7 +163,7 @@ def _best(run: _Run, strategies: Sequence[Strategy], optimize: Optimize) -> Chos
             seen.append(written)
             least = critical_path(written, architecture.parallel)
             most = best.cost.quarters - (not strategy.switched) if best else 0
-            if optimize == "depth" and best and _quarters(least, strategy) > most:
+            if optimize != "width" and best and _quarters(least, strategy) > most:
                 continue  # as many layers at least, and no other merit
             if strategy.switched and plain and least > SWITCHED * plain:
                 continue

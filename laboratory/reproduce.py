@@ -53,14 +53,14 @@ def reproduce(
 ) -> Result:
     """Runs `figure`, or goes on with a run of it that was killed, and writes `folder`.
 
-    Raises InnerloopError if `folder` exists or `shared` is a file, if another run works there or left its work, or if
-    something else computed it, which `elsewhere` accepts. Checkpoints of training go below `shared`, if it is given,
-    and stay there."""
+    Raises InnerloopError if `folder` exists, if `shared` is a file or lies in `folder`, if another run works there or
+    left its work, or if something else computed it, which `elsewhere` accepts. Checkpoints of training go below
+    `shared`, if it is given, and stay there."""
     if folder.exists() or folder.is_symlink():
         raise InnerloopError(f"{folder}: exists already; name a new folder, or remove it first")
-    if shared is not None and shared.exists() and not shared.is_dir():
-        raise InnerloopError(f"{shared}: a file, and trainings are kept in a folder; name another")
     work = unfinished(folder)
+    if shared is not None:
+        _apart(shared, folder, work)
     with locked(work):
         run = {"figure": figure.name, "long": long, "share": share}
         _claim(work, run)
@@ -76,6 +76,18 @@ def reproduce(
         shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)
         os.rename(work, folder)
     return result
+
+
+def _apart(shared: Path, folder: Path, work: Path) -> None:
+    """That trainings can be kept in `shared`, and stay there when the work is done."""
+    there = shared.resolve()
+    kept = next(path for path in (there, *there.parents) if path.exists())
+    if not kept.is_dir():
+        what = "a file" if kept == there else f"{kept} is a file"
+        raise InnerloopError(f"{shared}: {what}, and trainings are kept in a folder; name another")
+    for own in (folder, work):
+        if own.resolve() in (there, *there.parents):
+            raise InnerloopError(f"{shared}: lies in {own}, which this run makes anew; name a folder outside it")
 
 
 def _claim(work: Path, run: dict[str, Any]) -> None:

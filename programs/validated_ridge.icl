@@ -1,4 +1,4 @@
-# Ridge regression whose λ is chosen on examples held out: three fits, weighed by how little they err there.
+# Ridge whose λ is chosen on examples held out: three fits weighed by error.
 # Source: Hastie, Tibshirani & Friedman 2009, "The Elements of Statistical Learning", sections 3.4.1 and 7.2.
 program validated_ridge(d, lambdas : vector[3] = [0.01, 0.1, 1], sharpness = 100)
 

@@ -13,8 +13,8 @@ The area under the ROC curve is that of |score| for the labels that are decided:
 integrated gradients over the inputs, five steps, in TransformerLens (support/attribution.py). `at 0`: edges in the
 circuit whose attribution is below 1e-6 of the largest.
 
-What is measured is kept in out/circuits.jsonl, so that a run that was stopped goes on where it was. Exit status 1 where
-a label is contradicted.
+What is measured is kept in out/circuits-REVISION.jsonl, so that a run that was stopped goes on where it was. Exit
+status 1 where a label is contradicted.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from tests.support.patched_lens import PatchedLens
 
 from ..support.attribution import scores
 from ..support.circuit_sizes import small
+from ..support.revision import kept_lines
 from ..support.tables import show
 
 STEPS, NONE = 5, 1e-6
@@ -163,7 +164,7 @@ def main() -> int:
     parser.add_argument("--target", choices=["gpt2", "llama"], default="gpt2")
     parser.add_argument("--program", nargs="+", choices=names(), default=names())
     parser.add_argument("--checked", type=int, default=100)
-    parser.add_argument("--kept", type=Path, default=Path("out/circuits.jsonl"))
+    parser.add_argument("--kept", type=Path, default=kept_lines("circuits"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.kept.parent.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,7 @@ from tests.reference import case_of, packed
 from tests.reference.measured import compiled
 from tests.support.stock_models import by_field, gradient, interpreter_gradient, outputs
 
+from ..support.revision import kept_lines
 from ..support.workers import results
 
 MODELS: dict[str, Any] = {"gpt2": GPT2Model, "llama": LlamaModel}
@@ -103,7 +104,7 @@ def main() -> int:
     parser.add_argument("--program", nargs="+", choices=names(), default=names())
     parser.add_argument("--target", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--kept", type=Path, default=Path("out/stock.jsonl"))
+    parser.add_argument("--kept", type=Path, default=kept_lines("stock"))
     options = parser.parse_args()
     options.kept.parent.mkdir(parents=True, exist_ok=True)
     kept = options.kept.read_text(encoding="utf-8").splitlines() if options.kept.exists() else []

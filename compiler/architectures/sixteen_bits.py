@@ -23,6 +23,7 @@ from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.precisions import SHORT
 
 from ..ir.graph import Attend, Divide, Graph, Keep, Op, Softmax
+from ..ir.positional import Angles
 from .targets import Target
 
 STOCK = ("gpt2", "llama")
@@ -61,6 +62,9 @@ def verify_spread(graph: Graph, target: Target, dtype: Dtype, spread: object) ->
         message = f"target {target.name} in {dtype} has no spread to choose: {' and '.join(STOCK)} have, in float32"
         raise graph.signature.refusal(message, None, "leave the option spread out")
     for node in map(graph.__getitem__, graph.values()):
+        if isinstance(node.op, Angles):
+            message = "optimize='heads' lets moves share a read that scores tokens, which has none of like sizes"
+            raise graph.signature.refusal(message, None, "leave the option spread out, or the option optimize")
         found = _missing(node.op, target, rotation=True)
         if found is not None:
             message = f"target {target.name} has no {found[0]} in a stream whose slots are of like sizes"

@@ -184,7 +184,8 @@ class _Emitter:
             if early.parts:
                 neurons.linear(early, stream.to_scratch(1.0), sublayer.prepares.instruction.kinds)
             bias = neurons.remove(sublayer.prepares.instruction.kinds)
-            neurons.aside(sublayer.prepares.instruction.kinds, self._largest)
+            if not self.backend.target.parallel:  # there heads sweep the scratch, at tokens of the division alone
+                neurons.aside(sublayer.prepares.instruction.kinds, self._largest)
             neurons.done("puts the divisor in the place of the norm's constants")
         for placed in sublayer.placed:
             write = self.filler.writes(placed)

@@ -38,7 +38,8 @@ FINITE = [
     "bayes_model_average", "bigram", "chebyshev_iteration", "conjugate_gradient", "deep_features", "gradient_descent",
     "k_means", "kernel_regression", "perceptron", "sherman_morrison",
 ]  # fmt: skip
-"""Of `python -m benchmarks.exports.stock`, which says it of any program: those that ran on both targets, and are."""
+"""Gradients are looked at where one of these is held in transformers, on one target here; `python -m
+benchmarks.exports.stock` says it of any program on both."""
 
 
 def held(weights: Weights, fields: Fields, folder: Path, library: Library) -> None:

@@ -37,6 +37,8 @@ LINES = {
     "z := 3": "`name = e`",
     "z, v = w, w": "one name",
     "z = [1 2]": "commas",
+    "z = [w[1] w[2]]": "commas",
+    "move x from previous": "has a name",
     "z = [w; w]": "end to end",
     "z : float = 0": "`scalar`",
     "z : vector = 0": "`w : vector[d] = 0`",

@@ -175,6 +175,10 @@ def test_the_command_refuses_folders_that_it_cannot_use(innerloop: Command) -> N
     one_message(innerloop("reproduce", "square"), "square: exists already")
     Path("notes").write_text("mine")
     one_message(innerloop("reproduce", "square", "-o", "new", "--trainings", "notes"), "notes: a file, and trainings")
+    one_message(innerloop("reproduce", "square", "-o", "new", "--trainings", "notes/kept"), "notes is a file")
+    for own in ("new", "new/kept", "new.unfinished/checkpoints"):
+        one_message(innerloop("reproduce", "square", "-o", "new", "--trainings", own), "name a folder outside it")
+    assert sorted(path.name for path in Path().iterdir()) == ["notes", "square"]
 
 
 # The figures -------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from innerloop.artifact.arrays import Dtype, Indices
 from innerloop.artifact.errors import DataError
 from innerloop.artifact.tokens import read_data
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import compile_program
+from innerloop.compiler import CompileError, compile_program
 from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
@@ -62,7 +62,7 @@ def test_two_that_stand_side_by_side_are_one_head() -> None:
 
 def test_the_weights_say_it_too() -> None:
     """float32, to the last bit but rounding: the fourth symbol back counts 512."""
-    weights = compile_program(text(1, 2, 3, 4), v=3)
+    weights = compile_program(text(1, 2, 3, 4), optimize="heads", v=3)
     assert weights.report.layers == 1
     truth = evaluate(graph_of(text(1, 2, 3, 4), {"v": 3}), read_data(weights.signature, {"s": symbols()}))
     np.testing.assert_allclose(numpy_run(weights, {"s": symbols()}), truth, atol=2e-3)
@@ -86,6 +86,15 @@ def test_where_no_position_is_learned_or_is_too_coarse() -> None:
     assert paired(text(1, 2, 3), target="llama") is None
     assert paired(text(1, 2, 3), dtype="bfloat16") is None
     assert paired(text(1, 2, 3), target="gelu") is not None
+
+
+def test_heads_are_shared_where_that_is_asked_for() -> None:
+    """No gradient passes, and nothing of what was moved can be patched: who does not ask has a head each."""
+    names = [[p.name for p in compile_program(text(1, 2, 3), v=3, optimize=by).layout] for by in ("depth", "heads")]
+    assert "s" in names[0]
+    assert "s" not in names[1]
+    with pytest.raises(CompileError, match="leave the option spread out, or the option optimize"):
+        compile_program(text(1, 2, 3), v=3, optimize="heads", spread=1e4)
 
 
 def test_what_is_no_code_is_refused() -> None:

@@ -101,7 +101,7 @@ def test_what_a_pass_does(name: str, golden: Callable[[Path, str], None]) -> Non
     built = graph_of(path.read_text(encoding="utf-8"), {})
     own: dict[str, TargetName] = {"switch": "gelu", "delta": "deltanet"}
     target = "lsa" if name in LINEAR_CASES else own.get(name, "gpt2")
-    steps = {"built": built, **choose(built, target).steps}
+    steps = {"built": built, **choose(built, target, "heads" if name == "pair_moves" else "depth").steps}
     place = list(steps).index(name)
     before, after = (format_graph(graph) for graph in list(steps.values())[place - 1 : place + 1])
     assert before != after

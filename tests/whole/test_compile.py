@@ -53,9 +53,9 @@ def largest(found: NDArray[Any], truth: NDArray[Any]) -> float:
     return float(np.abs(found - truth).max() / np.sqrt(np.mean(truth**2)))
 
 
-GAPS = {"adaboost": 1.15, "fista": 1.2, "incremental_gradient": 1.15}
+GAPS = {"adaboost": 1.15, "conjugate_gradient": 1.15, "fista": 1.2, "incremental_gradient": 1.15, "lin_ucb": 1.25}
 """Slots over those that are live at most, where repeats that are written out, or few slots at all, leave gaps between
-what lives long."""
+what lives long; or where what is read closely, a quotient or a root's argument, takes no slot that held much more."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.program)

@@ -65,12 +65,12 @@ def test_float32(case: Case, target: TargetName) -> None:
     [
         pytest.param(c, t, id=f"{c.program}-{t}", marks=() if c.program in EXACT else pytest.mark.slow)
         for k, c in enumerate(CASES)
-        for t in (("gpt2", "llama") if c.program in EXACT else (("gpt2", "llama")[k % 2],))
+        for t in (("gpt2", "llama") if c.program in EXACT else (("llama", "gpt2")[k % 2],))
         if c in SHIPPED
     ],
 )
 def test_float64(case: Case, target: TargetName) -> None:
-    """Others than the quick ones on one target by turns, as in test_certificates.py; `make catalogue` measures all."""
+    """Others than the quick ones on one target by turns, on the other in test_certificates.py; the catalogue: all."""
     judged(measure(case, target, "float64"), case, target, "float64")
 
 
@@ -81,7 +81,7 @@ def test_float64(case: Case, target: TargetName) -> None:
         pytest.param(c, t, id=f"{c.program}-{t}")
         for k, c in enumerate(CASES)
         for t in targets(c.program)
-        if c in SHIPPED and (t == "lsa" or (t == "gelu" and k % 2 == 0))
+        if c in SHIPPED and (t == "lsa" or (t == "gelu" and k % 2 == 1))
     ],
 )
 def test_float32_on_the_papers_targets(case: Case, target: TargetName) -> None:

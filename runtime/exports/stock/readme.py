@@ -57,7 +57,18 @@ def _variables(weights: Weights, example: Example, roles: tuple[int, ...], layou
     if weights.config.dtype in SHORT:
         return ""
     cut = gradients(example, _places(weights)[0][1]) if layout["constant"] else ""
-    return patching(example, layout, roles) + cut
+    return patching(example, layout, roles) + cut + _LEVEL * (cut != "" and _shares_heads(weights))
+
+
+_LEVEL = """
+These weights were compiled with `optimize="heads"`: moves of a symbol share heads, and steps that are level tell them
+apart, so that no gradient passes through those moves. Without the option it does.
+"""
+
+
+def _shares_heads(weights: Weights) -> bool:
+    made = weights.report.certificate
+    return made is not None and made.optimize == "heads"
 
 
 def _what(weights: Weights, sample: Sample) -> str:
