@@ -95,7 +95,7 @@ def test_what_a_fit_never_settles_at_has_no_interval() -> None:
 def test_a_fit_is_moved_on_until_its_interval_holds_it() -> None:
     """Ridge regression from a ridge that is 10 % off: by Gauss and Newton's steps it is the one of the answers."""
     candidate = Candidate(RIDGE, N, (2, N))
-    seen, _ = tasks(lambda x, y: np.asarray(interpret(RIDGE.text, x=x, y=y, ridge=0.3, **RIDGE.given))[:, -1])
+    seen, _ = tasks(lambda x, y: np.asarray(interpret(RIDGE.text, x=x, y=y, ridge=0.3, d=D, examples=N))[:, -1])
     theta, shift = settled(candidate, {}, np.log([0.33]), seen, False, 8)
     assert np.exp(theta) == pytest.approx(0.3, rel=1e-6)
     assert np.isfinite(ends(theta, shift)).all()
