@@ -133,6 +133,7 @@ def five_nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.asarray(np.take_along_axis(y, np.argsort(distance, 1)[:, :5], 1).mean(1))
 
 
+@pytest.mark.slow
 def test_what_is_nearly_the_mean_of_all_labels_is_named_too() -> None:
     """Five neighbours of at most six, of which the rest of the library knows."""
     found = explain(of_function(five_nearest, "five"), TASK, only=("averaging", "nearest_neighbours"), settings=FEW)
