@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 from innerloop.explain.behaviour import Behaviour, of_function, prompts
+from innerloop.explain.counts import fit
 from innerloop.explain.explain import candidate_of
 from innerloop.explain.families import Family, regression
-from innerloop.explain.fit import Fitted, Tasks, fit
+from innerloop.explain.fit import Fitted, Tasks
 from innerloop.explain.library import rest
 from innerloop.explain.telling import furthest
 from innerloop.runtime.differentiable.function import Differentiable

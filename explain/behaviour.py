@@ -120,8 +120,11 @@ def of_function(function: Callable[[Floats, Floats], Any], name: str) -> Behavio
         answers = []
         for k in prefixes:
             try:  # on copies: it may write into them
-                found = np.asarray(function(x[:, : k + 1].copy(), y[:, :k].copy()), np.float64)
-            except Exception as error:  # whatever it raises
+                answer = np.asarray(function(x[:, : k + 1].copy(), y[:, :k].copy()))
+                if np.iscomplexobj(answer):
+                    raise TypeError("complex answers")
+                found = answer.astype(np.float64)
+            except (Exception, SystemExit) as error:  # whatever it raises
                 raise DataError(
                     f"{name}: {type(error).__name__}: {error}; it was asked with x {(len(x), k + 1, x.shape[2])} and "
                     f"y {(len(x), k)}, and is to give ({len(x)},) after any number of examples"
@@ -145,7 +148,7 @@ def load(model: str, adapter: Path | None = None) -> Behaviour:
     if colon and path.endswith(".py"):
         return of_function(_function(Path(path), name), name)
     folder = Path(model)
-    if folder.suffix == ".py":
+    if folder.suffix == ".py" and not folder.is_dir():
         raise InnerloopError(f"{model}: names no function; a Python model is FILE.py:FUNCTION")
     if is_stock(folder):
         return of_subject(stock(folder, adapter))
@@ -162,7 +165,7 @@ def _function(path: Path, name: str) -> Callable[[Floats, Floats], Any]:
     sys.modules[path.stem] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InnerloopError(f"{path}: {type(error).__name__}: {error}") from error
     found = getattr(module, name, None)
     if not callable(found):

@@ -18,9 +18,10 @@ from innerloop.runtime.surroundings import SEEDS
 from .behaviour import STATES, Behaviour, examples, prompts, tokens_of
 from .candidate import Candidate
 from .choice import MARGIN, Choice, choose, named_by, settled
+from .counts import fit, fit_from
 from .evidence import Evidence, gather
 from .families import Family, regression
-from .fit import EXACT, Fitted, Tasks, bootstrap, core, fit, fit_from, trivial
+from .fit import EXACT, Fitted, Tasks, bootstrap, core, trivial
 from .library import rest
 from .search import search
 from .sequences import sequences
@@ -29,7 +30,8 @@ from .telling import Telling, telling
 
 Told = Callable[[str, int, int], None]
 HARDLY = 0.05
-"""Of E y²: answers that differ less from a trivial predictor's ignore their context, and are not looked at further."""
+"""Of E y²: answers that differ less from a trivial predictor's ignore their context, unless a known program gives them;
+no text is searched for."""
 SAME = 1e-6
 """What leaves less of a program's answers holds it."""
 LINEAR = ("linear", "noisy_linear", "sparse_linear", "skewed_linear", "discrete_linear")
@@ -117,15 +119,13 @@ def explain(
         return found
 
     fits = fitted(usual)
-    if (not fits or min(f.left for f in fits) > EXACT) and spread >= HARDLY * size:
+    if not fits or (min(f.left for f in fits) > EXACT and spread > EXACT * size):
         near = fits
         fits = near + fitted(rarer)
         best = choose(fits, held.model, base).best
-        if search_too and near and named_by(held.model, best.answers, base) is None:
+        if search_too and near and spread >= HARDLY * size and named_by(held.model, best.answers, base) is None:
             told("searching among edits and mixtures of the nearest programs", 0, 0)
             fits += search(near, seen, held, lambda family: Candidate(family, n, prefixes))
-    elif not fits:
-        fits = fitted(rarer)
     choice = choose(fits, held.model, base)
     holding: list[Fitted] = []
     while choice.rival is not None and choice.margin < MARGIN and holds(choice.rival, choice.best, seen, held):

@@ -11,10 +11,11 @@ one layer of a GPT-2 finds, which cannot lay each label beside its input (docs/e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.errors import CompileError
 from innerloop.compiler.frontend.bind import bind, whole_parameters
 from innerloop.compiler.frontend.core import core
 from innerloop.compiler.syntax.parse import parse
@@ -64,6 +65,14 @@ class Family:
     def identity(self) -> tuple[str, str]:
         """What tells it from others: edits of one program share a name, neighbours of several k a text."""
         return self.name, self.text
+
+    def takes(self, counts: Mapping[str, int]) -> bool:
+        """Whether these counts are in the ranges that its text says."""
+        try:
+            bind(parse(self.text), {**self.given, **counts})
+        except CompileError:
+            return False
+        return True
 
     @property
     def bits(self) -> float:
@@ -197,8 +206,10 @@ def of_program(text: str, source: str, given: Mapping[str, object]) -> Family:
         if name not in kept and name not in sizes
     }
     counts = [name for name in counting_parameters(tree) if name not in kept]
-    whole = {name: tuple(sorted({1, 2, 3, 4, 6, 8, int(bound[name])})) for name in counts[:1]}
-    return Family(tree.name, text, reals, whole, kept)
+    family = Family(tree.name, text, reals, given=kept)
+    tried = {name: sorted({1, 2, 3, 4, 6, 8, int(bound[name])}) for name in counts[:1]}
+    whole = {name: tuple(k for k in of if family.takes({name: k})) for name, of in tried.items()}
+    return replace(family, whole=whole)
 
 
 def _range(value: Floats) -> Range:

@@ -2,7 +2,7 @@
 
     min over θ  Σ (program(θ) − model)²     over tasks and prefixes, by Levenberg and Marquardt (scipy), slopes exact
 
-from several starts; of a family with a count, each number of steps also begins where the one before it ended. Where a
+from several starts; of a family with a count, each number of steps also begins where another ended (counts.py). Where a
 model is near a program and not it, squares have heavy tails: a step that diverges on one large input is followed by no
 transformer, and a few such tasks would decide on rate and steps. So the fit goes on from there by Cauchy's loss
 log (1 + (r / s)²), s the typical residual at each prefix (Holland and Welsch 1977). What is left is measured on others:
@@ -12,14 +12,14 @@ log (1 + (r / s)²), s the typical residual at each prefix (Holland and Welsch 1
     typical       the geometric mean over prefixes of (median |model − program| / 0.6745)² / E (model − t)²
 
 Intervals are bootstraps over tasks (Efron 1979): of θ by one step of Gauss and Newton for each draw, which is exact for
-what is linear, and close where the interval is small.
+what is linear, and close where the interval is small. So the fit ends by such steps on all tasks, for as long as its
+interval does not hold it (intervals.py); where it runs on for ever, as λ of least squares does to 0, it has none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
@@ -39,12 +39,10 @@ CORE = 0.95
 EXACT = 1e-6
 """What leaves less is not polished: its residuals are rounding."""
 EQUAL = 1e-10
-"""Nor of what leaves so little."""
+"""What leaves so little is the program itself: no other count is looked for."""
 ROUNDS, PATIENCE = 4, 12
-HOPELESS = 0.5
-"""What typically leaves more is not polished."""
-NEAR = 0.05
-"""Other counts of what typically leaves more are not looked for."""
+CLOSE = 1e-7
+"""A step of θ, or of its logarithm, that is rounding."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,8 @@ class Tasks:
 @dataclass(frozen=True)
 class Fitted:
     """`answers` [tasks, prefixes] on the held-out tasks; `left` the unexplained share there, and `typical` the typical
-    one; `shift` [draws, θ], what a redrawn set of tasks moves θ by."""
+    one; `shift` [draws, θ], what a redrawn set of tasks moves θ by, not a number where θ hardly moves the answers.
+    `exceeded`: whether larger counts were tried too."""
 
     candidate: Candidate
     counts: Counts
@@ -84,20 +83,29 @@ class Fitted:
     left: float
     typical: float
     shift: Floats
+    exceeded: bool = False
+
+    @property
+    def edge(self) -> bool:
+        """Whether a larger count might be nearer, and none was tried: then the count is a lower bound."""
+        if len(self.counts) != 1 or self.exceeded or self.left <= EQUAL:
+            return False
+        ((name, count),) = self.counts.items()
+        tried = self.candidate.family.whole.get(name, ())
+        return len(tried) > 1 and count >= max(tried)
 
     @property
     def values(self) -> dict[str, Floats]:
         return {name: np.asarray(v) for name, v in self.candidate.values(self.theta).items()}
 
     def intervals(self) -> dict[str, tuple[Floats, Floats]]:
-        """Of each real parameter, component by component."""
-        if not self.theta.size:
+        """Of each real parameter that these tasks determine, component by component: what is fitted to a count that is
+        a lower bound has none, nor has what the fit did not settle at."""
+        if not self.theta.size or self.edge:
             return {}
-        drawn = [self.candidate.values(self.theta + shift) for shift in self.shift]
-        ends = (50 * (1 - SHARE), 50 * (1 + SHARE))
-        return {
-            name: _ends(np.percentile([d[name] for d in drawn], ends, axis=0)) for name in self.candidate.family.reals
-        }
+        low, high = (self.candidate.values(end) for end in ends(self.theta, self.shift))
+        names = [name for name in self.candidate.family.reals if np.isfinite([low[name], high[name]]).all()]
+        return {name: (np.asarray(low[name]), np.asarray(high[name])) for name in names}
 
     @property
     def label(self) -> str:
@@ -110,8 +118,15 @@ class Fitted:
         return ", ".join(filter(None, (self.label, self.candidate.family.note)))
 
 
-def _ends(both: Floats) -> tuple[Floats, Floats]:
-    return both[0], both[1]
+def ends(theta: Floats, shift: Floats) -> tuple[Floats, Floats]:
+    """Of θ's interval, not a number where that does not hold θ."""
+    low, high = np.percentile(shift, (50 * (1 - SHARE), 50 * (1 + SHARE)), axis=0)
+    slack = CLOSE * np.maximum(1.0, np.abs(theta))
+    holds = (low <= slack) & (high >= -slack)
+    return (
+        np.where(holds, theta + np.minimum(low, 0.0), np.nan),
+        np.where(holds, theta + np.maximum(high, 0.0), np.nan),
+    )
 
 
 def trivial(tasks: Tasks) -> Floats:
@@ -160,56 +175,6 @@ def bootstrap(model: Floats, answers: Floats, base: Floats, seed: int = 0) -> tu
     ratios = a[drawn].mean(1) / np.maximum(1e-300, b[drawn].mean(1))
     low, high = np.percentile(ratios, (50 * (1 - SHARE), 50 * (1 + SHARE)))
     return float(low), float(high)
-
-
-def fit(candidate: Candidate, seen: Tasks, held: Tasks) -> list[Fitted]:
-    """One for each value of its counts, and for those between them near the best; `seen` are the tasks of the fit,
-    `held` those of the figures."""
-    base = trivial(held)
-    found: list[Fitted] = []
-    for counts in _counts(candidate.family.whole):
-        starts = candidate.starts() + [f.theta for f in found[-1:]]
-        found.append(fit_from(candidate, counts, starts, seen, held, base))
-    while more := _between(found):
-        found += [fit_from(candidate, counts, starts, seen, held, base) for counts, starts in more]
-    return found
-
-
-def _between(found: list[Fitted]) -> list[tuple[Counts, list[Floats]]]:
-    """Counts halfway from the best that was tried to those beside it, where that explains most, and θ to begin with."""
-    if len(found) < 2 or len(found[0].counts) != 1:
-        return []
-    tried = sorted(found, key=lambda f: tuple(f.counts.values()))
-    ((name, *_),) = {tuple(f.counts) for f in tried}
-    at = min(range(len(tried)), key=lambda k: tried[k].typical)
-    if tried[at].typical > NEAR or tried[at].left <= EQUAL:
-        return []
-    pairs = [(tried[k], tried[k + 1]) for k in (at - 1, at) if 0 <= k < len(tried) - 1]
-    return [
-        ({name: (a.counts[name] + b.counts[name]) // 2}, [tried[at].theta, a.theta, b.theta])
-        for a, b in pairs
-        if b.counts[name] - a.counts[name] > 1
-    ]
-
-
-def fit_from(
-    candidate: Candidate, counts: Counts, starts: list[Floats], seen: Tasks, held: Tasks, base: Floats
-) -> Fitted:  # fmt: skip
-    """The best of all starts, polished; `base` is the trivial predictor's on `held`."""
-    theta = best(candidate, counts, seen, starts)
-    answers = candidate.answers(theta, counts, held.x, held.labels)
-    far = typical(held.model, answers, base) > HOPELESS
-    if candidate.reals and not far and unexplained(held.model, answers, base) > EXACT:
-        theta = polished(candidate, counts, seen, theta)
-        answers = candidate.answers(theta, counts, held.x, held.labels)
-    left, common = unexplained(held.model, answers, base), typical(held.model, answers, base)
-    shift = _shifts(candidate, counts, theta, seen, left > EXACT)
-    return Fitted(candidate, counts, theta, answers, left, common, shift)
-
-
-def _counts(whole: Mapping[str, tuple[int, ...]]) -> Iterator[Counts]:
-    for values in product(*whole.values()):
-        yield dict(zip(whole, values, strict=True))
 
 
 def best(
@@ -271,25 +236,3 @@ def _least(run: Run, start: Floats, loss: str, close: float, most: int) -> tuple
             max_nfev=most,
         )
     return float(found.cost), np.asarray(found.x)
-
-
-def _shifts(
-    candidate: Candidate, counts: Counts, theta: Floats, tasks: Tasks, robust: bool, seed: int = 0
-) -> Floats:  # fmt: skip
-    """What redrawn tasks move θ by, [draws, θ]: one step of Gauss and Newton from where it is; if `robust`, residuals
-    with the weights that Cauchy's loss gives them."""
-    if not candidate.reals:
-        return np.zeros((DRAWS, 0))
-    answers, slopes = candidate.run(theta, counts, tasks.x, tasks.labels)
-    residual = answers - tasks.model
-    weights, bends = np.ones_like(residual), np.ones(residual.shape[1])
-    if robust:  # ψ(r) = weight · r, and the mean of ψ′, by which the sum of ψ falls
-        square = (residual / np.maximum(scales(residual), 1e-12)) ** 2
-        weights = 1 / np.maximum(scales(residual), 1e-12) ** 2 / (1 + square)
-        bends = np.maximum((weights * (1 - square) / (1 + square)).mean(0), 0.05 * weights.mean(0))
-    squares = np.einsum("p,tpi,tpj->tij", bends, slopes, slopes)
-    moments = np.einsum("tp,tpi,tp->ti", weights, slopes, residual)
-    drawn = np.random.default_rng(seed).multinomial(len(residual), np.full(len(residual), 1 / len(residual)), DRAWS)
-    total = np.einsum("bt,tij->bij", drawn, squares)
-    ridge = 1e-12 * np.trace(total, axis1=1, axis2=2)[:, None, None] * np.eye(candidate.reals)
-    return -np.linalg.solve(total + ridge + 1e-300 * np.eye(candidate.reals), (drawn @ moments)[..., None])[..., 0]

@@ -22,9 +22,10 @@ from innerloop.artifact.errors import CompileError
 
 from .candidate import Candidate
 from .choice import description
+from .counts import fit_from
 from .edits import Edit, edited, edits
 from .families import Family
-from .fit import Fitted, Tasks, fit_from, scales, trivial
+from .fit import Fitted, Tasks, scales, trivial
 from .mixtures import mixed
 
 BASES, TRIED, ROUNDS, MIXED = 3, 4, 2, 2

@@ -41,6 +41,8 @@ WHOLE = 2.0, 1e-8
 """After the first layer that leaves so many times what the best leaves of R², and so much, a variable is whole."""
 MOST = 8
 """Passes that are looked for."""
+LOOKED = 20
+"""Passes that are probed, of a loop that has more, and the most that are looked for."""
 ANSWER = "the answer"
 
 
@@ -121,7 +123,9 @@ def inside(model: Subject, fitted: Fitted, alike: tuple[Fitted, ...], x: Floats,
 def passes(stream: Floats, fitted: Fitted, count: int, x: Floats, y: Floats) -> tuple[float, ...]:
     """The R² of each pass up to `count` + 1, see `Inside`: of a variable that the program carries, or of its answer,
     what no linear map of the passes before it gives, read from the stream beside those. Of gradient descent pass k
-    brings in the k-th power of XᵀX."""
+    brings in the k-th power of XᵀX. None where there are more passes than are looked for."""
+    if count > LOOKED:
+        return ()
     count = min(count + 1, max(MOST, count))
     named = list(variables(replace(fitted, counts=dict.fromkeys(fitted.counts, count)), x, y))
     best = [0.0] * count
@@ -162,13 +166,18 @@ def variables(fitted: Fitted, x: Floats, y: Floats) -> Iterator[Variable]:
 def answers(fitted: Fitted, x: Floats, y: Floats) -> Iterator[Variable]:
     """The answer, and before it those of fewer passes; to change the last is to change what is answered."""
     last = next(iter(fitted.counts.values()), 1) if len(fitted.counts) == 1 else 1
-    for count in range(1, last + 1):
+    for count in _looked(last):
         counts = dict.fromkeys(fitted.counts, count) if len(fitted.counts) == 1 else fitted.counts
         values = fitted.candidate.answers(fitted.theta, counts, x, y)
         values = values[:, -(values.shape[1] // len(fitted.candidate.prefixes)) :]
         if _varies(values):
             name = ANSWER if count == last else f"{ANSWER} after {count} of {last}"
             yield Variable(name, values, others(values), others(values) - values if count == last else None)
+
+
+def _looked(count: int) -> list[int]:
+    """Passes, the last among them: every one, or so many evenly spread."""
+    return sorted({round(k) for k in np.linspace(1, count, min(count, LOOKED))})
 
 
 def probes(stream: Floats, named: list[Variable], seed: int = 0) -> list[tuple[Floats, Floats]]:
@@ -204,7 +213,7 @@ def _moments(graph: Graph, token: int) -> Iterator[tuple[str, Moment]]:
             if loop.kind is not None:
                 yield name, Moment(name, "after", None, token)
                 continue
-            for count in range(1, loop.count + 1):
+            for count in _looked(loop.count):
                 shown = name if count == loop.count else f"{name} after {count} of {loop.count}"
                 yield shown, Moment(name, "ended", loop.count - count, token)
     for value in graph.values():

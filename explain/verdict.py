@@ -1,7 +1,7 @@
 """What an explanation comes to, in a sentence, and how much is claimed.
 
     said                      unexplained   margin
-    runs P(θ)                 ≤ 0.001       ≥ 4
+    runs P(θ)                 ≤ 0.001       ≥ 4        and its count no lower bound
     behaves as P(θ)           ≤ 0.03        ≥ 4
     cannot tell P from Q      ≤ 0.03        < 4 and no prompts decide, or they decide for Q
     no known program          > 0.03, or the model's answers hardly depend on its examples
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.laboratory.measures.nearest import EXACT, NEAR
 
 from .choice import MARGIN
@@ -69,24 +70,32 @@ def verdict(found: Explanation) -> Verdict:
         both = f"between {said(best)} and {said(choice.rival)} the data cannot tell: {share} by the first, "
         both += f"{_percent(1 - choice.rival.left)} by the second{ties}"
         return Verdict("undecided", both, (best, choice.rival, *choice.alike))
-    kind, verb = ("runs", "runs") if left <= RUNS else ("behaves", "behaves as")
+    kind, verb = ("runs", "runs") if left <= RUNS and not best.edge else ("behaves", "behaves as")
     against = f"; {_told_from(found)}" if _told_from(found) else ""
     return Verdict(kind, f"{verb} {said(best)}: {share}{ties}{against}", (best, *choice.alike))
 
 
 def said(fitted: Fitted) -> str:
-    """`gradient_descent` with steps 3, rate = 0.137 [0.1365, 0.1375]."""
-    parts = [f"{name} {count}" for name, count in fitted.counts.items()]
+    """`gradient_descent` with steps 3, rate = 0.137 [0.1365, 0.1375]; of a count that is a lower bound with at least
+    160 steps, and the parameters there."""
     ends = fitted.intervals()
-    for name, value in fitted.values.items():
-        if value.shape == ():
-            low, high = (float(end) for end in ends[name])
-            parts.append(
-                f"{name} = {number(float(value), high - low)} [{number(low, high - low)}, {number(high, high - low)}]"
-            )
-        else:
-            parts.append(f"{name} = {described(value)}")
-    return f"`{fitted.candidate.name}`{_note(fitted)}" + (f" with {', '.join(parts)}" if parts else "")
+    found = [f"{name} = {_value(value, ends.get(name), fitted.edge)}" for name, value in fitted.values.items()]
+    name = f"`{fitted.candidate.name}`{_note(fitted)}"
+    if fitted.edge:
+        ((counted, count),) = fitted.counts.items()
+        return f"{name} with {counted} at least {count}" + (f" (at {count}: {', '.join(found)})" if found else "")
+    parts = [f"{counted} {count}" for counted, count in fitted.counts.items()] + found
+    return name + (f" with {', '.join(parts)}" if parts else "")
+
+
+def _value(value: Floats, ends: tuple[Floats, Floats] | None, bare: bool) -> str:
+    """With its interval, or that these tasks do not determine it; `bare`: neither."""
+    if value.shape != ():
+        return described(value)
+    if ends is None:
+        return f"{float(value):.3g}" + ("" if bare else " (not determined)")
+    low, high = (float(end) for end in ends)
+    return f"{number(float(value), high - low)} [{number(low, high - low)}, {number(high, high - low)}]"
 
 
 def _note(fitted: Fitted) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -72,6 +73,20 @@ def test_what_is_named_for_most_tasks_or_not_at_all_is_alike_by_the_same() -> No
     for more in (FAR, noise(0.3, 9)):
         fits = [fitted(DESCENT, noise(0.1, 1) + more, 2), fitted(DESCENT, noise(0.101, 1) + more * 1.01, 3)]
         assert choose(fits, MODEL, BASE).alike == (fits[1],)
+
+
+def test_a_count_at_the_edge_of_what_was_tried_is_a_lower_bound() -> None:
+    """The longest of the grid, and near: no program is said to run with so many steps, nor a rate with an interval."""
+    last = fitted(DESCENT, noise(1e-4, 1), 20)
+    for one, kind in ((last, "behaves"), (replace(last, exceeded=True), "runs")):
+        found: Any = SimpleNamespace(
+            choice=choose([one, fitted(DESCENT, noise(1.0, 2), 12)], MODEL, BASE),
+            interval=(1e-9, 1e-8), core=(1e-9, (1e-9, 1e-8)), telling=(), inside=None,
+        )  # fmt: skip
+        said = verdict(found)
+        assert said.kind == kind
+        assert ("with steps at least 20 (at 20: rate = 0)" in said.sentence) == (kind == "behaves")
+        assert ("[" in said.sentence) == (kind == "runs")
 
 
 @pytest.mark.parametrize(("margin", "kind"), [(3.9, "undecided"), (4.1, "runs")])

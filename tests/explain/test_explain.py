@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -16,9 +17,10 @@ from innerloop.compiler import compile_program, interpret
 from innerloop.explain.behaviour import Behaviour, load, of_function, of_weights
 from innerloop.explain.candidate import Candidate
 from innerloop.explain.choice import choose
-from innerloop.explain.explain import Explanation, Settings, explain, holds
+from innerloop.explain.counts import fit
+from innerloop.explain.explain import HARDLY, Explanation, Settings, explain, holds
 from innerloop.explain.families import of_program, regression
-from innerloop.explain.fit import Fitted, Tasks, fit, trivial
+from innerloop.explain.fit import Fitted, Tasks, trivial
 from innerloop.explain.library import rest
 from innerloop.explain.report import write
 from innerloop.explain.verdict import verdict
@@ -126,20 +128,18 @@ def test_every_family_answers_as_the_interpreter(family: Any) -> None:
     assert np.allclose(interpret(text, x=x, y=y[:, :-1])[:, -1], found[:, 1], rtol=1e-9, atol=1e-12)
 
 
-def two_nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def five_nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     distance = ((x[:, :-1] - x[:, -1:]) ** 2).sum(-1)
-    return np.asarray(np.take_along_axis(y, np.argsort(distance, 1)[:, :2], 1).mean(1))
+    return np.asarray(np.take_along_axis(y, np.argsort(distance, 1)[:, :5], 1).mean(1))
 
 
-def test_counts_are_sought_between_those_that_are_tried() -> None:
-    """Ten steps of descent, and two neighbours, of which the rest of the library knows."""
-    for model, label in (
-        (program("gradient_descent", steps=10, rate=0.1), "gradient_descent (steps 10)"),
-        (of_function(two_nearest, "neighbours"), "nearest_neighbours (k 2)"),
-    ):
-        found = explain(model, TASK, only=("gradient_descent", "nearest_neighbours"), settings=FEW)
-        assert verdict(found).kind == "runs"
-        assert found.choice.best.label == label
+@pytest.mark.slow
+def test_what_is_nearly_the_mean_of_all_labels_is_named_too() -> None:
+    """Five neighbours of at most six, of which the rest of the library knows."""
+    found = explain(of_function(five_nearest, "five"), TASK, only=("averaging", "nearest_neighbours"), settings=FEW)
+    assert found.spread < HARDLY * found.size
+    assert verdict(found).kind == "runs"
+    assert found.choice.best.label == "nearest_neighbours (k 5)"
 
 
 def fit_of(candidate: Candidate, counts: Any, theta: Any) -> Any:
@@ -222,6 +222,13 @@ def test_faults_are_said(tmp_path: Path) -> None:
         explain(of_function(lambda x, y: y, "labels"), TASK, settings=FEW)
     with pytest.raises(DataError, match=r"raises: ZeroDivisionError: .*it was asked with x \(128, 2, 2\)"):
         explain(of_function(lambda x, y: 1 / 0, "raises"), TASK)
+    with pytest.raises(DataError, match="leaves: SystemExit: 5"):
+        explain(of_function(lambda x, y: sys.exit(5), "leaves"), TASK, settings=FEW)
+    with pytest.raises(DataError, match="twofold: TypeError: complex answers"):
+        explain(of_function(lambda x, y: y.mean(1) + 1j, "twofold"), TASK, settings=FEW)
+    (tmp_path / "folder.py").mkdir()
+    with pytest.raises((InnerloopError, OSError), match=r"^(?!.*names no function)"):
+        load(f"{tmp_path}/folder.py")
     with pytest.raises(InnerloopError, match="names no function"):
         load(f"{tmp_path}/model.py")
     (tmp_path / "model.py").write_text("def answer(x, y):\n    return y.mean(1)\n")

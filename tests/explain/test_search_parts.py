@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from innerloop.artifact.errors import CompileError
 from innerloop.explain import search
+from innerloop.explain.counts import fit_from
 from innerloop.explain.edits import Edit, edits
 from innerloop.explain.families import Family, regression
-from innerloop.explain.fit import Fitted, Tasks, fit_from, trivial
+from innerloop.explain.fit import Fitted, Tasks, trivial
 
 D, N, COUNT = 2, 5, 200
 RNG = np.random.default_rng(0)
