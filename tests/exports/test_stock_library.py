@@ -86,7 +86,7 @@ def test_conjugate_gradients_as_compiled_without_data(target: TargetName, tmp_pa
 @pytest.mark.slow
 @pytest.mark.parametrize(("program", "close"), [("k_means", 1e-5), ("conjugate_gradient", 0.3)])
 def test_gradients_of_programs_that_divide_are_the_interpreters(program: str, close: float, tmp_path: Path) -> None:
-    """Of the last output, on gpt2, as the folder's README takes them. As they come they are off by more than they are;
+    """Of the last output, on gpt2, as the folder's README takes them. As they come they are off by ten times as much, or more;
     conjugate gradients end in differences of equal numbers, and llama's are off as far."""
     case = case_of(program)
     weights, fields = compiled(case, "gpt2"), dict(case.data(seed=0, tasks=TASKS))
@@ -96,6 +96,6 @@ def test_gradients_of_programs_that_divide_are_the_interpreters(program: str, cl
         by_field(weights, gradient(GPT2Model, tmp_path / "out", weights, cut=at, last=True, **fields), **fields)
         for at in (True, False)
     )
-    largest = max(np.abs(part).max() for part in wanted.values())
-    assert max(np.abs(cut[name] - part).max() for name, part in wanted.items()) <= close
-    assert not max(np.abs(plain[name] - part).max() for name, part in wanted.items()) <= largest
+    off, beside = (max(np.abs(of[name] - part).max() for name, part in wanted.items()) for of in (cut, plain))
+    assert off <= close
+    assert not beside <= 10.0 * off  # NaN, too
