@@ -86,7 +86,7 @@ def test_conjugate_gradients_as_compiled_without_data(target: TargetName, tmp_pa
 @pytest.mark.slow
 @pytest.mark.parametrize(("program", "close"), [("k_means", 1e-5), ("conjugate_gradient", 0.3)])
 def test_gradients_of_programs_that_divide_are_the_interpreters(program: str, close: float, tmp_path: Path) -> None:
-    """Of the last output, on gpt2, as the folder's README takes them. As they come they are off by ten times as much, or more;
+    """Of the last output, on gpt2, as the folder's README takes them. As they come they are off ten times as far;
     conjugate gradients end in differences of equal numbers, and llama's are off as far."""
     case = case_of(program)
     weights, fields = compiled(case, "gpt2"), dict(case.data(seed=0, tasks=TASKS))
