@@ -45,8 +45,8 @@ DEEP = tuple(
 )
 STRATEGIES: Mapping[Optimize, tuple[Strategy, ...]] = {
     "depth": DEEP,
-    "heads": DEEP,
     "width": tuple(Strategy(*flags) for flags in product(BOTH, BOTH, BOTH, BOTH[::-1])),
+    "heads": DEEP,
 }
 SWITCHED = 2 / 3
 """Of the layers that there are without, what comparisons for relus must leave at most: rounding can decide them."""
