@@ -6,7 +6,7 @@ from typing import Literal
 TargetName = Literal["gpt2", "gelu", "llama", "lsa", "deltanet", "gemma", "neox", "qwen2"]
 """The targets that programs compile to (compiler/architectures/targets.py)."""
 Optimize = Literal["depth", "width", "heads"]
-"""What a program's graph is chosen for: fewest layers, or the narrowest stream."""
+"""What a program's graph is chosen for: fewest layers, the narrowest stream, or fewest layers with shared heads."""
 
 Dtype = Literal["float32", "float64", "bfloat16", "float16"]
 """The precision that weights are made for, or run in."""

@@ -32,7 +32,7 @@ from tests.reference import MACHINES, case_of
 from tests.reference.measured import BOUNDS, compiled, numpy_run, size
 from tests.support.stock_models import outputs
 
-from .support.revision import revision
+from .support.revision import kept_in, revision
 
 NEIGHBOURS: dict[TargetName, TargetName] = {"gemma": "llama", "neox": "gpt2", "qwen2": "llama"}
 """The targets with their MLPs: with gates, and without."""
@@ -221,9 +221,7 @@ def main() -> int:
     )
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    options.kept.parent.mkdir(parents=True, exist_ok=True)
-    kept = options.kept.read_text(encoding="utf-8").splitlines() if options.kept.exists() else []
-    lines = {(line.program, line.target): line for line in (Line(**json.loads(text)) for text in kept)}
+    lines = {(line.program, line.target): line for line in kept_in(options.kept, Line)}
     jobs = [(p, t) for p in options.program for t in options.target if (p, t) not in lines]
     with (
         multiprocessing.get_context("spawn").Pool(options.workers, maxtasksperchild=4) as pool,

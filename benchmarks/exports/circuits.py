@@ -43,7 +43,7 @@ from tests.support.patched_lens import PatchedLens
 
 from ..support.attribution import scores
 from ..support.circuit_sizes import small
-from ..support.revision import kept_lines
+from ..support.revision import kept_in, kept_lines
 from ..support.tables import show
 
 STEPS, NONE = 5, 1e-6
@@ -167,9 +167,7 @@ def main() -> int:
     parser.add_argument("--kept", type=Path, default=kept_lines("circuits"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    options.kept.parent.mkdir(parents=True, exist_ok=True)
-    kept = options.kept.read_text(encoding="utf-8").splitlines() if options.kept.exists() else []
-    lines = {(line.program, line.target): line for line in (Line(**json.loads(text)) for text in kept)}
+    lines = {(line.program, line.target): line for line in kept_in(options.kept, Line)}
     with options.kept.open("a", encoding="utf-8") as file:
         for program in options.program:
             if (program, options.target) not in lines:

@@ -37,7 +37,7 @@ from tests.reference import case_of, packed
 from tests.reference.measured import compiled
 from tests.support.stock_models import by_field, gradient, interpreter_gradient, outputs
 
-from ..support.revision import kept_lines
+from ..support.revision import kept_in, kept_lines
 from ..support.workers import results
 
 MODELS: dict[str, Any] = {"gpt2": GPT2Model, "llama": LlamaModel}
@@ -106,9 +106,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--kept", type=Path, default=kept_lines("stock"))
     options = parser.parse_args()
-    options.kept.parent.mkdir(parents=True, exist_ok=True)
-    kept = options.kept.read_text(encoding="utf-8").splitlines() if options.kept.exists() else []
-    lines = {(one.program, one.target): one for one in (Line(**json.loads(text)) for text in kept)}
+    lines = {(one.program, one.target): one for one in kept_in(options.kept, Line)}
     jobs: list[Job] = [(program, target) for program in options.program for target in options.target]
     widths = (31, 6, 13, 11, 6, 8, 8, 0)
 

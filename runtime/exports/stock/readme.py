@@ -61,8 +61,8 @@ def _variables(weights: Weights, example: Example, roles: tuple[int, ...], layou
 
 
 _LEVEL = """
-These weights were compiled with `optimize="heads"`: moves of a symbol share heads, and steps that are level tell them
-apart, so that no gradient passes through those moves. Without the option it does.
+These weights were compiled with `optimize="heads"`: three moves of one symbol and more share heads, and steps that are
+level tell them apart, so that no gradient passes through such moves. Without the option it does.
 """
 
 
