@@ -235,7 +235,7 @@ class _Validation:
         error = np.where(self.steady[:, None, None], np.abs(found.transpose(1, 2, 0) - exact), 0.0)
         ends = (held.variable.low, held.variable.high, exact)
         size = max(SMALLEST, *(float(np.abs(end).max(initial=0.0)) for end in ends))
-        if not error.max() <= LUCK * bound + self.floor * size:
+        if not error.max() <= LUCK * bound + self.floor * size + self._left(held):
             worst = np.unravel_index(np.nan_to_num(error, nan=np.inf).argmax(), error.shape)
             task, token, component = (int(k) for k in worst)
             node = self._node(held)
@@ -248,6 +248,17 @@ class _Validation:
             )
         self.steady &= (error <= LUCK * bound).all(axis=(1, 2))
         self.steady &= SAFETY * change.max(axis=1, initial=0.0) <= SHAKEN * size
+
+    def _left(self, held: Holding) -> float:
+        """What clearing its slots of all that they held before may have left there."""
+        lives, atoms = self.plan.allocation.lifetimes, self.plan.schedule.instructions.atoms
+        most = 0.0
+        for atom, matrix in held.variable.form.parts:
+            for other, slots in self.slots.items():
+                clear = lives[other].clear
+                if clear is not None and clear <= lives[atom].birth and np.isin(slots, self.slots[atom]).any():
+                    most = max(most, float(abs(matrix.csr).max()) * float(atoms[other].magnitude.max(initial=0.0)))
+        return STORED * UNIT[self.plan.dtype] * most
 
     def _node(self, held: Holding) -> Node:
         graph = self.plan.graph
