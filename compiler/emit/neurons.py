@@ -138,7 +138,7 @@ class Neurons(ABC):
 
     def _reach(self, read: Matrix) -> Floats:
         """What each column of `read` may be, and 1 at least: slots may hold more at other tokens."""
-        return np.maximum(np.asarray(abs(read.csr).T @ self.bound).ravel(), 1.0)
+        return np.asarray(np.maximum(abs(read.csr).T @ self.bound, 1.0)).ravel()
 
     def _flags(self, kinds: Kinds, values: Floats) -> Matrix:
         """[width, n]: reads these constants at tokens of `kinds`."""
