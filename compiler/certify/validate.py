@@ -148,7 +148,8 @@ def _both(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> tuple[Flo
 
 
 def _decided(plan: Plan, data: TokenData) -> Iterator[TokenData]:
-    """The tasks, but those in which what decides a comparison is no further from 0 than it may be off."""
+    """The tasks, but those in which what decides a comparison is no further from 0 than it may be off. A 0 is decided
+    where the weights were made for one, or nothing can be off."""
     graph = plan.graph
     decide = sorted({graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Keep)})
     for safety in (1.0, SAFETY) if decide else ():  # those first that are turned over, and so shake all others
@@ -161,7 +162,8 @@ def _decided(plan: Plan, data: TokenData) -> Iterator[TokenData]:
                 distance = np.abs(bounds.record.time(value, time))
                 change = safety * bounds.changes.taken(value, [time])
                 off = change[..., None] if safety == 1.0 else change.max(initial=0.0)
-                good &= ~((distance > 0.0) & (distance <= off)).any(axis=(1, 2))
+                tie = (distance == 0.0) & ((off == 0.0) | (value in plan.ranges.ties))
+                good &= ~((distance <= off) & ~tie).any(axis=(1, 2))
         data = some_of(data, np.flatnonzero(good))
     if data.batch:
         yield data
