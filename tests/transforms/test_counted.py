@@ -16,6 +16,7 @@ from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.transforms.guard_empty_divisors import guard_counts
 from innerloop.compiler.transforms.rewriter import simplify
+from numpy.typing import NDArray
 
 from tests.reference.measured import numpy_run
 
@@ -35,7 +36,7 @@ def fields(seed: int, tasks: int = TASKS) -> dict[str, Any]:
     return {"x": rng.uniform(-2, 2, (tasks, EXAMPLES + 1, 2)), "c": c, "y": y}
 
 
-def over(weights: Floats, values: Floats) -> Floats:
+def over(weights: NDArray[Any], values: NDArray[Any]) -> Any:
     """Σ w v / Σ w, 0 where the weights are: of [n], [n, …]."""
     total = weights.sum()
     return np.tensordot(weights, values, 1) / total if total else np.zeros(values.shape[1:])
