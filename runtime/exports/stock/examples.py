@@ -107,8 +107,9 @@ for hook in hooks:
 _GRADIENTS = """
 import json
 
-keep = torch.ones(interface["embedding"].shape[1], dtype=interface["embedding"].dtype)
-keep[json.load(open("layout.json"))["constant"]] = 0
+keep = torch.ones(len(roles), interface["embedding"].shape[1], dtype=interface["embedding"].dtype)
+keep[:, json.load(open("layout.json"))["constant"]] = 0
+keep[0] = 0  # the rest token
 
 def cut(block, args, out):
     out.register_hook(lambda gradient: gradient * keep)
@@ -145,10 +146,10 @@ def gradients(example: Example, where: str) -> str:
     return f"""
 ## Gradients
 
-Cut them at the slots that hold the same whatever the data (`constant` in `layout.json`), and take norms for what they
-are: those whose gain is the last one's are the identity, the others divide. The gradient by the data is the same,
-and finite. As it comes, what runs down those slots may grow until all is NaN, and a norm's own gradient rounds at the
-size of what is largest, which each division multiplies. Going on from the first example:
+Cut them at what holds the same whatever the data, the rest token and the slots that are `constant` in `layout.json`,
+and take norms for what they are: those whose gain is the last one's are the identity, the others divide. The gradient
+by the data is the same, and finite. As it comes, what runs down there may grow until all is NaN, and a norm's own
+gradient rounds at the size of what is largest, which each division multiplies. Going on from the first example:
 
 ```python{example.gradients.replace("{where}", where)}```
 """ * bool(example.gradients)
