@@ -137,7 +137,7 @@ def _inside(plan: Plan, data: TokenData) -> np.ndarray:
             good[tasks] &= ((array >= low) & (array <= high)).all(axis=(1, 2))
 
         reach: dict[Value, float] = {}
-        evaluate(graph, some_of(data, tasks), observe, reach=reach)
+        evaluate(graph, some_of(data, tasks), observe, reach=reach, looks=True)
         if any(found > ranges.reach(value) for value, found in reach.items()):
             good[tasks] &= tasks < data.batch // (1 + len(WAYS))  # whose scores these are is not said
     return good
