@@ -6,6 +6,7 @@ Explanation   →   DIR/verdict.json, DIR/report.html, DIR/program.icl (where on
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from html import escape
 from math import isfinite
 from pathlib import Path
@@ -21,12 +22,14 @@ from .choice import description
 from .evidence import Measured
 from .explain import Explanation
 from .fit import Fitted
-from .stream import Inside
+from .stream import Held, Inside
 from .verdict import Verdict, described, said, verdict
 from .written import written
 
 SHOWN = 12
 """Fits that a table shows: the shortest descriptions."""
+PASSES = 8
+"""Passes of a loop that a table shows."""
 FITS = ("program", "unexplained", "typically", "numbers fitted", "bits", "where")
 UNSEEN = "This model is a Python function: its answers were seen, and nothing of its inside."
 
@@ -103,12 +106,23 @@ def inside_rows(found: Explanation) -> list[list[str]]:
             h.name, f"{h.score[h.first]:.4f}", f"{h.place} of {found.inside.layers}", f"{h.control[h.first]:.3f}",
             *(["–", ""] if h.slope is None else [f"{h.slope.value:.3f}", _ends(h.slope.low, h.slope.high)]),
         ]
-        for h in found.inside.held
+        for h in _some(found.inside.held)
     ]  # fmt: skip
     return rows + [
         [f"pass {k}, beside those before", f"{score:.4f}", "", "", "", ""]
         for k, score in enumerate(found.inside.passes, 1)
     ]
+
+
+def _some(held: Sequence[Held]) -> list[Held]:
+    """Of a variable that is looked for after many passes so many, evenly spread, the last among them; in the JSON are
+    all."""
+    places: dict[str, list[int]] = {}
+    for place, h in enumerate(held):
+        places.setdefault(h.name.split(" after ")[0], []).append(place)
+    spread = (np.linspace(0, len(of) - 1, min(len(of), PASSES)).round().astype(int) for of in places.values())
+    kept = {of[k] for of, some in zip(places.values(), spread, strict=True) for k in some}
+    return [h for place, h in enumerate(held) if place in kept]
 
 
 TELLING = ("prompts", "between the two", "model from the first", "from the second", "nearer the first", "decided")
@@ -200,7 +214,7 @@ def page(found: Explanation, said_: Verdict) -> str:
         f"<p>Task {escape(found.task.name)}, {escape(parameters)}. {UNSEEN if found.inside is None else ''}</p>",
         "<h2>What was tried</h2>",
         html_table(FITS, fit_rows(found, 30)),
-        "<h2>Evidence on other tasks</h2>",
+        f"<h2>Evidence on other tasks, of {escape(found.choice.best.full)}</h2>",
         html_table(("measure", "value", "95 %"), measure_rows(found)),
         "<h2>By number of examples</h2>",
         f"<figure>\n{svg(picture(found), 'prefixes')}\n<figcaption>What each leaves unexplained, and the parameters "

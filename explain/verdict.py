@@ -25,6 +25,8 @@ from .fit import Fitted
 from .stream import ANSWER, Inside
 
 RUNS, BEHAVES = EXACT, NEAR
+NEARBY = 0.1
+"""What leaves more is not said to be the nearest."""
 ALL_BUT = 5e-5
 """Less than this is said as a number, and not as 100 %."""
 FOLLOWS = 0.1
@@ -55,7 +57,7 @@ def verdict(found: Explanation) -> Verdict:
         share = f"{_share(*found.core)} on 19 tasks of 20, {_percent(1 - best.left)} on all"
     if left > BEHAVES:
         ignores = found.spread < HARDLY * found.size
-        more = f"the nearest is {said(best)}, {share}" if left <= 0.1 else _poor(best)
+        more = f"the nearest is {said(best)}, {share}" if left <= NEARBY else _poor(found)
         if ignores:
             return Verdict("ignores", f"ignores its context; no known program: {more}", ())
         return Verdict("none", f"no known program: {more}", ())
@@ -160,10 +162,15 @@ def _share(left: float, interval: tuple[float, float]) -> str:
     return f"{_explained(left)}{ends}"
 
 
-def _poor(best: Fitted) -> str:
-    """Of a fit that does not explain the model. Where it does on most tasks, and is far off on some, it is named."""
-    left = best.left
-    share = f"the best explains {_percent(1 - left)}" if left < 1 else "the best is further off than no program at all"
+def _poor(found: Explanation) -> str:
+    """Of a model that none explains: how much the best does of all tasks, which need not be the shortest description.
+    That is named where it explains most tasks, and is far off on some."""
+    best, most = found.choice.best, min(found.choice.order, key=lambda f: f.left)
+    share = "the best is further off than no program at all"
+    if most.left < 1:
+        share = f"the best, `{most.label}`{_note(most)}, explains {_percent(1 - most.left)}"
+    if found.core[1][1] <= NEARBY:
+        return f"the nearest is {said(best)}, {_share(*found.core)} on 19 tasks of 20; on all {share}"
     if best.typical > BEHAVES:
         return share
     return f"{share}, by mean squares; typically {said(best)} leaves no more than {_percent(best.typical)}"

@@ -100,6 +100,8 @@ def test_what_is_no_program_is_refused(function: Callable[..., Any], tmp_path: P
     said = write(found, tmp_path / "what")
     assert said.status == 3
     assert said.sentence.startswith("no known program: ")
+    most = 1 - min(f.left for f in found.choice.order)
+    assert most <= 0 or f"explains {100 * most:.1f} %" in said.sentence  # of all fits, and not of the shortest
     assert not (tmp_path / "what" / "program.icl").exists()
 
 
