@@ -7,7 +7,7 @@
     no known program          > 0.03, or the model's answers hardly depend on its examples
 
 The upper end of the interval is what counts: of all tasks, or, where that is too much, of the 95 % on which the program
-is nearest, which is then said. Every program that these data cannot tell from the one that is named is named beside it.
+is nearest, which is then said. The programs that these data cannot tell from the one that is named are named beside it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ NEARBY = 0.1
 """What leaves more is not said to be the nearest."""
 ALL_BUT = 5e-5
 """Less than this is said as a number, and not as 100 %."""
+CLASSES = 6
+"""Families that are named beside the first, as not told from it."""
+SMALLEST = 1e-12
+"""A parameter that is less is said to be 0."""
 FOLLOWS = 0.1
 """So near to 1 is a slope that is said to be the program's."""
 REFUSED = 3
@@ -95,7 +99,7 @@ def _value(value: Floats, ends: tuple[Floats, Floats] | None, bare: bool) -> str
     if value.shape != ():
         return described(value)
     if ends is None:
-        return f"{float(value):.3g}" + ("" if bare else " (not determined)")
+        return _small(float(value)) + ("" if bare else " (not determined)")
     low, high = (float(end) for end in ends)
     return f"{number(float(value), high - low)} [{number(low, high - low)}, {number(high, high - low)}]"
 
@@ -182,19 +186,37 @@ def _percent(share: float) -> str:
 
 def _classes(best: Fitted, alike: Sequence[Fitted]) -> str:
     """The fits that these data cannot tell from the best one: of each family its counts together, and of the first of
-    them the parameters, which say where the one is a special case of the other."""
+    them the parameters, which say where the one is a special case of the other. Of many families the first few, which
+    are the shortest; verdict.json has all."""
     families: dict[tuple[str, str], list[Fitted]] = {}
     for fitted in alike:
         families.setdefault(fitted.candidate.family.identity, []).append(fitted)
     found = []
-    for identity, fits in families.items():
+    for identity, fits in list(families.items())[:CLASSES]:
         counts = sorted({count for f in fits for count in f.counts.values()})
-        listed = f" with {next(iter(fits[0].counts))} {', '.join(map(str, counts))}" if counts else ""
-        numbers = [f"{n} {float(v):.3g}" for n, v in fits[0].values.items() if v.shape == ()]
+        listed = f" with {next(iter(fits[0].counts))} {_ranges(counts)}" if counts else ""
+        numbers = [f"{n} {_small(float(v))}" for n, v in fits[0].values.items() if v.shape == ()]
         same = identity == best.candidate.family.identity
         where = f" ({', '.join(numbers)})" if numbers and not same else ""
         found.append(f"`{fits[0].candidate.name}`{'' if same else _note(fits[0])}{listed}{where}")
-    return ", ".join(found)
+    more = len(families) - len(found)
+    return ", ".join(found) + (f" and {more} more" if more else "")
+
+
+def _ranges(counts: Sequence[int]) -> str:
+    """2–5, 8, 20"""
+    runs: list[list[int]] = []
+    for count in counts:
+        if runs and count == runs[-1][-1] + 1:
+            runs[-1].append(count)
+        else:
+            runs.append([count])
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+
+
+def _small(value: float) -> str:
+    """What a fit ran away to is 0."""
+    return f"{value:.3g}" if abs(value) > SMALLEST else "0"
 
 
 def _told_from(found: Explanation) -> str:
