@@ -21,9 +21,9 @@ from matplotlib.figure import Figure
 from .choice import description
 from .evidence import Measured
 from .explain import Explanation
-from .fit import Fitted
-from .stream import Held, Inside
-from .verdict import Verdict, described, said, verdict
+from .fit import LEAST, Fitted, trivial
+from .stream import PRESENT, Held, Inside
+from .verdict import Verdict, described, said, small, verdict
 from .written import written
 
 SHOWN = 12
@@ -43,7 +43,7 @@ def fit_rows(found: Explanation, count: int = SHOWN) -> list[list[str]]:
 
 
 def _where(fitted: Fitted) -> str:
-    shown = {n: f"{float(v):.4g}" if v.shape == () else described(v) for n, v in fitted.values.items()}
+    shown = {n: small(float(v), 4) if v.shape == () else described(v) for n, v in fitted.values.items()}
     note = fitted.candidate.family.note
     return "; ".join(filter(None, (note, ", ".join(f"{name} = {value}" for name, value in shown.items()))))
 
@@ -98,7 +98,7 @@ INSIDE = ("of the program", "R²", "where", "control", "slope of a patch", "95 %
 
 
 def inside_rows(found: Explanation) -> list[list[str]]:
-    """Its variables in the stream, and its passes; none of a function."""
+    """Its variables in the stream, and its passes up to the first that is not there; none of a function."""
     if found.inside is None:
         return []
     rows = [
@@ -108,9 +108,10 @@ def inside_rows(found: Explanation) -> list[list[str]]:
         ]
         for h in _some(found.inside.held)
     ]  # fmt: skip
+    absent = next((k for k, score in enumerate(found.inside.passes, 1) if score < PRESENT), PASSES)
     return rows + [
         [f"pass {k}, beside those before", f"{score:.4f}", "", "", "", ""]
-        for k, score in enumerate(found.inside.passes, 1)
+        for k, score in enumerate(found.inside.passes[:absent], 1)
     ]
 
 
@@ -239,13 +240,13 @@ def picture(found: Explanation) -> Figure:
     """Unexplained by prefix, of the best fit and of its rival; and each scalar parameter, fitted by prefix."""
     best, rival = found.choice.best, found.choice.rival
     names = list(found.evidence.parameters)
-    unit = found.evidence.by_prefix
+    held = found.held
+    unit = np.maximum(held.by_prefix((held.model - trivial(held)) ** 2), 1e-300)
     with panelled(1 + len(names)) as (figure, grid):
-        grid[0].plot(found.prefixes, unit, "o-", color=COMPILED, label=best.full)
-        if rival is not None:
-            own, others = (found.held.by_prefix((found.held.model - f.answers) ** 2) for f in (best, rival))
-            ratio = others / np.maximum(own, 1e-300)
-            grid[0].plot(found.prefixes, unit * ratio, "o--", color=TRAINED, label=rival.full)
+        for fitted, style, color in ((best, "o-", COMPILED), (rival, "o--", TRAINED)):
+            if fitted is not None:
+                left = held.by_prefix((held.model - fitted.answers) ** 2) / unit
+                grid[0].plot(found.prefixes, np.maximum(left, LEAST), style, color=color, label=fitted.full)
         grid[0].set_yscale("log")
         grid[0].set_xlabel("examples")
         grid[0].set_ylabel("unexplained")

@@ -99,7 +99,7 @@ def _value(value: Floats, ends: tuple[Floats, Floats] | None, bare: bool) -> str
     if value.shape != ():
         return described(value)
     if ends is None:
-        return _small(float(value)) + ("" if bare else " (not determined)")
+        return small(float(value)) + ("" if bare else " (not determined)")
     low, high = (float(end) for end in ends)
     return f"{number(float(value), high - low)} [{number(low, high - low)}, {number(high, high - low)}]"
 
@@ -158,7 +158,9 @@ def number(value: float, width: float) -> str:
 
 def _explained(left: float) -> str:
     """99.2 % explained; and where that would be 100, all but what is left."""
-    return f"{_percent(1 - left)} explained" if left >= ALL_BUT else f"all but {left:.1e} explained"
+    if left >= ALL_BUT:
+        return f"{_percent(1 - left)} explained"
+    return f"all but {left:.1e} explained" if left > 0 else "all explained"
 
 
 def _share(left: float, interval: tuple[float, float]) -> str:
@@ -195,7 +197,7 @@ def _classes(best: Fitted, alike: Sequence[Fitted]) -> str:
     for identity, fits in list(families.items())[:CLASSES]:
         counts = sorted({count for f in fits for count in f.counts.values()})
         listed = f" with {next(iter(fits[0].counts))} {_ranges(counts)}" if counts else ""
-        numbers = [f"{n} {_small(float(v))}" for n, v in fits[0].values.items() if v.shape == ()]
+        numbers = [f"{n} {small(float(v))}" for n, v in fits[0].values.items() if v.shape == ()]
         same = identity == best.candidate.family.identity
         where = f" ({', '.join(numbers)})" if numbers and not same else ""
         found.append(f"`{fits[0].candidate.name}`{'' if same else _note(fits[0])}{listed}{where}")
@@ -214,9 +216,9 @@ def _ranges(counts: Sequence[int]) -> str:
     return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
-def _small(value: float) -> str:
+def small(value: float, digits: int = 3) -> str:
     """What a fit ran away to is 0."""
-    return f"{value:.3g}" if abs(value) > SMALLEST else "0"
+    return f"{value:.{digits}g}" if abs(value) > SMALLEST else "0"
 
 
 def _told_from(found: Explanation) -> str:

@@ -27,6 +27,7 @@ from innerloop.explain.verdict import verdict
 from innerloop.explain.written import written
 from innerloop.laboratory.training.tasks import task
 from innerloop.programs import load as shipped
+from innerloop.programs import names
 
 from tests.support.models import descent, dual
 
@@ -81,6 +82,18 @@ def test_what_is_written_compiles_and_says_the_same(tmp_path: Path) -> None:
     page = (tmp_path / "what" / "report.html").read_text()
     assert "<svg" in page
     assert "gradient_descent" in page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "family",
+    [f for f in (*regression(2, 6), *rest(2, 6)) if f.name not in names()],
+    ids=lambda family: family.name,
+)
+def test_the_texts_of_its_own_compile(family: Any) -> None:
+    """Programs of the library do (tests/whole); what is written in program.icl is one of these too."""
+    counts = {name: values[1] for name, values in family.whole.items()}
+    compile_program(family.text, target="gpt2", **family.given, **counts)
 
 
 def nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
