@@ -6,7 +6,9 @@ same figures. What takes long to compile is `slow`, and so is float64.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ SHIPPED = [case for case in CASES if case.program in names()]
 LONG = {"deep_features", "logistic_regression", "mlp_gradient_descent", "newton_logistic", "principal_component"}
 """Programs whose functions take long to fit."""
 EXACT = ("gradient_descent", "kalman_filter", "bigram")
+PAGES = Path(__file__).resolve().parents[2] / "docs" / "catalogue"
 JAX = ("gradient_descent", "temporal_difference", "finite_automaton")
 
 
@@ -57,7 +60,17 @@ def test_every_case_says_what_it_is_held_against(case: Case) -> None:
 @pytest.mark.parametrize("target", ["gpt2", "llama"])
 @pytest.mark.parametrize("case", _params(set(names()) - LONG))
 def test_float32(case: Case, target: TargetName) -> None:
-    judged(measure(case, target, "float32"), case, target, "float32")
+    """And the catalogue's page has the size that the weights have now."""
+    found = measure(case, target, "float32")
+    judged(found, case, target, "float32")
+    assert isinstance(found, Measured)
+    page = (PAGES / f"{case.program}.md").read_text(encoding="utf-8")
+    told = re.search(
+        rf"^\| `{target}` \| float32 \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|", page, re.MULTILINE
+    )
+    assert told, f"{page}: no row"
+    sizes = tuple(int(number.replace(",", "")) for number in told.groups())
+    assert sizes == (found.layers, found.width, found.neurons, found.heads), "make catalogue"
 
 
 @pytest.mark.parametrize(
