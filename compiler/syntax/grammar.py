@@ -1,12 +1,18 @@
 """The grammar as Lark holds it: what parses text, and what only tells its words apart.
 
 grammar.lark   →   lark(), words("at y"), keywords()
+
+What Lark makes of the grammar takes longer than all else that `check` does; it is kept beside Python's own bytecode,
+where and if Python keeps that, and made anew when the grammar, Lark or Python is another.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,10 +35,22 @@ class _IndentedBlocks(Indenter):
 def lark() -> Lark:
     """The parser, of programs (`start`) and libraries (`library`)."""
     grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
-    starts = ["start", "library"]
     return Lark(
-        grammar, start=starts, parser="lalr", lexer="basic", postlex=_IndentedBlocks(), propagate_positions=True
-    )
+        grammar, start=["start", "library"], parser="lalr", lexer="basic", postlex=_IndentedBlocks(),
+        propagate_positions=True, cache=_tables() or False,
+    )  # fmt: skip
+
+
+def _tables() -> str | None:
+    """The file that the tables are kept in; None where Python keeps no bytecode, or may not."""
+    if sys.dont_write_bytecode:
+        return None
+    file = Path(cache_from_source(__file__)).with_suffix(".tables")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return str(file) if os.access(file.parent, os.W_OK) else None
 
 
 def words(text: str) -> Iterator[Token]:
