@@ -1,11 +1,12 @@
 """Layers and widths of the compiled programs beside the published constructions, in two tables; or the depths of longer
 programs beside their critical paths.
 
-    python -m benchmarks.layers [--depths]
+    python -m benchmarks.layers [--depths | --proofs [--seconds 60]]
 
-`--depths` schedules and compiles nothing. Layers count loops unrolled. The error is the largest of the output over its
-root mean square, on the report's fresh tasks: x, w ~ N(0, I), noiseless labels, 40 examples in context. The second
-table compiles for d = 4, 8, 16 and 32.
+`--depths` and `--proofs` schedule and compile nothing; `--proofs` says of every program that ships, with the parameters
+of tests/reference, how many layers no schedule of its graph goes below (least_depth.py). Layers count loops unrolled.
+The error is the largest of the output over its root mean square, on the report's fresh tasks: x, w ~ N(0, I), noiseless
+labels, 40 examples in context. The second table compiles for d = 4, 8, 16 and 32.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ from innerloop.compiler import Weights, compile_program
 from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.critical_path import critical_path
+from innerloop.compiler.passes import nominal_schedule
 from innerloop.compiler.pipeline import choose
-from innerloop.programs import load
+from innerloop.compiler.schedule.least_depth import least_depth
+from innerloop.programs import load, names
+
+from tests.reference import case_of
 
 from .support.tables import early, show
 
@@ -133,6 +138,14 @@ def depths_row(program: str, parameters: dict[str, int], asked: int | None, targ
     return early([program, told or "–", target, str(asked or "–"), str(chosen.cost.layers), str(least)])
 
 
+def proofs_row(program: str, target: TargetName, seconds: float) -> list[str]:
+    chosen = choose(graph_of(load(program), case_of(program).parameters, program), target)
+    depth = least_depth(nominal_schedule(chosen.graph, TARGETS[target]), seconds)
+    critical = critical_path(chosen.graph, TARGETS[target].parallel)
+    figures = (depth.scheduled, critical, depth.paths, depth.least, depth.programs)
+    return early([program, target, *map(str, figures), depth.verdict])
+
+
 def _target(line: Line) -> str:
     return f"{line.target}{', width' if line.optimize == 'width' else ''}"
 
@@ -145,8 +158,20 @@ def _steady(line: Line, d: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--depths", action="store_true", help="only the depths of longer programs")
-    if parser.parse_args().depths:
-        targets: tuple[TargetName, ...] = ("gpt2", "llama")
+    parser.add_argument("--proofs", action="store_true", help="only the least depths of programs that ship, proved")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of an integer program, at most")
+    options = parser.parse_args()
+    targets: tuple[TargetName, ...] = ("gpt2", "llama")
+    if options.proofs:
+        show(
+            "least depths, proved",
+            ("program", "target", "layers", "critical path", "with loops", "proved", "integer programs", "verdict"),
+            ("program", "target", "verdict"),
+            [proofs_row(program, target, options.seconds) for program in names() for target in targets],
+            width=170,
+        )
+        return
+    if options.depths:
         show(
             "depths of longer programs, d = 4",
             ("program", "parameters", "target", "asked", "layers", "critical path"),

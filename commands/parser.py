@@ -26,6 +26,7 @@ stages:
   graph         the same, as the compiler rewrote it: after all passes
   instructions  what sublayers are to do, one instruction a line
   schedule      what each attention and MLP sublayer does
+  depth         how many layers no schedule of the graph goes below, proved; a shorter one, if there is one
   layout        which slots of the residual stream hold which value, from which sublayer to which
   report        size, and error against the float64 oracle
 """

@@ -11,7 +11,7 @@ from innerloop.artifact.words import Optimize, TargetName
 from .frontend.check import check
 from .syntax.nodes import Program
 
-Stage = Literal["core", "built", "graph", "instructions", "schedule", "layout", "report"]
+Stage = Literal["core", "built", "graph", "instructions", "schedule", "depth", "layout", "report"]
 STAGES = get_args(Stage)
 
 
@@ -63,10 +63,12 @@ def show(
     from .compile import plan_for
     from .finish import weights_of
     from .ir.build import graph_of
+    from .ir.critical_path import critical_path
     from .ir.printer import format_graph
     from .lengths import limited
     from .passes import pass_named
     from .pipeline import choose
+    from .schedule.least_depth import format_depth, least_depth
     from .schedule.printer import format_instructions, format_layout, format_report, format_schedule
 
     with faults_told(text, source):
@@ -87,9 +89,13 @@ def show(
             return format_instructions(plan.schedule.instructions)
         if stage == "schedule":
             return format_schedule(plan.schedule)
+        if stage == "depth":
+            depth = least_depth(plan.schedule)
+            told = format_depth(depth, target, critical_path(plan.graph, plan.target.parallel))
+            return told if depth.shorter is None else f"{told}\n\n{format_schedule(depth.shorter)}"
         if stage == "layout":
             return format_layout(plan.schedule, plan.allocation)
-        return format_report(weights_of(plan, tolerance))
+        return f"{format_report(weights_of(plan, tolerance))}\n{'depth':16s} {least_depth(plan.schedule, None).verdict}"
 
 
 def passes_listed() -> str:

@@ -13,6 +13,7 @@ it was has read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from innerloop.artifact.sparse import Matrix
@@ -20,6 +21,11 @@ from innerloop.artifact.words import Side
 
 from .instructions import Atom, Instruction, Instructions, Linear, LinearForm, Quotient, State
 from .sublayers import Carry, Placed, SublayerPlan, Write, other
+
+Times = Mapping[tuple[Side, Atom], int]
+"""When an atom is made, in a segment that begins on this side."""
+APART = {False: 4, True: 6}
+"""Sublayers between two divisions, by whether a layer's attention and MLP read the same."""
 
 
 @dataclass
@@ -31,6 +37,8 @@ class Segment:
     carry: Carry | None
     divided: bool
     """Whether an earlier division may have left rounding in the norm's scratch slots."""
+    times: Times = field(default_factory=dict)
+    """Where a plan has them later than they can be (least_depth.py)."""
     sublayers: list[SublayerPlan] = field(default_factory=list)
     made: dict[Atom, tuple[int, Placed]] = field(default_factory=dict)
 
@@ -42,7 +50,7 @@ class Segment:
     def parallel(self) -> bool:
         return self.instructions.target.parallel
 
-    def _after(self, time: int) -> int:
+    def after(self, time: int) -> int:
         """The first time at which what is made then is there."""
         return time - time % 2 + 2 if self.parallel else time + 1
 
@@ -56,13 +64,14 @@ class Segment:
         time = 0
         for atom in {a for f in forms for a in f.atoms}:
             if atom in self.made:
-                time = max(time, self._after(self.made[atom][0]))
+                time = max(time, self.after(self.made[atom][0]))
             elif self.carry is not None and atom in self.carry.atoms:
-                time = max(time, self._after(0))
+                time = max(time, self.after(0))
         return time
 
     def _place(self, instruction: Instruction, time: int, writes: list[Write] | None = None) -> None:
-        side = self._side(instruction.reads[0]) if instruction.side == "either" else instruction.side
+        side = self.side_of(instruction)
+        time = max(time, self.times.get((self.first, instruction.out), 0))
         while side not in ("either", self._sublayer(time).side) or not self._sublayer(time).takes(
             instruction, self.instructions.target
         ):
@@ -71,6 +80,9 @@ class Segment:
         self._sublayer(time).placed.append(placed)
         if not placed.writes:  # a state's atom stands for what it was until the pass ends
             self.made[instruction.out] = (time, placed)
+
+    def side_of(self, instruction: Instruction) -> str:
+        return self._side(instruction.reads[0]) if instruction.side == "either" else instruction.side
 
     def _side(self, form: LinearForm) -> str:
         """Where a linear map of it may stand: a head would give its closed readers what the rest token holds."""
@@ -95,13 +107,13 @@ class Segment:
         rest."""
         rest = []
         for part, matrix in change.parts:
-            if self._fresh(part, floor, atom):
+            if self.fresh(part, floor, atom):
                 self.made[part][1].writes.append(Write(atom, matrix))
             else:
                 rest.append((part, matrix))
         return LinearForm(change.size, tuple(rest))
 
-    def _fresh(self, part: Atom, floor: int, state: Atom) -> bool:
+    def fresh(self, part: Atom, floor: int, state: Atom) -> bool:
         """Whether what makes `part` may write it to the state too: it is made late enough, and is 0 where the state
         is."""
         if part not in self.made or self.instructions.atoms[part].rests:
@@ -119,13 +131,13 @@ class Segment:
         """The first attention sublayer that no other work takes, with the divisor there for the MLP sublayer before
         it."""
         top, bottom = instruction.reads
-        time = max(self._ready(top), 1)
+        time = max(self._ready(top), 1, self.times.get((self.first, instruction.out), 0))
         for atom in bottom.atoms:
             if atom in self.made:
                 made = self.made[atom][0]
-                time = max(time, made + 1 if self.sublayers[made].side == "mlp" else self._after(made) + 1)
+                time = max(time, made + 1 if self.sublayers[made].side == "mlp" else self.after(made) + 1)
             elif self.carry is not None and atom in self.carry.atoms:
-                time = max(time, self._after(0) + 1)
+                time = max(time, self.after(0) + 1)
         again = isinstance(instruction.op, Quotient) and instruction.op.again and not self.parallel
         while not self._divisible(time, bottom, again):
             time += 1
@@ -153,7 +165,7 @@ class Segment:
             return sublayer.division == bottom
         if sublayer.placed or sublayer.carry or (self.parallel and self._sublayer(time + 1).placed):
             return False
-        apart = 6 if self.parallel else 4
+        apart = APART[self.parallel]
         near = {t for t, s in enumerate(self.sublayers) if s.division is not None and abs(t - time) < apart}
         if again and all(self.made.get(atom, (-1,))[0] == time - 2 for atom in bottom.atoms):
             near.discard(time - 2)
@@ -175,7 +187,7 @@ class Segment:
         while True:
             rest = {
                 s.atom: LinearForm(
-                    s.change.size, tuple(p for p in s.change.parts if not self._fresh(p[0], floor[s.atom], s.atom))
+                    s.change.size, tuple(p for p in s.change.parts if not self.fresh(p[0], floor[s.atom], s.atom))
                 )
                 for s in states
             }
@@ -198,7 +210,7 @@ class Segment:
 
     def _last_reader(self, atom: Atom) -> int:
         """The first time at which nobody is left who reads the atom later."""
-        last = self._after(0) if self.carry is not None and atom in self.carry.atoms else 0
+        last = self.after(0) if self.carry is not None and atom in self.carry.atoms else 0
         for time, sublayer in enumerate(self.sublayers):
             if any(atom in form.atoms for form in sublayer.reads):
                 last = max(last, time - time % 2 if self.parallel else time)

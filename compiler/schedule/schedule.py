@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from innerloop.artifact.words import Side
 
 from .instructions import Block, Instruction, InstructionLoop, Instructions, State
-from .regions import Segment
+from .regions import Segment, Times
 from .sublayers import Carry, LoopPlan, Schedule, SublayerPlan, other, walk
 
 
-def schedule(instructions: Instructions) -> Schedule:
-    body, length = _Scheduler(instructions).block(instructions.block, (), "attention", None)
+def schedule(instructions: Instructions, times: Times | None = None) -> Schedule:
+    """`times`: a plan that puts off what could be earlier (least_depth.py)."""
+    body, length = _Scheduler(instructions, times or {}).block(instructions.block, (), "attention", None)
     if length % 2:
         body.append(SublayerPlan("mlp"))
         length += 1
@@ -33,6 +34,7 @@ def schedule(instructions: Instructions) -> Schedule:
 @dataclass
 class _Scheduler:
     instructions: Instructions
+    times: Times
 
     def block(
         self, block: Block, states: tuple[State, ...], first: Side, carry: Carry | None
@@ -52,7 +54,7 @@ class _Scheduler:
         for number, segment in enumerate(segments):
             side = first if length % 2 == 0 else other(first)
             divided = any(s.division for s in walk(body))
-            run = Segment(self.instructions, side, carry if number == 0 else None, divided)
+            run = Segment(self.instructions, side, carry if number == 0 else None, divided, times=self.times)
             run.fill(segment, starts)
             if number == len(loops):
                 run.update(states)
