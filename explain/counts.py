@@ -1,7 +1,7 @@
 """A family's fits at every number of steps that is worth a try.
 
     1, 2 … 8, 12, 20   →   40, 80 … 160     doubled while the longest is the best, and better by a tenth
-                       →   between the best and those beside it, by halves
+                       →   between the best and those beside it, by halves, while they differ by a tenth
 
 so that no program is said to take as many steps as happened to be the most that were tried. What is the best at the
 end, is not exact, and has nothing longer beside it, is an *edge*: its count is a lower bound (fit.py).
@@ -27,7 +27,8 @@ NEAR = 0.05
 MOST = 160
 """No count that is tried is larger, unless the family asks for it."""
 GAIN = 0.9
-"""A count is doubled if it leaves so many times what the one before it leaves, or less."""
+"""A count is doubled if it leaves so many times what the one before it leaves, or less; three beside each other of
+which the best leaves more than so many times what the worst does are the same."""
 
 More = list[tuple[Counts, list[Floats]]]
 """Counts to try, each with θ to begin with."""
@@ -89,6 +90,9 @@ def _between(found: list[Fitted]) -> More:
     at = min(range(len(tried)), key=lambda k: tried[k].typical)
     if tried[at].typical > NEAR or tried[at].left <= EQUAL:
         return []
+    beside = tried[max(0, min(at - 1, len(tried) - 3)) :][:3]
+    if len(beside) == 3 and tried[at].typical > GAIN * max(f.typical for f in beside):
+        return []  # were a count between them the model's, one beside the best would be further from it
     (name,) = tried[at].counts
     pairs = [(tried[k], tried[k + 1]) for k in (at - 1, at) if 0 <= k < len(tried) - 1]
     return [

@@ -68,8 +68,8 @@ def gather(model: Behaviour, fitted: Fitted, seen: Tasks, held: Tasks, of: TaskD
     return Evidence(
         by_prefix=held.by_prefix(squares) / unit,
         median=float(np.median(squares.mean(1) / np.maximum(((held.model - base) ** 2).mean(1), 1e-300))),
-        query_slopes=_mean(alignment(*queries).cosine),
-        label_slopes=_mean(alignment(*labels).cosine),
+        query_slopes=_mean(_cosines(*queries)),
+        label_slopes=_mean(_cosines(*labels)),
         weights=None if of.sequence else _weights(pair, x, y),
         shifted={what: _off(model, fitted, held.prefixes, other, seed) for what, other in _shifts(of).items()},
         parameters=_by_prefix(fitted, seen),
@@ -91,6 +91,12 @@ def slopes(answers: Answers, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     axes = (rows - 1, d) if sequence else (rows - 1,)
     of_labels = [along(place, not sequence) for place in np.ndindex(axes)]
     return np.concatenate(of_query, 1), np.concatenate(of_labels, 1)
+
+
+def _cosines(own: Floats, others: Floats) -> Floats:
+    """Task by task; 1 where neither has a slope, as of what is constant between steps."""
+    flat = ~(own.any(1) | others.any(1))
+    return np.where(flat, 1.0, alignment(own, others).cosine)
 
 
 def _weights(pair: list[Answers], x: Floats, y: Floats) -> Measured:

@@ -44,7 +44,7 @@ at query
         total = total + another * next[1]
         count = count + another
         taken = taken + next[2:examples + 1]
-    output total / count
+    output total / max(count, 1)
 """
 
 INTERCEPT = """\

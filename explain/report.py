@@ -6,6 +6,7 @@ Explanation   →   DIR/verdict.json, DIR/report.html, DIR/program.icl (where on
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from html import escape
 from math import isfinite
 from pathlib import Path
@@ -20,13 +21,15 @@ from matplotlib.figure import Figure
 from .choice import description
 from .evidence import Measured
 from .explain import Explanation
-from .fit import Fitted
-from .stream import Inside
-from .verdict import Verdict, described, said, verdict
+from .fit import LEAST, Fitted, trivial
+from .stream import PRESENT, Held, Inside
+from .verdict import Verdict, described, said, small, verdict
 from .written import written
 
 SHOWN = 12
 """Fits that a table shows: the shortest descriptions."""
+PASSES = 8
+"""Passes of a loop that a table shows."""
 FITS = ("program", "unexplained", "typically", "numbers fitted", "bits", "where")
 UNSEEN = "This model is a Python function: its answers were seen, and nothing of its inside."
 
@@ -40,7 +43,7 @@ def fit_rows(found: Explanation, count: int = SHOWN) -> list[list[str]]:
 
 
 def _where(fitted: Fitted) -> str:
-    shown = {n: f"{float(v):.4g}" if v.shape == () else described(v) for n, v in fitted.values.items()}
+    shown = {n: small(float(v), 4) if v.shape == () else described(v) for n, v in fitted.values.items()}
     note = fitted.candidate.family.note
     return "; ".join(filter(None, (note, ", ".join(f"{name} = {value}" for name, value in shown.items()))))
 
@@ -95,7 +98,7 @@ INSIDE = ("of the program", "R²", "where", "control", "slope of a patch", "95 %
 
 
 def inside_rows(found: Explanation) -> list[list[str]]:
-    """Its variables in the stream, and its passes; none of a function."""
+    """Its variables in the stream, and its passes up to the first that is not there; none of a function."""
     if found.inside is None:
         return []
     rows = [
@@ -103,12 +106,24 @@ def inside_rows(found: Explanation) -> list[list[str]]:
             h.name, f"{h.score[h.first]:.4f}", f"{h.place} of {found.inside.layers}", f"{h.control[h.first]:.3f}",
             *(["–", ""] if h.slope is None else [f"{h.slope.value:.3f}", _ends(h.slope.low, h.slope.high)]),
         ]
-        for h in found.inside.held
+        for h in _some(found.inside.held)
     ]  # fmt: skip
+    absent = next((k for k, score in enumerate(found.inside.passes, 1) if score < PRESENT), PASSES)
     return rows + [
         [f"pass {k}, beside those before", f"{score:.4f}", "", "", "", ""]
-        for k, score in enumerate(found.inside.passes, 1)
+        for k, score in enumerate(found.inside.passes[:absent], 1)
     ]
+
+
+def _some(held: Sequence[Held]) -> list[Held]:
+    """Of a variable that is looked for after many passes so many, evenly spread, the last among them; in the JSON are
+    all."""
+    places: dict[str, list[int]] = {}
+    for place, h in enumerate(held):
+        places.setdefault(h.name.split(" after ")[0], []).append(place)
+    spread = (np.linspace(0, len(of) - 1, min(len(of), PASSES)).round().astype(int) for of in places.values())
+    kept = {of[k] for of, some in zip(places.values(), spread, strict=True) for k in some}
+    return [h for place, h in enumerate(held) if place in kept]
 
 
 TELLING = ("prompts", "between the two", "model from the first", "from the second", "nearer the first", "decided")
@@ -200,7 +215,7 @@ def page(found: Explanation, said_: Verdict) -> str:
         f"<p>Task {escape(found.task.name)}, {escape(parameters)}. {UNSEEN if found.inside is None else ''}</p>",
         "<h2>What was tried</h2>",
         html_table(FITS, fit_rows(found, 30)),
-        "<h2>Evidence on other tasks</h2>",
+        f"<h2>Evidence on other tasks, of {escape(found.choice.best.full)}</h2>",
         html_table(("measure", "value", "95 %"), measure_rows(found)),
         "<h2>By number of examples</h2>",
         f"<figure>\n{svg(picture(found), 'prefixes')}\n<figcaption>What each leaves unexplained, and the parameters "
@@ -225,13 +240,13 @@ def picture(found: Explanation) -> Figure:
     """Unexplained by prefix, of the best fit and of its rival; and each scalar parameter, fitted by prefix."""
     best, rival = found.choice.best, found.choice.rival
     names = list(found.evidence.parameters)
-    unit = found.evidence.by_prefix
+    held = found.held
+    unit = np.maximum(held.by_prefix((held.model - trivial(held)) ** 2), 1e-300)
     with panelled(1 + len(names)) as (figure, grid):
-        grid[0].plot(found.prefixes, unit, "o-", color=COMPILED, label=best.full)
-        if rival is not None:
-            own, others = (found.held.by_prefix((found.held.model - f.answers) ** 2) for f in (best, rival))
-            ratio = others / np.maximum(own, 1e-300)
-            grid[0].plot(found.prefixes, unit * ratio, "o--", color=TRAINED, label=rival.full)
+        for fitted, style, color in ((best, "o-", COMPILED), (rival, "o--", TRAINED)):
+            if fitted is not None:
+                left = held.by_prefix((held.model - fitted.answers) ** 2) / unit
+                grid[0].plot(found.prefixes, np.maximum(left, LEAST), style, color=color, label=fitted.full)
         grid[0].set_yscale("log")
         grid[0].set_xlabel("examples")
         grid[0].set_ylabel("unexplained")

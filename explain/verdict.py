@@ -7,7 +7,7 @@
     no known program          > 0.03, or the model's answers hardly depend on its examples
 
 The upper end of the interval is what counts: of all tasks, or, where that is too much, of the 95 % on which the program
-is nearest, which is then said. Every program that these data cannot tell from the one that is named is named beside it.
+is nearest, which is then said. The programs that these data cannot tell from the one that is named are named beside it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,14 @@ from .fit import Fitted
 from .stream import ANSWER, Inside
 
 RUNS, BEHAVES = EXACT, NEAR
+NEARBY = 0.1
+"""What leaves more is not said to be the nearest."""
 ALL_BUT = 5e-5
 """Less than this is said as a number, and not as 100 %."""
+CLASSES = 6
+"""Families that are named beside the first, as not told from it."""
+SMALLEST = 1e-12
+"""A parameter that is less is said to be 0."""
 FOLLOWS = 0.1
 """So near to 1 is a slope that is said to be the program's."""
 REFUSED = 3
@@ -55,7 +61,7 @@ def verdict(found: Explanation) -> Verdict:
         share = f"{_share(*found.core)} on 19 tasks of 20, {_percent(1 - best.left)} on all"
     if left > BEHAVES:
         ignores = found.spread < HARDLY * found.size
-        more = f"the nearest is {said(best)}, {share}" if left <= 0.1 else _poor(best)
+        more = f"the nearest is {said(best)}, {share}" if left <= NEARBY else _poor(found)
         if ignores:
             return Verdict("ignores", f"ignores its context; no known program: {more}", ())
         return Verdict("none", f"no known program: {more}", ())
@@ -93,7 +99,7 @@ def _value(value: Floats, ends: tuple[Floats, Floats] | None, bare: bool) -> str
     if value.shape != ():
         return described(value)
     if ends is None:
-        return f"{float(value):.3g}" + ("" if bare else " (not determined)")
+        return small(float(value)) + ("" if bare else " (not determined)")
     low, high = (float(end) for end in ends)
     return f"{number(float(value), high - low)} [{number(low, high - low)}, {number(high, high - low)}]"
 
@@ -152,7 +158,9 @@ def number(value: float, width: float) -> str:
 
 def _explained(left: float) -> str:
     """99.2 % explained; and where that would be 100, all but what is left."""
-    return f"{_percent(1 - left)} explained" if left >= ALL_BUT else f"all but {left:.1e} explained"
+    if left >= ALL_BUT:
+        return f"{_percent(1 - left)} explained"
+    return f"all but {left:.1e} explained" if left > 0 else "all explained"
 
 
 def _share(left: float, interval: tuple[float, float]) -> str:
@@ -160,10 +168,15 @@ def _share(left: float, interval: tuple[float, float]) -> str:
     return f"{_explained(left)}{ends}"
 
 
-def _poor(best: Fitted) -> str:
-    """Of a fit that does not explain the model. Where it does on most tasks, and is far off on some, it is named."""
-    left = best.left
-    share = f"the best explains {_percent(1 - left)}" if left < 1 else "the best is further off than no program at all"
+def _poor(found: Explanation) -> str:
+    """Of a model that none explains: how much the best does of all tasks, which need not be the shortest description.
+    That is named where it explains most tasks, and is far off on some."""
+    best, most = found.choice.best, min(found.choice.order, key=lambda f: f.left)
+    share = "the best is further off than no program at all"
+    if most.left < 1:
+        share = f"the best, `{most.label}`{_note(most)}, explains {_percent(1 - most.left)}"
+    if found.core[1][1] <= NEARBY:
+        return f"the nearest is {said(best)}, {_share(*found.core)} on 19 tasks of 20; on all {share}"
     if best.typical > BEHAVES:
         return share
     return f"{share}, by mean squares; typically {said(best)} leaves no more than {_percent(best.typical)}"
@@ -175,19 +188,37 @@ def _percent(share: float) -> str:
 
 def _classes(best: Fitted, alike: Sequence[Fitted]) -> str:
     """The fits that these data cannot tell from the best one: of each family its counts together, and of the first of
-    them the parameters, which say where the one is a special case of the other."""
+    them the parameters, which say where the one is a special case of the other. Of many families the first few, which
+    are the shortest; verdict.json has all."""
     families: dict[tuple[str, str], list[Fitted]] = {}
     for fitted in alike:
         families.setdefault(fitted.candidate.family.identity, []).append(fitted)
     found = []
-    for identity, fits in families.items():
+    for identity, fits in list(families.items())[:CLASSES]:
         counts = sorted({count for f in fits for count in f.counts.values()})
-        listed = f" with {next(iter(fits[0].counts))} {', '.join(map(str, counts))}" if counts else ""
-        numbers = [f"{n} {float(v):.3g}" for n, v in fits[0].values.items() if v.shape == ()]
+        listed = f" with {next(iter(fits[0].counts))} {_ranges(counts)}" if counts else ""
+        numbers = [f"{n} {small(float(v))}" for n, v in fits[0].values.items() if v.shape == ()]
         same = identity == best.candidate.family.identity
         where = f" ({', '.join(numbers)})" if numbers and not same else ""
         found.append(f"`{fits[0].candidate.name}`{'' if same else _note(fits[0])}{listed}{where}")
-    return ", ".join(found)
+    more = len(families) - len(found)
+    return ", ".join(found) + (f" and {more} more" if more else "")
+
+
+def _ranges(counts: Sequence[int]) -> str:
+    """2–5, 8, 20"""
+    runs: list[list[int]] = []
+    for count in counts:
+        if runs and count == runs[-1][-1] + 1:
+            runs[-1].append(count)
+        else:
+            runs.append([count])
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+
+
+def small(value: float, digits: int = 3) -> str:
+    """What a fit ran away to is 0."""
+    return f"{value:.{digits}g}" if abs(value) > SMALLEST else "0"
 
 
 def _told_from(found: Explanation) -> str:

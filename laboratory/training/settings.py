@@ -85,7 +85,7 @@ def task_settings(name: str, rows: str, parameters: Values) -> dict[str, Any]:
     values = mixture(parameters.get("of", MIXED)) if name == "mixed" else dict(defaults(name))
     for given, value in parameters.items():
         if given not in values:
-            hint = f"{told} It" if (told := near(given, values)) else "It"
+            hint = f"{told} It" if (told := near(given, values)) else "it"
             raise InnerloopError(f"task {name} has no parameter `{given}`; {hint} has {', '.join(values)}")
         holds, meant = RULES[given]
         if not holds(value):
@@ -108,7 +108,7 @@ def defaults(name: str) -> Values:
     if name == "mixed":
         return {**mixture(MIXABLE), "of": [*MIXED]}
     if name not in DEFAULTS:
-        hint = f"{told} There" if (told := near(name, TASKS)) else "There"
+        hint = f"{told} There" if (told := near(name, TASKS)) else "there"
         raise InnerloopError(f"no task `{name}`; {hint} are {', '.join(TASKS)}")
     return DEFAULTS[name]
 

@@ -21,6 +21,7 @@ from innerloop.compiler.ir.graph import (
     Affine,
     Attend,
     Block,
+    Carried,
     Constant,
     Delta,
     Field,
@@ -102,8 +103,13 @@ class _Run:
         return self._live[kinds]
 
     def whole(self, array: Array) -> Array:
-        """Of every task, what may be the same for all: loops carry it so."""
+        """Of every task, what may be the same for all."""
         return jnp.broadcast_to(array, (*array.shape[:-1], self.tasks))
+
+    def carried(self, c: Carried, value: Value, places: Places) -> Array:
+        """`value` of what a loop carries, as it is carried: of every task, if it ever differs from task to task."""
+        array = self.take(value, places)
+        return self.whole(array) if c.phi in self.program.varying else array
 
     def take(self, value: Value, places: Places) -> Array:
         """A value at some tokens, 0 at those where it does not live: [tokens, size, tasks]."""
@@ -149,11 +155,11 @@ class _Run:
             for c, here, array in zip(carried, at, arrays, strict=True):
                 self.known[c.phi] = here, array
             self.block(loop.body, places)
-            return [self.whole(self.take(c.result, here)) for c, here in zip(carried, at, strict=True)]
+            return [self.carried(c, c.result, here) for c, here in zip(carried, at, strict=True)]
 
         named = self.program.counted.get(loop.span) if loop.span is not None else None
         count = loop.count if named is None else self.counts[named]
-        start = [self.whole(self.take(c.initial, here)) for c, here in zip(carried, at, strict=True)]
+        start = [self.carried(c, c.initial, here) for c, here in zip(carried, at, strict=True)]
         ends = jax.lax.fori_loop(0, count, one, start)
         self.known = before
         for c, held, array in zip(carried, at, ends, strict=True):
@@ -178,13 +184,13 @@ class _Run:
             for c, array in zip(loop.carried, arrays, strict=True):
                 self.known[c.phi] = here, array
             self.block(loop.body, here)
-            ends = [self.whole(self.take(c.result, here)) for c in loop.carried]
+            ends = [self.carried(c, c.result, here) for c in loop.carried]
             return ends, ends
 
         passes: list[Array] = []
         if tokens.size:
             first = self._places(tokens[-1:] if loop.backwards else tokens[:1])
-            start = [self.whole(self.take(c.initial, first)) for c in loop.carried]
+            start = [self.carried(c, c.initial, first) for c in loop.carried]
             _, passes = jax.lax.scan(one, start, tokens, reverse=loop.backwards)
         self.known = before
         for k, c in enumerate(loop.carried):

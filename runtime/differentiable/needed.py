@@ -1,6 +1,8 @@
-"""Where each value of a graph is needed: of the tokens that it lives at, the kinds that the result comes of.
+"""Where each value of a graph is needed: of the tokens that it lives at, the kinds that the result comes of. And which
+values differ from task to task at all.
 
     w : vector[d] at x and y, output dot(w, x) at x     →     w is needed at x
+    total = total + t * identity(d)[t]                  →     the same in every task, in every pass
 
 The oracle computes a value wherever it lives; for the output alone it is enough where something asks for it. Inside a
 scan values stand at its one token, and are all computed; those that do not change in it (`Graph.invariant`) in front.
@@ -8,8 +10,10 @@ scan values stand at its one token, and are all computed; those that do not chan
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from innerloop.artifact.signature import Kinds
-from innerloop.compiler.ir.graph import Attend, Gather, Graph, Loop, Merge, Move, Read, Value
+from innerloop.compiler.ir.graph import Attend, Field, Gather, Graph, Loop, Merge, Move, Read, Value
 
 
 def needed(graph: Graph) -> dict[Value, Kinds]:
@@ -25,6 +29,20 @@ def needed(graph: Graph) -> dict[Value, Kinds]:
         for value in reversed(list(graph.values())):
             _operands(graph, value, found)
     return found
+
+
+def varying(graph: Graph, free: Collection[str]) -> frozenset[Value]:
+    """The values that come of the data: of fields that are no `free` parameters."""
+    found = {v for v in graph.values() if isinstance(op := graph[v].op, Field) and op.name not in free}
+    before = -1
+    while before != len(found):
+        before = len(found)
+        found |= {v for v in graph.values() if not found.isdisjoint(graph[v].operands)}
+        for loop in graph.loops():
+            for c in loop.carried:
+                if not found.isdisjoint((c.initial, c.result)):
+                    found |= {c.phi, c.final}
+    return frozenset(found)
 
 
 def _ask(graph: Graph, found: dict[Value, Kinds], value: Value, kinds: Kinds) -> None:

@@ -41,7 +41,7 @@ from innerloop.compiler.syntax.nodes import (
 from innerloop.compiler.syntax.parse import parse
 from innerloop.compiler.syntax.traversal import children, expressions, map_expressions, rebuild, statements, walk
 
-from .needed import needed
+from .needed import needed, varying
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Opened:
     free      name → where it begins: what was given, or its default
     counted   the place of a repeat → the parameter that counts its passes, for those that are free
     needed    each value of the graph → the kinds of token at which it is computed
+    varying   the values that differ from task to task
     """
 
     graph: Graph
@@ -58,6 +59,7 @@ class Opened:
     free: Mapping[str, Floats]
     counted: Mapping[Span, str]
     needed: Mapping[Value, Kinds]
+    varying: frozenset[Value]
 
 
 def real_parameters(program: Program) -> tuple[str, ...]:
@@ -140,7 +142,7 @@ def opened(
         if isinstance(s, Repeat) and isinstance(s.count, Name) and s.count.name in counts
     }
     start = {name: np.asarray(bound[name], np.float64) for name in free}
-    return Opened(graph, signature, start, counted, needed(graph))
+    return Opened(graph, signature, start, counted, needed(graph), varying(graph, free))
 
 
 def _open_clips(expr: Expr) -> Expr:

@@ -21,6 +21,8 @@ from innerloop.compiler.ir.graph import Divide, Function, Keep, Softmax
 Array = Any
 SMALL = 1024
 """Entries of a matrix that is written out: XLA makes one loop of it with what is around it."""
+RUNS = 4
+"""The most runs of components that are put side by side, instead of multiplied by a matrix."""
 
 
 def affine(matrix: Matrix, x: Array) -> Array:
@@ -28,12 +30,45 @@ def affine(matrix: Matrix, x: Array) -> Array:
     scale = matrix.scalar()
     if scale is not None:
         return x if scale == 1.0 else scale * x
+    runs = _runs(matrix)
+    if runs is not None:
+        parts = [
+            jnp.zeros((*x.shape[:-2], rows, x.shape[-1]), x.dtype)
+            if run is None
+            else (x[..., run, :] if value == 1.0 else value * x[..., run, :])
+            for rows, run, value in runs
+        ]
+        return parts[0] if len(parts) == 1 else jnp.concatenate(parts, -2)
     dense = matrix.csr.toarray()
     if matrix.shape[1] == 1:
         return x * dense
     if dense.size <= SMALL:
         return (dense[:, :, None] * x[..., None, :, :]).sum(-2)
     return jnp.matmul(dense, x)
+
+
+def _runs(matrix: Matrix) -> list[tuple[int, slice | None, float]] | None:
+    """Of a matrix with one entry a row, or none, its rows in runs: how many, which columns they take, one by one or a
+    fixed step apart (None: rows of zeros), and the entry. None where there are too many: a part of an array, or an
+    array moved along, is no product of a matrix."""
+    counts = np.diff(matrix.csr.indptr)
+    if counts.max(initial=2) > 1:
+        return None
+    columns, values = np.full(counts.size, -1), np.zeros(counts.size)
+    columns[counts == 1], values[counts == 1] = matrix.csr.indices, matrix.csr.data
+    found: list[tuple[int, slice | None, float]] = []
+    start = 0
+    while start < counts.size:
+        if len(found) == RUNS:
+            return None
+        first, value, end = int(columns[start]), float(values[start]), start + 1
+        step = int(columns[end]) - first if end < counts.size and values[end] == value else 1
+        if step > 0 or first < 0:
+            while end < counts.size and values[end] == value and columns[end] - columns[end - 1] == step:
+                end += 1
+        found.append((end - start, None if first < 0 else slice(first, int(columns[end - 1]) + 1, max(step, 1)), value))
+        start = end
+    return found
 
 
 def product(keyword: str, form: Bilinear, a: Array, b: Array, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> Array:

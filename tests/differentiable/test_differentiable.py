@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from innerloop.artifact.errors import CompileError
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import read_data
 from innerloop.compiler import interpret
 from innerloop.compiler.numerics.functions import POINTWISE
@@ -17,7 +18,7 @@ from innerloop.compiler.syntax.parse import parse
 from innerloop.programs import load, names
 from innerloop.runtime.differentiable.function import Differentiable
 from innerloop.runtime.differentiable.opened import counting_parameters, real_parameters
-from innerloop.runtime.differentiable.operations import FUNCTIONS
+from innerloop.runtime.differentiable.operations import FUNCTIONS, affine
 from innerloop.runtime.executables import LEVEL
 from innerloop.runtime.surroundings import settled
 
@@ -122,3 +123,21 @@ def test_what_cannot_be_free_is_said() -> None:
 
 def test_every_function_of_the_language_is_there() -> None:
     assert FUNCTIONS.keys() == POINTWISE.keys()
+
+
+@pytest.mark.parametrize("columns", [[0, 3, 6], [4, 5, 6, 7, -1, -1], [-1, 2, 1, 0], [8, 3, 5, 0, 7, 1], [2, 2, 2]])
+def test_a_matrix_that_takes_parts_is_its_product(columns: list[int]) -> None:
+    """Of runs of components, of zeros among them, and of an order that is no few runs; entries of 1 and of others."""
+    rng, rows = np.random.default_rng(0), np.flatnonzero(np.array(columns) >= 0)
+    for entry in (1.0, -0.5):
+        matrix = Matrix.of(rows, np.array(columns)[rows], entry, (len(columns), 9))
+        x = rng.standard_normal((2, 9, 5))
+        np.testing.assert_allclose(affine(matrix, jnp.asarray(x)), matrix.csr.toarray() @ x, rtol=1e-6, atol=1e-6)
+
+
+def test_what_is_the_same_in_every_task_is_computed_once() -> None:
+    """k_nearest_neighbours counts in a loop of unit vectors; what it takes comes of the data."""
+    program = Differentiable(load("k_nearest_neighbours"), **case_of("k_nearest_neighbours").parameters).program
+    numbers, taken = program.graph.loops()
+    assert {c.phi in program.varying for c in numbers.carried} == {False}
+    assert {c.phi in program.varying for c in taken.carried} == {True}

@@ -97,3 +97,33 @@ def test_a_rival_decides_below_a_margin_of_4(margin: float, kind: str) -> None:
         choice=choice, interval=(1e-5, 1e-4), core=(1e-5, (1e-5, 1e-4)), telling=(), inside=None
     )
     assert verdict(found).kind == kind
+
+
+def test_of_many_that_are_not_told_apart_the_first_are_named() -> None:
+    """Counts in ranges, and what a fit ran away to as 0."""
+    one = fitted(DESCENT, noise(0.01, 1))
+    same = [fitted(DESCENT, noise(0.01, 1), count) for count in (3, 4, 5, 8)]
+    others = [fitted(replace(DESCENT, name=f"other_{k}"), noise(0.01, 1)) for k in range(8)]
+    others[0] = replace(others[0], theta=np.array([5e-131]))
+    found: Any = SimpleNamespace(
+        choice=Choice((one, *same, *others), (*same, *others), None, np.inf),
+        interval=(1e-5, 1e-4), core=(1e-5, (1e-5, 1e-4)), telling=(), inside=None,
+    )  # fmt: skip
+    said = verdict(found)
+    assert "from `gradient_descent` with steps 3–5, 8, `other_0` with steps 2 (rate 0), `other_1`" in said.sentence
+    assert said.sentence.endswith("`other_4` with steps 2 (rate 0) and 3 more")
+    assert len(said.named) == 13
+
+
+def test_where_none_explains_the_model_the_best_is_of_all_fits() -> None:
+    """The shortest description is the nearest on most tasks, and another program explains more of all."""
+    one, other = fitted(DESCENT, noise(0.2, 1) + 10 * FAR), fitted(FIRST, noise(0.4, 2))
+    for core, start in ((0.05, "the nearest is `gradient_descent`"), (0.2, "the best, `gradient_descent_edited")):
+        found: Any = SimpleNamespace(
+            choice=Choice((one, other), (), other, 3.0), spread=1.0, size=1.0,
+            interval=(1.0, 90.0), core=(core, (core, 1.1 * core)), telling=(), inside=None,
+        )  # fmt: skip
+        said = verdict(found)
+        assert said.status == 3
+        assert said.sentence.startswith(f"no known program: {start}")
+        assert f"explains {100 * (1 - other.left):.1f} %" in said.sentence

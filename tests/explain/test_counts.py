@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -54,20 +55,31 @@ def test_a_count_beyond_the_grid_is_found_or_said_to_be_a_bound(monkeypatch: pyt
     assert "with steps at least 8 (at 8: rate = " in said(best)
 
 
-@pytest.mark.parametrize(("truth", "found", "most"), [(7, 7, 20), (13, 13, 20), (30, 30, 80), (101, 101, 160)])
-def test_the_grid_is_left_only_as_far_as_it_helps(truth: int, found: int, most: int, monkeypatch: Any) -> None:
-    """Of k steps (1/k − 1/truth)² is left, as descent at its best rate leaves."""
+def fitted_as(left: Callable[[int], float], monkeypatch: pytest.MonkeyPatch) -> list[Fitted]:
+    """Fits of gradient descent that leave so much of k steps."""
 
     def fitted(candidate: Any, of: Any, starts: Any, *_: Any) -> Fitted:
-        left = (1 / of["steps"] - 1 / truth) ** 2
-        return Fitted(candidate, of, np.zeros(0), np.zeros((1, 1)), left, left, np.zeros((1, 0)))
+        share = left(of["steps"])
+        return Fitted(candidate, of, np.zeros(0), np.zeros((1, 1)), share, share, np.zeros((1, 0)))
 
     monkeypatch.setattr(counts, "fit_from", fitted)
     candidate: Any = SimpleNamespace(family=FAMILIES["gradient_descent"], starts=list)
-    fits = fit(candidate, *tasks(lambda x, y: y[:, 0]))
+    return fit(candidate, *tasks(lambda x, y: y[:, 0]))
+
+
+@pytest.mark.parametrize(("truth", "found", "most"), [(7, 7, 20), (13, 13, 20), (30, 30, 80), (101, 101, 160)])
+def test_the_grid_is_left_only_as_far_as_it_helps(truth: int, found: int, most: int, monkeypatch: Any) -> None:
+    """Of k steps (1/k − 1/truth)² is left, as descent at its best rate leaves."""
+    fits = fitted_as(lambda k: (1 / k - 1 / truth) ** 2, monkeypatch)
     assert min(fits, key=lambda f: f.left).counts == {"steps": found}
     assert max(f.counts["steps"] for f in fits) == most
     assert len(fits) < 30
+
+
+def test_counts_that_leave_the_same_are_not_looked_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a model that no count is, and many are as near to: 9, 10 and 11, 13 … are not fitted."""
+    fits = fitted_as(lambda k: 0.02 + 1e-4 * abs(k - 14), monkeypatch)
+    assert [f.counts["steps"] for f in fits] == list(FAMILIES["gradient_descent"].whole["steps"])
 
 
 def test_a_range_of_counts_is_kept() -> None:

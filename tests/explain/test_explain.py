@@ -27,6 +27,7 @@ from innerloop.explain.verdict import verdict
 from innerloop.explain.written import written
 from innerloop.laboratory.training.tasks import task
 from innerloop.programs import load as shipped
+from innerloop.programs import names
 
 from tests.support.models import descent, dual
 
@@ -83,6 +84,18 @@ def test_what_is_written_compiles_and_says_the_same(tmp_path: Path) -> None:
     assert "gradient_descent" in page
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "family",
+    [f for f in (*regression(2, 6), *rest(2, 6)) if f.name not in names()],
+    ids=lambda family: family.name,
+)
+def test_the_texts_of_its_own_compile(family: Any) -> None:
+    """Programs of the library do (tests/whole); what is written in program.icl is one of these too."""
+    counts = {name: values[1] for name, values in family.whole.items()}
+    compile_program(family.text, target="gpt2", **family.given, **counts)
+
+
 def nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The label of the example whose first component is largest: none of the programs that are tried."""
     place = x[:, :-1, 0].argmax(1)
@@ -100,6 +113,8 @@ def test_what_is_no_program_is_refused(function: Callable[..., Any], tmp_path: P
     said = write(found, tmp_path / "what")
     assert said.status == 3
     assert said.sentence.startswith("no known program: ")
+    most = 1 - min(f.left for f in found.choice.order)
+    assert most <= 0 or f"explains {100 * most:.1f} %" in said.sentence  # of all fits, and not of the shortest
     assert not (tmp_path / "what" / "program.icl").exists()
 
 
