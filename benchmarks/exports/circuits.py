@@ -30,8 +30,9 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import CompileError, Weights
+from innerloop.compiler import Weights
 from innerloop.programs import names
 from innerloop.runtime.exports.circuits.circuit import FALSE, TRUE, features, prompts
 from innerloop.runtime.exports.circuits.patching import Edge, Patching, edges, neurons
@@ -80,7 +81,7 @@ def measured(program: str, target: TargetName, checked: int) -> Line:
     try:
         weights, smaller = small(case_of(program), target)
         weights = prepared(weights, "circuit")
-    except CompileError as error:
+    except InnerloopError as error:
         return Line(program, target, said=str(error).splitlines()[0])
     start, config = time.process_time(), weights.config
     one, other, rows = prompts(weights)

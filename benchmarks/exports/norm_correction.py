@@ -81,7 +81,7 @@ def tasks(count: int, d: int, seed: int) -> dict[str, Floats]:
     return {"x": x, "y": (x[:, :-1] @ w)[..., 0]}
 
 
-def compiled(text: str, spread: float, data: Mapping[str, Any], **parameters: float) -> Weights:
+def compiled(text: str, spread: float, data: Mapping[str, Any], **parameters: Any) -> Weights:
     return compile_program(
         text, target="gpt2", spread=spread, calibration=data, accept_error=True, steps=STEPS, rate=RATE, **parameters
     )

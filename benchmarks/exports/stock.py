@@ -27,8 +27,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.words import TargetName
-from innerloop.compiler import CompileError, interpret
+from innerloop.compiler import CompileError, Weights, interpret
 from innerloop.programs import names
 from innerloop.runtime.exports.export import export
 from transformers import GPT2Model, LlamaModel
@@ -87,16 +88,22 @@ def line(job: Job) -> Line:
         found = outputs(kind, path, weights, **fields)
         error = np.abs(found - packed(interpret(weights.signature.text, **fields, **parameters))).max()
         finite = torch.isfinite(gradient(kind, path, weights, **fields)).all()
-        truth = interpreter_gradient(weights, **fields)
-        cut, plain = (gradient(kind, path, weights, cut=at, last=True, **fields) for at in (True, False))
-        off = [
-            max(float(np.abs(part - truth[name]).max()) for name, part in by_field(weights, some, **fields).items())
-            for some in (cut, plain)
-        ]
+        truth = _within(weights, interpreter_gradient(weights, **fields))
+        cut, plain = (
+            _within(weights, by_field(weights, gradient(kind, path, weights, cut=at, last=True, **fields), **fields))
+            for at in (True, False)
+        )
+        off = [max(float(np.abs(part - truth[name]).max()) for name, part in some.items()) for some in (cut, plain)]
     largest = max(float(np.abs(part).max()) for part in truth.values())
     return Line(
         program, target, "", float(error), weights.report.predicted_error, bool(finite), largest, off[0], off[1]
     )
+
+
+def _within(weights: Weights, gradients: dict[str, Floats]) -> dict[str, Floats]:
+    """Among data: the components of a symbol sum to 1, so that their gradients are known up to a constant."""
+    symbols = {field.name for field in weights.signature.fields if field.onehot}
+    return {name: part - part.mean(-1, keepdims=True) if name in symbols else part for name, part in gradients.items()}
 
 
 def main() -> int:

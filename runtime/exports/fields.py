@@ -10,6 +10,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from innerloop.artifact.features import FeatureLayout
+from innerloop.artifact.limits import SLACK
+from innerloop.artifact.precisions import carrier
 from innerloop.artifact.tokens import role_kinds
 from innerloop.artifact.weights import Weights
 
@@ -25,11 +27,15 @@ _MODULE = '''\
     …[:, rows(x)]  # of [batch, tokens, …] the tokens that give output
 """
 
+import warnings
+
 import numpy as np
 
 PREFIX, GROUPS, SUFFIX = {prefix}, {groups}, {suffix}  # of roles; role 0 is the rest token, before them
 FIELDS = {fields}
 """Name: the first column of its features and the one behind, its shape, the roles of the tokens that hold it."""
+RANGES = {ranges}
+"""Name: from which number to which the weights were compiled for; beyond, a stock model may be wrong in silence."""
 OUTPUT = {output}
 """The roles of the tokens that give output."""
 SCANS = {scans}
@@ -58,8 +64,23 @@ def features(**fields):
         at = np.flatnonzero(np.isin(roles, held))
         if array.shape[2:] not in (shape, (stop - start,)) or len(array) != batch:
             raise ValueError(f"{{name}} has shape {{array.shape}}; wanted {{(batch, len(at), *shape)}}")
-        found[:, at, start:stop] = array[:, : len(at)].reshape(batch, len(at), stop - start)
+        held = array[:, : len(at)].reshape(batch, len(at), stop - start)
+        _look(name, held)
+        found[:, at, start:stop] = held
     return found
+
+
+def _look(name, array):
+    """Raises ValueError for what is no number, and warns of what is out of its range."""
+    if not np.isfinite(array).all():
+        task, row, _ = np.argwhere(~np.isfinite(array))[0]
+        raise ValueError(f"{{name}} is not finite at task {{task}}, row {{row}} (from 0)")
+    low, high = RANGES.get(name, (-np.inf, np.inf))
+    out = np.maximum(low - array, array - high)
+    if out.max(initial=0) > {slack} * max(abs(low), abs(high)):
+        task, row, column = np.unravel_index(out.argmax(), out.shape)
+        where = f"{{name}} is {{array[task, row, column]:.4g}} at task {{task}}, row {{row}} (from 0)"
+        warnings.warn(f"{{where}}; compiled for {{low:.4g}} to {{high:.4g}}, the weights may be wrong", stacklevel=4)
 
 
 def rows(features):
@@ -106,7 +127,7 @@ def inputs_embeds(**fields):
     """[batch, tokens, d_model] of torch from arrays, as `features` takes them."""
     import torch
 
-    return torch.from_numpy(features(**fields)) @ _interface()["embedding"]
+    return (torch.from_numpy(features(**fields)) @ _interface()["embedding"]).to(torch.{model})
 
 
 def outputs(last_hidden_state, **fields):
@@ -115,7 +136,7 @@ def outputs(last_hidden_state, **fields):
         raise ValueError("of several groups the fields say which: outputs(last_hidden_state, {given})")
     interface = _interface()
     at = rows(features(**fields) if fields else last_hidden_state)
-    found = last_hidden_state[:, at] @ interface["readout"] + interface["readout_bias"]
+    found = last_hidden_state[:, at].to(interface["readout"].dtype) @ interface["readout"] + interface["readout_bias"]
     return found.reshape(*found.shape[:2], *{shape})
 
 
@@ -156,7 +177,10 @@ def module(weights: Weights, torch: bool) -> str:
         scans={kind: (at((kind,)), few) for kind, few in most.items()},
         positions=weights.config.n_positions,
         shape=weights.output.shape,
-        dtype=weights.config.dtype,
+        dtype=carrier(weights.config.dtype).name,
+        model=weights.config.dtype,
+        ranges={each.name: (each.low, each.high) for each in weights.inputs},
+        slack=SLACK,
         size=FeatureLayout.of(signature).size,
     )
 

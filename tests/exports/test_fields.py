@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from innerloop.compiler import interpret
+from innerloop.compiler import compile_program, interpret
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.programs import load
 from innerloop.runtime.exports.export import export
 from safetensors.torch import load_file
 from transformers import LlamaModel
 
+from tests.support.linear_tasks import linear_tasks
 from tests.support.shared import compiled_once
 from tests.support.stock_models import features
 
@@ -94,7 +95,23 @@ def test_what_does_not_fit_is_an_error(tmp_path: Path) -> None:
         ({"x": np.zeros((1, 4, 2)), "y": np.zeros((1, 7))}, "y has 7 rows, which does not fit"),
         ({"x": np.zeros((2, 4, 2)), "y": np.zeros((1, 3))}, "y has shape"),
         ({"x": np.zeros(4), "y": np.zeros((1, 3))}, "x has shape"),
+        ({"x": np.zeros((1, 4, 2)), "y": [[1.0, np.nan, 2.0]]}, r"y is not finite at task 0, row 1 \(from 0\)"),
     ]
     for fields, message in wrong:
         with pytest.raises(ValueError, match=message):
             make(**fields)
+    with pytest.warns(UserWarning, match=r"y is 1000 at task 0, row 2 \(from 0\); compiled for -.* to .*, the weights"):
+        make(x=np.zeros((1, 4, 2)), y=[[1.0, -1.0, 1000.0]])
+
+
+def test_in_sixteen_bits_it_makes_what_the_model_takes(tmp_path: Path) -> None:
+    """NumPy has no bfloat16."""
+    sample = linear_tasks(100, 5, 2, seed=2)
+    weights = compile_program(load("averaging"), target="llama", dtype="bfloat16", d=2, certify=8, calibration=sample)
+    export(weights, tmp_path / "out")
+    data, helper = {name: array[:3] for name, array in sample.items()}, module(tmp_path / "out")
+    model = LlamaModel.from_pretrained(tmp_path / "out")
+    with torch.no_grad():
+        found = helper.outputs(model(inputs_embeds=helper.inputs_embeds(**data)).last_hidden_state)
+    assert found.dtype == torch.float32
+    assert np.abs(found.numpy() - interpret(load("averaging"), d=2, **data)).max() <= weights.report.predicted_error

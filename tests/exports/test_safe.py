@@ -105,6 +105,21 @@ def test_sixteen_bits_are_refused_in_words_since_they_are_wrong(causal: Folder, 
     assert causal.off(causal.run(causal.embedded, model).float()) > 100 * close(causal)
 
 
+def test_neither_autocast_nor_eight_bits_compute_it(causal: Folder) -> None:
+    """A model of weights that a causal LM makes of the folder has a head that nobody made."""
+    assert "Under `torch.autocast`, and with weights of 8 bits" in causal.text
+    assert "`input_ids`, an `AutoTokenizer` and an `AutoModelForCausalLM` of this folder load, and mean" in causal.text
+    with torch.autocast("cpu", torch.bfloat16):
+        assert causal.off(causal.run(causal.embedded).float()) > 100 * close(causal)
+    rounded = causal.kind.from_pretrained(causal.folder).eval()
+    with torch.no_grad():
+        for part in rounded.parameters():
+            if part.ndim == 2 and part.abs().max() > 0.0:
+                step = part.abs().max() / 127
+                part.copy_((part / step).round() * step)
+    assert causal.off(causal.run(causal.embedded, rounded)) > 100 * close(causal)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "most"),

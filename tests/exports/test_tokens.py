@@ -93,6 +93,10 @@ def test_the_next_symbols_distribution_is_that_of_the_counts(target: TargetName,
                 counts[number, text[place - 1], text[place]] += 1
             wanted = counts[number, text[place]] / counts[number, text[place]].sum()
             assert np.abs(found[number, place, 1:] - wanted).max() < 1e-5
+    with torch.no_grad():
+        short = model.to(torch.bfloat16)(**tokenizer([written(text) for text in texts], return_tensors="pt")).logits
+    assert np.abs(torch.softmax(short.double(), -1).numpy()[:, 1:] - found).max() > 1e-3
+    assert "of fewer bits they are another model" in " ".join((tmp_path / "o/README.md").read_text().split())
 
 
 def automaton(target: TargetName) -> Weights:

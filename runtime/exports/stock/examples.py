@@ -128,6 +128,11 @@ for hook in hooks:
     hook.remove()
 print("the largest gradient:", gradient[:, {where}].abs().max().item())
 {slope}"""
+_IDS = (
+    "Give `inputs_embeds`. Each row of the model's own embedding is a feature that is 1, so that `input_ids`, an "
+    "`AutoTokenizer` and an `AutoModelForCausalLM` of this folder load, and mean nothing. Models of token ids are what "
+    "`--to tokens` makes."
+)
 _SLOPE = """\
 slope = torch.zeros(len(features), dtype=features.dtype)
 {along}off = (slope - tasks["slope"]).abs().max().item()
@@ -137,7 +142,7 @@ _ALONG = """
 The last lines hold them against the oracle: `slope` is how the last output of each task changes along `direction`, a
 change of all its numbers, and what the gradient makes of that is printed beside. Look at it before you build on single
 entries: where a program divides what rounding left by what rounding left, as conjugate gradients do once they have
-converged, no gradient in this precision is the program's.
+converged, no gradient in this precision is the program's; and where it takes the largest of equal numbers it has none.
 """
 
 
@@ -150,7 +155,7 @@ model = {model}.from_pretrained(".", dtype=torch.{{dtype}}).eval()
 """
     hooked = _HOOKED.format(blocks=blocks, attention=attention, run=indent(_RUN.rstrip(), "    "))
     gradients = _GRADIENTS.replace("{blocks}", blocks).replace("{run}", _RUN.replace("features", "given").rstrip())
-    return Example(load, _RUN, hooked, gradients)
+    return Example(load, _RUN, hooked, gradients, (_IDS,))
 
 
 def gradients(example: Example, where: str, moving: Sequence[tuple[str, str]]) -> str:

@@ -150,7 +150,8 @@ def _safe(weights: Weights, example: Example) -> str:
             if config.dtype in SHORT
             else ": bfloat16 and float16 have too few for the constants that the norms divide by, up to "
             f"{largest:.3g}, beside values near 1. Compile for those (`--dtype bfloat16`)."
-        ),
+        )
+        + " Under `torch.autocast`, and with weights of 8 bits, outputs are something else, and nothing says so.",
         "Leave the weights as they are (in TransformerLens no `fold_ln`, `center_unembed` or "
         "`refactor_factored_attn_matrices`): those constants stand in the stream, and rounding of what is folded is of "
         "their size.",

@@ -51,8 +51,9 @@ A program of symbols compiled into a transformer by innerloop; the program is in
 oracle at most on the tasks below.{sample.note}{_ranges(weights)}
 
 Token ids: 0 is `<s>`, a first token that the tokenizer puts before every text; then {written}, which
-stand between spaces. A sequence is `{weights.signature.pattern}`, of at most
-{weights.config.n_positions} tokens with `<s>`.
+stand between spaces. A word that is none of them is an error of the tokenizer (`Missing [UNK] token`).
+A sequence is `{weights.signature.pattern}`, of at most {weights.config.n_positions} tokens with `<s>`. Load the weights
+as they are: of fewer bits they are another model, and nothing says so.
 
 {_meaning(sample, causal)}
 
