@@ -23,9 +23,10 @@ from innerloop.artifact.progress import each
 from innerloop.artifact.tokens import TokenData
 
 from ..architectures.targets import Target
-from ..interpreter.calibrate import Ranges, Seen, joined, observe, ranges_of
+from ..interpreter.calibrate import Ranges, joined, observe, ranges_of
 from ..interpreter.default_tasks import WILD, Family, Sample
 from ..interpreter.oracle import evaluate
+from ..interpreter.seen import Seen
 from ..ir.graph import Divide, Field, Function, Graph, Value
 from ..numerics.functions import POINTWISE
 from ..transforms.divisor_range_reduction import WIDE, widest

@@ -11,7 +11,7 @@ whose turn has come count: after pass p, from 1, the first p (one more where the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, prod
@@ -123,6 +123,7 @@ class Record:
         self.graph = graph
         self._seen: dict[Value, list[Floats]] = {value: [] for value in wanted}
         self._whole: dict[tuple[Value, int], Floats] = {}
+        self._beside = _Beside(self.time)
         self._rows: dict[Kinds, Indices] = {}
         self.chunk = together(graph, data)
         self._chunks = ceil(data.batch / self.chunk)
@@ -144,7 +145,7 @@ class Record:
 
     def taken(self, value: Value, times: Sequence[int]) -> Floats:
         """These times side by side."""
-        return np.concatenate([self.time(value, number) for number in times], axis=1)
+        return self._beside.taken(value, times, self.times(value))
 
     @cached_property
     def _paths(self) -> dict[Value, tuple[int, ...]]:
@@ -198,6 +199,7 @@ class Changes:
         self._record, self._batch, self._chunk = record, copies.batch, together(record.graph, copies)
         self._observed: dict[Value, int] = {}
         self._largest: dict[tuple[Value, int], Floats] = {}
+        self._beside = _Beside(lambda value, number: self._largest[value, number])
 
     def observe(self, value: Value, array: Floats) -> None:
         each = self._record.times(value)
@@ -213,7 +215,24 @@ class Changes:
 
     def taken(self, value: Value, times: Sequence[int]) -> Floats:
         """[tasks, tokens], these times side by side."""
-        return np.concatenate([self._largest[value, number] for number in times], axis=1)
+        return self._beside.taken(value, times, self._record.times(value))
+
+
+class _Beside:
+    """What was computed at some times side by side. Of a scan's tokens, which come one by one, every pass asks for all
+    so far: they are put side by side once."""
+
+    def __init__(self, time: Callable[[Value, int], Floats]) -> None:
+        self._time = time
+        self._every: dict[Value, Floats] = {}
+
+    def taken(self, value: Value, times: Sequence[int], count: int) -> Floats:
+        """[tasks, tokens, …], of `count` times in all."""
+        if len(times) < 2 or [*times] != [*range(times[0], times[-1] + 1)] or self._time(value, times[0]).shape[1] != 1:
+            return np.concatenate([self._time(value, number) for number in times], axis=1)
+        if value not in self._every:
+            self._every[value] = np.concatenate([self._time(value, number) for number in range(count)], axis=1)
+        return self._every[value][:, times[0] : times[-1] + 1]
 
 
 # Loops -------------------------------------------------------------------------------------------

@@ -19,23 +19,18 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 
-from ..ir.graph import Field, Graph, Move, Product, Value
+from ..ir.graph import Field, Graph, Move, Value
 from ..ir.operation_classes import Positional
 from ..numerics.functions import POINTWISE
 from .ball import Ball
 from .chunks import together
-from .deciding import deciding, equalities
-from .oracle import evaluate
+from .deciding import equalities
+from .seen import Seen, observed, side_by_side
 
 MARGIN = 0.1
-ROWS = 100
-"""Rows of each array that medians and quantiles are taken over."""
 TAIL = 10.0
 """A range this far beyond 999 in 1,000 values is a tail, of which no sample need hold the end: it is doubled. Of
 default tasks, which are many, the wildest is left out beside, lest its luck decide."""
-
-TIE = 1e-13
-"""Of the largest: what is smaller is 0 but for float64's rounding."""
 
 
 @dataclass(frozen=True)
@@ -107,28 +102,15 @@ class Ranges:
         return np.where(low > 0, low / factor, low * factor), np.where(high > 0, high * factor, high / factor)
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What values did on some tasks, at the tokens where they live and in every pass of every loop: their ends; of
-    factors some rows, and how large each is in each task; the largest scores; what comparisons tie on."""
-
-    low: dict[Value, Floats]
-    high: dict[Value, Floats]
-    rows: dict[Value, list[Floats]]
-    peaks: dict[Value, Floats]
-    scores: dict[Value, float]
-    ties: set[Value]
-
-
 def observe(graph: Graph, samples: Iterable[TokenData], wild: float = 0.0) -> Seen:
     """Of every value that the oracle computes, on all tasks but those that reach furthest into a tail: of these at most
     a share of `wild` is left out."""
     every = [part for data in samples for part in parts(data, together(graph, data))]
-    seen = [_observed(graph, part) for part in every]
+    seen = [s for some in side_by_side(graph, every) for s in observed(graph, some)]
     if wild:
         kept = _tame(seen, [part.batch for part in every], wild)
         both = zip(seen, every, kept, strict=True)
-        seen = [s if keep.all() else _observed(graph, some_of(part, keep)) for s, part, keep in both]
+        seen = [s if keep.all() else observed(graph, [some_of(part, keep)])[0] for s, part, keep in both]
     return _all(graph, seen)
 
 
@@ -141,54 +123,6 @@ def parts(data: TokenData, size: int) -> Iterator[TokenData]:
 def some_of(data: TokenData, tasks: NDArray[Any] | slice) -> TokenData:
     fields = {name: array[tasks] for name, array in data.fields.items()}
     return TokenData(data.sequence, len(next(iter(fields.values()))), fields, data.batched)
-
-
-def _observed(graph: Graph, data: TokenData) -> Seen:
-    factors = {o for v in graph.values() if isinstance(graph[v].op, Product) for o in graph[v].operands}
-    decide = deciding(graph)
-    seen = Seen({}, {}, {v: [] for v in factors}, {v: np.zeros(data.batch) for v in factors}, {}, set())
-    low, high = seen.low, seen.high
-    rng = np.random.default_rng(0)  # equal steps would meet the same tokens of every task
-    ends = _Ends(graph, factors)
-
-    def see(value: Value, array: Floats) -> None:
-        if array.size == 0:
-            return
-        least, most, peaks = ends.of(value, array)
-        if value in factors:
-            flat = array.reshape(-1, array.shape[-1])
-            seen.rows[value].append(flat if len(flat) <= ROWS else flat[rng.integers(len(flat), size=ROWS)])
-            np.maximum(seen.peaks[value], peaks, out=seen.peaks[value])
-        if value in decide and np.any(np.abs(array) <= TIE * np.maximum(-least, most).max(initial=0.0)):
-            seen.ties.add(value)
-        low[value] = np.minimum(low[value], least) if value in low else least
-        high[value] = np.maximum(high[value], most) if value in high else most
-
-    evaluate(graph, data, see, reach=seen.scores, looks=True)
-    return seen
-
-
-class _Ends:
-    """Least and largest of each component [size], and how large factors are in each task [tasks]. Of what a loop
-    carries they are looked for once: what a pass ends with the next begins with."""
-
-    def __init__(self, graph: Graph, factors: set[Value]) -> None:
-        carried = [c for loop in graph.loops() for c in loop.carried]
-        self._before = {c.phi: c.result for c in carried} | {c.final: c.result for c in carried}
-        self._peaked = factors | {c.result for c in carried if factors & {c.phi, c.final}}
-        self._last: dict[Value, tuple[Floats, tuple[Floats, Floats, Floats]]] = {}
-
-    def of(self, value: Value, array: Floats) -> tuple[Floats, Floats, Floats]:
-        before = self._last.get(self._before.get(value, value))
-        if before is not None and before[0] is array:
-            return before[1]
-        # Of all tasks at once, and of all components at once: components stand side by side, and tasks within them.
-        found = array.min(axis=(0, 1)), array.max(axis=(0, 1)), np.zeros(len(array))
-        if value in self._peaked:
-            np.maximum(array.max(axis=2).max(axis=1), -array.min(axis=2).min(axis=1), out=found[2])
-        if value in self._before.values():
-            self._last[value] = array, found
-        return found
 
 
 def _tame(seen: Sequence[Seen], sizes: Sequence[int], wild: float) -> list[NDArray[np.bool_]]:

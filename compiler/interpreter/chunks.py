@@ -10,9 +10,25 @@ CHUNK_BYTES = 2**27
 """About how much the values of the tasks that are run together take."""
 
 
+SCAN_BYTES = 2**28
+"""About how much they take where the parts of a scan's tasks are run side by side."""
+
+
 def together(graph: Graph, data: TokenData) -> int:
     """How many tasks are run together: what is observed comes by so many."""
     nodes = [graph[value] for value in graph.values()]
     rows = {kinds: output_rows(data.sequence, kinds).size for kinds in {node.kinds for node in nodes}}
     task_bytes = 1 + 8 * sum(rows[node.kinds] * node.size for node in nodes if not isinstance(node.op, Constant))
     return max(1, CHUNK_BYTES // task_bytes)
+
+
+def scanned_together(graph: Graph, data: TokenData) -> int:
+    """The same of scans, which hold what their passes compute at one token, and what they carry at all."""
+    passing = {v for loop in graph.loops() if loop.kind is not None for v in graph.values(loop.body)}
+    carried = {c.result for loop in graph.loops() for c in loop.carried}
+    numbers = 0
+    for value in graph.values():
+        node = graph[value]
+        rows = 1 if value in passing - carried else output_rows(data.sequence, node.kinds).size
+        numbers += 0 if isinstance(node.op, Constant) else rows * node.size
+    return max(1, SCAN_BYTES // (1 + 8 * numbers))

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 import numpy as np
-from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import DataError, InternalError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.tokens import TokenData, output_rows, visible
@@ -44,7 +44,7 @@ from .chunks import together
 from .columns import Columns
 from .delta import recalled, written
 from .local_operations import local
-from .places import Disturb, Observe, Place, Places
+from .places import Disturb, Held, Observe, Place, Places
 from .reads import attend, gather, read, scores, sources
 
 
@@ -80,8 +80,8 @@ def evaluate(
     return whole.reshape(*whole.shape[:2], *graph.output.shape)
 
 
-class _Run:
-    """One chunk of tasks. `known` holds every value so far with the tokens that it is known at."""
+class _Run(Held):
+    """One chunk of tasks."""
 
     def __init__(
         self,
@@ -96,11 +96,10 @@ class _Run:
     ) -> None:
         self.graph, self.fields, self.observe = graph, fields, observe
         self.disturb, self.reach, self.tasks = disturb, reach, tasks
-        self.line, self.pattern = data.sequence, graph.signature.pattern
+        super().__init__(data.sequence)
+        self.pattern = graph.signature.pattern
         self.batch = next(iter(fields.values())).shape[0]
         self.seen = visible(self.line, self.pattern)
-        self.known: dict[Value, tuple[Places, Floats]] = {}
-        self._live: dict[Kinds, Places] = {}
         self._columns = Columns(graph)
         self._fixed: frozenset[Value] = frozenset()
         self._merges = disturb is None and (looks or observe is None)
@@ -109,32 +108,8 @@ class _Run:
     def run(self) -> Floats:
         """All outputs, [batch, rows, size]."""
         self._block(self.graph.block, None)
-        places, results = self._at(self.graph.output.kinds), self.graph.results
-        return np.concatenate([self._take(result, places) for result in results], -1)
-
-    # Where values are ----------------------------------------------------------------------------
-
-    def _at(self, kinds: Kinds) -> Places:
-        if kinds not in self._live:
-            self._live[kinds] = Places.among(output_rows(self.line, kinds), len(self.line))
-        return self._live[kinds]
-
-    def _take(self, value: Value, places: Places) -> Floats:
-        """A value at some tokens, 0 at those where it does not live: [batch, tokens, size]."""
-        held, array = self.known[value]
-        return array if held is places else self._from(value, places.tokens)
-
-    def _from(self, value: Value, tokens: Indices) -> Floats:
-        """The same for tokens that may repeat, and −1 for none."""
-        held, array = self.known[value]
-        place = np.where(tokens >= 0, held.of[tokens], -1)
-        if place.size == 1 and place[0] >= 0:
-            return array[:, place[0] : place[0] + 1]
-        if place.size and place.min() >= 0:
-            return array[:, place]
-        padded = np.zeros((array.shape[0], place.size, array.shape[2]))
-        padded[:, place >= 0] = array[:, place[place >= 0]]
-        return padded
+        places, results = self.at(self.graph.output.kinds), self.graph.results
+        return np.concatenate([self.take(result, places) for result in results], -1)
 
     def _put(self, value: Value, places: Places, array: Floats) -> None:
         if self.observe is not None:
@@ -153,28 +128,28 @@ class _Run:
                 else:
                     self._scan(item)
             elif places is None:
-                self._compute(item, self._at(self.graph[item].kinds))
+                self._compute(item, self.at(self.graph[item].kinds))
             elif item not in self._fixed:
                 self._compute(item, places)
 
     def _repeat(self, loop: Loop, places: Places | None) -> None:
         if places is None:
-            merged = alike(self.graph, loop, self._take, self._at) if self._merges else None
+            merged = alike(self.graph, loop, self.take, self.at) if self._merges else None
             if merged is not None:
                 self._repeat_merged(loop, merged)
                 return
             self._columns.keep(loop, self.known)
         names = self._passes(loop, places)
         for c, name in zip(loop.carried, names, strict=True):
-            here = places or self._at(self.graph[c.final].kinds)
-            self._put(c.final, here, self._take(name, here))
+            here = places or self.at(self.graph[c.final].kinds)
+            self._put(c.final, here, self.take(name, here))
 
     def _passes(self, loop: Loop, places: Places | None) -> list[Value]:
         """What its last pass leaves."""
         names = [c.initial for c in loop.carried]
         for _ in range(loop.count):
-            at = [places or self._at(self.graph[c.phi].kinds) for c in loop.carried]
-            arrays = [self._take(name, here) for name, here in zip(names, at, strict=True)]
+            at = [places or self.at(self.graph[c.phi].kinds) for c in loop.carried]
+            arrays = [self.take(name, here) for name, here in zip(names, at, strict=True)]
             if self._alike is not None:
                 self._alike.forget(arrays)
             for c, here, array in zip(loop.carried, at, arrays, strict=True):
@@ -190,13 +165,13 @@ class _Run:
         self._columns.keep(loop, self.known)
         self._alike = merged
         names = self._passes(loop, merged.places)
-        arrays = [merged.spread(self._take(name, merged.places)) for name in names]
+        arrays = [merged.spread(self.take(name, merged.places)) for name in names]
         self._alike = None
         self.known |= outside
         for c, array in zip(loop.carried, arrays, strict=True):
             self.known[c.result] = merged.every, array
-            here = self._at(self.graph[c.final].kinds)
-            self._put(c.final, here, self._take(c.result, here))
+            here = self.at(self.graph[c.final].kinds)
+            self._put(c.final, here, self.take(c.result, here))
 
     def _scan(self, loop: Loop) -> None:
         assert loop.kind is not None
@@ -208,22 +183,22 @@ class _Run:
             )
         fixed = invariant(self.graph, loop.body, {c.phi for c in loop.carried})
         for value in fixed:
-            self._compute(value, self._at(self.graph[value].kinds))
+            self._compute(value, self.at(self.graph[value].kinds))
         self._fixed = frozenset(fixed)
         ends: list[list[Floats]] = [[] for _ in loop.carried]
         for token in tokens[::-1] if loop.backwards else tokens:
             places = Places.among(np.array([token]), len(self.line))
             for c, so_far in zip(loop.carried, ends, strict=True):
-                self._put(c.phi, places, so_far[-1] if so_far else self._take(c.initial, places))
+                self._put(c.phi, places, so_far[-1] if so_far else self.take(c.initial, places))
             self._block(loop.body, places)
             for c, so_far in zip(loop.carried, ends, strict=True):
-                so_far.append(self._take(c.result, places))
+                so_far.append(self.take(c.result, places))
         for c, so_far in zip(loop.carried, ends, strict=True):
-            here = self._at(self.graph[c.final].kinds)
+            here = self.at(self.graph[c.final].kinds)
             if loop.backwards:
                 so_far.reverse()
             last = np.searchsorted(tokens, here.tokens, side="right") - 1
-            array = np.array(self._take(c.initial, here))
+            array = np.array(self.take(c.initial, here))
             if so_far:
                 array[:, last >= 0] = np.concatenate(so_far, 1)[:, last[last >= 0]]
             self._put(c.final, here, array)
@@ -242,21 +217,21 @@ class _Run:
     def _operand(self, node: Node, index: int, places: Places) -> Floats:
         """What `disturb` sees of an operation at these tokens."""
         if isinstance(node.op, Delta):
-            given = written(node, node.op, self._from, self.line.kinds)
+            given = written(node, node.op, self.found_at, self.line.kinds)
             return (
                 given[index] if index < len(given) else np.asarray(np.tile(places.tokens, (self.batch, 1)), np.float64)
             )
         if not isinstance(node.op, Gather | Attend) or (isinstance(node.op, Attend) and index == 0):
-            return self._take(node.operands[index], places)
-        others = self._at(frozenset({node.op.over}))
+            return self.take(node.operands[index], places)
+        others = self.at(frozenset({node.op.over}))
         if index < len(node.operands):
-            return self._take(node.operands[index], others)
+            return self.take(node.operands[index], others)
         seen = self.seen[np.ix_(places.tokens, others.tokens)]
         return np.broadcast_to(seen.astype(np.float64), (self.batch, *seen.shape))
 
     def _value(self, value: Value, node: Node, places: Places) -> Floats:
         def operand(index: int) -> Floats:
-            return self._take(node.operands[index], places)
+            return self.take(node.operands[index], places)
 
         match node.op:
             case Field(name):
@@ -280,26 +255,26 @@ class _Run:
             case Local():
                 return local(node.op, [operand(k) for k in range(len(node.operands))])
             case Move():
-                return self._from(node.operands[0], sources(node.op, self.seen, self.line.kinds)[places.tokens])
+                return self.found_at(node.operands[0], sources(node.op, self.seen, self.line.kinds)[places.tokens])
             case Gather(_, over):
-                others = self._at(frozenset({over}))
+                others = self.at(frozenset({over}))
                 seen = self.seen[np.ix_(places.tokens, others.tokens)]
-                return gather(node.op, self._take(node.operands[0], others), seen)
+                return gather(node.op, self.take(node.operands[0], others), seen)
             case Attend(_, over):
-                others = self._at(frozenset({over}))
+                others = self.at(frozenset({over}))
                 seen = self.seen[np.ix_(places.tokens, others.tokens)]
-                key, theirs = (self._take(o, others) for o in node.operands[1:])
+                key, theirs = (self.take(o, others) for o in node.operands[1:])
                 pairs = scores(operand(0), key, seen)
                 if self.reach is not None and pairs.size:
                     largest = float((pairs if node.op.how == "exp" else np.abs(pairs)).max())
                     self.reach[value] = max(self.reach.get(value, 0.0), largest)
                 return attend(node.op, pairs, theirs, seen)
             case Delta():
-                return recalled(node.op, written(node, node.op, self._from, self.line.kinds))[:, places.tokens]
+                return recalled(node.op, written(node, node.op, self.found_at, self.line.kinds))[:, places.tokens]
             case Read(_, over, mine):
-                others = self._at(frozenset({over}))
+                others = self.at(frozenset({over}))
                 seen = self.seen[np.ix_(places.tokens, others.tokens)]
-                given = [self._take(o, others) for o in node.operands[mine:]]
+                given = [self.take(o, others) for o in node.operands[mine:]]
                 return read(node.op, [operand(i) for i in range(mine)], given, seen, self.batch)
             case Merge(kinds):
                 return self._merge(node, kinds, places)
@@ -312,5 +287,5 @@ class _Run:
         merged = np.zeros((self.batch, places.tokens.size, node.size))
         for value, at in zip(node.operands, kinds, strict=True):
             here = np.flatnonzero([self.line.kinds[token] in at for token in places.tokens])
-            merged[:, here] = self._from(value, places.tokens[here])
+            merged[:, here] = self.found_at(value, places.tokens[here])
         return merged

@@ -1,4 +1,4 @@
-"""Where values are: some tasks, some tokens; and who is called with what stands there."""
+"""Where values are: some tasks, some tokens; what is known there; and who is called with what stands there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.signature import Kinds
+from innerloop.artifact.tokens import Sequence, output_rows
 
 from ..ir.graph import Value
 
@@ -37,3 +39,35 @@ class Places:
         of = np.full(length, -1)
         of[tokens] = np.arange(tokens.size)
         return cls(tokens, of)
+
+
+class Held:
+    """Every value so far with the tokens of a sequence that it is known at, [tasks, tokens, size]."""
+
+    def __init__(self, line: Sequence) -> None:
+        self.line = line
+        self.known: dict[Value, tuple[Places, Floats]] = {}
+        self._live: dict[Kinds, Places] = {}
+
+    def at(self, kinds: Kinds) -> Places:
+        """The tokens of these kinds."""
+        if kinds not in self._live:
+            self._live[kinds] = Places.among(output_rows(self.line, kinds), len(self.line))
+        return self._live[kinds]
+
+    def take(self, value: Value, places: Places) -> Floats:
+        """A value at some tokens, 0 at those where it does not live: [tasks, tokens, size]."""
+        held, array = self.known[value]
+        return array if held is places else self.found_at(value, places.tokens)
+
+    def found_at(self, value: Value, tokens: Indices) -> Floats:
+        """The same for tokens that may repeat, and −1 for none."""
+        held, array = self.known[value]
+        place = np.where(tokens >= 0, held.of[tokens], -1)
+        if place.size == 1 and place[0] >= 0:
+            return array[:, place[0] : place[0] + 1]
+        if place.size and place.min() >= 0:
+            return array[:, place]
+        padded = np.zeros((array.shape[0], place.size, array.shape[2]))
+        padded[:, place >= 0] = array[:, place[place >= 0]]
+        return padded
