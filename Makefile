@@ -140,6 +140,7 @@ benchmark-exports: $(VENV)/.installed-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.exports.stock
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.exports.circuits
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.exports.sixteen_bits
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.exports.norm_correction
 
 benchmark-real-data: $(VENV)/.installed-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.real_data

@@ -248,6 +248,28 @@ class Bilinear(Frozen):
                 np.einsum("otn,otn->on", *factors, out=result[:, here])
         return result.T.reshape(*leading, self.size)
 
+    def taken(self, side: int, x: Floats) -> list[Floats] | None:
+        """An operand [..., sizes[side]] that stays while the other changes, as `apply_taken` reads it, block by block:
+        [size or 1, products, rows] each. None where that saves nothing, or takes more than twice the operand's room."""
+        if self._even is None or self._even[side].size > 2 * self.sizes[side]:
+            return None
+        flat = x.reshape(-1, x.shape[-1]).T
+        return [flat[:, here].take(self._even[side], axis=0) for here in _blocks(flat.shape[1], self._wide)]
+
+    def apply_taken(self, side: int, taken: list[Floats], other: Floats) -> Floats:
+        """The same as `apply`, bit by bit, of what `taken` made of one operand, and the other at as many rows."""
+        assert self._even is not None
+        flat = other.reshape(-1, other.shape[-1]).T
+        result = np.empty((self.size, flat.shape[1]))
+        for here, one in zip(_blocks(flat.shape[1], self._wide), taken, strict=True):
+            np.einsum("otn,otn->on", one, flat[:, here].take(self._even[1 - side], axis=0), out=result[:, here])
+        return result.T.reshape(*other.shape[:-1], self.size)
+
+    @cached_property
+    def _wide(self) -> int:
+        """Numbers a row of what `apply_taken` reads again and again; the operand that stays is read once."""
+        return 4 * max(self.size, self.out.size // max(1, self.size))
+
     @cached_property
     def _even(self) -> tuple[Indices, Indices] | None:
         """Where every component is the sum of as many products, none scaled: the factors' places [size or 1, products],

@@ -38,7 +38,7 @@ from .pipeline import named, optimise
 from .schedule.lower import lower
 from .transforms.divide_by_curves import divide_by_curves
 from .transforms.divisor_range_reduction import WIDE, narrow, widest
-from .transforms.guard_empty_divisors import fill_empty
+from .transforms.guard_empty_divisors import fill_empty, guard_counts
 
 
 def compile_program(
@@ -203,4 +203,4 @@ def _optimised(
     architecture = named("target", target, TARGETS, built)
     named("dtype", dtype, dict.fromkeys(get_args(Dtype)), built)
     by_curves = sizes_of(dtype, rotation).curves and architecture.gated
-    return optimise(divide_by_curves(built) if by_curves else built, target, optimize, (), dtype, tokens)
+    return optimise(divide_by_curves(guard_counts(built)) if by_curves else built, target, optimize, (), dtype, tokens)

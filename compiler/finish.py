@@ -14,7 +14,7 @@ from innerloop.artifact.tokens import roles
 from innerloop.artifact.weights import Weights
 
 from .certify.plan import Built, Plan
-from .certify.report import counts, measured
+from .certify.report import counts, hopeless, measured
 from .certify.slots import counts as slots_count
 from .certify.slots import shrinkage
 from .certify.tolerance import meet
@@ -109,10 +109,25 @@ def emitted_of(plan: Plan) -> Emitted:
     return emit(backend(plan))
 
 
+def rounded_to(dtype: Dtype, emitted: Emitted) -> Emitted:
+    """The arrays as numbers of that precision. Raises OverflowError where one is larger than the precision holds."""
+    return replace(
+        emitted,
+        embedding=rounded(emitted.embedding, dtype),
+        positions=rounded_array(emitted.positions, dtype),
+        body=rounded_body(emitted.body, dtype),
+        readout=rounded(emitted.readout, dtype),
+    )
+
+
 def finish(plan: Plan) -> Weights:
-    """The plan's weights, measured."""
+    """The plan's weights, measured. Raises CompileError for what they cannot hold."""
     signature = plan.graph.signature
     emitted, output = emitted_of(plan), plan.graph.output
+    try:
+        emitted = rounded_to(plan.dtype, emitted)
+    except OverflowError as fault:
+        raise hopeless(signature, emitted.config, str(fault)) from None
     read = graph_of(signature.text, signature.parameters, signature.source)
     runs, idle = ((), {}) if plan.target.linear else live(plan.schedule, plan.allocation, output.kinds)
     fields = {f.name: plan.schedule.instructions.fields.get(f.name) for f in signature.fields}
@@ -120,11 +135,11 @@ def finish(plan: Plan) -> Weights:
         config=emitted.config,
         signature=signature,
         roles=roles(signature.pattern),
-        embedding=rounded(emitted.embedding, plan.dtype),
-        positions=rounded_array(emitted.positions, plan.dtype),
-        body=rounded_body(emitted.body, plan.dtype),
+        embedding=emitted.embedding,
+        positions=emitted.positions,
+        body=emitted.body,
         final_norm=emitted.final_norm,
-        readout=rounded(emitted.readout, plan.dtype),
+        readout=emitted.readout,
         readout_bias=np.zeros(prod(output.shape)),
         output=output,
         layout=placements(

@@ -28,6 +28,7 @@ from .schedule.sublayers import Schedule
 from .transforms.canonicalize import ALL_LAWS, LAW_NAMES, Laws
 from .transforms.constant_steps import constant_steps
 from .transforms.delta_rule import delta_rules
+from .transforms.guard_empty_divisors import guard_counts
 from .transforms.hoist_divisors import quotients
 from .transforms.legalise import legalise
 from .transforms.matches import matches
@@ -101,6 +102,8 @@ PASSES = (
          lambda graph, given: quotients(graph, given.laws), _softmax),
     Pass("simplify", "the laws and nothing else",
          lambda graph, given: simplify(graph, given.laws)),
+    Pass("counts", "a count is divided by as 1 where it is 0, and what it divides is",
+         lambda graph, given: guard_counts(graph, given.laws), _softmax),
     Pass("statistics", "reads become statistics, gathered by uniform heads",
          lambda graph, given: separate_reads(graph, laws=given.laws),
          lambda strategy, _: not strategy.heads, needed=True),

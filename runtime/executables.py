@@ -17,27 +17,23 @@ All are compiled without a fusion of XLA's that gives wrong sums (`exact`).
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from functools import cache, update_wrapper, wraps
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
+from innerloop.artifact.kept import cache_folder
 from jax.core import Tracer
 
 from .surroundings import devices, processor
 
-VARIABLE = "INNERLOOP_CACHE"
-
 
 def kept_in() -> Path | None:
     """Where executables are kept for other processes; None: nowhere, or where the user has told JAX to."""
-    given = os.environ.get(VARIABLE, "").strip()
-    if given in ("", "0") or jax.config.values.get("jax_compilation_cache_dir"):
+    folder = cache_folder(unasked=False)
+    if folder is None or jax.config.values.get("jax_compilation_cache_dir"):
         return None
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "innerloop"
-    folder = home if given == "1" else Path(given).expanduser().absolute()
     return folder / f"xla-{hashlib.sha256(processor().encode()).hexdigest()[:12]}"
 
 

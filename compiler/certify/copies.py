@@ -107,7 +107,7 @@ class Copies:
         self._rng = np.random.default_rng(0)
         self._model = replace(plan.model, apart=True)
         self._limits = {v: limits(self._model, plan.choice, v) for v in self._graph.values()}
-        self._residues = residues(plan.graph, plan.schedule, plan.allocation)
+        self._residues = residues(plan.graph, plan.schedule, plan.allocation, plan.clears_leave)
         self._held = {r.value for some in self._residues.values() for r in some}
         self._most: dict[Value | None, Floats] = {}
         self._models = {v: tuple(self._modelled(v)) for v in self._graph.values()}

@@ -47,6 +47,11 @@ class Plan:
         return sizes_of(self.dtype, self.certificate.rotation, self.certificate.bits)
 
     @property
+    def clears_leave(self) -> bool:
+        """Whether what takes a value out of a slot leaves its rounding there."""
+        return not self.target.gated and self.sizes.straight == 1.0
+
+    @property
     def model(self) -> ErrorModel:
         return ErrorModel(self.graph, self.ranges, self.dtype, self.target, self.shrunk)
 

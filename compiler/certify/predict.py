@@ -31,9 +31,16 @@ COPIES = 4
 
 
 def predict(model: ErrorModel, data: TokenData, truth: Floats, choice: Choice) -> Floats:
-    """The largest error of each output that is to be expected on this data, whose exact outputs are `truth`."""
+    """The largest error of each output that is to be expected on this data, whose exact outputs are `truth`: infinite
+    where the constructions may leave no number."""
     found = disturbed(model, data, choice, COPIES)
-    return SAFETY * np.array([np.abs(part).max() for part in model.graph.output.split(found - truth)])
+    return SAFETY * np.array([apart(part).max() for part in model.graph.output.split(found - truth)])
+
+
+def apart(difference: Floats) -> Floats:
+    """How far apart: any distance, where one of the two is no number."""
+    size = np.abs(difference)
+    return np.where(np.isnan(size), np.inf, size)
 
 
 def disturbed(
@@ -58,7 +65,7 @@ def contributions(
     variants = [{**keeps, value: model.of(value, chosen)}.get for value, some in choices.items() for chosen in some]
     if not variants:
         return {}
-    found = np.abs(_run(model.graph, data, variants) - truth)
+    found = apart(_run(model.graph, data, variants) - truth)
     largest = iter(found.reshape(len(variants), -1).max(axis=1).tolist())
     return {value: [next(largest) for _ in some] for value, some in choices.items()}
 

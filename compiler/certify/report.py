@@ -14,9 +14,11 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.claims import AnswerError, Report
 from innerloop.artifact.counting import numbers
 from innerloop.artifact.errors import CompileError
+from innerloop.artifact.parts import Config
 from innerloop.artifact.precisions import SHORT, UNIT
 from innerloop.artifact.progress import each
 from innerloop.artifact.reference.forward import forward
+from innerloop.artifact.signature import Signature
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
@@ -155,7 +157,8 @@ def _of_output(
     _, _, exact, errors = zip(*tasks, strict=True)
     rms, error_rms = (float(np.sqrt(np.mean(np.concatenate([a.ravel() for a in s]) ** 2))) for s in (exact, errors))
     if not np.isfinite(error_rms) or (error_rms > HOPELESS * rms > 0.0 and not accept):
-        raise _hopeless(weights, f"{what} is {rms:.3g} rms, and the weights' error {error_rms:.3g}")
+        why = f"{what} is {rms:.3g} rms, and the weights' error {error_rms:.3g}"
+        raise hopeless(weights.signature, weights.config, why, "; or accept the error")
     # One comparison turned over may cost all of one output, and of no other: that is said, and not refused.
     decides = any(_decides(model.graph[v].op) for v in model.graph.values())
     sizes = [np.abs(error).reshape(len(error), -1).max(axis=1, initial=0.0) for error in errors]
@@ -165,7 +168,8 @@ def _of_output(
     every = np.concatenate(sizes)
     largest = float(every[every <= most].max(initial=0.0))
     if predicted > rms > 0.0 and not (accept or decides):
-        raise _hopeless(weights, f"{what} is {rms:.3g} rms, and errors of {predicted:.3g} are to be expected")
+        why = f"{what} is {rms:.3g} rms, and errors of {predicted:.3g} are to be expected"
+        raise hopeless(weights.signature, weights.config, why, "; or accept the error")
     own = ORACLE * UNIT["float64"] * max(np.abs(truth).max(initial=0.0) for truth in exact)
     return AnswerError(name, max(float(predicted), SAFETY * largest, float(own)), largest, rms), every > most
 
@@ -181,13 +185,13 @@ def _most(sizes: Sequence[Floats], least: float) -> float:
     return most if np.sum(every > most) <= FEW * every.size else np.inf
 
 
-def _hopeless(weights: Weights, why: str) -> CompileError:
-    where = f"{weights.config.dtype} on target {weights.config.target}"
-    finer = "scale"
-    if weights.config.dtype != "float64":
-        finer = f"compile in {'float32' if weights.config.dtype in SHORT else 'float64'}, scale"
-    hint = f"{finer} the data, or choose parameters that keep its values closer together; or accept the error"
-    return weights.signature.refusal(f"{where} cannot hold this program with these parameters: {why}", None, hint)
+def hopeless(signature: Signature, config: Config, why: str, or_else: str = "") -> CompileError:
+    """The error that refuses a program for what its weights cannot hold."""
+    where, finer = f"{config.dtype} on target {config.target}", "scale"
+    if config.dtype != "float64":
+        finer = f"compile in {'float32' if config.dtype in SHORT else 'float64'}, scale"
+    hint = f"{finer} the data, or choose parameters that keep its values closer together{or_else}"
+    return signature.refusal(f"{where} cannot hold this program with these parameters: {why}", None, hint)
 
 
 def _predicted(model: ErrorModel, data: TokenData, truth: Floats, sizes: Floats, choice: Choice, most: float) -> Floats:

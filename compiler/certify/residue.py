@@ -3,7 +3,8 @@
     slot 5   u, cleared in sublayer 3      the sum u + (S − u) rounds at the size of u,
              S, born in sublayer 3         however small S is on these data
 
-allocate.py lets slots go over in this way where the ranges are alike; on some data they may not be.
+allocate.py lets slots go over in this way where the ranges are alike; on some data they may not be. Where neurons pass
+a value on with rounding (in 16 bits, without gates), a slot that was cleared long ago still holds what that left.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ class Residue:
     most: float
 
 
-def residues(graph: Graph, schedule: Schedule, allocation: Allocation) -> dict[Value, tuple[Residue, ...]]:
-    """What each value of the graph is written over."""
+def residues(
+    graph: Graph, schedule: Schedule, allocation: Allocation, clears_leave: bool
+) -> dict[Value, tuple[Residue, ...]]:
+    """What each value of the graph is written over; `clears_leave`: or what clearing left in its slots, too."""
     atoms = schedule.instructions.atoms
     made = dict(_made(schedule.instructions.block))
     fields = {op.name: v for v in graph.values() if isinstance(op := graph[v].op, Field)}
@@ -41,7 +44,9 @@ def residues(graph: Graph, schedule: Schedule, allocation: Allocation) -> dict[V
         born = allocation.lifetimes[atom].birth if atom in allocation.lifetimes else -1
         for other, slots in allocation.slots.items():
             life = allocation.lifetimes[other]
-            if born < 0 or life.clear != born or not atoms[other].kinds & atoms[atom].kinds:
+            if born < 0 or life.clear is None or life.clear > born or (life.clear < born and not clears_leave):
+                continue
+            if not atoms[other].kinds & atoms[atom].kinds:
                 continue
             at = np.flatnonzero(np.isin(allocation.slots[atom], slots))
             if at.size:

@@ -30,7 +30,7 @@ from ..schedule.instructions import Atom, InstructionLoop
 from ..schedule.instructions import Block as TaskBlock
 from ..schedule.sublayers import LoopPlan, Schedule, SublayerPlan
 from .plan import Plan
-from .predict import SAFETY, disturbed, repeated
+from .predict import SAFETY, apart, disturbed, repeated
 
 DRAWS = 32
 """Tasks that rounding is drawn for at least: fewer are repeated."""
@@ -74,7 +74,7 @@ class Bounds:
         self.changes = Changes(self.record, repeated(data, copies))
         found = disturbed(plan.model, data, plan.choice, copies, self.changes.observe)
         split = plan.graph.output.split
-        parts = zip(split(self.output), split(np.abs(found - self.output)), strict=True)
+        parts = zip(split(self.output), split(apart(found - self.output)), strict=True)
         self.output_bounds = [self.bound(exact, change) for exact, change in parts]
         """Of each output."""
 
@@ -207,7 +207,7 @@ class Changes:
         self._observed[value] = chunk * each + number + 1
         exact = self._record.time(value, number)
         tasks = (chunk * self._chunk + np.arange(len(array))) % len(exact)
-        change = np.abs(array - exact[tasks]).max(axis=2, initial=0.0)
+        change = apart(array - exact[tasks]).max(axis=2, initial=0.0)
         largest = self._largest.setdefault((value, number), np.zeros(exact.shape[:2]))
         np.maximum.at(largest, tasks, change)
 

@@ -137,7 +137,7 @@ def _inside(plan: Plan, data: TokenData) -> np.ndarray:
             good[tasks] &= ((array >= low) & (array <= high)).all(axis=(1, 2))
 
         reach: dict[Value, float] = {}
-        evaluate(graph, some_of(data, tasks), observe, reach=reach)
+        evaluate(graph, some_of(data, tasks), observe, reach=reach, looks=True)
         if any(found > ranges.reach(value) for value, found in reach.items()):
             good[tasks] &= tasks < data.batch // (1 + len(WAYS))  # whose scores these are is not said
     return good
@@ -148,7 +148,8 @@ def _both(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> tuple[Flo
 
 
 def _decided(plan: Plan, data: TokenData) -> Iterator[TokenData]:
-    """The tasks, but those in which what decides a comparison is no further from 0 than it may be off."""
+    """The tasks, but those in which what decides a comparison is no further from 0 than it may be off. A 0 is decided
+    where the weights were made for one, or nothing can be off."""
     graph = plan.graph
     decide = sorted({graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Keep)})
     for safety in (1.0, SAFETY) if decide else ():  # those first that are turned over, and so shake all others
@@ -161,7 +162,8 @@ def _decided(plan: Plan, data: TokenData) -> Iterator[TokenData]:
                 distance = np.abs(bounds.record.time(value, time))
                 change = safety * bounds.changes.taken(value, [time])
                 off = change[..., None] if safety == 1.0 else change.max(initial=0.0)
-                good &= ~((distance > 0.0) & (distance <= off)).any(axis=(1, 2))
+                tie = (distance == 0.0) & ((off == 0.0) | (value in plan.ranges.ties))
+                good &= ~((distance <= off) & ~tie).any(axis=(1, 2))
         data = some_of(data, np.flatnonzero(good))
     if data.batch:
         yield data
@@ -235,7 +237,7 @@ class _Validation:
         error = np.where(self.steady[:, None, None], np.abs(found.transpose(1, 2, 0) - exact), 0.0)
         ends = (held.variable.low, held.variable.high, exact)
         size = max(SMALLEST, *(float(np.abs(end).max(initial=0.0)) for end in ends))
-        if not error.max() <= LUCK * bound + self.floor * size:
+        if not error.max() <= LUCK * bound + self.floor * size + self._left(held):
             worst = np.unravel_index(np.nan_to_num(error, nan=np.inf).argmax(), error.shape)
             task, token, component = (int(k) for k in worst)
             node = self._node(held)
@@ -248,6 +250,17 @@ class _Validation:
             )
         self.steady &= (error <= LUCK * bound).all(axis=(1, 2))
         self.steady &= SAFETY * change.max(axis=1, initial=0.0) <= SHAKEN * size
+
+    def _left(self, held: Holding) -> float:
+        """What clearing its slots of all that they held before may have left there."""
+        lives, atoms = self.plan.allocation.lifetimes, self.plan.schedule.instructions.atoms
+        most = 0.0
+        for atom, matrix in held.variable.form.parts:
+            for other, slots in self.slots.items():
+                clear = lives[other].clear
+                if clear is not None and clear <= lives[atom].birth and np.isin(slots, self.slots[atom]).any():
+                    most = max(most, float(abs(matrix.csr).max()) * float(atoms[other].magnitude.max(initial=0.0)))
+        return STORED * UNIT[self.plan.dtype] * most
 
     def _node(self, held: Holding) -> Node:
         graph = self.plan.graph

@@ -168,6 +168,8 @@ class Backend:
             return stream
         flag = sizes.flag
         if stream.balanced:
+            if own.even:  # it is the largest by far: the diagonals of u uᵀ add up
+                stream = replace(stream, balances=2 ** int(np.log2(1 + stream.unused)))
             flag = max(1.0, power(float(self.bound(stream).max()), -FLAG_BITS))
         stream = replace(stream, flag=flag)
         bound = self.bound(stream)
@@ -223,7 +225,7 @@ class Backend:
             )
         bound[stream.position : stream.first] = 1.0
         if stream.balanced:
-            bound[stream.balance] = np.sqrt(np.sum(bound**2))
+            bound[stream.balance] = np.sqrt(np.sum(bound**2)) / stream.balances
         return bound
 
 

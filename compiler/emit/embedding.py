@@ -73,7 +73,7 @@ def embed(backend: Backend, stream: Stream) -> tuple[Matrix, Floats]:
             coo = matrix.csr.tocoo()
             put(rows_of[given] + coo.col, stream.slots(atom)[coo.row], coo.data)
     if stream.balanced:
-        table[:, stream.balance] = -table.sum(axis=1)
+        table[:, stream.balance] = -table.sum(axis=1, keepdims=True) / stream.balances
     constants = stream.norm_pattern * stream.constants.scale
     matrix = stream.balanced_write(
         Matrix.of(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), (layout.size, stream.width))

@@ -21,8 +21,7 @@ import scipy.sparse as sp
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
-from ..numerics.fit_smooth import fit
-from ..schedule.constructions import CURVE, distinct, keys
+from ..schedule.constructions import distinct, keys
 from ..schedule.instructions import Apply, LinearForm, Multiply
 from .neurons import Neurons
 from .residual_stream import pile, stack
@@ -73,9 +72,8 @@ class GatedNeurons(Neurons):
         )
 
     def function(self, op: Apply, source: LinearForm, write: Matrix, kinds: Kinds) -> None:
-        low, high = float(op.low.min()), float(op.high.max())
-        curve = fit(op.name, op.arguments, low, high, op.tolerance or CURVE[self.dtype], self.activation)
         read, count = self.stream.read(source), source.size
+        curve = self._curve(op, read)
         flags = self._flags(kinds, np.ones(count))
         parts = list(zip(curve.up.tolist(), curve.bias.tolist(), curve.down.tolist(), strict=True))
         self.gated(

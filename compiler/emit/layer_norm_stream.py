@@ -2,6 +2,7 @@
 
     slots   0 … 15             pair i of the norm's constants ±C at i and 8 + i, after them its scratch pairs ±N
             16, 17             `zero` (never written), `balance`
+            unused ones        more of the balance, where slots are to be of like sizes
 
 The norm. With constants aᵢ·C, −aᵢ·C where 2 Σ aᵢ² = width (four squares do, Lagrange), the variance
 is C² to float precision as long as the squares of all else sum to less than half an ulp of

@@ -18,7 +18,10 @@ from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
 from ..numerics.activations import Activation
+from ..numerics.approximant import Approximant
+from ..numerics.fit_smooth import blunted, fit
 from ..numerics.sizes import Sizes
+from ..schedule.constructions import CURVE
 from ..schedule.instructions import (
     Apply,
     AttendHead,
@@ -33,6 +36,10 @@ from ..schedule.instructions import (
 )
 from ..schedule.sublayers import Placed, Work
 from .residual_stream import Stream, pile, stack
+
+LARGEST = 2.0**60
+"""What a neuron that is a line or a kink reads at most; what closes it is some times as large. From 2⁶³ on PyTorch's
+slope of tanh-GELU is 0 · ∞."""
 
 
 @dataclass
@@ -117,6 +124,21 @@ class Neurons(ABC):
             np.concatenate(self.bias) if self.bias else np.zeros(0),
             pile(self.down, self.stream.width),
         )
+
+    def _curve(self, op: Apply, read: Matrix) -> Approximant:
+        """What stands for the function, its kinks as sharp as what `read` may read at any token leaves room for."""
+        low, high = float(op.low.min()), float(op.high.max())
+        curve = fit(op.name, op.arguments, low, high, op.tolerance or CURVE[self.dtype], self.activation)
+        return blunted(curve, float(self._reach(read).max(initial=1.0)), self._most)
+
+    @property
+    def _most(self) -> float:
+        """What a neuron that is a line or a kink reads at most, so that what closes it is a number of the precision."""
+        return min(LARGEST, self.sizes.most / 8.0)
+
+    def _reach(self, read: Matrix) -> Floats:
+        """What each column of `read` may be, and 1 at least: slots may hold more at other tokens."""
+        return np.asarray(np.maximum(abs(read.csr).T @ self.bound, 1.0)).ravel()
 
     def _flags(self, kinds: Kinds, values: Floats) -> Matrix:
         """[width, n]: reads these constants at tokens of `kinds`."""

@@ -74,13 +74,16 @@ class Stream(ABC):
     positioned: bool = True
     """Whether it holds each token's position."""
     flag: float = 1.0
+    balances: int = 1
+    """Slots that share the balance, a power of two: behind the first, those that no atom takes."""
 
     # What the kind of norm decides --------------------------------------------------------------
 
     @property
     @abstractmethod
     def balanced(self) -> bool:
-        """Whether there is a mean to cancel: then `zero` is never written, and `balance` holds minus all sums."""
+        """Whether there is a mean to cancel: then `zero` is never written, and those of `balance` hold minus all
+        sums."""
 
     @property
     @abstractmethod
@@ -131,9 +134,10 @@ class Stream(ABC):
     def scratch(self) -> Indices:
         return self._pairs(1 if self.constants.scale else 0)
 
-    @property
-    def balance(self) -> int:
-        return self.zero + 1
+    @cached_property
+    def balance(self) -> Indices:
+        """Each holds as much of it."""
+        return np.concatenate([[self.zero + 1], self._open[self.allocation.used :][: self.balances - 1]])
 
     @property
     def position(self) -> int:
@@ -157,6 +161,11 @@ class Stream(ABC):
         """Whether all have a slot."""
         whole = self.width % self.unit_width == 0
         return whole and self.first <= self.width and self.allocation.used <= self._open.size
+
+    @property
+    def unused(self) -> int:
+        """Slots that no atom takes."""
+        return self._open.size - self.allocation.used
 
     def slots(self, atom: Atom) -> Indices:
         return self._open[self.allocation.slots[atom]]
@@ -209,8 +218,9 @@ class Stream(ABC):
         """Rows made to sum to zero, on `balance`: the stream's mean then stays at rounding level."""
         if not self.balanced:
             return matrix
-        sums = np.asarray(matrix.csr.sum(axis=1)).ravel()
-        return matrix + Matrix.of(np.arange(sums.size), np.full(sums.size, self.balance), -sums, matrix.shape)
+        shares = np.asarray(matrix.csr.sum(axis=1)).ravel() / self.balances
+        rows, slots = np.arange(shares.size).repeat(self.balances), np.tile(self.balance, shares.size)
+        return matrix + Matrix.of(rows, slots, -shares.repeat(self.balances), matrix.shape)
 
     def to_scratch(self, sign: float) -> Matrix:
         """[1, width]: adds ±K times the divisor to the scratch pairs."""

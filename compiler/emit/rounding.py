@@ -25,7 +25,13 @@ from innerloop.artifact.sparse import Matrix
 
 
 def rounded_array(array: Floats, dtype: Dtype) -> Floats:
-    return np.asarray(array.astype(dtype).astype(np.float64))
+    """Raises OverflowError where a number is larger than the precision holds."""
+    with np.errstate(over="ignore"):
+        found = np.asarray(array.astype(dtype).astype(np.float64))
+    lost = np.isinf(found) & np.isfinite(array)
+    if lost.any():
+        raise OverflowError(f"a weight would be {array[lost].flat[0]:.2g}, which is beyond {dtype}")
+    return found
 
 
 def rounded(matrix: Matrix, dtype: Dtype) -> Matrix:

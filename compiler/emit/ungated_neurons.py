@@ -20,16 +20,11 @@ from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
 from ..interpreter.ball import Ball
-from ..numerics.fit_smooth import blunted, fit
 from ..numerics.square_banks import Bank, Squares, square_bank
-from ..schedule.constructions import CURVE, default_squares, distinct, keys
+from ..schedule.constructions import default_squares, distinct, keys
 from ..schedule.instructions import Apply, LinearForm, Multiply
 from .neurons import Neurons
 from .residual_stream import pile, stack
-
-LARGEST = 2.0**60
-"""What a neuron that is a line or a kink reads at most; what closes it is twice as large. From 2⁶³ on PyTorch's slope
-of tanh-GELU is 0 · ∞."""
 
 
 class UngatedNeurons(Neurons):
@@ -154,10 +149,8 @@ class UngatedNeurons(Neurons):
 
     def function(self, op: Apply, source: LinearForm, write: Matrix, kinds: Kinds) -> None:
         """One curve for all components, on their common range."""
-        low, high = float(op.low.min()), float(op.high.max())
         read, count = self.stream.read(source), source.size
-        curve = fit(op.name, op.arguments, low, high, op.tolerance or CURVE[self.dtype], self.activation)
-        curve = blunted(curve, max(abs(low), abs(high)), self._room(read).min(initial=np.inf))
+        curve = self._curve(op, read)
         self.add(
             stack([read * float(u) for u in curve.up], self.stream.width),
             np.repeat(curve.bias, count),
@@ -173,7 +166,7 @@ class UngatedNeurons(Neurons):
 
     def passing(self, read: Matrix, write: Matrix, kinds: Kinds) -> None:
         """write of what `read` [width, n] reads."""
-        sharp = np.minimum(self.sizes.straight, self._room(read))
+        sharp = np.minimum(self.sizes.straight, 2.0 ** np.floor(np.log2(self._most / self._reach(read))))
         more, less = sp.diags_array(sharp), sp.diags_array(1.0 / sharp)
         read, write = Matrix(read.csr @ more), Matrix(less @ write.csr)
         self.add(
@@ -182,12 +175,6 @@ class UngatedNeurons(Neurons):
             pile([write, write * -1.0], self.stream.width),
             kinds,
         )
-
-    def _room(self, read: Matrix) -> Floats:
-        """What each column of `read` may be multiplied by, a power of two: the slots that it reads may hold more at
-        other tokens."""
-        reach = np.asarray(abs(read.csr).T @ self.bound).ravel()
-        return np.asarray(2.0 ** np.floor(np.log2(LARGEST / np.maximum(reach, 1.0))))
 
     def aside(self, kinds: Kinds, divisor: float) -> None:
         """With nothing but small values beside it the norm would divide by those, and what rounding left in a slot that

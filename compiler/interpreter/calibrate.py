@@ -164,7 +164,7 @@ def _observed(graph: Graph, data: TokenData) -> Seen:
         low[value] = np.minimum(low[value], least) if value in low else least
         high[value] = np.maximum(high[value], most) if value in high else most
 
-    evaluate(graph, data, see, reach=seen.scores)
+    evaluate(graph, data, see, reach=seen.scores, looks=True)
     return seen
 
 

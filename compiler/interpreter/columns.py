@@ -1,7 +1,8 @@
-"""Values component by component, as maps read them: kept of what a loop's passes read and do not change.
+"""Values as maps read them: kept of what a loop's passes read and do not change.
 
 before   a loop, and the values known when it begins
-after    for each of them that a map of its body reads, the same array, every component's numbers side by side
+after    for each of them that a map of its body reads, the same array, every component's numbers side by side; for a
+         product whose one operand it is, its factors, block by block
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.sparse import columns
 
-from ..ir.graph import Affine, Graph, Loop, Product, Value
+from ..ir.graph import Affine, Graph, Loop, Node, Product, Value
 from .places import Places
 
 
@@ -21,16 +22,35 @@ class Columns:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._turned: dict[Value, tuple[Floats, Floats]] = {}
+        self._taken: dict[tuple[Value, int], tuple[Floats, list[Floats]]] = {}
+        """By the product and which of its operands stays."""
 
     def keep(self, loop: Loop, known: Mapping[Value, tuple[Places, Floats]]) -> None:
         """What its body's maps read of what is known; a loop around this one may have made it anew."""
-        body = [self._graph[item] for item in loop.body if not isinstance(item, Loop)]
-        for value in {o for node in body if isinstance(node.op, Affine | Product) for o in node.operands}:
-            if value in known:
-                array = known[value][1]
-                self._turned[value] = array, columns(array)
+        body = {item: self._graph[item] for item in loop.body if not isinstance(item, Loop)}
+        maps = {value: node for value, node in body.items() if isinstance(node.op, Affine | Product)}
+        changing = {*self._graph.values(loop.body), *(c.phi for c in loop.carried)}
+        fixed = known.keys() - changing
+        for value in {o for node in maps.values() for o in node.operands} & fixed:
+            array = known[value][1]
+            self._turned[value] = array, columns(array)
+        for value, node in maps.items():
+            if isinstance(node.op, Product) and len(stays := [k for k in (0, 1) if node.operands[k] in fixed]) == 1:
+                array = known[node.operands[stays[0]]][1]
+                taken = node.op.form.taken(stays[0], self.of(node.operands[stays[0]], array))
+                if taken is not None:
+                    self._taken[value, stays[0]] = array, taken
 
     def of(self, value: Value, array: Floats) -> Floats:
         """The array of this value, turned if that is kept."""
         was, turned = self._turned.get(value, (array, array))
         return turned if was is array else array
+
+    def product(self, value: Value, node: Node, a: Floats, b: Floats) -> Floats:
+        """The product of its operands' arrays."""
+        assert isinstance(node.op, Product)
+        for side, (stays, other) in enumerate(((a, b), (b, a))):
+            was, taken = self._taken.get((value, side), (None, []))
+            if was is stays and other.shape[:-1] == stays.shape[:-1]:
+                return node.op.form.apply_taken(side, taken, other)
+        return node.op.form.apply(self.of(node.operands[0], a), self.of(node.operands[1], b))

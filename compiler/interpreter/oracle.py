@@ -39,6 +39,7 @@ from ..ir.invariant import invariant
 from ..ir.operation_classes import Local, Structural
 from ..ir.positional import Angles, Count
 from ..numerics.position_angles import angles
+from .alike import Alike, alike
 from .chunks import together
 from .columns import Columns
 from .delta import recalled, written
@@ -54,6 +55,7 @@ def evaluate(
     disturb: Disturb | None = None,
     reach: dict[Value, float] | None = None,
     chunk: int | None = None,
+    looks: bool = False,
 ) -> Floats:
     """The graph's output, [batch, rows, *shape]. `observe(value, array [tasks, live tokens, size])` is called with
     everything that is computed, each pass of a loop and each chunk of tasks by itself, and may return what stands in
@@ -62,7 +64,8 @@ def evaluate(
     and value are those of the tokens read, as is what a `Gather` gathers, and one operand more is which of them each
     token sees, [tasks, tokens, read]; of a `Delta` see delta.py.)
     `reach` collects the largest |query · key| of each `Attend`; of exp, the largest query · key above 0. `chunk`: how
-    many tasks are run together, if not as many as `together` says.
+    many tasks are run together, if not as many as `together` says. `looks`: `observe` puts nothing in a value's place,
+    and so what a repeat computes alike at neighbouring tokens is computed once (alike.py).
 
     Raises DataError for more tokens than a scan is compiled for.
     """
@@ -72,7 +75,7 @@ def evaluate(
         fields = {name: array[start : start + chunk] for name, array in data.fields.items()}
         with np.errstate(all="ignore"):
             tasks = slice(start, min(start + chunk, data.batch))
-            parts.append(_Run(graph, data, fields, observe, disturb, reach, tasks).run())
+            parts.append(_Run(graph, data, fields, observe, disturb, reach, tasks, looks).run())
     whole = np.concatenate(parts)
     return whole.reshape(*whole.shape[:2], *graph.output.shape)
 
@@ -89,6 +92,7 @@ class _Run:
         disturb: Disturb | None,
         reach: dict[Value, float] | None,
         tasks: slice,
+        looks: bool,
     ) -> None:
         self.graph, self.fields, self.observe = graph, fields, observe
         self.disturb, self.reach, self.tasks = disturb, reach, tasks
@@ -99,6 +103,8 @@ class _Run:
         self._live: dict[Kinds, Places] = {}
         self._columns = Columns(graph)
         self._fixed: frozenset[Value] = frozenset()
+        self._merges = disturb is None and (looks or observe is None)
+        self._alike: Alike | None = None
 
     def run(self) -> Floats:
         """All outputs, [batch, rows, size]."""
@@ -131,8 +137,10 @@ class _Run:
         return padded
 
     def _put(self, value: Value, places: Places, array: Floats) -> None:
-        instead = None if self.observe is None else self.observe(value, array)
-        self.known[value] = (places, array if instead is None else instead)
+        if self.observe is not None:
+            instead = self.observe(value, array if self._alike is None else self._alike.spread(array))
+            array = array if instead is None else instead
+        self.known[value] = places, array
 
     # Blocks --------------------------------------------------------------------------------------
 
@@ -150,19 +158,45 @@ class _Run:
                 self._compute(item, places)
 
     def _repeat(self, loop: Loop, places: Places | None) -> None:
-        names = [c.initial for c in loop.carried]
         if places is None:
+            merged = alike(self.graph, loop, self._take, self._at) if self._merges else None
+            if merged is not None:
+                self._repeat_merged(loop, merged)
+                return
             self._columns.keep(loop, self.known)
+        names = self._passes(loop, places)
+        for c, name in zip(loop.carried, names, strict=True):
+            here = places or self._at(self.graph[c.final].kinds)
+            self._put(c.final, here, self._take(name, here))
+
+    def _passes(self, loop: Loop, places: Places | None) -> list[Value]:
+        """What its last pass leaves."""
+        names = [c.initial for c in loop.carried]
         for _ in range(loop.count):
             at = [places or self._at(self.graph[c.phi].kinds) for c in loop.carried]
             arrays = [self._take(name, here) for name, here in zip(names, at, strict=True)]
+            if self._alike is not None:
+                self._alike.forget(arrays)
             for c, here, array in zip(loop.carried, at, arrays, strict=True):
                 self._put(c.phi, here, array)
             self._block(loop.body, places)
             names = [c.result for c in loop.carried]
-        for c, name in zip(loop.carried, names, strict=True):
-            here = places or self._at(self.graph[c.final].kinds)
-            self._put(c.final, here, self._take(name, here))
+        return names
+
+    def _repeat_merged(self, loop: Loop, merged: Alike) -> None:
+        """A repeat at the tokens that are told apart, and what it leaves at all of them."""
+        outside = {value: self.known[value] for value in merged.fixed}
+        self.known |= {value: (merged.places, array) for value, array in merged.fixed.items()}
+        self._columns.keep(loop, self.known)
+        self._alike = merged
+        names = self._passes(loop, merged.places)
+        arrays = [merged.spread(self._take(name, merged.places)) for name in names]
+        self._alike = None
+        self.known |= outside
+        for c, array in zip(loop.carried, arrays, strict=True):
+            self.known[c.result] = merged.every, array
+            here = self._at(self.graph[c.final].kinds)
+            self._put(c.final, here, self._take(c.result, here))
 
     def _scan(self, loop: Loop) -> None:
         assert loop.kind is not None
@@ -241,8 +275,8 @@ class _Run:
                 for index, matrix in enumerate(matrices):
                     total = total + matrix.apply(self._columns.of(node.operands[index], operand(index)))
                 return total
-            case Product(_, form):
-                return form.apply(*(self._columns.of(node.operands[k], operand(k)) for k in (0, 1)))
+            case Product():
+                return self._columns.product(value, node, operand(0), operand(1))
             case Local():
                 return local(node.op, [operand(k) for k in range(len(node.operands))])
             case Move():

@@ -36,8 +36,9 @@ from ..ir.graph import (
 from ..ir.operation_classes import Local, Reads, Source, Structural
 from .local_operations import local
 
-BLOCK_BYTES = 2**25
-"""About the largest array over pairs of tokens."""
+NEAR_BYTES, BLOCK_BYTES = 2**20, 2**25
+"""About the largest array over pairs of tokens: with a number a pair, which is to stay near the processor; with all
+numbers that a body has."""
 FORMS = 256
 """What is made of a form is kept for so many: every pass of a loop asks for it."""
 
@@ -98,13 +99,16 @@ def read(op: Read, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bo
     readers, others = seen.shape
     size = op.body[op.body.results[-1]].size
     widest = max(op.body[v].size for v in op.body.block)
-    step = max(1, BLOCK_BYTES // (8 * max(1, batch * others * widest)))
-    parts = [
-        _Pairs(op.body, [m[:, start : start + step] for m in mine], theirs, seen[start : start + step]).read(op.how)
-        for start in range(0, readers, step)
-    ]
-    whole = [np.zeros((batch, 0, size)), *(np.broadcast_to(part, (batch, part.shape[1], size)) for part in parts)]
-    return np.concatenate(whole, 1)
+    few = min(batch, max(1, NEAR_BYTES // max(1, 8 * readers * others)))  # tasks
+    step = max(1, BLOCK_BYTES // max(1, 8 * few * others * widest))
+    whole = np.empty((batch, readers, size))
+    for task in range(0, batch, max(1, few)):
+        tasks = slice(task, task + few)
+        own, them = ([a[tasks] if len(a) == batch else a for a in arrays] for arrays in (mine, theirs))
+        for start in range(0, readers, step):
+            some = slice(start, start + step)
+            whole[tasks, some] = _Pairs(op.body, [m[:, some] for m in own], them, seen[some]).read(op.how)
+    return whole
 
 
 def _weights(how: str, seen: NDArray[np.bool_]) -> Floats:

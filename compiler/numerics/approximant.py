@@ -33,6 +33,8 @@ class Approximant:
     grid: Floats
     """Points in order, dense enough that the error is straight between them; none for a function with kinks."""
     activation: Activation
+    kinks: int = 0
+    """So many of the last neurons are as sharp as there is room for."""
 
     def at(self, x: Floats) -> tuple[Floats, Floats]:
         """The curve at x, and the rms of its rounding in units."""

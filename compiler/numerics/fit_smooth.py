@@ -97,7 +97,16 @@ def _piecewise(
     sharp = 2.0 ** (SHARP - np.ceil(np.log2(radius)))
     error = activation.gap / sharp * float(np.abs(change).sum())
     return Approximant(
-        np.full(place.size, sharp), -sharp * place, change / sharp, slope, constant, error, f, np.zeros(0), activation
+        np.full(place.size, sharp),
+        -sharp * place,
+        change / sharp,
+        slope,
+        constant,
+        error,
+        f,
+        np.zeros(0),
+        activation,
+        kinks=place.size,
     )
 
 
@@ -120,13 +129,16 @@ def _level(curve: Approximant, low: float, high: float) -> Approximant:
         up=np.concatenate([curve.up, sharp * out]),
         bias=np.concatenate([curve.bias, -sharp * out * at]),
         down=np.concatenate([curve.down, turn / sharp]),
+        kinks=curve.kinks + at.size,
     )
 
 
-def blunted(curve: Approximant, radius: float, most: float) -> Approximant:
-    """The curve, on a range of that radius, with kinks of κ = `most` where theirs is more."""
-    sharp = np.abs(curve.up) * max(radius, 1e-300) >= 2.0 ** (SHARP - 2)
-    less = np.where(sharp, np.minimum(1.0, most / np.maximum(np.abs(curve.up), 1e-300)), 1.0)
+def blunted(curve: Approximant, reach: float, most: float) -> Approximant:
+    """The curve with kinks whose neurons read no more than `most` of a value that is `reach` at most."""
+    up, bias, less = np.abs(curve.up), np.abs(curve.bias), np.ones(curve.up.size)
+    last = slice(curve.up.size - curve.kinks, None)
+    room = most / np.maximum(up[last] * max(reach, 1.0), bias[last])
+    less[last] = np.minimum(1.0, 2.0 ** np.floor(np.log2(room)))
     return replace(curve, up=curve.up * less, bias=curve.bias * less, down=curve.down / less)
 
 

@@ -42,7 +42,8 @@ class NormSizes:
     slot: float = math.inf
     least: float = 0.0
     even: bool = False
-    """Whether they are spread over as many slots as there is room for (RMSNorm)."""
+    """Whether what is large is spread over as many slots as there is room for: the constants (RMSNorm), or what
+    balances the stream (LayerNorm)."""
 
     def held(self, scale: float, weights: Sequence[int]) -> float:
         """The scale, or what of it the slot of the largest weight can hold, a power of two."""
@@ -140,5 +141,5 @@ def sizes_of(dtype: Dtype, rotation: bool = False, bits: float | None = None) ->
 
 def small(sizes: Sizes, bits: float) -> Sizes:
     """With the norm's constants so many bits above the rest, on many slots, and data of one scale."""
-    layer, rms = replace(sizes.layer, bits=bits), replace(sizes.rms, bits=bits, even=True)
+    layer, rms = replace(sizes.layer, bits=bits, even=True), replace(sizes.rms, bits=bits, even=True)
     return replace(sizes, layer=layer, rms=rms, digital=True, holds=ROTATED.holds)

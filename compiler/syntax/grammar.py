@@ -5,12 +5,19 @@ grammar.lark   →   lark(), words("at y"), keywords()
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import ClassVar
 
+from innerloop.artifact.kept import cache_folder
 from lark import Lark, Token
+from lark import __version__ as lark_version
 from lark.indenter import Indenter
 
 from .builtins import OPERATIONS, READS
@@ -27,12 +34,46 @@ class _IndentedBlocks(Indenter):
 
 @cache
 def lark() -> Lark:
-    """The parser, of programs (`start`) and libraries (`library`)."""
+    """The parser, of programs (`start`) and libraries (`library`). Its tables are kept for other processes, since they
+    take longer to make than many a program to check: for this grammar and file, this Lark and this Python."""
     grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
+    folder = cache_folder(unasked=True)
+    if folder is None:
+        return _made(grammar)
+    made_of = lark_version, sys.implementation.cache_tag, grammar, Path(__file__).read_text(encoding="utf-8")
+    path = folder / f"grammar-{sha256(repr(made_of).encode()).hexdigest()[:16]}"
+    kept = _kept(path)
+    if kept is None:
+        kept = _made(grammar)
+        _keep(kept, path)
+    return kept
+
+
+def _made(grammar: str) -> Lark:
     starts = ["start", "library"]
     return Lark(
         grammar, start=starts, parser="lalr", lexer="basic", postlex=_IndentedBlocks(), propagate_positions=True
     )
+
+
+def _kept(path: Path) -> Lark | None:
+    """None where nothing whole is kept there."""
+    try:
+        digest, tables = path.read_bytes().split(b"\n", 1)
+    except (OSError, ValueError):
+        return None
+    return Lark.load(BytesIO(tables)) if digest == sha256(tables).hexdigest().encode() else None
+
+
+def _keep(made: Lark, path: Path) -> None:
+    """Whole or not at all; without a word where there is no room or no permission."""
+    tables = BytesIO()
+    made.save(tables)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
+            file.write(sha256(tables.getvalue()).hexdigest().encode() + b"\n" + tables.getvalue())
+        Path(file.name).replace(path)
 
 
 def words(text: str) -> Iterator[Token]:

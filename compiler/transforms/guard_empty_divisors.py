@@ -1,13 +1,21 @@
-"""Divisors that are 0 only where nothing has been read yet.
+"""Divisors that are 0 only where nothing has been read yet, or where nothing was counted.
 
     before                                  after
     S = mean[j in y](…)                     S = mean[j in y](…)
     M = S / sum(S ^ 2)                      M = S / (sum(S ^ 2) + c · [no y seen])
 
+    a = sum[j in y]((y[j] > 0) * u[j])      a = sum[j in y]((y[j] > 0) * u[j])
+    n = sum[j in y](y[j] > 0)               n = sum[j in y](y[j] > 0)
+    w = a / n                               w = a / max(n, 1)
+
 Before the first y every mean over y is 0, and 0/0 is 0 in the language; no sublayer divides 0 by 0. [no y seen]
 is a function of the position alone, and 0/c is 0 too. The size of c is that of the divisor elsewhere, component by
 component, which is taken from sample data: the range of what is divided by stays as narrow as it was. 1/s is filled
 where all products with it are 0 there.
+
+A count is a whole number, 0 or more, and max(n, 1) is the same but where it is 0: there a is 0, as the graph says
+(algebra/counts.py), and 0/0 is 0. Means over tokens are divided as the sums that they are of. What is not known to be 0
+there, or to be a count, is divided by as it is.
 """
 
 from __future__ import annotations
@@ -30,6 +38,7 @@ from ..ir.graph import (
     Constant,
     Delta,
     Divide,
+    Field,
     Final,
     Function,
     Gather,
@@ -40,11 +49,14 @@ from ..ir.graph import (
     Node,
     Phi,
     Product,
+    Read,
     Value,
 )
 from ..ir.operation_classes import Local, Reads, Source, Structural
 from ..ir.positional import Count
 from ..numerics.functions import function
+from .algebra.counts import COMPARISONS, Terms
+from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
 
 TASKS = 64
@@ -83,6 +95,81 @@ def fill_empty(graph: Graph, samples: Sequence[TokenData]) -> Graph:
         return r.node(replace(node, operands=(*top, filled)))
 
     return rebuild(graph, visit) if sizes else graph
+
+
+def guard_counts(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
+    """The graph with max(n, 1) for counts n that are divided by and may be 0; the same outputs, token by token."""
+    divided = [v for v in graph.values() if isinstance(graph[v].op, Divide)]
+    if not divided or not any(_whole(graph, graph[v]) for v in graph.values()):
+        return graph
+    terms, names = Terms(graph), dict[Value, Value]()
+    counted = {v for v in divided if _counted(graph, terms, v)}
+
+    def visit(r: Rewriter, old: Value, node: Node) -> Value:
+        if old not in counted:
+            return r.node(node)
+        top, bottom = node.operands
+        if _means(graph, graph[old].operands[1]) is not None:
+            top, bottom = (_summed(r, graph, o, names) for o in graph[old].operands)
+        size, kinds = r[bottom].size, node.kinds
+        one = Matrix.identity(size)
+        over = r.affine([(one, bottom)], r[bottom].shape, kinds, -1.0)
+        above = r.node(Node(Function("relu"), (over,), r[bottom].shape, kinds))
+        filled = r.affine([(one, above)], r[bottom].shape, kinds, 1.0)
+        return r.node(replace(node, operands=(top, filled)))
+
+    return rebuild(graph, visit, laws, names) if counted else graph
+
+
+def _whole(graph: Graph, node: Node) -> bool:
+    """Whether it is what counts are made of: a comparison, or a one-hot field."""
+    if isinstance(node.op, Field):
+        return any(f.name == node.op.name and f.onehot for f in graph.signature.fields)
+    return isinstance(node.op, Function) and node.op.name in COMPARISONS
+
+
+def _counted(graph: Graph, terms: Terms, value: Value) -> bool:
+    """Whether a division is by counts, and what is divided is 0 where they are."""
+    above, below = graph[value].operands
+    over = _means(graph, below)
+    if over is not None and not _scales(graph, above, over):
+        return False
+    top, bottom = terms.terms[above, None], terms.summed(below)
+    known = terms.known[bottom]
+    if not known.counts or (known.low >= 1.0).all():
+        return False
+    for component in range(known.low.size):
+        zeros = terms.vanishes(top, bottom, component)
+        if zeros is None or not (zeros[component] if known.low.size > 1 else zeros.all()):
+            return False
+    return True
+
+
+def _means(graph: Graph, value: Value) -> str | None:
+    """What a value is a mean over, if it is one."""
+    op = graph[value].op
+    return op.over if isinstance(op, Gather | Read) and op.how == "mean" else None
+
+
+def _scales(graph: Graph, value: Value, over: str) -> bool:
+    """Whether a value is made of means over these, and grows with them: `_summed` then makes it of sums."""
+    node = graph[value]
+    match node.op:
+        case Gather() | Read():
+            return _means(graph, value) == over
+        case Affine(_, offset):
+            return not offset.array.any() and all(_scales(graph, o, over) for o in node.operands)
+        case _:
+            return False
+
+
+def _summed(r: Rewriter, graph: Graph, value: Value, names: Mapping[Value, Value]) -> Value:
+    """Such a value times how many tokens its means are over."""
+    node = graph[value]
+    if isinstance(node.op, Gather | Read):
+        operands = tuple(names[o] for o in node.operands)
+        return r.node(replace(node, op=replace(node.op, how="sum"), operands=operands, name=None))
+    return r.node(replace(node, operands=tuple(_summed(r, graph, o, names) for o in node.operands), name=None))
 
 
 def _divides(node: Node) -> bool:

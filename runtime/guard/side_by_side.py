@@ -40,7 +40,7 @@ def check_of(
         ends = [np.minimum(ends[0] / factor, ends[1] / factor), np.maximum(ends[0] / factor, ends[1] / factor)]
         centre, scale = centre / factor, scale * np.abs(factor)
     else:
-        slots = np.flatnonzero(matrix.any(1))
+        slots = np.flatnonzero(matrix.any(1)) if matrix.any() else np.zeros(1, np.int64)  # values that are always 0
         chosen = matrix[slots].astype(dtype)
     columns = np.split(np.arange(matrix.shape[1]), np.cumsum([w.low.size for w in watches])[:-1])
     ranges: list[tuple[Watch, Indices]] = []

@@ -57,9 +57,7 @@ def _kept(emitted: Emitted) -> Iterator[Owner]:
         yield Owner("divisor", "where a divisor takes the place of the constants", stream.scratch, -1, None)
     if stream.balanced:
         yield Owner("zero", "always 0", np.array([stream.zero]), -1, None)
-        yield Owner(
-            "balance", "minus the sum of all others, so that their mean is 0", np.array([stream.balance]), -1, None
-        )
+        yield Owner("balance", "minus the sum of all others, so that their mean is 0", stream.balance, -1, None)
     if stream.positioned:
         yield Owner("position", "p/P and its square", stream.position + np.arange(2), -1, None)
     if stream.digits + stream.tables:

@@ -31,6 +31,25 @@ def test_bilinear_sums_entry_by_entry(name: str, layout: str) -> None:
     assert np.array_equal(form.apply(a, b), expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "side"), [("symmetric matrix by vector", 1), ("matrices", 0), ("product by product", 0)]
+)
+def test_an_operand_that_stays_gives_the_same_bits(name: str, side: int) -> None:
+    form = FORMS[name] if name != "matrices" else Bilinear.dot(3, 40, 1)
+    draw = np.random.default_rng(0)
+    given = [draw.standard_normal((5, ROWS, size)) for size in form.sizes]
+    taken = form.taken(side, given[side])
+    assert taken is not None
+    for _ in range(2):
+        given[1 - side] = draw.standard_normal(given[1 - side].shape)
+        assert np.array_equal(form.apply_taken(side, taken, given[1 - side]), form.apply(given[0], given[1]))
+
+
+def test_an_operand_that_would_take_much_room_is_not_kept() -> None:
+    assert Bilinear.dot(3, 2, 40).taken(0, np.ones((ROWS, 6))) is None
+    assert FORMS["scaled"].taken(0, np.ones((ROWS, 3))) is None
+
+
 @pytest.mark.parametrize("used", [[3], [1, 6], list(range(8)), []])
 def test_matrix_reads_only_what_it_uses(used: list[int]) -> None:
     draw = np.random.default_rng(0)

@@ -133,6 +133,8 @@ def test_the_readmes_gradient_is_the_interpreters(
         close = {"gpt2": 5e-3, "llama": 1e-4}[target]  # squares of GELUs bend a little between what they are fitted at
         np.testing.assert_allclose(found["gradient"][:, 1 + token, column], wanted, rtol=0, atol=close)
         assert np.abs(wanted).max() > 0.1
+    assert found["off"] <= 10 * close  # of the slopes that go along, each over all 14 numbers of a task
+    assert found["tasks"]["slope"].abs().max() > 0.1
     if target == "llama":
         given = found["features"].clone().requires_grad_()
         stream = found["model"](inputs_embeds=given @ found["interface"]["embedding"]).last_hidden_state

@@ -15,6 +15,9 @@ from innerloop.artifact.parts import LinearAttention, Mlp, Repeated
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.runtime import RangeError, RangeWarning, Transformer
+from innerloop.runtime.guard.checks import excess
+from innerloop.runtime.guard.side_by_side import check_of
+from innerloop.runtime.guard.watches import Watch
 from numpy.typing import NDArray
 
 from tests.support.by_the_book import by_the_book, tasks
@@ -202,3 +205,11 @@ def test_values_that_linear_attention_writes_are_traced_and_guarded() -> None:
     assert sorted(model._guard.checks(("x", "y"), np.dtype("float32"))) == [5, 13]
     with pytest.warns(RangeWarning, match=rf"w reached .* at layer {run // 2}, token {token} \(task {task}\)"):
         model(**data)
+
+
+def test_a_value_that_is_always_0_has_a_check() -> None:
+    """Where no slot holds what is watched, and nothing else is watched at that time."""
+    zero, ends = np.zeros((4, 1)), np.zeros(1)
+    watch = Watch("value", frozenset({"x"}), zero, ends - 1.0, ends + 1.0, (ends, ends), frozenset({0}), (("r", None),))
+    check = check_of([watch], ("x", "y"), True, np.dtype("float32"), True)
+    assert np.array_equal(excess(np.ones((3, 3, 4), np.float32), check), np.full((3, 1), -1.0))

@@ -1,15 +1,21 @@
-"""Executables kept on disk: only where the user asks for it, and then for the next process too."""
+"""What is kept on disk for the next process: executables where the user asks for it, the parser's tables unasked."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import pytest
-from innerloop.runtime.executables import VARIABLE, kept_in
+from innerloop.artifact.kept import VARIABLE, cache_folder
+from innerloop.compiler.syntax import grammar
+from innerloop.runtime.executables import kept_in
+from lark import Lark
+
+from tests.reference import source
 
 CODE = """
 import jax, jax.numpy as jnp
@@ -52,3 +58,56 @@ def test_another_process_finds_what_one_compiled(tmp_path: Path) -> None:
     (first, missed), (again, found) = (run.split() for run in runs)
     assert (missed, found) == ("False", "True")
     assert first == again
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The grammars that tables are made of, from here on."""
+    found: list[str] = []
+    make = grammar._made
+
+    def counted(text: str) -> Lark:
+        found.append(text)
+        return make(text)
+
+    monkeypatch.setattr(grammar, "_made", counted)
+    grammar.lark.cache_clear()
+    yield found
+    grammar.lark.cache_clear()
+
+
+def test_tables_of_the_parser_are_made_once(made: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "new"))
+    trees, words = [], []
+    for _ in range(2):
+        grammar.lark.cache_clear()
+        trees.append(grammar.lark().parse(source("sherman_morrison"), "start"))
+        words.append(grammar.keywords())
+    assert trees[0] == trees[1]
+    assert words[0] == words[1]
+    assert len(made) == 1
+    (kept,) = (tmp_path / "new").iterdir()
+    whole = kept.read_bytes()
+    for damaged in (b"", whole[:-1], whole[:9000] + b"?" + whole[9001:]):
+        kept.write_bytes(damaged)
+        grammar.lark.cache_clear()
+        assert grammar.lark().parse(source("sherman_morrison"), "start") == trees[0]
+    assert len(made) == 4
+
+
+@pytest.mark.parametrize("given", ["0", "/dev/null/no folder"])
+def test_no_tables_are_kept_where_that_is_impossible_or_forbidden(
+    given: str, made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, given)
+    for _ in range(2):
+        grammar.lark.cache_clear()
+        assert grammar.keywords()
+    assert len(made) == 2
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    assert cache_folder(unasked=True) is None

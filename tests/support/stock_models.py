@@ -61,8 +61,10 @@ def gradient(
     features], as the folder's README takes it, or as it comes."""
     model = kind.from_pretrained(folder, attn_implementation="eager").eval()
     interface = load_file(folder / "interface.safetensors")
-    keep = torch.ones(interface["embedding"].shape[1], dtype=interface["embedding"].dtype)
-    keep[json.loads((folder / "layout.json").read_text())["constant"]] = 0.0
+    held, rows = features(weights, **fields)
+    keep = torch.ones(held.shape[1], interface["embedding"].shape[1], dtype=interface["embedding"].dtype)
+    keep[:, json.loads((folder / "layout.json").read_text())["constant"]] = 0.0
+    keep[0] = 0.0
 
     def hook(_block: Any, _given: Any, out: torch.Tensor) -> None:
         out.register_hook(lambda back: back * keep)
@@ -74,7 +76,6 @@ def gradient(
                 norm.register_full_backward_hook(lambda _norm, _given, made: (made[0] * keep,))
         for block in model.h if hasattr(model, "h") else model.layers:
             block.register_forward_hook(hook)
-    held, rows = features(weights, **fields)
     held.requires_grad_()
     output = model(inputs_embeds=held @ interface["embedding"]).last_hidden_state @ interface["readout"]
     (found,) = torch.autograd.grad(output[:, rows[-1:] if last else rows].sum(), held)

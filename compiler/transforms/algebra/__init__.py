@@ -2,5 +2,5 @@
 
 in       values of a Graph
 out      polynomials, and what they compile back to (polynomial.py); the delta rule that a pass is, if it is
-         (match_delta_rule.py, at the points of affine_scans.py)
+         (match_delta_rule.py, at the points of affine_scans.py); what is a count, and 0 where one is (counts.py)
 """

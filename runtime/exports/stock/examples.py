@@ -6,6 +6,7 @@ after    lines of Python that run in the folder as they stand
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import indent
 from typing import Any
@@ -107,8 +108,9 @@ for hook in hooks:
 _GRADIENTS = """
 import json
 
-keep = torch.ones(interface["embedding"].shape[1], dtype=interface["embedding"].dtype)
-keep[json.load(open("layout.json"))["constant"]] = 0
+keep = torch.ones(len(roles), interface["embedding"].shape[1], dtype=interface["embedding"].dtype)
+keep[:, json.load(open("layout.json"))["constant"]] = 0
+keep[0] = 0  # the rest token
 
 def cut(block, args, out):
     out.register_hook(lambda gradient: gradient * keep)
@@ -125,6 +127,17 @@ given = features.clone().requires_grad_()
 for hook in hooks:
     hook.remove()
 print("the largest gradient:", gradient[:, {where}].abs().max().item())
+{slope}"""
+_SLOPE = """\
+slope = torch.zeros(len(features), dtype=features.dtype)
+{along}off = (slope - tasks["slope"]).abs().max().item()
+print("largest difference from the oracle's slopes:", off, "of", tasks["slope"].abs().max().item())
+"""
+_ALONG = """
+The last lines hold them against the oracle: `slope` is how the last output of each task changes along `direction`, a
+change of all its numbers, and what the gradient makes of that is printed beside. Look at it before you build on single
+entries: where a program divides what rounding left by what rounding left, as conjugate gradients do once they have
+converged, no gradient in this precision is the program's.
 """
 
 
@@ -140,18 +153,21 @@ model = {model}.from_pretrained(".", dtype=torch.{{dtype}}).eval()
     return Example(load, _RUN, hooked, gradients)
 
 
-def gradients(example: Example, where: str) -> str:
-    """The README's part on gradients; `where` the features of a field stand: their tokens, and their columns."""
+def gradients(example: Example, where: str, moving: Sequence[tuple[str, str]]) -> str:
+    """The README's part on gradients; `where` the features of a field stand: their tokens, and their columns; the same
+    of each field, by name, that has a direction in tasks.safetensors."""
+    along = "".join(f'slope += (gradient[:, {at}] * tasks["direction.{name}"]).sum((1, 2))\n' for name, at in moving)
+    code = example.gradients.replace("{where}", where).replace("{slope}", _SLOPE.format(along=along) * bool(along))
     return f"""
 ## Gradients
 
-Cut them at the slots that hold the same whatever the data (`constant` in `layout.json`), and take norms for what they
-are: those whose gain is the last one's are the identity, the others divide. The gradient by the data is the same,
-and finite. As it comes, what runs down those slots may grow until all is NaN, and a norm's own gradient rounds at the
-size of what is largest, which each division multiplies. Going on from the first example:
+Cut them at what holds the same whatever the data, the rest token and the slots that are `constant` in `layout.json`,
+and take norms for what they are: those whose gain is the last one's are the identity, the others divide. The gradient
+by the data is the same, and finite. As it comes, what runs down there may grow until all is NaN, and a norm's own
+gradient rounds at the size of what is largest, which each division multiplies. Going on from the first example:
 
-```python{example.gradients.replace("{where}", where)}```
-""" * bool(example.gradients)
+```python{code}```
+{_ALONG * bool(along)}""" * bool(example.gradients)
 
 
 def patching(example: Example, layout: dict[str, Any], roles: tuple[int, ...]) -> str:

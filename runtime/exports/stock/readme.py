@@ -19,9 +19,16 @@ from .examples import Example, gradients, patching
 _EMBEDDED = 'features @ interface["embedding"]'
 
 
-def readme(weights: Weights, example: Example, roles: tuple[int, ...], sample: Sample, layout: dict[str, Any]) -> str:
+def readme(
+    weights: Weights,
+    example: Example,
+    roles: tuple[int, ...],
+    sample: Sample,
+    layout: dict[str, Any],
+    moving: frozenset[str],
+) -> str:
     """`roles` are those of the tokens of tasks.safetensors, which are `sample`, with the rest token; `layout` is what
-    layout.json holds."""
+    layout.json holds; `moving`: the fields that have a direction in tasks.safetensors."""
     load, run = example.load.format(dtype=weights.config.dtype).rstrip(), example.run.rstrip()
     if weights.config.dtype in SHORT:  # the interface is in float32
         run = run.replace(_EMBEDDED, f"({_EMBEDDED}).to(model.dtype)").replace("= stream @", "= stream.float() @")
@@ -45,18 +52,22 @@ with torch.no_grad():
 output = output[:, rows]
 {_difference(weights)}
 ```
-{_variables(weights, example, roles, layout)}
+{_variables(weights, example, roles, layout, moving)}
 ## What is safe
 
 {_safe(weights, example)}
 """
 
 
-def _variables(weights: Weights, example: Example, roles: tuple[int, ...], layout: dict[str, Any]) -> str:
+def _variables(
+    weights: Weights, example: Example, roles: tuple[int, ...], layout: dict[str, Any], moving: frozenset[str]
+) -> str:
     """How variables are read and changed, and gradients taken; of 16 bits neither was tried."""
     if weights.config.dtype in SHORT:
         return ""
-    cut = gradients(example, _places(weights)[0][1]) if layout["constant"] else ""
+    places = _places(weights)
+    along = [(name, at) for name, at in places if name in moving]
+    cut = gradients(example, places[0][1], along) if layout["constant"] else ""
     return patching(example, layout, roles) + cut + _LEVEL * (cut != "" and _shares_heads(weights))
 
 

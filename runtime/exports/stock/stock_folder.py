@@ -10,6 +10,7 @@ import json
 from math import isfinite
 from typing import Any
 
+from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.weights import Weights
 
 from .. import fields
@@ -20,6 +21,7 @@ from .constants import constant
 from .examples import Example
 from .layout import layout
 from .readme import readme
+from .slopes import slopes
 
 
 def stock_folder(
@@ -30,10 +32,13 @@ def stock_folder(
     serial = weights.config.block == "serial"  # else what attention writes meets no reader before the layer's end
     right = followed.errors(weights, data) if isfinite(sample.error) and serial else {}
     places, matrices = layout(weights, right, constant(weights, data))
+    known = places["constant"] and example.gradients and isfinite(weights.report.predicted_error)
+    along = slopes(weights, data) if known and weights.config.dtype not in SHORT else []
+    moving = frozenset(field.name for field in weights.signature.fields if along and not field.onehot)
     texts = {
         "config.json": json.dumps(config, indent=1) + "\n",
         "layout.json": json.dumps(places, indent=1) + "\n",
-        "README.md": readme(weights, example, (0, *data.sequence.roles), sample, places),
+        "README.md": readme(weights, example, (0, *data.sequence.roles), sample, places, moving),
     }
     if embeds:
         texts["fields.py"] = fields.module(weights, torch=True)
@@ -44,4 +49,4 @@ def stock_folder(
         Tensor("readout_bias", weights.readout_bias.shape, lambda: weights.readout_bias),
     ]
     arrays = {"interface.safetensors": interface, "layout.safetensors": matrices}
-    return Folder(texts, arrays | {"tasks.safetensors": sample.tensors(weights)})
+    return Folder(texts, arrays | {"tasks.safetensors": [*sample.tensors(weights), *along]})

@@ -1,0 +1,72 @@
+"""Neighbouring tokens at which every pass of a repeat computes the same, since what it reads is the same bit by bit.
+
+before   a repeat, and the values known when it begins
+after    the tokens that are told apart, and which of them each token is like
+
+In `(x y)* x` the same examples are seen at y_k and at x_k+1, and what is made of them alone is the same at both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.signature import Kinds
+
+from ..ir.graph import Constant, Graph, Loop, Value
+from ..ir.operation_classes import Local
+from .places import Places
+
+Take = Callable[[Value, Places], Floats]
+WORTH = 0.75
+"""Of the tokens as many at most are told apart where it saves something to look."""
+
+
+class Alike:
+    """A repeat at `places`, of `every` token of its values those that are told apart. `fixed` is what it reads and does
+    not change, there."""
+
+    def __init__(self, every: Places, places: Places, like: Indices, fixed: dict[Value, Floats]) -> None:
+        self.every, self.places, self.fixed, self._like = every, places, fixed, like
+        self._spread: dict[int, tuple[Floats, Floats]] = {}
+
+    def spread(self, array: Floats) -> Floats:
+        """What stands at the tokens told apart, [tasks, tokens, size], at all: the same array for the same."""
+        was, found = self._spread.get(id(array), (None, array))
+        if was is not array:
+            found = np.moveaxis(np.moveaxis(array, 2, 0).take(self._like, axis=2), 0, 2)
+            self._spread[id(array)] = array, found
+        return found
+
+    def forget(self, arrays: Iterable[Floats]) -> None:
+        """What was spread, but these: what the next pass begins with."""
+        kept = [id(array) for array in arrays]
+        self._spread = {key: both for key, both in self._spread.items() if key in kept}
+
+
+def alike(graph: Graph, loop: Loop, take: Take, at: Callable[[Kinds], Places]) -> Alike | None:
+    """None where an operation of the repeat reads other tokens or knows its place, where its values live at several
+    kinds of tokens, and where most tokens are told apart."""
+    body = [graph[value] for value in graph.values(loop.body)]
+    carried = [graph[c.phi] for c in loop.carried]
+    if loop.count < 2 or not carried or any(node.kinds != carried[0].kinds for node in (*body, *carried)):
+        return None
+    if any(isinstance(item, Loop) for item in loop.body) or not all(
+        isinstance(node.op, Local | Constant) for node in body
+    ):
+        return None
+    places = at(carried[0].kinds)
+    inside = {*graph.values(loop.body), *(c.phi for c in loop.carried)}
+    fixed = {o for node in body for o in node.operands} - inside
+    arrays = {value: take(value, places) for value in fixed | {c.initial for c in loop.carried}}
+    apart = np.zeros(places.tokens.size, bool)
+    apart[:1] = True
+    for tasks in (slice(1), slice(None)):  # one task mostly says that there is nothing to save
+        for array in arrays.values():
+            bits = array[tasks].view(np.int64)
+            apart[1:] |= (bits[:, 1:] != bits[:, :-1]).any(axis=(0, 2))
+        if not 0 < apart.sum() <= WORTH * apart.size:
+            return None
+    few = Places.among(places.tokens[apart], places.of.size)
+    return Alike(places, few, np.cumsum(apart) - 1, {value: arrays[value][:, apart] for value in fixed})

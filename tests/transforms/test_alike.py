@@ -1,0 +1,68 @@
+"""The oracle runs a repeat once for neighbouring tokens that are alike: what is seen of it is the same, bit by bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from innerloop.artifact.arrays import Floats
+from innerloop.artifact.tokens import read_data
+from innerloop.compiler.interpreter import alike, oracle
+from innerloop.compiler.ir.build import graph_of
+from innerloop.compiler.ir.graph import Value
+
+PROGRAM = """
+program settling(d)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+    z : scalar on x, y
+
+at y
+    u = move x from previous
+
+s = mean[j in y](u[j] * y[j])
+t = mean[j in y](outer(u[j], u[j]))
+w : vector[d] = 0
+repeat 4
+    {body}
+
+at x
+    output dot(w, x)
+"""
+BODIES = {
+    "local": ("w = w - 0.3 * (t @ w - s)", 6),
+    "of its own input": ("w = w - 0.3 * (t @ w - s) + z", None),
+    "a read": ("w = w - 0.3 * mean[j in y]((dot(w, u[j]) - y[j]) * u[j])", None),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_what_is_seen_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    body, tokens = BODIES[name]
+    text = PROGRAM.format(body=body)
+    graph = graph_of(text, {"d": 3})
+    draw = np.random.default_rng(0)
+    data = read_data(
+        graph.signature,
+        {"x": draw.standard_normal((7, 6, 3)), "y": draw.standard_normal((7, 5)), "z": draw.standard_normal((7, 11))},
+    )
+    found: list[alike.Alike | None] = []
+
+    def told(*given: Any) -> alike.Alike | None:
+        found.append(alike.alike(*given))
+        return found[-1]
+
+    monkeypatch.setattr(oracle, "alike", told)
+
+    def run(looks: bool) -> tuple[list[tuple[Value, bytes]], Floats]:
+        seen: list[tuple[Value, bytes]] = []
+        output = oracle.evaluate(graph, data, lambda value, array: seen.append((value, array.tobytes())), looks=looks)
+        return seen, output
+
+    (seen, output), (whole, expected) = run(True), run(False)
+    assert seen == whole
+    assert np.array_equal(output, expected)
+    assert [None if one is None else one.places.tokens.size for one in found] == [tokens]
