@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
-from innerloop.artifact.kept import cache_folder
+from innerloop.artifact.folders.kept import cache_folder
 from jax.core import Tracer
 
 from .surroundings import devices, processor

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import ClassVar
 
-from innerloop.artifact.kept import cache_folder
+from innerloop.artifact.folders.kept import cache_folder
 from lark import Lark, Token
 from lark import __version__ as lark_version
 from lark.indenter import Indenter

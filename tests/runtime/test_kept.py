@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jax
 import pytest
-from innerloop.artifact.kept import VARIABLE, cache_folder
+from innerloop.artifact.folders.kept import VARIABLE, cache_folder
 from innerloop.compiler.syntax import grammar
 from innerloop.runtime.executables import kept_in
 from lark import Lark
