@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from innerloop.artifact.words import Side
@@ -221,9 +222,10 @@ def solved(problem: Problem, length: int, seconds: float) -> dict[Atom, int] | s
     entries = [(r, v, c) for r, row in enumerate(rows.rows) for v, c in row.items()]
     matrix = sp.csr_array(([c for *_, c in entries], ([r for r, *_ in entries], [v for _, v, _ in entries])),
                           shape=(len(rows.rows), size))  # fmt: skip
+    most: Any = np.asarray(rows.bounds)  # SciPy's types have single numbers alone
     answer = milp(
         np.zeros(size), integrality=np.ones(size), bounds=Bounds(0.0, 1.0),
-        constraints=LinearConstraint(matrix, -np.inf, np.asarray(rows.bounds)), options={"time_limit": seconds},
+        constraints=LinearConstraint(matrix, -np.inf, most), options={"time_limit": seconds},
     )  # fmt: skip
     if answer.status == 2:
         return None

@@ -5,8 +5,7 @@
 
 Watches (watches.py) say where a construction left its domain, and which value did. How errors grow on their way they
 cannot see: a divisor near the end of its range, a near tie between what rounding has touched, rates of a long recursion
-that add up, all inside the ranges. Interpreting the program costs a few hundredths of a deep pass, and at most a tenth
-of a millisecond a task of a shallow one (benchmarks/guard.py), so every task of a call is held against it.
+that add up, all inside the ranges. So every task of a call is held against it (what that costs: benchmarks/guard.py).
 """
 
 from __future__ import annotations
