@@ -123,7 +123,7 @@ MUTANTS = (
         "if any(parts[v])",
         "tests/numerics/test_comparisons.py -k never_made_cheaper",
     ),
-    Mutant("compiler/interpreter/calibrate.py", "TIE = 1e-13", "TIE = -1.0", COMPARED),
+    Mutant("compiler/interpreter/seen.py", "TIE = 1e-13", "TIE = -1.0", COMPARED),
 )
 
 
