@@ -41,15 +41,9 @@ def residues(
     made |= {atom: fields[name] for name, atom in schedule.instructions.fields.items()}
     found: dict[Value, list[Residue]] = {value: [] for value in made.values()}
     for atom, value in made.items():
-        born = allocation.lifetimes[atom].birth if atom in allocation.lifetimes else -1
-        for other, slots in allocation.slots.items():
-            life = allocation.lifetimes[other]
-            if born < 0 or life.clear is None or life.clear > born or (life.clear < born and not clears_leave):
-                continue
-            if not atoms[other].kinds & atoms[atom].kinds:
-                continue
-            at = np.flatnonzero(np.isin(allocation.slots[atom], slots))
-            if at.size:
+        for other, at in stood_before(allocation, atom):
+            late = allocation.lifetimes[other].clear == allocation.lifetimes[atom].birth
+            if (late or clears_leave) and atoms[other].kinds & atoms[atom].kinds:
                 found[value].append(Residue(at, made.get(other), float(atoms[other].magnitude.max())))
     for loop, task in _loops(graph, schedule):
         for carried, state in zip(loop.carried, task.states, strict=True):
@@ -58,6 +52,17 @@ def residues(
                 most = float(atoms[state.atom].magnitude.max())
                 found.setdefault(carried.result, []).append(Residue(np.arange(node.size), carried.phi, most))
     return {value: tuple(some) for value, some in found.items() if some}
+
+
+def stood_before(allocation: Allocation, atom: Atom) -> Iterator[tuple[Atom, Indices]]:
+    """What was cleared out of an atom's slots by the time it is born, and at which of its components."""
+    born = allocation.lifetimes[atom].birth if atom in allocation.lifetimes else -1
+    for other, slots in allocation.slots.items() if born >= 0 else ():
+        clear = allocation.lifetimes[other].clear
+        if clear is not None and clear <= born:
+            at = np.flatnonzero(np.isin(allocation.slots[atom], slots))
+            if at.size:
+                yield other, at
 
 
 def _made(block: Block) -> Iterator[tuple[Atom, Value]]:

@@ -33,6 +33,7 @@ from ..ir.graph import Divide, Field, Function, Keep, Loop, Node, Value
 from ..schedule.instructions import ROLES
 from .plan import Plan
 from .predict import LUCK, SAFETY
+from .residue import stood_before
 from .slots import SlotSizes
 from .trace_bounds import STORED, Bounds, Passes
 
@@ -237,7 +238,8 @@ class _Validation:
         error = np.where(self.steady[:, None, None], np.abs(found.transpose(1, 2, 0) - exact), 0.0)
         ends = (held.variable.low, held.variable.high, exact)
         size = max(SMALLEST, *(float(np.abs(end).max(initial=0.0)) for end in ends))
-        if not error.max() <= LUCK * bound + self.floor * size + self._left(held):
+        largest, most = error.max(), LUCK * bound + self.floor * size
+        if not (largest <= most or largest <= most + self._left(held)):
             worst = np.unravel_index(np.nan_to_num(error, nan=np.inf).argmax(), error.shape)
             task, token, component = (int(k) for k in worst)
             node = self._node(held)
@@ -253,14 +255,13 @@ class _Validation:
 
     def _left(self, held: Holding) -> float:
         """What clearing its slots of all that they held before may have left there."""
-        lives, atoms = self.plan.allocation.lifetimes, self.plan.schedule.instructions.atoms
-        most = 0.0
-        for atom, matrix in held.variable.form.parts:
-            for other, slots in self.slots.items():
-                clear = lives[other].clear
-                if clear is not None and clear <= lives[atom].birth and np.isin(slots, self.slots[atom]).any():
-                    most = max(most, float(abs(matrix.csr).max()) * float(atoms[other].magnitude.max(initial=0.0)))
-        return STORED * UNIT[self.plan.dtype] * most
+        atoms = self.plan.schedule.instructions.atoms
+        sizes = [
+            float(abs(matrix.csr).max()) * float(atoms[other].magnitude.max(initial=0.0))
+            for atom, matrix in held.variable.form.parts
+            for other, _ in stood_before(self.plan.allocation, atom)
+        ]
+        return STORED * UNIT[self.plan.dtype] * max(sizes, default=0.0)
 
     def _node(self, held: Holding) -> Node:
         graph = self.plan.graph

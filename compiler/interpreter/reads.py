@@ -99,10 +99,10 @@ def read(op: Read, mine: list[Floats], theirs: list[Floats], seen: NDArray[np.bo
     readers, others = seen.shape
     size = op.body[op.body.results[-1]].size
     widest = max(op.body[v].size for v in op.body.block)
-    few = min(batch, max(1, NEAR_BYTES // max(1, 8 * readers * others)))  # tasks
+    few = max(1, min(batch, NEAR_BYTES // max(1, 8 * readers * others)))  # tasks
     step = max(1, BLOCK_BYTES // max(1, 8 * few * others * widest))
     whole = np.empty((batch, readers, size))
-    for task in range(0, batch, max(1, few)):
+    for task in range(0, batch, few):
         tasks = slice(task, task + few)
         own, them = ([a[tasks] if len(a) == batch else a for a in arrays] for arrays in (mine, theirs))
         for start in range(0, readers, step):
