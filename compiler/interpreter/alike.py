@@ -58,7 +58,7 @@ def alike(graph: Graph, loop: Loop, take: Take, at: Callable[[Kinds], Places]) -
         return None
     places = at(carried[0].kinds)
     inside = {*graph.values(loop.body), *(c.phi for c in loop.carried)}
-    fixed = {o for node in body for o in node.operands} - inside
+    fixed = ({o for node in body for o in node.operands} | {c.result for c in loop.carried}) - inside
     arrays = {value: take(value, places) for value in fixed | {c.initial for c in loop.carried}}
     apart = np.zeros(places.tokens.size, bool)
     apart[:1] = True

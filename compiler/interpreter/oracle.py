@@ -169,7 +169,8 @@ class _Run(Held):
         self._alike = None
         self.known |= outside
         for c, array in zip(loop.carried, arrays, strict=True):
-            self.known[c.result] = merged.every, array
+            if c.result not in outside:
+                self.known[c.result] = merged.every, array
             here = self.at(self.graph[c.final].kinds)
             self._put(c.final, here, self.take(c.result, here))
 

@@ -11,6 +11,7 @@ from innerloop.artifact.tokens import read_data
 from innerloop.compiler.interpreter import alike, oracle
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Value
+from innerloop.compiler.transforms.rewriter import simplify
 
 PROGRAM = """
 program settling(d)
@@ -25,6 +26,7 @@ at y
 
 s = mean[j in y](u[j] * y[j])
 t = mean[j in y](outer(u[j], u[j]))
+v : vector[d] = z
 w : vector[d] = 0
 repeat 4
     {body}
@@ -35,6 +37,8 @@ at x
 BODIES = {
     "local": ("w = w - 0.3 * (t @ w - s)", 6),
     "of its own input": ("w = w - 0.3 * (t @ w - s) + z", None),
+    "what it does not compute": ("w = s", 6),
+    "what it does not compute and most tokens tell apart": ("w = v", None),
     "a read": ("w = w - 0.3 * mean[j in y]((dot(w, u[j]) - y[j]) * u[j])", None),
 }
 
@@ -43,7 +47,7 @@ BODIES = {
 def test_what_is_seen_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     body, tokens = BODIES[name]
     text = PROGRAM.format(body=body)
-    graph = graph_of(text, {"d": 3})
+    graph = simplify(graph_of(text, {"d": 3}))
     draw = np.random.default_rng(0)
     data = read_data(
         graph.signature,
