@@ -186,7 +186,8 @@ output c = c
 output m = m
 """
     c, m = compile_program(text, target="llama", dtype="float64", calibration=sample(text), certify=8).report.each
-    assert c.measured_error <= c.predicted_error < 1e-12 and m.measured_error <= m.predicted_error
+    assert c.measured_error <= c.predicted_error < 1e-12
+    assert m.measured_error <= m.predicted_error
 
 
 def test_what_a_norm_leaves_of_a_value_that_was_cleared_is_no_fault() -> None:
