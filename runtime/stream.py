@@ -95,7 +95,7 @@ class TokenStream:
             findings = Findings(self._guard, self._told, whole=False)
             findings.look(
                 {time: np.asarray(excess) for time, excess in worst.items()},
-                0,
+                np.arange(self.batch),
                 (kind,),
                 lambda task: np.asarray(step({}, kind=kind, keep=True)[2])[:, task],
                 self._guard.settled(None),

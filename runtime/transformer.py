@@ -3,9 +3,8 @@
     before   Weights, and the program's fields: x [batch, tokens that hold x, …], y …
     after    the program's output at every token that gives it: [batch, rows, …]
 
-One jitted function over [batch, tokens]. A large batch goes through in chunks of one size, so that
-memory stays bounded and the function is compiled once for each number of tokens; with several
-devices each chunk is sharded along the batch.
+One jitted function over [batch, tokens]. A large batch goes through in chunks of one size, so that memory stays bounded
+and the function is compiled once for each number of tokens; with several devices each chunk is sharded along the batch.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from innerloop.artifact.words import GuardMode
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
-from .afford import chunk_size, packing, running, widest
+from .afford import packing, together
 from .forward import embedded, forward, streams
 from .guard.beside import Beside
 from .guard.checks import GuardCheck
@@ -49,10 +48,6 @@ if TYPE_CHECKING:
     from .diff import Diff
     from .inspector.inspection import Inspection
 
-CACHED_BYTES = 2**23
-"""A chunk's widest activation on a CPU: about what stays in its cache (measured: 1.8 times as fast as 2²⁵)."""
-DEVICE_BYTES = 2**30
-"""The same on an accelerator, for each device."""
 TRACE_BYTES = 2**31
 """The largest trace that is kept."""
 
@@ -128,37 +123,53 @@ class Transformer:
 
     def outputs_of(self, data: TokenData) -> NDArray[Any]:
         """All outputs side by side, [batch, rows, *shape], for data that was read already."""
-        line, shape = data.sequence, self.weights.output.shape
-        rows = output_rows(line, self.weights.output.kinds)
-        results: list[NDArray[Any]] = []
-        beside = Beside(self._guard, self._interpreter, data, 2)
+        kinds, results = data.sequence.kinds, []
         with stoppable(), self.precision():
-            checks, run = self._checks(line.kinds), places(self.weights, line.kinds)
-            for start, count, features in self.chunks(data, run):
-                split = jax.device_put(features, self._split)
-                found, worst = forward(self.parameters, split, rows + 1, checks, run)
-                results.append(np.asarray(found)[:count])
-                bad = {time: np.asarray(excess)[:count] for time, excess in worst.items()}
-                beside.chunk(start, results[-1], bad, partial(self._rerun, features))
+            chunk = self._chunk(data, places(self.weights, kinds))
+            beside = Beside(self._guard, self._interpreter, data, partial(self._looked, chunk), self.sublayers_of, 2)
+            for found, worst in self._passed(data, chunk, self._checks(kinds) if beside.blind else {}):
+                results.append(found)
+                beside.chunk(found, worst)
                 if self.on_chunk is not None:
-                    self.on_chunk(start + count, data.batch)
+                    self.on_chunk(sum(map(len, results)), data.batch)
                 check()
-        outputs = np.concatenate(results).reshape(data.batch, rows.size, *shape)
+        outputs = np.concatenate(results)
+        outputs = outputs.reshape(*outputs.shape[:2], *self.weights.output.shape)
         beside.tell(outputs)
         return outputs
+
+    def _passed(
+        self, data: TokenData, chunk: int, checks: dict[int, GuardCheck]
+    ) -> Iterator[tuple[NDArray[Any], dict[int, NDArray[Any]]]]:
+        """The outputs [tasks, rows, size] of each chunk, and by how much what is checked was out at worst."""
+        line = data.sequence
+        rows, run = 1 + output_rows(line, self.weights.output.kinds), places(self.weights, line.kinds)
+        for _, count, features in self.chunks(data, chunk=chunk):
+            split = jax.device_put(features, self._split)
+            found, worst = forward(self.parameters, split, rows, checks, run)
+            yield np.asarray(found)[:count], {time: np.asarray(excess)[:count] for time, excess in worst.items()}
+
+    def _looked(self, chunk: int, data: TokenData) -> dict[int, NDArray[Any]]:
+        """By how much values are out at worst in these tasks of a call that ran in chunks of this size."""
+        with self.precision():
+            parts = [worst for _, worst in self._passed(data, chunk, self._checks(data.sequence.kinds))]
+        return {time: np.concatenate([worst[time] for worst in parts]) for time in parts[0]}
 
     def _patched(self, data: TokenData, patches: Mapping[str, Patch]) -> NDArray[Any]:
         change = found(self.weights, data, patches, self._interpreter.graph)
         line, shape = data.sequence, self.weights.output.shape
-        rows, place = output_rows(line, self.weights.output.kinds), change.appearance.placement
-        to_value, into = (m.csr.toarray().astype(self.dtype) for m in (place.matrix, change.write.matrix))
-        results = []
+        rows, results = output_rows(line, self.weights.output.kinds), []
         with stoppable(), self.precision():
             for start, count, features in self.chunks(data):
-                value = np.zeros((len(features), change.value.shape[1]), self.dtype)
-                value[:count] = change.value[start : start + count]
                 split = jax.device_put(features, self._split)
-                made = written(self.parameters, split, rows + 1, change.times, 1 + change.token, to_value, into, value)
+                made = written(
+                    self.parameters,
+                    split,
+                    rows + 1,
+                    change.times,
+                    1 + change.token,
+                    *change.parts(slice(start, start + count), len(features), self.dtype),
+                )
                 results.append(np.asarray(made)[:count])
                 check()
         outputs = np.concatenate(results).reshape(data.batch, rows.size, *shape)
@@ -244,30 +255,28 @@ class Transformer:
         return TokenStream(self.weights, self.parameters, self._guard, self._real, batch)
 
     def __repr__(self) -> str:
-        config = self.weights.config
-        return (
-            f"Transformer({self.weights.signature.name}: {counted(config.n_layer, 'layer')} of width {config.d_model}, "
-            f"{self.dtype.name}, guard {self._guard.mode!r})"
-        )
+        config, name = self.weights.config, self.weights.signature.name
+        of = f"{counted(config.n_layer, 'layer')} of width {config.d_model}"
+        return f"Transformer({name}: {of}, {self.dtype.name}, guard {self._guard.mode!r})"
 
     def precision(self) -> Any:
         """A context of this model's precision alone: the user's own settings stay as they are."""
         return concrete(self.dtype)
 
-    def chunks(self, data: TokenData, run: Places | None = None) -> Iterator[tuple[int, int, NDArray[Any]]]:
-        """(first task, tasks, features [chunk, 1 + tokens, features]) by the fewest chunks, all of one size, the last
-        one padded. `run`: the tokens that steps run at (None: all)."""
-        tokens = len(data.sequence)
-        on_cpu = self._mesh.devices.flat[0].platform == "cpu"
-        budget = CACHED_BYTES if on_cpu else DEVICE_BYTES
-        numbers = max(widest(self.parameters.steps, 1 + tokens, run), (1 + tokens) * self.weights.config.d_model)
-        most, shards = max(1, budget // (numbers * self._real.itemsize)), self._mesh.size
-        chunk = shards * chunk_size(-(-data.batch // shards), most)
-        if on_cpu:
-            running(self.weights, numbers * self._real.itemsize, chunk, tokens)
+    def chunks(
+        self, data: TokenData, run: Places | None = None, chunk: int | None = None
+    ) -> Iterator[tuple[int, int, NDArray[Any]]]:
+        """(first task, tasks, features [chunk, 1 + tokens, features]) by the fewest chunks, or by chunks of this size,
+        all of one size, the last one padded. `run`: the tokens that steps run at (None: all)."""
+        chunk = chunk or self._chunk(data, run)
         for start in range(0, data.batch, chunk):
             count = min(chunk, data.batch - start)
             yield start, count, self.features(data, start, count, chunk)
+
+    def _chunk(self, data: TokenData, run: Places | None = None) -> int:
+        """How many tasks go through at once."""
+        steps, on_cpu = self.parameters.steps, self._mesh.devices.flat[0].platform == "cpu"
+        return together(self.weights, steps, data, run, self._real.itemsize, self._mesh.size, on_cpu)
 
     def features(self, data: TokenData, start: int, count: int, chunk: int) -> NDArray[Any]:
         """What the pass takes of `count` tasks from `start` on, [chunk, 1 + tokens, features] (features.py): the rest
@@ -281,20 +290,11 @@ class Transformer:
             self._bounds = bounds = {kinds: jax.device_put(self._guard.checks(kinds, self._real), self._whole)}
         return bounds[kinds]
 
-    def _rerun(self, features: NDArray[Any], task: int) -> NDArray[Any]:
-        """The stream [1 + sublayers run, tokens, d_model] of one of a chunk's tasks, the embedding first, without the
-        rest token."""
-        return self._sublayers(features[task : task + 1])[:, 1:]
-
-    def _sublayers(self, features: NDArray[Any]) -> NDArray[Any]:
-        """The stream [1 + sublayers run, 1 + tokens, d_model] of one task's features, the embedding first."""
-        slots = np.arange(self.weights.config.d_model, dtype=np.int32)
-        one = jax.device_put(features, self._whole)
-        found = np.concatenate([embedded(self.parameters, one)[None], streams(self.parameters, one, slots, every=1)])
-        return np.asarray(found)[:, 0]
-
     def sublayers_of(self, data: TokenData) -> NDArray[Any]:
         """The stream after every sublayer [1 + sublayers run, 1 + tokens, d_model] for data of one task that was read
         already: the embedding first, and of tokens the rest token."""
+        slots = np.arange(self.weights.config.d_model, dtype=np.int32)
         with self.precision():
-            return self._sublayers(self.features(data, 0, 1, 1))
+            one = jax.device_put(self.features(data, 0, 1, 1), self._whole)
+            start, later = embedded(self.parameters, one)[None], streams(self.parameters, one, slots, every=1)
+            return np.concatenate([start, later])[:, 0]

@@ -9,9 +9,8 @@ the interpreter beside.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,22 +67,31 @@ class Unjitted:
         """All outputs side by side, [batch, rows, *shape]."""
         output, line = self.weights.output, data.sequence
         rows, results = output_rows(line, output.kinds), []
-        beside = Beside(self._guard, self._interpreter, data, 2)
-        checks = self._guard.checks(line.kinds, carrier(self.weights.config.dtype))
-        step = max(1, CHUNK // (1 + len(line)))
-        with np.errstate(all="ignore"):
-            for start in range(0, data.batch, step):
-                part = some_of(data, slice(start, start + step))
-                look = _Look(checks, part.batch, carrier(self.weights.config.dtype))
-                results.append(forward(self.weights, part, look=look)[:, rows])
-                beside.chunk(start, results[-1], look.worst, partial(self._rerun, part))
+        beside = Beside(self._guard, self._interpreter, data, self._looked, self.sublayers_of, 2)
+        for part in self._parts(data):
+            found, worst = self._pass(part, beside.blind)
+            results.append(found[:, rows])
+            beside.chunk(results[-1], worst)
         outputs = np.concatenate(results).reshape(data.batch, rows.size, *output.shape)
         beside.tell(outputs)
         return outputs
 
-    def _rerun(self, data: TokenData, task: int) -> NDArray[Any]:
-        """The stream [1 + sublayers run, tokens, d_model] of one task, the embedding first, without the rest token."""
-        return self.sublayers_of(some_of(data, slice(task, task + 1)))[:, 1:]
+    def _parts(self, data: TokenData) -> Iterator[TokenData]:
+        step = max(1, CHUNK // (1 + len(data.sequence)))
+        for start in range(0, data.batch, step):
+            yield some_of(data, slice(start, start + step))
+
+    def _pass(self, data: TokenData, checked: bool) -> tuple[NDArray[Any], dict[int, NDArray[Any]]]:
+        """What the tokens end with, and by how much values were out at worst, if that is `checked`."""
+        real = carrier(self.weights.config.dtype)
+        look = _Look(self._guard.checks(data.sequence.kinds, real) if checked else {}, data.batch, real)
+        with np.errstate(all="ignore"):
+            return forward(self.weights, data, look=look), look.worst
+
+    def _looked(self, data: TokenData) -> dict[int, NDArray[Any]]:
+        """By how much values are out at worst in these tasks."""
+        found = [self._pass(part, True)[1] for part in self._parts(data)]
+        return {time: np.concatenate([worst[time] for worst in found]) for time in found[0]}
 
     def sublayers_of(self, data: TokenData) -> NDArray[Any]:
         """The stream after every sublayer, as `Transformer.sublayers_of` gives it."""

@@ -9,7 +9,7 @@ its tokens one by one; what does not change in it is computed first, at all of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import assert_never
 
 import numpy as np
@@ -56,6 +56,7 @@ def evaluate(
     reach: dict[Value, float] | None = None,
     chunk: int | None = None,
     looks: bool = False,
+    only: Collection[Value] | None = None,
 ) -> Floats:
     """The graph's output, [batch, rows, *shape]. `observe(value, array [tasks, live tokens, size])` is called with
     everything that is computed, each pass of a loop and each chunk of tasks by itself, and may return what stands in
@@ -65,7 +66,8 @@ def evaluate(
     token sees, [tasks, tokens, read]; of a `Delta` see delta.py.)
     `reach` collects the largest |query · key| of each `Attend`; of exp, the largest query · key above 0. `chunk`: how
     many tasks are run together, if not as many as `together` says. `looks`: `observe` puts nothing in a value's place,
-    and so what a repeat computes alike at neighbouring tokens is computed once (alike.py).
+    and so what a repeat computes alike at neighbouring tokens is computed once (alike.py). `only`: the values that
+    `observe` is called with, if not with all.
 
     Raises DataError for more tokens than a scan is compiled for.
     """
@@ -75,7 +77,7 @@ def evaluate(
         fields = {name: array[start : start + chunk] for name, array in data.fields.items()}
         with np.errstate(all="ignore"):
             tasks = slice(start, min(start + chunk, data.batch))
-            parts.append(_Run(graph, data, fields, observe, disturb, reach, tasks, looks).run())
+            parts.append(_Run(graph, data, fields, observe, disturb, reach, tasks, looks, only).run())
     whole = np.concatenate(parts)
     return whole.reshape(*whole.shape[:2], *graph.output.shape)
 
@@ -93,9 +95,10 @@ class _Run(Held):
         reach: dict[Value, float] | None,
         tasks: slice,
         looks: bool,
+        only: Collection[Value] | None,
     ) -> None:
         self.graph, self.fields, self.observe = graph, fields, observe
-        self.disturb, self.reach, self.tasks = disturb, reach, tasks
+        self.disturb, self.reach, self.tasks, self.only = disturb, reach, tasks, only
         super().__init__(data.sequence)
         self.pattern = graph.signature.pattern
         self.batch = next(iter(fields.values())).shape[0]
@@ -112,7 +115,7 @@ class _Run(Held):
         return np.concatenate([self.take(result, places) for result in results], -1)
 
     def _put(self, value: Value, places: Places, array: Floats) -> None:
-        if self.observe is not None:
+        if self.observe is not None and (self.only is None or value in self.only):
             instead = self.observe(value, array if self._alike is None else self._alike.spread(array))
             array = array if instead is None else instead
         self.known[value] = places, array

@@ -1,20 +1,22 @@
-"""One call, and what stands beside it: the watches' findings and the interpreter's, gathered chunk by chunk.
+"""One call, and what stands beside it: the interpreter's findings, and the watches' where they have something to say.
+
+The interpreter says which tasks' outputs are right and in which a value that has a name leaves its range. Only the
+others run once more, with the checks of all watches in the pass, which find where they went wrong: a call in which
+nothing is wrong does not pay for them.
 
 The interpreter takes several chunks at once: what it costs to go through a program's operations, a scan's token by
 token, is then shared by more tasks (`TOGETHER`), and is a third to a sixth of what it is chunk by chunk.
 
-before   outputs and excesses of each chunk of tasks, as a forward pass gives them
+before   outputs of each chunk of tasks, as a forward pass gives them
 after    RangeWarning or RangeError, once the last chunk is through or, where the guard raises, at once
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
 from innerloop.artifact.tokens import TokenData
 from innerloop.compiler.interpreter.calibrate import some_of
 from numpy.typing import NDArray
@@ -27,55 +29,85 @@ TOGETHER = 512
 """So many tasks are interpreted at once, if there are as many."""
 
 
+Worst = Mapping[int, NDArray[np.floating]]
+"""For each time by how much values were out at worst, [tasks, values]."""
+
+
 class _Chunk(NamedTuple):
     """What `Beside.chunk` was given."""
 
-    start: int
     outputs: NDArray[np.floating]
-    worst: Mapping[int, NDArray[np.floating]]
-    rerun: Callable[[int], NDArray[np.floating]]
+    worst: Worst
 
 
 class Beside:
-    """Of one call, which the user made so many frames (`depth`) above who calls `tell`."""
+    """Of one call. `look(tasks)` runs the pass once more, with the guard's checks; `stream(task)` gives the stream
+    [1 + sublayers run, 1 + tokens, d_model] of one task, the embedding and the rest token first; `depth`: so many
+    frames above who calls `tell` the user made the call.
 
-    def __init__(self, guard: Guard, interpreter: Interpreter, data: TokenData, depth: int) -> None:
+    blind   whether the pass itself has to take the checks with it: no interpreter says which tasks are to be looked at
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        interpreter: Interpreter,
+        data: TokenData,
+        look: Callable[[TokenData], Worst],
+        stream: Callable[[TokenData], NDArray[np.floating]],
+        depth: int,
+    ) -> None:
         self._guard, self._interpreter, self._data, self._depth = guard, interpreter, data, depth
+        self._checked, self._stream = look, stream
         self._findings = Findings(guard, set())
+        self._first = 0
         self._waiting: list[_Chunk] = []
         self._held: list[Held | None] = []
+        self.blind = guard.mode != "off" and not interpreter.knows(guard.ranges)
 
-    def chunk(
-        self,
-        start: int,
-        outputs: NDArray[np.floating],
-        worst: Mapping[int, NDArray[np.floating]],
-        rerun: Callable[[int], NDArray[np.floating]],
-    ) -> None:
-        """outputs [tasks, rows, size] of tasks from `start` on, and for each time by how much values were out [tasks,
-        values]; `rerun` as in `Findings.look`. Chunks come in order."""
+    def chunk(self, outputs: NDArray[np.floating], worst: Worst) -> None:
+        """outputs [tasks, rows, size] of the tasks that are next, and, where the call is `blind`, what its checks
+        gave."""
         if self._guard.mode == "off":
             return
-        self._waiting.append(_Chunk(start, outputs, worst, rerun))
-        if start + len(outputs) - self._waiting[0].start >= TOGETHER:
+        self._waiting.append(_Chunk(outputs, worst))
+        if sum(len(chunk.outputs) for chunk in self._waiting) >= TOGETHER:
             self._look()
 
     def _look(self) -> None:
-        """At the chunks that wait."""
+        """At the chunks that wait: with the checks at the tasks whose outputs are not known to be right, and those in
+        which something that has a name leaves its range."""
         chunks, self._waiting = self._waiting, []
         if not chunks:
             return
-        first, outputs = chunks[0].start, np.concatenate([chunk.outputs for chunk in chunks])
-        held = self._interpreter.hold(some_of(self._data, slice(first, first + len(outputs))), outputs)
+        outputs = np.concatenate([chunk.outputs for chunk in chunks])
+        first, self._first = self._first, self._first + len(outputs)
+        part = some_of(self._data, slice(first, self._first))
+        held = self._interpreter.hold(part, outputs, self._guard.ranges)
         self._held.append(held)
         settled = self._guard.settled(held)
-        for start, found, worst, rerun in chunks:
-            own = slice(start - first, start - first + len(found))
-            reached = partial(self._reached, start)
-            self._findings.look(dict(worst), start, self._data.sequence.kinds, rerun, settled[own], reached)
+        suspects = np.arange(len(outputs))
+        if self.blind:
+            worst: Worst = {time: np.concatenate([chunk.worst[time] for chunk in chunks]) for time in chunks[0].worst}
+        else:
+            assert held is not None
+            suspects = np.flatnonzero(~settled | held.beyond)
+            if not suspects.size:
+                return
+            settled, worst = settled[suspects], self._checked(some_of(part, suspects))
 
-    def _reached(self, start: int, task: int, name: str) -> tuple[Floats, Floats] | None:
-        return self._interpreter.reached(some_of(self._data, slice(start + task, start + task + 1)), name)
+        def alone(index: int) -> TokenData:
+            task = int(suspects[index])
+            return some_of(part, slice(task, task + 1))
+
+        self._findings.look(
+            worst,
+            first + suspects,
+            self._data.sequence.kinds,
+            lambda index: self._stream(alone(index))[:, 1:],
+            settled,
+            lambda index, name: self._interpreter.reached(alone(index), name),
+        )
 
     def tell(self, outputs: NDArray[np.floating]) -> None:
         """Names all that was found; outputs [batch, rows, *shape]."""

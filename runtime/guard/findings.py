@@ -8,7 +8,7 @@ Only of a task in which something was out the stream after every sublayer is com
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -68,19 +68,20 @@ class Findings:
 
     def look(
         self,
-        worst: dict[int, NDArray[Any]],
-        first_task: int,
+        worst: Mapping[int, NDArray[Any]],
+        tasks: NDArray[np.intp],
         kinds: tuple[str, ...],
         rerun: Callable[[int], NDArray[Any]],
         settled: NDArray[np.bool_],
         reached: Reached,
         first_token: int = 0,
     ) -> None:
-        """worst: time → [batch, numbers] from the pass; `rerun(task)`: the stream [1 + sublayers run, tokens, d_model]
-        of one task of this chunk, the embedding first; `settled`: in which tasks the outputs are known to be right. In
-        those, what left its range is only told of where it has a name: else it has done no harm, and ties were decided
-        as the program decides them. `reached(task, name)`: the least and the largest that the interpreter finds of each
-        component of what has a name; where that is in the range, rounding alone put out what did no harm."""
+        """worst: time → [batch, numbers] from the pass; `tasks` [batch]: their numbers in the call; `rerun(index)`: the
+        stream [1 + sublayers run, tokens, d_model] of one of them, the embedding first; `settled`: in which the outputs
+        are known to be right. In those, what left its range is only told of where it has a name: else it has done no
+        harm, and ties were decided as the program decides them. `reached(index, name)`: the least and the largest that
+        the interpreter finds of each component of what has a name; where that is in the range, rounding alone put out
+        what did no harm."""
         for index, watch in enumerate(self._guard.watches):
             bad = self._tasks(worst, index)
             if settled.size and not watch.named:
@@ -97,7 +98,7 @@ class Findings:
             if name is None:
                 order = np.argsort(settled[bad], kind="stable") if settled.size else slice(None)
                 for task in bad[order][:TRIED].tolist():
-                    place = self._locate(watch, rerun(task), first_task + task, kinds, first_token)
+                    place = self._locate(watch, rerun(task), int(tasks[task]), kinds, first_token)
                     name, message = place.name, place.message
                     harmless = settled.size and settled[task]
                     if not harmless or (place.again and not place.within(reached(task, name))):
@@ -105,7 +106,7 @@ class Findings:
                 else:  # rounding put them out, and their outputs are right
                     continue
                 self._found.setdefault(name, _Finding(message))
-            self._found[name].tasks.update((first_task + bad).tolist())
+            self._found[name].tasks.update(tasks[bad].tolist())
             if self._guard.mode == "raise":
                 self.tell(1)
 
@@ -119,7 +120,7 @@ class Findings:
         for finding in self._found.values():
             self._guard.tell(finding.message, np.array(sorted(finding.tasks)), depth)
 
-    def _tasks(self, worst: dict[int, NDArray[Any]], index: int) -> NDArray[np.intp]:
+    def _tasks(self, worst: Mapping[int, NDArray[Any]], index: int) -> NDArray[np.intp]:
         """The tasks in which this watch's value was out of its range, or not a number."""
         watches = self._guard.watches
         bad = np.zeros(len(next(iter(worst.values()), ())), bool)

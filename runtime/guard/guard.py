@@ -14,6 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,18 @@ class Guard:
                 np.flatnonzero((out > slack).any((1, 2))),
                 5,
             )
+
+    @cached_property
+    def ranges(self) -> dict[str, tuple[Floats, Floats]]:
+        """Of what has a name, the range of each component: the widest of all the times at which it is looked at."""
+        parts: dict[str, dict[int, tuple[float, float]]] = {}
+        for watch in (w for w in self.watches if w.named):
+            for (name, component), low, high in zip(watch.names, *watch.told, strict=True):
+                own, index, slack = parts.setdefault(name, {}), component or 0, SLACK * max(abs(low), abs(high))
+                least, most = own.get(index, (np.inf, -np.inf))
+                own[index] = min(least, low - slack), max(most, high + slack)
+        ends = {name: np.array([own[k] for k in sorted(own)]) for name, own in parts.items()}
+        return {name: (both[:, 0], both[:, 1]) for name, both in ends.items()}
 
     def settled(self, held: Held | None) -> NDArray[np.bool_]:
         """[batch]: the tasks whose outputs the interpreter finds as right as the certificate says; without it, none."""

@@ -1,7 +1,8 @@
 """The interpreter beside the weights: how far off the outputs of a call really are.
 
     before   a call's data, and what the weights made of them
-    after    of each task the largest error of its outputs, against the float64 interpreter of the program
+    after    of each task the largest error of its outputs, against the float64 interpreter of the program, and whether
+             a value that has a name leaves its range
 
 Watches (watches.py) say where a construction left its domain, and which value did. How errors grow on their way they
 cannot see: a divisor near the end of its range, a near tie between what rounding has touched, rates of a long recursion
@@ -10,7 +11,7 @@ that add up, all inside the ranges. So every task of a call is held against it (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -19,21 +20,30 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import CompileError, DataError
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
+from innerloop.compiler.interpreter.calibrate import some_of
+from innerloop.compiler.interpreter.chunks import together
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Graph, Value
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 UNITS = 64.0
 """So many units in the last place of the largest output the interpreter's own rounding may be."""
+TOKENS = 64
+"""So many tokens of a scan are held against a range together."""
+
+Ranges = Mapping[str, tuple[Floats, Floats]]
+"""Of what has a name, the least and the largest of each component."""
 
 
 class Held(NamedTuple):
     """errors: the largest error of each task, [batch, outputs], beyond the interpreter's own rounding; NaN where the
-    program itself gives no finite number. largest: the largest magnitude of its outputs there, [batch, outputs]."""
+    program itself gives no finite number. largest: the largest magnitude of its outputs there, [batch, outputs].
+    beyond: [batch], whether what has a name leaves a range that is held of it."""
 
     errors: Floats
     largest: Floats
+    beyond: NDArray[np.bool_]
 
     @staticmethod
     def of(chunks: Sequence[Held | None]) -> Held | None:
@@ -68,17 +78,58 @@ class Interpreter:
             )
         return graph
 
-    def hold(self, data: TokenData, outputs: ArrayLike) -> Held | None:
-        """Outputs [batch, rows, *shape] against the interpreter's; None without a program."""
+    @cached_property
+    def named(self) -> Mapping[str, tuple[Value, ...]]:
+        """The program's values by their names; without a program none."""
+        found: dict[str, tuple[Value, ...]] = {}
+        graph = self.graph
+        for value in graph.values() if graph is not None else ():
+            if graph is not None and (name := graph[value].name) is not None:
+                found[name] = (*found.get(name, ()), value)
+        return found
+
+    def knows(self, ranges: Ranges) -> bool:
+        """Whether it can say what leaves these ranges."""
+        graph, named = self.graph, self.named
+        return graph is not None and all(
+            name in named and all(graph[value].size == low.size for value in named[name])
+            for name, (low, _) in ranges.items()
+        )
+
+    def hold(self, data: TokenData, outputs: ArrayLike, ranges: Ranges) -> Held | None:
+        """Outputs [batch, rows, *shape] against the interpreter's, and what has a name against its ranges; None without
+        a program."""
         if self.graph is None:
             return None
         with np.errstate(all="ignore"):
-            exact = evaluate(self.graph, data)
+            exact, beyond = self._run(self.graph, data, ranges)
             error = np.abs(np.asarray(outputs, np.float64).reshape(exact.shape) - exact)
             rounded = UNITS * np.finfo(np.float64).eps * np.abs(exact)
             found = np.where(np.isnan(error), np.inf, np.maximum(error - rounded, 0.0))
             known = np.where(np.isfinite(exact), found, np.nan)
-        return Held(self._largest(known), self._largest(np.abs(exact)))
+        return Held(self._largest(known), self._largest(np.abs(exact)), beyond)
+
+    def _run(self, graph: Graph, data: TokenData, ranges: Ranges) -> tuple[Floats, NDArray[np.bool_]]:
+        """The outputs, and in which tasks a value was beyond a range."""
+        held = {value: ends for name, ends in ranges.items() for value in self.named.get(name, ())}
+        beyond, parts, step = np.zeros(data.batch, bool), [], together(graph, data)
+        for start in range(0, data.batch, step):
+            part, out = some_of(data, slice(start, start + step)), beyond[start : start + step]
+            tokens: dict[Value, list[Floats]] = {}
+
+            def observe(value: Value, array: Floats, kept: dict[Value, list[Floats]] = tokens) -> None:
+                kept.setdefault(value, []).append(array)  # of a scan token by token, and looked at together
+                if array.shape[1] > 1 or len(kept[value]) == TOKENS:
+                    look(value, kept.pop(value))
+
+            def look(value: Value, arrays: list[Floats], out: NDArray[np.bool_] = out) -> None:
+                (low, high), array = held[value], np.concatenate(arrays, 1)
+                out |= ~((array >= low) & (array <= high)).all((1, 2))
+
+            parts.append(evaluate(graph, part, observe, chunk=part.batch, looks=True, only=held))
+            for value, arrays in tokens.items():
+                look(value, arrays)
+        return np.concatenate(parts), beyond
 
     def reached(self, data: TokenData, name: str) -> tuple[Floats, Floats] | None:
         """The least and the largest of each component of what has this name, over tokens and passes; None without a
@@ -87,13 +138,13 @@ class Interpreter:
         if graph is None:
             return None
 
-        def see(value: Value, array: Floats) -> None:
-            if graph[value].name == name and array.size:
+        def see(_: Value, array: Floats) -> None:
+            if array.size:
                 flat = array.reshape(-1, array.shape[-1])
                 ends.append((flat.min(0), flat.max(0)))
 
         with np.errstate(all="ignore"):
-            evaluate(graph, data, see)
+            evaluate(graph, data, see, looks=True, only=self.named.get(name, ()))
         if not ends:
             return None
         return np.min([low for low, _ in ends], 0), np.max([high for _, high in ends], 0)

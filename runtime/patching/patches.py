@@ -53,6 +53,14 @@ class Change(NamedTuple):
     times: NDArray[np.bool_]
     value: Floats
 
+    def parts(self, tasks: slice, chunk: int, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """What reads the value off the stream, what writes it there, and the value for these tasks, 0 in what fills
+        their chunk: in this precision."""
+        own = self.value[tasks]
+        value = np.concatenate([own, np.zeros((chunk - len(own), own.shape[1]))])
+        to_value, into = self.appearance.placement.matrix.csr.toarray(), self.write.matrix.csr.toarray()
+        return to_value.astype(dtype), into.astype(dtype), value.astype(dtype)
+
 
 def found(weights: Weights, data: TokenData, patches: Mapping[str, Patch], graph: Graph | None) -> Change:
     """`graph`: the program's, if it is known. Raises DataError for more than one name, and for what is not held there

@@ -65,9 +65,12 @@ def test_errors_are_beyond_the_interpreters_own_rounding_and_what_is_no_number_i
     outputs = interpret(weights().signature.text, **fields, d=2)
     outputs[1] *= 1.0 + 32.0 * np.finfo(np.float64).eps
     outputs[2, 0] = np.nan
-    held = Interpreter(weights()).hold(read_data(weights().signature, fields), outputs)
+    far = max(range(3), key=lambda task: np.abs(fields["x"][task]).max())
+    ends = np.full(2, np.sort(np.abs(fields["x"]).max((1, 2)))[-2])
+    held = Interpreter(weights()).hold(read_data(weights().signature, fields), outputs, {"x": (-ends, ends)})
     assert held is not None
     np.testing.assert_array_equal(held.errors[:, 0], [0.0, 0.0, np.inf])
+    assert held.beyond.tolist() == [task == far for task in range(3)]
 
 
 def test_it_raises_where_the_guard_does_and_survives_a_pickle() -> None:
