@@ -4,7 +4,8 @@
 
 Beside the library's regressions, that take x of vectors and y of numbers and answer with a number, stand those that
 predictors of other libraries compute by default: least squares with an intercept, the Lasso with one, and the mean of
-the k nearest labels, or of all where there are fewer. `RARE` is what such a program costs beside those (choice.py).
+the k nearest labels, or of all where there are fewer; and gradient descent on sums, or at rates that fall. `RARE` is
+what such a program costs beside those (choice.py).
 """
 
 from __future__ import annotations
@@ -45,6 +46,28 @@ at query
         count = count + another
         taken = taken + next[2:examples + 1]
     output total / max(count, 1)
+"""
+
+SCALED = """\
+# Gradient descent whose rate falls from step to step, and grows with a power of the number of examples: 1 sums.
+program scaled_gradient_descent(d, steps = 2, rate = 0.1, decay = 0.9, power = 0)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+n = sum[j in y](1)
+eta = rate * exp(power * log(max(n, 1)))
+w : vector[d] = 0
+repeat steps
+    w = w - eta * mean[j in y]((dot(w, u[j]) - y[j]) * u[j])
+    eta = decay * eta
+
+at x
+    output dot(w, x)
 """
 
 INTERCEPT = """\
@@ -125,6 +148,14 @@ def rest(d: int, n: int) -> list[Family]:
     neighbours = {"k": tuple(range(1, min(n, 10) + 1))}
     return [
         *(Family(name, load(name), reals, whole, given, prior=RARE) for name, reals, whole, given in tried),
+        Family(
+            "scaled_gradient_descent",
+            SCALED,
+            {"rate": Range("logarithmic", (0.2, 0.05)), "decay": NEAR_ONE, "power": Range("linear", (0.0, 1.0))},
+            {"steps": (2, 3, 4, 6, 8, 12)},
+            sizes,
+            prior=RARE,
+        ),
         Family("nearest_neighbours", NEIGHBOURS, {}, neighbours, rows, prior=RARE),
         Family("ridge_with_intercept", INTERCEPT, ridge, {}, sizes, prior=RARE),
         Family("lasso_with_intercept", SPARSE, short | penalty, steps, sizes, prior=RARE),

@@ -151,6 +151,6 @@ def test_what_is_the_same_at_every_token_is_computed_once() -> None:
     (rounds,) = (loop for loop in graph.loops() if "w" in str(graph[loop.carried[0].phi].name))
     (margin,) = (v for v in graph.values() if graph[v].name == "margin")
     for alike in (True, False):
-        differ = apart(graph, program.needed, program.free, lambda *_, alike=alike: alike)  # type: ignore[misc]
+        differ = apart(graph, program.needed, program.free, lambda *_, alike=alike: alike)
         assert {c.phi in differ for c in rounds.carried} == {not alike}
         assert margin in differ
