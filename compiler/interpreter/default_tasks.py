@@ -25,21 +25,19 @@ from innerloop.artifact.signature import FieldSpec, ScanLimit, Signature
 from innerloop.artifact.tokens import TokenData, read_data, sequence
 
 from ..ir.graph import Block, Graph, Loop
+from .chunks import some_of
 
-TASKS, FEWEST_TASKS = 2048, 16
-FEWEST_LONG = 2
-"""Of tasks longer than usual, whose reads take memory by the square of their length."""
+TASKS, FEWEST_TASKS, FEWEST_LONG = 2048, 16, 2
+"""The last of tasks longer than usual, whose reads take memory by the square of their length."""
 EXAMPLES = 40
 """Groups of a task where no scan bounds them."""
-SHORT = 2
-SHORT_TASKS = 16384
+SHORT, SHORT_TASKS = 2, 16384
 """With few examples in context the extremes are: a step of gradient descent that diverges on one long input, say."""
 CORES = 0.5
 """The core's share of the tasks; its families share the rest."""
 PRICED = 8
 """Tasks of the core that the price of a family is asked for on (families.py)."""
-FIRST = 100
-"""The first of the seeds that families are drawn from."""
+FIRST = 100  # of the seeds that families are drawn from
 LARGE, FAMILY_TASKS = 0.05, 4
 """Programs that take so long to run that they get less than this share of the tasks have the core alone; a family has
 four tasks at least."""
@@ -162,21 +160,26 @@ class Sample:
 def samples(graph: Graph, tokens: int | None = None) -> list[Sample]:
     """The core's tasks, as long as the program scans or `tokens` hold, and many more short ones; then those of each
     family that has something to change. Programs that take long to run get fewer, and `tokens` beyond the usual fewer
-    tasks."""
+    tasks. Of a scan beyond `EXAMPLES` fewer come whole, which have as many examples as the usual tasks, and these
+    come, too: their passes are its first ones."""
     signature = graph.signature
     longest = repetitions(graph, tokens)
     fewer = 1.0 if tokens is None else min(1.0, (EXAMPLES / max(1, *longest)) ** 2)
-    repeated = sum(len(group) * times for group, times in zip(signature.pattern.groups, longest, strict=True))
+    usual = tuple(min(times, EXAMPLES) if tokens is None else times for times in longest)
+    repeated = sum(len(group) * times for group, times in zip(signature.pattern.groups, usual, strict=True))
     share = min(1.0, MOST_WORK / (TASKS * max(1, repeated) * _work(graph, graph.block)))
-    families = [family for family in FAMILIES if family.applies(signature)] if share >= LARGE else []
+    families = [family for family in FAMILIES if family.applies(signature) and share >= LARGE]
     each = (1.0 - CORES) / max(1, len(families))
+    lengths = [(of, min(1.0, EXAMPLES / max(of))) for of in _longer(longest) if usual != longest]
+    lengths += [(of, 1.0) for of in _longer(usual)]
 
     def drawn(family: Family, part: float, seed: int, least: int) -> Sample:
-        tasks = max(least if fewer == 1.0 else FEWEST_LONG, int(part * share * fewer * TASKS))
-        short = max(least, int(part * share * SHORT_TASKS))
-        longer = [read_data(signature, draw(signature, of, tasks, seed, family=family)) for of in _longer(longest)]
-        few = draw(signature, _few(longest), short, seed + 1, labels=False, family=family)
-        return Sample(family, (*longer, read_data(signature, few)))
+        tasks, least_long = part * share * fewer * TASKS, least if fewer == 1.0 else FEWEST_LONG
+        numbers = [(of, max(least_long, int(some * tasks))) for of, some in lengths]
+        longer = (draw(signature, of, some, seed, family=family) for of, some in numbers)
+        few = max(least, int(part * share * SHORT_TASKS))
+        short = draw(signature, _few(longest), few, seed + 1, labels=False, family=family)
+        return Sample(family, tuple(read_data(signature, fields) for fields in (*longer, short)))
 
     core = drawn(CORE, CORES if families else 1.0, 0, FEWEST_TASKS)
     return [core, *(drawn(family, each, FIRST + 2 * FAMILIES.index(family), FAMILY_TASKS) for family in families)]
@@ -194,9 +197,7 @@ def _few(longest: tuple[int, ...]) -> tuple[int, ...]:
 
 def core_tasks(samples: Sequence[Sample]) -> TokenData:
     """A few of the core's whole tasks, for prices."""
-    data = samples[0].data[0]
-    fields = {name: array[:PRICED] for name, array in data.fields.items()}
-    return TokenData(data.sequence, min(PRICED, data.batch), fields, data.batched)
+    return some_of(samples[0].data[0], slice(PRICED))
 
 
 def _work(graph: Graph, block: Block) -> int:
