@@ -23,7 +23,7 @@ from ..ir.graph import Field, Graph, Move, Value
 from ..ir.operation_classes import Positional
 from ..numerics.functions import POINTWISE
 from .ball import Ball
-from .chunks import room, some_of
+from .chunks import some_of, together
 from .deciding import equalities
 from .seen import Looked, Seen, observed, side_by_side
 
@@ -115,7 +115,7 @@ def observe_each(graph: Graph, groups: Sequence[Sequence[TokenData]], wild: floa
     of: list[int] = []
     for group, some in enumerate(groups):
         for data in some:
-            every += parts(data, room(graph, data))
+            every += parts(data, together(graph, data))
         of += [group] * (len(every) - len(of))
     looked: dict[int, Looked] = {}
     for numbers in each("looking at sample tasks", list(side_by_side(graph, every))):

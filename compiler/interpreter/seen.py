@@ -18,18 +18,18 @@ from innerloop.artifact.tokens import TokenData, output_rows
 from numpy.typing import NDArray
 
 from ..ir.graph import Attend, Graph, Product, Value
-from .chunks import room, some_of
+from .chunks import scanned_together, some_of
 from .deciding import deciding
 from .oracle import evaluate
 
-ROWS = 50
+ROWS = 100
 """Rows of each array that medians and quantiles are taken over."""
 PASSES = 64
-"""Of a longer scan as many rows as of so many passes."""
+"""Of a longer scan as many rows as of so many passes, and ends by stretches."""
 TIE = 1e-13
 """Of the largest: what is smaller is 0 but for float64's rounding."""
 STRETCH = 64
-"""Tokens whose ends are kept apart in scans: a task that is left out then costs no second run of all others."""
+"""So many tokens, or one task: one that is left out then costs no second run of all others."""
 FEW = 32
 """So many stretches are gone over one by one."""
 
@@ -47,18 +47,19 @@ class Seen:
 
 
 def side_by_side(graph: Graph, every: Sequence[TokenData]) -> Iterator[list[int]]:
-    """The parts of tasks, by number, that are run together: those of one length, as many as there is room for, since a
-    scan takes as long for few tasks as for many. Each is seen as if it were alone; where scores are collected, over all
-    that is run together, it is."""
-    scores = any(isinstance(graph[value].op, Attend) for value in graph.values())
+    """The parts of tasks, by number, that are run together: with a scan those of one length, as many as there is room
+    for, since it takes as long for few tasks as for many: each is seen as if it were alone. Not where scores are
+    collected, over all that is run together."""
+    alone = not any(loop.kind is not None for loop in graph.loops())
+    alone = alone or any(isinstance(graph[value].op, Attend) for value in graph.values())
     lengths: dict[tuple[str, ...], list[int]] = {}
     for number, part in enumerate(every):
         lengths.setdefault(tuple(part.sequence.kinds), []).append(number)
     for numbers in lengths.values():
-        most = room(graph, every[numbers[0]])
+        most = scanned_together(graph, every[numbers[0]])
         group: list[int] = []
         for number in numbers:
-            if group and (scores or sum(every[k].batch for k in [*group, number]) > most):
+            if group and (alone or sum(every[k].batch for k in [*group, number]) > most):
                 yield group
                 group = []
             group.append(number)
@@ -69,7 +70,7 @@ def observed(graph: Graph, some: Sequence[TokenData]) -> list[Looked]:
     """Of parts of one length, each by itself."""
     factors = {o for v in graph.values() if isinstance(graph[v].op, Product) for o in graph[v].operands}
     decide = deciding(graph)
-    most = _rows_each(graph, some[0])
+    most = ROWS * PASSES // max(PASSES, _longest(graph, some[0]))
     looked = [Looked(factors, part, _stretches(graph, part), most) for part in some]
     starts = np.cumsum([0, *(part.batch for part in some)]).tolist()
     stretches = np.concatenate([start + one.starts for start, one in zip(starts, looked, strict=False)])
@@ -90,17 +91,18 @@ def observed(graph: Graph, some: Sequence[TokenData]) -> list[Looked]:
 
 
 def _stretches(graph: Graph, part: TokenData) -> Indices:
-    """The first task of each stretch. Where ties and scores are told, which are of all tasks, there is one."""
-    scan = any(loop.kind is not None for loop in graph.loops())
-    if not scan or deciding(graph) or any(isinstance(graph[value].op, Attend) for value in graph.values()):
+    """The first task of each stretch: of a long scan. Where ties and scores are told, which are of all tasks, there is
+    one."""
+    told = deciding(graph) or any(isinstance(graph[value].op, Attend) for value in graph.values())
+    if told or _longest(graph, part) <= PASSES:
         return np.zeros(1, np.int64)
     return np.arange(0, part.batch, max(1, STRETCH // max(1, len(part.sequence))))
 
 
-def _rows_each(graph: Graph, part: TokenData) -> int:
-    """How many rows are taken of an array."""
-    passes = [output_rows(part.sequence, {loop.kind}).size for loop in graph.loops() if loop.kind is not None]
-    return max(1, ROWS * PASSES // max(PASSES, *passes)) if passes else ROWS
+def _longest(graph: Graph, part: TokenData) -> int:
+    """Of how many passes the longest scan is."""
+    passes = (output_rows(part.sequence, {loop.kind}).size for loop in graph.loops() if loop.kind is not None)
+    return max(passes, default=0)
 
 
 class Looked:

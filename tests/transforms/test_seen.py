@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from innerloop.artifact.tokens import read_data
 from innerloop.compiler.interpreter import calibrate, seen
 from innerloop.compiler.interpreter.default_tasks import draw, samples
+from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
+from innerloop.compiler.ir.graph import Field, Move, Value
+from innerloop.compiler.passes import optional
 
 from tests.reference import source
+from tests.reference.programs import random_program
+from tests.support.against_oracle import checked
+from tests.transforms.test_rewrites import rewritten
 
 PROGRAMS = {
     "sherman_morrison": {"d": 3, "examples": 6},
@@ -33,17 +41,49 @@ def test_parts_are_seen_as_if_alone(name: str, monkeypatch: pytest.MonkeyPatch) 
     drawn = [draw(graph.signature, 6, tasks, tasks) for tasks in (470, 30)]
     drawn[0]["x"][77] *= 1e4
     groups = [[read_data(graph.signature, fields)] for fields in drawn]
-    monkeypatch.setattr(seen, "room", lambda *_: 300)
-    monkeypatch.setattr(calibrate, "room", lambda *_: 100)
+    monkeypatch.setattr(seen, "scanned_together", lambda *_: 300)
+    monkeypatch.setattr(calibrate, "together", lambda *_: 100)
     together = calibrate.observe_each(graph, groups, 1e-4)
-    monkeypatch.setattr(seen, "room", lambda *_: 1)
-    monkeypatch.setattr(seen, "STRETCH", 1000)
+    monkeypatch.setattr(seen, "scanned_together", lambda *_: 1)
     alone = [calibrate.observe(graph, group, 1e-4) for group in groups]
     assert list(map(flat, together)) == list(map(flat, alone))
     kept = {name: np.delete(array, 77, axis=0) for name, array in drawn[0].items()}
     without = calibrate.observe(graph, [read_data(graph.signature, kept)])
-    assert all(np.array_equal(without.low[v], together[0].low[v]) for v in without.low)
-    assert all(np.array_equal(without.high[v], together[0].high[v]) for v in without.high)
+    monkeypatch.setattr(seen, "PASSES", 3)  # its scan is a long one, seen stretch by stretch
+    for found in (together[0], calibrate.observe(graph, groups[0], 1e-4)):
+        assert all(np.array_equal(without.low[v], found.low[v]) for v in without.low)
+        assert all(np.array_equal(without.high[v], found.high[v]) for v in without.high)
+
+
+def test_on_rewritten_programs_what_is_seen_at_once_is_what_is_seen_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random ones, each with a rewrite left out; ends against those of a plain run of the oracle."""
+    monkeypatch.setattr(calibrate, "together", lambda *_: 3)
+    seed = ran = 0
+    while ran < 8:
+        seed += 1
+        graph = checked(random_program(Random(seed)))
+        if graph is None:
+            continue
+        written = rewritten(graph, "gpt2", "depth", Random(seed).choice(optional()))
+        if written is None:
+            continue
+        groups = [[read_data(graph.signature, draw(graph.signature, 3, tasks, tasks))] for tasks in (5, 4)]
+        monkeypatch.setattr(seen, "scanned_together", lambda *_: 100)
+        together = calibrate.observe_each(written, groups)
+        monkeypatch.setattr(seen, "scanned_together", lambda *_: 1)
+        assert list(map(flat, together)) == [flat(calibrate.observe(written, group)) for group in groups]
+        for (data,), found in zip(groups, together, strict=True):
+            least: dict[Value, np.ndarray] = {}
+
+            def see(value: Value, array: np.ndarray, least: dict[Value, np.ndarray] = least) -> None:
+                if array.size:
+                    low = array.min(axis=(0, 1))
+                    least[value] = np.minimum(least.get(value, low), low)
+
+            evaluate(written, data, see)
+            own = {v for v in least if not isinstance(written[v].op, Field | Move)}
+            assert all(np.array_equal(least[v], found.low[v], equal_nan=True) for v in own)
+        ran += 1
 
 
 def test_a_long_scan_is_seen_on_fewer_whole_tasks() -> None:
