@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 import codecs
-import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,5 +157,8 @@ def output_file(path: Path, *inputs: Path | None) -> None:
 def _writable(path: Path, folder: Path) -> None:
     if not folder.is_dir():
         raise InnerloopError(f"{path}: {folder} is a file, not a folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InnerloopError(f"{path}: you may not write in {folder}")
+    try:  # root may write by its permissions where no file can be made
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InnerloopError(f"{path}: nothing can be written in {folder}: {error.strerror}") from error

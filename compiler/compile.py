@@ -26,8 +26,9 @@ from .certify.report import all_finite, some_finite
 from .certify.tolerance import bounded
 from .emit.layout import Holding, holdings
 from .finish import arranged, built, divides, weights_of
-from .interpreter.default_tasks import CORE, Family, Sample, core_tasks, samples
+from .interpreter.default_tasks import Sample, core_tasks, samples
 from .interpreter.seen import Seen
+from .interpreter.task_families import CORE, Family
 from .ir.build import graph_of
 from .ir.graph import Graph
 from .ir.verify import verify

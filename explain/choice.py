@@ -11,8 +11,10 @@ Two fits are *alike* where their answers typically differ by less than half of w
 data cannot tell them apart, and the verdict names them together. Where the better is named for what it leaves of all
 tasks, or of the 95 % on which it is nearest, the other must pass by the same: what typically differs little may be far
 off on one task in forty. The rival is the fit of least margin of the families of which no member is alike, and its
-margin how many times as much it leaves, typically or by that same measure, whichever is more. A family that holds the
-answer as a special case is no rival, even where its own fit is worse, as that of a matrix on few tasks may be.
+margin how many times as much it leaves, typically or by that same measure, whichever is more; twice that for every 16
+bits that it is longer otherwise, and half for every 16 that it is shorter: what is worth so much in the choice is worth
+as much in how sure it is. A family that holds the answer as a special case is no rival, even where its own fit is
+worse, as that of a matrix on few tasks may be.
 """
 
 from __future__ import annotations
@@ -46,15 +48,14 @@ class Choice:
 
 def description(fitted: Fitted) -> float:
     """In bits, but for a constant."""
+    return WORTH * float(np.log2(fitted.typical + FLOOR)) + length(fitted)
+
+
+def length(fitted: Fitted) -> float:
+    """The bits of a description that are the program's own, whatever it leaves."""
     family = fitted.candidate.family
     counts = sum(float(np.log2(1 + count)) for count in fitted.counts.values())
-    return (
-        WORTH * float(np.log2(fitted.typical + FLOOR))
-        + REAL * fitted.candidate.reals
-        + counts
-        + family.bits
-        + family.prior
-    )
+    return REAL * fitted.candidate.reals + counts + family.bits + family.prior
 
 
 def apart(a: Fitted, b: Fitted, model: Floats, base: Floats) -> float:
@@ -96,8 +97,11 @@ def choose(fits: Sequence[Fitted], model: Floats, base: Floats, holding: Sequenc
         of = [] if by is None else [by(model, fitted.answers, base)[0]]
         return np.array([fitted.typical, *of]) + LEAST
 
-    least = left(best)
-    others = [(float((left(f) / least).max()), f) for f in order[1:] if f.candidate.family.identity not in known]
+    def further(fitted: Fitted) -> float:
+        return float((left(fitted) / least).max() * 2 ** ((length(fitted) - own) / WORTH))
+
+    least, own = left(best), length(best)
+    others = [(further(f), f) for f in order[1:] if f.candidate.family.identity not in known]
     margin, rival = min(others, key=lambda of: of[0], default=(np.inf, None))
     return Choice(order, alike, rival, margin)
 

@@ -9,14 +9,16 @@ end, is not exact, and has nothing longer beside it, is an *edge*: its count is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
 from innerloop.artifact.arrays import Floats
 
 from .candidate import Candidate, Counts
-from .fit import EQUAL, EXACT, Fitted, Tasks, best, polished, trivial, typical, unexplained
+from .families import Family
+from .fit import DRAWS, EQUAL, EXACT, Fitted, Tasks, best, polished, trivial, typical, unexplained
 from .intervals import MOST as STEPS
 from .intervals import settled
 
@@ -37,46 +39,80 @@ More = list[tuple[Counts, list[Floats]]]
 def fit(candidate: Candidate, seen: Tasks, held: Tasks) -> list[Fitted]:
     """One for each value of its counts, and for those beyond and between them; `seen` are the tasks of the fit, `held`
     those of the figures."""
+    return refined(plain(candidate, seen, held, grid(candidate.family)), seen, held)
+
+
+def grid(family: Family) -> list[Counts]:
+    """The counts that are tried first."""
+    return [dict(zip(family.whole, values, strict=True)) for values in product(*family.whole.values())]
+
+
+def plain(
+    candidate: Candidate, seen: Tasks, held: Tasks, counts: Sequence[Counts], known: Sequence[Fitted] = ()
+) -> list[Fitted]:  # fmt: skip
+    """By squares alone, without intervals, and of those counts that the family takes and that are not `known`."""
     base = trivial(held)
-    found: list[Fitted] = []
-    for counts in _counts(candidate.family.whole):
-        starts = candidate.starts() + [f.theta for f in found[-1:]]
-        found.append(fit_from(candidate, counts, starts, seen, held, base))
-    while more := _beyond(candidate, found) or _between(found):
-        found += [fit_from(candidate, counts, starts, seen, held, base) for counts, starts in more]
-    longest = max((tuple(f.counts.values()) for f in found), default=())
-    return [replace(f, exceeded=tuple(f.counts.values()) != longest) for f in found]
+    family, found = candidate.family, list(known)
+    for of in counts:
+        new = of.keys() == family.whole.keys() and of not in [f.counts for f in found]
+        if new and (of in grid(family) or family.takes(of)):
+            starts = candidate.starts() + [f.theta for f in found[-1:]]
+            found.append(_plain(candidate, of, starts, seen, held, base))
+    return found[len(known) :]
+
+
+def refined(found: Sequence[Fitted], seen: Tasks, held: Tasks) -> list[Fitted]:
+    """The fits of a family by Cauchy's loss, with intervals, and those of counts beyond and between theirs. Beside the
+    program itself others are left as they are."""
+    base = trivial(held)
+    itself = min(f.left for f in found) <= EQUAL
+    fits = [f if itself and f.left > EXACT else _refined(f, seen, held, base) for f in found]
+    while more := _beyond(fits) or _between(fits):
+        fits += [fit_from(fits[0].candidate, counts, starts, seen, held, base) for counts, starts in more]
+    longest = max((tuple(f.counts.values()) for f in fits), default=())
+    return [replace(f, exceeded=tuple(f.counts.values()) != longest) for f in fits]
 
 
 def fit_from(
     candidate: Candidate, counts: Counts, starts: list[Floats], seen: Tasks, held: Tasks, base: Floats
 ) -> Fitted:  # fmt: skip
-    """The best of all starts, polished; `base` is the trivial predictor's on `held`."""
+    """The best of all starts, refined; `base` is the trivial predictor's on `held`."""
+    return _refined(_plain(candidate, counts, starts, seen, held, base), seen, held, base)
+
+
+def _plain(
+    candidate: Candidate, counts: Counts, starts: list[Floats], seen: Tasks, held: Tasks, base: Floats
+) -> Fitted:  # fmt: skip
     theta = best(candidate, counts, seen, starts)
-    answers = candidate.answers(theta, counts, held.x, held.labels)
-    far = typical(held.model, answers, base) > HOPELESS
-    robust = candidate.reals > 0 and not far and unexplained(held.model, answers, base) > EXACT
+    return _measured(candidate, counts, theta, np.full((DRAWS, candidate.reals), np.nan), held, base)
+
+
+def _refined(fitted: Fitted, seen: Tasks, held: Tasks, base: Floats) -> Fitted:
+    candidate, counts, theta = fitted.candidate, fitted.counts, fitted.theta
+    far = fitted.typical > HOPELESS
+    robust = candidate.reals > 0 and not far and fitted.left > EXACT
     if robust:
         theta = polished(candidate, counts, seen, theta)
     theta, shift = settled(candidate, counts, theta, seen, robust, 0 if far else STEPS)
+    return _measured(candidate, counts, theta, shift, held, base)
+
+
+def _measured(
+    candidate: Candidate, counts: Counts, theta: Floats, shift: Floats, held: Tasks, base: Floats
+) -> Fitted:  # fmt: skip
     answers = candidate.answers(theta, counts, held.x, held.labels)
     left, common = unexplained(held.model, answers, base), typical(held.model, answers, base)
     return Fitted(candidate, counts, theta, answers, left, common, shift)
 
 
-def _counts(whole: Mapping[str, tuple[int, ...]]) -> Iterator[Counts]:
-    for values in product(*whole.values()):
-        yield dict(zip(whole, values, strict=True))
-
-
-def _beyond(candidate: Candidate, found: list[Fitted]) -> More:
+def _beyond(found: list[Fitted]) -> More:
     """Twice the largest count, where that is the best so far."""
     if len(found) < 2 or len(found[0].counts) != 1:
         return []
     *_, before, last = _in_order(found)
     ((name, count),) = last.counts.items()
     nearer = last.typical < GAIN * before.typical and last.typical <= min(f.typical for f in found)
-    more = {name: min(2 * count, MOST)}
+    candidate, more = last.candidate, {name: min(2 * count, MOST)}
     if not nearer or last.typical > HOPELESS or last.left <= EQUAL or more[name] <= count:
         return []
     return [(more, [*candidate.starts(), last.theta])] if candidate.family.takes(more) else []

@@ -7,8 +7,9 @@ Fits see 128 tasks; all figures are of 512 others, and off the distribution of 1
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from innerloop.artifact.errors import InnerloopError
@@ -18,7 +19,7 @@ from innerloop.runtime.surroundings import SEEDS
 from .behaviour import STATES, Behaviour, examples, prompts, tokens_of
 from .candidate import Candidate
 from .choice import MARGIN, Choice, choose, named_by, settled
-from .counts import fit, fit_from
+from .counts import fit_from, grid, plain, refined
 from .evidence import Evidence, gather
 from .families import Family, regression
 from .fit import EXACT, Fitted, Tasks, bootstrap, core, trivial
@@ -111,19 +112,17 @@ def explain(
     rarer = [] if task.sequence else rest(task.inputs, n)
     usual, rarer = _chosen(usual, rarer, only)
 
-    def fitted(families: Sequence[Family]) -> list[Fitted]:
-        found: list[Fitted] = []
+    def fitted(families: Sequence[Family]) -> Iterator[list[Fitted]]:
         for number, family in enumerate(families):
             told(f"fitting {family.name}", number, len(families))
-            found += fit(candidate_of(family, n, prefixes), seen, held)
-        return found
+            candidate = candidate_of(family, n, prefixes)
+            yield plain(candidate, seen, held, grid(family))
 
-    fits = fitted(usual)
-    if not fits or (min(f.left for f in fits) > EXACT and spread > EXACT * size):
-        near = fits
-        fits = near + fitted(rarer)
+    trying = [usual, rarer] if spread > EXACT * size else [usual]
+    near, fits = refine(map(list, map(fitted, trying)), seen, held, told)
+    if min(f.left for f in fits) > EXACT and spread >= HARDLY * size:
         best = choose(fits, held.model, base).best
-        if search_too and near and spread >= HARDLY * size and named_by(held.model, best.answers, base) is None:
+        if search_too and near and named_by(held.model, best.answers, base) is None:
             told("searching among edits and mixtures of the nearest programs", 0, 0)
             fits += search(near, seen, held, lambda family: Candidate(family, n, prefixes))
     choice = choose(fits, held.model, base)
@@ -171,6 +170,32 @@ def explain(
         twins=twins,
         shared=shared,
     )
+
+
+def refine(
+    groups: Iterable[list[list[Fitted]]], seen: Tasks, held: Tasks, told: Told
+) -> tuple[list[Fitted], list[Fitted]]:  # fmt: skip
+    """The fits of the first group, and of all; a group is of families, with the plain fits of each.
+
+    Where one is exact, later groups are not fitted, and the other families are tried at its count and left as they are:
+    what is further off decides nothing. Else all are refined, group by group, until one is exact."""
+    asked: list[list[list[Fitted]]] = []
+    for group in groups:
+        asked.append(group)
+        if counts := [f.counts for family in group for f in family if f.left <= EXACT]:
+            whole = [[*family, *plain(family[0].candidate, seen, held, counts, family)] for family in chain(*asked)]
+            known = [refined(of, seen, held) if min(f.left for f in of) <= EXACT else of for of in whole]
+            return list(chain(*known[: len(asked[0])])), list(chain(*known))
+    fits: list[Fitted] = []
+    near = fits
+    for group in asked:
+        for number, family in enumerate(group):
+            told(f"refining {family[0].candidate.name}", number, len(group))
+            fits = fits + refined(family, seen, held)
+        near = near or fits
+        if fits and min(f.left for f in fits) <= EXACT:
+            break
+    return near, fits
 
 
 def holds(wide: Fitted, narrow: Fitted, seen: Tasks, held: Tasks) -> bool:

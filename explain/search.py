@@ -14,7 +14,7 @@ The best few are fitted, and the best of those is edited again. Of two programs 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import combinations, islice, product
+from itertools import combinations, islice
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
@@ -22,7 +22,7 @@ from innerloop.artifact.errors import CompileError
 
 from .candidate import Candidate
 from .choice import description
-from .counts import fit_from
+from .counts import fit_from, grid
 from .edits import Edit, edited, edits
 from .families import Family
 from .fit import Fitted, Tasks, scales, trivial
@@ -96,9 +96,8 @@ def _edited(
 def _counted(fitted: Fitted, family: Family, seen: Tasks, held: Tasks, base: Floats) -> list[Fitted]:
     """The same text with other counts: which of them is nearest may have changed with it. One code runs them all."""
     candidate = fitted.candidate
-    every = [dict(zip(family.whole, values, strict=True)) for values in product(*family.whole.values())]
     starts = [fitted.theta]
-    return [fit_from(candidate, c, starts, seen, held, base) for c in every if c != fitted.counts]
+    return [fit_from(candidate, c, starts, seen, held, base) for c in grid(family) if c != fitted.counts]
 
 
 def gains(

@@ -25,7 +25,7 @@ from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Graph, Loop
 from innerloop.laboratory.measures.patching import others, probe_change
-from innerloop.laboratory.measures.probes import fit, r_squared
+from innerloop.laboratory.measures.probes import fit, fits, r_squared
 from innerloop.laboratory.measures.subject import Subject
 
 from .behaviour import given
@@ -185,15 +185,13 @@ def probes(stream: Floats, named: list[Variable], seed: int = 0) -> list[tuple[F
     fitted on three quarters of the tasks."""
     order = np.random.default_rng(seed).permutation(stream.shape[1])
     cut = len(order) - len(order) // 4
-    found = []
-    for v in named:
-        values = v.values / v.values.std()
-        scores = [
-            [r_squared(fit(h[:cut], wanted[:cut])(h[cut:]), wanted[cut:]) for h in stream]
-            for wanted in (values, values[order])
-        ]
-        found.append((np.array(scores[0]), np.array(scores[1])))
-    return found
+    scaled = [v.values / v.values.std() for v in named]
+    wanted = [of for values in scaled for of in (values, values[order])]
+    scores = np.empty((len(wanted), len(stream)))
+    for place, h in enumerate(stream):
+        for number, probe in enumerate(fits(h[:cut], [of[:cut] for of in wanted])):
+            scores[number, place] = r_squared(probe(h[cut:]), wanted[number][cut:])
+    return list(zip(scores[::2], scores[1::2], strict=True))
 
 
 def _varies(values: Floats, of: Floats | None = None) -> bool:

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 
 from ..interpreter.calibrate import Ranges, parts
 from ..interpreter.chunks import some_of, together
-from ..interpreter.default_tasks import CORE, Family, Sample, describe, draw, repetitions
+from ..interpreter.default_tasks import Sample, describe, draw, repetitions
 from ..interpreter.oracle import evaluate
+from ..interpreter.task_families import CORE, Family
 from ..ir.graph import Field, Graph, Value
 
 TASKS = 64

@@ -203,9 +203,11 @@ class Copies:
         return np.asarray(self._apart(operand(1))[FIRST:LAST] * kept)
 
     def _left(self, residue: Residue, shape: tuple[int, ...]) -> Floats:
-        """What rounding beside a residue leaves [disturbed copies, tasks, tokens, components]."""
+        """What rounding beside a residue leaves, and a norm that has made smaller what was taken away [disturbed
+        copies, tasks, tokens, components]."""
         most = self._most.get(residue.value, np.full(self._tasks, residue.most))
-        return self._noise(np.broadcast_to(0.5 * most[:, None, None], shape[1:]))
+        units = 0.5 + self._plan.shrunk / UNIT[self._plan.dtype]
+        return self._noise(np.broadcast_to(units * most[:, None, None], shape[1:]))
 
     def _noise(self, units: Floats) -> Floats:
         """Rounding of so many units [tasks, tokens, size], for the disturbed copies."""

@@ -175,14 +175,14 @@ class _Validation:
         self.steady &= SAFETY * change.max(axis=1, initial=0.0) <= SHAKEN * size
 
     def _left(self, held: Holding) -> float:
-        """What clearing its slots of all that they held before may have left there."""
+        """What clearing its slots of all that they held before may have left there, by rounding and by the norm."""
         atoms = self.plan.schedule.instructions.atoms
         sizes = [
             float(abs(matrix.csr).max()) * float(atoms[other].magnitude.max(initial=0.0))
             for atom, matrix in held.variable.form.parts
             for other, _ in stood_before(self.plan.allocation, atom)
         ]
-        return STORED * UNIT[self.plan.dtype] * max(sizes, default=0.0)
+        return (STORED * UNIT[self.plan.dtype] + self.plan.shrunk) * max(sizes, default=0.0)
 
     def _node(self, held: Holding) -> Node:
         graph = self.plan.graph

@@ -215,10 +215,13 @@ class Backend:
             hint = f"add a larger floor to what is divided by, scale the data, or compile in {finer}"
         return self._refuse(message, span, hint)
 
-    def bound(self, stream: Stream) -> Floats:
-        """The largest magnitude that each slot holds, the norm's own slots aside [width]."""
+    def bound(self, stream: Stream, until: int | None = None) -> Floats:
+        """The largest magnitude that each slot holds, the norm's own slots aside [width]: ever, or of what is born in
+        sublayer `until` or before."""
         bound = np.zeros(stream.width)
         for atom in self.allocation.slots:
+            if until is not None and self.allocation.lifetimes[atom].birth > until:
+                continue
             slots = stream.slots(atom)
             bound[slots] = np.maximum(
                 bound[slots], self.schedule.instructions.atoms[atom].magnitude * stream.unit[slots]

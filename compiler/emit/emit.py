@@ -37,7 +37,7 @@ from innerloop.artifact.sparse import Matrix
 
 from ..architectures.targets import Rotary
 from ..schedule.instructions import ROLES
-from ..schedule.sublayers import LoopPlan, SublayerPlan, Work
+from ..schedule.sublayers import LoopPlan, SublayerPlan, Work, walk
 from .attention import AttentionFiller, scores
 from .backend import Backend
 from .embedding import embed
@@ -78,7 +78,8 @@ def emit(backend: Backend) -> Emitted:
 
 @dataclass
 class _Emitter:
-    """`number`: of the sublayer that is being written; `neurons`, `heads`, `widest` are counted on the way."""
+    """`number`: of the sublayer that is being written; `last`: of the outermost loop around it, or its own; `neurons`,
+    `heads`, `widest` are counted on the way."""
 
     backend: Backend
     stream: Stream
@@ -88,14 +89,13 @@ class _Emitter:
     heads: int = 0
     widest: int = 1
     number: int = 0
+    last: int = -1
     work: list[SublayerWork] = field(default_factory=list)
-    bound: Floats = field(init=False)
     norm: Norm | None = field(init=False)
     filler: AttentionFiller = field(init=False)
 
     def __post_init__(self) -> None:
         scale, width = self.stream.constants.scale, self.stream.width
-        self.bound = self.backend.bound(self.stream)
         self.norm = Norm(np.full(width, scale), np.zeros(width)) if scale else None
         self.filler = AttentionFiller(self.backend, self.stream)
 
@@ -129,6 +129,7 @@ class _Emitter:
     def _body(self, items: list[SublayerPlan | LoopPlan]) -> Body:
         body: list[Sublayer | Repeated] = []
         for item in items:
+            self.last = max(self.last, self.number + sum(1 for _ in walk([item])) - 1)
             if isinstance(item, LoopPlan):
                 body.append(Repeated(item.count, self._body(item.body), item.scan, self._turn(item)))
                 continue
@@ -172,7 +173,7 @@ class _Emitter:
             self.work.append(SublayerWork())
             return Idle("mlp")
         stream = self.stream
-        neurons = self.backend.neurons(stream, self.bound)
+        neurons = self.backend.neurons(stream, self.backend.bound(stream, self.last))
         bias = np.zeros(stream.width)
         scratch: dict[int, Matrix] = {}
         if sublayer.prepares is not None:

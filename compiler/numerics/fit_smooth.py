@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from math import inf
+from math import ceil, inf, log
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
@@ -31,6 +31,8 @@ FAR = 1e4
 """Where they are level, whatever the range."""
 BEYOND = 0.02
 """So far beyond the range, as a share of it, the curve of one of them is level."""
+FINER = 1e3
+"""A function that bends within units is not seen by two looks at a range of 10¹⁰."""
 KNOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
@@ -160,12 +162,16 @@ def _smooth(
 
 
 def _samples(f: Callable[[Floats], Floats], low: float, high: float) -> Floats:
-    """A grid as dense as the function bends."""
+    """A grid as dense as the function bends: each look is `FINER` times as fine where it does. Of a range that takes
+    more than two, some points of each stay."""
     x = np.linspace(low, high, 4001)
-    for _ in range(2):
+    looks = 2 + max(0, ceil(log(max(high - low, 1.0), FINER)) - 1)
+    coarse = [x[::8]]
+    for _ in range(looks):
         weight = np.cumsum(np.concatenate([[0.0], _density(x, f(x)) * np.diff(x)]))
         x = np.interp(np.linspace(0.0, weight[-1], 4001), weight, x)
-    return x
+        coarse.append(x[::8])
+    return x if looks == 2 else np.unique(np.concatenate([x, *coarse]))
 
 
 def _density(x: Floats, y: Floats) -> Floats:

@@ -1,8 +1,9 @@
 """The oracle in JAX: tasks through the graph, traced, so that it is jitted, mapped and differentiated.
 
 As in compiler/interpreter/oracle.py a value is 0 at tokens where it does not live. It is computed where it is needed
-(needed.py), [tokens, size, tasks]. A scan goes over its tokens one by one, what does not change in it before them. A
-loop is one of XLA's: a program of many passes is traced once.
+(needed.py), [tokens, size, tasks], and once, [1, size, tasks], where it is the same at all tokens. A scan goes over its
+tokens one by one, what does not change in it before them. A loop is one of XLA's: a program of many passes is traced
+once.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from innerloop.compiler.ir.invariant import invariant
 from innerloop.compiler.ir.operation_classes import Local, Positional, Structural
 from innerloop.compiler.ir.positional import Count
 
+from .needed import apart
 from .opened import Opened
 from .operations import Array, affine, local, product
 from .places import Places
@@ -65,7 +67,7 @@ def evaluate(
     run = _Run(program, line, parameters, fields, counts, seen)
     run.block(graph.block, None)
     places = run.at(graph.output.kinds)
-    return jnp.concatenate([run.whole(run.take(result, places)) for result in graph.results], 1)
+    return jnp.concatenate([run.everywhere(run.whole(run.take(r, places)), places) for r in graph.results], 1)
 
 
 class _Run:
@@ -88,6 +90,7 @@ class _Run:
         self.seen: Any = visible(line, program.graph.signature.pattern) if seen is None else seen
         self.known: dict[Value, tuple[Places, Array]] = {}
         self._live: dict[Kinds, Places] = {}
+        self._apart = apart(self.graph, self.kinds, self.given, self._alike)
         self._fixed: frozenset[Value] = frozenset()
 
     # Where values are ----------------------------------------------------------------------------
@@ -106,13 +109,24 @@ class _Run:
         """Of every task, what may be the same for all."""
         return jnp.broadcast_to(array, (*array.shape[:-1], self.tasks))
 
+    def everywhere(self, array: Array, places: Places) -> Array:
+        """Of every token, what may be the same at all."""
+        return jnp.broadcast_to(array, (places.tokens.shape[0], *array.shape[1:]))
+
     def carried(self, c: Carried, value: Value, places: Places) -> Array:
-        """`value` of what a loop carries, as it is carried: of every task, if it ever differs from task to task."""
+        """`value` of what a loop carries, as it is carried: of every task and token, if it ever differs there."""
         array = self.take(value, places)
+        if c.phi in self._apart:
+            array = self.everywhere(array, places)
         return self.whole(array) if c.phi in self.program.varying else array
 
+    def _alike(self, value: Value, over: str) -> bool:
+        """Whether all tokens at which the value is needed see the same of those that are read."""
+        seen = self._seen(self.at(self.kinds[value]), self.at(frozenset({over})))
+        return isinstance(seen, np.ndarray) and bool((seen == seen[:1]).all())
+
     def take(self, value: Value, places: Places) -> Array:
-        """A value at some tokens, 0 at those where it does not live: [tokens, size, tasks]."""
+        """A value at some tokens, 0 at those where it does not live: [tokens, size, tasks], or once for all."""
         held, array = self.known[value]
         return array if held is places else self._from(value, places.tokens)
 
@@ -123,11 +137,10 @@ class _Run:
             place = np.where(tokens >= 0, held.of[tokens], -1)
             if not array.shape[0]:
                 return jnp.zeros((place.size, *array.shape[1:]), array.dtype)
-            if place.size and place.min() >= 0:
-                return array[place]
-            return jnp.where((place >= 0)[:, None, None], array[place], 0.0)
+            there = array if array.shape[0] == 1 else array[place]
+            return there if place.size and place.min() >= 0 else jnp.where((place >= 0)[:, None, None], there, 0.0)
         here = jnp.where(tokens >= 0, jnp.asarray(held.of)[tokens], -1)
-        return jnp.where((here >= 0)[:, None, None], array[here], 0.0)
+        return jnp.where((here >= 0)[:, None, None], array if array.shape[0] == 1 else array[here], 0.0)
 
     # Blocks --------------------------------------------------------------------------------------
 
@@ -214,9 +227,13 @@ class _Run:
             return self.seen[np.ix_(places.tokens, others.tokens)]
         return jnp.asarray(self.seen)[places.tokens][:, others.tokens]
 
-    def _value(self, node: Node, places: Places) -> Array:
-        rows = places.tokens.shape[0]
+    def _readers(self, places: Places, others: Places, own: list[Array]) -> Array:
+        """What each reader sees, [readers, read]: one stands for all that see the same and hold the same."""
+        seen = self._seen(places, others)
+        same = isinstance(seen, np.ndarray) and all(array.shape[0] == 1 for array in own)
+        return seen[:1] if same and (seen == seen[:1]).all() else seen
 
+    def _value(self, node: Node, places: Places) -> Array:
         def operand(index: int) -> Array:
             return self.take(node.operands[index], places)
 
@@ -224,13 +241,13 @@ class _Run:
             case Field(name):
                 return self._field(name, node, places)
             case Constant(values):
-                return jnp.broadcast_to(jnp.asarray(values.array.reshape(-1, 1)), (rows, node.size, 1))
+                return jnp.asarray(values.array.reshape(1, -1, 1))
             case Count(kind, none):
                 counts = self._seen(places, self.at(frozenset({kind}))).sum(1)
                 counts = counts == 0 if none else counts
                 return jnp.asarray(counts, float)[:, None, None]
             case Affine(matrices, offset):
-                total: Array = jnp.broadcast_to(jnp.asarray(offset.array[:, None]), (rows, node.size, 1))
+                total: Array = jnp.asarray(offset.array.reshape(1, -1, 1))
                 for index, matrix in enumerate(matrices):
                     total = total + affine(matrix, operand(index))
                 return total
@@ -243,15 +260,15 @@ class _Run:
                 return self._from(node.operands[0], self._sources(node.op, places))
             case Gather(how, over):
                 others = self.at(frozenset({over}))
-                return gather(how, self.take(node.operands[0], others), self._seen(places, others))
+                return gather(how, self.take(node.operands[0], others), self._readers(places, others, []))
             case Attend(how, over):
                 others = self.at(frozenset({over}))
                 key, theirs = (self.take(o, others) for o in node.operands[1:])
-                return attend(how, operand(0), key, theirs, self._seen(places, others))
+                return attend(how, operand(0), key, theirs, self._readers(places, others, [operand(0)]))
             case Read(_, over, mine):
                 others = self.at(frozenset({over}))
-                given = [self.take(o, others) for o in node.operands[mine:]]
-                return read(node.op, [operand(i) for i in range(mine)], given, self._seen(places, others))
+                given, own = [self.take(o, others) for o in node.operands[mine:]], [operand(i) for i in range(mine)]
+                return read(node.op, own, given, self._readers(places, others, own))
             case Merge(kinds):
                 return self._merge(node, kinds, places)
             case Positional() | Delta() | Structural():
@@ -262,14 +279,11 @@ class _Run:
     def _field(self, name: str, node: Node, places: Places) -> Array:
         """A field of the data, or a free parameter, which every token holds."""
         if name in self.given:
-            flat = jnp.asarray(self.given[name], float).reshape(1, node.size, 1)
-            return jnp.broadcast_to(flat, (places.tokens.shape[0], node.size, 1))
+            return jnp.asarray(self.given[name], float).reshape(1, node.size, 1)
         rows = jnp.asarray(self.data[name], float)
         held = self.at(node.kinds)
-        place = (
-            jnp.asarray(held.of)[places.tokens] if not isinstance(places.tokens, np.ndarray) else held.of[places.tokens]
-        )
-        return rows[place]
+        of = held.of if isinstance(places.tokens, np.ndarray) else jnp.asarray(held.of)
+        return rows[of[places.tokens]]
 
     def _merge(self, node: Node, kinds: tuple[Kinds, ...], places: Places) -> Array:
         merged = jnp.zeros((places.tokens.shape[0], node.size, 1))

@@ -10,10 +10,11 @@ scan values stand at its one token, and are all computed; those that do not chan
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
 from innerloop.artifact.signature import Kinds
 from innerloop.compiler.ir.graph import Attend, Field, Gather, Graph, Loop, Merge, Move, Read, Value
+from innerloop.compiler.ir.positional import Count
 
 
 def needed(graph: Graph) -> dict[Value, Kinds]:
@@ -43,6 +44,55 @@ def varying(graph: Graph, free: Collection[str]) -> frozenset[Value]:
                 if not found.isdisjoint((c.initial, c.result)):
                     found |= {c.phi, c.final}
     return frozenset(found)
+
+
+def apart(
+    graph: Graph, asked: Mapping[Value, Kinds], free: Collection[str], alike: Callable[[Value, str], bool]
+) -> frozenset[Value]:  # fmt: skip
+    """The values that may differ between the tokens at which they are needed; `alike`: whether all tokens that need
+    a value see the same of a kind that it reads."""
+    scanned = {v for loop in graph.loops() if loop.kind is not None for v in graph.values(loop.body)}
+    found = {v for v in graph.values() if asked[v] and (v in scanned or _differs(graph, v, free, alike))}
+    before = -1
+    while before != len(found):
+        before = len(found)
+        for value in graph.values():
+            own = _own(graph, value)
+            if not found.isdisjoint(own) or any(not asked[value] <= asked[o] for o in own):
+                found.add(value)
+        for loop in graph.loops():
+            for c in loop.carried:
+                parts = (c.initial, c.result)
+                if loop.kind or not found.isdisjoint(parts) or any(not asked[c.phi] <= asked[p] for p in parts):
+                    found |= {c.phi, c.final}
+    return frozenset(found)
+
+
+def _differs(graph: Graph, value: Value, free: Collection[str], alike: Callable[[Value, str], bool]) -> bool:
+    """By what it is, whatever its operands are."""
+    match graph[value].op:
+        case Field(name):
+            return name not in free
+        case Gather(over=over) | Attend(over=over) | Read(over=over):
+            return not alike(value, over)
+        case Count() | Move() | Merge():
+            return True
+        case _:
+            return False
+
+
+def _own(graph: Graph, value: Value) -> tuple[Value, ...]:
+    """Of its operands those that it takes at its own token."""
+    node = graph[value]
+    match node.op:
+        case Gather():
+            return ()
+        case Attend():
+            return tuple(node.operands[:1])
+        case Read(mine=mine):
+            return tuple(node.operands[:mine])
+        case _:
+            return tuple(node.operands)
 
 
 def _ask(graph: Graph, found: dict[Value, Kinds], value: Value, kinds: Kinds) -> None:

@@ -13,7 +13,8 @@ from innerloop.compiler import compile_program, interpret
 from innerloop.compiler.architectures.targets import TARGETS
 from innerloop.compiler.certify.families import affordable
 from innerloop.compiler.interpreter.calibrate import MARGIN, calibrate, joined, observe, ranges_of
-from innerloop.compiler.interpreter.default_tasks import CORE, FAMILIES, WILD, Family, core_tasks, draw, samples
+from innerloop.compiler.interpreter.default_tasks import WILD, core_tasks, draw, samples
+from innerloop.compiler.interpreter.task_families import CORE, FAMILIES, Family
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Divide, Field, Graph, Product
 from innerloop.programs import load

@@ -202,3 +202,34 @@ at h
     sample = {"y": np.random.default_rng(1).uniform(-3.0, 0.0, (60, 5, 2))}
     report = compile_program(text, target="gelu", calibration=sample, certify=8).report
     assert report.measured_error <= report.predicted_error
+
+
+def test_a_kink_is_no_blunter_for_what_takes_its_slots_later() -> None:
+    """m, up to e^128, stands where n was read by `clip`: a neuron that reads so much has no kink at 1."""
+    text = """program late()
+tokens (x)*
+    n : scalar on x in [-4, 4]
+c = clip(n, -1, 1)
+m = exp(c * n / 4)
+repeat 7
+    m = m * m
+output c = c
+output m = m
+"""
+    c, m = compile_program(text, target="llama", dtype="float64", calibration=sample(text), certify=8).report.each
+    assert c.measured_error <= c.predicted_error < 1e-12
+    assert m.measured_error <= m.predicted_error
+
+
+def test_what_a_norm_leaves_of_a_value_that_was_cleared_is_no_fault() -> None:
+    """Of random program 33267: a 0 where the mean was, which the norm has made smaller by 1 % before it was cleared."""
+    text = """program left()
+tokens (x)* q
+    n : vector[2] on q, x in [-1, 1]
+p : vector[2] = 1.75
+repeat 3 as i
+    p = 0.5 * p + argmax[j in x](0.3, n[j])
+output p + softmax[j in x](1e-2, n[j] > n[j])
+"""
+    report = compile_program(text, dtype="float16", calibration=sample(text), certify=8).report
+    assert report.measured_error <= report.predicted_error

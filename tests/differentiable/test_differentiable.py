@@ -17,6 +17,7 @@ from innerloop.compiler.numerics.functions import POINTWISE
 from innerloop.compiler.syntax.parse import parse
 from innerloop.programs import load, names
 from innerloop.runtime.differentiable.function import Differentiable
+from innerloop.runtime.differentiable.needed import apart
 from innerloop.runtime.differentiable.opened import counting_parameters, real_parameters
 from innerloop.runtime.differentiable.operations import FUNCTIONS, affine
 from innerloop.runtime.executables import LEVEL
@@ -141,3 +142,15 @@ def test_what_is_the_same_in_every_task_is_computed_once() -> None:
     numbers, taken = program.graph.loops()
     assert {c.phi in program.varying for c in numbers.carried} == {False}
     assert {c.phi in program.varying for c in taken.carried} == {True}
+
+
+def test_what_is_the_same_at_every_token_is_computed_once() -> None:
+    """adaboost: every token sees all examples, so that all hold one w; each example has a margin of its own."""
+    program = Differentiable(load("adaboost"), **case_of("adaboost").parameters).program
+    graph = program.graph
+    (rounds,) = (loop for loop in graph.loops() if "w" in str(graph[loop.carried[0].phi].name))
+    (margin,) = (v for v in graph.values() if graph[v].name == "margin")
+    for alike in (True, False):
+        differ = apart(graph, program.needed, program.free, lambda *_, alike=alike: alike)  # type: ignore[misc]
+        assert {c.phi in differ for c in rounds.carried} == {not alike}
+        assert margin in differ

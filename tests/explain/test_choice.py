@@ -127,3 +127,11 @@ def test_where_none_explains_the_model_the_best_is_of_all_fits() -> None:
         assert said.status == 3
         assert said.sentence.startswith(f"no known program: {start}")
         assert f"explains {100 * (1 - other.left):.1f} %" in said.sentence
+
+
+def test_a_longer_rival_is_further_off() -> None:
+    """As the choice counts it: 16 bits are as much as to leave twice as much."""
+    one, other = fitted(FIRST, noise(0.1, 1)), fitted(SECOND, noise(0.11, 2))
+    rare = fitted(replace(SECOND, prior=16.0), noise(0.11, 2))
+    margins = [choose([one, rival], MODEL, BASE).margin for rival in (other, rare)]
+    assert margins[1] == pytest.approx(2 * margins[0])

@@ -62,7 +62,8 @@ def fitted_as(left: Callable[[int], float], monkeypatch: pytest.MonkeyPatch) -> 
         share = left(of["steps"])
         return Fitted(candidate, of, np.zeros(0), np.zeros((1, 1)), share, share, np.zeros((1, 0)))
 
-    monkeypatch.setattr(counts, "fit_from", fitted)
+    monkeypatch.setattr(counts, "_plain", fitted)
+    monkeypatch.setattr(counts, "_refined", lambda fit, *_: fit)
     candidate: Any = SimpleNamespace(family=FAMILIES["gradient_descent"], starts=list)
     return fit(candidate, *tasks(lambda x, y: y[:, 0]))
 

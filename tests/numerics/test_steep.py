@@ -84,3 +84,11 @@ def test_what_is_not_finite() -> None:
             fit(name, (), -2.0, -1.0, 3e-7)
     with pytest.raises(ValueError, match="1/x"):
         fit("reciprocal", (), -1.0, 2.0, 3e-7)
+
+
+@pytest.mark.parametrize("high", [1e5, 1.6e10])
+def test_a_curve_that_bends_at_one_end_of_a_wide_range(high: float) -> None:
+    """The grid is to see what lies between the bend and the other end: what is found there is what was claimed."""
+    curve = fit("tanh", (), 1e-6, high, 1e-9, SILU)
+    x = np.concatenate([np.linspace(0.0, 60.0, 601), np.geomspace(1.0, high, 200)])
+    assert np.abs(curve.neurons(x)[0] - np.tanh(x)).max() <= 1.5 * curve.error < 0.05

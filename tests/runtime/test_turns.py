@@ -16,8 +16,9 @@ from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError
-from innerloop.compiler.interpreter.default_tasks import CORE, draw
+from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.oracle import evaluate
+from innerloop.compiler.interpreter.task_families import CORE
 from innerloop.compiler.ir.build import graph_of
 from innerloop.programs import load, names
 from innerloop.runtime import RangeError, RangeWarning, Transformer

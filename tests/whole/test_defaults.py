@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import interpret
-from innerloop.compiler.interpreter.default_tasks import describe, draw, repetitions
+from innerloop.compiler.interpreter.default_tasks import describe, draw, repetitions, samples
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.syntax.parse import parse
 from innerloop.programs import load, names
+from innerloop.runtime import Transformer
 
 from tests.reference import D, packed
 from tests.reference.measured import numpy_run
@@ -80,3 +81,15 @@ def test_labels_are_signs_of_a_linear_function_in_whole_tasks_and_uniform_in_sho
                 break
             w = w + (y[:, None] * x[:20])[wrong][0]
         assert not wrong.any()
+
+
+def test_of_a_visible_context_there_are_tasks_of_one_example_and_of_lengths_between() -> None:
+    """No token sees a part of it, as each does of `(x y)* x`; and a kernel's mean over one example, its own, is 1."""
+    text = load("maximum_mean_discrepancy")
+    weights = compiled_once(text, target="llama", d=D)
+    for groups in ((1, 1), (1, 9), (9, 1)):
+        fields = draw(weights.signature, groups, TASKS, 1)
+        for bound in Transformer(weights).certify(**fields).bound.values():
+            assert np.isfinite(bound).all()
+    *_, others = samples(graph_of(text, {"d": D}))
+    assert {some.sequence.repetitions for some in others.data} == {(9, 9), (1, 1)}
