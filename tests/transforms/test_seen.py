@@ -78,7 +78,7 @@ def test_on_rewritten_programs_what_is_seen_at_once_is_what_is_seen_alone(monkey
             def see(value: Value, array: np.ndarray, least: dict[Value, np.ndarray] = least) -> None:
                 if array.size:
                     low = array.min(axis=(0, 1))
-                    least[value] = np.minimum(least.get(value, low), low)
+                    least[value] = np.minimum(least[value], low) if value in least else low
 
             evaluate(written, data, see)
             own = {v for v in least if not isinstance(written[v].op, Field | Move)}
