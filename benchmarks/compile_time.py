@@ -1,21 +1,30 @@
 """How long compiling takes, stage by stage, and for each nonzero that it writes: one table.
 
     python -m benchmarks.compile_time [--runs 5] [--programs gradient_descent …]
+    python -m benchmarks.compile_time --large [--runs 3] [--beside PYTHON]
 
 In milliseconds, in a process that has compiled before; the best of several runs, but for calibration (the oracle on
 sample tasks), which is run once and not part of `total`. A loop's weights are written once however often it runs, so
 `nonzeros` does not grow with the steps; the report runs the loop: `unrolled` are the nonzeros that it multiplies by.
 `ns` is the total but for the report over the nonzeros, `ns unrolled` all of the total over the unrolled ones. Small
 programs pay for what does not depend on their size: the parser, passes over some twenty values, and calls of NumPy.
+
+`--large`: CPU seconds of the whole compile of three programs, each in a process of its own that has compiled a small
+one before, and the most memory that it took; medians of the runs, `--beside` by turns with another version.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 from unittest import mock
 
@@ -132,11 +141,50 @@ def nonzeros(sublayer: object) -> int:
     return sum(part.nnz for part in vars(sublayer).values() if isinstance(part, Matrix))
 
 
+LARGE = {
+    "gradient_descent": ("d=8, steps=10", "d=32, steps=16, rate=0.0025"),
+    "sherman_morrison": ("d=8, examples=512",),
+}
+ALONE = """
+import resource
+import time
+from innerloop.compiler import compile_program
+from innerloop.programs import load
+compile_program(load("gradient_descent"), d=2)
+start = time.process_time()
+compile_program(load("{}"), {})
+print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+"""
+
+
+def large(runs: int, pythons: dict[str, str]) -> None:
+    """The table of `--large`."""
+    found: dict[tuple[str, str], list[list[float]]] = {}
+    cases = [(program, parameters) for program, each in LARGE.items() for parameters in each]
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    with tempfile.TemporaryDirectory() as elsewhere:  # where no folder shadows the other version
+        for case in cases * runs:
+            for side, python in pythons.items():
+                command = [python, "-c", ALONE.format(*case)]
+                printed = subprocess.check_output(command, cwd=elsewhere, env=environment, text=True)
+                found.setdefault((side, ", ".join(case)), []).append([float(number) for number in printed.split()])
+    rows = [
+        [case, side, *(f"{median(numbers):,.1f}" for numbers in zip(*each, strict=True))]
+        for (side, case), each in sorted(found.items(), key=lambda item: item[0][1])
+    ]
+    show(f"medians of {runs} runs", ("program", "", "CPU s", "MB at most"), ("program", ""), rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--programs", nargs="+", default=list(COUNTS), choices=list(COUNTS))
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--beside", metavar="PYTHON")
     options = parser.parse_args()
+    if options.large:
+        large(options.runs, {"here": sys.executable} | ({"beside": options.beside} if options.beside else {}))
+        return
     compile_program(load("gradient_descent"), d=2)
     counted = ("d", "steps", "layers", "width", "slots", "neurons", "nonzeros", "unrolled")
     show(

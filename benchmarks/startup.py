@@ -76,7 +76,9 @@ MAIN = "import sys; from innerloop.commands import main; sys.argv[0] = 'innerloo
 
 ROWS: list[tuple[str, str, str, bool]] = [
     ("check a program", "command", "check gradient_descent", False),
+    ("check a program, kept", "command", "check gradient_descent", True),
     ("compile, d = 2, 2 steps", "command", f"compile {SMALL} -o new", False),
+    ("compile, d = 2, 2 steps, kept", "command", f"compile {SMALL} -o new", True),
     ("run on 4 tasks", "command", "run small --data few.npz -o out.npz", False),
     ("run on 2,000 tasks", "command", "run small --data many.npz -o out.npz", False),
     ("run on 2,000 tasks, kept", "command", "run small --data many.npz -o out.npz", True),
@@ -85,7 +87,7 @@ ROWS: list[tuple[str, str, str, bool]] = [
     ("stream of 80 pushes", "code", STREAM, False),
     ("stream of 80 pushes, kept", "code", STREAM, True),
 ]
-"""Name, what kind of thing it is, the thing, and whether executables are kept."""
+"""Name, what kind of thing it is, the thing, and whether executables and the parser's tables are kept."""
 
 
 def timed(python: str, code: str, arguments: list[str], folder: Path, kept: bool) -> tuple[float, float, str]:
@@ -147,7 +149,7 @@ def main() -> None:
                     command = kind == "command"
                     code, arguments = (MAIN, thing.split()) if command else (thing, [])
                     if "new" in arguments:
-                        arguments = [*arguments[:-1], f"new{turn}"]
+                        arguments = [*arguments[:-1], f"new{turn}{'kept' * kept}"]
                     cpu, clock, printed = timed(python, code, arguments, folders[side], kept)
                     if turn:  # the first fills caches
                         alone = float("nan") if command else float(printed)

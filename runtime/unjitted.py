@@ -23,7 +23,7 @@ from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import GuardMode
-from innerloop.compiler.interpreter.calibrate import some_of
+from innerloop.compiler.interpreter.chunks import some_of
 from numpy.typing import ArrayLike, NDArray
 
 from .guard.beside import Beside

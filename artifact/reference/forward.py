@@ -7,9 +7,10 @@ that run, and not as their square; the stream stands on its side, [width, batch 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,27 @@ Observe = Callable[[Real], None]
 Look = Callable[[int, Real, int | None], None]
 
 
+@dataclass(frozen=True)
+class Turn:
+    """A sublayer of a scan that is run in turn: the `step`-th of so many `steps` of a pass, of which the first pass
+    begins with the `run`-th sublayer that runs, if every pass does; and which of the scan's tokens has its turn."""
+
+    run: int
+    step: int
+    steps: int
+    number: int
+
+
+@dataclass(frozen=True)
+class InTurn:
+    """For who observes, but scans in turn. `see` is called after each sublayer with the stream [width, batch, 1] of
+    the token whose turn it is, and its place. Before the turn of the tokens of these `numbers` the pass is run at all
+    tokens, as stock transformers run it, and seen [width, batch, 1 + tokens] with None; nothing comes of it."""
+
+    numbers: Container[int]
+    see: Callable[[Turn, Real, int | None], None]
+
+
 def forward(
     weights: Contents,
     data: TokenData,
@@ -37,22 +59,24 @@ def forward(
     arithmetic: Arithmetic | None = None,
     whole: bool = False,
     look: Look | None = None,
+    in_turn: InTurn | None = None,
 ) -> Real:
     """The output at every token of the data [batch, tokens, size], in the precision of the weights; of 16 bits it is
     read from the last stream in float32. `observe` is called with the stream [width, batch, 1 + tokens] after each
     sublayer. `arithmetic`: how norms and activations round (None: as in this package).
-    `whole`: every pass of a scan at all tokens, as stock transformers run it, and as it is run for who observes; else
-    each at the token whose turn it is, where that is enough, as the runtime does. `look` is called with 2 n before
-    stored sublayer n, 2 n + 1 after it, and the stream [width, batch, 1 + tokens], or of a scan that is run in turn
-    [width, batch, 1] and the token's place; of other scans, in the last pass."""
+    `whole`: every pass of a scan at all tokens, as stock transformers run it, and as it is run for who observes without
+    `in_turn`; else each at the token whose turn it is, where that is enough, as the runtime does. `look` is called with
+    2 n before stored sublayer n, 2 n + 1 after it, and the stream [width, batch, 1 + tokens], or of a scan that is run
+    in turn [width, batch, 1] and the token's place; of other scans, in the last pass."""
     config = weights.config
     dtype = carrier(config.dtype)
     arithmetic = arithmetic or arithmetic_of(config)
     x = embedded(weights, data)
     batch, tokens = x.shape[1:]
     x = x.reshape(-1, batch * tokens)
-    places = {} if whole or observe is not None else turns(weights.body, data.sequence.kinds)
-    x = _Run(weights, arithmetic, batch, tokens, places, observe, look).body(weights.body, x, 0)
+    every = whole or (observe is not None and in_turn is None)
+    places = {} if every else turns(weights.body, data.sequence.kinds)
+    x = _Run(weights, arithmetic, batch, tokens, places, observe, look, in_turn).body(weights.body, x, 0)
     x = normalise(x, weights.final_norm, config, arithmetic)
     out = transposed(weights.readout, dtype) @ x + weights.readout_bias.astype(dtype)[:, None]
     return np.ascontiguousarray(out.T).reshape(batch, tokens, -1)[:, 1:]
@@ -79,6 +103,9 @@ class _Run:
     places: dict[str, Indices]
     observe: Observe | None
     look: Look | None
+    in_turn: InTurn | None
+    run: int = 0
+    """How many sublayers have run, if every pass does."""
     attention: dict[int, Heads] = field(default_factory=dict)
     mlps: dict[tuple[int, int], Neurons] = field(default_factory=dict)
 
@@ -152,6 +179,7 @@ class _Run:
                 x = self.held(x + self._neurons(part, number, x.shape[1]).run(self._normed(part, reads)))
             case Idle():
                 pass
+        self.run += 1
         if self.observe is not None:
             self.observe(x.reshape(-1, self.batch, self.tokens))
         return x
@@ -166,24 +194,45 @@ class _Run:
         heads = [(part, k) for k, part in steps if isinstance(part, Attention)]
         rest, resting = self._pass(steps, x[:, :1], 0, [[] for _ in heads])
         before, there = rest, 0
-        for place in self.places[str(scan.turn)].tolist():
+        begun = self.run
+        for turn, place in enumerate(self.places[str(scan.turn)].tolist()):
+            if self.in_turn is not None and turn in self.in_turn.numbers:
+                self._everywhere(scan, x, number, Turn(begun, 0, len(steps), turn))
             others = [[read] for read in resting]
             if there:
                 part, k = heads[0]
                 others[0].append(self._heads(part, k).read(self._normed(part, before), self.batch, there))
-            before, _ = self._pass(steps, x[:, first + place], place, others)
+            before, _ = self._pass(steps, x[:, first + place], place, others, Turn(begun, 0, len(steps), turn))
             x[:, first + place], there = before, place
         x[:, first] = rest
+        self.run = begun + scan.count * len(steps)
         return x
 
+    def _everywhere(self, scan: Repeated, x: Real, number: int, turn: Turn) -> None:
+        """A pass at all tokens, for who sees it."""
+        step, observe, look = count(), self.observe, self.look
+
+        def see(stream: Real) -> None:
+            if self.in_turn is not None:
+                self.in_turn.see(replace(turn, step=next(step)), stream, None)
+
+        self.observe, self.look = see, None
+        self.body(scan.body, x, number)
+        self.observe, self.look = observe, look
+
     def _pass(
-        self, steps: list[tuple[int, Any]], x: Real, place: int, others: list[list[Real]]
+        self,
+        steps: list[tuple[int, Any]],
+        x: Real,
+        place: int,
+        others: list[list[Real]],
+        turn: Turn | None = None,
     ) -> tuple[Real, list[Real]]:
         """The stream [width, tokens] of tokens that all stand at this place behind a pass, and what each of its heads'
         sublayers reads of them; `others`: what each reads of other tokens."""
         reads: list[Real] = []
         layer = x
-        for number, part in steps:
+        for step, (number, part) in enumerate(steps):
             found, layer = layer if self._reads_layer(part) else x, x
             self._looked(2 * number, found, place)
             if isinstance(part, Attention):
@@ -193,6 +242,8 @@ class _Run:
             elif isinstance(part, Mlp):
                 x = self.held(x + self._neurons(part, number, x.shape[1]).run(self._normed(part, found)))
             self._looked(2 * number + 1, x, place)
+            if self.in_turn is not None and turn is not None:
+                self.in_turn.see(replace(turn, step=step), x.reshape(x.shape[0], self.batch, -1), place)
         return x, reads
 
     # Sublayers -------------------------------------------------------------------------------------

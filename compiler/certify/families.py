@@ -23,7 +23,7 @@ from innerloop.artifact.progress import each
 from innerloop.artifact.tokens import TokenData
 
 from ..architectures.targets import Target
-from ..interpreter.calibrate import Ranges, joined, observe, ranges_of
+from ..interpreter.calibrate import Ranges, joined, observe_each, ranges_of
 from ..interpreter.default_tasks import WILD, Sample
 from ..interpreter.oracle import evaluate
 from ..interpreter.seen import Seen
@@ -43,11 +43,9 @@ WIDER = 1.01
 def observed(graph: Graph, samples: Sequence[Sample], default: bool) -> list[tuple[Family, Seen]]:
     """What values do on each family's tasks; of default tasks on all but the wildest. Rows are kept of the core alone,
     which says where values crowd: of a long scan they are most of what compiling takes."""
-    found: list[tuple[Family, Seen]] = []
-    for sample in each("looking at sample tasks", samples):
-        seen = observe(graph, sample.data, WILD if default else 0.0)
-        found.append((sample.family, replace(seen, rows={}) if found else seen))
-    return found
+    seen = observe_each(graph, [sample.data for sample in samples], WILD if default else 0.0)
+    rows = [of if k == 0 else replace(of, rows={}) for k, of in enumerate(seen)]
+    return list(zip([sample.family for sample in samples], rows, strict=True))
 
 
 def affordable(

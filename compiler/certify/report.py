@@ -24,7 +24,8 @@ from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
 
 from ..emit.emit import Emitted
-from ..interpreter.calibrate import Ranges, some_of
+from ..interpreter.calibrate import Ranges
+from ..interpreter.chunks import some_of
 from ..interpreter.oracle import evaluate
 from ..ir.build import graph_of
 from ..ir.critical_path import critical_path

@@ -97,11 +97,19 @@ class Bounds:
         tokens, array, change = self.taken(held, passes)
         return tokens, array, self.bound(array, change)
 
-    def taken(self, held: Holding, passes: Passes) -> tuple[Indices, Floats, Floats]:
-        """The same tokens and values, and by how much disturbing a task changes them at most [tasks, tokens]."""
+    def taken(self, held: Holding, passes: Passes, token: int | None = None) -> tuple[Indices, Floats, Floats]:
+        """The same tokens and values, and by how much disturbing a task changes them at most [tasks, tokens]; of one
+        `token` alone, if it is among them."""
         value = self.value(held)
         tokens, times = self.record.at(value, passes)
-        array, change = self.record.taken(value, times), self.changes.taken(value, times)
+        one = slice(None)
+        if token is not None:
+            place = int(np.searchsorted(tokens, token)) if np.any(tokens == token) else tokens.size
+            one = slice(place, place + 1)
+            if len(times) > 1:  # of a scan's tokens each has its own
+                times, one = times[one] or times[:1], slice(0, int(place < tokens.size))
+            tokens = tokens[place : place + 1]
+        array, change = self.record.taken(value, times)[:, one], self.changes.taken(value, times)[:, one]
         if held.ended is not None:
             matrix = held.variable.form.part(held.ended)
             assert matrix is not None

@@ -12,39 +12,31 @@ which rounding decides a comparison says nothing, and is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.precisions import UNIT
 from innerloop.artifact.progress import begun
-from innerloop.artifact.reference.forward import forward
+from innerloop.artifact.reference.forward import InTurn, Turn, forward
 from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
 
 from ..emit.layout import Holding, placed_values
 from ..emit.residual_stream import Stream
-from ..interpreter.calibrate import some_of
-from ..interpreter.chunks import together
-from ..interpreter.oracle import evaluate
-from ..ir.graph import Divide, Field, Function, Keep, Loop, Node, Value
+from ..ir.graph import Node
 from ..schedule.instructions import ROLES
 from .plan import Plan
 from .predict import LUCK, SAFETY
 from .residue import stood_before
+from .sample_tasks import decided, sample_tasks
 from .slots import SlotSizes
 from .trace_bounds import STORED, Bounds, Passes
 
-TASKS = 4
-"""So many of the report's longest and shortest, and as many on their way to a corner."""
-TOKENS = 648
-"""So many of all of them together, about."""
-NUMBERS = 2**25
-"""So many numbers are kept of a run of the oracle, about."""
-WAYS = (1.0, 0.7, 0.4, 0.2)
-"""How far towards a corner: as far as all ranges hold."""
+PASSES = 64
+"""Of a longer scan each pass is held at the token whose turn it is, and at all tokens the 1st, 2nd, 4th, 8th … and the
+last: every pass repeats what the one before has left there."""
 TRUST = 3.0
 """So many times its prediction an error may be, beyond which it is looked into."""
 FLOOR = {"float32": 1e-4, "float64": 1e-9, "bfloat16": 2.0**-5, "float16": 2.0**-8}
@@ -66,111 +58,11 @@ def validate(plan: Plan, weights: Weights, stream: Stream) -> SlotSizes:
         _Validation(plan, weights, stream, data, seen).run()
     report = weights.report
     if any(error.measured_error > TRUST * error.predicted_error for error in report.each):
-        for data in (decided for some in plan.fresh for decided in _decided(plan, some)):
+        for data in (some for fresh in plan.fresh for some in decided(plan, fresh)):
             validation = _Validation(plan, weights, stream, data, seen)
             validation.run()
             validation.hold_output()
     return seen
-
-
-# Tasks -------------------------------------------------------------------------------------------
-
-
-def sample_tasks(plan: Plan) -> Iterator[TokenData]:
-    """Of the longest and of the shortest, those in which all values are in their ranges and all comparisons decided."""
-    rng = np.random.default_rng(0)
-    for data in plan.fresh[:1] + plan.fresh[1:][-1:]:
-        tokens = len(data.sequence)
-        count = min(TASKS, data.batch, max(1, TOKENS // (2 * tokens)), _affordable(plan, tokens))
-        if count:
-            yield from _decided(plan, _towards_corners(plan, some_of(data, np.arange(count)), rng))
-
-
-def _affordable(plan: Plan, tokens: int) -> int:
-    """Of how many tasks all values can be kept."""
-
-    def numbers(block: tuple[Value | Loop, ...]) -> int:
-        loops = [item for item in block if isinstance(item, Loop)]
-        own = sum(plan.graph[item].size for item in block if not isinstance(item, Loop))
-        return own + sum((1 if loop.kind is not None else loop.count) * numbers(loop.body) for loop in loops)
-
-    return NUMBERS // (2 * tokens * max(1, numbers(plan.graph.block)))
-
-
-def _towards_corners(plan: Plan, base: TokenData, rng: np.random.Generator) -> TokenData:
-    """The tasks, and each as far towards a corner of its fields' ranges as all values stay in theirs: those for which
-    they do."""
-    corners = {}
-    for spec in plan.graph.signature.fields:
-        array = base.fields[spec.name]
-        value = next((v for v in plan.graph.values() if plan.graph[v].op == Field(spec.name)), None)
-        if spec.onehot or value is None:
-            corners[spec.name] = array
-            continue
-        corner = np.where(rng.random(array.shape) < 0.5, plan.ranges.low[value], plan.ranges.high[value])
-        lives = np.array([kind in spec.kinds for kind in base.sequence.kinds])
-        corners[spec.name] = np.where(lives[None, :, None], corner, array)
-    ways = (0.0, *WAYS)
-    fields = {n: np.concatenate([a + way * (corners[n] - a) for way in ways]) for n, a in base.fields.items()}
-    all_ways = TokenData(base.sequence, len(ways) * base.batch, fields)
-    inside = _inside(plan, all_ways).reshape(len(ways), base.batch)
-    first = np.where(inside[1:].any(axis=0), inside[1:].argmax(axis=0) + 1, -1)
-    taken = [task for task in range(base.batch) if inside[0, task]]
-    taken += [int(way) * base.batch + task for task, way in enumerate(first) if way > 0]
-    return some_of(all_ways, np.array(taken, dtype=np.int64))
-
-
-def _inside(plan: Plan, data: TokenData) -> np.ndarray:
-    """Whether all values of each task are in the ranges that the weights were made for [tasks]."""
-    graph, ranges = plan.graph, plan.ranges
-    divisors = {graph[v].operands[1] for v in graph.values() if isinstance(graph[v].op, Divide)}
-    ends = {v: ranges.tight(v) if v in divisors else ranges[v] for v in graph.values()}
-    for op, operand in ((graph[v].op, graph[v].operands) for v in graph.values()):
-        if isinstance(op, Function):
-            ends[operand[0]] = _both(ends[operand[0]], ranges.domain(op.name, operand[0]))
-    good = np.ones(data.batch, dtype=bool)
-    step = together(graph, data)
-    for start in range(0, data.batch, step):
-        tasks = np.arange(start, min(start + step, data.batch))
-
-        def observe(value: Value, array: Floats, tasks: Indices = tasks) -> None:
-            low, high = ends[value]
-            good[tasks] &= ((array >= low) & (array <= high)).all(axis=(1, 2))
-
-        reach: dict[Value, float] = {}
-        evaluate(graph, some_of(data, tasks), observe, reach=reach, looks=True)
-        if any(found > ranges.reach(value) for value, found in reach.items()):
-            good[tasks] &= tasks < data.batch // (1 + len(WAYS))  # whose scores these are is not said
-    return good
-
-
-def _both(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-    return np.maximum(one[0], other[0]), np.minimum(one[1], other[1])
-
-
-def _decided(plan: Plan, data: TokenData) -> Iterator[TokenData]:
-    """The tasks, but those in which what decides a comparison is no further from 0 than it may be off. A 0 is decided
-    where the weights were made for one, or nothing can be off."""
-    graph = plan.graph
-    decide = sorted({graph[v].operands[0] for v in graph.values() if isinstance(graph[v].op, Keep)})
-    for safety in (1.0, SAFETY) if decide else ():  # those first that are turned over, and so shake all others
-        if not data.batch:
-            return
-        bounds = Bounds(plan, data, [], decide)
-        good = np.ones(data.batch, dtype=bool)
-        for value in decide:
-            for time in range(bounds.record.times(value)):
-                distance = np.abs(bounds.record.time(value, time))
-                change = safety * bounds.changes.taken(value, [time])
-                off = change[..., None] if safety == 1.0 else change.max(initial=0.0)
-                tie = (distance == 0.0) & ((off == 0.0) | (value in plan.ranges.ties))
-                good &= ~((distance <= off) & ~tie).any(axis=(1, 2))
-        data = some_of(data, np.flatnonzero(good))
-    if data.batch:
-        yield data
-
-
-# Values ------------------------------------------------------------------------------------------
 
 
 class _Validation:
@@ -188,6 +80,10 @@ class _Validation:
         self.slots, self.unit = {atom: stream.slots(atom) for atom in plan.allocation.slots}, stream.unit
         self.at_rest = self._at_rest(stream.width)
         self.floor = FLOOR[plan.dtype]
+        self.passes: dict[int, int] = {}
+        """Of each loop."""
+        for _, passes in self.bounds.runs:
+            self.passes |= {loop: number + 1 for loop, number in passes.items()}
         self.run_so_far = 0
         self.steady = np.ones(data.batch, dtype=bool)
 
@@ -206,13 +102,39 @@ class _Validation:
         return np.where(taken, most, np.inf)
 
     def run(self) -> None:
-        self.output = forward(self.weights, self.data, self._after)
+        self.output = forward(self.weights, self.data, self._after, in_turn=self._in_turn())
+
+    def _in_turn(self) -> InTurn | None:
+        """Of a long scan: each pass at the token whose turn it is, and at all in few."""
+        loops = [loop for loop in self.plan.graph.loops() if loop.kind is not None]
+        if max((loop.count for loop in loops), default=0) <= PASSES:
+            return None
+        tokens = max(output_rows(self.data.sequence, frozenset({str(loop.kind)})).size for loop in loops)
+        return InTurn({tokens - 1, *(2**k - 1 for k in range(tokens.bit_length()))}, self._turned)
+
+    def _turned(self, turn: Turn, x: Any, place: int | None) -> None:
+        """After a sublayer of a scan that is run in turn."""
+        loops, runs = list(self.plan.graph.loops()), self.bounds.runs
+        scan = next(number for number in runs[turn.run][1] if loops[number].kind is not None)
+        warm = any(c.warm is not None for c in loops[scan].carried)
+        self._run_is(turn.run + max(0, turn.number - warm) * turn.steps + turn.step, x, place)
+        self.run_so_far = turn.run + turn.steps * self.passes[scan]
 
     def _after(self, x: Any) -> None:
         """After each sublayer, the stream [width, tasks, 1 + tokens]."""
-        self.seen.look(x)
-        sublayer, passes = self.bounds.runs[self.run_so_far]
+        self._run_is(self.run_so_far, x, None)
         self.run_so_far += 1
+
+    def _run_is(self, run: int, x: Any, place: int | None) -> None:
+        """After this run of a sublayer, the stream at all tokens, or at the one at this place [width, tasks, 1]."""
+        self.seen.look(x)
+        sublayer, passes = self.bounds.runs[run]
+        if place is None:
+            self._hold_rest(sublayer, passes, x)
+        for held in self.due.get(sublayer, ()):
+            self._hold(held, sublayer, passes, x, place)
+
+    def _hold_rest(self, sublayer: int, passes: Passes, x: Any) -> None:
         rest = np.abs(x[:, :, 0].astype(np.float64))
         odd = np.argwhere(~(rest <= self.at_rest[:, None]))
         if odd.size:
@@ -223,17 +145,16 @@ class _Validation:
             label = self.plan.schedule.instructions.atoms[atom].label
             message = f"{rest[slot, task]:.6g} in the slots of `{label}` at the rest token"
             raise InternalError(f"emit: {self._place(sublayer, passes)} leaves {message}")
-        for held in self.due.get(sublayer, ()):
-            self._hold(held, sublayer, passes, x)
 
-    def _hold(self, held: Holding, sublayer: int, passes: Passes, x: Any) -> None:
-        tokens, exact, change = self.bounds.taken(held, passes)
+    def _hold(self, held: Holding, sublayer: int, passes: Passes, x: Any, place: int | None) -> None:
+        tokens, exact, change = self.bounds.taken(held, passes, None if place is None else place - 1)
         if not exact.size:
             return
         bound = self.bounds.bound(exact, change)
+        at = 1 + tokens if place is None else np.zeros(1, np.int64)
         found = np.zeros((held.variable.form.size, *exact.shape[:2]))
         for atom, matrix in held.variable.form.parts:
-            part = x[slots := self.slots[atom]][:, :, 1 + tokens].astype(np.float64) / self.unit[slots, None, None]
+            part = x[slots := self.slots[atom]][:, :, at].astype(np.float64) / self.unit[slots, None, None]
             found += (matrix.csr @ part.reshape(len(part), -1)).reshape(found.shape)
         error = np.where(self.steady[:, None, None], np.abs(found.transpose(1, 2, 0) - exact), 0.0)
         ends = (held.variable.low, held.variable.high, exact)

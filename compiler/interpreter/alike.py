@@ -35,7 +35,7 @@ class Alike:
         """What stands at the tokens told apart, [tasks, tokens, size], at all: the same array for the same."""
         was, found = self._spread.get(id(array), (None, array))
         if was is not array:
-            found = np.moveaxis(np.moveaxis(array, 2, 0).take(self._like, axis=2), 0, 2)
+            found = _taken(array, self._like)
             self._spread[id(array)] = array, found
         return found
 
@@ -69,4 +69,11 @@ def alike(graph: Graph, loop: Loop, take: Take, at: Callable[[Kinds], Places]) -
         if not 0 < apart.sum() <= WORTH * apart.size:
             return None
     few = Places.among(places.tokens[apart], places.of.size)
-    return Alike(places, few, np.cumsum(apart) - 1, {value: arrays[value][:, apart] for value in fixed})
+    return Alike(
+        places, few, np.cumsum(apart) - 1, {value: _taken(arrays[value], np.flatnonzero(apart)) for value in fixed}
+    )
+
+
+def _taken(array: Floats, tokens: Indices) -> Floats:
+    """These tokens of an array [tasks, tokens, size], every component's numbers side by side."""
+    return np.moveaxis(np.moveaxis(array, 2, 0).take(tokens, axis=2), 0, 2)

@@ -10,12 +10,12 @@ families.py may choose between them; where values crowd is what the first of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.progress import each
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 
@@ -23,9 +23,9 @@ from ..ir.graph import Field, Graph, Move, Value
 from ..ir.operation_classes import Positional
 from ..numerics.functions import POINTWISE
 from .ball import Ball
-from .chunks import together
+from .chunks import some_of, together
 from .deciding import equalities
-from .seen import Seen, observed, side_by_side
+from .seen import Looked, Seen, observed, side_by_side
 
 MARGIN = 0.1
 TAIL = 10.0
@@ -102,16 +102,30 @@ class Ranges:
         return np.where(low > 0, low / factor, low * factor), np.where(high > 0, high * factor, high / factor)
 
 
-def observe(graph: Graph, samples: Iterable[TokenData], wild: float = 0.0) -> Seen:
-    """Of every value that the oracle computes, on all tasks but those that reach furthest into a tail: of these at most
-    a share of `wild` is left out."""
-    every = [part for data in samples for part in parts(data, together(graph, data))]
-    seen = [s for some in side_by_side(graph, every) for s in observed(graph, some)]
-    if wild:
-        kept = _tame(seen, [part.batch for part in every], wild)
-        both = zip(seen, every, kept, strict=True)
-        seen = [s if keep.all() else observed(graph, [some_of(part, keep)])[0] for s, part, keep in both]
-    return _all(graph, seen)
+def observe(graph: Graph, samples: Sequence[TokenData], wild: float = 0.0) -> Seen:
+    """`observe_each` of one group."""
+    (seen,) = observe_each(graph, [samples], wild)
+    return seen
+
+
+def observe_each(graph: Graph, groups: Sequence[Sequence[TokenData]], wild: float = 0.0) -> list[Seen]:
+    """Of each group of tasks, of every value that the oracle computes, on all tasks but those that reach furthest into
+    a tail: of these at most a share of `wild` is left out."""
+    every: list[TokenData] = []
+    of: list[int] = []
+    for group, some in enumerate(groups):
+        for data in some:
+            every += parts(data, together(graph, data))
+        of += [group] * (len(every) - len(of))
+    looked: dict[int, Looked] = {}
+    for numbers in each("looking at sample tasks", list(side_by_side(graph, every))):
+        looked |= zip(numbers, observed(graph, [every[k] for k in numbers]), strict=True)
+    found = []
+    for group in range(len(groups)):
+        its = [looked[k] for k in range(len(every)) if of[k] == group]
+        kept = _tame(its, wild) if wild else [np.ones(one.tasks, bool) for one in its]
+        found.append(_all(graph, [one.seen(graph, keep) for one, keep in zip(its, kept, strict=True)]))
+    return found
 
 
 def parts(data: TokenData, size: int) -> Iterator[TokenData]:
@@ -120,19 +134,15 @@ def parts(data: TokenData, size: int) -> Iterator[TokenData]:
         yield some_of(data, np.arange(start, min(start + size, data.batch)))
 
 
-def some_of(data: TokenData, tasks: NDArray[Any] | slice) -> TokenData:
-    fields = {name: array[tasks] for name, array in data.fields.items()}
-    return TokenData(data.sequence, len(next(iter(fields.values()))), fields, data.batched)
-
-
-def _tame(seen: Sequence[Seen], sizes: Sequence[int], wild: float) -> list[NDArray[np.bool_]]:
+def _tame(looked: Sequence[Looked], wild: float) -> list[NDArray[np.bool_]]:
     """Which tasks of each part are kept."""
+    sizes = [one.tasks for one in looked]
     far = np.zeros(sum(sizes))
-    for value in seen[0].peaks:
-        numbers = np.concatenate([row for s in seen for row in s.rows[value]] or [np.zeros((1, 1))], axis=None)
+    for value in looked[0].peaks:
+        numbers = np.concatenate([row for one in looked for row in one.rows(value)] or [np.zeros((1, 1))], axis=None)
         np.abs(numbers, out=numbers)  # of a long scan it is large: there is one copy of it
         most = float(np.quantile(numbers, 0.999, overwrite_input=True))
-        peaks = np.concatenate([s.peaks[value] for s in seen])
+        peaks = np.concatenate([one.peaks[value] for one in looked])
         if most > 0.0:
             far = np.fmax(far, np.where(np.isfinite(peaks), peaks / most, 0.0))
     left = np.argsort(-far, kind="stable")[: max(1, round(wild * far.size))]
@@ -142,7 +152,7 @@ def _tame(seen: Sequence[Seen], sizes: Sequence[int], wild: float) -> list[NDArr
 
 
 def _all(graph: Graph, seen: Sequence[Seen]) -> Seen:
-    whole = Seen({}, {}, {v: [] for v in seen[0].rows}, {}, {}, set())
+    whole = Seen({}, {}, {v: [] for v in seen[0].rows}, {}, set())
     for s in seen:
         for value in s.low:
             whole.low[value] = np.minimum(whole.low.get(value, s.low[value]), s.low[value])

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from innerloop.artifact.tokens import TokenData, output_rows
+from numpy.typing import NDArray
 
 from ..ir.graph import Constant, Graph
 
 CHUNK_BYTES = 2**27
 """About how much the values of the tasks that are run together take."""
-
-
-SCAN_BYTES = 2**28
-"""About how much they take where the parts of a scan's tasks are run side by side."""
 
 
 def together(graph: Graph, data: TokenData) -> int:
@@ -31,4 +30,9 @@ def scanned_together(graph: Graph, data: TokenData) -> int:
         node = graph[value]
         rows = 1 if value in passing - carried else output_rows(data.sequence, node.kinds).size
         numbers += 0 if isinstance(node.op, Constant) else rows * node.size
-    return max(1, SCAN_BYTES // (1 + 8 * numbers))
+    return max(1, CHUNK_BYTES // (1 + 8 * numbers))
+
+
+def some_of(data: TokenData, tasks: NDArray[Any] | slice) -> TokenData:
+    fields = {name: array[tasks] for name, array in data.fields.items()}
+    return TokenData(data.sequence, len(next(iter(fields.values()))), fields, data.batched)

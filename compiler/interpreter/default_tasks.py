@@ -25,6 +25,7 @@ from innerloop.artifact.signature import FieldSpec, ScanLimit, Signature
 from innerloop.artifact.tokens import TokenData, read_data, sequence
 
 from ..ir.graph import Block, Graph, Loop
+from .chunks import some_of
 from .task_families import CORE, FAMILIES, Change, Family, is_label, vectors_of
 
 TASKS, FEWEST_TASKS = 2048, 16
@@ -64,22 +65,26 @@ class Sample:
 def samples(graph: Graph, tokens: int | None = None) -> list[Sample]:
     """The core's tasks, as long as the program scans or `tokens` hold, and many more short ones; then those of each
     family that has something to change. Programs that take long to run get fewer, and `tokens` beyond the usual fewer
-    tasks."""
+    tasks. Of a scan beyond `EXAMPLES` fewer come whole, which have as many examples as the usual tasks, and these
+    come, too: their passes are its first ones."""
     signature = graph.signature
     longest = repetitions(graph, tokens)
     fewer = 1.0 if tokens is None else min(1.0, (EXAMPLES / max(1, *longest)) ** 2)
-    repeated = sum(len(group) * times for group, times in zip(signature.pattern.groups, longest, strict=True))
+    usual = tuple(min(times, EXAMPLES) if tokens is None else times for times in longest)
+    repeated = sum(len(group) * times for group, times in zip(signature.pattern.groups, usual, strict=True))
     share = min(1.0, MOST_WORK / (TASKS * max(1, repeated) * _work(graph, graph.block)))
-    families = [family for family in FAMILIES if family.applies(signature)] if share >= LARGE else []
+    families = [family for family in FAMILIES if family.applies(signature) and share >= LARGE]
     each = (1.0 - CORES) / max(1, len(families))
+    lengths = [(of, min(1.0, EXAMPLES / max(of))) for of in _longer(longest) if usual != longest]
+    lengths += [(of, 1.0) for of in _longer(usual)]
 
     def drawn(family: Family, part: float, seed: int, least: int) -> Sample:
-        tasks = max(least if fewer == 1.0 else FEWEST_LONG, int(part * share * fewer * TASKS))
-        short = max(least, int(part * share * SHORT_TASKS))
-        longer, few = _longer(longest), _few(longest)
+        longer, few = lengths, _few(longest)
         if family.lengths:
-            longer, few = [_between(longest)], tuple(min(1, most) for most in longest)
-        found = [draw(signature, of, tasks, seed, family=family) for of in longer]
+            longer, few = [(_between(longest), 1.0)], tuple(min(1, most) for most in longest)
+        tasks, least_long = part * share * fewer * TASKS, least if fewer == 1.0 else FEWEST_LONG
+        found = [draw(signature, of, max(least_long, int(some * tasks)), seed, family=family) for of, some in longer]
+        short = max(least, int(part * share * SHORT_TASKS))
         found.append(draw(signature, few, short, seed + 1, labels=False, family=family))
         return Sample(family, tuple(read_data(signature, some) for some in found))
 
@@ -104,9 +109,7 @@ def _between(longest: tuple[int, ...]) -> tuple[int, ...]:
 
 def core_tasks(samples: Sequence[Sample]) -> TokenData:
     """A few of the core's whole tasks, for prices."""
-    data = samples[0].data[0]
-    fields = {name: array[:PRICED] for name, array in data.fields.items()}
-    return TokenData(data.sequence, min(PRICED, data.batch), fields, data.batched)
+    return some_of(samples[0].data[0], slice(PRICED))
 
 
 def _work(graph: Graph, block: Block) -> int:

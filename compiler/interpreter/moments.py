@@ -17,7 +17,7 @@ from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.words import When
 
 from ..ir.graph import Affine, Final, Graph, Loop, Phi, Value
-from .calibrate import some_of
+from .chunks import some_of
 from .oracle import evaluate
 
 TASKS, CLOSE = 3, 1e-9

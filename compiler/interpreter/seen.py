@@ -3,7 +3,7 @@
     before   a graph, and tasks in parts
     after    of each part the ends of every value, rows and peaks of factors, scores, ties
 
-Parts of a scan's tasks run side by side, and are seen as if each were alone.
+Parts of one length run side by side, and are seen as if each were alone.
 """
 
 from __future__ import annotations
@@ -13,116 +13,187 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
-from innerloop.artifact.tokens import TokenData
+from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.tokens import TokenData, output_rows
+from numpy.typing import NDArray
 
 from ..ir.graph import Attend, Graph, Product, Value
-from .chunks import scanned_together
+from .chunks import scanned_together, some_of
 from .deciding import deciding
 from .oracle import evaluate
 
 ROWS = 100
 """Rows of each array that medians and quantiles are taken over."""
+PASSES = 64
+"""Of a longer scan as many rows as of so many passes, and ends by stretches."""
 TIE = 1e-13
 """Of the largest: what is smaller is 0 but for float64's rounding."""
+STRETCH = 64
+"""So many tokens, or one task: one that is left out then costs no second run of all others."""
+FEW = 32
+"""So many stretches are gone over one by one."""
 
 
 @dataclass(frozen=True)
 class Seen:
     """What values did on some tasks, at the tokens where they live and in every pass of every loop: their ends; of
-    factors some rows, and how large each is in each task; the largest scores; what comparisons tie on."""
+    factors some rows; the largest scores; what comparisons tie on."""
 
     low: dict[Value, Floats]
     high: dict[Value, Floats]
     rows: dict[Value, list[Floats]]
-    peaks: dict[Value, Floats]
     scores: dict[Value, float]
     ties: set[Value]
 
 
-def side_by_side(graph: Graph, every: Sequence[TokenData]) -> Iterator[Sequence[TokenData]]:
-    """Neighbouring parts of tasks of one length that are run together, since a scan takes as long for few tasks as for
-    many: each is seen as if it were alone. Not where scores are collected, over all that is run together."""
+def side_by_side(graph: Graph, every: Sequence[TokenData]) -> Iterator[list[int]]:
+    """The parts of tasks, by number, that are run together: with a scan those of one length, as many as there is room
+    for, since it takes as long for few tasks as for many: each is seen as if it were alone. Not where scores are
+    collected, over all that is run together."""
     alone = not any(loop.kind is not None for loop in graph.loops())
     alone = alone or any(isinstance(graph[value].op, Attend) for value in graph.values())
-    group: list[TokenData] = []
-    for part in every:
-        tasks = sum(one.batch for one in group) + part.batch
-        if group and (alone or group[0].sequence != part.sequence or tasks > scanned_together(graph, part)):
-            yield group
-            group = []
-        group.append(part)
-    yield group
+    lengths: dict[tuple[str, ...], list[int]] = {}
+    for number, part in enumerate(every):
+        lengths.setdefault(tuple(part.sequence.kinds), []).append(number)
+    for numbers in lengths.values():
+        most = scanned_together(graph, every[numbers[0]])
+        group: list[int] = []
+        for number in numbers:
+            if group and (alone or sum(every[k].batch for k in [*group, number]) > most):
+                yield group
+                group = []
+            group.append(number)
+        yield group
 
 
-def observed(graph: Graph, some: Sequence[TokenData]) -> list[Seen]:
+def observed(graph: Graph, some: Sequence[TokenData]) -> list[Looked]:
     """Of parts of one length, each by itself."""
     factors = {o for v in graph.values() if isinstance(graph[v].op, Product) for o in graph[v].operands}
     decide = deciding(graph)
-    looks = [_Looks(factors, part.batch) for part in some]
+    most = ROWS * PASSES // max(PASSES, _longest(graph, some[0]))
+    looked = [Looked(factors, part, _stretches(graph, part), most) for part in some]
     starts = np.cumsum([0, *(part.batch for part in some)]).tolist()
-    ends = _Ends(graph, factors, starts)
+    stretches = np.concatenate([start + one.starts for start, one in zip(starts, looked, strict=False)])
+    ends = _Ends(graph, factors, np.append(stretches, starts[-1]))
+    firsts = np.cumsum([0, *(one.starts.size for one in looked)]).tolist()
 
     def see(value: Value, array: Floats) -> None:
         if array.size:
-            for look, start, found in zip(looks, starts, ends.of(value, array), strict=False):
-                look.see(value, array[start : start + look.tasks], found, value in decide)
+            least, greatest, peaks = ends.of(value, array)
+            for one, start, first in zip(looked, starts, firsts, strict=False):
+                tasks, its = slice(start, start + one.tasks), slice(first, first + one.starts.size)
+                one.see(value, array[tasks], (least[its], greatest[its], peaks[tasks]), value in decide)
 
     fields = {name: np.concatenate([part.fields[name] for part in some]) for name in some[0].fields}
     data = TokenData(some[0].sequence, starts[-1], fields, some[0].batched)
-    evaluate(graph, data, see, reach=looks[0].seen.scores, chunk=data.batch, looks=True)
-    return [look.seen for look in looks]
+    evaluate(graph, data, see, reach=looked[0].scores, chunk=data.batch, looks=True)
+    return looked
 
 
-class _Looks:
-    """What is seen of some tasks, gathered."""
+def _stretches(graph: Graph, part: TokenData) -> Indices:
+    """The first task of each stretch: of a long scan. Where ties and scores are told, which are of all tasks, there is
+    one."""
+    told = deciding(graph) or any(isinstance(graph[value].op, Attend) for value in graph.values())
+    if told or _longest(graph, part) <= PASSES:
+        return np.zeros(1, np.int64)
+    return np.arange(0, part.batch, max(1, STRETCH // max(1, len(part.sequence))))
 
-    def __init__(self, factors: set[Value], tasks: int) -> None:
-        self.tasks = tasks
-        self.seen = Seen({}, {}, {v: [] for v in factors}, {v: np.zeros(tasks) for v in factors}, {}, set())
+
+def _longest(graph: Graph, part: TokenData) -> int:
+    """Of how many passes the longest scan is."""
+    passes = (output_rows(part.sequence, {loop.kind}).size for loop in graph.loops() if loop.kind is not None)
+    return max(passes, default=0)
+
+
+class Looked:
+    """What is seen of some tasks, gathered: ends stretch by stretch [stretches, size], and how large a factor is in
+    each task [tasks]."""
+
+    def __init__(self, factors: set[Value], part: TokenData, starts: Indices, most: int) -> None:
+        self.part, self.tasks, self.starts = part, part.batch, starts
+        self.low, self.high = dict[Value, Floats](), dict[Value, Floats]()
+        self.peaks: dict[Value, Floats] = {v: np.zeros(part.batch) for v in factors}
+        self.scores: dict[Value, float] = {}
+        self._rows: dict[Value, list[tuple[Indices, Floats]]] = {v: [] for v in factors}
+        self._ties: set[Value] = set()
+        self._most = most
         self._rng = np.random.default_rng(0)  # equal steps would meet the same tokens of every task
 
     def see(self, value: Value, array: Floats, ends: Ends, decides: bool) -> None:
-        least, most, peaks = ends
-        seen, low, high = self.seen, self.seen.low, self.seen.high
-        if value in seen.rows:
-            flat = array.reshape(-1, array.shape[-1])
-            seen.rows[value].append(flat if len(flat) <= ROWS else flat[self._rng.integers(len(flat), size=ROWS)])
-            np.maximum(seen.peaks[value], peaks, out=seen.peaks[value])
-        if decides and np.any(np.abs(array) <= TIE * np.maximum(-least, most).max(initial=0.0)):
-            seen.ties.add(value)
+        least, greatest, peaks = ends
+        low, high = self.low, self.high
+        if value in self._rows:
+            count = array.shape[0] * array.shape[1]
+            few = count <= self._most
+            tasks, tokens = np.divmod(
+                np.arange(count) if few else self._rng.integers(count, size=self._most), array.shape[1]
+            )
+            self._rows[value].append((tasks, array[tasks, tokens]))
+            np.maximum(self.peaks[value], peaks, out=self.peaks[value])
+        if decides and np.any(np.abs(array) <= TIE * np.maximum(-least, greatest).max(initial=0.0)):
+            self._ties.add(value)
         low[value] = np.minimum(low[value], least) if value in low else least
-        high[value] = np.maximum(high[value], most) if value in high else most
+        high[value] = np.maximum(high[value], greatest) if value in high else greatest
+
+    def rows(self, value: Value) -> list[Floats]:
+        return [rows for _, rows in self._rows[value]]
+
+    def seen(self, graph: Graph, kept: NDArray[np.bool_]) -> Seen:
+        """Of the tasks that are kept: stretches with one that is not are run once more."""
+        whole = np.logical_and.reduceat(kept, self.starts)
+        if not whole.any():
+            return observed(graph, [some_of(self.part, kept)])[0].seen(graph, kept[kept])
+        low = {value: ends[whole].min(axis=0) for value, ends in self.low.items()}
+        high = {value: ends[whole].max(axis=0) for value, ends in self.high.items()}
+        again = np.repeat(~whole, np.diff(np.append(self.starts, self.tasks))) & kept
+        if again.any():
+            (others,) = observed(graph, [some_of(self.part, again)])
+            low = {value: np.minimum(ends, others.low[value].min(axis=0)) for value, ends in low.items()}
+            high = {value: np.maximum(ends, others.high[value].max(axis=0)) for value, ends in high.items()}
+        rows = {value: [rows[kept[tasks]] for tasks, rows in some] for value, some in self._rows.items()}
+        return Seen(low, high, rows, self.scores, self._ties)
 
 
 Ends = tuple[Floats, Floats, Floats]
-"""Least and largest of each component [size], and how large a factor is in each task [tasks]."""
+"""Least and largest of each component [stretches, size], and how large a factor is in each task [tasks]."""
 
 
 class _Ends:
     """Of what a loop carries they are looked for once: what a pass ends with the next begins with."""
 
-    def __init__(self, graph: Graph, factors: set[Value], starts: Sequence[int]) -> None:
+    def __init__(self, graph: Graph, factors: set[Value], starts: Indices) -> None:
+        """`starts`: of each stretch, and the number of tasks."""
         carried = [c for loop in graph.loops() for c in loop.carried]
         self._before = {c.phi: c.result for c in carried} | {c.final: c.result for c in carried}
         self._peaked = factors | {c.result for c in carried if factors & {c.phi, c.final}}
-        self._last: dict[Value, tuple[Floats, list[Ends]]] = {}
+        self._last: dict[Value, tuple[Floats, Ends]] = {}
         self._starts = starts
 
-    def of(self, value: Value, array: Floats) -> list[Ends]:
-        """Of each part of the tasks."""
+    def of(self, value: Value, array: Floats) -> Ends:
         before = self._last.get(self._before.get(value, value))
         if before is not None and before[0] is array:
             return before[1]
-        found = [_ends(array[start:stop], value in self._peaked) for start, stop in itertools.pairwise(self._starts)]
+        found = self._least(np.minimum, array), self._least(np.maximum, array), _peaks(array, value in self._peaked)
         if value in self._before.values():
             self._last[value] = array, found
         return found
 
+    def _least(self, of_two: np.ufunc, array: Floats) -> Floats:
+        """Of each stretch [stretches, size]."""
+        tasks, tokens, size = array.shape
+        count = self._starts.size - 1
+        if count == 1:  # of all components at once, too: components stand side by side, and tasks within them
+            return np.asarray(of_two.reduce(array, axis=(0, 1)))[None]
+        if count == tasks:
+            return np.array(array[:, 0]) if tokens == 1 else np.asarray(of_two.reduce(array, axis=1))
+        if count <= FEW and not array.reshape(-1, size).flags.f_contiguous:
+            return np.stack([of_two.reduce(array[a:b], axis=(0, 1)) for a, b in itertools.pairwise(self._starts)])
+        return np.asarray(of_two.reduceat(array.reshape(-1, size), self._starts[:-1] * tokens, axis=0))
 
-def _ends(array: Floats, peaked: bool) -> Ends:
-    # Of all tasks at once, and of all components at once: components stand side by side, and tasks within them.
-    found = array.min(axis=(0, 1)), array.max(axis=(0, 1)), np.zeros(len(array))
+
+def _peaks(array: Floats, peaked: bool) -> Floats:
+    # Of all components at once, which are slow one by one.
+    found = np.zeros(len(array))
     if peaked:
-        np.maximum(array.max(axis=2).max(axis=1), -array.min(axis=2).min(axis=1), out=found[2])
+        np.maximum(array.max(axis=2).max(axis=1), -array.min(axis=2).min(axis=1), out=found)
     return found

@@ -12,7 +12,7 @@ from innerloop.artifact.reference.arithmetic import Arithmetic
 from innerloop.artifact.reference.forward import forward
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
-from innerloop.compiler.interpreter.calibrate import some_of
+from innerloop.compiler.interpreter.chunks import some_of
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 

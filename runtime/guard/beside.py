@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 from innerloop.artifact.tokens import TokenData
-from innerloop.compiler.interpreter.calibrate import some_of
+from innerloop.compiler.interpreter.chunks import some_of
 from numpy.typing import NDArray
 
 from .findings import Findings

@@ -27,7 +27,7 @@ from innerloop.compiler.certify.trace_bounds import Bounds
 from innerloop.compiler.compile import plan_of
 from innerloop.compiler.emit.layout import holdings
 from innerloop.compiler.finish import emitted_of
-from innerloop.compiler.interpreter.calibrate import some_of
+from innerloop.compiler.interpreter.chunks import some_of
 from numpy.typing import ArrayLike, NDArray
 
 from ..attention_maps import maps_on

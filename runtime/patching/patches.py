@@ -17,7 +17,7 @@ from innerloop.artifact.claims import Write
 from innerloop.artifact.errors import DataError
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
-from innerloop.compiler.interpreter.calibrate import some_of
+from innerloop.compiler.interpreter.chunks import some_of
 from innerloop.compiler.interpreter.counterfactual import Moment, changed
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.graph import Graph

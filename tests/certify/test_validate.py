@@ -11,13 +11,16 @@ import pytest
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import InternalError
 from innerloop.artifact.parts import Mlp, Repeated
+from innerloop.artifact.reference import forward
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import CompileError, Weights, compile_program
 from innerloop.compiler import finish as passes
+from innerloop.compiler.certify import validate as validation
 from innerloop.compiler.certify.plan import Plan
+from innerloop.compiler.certify.sample_tasks import sample_tasks
 from innerloop.compiler.certify.slots import SlotSizes
-from innerloop.compiler.certify.validate import sample_tasks, validate
+from innerloop.compiler.certify.validate import validate
 from innerloop.compiler.emit.positions import PositionScheme
 from innerloop.compiler.emit.residual_stream import Stream
 from innerloop.compiler.interpreter.default_tasks import draw
@@ -97,9 +100,12 @@ PROGRAMS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("whole", [3, 0])
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_each_sublayer_is_held_against_the_oracle(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that writes a thousandth too much is where it goes wrong, whether what it makes has a name or not."""
+def test_each_sublayer_is_held_against_the_oracle(program: str, whole: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that writes a thousandth too much is where it goes wrong, whether what it makes has a name or not; and where
+    passes are held at the token whose turn it is."""
+    monkeypatch.setattr(validation, "PASSES", whole)
     plan, weights, stream = made(load(program), monkeypatch, "float64", **PROGRAMS[program])
     validate(plan, weights, stream)
     sublayers = list(plan.schedule.walk())
@@ -120,6 +126,31 @@ def test_each_sublayer_is_held_against_the_oracle(program: str, monkeypatch: pyt
             validate(plan, wrong, stream)
         tried += 1
     assert tried
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_a_pass_that_does_not_repeat_what_it_did_is_seen_at_all_tokens(
+    everywhere: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that adds to what it has when its turn is over is right in its own pass."""
+    plan, weights, stream = made(load("sherman_morrison"), monkeypatch, "float64", d=2, examples=5)
+    monkeypatch.setattr(validation, "PASSES", 0)
+    run = forward.InTurn.__init__
+
+    def few(self: forward.InTurn, numbers: Any, see: Any) -> None:
+        def later(turn: forward.Turn, x: Any, place: int | None) -> None:
+            if place is None and turn.number:
+                x[:, :, 2] += 0.5  # the first token of the scan
+            see(turn, x, place)
+
+        run(self, numbers if everywhere else (), later)
+
+    monkeypatch.setattr(forward.InTurn, "__init__", few)
+    if not everywhere:
+        validate(plan, weights, stream)
+        return
+    with pytest.raises(InternalError, match=r"in pass 1, .* at token 1 "):
+        validate(plan, weights, stream)
 
 
 def _stored(body: Any) -> list[Any]:

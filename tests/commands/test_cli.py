@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -59,7 +60,7 @@ def test_progress_is_told_where_it_is_asked_for(innerloop: Command, monkeypatch:
     lines = innerloop("compile", *program, "told", "--progress").err.splitlines()
     said = [line.partition(" s: compiling averaging.icl for gpt2, ")[2] for line in lines]
     assert said[0] == "rewriting the program"
-    assert any(line.startswith("looking at sample tasks, 1 of 11, about ") for line in said)
+    assert any(re.match(r"looking at sample tasks, 1 of \d+, about ", line) for line in said)
     assert said[-1] == "validating"
 
 

@@ -1,43 +1,93 @@
-"""Calibration: what is seen of parts of a scan's tasks that run side by side is what is seen of each alone."""
+"""Calibration: what is seen of parts of tasks that run side by side is what is seen of each alone."""
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
-from innerloop.artifact.tokens import TokenData, read_data
+from innerloop.artifact.tokens import read_data
 from innerloop.compiler.interpreter import calibrate, seen
+from innerloop.compiler.interpreter.default_tasks import draw, samples
+from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
+from innerloop.compiler.ir.graph import Field, Move, Value
+from innerloop.compiler.passes import optional
 
 from tests.reference import source
+from tests.reference.programs import random_program
+from tests.support.against_oracle import checked
+from tests.transforms.test_rewrites import rewritten
+
+PROGRAMS = {
+    "sherman_morrison": {"d": 3, "examples": 6},
+    "gradient_descent": {"d": 3},
+    "conjugate_gradient": {"d": 3, "steps": 2},
+}
 
 
 def flat(found: seen.Seen) -> list[tuple[str, bytes]]:
     """All of it, in order."""
-    arrays = {"low": found.low, "high": found.high, "peaks": found.peaks}
+    arrays = {"low": found.low, "high": found.high}
     numbers = [(f"{name} {v}", array.tobytes()) for name, each in arrays.items() for v, array in each.items()]
     rows = [(f"rows {v}", row.tobytes()) for v, some in found.rows.items() for row in some]
     return [*numbers, *rows, (str(sorted(found.ties)), str(found.scores).encode())]
 
 
-@pytest.mark.parametrize(("program", "groups"), [("sherman_morrison", [3, 2]), ("gradient_descent", [1] * 5)])
-def test_parts_are_seen_as_if_alone(program: str, groups: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = graph_of(source(program), {"d": 3} | ({"examples": 6} if program == "sherman_morrison" else {}))
-    draw = np.random.default_rng(0)
-    x, y = draw.standard_normal((470, 6, 3)), draw.standard_normal((470, 5))
-    x[77] *= 1e4  # one task far out, which is left out
-    data = read_data(graph.signature, {"x": x, "y": y})
-    ran: list[int] = []
-    side_by_side = seen.side_by_side
-
-    def told(*given: object) -> list[list[TokenData]]:
-        found = [list(some) for some in side_by_side(*given)]  # type: ignore[arg-type]
-        ran.extend(map(len, found))
-        return found
-
-    monkeypatch.setattr(calibrate, "together", lambda *_: 100)
-    monkeypatch.setattr(calibrate, "side_by_side", told)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_parts_are_seen_as_if_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two groups, in one of which a task is far out, and left out."""
+    graph = graph_of(source(name), PROGRAMS[name])
+    drawn = [draw(graph.signature, 6, tasks, tasks) for tasks in (470, 30)]
+    drawn[0]["x"][77] *= 1e4
+    groups = [[read_data(graph.signature, fields)] for fields in drawn]
     monkeypatch.setattr(seen, "scanned_together", lambda *_: 300)
-    grouped = calibrate.observe(graph, [data], 1e-4)
-    assert ran == groups
+    monkeypatch.setattr(calibrate, "together", lambda *_: 100)
+    together = calibrate.observe_each(graph, groups, 1e-4)
     monkeypatch.setattr(seen, "scanned_together", lambda *_: 1)
-    assert flat(grouped) == flat(calibrate.observe(graph, [data], 1e-4))
+    alone = [calibrate.observe(graph, group, 1e-4) for group in groups]
+    assert list(map(flat, together)) == list(map(flat, alone))
+    kept = {name: np.delete(array, 77, axis=0) for name, array in drawn[0].items()}
+    without = calibrate.observe(graph, [read_data(graph.signature, kept)])
+    monkeypatch.setattr(seen, "PASSES", 3)  # its scan is a long one, seen stretch by stretch
+    for found in (together[0], calibrate.observe(graph, groups[0], 1e-4)):
+        assert all(np.array_equal(without.low[v], found.low[v]) for v in without.low)
+        assert all(np.array_equal(without.high[v], found.high[v]) for v in without.high)
+
+
+def test_on_rewritten_programs_what_is_seen_at_once_is_what_is_seen_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random ones, each with a rewrite left out; ends against those of a plain run of the oracle."""
+    monkeypatch.setattr(calibrate, "together", lambda *_: 3)
+    seed = ran = 0
+    while ran < 8:
+        seed += 1
+        graph = checked(random_program(Random(seed)))
+        if graph is None:
+            continue
+        written = rewritten(graph, "gpt2", "depth", Random(seed).choice(optional()))
+        if written is None:
+            continue
+        groups = [[read_data(graph.signature, draw(graph.signature, 3, tasks, tasks))] for tasks in (5, 4)]
+        monkeypatch.setattr(seen, "scanned_together", lambda *_: 100)
+        together = calibrate.observe_each(written, groups)
+        monkeypatch.setattr(seen, "scanned_together", lambda *_: 1)
+        assert list(map(flat, together)) == [flat(calibrate.observe(written, group)) for group in groups]
+        for (data,), found in zip(groups, together, strict=True):
+            least: dict[Value, np.ndarray] = {}
+
+            def see(value: Value, array: np.ndarray, least: dict[Value, np.ndarray] = least) -> None:
+                if array.size:
+                    low = array.min(axis=(0, 1))
+                    least[value] = np.minimum(least[value], low) if value in least else low
+
+            evaluate(written, data, see)
+            own = {v for v in least if not isinstance(written[v].op, Field | Move)}
+            assert all(np.array_equal(least[v], found.low[v], equal_nan=True) for v in own)
+        ran += 1
+
+
+def test_a_long_scan_is_seen_on_fewer_whole_tasks() -> None:
+    """And on the usual ones, whose passes are its first."""
+    for examples, expected in ((30, [(30, 1024), (2, 8192)]), (80, [(80, 512), (40, 1024), (2, 8192)])):
+        core = samples(graph_of(source("sherman_morrison"), {"d": 2, "examples": examples}))[0]
+        assert [(*data.sequence.repetitions, data.batch) for data in core.data] == expected

@@ -19,7 +19,7 @@ from innerloop.artifact.claims import Write
 from innerloop.artifact.reference.arithmetic import STOCK
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
-from innerloop.compiler.interpreter.calibrate import some_of
+from innerloop.compiler.interpreter.chunks import some_of
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 
