@@ -33,7 +33,7 @@ from ..measures.subject import Subject
 from .shared.frame import Check, Figure, Result, Setting, Table
 from .shared.pictures import INK, panels
 from .shared.regression import D, N, regressor
-from .shared.small import CALIBRATION, MEASURED
+from .shared.small import CALIBRATION, MEASURED, WIDTH
 
 HALF = 2
 """Of the D dimensions so many have examples in a subspace."""
@@ -85,7 +85,7 @@ def run(setting: Setting) -> Result:
     ranges = [given(shifted(name, 600, CALIBRATION)) for name in SHIFTS]
     calibration = {name: np.concatenate([one[name] for one in ranges]) for name in ("x", "y")}
     compiled = compile_program(load("sherman_morrison"), d=D, examples=N, ridge=RIDGE, calibration=calibration)
-    models = {seed: regressor(setting, seed, wider=4 if setting.long else 1) for seed in SEEDS}
+    models = {seed: regressor(setting, seed, width=4 * WIDTH if setting.long else WIDTH) for seed in SEEDS}
     setting.told("comparing", 0, 0)
     tasks = {name: shifted(name, setting.tasks(4000), MEASURED) for name in SHIFTS}
     closed = reference(ridge_regression, ridge=RIDGE)

@@ -10,6 +10,7 @@ import pytest
 from innerloop.artifact.weights import Weights
 from innerloop.laboratory.figures import akyurek_algorithms as akyurek
 from innerloop.laboratory.figures import akyurek_predictors as predictors
+from innerloop.laboratory.figures import akyurek_width as width
 from innerloop.laboratory.figures import figure, probes
 from innerloop.laboratory.figures import raventos_diversity as raventos
 from innerloop.laboratory.figures.shared import regression
@@ -63,6 +64,25 @@ def test_compiled_models_are_recognised_as_what_they_are(monkeypatch: pytest.Mon
     assert line[1] == 0
 
 
+def test_by_width_one_step_and_least_squares_are_recognised() -> None:
+    """Compiled one step in place of the narrow models, least squares of the wide ones: every check holds, and the other
+    way round those of the order do not."""
+    fields, usual = CLEAN.drawn(100, MEASURED), CLEAN.drawn(2048, CALIBRATION)
+    known = {name: w for name, (w, _) in akyurek.ridges(usual, (akyurek.SMALLEST,)).items()}
+    known["GD, 1 step"] = compiled_once(load("gradient_descent"), d=regression.D, steps=1)
+    references = akyurek.predictors(known)
+
+    def held(*names: str) -> list[bool]:
+        tables = {4 * 2**k: nearest({"0": references[name]}, references, fields, regression.D)
+                  for k, name in enumerate(names)}  # fmt: skip
+        assert [width.named(table) for table in tables.values()] == [[name] for name in names]
+        with np.errstate(divide="ignore"):
+            return [check.holds for check in width.checks(tables, 0.0)]
+
+    assert all(held("GD, 1 step", "least squares"))
+    assert held("least squares", "GD, 1 step") == [True, False, False, False, False]
+
+
 def test_a_model_of_either_kind_is_told_apart_by_diversity() -> None:
     on, fresh_tasks = raventos.pretraining(4), raventos.FRESH.drawn(300, MEASURED)
     ridge = compiled_once(load("sherman_morrison"), d=raventos.D, examples=raventos.N, ridge=raventos.NOISE**2)
@@ -107,6 +127,7 @@ def test_fresh_models_are_what_is_asked_for() -> None:
     [
         pytest.param("akyurek_algorithms", marks=pytest.mark.slow),
         pytest.param("akyurek_predictors", marks=pytest.mark.slow),
+        pytest.param("akyurek_width", marks=pytest.mark.slow),
         pytest.param("raventos_diversity", marks=pytest.mark.slow),
         "probes",
     ],
@@ -119,6 +140,10 @@ def test_a_tiny_run_writes_the_figure(name: str, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(akyurek, "RIDGES", (0.1, 0.25))
     monkeypatch.setattr(predictors, "NOISES", (0.5,))
     monkeypatch.setattr(predictors, "SEEDS", (0,))
+    monkeypatch.setattr(width, "WIDTHS", (4,))
+    monkeypatch.setattr(width, "DESCENTS", (1,))
+    monkeypatch.setattr(width, "RIDGES", (width.SMALLEST,))
+    monkeypatch.setattr(width, "SEEDS", (0,))
     monkeypatch.setattr(raventos, "DIVERSITY", (2, 4))
     monkeypatch.setattr(raventos, "LAYERS", 1)
     monkeypatch.setattr(probes, "LAYERS", 1)

@@ -27,12 +27,12 @@ def noisy(noise: float) -> TaskDistribution:
     return task("noisy_linear", d=D, n=N, noise=noise) if noise else TASKS
 
 
-def regressor(setting: Setting, seed: int, noise: float = 0.0, *, wider: int = 1) -> Weights:
-    """The model of this seed, `wider` times as wide as usual."""
+def regressor(setting: Setting, seed: int, noise: float = 0.0, *, width: int = WIDTH) -> Weights:
+    """The model of this seed and width."""
     name = f"seed_{seed}" if not noise else f"noise_{noise:g}_seed_{seed}"
-    return trained(
-        setting, name, fresh(_like(), LAYERS, N, seed, width=wider * WIDTH), noisy(noise), TRAINING, seed=seed
-    )
+    if width != WIDTH:
+        name = f"width_{width}_{name}"
+    return trained(setting, name, fresh(_like(), LAYERS, N, seed, width=width), noisy(noise), TRAINING, seed=seed)
 
 
 @cache

@@ -1,0 +1,119 @@
+"""Baselines: what they compute, that they read nothing to come, and that they train as transformers do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from innerloop.artifact.errors import InnerloopError
+from innerloop.laboratory.figures import automata
+from innerloop.laboratory.figures.shared.streams import Stream, cross_entropy
+from innerloop.laboratory.training.baselines import KINDS, Baseline, Kind
+from innerloop.laboratory.training.networks import linear_attention
+from innerloop.laboratory.training.train import train
+from innerloop.programs import load
+
+from tests.support.shared import compiled_once
+
+TASKS = Stream("automata", {}, draw=automata.drawn, score=cross_entropy("next"))
+
+
+def drawn(kind: Kind, seed: int = 0) -> Baseline:
+    return Baseline.drawn(kind, compiled_once(load("bigram"), vocabulary=automata.SYMBOLS), seed, width=6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_to_come_is_read(kind: Kind) -> None:
+    model = drawn(kind)
+    s = np.eye(automata.SYMBOLS, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (2, 7))]
+    changed = s.copy()
+    changed[:, 4] = s[:, 4, ::-1]
+    before, after = (np.asarray(model.apply(model.parameters, {"s": given})) for given in (s, changed))
+    assert before.shape == (2, 7, automata.SYMBOLS)
+    np.testing.assert_array_equal(before[:, :4], after[:, :4])
+    assert (np.abs(before - after)[:, 5:].max(-1) > 1e-6).all()  # and what was, is
+    other = drawn(kind, seed=1)
+    assert all((np.asarray(other.parameters[n]) != np.asarray(v)).any() for n, v in model.parameters.items()
+               if "norm" not in n)  # fmt: skip
+
+
+def test_linear_attention_is_its_formula() -> None:
+    rng = np.random.default_rng(0)
+    query, key, value = (rng.standard_normal((5, 3)).astype(np.float32) for _ in range(3))
+
+    def phi(z: np.ndarray) -> np.ndarray:
+        return np.where(z > 0, z + 1, np.exp(z))
+
+    expected = []
+    for t in range(5):
+        shares = np.array([phi(query[t]) @ phi(key[j]) for j in range(t + 1)])
+        expected.append(shares @ value[: t + 1] / shares.sum())
+    np.testing.assert_allclose(np.asarray(linear_attention(query, key, value)), expected, rtol=1e-5)
+
+
+def test_what_there_is_not_is_refused() -> None:
+    like = compiled_once(load("bigram"), vocabulary=automata.SYMBOLS)
+    with pytest.raises(InnerloopError, match="rnn: no such baseline; there are lstm, gru, linear_attention"):
+        Baseline.drawn("rnn", like, 0, width=4)  # type: ignore[arg-type]
+    with pytest.raises(InnerloopError, match="width=0"):
+        Baseline.drawn("gru", like, 0, width=0)
+    model = drawn("gru")
+    with pytest.raises(InnerloopError, match="no transformer"):
+        model.weights(model.parameters)
+
+
+@pytest.mark.slow
+def test_they_train_and_a_run_goes_on(tmp_path: Path) -> None:
+    """The loss falls, and a run that is lengthened ends as one that was as long from the beginning."""
+    model = drawn("gru")
+    how: dict[str, Any] = {
+        "batch": 16,
+        "rate": 1e-2,
+        "schedule": "constant",
+        "folder": tmp_path / "run",
+        "resume": True,
+    }
+    train(model, TASKS, steps=20, **how)
+    longer = train(model, TASKS, steps=40, **how)
+    whole = train(model, TASKS, steps=40, batch=16, rate=1e-2, schedule="constant")
+    assert longer.losses[-5:].mean() < longer.losses[:5].mean() - 0.05
+    for name, value in jax.tree.map(np.asarray, whole.parameters).items():
+        np.testing.assert_array_equal(value, longer.parameters[name])
+
+
+def test_automata_give_only_what_they_can() -> None:
+    fields = TASKS.drawn(50, 3)
+    truth, came = fields["truth"], fields["next"]
+    np.testing.assert_allclose(truth.sum(-1), 1)
+    assert set(np.unique((truth > 0).sum(-1))) == {automata.EDGES}
+    assert (truth[came > 0] == 1 / automata.EDGES).all()
+    exact = {str(order): automata.counted(fields, order) for order in (1, 2, 3)}
+    scores = [automata.scored(found, exact, fields) for found in exact.values()]
+    assert [score.nearest for score in scores] == ["1", "2", "3"]
+    assert scores[0].divergence > scores[1].divergence > scores[2].divergence
+    best = automata.scored(0.999 * truth + 0.00025, exact, fields)
+    assert best.accuracy == 1
+    assert best.divergence == pytest.approx(0, abs=1e-3)
+
+
+def test_n_grams_are_counted() -> None:
+    """Against counts by hand, of one short string: 0 1 0 1 0 2 0."""
+    fields = {"s": np.eye(4)[[[0, 1, 0, 1, 0, 2, 0]]]}
+    np.testing.assert_allclose(automata.counted(fields, 1)[0, -1] * 11, [5, 3, 2, 1])
+    np.testing.assert_allclose(automata.counted(fields, 2)[0, -1] * 7, [1, 3, 2, 1])
+    back = np.array([1, 3, 1, 1]) / 6  # after 0 1 0 1 0
+    np.testing.assert_allclose(automata.counted(fields, 3)[0, 4] * 2, [*back, 0, 1, 0, 0])
+
+
+def test_the_order_of_the_models_is_what_is_checked() -> None:
+    def score(away: float, nearest: str) -> automata.Score:
+        return automata.Score(away, 1.0, 1.0, {"unigram": float(nearest != "unigram"), "bigram": 0.5})
+
+    grams = {"unigram": score(0.4, "unigram"), "bigram": score(0.3, "bigram")}
+    good = {"gpt2": [score(0.2, "bigram")], "lstm": [score(0.3, "bigram")]}
+    assert all(check.holds for check in automata.checks(good, grams, 0.0))
+    turned = {"gpt2": [score(0.5, "unigram")], "lstm": [score(0.3, "bigram")]}
+    assert not any(check.holds for check in automata.checks(turned, grams, 1.0))
