@@ -20,8 +20,7 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import CompileError, DataError
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
-from innerloop.compiler.interpreter.calibrate import some_of
-from innerloop.compiler.interpreter.chunks import together
+from innerloop.compiler.interpreter.chunks import some_of, together
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Graph, Value

@@ -142,7 +142,7 @@ def test_a_tiny_run_writes_the_figure(name: str, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(predictors, "SEEDS", (0,))
     monkeypatch.setattr(width, "WIDTHS", (4,))
     monkeypatch.setattr(width, "DESCENTS", (1,))
-    monkeypatch.setattr(width, "RIDGES", (width.SMALLEST,))
+    monkeypatch.setattr(width, "RIDGES", (akyurek.SMALLEST,))
     monkeypatch.setattr(width, "SEEDS", (0,))
     monkeypatch.setattr(raventos, "DIVERSITY", (2, 4))
     monkeypatch.setattr(raventos, "LAYERS", 1)
