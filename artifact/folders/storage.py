@@ -43,6 +43,8 @@ FORMAT = "innerloop"
 VERSION = 2
 READ = (1, 2)
 CONFIG, TENSORS, PROGRAM = "config.json", "model.safetensors", "program.icl"
+SAMPLE = "tasks.safetensors"
+"""Of an export, and of no folder of weights."""
 
 _ENTRIES = (
     "format", "version", "config", "signature", "parameters", "roles", "output", "inputs", "layout", "report", "body",
@@ -213,10 +215,16 @@ def load(folder: str | os.PathLike[str]) -> Contents:
         weights = outline.fill(_read_tensors(content, outline.config.dtype))
         _same(content, entries, name)
     except Damage as fault:
-        raise DataError(f"{source / name}: {fault}. The folder is damaged: compile or copy it again") from None
+        raise DataError(f"{source / name}: {fault}. {_mend(source)}") from None
     except RecursionError:
         raise DataError(f"{source / name}: it is nested without end. The folder is damaged: copy it again") from None
     return weights
+
+
+def _mend(folder: Path) -> str:
+    if (folder / SAMPLE).exists():
+        return "The folder is an export: give that of the weights, which it was made from"
+    return "The folder is damaged: compile or copy it again"
 
 
 def _bytes(path: Path, most: int) -> bytes:

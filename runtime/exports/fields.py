@@ -49,14 +49,15 @@ def features(**fields):
     row for each token that holds it. One last row that has no token, such as the label of a query, is left out."""
     if set(fields) != set(FIELDS):
         raise ValueError(f"the fields are {{', '.join(FIELDS)}}; given: {{', '.join(fields) or 'none'}}")
-    arrays = {{name: np.asarray(given, "{dtype}") for name, given in fields.items()}}
+    arrays = {{name: _numbers(name, given) for name, given in fields.items()}}
     roles = _roles(arrays)
     for kind, (held, most) in SCANS.items():
         if (have := np.isin(roles, held).sum()) > most:
             raise ValueError(f"the data has {{have}} {{kind}} tokens; the program scans {{kind}} up to {{most}}")
     if len(roles) > POSITIONS:
         raise ValueError(f"the data has {{len(roles) - 1}} tokens; the weights were compiled for {{POSITIONS - 1}}")
-    batch = len(next(iter(arrays.values())))
+    if not (batch := len(next(iter(arrays.values())))):
+        raise ValueError("the data has no task")
     found = np.zeros((batch, len(roles), {size}), "{dtype}")
     found[:, np.arange(len(roles)), roles] = 1
     for name, array in arrays.items():
@@ -68,6 +69,16 @@ def features(**fields):
         _look(name, held)
         found[:, at, start:stop] = held
     return found
+
+
+def _numbers(name, given):
+    """An array of {dtype}. Raises ValueError for what is none."""
+    try:
+        if np.iscomplexobj(given):
+            raise TypeError
+        return np.asarray(given, "{dtype}")
+    except (TypeError, ValueError):
+        raise ValueError(f"{{name}} is no array of real numbers, rows of one shape") from None
 
 
 def _look(name, array):
@@ -89,6 +100,8 @@ def rows(features):
         line = features[0, :, :{roles}].argmax(-1)
     else:
         line = _line([(features.shape[1] - 1 - len(PREFIX) - len(SUFFIX)) // len(GROUPS[0])])
+    if len(line) != features.shape[1]:
+        raise ValueError(f"{{features.shape[1]}} tokens do not fit the rest token and {pattern}")
     return np.flatnonzero(np.isin(line, OUTPUT))
 
 
@@ -134,7 +147,9 @@ def outputs(last_hidden_state, **fields):
     """[batch, rows, *shape], a row for each token that gives output; of several groups the fields say which."""
     if len(GROUPS) > 1 and not fields:
         raise ValueError("of several groups the fields say which: outputs(last_hidden_state, {given})")
-    interface = _interface()
+    interface, shape = _interface(), tuple(last_hidden_state.shape)
+    if len(shape) != 3 or shape[2] != len(interface["readout"]):
+        raise ValueError(f"the stream has shape {{shape}}; wanted (batch, tokens, {{len(interface['readout'])}})")
     at = rows(features(**fields) if fields else last_hidden_state)
     found = last_hidden_state[:, at].to(interface["readout"].dtype) @ interface["readout"] + interface["readout_bias"]
     return found.reshape(*found.shape[:2], *{shape})

@@ -25,6 +25,8 @@ CLOSE = 1e-4
 """So far off, in units of the output's rms where that is above 1, may the outputs of a change be, or ANYWAY times as
 far as they are without one."""
 ANYWAY = 2.0
+SQUARED = 1e150
+"""From here on squares, summed, leave float64: a difference over such a root mean square would be 0."""
 
 
 def error(
@@ -75,11 +77,12 @@ def outputs(
 
 
 def apart(exact: Floats, found: Floats) -> float:
-    """Their rms difference, in units of the rms of the first where that is above 1, over the tasks in which it is
-    finite: infinite where the other is not, and NaN of no task."""
-    finite = np.isfinite(exact).reshape(len(exact), -1).all(1)
+    """Their rms difference, in units of the rms of the first where that is above 1, over the tasks in which it has a
+    finite square: infinite where the other is not finite, and NaN of no task."""
+    finite = (np.abs(exact) < SQUARED).reshape(len(exact), -1).all(1)
     if not finite.any():
         return np.nan
     scale = max(1.0, float(np.sqrt(np.mean(exact[finite] ** 2))))
     difference = (found.reshape(exact.shape) - exact)[finite]
-    return float(np.nan_to_num(np.sqrt(np.mean(difference**2)), nan=np.inf)) / scale
+    with np.errstate(over="ignore"):
+        return float(np.nan_to_num(np.sqrt(np.mean(difference**2)), nan=np.inf)) / scale

@@ -103,6 +103,13 @@ def test_a_fault_in_the_config_is_named(saved: Path, message: str, change: Any) 
     assert "The folder is damaged" in str(caught.value)
 
 
+def test_an_export_is_none_of_weights(saved: Path) -> None:
+    (saved / "config.json").write_text('{"architectures": ["GPT2Model"]}')
+    (saved / "tasks.safetensors").touch()
+    with pytest.raises(DataError, match=r"does not describe innerloop weights\. The folder is an export: give that of"):
+        load(saved)
+
+
 @pytest.mark.parametrize(
     ("message", "change"),
     [

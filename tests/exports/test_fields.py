@@ -96,10 +96,19 @@ def test_what_does_not_fit_is_an_error(tmp_path: Path) -> None:
         ({"x": np.zeros((2, 4, 2)), "y": np.zeros((1, 3))}, "y has shape"),
         ({"x": np.zeros(4), "y": np.zeros((1, 3))}, "x has shape"),
         ({"x": np.zeros((1, 4, 2)), "y": [[1.0, np.nan, 2.0]]}, r"y is not finite at task 0, row 1 \(from 0\)"),
+        ({"x": "none", "y": np.zeros((1, 3))}, "x is no array of real numbers, rows of one shape"),
+        ({"x": [[[1.0, 2.0], [1.0]]], "y": np.zeros((1, 1))}, "x is no array of real numbers"),
+        ({"x": np.zeros((1, 4, 2)), "y": np.ones((1, 3), complex)}, "y is no array of real numbers"),
+        ({"x": np.zeros((0, 4, 2)), "y": np.zeros((0, 3))}, "the data has no task"),
     ]
     for fields, message in wrong:
         with pytest.raises(ValueError, match=message):
             make(**fields)
+    width = weights.config.d_model
+    with pytest.raises(ValueError, match=rf"the stream has shape \(1, 8, 3\); wanted \(batch, tokens, {width}\)"):
+        module(tmp_path / "out").outputs(torch.zeros(1, 8, 3))
+    with pytest.raises(ValueError, match="7 tokens do not fit the rest token and"):
+        module(tmp_path / "out").outputs(torch.zeros(1, 7, width))
     with pytest.warns(UserWarning, match=r"y is 1000 at task 0, row 2 \(from 0\); compiled for -.* to .*, the weights"):
         make(x=np.zeros((1, 4, 2)), y=[[1.0, -1.0, 1000.0]])
 

@@ -16,6 +16,7 @@ from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.ir.build import graph_of
 from innerloop.programs import load
 from innerloop.runtime import Patch, RangeWarning, Transformer
+from innerloop.runtime.patching.following import apart
 
 from tests.support.shared import compiled_once
 
@@ -101,3 +102,10 @@ def test_what_a_program_never_computes_cannot_be_changed(name: str, back: int, t
         return value + 1.0
 
     assert (changed(graph, data, Moment(name, "ended", back, 0), more) is not None) == there == bool(calls)
+
+
+def test_what_is_too_large_to_square_is_not_followed() -> None:
+    """Of outputs of 1e200 a root mean square is infinite, and a difference over it would be 0."""
+    exact = np.array([[[1.0]], [[1e200]]])
+    assert apart(exact, exact + 0.5) == 0.5
+    assert np.isnan(apart(exact[1:], 2 * exact[1:]))
