@@ -210,4 +210,5 @@ FIGURE = Figure(
     "a trained model holds Xᵀy before w: the first only for a network to read, the second for a line",
     "Akyürek et al. 2022, What learning algorithm is in-context learning?, section 5 (arXiv 2211.15661)",
     run,
+    minutes=4.1,
 )

@@ -169,4 +169,5 @@ FIGURE = Figure(
     "off its tasks a trained model errs where least squares, compiled, does not",
     "Garg et al. 2022, What can transformers learn in-context?, section 4 (arXiv 2208.01066)",
     run,
+    minutes=4.3,
 )

@@ -219,4 +219,5 @@ FIGURE = Figure(
     "five trained layers of linear attention, looped or not, are five steps of GD++, off distribution too",
     "von Oswald et al. 2022, Transformers learn in-context by gradient descent, figure 4 (arXiv 2212.07677)",
     run,
+    minutes=3,
 )

@@ -238,5 +238,5 @@ FIGURE = Figure(
     "Wang et al. 2024, Transformers can learn temporal difference methods for in-context reinforcement learning "
     "(arXiv 2405.13861)",
     run,
-    minutes=2,
+    minutes=4.5,
 )

@@ -46,12 +46,18 @@ class Baseline(Model):
             raise InnerloopError(f"{kind}: no such baseline; there are {', '.join(KINDS)}")
         if min(width, layers) < 1:
             raise InnerloopError(f"width={width}, layers={layers}: must be 1 or more")
-        template = blank(like)
-        equinox = _equinox()
-        with settled(template.config.dtype):
-            sizes = FeatureLayout.of(template.signature).size, width, _outputs(template)
+        _equinox()
+        with settled(like.config.dtype):
+            sizes = FeatureLayout.of(like.signature).size, width, like.readout.shape[1]
             network = _network(kind, sizes, layers, key(seed))
-            parameters, rest = equinox.partition(network, equinox.is_array)
+        return Baseline.around(network, like)
+
+    @staticmethod
+    def around(network: Any, like: Weights) -> Baseline:
+        """A module of equinox, features [1 + tokens, features] → outputs [1 + tokens, outputs], on the tokens of `like`
+        after a rest token of zeros but for its flag."""
+        template, equinox = blank(like), _equinox()
+        parameters, rest = equinox.partition(network, equinox.is_array)
         paths = jax.tree_util.tree_flatten_with_path(parameters)[0]
         named = {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in paths}
         return Baseline(template, named, {}, (jax.tree.structure(parameters), rest), tuple(named))
@@ -85,10 +91,6 @@ def _equinox() -> Any:
     except ImportError:
         raise InnerloopError("baselines take equinox: pip install 'innerloop[baselines]'") from None
     return equinox
-
-
-def _outputs(weights: Weights) -> int:
-    return int(weights.readout.shape[1])
 
 
 def _network(kind: Kind, sizes: tuple[int, int, int], layers: int, key: Array) -> Any:

@@ -140,7 +140,7 @@ def test_a_tiny_run_writes_the_figure(name: str, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(akyurek, "RIDGES", (0.1, 0.25))
     monkeypatch.setattr(predictors, "NOISES", (0.5,))
     monkeypatch.setattr(predictors, "SEEDS", (0,))
-    monkeypatch.setattr(width, "WIDTHS", (4,))
+    monkeypatch.setattr(width, "WIDTHS", (2, 4))
     monkeypatch.setattr(width, "DESCENTS", (1,))
     monkeypatch.setattr(width, "RIDGES", (akyurek.SMALLEST,))
     monkeypatch.setattr(width, "SEEDS", (0,))
