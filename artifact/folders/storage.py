@@ -39,12 +39,10 @@ from .compact import Tensors, dense, most, stored, verify_kind
 from .manifest import Outline
 from .serialize import Damage, encode, keyed
 
-FORMAT = "innerloop"
-VERSION = 2
+FORMAT, VERSION = "innerloop", 2
 READ = (1, 2)
 CONFIG, TENSORS, PROGRAM = "config.json", "model.safetensors", "program.icl"
-SAMPLE = "tasks.safetensors"
-"""Of an export, and of no folder of weights."""
+SAMPLE = "tasks.safetensors"  # of an export, and of no folder of weights
 
 _ENTRIES = (
     "format", "version", "config", "signature", "parameters", "roles", "output", "inputs", "layout", "report", "body",
@@ -222,9 +220,8 @@ def load(folder: str | os.PathLike[str]) -> Contents:
 
 
 def _mend(folder: Path) -> str:
-    if (folder / SAMPLE).exists():
-        return "The folder is an export: give that of the weights, which it was made from"
-    return "The folder is damaged: compile or copy it again"
+    export = "The folder is an export: give that of the weights, which it was made from"
+    return export if (folder / SAMPLE).exists() else "The folder is damaged: compile or copy it again"
 
 
 def _bytes(path: Path, most: int) -> bytes:

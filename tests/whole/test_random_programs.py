@@ -90,7 +90,7 @@ def test_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
     warned = judge(text, "gpt2", "float32", 1)
     assert warned is not None
     assert warned.result == "warned"
-    monkeypatch.setattr(Interpreter, "hold", lambda self, data, outputs: None)
+    monkeypatch.setattr(Interpreter, "graph", None)
     silent = judge(text, "gpt2", "float32", 1)
     assert silent is not None
     assert silent.result == "silent"
