@@ -43,6 +43,8 @@ KINDS = ("looped", "deep")
 TRAINING = 2000
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)
 """Factors of the inputs' size; the middle one is trained on."""
+DRAWN = 100.0
+"""Losses beyond leave the picture: what diverges is 10⁶⁰ and more."""
 
 PROGRAM = """\
 # GD++ whose rate and curvature differ from step to step (von Oswald et al. 2022, appendix A.10).
@@ -202,8 +204,9 @@ def _picture(found: Mapping[tuple[str, int], Found]) -> Picture:
                 grid[0].axhline(one.compiled[SCALES.index(1.0)], color=COMPILED, linewidth=1.2,
                                 linestyle="-" if name == "looped" else (0, (4, 2)))  # fmt: skip
         grid[0].set_xlabel("steps of Adam (blue: compiled)")
-        grid[0].set_ylabel("loss")
-        grid[1].set_ylabel("loss")
+        for axes in grid[:2]:
+            axes.set_ylabel(f"loss (drawn to {DRAWN:g})")
+            axes.set_ylim(0.5 * min(float(f.compiled.min()) for f in found.values()), DRAWN)
         grid[2].set_ylabel("cosine of ∂ŷ/∂x, trained and compiled")
         grid[2].set_ylim(min(0.98, min(float(f.cosines.min()) for f in found.values())), 1.001)
         for axes in grid[:2]:
