@@ -23,7 +23,7 @@ from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData, output_rows, read_data
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import GuardMode
-from innerloop.compiler.interpreter.chunks import some_of
+from innerloop.compiler.interpreter.chunks import parts
 from numpy.typing import ArrayLike, NDArray
 
 from .guard.beside import Beside
@@ -77,9 +77,7 @@ class Unjitted:
         return outputs
 
     def _parts(self, data: TokenData) -> Iterator[TokenData]:
-        step = max(1, CHUNK // (1 + len(data.sequence)))
-        for start in range(0, data.batch, step):
-            yield some_of(data, slice(start, start + step))
+        return parts(data, max(1, CHUNK // (1 + len(data.sequence))))
 
     def _pass(self, data: TokenData, checked: bool) -> tuple[NDArray[Any], dict[int, NDArray[Any]]]:
         """What the tokens end with, and by how much values were out at worst, if that is `checked`."""

@@ -24,8 +24,8 @@ from innerloop.artifact.tokens import TokenData, output_rows, read_data, sequenc
 from innerloop.artifact.words import Optimize
 from numpy.typing import NDArray
 
-from ..interpreter.calibrate import Ranges, parts
-from ..interpreter.chunks import some_of, together
+from ..interpreter.calibrate import Ranges
+from ..interpreter.chunks import parts, some_of, together
 from ..interpreter.default_tasks import Sample, describe, draw, repetitions
 from ..interpreter.oracle import evaluate
 from ..interpreter.task_families import CORE, Family

@@ -10,7 +10,7 @@ families.py may choose between them; where values crowd is what the first of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from ..ir.graph import Field, Graph, Move, Value
 from ..ir.operation_classes import Positional
 from ..numerics.functions import POINTWISE
 from .ball import Ball
-from .chunks import some_of, together
+from .chunks import parts, together
 from .deciding import equalities
 from .seen import Looked, Seen, observed, side_by_side
 
@@ -126,12 +126,6 @@ def observe_each(graph: Graph, groups: Sequence[Sequence[TokenData]], wild: floa
         kept = _tame(its, wild) if wild else [np.ones(one.tasks, bool) for one in its]
         found.append(_all(graph, [one.seen(graph, keep) for one, keep in zip(its, kept, strict=True)]))
     return found
-
-
-def parts(data: TokenData, size: int) -> Iterator[TokenData]:
-    """Tasks by so many."""
-    for start in range(0, data.batch, size):
-        yield some_of(data, np.arange(start, min(start + size, data.batch)))
 
 
 def _tame(looked: Sequence[Looked], wild: float) -> list[NDArray[np.bool_]]:

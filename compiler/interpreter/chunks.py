@@ -1,9 +1,11 @@
-"""How many tasks are run together: as many as the memory of one chunk holds."""
+"""How many tasks are run together, as many as the memory of one chunk holds; and parts of tasks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from innerloop.artifact.tokens import TokenData, output_rows
 from numpy.typing import NDArray
 
@@ -31,6 +33,12 @@ def scanned_together(graph: Graph, data: TokenData) -> int:
         rows = 1 if value in passing - carried else output_rows(data.sequence, node.kinds).size
         numbers += 0 if isinstance(node.op, Constant) else rows * node.size
     return max(1, CHUNK_BYTES // (1 + 8 * numbers))
+
+
+def parts(data: TokenData, size: int) -> Iterator[TokenData]:
+    """Tasks by so many."""
+    for start in range(0, data.batch, size):
+        yield some_of(data, np.arange(start, min(start + size, data.batch)))
 
 
 def some_of(data: TokenData, tasks: NDArray[Any] | slice) -> TokenData:

@@ -125,15 +125,9 @@ def scored(found: Floats, known: Mapping[str, Floats], fields: Fields) -> Score:
     truth = np.asarray(fields["truth"])
     can = np.take_along_axis(truth, found.argmax(-1)[..., None], -1) > 0
     return Score(
-        from_truth(truth, found), float(can.mean()), loss(found, fields),
+        divergence(truth, found), float(can.mean()), loss(found, fields),
         {name: divergence(one, found) for name, one in known.items()},
     )  # fmt: skip
-
-
-def from_truth(truth: Floats, found: Floats) -> float:
-    """E KL(truth ‖ found), nats, where the truth has symbols that cannot come."""
-    logs = np.log(np.where(truth > 0, truth, 1)) - np.log(found)
-    return float((truth * logs).sum(-1).mean())
 
 
 def compiled(fields: Fields) -> dict[str, Weights]:

@@ -20,7 +20,7 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import CompileError, DataError
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
-from innerloop.compiler.interpreter.chunks import some_of, together
+from innerloop.compiler.interpreter.chunks import parts, together
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Graph, Value
@@ -111,9 +111,9 @@ class Interpreter:
     def _run(self, graph: Graph, data: TokenData, ranges: Ranges) -> tuple[Floats, NDArray[np.bool_]]:
         """The outputs, and in which tasks a value was beyond a range."""
         held = {value: ends for name, ends in ranges.items() for value in self.named.get(name, ())}
-        beyond, parts, step = np.zeros(data.batch, bool), [], together(graph, data)
-        for start in range(0, data.batch, step):
-            part, out = some_of(data, slice(start, start + step)), beyond[start : start + step]
+        exact, beyond = list[Floats](), list[NDArray[np.bool_]]()
+        for part in parts(data, together(graph, data)):
+            beyond.append(np.zeros(part.batch, bool))
             tokens: dict[Value, list[Floats]] = {}
 
             def observe(value: Value, array: Floats, kept: dict[Value, list[Floats]] = tokens) -> None:
@@ -121,14 +121,14 @@ class Interpreter:
                 if array.shape[1] > 1 or len(kept[value]) == TOKENS:
                     look(value, kept.pop(value))
 
-            def look(value: Value, arrays: list[Floats], out: NDArray[np.bool_] = out) -> None:
+            def look(value: Value, arrays: list[Floats], out: NDArray[np.bool_] = beyond[-1]) -> None:
                 (low, high), array = held[value], np.concatenate(arrays, 1)
                 out |= ~((array >= low) & (array <= high)).all((1, 2))
 
-            parts.append(evaluate(graph, part, observe, chunk=part.batch, looks=True, only=held))
+            exact.append(evaluate(graph, part, observe, chunk=part.batch, looks=True, only=held))
             for value, arrays in tokens.items():
                 look(value, arrays)
-        return np.concatenate(parts), beyond
+        return np.concatenate(exact), np.concatenate(beyond)
 
     def reached(self, data: TokenData, name: str) -> tuple[Floats, Floats] | None:
         """The least and the largest of each component of what has this name, over tokens and passes; None without a

@@ -14,6 +14,7 @@ from innerloop.artifact.tokens import read_data
 from innerloop.artifact.weights import Weights
 from innerloop.runtime.attention_maps import attention_maps
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 from ...measures.distance import Fields, Floats
 from ...training.kinds import Array
@@ -54,8 +55,8 @@ def probabilities(trained: Weights, fields: Fields) -> Floats:
 
 
 def divergence(known: Floats, found: Floats) -> float:
-    """E KL(known ‖ found), nats, mean over tasks and tokens: [tasks, tokens, symbols] each."""
-    return float((known * (np.log(known) - np.log(found))).sum(-1).mean())
+    """E KL(known ‖ found), nats, mean over tasks and tokens: [tasks, tokens, symbols] each, 0s in `known` too."""
+    return float(rel_entr(known, found).sum(-1).mean())
 
 
 def loss(found: Floats, fields: Fields) -> float:
