@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .afford import packing, together
 from .forward import embedded, forward, streams
-from .guard.beside import Beside
+from .guard.beside import Beside, Worst, joined
 from .guard.checks import GuardCheck
 from .guard.guard import Guard
 from .guard.interpreted import Interpreter
@@ -149,11 +149,10 @@ class Transformer:
             found, worst = forward(self.parameters, split, rows, checks, run)
             yield np.asarray(found)[:count], {time: np.asarray(excess)[:count] for time, excess in worst.items()}
 
-    def _looked(self, chunk: int, data: TokenData) -> dict[int, NDArray[Any]]:
+    def _looked(self, chunk: int, data: TokenData) -> Worst:
         """By how much values are out at worst in these tasks of a call that ran in chunks of this size."""
         with self.precision():
-            parts = [worst for _, worst in self._passed(data, chunk, self._checks(data.sequence.kinds))]
-        return {time: np.concatenate([worst[time] for worst in parts]) for time in parts[0]}
+            return joined([worst for _, worst in self._passed(data, chunk, self._checks(data.sequence.kinds))])
 
     def _patched(self, data: TokenData, patches: Mapping[str, Patch]) -> NDArray[Any]:
         change = found(self.weights, data, patches, self._interpreter.graph)

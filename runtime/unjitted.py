@@ -26,7 +26,7 @@ from innerloop.artifact.words import GuardMode
 from innerloop.compiler.interpreter.chunks import parts
 from numpy.typing import ArrayLike, NDArray
 
-from .guard.beside import Beside
+from .guard.beside import Beside, Worst, joined
 from .guard.checks import GuardCheck, excess, nothing_yet
 from .guard.guard import Guard
 from .guard.interpreted import Interpreter
@@ -86,10 +86,9 @@ class Unjitted:
         with np.errstate(all="ignore"):
             return forward(self.weights, data, look=look), look.worst
 
-    def _looked(self, data: TokenData) -> dict[int, NDArray[Any]]:
+    def _looked(self, data: TokenData) -> Worst:
         """By how much values are out at worst in these tasks."""
-        found = [self._pass(part, True)[1] for part in self._parts(data)]
-        return {time: np.concatenate([worst[time] for worst in found]) for time in found[0]}
+        return joined([self._pass(part, True)[1] for part in self._parts(data)])
 
     def sublayers_of(self, data: TokenData) -> NDArray[Any]:
         """The stream after every sublayer, as `Transformer.sublayers_of` gives it."""

@@ -13,7 +13,7 @@ after    RangeWarning or RangeError, once the last chunk is through or, where th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +31,11 @@ TOGETHER = 512
 
 Worst = Mapping[int, NDArray[np.floating]]
 """For each time by how much values were out at worst, [tasks, values]."""
+
+
+def joined(parts: Sequence[Worst]) -> Worst:
+    """Of neighbouring parts of the tasks."""
+    return {time: np.concatenate([worst[time] for worst in parts]) for time in parts[0]}
 
 
 class _Chunk(NamedTuple):
@@ -88,7 +93,7 @@ class Beside:
         settled = self._guard.settled(held)
         suspects = np.arange(len(outputs))
         if self.blind:
-            worst: Worst = {time: np.concatenate([chunk.worst[time] for chunk in chunks]) for time in chunks[0].worst}
+            worst = joined([chunk.worst for chunk in chunks])
         else:
             assert held is not None
             suspects = np.flatnonzero(~settled | held.beyond)
