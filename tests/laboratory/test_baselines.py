@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 from innerloop.artifact.errors import InnerloopError
-from innerloop.laboratory.figures import automata
+from innerloop.laboratory.figures.chains import automata
 from innerloop.laboratory.figures.shared.streams import Stream, cross_entropy
 from innerloop.laboratory.training.baselines import KINDS, Baseline, Kind
 from innerloop.laboratory.training.networks import linear_attention
