@@ -7,7 +7,8 @@ import pytest
 from innerloop.artifact.reference.forward import forward as numpy_forward
 from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.artifact.words import TargetName
-from innerloop.compiler.interpreter.default_tasks import CORE, draw
+from innerloop.compiler.interpreter.default_tasks import draw
+from innerloop.compiler.interpreter.task_families import CORE
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.forward import forward
