@@ -30,6 +30,7 @@ NAMES: tuple[str, ...] = (
     "von_oswald_deep",
     "von_oswald_softmax",
     "von_oswald_induction",
+    "von_oswald_sine",
     "edelman",
     "park_mixture",
     "automata",
