@@ -11,7 +11,7 @@ import pytest
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.words import BaselineName
 from innerloop.laboratory.at_hand import compare
-from innerloop.laboratory.figures import automata
+from innerloop.laboratory.figures.chains import automata
 from innerloop.laboratory.figures.shared.streams import Stream, cross_entropy
 from innerloop.laboratory.network import Network, known, subject
 from innerloop.laboratory.setting import Settings

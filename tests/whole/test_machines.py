@@ -22,8 +22,8 @@ from innerloop.runtime import Transformer
 from innerloop.runtime.exports.export import export
 from transformers import GemmaModel, GPTNeoXModel, Qwen2Model
 
-from benchmarks.random_programs import FAULTS
-from benchmarks.support.verdicts import judge
+from benchmarks.random_programs.drawn import FAULTS
+from benchmarks.random_programs.verdicts import judge
 from tests.reference import MACHINES, case_of
 from tests.reference.measured import compiled, numpy_run
 from tests.reference.programs import random_program

@@ -1,10 +1,10 @@
-"""torchwright's side of benchmarks/peers.py (peer_side.py): its SwiGLU operations, whose products are exact."""
+"""torchwright's side of benchmarks/peers (side.py): its SwiGLU operations, whose products are exact."""
 
 import itertools
 
 import numpy as np
 import torch
-from peer_side import answer
+from side import answer
 from torchwright import compile_headless
 from torchwright.graph import RopeConfig
 from torchwright.ops.attention_ops import attend_argmax_dot, attend_causal_mean, attend_to_offset

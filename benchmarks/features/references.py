@@ -1,4 +1,4 @@
-"""What NumPy computes for the programs of feature_table.py."""
+"""What NumPy computes for the programs of table.py."""
 
 from __future__ import annotations
 

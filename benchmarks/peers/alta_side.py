@@ -1,10 +1,10 @@
-"""ALTA's side of benchmarks/peers.py (peer_side.py). Its attention is not causal: it sees later symbols too."""
+"""ALTA's side of benchmarks/peers (side.py). Its attention is not causal: it sees later symbols too."""
 
 import numpy as np
 from framework import program_builder as pb
 from framework.compiler import compiler_config, compiler_utils
 from framework.transformer import transformer_utils
-from peer_side import answer
+from side import answer
 
 
 def build(asked):

@@ -1,4 +1,4 @@
-"""Models that were trained, and predictors that are none of the programs: what `benchmarks/explain.py` asks about.
+"""Models that were trained, and predictors that are none of the programs: what this benchmark asks about.
 
 in       how many taught models
 out      `Case`s (known_models.py); what is trained is kept in the benchmark's folder

@@ -43,7 +43,7 @@ from innerloop.compiler import Weights, compile_program
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 
-from .support.tables import show
+from ..support.tables import show
 
 SYMBOLS, SEQUENCES, PERIOD = 8, 64, 5
 D, EXAMPLES, STEPS, RATE = 4, 16, 4, 0.1
@@ -176,7 +176,7 @@ class Peer:
         made.rename(folder)
 
     def run(self, problem: Problem, rounds: int, root: Path) -> dict[str, Any]:
-        side = Path(__file__).parent / "support" / f"peer_{self.name}.py"
+        side = Path(__file__).parent / f"{self.name}_side.py"
         asked = {"program": problem.program, "symbols": SYMBOLS, "rounds": rounds, **problem.asked}
         ran = subprocess.run(
             [root / self.name / "bin" / "python", side], input=json.dumps(asked), stdout=subprocess.PIPE, text=True,

@@ -1,9 +1,9 @@
-"""Tracr's side of benchmarks/peers.py (peer_side.py)."""
+"""Tracr's side of benchmarks/peers (side.py)."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from peer_side import answer
+from side import answer
 from tracr.compiler import compiling, lib
 from tracr.rasp import rasp
 

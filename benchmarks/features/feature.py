@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from innerloop.artifact.arrays import Floats
 
-from .feature_references import (
+from .references import (
     EXAMPLES,
     Task,
 )

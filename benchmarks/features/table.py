@@ -1,11 +1,11 @@
-"""The features of the language that features.py measures: a program for each, its data, and NumPy's word."""
+"""The features of the language that this benchmark measures: a program for each, its data, and NumPy's word."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .feature import Feature
-from .feature_references import (
+from .references import (
     EXAMPLES,
     RATES,
     TENSOR,
@@ -26,7 +26,7 @@ from .feature_references import (
     transposed_loop,
     weighed,
 )
-from .feature_scans import SCANS
+from .scans import SCANS
 
 FEATURES = (
     Feature(

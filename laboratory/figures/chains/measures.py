@@ -18,7 +18,7 @@ from scipy.special import rel_entr
 
 from ...measures.distance import Fields, Floats
 from ...training.kinds import Array
-from .streams import answers
+from ..shared.streams import answers
 
 UNIGRAM = """\
 # Probabilities of the next symbol from how often each came, with Laplace's prior.

@@ -33,7 +33,7 @@ from innerloop.runtime.guard.interpreted import UNITS
 from innerloop.runtime.unjitted import Unjitted
 from numpy.typing import NDArray
 
-from .families import FAMILIES, Data, draw
+from ..support.families import FAMILIES, Data, draw
 
 TASKS = 8
 """Of each family."""

@@ -1,14 +1,16 @@
-"""What becomes of tasks, counted: a cell for each program, target and family, and the tables of honesty.py."""
+"""What becomes of tasks, counted: a cell for each program, target and family, and the tables that are printed."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from innerloop.artifact.words import TargetName
 
-from .families import FAMILIES
-from .tables import show
+from ..support.families import FAMILIES
+from ..support.tables import show
 
 CALIBRATION = "calibration"
 """The family of the tasks that the ranges were taken from."""
@@ -40,6 +42,14 @@ class Cell:
     @property
     def tasks(self) -> int:
         return self.right + self.warned + self.refused + self.silent
+
+
+def kept(file: Path | None, jobs: list[tuple[str, TargetName]], families: list[str]) -> list[Cell]:
+    """What a run that was stopped had found of these programs and families."""
+    if file is None or not file.is_file():
+        return []
+    cells = [Cell(**cell) for cell in json.loads(file.read_text(encoding="utf-8"))]
+    return [c for c in cells if (c.program, c.target) in jobs and c.family in families]
 
 
 def totals(cells: Iterable[Cell]) -> tuple[int, ...]:

@@ -28,16 +28,16 @@ from innerloop.programs import load
 from innerloop.runtime.plots import COLOURS
 from matplotlib.figure import Figure as Picture
 
-from ..charts import TRAINED, averaged
-from ..measures.distance import Fields, Floats
-from ..training.baselines import Baseline
-from ..training.model import Model
-from ..training.train import Trained
-from .shared.chains import UNIGRAM, divergence, loss
-from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
-from .shared.pictures import panels
-from .shared.small import fresh
-from .shared.streams import Stream, answers, cross_entropy
+from ...charts import TRAINED, averaged
+from ...measures.distance import Fields, Floats
+from ...training.baselines import Baseline
+from ...training.model import Model
+from ...training.train import Trained
+from ..shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
+from ..shared.pictures import panels
+from ..shared.small import fresh
+from ..shared.streams import Stream, answers, cross_entropy
+from .measures import UNIGRAM, divergence, loss
 
 SYMBOLS, STATES, EDGES = 4, 4, 2
 TOKENS = 64

@@ -1,4 +1,4 @@
-"""What a side of benchmarks/peers.py answers: run by the Python of its own environment, with nothing of this project.
+"""What a side of benchmarks/peers answers: run by the Python of its own environment, with nothing of this project.
 
 in       on standard input, JSON: program, symbols, steps, rate, rounds, and what to answer (sequences, or x and y)
 out      on standard output, JSON: layers, width, parameters, nonzeros, seconds, what it answers

@@ -1,9 +1,9 @@
-"""Features of scans, of several groups, of moves and of functions (feature_table.py)."""
+"""Features of scans, of several groups, of moves and of functions (table.py)."""
 
 from __future__ import annotations
 
 from .feature import Feature
-from .feature_references import backwards, lags, smooth, two_groups
+from .references import backwards, lags, smooth, two_groups
 
 SCANS = (
     Feature(

@@ -28,15 +28,15 @@ from innerloop.compiler import compile_program
 from innerloop.programs import load
 from matplotlib.figure import Figure as Picture
 
-from ..charts import COMPILED, OTHER, TRAINED
-from ..measures.distance import Fields, Floats
-from .shared.attention import without_mlps
-from .shared.chains import UNIGRAM, divergence, induction, loss, probabilities, walked
-from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
-from .shared.pictures import panels
-from .shared.small import fresh
-from .shared.stages import halfway
-from .shared.streams import Stream, answers, cross_entropy
+from ...charts import COMPILED, OTHER, TRAINED
+from ...measures.distance import Fields, Floats
+from ..shared.attention import without_mlps
+from ..shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
+from ..shared.pictures import panels
+from ..shared.small import fresh
+from ..shared.stages import halfway
+from ..shared.streams import Stream, answers, cross_entropy
+from .measures import UNIGRAM, divergence, induction, loss, probabilities, walked
 
 SYMBOLS = 3
 TOKENS, LONG_TOKENS = 48, 100

@@ -1,4 +1,4 @@
-"""Models that are compiled, so that it is known what runs in them: what `benchmarks/explain.py` asks about.
+"""Models that are compiled, so that it is known what runs in them: what this benchmark asks about.
 
 in       how many
 out      `Case`s: a name, the model, the program that it runs (None: none of them) and its real parameters

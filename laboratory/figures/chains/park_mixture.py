@@ -30,13 +30,13 @@ from innerloop.runtime.plots import COLOURS
 from matplotlib.figure import Figure as Picture
 from scipy.optimize import nnls
 
-from ..measures.distance import Fields, Floats
-from ..measures.probes import r_squared
-from .shared.chains import UNIGRAM, probabilities, walked
-from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
-from .shared.pictures import panels
-from .shared.small import fresh
-from .shared.streams import Stream, answers, cross_entropy
+from ...measures.distance import Fields, Floats
+from ...measures.probes import r_squared
+from ..shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
+from ..shared.pictures import panels
+from ..shared.small import fresh
+from ..shared.streams import Stream, answers, cross_entropy
+from .measures import UNIGRAM, probabilities, walked
 
 SYMBOLS, TOKENS = 4, 48
 CHAINS = {"few": 4, "many": 128}
