@@ -45,7 +45,7 @@ SEEDS = (0, 1, 2)
 KINDS = ("looped", "deep")
 TRAINING = {"looped": 4000, "deep": 2000}
 BOUND = 10.0
-PART = 4000
+PART = 1000
 """Tasks that are measured at once."""
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)
 """Factors of the inputs' size; the middle one is trained on."""
