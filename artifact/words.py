@@ -46,3 +46,5 @@ Products = Literal["float32", "bfloat16"]
 """What training rounds the factors of its products of matrices to; sums stay in float32."""
 OptimiserName = Literal["adam", "sgd"]
 """What moves the numbers in training; sgd: plain gradient descent."""
+BaselineName = Literal["lstm", "gru", "linear_attention"]
+"""What transformers are held against: recurrent networks and kernels in place of softmax."""
