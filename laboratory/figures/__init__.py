@@ -30,6 +30,7 @@ _MODULES = (
     "von_oswald_deep",
     "von_oswald_softmax",
     "von_oswald_induction",
+    "von_oswald_sine",
     "chains.edelman",
     "chains.park_mixture",
     "chains.automata",

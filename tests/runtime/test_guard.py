@@ -72,7 +72,7 @@ def test_an_unknown_name_is_named_with_those_known() -> None:
 
 
 def test_a_trace_that_is_too_large_is_refused_with_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("innerloop.runtime.transformer.TRACE_BYTES", 10_000)
+    monkeypatch.setattr("innerloop.runtime.trace.TRACE_BYTES", 10_000)
     with pytest.raises(DataError, match=r"trace at most \d+ tasks"):
         Transformer(watched()).trace(**tasks(50))
 

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import BaselineName
 from innerloop.compiler import compile_program
 from innerloop.programs import load
 from innerloop.runtime.plots import COLOURS
@@ -29,7 +30,7 @@ from matplotlib.figure import Figure as Picture
 
 from ...charts import TRAINED, averaged
 from ...measures.distance import Fields, Floats
-from ...training.baselines import Baseline, Kind
+from ...training.baselines import Baseline
 from ...training.model import Model
 from ...training.train import Trained
 from ..shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
@@ -43,7 +44,7 @@ TOKENS = 64
 TRAINING = 2000
 SEEDS = (0, 1, 2)
 STRENGTH = 1.0
-BASELINES: Mapping[Kind, int] = {"lstm": 40, "gru": 46, "linear_attention": 32}
+BASELINES: Mapping[BaselineName, int] = {"lstm": 40, "gru": 46, "linear_attention": 32}
 """Their widths: about as many parameters as the GPT-2's."""
 
 GPT2: Literal["gpt2"] = "gpt2"
@@ -137,7 +138,7 @@ def compiled(fields: Fields) -> dict[str, Weights]:
     return found | {"trigram": compile_program(TRIGRAM, strength=STRENGTH, **usual)}
 
 
-def start(kind: Kind | Literal["gpt2"], like: Weights, seed: int) -> Model:
+def start(kind: BaselineName | Literal["gpt2"], like: Weights, seed: int) -> Model:
     if kind == "gpt2":
         return fresh(like, 2, TOKENS // 2, seed)
     return Baseline.drawn(kind, like, seed, width=BASELINES[kind])
