@@ -52,6 +52,12 @@ def test_an_edit_that_holds_the_best_says_nothing_of_others() -> None:
     assert (choice.rival, choice.alike) == (other, (holding,))
 
 
+def test_of_two_that_leave_as_much_the_one_with_fewer_reals_is_the_best() -> None:
+    fewer, more = fitted(DESCENT, noise(0.1, 1)), fitted(DESCENT, noise(0.1, 1), 3)
+    more.candidate.reals = 2
+    assert choose([more, replace(fewer, counts=more.counts)], MODEL, BASE).best.candidate.reals == 1
+
+
 FAR = np.where(np.arange(len(MODEL)) % 40 == 0, 5.0, 0.0)[:, None]
 """Added to answers that are typically right."""
 
