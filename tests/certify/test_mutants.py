@@ -91,7 +91,7 @@ MUTANTS = (
         "tests/runtime/test_guard.py -k first_sublayer_that_holds",
     ),
     Mutant(
-        "runtime/steps.py",
+        "runtime/layers/steps.py",
         "here = of._replace(counts=number == loop.count - 1) if loop.scan else of",
         "here = of",
         "tests/runtime/test_guard.py -k last_pass_counts",
@@ -104,7 +104,7 @@ MUTANTS = (
         "tests/transforms/test_quotients.py -k 'taken_where and gpt2'",
     ),
     Mutant(
-        "runtime/turns.py",
+        "runtime/layers/turns.py",
         "_turned(key, head, tables, before.place)",
         "_turned(key, head, tables, place)",
         "'tests/runtime/test_turns.py::test_a_pass_at_its_own_token_is_enough[perceptron-llama-float64]'",

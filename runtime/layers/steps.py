@@ -14,10 +14,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float
 
-from .arrays import Array, einsum, matmul
-from .functions import activation, held, normed
-from .guard.checks import GuardCheck, excess
-from .packing.packed import (
+from ..arrays import Array, einsum, matmul
+from ..guard.checks import GuardCheck, excess
+from ..packing.packed import (
     AttentionStep,
     BiasStep,
     DeltaStep,
@@ -29,6 +28,7 @@ from .packing.packed import (
     Spread,
     Step,
 )
+from .functions import activation, held, normed
 
 Memory = tuple[Any, ...]
 """What attention remembers, step by step."""
