@@ -4,8 +4,8 @@
     after    the program's output at every token that gives it: [batch, rows, …]
 
 One jitted function over [batch, tokens]. A large batch goes through in chunks of one size, so that memory stays bounded
-and the function is compiled once for each number of tokens, of small ones for few (calls/lengths.py); several devices share
-each chunk's tasks, or the weights (calls/placement.py).
+and the function is compiled once for each number of tokens, of small ones for few (calls/lengths.py); several devices
+share each chunk's tasks, or the weights (calls/placement.py).
 """
 
 from __future__ import annotations
