@@ -4,8 +4,8 @@
     after    the program's output at every token that gives it: [batch, rows, …]
 
 One jitted function over [batch, tokens]. A large batch goes through in chunks of one size, so that memory stays bounded
-and the function is compiled once for each number of tokens, and a small one is filled up to one of few (lengths.py);
-several devices share each chunk's tasks, or the weights (placement.py).
+and the function is compiled once for each number of tokens, of small ones for few (calls/lengths.py); several devices
+share each chunk's tasks, or the weights (calls/placement.py).
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import GuardMode, Share
 from numpy.typing import ArrayLike, NDArray
 
-from .afford import packing, together
+from .calls.afford import packing, together
+from .calls.lengths import filled
+from .calls.placement import Placement
+from .calls.reading import read, verify
 from .forward import embedded, forward, streams
 from .guard.beside import Beside, Worst, joined
 from .guard.checks import GuardCheck
 from .guard.guard import Guard
 from .guard.interpreted import Interpreter
-from .lengths import filled
 from .packing.pack import pack
 from .packing.packed import Parameters
 from .patching.patched import written
 from .patching.patches import Patch, found, hold
-from .placement import Placement
-from .reading import read, verify
 from .stream import TokenStream
 from .surroundings import concrete
 from .trace import Trace, tasks_at_most, too_large, traced

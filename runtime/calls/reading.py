@@ -18,7 +18,7 @@ from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import ActivationName, AttentionKind, GuardMode, NormKind, PositionKind, Share
 from numpy.typing import ArrayLike
 
-from .guard.guard import Guard
+from ..guard.guard import Guard
 
 _KNOWN = {
     "attention": get_args(AttentionKind),

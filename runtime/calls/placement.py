@@ -14,9 +14,9 @@ import numpy as np
 from innerloop.artifact.words import Share
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from .packing.divided import AXIS, divided, parts_of
-from .packing.packed import Parameters
-from .surroundings import devices
+from ..packing.divided import AXIS, divided, parts_of
+from ..packing.packed import Parameters
+from ..surroundings import devices
 
 
 class Placement:
