@@ -146,11 +146,11 @@ def train(arguments: Namespace) -> int:
                     **stream.parameters})  # fmt: skip
         return 0
     trainable = sum(value.size for value in found.parameters.values())
-    fixed = sum(value.size for value in found.model.constants.values())
+    count = found.weights.numbers()[0] if arguments.model == "transformer" else trainable
     shape = f"{counted(config.n_layer, 'layer')} of width {config.d_model}, {counted(config.n_head, 'head')} each"
     rows = [
         ["architecture", found.model.variant or shape],
-        ["parameters", f"{trainable + fixed:,}, of which {trainable:,} are trained, {arguments.start} at first"],
+        ["parameters", f"{count:,}, of which {trainable:,} are trained, {arguments.start} at first"],
         ["task", f"{stream.name}, {', '.join(f'{name} = {value}' for name, value in stream.parameters.items())}"],
         ["steps", f"{len(found.losses):,} of {arguments.batch} tasks"],
         ["loss", f"{found.losses[0]:.4g} at first; {last.mean():.4g}, the mean of the last {len(last)} steps"],

@@ -172,7 +172,7 @@ def _about(found: Comparison) -> list[tuple[str, str]]:
 
 def _extremes(found: Extremes) -> list[str]:
     """Where they differ most: the tasks, and what goes with the difference."""
-    lines = [[what, *(number(float(value)) for value in values), number(median), f"{rank:+.2f}"]
+    lines = [[what, *(number(float(value)) for value in values), number(median), f"{round(rank, 2) + 0.0:+.2f}"]
              for what, (rank, values, median) in found.traits.items()]  # fmt: skip
     answers = [[f"ŷ, {name}", *(number(float(v)) for v in values), "", ""] for name, values in found.answers.items()]
     away = ["(ŷ − ŷ')² at the query", *(number(float(value)) for value in found.spd), "", ""]

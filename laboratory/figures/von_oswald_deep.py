@@ -4,15 +4,12 @@
     looped     five passes of one trained layer of one head on tokens (x, y); also against the one pair of least loss
     deep       five trained layers
 
-All that GD++ does to x and w is a polynomial in A = Σⱼ xⱼ xⱼᵀ, so on an eigenvalue a of A two numbers say it: b, how
-long z = b x is, and c, what is left of the residual:
-
-    c ← c (1 − (η_k/N) b² a),   b ← b (1 − γ_k b² a),   loss ½ s E Σ c²,   s = E x²
-
-A pair a step has a least loss too, 0.0143, but at curvatures up to 7 that blow z up a thousandfold: no run of Adam is
-near it, and it is no yardstick. Tokens are cut at ± BOUND after each layer, in training and in what is measured, as
-published: without it an input of 1.25 times the size ends at 10¹⁰, trained or compiled. Off distribution inputs are
-longer or shorter by a factor, which no model has seen.
+Tokens are cut at ± BOUND after each layer, in training and in all that is measured, as published: without it inputs of
+1.25 times the size end at 10¹⁰, trained or compiled, and the one pair of least loss, 0.0513, is of a curvature at which
+some tasks leave the bound: cut, it errs by 0.2, so the best pair is sought under the bound, on tasks in NumPy. (Where
+compiled streams come to the bound, they are not cut quite as the steps in NumPy.) A pair a step has a least loss, too,
+at curvatures up to 7 that blow z up a thousandfold; no run of Adam is near it. Off distribution inputs are longer or
+shorter by a factor, which no model has seen.
 """
 
 from __future__ import annotations
@@ -38,7 +35,6 @@ from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
 from .shared.layers import layer, random_layers, slots
 from .shared.pictures import panels
 from .von_oswald_1 import TASKS, D, N
-from .von_oswald_2 import covariances
 
 K = 5
 SEEDS = (0, 1, 2)
@@ -75,19 +71,24 @@ at query
 """
 
 
-def after(values: Floats, rates: Floats, curvatures: Floats) -> float:
-    """The loss ½ E (ŷ − y)² of steps of these rates and curvatures on eigenvalues [tasks, d]: see above."""
-    b, c = np.ones_like(values), np.ones_like(values)
+def steps(fields: Fields, rates: Floats, curvatures: Floats, bound: float = BOUND) -> Floats:
+    """ŷ [tasks] of steps of these rates and curvatures, in NumPy, all tokens cut at ± bound after each."""
+    z, r = fields["x"].copy(), fields["y"].copy()
+    r[:, -1] = 0
     for rate, curvature in zip(rates, curvatures, strict=True):
-        c, b = c * (1 - rate / N * b**2 * values), b * (1 - curvature * b**2 * values)
-    return float((c**2).sum(1).mean()) / 24
+        products = z @ z[:, :-1].swapaxes(1, 2)
+        r, z = r - rate / N * (products @ r[:, :-1, None])[..., 0], z - curvature * products @ z[:, :-1]
+        r, z = np.clip(r, -bound, bound), np.clip(z, -bound, bound)
+    return np.asarray(-r[:, -1])
 
 
-def best(values: Floats) -> tuple[float, float]:
-    """The rate and the curvature, the same in every step, of least loss."""
-    found = minimize(
-        lambda p: after(values, np.full(K, p[0]), np.full(K, p[1])), [20.0, 0.15], method="Nelder-Mead"
-    ).x  # fmt: skip
+def best(fields: Fields) -> tuple[float, float]:
+    """The rate and the curvature, the same in every step, of least loss on these tasks."""
+
+    def at(pair: Floats) -> float:
+        return loss(steps(fields, np.full(K, pair[0]), np.full(K, pair[1])), fields)
+
+    found = minimize(at, [15.0, 0.13], method="Nelder-Mead", options={"xatol": 0.02, "fatol": 1e-6}).x
     return float(found[0]), float(found[1])
 
 
@@ -108,9 +109,9 @@ def compiled(rates: Floats, curvatures: Floats) -> Weights:
     return compile_program(PROGRAM, target="lsa", d=D, steps=K, calibration=TASKS.drawn(2000, 1), **given)
 
 
-def answered(weights: Weights, fields: Fields) -> tuple[Floats, Floats]:
-    """ŷ [tasks] at the query, and ∂ŷ/∂x there [tasks, d], of weights whose tokens are cut at ± BOUND."""
-    model = Clipped.around(weights, BOUND)
+def answered(weights: Weights, fields: Fields, bound: float = BOUND) -> tuple[Floats, Floats]:
+    """ŷ [tasks] at the query, and ∂ŷ/∂x there [tasks, d], of weights whose tokens are cut at ± bound."""
+    model = Clipped.around(weights, bound)
 
     def answer(x: Any, y: Any) -> tuple[Any, Any]:
         found = model.apply(model.parameters, {"x": x, "y": y})[:, -1]
@@ -129,29 +130,22 @@ def loss(answers: Floats, fields: Fields) -> float:
     return float(((answers - fields["y"][:, -1]) ** 2).mean()) / 2
 
 
-def eigenvalues(fields: Fields) -> Floats:
-    """Of A, of each task: [tasks, d]."""
-    x = np.asarray(fields["x"][:, :-1])
-    return np.asarray(np.linalg.eigvalsh(x.swapaxes(1, 2) @ x), np.float64)
-
-
 @dataclass(frozen=True)
 class Found:
-    """A trained model and its compiled counterpart, by SCALES: both losses, and the mean cosine of ∂ŷ/∂x; the closed
-    form of the compiled loss at 1, of tokens that are not cut."""
+    """A trained model and its compiled counterpart, by SCALES: both losses, and the mean cosine of ∂ŷ/∂x; `off`:
+    how far the compiled loss at 1, of tokens that are not cut, is from that of the steps in NumPy."""
 
     losses: Floats
     compiled: Floats
     cosines: Floats
-    closed: float
+    off: float
     training: Floats
     weights: Weights
 
 
 def run(setting: Setting) -> Result:
     setting.told("rates that are best for these tasks", 0, 0)
-    values: Floats = np.asarray(np.linalg.eigvalsh(covariances(setting.tasks(10_000))), np.float64)
-    rate, curvature = best(values)
+    rate, curvature = best(TASKS.drawn(max(100, setting.tasks(3000)), 2))
     like = compile_program(
         load("gd_plus"), target="lsa", d=D, steps=K, rate=rate, curvature=curvature, calibration=TASKS.drawn(2000, 1)
     )
@@ -175,16 +169,17 @@ def run(setting: Setting) -> Result:
             given = pairs if name == "deep" else (np.repeat(pairs[0], K), np.repeat(pairs[1], K))
             against = known[name, seed] = compiled(*given)
             ours, theirs = ([answered(w, f) for f in fields] for w in (run.weights, against))
-            closed = after(eigenvalues(fields[usual]), *given)
+            free = loss(answered(against, fields[usual], np.inf)[0], fields[usual])
+            off = abs(free / loss(steps(fields[usual], *given, np.inf), fields[usual]) - 1)
             found[name, seed] = Found(
                 np.array([loss(y, f) for (y, _), f in zip(ours, fields, strict=True)]),
                 np.array([loss(y, f) for (y, _), f in zip(theirs, fields, strict=True)]),
                 np.array([alignment(a, b).mean_cosine for (_, a), (_, b) in zip(ours, theirs, strict=True)]),
-                closed,
+                off,
                 run.losses.astype(np.float64) / 2,
                 run.weights,
             )
-    least = after(eigenvalues(fields[usual]), np.full(K, rate), np.full(K, curvature))
+    least = loss(steps(fields[usual], np.full(K, rate), np.full(K, curvature)), fields[usual])
     return Result(
         checks=checks(found, usual, least),
         tables=(_table(found),),
@@ -195,7 +190,7 @@ def run(setting: Setting) -> Result:
             "least_loss_of_one_pair": least,
             "read": {f"{name}_{seed}": read(f.weights) for (name, seed), f in found.items()},
             "scales": SCALES,
-            "closed": {f"{name}_{seed}": f.closed for (name, seed), f in found.items()},
+            "off": {f"{name}_{seed}": f.off for (name, seed), f in found.items()},
             "loss_compiled": {f"{name}_{seed}": f.compiled for (name, seed), f in found.items()},
             "loss_trained": {f"{name}_{seed}": f.losses for (name, seed), f in found.items()},
             "cosines": {f"{name}_{seed}": f.cosines for (name, seed), f in found.items()},
@@ -207,8 +202,9 @@ def run(setting: Setting) -> Result:
 
 
 def checks(found: Mapping[tuple[str, int], Found], seen: int, least: float) -> tuple[Check, ...]:
-    off = [abs(f.compiled[seen] / f.closed - 1) for f in found.values()]
-    every = [Check("compiled: loss off its closed form, largest of the models", max(off), high=0.05)]
+    every = [
+        Check("compiled: loss off that of its steps in NumPy, largest", max(f.off for f in found.values()), high=1e-3)
+    ]
     for name in KINDS:
         runs = [f for (kind, _), f in found.items() if kind == name]
         ratios = np.array([f.losses / f.compiled for f in runs])
@@ -265,5 +261,5 @@ FIGURE = Figure(
     "five trained layers of linear attention, looped or not, are five steps of GD++, off distribution too",
     "von Oswald et al. 2022, Transformers learn in-context by gradient descent, figure 4 (arXiv 2212.07677)",
     run,
-    minutes=3,
+    minutes=5,
 )
