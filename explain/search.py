@@ -23,7 +23,7 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import CompileError
 
 from .candidate import Candidate
-from .choice import description
+from .choice import WORTH, description, length
 from .counts import fit_from, grid
 from .edits import Edit, edited, edits
 from .families import Family
@@ -55,7 +55,7 @@ def search(fits: Sequence[Fitted], seen: Tasks, held: Tasks, make: Make) -> list
     every = ((start, edits(start.candidate.family)) for start in nearest)
     for start, known in islice((of for of in every if len(of[1]) <= MOST), BASES):
         found += _edited(start, known, seen, held, base, make)
-    return found + _mixed(nearest[: 2 * BASES], seen, held, base, make)
+    return found + _mixed(nearest, seen, held, base, make)
 
 
 def hidden(fits: Sequence[Fitted], best: Fitted, seen: Tasks, held: Tasks, make: Make) -> list[Fitted]:
@@ -197,7 +197,8 @@ def _dropped(
 
 
 def _mixed(fits: Sequence[Fitted], seen: Tasks, held: Tasks, base: Floats, make: Make) -> list[Fitted]:
-    """Fits of those mixtures of two of them whose answers, mixed as they are, leave the least."""
+    """Fits of those mixtures of two of them whose answers, mixed as they are, have the shortest description. By itself
+    either may be far off."""
     ranked: list[tuple[float, Fitted, Fitted]] = []
     answers = {id(f): f.candidate.answers(f.theta, f.counts, seen.x, seen.labels) for f in fits}
     for first, second in combinations(fits, 2):
@@ -207,7 +208,7 @@ def _mixed(fits: Sequence[Fitted], seen: Tasks, held: Tasks, base: Floats, make:
         residual = np.array([_typical(seen.model - w * a - (1 - w) * b) for w in np.linspace(0.05, 0.95, 19)])
         least = min(_typical(seen.model - a), _typical(seen.model - b))
         if residual.min() < (1 - GAIN) * least:
-            ranked.append((float(residual.min()), first, second))
+            ranked.append((WORTH * float(np.log2(residual.min())) + length(first) + length(second), first, second))
     found = []
     for _, first, second in sorted(ranked, key=lambda of: of[0])[:MIXED]:
         try:
