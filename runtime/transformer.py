@@ -36,7 +36,7 @@ from .forward import embedded, forward, streams
 from .guard.beside import Beside, Worst, joined
 from .guard.checks import GuardCheck
 from .guard.guard import Guard
-from .guard.interpreted import Interpreter
+from .guard.jitted import Jitted
 from .packing.pack import pack
 from .packing.packed import Parameters
 from .patching.patched import written
@@ -78,7 +78,7 @@ class Transformer:
         self._real = carrier(self.dtype.name)
         self.on_chunk, self._share = on_chunk, share
         self._guard = Guard(weights, guard, self.dtype)
-        self._interpreter = Interpreter(weights)
+        self._interpreter = Jitted(weights, self._guard)
         self._layout = FeatureLayout.of(weights.signature)
         self._bounds: dict[tuple[str, ...], dict[int, GuardCheck]] = {}
         packing(weights, self._real)

@@ -15,6 +15,7 @@ from innerloop.artifact.places import Places
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
+from innerloop.compiler.interpreter.chunks import chunk_size
 
 from ..packing.packed import AttentionStep, DeltaStep, LinearAttentionStep, LoopStep, MlpStep, Step
 
@@ -92,11 +93,3 @@ def _filled(matrix: Matrix) -> int:
     """Of the rows and columns that are not all zero, the product."""
     rows = np.count_nonzero(np.diff(matrix.csr.indptr))
     return int(rows) * np.unique(matrix.csr.indices).size
-
-
-def chunk_size(tasks: int, most: int) -> int:
-    """Tasks of each of the fewest chunks of at most `most` that hold so many, up to one of few sizes, for each of which
-    the pass is compiled: 1, 2, 4, 8, and four for each doubling from there."""
-    even = -(-tasks // -(-tasks // most))
-    step = 1 << max(0, (even - 1).bit_length() - 3)
-    return min(most, -(-even // step) * step if even > 8 else 1 << (even - 1).bit_length())

@@ -43,16 +43,13 @@ class Watch:
     times: frozenset[int]
     names: tuple[tuple[str, int | None], ...]
     pairs: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    named: bool = False
+    """Whether it is a value that the program names, and not what a construction reads."""
 
     @property
     def size(self) -> int:
         """How many numbers it gives for a task."""
         return len(self.pairs) if len(self.pairs) else self.low.size
-
-    @property
-    def named(self) -> bool:
-        """Whether it is a value that the program names, and not what a construction reads."""
-        return self.construction == "value" and not any("`" in name for name, _ in self.names)
 
     @property
     def middle(self) -> tuple[Floats, Floats]:
@@ -194,6 +191,7 @@ def _of_placement(placement: Placement, sublayers: list[Sublayer], width: int) -
         (low, high),
         frozenset(2 * n + 1 for n in after),
         names,
+        named=True,
     )
 
 

@@ -13,8 +13,8 @@ import jax
 import numpy as np
 import pytest
 from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.compiler.interpreter.chunks import chunk_size
 from innerloop.runtime import Transformer
-from innerloop.runtime.calls.afford import chunk_size
 from innerloop.runtime.forward import forward
 
 from tests.support.by_the_book import tasks
