@@ -57,7 +57,8 @@ class LayerNormStream(Stream):
         """Opposite the rest token's flag, which stands in the first slot that the pairs leave, where it is all that
         the rest token holds: no position, and a vector that has room."""
         lane = len(self.constants.weights) * (bool(self.constants.scale) + bool(self.constants.divide))
-        return self.zero + 1 if self.positioned or lane >= LANES else LANES + lane
+        alone = self.balanced and not self.positioned and not self.digits
+        return LANES + lane if alone and lane < LANES else self.zero + 1
 
     def _pairs(self, number: int) -> Indices:
         """First the positive ones."""
@@ -75,7 +76,8 @@ class LayerNormStream(Stream):
         """What the norm leaves of the first ones, and all from `first` on."""
         taken = np.arange(self.width) < self.first
         taken[: self.zero] = False
-        taken[self.balancer] = True
+        if self.balancer < self.zero:
+            taken[self.balancer] = True
         if self.constants.scale:
             taken[self._pairs(0)] = True
         if self.constants.divide:
