@@ -66,6 +66,8 @@ def measure_rows(found: Explanation) -> list[list[str]]:
     if found.twins is not None and found.shared is not None:
         rows.append(["distance from the program / from the other seed", f"{found.twins:.3g}", ""])
         rows.append(["residual shared with the other seed", f"{found.shared:.3g}", ""])
+    if found.inside is None:
+        rows.append(["chance, by asking again", f"{found.chance:.3g}", ""])
     rows.append(["the model's loss, mean over prefixes", f"{found.loss:.3g}", f"of {found.size:.3g}"])
     return rows
 
@@ -160,6 +162,7 @@ def record(found: Explanation, said_: Verdict) -> dict[str, Any]:
         "inside": None if found.inside is None else _inside(found.inside),
         "twins": found.twins,
         "shared": found.shared,
+        "chance": found.chance,
         "loss": found.loss,
         "fits": [_fit(f) for f in found.choice.order],
     }  # fmt: skip
@@ -225,7 +228,7 @@ def page(found: Explanation, said_: Verdict) -> str:
         f"<p>{escape(second)}</p>",
         html_table(TELLING, telling_rows(found)),
         *(["<h2>In the stream</h2>", html_table(INSIDE, inside_rows(found))] if found.inside else []),
-        "<h2>The program</h2>",
+        f"<h2>The {'' if said_.named else 'nearest '}program</h2>",
         f"<pre>{escape(written(found.choice.best, ''))}</pre>",
     ]
     head = (

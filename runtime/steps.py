@@ -51,6 +51,8 @@ class Pass(NamedTuple):
     """The tokens at which steps are to run that are live at these kinds, and others at all of them. None: all do."""
     kind: str | None = None
     """Of the one token that there is: steps that are not live there change nothing, and remember it all the same."""
+    own: Array | None = None
+    """[tokens, 1]: whether a token is the data's, and does not fill the sequence (calls/lengths.py). None: all are."""
     in_turn: Callable[[LoopStep, Any, Any, Pass], tuple[Any, Any, Array | None]] | None = None
     """(scan whose passes may be run each at its own token, carry, memory, this) → carry, memory, what is collected.
     None: they are run at all tokens, as stock transformers do."""
@@ -87,6 +89,8 @@ def run(steps: tuple[Step, ...], carry: Any, memory: Memory | None, of: Pass) ->
                 live = None if isinstance(step, LinearAttentionStep | DeltaStep) else step.live
                 readers = None if of.live is None or live is None else of.live.get(live)
                 change, own = _sublayer(step, reads, own, of.mix, readers)
+                if of.own is not None:
+                    change = jnp.where(of.own if readers is None else of.own[readers], change, 0)
                 if readers is not None:
                     stream = stream.at[:, readers].add(change)
                 elif of.kind is None or live is None or of.kind in live:

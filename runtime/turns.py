@@ -49,14 +49,15 @@ def in_turn(
 
     def once(carry: tuple[Before, Excesses], turn: Any) -> tuple[tuple[Before, Excesses], Array]:
         before, worst = carry
-        here, place, rows = turn
+        here, place, rows, real = turn
         checks = {time: own[time]._replace(**bounds) for time, bounds in rows.items()}
-        at = of._replace(checks=checks)
+        at = of._replace(checks=checks, own=real)
         (here, worst), _ = turn_of(loop, resting, before, (here, worst), place, tables, at)
         return (Before(here, place, np.ones((), bool)), worst), here
 
     nobody = Before(jnp.broadcast_to(rest, stream[:, :1].shape), np.zeros((), places.dtype), np.zeros((), bool))
-    turns = jnp.moveaxis(stream[:, places], 1, 0)[:, :, None], places, rows
+    real = None if of.own is None else of.own[places][:, None]
+    turns = jnp.moveaxis(stream[:, places], 1, 0)[:, :, None], places, rows, real
     (_, worst), left = lax.scan(once, (nobody, worst), turns)
     stream = stream.at[:, places].set(jnp.moveaxis(left[:, :, 0], 0, 1)).at[:, :1].set(rest)
     return stream, worst

@@ -21,7 +21,7 @@ from innerloop.laboratory.figures import (
     zhang_gamma,
 )
 from innerloop.laboratory.figures.shared import regression
-from innerloop.laboratory.figures.shared.attention import products, softmax_layer, without_mlps
+from innerloop.laboratory.figures.shared.attention import marked, products, softmax_layer, without_mlps
 from innerloop.laboratory.figures.shared.layers import half_loss, slots
 from innerloop.laboratory.figures.shared.small import fresh
 from innerloop.laboratory.figures.shared.streams import answers
@@ -101,6 +101,16 @@ def test_the_best_matrix_of_a_loop() -> None:
     signs = np.array([1.0, -1, 1, -1, -1])
     turned = signs[:, None] * a * signs
     np.testing.assert_allclose(gatmiry_loop.signed(turned, a), a)
+
+
+def test_marked_positions_have_slots_of_their_own() -> None:
+    model = marked(fresh(compile_program(load("bigram"), vocabulary=3), 2, 6, 0))
+    embedding, positions = (np.asarray(model.parameters[name]) for name in ("embedding", "positions"))
+    count = len(positions)
+    np.testing.assert_array_equal(positions[:, -count:], np.eye(count))
+    assert not positions[:, :-count].any()
+    assert not embedding[:, -count:].any()
+    assert embedding[:, :-count].all()
 
 
 @pytest.mark.slow
