@@ -70,13 +70,13 @@ def test_a_machine_computes_a_program(name: str, target: TargetName, tmp_path: P
 @pytest.mark.slow
 def test_small_quotients_stand_where_nothing_large_stood(tmp_path: Path) -> None:
     """A step length of 1e-6 of its range, in a slot that held 4: PyTorch's LayerNorm leaves 5e-7 there, as its mean is
-    rounding, and conjugate gradients were off by 40 (SPD/d 1.4). What is left, 1.2e-4, is of values that are not found
-    to be read as closely."""
+    rounding, and conjugate gradients were off by 40 (SPD/d 1.4). Then by a rest token whose mean was rounding, too,
+    which divisions made a divisor of 1e18, and other tokens read it as themselves (1e-4 on 64 tasks; 3e-6 now)."""
     case = case_of("conjugate_gradient")
     weights, fields = compiled(case, "neox"), case.data(seed=0, tasks=16)
     export(weights, tmp_path / "out", accept_error=True)
     apart = outputs(GPTNeoXModel, tmp_path / "out", weights, **fields) - case.answers(fields)
-    assert np.mean(apart**2) / 3 < 1e-3
+    assert np.mean(apart**2) / 3 < 4e-5
 
 
 @pytest.mark.slow
