@@ -76,7 +76,8 @@ class Transformer:
         self.weights = weights
         self.dtype = np.dtype(dtype or weights.config.dtype)
         self._real = carrier(self.dtype.name)
-        self.on_chunk, self._share = on_chunk, share
+        self.on_chunk = on_chunk
+        self._share: Share = share
         self._guard = Guard(weights, guard, self.dtype)
         self._interpreter = Jitted(weights, self._guard)
         self._layout = FeatureLayout.of(weights.signature)

@@ -39,8 +39,7 @@ from .compact import Tensors, dense, most, stored, verify_kind
 from .manifest import Outline
 from .serialize import Damage, encode, keyed
 
-FORMAT, VERSION = "innerloop", 2
-READ = (1, 2)
+FORMAT, VERSION, READ = "innerloop", 2, (1, 2)
 CONFIG, TENSORS, PROGRAM = "config.json", "model.safetensors", "program.icl"
 SAMPLE = "tasks.safetensors"  # of an export, and of no folder of weights
 

@@ -73,8 +73,8 @@ def marked(model: Model) -> Model:
     """The same with one-hot positions, a slot each, the last ones, into which tokens are not embedded (von Oswald et
     al. 2022). Small heads of rotary positions cannot well tell a token from its neighbours."""
     embedding = np.array(model.parameters["embedding"])
-    positions = np.zeros(model.parameters["positions"].shape)
-    count, width = positions.shape
+    count, width = model.parameters["positions"].shape
+    positions = np.zeros((count, width))
     embedding[:, width - count :] = 0
     positions[:, width - count :] = np.eye(count)
     changed = {"embedding": embedding, "positions": positions.astype(embedding.dtype)}
