@@ -32,6 +32,8 @@ When = Literal["value", "begins", "ended", "after"]
 
 GuardMode = Literal["raise", "warn", "off"]
 """What happens where a value leaves its range, or an output is further off than the certificate says."""
+Share = Literal["tasks", "weights"]
+"""What several devices share: a batch's tasks, with all weights on each, or the weights, with all tasks on each."""
 Library = Literal["huggingface", "transformerlens", "tokens", "onnx", "gguf", "circuit"]
 """That weights are exported to; a circuit is a file about them."""
 Rows = Literal["all", "query"]

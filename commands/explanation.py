@@ -10,6 +10,8 @@ import argparse
 from argparse import Namespace
 from pathlib import Path
 
+from innerloop.artifact.errors import InnerloopError
+
 from . import options
 from .arguments import new_folder, parameters, program, settings
 
@@ -44,6 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--only", action="append", default=[], metavar="NAME", help="try these alone (default: all)")
     add("--no-search", action="store_true", help="try the families alone, and no edits of their texts")
     add("--twin", metavar="MODEL", help="the same training from another seed, as a measure of distance")
+    add(
+        "--tasks", type=int, default=512, metavar="N",
+        help="tasks of the figures; a quarter as many are fitted: fewer for a slow function (default: %(default)s)",
+    )  # fmt: skip
     add("--seed", type=int, default=0, metavar="SEED", help="of the tasks (default: %(default)s)")
     add("-o", "--output", type=Path, metavar="DIR", help="a new folder for the report")
 
@@ -53,6 +59,8 @@ def explain(arguments: Namespace) -> int:
     if arguments.output is not None:
         new_folder(arguments.output)
     chosen, given = settings(arguments.settings), parameters(arguments.parameters)
+    if given and not arguments.program:
+        raise InnerloopError(f"-p {next(iter(given))}: is a parameter of --program PROGRAM, and none is given")
 
     from innerloop.explain.behaviour import load
     from innerloop.explain.explain import Settings
@@ -76,7 +84,7 @@ def explain(arguments: Namespace) -> int:
     from innerloop.runtime.tables import console, progress, table
     from rich.markup import escape
 
-    seed = seeded(arguments.seed)
+    asked = Settings.of(arguments.tasks, seeded(arguments.seed))
     model = load(arguments.model, arguments.adapter)
     twin = None if arguments.twin is None else load(arguments.twin, arguments.adapter)
     task = fitted(arguments.task, None if model.inside is None else input_size(model.inside.weights), chosen)
@@ -84,8 +92,7 @@ def explain(arguments: Namespace) -> int:
     sources = [program(name) for name in arguments.program]
     more = [of_program(source.text, source.name, {**sizes, **given}) for source in sources]
     with progress("explaining") as told:
-        settled = Settings(seed=seed)
-        found = explain_model(model, task, more, arguments.only, twin, settled, told, not arguments.no_search)
+        found = explain_model(model, task, more, arguments.only, twin, asked, told, not arguments.no_search)
         said = verdict(found) if arguments.output is None else write(found, arguments.output)
     out = console()
     out.print(f"{model.name} {said.sentence}", soft_wrap=True, markup=False)  # a read's brackets are no markup

@@ -37,6 +37,9 @@ CAUSAL, SHARED, EXAMPLES = "(x y)* x", "(example)* query  visible context", "(ex
 STATES = "states"
 """What tokens are called that hold a state each, of a sequence."""
 
+LARGEST = 1e100
+"""Of an answer: the squares of larger ones are not numbers."""
+
 Asked = Callable[[Floats, Floats, tuple[int, ...]], Floats]
 
 
@@ -129,9 +132,14 @@ def of_function(function: Callable[[Floats, Floats], Any], name: str) -> Behavio
                     f"{name}: {type(error).__name__}: {error}; it was asked with x {(len(x), k + 1, x.shape[2])} and "
                     f"y {(len(x), k)}, and is to give ({len(x)},) after any number of examples"
                 ) from error
-            if found.shape != (len(x),) or not np.isfinite(found).all():
+            if found.shape != (len(x),) or not (np.abs(found) < LARGEST).all():
+                what = (
+                    f"what is not finite, or not below {LARGEST:g}"
+                    if found.shape == (len(x),)
+                    else f"shape {found.shape}"
+                )
                 raise DataError(
-                    f"{name}: gave {'what is not finite' if found.shape == (len(x),) else f'shape {found.shape}'} for "
+                    f"{name}: gave {what} for "
                     f"x {(len(x), k + 1, x.shape[2])} and y {(len(x), k)}: wanted ({len(x)},), a finite answer to the "
                     f"last x of each task"
                 )
@@ -145,7 +153,10 @@ def load(model: str, adapter: Path | None = None) -> Behaviour:
     """A folder of weights, of this project or of transformers, or FILE.py:FUNCTION; `adapter`: a file that says how a
     model of transformers takes x and y (adapter.py). Raises InnerloopError and OSError for what is none of them."""
     path, colon, name = model.rpartition(":")
-    if colon and path.endswith(".py"):
+    function = bool(colon) and path.endswith(".py")
+    if adapter is not None and (function or (Path(model).is_dir() and not is_stock(Path(model)))):
+        raise InnerloopError(f"--adapter {adapter}: is of a folder of transformers; {model} takes x and y as they are")
+    if function:
         return of_function(_function(Path(path), name), name)
     folder = Path(model)
     if folder.suffix == ".py" and not folder.is_dir():

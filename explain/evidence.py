@@ -24,8 +24,6 @@ from innerloop.laboratory.training.tasks import TaskDistribution
 from .behaviour import Behaviour, prompts
 from .fit import DRAWS, SHARE, Fitted, Tasks, best, trivial, unexplained
 
-SOME = 64
-"""Tasks whose slopes and weights are taken."""
 STEP = 0.05
 """Of a central difference: answers are of float32, and programs nearly polynomials."""
 
@@ -56,12 +54,14 @@ class Evidence:
     parameters: Mapping[str, Floats]
 
 
-def gather(model: Behaviour, fitted: Fitted, seen: Tasks, held: Tasks, of: TaskDistribution, seed: int) -> Evidence:
-    """All of it, of a fit; `of` is the task, which is shifted."""
+def gather(
+    model: Behaviour, fitted: Fitted, seen: Tasks, held: Tasks, of: TaskDistribution, seed: int, count: int
+) -> Evidence:
+    """All of it, of a fit; `of` is the task, shifted for `count` tasks. Slopes and weights are of half as many."""
     base = trivial(held)
     squares = (held.model - fitted.answers) ** 2
     unit = np.maximum(held.by_prefix((held.model - base) ** 2), 1e-300)
-    some = slice(0, SOME)
+    some = slice(0, count // 2)
     x, y = held.x[some], held.labels[some]
     pair = [_asked(model, held.prefixes), _answered(fitted)]
     queries, labels = zip(*(slopes(answers, x, y) for answers in pair), strict=True)
@@ -71,7 +71,7 @@ def gather(model: Behaviour, fitted: Fitted, seen: Tasks, held: Tasks, of: TaskD
         query_slopes=_mean(_cosines(*queries)),
         label_slopes=_mean(_cosines(*labels)),
         weights=None if of.sequence else _weights(pair, x, y),
-        shifted={what: _off(model, fitted, held.prefixes, other, seed) for what, other in _shifts(of).items()},
+        shifted={what: _off(model, fitted, held.prefixes, other, count, seed) for what, other in _shifts(of).items()},
         parameters=_by_prefix(fitted, seen),
     )
 
@@ -142,8 +142,10 @@ def _shifts(of: TaskDistribution) -> dict[str, TaskDistribution]:
     return found
 
 
-def _off(model: Behaviour, fitted: Fitted, prefixes: tuple[int, ...], of: TaskDistribution, seed: int) -> float:
-    x, y = prompts(of, 2 * SOME, seed)
+def _off(
+    model: Behaviour, fitted: Fitted, prefixes: tuple[int, ...], of: TaskDistribution, count: int, seed: int
+) -> float:
+    x, y = prompts(of, count, seed)
     tasks = Tasks(x, y, model.ask(x, y[:, :-1], prefixes), prefixes)
     answers = fitted.candidate.answers(fitted.theta, fitted.counts, x, tasks.labels)
     return unexplained(tasks.model, answers, trivial(tasks))

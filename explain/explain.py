@@ -2,7 +2,7 @@
 
     Behaviour, TaskDistribution   →   Explanation; verdict.py says it in words, report.py writes it
 
-Fits see 128 tasks; all figures are of 512 others, and off the distribution of 128.
+Fits see 128 tasks; all figures are of 512 others, and off the distribution of 128, where no fewer are asked for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .evidence import Evidence, gather
 from .families import Family, regression
 from .fit import EXACT, Fitted, Tasks, bootstrap, core, trivial
 from .library import rest
-from .search import search
+from .search import hidden, search
 from .sequences import sequences
 from .stream import Inside, inside
 from .telling import Telling, telling
@@ -33,6 +33,8 @@ Told = Callable[[str, int, int], None]
 HARDLY = 0.05
 """Of E y²: answers that differ less from a trivial predictor's ignore their context, unless a known program gives them;
 no text is searched for."""
+LEAST = 64
+"""Tasks of the figures; a quarter as many are fitted."""
 SAME = 1e-6
 """What leaves less of a program's answers holds it."""
 LINEAR = ("linear", "noisy_linear", "sparse_linear", "skewed_linear", "discrete_linear")
@@ -43,13 +45,23 @@ USUAL = 0.99
 
 @dataclass(frozen=True)
 class Settings:
-    """Tasks of the fit, of the figures, those that the most telling ones are sought among, and those of the probes."""
+    """Tasks of the fit, of the figures, those that the most telling ones are sought among, those of the probes, and
+    those off the distribution; slopes and weights are of half as many."""
 
     fitted: int = 128
     held: int = 512
     sought: int = 4096
     probed: int = 768
+    shifted: int = 128
     seed: int = 0
+
+    @classmethod
+    def of(cls, tasks: int, seed: int) -> Settings:
+        """With so many tasks of the figures, and fewer of the others alike: a slow model is asked less. Raises
+        InnerloopError for fewer than 64."""
+        if tasks < LEAST:
+            raise InnerloopError(f"--tasks {tasks}: fewer than {LEAST} say nothing of parameters")
+        return cls(fitted=tasks // 4, held=tasks, shifted=tasks // 4, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,8 @@ class Explanation:
     spread    E (ŷ − t)² from the trivial predictor
     inside    what of the best fit stands in the stream; None for a Python function
     twins     E (p − g)² over E (p − p′)², p′ the other model
-    shared    E (p − g)(p′ − g) over the mean of both own"""
+    shared    E (p − g)(p′ − g) over the mean of both own
+    chance    ½ E (p − p″)² over the spread, p″ the same function asked again; 0 of weights"""
 
     model: str
     task: TaskDistribution
@@ -78,6 +91,7 @@ class Explanation:
     inside: Inside | None
     twins: float | None
     shared: float | None
+    chance: float
 
 
 def explain(
@@ -122,9 +136,14 @@ def explain(
     near, fits = refine(map(list, map(fitted, trying)), seen, held, told)
     if min(f.left for f in fits) > EXACT and spread >= HARDLY * size:
         best = choose(fits, held.model, base).best
-        if search_too and near and named_by(held.model, best.answers, base) is None:
+        if search_too and near:
             told("searching among edits and mixtures of the nearest programs", 0, 0)
-            fits += search(near, seen, held, lambda family: Candidate(family, n, prefixes))
+
+            def make(family: Family) -> Candidate:
+                return Candidate(family, n, prefixes)
+
+            named = named_by(held.model, best.answers, base) is not None
+            fits += hidden(near, best, seen, held, make) if named else search(near, seen, held, make)
     choice = choose(fits, held.model, base)
     holding: list[Fitted] = []
     while choice.rival is not None and choice.margin < MARGIN and holds(choice.rival, choice.best, seen, held):
@@ -139,7 +158,7 @@ def explain(
         if choice is not before:
             within = inside(model.inside, choice.best, choice.alike, x, y[:, :-1])
     told("measuring", 0, 0)
-    evidence = gather(model, choice.best, seen, held, task, (settings.seed + 2) % SEEDS)
+    evidence = gather(model, choice.best, seen, held, task, (settings.seed + 2) % SEEDS, settings.shifted)
     most_telling: list[Telling] = []
     second = choice.rival
     if second is not None:
@@ -147,7 +166,11 @@ def explain(
         x, y = prompts(task, settings.sought, (settings.seed + 3) % SEEDS)
         most = np.quantile(np.abs(held.model), USUAL, axis=0)
         most_telling = telling(model, choice.best, second, x, y[:, :-1], task.name in LINEAR, most)
-    twins = shared = None
+    twins, shared, chance = None, None, 0.0
+    if model.inside is None:
+        some = slice(0, settings.shifted // 2)
+        again = model.ask(held.x[some], held.labels[some], prefixes)
+        chance = float(((held.model[some] - again) ** 2).mean() / 2 / max(1e-300, spread))
     if twin is not None:
         other = twin.ask(held.x, held.labels, prefixes)
         own, others = held.model - choice.best.answers, other - choice.best.answers
@@ -169,6 +192,7 @@ def explain(
         inside=within,
         twins=twins,
         shared=shared,
+        chance=chance,
     )
 
 

@@ -106,10 +106,7 @@ def regression(d: int, n: int) -> list[Family]:
     found.append(Family("first_example", FIRST, {"ridge": POSITIVE}, {}, sizes))
     recency = {"recency": Range("linear", (0.3, -0.3, -2.0))}
     found.append(Family("pooled_least_squares", POOLED, {"ridge": POSITIVE} | recency, {}, sizes))
-    for layers in (2, 3):
-        names = [f"rate_{k}" for k in range(1, layers + 1)]
-        text = scheduled(layers)
-        found.append(Family(f"gradient_descent_schedule_{layers}", text, dict.fromkeys(names, POSITIVE), {}, sizes))
+    found += [schedule(layers, sizes) for layers in (2, 3)]
     curvatures = dict.fromkeys(("rate_1", "rate_2"), POSITIVE) | {"curvature": SMALL}
     return [*found, Family("gd_plus_layers_2", curved(), curvatures, {}, sizes)]
 
@@ -145,6 +142,13 @@ at x
     b = softmax[j in y](recency * place[j], y[j])
     output b * dot(a, x) / (ridge + dot(a, a))
 """
+
+
+def schedule(steps: int, given: Mapping[str, object], prior: float = 0.0) -> Family:
+    """Gradient descent with a rate for each step. From w = 0 their order changes nothing, and a fit that began at equal
+    ones would keep them equal."""
+    reals = {f"rate_{k}": Range("logarithmic", (0.1 * 1.6 ** (2 - k), 0.8**k)) for k in range(1, steps + 1)}
+    return Family(f"gradient_descent_schedule_{steps}", scheduled(steps), reals, {}, given, prior=prior)
 
 
 def scheduled(steps: int) -> str:

@@ -4,8 +4,9 @@
 
 Beside the library's regressions, that take x of vectors and y of numbers and answer with a number, stand those that
 predictors of other libraries compute by default: least squares with an intercept, the Lasso with one, and the mean of
-the k nearest labels, or of all where there are fewer; and gradient descent on sums, or at rates that fall. `RARE` is
-what such a program costs beside those (choice.py).
+the k nearest labels, or of all where there are fewer; gradient descent on sums, at rates that fall, with a rate for
+each of four to six steps, or from a w that is not 0; ridge regression towards such a w, or of examples that count less
+the older they are. `RARE` is what such a program costs beside those (choice.py).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 
 from innerloop.programs import load
 
-from .families import POSITIVE, Family, Range
+from .families import POSITIVE, Family, Range, schedule
 
 RARE = 16.0
 """In bits, as much as to halve what is left: what trained models are known to run is tried first."""
@@ -120,13 +121,71 @@ at x
 """
 
 
+STARTED = """\
+# Gradient descent from a w that is not 0.
+program gradient_descent_from(d, steps = 1, rate = 0.1, start : vector[d] = identity(d)[1])
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+w : vector[d] = start
+repeat steps
+    w = w - rate * mean[j in y]((dot(w, u[j]) - y[j]) * u[j])
+
+at x
+    output dot(w, x)
+"""
+
+TOWARDS = """\
+# Ridge regression towards a w that is not 0: the mean of w given the examples, where that was its mean before.
+program ridge_towards(d, ridge = 0.1, start : vector[d] = identity(d)[1])
+use linear_algebra
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+
+A = ridge * identity(d) + sum[j in y](outer(u[j], u[j]))
+
+at x
+    output dot(start + solve(A, sum[j in y]((y[j] - dot(start, u[j])) * u[j])), x)
+"""
+
+WEIGHTED = """\
+# Ridge regression in which exp(recency) weighs each example against the one before it.
+program weighted_least_squares(d, ridge = 0.1, recency = 0)
+use linear_algebra
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+at y
+    u = move x from previous
+    place = sum[k in y](1)
+
+n = sum[j in y](1)
+A = ridge * identity(d) + sum[j in y](exp(recency * (place[j] - n)) * outer(u[j], u[j]))
+
+at x
+    output dot(solve(A, sum[j in y](exp(recency * (place[j] - n)) * y[j] * u[j])), x)
+"""
+
+
 def rest(d: int, n: int) -> list[Family]:
     """For tasks of x [n + 1, d] and y [n]."""
     sizes: dict[str, object] = {"d": d}
     rows: dict[str, object] = {"d": d, "examples": n}
     steps: dict[str, tuple[int, ...]] = {"steps": STEPS}
     rate, ridge, penalty = {"rate": POSITIVE}, {"ridge": POSITIVE}, {"penalty": POSITIVE}
-    short = {"rate": Range("logarithmic", (0.05, 0.3))}
+    short, start = {"rate": Range("logarithmic", (0.05, 0.3))}, {"start": Range("linear", (0.0,))}
     tried: list[tuple[str, Mapping[str, Range], Mapping[str, tuple[int, ...]], Mapping[str, object]]] = [
         ("nesterov", rate | {"momentum": NEAR_ONE}, steps, sizes),
         ("lasso", short | penalty, steps, sizes),
@@ -156,6 +215,10 @@ def rest(d: int, n: int) -> list[Family]:
             sizes,
             prior=RARE,
         ),
+        *(schedule(count, sizes, RARE) for count in (4, 5, 6)),
+        Family("gradient_descent_from", STARTED, rate | start, {"steps": (1, 2, 3, 4, 6, 8)}, sizes, prior=RARE),
+        Family("ridge_towards", TOWARDS, ridge | start, {}, sizes, prior=RARE),
+        Family("weighted_least_squares", WEIGHTED, ridge | {"recency": Range("linear", (0.1,))}, {}, sizes, prior=RARE),
         Family("nearest_neighbours", NEIGHBOURS, {}, neighbours, rows, prior=RARE),
         Family("ridge_with_intercept", INTERCEPT, ridge, {}, sizes, prior=RARE),
         Family("lasso_with_intercept", SPARSE, short | penalty, steps, sizes, prior=RARE),

@@ -28,6 +28,8 @@ from .written import written
 
 SHOWN = 12
 """Fits that a table shows: the shortest descriptions."""
+WORDS = "th:nth-child(6), td:nth-child(6) { text-align: left; }\n"
+"""Of the tables of six columns the last holds words."""
 PASSES = 8
 """Passes of a loop that a table shows."""
 FITS = ("program", "unexplained", "typically", "numbers fitted", "bits", "where")
@@ -66,6 +68,8 @@ def measure_rows(found: Explanation) -> list[list[str]]:
     if found.twins is not None and found.shared is not None:
         rows.append(["distance from the program / from the other seed", f"{found.twins:.3g}", ""])
         rows.append(["residual shared with the other seed", f"{found.shared:.3g}", ""])
+    if found.inside is None:
+        rows.append(["chance, by asking again", f"{found.chance:.3g}", ""])
     rows.append(["the model's loss, mean over prefixes", f"{found.loss:.3g}", f"of {found.size:.3g}"])
     return rows
 
@@ -160,6 +164,7 @@ def record(found: Explanation, said_: Verdict) -> dict[str, Any]:
         "inside": None if found.inside is None else _inside(found.inside),
         "twins": found.twins,
         "shared": found.shared,
+        "chance": found.chance,
         "loss": found.loss,
         "fits": [_fit(f) for f in found.choice.order],
     }  # fmt: skip
@@ -206,9 +211,13 @@ def page(found: Explanation, said_: Verdict) -> str:
     """The report as one HTML file, its figure inside, without scripts."""
     title = f"{found.model}: what it runs"
     parameters = ", ".join(f"{name} = {value}" for name, value in found.task.parameters.items())
-    second = (
-        "" if found.choice.rival is None else f"First: {said(found.choice.best)}. Second: {said(found.choice.rival)}."
+    rival = found.choice.rival
+    second = "" if rival is None else f"First: {said(found.choice.best)}. Second: {said(rival)}."
+    beside = "" if rival is None else f", and by the second, {rival.full}"
+    caption = (
+        f"What is left unexplained by the first, {found.choice.best.full}{beside}; and the parameters of the first "
     )
+    caption += "where each prefix fits its own."
     sections = [
         f"<h1>{escape(title)}</h1>",
         f"<p><strong>{escape(said_.sentence)}</strong></p>",
@@ -218,20 +227,19 @@ def page(found: Explanation, said_: Verdict) -> str:
         f"<h2>Evidence on other tasks, of {escape(found.choice.best.full)}</h2>",
         html_table(("measure", "value", "95 %"), measure_rows(found)),
         "<h2>By number of examples</h2>",
-        f"<figure>\n{svg(picture(found), 'prefixes')}\n<figcaption>What each leaves unexplained, and the parameters "
-        f"of the first where each prefix fits its own.</figcaption>\n</figure>",
+        f"<figure>\n{svg(picture(found), 'prefixes')}\n<figcaption>{escape(caption)}</figcaption>\n</figure>",
         html_table(("examples", "unexplained", *found.evidence.parameters), prefix_rows(found)),
         "<h2>The most telling prompts</h2>",
         f"<p>{escape(second)}</p>",
         html_table(TELLING, telling_rows(found)),
         *(["<h2>In the stream</h2>", html_table(INSIDE, inside_rows(found))] if found.inside else []),
-        "<h2>The program</h2>",
+        f"<h2>The {'' if said_.named else 'nearest '}program</h2>",
         f"<pre>{escape(written(found.choice.best, ''))}</pre>",
     ]
     head = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style></head><body>"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}{WORDS}</style></head><body>"
     )
     return "\n".join([head, *sections, "</body></html>\n"])
 
@@ -243,10 +251,10 @@ def picture(found: Explanation) -> Figure:
     held = found.held
     unit = np.maximum(held.by_prefix((held.model - trivial(held)) ** 2), 1e-300)
     with panelled(1 + len(names)) as (figure, grid):
-        for fitted, style, color in ((best, "o-", COMPILED), (rival, "o--", TRAINED)):
+        for fitted, style, color, name in ((best, "o-", COMPILED, "first"), (rival, "o--", TRAINED, "second")):
             if fitted is not None:
                 left = held.by_prefix((held.model - fitted.answers) ** 2) / unit
-                grid[0].plot(found.prefixes, np.maximum(left, LEAST), style, color=color, label=fitted.full)
+                grid[0].plot(found.prefixes, np.maximum(left, LEAST), style, color=color, label=name)
         grid[0].set_yscale("log")
         grid[0].set_xlabel("examples")
         grid[0].set_ylabel("unexplained")
@@ -256,6 +264,8 @@ def picture(found: Explanation) -> Figure:
             axes.axhline(float(best.values[name]), color=COMPILED)
             axes.set_xlabel("examples")
             axes.set_title(name)
+        for axes in grid:
+            axes.xaxis.get_major_locator().set_params(integer=True)
     return figure
 
 

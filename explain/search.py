@@ -9,6 +9,8 @@ the residual.
     gain   1 − Σ s (r − J a − e b)² / Σ s (r − J a)²      at the best a and b, of each edit e; s are Cauchy's weights
 
 The best few are fitted, and the best of those is edited again. Of two programs the answers mixed are what is looked at.
+Where a program is near enough to be named and is not exact, `hidden` looks for what it stands before: one edit, at any
+count, that would explain half of what is left or more, and that leaves a hundredth of it once it is fitted.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import CompileError
 
 from .candidate import Candidate
-from .choice import description
+from .choice import WORTH, description, length
 from .counts import fit_from, grid
 from .edits import Edit, edited, edits
 from .families import Family
@@ -36,6 +38,9 @@ GAIN = 0.05
 """An edit is worth a fit that would explain so much of what is left."""
 NOTHING = 0.05
 """A term scaled by less is dropped."""
+TELLING, FOUND, FEW = 0.5, 0.01, 2
+"""Of an edit beside a program that is named: what it would explain of what is left; what it leaves then, of that; and
+how many of each text are fitted."""
 
 Make = Callable[[Family], Candidate]
 Chosen = tuple[tuple[Edit, float], ...]
@@ -50,7 +55,34 @@ def search(fits: Sequence[Fitted], seen: Tasks, held: Tasks, make: Make) -> list
     every = ((start, edits(start.candidate.family)) for start in nearest)
     for start, known in islice((of for of in every if len(of[1]) <= MOST), BASES):
         found += _edited(start, known, seen, held, base, make)
-    return found + _mixed(nearest[: 2 * BASES], seen, held, base, make)
+    return found + _mixed(nearest, seen, held, base, make)
+
+
+def hidden(fits: Sequence[Fitted], best: Fitted, seen: Tasks, held: Tasks, make: Make) -> list[Fitted]:
+    """Fits that a program stands before which is named, `best` of them all, though they are nearer by far; `fits` are
+    those to begin from, and `make` gives a family's candidate."""
+    base, found = trivial(held), []
+    families: dict[tuple[str, str], list[Fitted]] = {}
+    for fitted in sorted(fits, key=description):
+        families.setdefault(fitted.candidate.family.identity, []).append(fitted)
+    known: dict[str, Candidate] = {}
+
+    def once(family: Family) -> Candidate:
+        if family.text not in known:
+            known[family.text] = make(family)
+        return known[family.text]
+
+    every = ((counted, edits(counted[0].candidate.family)) for counted in families.values())
+    for counted, of in islice((pair for pair in every if len(pair[1]) <= MOST), BASES):
+        family, likely = counted[0].candidate.family, dict[Edit, tuple[float, Fitted]]()
+        for fitted in counted:
+            for edit, gain in gains(fitted, family, (), of, seen, once):
+                if gain >= max(TELLING, likely.get(edit, (0.0, fitted))[0]):
+                    likely[edit] = gain, fitted
+        for edit, (_, fitted) in sorted(likely.items(), key=lambda of: -of[1][0])[:FEW]:
+            longer = _fit(fitted, edited(family, [(edit, edit.neutral)]), seen, held, base, make)
+            found += [] if longer is None else [longer]
+    return [f for f in found if f.typical <= FOUND * best.typical and f.left <= best.left]
 
 
 def _distinct(fits: Sequence[Fitted]) -> list[Fitted]:
@@ -165,7 +197,8 @@ def _dropped(
 
 
 def _mixed(fits: Sequence[Fitted], seen: Tasks, held: Tasks, base: Floats, make: Make) -> list[Fitted]:
-    """Fits of those mixtures of two of them whose answers, mixed as they are, leave the least."""
+    """Fits of those mixtures of two of them whose answers, mixed as they are, have the shortest description. By itself
+    either may be far off."""
     ranked: list[tuple[float, Fitted, Fitted]] = []
     answers = {id(f): f.candidate.answers(f.theta, f.counts, seen.x, seen.labels) for f in fits}
     for first, second in combinations(fits, 2):
@@ -175,7 +208,7 @@ def _mixed(fits: Sequence[Fitted], seen: Tasks, held: Tasks, base: Floats, make:
         residual = np.array([_typical(seen.model - w * a - (1 - w) * b) for w in np.linspace(0.05, 0.95, 19)])
         least = min(_typical(seen.model - a), _typical(seen.model - b))
         if residual.min() < (1 - GAIN) * least:
-            ranked.append((float(residual.min()), first, second))
+            ranked.append((WORTH * float(np.log2(residual.min())) + length(first) + length(second), first, second))
     found = []
     for _, first, second in sorted(ranked, key=lambda of: of[0])[:MIXED]:
         try:

@@ -1,7 +1,7 @@
 """What an explanation comes to, in a sentence, and how much is claimed.
 
     said                      unexplained   margin
-    runs P(θ)                 ≤ 0.001       ≥ 4        and its count no lower bound
+    runs P(θ)                 ≤ 0.001       ≥ 4        of all tasks, and its count no lower bound
     behaves as P(θ)           ≤ 0.03        ≥ 4
     cannot tell P from Q      ≤ 0.03        < 4 and no prompts decide, or they decide for Q
     no known program          > 0.03, or the model's answers hardly depend on its examples
@@ -13,7 +13,7 @@ is nearest, which is then said. The programs that these data cannot tell from th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
@@ -53,6 +53,15 @@ class Verdict:
 
 
 def verdict(found: Explanation) -> Verdict:
+    """In full."""
+    claimed = _claimed(found)
+    if found.chance <= ALL_BUT:
+        return claimed
+    more = f"; asked again it answers otherwise: {_percent(found.chance)} of what is to be explained is chance"
+    return replace(claimed, sentence=claimed.sentence + more)
+
+
+def _claimed(found: Explanation) -> Verdict:
     choice = found.choice
     best, left = choice.best, found.interval[1]
     share = _share(best.left, found.interval)
@@ -76,7 +85,7 @@ def verdict(found: Explanation) -> Verdict:
         both = f"between {said(best)} and {said(choice.rival)} the data cannot tell: {share} by the first, "
         both += f"{_percent(1 - choice.rival.left)} by the second{ties}"
         return Verdict("undecided", both, (best, choice.rival, *choice.alike))
-    kind, verb = ("runs", "runs") if left <= RUNS and not best.edge else ("behaves", "behaves as")
+    kind, verb = ("runs", "runs") if found.interval[1] <= RUNS and not best.edge else ("behaves", "behaves as")
     against = f"; {_told_from(found)}" if _told_from(found) else ""
     return Verdict(kind, f"{verb} {said(best)}: {share}{ties}{against}", (best, *choice.alike))
 
@@ -140,7 +149,9 @@ def _held(inside: Inside | None, best: Fitted) -> str:
 
 
 def described(matrix: np.ndarray) -> str:
-    """A matrix by its diagonal and what is beside it."""
+    """A matrix by its diagonal and what is beside it, a vector by its components."""
+    if matrix.ndim == 1:
+        return f"({', '.join(f'{v:.4g}' for v in matrix)})"
     if matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1]:
         diagonal = np.diag(matrix)
         beside = float(np.abs(matrix - np.diag(diagonal)).max(initial=0.0))

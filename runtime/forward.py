@@ -24,14 +24,14 @@ from innerloop.artifact.places import Places
 from jaxtyping import Float, Int
 
 from .arrays import Array, matmul
-from .attention import attend, attend_linearly
-from .delta_rule import nothing_written, recall
 from .executables import compiled
-from .functions import held, normed
 from .guard.checks import GuardCheck, nothing_yet
+from .layers.attention import attend, attend_linearly
+from .layers.delta_rule import nothing_written, recall
+from .layers.functions import held, normed
+from .layers.steps import Mix, Pass, run
+from .layers.turns import in_turn
 from .packing.packed import AttentionStep, DeltaStep, LinearAttentionStep, LoopStep, Parameters
-from .steps import Mix, Pass, run
-from .turns import in_turn
 
 
 @compiled

@@ -4,8 +4,8 @@
     after    the program's output at every token that gives it: [batch, rows, …]
 
 One jitted function over [batch, tokens]. A large batch goes through in chunks of one size, so that memory stays bounded
-and the function is compiled once for each number of tokens, and a small one is filled up to one of few (lengths.py);
-with several devices each chunk is sharded along the batch.
+and the function is compiled once for each number of tokens, of small ones for few (calls/lengths.py); several devices
+share each chunk's tasks, or the weights (calls/placement.py).
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from innerloop.artifact.places import Places, places
 from innerloop.artifact.precisions import carrier
 from innerloop.artifact.tokens import Sequence, TokenData, output_rows
 from innerloop.artifact.weights import Weights
-from innerloop.artifact.words import GuardMode
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from innerloop.artifact.words import GuardMode, Share
 from numpy.typing import ArrayLike, NDArray
 
-from .afford import packing, together
+from .calls.afford import packing, together
+from .calls.lengths import filled
+from .calls.placement import Placement
+from .calls.reading import read, verify
 from .forward import embedded, forward, streams
 from .guard.beside import Beside, Worst, joined
 from .guard.checks import GuardCheck
 from .guard.guard import Guard
 from .guard.interpreted import Interpreter
-from .lengths import filled
 from .packing.pack import pack
 from .packing.packed import Parameters
 from .patching.patched import written
 from .patching.patches import Patch, found, hold
-from .reading import read, verify
 from .stream import TokenStream
-from .surroundings import concrete, devices
+from .surroundings import concrete
 from .trace import Trace, tasks_at_most, too_large, traced
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Transformer:
     guard    what happens when an input or a value leaves its compiled range, or an output is further off the
              interpreter's than the certificate says: "warn" (RangeWarning), "raise" (RangeError) or "off"
     on_chunk called with (tasks done, tasks in all) while a large batch is run
+    share    what several devices share: the "tasks" of a batch, or the "weights", where these do not fit one
 
     Raises InnerloopError for weights of an architecture that this runtime does not run.
     """
@@ -69,12 +70,13 @@ class Transformer:
         dtype: Dtype | None = None,
         guard: GuardMode = "warn",
         on_chunk: Callable[[int, int], None] | None = None,
+        share: Share = "tasks",
     ) -> None:
-        verify(weights, dtype, guard)
+        verify(weights, dtype, guard, share)
         self.weights = weights
         self.dtype = np.dtype(dtype or weights.config.dtype)
         self._real = carrier(self.dtype.name)
-        self.on_chunk = on_chunk
+        self.on_chunk, self._share = on_chunk, share
         self._guard = Guard(weights, guard, self.dtype)
         self._interpreter = Interpreter(weights)
         self._layout = FeatureLayout.of(weights.signature)
@@ -83,7 +85,7 @@ class Transformer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled and copied without what is on the devices, and without `on_chunk`."""
-        return Transformer, (self.weights, self.dtype.name, self._guard.mode)
+        return Transformer, (self.weights, self.dtype.name, self._guard.mode, None, self._share)
 
     # On the devices when first used: a process that is given a model may be one where JAX cannot run.
 
@@ -91,20 +93,11 @@ class Transformer:
     def parameters(self) -> Parameters:
         """The packed weights, on the devices."""
         with self.precision():
-            found: Parameters = jax.device_put(pack(self.weights, self.dtype), self._whole)
-            return found
+            return self._placement.put(pack(self.weights, self.dtype))
 
     @cached_property
-    def _mesh(self) -> Mesh:
-        return Mesh(np.array(devices()), ("batch",))
-
-    @property
-    def _whole(self) -> NamedSharding:
-        return NamedSharding(self._mesh, PartitionSpec())  # type: ignore[no-untyped-call]
-
-    @property
-    def _split(self) -> NamedSharding:
-        return NamedSharding(self._mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
+    def _placement(self) -> Placement:
+        return Placement(self._share)
 
     def __call__(self, /, **given: ArrayLike | Mapping[str, Patch]) -> Any:
         """The program's output, [batch, rows, *shape], at the tokens that give it, in order; of several outputs a dict,
@@ -150,7 +143,7 @@ class Transformer:
         rows, run = 1 + output_rows(line, kinds), places(self.weights, line.kinds)
         wanted = len(output_rows(own, kinds))
         for _, count, features in self.chunks(data, chunk=chunk, length=1 + len(line)):
-            split = jax.device_put(features, self._split)
+            split = jax.device_put(features, self._placement.tasks)
             found, worst = forward(self.parameters, split, rows, checks, run, length)
             out = {time: np.asarray(excess)[:count] for time, excess in worst.items()}
             yield np.asarray(found)[:count, :wanted], out
@@ -166,7 +159,7 @@ class Transformer:
         rows, results = output_rows(line, self.weights.output.kinds), []
         with stoppable(), self.precision():
             for start, count, features in self.chunks(data):
-                split = jax.device_put(features, self._split)
+                split = jax.device_put(features, self._placement.tasks)
                 made = written(
                     self.parameters,
                     split,
@@ -236,7 +229,7 @@ class Transformer:
         stream = np.zeros((layers, data.batch, tokens, slots.size), self._real)
         with stoppable(), self.precision():
             for start, count, features in self.chunks(data):
-                split = jax.device_put(features, self._split)
+                split = jax.device_put(features, self._placement.tasks)
                 found = streams(self.parameters, split, slots.astype(np.int32), every=2)
                 stream[:, start : start + count] = np.asarray(found)[:, :count, 1:]
                 if self.on_chunk is not None:
@@ -275,8 +268,8 @@ class Transformer:
 
     def _chunk(self, data: TokenData, run: Places | None = None) -> int:
         """How many tasks go through at once."""
-        steps, on_cpu = self.parameters.steps, self._mesh.devices.flat[0].platform == "cpu"
-        return together(self.weights, steps, data, run, self._real.itemsize, self._mesh.size, on_cpu)
+        steps, of = self.parameters.steps, self._placement
+        return together(self.weights, steps, data, run, self._real.itemsize, of.shards, of.on_cpu)
 
     def features(self, data: TokenData, start: int, count: int, chunk: int, length: int = 0) -> NDArray[Any]:
         """What the pass takes of `count` tasks from `start` on, [chunk, 1 + tokens, features] (features.py): the rest
@@ -287,7 +280,9 @@ class Transformer:
         """The guard's bounds for a sequence, on the devices; those of the last kind of sequence are kept."""
         bounds = self._bounds  # which another thread may replace
         if kinds not in bounds:
-            self._bounds = bounds = {kinds: jax.device_put(self._guard.checks(kinds, self._real), self._whole)}
+            self._bounds = bounds = {
+                kinds: jax.device_put(self._guard.checks(kinds, self._real), self._placement.whole)
+            }
         return bounds[kinds]
 
     def sublayers_of(self, data: TokenData) -> NDArray[Any]:
@@ -295,6 +290,6 @@ class Transformer:
         already: the embedding first, and of tokens the rest token."""
         slots = np.arange(self.weights.config.d_model, dtype=np.int32)
         with self.precision():
-            one = jax.device_put(self.features(data, 0, 1, 1), self._whole)
+            one = jax.device_put(self.features(data, 0, 1, 1), self._placement.whole)
             start, later = embedded(self.parameters, one)[None], streams(self.parameters, one, slots, every=1)
             return np.concatenate([start, later])[:, 0]

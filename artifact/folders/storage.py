@@ -102,7 +102,8 @@ def _stored(weights: Contents, target: Path) -> Tensors:
     above = next(path for path in target.absolute().parents if path.exists())
     if count > (left := shutil.disk_usage(above).free):
         raise DataError(
-            f"cannot write {target}: the weights take {gigabytes(count)}, {gigabytes(left)} of disk are free: {mend}"
+            f"cannot write {target}: the weights take {gigabytes(count)}, {gigabytes(left)} of disk are free: "
+            f"make room, write to another disk, or {mend}"
         )
     return named
 

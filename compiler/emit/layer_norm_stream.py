@@ -12,8 +12,8 @@ The mean. +C and −C stand `LANES` apart, because a sum must cancel them before
 running mean in each of 8 SIMD lanes, and in the constants' lanes the first two vectors make it exactly 0. (In adjacent
 slots, so in two lanes, C swallows what else is added there, and in float32 the mean is off by ulps of C.) What is
 written is balanced: every write puts minus its sum into `balance`, so that the stream sums to rounding error, which
-`layer_norm` in runtime/functions.py rounds to exactly 0 beside C. For other runtimes every read puts minus its sum on
-`zero`, which holds minus the mean, so that the mean cancels.
+`layer_norm` in runtime/layers/functions.py rounds to exactly 0 beside C. For other runtimes every read puts minus its
+sum on `zero`, which holds minus the mean, so that the mean cancels.
 """
 
 from __future__ import annotations

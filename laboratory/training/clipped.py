@@ -17,9 +17,9 @@ from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.weights import Weights
 from innerloop.runtime.arrays import matmul
 from innerloop.runtime.forward import embed, over_all
-from innerloop.runtime.functions import normed
+from innerloop.runtime.layers.functions import normed
+from innerloop.runtime.layers.steps import Pass, run
 from innerloop.runtime.packing.packed import LoopStep, Parameters
-from innerloop.runtime.steps import Pass, run
 from innerloop.runtime.surroundings import promoting
 
 from .model import Array, Model, Tree

@@ -90,7 +90,7 @@ class Watch:
 
 ROUNDED = 4.0
 """Units of its terms that a score may be off."""
-SHARP = 1e-3
+SLIGHT_BLUR = 1e-3
 """Where scores are off by less, the certificate's tasks have seen what that does."""
 
 
@@ -165,7 +165,7 @@ def _of_scores(domain: Domain, weights: Weights) -> ScoreWatch | None:
     if domain.construction == "softmax":
         rate, most = ROUNDED * UNIT[weights.config.dtype] * float(domain.high[0]), resolved
         blurred = ROUNDED * UNIT[weights.config.dtype] * domain.reach
-        if blurred < SHARP or not 0.25 * rate * domain.reach > resolved > 0.0:
+        if blurred < SLIGHT_BLUR or not 0.25 * rate * domain.reach > resolved > 0.0:
             return None
     names = ((domain.what[0], None),)
     query, key = domain.matrix.csr.toarray(), domain.key.csr.toarray()

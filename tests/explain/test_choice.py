@@ -20,10 +20,10 @@ MODEL = np.random.default_rng(0).standard_normal((400, 3))
 BASE = np.zeros_like(MODEL)
 
 
-def fitted(family: Family, off: Any, count: int = 2) -> Fitted:
+def fitted(family: Family, off: Any, count: int = 2, reals: int = 1) -> Fitted:
     """One whose answers are `off` by so much."""
     candidate: Any = SimpleNamespace(
-        family=family, name=family.name, reals=1, values=lambda theta: dict.fromkeys(family.reals, theta[0])
+        family=family, name=family.name, reals=reals, values=lambda theta: dict.fromkeys(family.reals, theta[0])
     )
     answers = MODEL + off
     left, common = unexplained(MODEL, answers, BASE), typical(MODEL, answers, BASE)
@@ -50,6 +50,11 @@ def test_an_edit_that_holds_the_best_says_nothing_of_others() -> None:
     more = [fitted(FIRST, noise(0.16, seed), seed) for seed in (4, 5)]  # the same edit at other counts
     choice = choose([one, holding, other, *more], MODEL, BASE, [holding])
     assert (choice.rival, choice.alike) == (other, (holding,))
+
+
+def test_of_two_that_leave_as_much_the_one_with_fewer_reals_is_the_best() -> None:
+    more, fewer = (fitted(DESCENT, noise(0.1, 1), reals=reals) for reals in (2, 1))
+    assert choose([more, fewer], MODEL, BASE).best is fewer
 
 
 FAR = np.where(np.arange(len(MODEL)) % 40 == 0, 5.0, 0.0)[:, None]
@@ -81,7 +86,7 @@ def test_a_count_at_the_edge_of_what_was_tried_is_a_lower_bound() -> None:
     for one, kind in ((last, "behaves"), (replace(last, exceeded=True), "runs")):
         found: Any = SimpleNamespace(
             choice=choose([one, fitted(DESCENT, noise(1.0, 2), 12)], MODEL, BASE),
-            interval=(1e-9, 1e-8), core=(1e-9, (1e-9, 1e-8)), telling=(), inside=None,
+            interval=(1e-9, 1e-8), core=(1e-9, (1e-9, 1e-8)), telling=(), inside=None, chance=0.0,
         )  # fmt: skip
         said = verdict(found)
         assert said.kind == kind
@@ -94,9 +99,34 @@ def test_a_rival_decides_below_a_margin_of_4(margin: float, kind: str) -> None:
     one, other = fitted(DESCENT, noise(0.01, 1)), fitted(FIRST, noise(0.02, 2))
     choice = Choice((one, other), (), other, margin)
     found: Any = SimpleNamespace(
-        choice=choice, interval=(1e-5, 1e-4), core=(1e-5, (1e-5, 1e-4)), telling=(), inside=None
+        choice=choice, interval=(1e-5, 1e-4), core=(1e-5, (1e-5, 1e-4)), telling=(), inside=None, chance=0.0
     )
     assert verdict(found).kind == kind
+
+
+def test_what_explains_19_tasks_of_20_is_not_said_to_run() -> None:
+    one = fitted(DESCENT, noise(1e-4, 1) + 0.1 * FAR)
+    found: Any = SimpleNamespace(
+        choice=Choice((one,), (), None, np.inf),
+        interval=(0.02, 0.05),
+        core=(1e-6, (1e-6, 1e-5)),
+        telling=(),
+        inside=None,
+        chance=0.0,
+    )
+    said = verdict(found)
+    assert said.kind == "behaves"
+    assert "on 19 tasks of 20" in said.sentence
+
+
+def test_what_answers_otherwise_when_asked_again_is_said_to() -> None:
+    one = fitted(DESCENT, noise(0.1, 1))
+    for chance, more in ((0.0, False), (0.021, True)):
+        found: Any = SimpleNamespace(
+            choice=Choice((one,), (), None, np.inf), interval=(0.01, 0.02), core=(0.01, (0.01, 0.02)), telling=(),
+            inside=None, chance=chance,
+        )  # fmt: skip
+        assert ("asked again it answers otherwise: 2.1 %" in verdict(found).sentence) == more
 
 
 def test_of_many_that_are_not_told_apart_the_first_are_named() -> None:
@@ -107,7 +137,7 @@ def test_of_many_that_are_not_told_apart_the_first_are_named() -> None:
     others[0] = replace(others[0], theta=np.array([5e-131]))
     found: Any = SimpleNamespace(
         choice=Choice((one, *same, *others), (*same, *others), None, np.inf),
-        interval=(1e-5, 1e-4), core=(1e-5, (1e-5, 1e-4)), telling=(), inside=None,
+        interval=(1e-5, 1e-4), core=(1e-5, (1e-5, 1e-4)), telling=(), inside=None, chance=0.0,
     )  # fmt: skip
     said = verdict(found)
     assert "from `gradient_descent` with steps 3–5, 8, `other_0` with steps 2 (rate 0), `other_1`" in said.sentence
@@ -121,7 +151,7 @@ def test_where_none_explains_the_model_the_best_is_of_all_fits() -> None:
     for core, start in ((0.05, "the nearest is `gradient_descent`"), (0.2, "the best, `gradient_descent_edited")):
         found: Any = SimpleNamespace(
             choice=Choice((one, other), (), other, 3.0), spread=1.0, size=1.0,
-            interval=(1.0, 90.0), core=(core, (core, 1.1 * core)), telling=(), inside=None,
+            interval=(1.0, 90.0), core=(core, (core, 1.1 * core)), telling=(), inside=None, chance=0.0,
         )  # fmt: skip
         said = verdict(found)
         assert said.status == 3

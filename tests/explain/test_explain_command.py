@@ -12,6 +12,9 @@ import numpy as np
 def average(x, y):
     return np.einsum("tj,tjd,td->t", y, x[:, :-1], x[:, -1]) / y.shape[1]
 
+def huge(x, y):
+    return 1e200 * x[:, -1, 0]
+
 def other(x, y):
     return np.sin(7 * x[:, -1].sum(-1)) * y[:, -1]
 """
@@ -30,7 +33,16 @@ def test_a_function_is_explained_or_refused(innerloop: Command, tmp_path: Path) 
     assert "no known program" in done.out
 
 
-def test_faults_are_one_line(innerloop: Command) -> None:
+def test_faults_are_one_line(innerloop: Command, tmp_path: Path) -> None:
+    (tmp_path / "models.py").write_text(MODELS)
+    for model, more, said in (
+        ("models.py:huge", [], "gave what is not finite, or not below 1e+100"),
+        ("models.py:average", ["-p", "rate=1"], "-p rate: is a parameter of --program PROGRAM, and none is given"),
+        ("models.py:average", ["--adapter", "it.toml"], "--adapter it.toml: is of a folder of transformers"),
+    ):
+        done = innerloop("explain", model, "--task", "linear", "-t", "d=2", "-t", "n=3", *more)
+        assert (done.status, done.err.count("\n")) == (1, 1)
+        assert said in done.err
     done = innerloop("explain", "nothing.py:model", "--task", "linear")
     assert done.status == 1
     assert done.err == "innerloop: error: nothing.py: there is no such file; a Python model is FILE.py:FUNCTION\n"

@@ -11,8 +11,8 @@ from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.task_families import CORE
 from innerloop.programs import load
 from innerloop.runtime import Transformer
+from innerloop.runtime.calls.lengths import few, filled
 from innerloop.runtime.forward import forward
-from innerloop.runtime.lengths import few, filled
 
 from tests.reference import case_of
 from tests.support.by_the_book import tasks

@@ -15,7 +15,7 @@ import pytest
 import torch
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, compile_program, interpret
-from innerloop.compiler.architectures.rotary_frequencies import GAP, phases
+from innerloop.compiler.architectures.rotary_frequencies import ROTARY_GAP, phases
 from innerloop.compiler.architectures.targets import TARGETS, Rotary
 from innerloop.programs import load
 from innerloop.runtime import Transformer
@@ -101,9 +101,9 @@ def test_the_pairs_of_a_quarter_of_a_head_tell_every_distance_apart(positions: i
     found = phases(64, positions, rotary)
     turning = found.frequency[: found.weights.size]
     logits = np.cos(np.arange(1, positions)[:, None] * turning) @ found.weights - found.total
-    assert logits.max() <= -GAP * (1.0 - 1e-6)
+    assert logits.max() <= -ROTARY_GAP * (1.0 - 1e-6)
     steps = np.diff(found.amplitude * np.sin(np.arange(positions) * found.frequency[found.slow]))
-    assert steps.min() >= GAP * (1.0 - 1e-6)
+    assert steps.min() >= ROTARY_GAP * (1.0 - 1e-6)
     assert np.sum(found.frequency[found.still % 32] == 0.0) == 48
     assert positions != 1025 or round(found.total) == 1804
 

@@ -15,10 +15,10 @@ from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.tokens import TokenData, output_rows, read_data, verify_length
 from innerloop.artifact.weights import Weights
-from innerloop.artifact.words import ActivationName, AttentionKind, GuardMode, NormKind, PositionKind
+from innerloop.artifact.words import ActivationName, AttentionKind, GuardMode, NormKind, PositionKind, Share
 from numpy.typing import ArrayLike
 
-from .guard.guard import Guard
+from ..guard.guard import Guard
 
 _KNOWN = {
     "attention": get_args(AttentionKind),
@@ -28,7 +28,7 @@ _KNOWN = {
 }
 
 
-def verify(weights: Weights, dtype: str | None, guard: str) -> None:
+def verify(weights: Weights, dtype: str | None, guard: str, share: str = "tasks") -> None:
     """Raises InnerloopError for an architecture that does not run here, and for settings that there are not."""
     config = weights.config
     for what, known in _KNOWN.items():
@@ -44,6 +44,8 @@ def verify(weights: Weights, dtype: str | None, guard: str) -> None:
         )
     if guard not in get_args(GuardMode):
         raise InnerloopError(f"guard is {guard!r}; it must be 'warn', 'raise' or 'off'")
+    if share not in get_args(Share):
+        raise InnerloopError(f"share is {share!r}; it must be 'tasks' or 'weights'")
 
 
 def read(weights: Weights, guard: Guard, fields: Mapping[str, ArrayLike]) -> TokenData:

@@ -18,9 +18,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Bool, Float, Int
 
-from .arrays import Array
+from ..arrays import Array
+from ..packing.packed import AttentionStep, LoopStep
 from .attention import RotaryTables, softmax_mean, split_heads, turned
-from .packing.packed import AttentionStep, LoopStep
 from .steps import Memory, Pass, projected, run
 
 Excesses = dict[int, Array]

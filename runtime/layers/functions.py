@@ -21,7 +21,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float
 
-from .packing.packed import NormStep, Short
+from ..packing.packed import NormStep, Short
 
 Array = Any
 Pair = tuple[Array, Array]

@@ -14,9 +14,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Bool, Float, Int
 
-from .arrays import Array, einsum
+from ..arrays import Array, einsum
+from ..packing.packed import AttentionStep, LinearAttentionStep
 from .functions import held
-from .packing.packed import AttentionStep, LinearAttentionStep
 
 RotaryTables = tuple[Array, Array]
 """Cosines and sines [tokens, d_head / 2] of rotary positions."""

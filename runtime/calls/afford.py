@@ -16,7 +16,7 @@ from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
 
-from .packing.packed import AttentionStep, DeltaStep, LinearAttentionStep, LoopStep, MlpStep, Step
+from ..packing.packed import AttentionStep, DeltaStep, LinearAttentionStep, LoopStep, MlpStep, Step
 
 ACTIVATIONS = 4
 """As wide as the widest, at the same time."""

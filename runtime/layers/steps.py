@@ -14,10 +14,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float
 
-from .arrays import Array, einsum, matmul
-from .functions import activation, held, normed
-from .guard.checks import GuardCheck, excess
-from .packing.packed import (
+from ..arrays import Array, einsum, matmul
+from ..guard.checks import GuardCheck, excess
+from ..packing.packed import (
     AttentionStep,
     BiasStep,
     DeltaStep,
@@ -29,6 +28,7 @@ from .packing.packed import (
     Spread,
     Step,
 )
+from .functions import activation, held, normed
 
 Memory = tuple[Any, ...]
 """What attention remembers, step by step."""
@@ -52,7 +52,7 @@ class Pass(NamedTuple):
     kind: str | None = None
     """Of the one token that there is: steps that are not live there change nothing, and remember it all the same."""
     own: Array | None = None
-    """[tokens, 1]: whether a token is the data's, and does not fill the sequence (lengths.py). None: all are."""
+    """[tokens, 1]: whether a token is the data's, and does not fill the sequence (calls/lengths.py). None: all are."""
     in_turn: Callable[[LoopStep, Any, Any, Pass], tuple[Any, Any, Array | None]] | None = None
     """(scan whose passes may be run each at its own token, carry, memory, this) → carry, memory, what is collected.
     None: they are run at all tokens, as stock transformers do."""

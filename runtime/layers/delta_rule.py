@@ -14,9 +14,9 @@ from innerloop.artifact.parts import TAPS
 from jax import lax
 from jaxtyping import Float
 
-from .arrays import Array, einsum
+from ..arrays import Array, einsum
+from ..packing.packed import DeltaStep
 from .attention import split_heads
-from .packing.packed import DeltaStep
 
 
 class DeltaMemory(NamedTuple):
