@@ -198,5 +198,5 @@ FIGURE = Figure(
     "on sine waves an MLP and linear attention answer as a step of gradient descent on meta-learnt features",
     "von Oswald et al. 2022, Transformers learn in-context by gradient descent, figure 4 (arXiv 2212.07677)",
     run,
-    minutes=2.5,
+    minutes=2.9,
 )
