@@ -55,12 +55,12 @@ class FeatureLayout:
             found[:, 0, self.fields[name]] = held
         return found
 
-    def tokens(self, data: TokenData, chosen: slice, dtype: DTypeLike, room: int = 0) -> NDArray[Any]:
-        """[tasks, 1 + tokens, features] of the chosen tasks, the rest token first; tasks without fields fill `room`."""
-        count = len(range(*chosen.indices(data.batch)))
-        line = self.one_hot([0, *data.sequence.roles], dtype)
-        found = np.zeros((max(room, count), len(line), self.size), dtype)
-        found[:, :, : self.roles] = line
+    def tokens(self, data: TokenData, chosen: slice, dtype: DTypeLike, room: int = 0, length: int = 0) -> NDArray[Any]:
+        """[tasks, 1 + tokens, features] of the chosen tasks, the rest token first; tasks without fields fill `room`,
+        and tokens of zeros this `length`, the rest token's included."""
+        count, own = len(range(*chosen.indices(data.batch))), 1 + len(data.sequence)
+        found = np.zeros((max(room, count), max(length, own), self.size), dtype)
+        found[:, :own, : self.roles] = self.one_hot([0, *data.sequence.roles], dtype)
         for name, columns in self.fields.items():
-            found[:count, 1:, columns] = data.fields[name][chosen]
+            found[:count, 1:own, columns] = data.fields[name][chosen]
         return found

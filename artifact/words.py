@@ -32,6 +32,8 @@ When = Literal["value", "begins", "ended", "after"]
 
 GuardMode = Literal["raise", "warn", "off"]
 """What happens where a value leaves its range, or an output is further off than the certificate says."""
+Share = Literal["tasks", "weights"]
+"""What several devices share: a batch's tasks, with all weights on each, or the weights, with all tasks on each."""
 Library = Literal["huggingface", "transformerlens", "tokens", "onnx", "gguf", "circuit"]
 """That weights are exported to; a circuit is a file about them."""
 Rows = Literal["all", "query"]
@@ -44,3 +46,5 @@ Products = Literal["float32", "bfloat16"]
 """What training rounds the factors of its products of matrices to; sums stay in float32."""
 OptimiserName = Literal["adam", "sgd"]
 """What moves the numbers in training; sgd: plain gradient descent."""
+BaselineName = Literal["lstm", "gru", "linear_attention"]
+"""What transformers are held against: recurrent networks and kernels in place of softmax."""

@@ -37,7 +37,7 @@ from rich.progress import track
 
 from tests.reference import WALKED, case_of, targets
 
-from .honesty import RESTART, batches
+from .honesty.tasks import RESTART, batches
 from .support.families import FAMILIES
 from .support.tables import show
 from .support.workers import results

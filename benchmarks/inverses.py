@@ -17,7 +17,7 @@ from innerloop.compiler import compile_program
 
 from tests.reference.measured import numpy_run
 
-from .features import TARGETS
+from .features.measured import TARGETS
 from .support.tables import show
 
 HEAD = """program solved(d, ridge = 0.2, steps = 8)

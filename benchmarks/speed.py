@@ -38,7 +38,7 @@ from transformers import GPT2Model, LlamaModel
 from tests.support.random_weights import Random, config, without_biases
 from tests.support.stock_models import features
 
-from .support.devices import beside, named, shared, torch_named
+from .support.devices import beside, both_named, on_threads, shared
 from .support.tables import early, show
 
 D, EXAMPLES = 8, 40
@@ -179,14 +179,12 @@ def main() -> None:
     parser.add_argument("--beside", nargs="+", default=["sdpa"], choices=OTHERS, help="(default: %(default)s)")
     options = parser.parse_args()
     shared()
-    if options.threads is not None:  # XLA starts as many threads as it has cores, when it is first used
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
-        torch.set_num_threads(options.threads)
+    on_threads(options.threads)
     before = os.getloadavg()[0]
     wanted = [(name, target) for name in options.program for target in options.target]
     rows = [row for name, target in wanted for row in measure(name, target, options.beside, options.runs)]
     show(
-        f"{named()}; {torch_named()}; load of the machine {before:.1f} before, {os.getloadavg()[0]:.1f} after",
+        both_named(before),
         HEADS,
         ("weights", "target", "layers × width", "beside", "goal"),
         rows,

@@ -41,6 +41,11 @@ loaded = time.process_time()
 """
 ALONE = "print(time.process_time() - loaded)"
 CALL = f"{LOAD}\nmodel(**few)\n{ALONE}"
+LENGTHS = f"""{LOAD}
+for k in range(1, 41):
+    model(x=few["x"][:, : k + 1], y=few["y"][:, :k])
+{ALONE}
+"""
 STREAM = f"""{LOAD}
 stream = model.stream()
 for k in range(40):
@@ -84,6 +89,7 @@ ROWS: list[tuple[str, str, str, bool]] = [
     ("run on 2,000 tasks, kept", "command", "run small --data many.npz -o out.npz", True),
     ("model(…), 4 tasks", "code", CALL, False),
     ("model(…), 4 tasks, kept", "code", CALL, True),
+    ("4 tasks of 1 to 40 examples", "code", LENGTHS, False),
     ("stream of 80 pushes", "code", STREAM, False),
     ("stream of 80 pushes, kept", "code", STREAM, True),
 ]

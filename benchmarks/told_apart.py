@@ -26,7 +26,7 @@ from innerloop.explain.library import rest
 from innerloop.explain.telling import furthest
 from innerloop.runtime.differentiable.function import Differentiable
 
-from .support.known_models import LINEAR, D, N, told
+from .explain.known_models import LINEAR, D, N, told
 from .support.tables import show
 
 SAME = 1e-6

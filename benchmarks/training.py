@@ -37,7 +37,7 @@ from innerloop.laboratory.training.tasks import task
 from innerloop.programs import load
 from transformers import GPT2Config, GPT2Model
 
-from .support.devices import beside, named, shared, torch_named
+from .support.devices import beside, both_named, on_threads, shared
 from .support.tables import early, show
 
 RATE, GOAL = 1e-4, 1.5
@@ -184,16 +184,14 @@ def main() -> None:
     parser.add_argument("--products", nargs="+", choices=get_args(Products), default=["float32"], help="not on a CPU")
     options = parser.parse_args()
     shared()
-    if options.threads is not None:  # XLA starts as many threads as it has cores, when it is first used
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
-        torch.set_num_threads(options.threads)
+    on_threads(options.threads)
     before = os.getloadavg()[0]
     rows = []
     for name in options.size:
         size = replace(SIZES[name], batch=options.batch or SIZES[name].batch)
         rows += [early(measure(name, size, options.pairs, options.gelu, each)) for each in options.products]
     show(
-        f"{named()}; {torch_named()}; load of the machine {before:.1f} before, {os.getloadavg()[0]:.1f} after",
+        both_named(before),
         HEADS,
         ("size", "products", "layers × width", "goal"),
         rows,

@@ -30,8 +30,8 @@ The page has the figures too. Beside it, PAGE's name in .json and .csv: every me
 
 Several TRAINED, or a folder of seed-0, seed-1 … as `innerloop sweep` leaves, are seeds of one training: cells are
 means over them, figures have their spread, and their distance from each other says what is near. Two trainings compare
-as well: the first of them stands for the compiled. With --from, the command of a page's JSON runs again, and takes the
-options that are given.
+as well: the first of them stands for the compiled. A TRAINED may be a baseline (`train --model lstm`), the first not;
+what is inside is left out then. With --from, the command of a page's JSON runs again, and takes the options given.
 
 Tasks: linear, noisy_linear, sparse_linear, skewed_linear, discrete_linear, logistic, sine, autoregressive, mixed; their
 parameters are listed by `innerloop train --help`.
@@ -47,7 +47,7 @@ LEAST = 40
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("compiled", type=Path, nargs="?", metavar="COMPILED", help="a folder that `innerloop compile` wrote")
-    add("trained", type=Path, nargs="*", metavar="TRAINED", help="folders of weights of the same tokens")
+    add("trained", type=Path, nargs="*", metavar="TRAINED", help="folders of weights or baselines, of the same tokens")
     add("--from", dest="source", type=Path, metavar="FILE", help="the .json of a page, to make again")
     add("--task", metavar="NAME", help="the task, see below")
     options.settings(parser, " (d: as compiled, if not given)")
@@ -79,6 +79,7 @@ def compare(arguments: Namespace) -> int:
             new_file(arguments.output.with_suffix(suffix))
     if arguments.png is not None:
         new_folder(arguments.png)
+    from innerloop.laboratory.network import known
     from innerloop.laboratory.training.settings import defaults, fitting, task_settings
 
     given = settings(arguments.settings)
@@ -87,7 +88,7 @@ def compare(arguments: Namespace) -> int:
     values = {key: value for key, value in asked.task.items() if key not in ("name", "rows")}
     defaults(name)
     folders = asked.compiled, *asked.trained
-    compiled, *trained = [Weights.load(folder) for folder in folders]
+    compiled, *trained = Weights.load(asked.compiled), *map(known, asked.trained)
     task_settings(name, rows, fitting(name, None, values))
 
     from dataclasses import replace

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from innerloop.artifact.words import GuardMode, Library
+from innerloop.artifact.words import GuardMode, Library, Share
 from innerloop.compiler.stages import STAGES, passes_listed
 
 from . import comparison, explanation, inspection, options, own_data, puzzles, sweeping, training
@@ -216,6 +216,9 @@ def parser() -> argparse.ArgumentParser:
     options.precision(run)
     run.add_argument(
         "--guard", choices=get_args(GuardMode), default="raise", help="values out of range (default: %(default)s)"
+    )
+    run.add_argument(
+        "--share", choices=get_args(Share), default="tasks", help="of several devices: what each has a part of"
     )
     run.add_argument("--certify", action="store_true", help="give each prediction its own error bound")
     run.add_argument(

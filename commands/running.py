@@ -47,7 +47,11 @@ def run(arguments: Namespace) -> int:
             from innerloop.runtime import Transformer
 
             model = Transformer(
-                weights, arguments.dtype, arguments.guard, on_chunk=lambda done, total: move("tasks", done, total)
+                weights,
+                arguments.dtype,
+                arguments.guard,
+                on_chunk=lambda done, total: move("tasks", done, total),
+                share=arguments.share,
             )
             if arguments.certify:
                 outputs = certified(model, fields, calibration, rows_of)

@@ -9,20 +9,27 @@ from __future__ import annotations
 import argparse
 from argparse import Namespace
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from innerloop.artifact.errors import InnerloopError, counted
-from innerloop.artifact.words import STATE, Products, RateSchedule, Rows
+from innerloop.artifact.words import STATE, BaselineName, Products, RateSchedule, Rows
 
 from . import options
 from .arguments import new_folder, parameters, program, settings
 from .as_json import print_json
 
+if TYPE_CHECKING:
+    from innerloop.artifact.weights import Weights
+    from innerloop.laboratory.training.model import Model
+
+WIDTH, LAYERS = 64, 2
+"""Of a baseline, unless told otherwise."""
 SETTINGS = ("steps", "batch", "interval", "rate", "warmup", "schedule", "clip", "decay", "patience", "products")
 
 EPILOG = """\
 The program says which tokens there are and what is to be predicted, and its compiled weights which architecture is
-trained; --layers, --width and --heads change it.
+trained; --layers, --width and --heads change it. --model takes something else in its place on the same tokens, of two
+layers of 64 numbers unless told otherwise: a recurrent network or linear attention of equinox, for `compare`.
 
 tasks, with their parameters (-t NAME=VALUE; those not given have defaults, and d is the program's):
   linear           y = w · x                       d n inputs input_scale weight_scale
@@ -52,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.settings(parser)
     add("--rows", choices=get_args(Rows), default="all", help="the outputs that learn (default: %(default)s)")
     add("--start", choices=["random", "compiled"], default="random", help="the numbers to begin with")
+    add("--model", choices=("transformer", *get_args(BaselineName)), default="transformer", help="what learns")
     for name in ("layers", "width", "heads"):
         add(f"--{name}", type=count, metavar="COUNT", help="of a random start (default: as compiled)")
     add("--freeze", action="append", default=[], metavar="NAME", help="parameters that stay: embedding, body.0 …")
@@ -90,11 +98,12 @@ def train(arguments: Namespace) -> int:
     changes = {name: value for name, value in changes.items() if value is not None}
     if changes and arguments.start == "compiled":
         raise InnerloopError("--layers, --width and --heads are for a random start; a compiled one has its own")
+    if arguments.model != "transformer" and (arguments.heads or arguments.start == "compiled"):
+        raise InnerloopError(f"--model {arguments.model} has no heads, and starts at random: no --heads or --start")
 
     from innerloop.compiler import compile_program
     from innerloop.laboratory.training.curriculum import Curriculum
     from innerloop.laboratory.training.lock import locked
-    from innerloop.laboratory.training.model import Model
     from innerloop.laboratory.training.record import finish
     from innerloop.laboratory.training.tasks import fitted
     from innerloop.laboratory.training.train import train as run
@@ -105,7 +114,7 @@ def train(arguments: Namespace) -> int:
         weights = compile_program(
             source.text, target=arguments.target, optimize=arguments.optimize, source=source.name, **given
         )
-        start = Model.of(weights) if arguments.start == "compiled" else Model.fresh(weights, arguments.seed, **changes)
+        start = _start(arguments, weights, changes)
         move("compiling the training step", 0, 0)
         found = run(
             start,
@@ -137,21 +146,31 @@ def train(arguments: Namespace) -> int:
                     **stream.parameters})  # fmt: skip
         return 0
     trainable = sum(value.size for value in found.parameters.values())
+    count = found.weights.numbers()[0] if arguments.model == "transformer" else trainable
+    shape = f"{counted(config.n_layer, 'layer')} of width {config.d_model}, {counted(config.n_head, 'head')} each"
     rows = [
-        [
-            "architecture",
-            f"{counted(config.n_layer, 'layer')} of width {config.d_model}, {counted(config.n_head, 'head')} each",
-        ],
-        [
-            "parameters",
-            f"{found.weights.numbers()[0]:,}, of which {trainable:,} are trained, {arguments.start} at first",
-        ],
+        ["architecture", found.model.variant or shape],
+        ["parameters", f"{count:,}, of which {trainable:,} are trained, {arguments.start} at first"],
         ["task", f"{stream.name}, {', '.join(f'{name} = {value}' for name, value in stream.parameters.items())}"],
         ["steps", f"{len(found.losses):,} of {arguments.batch} tasks"],
         ["loss", f"{found.losses[0]:.4g} at first; {last.mean():.4g}, the mean of the last {len(last)} steps"],
     ]
-    console().print(table([weights.signature.name, f"{config.target}, trained → {arguments.output}"], rows, left=2))
+    what = config.target if arguments.model == "transformer" else "a baseline"
+    console().print(table([weights.signature.name, f"{what}, trained → {arguments.output}"], rows, left=2))
     return 0
+
+
+def _start(arguments: Namespace, weights: Weights, changes: dict[str, Any]) -> Model:
+    """What is trained, before it is."""
+    from innerloop.laboratory.training.baselines import Baseline
+    from innerloop.laboratory.training.model import Model
+
+    if arguments.model != "transformer":
+        width, layers = arguments.width or WIDTH, arguments.layers or LAYERS
+        return Baseline.drawn(arguments.model, weights, arguments.seed, width=width, layers=layers)
+    if arguments.start == "compiled":
+        return Model.of(weights)
+    return Model.fresh(weights, arguments.seed, **changes)
 
 
 def checkpoints(output: Path) -> Path:

@@ -21,7 +21,7 @@ from .vocabulary import LOGIC, TYPES
 
 Sort = Literal["keyword", "type", "kind", "value", "function", "library"]
 HEAD = ("program", "use", "tokens")
-MARGIN = ("at", "repeat", "scan", "output", "def")
+AT_MARGIN = ("at", "repeat", "scan", "output", "def")
 BLOCK = ("at", "repeat", "output")
 INSIDE = ("grad", "move", "not")
 
@@ -64,7 +64,7 @@ def _suggested(analysis: Analysis, offset: int, before: str) -> Iterator[Suggest
     elif re.match(r"\s+\w+\s*:\s*\w+(\s*\[[^\]]*\])?\s+$", before):
         yield from _keywords("on", "in")
     elif not before:
-        yield from _keywords(*(MARGIN if _is_begun(analysis, offset) else HEAD))
+        yield from _keywords(*(AT_MARGIN if _is_begun(analysis, offset) else HEAD))
         yield from _values(analysis, offset)
     elif not before.strip():
         yield from [*_keywords(*BLOCK), *_values(analysis, offset)]

@@ -22,13 +22,14 @@ from .measures.patching import Patch, implied, others
 from .measures.patching import patch as patched
 from .measures.probes import Curve, probed, target
 from .measures.subject import Subject
+from .network import Known, Network
 from .setting import Settings, Told
 from .training.tasks import TaskDistribution
 
 
 def compare(
     compiled: Weights,
-    trained: Weights | Sequence[Weights],
+    trained: Known | Sequence[Known],
     task: TaskDistribution,
     settings: Settings | None = None,
     told: Told = lambda *_: None,
@@ -39,7 +40,7 @@ def compare(
 
     Raises DataError for models or tasks that do not fit each other, and InnerloopError for an unknown variable."""
     noise = float(task.parameters.get("noise", 0.0)) / float(task.parameters.get("weight_scale", 1.0))
-    others = [trained] if isinstance(trained, Weights) else list(trained)
+    others = [trained] if isinstance(trained, Weights | Network) else list(trained)
     if not others:
         raise DataError("compare: there are no weights to hold against the first; give one or more")
     draw, shifting = drawing(task, compiled), shifts(task)

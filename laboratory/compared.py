@@ -15,6 +15,7 @@ from .measures.nearest import Nearest
 from .measures.sample import Sample
 from .measures.sensitivity import Alignment
 from .measures.shift import Shift
+from .network import Known
 from .setting import Settings
 
 
@@ -30,7 +31,7 @@ class Comparison(Displayed):
     task: str
     first: str
     compiled: Weights
-    trained: Mapping[str, Weights]
+    trained: Mapping[str, Known]
     settings: Settings
     d: int
     fields: Fields
@@ -51,7 +52,7 @@ class Comparison(Displayed):
     shown: Callable[[Comparison], Sheet] = field(kw_only=True)
 
     @property
-    def models(self) -> dict[str, Weights]:
+    def models(self) -> dict[str, Known]:
         """All that are compared, the compiled one first, by their names."""
         return {self.first: self.compiled, **self.trained}
 

@@ -1,6 +1,7 @@
 """A model and others on the same tasks: every measure that applies, and why the others do not.
 
     compiled, trained Weights (one training, or several seeds of it), a task   →   Comparison: numbers, and their tasks
+    of a baseline in place of the trained                                      →   the same, but for what is inside
 
 The first need not be compiled, nor the others trained: two trainings are compared alike. They may be of different
 architectures, as long as they read the same tokens and give the same output. What is measured inside is in inside.py.
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from .compared import Comparison
 from .headlines import sheet
-from .inside import inside
+from .inside import Inside, inside
 from .measures.distance import Fields, Floats, Predictor, implicit_weights, predicted, squared_difference
 from .measures.gauge import comparable, of_one_basis
 from .measures.interpolate import interpolation
@@ -30,10 +31,11 @@ from .measures.sample import Sample
 from .measures.sensitivity import alignment
 from .measures.shift import Shift, shift
 from .measures.subject import Subject
+from .network import Known, Network, subject
 from .setting import Draw, Settings, Told
 
 
-def agree(compiled: Weights, trained: Weights) -> None:
+def agree(compiled: Weights, trained: Known) -> None:
     """Raises DataError, with both sides, for two that do not read the same tokens and give the same output."""
     a, b = compiled.signature, trained.signature
     if str(a.pattern) != str(b.pattern):
@@ -78,7 +80,7 @@ def _at(rows: NDArray[np.int64], models: Mapping[str, Predictor]) -> dict[str, P
     return {name: some(model) for name, model in models.items()}
 
 
-def named(compiled: Weights, trained: Sequence[Weights]) -> tuple[str, dict[str, Weights]]:
+def named(compiled: Weights, trained: Sequence[Known]) -> tuple[str, dict[str, Known]]:
     """What they are called: compiled and trained, or, of two trainings, first and second; numbered where several."""
     first, other = ("first", "second") if compiled.report.trained else ("compiled", "trained")
     if len(trained) == 1:
@@ -88,7 +90,7 @@ def named(compiled: Weights, trained: Sequence[Weights]) -> tuple[str, dict[str,
 
 def compare(
     compiled: Weights,
-    trained: Sequence[Weights],
+    trained: Sequence[Known],
     task: str,
     draw: Draw,
     shifting: Mapping[str, tuple[Sequence[float], float]],
@@ -107,7 +109,7 @@ def compare(
     for weights in others.values():
         agree(compiled, weights)
     _known(compiled, settings.variables or ())
-    models = {name: Subject(weights, name) for name, weights in {first: compiled, **others}.items()}
+    models = {name: subject(model, name) for name, model in {first: compiled, **others}.items()}
     told("predictions", 0, 0)
     fields, targets = draw(settings.seed, settings.tasks)
     answers = {name: predicted(model, fields) for name, model in models.items()}
@@ -122,10 +124,14 @@ def compare(
     sensitive = _where(notes, "sensitivities and implicit weights", _has_query(models[first], fields))
     regression = _where(notes, "nearest algorithms", _is_regression(compiled, fields))
     lines = {}
-    for name, weights in others.items():
-        reason = comparable(weights, compiled) or of_one_basis(weights, compiled)
+    networks = [name for name, model in others.items() if isinstance(model, Network)]
+    for name, model in others.items():
+        if isinstance(model, Network):
+            notes.append(f"the line between the weights, and what is inside, {name}: it is a {model.model.variant}")
+            continue
+        reason = comparable(model, compiled) or of_one_basis(model, compiled)
         if _where(notes, f"the line between the weights, {name}", reason):
-            lines[name] = interpolation(compiled, weights, fields, wanted, row=row)
+            lines[name] = interpolation(compiled, model, fields, wanted, row=row)
     d = prod(np.shape(fields["x"])[2:]) if "x" in fields else 1
     known, itself = references(wanted.shape[1], noise), f"{compiled.signature.name}, {first}"
     if not compiled.report.trained:
@@ -155,7 +161,7 @@ def compare(
         lines=lines,
         algorithms=nearest(_at(rows, models), _at(rows, known), fields, d, {itself: first}) if regression else None,
         shifts=tuple(shifts),
-        inside=inside(tuple(models.values()), draw, settings, notes, told, row),
+        inside=Inside() if networks else inside(tuple(models.values()), draw, settings, notes, told, row),
         learning=dict(zip(others, learning, strict=False)),
         left_out=tuple(notes),
         shown=sheet,

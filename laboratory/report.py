@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from innerloop.artifact.weights import Weights
 from matplotlib.figure import Figure
 
 from . import charts, drawn
 from .compared import Comparison
-from .described import architecture, in_words
+from .described import in_words, sizes
 from .headlines import columns, number, rows
+from .network import trained_on
 from .verdict import Extremes, among_seeds, extremes, verdict
 
 
@@ -150,23 +150,8 @@ def page(found: Comparison, made: Mapping[str, tuple[str, str, Figure]], about: 
 
 
 def _sizes(found: Comparison) -> list[list[str]]:
-    each = [sizes(weights) for weights in found.models.values()]
+    each = [sizes(model) for model in found.models.values()]
     return [[what, *(of[what] for of in each)] for what in each[0]]
-
-
-def sizes(weights: Weights) -> dict[str, str]:
-    """What a reader wants to know of it, in words."""
-    config = weights.config
-    count, full = weights.numbers()
-    return {
-        "program": weights.signature.name,
-        "architecture": architecture(weights),
-        "layers": str(config.n_layer),
-        "width": str(config.d_model),
-        "heads": str(config.n_head),
-        "parameters": f"{count:,}",
-        "of which not 0": f"{full:,}",
-    }
 
 
 def _about(found: Comparison) -> list[tuple[str, str]]:
@@ -179,15 +164,15 @@ def _about(found: Comparison) -> list[tuple[str, str]]:
             f"{found.settings.tasks:,}; {found.settings.inside:,} for probes and patches; seed {found.settings.seed}",
         ),
     ]
-    for name, weights in found.models.items():
-        trained = f"; {weights.report.trained}" if weights.report.trained else ""
-        told.append((name, in_words(weights) + trained))
+    for name, model in found.models.items():
+        trained = trained_on(model)
+        told.append((name, in_words(model) + (f"; {trained}" if trained else "")))
     return told
 
 
 def _extremes(found: Extremes) -> list[str]:
     """Where they differ most: the tasks, and what goes with the difference."""
-    lines = [[what, *(number(float(value)) for value in values), number(median), f"{rank:+.2f}"]
+    lines = [[what, *(number(float(value)) for value in values), number(median), f"{round(rank, 2) + 0.0:+.2f}"]
              for what, (rank, values, median) in found.traits.items()]  # fmt: skip
     answers = [[f"ŷ, {name}", *(number(float(v)) for v in values), "", ""] for name, values in found.answers.items()]
     away = ["(ŷ − ŷ')² at the query", *(number(float(value)) for value in found.spd), "", ""]

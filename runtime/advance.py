@@ -20,15 +20,15 @@ import numpy as np
 from jax import lax
 
 from .arrays import Array, einsum, matmul
-from .attention import softmax_mean, split_heads, turned
-from .delta_rule import nothing_written, recall
 from .executables import compiled
 from .forward import embed_at
-from .functions import normed
 from .guard.checks import GuardCheck, nothing_yet
+from .layers.attention import softmax_mean, split_heads, turned
+from .layers.delta_rule import nothing_written, recall
+from .layers.functions import normed
+from .layers.steps import Memory, Pass, run
+from .layers.turns import Before, rested, turn_of
 from .packing.packed import AttentionStep, DeltaStep, LinearAttentionStep, LoopStep, Parameters, Step
-from .steps import Memory, Pass, run
-from .turns import Before, rested, turn_of
 
 
 class ScanMemory(NamedTuple):

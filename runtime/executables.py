@@ -21,6 +21,7 @@ from collections.abc import Callable
 from functools import cache, update_wrapper, wraps
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
+from weakref import WeakSet
 
 import jax
 from innerloop.artifact.folders.kept import cache_folder
@@ -94,7 +95,7 @@ class Compiled(Generic[P, R]):
         self._jit: Callable[[str], Any] = lambda platform: jax.jit(traced, **options, compiler_options=soon(platform))
         self._jitted: dict[str, Any] = {}
         update_wrapper(self, function)
-        _made.append(self)
+        _made.add(self)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         leaves = jax.tree.leaves((args, kwargs))
@@ -124,7 +125,7 @@ def _platform(leaves: list[Any]) -> str:
     return found
 
 
-_made: list[Compiled[..., Any]] = []
+_made: WeakSet[Compiled[..., Any]] = WeakSet()
 
 
 def compiled(function: Callable[P, R], /, **options: Any) -> Compiled[P, R]:
@@ -136,7 +137,7 @@ def compiled(function: Callable[P, R], /, **options: Any) -> Compiled[P, R]:
 def make_room() -> None:
     """Drops every executable if the process is short of memory maps. Other systems than Linux have no limit."""
     if LIMIT.is_file() and memory_maps() > SHARE * int(LIMIT.read_text()):
-        for function in _made:
+        for function in list(_made):
             function.forget()
 
 

@@ -19,18 +19,19 @@ from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from innerloop.artifact.places import Places
 from jaxtyping import Float, Int
 
 from .arrays import Array, matmul
-from .attention import attend, attend_linearly
-from .delta_rule import nothing_written, recall
 from .executables import compiled
-from .functions import held, normed
 from .guard.checks import GuardCheck, nothing_yet
+from .layers.attention import attend, attend_linearly
+from .layers.delta_rule import nothing_written, recall
+from .layers.functions import held, normed
+from .layers.steps import Mix, Pass, run
+from .layers.turns import in_turn
 from .packing.packed import AttentionStep, DeltaStep, LinearAttentionStep, LoopStep, Parameters
-from .steps import Mix, Pass, run
-from .turns import in_turn
 
 
 @compiled
@@ -40,13 +41,17 @@ def forward(
     rows: Int[Array, " rows"],
     checks: dict[int, GuardCheck],
     places: Places | None = None,
+    length: Int[Array, ""] | None = None,
 ) -> tuple[Float[Array, "batch rows size"], dict[int, Float[Array, "batch values"]]]:
     """features [batch, tokens, features], rows [outputs' tokens] → outputs [batch, rows, size], and for
     each check by how much a value was out of its range at worst: [batch, values], NaN where it was no number.
-    `places`: the tokens that have to run for these outputs (None: all run with every sublayer)."""
+    `places`: the tokens that have to run for these outputs (None: all run with every sublayer). `length`: how many are
+    the data's, the rest token's included, the others fill (None: all are)."""
     stream = embed(parameters, features)
     worst = nothing_yet(checks, stream)
     whole = Pass(checks, lambda *_: None, over_all(parameters, features.shape[1]))
+    if length is not None:
+        whole = whole._replace(own=(np.arange(features.shape[1]) < length)[:, None])
     if places is not None:
         whole = whole._replace(live=places.live)
     if places is not None and places.turns:

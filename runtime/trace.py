@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 from innerloop.artifact.claims import Placement, shape
 from innerloop.artifact.displayed import Displayed, Sheet
-from innerloop.artifact.errors import InnerloopError, counted
+from innerloop.artifact.errors import DataError, InnerloopError, counted
 from innerloop.artifact.weights import Weights
 from numpy.typing import NDArray
+
+TRACE_BYTES = 2**31
+"""The largest trace that is kept."""
 
 
 class UnknownName(InnerloopError, KeyError):
@@ -99,6 +102,19 @@ class Trace(Displayed, Mapping[str, NDArray[Any]]):
                     stream = self._stream[layer][:, held][..., used].astype(np.float64)
                     result[layer][:, held] = stream @ matrix[used]
         return result.reshape(layers, batch, tokens, *placements[0].shape)
+
+
+def tasks_at_most(weights: Weights, tokens: int, itemsize: int) -> int:
+    """How many tasks of so many tokens a trace holds."""
+    return TRACE_BYTES // (weights.config.n_layer * tokens * max(1, traced(weights).size) * itemsize)
+
+
+def too_large(weights: Weights, tasks: int, most: int) -> DataError:
+    """What to raise for a trace of more tasks than `most`."""
+    return DataError(
+        f"a trace of {tasks} tasks over {weights.config.n_layer} layers takes more than {TRACE_BYTES / 2**30:.1f} GiB: "
+        f"trace at most {most} tasks at a time"
+    )
 
 
 def traced(weights: Weights) -> NDArray[np.int64]:

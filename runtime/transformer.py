@@ -4,7 +4,8 @@
     after    the program's output at every token that gives it: [batch, rows, …]
 
 One jitted function over [batch, tokens]. A large batch goes through in chunks of one size, so that memory stays bounded
-and the function is compiled once for each number of tokens; with several devices each chunk is sharded along the batch.
+and the function is compiled once for each number of tokens, of small ones for few (calls/lengths.py); several devices
+share each chunk's tasks, or the weights (calls/placement.py).
 """
 
 from __future__ import annotations
@@ -22,34 +23,32 @@ from innerloop.artifact.interrupts import check, stoppable
 from innerloop.artifact.memory import spend
 from innerloop.artifact.places import Places, places
 from innerloop.artifact.precisions import carrier
-from innerloop.artifact.tokens import TokenData, output_rows
+from innerloop.artifact.tokens import Sequence, TokenData, output_rows
 from innerloop.artifact.weights import Weights
-from innerloop.artifact.words import GuardMode
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from innerloop.artifact.words import GuardMode, Share
 from numpy.typing import ArrayLike, NDArray
 
-from .afford import packing, together
+from .calls.afford import packing, together
+from .calls.lengths import filled
+from .calls.placement import Placement
+from .calls.reading import read, verify
 from .forward import embedded, forward, streams
 from .guard.beside import Beside, Worst, joined
 from .guard.checks import GuardCheck
 from .guard.guard import Guard
-from .guard.interpreted import Interpreter
+from .guard.jitted import Jitted
 from .packing.pack import pack
 from .packing.packed import Parameters
 from .patching.patched import written
 from .patching.patches import Patch, found, hold
-from .reading import read, verify
 from .stream import TokenStream
-from .surroundings import concrete, devices
-from .trace import Trace, traced
+from .surroundings import concrete
+from .trace import Trace, tasks_at_most, too_large, traced
 
 if TYPE_CHECKING:
     from .certify import Certified
     from .diff import Diff
     from .inspector.inspection import Inspection
-
-TRACE_BYTES = 2**31
-"""The largest trace that is kept."""
 
 
 class Transformer:
@@ -60,6 +59,7 @@ class Transformer:
     guard    what happens when an input or a value leaves its compiled range, or an output is further off the
              interpreter's than the certificate says: "warn" (RangeWarning), "raise" (RangeError) or "off"
     on_chunk called with (tasks done, tasks in all) while a large batch is run
+    share    what several devices share: the "tasks" of a batch, or the "weights", where these do not fit one
 
     Raises InnerloopError for weights of an architecture that this runtime does not run.
     """
@@ -70,21 +70,22 @@ class Transformer:
         dtype: Dtype | None = None,
         guard: GuardMode = "warn",
         on_chunk: Callable[[int, int], None] | None = None,
+        share: Share = "tasks",
     ) -> None:
-        verify(weights, dtype, guard)
+        verify(weights, dtype, guard, share)
         self.weights = weights
         self.dtype = np.dtype(dtype or weights.config.dtype)
         self._real = carrier(self.dtype.name)
-        self.on_chunk = on_chunk
+        self.on_chunk, self._share = on_chunk, share
         self._guard = Guard(weights, guard, self.dtype)
-        self._interpreter = Interpreter(weights)
+        self._interpreter = Jitted(weights, self._guard)
         self._layout = FeatureLayout.of(weights.signature)
         self._bounds: dict[tuple[str, ...], dict[int, GuardCheck]] = {}
         packing(weights, self._real)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled and copied without what is on the devices, and without `on_chunk`."""
-        return Transformer, (self.weights, self.dtype.name, self._guard.mode)
+        return Transformer, (self.weights, self.dtype.name, self._guard.mode, None, self._share)
 
     # On the devices when first used: a process that is given a model may be one where JAX cannot run.
 
@@ -92,20 +93,11 @@ class Transformer:
     def parameters(self) -> Parameters:
         """The packed weights, on the devices."""
         with self.precision():
-            found: Parameters = jax.device_put(pack(self.weights, self.dtype), self._whole)
-            return found
+            return self._placement.put(pack(self.weights, self.dtype))
 
     @cached_property
-    def _mesh(self) -> Mesh:
-        return Mesh(np.array(devices()), ("batch",))
-
-    @property
-    def _whole(self) -> NamedSharding:
-        return NamedSharding(self._mesh, PartitionSpec())  # type: ignore[no-untyped-call]
-
-    @property
-    def _split(self) -> NamedSharding:
-        return NamedSharding(self._mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
+    def _placement(self) -> Placement:
+        return Placement(self._share)
 
     def __call__(self, /, **given: ArrayLike | Mapping[str, Patch]) -> Any:
         """The program's output, [batch, rows, *shape], at the tokens that give it, in order; of several outputs a dict,
@@ -123,11 +115,13 @@ class Transformer:
 
     def outputs_of(self, data: TokenData) -> NDArray[Any]:
         """All outputs side by side, [batch, rows, *shape], for data that was read already."""
-        kinds, results = data.sequence.kinds, []
+        results = []
         with stoppable(), self.precision():
-            chunk = self._chunk(data, places(self.weights, kinds))
-            beside = Beside(self._guard, self._interpreter, data, partial(self._looked, chunk), self.sublayers_of, 2)
-            for found, worst in self._passed(data, chunk, self._checks(kinds) if beside.blind else {}):
+            chunk = self._chunk(data, places(self.weights, data.sequence.kinds))
+            line = filled(self.weights, data.sequence) if data.batch <= chunk else None
+            looked = partial(self._looked, chunk, line)
+            beside = Beside(self._guard, self._interpreter, data, looked, self.sublayers_of, 2)
+            for found, worst in self._passed(chunk, line, data, beside.blind):
                 results.append(found)
                 beside.chunk(found, worst)
                 if self.on_chunk is not None:
@@ -139,20 +133,25 @@ class Transformer:
         return outputs
 
     def _passed(
-        self, data: TokenData, chunk: int, checks: dict[int, GuardCheck]
+        self, chunk: int, line: Sequence | None, data: TokenData, checked: bool
     ) -> Iterator[tuple[NDArray[Any], dict[int, NDArray[Any]]]]:
-        """The outputs [tasks, rows, size] of each chunk, and by how much what is checked was out at worst."""
-        line = data.sequence
-        rows, run = 1 + output_rows(line, self.weights.output.kinds), places(self.weights, line.kinds)
-        for _, count, features in self.chunks(data, chunk=chunk):
-            split = jax.device_put(features, self._split)
-            found, worst = forward(self.parameters, split, rows, checks, run)
-            yield np.asarray(found)[:count], {time: np.asarray(excess)[:count] for time, excess in worst.items()}
+        """The outputs [tasks, rows, size] of each chunk, and by how much values were out at worst, if that is
+        `checked`. `line`: the data's tokens, and behind them such as fill (None: none do)."""
+        own, kinds = data.sequence, self.weights.output.kinds
+        length, line = (None, own) if line is None else (np.int32(1 + len(own)), line)
+        checks = self._checks(own.kinds + ("",) * (len(line) - len(own))) if checked else {}
+        rows, run = 1 + output_rows(line, kinds), places(self.weights, line.kinds)
+        wanted = len(output_rows(own, kinds))
+        for _, count, features in self.chunks(data, chunk=chunk, length=1 + len(line)):
+            split = jax.device_put(features, self._placement.tasks)
+            found, worst = forward(self.parameters, split, rows, checks, run, length)
+            out = {time: np.asarray(excess)[:count] for time, excess in worst.items()}
+            yield np.asarray(found)[:count, :wanted], out
 
-    def _looked(self, chunk: int, data: TokenData) -> Worst:
-        """By how much values are out at worst in these tasks of a call that ran in chunks of this size."""
+    def _looked(self, chunk: int, line: Sequence | None, data: TokenData) -> Worst:
+        """By how much values are out at worst in these tasks of a call that ran so."""
         with self.precision():
-            return joined([worst for _, worst in self._passed(data, chunk, self._checks(data.sequence.kinds))])
+            return joined([worst for _, worst in self._passed(chunk, line, data, True)])
 
     def _patched(self, data: TokenData, patches: Mapping[str, Patch]) -> NDArray[Any]:
         change = found(self.weights, data, patches, self._interpreter.graph)
@@ -160,7 +159,7 @@ class Transformer:
         rows, results = output_rows(line, self.weights.output.kinds), []
         with stoppable(), self.precision():
             for start, count, features in self.chunks(data):
-                split = jax.device_put(features, self._split)
+                split = jax.device_put(features, self._placement.tasks)
                 made = written(
                     self.parameters,
                     split,
@@ -181,12 +180,8 @@ class Transformer:
         Data without a batch dimension is a batch of 1. Raises DataError as a call does, and for more
         tasks than a trace of 2 GiB holds."""
         data = read(self.weights, self._guard, fields)
-        layers, most = self.weights.config.n_layer, self.traceable(data)
-        if data.batch > most:
-            raise DataError(
-                f"a trace of {data.batch} tasks over {layers} layers takes more than {TRACE_BYTES / 2**30:.1f} GiB: "
-                f"trace at most {most} tasks at a time"
-            )
+        if data.batch > (most := self.traceable(data)):
+            raise too_large(self.weights, data.batch, most)
         return self.trace_of(data)
 
     def diff(self, calibration: Mapping[str, ArrayLike] | None = None, /, **fields: ArrayLike) -> Diff:
@@ -224,8 +219,7 @@ class Transformer:
 
     def traceable(self, data: TokenData) -> int:
         """How many tasks like these a trace holds."""
-        layers, tokens = self.weights.config.n_layer, len(data.sequence)
-        return TRACE_BYTES // (layers * tokens * max(1, traced(self.weights).size) * self._real.itemsize)
+        return tasks_at_most(self.weights, len(data.sequence), self._real.itemsize)
 
     def trace_of(self, data: TokenData) -> Trace:
         """The trace for data that was read already, and for no more tasks than `traceable` says."""
@@ -235,7 +229,7 @@ class Transformer:
         stream = np.zeros((layers, data.batch, tokens, slots.size), self._real)
         with stoppable(), self.precision():
             for start, count, features in self.chunks(data):
-                split = jax.device_put(features, self._split)
+                split = jax.device_put(features, self._placement.tasks)
                 found = streams(self.parameters, split, slots.astype(np.int32), every=2)
                 stream[:, start : start + count] = np.asarray(found)[:, :count, 1:]
                 if self.on_chunk is not None:
@@ -263,30 +257,32 @@ class Transformer:
         return concrete(self.dtype)
 
     def chunks(
-        self, data: TokenData, run: Places | None = None, chunk: int | None = None
+        self, data: TokenData, run: Places | None = None, chunk: int | None = None, length: int = 0
     ) -> Iterator[tuple[int, int, NDArray[Any]]]:
         """(first task, tasks, features [chunk, 1 + tokens, features]) by the fewest chunks, or by chunks of this size,
-        all of one size, the last one padded. `run`: the tokens that steps run at (None: all)."""
+        all of one size, the last one filled. `run`: the tokens that steps run at (None: all); `length`: `features`."""
         chunk = chunk or self._chunk(data, run)
         for start in range(0, data.batch, chunk):
             count = min(chunk, data.batch - start)
-            yield start, count, self.features(data, start, count, chunk)
+            yield start, count, self.features(data, start, count, chunk, length)
 
     def _chunk(self, data: TokenData, run: Places | None = None) -> int:
         """How many tasks go through at once."""
-        steps, on_cpu = self.parameters.steps, self._mesh.devices.flat[0].platform == "cpu"
-        return together(self.weights, steps, data, run, self._real.itemsize, self._mesh.size, on_cpu)
+        steps, of = self.parameters.steps, self._placement
+        return together(self.weights, steps, data, run, self._real.itemsize, of.shards, of.on_cpu)
 
-    def features(self, data: TokenData, start: int, count: int, chunk: int) -> NDArray[Any]:
+    def features(self, data: TokenData, start: int, count: int, chunk: int, length: int = 0) -> NDArray[Any]:
         """What the pass takes of `count` tasks from `start` on, [chunk, 1 + tokens, features] (features.py): the rest
-        token comes first, and tasks of zeros fill the chunk."""
-        return self._layout.tokens(data, slice(start, start + count), self._real, chunk)
+        token comes first, tasks of zeros fill the chunk, and tokens of zeros this `length`."""
+        return self._layout.tokens(data, slice(start, start + count), self._real, chunk, length)
 
     def _checks(self, kinds: tuple[str, ...]) -> dict[int, GuardCheck]:
         """The guard's bounds for a sequence, on the devices; those of the last kind of sequence are kept."""
         bounds = self._bounds  # which another thread may replace
         if kinds not in bounds:
-            self._bounds = bounds = {kinds: jax.device_put(self._guard.checks(kinds, self._real), self._whole)}
+            self._bounds = bounds = {
+                kinds: jax.device_put(self._guard.checks(kinds, self._real), self._placement.whole)
+            }
         return bounds[kinds]
 
     def sublayers_of(self, data: TokenData) -> NDArray[Any]:
@@ -294,6 +290,6 @@ class Transformer:
         already: the embedding first, and of tokens the rest token."""
         slots = np.arange(self.weights.config.d_model, dtype=np.int32)
         with self.precision():
-            one = jax.device_put(self.features(data, 0, 1, 1), self._whole)
+            one = jax.device_put(self.features(data, 0, 1, 1), self._placement.whole)
             start, later = embedded(self.parameters, one)[None], streams(self.parameters, one, slots, every=1)
             return np.concatenate([start, later])[:, 0]

@@ -26,11 +26,11 @@ from innerloop.artifact.words import GuardMode
 from innerloop.compiler.interpreter.chunks import parts
 from numpy.typing import ArrayLike, NDArray
 
+from .calls.reading import read, verify
 from .guard.beside import Beside, Worst, joined
 from .guard.checks import GuardCheck, excess, nothing_yet
 from .guard.guard import Guard
 from .guard.interpreted import Interpreter
-from .reading import read, verify
 
 if TYPE_CHECKING:
     from .inspector.inspection import Inspection

@@ -14,7 +14,8 @@ from jaxtyping import install_import_hook
 from tests.support.commands import compiled, innerloop
 from tests.support.shared import SHARED, keep_in
 
-SHAPED = [f"innerloop.runtime.{name}" for name in ("arrays", "attention", "forward", "functions", "steps", "turns")]
+LAYERS = ("attention", "delta_rule", "functions", "steps", "turns")
+SHAPED = [f"innerloop.runtime.{name}" for name in ("arrays", "forward", *(f"layers.{name}" for name in LAYERS))]
 """Modules whose arrays have the shapes that they say, checked in every test."""
 with install_import_hook(SHAPED, "beartype.beartype"):
     for module in SHAPED:

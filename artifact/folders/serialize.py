@@ -19,7 +19,7 @@ import numpy as np
 from ..arrays import Floats
 from ..sparse import Matrix
 
-LARGEST = 2**31
+LARGEST_COUNT = 2**31
 """No size or count is larger; a corrupt one must not ask for memory."""
 
 
@@ -94,8 +94,8 @@ def listed(value: Any, place: str) -> list[Any]:
 
 
 def whole(value: Any, place: str) -> int:
-    if type(value) is not int or not -1 <= value <= LARGEST:
-        raise Damage(f"{place} is {_short(value)}, not a whole number from -1 to {LARGEST}")
+    if type(value) is not int or not -1 <= value <= LARGEST_COUNT:
+        raise Damage(f"{place} is {_short(value)}, not a whole number from -1 to {LARGEST_COUNT}")
     return value
 
 

@@ -101,9 +101,8 @@ def _stored(weights: Contents, target: Path) -> Tensors:
     count = sum(tensor.nbytes for tensor in named.values())
     above = next(path for path in target.absolute().parents if path.exists())
     if count > (left := shutil.disk_usage(above).free):
-        raise DataError(
-            f"cannot write {target}: the weights take {gigabytes(count)}, {gigabytes(left)} of disk are free: {mend}"
-        )
+        sizes = f"the weights take {gigabytes(count)}, {gigabytes(left)} of disk are free"
+        raise DataError(f"cannot write {target}: {sizes}: make room, write to another disk, or {mend}")
     return named
 
 

@@ -184,7 +184,7 @@ class _Run:
             self.observe(x.reshape(-1, self.batch, self.tokens))
         return x
 
-    # Scans whose passes need their own token alone: as runtime/turns.py has it ---------------------
+    # Scans whose passes need their own token alone: as runtime/layers/turns.py has it ---------------------
 
     def _in_turn(self, scan: Repeated, x: Real, number: int) -> Real:
         """The stream behind a scan of which each token runs its own pass. The rest token reads itself alone; the others

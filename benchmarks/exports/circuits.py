@@ -2,7 +2,7 @@
 
     python -m benchmarks.exports.circuits [--target gpt2] [--program NAME …] [--checked 100]
 
-From the root of the repository. Sizes are those of tests/reference, or smaller (support/circuit_sizes.py). Labels are
+From the root of the repository. Sizes are those of tests/reference, or smaller (circuit_sizes.py). Labels are
 those of circuit.json, each by exact patching; `through norms`: edges in the circuit whose ends share no slot. Of each
 program `checked` edges, half of them in the circuit where there are so many, and as many neurons are patched again in
 TransformerLens (target gpt2): `contradicted` are those whose label is another there, and whose effect is further off
@@ -10,7 +10,7 @@ than its own rounding explains: `noise` is how far its outputs are from ours, ov
 prompts, and an effect is a difference of two.
 
 The area under the ROC curve is that of |score| for the labels that are decided: edge attribution patching and its
-integrated gradients over the inputs, five steps, in TransformerLens (support/attribution.py). `at 0`: edges in the
+integrated gradients over the inputs, five steps, in TransformerLens (attribution.py). `at 0`: edges in the
 circuit whose attribution is below 1e-6 of the largest.
 
 What is measured is kept in out/circuits-REVISION.jsonl, so that a run that was stopped goes on where it was. Exit
@@ -42,10 +42,10 @@ from sklearn.metrics import roc_auc_score
 from tests.reference import case_of
 from tests.support.patched_lens import PatchedLens
 
-from ..support.attribution import scores
-from ..support.circuit_sizes import small
 from ..support.revision import kept_in, kept_lines
 from ..support.tables import show
+from .attribution import scores
+from .circuit_sizes import small
 
 STEPS, NONE = 5, 1e-6
 NAN = float("nan")

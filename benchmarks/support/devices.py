@@ -32,8 +32,19 @@ def beside() -> Any:
     return torch.device("cpu" if on_cpu() else "cuda")
 
 
-def torch_named() -> str:
+def on_threads(count: int | None) -> None:
+    """Leaves each side so many threads; None: all. XLA starts as many as it has cores, when it is first used."""
+    import torch
+
+    if count is not None:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+        torch.set_num_threads(count)
+
+
+def both_named(before: float) -> str:
+    """What both sides run on, and what else ran on the machine; `before`: its load when the benchmark began."""
     import torch
 
     here = f"cpu, {torch.get_num_threads()} threads" if on_cpu() else torch.cuda.get_device_name()
-    return f"PyTorch {torch.__version__} on {here}"
+    load = f"load of the machine {before:.1f} before, {os.getloadavg()[0]:.1f} after"
+    return f"{named()}; PyTorch {torch.__version__} on {here}; {load}"

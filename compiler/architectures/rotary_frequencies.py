@@ -4,8 +4,8 @@ Llama turns pair i of a query or key at position p by the angle p fᵢ, fᵢ = �
 query A e^(i fᵢ o) then meet in the logit A cos fᵢ(Δ + o), Δ the distance from the key's token back to the query's:
 only distances count. With θ = 10¹⁵ the pairs
 
-    T fᵢ ≥ 2.4e-4    turn: Σ Aᵢ (cos fᵢδ − 1) is 0 at the token wanted (δ = 0) and at most −`GAP` at all others; the
-                     least Σ Aᵢ that does it for all |δ| < T is a linear programme
+    T fᵢ ≥ 2.4e-4    turn: Σ Aᵢ (cos fᵢδ − 1) is 0 at the token wanted (δ = 0) and at most −`ROTARY_GAP` at all
+                     others; the least Σ Aᵢ that does it for all |δ| < T is a linear programme
     below            stand still: flags, and what is read with a score of its own
 
     d_head    16       64       64, a quarter of it at θ = 10⁶
@@ -31,7 +31,7 @@ STILL = 2.4e-4
 """The angle that a pair may turn over a whole sequence and count as still."""
 STEEP = 1.3
 """The angle up to which the sine of a pair tells distances apart."""
-GAP = 256.0
+ROTARY_GAP = 256.0
 """Between the token that is read and all others; what is read where there is none has half of it."""
 
 
@@ -40,7 +40,7 @@ class Phases:
     """The pairs of a head: `frequency` [d_head / 2], of which the first `turning.size` turn, with `weights` [turning].
 
     `still` [dimensions]: the dimensions that stand still, the stillest first. `slow` is a pair whose sine grows with
-    the distance as far as there are tokens, and `amplitude` what sets neighbours apart by `GAP` there.
+    the distance as far as there are tokens, and `amplitude` what sets neighbours apart by `ROTARY_GAP` there.
     """
 
     frequency: Floats
@@ -71,7 +71,7 @@ def phases(d_head: int, positions: int, rotary: Rotary = ROTARY) -> Phases:
     slow = int(np.argmax(frequency * positions < STEEP))
     if not frequency[slow] * positions < STEEP or not frequency[slow]:
         raise AssertionError(f"no phase tells near from far over {positions} tokens")
-    amplitude = GAP / (frequency[slow] * np.cos(frequency[slow] * positions))
+    amplitude = ROTARY_GAP / (frequency[slow] * np.cos(frequency[slow] * positions))
     return Phases(
         frequency,
         _weights(frequency[:turning], positions),
@@ -82,12 +82,12 @@ def phases(d_head: int, positions: int, rotary: Rotary = ROTARY) -> Phases:
 
 
 def _weights(frequency: Floats, positions: int) -> Floats:
-    """The least Σ Aᵢ, Aᵢ ≥ 0, with Σ Aᵢ (1 − cos fᵢδ) ≥ GAP for 0 < δ < positions."""
+    """The least Σ Aᵢ, Aᵢ ≥ 0, with Σ Aᵢ (1 − cos fᵢδ) ≥ ROTARY_GAP for 0 < δ < positions."""
     from scipy.optimize import linprog  # takes as long to import as all of NumPy, and only rotary targets need it
 
     distance = np.arange(1, max(positions, 2))
     falls = 1.0 - np.cos(distance[:, None] * frequency[None, :])
-    found = linprog(np.ones(frequency.size), A_ub=-falls, b_ub=np.full(distance.size, -GAP), method="highs")
+    found = linprog(np.ones(frequency.size), A_ub=-falls, b_ub=np.full(distance.size, -ROTARY_GAP), method="highs")
     if not found.success:
         raise AssertionError(f"no phases tell {positions} tokens apart: {found.message}")
     return np.asarray(found.x, dtype=np.float64)

@@ -17,12 +17,14 @@ alone, where no mean is taken away.
 from __future__ import annotations
 
 import sys
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.precisions import SHORT
 
 from ..ir.graph import Attend, Divide, Graph, Keep, Op, Softmax
+from ..ir.operation_classes import Local, Reads, Source, Structural
 from ..ir.positional import Angles
 from .targets import Target
 
@@ -82,5 +84,7 @@ def _missing(op: Op, target: Target, rotation: bool) -> tuple[str, str] | None:
             return "division", "leave the option rotation out"
         case Divide() if not target.gated:
             return "division", "compile for llama, or in float32"
-        case _:
+        case Source() | Local() | Reads() | Structural():
             return None
+        case other:
+            assert_never(other)

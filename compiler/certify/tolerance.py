@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from sys import float_info
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Floats
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from ..architectures.targets import Target
 from ..interpreter.oracle import evaluate
 from ..ir.graph import Affine, Function, Graph, Keep, Merge, Product, Value
+from ..ir.operation_classes import Local, Reads, Source, Structural
 from ..numerics.activations import Activation
 from ..numerics.fit_smooth import fit
 from ..numerics.square_banks import Squares, square_bank
@@ -124,6 +126,10 @@ def _deciding(graph: Graph) -> set[Value]:
                 stack.extend(graph[value].operands)
             case Product() | Function():
                 found.add(value)
+            case Source() | Local() | Reads() | Structural():
+                pass
+            case other:
+                assert_never(other)
     return found
 
 

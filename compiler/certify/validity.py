@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
 
 from ..interpreter.reads import scores
 from ..ir.graph import Affine, Attend, Constant, Divide, Function, Graph, Merge, Product, Value
-from ..ir.operation_classes import Positional
+from ..ir.operation_classes import Local, Positional, Reads, Source, Structural
 from ..numerics import exponential_sums
 from ..numerics.fit_smooth import domain
 from ..schedule.constructions import CURVE, Choice
@@ -88,6 +89,10 @@ def _limits(model: ErrorModel, choice: Choice, value: Value) -> Iterator[Limit]:
         case Attend(how, _) if how != "softmax":
             reach = np.full(1, (1.0 + SLACK) * ranges.reach(value))
             yield Limit(None, -reach, reach, True)
+        case Source() | Local() | Reads() | Structural():
+            pass
+        case other:
+            assert_never(other)
     if value in stored(model.graph):
         held = np.full(1, ROOM * max(float(np.max(np.abs(ranges[value]), initial=0.0)), LEAST))
         yield Limit(None, -held, held)

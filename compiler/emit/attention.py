@@ -39,9 +39,9 @@ from .heads import AttentionPattern, Heads, Score, Switch
 from .linear_heads import LinearHeads
 from .residual_stream import Stream
 
-MARGIN = 64.0
+REST_BELOW = 64.0
 """So far the rest token's logit is below what no member's should be below, and twice as far as ranges say."""
-FAR = 1024.0
+OTHERS_BELOW = 1024.0
 """So far other tokens' logits are below the rest token's: their share is exactly 0."""
 
 
@@ -128,15 +128,16 @@ class AttentionFiller:
         return heads
 
     def _score(self, heads: Heads, placed: Placed, op: AttendHead) -> None:
-        """A softmax as it is: no member's logit is below −B, and the rest token's share at most e^(−B − `MARGIN`) of
-        theirs, or what its logit says. Or one whose divisor is the rest token's (exponential_sums.py), or pairs of
-        softmax heads whose differences are one head of linear attention (linear_by_softmax.py)."""
+        """A softmax as it is: no member's logit is below −B, and the rest token's share at most
+        e^(−B − `REST_BELOW`) of theirs, or what its logit says. Or one whose divisor is the rest token's
+        (exponential_sums.py), or pairs of softmax heads whose differences are one head of linear attention
+        (linear_by_softmax.py)."""
         instruction = placed.instruction
         query, key = (self.stream.read(form) for form in instruction.reads[:2])
         sources = frozenset({op.over})
         if op.how == "softmax":
             most = ROOM**2 * op.reach  # of queries and keys that are out of their ranges by as much as others may be
-            sink, off = -2.0 * most - MARGIN if op.rest is None else op.rest, 4.0 * most + FAR
+            sink, off = -2.0 * most - REST_BELOW if op.rest is None else op.rest, 4.0 * most + OTHERS_BELOW
             score = Score(query, key, sink, -1, sources, instruction.kinds, off)
             heads.add(score, instruction.reads[2].size, partial(self._result, placed, 1.0), placed)
             return

@@ -1,7 +1,8 @@
 """The residual stream under LayerNorm, or under no norm: constants in pairs, and a balance.
 
     slots   0 … 15             pair i of the norm's constants ±C at i and 8 + i, after them its scratch pairs ±N
-            16, 17             `zero` (never written), `balance`
+            16, 17             `zero` (never written), `balance`; or
+            i and 8 + i        the rest token's flag and the balance, where there is room
             unused ones        more of the balance, where slots are to be of like sizes
 
 The norm. With constants aᵢ·C, −aᵢ·C where 2 Σ aᵢ² = width (four squares do, Lagrange), the variance
@@ -12,8 +13,14 @@ The mean. +C and −C stand `LANES` apart, because a sum must cancel them before
 running mean in each of 8 SIMD lanes, and in the constants' lanes the first two vectors make it exactly 0. (In adjacent
 slots, so in two lanes, C swallows what else is added there, and in float32 the mean is off by ulps of C.) What is
 written is balanced: every write puts minus its sum into `balance`, so that the stream sums to rounding error, which
-`layer_norm` in runtime/functions.py rounds to exactly 0 beside C. For other runtimes every read puts minus its sum on
-`zero`, which holds minus the mean, so that the mean cancels.
+`layer_norm` in runtime/layers/functions.py rounds to exactly 0 beside C. For other runtimes every read puts minus its
+sum on `zero`, which holds minus the mean, so that the mean cancels.
+
+The rest token. Where it is not divided, a division's norm makes what it holds 10⁸ times as large, and of several slots
+that a value is read from the mean does not cancel to the last bit. So its mean should be 0 for PyTorch, too: its flag
+and the balance, all that it holds where tokens hold no position, stand `LANES` apart as +C and −C do. (With a mean of
+7e-8 there conjugate gradients on GPT-NeoX grew a divisor of 10¹⁸ at the rest token, and other tokens read it as
+themselves: SPD/d 1e-4.)
 """
 
 from __future__ import annotations
@@ -45,6 +52,14 @@ class LayerNormStream(Stream):
     def zero(self) -> int:
         return 2 * LANES * self.balanced
 
+    @property
+    def balancer(self) -> int:
+        """Opposite the rest token's flag, which stands in the first slot that the pairs leave, where it is all that
+        the rest token holds: no position, and a vector that has room."""
+        lane = len(self.constants.weights) * (bool(self.constants.scale) + bool(self.constants.divide))
+        alone = self.balanced and not self.positioned and not self.digits
+        return LANES + lane if alone and lane < LANES else self.zero + 1
+
     def _pairs(self, number: int) -> Indices:
         """First the positive ones."""
         count = len(self.constants.weights)
@@ -61,6 +76,8 @@ class LayerNormStream(Stream):
         """What the norm leaves of the first ones, and all from `first` on."""
         taken = np.arange(self.width) < self.first
         taken[: self.zero] = False
+        if self.balancer < self.zero:
+            taken[self.balancer] = True
         if self.constants.scale:
             taken[self._pairs(0)] = True
         if self.constants.divide:

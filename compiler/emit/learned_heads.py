@@ -25,7 +25,7 @@ from ..architectures.learned_positions import End
 from .heads import OFF, AttentionPattern, Column, Heads, Made, Score, Switch
 from .residual_stream import Stream, stack
 
-GAP = 1024.0
+LEARNED_GAP = 1024.0
 
 
 @dataclass
@@ -67,11 +67,11 @@ class LearnedHeads(Heads):
         if isinstance(target, End):
             return self._last(pattern.sources)
         scale = float(scale_of(self.positions))
-        want = {int(roles[r]): 2.0 * GAP * scale * float(o) for r, o in enumerate(target.offsets) if o}
+        want = {int(roles[r]): 2.0 * LEARNED_GAP * scale * float(o) for r, o in enumerate(target.offsets) if o}
         place = s.position if target.slope else s.table + pattern.table
-        want[place] = want.get(place, 0.0) + 2.0 * GAP * scale * scale
+        want[place] = want.get(place, 0.0) + 2.0 * LEARNED_GAP * scale * scale
         queries, keys = [want, {}], [{s.position: 1.0}, {s.position + 1: 1.0}]
-        bias = [0.0, -GAP * scale * scale]
+        bias = [0.0, -LEARNED_GAP * scale * scale]
         if masked:
             queries.append({})
             keys.append(masked)
@@ -79,10 +79,10 @@ class LearnedHeads(Heads):
         return columns(queries, s), np.array(bias), columns(keys, s)
 
     def _last(self, sources: Kinds) -> tuple[Matrix, Floats, Matrix]:
-        """The position itself, in steps of GAP, at sources; 0 at the rest token, and far below at others."""
+        """The position itself, in steps of LEARNED_GAP, at sources; 0 at the rest token, and far below at others."""
         query, bias, key = self._among(sources, {}, self.sizes.sent)
         place = columns([{self.stream.position: 1.0}], self.stream)
-        steps = np.append(bias, GAP * scale_of(self.positions))
+        steps = np.append(bias, LEARNED_GAP * scale_of(self.positions))
         nothing = Matrix.zero(self.stream.width, 1)
         return stack([query, nothing], self.stream.width), steps, stack([key, place], self.stream.width)
 

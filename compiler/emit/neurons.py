@@ -37,7 +37,7 @@ from ..schedule.instructions import (
 from ..schedule.sublayers import Placed, Work
 from .residual_stream import Stream, pile, stack
 
-LARGEST = 2.0**60
+LARGEST_READ = 2.0**60
 """What a neuron that is a line or a kink reads at most; what closes it is some times as large. From 2⁶³ on PyTorch's
 slope of tanh-GELU is 0 · ∞."""
 
@@ -134,7 +134,7 @@ class Neurons(ABC):
     @property
     def _most(self) -> float:
         """What a neuron that is a line or a kink reads at most, so that what closes it is a number of the precision."""
-        return min(LARGEST, self.sizes.most / 8.0)
+        return min(LARGEST_READ, self.sizes.most / 8.0)
 
     def _reach(self, read: Matrix) -> Floats:
         """What each column of `read` may be, and 1 at least: slots may hold more at other tokens."""

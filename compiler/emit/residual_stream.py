@@ -95,6 +95,11 @@ class Stream(ABC):
     def zero(self) -> int:
         """The first slot after the norm's own; where the stream is balanced it is kept at 0."""
 
+    @property
+    @abstractmethod
+    def balancer(self) -> int:
+        """The slot of the balance."""
+
     @abstractmethod
     def _pairs(self, number: int) -> Indices:
         """The slots of the constants (0) or of what stands after them (1)."""
@@ -137,12 +142,12 @@ class Stream(ABC):
     @cached_property
     def balance(self) -> Indices:
         """Each holds as much of it."""
-        return np.concatenate([[self.zero + 1], self._open[self.allocation.used :][: self.balances - 1]])
+        return np.concatenate([[self.balancer], self._open[self.allocation.used :][: self.balances - 1]])
 
     @property
     def position(self) -> int:
         """p/P; the next slot holds its square."""
-        return self.zero + 2 * self.balanced
+        return self.zero + self.balanced * (1 + (self.balancer > self.zero))
 
     @property
     def digit(self) -> int:

@@ -32,6 +32,10 @@ class RmsStream(Stream):
     def zero(self) -> int:
         return len(self.constants.weights) * (2 if self.constants.divide else 1)
 
+    @property
+    def balancer(self) -> int:
+        return self.zero
+
     def _pairs(self, number: int) -> Indices:
         count = len(self.constants.weights)
         return number * count + np.arange(count)

@@ -2,7 +2,7 @@
 
     head             query, on readers' flags       key, on flags                      reads
     copy             Aᵢ e^(i fᵢ o); 1               1 in pair i, −Σ A at sources;      the source o tokens away, else
-                                                    −GAP/2 at the rest, −2 GAP else    the rest token
+                                                    −G/2 at the rest, −2 G else        the rest token
     first, latest    ∓i A in a slow pair; 1         1 at sources; low at the rest,     the source farthest away,
                                                     lower elsewhere                    the nearest
     mean over K      1                              −400 off K, −200 at the rest       all K alike
@@ -12,9 +12,9 @@
     own, divided     Aᵢ; 1, scaled by 1/s           1, −Σ A at who divides; low else   itself, by any divisor
     switch           x; Aᵢ; 1                       1; 1; −Σ A, all 0 at the rest      itself where x > 0, else the rest
 
-Flags stand in pairs that do not turn (rotary_frequencies.py). A role's flag is 1 for one role of every token, so that
-the sum of flags is the constant 1. Roles that do not read, the rest token too, meet the rest token's flag: whose values
-are 0.
+G is `ROTARY_GAP`. Flags stand in pairs that do not turn (rotary_frequencies.py). A role's flag is 1 for one role of
+every token, so that the sum of flags is the constant 1. Roles that do not read, the rest token too, meet the rest
+token's flag: whose values are 0.
 
 After a division the constants of the norm are given back by outputs' biases. Where there are none, they are where they
 were not taken away: at the rest token, which never divides. One head fetches them from there to every token, and the
@@ -31,14 +31,14 @@ from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.learned_positions import End
-from ..architectures.rotary_frequencies import GAP, Phases, phases
+from ..architectures.rotary_frequencies import ROTARY_GAP, Phases, phases
 from ..architectures.targets import ROTARY, Rotary
 from .heads import OFF, AttentionPattern, Column, Heads, Made, Score, Switch
 from .residual_stream import Stream
 
 SUM_BITS = {"float32": 25, "float64": 54, "bfloat16": 9, "float16": 12}
 """A sum's tokens have weights e^−L, all of them together less than half an ulp of the rest token's 1."""
-FAR = 2.0**20
+BEYOND_NOISE = 2.0**20
 """Beyond any noise of logits."""
 RESTORES = "puts the norm's constants back after the division"
 NOISE = 2e-6
@@ -174,13 +174,13 @@ class RotaryHeads(Heads):
             if weight:
                 angle = {r: weight * np.exp(1j * p.frequency[pair] * o) for r, o in offsets.items()}
                 scores.turning(pair, {int(self.stream.roles[r]): complex(v) for r, v in angle.items()}, ones)
-        scores.flat(self._flags(list(offsets)), self._keys(sources, -p.total, -GAP / 2, -2.0 * GAP))
+        scores.flat(self._flags(list(offsets)), self._keys(sources, -p.total, -ROTARY_GAP / 2, -2.0 * ROTARY_GAP))
 
     def _end(self, scores: _Scores, sign: float, reading: list[int], sources: Kinds) -> None:
         p = scores.phases
         query = {int(self.stream.roles[r]): -1j * sign * p.amplitude for r in reading}
         scores.turning(p.slow, query, self._keys(sources, 1.0, 0.0, 0.0))
-        low = p.amplitude + GAP
+        low = p.amplitude + ROTARY_GAP
         self._members(scores, reading, sources, -low, 2.0 * low)
 
     def _members(self, scores: _Scores, reading: list[int], sources: Kinds, rest: float, off: float) -> None:
@@ -200,7 +200,7 @@ class RotaryHeads(Heads):
 
     def _own_switched(self, scores: _Scores, switch: Switch, reading: list[int]) -> tuple[Matrix, Matrix]:
         """The switch at data tokens, in the stillest dimension, with which myself is level; the rest token is at 0."""
-        p, scale = scores.phases, switch.apart / GAP
+        p, scale = scores.phases, switch.apart / ROTARY_GAP
         data = self._flags(list(range(1, len(self.role_kinds))))
         still = Matrix.of([0], p.still[:1], 1.0, (1, 2 * p.frequency.size))
         scores.used = 1
@@ -224,5 +224,5 @@ class RotaryHeads(Heads):
             if weight:
                 query = {int(self.stream.roles[r]): complex(weight * most**2) for r in reading}
                 scores.turning(pair, query, self._keys(self.dividing, 1.0, 0.0, 0.0))
-        low = -p.total if self.biased else -FAR * c.scale / c.divide * max(1.0 / most, 1.0 / least)
+        low = -p.total if self.biased else -BEYOND_NOISE * c.scale / c.divide * max(1.0 / most, 1.0 / least)
         scores.flat(self._flags(reading, most**2), self._keys(self.dividing, -p.total * (1.0 - NOISE), low, low))

@@ -24,7 +24,8 @@ from ..syntax import smart_constructors as s
 from ..syntax.nodes import Binary, Call, Expr, Not, ReadExpression, TheirsExpression
 from ..syntax.traversal import children, rebuild
 
-SHARP = 1e6
+HARD_SCALE = 1e6
+"""What the scores of max, min and argmax are multiplied by in a softmax, which then takes one token or component."""
 
 
 def plain(expr: Expr) -> Expr:
@@ -39,7 +40,7 @@ def plain(expr: Expr) -> Expr:
         case Not(operand=operand):
             return _opposite(operand)
         case ReadExpression(how="max" | "min" | "argmax" as how, arguments=arguments):
-            score = s.times(s.number(-SHARP if how == "min" else SHARP, expr.span), arguments[0], expr.span)
+            score = s.times(s.number(-HARD_SCALE if how == "min" else HARD_SCALE, expr.span), arguments[0], expr.span)
             return replace(expr, how="softmax", arguments=(score, arguments[-1]))
         case Call(function="logsumexp", arguments=(v,)):
             return s.call("log", s.call("sum", s.call("exp", v)))

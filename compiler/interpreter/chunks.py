@@ -44,3 +44,11 @@ def parts(data: TokenData, size: int) -> Iterator[TokenData]:
 def some_of(data: TokenData, tasks: NDArray[Any] | slice) -> TokenData:
     fields = {name: array[tasks] for name, array in data.fields.items()}
     return TokenData(data.sequence, len(next(iter(fields.values()))), fields, data.batched)
+
+
+def chunk_size(tasks: int, most: int) -> int:
+    """Tasks of each of the fewest chunks of at most `most` that hold so many, up to one of few sizes, for each of which
+    a pass is compiled: 1, 2, 4, 8, and four for each doubling from there."""
+    even = -(-tasks // -(-tasks // most))
+    step = 1 << max(0, (even - 1).bit_length() - 3)
+    return min(most, -(-even // step) * step if even > 8 else 1 << (even - 1).bit_length())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
@@ -17,6 +18,7 @@ from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.words import When
 
 from ..ir.graph import Affine, Final, Graph, Loop, Phi, Value
+from ..ir.operation_classes import Local, Reads, Source, Structural
 from .chunks import some_of
 from .oracle import evaluate
 
@@ -63,8 +65,10 @@ def when_of(graph: Graph, value: Value) -> When:
             return "begins"
         case Final():
             return "after"
-        case _:
+        case Source() | Local() | Reads() | Structural():
             return "value"
+        case other:
+            assert_never(other)
 
 
 def _repeats(graph: Graph) -> Iterator[Loop]:

@@ -182,7 +182,10 @@ class _Pairs:
             case Product(_, form):
                 left, right = node.operands
                 return self.total_product(form, left, right, weights)
-        return _sum(self.of(value), weights)
+            case Source() | Local() | Reads() | Structural():
+                return _sum(self.of(value), weights)
+            case other:
+                assert_never(other)
 
     def total_product(self, form: Bilinear, left: Value, right: Value, weights: Floats) -> Floats:
         """Σⱼ weights_ij form(left_ij, right_ij)."""

@@ -47,7 +47,7 @@ from .graph import (
     Theirs,
     Value,
 )
-from .operation_classes import Local, Positional
+from .operation_classes import Local, Positional, Reads, Source, Structural
 
 
 def format_graph(graph: Graph) -> str:
@@ -157,6 +157,10 @@ def _read(read: Read, names: list[str]) -> str:
                 return names[index]
             case Theirs(index):
                 return f"{names[read.mine + index]}[j]"
+            case Source() | Local() | Reads() | Structural():
+                pass
+            case other:
+                assert_never(other)
         inside = _arithmetic(node, [text(o) for o in node.operands])
         return f"({inside})" if isinstance(node.op, Affine) and value not in body.results and not whole else inside
 
@@ -182,7 +186,10 @@ def _arithmetic(node: Node, names: list[str]) -> str:
             return f"keep({names[1]}, where {names[0]}{components} {'>' if strict else '>='} 0)"
         case Local():
             return _called(node, names)
-    raise AssertionError(node)
+        case Source() | Reads() | Structural():
+            raise AssertionError(node)
+        case other:
+            assert_never(other)
 
 
 def _called(node: Node, names: list[str]) -> str:

@@ -36,7 +36,7 @@ from .graph import (
     Theirs,
     Value,
 )
-from .operation_classes import Local, Positional, Source
+from .operation_classes import Local, Positional, Reads, Source, Structural
 
 
 def verify(graph: Graph) -> Graph:
@@ -170,6 +170,10 @@ class _Verifier:
             case Local():
                 for operand in operands:
                     self._hold(node.kinds <= operand.kinds, value, f"uses what lives at {sorted(operand.kinds)} only")
+            case Source() | Reads() | Structural():
+                pass
+            case other:
+                assert_never(other)
 
     def _fits(self, node: Node, sizes: list[int]) -> bool:
         match node.op:
@@ -202,7 +206,10 @@ class _Verifier:
                     return False
                 place = index if isinstance(node.op, Mine) else self.body_of.op.mine + index
                 return place < len(self.sizes) and self.sizes[place] == node.size
-        return True
+            case Source() | Structural():
+                return True
+            case other:
+                assert_never(other)
 
 
 def _inside(node: Node) -> bool:

@@ -25,9 +25,9 @@ from .approximant import Approximant
 from .fit_geometric import steep
 from .functions import POINTWISE, function
 
-SHARP = 40
+SHARPNESS = 40
 """log₂ of κ times the range."""
-FAR = 1e4
+LEVEL_AT = 1e4
 """Where they are level, whatever the range."""
 BEYOND = 0.02
 """So far beyond the range, as a share of it, the curve of one of them is level."""
@@ -72,7 +72,7 @@ def domain(
         left, right = _dropped([at for at, _ in bends(*arguments)[0]], low, high)
         return max(left, default=-inf), min(right, default=inf)
     if POINTWISE[name].level == "at both ends":
-        far = np.array([-FAR, FAR])
+        far = np.array([-LEVEL_AT, LEVEL_AT])
         found, _ = fit(name, arguments, low, high, tolerance, activation).neurons(far)
         below, above = np.abs(found - function(name, arguments, far)) <= 2.0 * tolerance
         return -inf if below else low, inf if above else high
@@ -96,7 +96,7 @@ def _piecewise(
     near = [kink for kink in kinks if kink[0] not in (*left, *right)]
     place, change = np.array(near).reshape(-1, 2).T
     radius = max(abs(low), abs(high), *np.abs(place)) or 1.0
-    sharp = 2.0 ** (SHARP - np.ceil(np.log2(radius)))
+    sharp = 2.0 ** (SHARPNESS - np.ceil(np.log2(radius)))
     error = activation.gap / sharp * float(np.abs(change).sum())
     return Approximant(
         np.full(place.size, sharp),
@@ -124,7 +124,7 @@ def _level(curve: Approximant, low: float, high: float) -> Approximant:
     slopes = curve.up * curve.down
     left, right = (curve.slope + float(slopes[curve.up * side > 0.0].sum()) for side in (-1.0, 1.0))
     at, out = np.array([low - BEYOND * span, high + BEYOND * span]), np.array([-1.0, 1.0])
-    sharp = 2.0 ** (SHARP - np.ceil(np.log2(np.abs(at).max())))
+    sharp = 2.0 ** (SHARPNESS - np.ceil(np.log2(np.abs(at).max())))
     turn = np.array([left, -right])
     return replace(
         curve,

@@ -27,9 +27,9 @@ Choice = Mapping[Value, Construction]
 
 CURVE = {"float32": 3e-7, "float64": 1e-10, "bfloat16": 1e-3, "float16": 1e-4}
 """The relative error that curves are fitted to by default."""
-OUT, FAR, FEW, LEAST = 100.0, 2000.0, 48, 16
+OUT, FINE_FROM, FEW, LEAST = 100.0, 2000.0, 48, 16
 """Factors with extremes `OUT` times their usual size round badly for the usual ones: where there are fewer than `FEW`
-products, copies of the bank bring it down; from `FAR` on it takes the fine bank. So do
+products, copies of the bank bring it down; from `FINE_FROM` on it takes the fine bank. So do
 `LEAST` products, which cost little."""
 
 
@@ -39,7 +39,7 @@ def default_squares(left: Ball, right: Ball, products: int, dtype: Dtype) -> Squ
     copies = FEW // products if spread > OUT and products < FEW else 1
     if dtype == "float64":
         return Squares("exact", copies)
-    return Squares("fine" if spread > FAR or products <= LEAST else "coarse", copies)
+    return Squares("fine" if spread > FINE_FROM or products <= LEAST else "coarse", copies)
 
 
 def squares_in(choice: Choice, value: Value) -> Squares | None:

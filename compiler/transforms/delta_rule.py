@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from ..ir.graph import Affine, Constant, Delta, Graph, Loop, Move, Node, Product, Value
 from ..ir.invariant import invariant
+from ..ir.operation_classes import Local, Reads, Source, Structural
 from .algebra.affine_scans import Points, refused, verify_affine
 from .algebra.match_delta_rule import Rule, match
 from .canonicalize import ALL_LAWS, Laws
@@ -260,8 +261,10 @@ def _moved(graph: Graph, laws: Laws) -> Graph:
                 (key, far), (value, farther) = back.get(key, (key, 0)), back.get(value, (value, 0))
                 op = replace(node.op, back=(far, farther))
                 return r.node(replace(node, op=op, operands=(query, key, value, *gates)))
-            case _:
+            case Source() | Local() | Reads() | Structural():
                 return r.node(node)
+            case other:
+                assert_never(other)
 
     return rebuild(graph, visit, laws)
 

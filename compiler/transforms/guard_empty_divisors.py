@@ -159,8 +159,10 @@ def _scales(graph: Graph, value: Value, over: str) -> bool:
             return _means(graph, value) == over
         case Affine(_, offset):
             return not offset.array.any() and all(_scales(graph, o, over) for o in node.operands)
-        case _:
+        case Source() | Local() | Reads() | Structural():
             return False
+        case other:
+            assert_never(other)
 
 
 def _summed(r: Rewriter, graph: Graph, value: Value, names: Mapping[Value, Value]) -> Value:

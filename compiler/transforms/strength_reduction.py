@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
@@ -33,6 +34,7 @@ from innerloop.artifact.sparse import Bilinear, Matrix
 from ..ir.bilinear import after, canonical, composed, factored, flipped
 from ..ir.critical_path import graph_depth
 from ..ir.graph import Affine, Carried, Divide, Final, Graph, Loop, Merge, Node, Phi, Product, Value
+from ..ir.operation_classes import Local, Reads, Source, Structural
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, Visit, copy_block, prune
 from .stability import drifts
@@ -215,6 +217,10 @@ class _Inside:
                     if (outer := factored(form, f, self.candidate.form)) is not None:
                         assert self.product is not None
                         return r.product(outer, a, self.product, kinds, span=node.span)
+            case Source() | Local() | Reads() | Structural():
+                pass
+            case other:
+                assert_never(other)
         return r.product(form, value, self.fixed, kinds, span=node.span)
 
     def _stays(self, value: Value) -> bool:

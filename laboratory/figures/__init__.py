@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "Check", "Figure", "Result", "Setting", "Table", "figure", "known"]
 
-NAMES: tuple[str, ...] = (
+_MODULES = (
     "von_oswald_1",
     "von_oswald_2",
     "zheng_ar",
@@ -30,9 +30,10 @@ NAMES: tuple[str, ...] = (
     "von_oswald_deep",
     "von_oswald_softmax",
     "von_oswald_induction",
-    "edelman",
-    "park_mixture",
-    "automata",
+    "von_oswald_sine",
+    "chains.edelman",
+    "chains.park_mixture",
+    "chains.automata",
     "akyurek_predictors",
     "akyurek_width",
     "akyurek_moments",
@@ -40,7 +41,8 @@ NAMES: tuple[str, ...] = (
     "fu_newton",
     "drift",
 )
-"""Each a module of this package, in the order in which they are listed."""
+"""In the order in which they are listed."""
+NAMES: tuple[str, ...] = tuple(module.rpartition(".")[2] for module in _MODULES)
 
 
 def __getattr__(name: str) -> object:
@@ -61,5 +63,5 @@ def known(name: str) -> None:
 def figure(name: str) -> Figure:
     """Raises InnerloopError for a name that no figure has."""
     known(name)
-    found: Figure = import_module(f".{name}", __package__).FIGURE
+    found: Figure = import_module(f".{_MODULES[NAMES.index(name)]}", __package__).FIGURE
     return found

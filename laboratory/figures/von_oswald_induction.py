@@ -2,7 +2,7 @@
 
     task       x₁ y₁ … xₙ yₙ x: inputs and labels in tokens of their own; the loss is at the last x
     compiled   gradient_descent_alternating on lsa, one step of the best rate: a copying layer, then the step
-    trained    two layers of softmax attention, without MLPs and norms; rotary positions, as `llama` has them
+    trained    two layers of softmax attention, without MLPs and norms; positions are one-hot, in slots of their own
 
 A step needs yⱼ and xⱼ in one token. Followed over training: the loss, the share of the first layer's attention from a
 label to the input before it, in its best head, and how much of a change of that input the first layer adds to the
@@ -28,16 +28,15 @@ from ..measures.distance import Fields, Floats, squared_error
 from ..measures.references import gradient_descent
 from ..measures.subject import Subject
 from ..training.tasks import task
-from .shared.attention import without_mlps, without_norms
+from .shared.attention import marked, without_mlps, without_norms
 from .shared.frame import UNSEEN, Check, Figure, Result, Setting, Table
 from .shared.pictures import panels
 from .shared.small import fresh
 from .shared.stages import halfway
 
 D, N = 4, 8
-HEADS = 4
 SEEDS = (0, 1, 2)
-ENDS = (50, 100, 150, 200, 250, 300, 400, 500, 600, 700, 800, 1000, 1250, 1500, 2000, 2500, 3000)
+ENDS = (50, 100, 150, 200, 250, 300, 400, 500, 600, 700, 800, 1000, 1250, 1500, 2000, 2500, 3000, 4000)
 TASKS = task("linear", d=D, n=N, inputs="uniform", input_scale=1.0, rows="query")
 FEW = 200
 """Tasks whose attention, and whose sensitivity, is looked at."""
@@ -85,8 +84,9 @@ class Course:
 
 
 def course(setting: Setting, seed: int, like: Weights, fields: Fields) -> Course:
-    start = without_norms(without_mlps(fresh(like, 2, N, seed, heads=HEADS)))
-    stages = setting.stages(f"seed_{seed}", start, TASKS, ends=ENDS, batch=256, rate=3e-3, seed=seed)
+    start = marked(without_norms(without_mlps(fresh(like, 2, N, seed))))
+    options: dict[str, Any] = {"batch": 256, "rate": 3e-3, "freeze": ("positions",), "seed": seed}
+    stages = setting.stages(f"seed_{seed}", start, TASKS, ends=ENDS, **options)
     setting.told("comparing", 0, 0)
     kept = [start.weights(start.parameters), *(stage.weights for stage in stages)]
     looks = np.array([copied(weights, fields) for weights in kept])
@@ -109,7 +109,7 @@ def run(setting: Setting) -> Result:
     rate, level = best_step(fields)
     compiled = compile_program(load("gradient_descent_alternating"), target="lsa", d=D, steps=1, rate=rate)
     known = at_query(compiled, fields)
-    like = compile_program(load("gradient_descent"), target="llama", d=D, steps=1)
+    like = compile_program(load("gradient_descent"), d=D, steps=1)  # gpt2
     runs = {seed: course(setting, seed, like, fields) for seed in SEEDS}
     return Result(
         checks=(

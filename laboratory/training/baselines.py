@@ -3,6 +3,10 @@
     before   weights of a program, of which they take the tokens and the output; a kind, a width, layers
     after    a Baseline: what `train` takes as it takes a Model. It has outputs and parameters, and is no Weights
 
+    DIR/baseline.json         its kind, width and layers, and what it was trained on
+        numbers.safetensors   its parameters, by name
+        tokens                the tokens and the output that it has: a transformer of zeros
+
 lstm, gru         (Hochreiter and Schmidhuber 1997; Cho et al. 2014) so many cells, each on the states of the one below
 linear_attention  (Katharopoulos et al. 2020) layers of one causal head with φ(z) = elu(z) + 1, and an MLP of 4 times
                   the width, LayerNorm before each:
@@ -12,21 +16,29 @@ linear_attention  (Katharopoulos et al. 2020) layers of one causal head with φ(
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
 
 import jax
-from innerloop.artifact.errors import InnerloopError
+import jax.numpy as jnp
+import numpy as np
+from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.weights import Weights
+from innerloop.artifact.words import BaselineName
 from innerloop.runtime.surroundings import key, promoting, settled
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
 
 from .architecture import blank
 from .model import Array, Model, Tree
 
-Kind = Literal["lstm", "gru", "linear_attention"]
-KINDS: tuple[Kind, ...] = ("lstm", "gru", "linear_attention")
+KINDS: tuple[BaselineName, ...] = get_args(BaselineName)
+FACTS, NUMBERS, TOKENS = "baseline.json", "numbers.safetensors", "tokens"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +46,14 @@ class Baseline(Model):
     """A network of equinox as `train` takes it. `network`: it, with what does not train; `leaves`: the order in which
     its parameters stand in it."""
 
+    kind: BaselineName
+    width: int
+    layers: int
     network: Any
     leaves: tuple[str, ...]
 
     @staticmethod
-    def drawn(kind: Kind, like: Weights, seed: int, *, width: int, layers: int = 2) -> Baseline:
+    def drawn(kind: BaselineName, like: Weights, seed: int, *, width: int, layers: int = 2) -> Baseline:
         """Random numbers, as equinox draws them.
 
         Raises InnerloopError for a kind that there is not, for sizes below 1, and without equinox."""
@@ -46,21 +61,20 @@ class Baseline(Model):
             raise InnerloopError(f"{kind}: no such baseline; there are {', '.join(KINDS)}")
         if min(width, layers) < 1:
             raise InnerloopError(f"width={width}, layers={layers}: must be 1 or more")
-        _equinox()
+        equinox = _equinox()
         with settled(like.config.dtype):
             sizes = FeatureLayout.of(like.signature).size, width, like.readout.shape[1]
             network = _network(kind, sizes, layers, key(seed))
-        return Baseline.around(network, like)
-
-    @staticmethod
-    def around(network: Any, like: Weights) -> Baseline:
-        """A module of equinox, features [1 + tokens, features] → outputs [1 + tokens, outputs], on the tokens of `like`
-        after a rest token of zeros but for its flag."""
-        template, equinox = blank(like), _equinox()
         parameters, rest = equinox.partition(network, equinox.is_array)
         paths = jax.tree_util.tree_flatten_with_path(parameters)[0]
         named = {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in paths}
-        return Baseline(template, named, {}, (jax.tree.structure(parameters), rest), tuple(named))
+        still = jax.tree.structure(parameters), rest
+        return Baseline(blank(like), named, {}, kind, width, layers, still, tuple(named))
+
+    @property
+    def variant(self) -> str:
+        """Its kind and sizes."""
+        return f"{self.kind} of {self.layers} layers of width {self.width}"
 
     def apply(self, parameters: Tree, fields: Mapping[str, Array]) -> Array:
         """As a Model's."""
@@ -75,14 +89,46 @@ class Baseline(Model):
             _, features = self._features(fields)
             return self._run(parameters, features)[None, :, 1:]
 
-    def weights(self, parameters: Tree) -> Weights:
+    def weights(self, parameters: Tree, trained: str = "") -> Weights:
         """Raises InnerloopError: it is no transformer of the project's."""
         raise InnerloopError("a baseline is no transformer: it has outputs (`apply`) and parameters, and no weights")
+
+    def save(self, parameters: Tree, trained: str, folder: Path) -> None:
+        """Writes it to a folder, see above; `trained`: on what, in words."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.template.save(folder / TOKENS)
+        facts = {"kind": self.kind, "width": self.width, "layers": self.layers, "trained": trained}
+        (folder / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        numbers = {name: np.array(value, order="C") for name, value in parameters.items()}
+        (folder / NUMBERS).write_bytes(save_tensors(numbers))
+
+    @staticmethod
+    def load(folder: Path) -> tuple[Baseline, str]:
+        """What `save` wrote, its parameters those that were trained; and on what. Raises DataError for a folder that is
+        not whole and sound."""
+        try:
+            facts = json.loads((folder / FACTS).read_bytes())
+            found = load_tensors((folder / NUMBERS).read_bytes())
+            kind, width, layers, trained = (facts[name] for name in ("kind", "width", "layers", "trained"))
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise DataError(f"{folder} holds no whole baseline ({error}): train it again") from None
+        model = Baseline.drawn(kind, Weights.load(folder / TOKENS), 0, width=width, layers=layers)
+        shapes = {name: value.shape for name, value in model.parameters.items()}
+        if {name: value.shape for name, value in found.items()} != shapes:
+            raise DataError(f"{folder / NUMBERS}: other numbers than {model.variant} has: train it again")
+        with settled(model.config.dtype):
+            numbers = {name: jnp.asarray(found[name]) for name in model.leaves}
+        return replace(model, parameters=numbers), str(trained)
 
     def _run(self, parameters: Tree, features: Array) -> Array:
         structure, rest = self.network
         moving = jax.tree.unflatten(structure, [parameters[name] for name in self.leaves])
         return jax.vmap(_equinox().combine(moving, rest))(features)
+
+
+def is_baseline(folder: Path) -> bool:
+    """Whether a folder is one of a baseline, and not of weights."""
+    return (folder / FACTS).is_file()
 
 
 def _equinox() -> Any:
@@ -93,7 +139,7 @@ def _equinox() -> Any:
     return equinox
 
 
-def _network(kind: Kind, sizes: tuple[int, int, int], layers: int, key: Array) -> Any:
+def _network(kind: BaselineName, sizes: tuple[int, int, int], layers: int, key: Array) -> Any:
     """A function of features [tokens, inputs], sizes (inputs, width, outputs), with its numbers."""
     from . import networks
 

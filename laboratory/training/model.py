@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
@@ -152,13 +153,24 @@ class Model:
             found: Array = streams(self.packed(parameters), features, slots, every)
             return found[:, :, 1:]
 
-    def weights(self, parameters: Tree) -> Weights:
+    @property
+    def variant(self) -> str:
+        """What it computes beside what its template says, in words: nothing."""
+        return ""
+
+    def save(self, parameters: Tree, trained: str, folder: Path) -> None:
+        """Writes it with these numbers to a new folder; `trained`: on what, in words."""
+        self.weights(parameters, trained).save(folder)
+
+    def weights(self, parameters: Tree, trained: str = "") -> Weights:
         """The project's Weights with these numbers: they run, are saved and exported as compiled ones are.
-        They have no layout and no ranges, since nothing says what training left where."""
+        They have no layout and no ranges, since nothing says what training left where; their report says what they
+        were `trained` on."""
         template = self.template
         named = {name: np.asarray(tensor) for name, tensor in (self.constants | dict(parameters)).items()}
         entries = entries_of(template)
-        return Weights.of(Outline(entries, template.signature.text).fill(named))
+        found = Weights.of(Outline(entries, template.signature.text).fill(named))
+        return replace(found, report=replace(found.report, trained=trained)) if trained else found
 
     def packed(self, parameters: Tree) -> Parameters:
         """The parameters as the runtime's pass takes them."""

@@ -18,9 +18,10 @@ import jax
 import numpy as np
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import counted
-from innerloop.runtime import arrays, attention, forward, functions, surroundings
-from innerloop.runtime import steps as running
+from innerloop.runtime import arrays, forward, surroundings
 from innerloop.runtime.guard import checks
+from innerloop.runtime.layers import attention, functions
+from innerloop.runtime.layers import steps as running
 from innerloop.runtime.packing import pack_heads, packed
 from innerloop.runtime.surroundings import GENERATOR, devices, processor
 from numpy.typing import NDArray

@@ -59,7 +59,7 @@ def finish(trained: Trained, output: Path, place: Path, command: str) -> None:
     shorter run; the checkpoints in `place`, the last of which the training ended with, go. Raises DataError where
     there are none."""
     with unfinished(output.with_name(f".innerloop-{output.name}-{os.getpid()}")) as scratch:
-        trained.weights.save(scratch)
+        trained.save(scratch)
         (scratch / STATE).mkdir()
         _write(scratch / STATE, trained, place, command)
         with held(), unfinished(scratch.with_name(f"{scratch.name}-before")) as before:
@@ -80,6 +80,7 @@ def _write(folder: Path, trained: Trained, place: Path, command: str) -> None:
         "program": signature.name,
         "parameters": {name: np.asarray(value).tolist() for name, value in signature.parameters.items()},
         "target": trained.model.config.target,
+        "variant": trained.model.variant,
         "settings": kept.settings,
         "computed_by": kept.provenance,
         "loss": {"first": float(trained.losses[0]), "last": float(last.mean()), "mean_of_last": last.size},

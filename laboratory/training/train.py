@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
 
@@ -63,8 +63,11 @@ class Trained:
     @property
     def weights(self) -> Weights:
         """What was trained, as the project's weights, whose report says on what and with which loss."""
-        found = self.model.weights(self.parameters)
-        return replace(found, report=replace(found.report, trained=told(self.task, self.losses)))
+        return self.model.weights(self.parameters, told(self.task, self.losses))
+
+    def save(self, folder: Path) -> None:
+        """Writes what was trained to a new folder: weights, or what a baseline is made of."""
+        self.model.save(self.parameters, told(self.task, self.losses), folder)
 
 
 def train(
@@ -215,7 +218,7 @@ def _frozen(model: Model, freeze: Sequence[str]) -> frozenset[str]:
 
 def digest(model: Model) -> str:
     """Of what is trained, and of the numbers that it begins with."""
-    found = hashlib.sha256(repr((model.config, model.signature.text)).encode())
+    found = hashlib.sha256(repr((model.config, model.signature.text)).encode() + model.variant.encode())
     for name, value in (model.parameters | model.constants).items():
         found.update(name.encode() + np.asarray(value).tobytes())
     return found.hexdigest()

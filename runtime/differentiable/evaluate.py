@@ -14,6 +14,7 @@ from typing import Any, assert_never
 import jax
 import jax.numpy as jnp
 import numpy as np
+from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import DataError, InternalError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.tokens import Sequence, output_rows, visible
@@ -43,8 +44,11 @@ from innerloop.compiler.ir.positional import Count
 from .needed import apart
 from .opened import Opened
 from .operations import Array, affine, local, product
-from .places import Places
+from .places import Held, Places, everywhere
 from .reads import attend, gather, read
+
+Ranges = Mapping[Value, tuple[Floats, Floats]]
+"""The least and the largest of each component."""
 
 
 def evaluate(
@@ -63,15 +67,20 @@ def evaluate(
     seen        [tokens, tokens], whether the row's token sees the column's, if not as the pattern says
 
     Raises DataError for more tokens than a scan is written for."""
-    graph = program.graph
-    run = _Run(program, line, parameters, fields, counts, seen)
-    run.block(graph.block, None)
-    places = run.at(graph.output.kinds)
-    return jnp.concatenate([run.everywhere(run.whole(run.take(r, places)), places) for r in graph.results], 1)
+    return _Run(program, line, parameters, fields, counts, seen).run()
 
 
-class _Run:
-    """`known` holds every value so far with the tokens that it is known at."""
+def evaluate_within(
+    program: Opened, line: Sequence, fields: Mapping[str, Array], ranges: Ranges
+) -> tuple[Array, Array]:  # fmt: skip
+    """All outputs side by side, [rows, size, tasks], and in which tasks a value leaves its range, [tasks], at a token
+    at which it is needed; NaN does."""
+    run = _Run(program, line, {}, fields, {}, None, ranges)
+    return run.run(), run.beyond
+
+
+class _Run(Held):
+    """`beyond` [tasks]: where a value has left its range; None where there are no ranges."""
 
     def __init__(
         self,
@@ -81,43 +90,35 @@ class _Run:
         fields: Mapping[str, Array],
         counts: Mapping[str, Array],
         seen: Array | None,
+        ranges: Ranges | None = None,
     ) -> None:
+        super().__init__(line)
         self.graph: Graph = program.graph
         self.kinds = program.needed
-        self.program, self.line, self.counts = program, line, counts
+        self.program, self.counts, self.ranges = program, counts, ranges or {}
         self.given, self.data = parameters, fields
         self.tasks = next(iter(fields.values())).shape[-1]
         self.seen: Any = visible(line, program.graph.signature.pattern) if seen is None else seen
-        self.known: dict[Value, tuple[Places, Array]] = {}
-        self._live: dict[Kinds, Places] = {}
+        self.beyond: Any = None if ranges is None else jnp.zeros(self.tasks, bool)
         self._apart = apart(self.graph, self.kinds, self.given, self._alike)
         self._fixed: frozenset[Value] = frozenset()
 
-    # Where values are ----------------------------------------------------------------------------
-
-    def _places(self, tokens: np.ndarray) -> Places:
-        of = np.full(len(self.line), -1)
-        of[tokens] = np.arange(tokens.size)
-        return Places(tokens, of)
-
-    def at(self, kinds: Kinds) -> Places:
-        if kinds not in self._live:
-            self._live[kinds] = self._places(output_rows(self.line, kinds))
-        return self._live[kinds]
+    def run(self) -> Array:
+        """All outputs, [rows, size, tasks]."""
+        graph = self.graph
+        self.block(graph.block, None)
+        places = self.at(graph.output.kinds)
+        return jnp.concatenate([everywhere(self.whole(self.take(r, places)), places) for r in graph.results], 1)
 
     def whole(self, array: Array) -> Array:
         """Of every task, what may be the same for all."""
         return jnp.broadcast_to(array, (*array.shape[:-1], self.tasks))
 
-    def everywhere(self, array: Array, places: Places) -> Array:
-        """Of every token, what may be the same at all."""
-        return jnp.broadcast_to(array, (places.tokens.shape[0], *array.shape[1:]))
-
     def carried(self, c: Carried, value: Value, places: Places) -> Array:
         """`value` of what a loop carries, as it is carried: of every task and token, if it ever differs there."""
         array = self.take(value, places)
         if c.phi in self._apart:
-            array = self.everywhere(array, places)
+            array = everywhere(array, places)
         return self.whole(array) if c.phi in self.program.varying else array
 
     def _alike(self, value: Value, over: str) -> bool:
@@ -125,22 +126,11 @@ class _Run:
         seen = self._seen(self.at(self.kinds[value]), self.at(frozenset({over})))
         return isinstance(seen, np.ndarray) and bool((seen == seen[:1]).all())
 
-    def take(self, value: Value, places: Places) -> Array:
-        """A value at some tokens, 0 at those where it does not live: [tokens, size, tasks], or once for all."""
-        held, array = self.known[value]
-        return array if held is places else self._from(value, places.tokens)
-
-    def _from(self, value: Value, tokens: Any) -> Array:
-        """The same for tokens that may repeat, and −1 for none."""
-        held, array = self.known[value]
-        if isinstance(tokens, np.ndarray) and isinstance(held.of, np.ndarray):
-            place = np.where(tokens >= 0, held.of[tokens], -1)
-            if not array.shape[0]:
-                return jnp.zeros((place.size, *array.shape[1:]), array.dtype)
-            there = array if array.shape[0] == 1 else array[place]
-            return there if place.size and place.min() >= 0 else jnp.where((place >= 0)[:, None, None], there, 0.0)
-        here = jnp.where(tokens >= 0, jnp.asarray(held.of)[tokens], -1)
-        return jnp.where((here >= 0)[:, None, None], array if array.shape[0] == 1 else array[here], 0.0)
+    def _put(self, value: Value, places: Places, array: Array) -> None:
+        self.known[value] = places, array
+        if value in self.ranges:
+            low, high = (end[:, None] for end in self.ranges[value])
+            self.beyond = self.beyond | ~((array >= low) & (array <= high)).all((0, 1))
 
     # Blocks --------------------------------------------------------------------------------------
 
@@ -163,20 +153,21 @@ class _Run:
         at = [places or self.at(self.kinds[c.phi]) for c in carried]
         before = dict(self.known)
 
-        def one(_: Any, arrays: list[Array]) -> list[Array]:
+        def one(_: Any, state: tuple[list[Array], Any]) -> tuple[list[Array], Any]:
             self.known = dict(before)
+            arrays, self.beyond = state
             for c, here, array in zip(carried, at, arrays, strict=True):
-                self.known[c.phi] = here, array
+                self._put(c.phi, here, array)
             self.block(loop.body, places)
-            return [self.carried(c, c.result, here) for c, here in zip(carried, at, strict=True)]
+            return [self.carried(c, c.result, here) for c, here in zip(carried, at, strict=True)], self.beyond
 
         named = self.program.counted.get(loop.span) if loop.span is not None else None
         count = loop.count if named is None else self.counts[named]
         start = [self.carried(c, c.initial, here) for c, here in zip(carried, at, strict=True)]
-        ends = jax.lax.fori_loop(0, count, one, start)
+        ends, self.beyond = jax.lax.fori_loop(0, count, one, (start, self.beyond))
         self.known = before
         for c, held, array in zip(carried, at, ends, strict=True):
-            self.known[c.final] = held, array
+            self._put(c.final, held, array)
 
     def _scan(self, loop: Loop) -> None:
         assert loop.kind is not None
@@ -191,20 +182,21 @@ class _Run:
             self._compute(value, self.at(self.kinds[value]))
         self._fixed, before = frozenset(fixed), dict(self.known)
 
-        def one(arrays: list[Array], token: Array) -> tuple[list[Array], list[Array]]:
+        def one(state: tuple[list[Array], Any], token: Array) -> tuple[tuple[list[Array], Any], list[Array]]:
             self.known = dict(before)
+            arrays, self.beyond = state
             here = Places(token[None], jnp.where(jnp.arange(len(self.line)) == token, 0, -1))
             for c, array in zip(loop.carried, arrays, strict=True):
-                self.known[c.phi] = here, array
+                self._put(c.phi, here, array)
             self.block(loop.body, here)
             ends = [self.carried(c, c.result, here) for c in loop.carried]
-            return ends, ends
+            return (ends, self.beyond), ends
 
         passes: list[Array] = []
         if tokens.size:
-            first = self._places(tokens[-1:] if loop.backwards else tokens[:1])
+            first = self.among(tokens[-1:] if loop.backwards else tokens[:1])
             start = [self.carried(c, c.initial, first) for c in loop.carried]
-            _, passes = jax.lax.scan(one, start, tokens, reverse=loop.backwards)
+            (_, self.beyond), passes = jax.lax.scan(one, (start, self.beyond), tokens, reverse=loop.backwards)
         self.known = before
         for k, c in enumerate(loop.carried):
             if not self.kinds[c.final]:
@@ -214,13 +206,12 @@ class _Run:
             array = self.take(c.initial, here)
             if passes:
                 array = jnp.where((last >= 0)[:, None, None], passes[k][:, 0][last], array)
-            self.known[c.final] = here, array
+            self._put(c.final, here, array)
 
     # Nodes ---------------------------------------------------------------------------------------
 
     def _compute(self, value: Value, places: Places) -> None:
-        node = self.graph[value]
-        self.known[value] = places, self._value(node, places)
+        self._put(value, places, self._value(self.graph[value], places))
 
     def _seen(self, places: Places, others: Places) -> Array:
         if isinstance(places.tokens, np.ndarray) and isinstance(self.seen, np.ndarray):
@@ -257,7 +248,7 @@ class _Run:
             case Local():
                 return local(node.op, [operand(k) for k in range(len(node.operands))])
             case Move():
-                return self._from(node.operands[0], self._sources(node.op, places))
+                return self.found_at(node.operands[0], self._sources(node.op, places))
             case Gather(how, over):
                 others = self.at(frozenset({over}))
                 return gather(how, self.take(node.operands[0], others), self._readers(places, others, []))
@@ -288,9 +279,11 @@ class _Run:
     def _merge(self, node: Node, kinds: tuple[Kinds, ...], places: Places) -> Array:
         merged = jnp.zeros((places.tokens.shape[0], node.size, 1))
         for value, at in zip(node.operands, kinds, strict=True):
+            if value not in self.known:  # it is needed at other tokens alone
+                continue
             lives = np.array([kind in at for kind in self.line.kinds])
             here = lives[places.tokens] if isinstance(places.tokens, np.ndarray) else jnp.asarray(lives)[places.tokens]
-            merged = jnp.where(here[:, None, None], self._from(value, places.tokens), merged)
+            merged = jnp.where(here[:, None, None], self.found_at(value, places.tokens), merged)
         return merged
 
     def _sources(self, move: Move, places: Places) -> Any:

@@ -11,9 +11,11 @@ scan values stand at its one token, and are all computed; those that do not chan
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from typing import assert_never
 
 from innerloop.artifact.signature import Kinds
 from innerloop.compiler.ir.graph import Attend, Field, Gather, Graph, Loop, Merge, Move, Read, Value
+from innerloop.compiler.ir.operation_classes import Local, Reads, Source, Structural
 from innerloop.compiler.ir.positional import Count
 
 
@@ -77,8 +79,10 @@ def _differs(graph: Graph, value: Value, free: Collection[str], alike: Callable[
             return not alike(value, over)
         case Count() | Move() | Merge():
             return True
-        case _:
+        case Source() | Local() | Reads() | Structural():
             return False
+        case other:
+            assert_never(other)
 
 
 def _own(graph: Graph, value: Value) -> tuple[Value, ...]:
@@ -91,8 +95,10 @@ def _own(graph: Graph, value: Value) -> tuple[Value, ...]:
             return tuple(node.operands[:1])
         case Read(mine=mine):
             return tuple(node.operands[:mine])
-        case _:
+        case Source() | Local() | Reads() | Structural():
             return tuple(node.operands)
+        case other:
+            assert_never(other)
 
 
 def _ask(graph: Graph, found: dict[Value, Kinds], value: Value, kinds: Kinds) -> None:
@@ -131,6 +137,8 @@ def _operands(graph: Graph, value: Value, found: dict[Value, Kinds]) -> None:
                 asked = kinds if index < mine else frozenset({over})
             case Merge(kinds=parts):
                 asked = kinds & parts[index]
-            case _:
+            case Source() | Local() | Reads() | Structural():
                 asked = kinds
+            case other:
+                assert_never(other)
         _ask(graph, found, operand, asked)

@@ -61,6 +61,11 @@ class Opened:
     needed: Mapping[Value, Kinds]
     varying: frozenset[Value]
 
+    @staticmethod
+    def of(graph: Graph) -> Opened:
+        """With nothing left open."""
+        return Opened(graph, graph.signature, {}, {}, needed(graph), varying(graph, ()))
+
 
 def real_parameters(program: Program) -> tuple[str, ...]:
     """The parameters that are real numbers, or arrays of them: those that size and count nothing, and of which no pass

@@ -15,12 +15,15 @@ from typing import Any, assert_never
 import jax
 import jax.numpy as jnp
 import numpy as np
+from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.sparse import Bilinear, Matrix
 from innerloop.compiler.ir.graph import Divide, Function, Keep, Softmax
 
 Array = Any
 SMALL = 1024
 """Entries of a matrix that is written out: XLA makes one loop of it with what is around it."""
+MOST_TERMS = 64
+"""Of a component of a bilinear map, that are added one by one."""
 RUNS = 4
 """The most runs of components that are put side by side, instead of multiplied by a matrix."""
 
@@ -85,10 +88,28 @@ def product(keyword: str, form: Bilinear, a: Array, b: Array, shapes: tuple[tupl
             if left.shape[-3] == 1 and right.shape[-2] == 1:
                 return (a * b).sum(-2, keepdims=True)
             return _flat((left[..., :, :, None, :] * right[..., None, :, :, :]).sum(-3), form.size)
-    terms = a[..., form.left, :] * b[..., form.right, :]
+    if (terms := _terms(form)) is not None:
+        return sum(a[..., left, :] * (b[..., right, :] * weight[:, None]) for left, right, weight in terms)
+    products = a[..., form.left, :] * b[..., form.right, :]
     gather = np.zeros((form.size, form.out.size))
     gather[form.out, np.arange(form.out.size)] = form.coefficient
-    return jnp.matmul(gather, terms)
+    return jnp.matmul(gather, products)
+
+
+def _terms(form: Bilinear) -> list[tuple[Indices, Indices, Floats]] | None:
+    """Of each component the first of its terms, the second, …: what they take of either operand and their coefficients,
+    of which XLA makes one loop, and no product of matrices. A component that has no more of them has its first, by 0.
+    None where one has too many, or has none."""
+    order = np.argsort(form.out, kind="stable")
+    counts = np.bincount(form.out, minlength=form.size)
+    if not counts.all() or counts.max() > MOST_TERMS:
+        return None
+    first, found = np.cumsum(counts) - counts, []
+    for number in range(counts.max()):
+        term = order[first + np.where(number < counts, number, 0)]
+        weight = np.where(number < counts, form.coefficient[term], 0.0)
+        found.append((form.left[term], form.right[term], weight))
+    return found
 
 
 def _flat(found: Array, size: int) -> Array:

@@ -149,7 +149,7 @@ def _fits(weights: Weights, tensors: Sequence[Tensor], target: Path) -> None:
     if need.bytes > left:
         raise InnerloopError(
             f"cannot write {target}: unrolled, the weights are {need}, and {_mebibytes(left)} of disk are free; "
-            f"compile for fewer examples or steps, which are layers of a stock model"
+            "make room, write to another disk, or compile for fewer examples or steps: layers of a stock model"
         )
     largest = max(tensors, key=lambda tensor: tensor.size)
     spend(DENSE * largest.size, f"the numbers of {largest.name}, as they are written,", "compile for smaller sizes")

@@ -33,6 +33,8 @@ from .watches import ScoreWatch, Watch, watches_of
 
 SMALL = 0.05
 """Of its range, what a field's largest number is at least in data like the calibration's."""
+CLEAR = 0.9
+"""Of what outputs may be off, what is clearly less."""
 LITTLE = 0.1
 """Of a task's largest output an error that leaves its size what it is."""
 
@@ -129,6 +131,15 @@ class Guard:
         # as compiled: run in a coarser precision, next to all would be
         certain = [error.predicted_error for error in self.weights.report.each]
         return np.asarray((held.errors <= certain).all(1))
+
+    def clear(self, held: Held, outputs: NDArray[Any]) -> NDArray[np.bool_]:
+        """[batch]: the tasks of which nothing is to be said, with so much room that how the interpreter rounds does not
+        decide it."""
+        certain = np.array([error.predicted_error for error in self.weights.report.each])
+        parts = self.weights.output.split(outputs.reshape(*outputs.shape[:2], *self.weights.output.shape))
+        largest = np.stack([np.abs(part).reshape(len(part), -1).max(1, initial=0.0) for part in parts], 1)
+        small = (largest < self.resolved) & np.isfinite(self.resolved)
+        return np.asarray(~held.beyond & ((held.errors <= CLEAR * certain) & ~small).all(1))
 
     def inspect_outputs(
         self, outputs: NDArray[Any], held: Held | None, fields: Mapping[str, NDArray[Any]], depth: int

@@ -2,11 +2,12 @@
 
     before   a call's data, and what the weights made of them
     after    of each task the largest error of its outputs, against the float64 interpreter of the program, and whether
-             a value that has a name leaves its range
+             a value that has a name leaves its range where an output comes of it
 
 Watches (watches.py) say where a construction left its domain, and which value did. How errors grow on their way they
 cannot see: a divisor near the end of its range, a near tie between what rounding has touched, rates of a long recursion
 that add up, all inside the ranges. So every task of a call is held against it (what that costs: benchmarks/guard.py).
+What it finds to be right soon, in JAX, is no other: jitted.py.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import CompileError, DataError
+from innerloop.artifact.signature import Kinds
 from innerloop.artifact.tokens import TokenData
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.interpreter.chunks import parts, together
@@ -25,6 +27,8 @@ from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Graph, Value
 from numpy.typing import ArrayLike, NDArray
+
+from ..differentiable.needed import needed
 
 UNITS = 64.0
 """So many units in the last place of the largest output the interpreter's own rounding may be."""
@@ -78,6 +82,10 @@ class Interpreter:
         return graph
 
     @cached_property
+    def _needed(self) -> Mapping[Value, Kinds]:
+        return {} if self.graph is None else needed(self.graph)
+
+    @cached_property
     def named(self) -> Mapping[str, tuple[Value, ...]]:
         """The program's values by their names; without a program none."""
         found: dict[str, tuple[Value, ...]] = {}
@@ -101,7 +109,11 @@ class Interpreter:
         if self.graph is None:
             return None
         with np.errstate(all="ignore"):
-            exact, beyond = self._run(self.graph, data, ranges)
+            return self.compared(outputs, *self._run(self.graph, data, ranges))
+
+    def compared(self, outputs: ArrayLike, exact: Floats, beyond: NDArray[np.bool_]) -> Held:
+        """Outputs [batch, rows, *shape] against what is `exact`."""
+        with np.errstate(all="ignore"):
             error = np.abs(np.asarray(outputs, np.float64).reshape(exact.shape) - exact)
             rounded = UNITS * np.finfo(np.float64).eps * np.abs(exact)
             found = np.where(np.isnan(error), np.inf, np.maximum(error - rounded, 0.0))
@@ -111,12 +123,15 @@ class Interpreter:
     def _run(self, graph: Graph, data: TokenData, ranges: Ranges) -> tuple[Floats, NDArray[np.bool_]]:
         """The outputs, and in which tasks a value was beyond a range."""
         held = {value: ends for name, ends in ranges.items() for value in self.named.get(name, ())}
+        rows = {value: self._rows(value, data) for value in held}
         exact, beyond = list[Floats](), list[NDArray[np.bool_]]()
         for part in parts(data, together(graph, data)):
             beyond.append(np.zeros(part.batch, bool))
             tokens: dict[Value, list[Floats]] = {}
 
             def observe(value: Value, array: Floats, kept: dict[Value, list[Floats]] = tokens) -> None:
+                if len(rows[value]) == array.shape[1]:
+                    array = array[:, rows[value]]
                 kept.setdefault(value, []).append(array)  # of a scan token by token, and looked at together
                 if array.shape[1] > 1 or len(kept[value]) == TOKENS:
                     look(value, kept.pop(value))
@@ -129,6 +144,12 @@ class Interpreter:
             for value, arrays in tokens.items():
                 look(value, arrays)
         return np.concatenate(exact), np.concatenate(beyond)
+
+    def _rows(self, value: Value, data: TokenData) -> NDArray[np.bool_]:
+        """Of the tokens at which a value lives, which it is needed at."""
+        assert self.graph is not None
+        kinds = [kind for kind in data.sequence.kinds if kind in self.graph[value].kinds]
+        return np.array([kind in self._needed[value] for kind in kinds], bool)
 
     def reached(self, data: TokenData, name: str) -> tuple[Floats, Floats] | None:
         """The least and the largest of each component of what has this name, over tokens and passes; None without a

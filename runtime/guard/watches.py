@@ -43,16 +43,13 @@ class Watch:
     times: frozenset[int]
     names: tuple[tuple[str, int | None], ...]
     pairs: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    named: bool = False
+    """Whether it is a value that the program names, and not what a construction reads."""
 
     @property
     def size(self) -> int:
         """How many numbers it gives for a task."""
         return len(self.pairs) if len(self.pairs) else self.low.size
-
-    @property
-    def named(self) -> bool:
-        """Whether it is a value that the program names, and not what a construction reads."""
-        return self.construction == "value" and not any("`" in name for name, _ in self.names)
 
     @property
     def middle(self) -> tuple[Floats, Floats]:
@@ -90,7 +87,7 @@ class Watch:
 
 ROUNDED = 4.0
 """Units of its terms that a score may be off."""
-SHARP = 1e-3
+SLIGHT_BLUR = 1e-3
 """Where scores are off by less, the certificate's tasks have seen what that does."""
 
 
@@ -165,7 +162,7 @@ def _of_scores(domain: Domain, weights: Weights) -> ScoreWatch | None:
     if domain.construction == "softmax":
         rate, most = ROUNDED * UNIT[weights.config.dtype] * float(domain.high[0]), resolved
         blurred = ROUNDED * UNIT[weights.config.dtype] * domain.reach
-        if blurred < SHARP or not 0.25 * rate * domain.reach > resolved > 0.0:
+        if blurred < SLIGHT_BLUR or not 0.25 * rate * domain.reach > resolved > 0.0:
             return None
     names = ((domain.what[0], None),)
     query, key = domain.matrix.csr.toarray(), domain.key.csr.toarray()
@@ -194,6 +191,7 @@ def _of_placement(placement: Placement, sublayers: list[Sublayer], width: int) -
         (low, high),
         frozenset(2 * n + 1 for n in after),
         names,
+        named=True,
     )
 
 

@@ -16,9 +16,9 @@ from jax import lax
 from ..arrays import Array, matmul
 from ..executables import compiled
 from ..forward import embed, over_all
-from ..functions import normed
+from ..layers.functions import normed
+from ..layers.steps import Pass, run
 from ..packing.packed import LoopStep, MlpStep, Parameters, Step
-from ..steps import Pass, run
 
 
 @compiled

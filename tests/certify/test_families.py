@@ -28,7 +28,6 @@ HEAD = TOKENS + "at y\n    u = move x from previous\n    output "
 
 def graph(text: str, **parameters: Any) -> tuple[Graph, Signature]:
     found = graph_of(text, parameters)
-    assert found.signature is not None
     return found, found.signature
 
 

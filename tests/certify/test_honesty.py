@@ -14,9 +14,9 @@ from innerloop.artifact.words import TargetName
 from innerloop.compiler.ir.build import graph_of
 from innerloop.runtime import Transformer
 
-from benchmarks.honesty import cells_of, count, kept
+from benchmarks.honesty.cells import Cell, kept, wrong
+from benchmarks.honesty.tasks import cells_of, count
 from benchmarks.support.families import FAMILIES, Data, draw
-from benchmarks.support.honest_cells import Cell, wrong
 from tests.reference import case_of, source
 from tests.reference.measured import compiled
 

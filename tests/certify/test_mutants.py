@@ -32,13 +32,13 @@ MUTANTS = (
     # who attends to whom
     Mutant(
         "compiler/emit/learned_heads.py",
-        "GAP = 1024.0",
-        "GAP = 16.0",
+        "LEARNED_GAP = 1024.0",
+        "LEARNED_GAP = 16.0",
         "tests/numerics/test_constructions.py -k bit_for_bit",
     ),
-    Mutant("compiler/architectures/rotary_frequencies.py", "GAP = 256.0", "GAP = 16.0", LLAMA),
-    Mutant("compiler/emit/attention.py", "MARGIN = 64.0", "MARGIN = 0.0", READ),
-    Mutant("compiler/emit/attention.py", "FAR = 1024.0", "FAR = 2.0", READ),
+    Mutant("compiler/architectures/rotary_frequencies.py", "ROTARY_GAP = 256.0", "ROTARY_GAP = 16.0", LLAMA),
+    Mutant("compiler/emit/attention.py", "REST_BELOW = 64.0", "REST_BELOW = 0.0", READ),
+    Mutant("compiler/emit/attention.py", "OTHERS_BELOW = 1024.0", "OTHERS_BELOW = 2.0", READ),
     Mutant("compiler/emit/heads.py", "OFF = 400.0", "OFF = 20.0", MEAN),
     Mutant("compiler/emit/learned_heads.py", "{int(roles[0]): -200.0}", "{int(roles[0]): -20.0}", MEAN),
     # what slots hold, and what norms and neurons leave of it
@@ -91,7 +91,7 @@ MUTANTS = (
         "tests/runtime/test_guard.py -k first_sublayer_that_holds",
     ),
     Mutant(
-        "runtime/steps.py",
+        "runtime/layers/steps.py",
         "here = of._replace(counts=number == loop.count - 1) if loop.scan else of",
         "here = of",
         "tests/runtime/test_guard.py -k last_pass_counts",
@@ -104,7 +104,7 @@ MUTANTS = (
         "tests/transforms/test_quotients.py -k 'taken_where and gpt2'",
     ),
     Mutant(
-        "runtime/turns.py",
+        "runtime/layers/turns.py",
         "_turned(key, head, tables, before.place)",
         "_turned(key, head, tables, place)",
         "'tests/runtime/test_turns.py::test_a_pass_at_its_own_token_is_enough[perceptron-llama-float64]'",

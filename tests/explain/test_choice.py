@@ -20,10 +20,10 @@ MODEL = np.random.default_rng(0).standard_normal((400, 3))
 BASE = np.zeros_like(MODEL)
 
 
-def fitted(family: Family, off: Any, count: int = 2) -> Fitted:
+def fitted(family: Family, off: Any, count: int = 2, reals: int = 1) -> Fitted:
     """One whose answers are `off` by so much."""
     candidate: Any = SimpleNamespace(
-        family=family, name=family.name, reals=1, values=lambda theta: dict.fromkeys(family.reals, theta[0])
+        family=family, name=family.name, reals=reals, values=lambda theta: dict.fromkeys(family.reals, theta[0])
     )
     answers = MODEL + off
     left, common = unexplained(MODEL, answers, BASE), typical(MODEL, answers, BASE)
@@ -50,6 +50,11 @@ def test_an_edit_that_holds_the_best_says_nothing_of_others() -> None:
     more = [fitted(FIRST, noise(0.16, seed), seed) for seed in (4, 5)]  # the same edit at other counts
     choice = choose([one, holding, other, *more], MODEL, BASE, [holding])
     assert (choice.rival, choice.alike) == (other, (holding,))
+
+
+def test_of_two_that_leave_as_much_the_one_with_fewer_reals_is_the_best() -> None:
+    more, fewer = (fitted(DESCENT, noise(0.1, 1), reals=reals) for reals in (2, 1))
+    assert choose([more, fewer], MODEL, BASE).best is fewer
 
 
 FAR = np.where(np.arange(len(MODEL)) % 40 == 0, 5.0, 0.0)[:, None]

@@ -11,9 +11,9 @@ import pytest
 from innerloop.explain.behaviour import prompts
 from innerloop.explain.fit import Tasks
 
-from benchmarks.explain import matched
-from benchmarks.support.known_models import Case, D
-from benchmarks.support.learnt_models import edited
+from benchmarks.explain.judged import matched
+from benchmarks.explain.known_models import Case, D
+from benchmarks.explain.learnt_models import edited
 
 
 def fit(name: str, answers: Any, steps: int = 2, **values: float) -> Any:

@@ -15,7 +15,7 @@ from innerloop.compiler.syntax.format import WIDTH, formatted
 from innerloop.compiler.syntax.grammar import words
 from innerloop.compiler.syntax.parse import parse
 
-from benchmarks.random_programs import drawn
+from benchmarks.random_programs.drawn import drawn
 from tests.reference import PROGRAMS
 
 PAGES = [Path(__file__).parents[2] / name for name in ("README.md", "docs/language.md")]

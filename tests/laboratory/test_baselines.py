@@ -8,11 +8,16 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from innerloop.artifact.errors import InnerloopError
-from innerloop.laboratory.figures import automata
+from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.words import BaselineName
+from innerloop.laboratory.at_hand import compare
+from innerloop.laboratory.figures.chains import automata
 from innerloop.laboratory.figures.shared.streams import Stream, cross_entropy
-from innerloop.laboratory.training.baselines import KINDS, Baseline, Kind
+from innerloop.laboratory.network import Network, known, subject
+from innerloop.laboratory.setting import Settings
+from innerloop.laboratory.training.baselines import KINDS, Baseline
 from innerloop.laboratory.training.networks import linear_attention
+from innerloop.laboratory.training.tasks import task
 from innerloop.laboratory.training.train import train
 from innerloop.programs import load
 
@@ -21,12 +26,12 @@ from tests.support.shared import compiled_once
 TASKS = Stream("automata", {}, draw=automata.drawn, score=cross_entropy("next"))
 
 
-def drawn(kind: Kind, seed: int = 0) -> Baseline:
+def drawn(kind: BaselineName, seed: int = 0) -> Baseline:
     return Baseline.drawn(kind, compiled_once(load("bigram"), vocabulary=automata.SYMBOLS), seed, width=6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_to_come_is_read(kind: Kind) -> None:
+def test_nothing_to_come_is_read(kind: BaselineName) -> None:
     model = drawn(kind)
     s = np.eye(automata.SYMBOLS, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (2, 7))]
     changed = s.copy()
@@ -117,3 +122,37 @@ def test_the_order_of_the_models_is_what_is_checked() -> None:
     assert all(check.holds for check in automata.checks(good, grams, 0.0))
     turned = {"gpt2": [score(0.5, "unigram")], "lstm": [score(0.3, "bigram")]}
     assert not any(check.holds for check in automata.checks(turned, grams, 1.0))
+
+
+def test_a_baseline_is_kept(tmp_path: Path) -> None:
+    """What is loaded answers as what was saved; its slopes are those of differences."""
+    like = compiled_once(load("gradient_descent"), d=2)
+    model, tasks = Baseline.drawn("gru", like, 0, width=6), task("linear", d=2, n=5)
+    model.save(model.parameters, "3 steps of it", tmp_path / "kept")
+    found = known(tmp_path / "kept")
+    assert isinstance(found, Network)
+    assert (found.trained, found.model.variant) == ("3 steps of it", "gru of 2 layers of width 6")
+    fields, ours = tasks.drawn(40, 1), subject(found, "ours")
+    narrow = {name: value.astype(np.float32) for name, value in fields.items()}
+    answers = np.asarray(ours(fields))
+    np.testing.assert_array_equal(answers, np.asarray(jax.jit(model.apply)(model.parameters, narrow)))
+    nudged = fields["x"].copy()
+    nudged[:, -1, 0] += 1e-2
+    slopes = (np.asarray(ours({**fields, "x": nudged}))[:, -1] - answers[:, -1]) / 1e-2
+    np.testing.assert_allclose(ours.sensitivities(fields)[:, 0], slopes, atol=2e-3)
+    (tmp_path / "kept" / "numbers.safetensors").write_bytes(b"")
+    with pytest.raises(DataError, match="train it again"):
+        known(tmp_path / "kept")
+
+
+@pytest.mark.slow
+def test_a_baseline_is_held_against_compiled_weights() -> None:
+    """Both losses are what their answers say, and what needs an inside is left out in words."""
+    like, tasks = compiled_once(load("gradient_descent"), d=2), task("linear", d=2, n=5)
+    found = Network(Baseline.drawn("lstm", like, 0, width=4), "nothing")
+    compared = compare(like, found, tasks, Settings(40, 40))
+    assert compared.left_out[0].endswith("it is a lstm of 2 layers of width 4")
+    error = (compared.answers["trained"][:, -1] - compared.fields["y"][:, -1]) ** 2
+    assert float(compared.losses["trained"].value[-1]) == pytest.approx(error.mean())
+    assert not compared.inside.curves
+    assert compared.sensitivities["trained"].cosine.shape == (40,)

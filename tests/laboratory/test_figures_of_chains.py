@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 from innerloop.compiler import compile_program
-from innerloop.laboratory.figures import edelman, park_mixture
-from innerloop.laboratory.figures.shared.chains import UNIGRAM, divergence, looked, loss, walked
+from innerloop.laboratory.figures.chains import edelman, park_mixture
+from innerloop.laboratory.figures.chains.measures import UNIGRAM, divergence, looked, loss, walked
 from innerloop.laboratory.figures.shared.stages import halfway
 from innerloop.laboratory.figures.shared.streams import answers
 from innerloop.programs import load

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from innerloop.artifact.errors import InnerloopError
 from innerloop.compiler import interpret
-from innerloop.laboratory.figures import von_oswald_1, von_oswald_2, zhang_gamma, zheng_ar
+from innerloop.laboratory.figures import von_oswald_1, von_oswald_2, von_oswald_sine, zhang_gamma, zheng_ar
 from innerloop.laboratory.figures.shared.layers import curvature, preconditioner, random_layers, slots
+from innerloop.laboratory.figures.shared.sine import FEATURES, SHAPES, TANHS, Features, meta_learnt, network, waves
+from innerloop.laboratory.training.clipped import Clipped
 from innerloop.laboratory.training.kinds import eigenvalues
+from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.tasks import task
 from innerloop.programs import load
 from innerloop.runtime import Transformer
@@ -77,3 +81,56 @@ def test_gamma_preconditions_best() -> None:
     a = rng.standard_normal((3, 3))
     weights = compiled_once(zhang_gamma.PROGRAM, target="lsa", d=3, A=a)
     np.testing.assert_allclose(preconditioner(weights), a, atol=1e-6)
+
+
+@pytest.mark.parametrize("untied", [False, True])
+def test_tokens_are_cut_after_each_layer(untied: bool) -> None:
+    """Where nothing comes to the bound nothing changes; where one layer's numbers do, it is as cut by hand."""
+    weights = compiled_once(load("gd_plus"), target="lsa", d=3, steps=2, rate=0.7, curvature=0.04)
+    whole = Model.of(weights, untied=untied)
+    fields = {name: value.astype(np.float32) for name, value in task("linear", d=3, n=5).drawn(20, seed=1).items()}
+    plain = np.asarray(whole.apply(whole.parameters, fields))
+    loose, tight = Clipped.around(whole, 1e3), Clipped.around(whole, 0.5)
+    np.testing.assert_allclose(loose.apply(loose.parameters, fields), plain, atol=1e-6)
+    assert np.abs(np.asarray(tight.apply(tight.parameters, fields))).max() <= 0.5 < np.abs(plain).max()
+    with pytest.raises(InnerloopError, match="bound=0"):
+        Clipped.around(whole, 0)
+
+
+def test_a_step_on_features() -> None:
+    """The closed form against the oracle of the program; few iterations of learning lower its loss on other tasks."""
+    rng = np.random.default_rng(0)
+    drawn = Features(**{name: rng.standard_normal(shape) for name, shape in SHAPES.items()})
+    fields = waves(30, von_oswald_sine.N, 1)
+    expected = interpret(
+        von_oswald_sine.PROGRAM, d=1, m=TANHS, r=FEATURES, A=drawn.A[:, None], c=drawn.c, B=drawn.B, start=drawn.start,
+        x=fields["x"], y=fields["y"][:, :-1],
+    )  # fmt: skip
+    np.testing.assert_allclose(drawn.answers(fields["x"], fields["y"]), expected[:, -1], rtol=1e-3, atol=1e-3)
+    learnt, other = meta_learnt(waves(500, von_oswald_sine.N, 2), 0, 30), waves(500, von_oswald_sine.N, 3)
+    truth = other["y"][:, -1]
+    assert ((learnt.answers(other["x"], other["y"]) - truth) ** 2).mean() < 0.6 * (truth**2).mean()
+
+
+def test_waves_shift_as_they_say() -> None:
+    usual = waves(4000, 3, 0)
+    assert np.abs(waves(4000, 3, 0, inputs=2.0)["x"]).max() == pytest.approx(2 * np.abs(usual["x"]).max())
+    np.testing.assert_allclose(waves(4000, 3, 0, amplitudes=2.0)["y"], 2 * usual["y"])
+    np.testing.assert_allclose(waves(4000, 3, 0, phases=np.pi)["y"], -usual["y"], atol=1e-12)
+    drawn = von_oswald_sine.TASKS.drawn(4000, 1)["y"]
+    assert (usual["y"] ** 2).mean() == pytest.approx((drawn**2).mean(), rel=0.1)
+
+
+def test_a_network_reads_all_examples_and_no_label_of_the_query() -> None:
+    dual = compiled_once(load("gradient_descent_dual"), target="lsa", d=1, steps=1)
+    model = network(dual, 0)
+    fields = {name: value.astype(np.float32) for name, value in waves(4, 5, 0).items()}
+
+    def answers(label: int) -> np.ndarray:
+        y = fields["y"].copy()
+        y[:, label] += 1
+        return np.asarray(model.apply(model.parameters, {"x": fields["x"], "y": y}))[:, -1]
+
+    unchanged = np.asarray(model.apply(model.parameters, fields))[:, -1]
+    assert all((np.abs(answers(label) - unchanged) > 1e-4).all() for label in range(5))
+    np.testing.assert_array_equal(answers(5), unchanged)

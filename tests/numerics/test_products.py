@@ -17,7 +17,7 @@ from innerloop.compiler.numerics.functions import function
 from innerloop.compiler.numerics.square_banks import FINENESS, Bank, Squares, square_bank
 from innerloop.compiler.schedule.constructions import CURVE
 from innerloop.runtime import Transformer
-from innerloop.runtime.functions import gelu as runtime_gelu
+from innerloop.runtime.layers.functions import gelu as runtime_gelu
 from transformers.activations import NewGELUActivation
 
 

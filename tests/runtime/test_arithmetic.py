@@ -11,8 +11,8 @@ import pytest
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.parts import Norm
 from innerloop.artifact.reference.arithmetic import OWN, normalise
-from innerloop.runtime.attention import attend
-from innerloop.runtime.functions import layer_norm, rms_norm, silu
+from innerloop.runtime.layers.attention import attend
+from innerloop.runtime.layers.functions import layer_norm, rms_norm, silu
 from innerloop.runtime.packing.packed import AttentionStep, NormStep, Spread
 
 from tests.support.random_weights import config

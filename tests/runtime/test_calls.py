@@ -13,8 +13,8 @@ import jax
 import numpy as np
 import pytest
 from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.compiler.interpreter.chunks import chunk_size
 from innerloop.runtime import Transformer
-from innerloop.runtime.afford import chunk_size
 from innerloop.runtime.forward import forward
 
 from tests.support.by_the_book import tasks
@@ -38,7 +38,7 @@ def test_a_large_batch_in_chunks_of_one_size_is_compiled_once(monkeypatch: pytes
     weights = tree(3)
     data = tasks(50)
     whole = Transformer(weights)(**data)
-    monkeypatch.setattr("innerloop.runtime.afford.CACHED_BYTES", 8 * 12 * 24 * 4)
+    monkeypatch.setattr("innerloop.runtime.calls.afford.CACHED_BYTES", 8 * 12 * 24 * 4)
     done: list[tuple[int, int]] = []
     model = Transformer(weights, on_chunk=lambda *progress: done.append(progress))
     model(**data)

@@ -47,6 +47,11 @@ def test_spellings_and_order_of_columns(tmp_path: Path, header: str) -> None:
     assert (data["x"].shape, data["y"].shape) == ((1, 1, 2), (1, 1))
 
 
+def test_one_decimal_comma_says_what_three_digits_behind_another_are(tmp_path: Path) -> None:
+    data = read(csv(tmp_path, "x_0;x_1;y\n1,234;2,5;5\n"), FIELDS)
+    assert [*data["x"].ravel(), data["y"].item()] == [1.234, 2.5, 5.0]
+
+
 def test_a_matrix_has_a_column_for_each_component(tmp_path: Path) -> None:
     data = read(csv(tmp_path, "W_0_0,W_0_1,W_1_0,W_1_1\n1,2,3,4\n"), rows(W=(2, 2)))
     np.testing.assert_array_equal(data["W"], [[[[1, 2], [3, 4]]]])

@@ -72,7 +72,7 @@ def test_an_unknown_name_is_named_with_those_known() -> None:
 
 
 def test_a_trace_that_is_too_large_is_refused_with_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("innerloop.runtime.transformer.TRACE_BYTES", 10_000)
+    monkeypatch.setattr("innerloop.runtime.trace.TRACE_BYTES", 10_000)
     with pytest.raises(DataError, match=r"trace at most \d+ tasks"):
         Transformer(watched()).trace(**tasks(50))
 
@@ -84,7 +84,7 @@ def test_values_within_their_ranges_say_nothing() -> None:
 
 
 def test_the_guard_names_layer_token_task_and_component(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("innerloop.runtime.afford.CACHED_BYTES", 2 * 12 * 24 * 4)  # chunks of two tasks
+    monkeypatch.setattr("innerloop.runtime.calls.afford.CACHED_BYTES", 2 * 12 * 24 * 4)  # chunks of two tasks
     data = tasks(5)
     data["x"][3] *= 4 / np.abs(data["x"][3]).max()
     _, streams = by_the_book(watched(), **data)

@@ -19,7 +19,7 @@ from innerloop.programs import load
 from innerloop.runtime import RangeError, RangeWarning, Transformer
 from innerloop.runtime.guard.interpreted import Interpreter
 
-from benchmarks.honesty import batches
+from benchmarks.honesty.tasks import batches
 from tests.certify.test_domains import told
 from tests.reference import case_of
 from tests.reference.measured import jax_run

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from innerloop.runtime.arrays import matmul
+from innerloop.runtime.layers.steps import hidden, neurons
 from innerloop.runtime.packing import pack_neurons
 from innerloop.runtime.packing.pack_neurons import blocks_of
 from innerloop.runtime.packing.packed import MlpStep, Spread
-from innerloop.runtime.steps import hidden, neurons
 
 READ, WRITTEN = 60, 20
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from innerloop.artifact.appearances import appearances
 from innerloop.artifact.errors import DataError
 from innerloop.artifact.tokens import read_data
 from innerloop.artifact.words import TargetName
@@ -16,7 +17,7 @@ from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.ir.build import graph_of
 from innerloop.programs import load
 from innerloop.runtime import Patch, RangeWarning, Transformer
-from innerloop.runtime.patching.following import apart
+from innerloop.runtime.patching.following import apart, error
 
 from tests.support.shared import compiled_once
 
@@ -109,3 +110,25 @@ def test_what_is_too_large_to_square_is_not_followed() -> None:
     exact = np.array([[[1.0]], [[1e200]]])
     assert apart(exact, exact + 0.5) == 0.5
     assert np.isnan(apart(exact[1:], 2 * exact[1:]))
+
+
+INVERSE = """program inverse_square()
+
+tokens (x)*
+    x : scalar in [1, 2]
+
+v = x * x
+output 1 / v
+"""
+
+
+def test_nothing_is_said_of_a_change_whose_outputs_are_infinite() -> None:
+    weights, graph = compiled_once(INVERSE), graph_of(INVERSE, {})
+    data, every = read_data(graph.signature, {"x": np.full((2, 3), 1.5)}), appearances(weights)
+    held = next(one for one in every if one.placement.name == "v")
+
+    def off(factor: float) -> float | None:
+        return error(weights, graph, data, every, held, held.placement.writes[0], 1, lambda value: factor * value)
+
+    assert off(0.0) is None
+    assert off(0.9) is not None

@@ -14,7 +14,7 @@ from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import ActivationName, NormKind
 from innerloop.runtime import Transformer
-from innerloop.runtime.attention import attend_linearly
+from innerloop.runtime.layers.attention import attend_linearly
 from innerloop.runtime.packing.pack import pack
 from innerloop.runtime.packing.packed import AttentionStep, IdleStep, LinearAttentionStep, Spread
 

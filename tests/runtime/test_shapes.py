@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import pytest
 from innerloop.runtime.arrays import matmul
-from innerloop.runtime.attention import split_heads
+from innerloop.runtime.layers.attention import split_heads
 from jaxtyping import TypeCheckError
 
 

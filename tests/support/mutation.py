@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.support.fork_server import ROOT, run_pytest
 from tests.support.shared import SHARED
 
-PACKAGES = ("artifact", "commands", "compiler", "editors", "explain", "laboratory", "programs", "runtime")
+PACKAGES = ("artifact", "commands", "compiler", "editors", "explain", "laboratory", "programs", "puzzles", "runtime")
 PLUGIN = """
 import sys
 from pathlib import Path

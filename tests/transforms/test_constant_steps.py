@@ -50,7 +50,6 @@ def test_repeats_whose_passes_differ_by_constants_are_written_out(body: str, lef
     graph = graph_of(f"{HEAD}{body}output w + t\n", {})
     found = verify(constant_steps(graph))
     assert loops(found) == left
-    assert graph.signature is not None
     data = read_data(graph.signature, draw(graph.signature, 4, 3, 0))
     np.testing.assert_allclose(evaluate(found, data), evaluate(graph, data), rtol=1e-12, atol=1e-12)
 

@@ -57,7 +57,6 @@ def test_the_first_pass_is_what_the_first_token_does(name: str) -> None:
     begun = verify(head_start(graph))
     (loop,) = warm(begun)
     assert loop.passes == loop.count - 1
-    assert begun.signature is not None
     data = read_data(begun.signature, draw(begun.signature, 5, 4, 0))
     found: dict[int, list[Floats]] = {}
     np.testing.assert_array_equal(

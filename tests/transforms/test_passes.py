@@ -36,7 +36,6 @@ SHIPPED: dict[str, dict[str, Any]] = {
 
 def same(one: Graph, other: Graph) -> None:
     """Both graphs give the same outputs on the same data."""
-    assert one.signature is not None
     data = read_data(one.signature, draw(one.signature, 5, 4, 0))
     np.testing.assert_allclose(evaluate(other, data), evaluate(one, data), rtol=1e-9, atol=1e-9)
 

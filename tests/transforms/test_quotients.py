@@ -25,10 +25,12 @@ BODIES = [
     "mean[j in y](x * y[j] / (1 + u[j] ^ 2))",
     "mean[j in y](x * u[j] / (1 + x ^ 2) / (1 + y[j] ^ 2))",
     "softmax[j in y](dot(x, u[j]) / (1 + dot(u[j], u[j])), y[j])",
+    "sum[j in y](dot(x, u[j]) / (1 + dot(u[j], u[j])) * y[j])",
 ]
 
 
-TURNS = ("llama", "gpt2", "llama", "gpt2", "llama")
+TURNS = ("llama", "gpt2", "llama", "gpt2", "llama", "gpt2")
+"""Heads of linear attention would save two layers of the last one, and lose two digits."""
 
 
 @pytest.mark.parametrize(("body", "target"), list(zip(BODIES, TURNS, strict=True)))
@@ -38,7 +40,7 @@ def test_a_quotient_by_one_side_is_taken_where_that_side_is(body: str, target: T
     weights = compile_program(HEAD + body + "\n", target=target, d=3, calibration=fields)
     truth = interpret(HEAD + body + "\n", **fields, d=3)
     error = float(np.abs(Transformer(weights, guard="raise")(**fields) - truth).max())
-    assert error <= min(weights.report.predicted_error, 1e-3 * float(np.abs(truth).max()))
+    assert error <= min(weights.report.predicted_error, 1e-5 * float(np.abs(truth).max()))
 
 
 def test_a_divisor_that_mixes_both_is_refused_by_name() -> None:

@@ -1,14 +1,14 @@
-"""What the language can say is what NumPy computes, compiled and interpreted (benchmarks/support/feature_table.py)."""
+"""What the language can say is what NumPy computes, compiled and interpreted (benchmarks/features/table.py)."""
 
 from __future__ import annotations
 
 import pytest
 from innerloop.artifact.words import TargetName
 
-from benchmarks.features import TARGETS, measured
-from benchmarks.support.feature import Feature
-from benchmarks.support.feature_references import EXAMPLES
-from benchmarks.support.feature_table import FEATURES
+from benchmarks.features.feature import Feature
+from benchmarks.features.measured import TARGETS, measured
+from benchmarks.features.references import EXAMPLES
+from benchmarks.features.table import FEATURES
 
 QUICK = 8
 

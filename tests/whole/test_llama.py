@@ -14,7 +14,7 @@ from innerloop.artifact.weights import Weights
 from innerloop.compiler import compile_program, interpret
 from innerloop.compiler.architectures.learned_positions import End, wanted
 from innerloop.compiler.architectures.relation import Relation
-from innerloop.compiler.architectures.rotary_frequencies import GAP, phases
+from innerloop.compiler.architectures.rotary_frequencies import ROTARY_GAP, phases
 from innerloop.compiler.architectures.rotary_positions import rotary_copy_rule
 from innerloop.compiler.emit.residual_stream import four_squares
 from innerloop.compiler.lengths import TOKENS
@@ -205,9 +205,9 @@ def test_phases_tell_every_distance_apart(d_head: int, positions: int) -> None:
     turning = found.frequency[: found.weights.size]
     distance = np.arange(1, positions)[:, None]
     logits = np.cos(distance * turning) @ found.weights - found.total
-    assert logits.max() <= -GAP * (1.0 - 1e-6)
+    assert logits.max() <= -ROTARY_GAP * (1.0 - 1e-6)
     steps = np.diff(found.amplitude * np.sin(np.arange(positions) * found.frequency[found.slow]))
-    assert steps.min() >= GAP * (1.0 - 1e-6)
+    assert steps.min() >= ROTARY_GAP * (1.0 - 1e-6)
     assert found.still.size >= 4
 
 

@@ -22,7 +22,6 @@ def test_moves_take_one_layer(target: TargetName, visible: bool) -> None:
     head = f"tokens h (x y)* y q{'  visible context' if visible else ''}\n    s : scalar on h, x, y, q in [1, 9]"
     text = "\n".join(["program p()", "", head, "", *lines, f"output {total}", ""])
     signature = graph_of(text, {}).signature
-    assert signature is not None
     kinds = sequence(signature.pattern, 3).kinds
     s = np.random.default_rng(0).integers(1, 10, (8, len(kinds))).astype(float)
     context = len(kinds) - 2 if visible else 0

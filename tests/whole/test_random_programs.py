@@ -15,11 +15,11 @@ from innerloop.compiler.compile import compile_program
 from innerloop.compiler.ir.build import graph_of
 from innerloop.runtime.guard.interpreted import Interpreter
 
-from benchmarks.random_programs import FAULTS, drawn, line_of
-from benchmarks.support import verdicts
-from benchmarks.support.constructs import constructs
-from benchmarks.support.shrink import shrink
-from benchmarks.support.verdicts import judge
+from benchmarks.random_programs import verdicts
+from benchmarks.random_programs.constructs import constructs
+from benchmarks.random_programs.drawn import FAULTS, drawn, line_of
+from benchmarks.random_programs.shrink import shrink
+from benchmarks.random_programs.verdicts import judge
 from tests.support.against_oracle import checked, error
 
 QUICK, ALL = 4, 76
@@ -66,7 +66,7 @@ a field on several kinds, a declared range, a parameter with a type, a parameter
 a field: scalar, a field: vector, a field: matrix, a field: onehot
 an assignment: scalar, an assignment: vector, an assignment: matrix
 """
-"""By the names of benchmarks/support/constructs.py."""
+"""By the names of benchmarks/random_programs/constructs.py."""
 
 
 def test_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from innerloop.artifact.weights import Weights
 from innerloop.compiler import compile_program, interpret
 from innerloop.programs import load
 from innerloop.runtime import Transformer
+from innerloop.runtime.calls.reading import read
 from innerloop.runtime.forward import streams
-from innerloop.runtime.reading import read
 
 from tests.support.linear_tasks import linear_tasks
 

@@ -77,7 +77,6 @@ def plan() -> Plan:
 def backend(target: Target) -> Backend:
     """Of gpt2's plan for a small program."""
     made = plan()
-    assert made.graph.signature is not None
     placed = replace(made.schedule, instructions=replace(made.schedule.instructions, target=target))
     return backend_of(placed, made.allocation, made.graph.signature, 40, "float32")
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
@@ -19,6 +20,7 @@ from innerloop.artifact.errors import CompileError
 from innerloop.artifact.span import Span
 
 from ...ir.graph import Affine, Carried, Constant, Divide, Function, Graph, Keep, Loop, Node, Phi, Product, Value
+from ...ir.operation_classes import Local, Reads, Source, Structural
 from ...numerics.operations import divide
 
 MORE = 16
@@ -69,8 +71,10 @@ def _not_affine(node: Node, carried: list[bool]) -> str | None:
             return "compares what it carries"
         case Function(name):
             return f"takes {name} of what it carries"
-        case _:
+        case Source() | Local() | Reads() | Structural():
             return f"takes a {type(node.op).__name__.lower()} of what it carries"
+        case other:
+            assert_never(other)
 
 
 @dataclass
@@ -170,5 +174,7 @@ def _made(node: Node, operands: list[Floats], count: int) -> Floats:
             return form.apply(*operands)
         case Divide():
             return divide(*operands)
+        case Source() | Local() | Reads() | Structural():
+            raise AssertionError(node)
         case other:
-            raise AssertionError(other)
+            assert_never(other)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
@@ -36,7 +37,7 @@ from ...ir.graph import (
     Theirs,
     Value,
 )
-from ...ir.operation_classes import Local
+from ...ir.operation_classes import Local, Reads, Source, Structural
 from ...ir.positional import Count
 from ...numerics.functions import function
 
@@ -99,7 +100,10 @@ class Terms:
                 return self._term(node, *self._read(value, how))
             case Move() | Merge():
                 return self._term(node, node.op, tuple(self.terms[o, None] for o in node.operands), (value, kind))
-        return self._term(node, node.op if isinstance(node.op, Field) else None, (), (value, kind))
+            case Source() | Reads() | Structural():
+                return self._term(node, node.op if isinstance(node.op, Field) else None, (), (value, kind))
+            case other:
+                assert_never(other)
 
     def _read(self, value: Value, how: str) -> tuple[Op, tuple[Term, ...]]:
         """A read as a gather of what it adds up, which is the last of its results."""
@@ -153,8 +157,10 @@ class Terms:
                 return Known(low, high, known[0].whole)
             case Gather("mean", _):
                 return Known(np.minimum(known[0].low, 0.0), np.maximum(known[0].high, 0.0), np.zeros(size, np.bool_))
-            case _:
+            case None | Source() | Local() | Reads() | Structural():
                 return _all(size, -np.inf, np.inf, False)
+            case other:
+                assert_never(other)
 
     def _sum(self, matrices: tuple[Matrix, ...], offset: Floats, operands: tuple[Term, ...]) -> Known:
         low, high, whole = offset.copy(), offset.copy(), offset == np.round(offset)
@@ -228,8 +234,10 @@ class Terms:
                         return []
                     found += [(operand, int(column)) for column in columns[mine]]
                 return found
-            case _:
+            case None | Source() | Local() | Reads() | Structural():
                 return []
+            case other:
+                assert_never(other)
 
     def _zeros(self, term: Term, zero: Mapping[Term, Flags], sums: Container[Row]) -> Flags:
         """Which components of a term are 0, where `zero` says so of its operands, and these sums are 0."""
@@ -255,8 +263,10 @@ class Terms:
                 return zero[operands[0]] | zero.get(compared, zero[operands[0]])
             case Function(name, arguments) if function(name, arguments, np.zeros(1))[0] == 0.0:
                 return zero[operands[0]]
-            case _:
+            case None | Source() | Local() | Reads() | Structural():
                 return np.zeros(size, np.bool_)
+            case other:
+                assert_never(other)
 
 
 def _product(form: Bilinear, left: Known, right: Known) -> Known:

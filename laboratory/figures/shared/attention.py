@@ -1,6 +1,7 @@
 """Models of softmax attention alone, without MLPs, and how their heads look.
 
 GPT-2, random                 →   without_mlps   →   its attention, norms, embedding and positions
+                              →   marked         →   one-hot positions beside the tokens
 a layer of linear attention   →   softmax_layer  →   softmax in its place, on tokens that are the data themselves
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 from innerloop.artifact.parts import Attention, Idle, Mlp
 from innerloop.artifact.sparse import Matrix
@@ -65,6 +67,18 @@ def without_norms(model: Model) -> Model:
     body = tuple(replace(item, norm=None) if isinstance(item, Attention) else item for item in model.template.body)
     config = replace(model.config, norm="none")
     return _without("norm.", model, replace(model.template, body=body, final_norm=None, config=config))
+
+
+def marked(model: Model) -> Model:
+    """The same with one-hot positions, a slot each, the last ones, into which tokens are not embedded (von Oswald et
+    al. 2022). Small heads of rotary positions cannot well tell a token from its neighbours."""
+    embedding = np.array(model.parameters["embedding"])
+    positions = np.zeros(model.parameters["positions"].shape)
+    count, width = positions.shape
+    embedding[:, width - count :] = 0
+    positions[:, width - count :] = np.eye(count)
+    changed = {"embedding": embedding, "positions": positions.astype(embedding.dtype)}
+    return replace(model, parameters=model.parameters | {name: jnp.asarray(v) for name, v in changed.items()})
 
 
 def _without(part: str, model: Model, template: Weights) -> Model:

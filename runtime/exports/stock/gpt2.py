@@ -17,7 +17,7 @@ from innerloop.artifact.weights import Weights
 from ..folder import Folder, Sample
 from ..tensors import Tensor, constant, dense, layers, vector
 from .examples import transformers_example
-from .stock_folder import stock_folder
+from .stock_folder import configuration, stock_folder
 
 EXAMPLE = transformers_example("GPT2Model", "h", "attn")
 
@@ -25,11 +25,7 @@ EXAMPLE = transformers_example("GPT2Model", "h", "attn")
 def config(weights: Weights) -> dict[str, Any]:
     """The entries of config.json."""
     of = weights.config
-    return {
-        "architectures": ["GPT2Model"],
-        "model_type": "gpt2",
-        "dtype": of.dtype,
-        "vocab_size": weights.embedding.shape[0],
+    own = {
         "n_positions": of.n_positions,
         "n_embd": of.d_model,
         "n_layer": of.n_layer,
@@ -41,10 +37,8 @@ def config(weights: Weights) -> dict[str, Any]:
         "attn_pdrop": 0.0,
         "embd_pdrop": 0.0,
         "resid_pdrop": 0.0,
-        "bos_token_id": None,
-        "eos_token_id": None,
-        "use_cache": False,
     }
+    return configuration(weights, "GPT2Model", "gpt2", own)
 
 
 def folder(weights: Weights, sample: Sample) -> Folder:

@@ -20,7 +20,7 @@ from innerloop.artifact.weights import Weights
 from ..folder import Folder, Sample
 from ..tensors import Tensor, constant, dense, layers
 from .examples import transformers_example
-from .stock_folder import stock_folder
+from .stock_folder import configuration, stock_folder
 
 EXAMPLE = transformers_example("LlamaModel", "layers", "self_attn")
 
@@ -28,11 +28,7 @@ EXAMPLE = transformers_example("LlamaModel", "layers", "self_attn")
 def config(weights: Weights) -> dict[str, Any]:
     """The entries of config.json."""
     of = weights.config
-    return {
-        "architectures": ["LlamaModel"],
-        "model_type": "llama",
-        "dtype": of.dtype,
-        "vocab_size": weights.embedding.shape[0],
+    own = {
         "max_position_embeddings": of.n_positions,
         "hidden_size": of.d_model,
         "intermediate_size": max(1, of.d_mlp),
@@ -47,10 +43,8 @@ def config(weights: Weights) -> dict[str, Any]:
         "attention_bias": False,
         "mlp_bias": False,
         "attention_dropout": 0.0,
-        "bos_token_id": None,
-        "eos_token_id": None,
-        "use_cache": False,
     }
+    return configuration(weights, "LlamaModel", "llama", own)
 
 
 def folder(weights: Weights, sample: Sample) -> Folder:

@@ -25,7 +25,7 @@ from innerloop.artifact.weights import Weights
 from ..folder import Folder, Sample
 from ..tensors import Tensor, constant, dense, layers, vector
 from .examples import transformers_example
-from .stock_folder import stock_folder
+from .stock_folder import configuration, stock_folder
 
 EXAMPLE = transformers_example("GPTNeoXModel", "layers", "attention")
 
@@ -33,11 +33,7 @@ EXAMPLE = transformers_example("GPTNeoXModel", "layers", "attention")
 def config(weights: Weights) -> dict[str, Any]:
     """The entries of config.json."""
     of = weights.config
-    return {
-        "architectures": ["GPTNeoXModel"],
-        "model_type": "gpt_neox",
-        "dtype": of.dtype,
-        "vocab_size": weights.embedding.shape[0],
+    own = {
         "max_position_embeddings": of.n_positions,
         "hidden_size": of.d_model,
         "intermediate_size": max(1, of.d_mlp),
@@ -55,10 +51,8 @@ def config(weights: Weights) -> dict[str, Any]:
         "attention_bias": True,
         "attention_dropout": 0.0,
         "hidden_dropout": 0.0,
-        "bos_token_id": None,
-        "eos_token_id": None,
-        "use_cache": False,
     }
+    return configuration(weights, "GPTNeoXModel", "gpt_neox", own)
 
 
 def folder(weights: Weights, sample: Sample) -> Folder:

@@ -24,6 +24,20 @@ from .readme import readme
 from .slopes import slopes
 
 
+def configuration(weights: Weights, architecture: str, model_type: str, own: dict[str, Any]) -> dict[str, Any]:
+    """The entries of config.json: what all of transformers' models have, around the model's own."""
+    return {
+        "architectures": [architecture],
+        "model_type": model_type,
+        "dtype": weights.config.dtype,
+        "vocab_size": weights.embedding.shape[0],
+        **own,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "use_cache": False,
+    }
+
+
 def stock_folder(
     weights: Weights, sample: Sample, config: dict[str, Any], example: Example, embeds: bool = True
 ) -> Folder:

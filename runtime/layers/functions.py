@@ -1,0 +1,174 @@
+"""Norms and activations, as the compiled constructions need them rounded and as training needs them differentiated.
+
+    mean       slots eight apart are added first, so that constants +C, −C cancel before anything is added; and what is
+               left is rounded at the size of the largest slot: of a balanced stream to exactly 0
+    variance   a true division by the width, and x / √(var + ε): exact when these are powers of two
+    rmsnorm    the same: a constant whose square swallows all others divides everything by itself, exactly
+    silu       x itself from 17 on (37 in float64), 0 from −104 down (−746)
+
+Derivatives are written out: those of the formulas as they stand are 0 · ∞ where exp overflows, and take several passes
+over the stream more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Float
+
+from ..packing.packed import NormStep, Short
+
+Array = Any
+Pair = tuple[Array, Array]
+"""A value and its tangent."""
+
+
+def held(x: Float[Array, "*axes"], short: Short) -> Float[Array, "*axes"]:
+    """Rounded to this precision of 16 bits, if there is one. The barrier keeps XLA from leaving the rounding out."""
+    if short is None:
+        return x
+    return lax.optimization_barrier(x.astype(short)).astype(x.dtype)  # type: ignore[no-untyped-call]
+
+
+# Activations -------------------------------------------------------------------------------------
+
+
+@jax.custom_jvp
+def gelu(x: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
+    """GPT-2's GELU, 0.5 x (1 + tanh z) = x / (1 + exp(−2z)) with z = √(2/π) (x + 0.044715 x³).
+
+    The second form, since XLA's tanh is off by several ulp: sums of g(s) + g(−s), which products are made of,
+    come out 20 times as exact at small s.
+    """
+    return x / (1.0 + jnp.exp(-2.0 * np.sqrt(2.0 / np.pi).astype(x.dtype) * (x + 0.044715 * x * x * x)))
+
+
+@gelu.defjvp
+def _gelu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> Pair:
+    """g' = σ + g (1 − σ) 2z', σ = 1 / (1 + exp(−2z))."""
+    (x,), (tangent,) = primals, tangents
+    c = 2.0 * np.sqrt(2.0 / np.pi).astype(x.dtype)
+    share = 1.0 / (1.0 + jnp.exp(-c * (x + 0.044715 * x * x * x)))
+    slope = share + x * share * (1.0 - share) * c * (1.0 + 3 * 0.044715 * x * x)
+    return gelu(x), slope * tangent
+
+
+@jax.custom_jvp
+def silu(x: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
+    """Llama's x σ(x)."""
+    return x / (1.0 + jnp.exp(-x))
+
+
+@silu.defjvp
+def _silu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> Pair:
+    (x,), (tangent,) = primals, tangents
+    share = 1.0 / (1.0 + jnp.exp(-x))
+    return silu(x), share * (1.0 + x * (1.0 - share)) * tangent
+
+
+def gelu_erf(x: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
+    """GPT-NeoX's x Φ(x), with Φ(x) = erfc(−x/√2) / 2, which keeps the digits of what is small."""
+    half = np.sqrt(0.5).astype(x.dtype)
+    return 0.5 * x * lax.erfc(-half * x)
+
+
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"gelu_tanh": gelu, "gelu_erf": gelu_erf, "silu": silu}
+
+
+def activation(x: Float[Array, "*axes"], name: str, short: Short) -> Float[Array, "*axes"]:
+    """Of 16 bits as stock libraries write it: of GELU every step is a result."""
+    if short is None or name != "gelu_tanh":
+        return held(ACTIVATIONS[name](x), short)
+    inner = held(x + held(0.044715 * held(x * x * x, short), short), short)
+    z = held(jnp.tanh(held(np.sqrt(2.0 / np.pi).astype(x.dtype) * inner, short)), short)
+    return held(0.5 * x * held(1.0 + z, short), short)
+
+
+# Norms -------------------------------------------------------------------------------------------
+
+
+def normed(x: Float[Array, "*axes width"], norm: NormStep | None, short: Short = None) -> Float[Array, "*axes width"]:
+    """In 16 bits as stock libraries have it: RMSNorm rounds before its gain and behind it, LayerNorm at the end, and
+    takes the mean away as it comes out."""
+    if norm is None:
+        return x
+    if short is None:
+        return rms_norm(x, norm) if norm.bias is None else layer_norm(x, norm)
+    if norm.bias is None:
+        return held(held(_scaled(x, norm.epsilon, norm.width), short) * norm.gain, short)
+    centred = x - x.sum(-1, keepdims=True) / norm.width
+    deviation = _root_mean_square(centred, norm.epsilon, norm.width)
+    return held(centred / deviation * norm.gain + norm.bias, short)
+
+
+def rms_norm(x: Float[Array, "*axes width"], norm: NormStep) -> Float[Array, "*axes width"]:
+    """x / √(mean x² + ε) · gain over the last axis, as in Llama."""
+    return _scaled(x, norm.epsilon, norm.width) * norm.gain
+
+
+def layer_norm(x: Float[Array, "*axes width"], norm: NormStep) -> Float[Array, "*axes width"]:
+    """(x − mean) / √(variance + ε) · gain + bias over the last axis, the variance biased, as in GPT-2."""
+    return _standardised(x, norm.epsilon, norm.width) * norm.gain + norm.bias
+
+
+@jax.custom_jvp
+def _standardised(
+    x: Float[Array, "*axes width"], epsilon: Float[Array, ""], width: Float[Array, ""]
+) -> Float[Array, "*axes width"]:
+    centred, deviation = _parts(x, epsilon, width)
+    return centred / deviation
+
+
+@_standardised.defjvp
+def _standardised_jvp(primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]) -> Pair:
+    """x̂ = (x − mean) / σ:  dx̂ = (dx − mean dx − x̂ mean(x̂ dx)) / σ."""
+    (_, _, width), (tangent, _, _) = primals, tangents
+    centred, deviation = _parts(*primals)
+    found = centred / deviation
+    shift, share = tangent.sum(-1, keepdims=True) / width, (found * tangent).sum(-1, keepdims=True) / width
+    return found, (tangent - shift - found * share) / deviation
+
+
+def _parts(
+    x: Float[Array, "*axes width"], epsilon: Float[Array, ""], width: Float[Array, ""]
+) -> tuple[Float[Array, "*axes width"], Float[Array, "*axes 1"]]:
+    """x − mean, and √(variance + ε)."""
+    blocks = x.shape[-1] // 16
+    pairs = x[..., : 16 * blocks].reshape(*x.shape[:-1], blocks, 2, 8)
+    total = ((pairs[..., 0, :] + pairs[..., 1, :]).sum((-1, -2)) + x[..., 16 * blocks :].sum(-1))[..., None]
+    largest = jnp.abs(x).max(-1, keepdims=True)
+    # The barrier keeps the rounding of the total at the size of the largest slot.
+    mean = (lax.optimization_barrier(total + largest) - largest) / width  # type: ignore[no-untyped-call]
+    centred = x - mean
+    variance = jnp.square(centred).sum(-1, keepdims=True) / width
+    # The barrier keeps XLA from turning the division into a product with an approximate 1/√.
+    return centred, lax.optimization_barrier(jnp.sqrt(variance + epsilon))  # type: ignore[no-untyped-call]
+
+
+@jax.custom_jvp
+def _scaled(
+    x: Float[Array, "*axes width"], epsilon: Float[Array, ""], width: Float[Array, ""]
+) -> Float[Array, "*axes width"]:
+    return x / _root_mean_square(x, epsilon, width)
+
+
+@_scaled.defjvp
+def _scaled_jvp(primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]) -> Pair:
+    """x̂ = x / σ:  dx̂ = (dx − x̂ mean(x̂ dx)) / σ."""
+    (x, _, width), (tangent, _, _) = primals, tangents
+    deviation = _root_mean_square(*primals)
+    found = x / deviation
+    return found, (tangent - found * (found * tangent).sum(-1, keepdims=True) / width) / deviation
+
+
+def _root_mean_square(
+    x: Float[Array, "*axes width"], epsilon: Float[Array, ""], width: Float[Array, ""]
+) -> Float[Array, "*axes 1"]:
+    mean = jnp.square(x).sum(-1, keepdims=True) / width
+    # The barrier is `_parts`'s.
+    return lax.optimization_barrier(jnp.sqrt(mean + epsilon))  # type: ignore[no-untyped-call]
