@@ -17,6 +17,7 @@ from innerloop.laboratory.charts import COMPILED, OTHER, TRAINED, panelled, svg
 from innerloop.laboratory.report import STYLE, html_table
 from innerloop.runtime.whole import whole_folder
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .choice import description
 from .evidence import Measured
@@ -265,7 +266,7 @@ def picture(found: Explanation) -> Figure:
             axes.set_xlabel("examples")
             axes.set_title(name)
         for axes in grid:
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     return figure
 
 
