@@ -1,6 +1,6 @@
 """What the numbers of a run depend on besides its settings: what computes them.
 
-    provenance("float32")   →   {"generator": "threefry2x32", "jax": "0.10.2", "devices": "1 × cpu", "code": "5f0c…", …}
+    provenance(model)   →   {"generator": "threefry2x32", "jax": "0.10.2", "devices": "1 × cpu", "code": "5f0c…", …}
 
 A run that goes on elsewhere ends with other weights than one that was not broken off; so a checkpoint says where it was
 made.
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.errors import counted
 from innerloop.runtime import arrays, forward, surroundings
 from innerloop.runtime.guard import checks
@@ -26,31 +26,32 @@ from innerloop.runtime.packing import pack_heads, packed
 from innerloop.runtime.surroundings import GENERATOR, devices, processor
 from numpy.typing import NDArray
 
-from . import curriculum, kinds, model, settings, steps, tasks
+from . import build_steps, curriculum, kinds, settings, steps, tasks
+from .model import Model
 from .tasks import TaskDistribution
 
 LIBRARIES = ("jax", "jaxlib", "numpy", "optax")
 CODE = (
-    *(kinds, model, settings, steps, tasks, curriculum),
+    *(kinds, build_steps, settings, steps, tasks, curriculum),
     *(arrays, attention, forward, functions, pack_heads, packed, running, surroundings, checks),
 )
-"""The modules that a step runs through."""
+"""The modules that a step runs through, whatever model it is of."""
 LAST = 100
 """Steps whose losses are told by their mean."""
 COMPILER = ("jax_optimization_level", "jax_exec_time_optimization_effort", "jax_disable_most_optimizations")
 
 
-def provenance(dtype: Dtype) -> dict[str, Any]:
+def provenance(model: Model) -> dict[str, Any]:
     """Raises InnerloopError where JAX has no device."""
     found = devices()
-    here: dict[str, Any] = {"generator": GENERATOR, "dtype": dtype}
+    here: dict[str, Any] = {"generator": GENERATOR, "dtype": model.config.dtype}
     here |= {name: library_version(name) for name in LIBRARIES}
     here["devices"] = f"{len(found)} × {found[0].device_kind}"
     if found[0].platform == "cpu":
         here["processor"], here["threads"] = processor(), len(os.sched_getaffinity(0)) if _affine() else os.cpu_count()
     here["XLA_FLAGS"] = " ".join(sorted(os.environ.get("XLA_FLAGS", "").split()))
     here |= {name: str(jax.config.values.get(name)) for name in COMPILER}
-    here["code"] = _code()
+    here["code"] = _code(model)
     return here
 
 
@@ -80,10 +81,13 @@ def library_version(library: str) -> str:
         return "unknown"
 
 
-def _code() -> str:
-    """Of the text of CODE: any change of it counts."""
+def _code(model: Model) -> str:
+    """Of the text of CODE, and of the modules of the model's class and of what it is made of: any change counts."""
     found = hashlib.sha256()
-    for module in CODE:
+    parts = [part for value in vars(model).values() for part in (value if isinstance(value, tuple) else (value,))]
+    classes = [*type(model).__mro__, *map(type, parts)]
+    own = {of.__module__ for of in classes if of.__module__.startswith(str(__package__))}
+    for module in (*CODE, *(sys.modules[name] for name in sorted(own))):
         place = module.__file__
         found.update(Path(place).read_bytes() if place is not None else b"")
     return found.hexdigest()[:12]

@@ -145,7 +145,7 @@ def train(
     }
     place = None if folder is None else Path(folder)
     with stoppable(), model.precision(), nullcontext() if place is None else locked(place):
-        here = provenance(model.config.dtype)
+        here = provenance(model)
         kept = source = None
         for one in (place, earlier):
             if kept is None and one is not None and (kept := checkpoint.read(Path(one))) is not None:

@@ -17,6 +17,7 @@ import pytest
 from innerloop.artifact.errors import DataError
 from innerloop.compiler import Weights
 from innerloop.laboratory.training import checkpoint, lock, record, train
+from innerloop.laboratory.training.baselines import Baseline
 from innerloop.laboratory.training.lock import locked
 from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.provenance import provenance
@@ -244,9 +245,9 @@ def test_a_run_goes_on_only_where_it_ends_the_same(
     train.train(start, points, **settings)
     kept = checkpoint.read(tmp_path)
     assert kept is not None
-    assert kept.provenance == json.loads(json.dumps(provenance("float32")))
+    assert kept.provenance == json.loads(json.dumps(provenance(start)))
     assert {"generator", "dtype", "jax", "jaxlib", "devices", "XLA_FLAGS", "code"} <= kept.provenance.keys()
-    other = {**provenance("float32"), "jax": "0.0.1", "devices": "2 × TPU"}
+    other = {**provenance(start), "jax": "0.0.1", "devices": "2 × TPU"}
     monkeypatch.setattr(train, "provenance", lambda _: other)
     with pytest.raises(
         DataError, match=r"jax '.*', here '0\.0\.1', devices '.*', here '2 × TPU'|devices .*, here .*jax"
@@ -254,6 +255,19 @@ def test_a_run_goes_on_only_where_it_ends_the_same(
         train.train(start, points, **settings)
     assert "--elsewhere" in str(told.value)
     train.train(start, points, **settings, elsewhere=True)
+
+
+def test_the_code_of_a_model_is_that_of_its_class_and_of_its_parts(
+    start: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = Baseline.drawn("lstm", start.template, 0, width=4)
+    read: list[str] = []
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.stem) or b"")
+    provenance(start)
+    own = set(read)
+    assert {"model", "build_steps", "steps"} <= own
+    provenance(drawn)
+    assert set(read) - own == {"baselines", "networks"}
 
 
 def test_checkpoints_that_do_not_say_are_refused(start: Model, tmp_path: Path) -> None:
