@@ -22,7 +22,8 @@ from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.tokens import sequence, sequence_of, visible
 from innerloop.compiler.ir.graph import Graph, Move
-from innerloop.runtime.differentiable.function import TOGETHER, Differentiable
+from innerloop.runtime.differentiable import TOGETHER
+from innerloop.runtime.differentiable.function import Differentiable
 from innerloop.runtime.executables import Compiled, compiled
 from innerloop.runtime.surroundings import settled
 

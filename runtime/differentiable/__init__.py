@@ -6,3 +6,6 @@
 Read first opened.py (how a parameter becomes free), then evaluate.py, which is the oracle (compiler/interpreter) in
 JAX.
 """
+
+TOGETHER = 128
+"""Tasks that are run at once: the values of more leave the processor's cache."""

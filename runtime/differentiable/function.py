@@ -21,12 +21,11 @@ from numpy.typing import ArrayLike
 
 from ..executables import Compiled, compiled
 from ..surroundings import settled
+from . import TOGETHER
 from .evaluate import evaluate
 from .opened import opened
 
 Array = Any
-TOGETHER = 128
-"""Tasks that are run at once: the values of more leave the processor's cache."""
 
 
 class Differentiable:

@@ -32,8 +32,7 @@ from innerloop.compiler.ir.graph import SCORED, Graph, Read
 from innerloop.compiler.transforms.separate_reads import separate_reads
 from numpy.typing import ArrayLike, NDArray
 
-from ..differentiable.evaluate import evaluate_within
-from ..differentiable.function import TOGETHER
+from ..differentiable import TOGETHER
 from ..differentiable.needed import needed
 from ..differentiable.opened import Opened
 from ..executables import Compiled, compiled
@@ -141,6 +140,8 @@ class Jitted(Interpreter):
 
 def _function(program: Opened, ranges: Ranges, line: Sequence) -> Compiled[..., Any]:
     """Fields [tasks, rows, size] → outputs [tasks, rows, size], and in which tasks a value leaves its range."""
+    from ..differentiable.evaluate import evaluate_within  # a first call needs it not
+
     graph = program.graph
     held = {v: ranges[name] for v in graph.values() if (name := graph[v].name) in ranges and name is not None}
 
