@@ -79,7 +79,6 @@ def compare(arguments: Namespace) -> int:
             new_file(arguments.output.with_suffix(suffix))
     if arguments.png is not None:
         new_folder(arguments.png)
-    from innerloop.laboratory.network import known
     from innerloop.laboratory.training.settings import defaults, fitting, task_settings
 
     given = settings(arguments.settings)
@@ -87,6 +86,8 @@ def compare(arguments: Namespace) -> int:
     name, rows = asked.task["name"], asked.task.get("rows", "all")
     values = {key: value for key, value in asked.task.items() if key not in ("name", "rows")}
     defaults(name)
+    from innerloop.laboratory.network import known
+
     folders = asked.compiled, *asked.trained
     compiled, *trained = Weights.load(asked.compiled), *map(known, asked.trained)
     task_settings(name, rows, fitting(name, None, values))

@@ -59,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.settings(parser)
     add("--rows", choices=get_args(Rows), default="all", help="the outputs that learn (default: %(default)s)")
     add("--start", choices=["random", "compiled"], default="random", help="the numbers to begin with")
-    add("--model", choices=("transformer", *get_args(BaselineName)), default="transformer", help="what learns")
+    models = "transformer", *get_args(BaselineName)
+    add("--model", choices=models, default="transformer", metavar="MODEL", help=f"what learns: {', '.join(models)}")
     for name in ("layers", "width", "heads"):
         add(f"--{name}", type=count, metavar="COUNT", help="of a random start (default: as compiled)")
     add("--freeze", action="append", default=[], metavar="NAME", help="parameters that stay: embedding, body.0 …")

@@ -6,7 +6,7 @@ not. Each combination that the target has is written down, and the best one stay
     lsa, deltanet            heads, which are exact there and all there is
     optimize="depth"         fewest layers, then the most exact (statistics before heads), then the fewest slots;
                              heads, which are wide and not exact, must save a fifth of the layers and more than two,
-                             and comparisons in place of relus, which rounding can decide, a third (not
+                             or half of them, and comparisons in place of relus, which rounding can decide, a third (not
                              under a LayerNorm: what stock libraries leave of a mean decides them wrongly)
     optimize="heads"         as "depth"; moves of a code share heads, where that takes no layer more
     optimize="width"         fewest slots, then fewest layers, then the most exact
@@ -243,5 +243,5 @@ def _cost(graph: Graph, target: Target, strategy: Strategy) -> Cost:
 
 
 def _quarters(layers: int, strategy: Strategy) -> int:
-    """Heads must save a fifth, and more than two layers."""
-    return max(5 * layers, 4 * (layers + 2)) if strategy.heads else 4 * layers
+    """Heads must save a fifth and more than two layers, or half: one for two, and not three for five."""
+    return min(7 * layers, max(5 * layers, 4 * (layers + 2))) if strategy.heads else 4 * layers

@@ -149,17 +149,10 @@ def test_the_guard_looks_at_each_token_in_its_turn() -> None:
     w = np.concatenate(seen, 1)[0]  # [8, 2]
     step, component = np.unravel_index(np.abs(w).argmax(), w.shape)
     bound = np.full(2, 0.5 * (np.sort(np.abs(w).ravel())[-1] + np.sort(np.abs(w).ravel())[-2]))
-    (end,) = (p for p in weights.layout if p.name == "w" and p.first == scan_end(weights))
-    tight = [replace(p, low=-bound, high=bound) if p is end else p for p in weights.layout]
+    tight = [replace(p, low=-bound, high=bound) if p.name == "w" else p for p in weights.layout]
     fields = {"x": data.fields["x"][:, ::2], "y": data.fields["y"][:, 1::2, 0]}
     with pytest.warns(RangeWarning, match=rf"w reached .* token {2 * step + 1} \(task 0, component {component}\)"):
         Transformer(replace(weights, layout=tuple(tight)))(**fields)
-
-
-def scan_end(weights: Weights) -> int:
-    """The stored number of the scan's last sublayer."""
-    place = weights.body.index(scan_of(weights))
-    return len(list(stored(weights.body[: place + 1]))) - 1
 
 
 # Where sublayers are live ------------------------------------------------------------------------
