@@ -57,7 +57,8 @@ def verdict(found: Explanation) -> Verdict:
     claimed = _claimed(found)
     if found.chance <= ALL_BUT:
         return claimed
-    more = f"; asked again it answers otherwise: {_percent(found.chance)} of what is to be explained is chance"
+    share = f"{100 * min(found.chance, 1.0):.3g} %"
+    more = f"; asked again it answers otherwise: {share} of what is to be explained is chance"
     return replace(claimed, sentence=claimed.sentence + more)
 
 

@@ -45,7 +45,7 @@ def provenance(model: Model) -> dict[str, Any]:
     """Raises InnerloopError where JAX has no device."""
     found = devices()
     here: dict[str, Any] = {"generator": GENERATOR, "dtype": model.config.dtype}
-    here |= {name: library_version(name) for name in LIBRARIES}
+    here |= {name: library_version(name) for name in (*LIBRARIES, *model.libraries)}
     here["devices"] = f"{len(found)} × {found[0].device_kind}"
     if found[0].platform == "cpu":
         here["processor"], here["threads"] = processor(), len(os.sched_getaffinity(0)) if _affine() else os.cpu_count()
