@@ -70,7 +70,7 @@ def _claimed(found: Explanation) -> Verdict:
         left = found.core[1][1]
         share = f"{_share(*found.core)} on 19 tasks of 20, {_percent(1 - best.left)} on all"
     if left > BEHAVES:
-        ignores = found.spread < HARDLY * found.size
+        ignores = found.spread < HARDLY * found.size and left > NEARBY
         more = f"the nearest is {said(best)}, {share}" if left <= NEARBY else _poor(found)
         if ignores:
             return Verdict("ignores", f"ignores its context; no known program: {more}", ())

@@ -161,6 +161,17 @@ def test_where_none_explains_the_model_the_best_is_of_all_fits() -> None:
         assert f"explains {100 * (1 - other.left):.1f} %" in said.sentence
 
 
+def test_what_a_program_nearly_explains_does_not_ignore_its_context() -> None:
+    """Though its answers are small: of one small step on labels that are large."""
+    one = fitted(DESCENT, noise(0.2, 1))
+    for left, start in ((0.06, "no known program: the nearest is"), (0.5, "ignores its context")):
+        found: Any = SimpleNamespace(
+            choice=Choice((one,), (), None, np.inf), spread=0.01, size=1.0, interval=(left, left),
+            core=(left, (left, left)), telling=(), inside=None, chance=0.0,
+        )  # fmt: skip
+        assert verdict(found).sentence.startswith(start)
+
+
 def test_a_longer_rival_is_further_off() -> None:
     """As the choice counts it: 16 bits are as much as to leave twice as much."""
     one, other = fitted(FIRST, noise(0.1, 1)), fitted(SECOND, noise(0.11, 2))
