@@ -20,9 +20,9 @@ import numpy as np
 from innerloop.artifact.errors import counted
 from innerloop.runtime import arrays, forward, surroundings
 from innerloop.runtime.guard import checks
-from innerloop.runtime.layers import attention, functions
+from innerloop.runtime.layers import attention, functions, turns
 from innerloop.runtime.layers import steps as running
-from innerloop.runtime.packing import pack_heads, packed
+from innerloop.runtime.packing import pack, pack_heads, packed
 from innerloop.runtime.surroundings import GENERATOR, devices, processor
 from numpy.typing import NDArray
 
@@ -33,7 +33,7 @@ from .tasks import TaskDistribution
 LIBRARIES = ("jax", "jaxlib", "numpy", "optax")
 CODE = (
     *(kinds, build_steps, settings, steps, tasks, curriculum),
-    *(arrays, attention, forward, functions, pack_heads, packed, running, surroundings, checks),
+    *(arrays, attention, forward, functions, pack, pack_heads, packed, running, surroundings, checks, turns),
 )
 """The modules that a step runs through, whatever model it is of."""
 LAST = 100

@@ -272,7 +272,7 @@ def test_the_code_of_a_model_is_that_of_its_class_and_of_its_parts(
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.stem) or b"")
     provenance(start)
     own = set(read)
-    assert {"model", "build_steps", "steps"} <= own
+    assert {"model", "build_steps", "steps", "pack", "turns"} <= own
     provenance(drawn)
     assert set(read) - own == {"baselines", "networks"}
 
