@@ -31,7 +31,8 @@ The page has the figures too. Beside it, PAGE's name in .json and .csv: every me
 Several TRAINED, or a folder of seed-0, seed-1 … as `innerloop sweep` leaves, are seeds of one training: cells are
 means over them, figures have their spread, and their distance from each other says what is near. Two trainings compare
 as well: the first of them stands for the compiled. A TRAINED may be a baseline (`train --model lstm`), the first not;
-what is inside is left out then. With --from, the command of a page's JSON runs again, and takes the options given.
+what is inside is left out then, and several are of one kind. With --from, the command of a page's JSON runs again, and
+takes the options given.
 
 Tasks: linear, noisy_linear, sparse_linear, skewed_linear, discrete_linear, logistic, sine, autoregressive, mixed; their
 parameters are listed by `innerloop train --help`.
@@ -87,8 +88,11 @@ def compare(arguments: Namespace) -> int:
     values = {key: value for key, value in asked.task.items() if key not in ("name", "rows")}
     defaults(name)
     from innerloop.laboratory.network import known
+    from innerloop.laboratory.training.baselines import is_baseline
 
     folders = asked.compiled, *asked.trained
+    if is_baseline(asked.compiled):
+        raise InnerloopError(f"{asked.compiled} is a baseline: give what it is held against first")
     compiled, *trained = Weights.load(asked.compiled), *map(known, asked.trained)
     task_settings(name, rows, fitting(name, None, values))
 

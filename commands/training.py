@@ -107,6 +107,7 @@ def train(arguments: Namespace) -> int:
     from innerloop.laboratory.training.lock import locked
     from innerloop.laboratory.training.record import finish
     from innerloop.laboratory.training.tasks import fitted
+    from innerloop.laboratory.training.train import frozen_names
     from innerloop.laboratory.training.train import train as run
     from innerloop.runtime.tables import console, progress, table
 
@@ -146,12 +147,15 @@ def train(arguments: Namespace) -> int:
                     "last_loss": last.mean(), "losses": len(last), "task": stream.name,
                     **stream.parameters})  # fmt: skip
         return 0
-    trainable = sum(value.size for value in found.parameters.values())
-    count = found.weights.numbers()[0] if arguments.model == "transformer" else trainable
+    stay = frozen_names(found.model, arguments.freeze)
+    trained = sum(value.size for name, value in found.parameters.items() if name not in stay)
+    count = sum(value.size for value in found.parameters.values())
+    if arguments.model == "transformer":
+        count = max(count, found.weights.numbers()[0])  # which has constants, and not the output's bias
     shape = f"{counted(config.n_layer, 'layer')} of width {config.d_model}, {counted(config.n_head, 'head')} each"
     rows = [
         ["architecture", found.model.variant or shape],
-        ["parameters", f"{count:,}, of which {trainable:,} are trained, {arguments.start} at first"],
+        ["parameters", f"{count:,}, of which {trained:,} are trained, {arguments.start} at first"],
         ["task", f"{stream.name}, {', '.join(f'{name} = {value}' for name, value in stream.parameters.items())}"],
         ["steps", f"{len(found.losses):,} of {arguments.batch} tasks"],
         ["loss", f"{found.losses[0]:.4g} at first; {last.mean():.4g}, the mean of the last {len(last)} steps"],

@@ -27,6 +27,7 @@ from innerloop.artifact.signature import Signature
 from innerloop.artifact.weights import Weights
 from innerloop.laboratory.measures.distance import predicted
 from innerloop.laboratory.measures.subject import Subject
+from innerloop.laboratory.training.baselines import is_baseline
 from innerloop.laboratory.training.tasks import TaskDistribution
 
 from .stock import is_stock
@@ -161,6 +162,8 @@ def load(model: str, adapter: Path | None = None) -> Behaviour:
     folder = Path(model)
     if folder.suffix == ".py" and not folder.is_dir():
         raise InnerloopError(f"{model}: names no function; a Python model is FILE.py:FUNCTION")
+    if is_baseline(folder):
+        raise InnerloopError(f"{folder}: is a baseline, and no weights; give what it answers, as FILE.py:FUNCTION")
     if is_stock(folder):
         return of_subject(stock(folder, adapter))
     return of_weights(Weights.load(folder), folder.name)

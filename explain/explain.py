@@ -170,7 +170,8 @@ def explain(
     if model.inside is None:
         some = slice(0, settings.shifted // 2)
         again = model.ask(held.x[some], held.labels[some], prefixes)
-        chance = float(((held.model[some] - again) ** 2).mean() / 2 / max(1e-300, spread))
+        varied = float(((held.model[some] - base[some]) ** 2).mean())
+        chance = float(((held.model[some] - again) ** 2).mean() / 2 / max(1e-300, varied))
     if twin is not None:
         other = twin.ask(held.x, held.labels, prefixes)
         own, others = held.model - choice.best.answers, other - choice.best.answers

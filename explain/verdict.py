@@ -57,7 +57,8 @@ def verdict(found: Explanation) -> Verdict:
     claimed = _claimed(found)
     if found.chance <= ALL_BUT:
         return claimed
-    more = f"; asked again it answers otherwise: {_percent(found.chance)} of what is to be explained is chance"
+    share = f"{100 * min(found.chance, 1.0):.3g} %"
+    more = f"; asked again it answers otherwise: {share} of what is to be explained is chance"
     return replace(claimed, sentence=claimed.sentence + more)
 
 
@@ -69,7 +70,7 @@ def _claimed(found: Explanation) -> Verdict:
         left = found.core[1][1]
         share = f"{_share(*found.core)} on 19 tasks of 20, {_percent(1 - best.left)} on all"
     if left > BEHAVES:
-        ignores = found.spread < HARDLY * found.size
+        ignores = found.spread < HARDLY * found.size and left > NEARBY
         more = f"the nearest is {said(best)}, {share}" if left <= NEARBY else _poor(found)
         if ignores:
             return Verdict("ignores", f"ignores its context; no known program: {more}", ())

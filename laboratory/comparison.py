@@ -56,6 +56,13 @@ def agree(compiled: Weights, trained: Known) -> None:
         )
 
 
+def _seeds(trained: Sequence[Known]) -> None:
+    """Raises DataError for several that cannot be seeds of one training: their mean would be of nothing."""
+    found = {model.model.variant if isinstance(model, Network) else "transformers" for model in trained}
+    if len(found) > 1:
+        raise DataError(f"{' and '.join(sorted(found))} are no seeds of one training: compare each by itself")
+
+
 def _gives(output: OutputSpec) -> str:
     return ", ".join(f"{answer.shape} ({answer.name})" for answer in output.answers) or str(output.shape)
 
@@ -108,6 +115,7 @@ def compare(
     first, others = named(compiled, trained)
     for weights in others.values():
         agree(compiled, weights)
+    _seeds(trained)
     _known(compiled, settings.variables or ())
     models = {name: subject(model, name) for name, model in {first: compiled, **others}.items()}
     told("predictions", 0, 0)
@@ -127,7 +135,8 @@ def compare(
     networks = [name for name, model in others.items() if isinstance(model, Network)]
     for name, model in others.items():
         if isinstance(model, Network):
-            notes.append(f"the line between the weights, and what is inside, {name}: it is a {model.model.variant}")
+            what = f"the line between the weights, and what is inside, {name}"
+            notes.append(f"{what}: it is a baseline, {model.model.variant}")
             continue
         reason = comparable(model, compiled) or of_one_basis(model, compiled)
         if _where(notes, f"the line between the weights, {name}", reason):

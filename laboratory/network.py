@@ -84,7 +84,7 @@ class Untraced(Subject):
 
     def stream(self, fields: Fields, token: int | Sequence[int] | None = -1, every: int = 2) -> NDArray[Any]:
         """Raises DataError: it has none."""
-        raise DataError(f"{self.name} is a {self._model.variant}: it has no residual stream")
+        raise DataError(f"{self.name} is a baseline, {self._model.variant}: it has no residual stream")
 
     def sensitivities(self, fields: Fields, field: str = "x", row: int = -1) -> Floats:
         """As a Subject's, of an output that is one number: ∂ŷ/∂`field` [batch, *field shape] where it is held last."""

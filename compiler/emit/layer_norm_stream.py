@@ -18,9 +18,9 @@ sum on `zero`, which holds minus the mean, so that the mean cancels.
 
 The rest token. Where it is not divided, a division's norm makes what it holds 10⁸ times as large, and of several slots
 that a value is read from the mean does not cancel to the last bit. So its mean should be 0 for PyTorch, too: its flag
-and the balance, all that it holds where tokens hold no position, stand `LANES` apart as +C and −C do. (With a mean of
-7e-8 there conjugate gradients on GPT-NeoX grew a divisor of 10¹⁸ at the rest token, and other tokens read it as
-themselves: SPD/d 1e-4.)
+and the balance, all that it holds where tokens hold no position and no scan starts at other than 0, stand `LANES` apart
+as +C and −C do. (With a mean of 7e-8 there conjugate gradients on GPT-NeoX grew a divisor of 10¹⁸ at the rest token,
+and other tokens read it as themselves: SPD/d 1e-4.)
 """
 
 from __future__ import annotations

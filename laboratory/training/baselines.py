@@ -5,7 +5,7 @@
 
     DIR/baseline.json         its kind, width and layers, and what it was trained on
         numbers.safetensors   its parameters, by name
-        tokens                the tokens and the output that it has: a transformer of zeros
+        tokens                the tokens and the output that it has: a transformer that is not trained
 
 lstm, gru         (Hochreiter and Schmidhuber 1997; Cho et al. 2014) so many cells, each on the states of the one below
 linear_attention  (Katharopoulos et al. 2020) layers of one causal head with φ(z) = elu(z) + 1, and an MLP of 4 times
@@ -25,8 +25,9 @@ from typing import Any, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.errors import DataError, InnerloopError, counted
 from innerloop.artifact.features import FeatureLayout
+from innerloop.artifact.memory import spend
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import BaselineName
 from innerloop.runtime.surroundings import key, promoting, settled
@@ -34,7 +35,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from .architecture import blank
+from .architecture import TRAINED, blank
 from .model import Array, Model, Tree
 
 KINDS: tuple[BaselineName, ...] = get_args(BaselineName)
@@ -64,17 +65,26 @@ class Baseline(Model):
         equinox = _equinox()
         with settled(like.config.dtype):
             sizes = FeatureLayout.of(like.signature).size, width, like.readout.shape[1]
+            shapes = equinox.filter_eval_shape(_network, kind, sizes, layers, key(seed))
+            taken = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes) if hasattr(leaf, "dtype"))
+            what = f"training {counted(layers, 'layer')} of width {width:,}: numbers, gradients and Adam's moments"
+            spend(TRAINED * taken, what, "train a smaller one")
             network = _network(kind, sizes, layers, key(seed))
         parameters, rest = equinox.partition(network, equinox.is_array)
         paths = jax.tree_util.tree_flatten_with_path(parameters)[0]
-        named = {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in paths}
+        named = {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in paths}
         still = jax.tree.structure(parameters), rest
         return Baseline(blank(like), named, {}, kind, width, layers, still, tuple(named))
 
     @property
+    def libraries(self) -> tuple[str, ...]:
+        """As a Model's."""
+        return ("equinox",)
+
+    @property
     def variant(self) -> str:
         """Its kind and sizes."""
-        return f"{self.kind} of {self.layers} layers of width {self.width}"
+        return f"{self.kind} of {counted(self.layers, 'layer')} of width {self.width}"
 
     def apply(self, parameters: Tree, fields: Mapping[str, Array]) -> Array:
         """As a Model's."""
@@ -110,11 +120,13 @@ class Baseline(Model):
             facts = json.loads((folder / FACTS).read_bytes())
             found = load_tensors((folder / NUMBERS).read_bytes())
             kind, width, layers, trained = (facts[name] for name in ("kind", "width", "layers", "trained"))
+            if kind not in KINDS or not all(type(size) is int and size > 0 for size in (width, layers)):
+                raise ValueError(f"{kind} of {layers} layers of width {width}")
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise DataError(f"{folder} holds no whole baseline ({error}): train it again") from None
         model = Baseline.drawn(kind, Weights.load(folder / TOKENS), 0, width=width, layers=layers)
-        shapes = {name: value.shape for name, value in model.parameters.items()}
-        if {name: value.shape for name, value in found.items()} != shapes:
+        own, kept = ({name: (v.shape, v.dtype) for name, v in each.items()} for each in (model.parameters, found))
+        if kept != own or not all(np.isfinite(value).all() for value in found.values()):
             raise DataError(f"{folder / NUMBERS}: other numbers than {model.variant} has: train it again")
         with settled(model.config.dtype):
             numbers = {name: jnp.asarray(found[name]) for name in model.leaves}

@@ -158,6 +158,11 @@ class Model:
         """What it computes beside what its template says, in words: nothing."""
         return ""
 
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Those that its code is of, beside those that all training takes."""
+        return ()
+
     def save(self, parameters: Tree, trained: str, folder: Path) -> None:
         """Writes it with these numbers to a new folder; `trained`: on what, in words."""
         self.weights(parameters, trained).save(folder)

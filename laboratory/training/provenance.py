@@ -20,9 +20,9 @@ import numpy as np
 from innerloop.artifact.errors import counted
 from innerloop.runtime import arrays, forward, surroundings
 from innerloop.runtime.guard import checks
-from innerloop.runtime.layers import attention, functions
+from innerloop.runtime.layers import attention, functions, turns
 from innerloop.runtime.layers import steps as running
-from innerloop.runtime.packing import pack_heads, packed
+from innerloop.runtime.packing import pack, pack_heads, packed
 from innerloop.runtime.surroundings import GENERATOR, devices, processor
 from numpy.typing import NDArray
 
@@ -33,7 +33,7 @@ from .tasks import TaskDistribution
 LIBRARIES = ("jax", "jaxlib", "numpy", "optax")
 CODE = (
     *(kinds, build_steps, settings, steps, tasks, curriculum),
-    *(arrays, attention, forward, functions, pack_heads, packed, running, surroundings, checks),
+    *(arrays, attention, forward, functions, pack, pack_heads, packed, running, surroundings, checks, turns),
 )
 """The modules that a step runs through, whatever model it is of."""
 LAST = 100
@@ -45,7 +45,7 @@ def provenance(model: Model) -> dict[str, Any]:
     """Raises InnerloopError where JAX has no device."""
     found = devices()
     here: dict[str, Any] = {"generator": GENERATOR, "dtype": model.config.dtype}
-    here |= {name: library_version(name) for name in LIBRARIES}
+    here |= {name: library_version(name) for name in (*LIBRARIES, *model.libraries)}
     here["devices"] = f"{len(found)} × {found[0].device_kind}"
     if found[0].platform == "cpu":
         here["processor"], here["threads"] = processor(), len(os.sched_getaffinity(0)) if _affine() else os.cpu_count()

@@ -122,7 +122,7 @@ def train(
     )  # fmt: skip
     if curriculum is not None:
         curriculum.verify(task)
-    frozen, seed = _frozen(model, freeze), seeded(seed)
+    frozen, seed = frozen_names(model, freeze), seeded(seed)
     until = steps if schedule == "cosine" else None
     rule = Rule(until, float(rate), warmup, clip, optimiser, float(decay), products)
     settings = {
@@ -202,7 +202,7 @@ def _enough(losses: NDArray[np.float32], interval: int, patience: int | None) ->
     return bool(means.size - 1 - int(means.argmin()) >= patience)
 
 
-def _frozen(model: Model, freeze: Sequence[str]) -> frozenset[str]:
+def frozen_names(model: Model, freeze: Sequence[str]) -> frozenset[str]:
     """The parameters that `freeze` means. Raises InnerloopError for an entry that means none, or if none is left."""
     frozen: set[str] = set()
     for entry in freeze:

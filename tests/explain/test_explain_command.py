@@ -35,9 +35,12 @@ def test_a_function_is_explained_or_refused(innerloop: Command, tmp_path: Path) 
 
 def test_faults_are_one_line(innerloop: Command, tmp_path: Path) -> None:
     (tmp_path / "models.py").write_text(MODELS)
+    (tmp_path / "lstm").mkdir()
+    (tmp_path / "lstm" / "baseline.json").touch()
     for model, more, said in (
         ("models.py:huge", [], "gave what is not finite, or not below 1e+100"),
         ("models.py:average", ["-p", "rate=1"], "-p rate: is a parameter of --program PROGRAM, and none is given"),
+        ("lstm", [], "lstm: is a baseline, and no weights; give what it answers, as FILE.py:FUNCTION"),
         ("models.py:average", ["--adapter", "it.toml"], "--adapter it.toml: is of a folder of transformers"),
     ):
         done = innerloop("explain", model, "--task", "linear", "-t", "d=2", "-t", "n=3", *more)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +11,22 @@ import jax
 import numpy as np
 import pytest
 from innerloop.artifact.errors import DataError, InnerloopError
+from innerloop.artifact.memory import MemoryLimitError
 from innerloop.artifact.words import BaselineName
 from innerloop.laboratory.at_hand import compare
 from innerloop.laboratory.figures.chains import automata
 from innerloop.laboratory.figures.shared.streams import Stream, cross_entropy
 from innerloop.laboratory.network import Network, known, subject
 from innerloop.laboratory.setting import Settings
-from innerloop.laboratory.training.baselines import KINDS, Baseline
+from innerloop.laboratory.training.baselines import FACTS, KINDS, NUMBERS, Baseline
+from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.networks import linear_attention
+from innerloop.laboratory.training.provenance import provenance
 from innerloop.laboratory.training.tasks import task
 from innerloop.laboratory.training.train import train
 from innerloop.programs import load
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
 
 from tests.support.shared import compiled_once
 
@@ -151,8 +158,48 @@ def test_a_baseline_is_held_against_compiled_weights() -> None:
     like, tasks = compiled_once(load("gradient_descent"), d=2), task("linear", d=2, n=5)
     found = Network(Baseline.drawn("lstm", like, 0, width=4), "nothing")
     compared = compare(like, found, tasks, Settings(40, 40))
-    assert compared.left_out[0].endswith("it is a lstm of 2 layers of width 4")
+    assert compared.left_out[0].endswith("it is a baseline, lstm of 2 layers of width 4")
     error = (compared.answers["trained"][:, -1] - compared.fields["y"][:, -1]) ** 2
     assert float(compared.losses["trained"].value[-1]) == pytest.approx(error.mean())
     assert not compared.inside.curves
     assert compared.sensitivities["trained"].cosine.shape == (40,)
+
+
+def test_a_folder_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    model, place = drawn("lstm"), tmp_path / "kept"
+    model.save(model.parameters, "nothing", place)
+    whole = {path: path.read_bytes() for path in place.glob("*.*")}
+    facts, numbers = json.loads(whole[place / FACTS]), load_tensors(whole[place / NUMBERS])
+    for change in ({"width": "6"}, {"width": 6.0}, {"layers": None}, {"layers": True}, {"kind": "rnn"}, {"kind": [1]}):
+        (place / FACTS).write_text(json.dumps({**facts, **change}))
+        with pytest.raises(DataError, match="holds no whole baseline"):
+            known(place)
+    (place / FACTS).write_bytes(whole[place / FACTS])
+    name = next(iter(numbers))
+    for value in (numbers[name] * np.float32("nan"), numbers[name].astype(np.float64), numbers[name][:1]):
+        (place / NUMBERS).write_bytes(save_tensors({**numbers, name: value}))
+        with pytest.raises(DataError, match="other numbers than lstm of 2 layers of width 6 has"):
+            known(place)
+
+
+def test_parameters_are_named_as_a_transformers_are() -> None:
+    """So that `--freeze body.0` is of a layer; and what a step runs through has a version that is kept."""
+    model = drawn("lstm")
+    assert {"embedding.weight", "body.0.cell.weight_ih", "body.1.cell.bias", "readout.bias"} <= model.parameters.keys()
+    assert provenance(model)["equinox"] == version("equinox")
+    assert "equinox" not in provenance(Model.of(model.template))
+
+
+def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNERLOOP_MEMORY", "1MB")
+    with pytest.raises(MemoryLimitError, match="training 1 layer of width 10,000"):
+        Baseline.drawn("gru", compiled_once(load("bigram"), vocabulary=4), 0, width=10_000, layers=1)
+
+
+def test_baselines_of_other_kinds_are_no_seeds_of_one_training() -> None:
+    like, tasks = compiled_once(load("gradient_descent"), d=2), task("linear", d=2, n=5)
+    networks = [Network(Baseline.drawn(kind, like, 0, width=4, layers=1), "") for kind in KINDS[:2]]
+    with pytest.raises(DataError, match=r"gru of 1 layer of width 4 and lstm of .* are no seeds of one training"):
+        compare(like, networks, tasks, Settings(40, 40))
+    with pytest.raises(DataError, match="lstm of 1 layer of width 4 and transformers are no seeds"):
+        compare(like, [networks[0], like], tasks, Settings(40, 40))

@@ -180,6 +180,13 @@ def test_a_folder_says_what_it_was_trained_on(
     assert compiled_once(load("gradient_descent_dual"), target="lsa", d=2).report.parameters == count
 
 
+def test_what_stays_is_not_said_to_be_trained(innerloop: Command) -> None:
+    """And the output's bias, which compiled weights have at 0, is."""
+    of = ["train", "gradient_descent", "-p", "d=2", "-p", "steps=1", "--task", "linear", "-t", "n=4", "--batch", "4"]
+    small = ["--layers", "1", "--width", "16", "--heads", "1", "--steps", "2", "--freeze", "embedding", "-o", "out"]
+    assert re.search(r"parameters +19,841, of which 19,729 are trained", innerloop(*of, *small).out)
+
+
 def test_a_compiled_folder_says_nothing_and_a_damaged_one_is_refused(innerloop: Command, tmp_path: Path) -> None:
     compiled_once(load("gradient_descent_dual"), target="lsa", d=2).save(tmp_path / "compiled")
     assert record.read(tmp_path / "compiled") is None
@@ -265,7 +272,7 @@ def test_the_code_of_a_model_is_that_of_its_class_and_of_its_parts(
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.stem) or b"")
     provenance(start)
     own = set(read)
-    assert {"model", "build_steps", "steps"} <= own
+    assert {"model", "build_steps", "steps", "pack", "turns"} <= own
     provenance(drawn)
     assert set(read) - own == {"baselines", "networks"}
 
