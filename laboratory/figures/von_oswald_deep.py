@@ -259,7 +259,7 @@ def _picture(found: Mapping[tuple[str, int], Found], least: float) -> Picture:
 FIGURE = Figure(
     "von_oswald_deep",
     "five trained layers of linear attention, looped or not, are five steps of GD++, off distribution too",
-    "von Oswald et al. 2022, Transformers learn in-context by gradient descent, its models of several layers (arXiv 2212.07677)",
+    "von Oswald et al. 2022, Transformers learn in-context by gradient descent, deep models (arXiv 2212.07677)",
     run,
     minutes=5,
 )
