@@ -269,7 +269,12 @@ def test_the_code_of_a_model_is_that_of_its_class_and_of_its_parts(
 ) -> None:
     drawn = Baseline.drawn("lstm", start.template, 0, width=4)
     read: list[str] = []
-    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.stem) or b"")
+
+    def seen(path: Path) -> bytes:
+        read.append(path.stem)
+        return b""
+
+    monkeypatch.setattr(Path, "read_bytes", seen)
     provenance(start)
     own = set(read)
     assert {"model", "build_steps", "steps", "pack", "turns"} <= own
