@@ -28,7 +28,7 @@ from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import GuardMode, Share
 from numpy.typing import ArrayLike, NDArray
 
-from .calls.afford import packing, together
+from .calls.afford import at_once, packing, together
 from .calls.lengths import filled
 from .calls.placement import Placement
 from .calls.reading import read, verify
@@ -120,6 +120,7 @@ class Transformer:
         with stoppable(), self.precision():
             chunk = self._chunk(data, places(self.weights, data.sequence.kinds))
             line = filled(self.weights, data.sequence) if data.batch <= chunk else None
+            line = line if line is not None and self._at_once(chunk, line) else None
             looked = partial(self._looked, chunk, line)
             beside = Beside(self._guard, self._interpreter, data, looked, self.sublayers_of, 2)
             for found, worst in self._passed(chunk, line, data, beside.blind):
@@ -141,8 +142,7 @@ class Transformer:
         own, kinds = data.sequence, self.weights.output.kinds
         length, line = (None, own) if line is None else (np.int32(1 + len(own)), line)
         checks = self._checks(own.kinds + ("",) * (len(line) - len(own))) if checked else {}
-        rows, run = 1 + output_rows(line, kinds), places(self.weights, line.kinds)
-        wanted = len(output_rows(own, kinds))
+        rows, run, wanted = 1 + output_rows(line, kinds), places(self.weights, line.kinds), len(output_rows(own, kinds))
         for _, count, features in self.chunks(data, chunk=chunk, length=1 + len(line)):
             split = jax.device_put(features, self._placement.tasks)
             found, worst = forward(self.parameters, split, rows, checks, run, length)
@@ -272,6 +272,11 @@ class Transformer:
         steps, of = self.parameters.steps, self._placement
         return together(self.weights, steps, data, run, self._real.itemsize, of.shards, of.on_cpu)
 
+    def _at_once(self, tasks: int, line: Sequence) -> bool:
+        """Whether so many tasks of these tokens go through at once."""
+        steps, run, of = self.parameters.steps, places(self.weights, line.kinds), self._placement
+        return at_once(self.weights, steps, len(line), tasks // of.shards, run, self._real.itemsize, of.on_cpu)
+
     def features(self, data: TokenData, start: int, count: int, chunk: int, length: int = 0) -> NDArray[Any]:
         """What the pass takes of `count` tasks from `start` on, [chunk, 1 + tokens, features] (features.py): the rest
         token comes first, tasks of zeros fill the chunk, and tokens of zeros this `length`."""
@@ -281,9 +286,8 @@ class Transformer:
         """The guard's bounds for a sequence, on the devices; those of the last kind of sequence are kept."""
         bounds = self._bounds  # which another thread may replace
         if kinds not in bounds:
-            self._bounds = bounds = {
-                kinds: jax.device_put(self._guard.checks(kinds, self._real), self._placement.whole)
-            }
+            checks = self._guard.checks(kinds, self._real)
+            self._bounds = bounds = {kinds: jax.device_put(checks, self._placement.whole)}
         return bounds[kinds]
 
     def sublayers_of(self, data: TokenData) -> NDArray[Any]:

@@ -61,12 +61,26 @@ def together(
     """How many tasks go through at once, on `shards` devices: steps run at the tokens `run` (None: all). Raises
     MemoryLimitError."""
     tokens = len(data.sequence)
-    numbers = max(widest(steps, 1 + tokens, run), (1 + tokens) * weights.config.d_model)
-    most = max(1, (CACHED_BYTES if on_cpu else DEVICE_BYTES) // (numbers * itemsize))
-    chunk = shards * chunk_size(-(-data.batch // shards), most)
+    bytes_of, most = _of_a_task(weights, steps, tokens, run, itemsize, on_cpu)
+    chunk = shards * chunk_size(-(-data.batch // shards), max(1, most))
     if on_cpu:
-        running(weights, numbers * itemsize, chunk, tokens)
+        running(weights, bytes_of, chunk, tokens)
     return chunk
+
+
+def at_once(
+    weights: Weights, steps: tuple[Step, ...], tokens: int, tasks: int, run: Places, itemsize: int, on_cpu: bool
+) -> bool:
+    """Whether so many tasks of so many tokens stay in the cache, or in what a device has for them."""
+    return tasks <= _of_a_task(weights, steps, tokens, run, itemsize, on_cpu)[1]
+
+
+def _of_a_task(
+    weights: Weights, steps: tuple[Step, ...], tokens: int, run: Places | None, itemsize: int, on_cpu: bool
+) -> tuple[int, int]:
+    """Bytes of the widest activation of a task, and of how many tasks there is room for it."""
+    numbers = max(widest(steps, 1 + tokens, run), (1 + tokens) * weights.config.d_model)
+    return numbers * itemsize, (CACHED_BYTES if on_cpu else DEVICE_BYTES) // (numbers * itemsize)
 
 
 def widest(steps: tuple[Step, ...], tokens: int, run: Places | None) -> int:

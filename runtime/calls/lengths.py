@@ -5,7 +5,8 @@ numbers of tokens and not for each.
     after    those, and behind them tokens that fill: none of the data's sees them
 
 A token that fills is zero in every feature, and no sublayer changes its stream: it can neither overflow nor be read.
-Filled are calls that go through in one piece, where compiling is most of what they take; others pay for each token.
+Filled are calls that go through in one piece with what fills them, where compiling is most of what they take; others
+pay for each token.
 """
 
 from __future__ import annotations

@@ -115,9 +115,10 @@ class _Run(Held):
         return jnp.broadcast_to(array, (*array.shape[:-1], self.tasks))
 
     def carried(self, c: Carried, value: Value, places: Places) -> Array:
-        """`value` of what a loop carries, as it is carried: of every task and token, if it ever differs there."""
+        """`value` of what a loop carries, as it is carried: of every task and token, if it ever differs there, or if
+        there is no token."""
         array = self.take(value, places)
-        if c.phi in self._apart:
+        if c.phi in self._apart or not places.tokens.shape[0]:
             array = everywhere(array, places)
         return self.whole(array) if c.phi in self.program.varying else array
 
@@ -128,7 +129,7 @@ class _Run(Held):
 
     def _put(self, value: Value, places: Places, array: Array) -> None:
         self.known[value] = places, array
-        if value in self.ranges:
+        if value in self.ranges and places.tokens.shape[0]:
             low, high = (end[:, None] for end in self.ranges[value])
             self.beyond = self.beyond | ~((array >= low) & (array <= high)).all((0, 1))
 

@@ -83,8 +83,8 @@ def product(keyword: str, form: Bilinear, a: Array, b: Array, shapes: tuple[tupl
             return _flat(a[..., :, None, :] * b[..., None, :, :], form.size)
         case "dot":
             inner = shapes[0][-1]
-            left = a.reshape(*a.shape[:-2], -1, inner, a.shape[-1])
-            right = b.reshape(*b.shape[:-2], inner, -1, b.shape[-1])
+            left = a.reshape(*a.shape[:-2], a.shape[-2] // inner, inner, a.shape[-1])  # there may be 0 tokens
+            right = b.reshape(*b.shape[:-2], inner, b.shape[-2] // inner, b.shape[-1])
             if left.shape[-3] == 1 and right.shape[-2] == 1:
                 return (a * b).sum(-2, keepdims=True)
             return _flat((left[..., :, :, None, :] * right[..., None, :, :, :]).sum(-3), form.size)

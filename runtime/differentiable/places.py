@@ -51,10 +51,10 @@ class Held:
     def found_at(self, value: Value, tokens: Any) -> Array:
         """The same for tokens that may repeat, and −1 for none."""
         held, array = self.known[value]
+        if not array.shape[0]:
+            return jnp.zeros((tokens.shape[0], *array.shape[1:]), array.dtype)
         if isinstance(tokens, np.ndarray) and isinstance(held.of, np.ndarray):
             place = np.where(tokens >= 0, held.of[tokens], -1)
-            if not array.shape[0]:
-                return jnp.zeros((place.size, *array.shape[1:]), array.dtype)
             there = array if array.shape[0] == 1 else array[place]
             return there if place.size and place.min() >= 0 else jnp.where((place >= 0)[:, None, None], there, 0.0)
         here = jnp.where(tokens >= 0, jnp.asarray(held.of)[tokens], -1)

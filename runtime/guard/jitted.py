@@ -16,7 +16,7 @@ every value that has a name: gradient descent of 40 examples multiplies a tenth 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import thread_time
 from typing import Any
 
@@ -48,17 +48,30 @@ INSIDE = 1e-6
 
 @dataclass
 class _Chunks:
-    """Tasks of one sequence, by so many.
+    """So many tasks of one sequence.
 
-    rows      of each field the tokens that hold it
     spent     CPU seconds of NumPy's
-    trusted   whether it finds nothing clear that NumPy's does not
+    trusted   whether JAX's finds nothing clear that NumPy's does not
     """
 
-    size: int
-    rows: dict[str, Indices]
     spent: float = 0.0
     trusted: bool = False
+
+
+@dataclass
+class _Line:
+    """One sequence.
+
+    rows       of each field the tokens that hold it
+    most       tasks of a chunk, at most
+    chunks     by their tasks
+    function   JAX's, when it is made
+    """
+
+    rows: dict[str, Indices]
+    most: int
+    chunks: dict[int, _Chunks] = field(default_factory=dict)
+    function: Compiled[..., Any] | None = None
 
 
 class Jitted(Interpreter):
@@ -68,8 +81,7 @@ class Jitted(Interpreter):
     def __init__(self, weights: Weights, guard: Guard) -> None:
         super().__init__(weights)
         self._guard = guard
-        self._chunks: dict[tuple[Sequence, int], _Chunks] = {}
-        self._compiled: dict[Sequence, Compiled[..., Any]] = {}
+        self._lines: dict[Sequence, _Line] = {}
         self._program: tuple[Opened, Ranges] | None = None
         self._useless = False
         self.runs = 0
@@ -78,21 +90,26 @@ class Jitted(Interpreter):
         graph = self.graph
         if graph is None or self._useless or not self.knows(ranges):
             return super().hold(data, outputs, ranges)
-        of = data.sequence, data.batch
-        if of not in self._chunks:
-            self._chunks[of] = self._chunked(graph, data)
-        chunks = self._chunks[of]
+        if (line := self._lines.get(data.sequence)) is None:
+            line = self._lines.setdefault(data.sequence, _line(graph, data))
+        size = chunk_size(data.batch, line.most)
+        chunks = line.chunks.setdefault(size, _Chunks())
         if chunks.spent < BEGUN + EACH * len(graph.data):
             start = thread_time()
             held = super().hold(data, outputs, ranges)
             chunks.spent += thread_time() - start
             return held
-        found = self.compared(outputs, *self._jitted(graph, data, chunks, ranges))
+        try:
+            found = self.compared(outputs, *self._jitted(graph, data, line, size, ranges))
+        except Exception:  # of JAX's, whose devices may be full, or know no float64: a call does not end by it
+            self._useless = True
+            return super().hold(data, outputs, ranges)
         clear = self._guard.clear(found, np.asarray(outputs))
         if not chunks.trusted:
             exact = super().hold(data, outputs, ranges)
             assert exact is not None
-            self._useless = bool((clear & (exact.beyond | ~self._guard.settled(exact))).any())
+            if (clear & (exact.beyond | ~self._guard.settled(exact))).any():
+                self._useless = True
             chunks.trusted = True
             return exact
         unclear = np.flatnonzero(~clear)
@@ -103,39 +120,36 @@ class Jitted(Interpreter):
                 every[unclear] = those
         return found
 
-    def _chunked(self, graph: Graph, data: TokenData) -> _Chunks:
-        """What is known of as many tasks, or of another number of them that takes chunks of the same size."""
-        line = data.sequence
-        pairs = max(1, CHUNK_BYTES // (8 * len(line) ** 2))
-        size = chunk_size(data.batch, max(1, min(TOGETHER, pairs, together(graph, data))))
-        same = (chunks for (other, _), chunks in self._chunks.items() if other == line and chunks.size == size)
-        rows = {f.name: output_rows(line, f.kinds) for f in graph.signature.fields}
-        return next(same, _Chunks(size, rows))
-
     def _jitted(
-        self, graph: Graph, data: TokenData, chunks: _Chunks, ranges: Ranges
+        self, graph: Graph, data: TokenData, line: _Line, size: int, ranges: Ranges
     ) -> tuple[Floats, NDArray[np.bool_]]:
         """As `Interpreter._run`."""
         if self._program is None:
             self._program = _program(graph, ranges)
-        line, size = data.sequence, chunks.size
-        if line not in self._compiled:
-            self._compiled[line] = _function(*self._program, line)
+        if line.function is None:
+            line.function = _function(*self._program, data.sequence)
         exact, beyond = list[Floats](), list[NDArray[np.bool_]]()
         with concrete("float64"):
             for part in parts(data, size):
-                fields = {name: part.fields[name][:, rows] for name, rows in chunks.rows.items()}
+                fields = {name: part.fields[name][:, rows] for name, rows in line.rows.items()}
                 if part.batch < size:
                     fields = {
                         name: np.pad(rows, [(0, size - part.batch), (0, 0), (0, 0)], "edge")
                         for name, rows in fields.items()
                     }
-                found, out = self._compiled[line](fields)
+                found, out = line.function(fields)
                 exact.append(np.asarray(found)[: part.batch])
                 beyond.append(np.asarray(out)[: part.batch])
         self.runs += 1
         whole = np.concatenate(exact)
         return whole.reshape(*whole.shape[:2], *graph.output.shape), np.concatenate(beyond)
+
+
+def _line(graph: Graph, data: TokenData) -> _Line:
+    """What is known of the data's sequence before anything of it has run."""
+    pairs = max(1, CHUNK_BYTES // (8 * len(data.sequence) ** 2))
+    rows = {f.name: output_rows(data.sequence, f.kinds) for f in graph.signature.fields}
+    return _Line(rows, max(1, min(TOGETHER, pairs, together(graph, data))))
 
 
 def _function(program: Opened, ranges: Ranges, line: Sequence) -> Compiled[..., Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from innerloop.artifact.tokens import TokenData, read_data
 from innerloop.compiler import Weights
+from innerloop.compiler.interpreter.chunks import chunk_size
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.programs import load
 from innerloop.runtime import Transformer
@@ -19,6 +20,7 @@ from innerloop.runtime.guard.interpreted import Interpreter
 from innerloop.runtime.guard.jitted import Jitted
 
 from tests.certify.test_domains import told
+from tests.reference import case_of
 from tests.support.shared import compiled_once
 
 
@@ -131,3 +133,36 @@ def test_reads_in_a_loop_are_statistics_where_every_name_stays() -> None:
     run, _ = jitted._program(graph, {"w": (np.zeros(2), np.ones(2))})
     assert "Read" not in {type(run.graph[v].op).__name__ for v in run.graph.values()}
     assert isinstance(run, Opened)
+
+
+@pytest.mark.parametrize("program", ["averaging", "k_nearest_neighbours"])
+def test_no_examples_are_as_good_as_some(program: str, at_once: None) -> None:
+    """Reads of no token, and loops that carry what stands at none."""
+    weights = compiled_once(load(program), target="gpt2", **case_of(program).parameters)
+    model, data = Transformer(weights, guard="raise"), draw(weights.signature, 0, 3, seed=1)
+    first, later = (model(**data) for _ in range(2))
+    assert np.array_equal(first, later)
+    assert model._interpreter.runs == 2
+
+
+def test_where_jax_cannot_numpys_does(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a device has no memory left."""
+
+    def full(*_: Any) -> Any:
+        raise RuntimeError("RESOURCE_EXHAUSTED")
+
+    monkeypatch.setattr(jitted, "_function", full)
+    weights = programs()[1]
+    model, data = Transformer(weights), fields(weights)
+    first, later = (told(model, **data) for _ in range(2))
+    assert [(str(w), w.tasks) for w in first] == [(str(w), w.tasks) for w in later]
+    assert first
+
+
+def test_what_is_kept_of_a_sequence_is_of_few_sizes() -> None:
+    weights = programs()[2]
+    model = Transformer(weights)
+    for tasks in range(1, 33):
+        model(**draw(weights.signature, 5, tasks, seed=tasks))
+    (line,) = model._interpreter._lines.values()
+    assert len(line.chunks) == len({chunk_size(tasks, line.most) for tasks in range(1, 33)}) < 14

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from innerloop.artifact.places import places
 from innerloop.artifact.reference.forward import forward as numpy_forward
 from innerloop.artifact.tokens import output_rows, read_data
 from innerloop.artifact.words import TargetName
@@ -11,6 +12,7 @@ from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.task_families import CORE
 from innerloop.programs import load
 from innerloop.runtime import Transformer
+from innerloop.runtime.calls.afford import widest
 from innerloop.runtime.calls.lengths import few, filled
 from innerloop.runtime.forward import forward
 
@@ -65,3 +67,20 @@ def test_what_fills_changes_nothing(
     found = model.outputs_of(read)
     monkeypatch.setattr("innerloop.runtime.transformer.filled", lambda *_: None)
     assert np.abs(found - model.outputs_of(read)).max() <= 0.01 * max(e.predicted_error for e in weights.report.each)
+
+
+def test_what_goes_through_at_once_as_it_is_and_not_when_filled_is_not_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long task on its own, say, would pay for its fill at each call."""
+    weights, data = tree(1), tasks(1, examples=13)
+    model, line = Transformer(weights, guard="off"), read_data(weights.signature, data).sequence
+    longer = filled(weights, line)
+    assert longer is not None
+    model(**data)
+    before, tokens = forward.traces, 1 + len(line)
+    model(**tasks(1, examples=14))
+    assert forward.traces == before
+    room = widest(model.parameters.steps, tokens, places(weights, line.kinds)) * model.dtype.itemsize
+    monkeypatch.setattr("innerloop.runtime.calls.afford.CACHED_BYTES", room)
+    assert not model._at_once(1, longer)
+    model(**data)
+    assert forward.traces == before + 1
