@@ -7,7 +7,8 @@ NumPy's goes through a program operation by operation, a scan's token by token. 
 compiled for a sequence when NumPy's has taken as long for that as compiling does, so that a first call waits for
 nothing. A task that it finds right with room to spare, its named values inside their ranges by more than rounding, is
 clear; the others are NumPy's, which alone is what the guard quotes. So what the guard says does not depend on which of
-the two ran. When it is made, both are asked: where it finds clear what NumPy's does not, it is not used.
+the two ran, but for near ties that JAX rounds as the weights do. When it is made, both are asked: where it finds clear
+what NumPy's does not, it is not used.
 
 Reads in a loop are computed as statistics, gathered in front of it (transforms/separate_reads.py), where that leaves
 every value that has a name: gradient descent of 40 examples multiplies a tenth as often.
