@@ -21,17 +21,17 @@ from innerloop.artifact.errors import DataError, counted
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.interrupts import check, stoppable
 from innerloop.artifact.memory import spend
-from innerloop.artifact.places import Places, places
+from innerloop.artifact.places import Places
 from innerloop.artifact.precisions import carrier
-from innerloop.artifact.tokens import Sequence, TokenData, output_rows
+from innerloop.artifact.tokens import TokenData, output_rows
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import GuardMode, Share
 from numpy.typing import ArrayLike, NDArray
 
-from .calls.afford import at_once, packing, together
-from .calls.lengths import filled
+from .calls.afford import packing, together
 from .calls.placement import Placement
 from .calls.reading import read, verify
+from .calls.way import Way, way_of
 from .forward import embedded, forward, streams
 from .guard.beside import Beside, Worst, joined
 from .guard.checks import GuardCheck
@@ -118,12 +118,10 @@ class Transformer:
         """All outputs side by side, [batch, rows, *shape], for data that was read already."""
         results = []
         with stoppable(), self.precision():
-            chunk = self._chunk(data, places(self.weights, data.sequence.kinds))
-            line = filled(self.weights, data.sequence) if data.batch <= chunk else None
-            line = line if line is not None and self._at_once(chunk, line) else None
-            looked = partial(self._looked, chunk, line)
+            way = way_of(self.weights, self.parameters.steps, data, self._placement, self._real.itemsize)
+            looked = partial(self._looked, way)
             beside = Beside(self._guard, self._interpreter, data, looked, self.sublayers_of, 2)
-            for found, worst in self._passed(chunk, line, data, beside.blind):
+            for found, worst in self._passed(way, data, beside.blind):
                 results.append(found)
                 beside.chunk(found, worst)
                 if self.on_chunk is not None:
@@ -135,24 +133,23 @@ class Transformer:
         return outputs
 
     def _passed(
-        self, chunk: int, line: Sequence | None, data: TokenData, checked: bool
+        self, way: Way, data: TokenData, checked: bool
     ) -> Iterator[tuple[NDArray[Any], dict[int, NDArray[Any]]]]:
         """The outputs [tasks, rows, size] of each chunk, and by how much values were out at worst, if that is
-        `checked`. `line`: the data's tokens, and behind them such as fill (None: none do)."""
-        own, kinds = data.sequence, self.weights.output.kinds
-        length, line = (None, own) if line is None else (np.int32(1 + len(own)), line)
+        `checked`."""
+        own, line, kinds = data.sequence, way.line, self.weights.output.kinds
         checks = self._checks(own.kinds + ("",) * (len(line) - len(own))) if checked else {}
-        rows, run, wanted = 1 + output_rows(line, kinds), places(self.weights, line.kinds), len(output_rows(own, kinds))
-        for _, count, features in self.chunks(data, chunk=chunk, length=1 + len(line)):
+        rows, wanted = 1 + output_rows(line, kinds), len(output_rows(own, kinds))
+        for _, count, features in self.chunks(data, chunk=way.chunk, length=1 + len(line)):
             split = jax.device_put(features, self._placement.tasks)
-            found, worst = forward(self.parameters, split, rows, checks, run, length)
+            found, worst = forward(self.parameters, split, rows, checks, way.run, way.length)
             out = {time: np.asarray(excess)[:count] for time, excess in worst.items()}
             yield np.asarray(found)[:count, :wanted], out
 
-    def _looked(self, chunk: int, line: Sequence | None, data: TokenData) -> Worst:
+    def _looked(self, way: Way, data: TokenData) -> Worst:
         """By how much values are out at worst in these tasks of a call that ran so."""
         with self.precision():
-            return joined([worst for _, worst in self._passed(chunk, line, data, True)])
+            return joined([worst for _, worst in self._passed(way, data, True)])
 
     def _patched(self, data: TokenData, patches: Mapping[str, Patch]) -> NDArray[Any]:
         change = found(self.weights, data, patches, self._interpreter.graph)
@@ -262,20 +259,11 @@ class Transformer:
     ) -> Iterator[tuple[int, int, NDArray[Any]]]:
         """(first task, tasks, features [chunk, 1 + tokens, features]) by the fewest chunks, or by chunks of this size,
         all of one size, the last one filled. `run`: the tokens that steps run at (None: all); `length`: `features`."""
-        chunk = chunk or self._chunk(data, run)
+        steps, of = self.parameters.steps, self._placement
+        chunk = chunk or together(self.weights, steps, data, run, self._real.itemsize, of.shards, of.on_cpu)
         for start in range(0, data.batch, chunk):
             count = min(chunk, data.batch - start)
             yield start, count, self.features(data, start, count, chunk, length)
-
-    def _chunk(self, data: TokenData, run: Places | None = None) -> int:
-        """How many tasks go through at once."""
-        steps, of = self.parameters.steps, self._placement
-        return together(self.weights, steps, data, run, self._real.itemsize, of.shards, of.on_cpu)
-
-    def _at_once(self, tasks: int, line: Sequence) -> bool:
-        """Whether so many tasks of these tokens go through at once."""
-        steps, run, of = self.parameters.steps, places(self.weights, line.kinds), self._placement
-        return at_once(self.weights, steps, len(line), tasks // of.shards, run, self._real.itemsize, of.on_cpu)
 
     def features(self, data: TokenData, start: int, count: int, chunk: int, length: int = 0) -> NDArray[Any]:
         """What the pass takes of `count` tasks from `start` on, [chunk, 1 + tokens, features] (features.py): the rest

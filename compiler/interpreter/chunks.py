@@ -50,5 +50,10 @@ def chunk_size(tasks: int, most: int) -> int:
     """Tasks of each of the fewest chunks of at most `most` that hold so many, up to one of few sizes, for each of which
     a pass is compiled: 1, 2, 4, 8, and four for each doubling from there."""
     even = -(-tasks // -(-tasks // most))
-    step = 1 << max(0, (even - 1).bit_length() - 3)
-    return min(most, -(-even // step) * step if even > 8 else 1 << (even - 1).bit_length())
+    return min(most, of_few(even, 3 if even > 8 else 1))
+
+
+def of_few(number: int, bits: int) -> int:
+    """The next number of so many leading bits, of which there are 2^(bits − 1) for each doubling."""
+    step = 1 << max(0, (number - 1).bit_length() - bits)
+    return -(-number // step) * step

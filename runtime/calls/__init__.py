@@ -3,5 +3,5 @@
     in    weights, the settings of a model, the fields of a call
     out   tokens that fit, or an error; how many tasks go through at once; where arrays stand
 
-Read `reading.py` first, then `afford.py`.
+Read `reading.py` first, then `way.py`.
 """

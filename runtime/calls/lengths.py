@@ -16,6 +16,7 @@ from dataclasses import replace
 from innerloop.artifact.repetitions import at_most
 from innerloop.artifact.tokens import Sequence
 from innerloop.artifact.weights import Weights
+from innerloop.compiler.interpreter.chunks import of_few
 
 LEAST = 4
 """The smallest number of repetitions that is filled up to."""
@@ -37,5 +38,4 @@ def filled(weights: Weights, line: Sequence) -> Sequence | None:
 
 def few(repetitions: int) -> int:
     """The next of 4, 6, 8, 12, 16, 24, 32 …: two for each doubling."""
-    step = 1 << max(1, (repetitions - 1).bit_length() - 2)
-    return max(LEAST, -(-repetitions // step) * step)
+    return max(LEAST, of_few(repetitions, 2))

@@ -137,7 +137,7 @@ class Guard:
         decide it."""
         certain = np.array([error.predicted_error for error in self.weights.report.each])
         parts = self.weights.output.split(outputs.reshape(*outputs.shape[:2], *self.weights.output.shape))
-        largest = np.stack([np.abs(part).reshape(len(part), -1).max(1, initial=0.0) for part in parts], 1)
+        largest = np.stack(list(map(_largest, parts)), 1)
         small = (largest < self.resolved) & np.isfinite(self.resolved)
         return np.asarray(~held.beyond & ((held.errors <= CLEAR * certain) & ~small).all(1))
 
@@ -148,7 +148,7 @@ class Guard:
         smaller than the weights' error; but those in which the interpreter finds the error small, or the very answer to
         be 0, and those whose fields are of the usual size: a probability, say, may be next to nothing."""
         for k, (part, resolved) in enumerate(zip(self.weights.output.split(outputs), self.resolved, strict=True)):
-            largest = np.abs(part).reshape(len(part), -1).max(1, initial=0.0)
+            largest = _largest(part)
             below = (largest < resolved) & (largest > 0.0) & np.isfinite(resolved)
             if held is not None and below.any():
                 below &= ~(held.errors[:, k] <= LITTLE * largest) & (held.largest[:, k] > 0.0) & self._small(fields)
@@ -202,6 +202,11 @@ class Guard:
             raise RangeError(f"{message}. The guard `warn` goes on all the same")
         several = f" (and so it is in {tasks.size} tasks)" if tasks.size > 1 else ""
         warnings.warn(RangeWarning(message + several, tuple(tasks.tolist())), stacklevel=depth)
+
+
+def _largest(outputs: NDArray[Any]) -> NDArray[Any]:
+    """Of each task, in magnitude."""
+    return np.asarray(np.abs(outputs).reshape(len(outputs), -1).max(1, initial=0.0))
 
 
 def at_place(layer: int | None, token: int, task: int, component: int | None) -> str:

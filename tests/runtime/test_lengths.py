@@ -12,7 +12,7 @@ from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.task_families import CORE
 from innerloop.programs import load
 from innerloop.runtime import Transformer
-from innerloop.runtime.calls.afford import widest
+from innerloop.runtime.calls.afford import at_once, widest
 from innerloop.runtime.calls.lengths import few, filled
 from innerloop.runtime.forward import forward
 
@@ -65,7 +65,7 @@ def test_what_fills_changes_nothing(
     assert line is not None
     assert len(line) > len(read.sequence)
     found = model.outputs_of(read)
-    monkeypatch.setattr("innerloop.runtime.transformer.filled", lambda *_: None)
+    monkeypatch.setattr("innerloop.runtime.calls.way.filled", lambda *_: None)
     assert np.abs(found - model.outputs_of(read)).max() <= 0.01 * max(e.predicted_error for e in weights.report.each)
 
 
@@ -79,8 +79,9 @@ def test_what_goes_through_at_once_as_it_is_and_not_when_filled_is_not_filled(mo
     before, tokens = forward.traces, 1 + len(line)
     model(**tasks(1, examples=14))
     assert forward.traces == before
-    room = widest(model.parameters.steps, tokens, places(weights, line.kinds)) * model.dtype.itemsize
+    steps, size = model.parameters.steps, model.dtype.itemsize
+    room = widest(steps, tokens, places(weights, line.kinds)) * size
     monkeypatch.setattr("innerloop.runtime.calls.afford.CACHED_BYTES", room)
-    assert not model._at_once(1, longer)
+    assert not at_once(weights, steps, len(longer), 1, places(weights, longer.kinds), size, on_cpu=True)
     model(**data)
     assert forward.traces == before + 1
