@@ -282,3 +282,18 @@ def _product(form: Bilinear, left: Known, right: Known) -> Known:
     rounded = form.coefficient == np.round(form.coefficient)
     np.logical_and.at(whole, form.out, left.whole[form.left] & right.whole[form.right] & rounded)
     return Known(low, high, whole)
+
+
+def codes(graph: Graph) -> dict[Value, int]:
+    """The products of which one operand is a code, 0 or 1 in each component, and which; of two the latter. Made of
+    one-hot fields: what comparisons decide is no product (predicate.py)."""
+    if not any(f.onehot for f in graph.signature.fields):
+        return {}
+    terms, found = Terms(graph), dict[Value, int]()
+    for value in graph.values():
+        if isinstance(graph[value].op, Product):
+            known = [terms.known[terms.terms[o, None]] for o in graph[value].operands]
+            binary = [k for k, of in enumerate(known) if of.counts and (of.high <= 1.0).all()]
+            if binary:
+                found[value] = binary[-1]
+    return found
