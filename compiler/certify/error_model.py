@@ -68,7 +68,7 @@ from ..numerics.linear_by_softmax import SCALES, SINK, relative_error
 from ..numerics.sizes import sizes_of
 from ..numerics.square_banks import Squares, square_bank
 from ..schedule.constructions import CURVE, Construction, default_squares
-from ..transforms.algebra.counts import codes
+from ..transforms.algebra.codes import codes
 from .inexact import Inexact, Operand, noisy, usual
 from .product_errors import coded_product, exact_product, product
 from .score_errors import exponential_error, softmax_error

@@ -47,7 +47,7 @@ from ..ir.graph import (
 from ..ir.operation_classes import Positional, Structural
 from ..ir.positional import Count, PositionalOp
 from ..ir.printer import labels_of
-from ..transforms.algebra.counts import codes
+from ..transforms.algebra.codes import codes
 from .arguments import applied, no_place, quotient
 from .constructions import Choice, curve_in, squares_in
 from .demand_analysis import demanded, held
