@@ -127,6 +127,7 @@ def train(
     rule = Rule(until, float(rate), warmup, clip, optimiser, float(decay), products)
     settings = {
         "task": {"name": task.name, "rows": task.rows, **task.parameters},
+        "model": model.architecture,
         "steps": steps,
         "batch": batch,
         "rate": rate,
@@ -145,7 +146,7 @@ def train(
     }
     place = None if folder is None else Path(folder)
     with stoppable(), model.precision(), nullcontext() if place is None else locked(place):
-        here = provenance(model)
+        here = provenance(model, task)
         kept = source = None
         for one in (place, earlier):
             if kept is None and one is not None and (kept := checkpoint.read(Path(one))) is not None:
