@@ -288,7 +288,8 @@ def test_the_code_is_that_of_the_classes_of_model_and_task_and_of_their_parts(
 
 
 def test_a_run_of_another_size_is_told_which_it_was(start: Model, tmp_path: Path) -> None:
-    points, run = task("linear", d=2, n=4), {"steps": 2, "batch": 4, "folder": tmp_path, "resume": True}
+    points = task("linear", d=2, n=4)
+    run: dict[str, Any] = {"steps": 2, "batch": 4, "folder": tmp_path, "resume": True}
     train.train(start, points, **run)
     other = Baseline.drawn("gru", start.template, 0, width=4)
     with pytest.raises(DataError, match=r"with model='lsa, 1 layer of width .*', not 'gru of 2 layers of width 4'"):
