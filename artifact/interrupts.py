@@ -7,8 +7,8 @@ after    it is raised where no JAX is on the stack and nothing is being put in i
 stoppable()   a long computation called from Python: interrupted between its steps, where it asks `check` or `asked`
 command(…)    a whole command: interrupted anywhere else too; a second Ctrl-C ends the process, wherever it is
 held()        a block that is run to its end
-expendable(…) a block that takes long in XLA, where nothing can be raised, and of which nothing is lost: a command's process
-              ends in it at the first request
+expendable(…) a block that takes long in XLA, where nothing can be raised, and of which nothing is lost: a command's
+              process ends in it at the first request
 unfinished(…) a file or folder that is gone when its block ends, or the process does
 """
 
