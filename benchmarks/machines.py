@@ -1,5 +1,5 @@
 """Every program on every machine, beside the target whose MLP it has: layers, size and SPD/d, here and in transformers;
-and programs with scans on `deltanet`, beside `gpt2` and `llama`.
+and every program on `deltanet`, beside `gpt2` and `llama`.
 
     python -m benchmarks.machines [-o docs/machines.md] [--program NAME …] [--target neox …] [--workers 2]
 
@@ -136,17 +136,22 @@ def _revisions(rows: list[Line]) -> str:
 
 
 def _scans(lines: dict[tuple[str, str], Line]) -> list[str]:
-    """The programs with scans on `deltanet`: layers there, on gpt2 and on llama, SPD/d, or why not."""
+    """Every program on `deltanet`: layers there, on gpt2 and on llama, SPD/d, or why not."""
     rows = ["| program | `deltanet` | `gpt2` | `llama` | SPD/d | of `llama` | |", "|---|--:|--:|--:|--:|--:|---|"]
     for name in names():
         own, *near = (lines.get((name, target)) for target in ("deltanet", "gpt2", "llama"))
-        if own is None or None in near or " over tokens: " in own.said:
+        if own is None or None in near:
             continue
         layers = ["–" if line is None or line.said else str(line.layers) for line in (own, *near)]
         figures = ["–" if line is None or line.said else f"{line.spd:.0e}" for line in (own, near[1])]
-        why = own.said.rpartition(", and this one ")[2]
-        rows.append(f"| {name} | {' | '.join(layers)} | {' | '.join(figures)} | {why} |")
+        rows.append(f"| {name} | {' | '.join(layers)} | {' | '.join(figures)} | {_why(own.said)} |")
     return rows
+
+
+def _why(said: str) -> str:
+    """What a refusal of `deltanet` says of the program."""
+    what, _, scan = said.partition(", and this one ")
+    return scan or what.partition("target deltanet ")[2].partition(": ")[0]
 
 
 _DELTANET = """\
@@ -177,7 +182,7 @@ A scan takes one layer where its pass, however it is written, is that rule:
   the latest token of another kind, is a head of a layer before.
 
 All else is refused in one sentence, with its place: reads over tokens, functions and products of what tokens hold,
-scans whose pass is another. Of the programs that scan and read tokens no other way:"""
+scans whose pass is another. Every program, and what is refused of it first:"""
 
 
 _OPENING = f"""\

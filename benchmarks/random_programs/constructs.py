@@ -16,6 +16,7 @@ from innerloop.compiler.syntax.nodes import (
     Name,
     Negate,
     Not,
+    Number,
     Operation,
     Output,
     Part,
@@ -35,10 +36,13 @@ def constructs(text: str) -> set[str]:
     program = parse(text)
     found = _head(program) | _blocks(program.body, ())
     turns = counted(program.body)
+    layers = {parameter.name for parameter in program.parameters if parameter.type and parameter.type.base == "tensor"}
     for statement in statements(program.body):
         if isinstance(statement, Assign | Output | Define):
             found |= _expression(statement.value, False)
-            found |= {"a component by step" for node in walk(statement.value) if _by_step(node, turns)}
+            stepped = [node for node in walk(statement.value) if _by_step(node, turns)]
+            found |= {"a component by step" for _ in stepped}
+            found |= {"a matrix by step" for node in stepped if isinstance(node, Part) and _name(node) in layers}
     return found
 
 
@@ -46,6 +50,12 @@ def _by_step(expr: Expr, turns: frozenset[str]) -> bool:
     """Whether it is a component that differs from pass to pass."""
     places = children(expr)[1:] if isinstance(expr, Part) else ()
     return any(isinstance(node, Name) and node.name in turns for place in places for node in walk(place))
+
+
+def _name(part: Part) -> str | None:
+    """What it is a part of, if that has a name."""
+    whole = children(part)[0]
+    return whole.name if isinstance(whole, Name) else None
 
 
 def _head(program: Program) -> set[str]:
@@ -73,6 +83,11 @@ def _blocks(body: tuple[Statement, ...], around: tuple[str, ...]) -> set[str]:
         match statement:
             case At() | Repeat() | Scan():
                 which = type(statement).__name__.lower()
+                found |= (
+                    {"a number that a repeat carries"}
+                    if isinstance(statement, Repeat) and _schedules(statement)
+                    else set()
+                )
                 found |= {"a counted repeat"} if isinstance(statement, Repeat) and statement.index else set()
                 found.add(" in ".join((which, *around)))
                 found |= {"a scan backwards"} if isinstance(statement, Scan) and statement.backwards else set()
@@ -85,6 +100,17 @@ def _blocks(body: tuple[Statement, ...], around: tuple[str, ...]) -> set[str]:
                 found.add("output" if not around else "output in at")
                 found |= {"several outputs"} if answer is not None else set()
     return found
+
+
+def _schedules(loop: Repeat) -> bool:
+    """Whether it makes a name of nothing but that name and numbers."""
+    for line in loop.body:
+        if isinstance(line, Assign) and not isinstance(line.value, Name):
+            leaves = [node for node in walk(line.value) if not children(node)]
+            names = {node.name for node in leaves if isinstance(node, Name)}
+            if names == {line.name} and all(isinstance(node, Name | Number) for node in leaves):
+                return True
+    return False
 
 
 def _expression(expr: Expr, reads: bool) -> set[str]:

@@ -3,6 +3,7 @@
     operation    systematic                                   rounding, rms (u: one unit, 2⁻²⁴ or 2⁻⁵³)
     product      c R_a R_b (e(s₊) − e(s₋)), e the bank's fit  u c R_a R_b √(2 floor² + rate² (a² + b²)/2), a, b over R
       with gates –                                            u √(2 Σ (c a b)² + their sum²)
+      of a code  –                                            u √(Σ (2 c R_a b)² + their sum²), b 0 or 1
     function     the curve                                    u √Σ (neurons' values and what rounds on their way in)²
     comparison   anything where x is at the threshold         – (attention_gates.py)
     division     1 − rest²/2N², as the norm divides           3 u
@@ -26,6 +27,7 @@ A factor far below its radius R is multiplied with a far smaller error than one 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import assert_never
 
 import numpy as np
@@ -66,8 +68,9 @@ from ..numerics.linear_by_softmax import SCALES, SINK, relative_error
 from ..numerics.sizes import sizes_of
 from ..numerics.square_banks import Squares, square_bank
 from ..schedule.constructions import CURVE, Construction, default_squares
+from ..transforms.algebra.codes import codes
 from .inexact import Inexact, Operand, noisy, usual
-from .product_errors import exact_product, product
+from .product_errors import coded_product, exact_product, product
 from .score_errors import exponential_error, softmax_error
 
 ROUNDS = UNIT | {short: 0.5 * UNIT[short] for short in SHORT}
@@ -108,6 +111,8 @@ class ErrorModel:
                 if self.target.gated:
                     return exact_product(node.op, unit)
                 left, right = (self.ranges.ball(o) for o in node.operands)
+                if (code := self._codes.get(value)) is not None:
+                    return coded_product(node.op, code, (right, left)[code], unit)
                 squares = chosen if isinstance(chosen, Squares) else default_of(node, self.ranges, self.dtype)
                 bank = square_bank(squares, self.target.activation)
                 return product(node.op, left, right, bank, squares.shared, unit, drawn)
@@ -153,6 +158,10 @@ class ErrorModel:
                 return lambda array, _, rng: noisy(array, unit * (np.abs(array) + usual(array, self.apart)), rng)
             case other:
                 assert_never(other)
+
+    @cached_property
+    def _codes(self) -> dict[Value, int]:
+        return codes(self.graph)
 
     @property
     def _onehot(self) -> set[str]:

@@ -1,4 +1,5 @@
-"""What a product computes in the weights: by gates, rounded; by squares of sums and differences, fitted, too.
+"""What a product computes in the weights: by gates or codes, rounded; by squares of sums and differences,
+fitted, too.
 
 before   a product's form, the ranges of its factors, what it is built from
 after    what it gives instead of an array, from its factors
@@ -12,6 +13,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.sparse import Matrix
 
+from ..emit.ungated_neurons import CLOSED
 from ..interpreter.ball import Ball
 from ..ir.graph import Product
 from ..numerics.attention_gates import Draws
@@ -34,6 +36,18 @@ def exact_product(op: Product, unit: float) -> Inexact:
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         terms = gather.apply((operand(0)[..., form.left] * operand(1)[..., form.right]) ** 2)
         return noisy(array, unit * np.sqrt(2.0 * terms + array**2), rng)
+
+    return model
+
+
+def coded_product(op: Product, code: int, other: Ball, unit: float) -> Inexact:
+    """What is multiplied by 1 is rounded as what closes it is, and what is multiplied by 0 is 0."""
+    form = op.form if code == 1 else op.form.swapped
+    rounds = unit * CLOSED * form.coefficient * other.most[form.left]
+    by_code = Matrix.of(form.out, form.right, rounds**2, (form.size, form.sizes[1]))
+
+    def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
+        return noisy(array, np.sqrt(by_code.apply(operand(code) ** 2) + (unit * array) ** 2), rng)
 
     return model
 

@@ -187,7 +187,7 @@ def options(schedule: Schedule, allocation: Allocation, dtype: Dtype) -> dict[Va
             continue
         target = schedule.instructions.target
         if isinstance(task.op, Multiply):
-            if target.gated:
+            if target.gated or task.op.code is not None:
                 continue  # one construction, and exact
             found[task.value] = _products(task, task.op, written, dtype, target.activation)
         elif isinstance(task.op, Apply):

@@ -45,6 +45,7 @@ from ..schedule.instructions import (
 )
 from ..schedule.sublayers import Placed, Schedule, SublayerPlan
 from .residual_stream import Stream, stack
+from .ungated_neurons import CLOSED
 
 LONGEST = 48
 """Characters of an expression that a name has at most."""
@@ -83,6 +84,10 @@ class _Domains:
 
     def _reads(self, instruction: Instruction, number: int) -> Iterator[Domain]:
         match instruction.op:
+            case Multiply(code=int(code)):
+                ball = (instruction.op.right, instruction.op.left)[code]
+                most = float(CLOSED * ball.most.max(initial=0.0))
+                yield self._interval("product", instruction, number, 1 - code, -most, most)
             case Multiply() if not self.instructions.target.gated:
                 yield self._product(instruction, instruction.op, number)
             case Apply(name, arguments, low, high):

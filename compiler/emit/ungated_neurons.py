@@ -3,6 +3,7 @@
     what                    neurons                                                            a component
     a·b                     two squares, of (a/R_a ± b/R_b)/2; of equal factors one;            1 … 16 a square
                             or one and what lone squares it shares with others                  (square_banks.py)
+    a·b, b 0 or 1           (g(κa − K(1 − b)) − g(−κa − K(1 − b)))/κ, exact: both are 0 where b is      2
     f(x)                    a fitted sum of GELUs (fit_smooth.py)                                      8 … 256
     linear                  (g(κx) − g(−κx))/κ = x, exact where |κx| > 6: there g(−κx) is 0     2
     constant                g(64 · flag) = 64 · flag                                            1
@@ -25,6 +26,9 @@ from ..schedule.constructions import default_squares, distinct, keys
 from ..schedule.instructions import Apply, LinearForm, Multiply
 from .neurons import Neurons
 from .residual_stream import pile, stack
+
+CLOSED = 2.0
+"""A code of 0 closes what it multiplies up to so many times the size that this was compiled for."""
 
 
 class UngatedNeurons(Neurons):
@@ -50,6 +54,9 @@ class UngatedNeurons(Neurons):
         Rounding is relative to the factors' distance from their centres a₀, b₀ and not from 0:
         a·b = (a − a₀)(b − b₀) + a₀ b + b₀ a − a₀ b₀, the last three linear.
         """
+        if op.code is not None:
+            self._coded(op, left, right, write, kinds)
+            return
         form = op.form
         a, b = self.stream.read(left), self.stream.read(right)
         straight = self._linear_part(op, a, b, kinds)
@@ -77,6 +84,27 @@ class UngatedNeurons(Neurons):
             both = Matrix(sp.hstack([half[0] + half[1], half[0] - half[1]]))
             plus, minus = _scaled(down, unlike, size), _scaled(down, unlike, -size)
             self._squares(bank, both, pile([plus, minus], self.stream.width), kinds, unlike.size)
+
+    def _coded(self, op: Multiply, left: LinearForm, right: LinearForm, write: Matrix, kinds: Kinds) -> None:
+        """What is multiplied by 1 passes, since g(κa) − g(−κa) = κa, and what is multiplied by 0 is closed. One of the
+        two that are read is 1 less a code."""
+        form = op.form if op.code == 1 else op.form.swapped
+        value, closed = (left, right) if op.code == 1 else (right, left)
+        ball = op.left if op.code == 1 else op.right
+        a, c = self.stream.read(value), self.stream.read(closed)
+        entries, i, j = distinct(form, [b"a" + key for key in keys(a)], [b"c" + key for key in keys(c)])
+        most = CLOSED * ball.most[i]
+        a, c = Matrix(a.csr[:, i]), Matrix(c.csr[:, j])
+        sharp = np.minimum(self.sizes.straight, 2.0 ** np.floor(np.log2(self._most / self._reach(a))))
+        a = Matrix(a.csr @ sp.diags_array(sharp))
+        shut = Matrix(c.csr @ sp.diags_array(sharp * most + 64.0))
+        down = Matrix(sp.diags_array(1.0 / sharp) @ (entries @ write).csr)
+        self.add(
+            stack([a + shut * -1.0, a * -1.0 + shut * -1.0], self.stream.width),
+            np.zeros(2 * i.size),
+            pile([down, down * -1.0], self.stream.width),
+            kinds,
+        )
 
     def _centred(self, read: Matrix, ball: Ball, kinds: Kinds) -> Matrix:
         """Reads the components less their centres."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from innerloop.artifact.arrays import Floats
 
 
@@ -15,3 +16,8 @@ class Ball:
     centre: Floats
     radius: Floats
     spread: float
+
+    @property
+    def most(self) -> Floats:
+        """How far from 0 each component goes."""
+        return np.asarray(np.abs(self.centre) + self.radius)

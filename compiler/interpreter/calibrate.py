@@ -19,7 +19,7 @@ from innerloop.artifact.progress import each
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 
-from ..ir.graph import Field, Graph, Move, Value
+from ..ir.graph import Field, Function, Graph, Move, Value
 from ..ir.operation_classes import Positional
 from ..numerics.functions import POINTWISE
 from .ball import Ball
@@ -28,6 +28,9 @@ from .deciding import equalities
 from .seen import Looked, Seen, observed, side_by_side
 
 MARGIN = 0.1
+NEARER = 2.0
+"""So many times nearer to 0 than the sample's least are numbers that logs, roots and 1/x as a curve are built for."""
+FURTHER = NEARER / (1.0 + MARGIN)
 TAIL = 10.0
 """A range this far beyond 999 in 1,000 values is a tail, of which no sample need hold the end: it is doubled. Of
 default tasks, which are many, the wildest is left out beside, lest its luck decide."""
@@ -85,11 +88,15 @@ class Ranges:
         return (1.0 + MARGIN) * self.scores.get(value, 0.0)
 
     def domain(self, function: str, value: Value) -> tuple[Floats, Floats]:
-        """Where a function of the graph takes this operand: 1/x never across 0, and no root of 0 alone."""
+        """Where a function of the graph takes this operand: 1/x never across 0, and no root of 0 alone. Logs, roots and
+        1/x are steep near 0, where no sample holds the least: they are built for less than it."""
         takes = POINTWISE[function].takes
-        if takes == "numbers of one sign":
-            return self.tight(value)
-        low, high = self._seen(value)
+        if takes == "all numbers":
+            return self._seen(value)
+        low, high = self.tight(value) if takes == "numbers of one sign" else self._seen(value)
+        if value not in self.declared:
+            low = np.where(self.low[value] > 0.0, self.low[value] / NEARER, low)
+            high = np.where(self.high[value] < 0.0, self.high[value] / NEARER, high)
         if takes == "numbers that are not negative" and high.max() == 0.0:
             # What is 0 on all data has no size of its own.
             high = np.ones_like(high)
@@ -182,6 +189,10 @@ def ranges_of(graph: Graph, seen: Seen) -> Ranges:
         if isinstance(op, Positional) and op.bounds is not None:
             declared.add(value)
             low[value], high[value] = (np.full(graph[value].size, end) for end in op.bounds)
+    for value in graph.values():
+        if graph[value].op == Function("reciprocal"):  # what is divided by may be nearer to 0: `domain`
+            low[value] = np.where(low[value] < 0.0, FURTHER * low[value], low[value])
+            high[value] = np.where(high[value] > 0.0, FURTHER * high[value], high[value])
     crowd = {v: _crowd(rows, graph[v].size) for v, rows in seen.rows.items()}
     ties = frozenset(seen.ties) | equalities(graph)
     return Ranges(low, high, frozenset(declared), crowd, dict(seen.scores), ties)

@@ -98,6 +98,8 @@ def _cost(placed: Placed, dtype: Dtype) -> int:
     op = placed.instruction.op
     if isinstance(op, Multiply):
         count = int(op.form.out.size)
+        if op.code is not None:
+            return 2 * count
         return 2 * count * square_bank(op.squares or default_squares(op.left, op.right, count, dtype)).up.size
     if isinstance(op, Apply):
         tolerance = CURVE[dtype] if op.tolerance is None else op.tolerance

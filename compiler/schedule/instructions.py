@@ -141,12 +141,14 @@ class DeltaHead:
 @dataclass(frozen=True)
 class Multiply:
     """A bilinear map of two operands, whose components lie within a radius of a centre. `squares`: what it is built
-    from, if not by default."""
+    from, if not by default. `code`: which operand is 0 or 1 in each component, if one is; of it 1 less is read, by
+    which neurons are closed."""
 
     form: Bilinear
     left: Ball
     right: Ball
     squares: Squares | None = None
+    code: int | None = None
 
 
 @dataclass(frozen=True)

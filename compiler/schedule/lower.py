@@ -47,6 +47,7 @@ from ..ir.graph import (
 from ..ir.operation_classes import Positional, Structural
 from ..ir.positional import Count, PositionalOp
 from ..ir.printer import labels_of
+from ..transforms.algebra.codes import codes
 from .arguments import applied, no_place, quotient
 from .constructions import Choice, curve_in, squares_in
 from .demand_analysis import demanded, held
@@ -94,6 +95,7 @@ class _Lowering(HeadBuilder):
 
     def run(self) -> Instructions:
         self.held = held(self.graph, self.need)
+        self.codes = {} if self.target.gated else codes(self.graph)
         block = self._block(self.graph.block, -1)
         output = LinearForm.stacked([self.forms[value] for value in self.graph.results])
         named = tuple(v for v in self.values if self.graph[v.value].name is not None)
@@ -178,7 +180,10 @@ class _Lowering(HeadBuilder):
                 return self._delta(value, node.op, reads, kinds, instructions)
             case Product(_, form):
                 left, right = (resolvable(self.ranges.ball(o)) for o in node.operands)
-                return make(Multiply(form, left, right, squares_in(self.choice, value)), *reads)
+                code = self.codes.get(value)
+                if code is not None:
+                    reads[code] = self._unlike(reads[code], kinds)
+                return make(Multiply(form, left, right, squares_in(self.choice, value), code), *reads)
             case Function():
                 apply = replace(applied(node, self.ranges, self._refuse), tolerance=curve_in(self.choice, value))
                 if self.dtype and scattered(apply, reads[0], self.atoms, self.dtype, self.target.activation):

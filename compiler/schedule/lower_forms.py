@@ -126,6 +126,18 @@ class FormBuilder:
         ].toarray()
         return dense[:, 0] if dense.size and not np.ptp(dense, axis=1).any() else None
 
+    def _unlike(self, code: LinearForm, kinds: Kinds) -> LinearForm:
+        """1 less a code, at tokens of `kinds`. Of one one-hot field that all of them hold, its components sum to 1:
+        where the code is 1 nothing of it is then read, and nothing rounds."""
+        for spec in self.graph.signature.fields:
+            atom = self.fields.get(spec.name)
+            if spec.onehot and atom is not None and code.atoms == {atom} and kinds <= self.atoms[atom].kinds:
+                shape = (code.size, self.atoms[atom].size)
+                row, column = np.indices(shape)
+                each = Matrix.of(row.ravel(), column.ravel(), 1.0, shape)
+                return LinearForm.of(code.size, [(atom, each)]).plus(code, -1.0)
+        return self._constant(np.ones(code.size), kinds).plus(code, -1.0)
+
     def _most(self, form: LinearForm) -> Floats:
         """What no component of the form exceeds in magnitude, at any token."""
         total = np.zeros(form.size)

@@ -55,6 +55,7 @@ from ..ir.graph import (
 from ..ir.operation_classes import Local, Reads, Source, Structural
 from ..ir.positional import Count
 from ..numerics.functions import function
+from .algebra.carried_counts import terms_of
 from .algebra.counts import COMPARISONS, Terms
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
@@ -102,7 +103,7 @@ def guard_counts(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
     divided = [v for v in graph.values() if isinstance(graph[v].op, Divide)]
     if not divided or not any(_whole(graph, graph[v]) for v in graph.values()):
         return graph
-    terms, names = Terms(graph), dict[Value, Value]()
+    terms, names = terms_of(graph), dict[Value, Value]()
     counted = {v for v in divided if _counted(graph, terms, v)}
 
     def visit(r: Rewriter, old: Value, node: Node) -> Value:

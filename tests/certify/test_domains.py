@@ -237,3 +237,16 @@ def test_domains_are_saved_and_a_folder_of_before_them_loads(tmp_path: Path) -> 
     assert warned(again, x=np.full((1, 1, 4), 5.0))
     entries = json.loads((tmp_path / "new" / "config.json").read_text())
     assert entries["domains"]
+
+
+@pytest.mark.parametrize("target", GATED)
+def test_what_is_steep_near_0_is_right_nearer_to_it_than_the_sample_goes(target: TargetName) -> None:
+    """No sample holds the least of what logs, roots and reciprocals take; half of it is right, and so is what is
+    multiplied by the reciprocal."""
+    body = "at t\n    output log(x) + sqrt(x) + sum([z, z] / [x, x + 1])"
+    sample = np.random.default_rng(0).uniform(0.25, 1.0, (64, 4))
+    weights = compiled(body, target, x=sample, z=sample)
+    x = np.full((1, 4), 0.5 * sample.min())
+    found = Transformer(weights, guard="off")(x=x, z=x)
+    truth = np.log(x) + np.sqrt(x) + 1.0 + x / (x + 1.0)
+    assert np.abs(np.asarray(found) - truth).max() <= 5.0 * weights.report.each[0].predicted_error

@@ -4,7 +4,7 @@ runtime's own GELU."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -169,3 +169,23 @@ at q
     x = np.random.default_rng(0).uniform(-1.5, 1.5, (16, 3, 2))
     found = np.asarray(Transformer(weights)(x=x), np.float64)
     assert np.abs(found - interpret(text, x=x)).max() <= weights.report.predicted_error
+
+
+@pytest.mark.parametrize("target", ["gpt2", "neox"])
+def test_a_product_with_a_code_is_two_neurons_and_exact(target: Literal["gpt2", "neox"]) -> None:
+    """What the code takes away is 0, and what it keeps is rounded as often as it is passed on: also of a sum of its
+    components, and of a code that was moved, which is 0 where there was none."""
+    text = (
+        "program p()\n\ntokens (s)* x\n    s : onehot[3]\n    v : scalar on s\n    x : scalar\n\n"
+        "at s\n    before = move s from previous s\n    output a = (1 - s[1]) * v\n"
+        "    output b = outer(s, [v, 2 * v])\n    output c = v * before\n"
+    )
+    rng = np.random.default_rng(0)
+    s, v = np.eye(3)[rng.integers(0, 3, (64, 9))], rng.standard_normal((64, 9))
+    data = {"s": s, "v": v, "x": np.zeros((64, 1))}
+    weights = compile_program(text, target=target, calibration=data)
+    assert weights.report.neurons < 40, "squares take more than a hundred"
+    found, truth = Transformer(weights, guard="off")(**data), interpret(text, **data)
+    for name in truth:
+        assert np.abs(found[name])[truth[name] == 0.0].max() < 1e-9, name
+        assert np.abs(found[name] - truth[name]).max() <= 2.0**-21 * np.abs(v).max(), name

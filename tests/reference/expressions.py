@@ -36,7 +36,9 @@ PLAIN: tuple[tuple[str, Shape, str], ...] = (
     ("G", ("d", "m"), "0.5"),
 )
 """Parameters that stand where an array would."""
-PARAMETERS = ("A", *(name for name, _, _ in PLAIN))
+LAYERS: Shape = ("m", "d", "d")
+PARAMETERS = ("A", "T", *(name for name, _, _ in PLAIN))
+"""`T` is a matrix for each of m passes."""
 
 
 @dataclass(frozen=True)

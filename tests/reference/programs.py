@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import pairwise, product
 from random import Random
 
-from .expressions import PLAIN, SHAPES, SIZES, Expressions, Held, Place, Shape
+from .expressions import LAYERS, PLAIN, SHAPES, SIZES, Expressions, Held, Place, Shape
 
 PATTERNS = ("(x)*", "(x y)*", "(x y)* x", "h (x)* q", "h (x y)*", "(x)* q", "(x y q)* x", "h x (y)* q x", "h q (x)*",
             "(x)* (y)* q", "h (x y)* (q)*")  # fmt: skip
@@ -38,9 +38,10 @@ def random_program(random: Random) -> str:
     writer = _Writer(random, kinds, {k: {b for b, after in before if after == k} for k in kinds}, numbers, {})
     writer.library = random.random() < 0.3
     parameters = ["d = 2", "m = 3", f"rate = 0.3{random.choice(['', '', ' in (0, 1)', ' in [0.3, m)'])}"]
-    for name, shape, value in (("A", ("d", "d"), "identity(d)"), *PLAIN):
-        if random.random() < 0.3 or (not numbers and name != "A"):
-            parameters.append(f"{name} : {SHAPES[shape]} = {value}")
+    types = SHAPES | {LAYERS: f"tensor[{', '.join(LAYERS)}]"}
+    for name, shape, value in (("A", ("d", "d"), "identity(d)"), ("T", LAYERS, "0.5"), *PLAIN):
+        if random.random() < 0.3 or (not numbers and name not in "AT"):
+            parameters.append(f"{name} : {types[shape]} = {value}")
             writer.hold(name, Held(shape, writer.everywhere, constant=True, source=True))
     fields = writer.fields(groups)
     lines = writer.definitions()
@@ -61,7 +62,9 @@ def random_program(random: Random) -> str:
         return text
     sizes = re.compile(r"(?<=[\[( ])[dm](?=[\]),])")
     return re.sub(
-        r"(vector|matrix|onehot)\[[dm, ]+\]|identity\(d\)", lambda t: sizes.sub(lambda k: str(SIZES[k[0]]), t[0]), text
+        r"(vector|matrix|tensor|onehot)\[[dm, ]+\]|identity\(d\)",
+        lambda t: sizes.sub(lambda k: str(SIZES[k[0]]), t[0]),
+        text,
     )
 
 
@@ -153,13 +156,19 @@ class _Writer(Expressions):
                 turn, size = ("io"[len(self.turns)], self.random.choice("dm")) if self.chance(0.3) else ("", "")
                 if turn:
                     times, self.turns[turn] = SIZES[size], size
+                schedule = indent == 0 and self.chance(0.2)
+                if schedule:  # a number that the loop makes of itself
+                    lines.append("eta = 1")
+                    self.hold("eta", Held((), self.everywhere, constant=True, source=True))
                 body = self.block(inner, place, indent + 1, nested, before)
+                body += ["    eta = 0.5 * eta + 0.1"] * schedule
                 text = "m" if times == 3 and self.chance(0.5) else str(times)
                 if turn:
                     text = f"{times if self.numbers else size} as {turn}"
                     del self.turns[turn]
                 lines += [f"{space}repeat {text}", *body]
                 self.names = before if times == 0 else self.names
+                self.names.pop("eta", None)
             elif which == "scan" and which in allowed:
                 lines += self.scan(kind, inner, place, indent)
             else:

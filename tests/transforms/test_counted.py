@@ -73,6 +73,16 @@ CASES = {
         "M = sum[j in y](outer(b[j], u[j])) / outer(sum[j in y](b[j]), [1, 1])\nat x\n    output M @ x\n",
         lambda q, k, x, c, y: np.array([over((c == i) * 1.0, x) @ q for i in range(3)]),
     ),
+    "carried by a scan": Case(
+        "s : vector[2] = 0\nn = 0\nscan y up to 9\n    n = n + (y > 0)\n    s = s + (y > 0) * u\n"
+        "at x\n    output s / n\n",
+        lambda q, k, x, c, y: over((y > 0) * 1.0, x),
+    ),
+    "carried by loops in each other": Case(
+        "s = 0\nn = 1 - 1\nrepeat 2\n    repeat 2\n        n = n + sum[j in y](y[j] > 0)\n"
+        "        s = s + sum[j in y]((y[j] > 0) * u[j][1])\n    s = 2 * s\nat x\n    output s / n\n",
+        lambda q, k, x, c, y: 3 * over((y > 0) * 1.0, x[:, 0]),
+    ),
     "those of my class": Case(
         "at x\n    output sum[j in y](dot(c, b[j]) * (y[j] - 1)) / sum[j in y](dot(c, b[j]))\n",
         lambda q, k, x, c, y: over((c == k) * 1.0, y - 1),
@@ -110,11 +120,16 @@ def test_what_is_filled_has_the_same_outputs(case: Case) -> None:
     assert guard_counts(filled) is filled  # max(n, 1) is divided by as it is
 
 
+LOOP, POSITIVE = "w = 0\nn = 0\nrepeat 2\n", "sum[j in y](y[j] > 0)"
 NO_COUNTS = {
     "what is divided is not 0": "w = sum[j in y](u[j]) / sum[j in y](y[j] > 0)",
     "weights, and no count": "w = sum[j in y](relu(y[j]) * u[j]) / sum[j in y](relu(y[j]))",
     "a difference": "w = sum[j in y]((y[j] > 0) * u[j]) / (sum[j in y](y[j] > 0) - sum[j in y](y[j] > 1))",
     "a half": "w = sum[j in y]((y[j] > 0) * u[j]) / (0.5 * sum[j in y](y[j] > 0))",
+    "a loop that adds all": f"{LOOP}    n = n + {POSITIVE}\n    w = w + sum[j in y](u[j][1])\nw = w / n",
+    "a loop that starts from 1": f"{LOOP}    n = n + {POSITIVE}\n    w = w - 1\nw = (w + 2) / n",
+    "a loop that takes counts away": f"{LOOP}    w = w + n\n    n = {POSITIVE} - n\nw = w / n",
+    "a loop that forgets": f"{LOOP}    w = w + n\n    n = {POSITIVE}\nw = w / n",
     "another's count": "w = sum[j in y]((y[j] > 1) * u[j]) / sum[j in x](x[j][1] > 1)",
     "of another mean": "w = mean[j in x]((x[j][1] > 1) * x[j]) / mean[j in y](y[j] > 1)",
 }

@@ -60,7 +60,7 @@ a read in a read, move from previous, move from first, move from last, move from
 grad, def, a def with lines of its own, a call of a def, use, solve, inverse, size
 output, output in at, several outputs, a sum weighed by exp
 at, repeat, scan, a scan backwards, repeat in repeat, repeat in scan, scan in repeat, at in repeat, repeat in at
-a counted repeat, a component by step, a constant power
+a counted repeat, a component by step, a matrix by step, a number that a repeat carries, a constant power
 visible context, a prefix, a suffix, several groups, a group of several kinds, a kind in two places
 a field on several kinds, a declared range, a parameter with a type, a parameter with a range
 a field: scalar, a field: vector, a field: matrix, a field: onehot

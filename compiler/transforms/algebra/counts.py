@@ -65,16 +65,18 @@ def _all(size: int, low: float, high: float, whole: bool) -> Known:
 
 
 class Terms:
-    """The terms of a graph, each once."""
+    """The terms of a graph, each once; `counted`: what loops carry of counts (carried_counts.py)."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, counted: Container[Value] = ()) -> None:
+        self.graph, self.counted = graph, counted
         self.codes = {f.name for f in graph.signature.fields if f.onehot}
         self.rows: list[tuple[Op | None, tuple[Term, ...]]] = []
         """What each is made by; no operation of what is not looked into."""
         self.known: list[Known] = []
         self.numbers: dict[object, Term] = {}
         self.sums: dict[Term, list[Row]] = {}
+        self.carried: dict[Term, list[tuple[Term, int, Flags]]] = {}
+        """Of what loops carry: which components are 0 where a component of another term is."""
         self.terms: dict[tuple[Value, str | None], Term] = {}
         """Of each value at my token, and at the tokens of a kind that are read."""
         for value in graph.values():
@@ -101,7 +103,10 @@ class Terms:
             case Move() | Merge():
                 return self._term(node, node.op, tuple(self.terms[o, None] for o in node.operands), (value, kind))
             case Source() | Reads() | Structural():
-                return self._term(node, node.op if isinstance(node.op, Field) else None, (), (value, kind))
+                term = self._term(node, node.op if isinstance(node.op, Field) else None, (), (value, kind))
+                if value in self.counted:
+                    self.known[term] = _all(node.size, 0.0, np.inf, True)
+                return term
             case other:
                 assert_never(other)
 
@@ -202,6 +207,8 @@ class Terms:
                 stack += self._implied(at, place)
         for each in range(term + 1):
             own = self._zeros(each, zero, sums)
+            for other, k, flags in self.carried.get(each, ()):
+                own = own | flags if other in zero and zero[other][k] else own
             zero[each] = own | zero[each] if each in zero else own
         return zero[term]
 
