@@ -7,6 +7,8 @@ after    it is raised where no JAX is on the stack and nothing is being put in i
 stoppable()   a long computation called from Python: interrupted between its steps, where it asks `check` or `asked`
 command(…)    a whole command: interrupted anywhere else too; a second Ctrl-C ends the process, wherever it is
 held()        a block that is run to its end
+expendable(…) a block that takes long in XLA, where nothing can be raised, and of which nothing is lost: a command's
+              process ends in it at the first request
 unfinished(…) a file or folder that is gone when its block ends, or the process does
 """
 
@@ -36,6 +38,8 @@ _asked = 0  # the signal, while it waits or unwinds
 _holds = 0
 _steps = 0
 """How many blocks are open in which nothing is raised, and in which only `check` raises."""
+_expendable: str | None = None
+"""In a block of which nothing is lost, the words for its end."""
 _body: CodeType | None = None
 """What a command runs: whatever is raised in it is caught."""
 
@@ -71,6 +75,20 @@ def held() -> Iterator[None]:
         _holds -= 1
     if not _steps:
         check()
+
+
+@contextmanager
+def expendable(said: str) -> Iterator[None]:
+    """A block that compiles, say: a command that is asked to end in it does so at once, and says this. Raises
+    KeyboardInterrupt, with these words, if that was asked before."""
+    global _expendable
+    if _asked and not _holds:
+        raise Interrupted(said)
+    _expendable = said
+    try:
+        yield
+    finally:
+        _expendable = None
 
 
 _unfinished: set[Path] = set()
@@ -137,9 +155,9 @@ def _main() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def command(body: Callable[[], int], told: Callable[[BaseException], int], at_once: Callable[[int], object]) -> int:
+def command(body: Callable[[], int], told: Callable[[BaseException], int], at_once: Callable[[str], object]) -> int:
     """Runs a whole command and returns its status, which `told` gives for what it raised.
-    `at_once` is called, in another thread, before a second request ends the process."""
+    `at_once` is called, in another thread, with words for it, before a request ends the process there."""
     free = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_IGN)
     if not _main() or signal.getsignal(signal.SIGINT) not in free or not hasattr(signal, "setitimer"):
         return _status(body, told)
@@ -210,16 +228,18 @@ def _outside(frame: FrameType | None) -> bool:
     return frame is not None
 
 
-def _watch(requests: socket.socket, signals: list[signal.Signals], at_once: Callable[[int], object]) -> None:
-    """Reads what arrives, even while the main thread is inside XLA; a second request ends the process."""
+def _watch(requests: socket.socket, signals: list[signal.Signals], at_once: Callable[[str], object]) -> None:
+    """Reads what arrives, even while the main thread is inside XLA; a second request ends the process, and the first
+    where nothing is lost."""
     first: float | None = None
     with requests:
         while got := requests.recv(64):
             found = [number for number in got if number in signals]
             now = time.monotonic()
-            if found and first is None:
-                first = now
-            elif found and first is not None and now - first > TWICE:
+            said = None if _holds else _expendable
+            if found and (said is not None or (first is not None and now - first > TWICE)):
                 remove_unfinished()
-                at_once(found[0])
+                at_once(said or "interrupted")
                 os._exit(128 + found[0])
+            elif found and first is None:
+                first = now

@@ -1,7 +1,7 @@
 """Words that a caller or a configuration chooses from, each set once: for signatures, the command line and the checker
 of folders. Imports nothing, for commands that start at once."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 TargetName = Literal["gpt2", "gelu", "llama", "lsa", "deltanet", "gemma", "neox", "qwen2"]
 """The targets that programs compile to (compiler/architectures/targets.py)."""
@@ -48,3 +48,5 @@ OptimiserName = Literal["adam", "sgd"]
 """What moves the numbers in training; sgd: plain gradient descent."""
 BaselineName = Literal["lstm", "gru", "linear_attention"]
 """What transformers are held against: recurrent networks and kernels in place of softmax."""
+MODELS = ("transformer", *get_args(BaselineName))
+"""What can be trained on a program's task."""

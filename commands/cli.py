@@ -119,10 +119,10 @@ def _place(trace: TracebackType | None) -> str | None:
     return place
 
 
-def _ended(_: int) -> None:
+def _ended(said: str) -> None:
     """The words for an end at once; a progress bar may have hidden the cursor."""
     if sys.stderr is not None:
-        os.write(2, (b"\x1b[?25h" if sys.stderr.isatty() else b"") + b"innerloop: error: interrupted\n")
+        os.write(2, (b"\x1b[?25h" if sys.stderr.isatty() else b"") + f"innerloop: error: {said}\n".encode())
 
 
 def _prepare_streams() -> None:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.errors import InnerloopError, near
+from innerloop.artifact.words import MODELS
 
 from . import options
 from .arguments import new_folder, program, settings
@@ -21,7 +22,7 @@ from .as_json import print_json, records
 EPILOG = """\
 --over may be given several times; every combination is trained with every seed. Without it, one training is done with
 several seeds. NAME is layers, width, heads, steps,
-batch, rate, warmup or clip as `innerloop train` has them (its rate, before a program's), a parameter of the task
+batch, rate, warmup, clip or model as `innerloop train` has them (its rate, before a program's), a parameter of the task
 (noise, n, tasks …), or one of the program (d, which the task takes too). `innerloop compare` takes the seeds of one
 combination: DIR/cells/noise=0.5, or DIR/cells/all.
 
@@ -32,10 +33,17 @@ those that were going on continue from their checkpoints. The tasks on which a t
       --seeds 3 --width 32 --heads 2 --steps 2000 --rate 0.003 --jobs 2 -o sweep
 """
 
+
+def _model(text: str) -> str:
+    if text not in MODELS:
+        raise argparse.ArgumentTypeError(near(text, MODELS) or f"there are {', '.join(MODELS)}")
+    return text
+
+
 _COUNT = options.at_least(1)
 SHARED: dict[str, Callable[[str], Any]] = {
     "layers": _COUNT, "width": _COUNT, "heads": _COUNT, "batch": _COUNT, "rate": float, "warmup": int, "schedule": str,
-    "clip": float,
+    "clip": float, "model": _model,
 }  # fmt: skip
 """Options that are handed on to every training, and how each is read."""
 
@@ -113,7 +121,6 @@ def _verify(
     over: dict[str, tuple[str, ...]], task: Any, arguments: Namespace, text: str, known: tuple[str, ...]
 ) -> None:
     """Raises InnerloopError for a setting that neither training, nor the task, nor the program has, or given twice."""
-    from innerloop.artifact.errors import near
     from innerloop.compiler.syntax.parse import parse
 
     there = dict.fromkeys([*known, *task, *(each.name for each in parse(text).parameters)])
@@ -124,6 +131,11 @@ def _verify(
             raise InnerloopError(f"--over {name}: nothing is called so; {hint}")
         if name in fixed or (getattr(arguments, name, None) is not None and name in known):
             raise InnerloopError(f"--over {name}: it varies, and is given besides; leave one out")
+        for value in over[name] if name in {*SHARED, "steps"} else ():
+            try:
+                SHARED.get(name, _COUNT)(value)
+            except (argparse.ArgumentTypeError, ValueError) as error:
+                raise InnerloopError(f"--over {name}={value}: {error}") from None
     if arguments.steps is None and "steps" not in over:
         raise InnerloopError("--steps: give the steps of each training, or --over steps=…")
 

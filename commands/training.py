@@ -11,8 +11,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from innerloop.artifact.errors import InnerloopError, counted
-from innerloop.artifact.words import STATE, BaselineName, Products, RateSchedule, Rows
+from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.words import MODELS, STATE, Products, RateSchedule, Rows
 
 from . import options
 from .arguments import new_folder, parameters, program, settings
@@ -59,8 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.settings(parser)
     add("--rows", choices=get_args(Rows), default="all", help="the outputs that learn (default: %(default)s)")
     add("--start", choices=["random", "compiled"], default="random", help="the numbers to begin with")
-    models = "transformer", *get_args(BaselineName)
-    add("--model", choices=models, default="transformer", metavar="MODEL", help=f"what learns: {', '.join(models)}")
+    add("--model", choices=MODELS, default=MODELS[0], metavar="MODEL", help=f"what learns: {', '.join(MODELS)}")
     for name in ("layers", "width", "heads"):
         add(f"--{name}", type=count, metavar="COUNT", help="of a random start (default: as compiled)")
     add("--freeze", action="append", default=[], metavar="NAME", help="parameters that stay: embedding, body.0 …")
@@ -141,27 +140,27 @@ def train(arguments: Namespace) -> int:
             on_step=lambda step, loss: move(f"loss {loss:.4g}", step, arguments.steps),
         )
         finish(found, output, place, arguments.written)
-    config, last = found.model.config, found.losses[-min(100, len(found.losses)) :]
-    if arguments.json:
-        print_json({"folder": str(output), "steps": len(found.losses), "first_loss": found.losses[0],
-                    "last_loss": last.mean(), "losses": len(last), "task": stream.name,
-                    **stream.parameters})  # fmt: skip
-        return 0
+    last = found.losses[-min(100, len(found.losses)) :]
     stay = frozen_names(found.model, arguments.freeze)
     trained = sum(value.size for name, value in found.parameters.items() if name not in stay)
     count = sum(value.size for value in found.parameters.values())
     if arguments.model == "transformer":
         count = max(count, found.weights.numbers()[0])  # which has constants, and not the output's bias
-    shape = f"{counted(config.n_layer, 'layer')} of width {config.d_model}, {counted(config.n_head, 'head')} each"
+    architecture = found.model.architecture
+    if arguments.json:
+        print_json({"folder": str(output), "model": arguments.model, "architecture": architecture, "parameters": count,
+                    "parameters_trained": trained, "steps": len(found.losses), "first_loss": found.losses[0],
+                    "last_loss": last.mean(), "losses": len(last), "task": stream.name,
+                    **stream.parameters})  # fmt: skip
+        return 0
     rows = [
-        ["architecture", found.model.variant or shape],
+        ["architecture", architecture],
         ["parameters", f"{count:,}, of which {trained:,} are trained, {arguments.start} at first"],
         ["task", f"{stream.name}, {', '.join(f'{name} = {value}' for name, value in stream.parameters.items())}"],
         ["steps", f"{len(found.losses):,} of {arguments.batch} tasks"],
         ["loss", f"{found.losses[0]:.4g} at first; {last.mean():.4g}, the mean of the last {len(last)} steps"],
     ]
-    what = config.target if arguments.model == "transformer" else "a baseline"
-    console().print(table([weights.signature.name, f"{what}, trained → {arguments.output}"], rows, left=2))
+    console().print(table([weights.signature.name, f"trained → {arguments.output}"], rows, left=2))
     return 0
 
 

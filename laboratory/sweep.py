@@ -28,7 +28,7 @@ from typing import Any
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.words import STATE
 
-OPTIONS = ("layers", "width", "heads", "steps", "batch", "rate", "warmup", "clip")
+OPTIONS = ("layers", "width", "heads", "steps", "batch", "rate", "warmup", "clip", "model")
 """Settings that are options of `innerloop train`; others are parameters of the task, or of the program."""
 PLAN = "sweep.json"
 LOOK = 0.1

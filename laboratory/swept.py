@@ -13,7 +13,6 @@ from math import isfinite
 from pathlib import Path
 
 import numpy as np
-from innerloop.artifact.weights import Weights
 from innerloop.runtime.plots import COLOURS
 from innerloop.runtime.whole import replace
 from matplotlib.figure import Figure
@@ -26,7 +25,7 @@ from .measures.distance import predicted, squared_difference
 from .measures.nearest import nearest
 from .measures.references import references
 from .measures.sample import Sample
-from .measures.subject import Subject
+from .network import Known, known, subject
 from .report import STYLE, html_table
 from .sweep import Cell, named
 from .training.record import Record, read
@@ -64,28 +63,28 @@ def measured(
         told(f"measuring {cell.name}", count, len(cells))
         record = read(cell.folder)
         assert record is not None  # a cell that is done has one
-        found.append(_line(cell, Weights.load(cell.folder), record, tasks, seed))
+        found.append(_line(cell, known(cell.folder), record, tasks, seed))
     return tuple(found)
 
 
-def _line(cell: Cell, weights: Weights, record: Record, tasks: int, seed: int) -> Line:
+def _line(cell: Cell, found: Known, record: Record, tasks: int, seed: int) -> Line:
     of = _task(record)
-    fields, targets = drawing(of, weights)(seed, tasks)
-    model = Subject(weights, cell.name)
+    model = subject(found, cell.name)
+    fields, targets = drawing(of, model.weights)(seed, tasks)
     answers, wanted = predicted(model, fields), np.asarray(targets, np.float64)
     rows = np.flatnonzero(np.isfinite(wanted).all((0, *range(2, wanted.ndim))))
     errors = squared_difference(answers[:, rows], wanted[:, rows])
     loss = Sample(errors).over_rows()
     low, high = (float(end) for end in loss.interval)
     judged = None
-    if set(fields) == {"x", "y"} and np.ndim(fields["x"]) == 3 and not weights.output.shape:
+    if set(fields) == {"x", "y"} and np.ndim(fields["x"]) == 3 and not found.output.shape:
         noise = float(of.parameters.get("noise", 0.0)) / float(of.parameters.get("weight_scale", 1.0))
         known = references(wanted.shape[1], noise)
         judged = nearest({cell.name: model}, known, fields, np.shape(fields["x"])[2]).judged(cell.name)
     return Line(
         cell.settings, cell.seed, float(loss.value), low, high, float(errors[:, -1].mean()),
         "" if judged is None else judged.name, None if judged is None else float(judged.spd.value),
-        None if judged is None else judged.near, weights.numbers()[0], record.losses.size,
+        None if judged is None else judged.near, found.numbers()[0], record.losses.size,
         float(record.losses[-100:].mean()),
     )  # fmt: skip
 
@@ -155,7 +154,7 @@ def _without(settings: Mapping[str, str], name: str) -> str:
 
 def page(lines: Sequence[Line], cells: Sequence[Cell], command: str) -> str:
     """One HTML file, its figure inside, without scripts."""
-    program = escape(in_words(Weights.load(cells[0].folder)))
+    program = escape(in_words(known(cells[0].folder)))
     said = ", ".join(f"{name} {version}" for name, version in versions().items())
     caption = "The loss on fresh tasks of each cell's own kind: a point for each seed, a line through their means."
     return "\n".join(

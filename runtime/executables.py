@@ -20,6 +20,7 @@ import hashlib
 from collections.abc import Callable
 from functools import cache, update_wrapper, wraps
 from pathlib import Path
+from threading import Lock
 from typing import Any, Generic, ParamSpec, TypeVar
 from weakref import WeakSet
 
@@ -95,7 +96,8 @@ class Compiled(Generic[P, R]):
         self._jit: Callable[[str], Any] = lambda platform: jax.jit(traced, **options, compiler_options=soon(platform))
         self._jitted: dict[str, Any] = {}
         update_wrapper(self, function)
-        _made.add(self)
+        with _making:
+            _made.add(self)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         leaves = jax.tree.leaves((args, kwargs))
@@ -126,6 +128,8 @@ def _platform(leaves: list[Any]) -> str:
 
 
 _made: WeakSet[Compiled[..., Any]] = WeakSet()
+_making = Lock()
+"""Held while `_made` grows or is gone through: threads may make models of their own."""
 
 
 def compiled(function: Callable[P, R], /, **options: Any) -> Compiled[P, R]:
@@ -137,7 +141,9 @@ def compiled(function: Callable[P, R], /, **options: Any) -> Compiled[P, R]:
 def make_room() -> None:
     """Drops every executable if the process is short of memory maps. Other systems than Linux have no limit."""
     if LIMIT.is_file() and memory_maps() > SHARE * int(LIMIT.read_text()):
-        for function in list(_made):
+        with _making:
+            every = list(_made)
+        for function in every:
             function.forget()
 
 

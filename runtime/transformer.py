@@ -79,7 +79,6 @@ class Transformer:
         self.on_chunk = on_chunk
         self._share: Share = share
         self._guard = Guard(weights, guard, self.dtype)
-        self._interpreter = Jitted(weights, self._guard)
         self._layout = FeatureLayout.of(weights.signature)
         self._bounds: dict[tuple[str, ...], dict[int, GuardCheck]] = {}
         packing(weights, self._real)
@@ -95,6 +94,10 @@ class Transformer:
         """The packed weights, on the devices."""
         with self.precision():
             return self._placement.put(pack(self.weights, self.dtype))
+
+    @cached_property
+    def _interpreter(self) -> Jitted:
+        return Jitted(self.weights, self._guard, self._placement.first)
 
     @cached_property
     def _placement(self) -> Placement:

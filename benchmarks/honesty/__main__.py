@@ -3,8 +3,9 @@
     python -m benchmarks.honesty [--program NAME …] [--target gpt2 …] [--family "noise 1" …] [--tasks 64] [-o FILE]
 
 From the root of the repository. Programs are compiled without calibration data, with the parameters of the tests' table
-of cases, and the tasks of a family run in one call under the guard, whose warnings name tasks: by the runtime without
-JAX, for which nothing is to be compiled; those of the default family by JAX's as well. A task is
+of cases (conjugate_gradient with its own floor), and the tasks of a family run in one call under the guard, whose
+warnings name tasks: by the runtime without JAX, for which nothing is to be compiled; those of the default family by
+JAX's as well. A task is
 
     right     its largest error is within the certificate's, the report's predicted error, and the guard said nothing
     warned    the guard said something; an alarm is false where the error is within the certificate all the same

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,11 +34,13 @@ Model = Transformer | Unjitted
 SEED = 11
 RESTART = 4
 """Programs after which a process is replaced: each leaves compiled functions behind."""
+DEFAULTS: dict[str, tuple[str, ...]] = {"conjugate_gradient": ("floor",)}
+"""Parameters that are the program's own here: the table's ask for calibration data."""
 
 
 def cells_of(program: str, target: TargetName, families: Iterable[str], tasks: int, certify: int = 0) -> list[Cell]:
     """A cell for each family that is no default in disguise; so many tasks of each are certified."""
-    case, found = case_of(program), []
+    case, found = _case(program), []
     try:
         weights = compile_program(load(program), target=target, **case.parameters)
     except CompileError as refusal:
@@ -55,6 +58,12 @@ def cells_of(program: str, target: TargetName, families: Iterable[str], tasks: i
         if cell.tasks:
             found.append(cell)
     return found
+
+
+def _case(program: str) -> Case:
+    case = case_of(program)
+    own = DEFAULTS.get(program, ())
+    return replace(case, parameters={name: value for name, value in case.parameters.items() if name not in own})
 
 
 def batches(weights: Weights, graph: Graph, calibration: list[TokenData], family: str, tasks: int) -> Iterator[Data]:

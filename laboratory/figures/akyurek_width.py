@@ -99,7 +99,7 @@ def _picture(found: Found) -> Picture:
     references = next(iter(found.values())).references
     names = [name for name in references if name not in ("averaging, NumPy", "ridge 1", "least squares")]
     colours = dict(zip(names, COLOURS, strict=False)) | {"least squares": TRAINED}
-    with panels(1, "Which algorithm transformers of four layers have learned, by their width", width=5.5) as (
+    with panels(1, "Which algorithm four layers have learned, by their width", width=5.5) as (
         picture,
         (axes,),
     ):
@@ -122,4 +122,5 @@ FIGURE = Figure(
     "narrow transformers learn gradient descent, wider ones least squares",
     "Akyürek et al. 2022, What learning algorithm is in-context learning?, figure 4 (arXiv 2211.15661)",
     run,
+    minutes=9.5,
 )

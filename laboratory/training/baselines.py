@@ -16,6 +16,7 @@ linear_attention  (Katharopoulos et al. 2020) layers of one causal head with φ(
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -86,6 +87,11 @@ class Baseline(Model):
         """Its kind and sizes."""
         return f"{self.kind} of {counted(self.layers, 'layer')} of width {self.width}"
 
+    @property
+    def architecture(self) -> str:
+        """As a Model's."""
+        return self.variant
+
     def apply(self, parameters: Tree, fields: Mapping[str, Array]) -> Array:
         """As a Model's."""
         with promoting():
@@ -107,10 +113,11 @@ class Baseline(Model):
         """Writes it to a folder, see above; `trained`: on what, in words."""
         folder.mkdir(parents=True, exist_ok=True)
         self.template.save(folder / TOKENS)
-        facts = {"kind": self.kind, "width": self.width, "layers": self.layers, "trained": trained}
+        content = save_tensors({name: np.array(value, order="C") for name, value in parameters.items()})
+        facts = {"kind": self.kind, "width": self.width, "layers": self.layers, "trained": trained,
+                 "checksum": hashlib.sha256(content).hexdigest()}  # fmt: skip
         (folder / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        numbers = {name: np.array(value, order="C") for name, value in parameters.items()}
-        (folder / NUMBERS).write_bytes(save_tensors(numbers))
+        (folder / NUMBERS).write_bytes(content)
 
     @staticmethod
     def load(folder: Path) -> tuple[Baseline, str]:
@@ -118,8 +125,11 @@ class Baseline(Model):
         not whole and sound."""
         try:
             facts = json.loads((folder / FACTS).read_bytes())
-            found = load_tensors((folder / NUMBERS).read_bytes())
+            content = (folder / NUMBERS).read_bytes()
             kind, width, layers, trained = (facts[name] for name in ("kind", "width", "layers", "trained"))
+            if facts["checksum"] != hashlib.sha256(content).hexdigest():
+                raise ValueError(f"{NUMBERS} is not what was saved: its checksum differs")
+            found = load_tensors(content)
             if kind not in KINDS or not all(type(size) is int and size > 0 for size in (width, layers)):
                 raise ValueError(f"{kind} of {layers} layers of width {width}")
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:

@@ -101,6 +101,7 @@ def verify(kept: Checkpoint, settings: Mapping[str, Any], here: Mapping[str, Any
     now, then = json.loads(json.dumps(settings)), {**older, **kept.settings}
     if then["patience"] is None:
         then.pop("interval", None)  # which older runs recorded
+    then.setdefault("model", now["model"])  # which older runs did not record; `start` tells it too
     more = now["steps"] - then.get("steps", 0)
     if more and now == {**then, "steps": now["steps"]}:
         if now["schedule"] != "constant":

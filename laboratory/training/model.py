@@ -25,7 +25,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from innerloop.artifact.errors import InnerloopError
+from innerloop.artifact.errors import InnerloopError, counted
 from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.folders.manifest import Outline
 from innerloop.artifact.folders.storage import entries_of, tensors_of
@@ -157,6 +157,13 @@ class Model:
     def variant(self) -> str:
         """What it computes beside what its template says, in words: nothing."""
         return ""
+
+    @property
+    def architecture(self) -> str:
+        """What is trained, and how large: "gpt2, 2 layers of width 64, 4 heads each"."""
+        config = self.config
+        heads = f", {counted(config.n_head, 'head')} each"
+        return f"{config.target}, {counted(config.n_layer, 'layer')} of width {config.d_model}{heads}"
 
     @property
     def libraries(self) -> tuple[str, ...]:

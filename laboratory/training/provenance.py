@@ -1,6 +1,6 @@
 """What the numbers of a run depend on besides its settings: what computes them.
 
-    provenance(model)   →   {"generator": "threefry2x32", "jax": "0.10.2", "devices": "1 × cpu", "code": "5f0c…", …}
+    model, task   →   {"generator": "threefry2x32", "jax": "0.10.2", "devices": "1 × cpu", "code": "5f0c…", …}
 
 A run that goes on elsewhere ends with other weights than one that was not broken off; so a checkpoint says where it was
 made.
@@ -36,12 +36,13 @@ CODE = (
     *(arrays, attention, forward, functions, pack, pack_heads, packed, running, surroundings, checks, turns),
 )
 """The modules that a step runs through, whatever model it is of."""
+LABORATORY = __name__.rpartition(".training.")[0]
 LAST = 100
 """Steps whose losses are told by their mean."""
 COMPILER = ("jax_optimization_level", "jax_exec_time_optimization_effort", "jax_disable_most_optimizations")
 
 
-def provenance(model: Model) -> dict[str, Any]:
+def provenance(model: Model, task: TaskDistribution) -> dict[str, Any]:
     """Raises InnerloopError where JAX has no device."""
     found = devices()
     here: dict[str, Any] = {"generator": GENERATOR, "dtype": model.config.dtype}
@@ -51,7 +52,7 @@ def provenance(model: Model) -> dict[str, Any]:
         here["processor"], here["threads"] = processor(), len(os.sched_getaffinity(0)) if _affine() else os.cpu_count()
     here["XLA_FLAGS"] = " ".join(sorted(os.environ.get("XLA_FLAGS", "").split()))
     here |= {name: str(jax.config.values.get(name)) for name in COMPILER}
-    here["code"] = _code(model)
+    here["code"] = _code(model, task)
     return here
 
 
@@ -81,12 +82,14 @@ def library_version(library: str) -> str:
         return "unknown"
 
 
-def _code(model: Model) -> str:
-    """Of the text of CODE, and of the modules of the model's class and of what it is made of: any change counts."""
+def _code(model: Model, task: TaskDistribution) -> str:
+    """Of the text of CODE, and of the modules of the model's and the task's classes and of what they are made of, such
+    as the functions that a figure draws its tasks with: any change counts."""
     found = hashlib.sha256()
-    parts = [part for value in vars(model).values() for part in (value if isinstance(value, tuple) else (value,))]
-    classes = [*type(model).__mro__, *map(type, parts)]
-    own = {of.__module__ for of in classes if of.__module__.startswith(str(__package__))}
+    held = (*vars(model).values(), *vars(task).values())
+    parts = [part for value in held for part in (value if isinstance(value, tuple) else (value,))]
+    classes = [*type(model).__mro__, *type(task).__mro__, *map(type, parts)]
+    own = {of.__module__ for of in (*classes, *filter(callable, parts)) if of.__module__.startswith(LABORATORY)}
     for module in (*CODE, *(sys.modules[name] for name in sorted(own))):
         place = module.__file__
         found.update(Path(place).read_bytes() if place is not None else b"")

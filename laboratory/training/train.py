@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from innerloop.artifact.errors import InnerloopError, near
-from innerloop.artifact.interrupts import Interrupted, asked, stoppable
+from innerloop.artifact.interrupts import Interrupted, asked, expendable, stoppable
 from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import OptimiserName, Products, RateSchedule
 from innerloop.runtime.surroundings import seeded
@@ -127,6 +127,7 @@ def train(
     rule = Rule(until, float(rate), warmup, clip, optimiser, float(decay), products)
     settings = {
         "task": {"name": task.name, "rows": task.rows, **task.parameters},
+        "model": model.architecture,
         "steps": steps,
         "batch": batch,
         "rate": rate,
@@ -145,7 +146,7 @@ def train(
     }
     place = None if folder is None else Path(folder)
     with stoppable(), model.precision(), nullcontext() if place is None else locked(place):
-        here = provenance(model)
+        here = provenance(model, task)
         kept = source = None
         for one in (place, earlier):
             if kept is None and one is not None and (kept := checkpoint.read(Path(one))) is not None:
@@ -157,26 +158,40 @@ def train(
         run = Run(stepper, seed)
         if kept is not None:
             run.restore(kept)
-        last = kept.step if kept is not None else None
+        last = None if kept is None or source is None else checkpoint.place(source, kept.step)
         counted = Clock(source)
         pace = Pace(stepper.together)
+        compiled: set[int | None] = set()
+
+        def keep() -> Path | None:
+            if place is None:
+                return None
+            written = checkpoint.write(place, Checkpoint(run.step, run.state(), settings, here))
+            counted.write(place)
+            return written
+
+        def interrupted() -> str:
+            goes_on = "" if last is None else f"; a run with `resume` goes on from {last}"
+            return f"interrupted after {run.step} of {steps} steps{goes_on}"
+
         while run.step < steps and not _enough(run.losses, interval, patience):
             end, points, dimensions = _call(run.step, steps, pace.steps, interval, curriculum, task)
-            with pace.counting(end - run.step):
+            new = points not in compiled  # XLA compiles it for seconds in which nothing can be raised
+            if new and compiled and run.finite():
+                last = keep()
+            with pace.counting(end - run.step), expendable(interrupted()) if new else nullcontext():
                 found = run.advance(end, points, dimensions)
+            compiled.add(points)
             stopped = asked() and end < steps
             saved = stopped or end % interval == 0 or end == steps
             if not np.isfinite(found).all() or (saved and not run.finite()):
-                raise _diverged(run, found, steps, rate, place, last)
+                raise _diverged(run, found, steps, rate, last)
             if on_step is not None:
                 on_step(end, float(found.mean()))
-            if saved and place is not None:
-                checkpoint.write(place, Checkpoint(end, run.state(), settings, here))
-                counted.write(place)
-                last = end
+            if saved:
+                last = keep()
             if stopped:
-                goes_on = "" if place is None else f"; a run with `resume` goes on from {checkpoint.place(place, end)}"
-                raise Interrupted(f"interrupted after {end} of {steps} steps{goes_on}")
+                raise Interrupted(interrupted())
         return Trained(model, run.parameters(), run.losses, in_words(task, batch), run.norms)
 
 
@@ -225,7 +240,7 @@ def digest(model: Model) -> str:
 
 
 def _diverged(
-    run: Run, found: NDArray[np.float32], steps: int, rate: float, folder: Path | None, last: int | None
+    run: Run, found: NDArray[np.float32], steps: int, rate: float, last: Path | None
 ) -> DivergenceError:  # fmt: skip
     bad = np.flatnonzero(~np.isfinite(found))
     step = run.step - len(found) + int(bad[0]) + 1 if bad.size else run.step
@@ -233,9 +248,7 @@ def _diverged(
     before = run.losses[: step - 1]
     best = float(before.min()) if before.size else inf
     said = f" (the best was {best:.3g})" if isfinite(best) else ""
-    good = "there is no checkpoint before it"
-    if folder is not None and last is not None:
-        good = f"the last good checkpoint is {checkpoint.place(folder, last)}"
+    good = "there is no checkpoint before it" if last is None else f"the last good checkpoint is {last}"
     return DivergenceError(
         f"training diverged: {what} at step {step} of {steps}{said}; {good}. Take a rate below {rate:g}, a longer "
         f"warm-up or a smaller clip"

@@ -27,9 +27,14 @@ class Placement:
         self._mesh = Mesh(np.array(devices()), (AXIS,))
 
     @property
+    def first(self) -> Any:
+        """The first device."""
+        return self._mesh.devices.flat[0]
+
+    @property
     def on_cpu(self) -> bool:
         """Whether they are CPUs."""
-        return bool(self._mesh.devices.flat[0].platform == "cpu")
+        return bool(self.first.platform == "cpu")
 
     @property
     def shards(self) -> int:

@@ -119,9 +119,11 @@ class Beside:
         if self._guard.mode == "off":
             return
         self._look()
+        known = Held.of(self._held)
+        if known is not None and known.clear.all():
+            return
         depth = 4 + self._depth
         self._findings.tell(depth)
-        known = Held.of(self._held)
         self._guard.inspect_outputs(outputs, known, self._data.fields, depth)
         if known is not None:
             self._guard.inspect_errors(known.errors, depth)

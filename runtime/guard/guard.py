@@ -33,8 +33,6 @@ from .watches import ScoreWatch, Watch, watches_of
 
 SMALL = 0.05
 """Of its range, what a field's largest number is at least in data like the calibration's."""
-CLEAR = 0.9
-"""Of what outputs may be off, what is clearly less."""
 LITTLE = 0.1
 """Of a task's largest output an error that leaves its size what it is."""
 
@@ -96,9 +94,13 @@ class Guard:
         for bound in self.weights.inputs:
             if bound.name not in fields:
                 continue
-            values = np.where(held[bound.name][None, :, None], fields[bound.name], bound.low)
-            out = np.maximum(values - bound.high, bound.low - values)
             slack = SLACK * max(abs(bound.low), abs(bound.high))
+            given = fields[bound.name]
+            over, under = given.max(initial=bound.low) - bound.high, bound.low - given.min(initial=bound.high)
+            if over <= slack and under <= slack:
+                continue  # as in nearly every call
+            values = np.where(held[bound.name][None, :, None], given, bound.low)
+            out = np.maximum(values - bound.high, bound.low - values)
             if not out.size or not out.max() > slack:
                 continue
             task, token, component = np.unravel_index(out.argmax(), out.shape)
@@ -124,22 +126,16 @@ class Guard:
         ends = {name: np.array([own[k] for k in sorted(own)]) for name, own in parts.items()}
         return {name: (both[:, 0], both[:, 1]) for name, both in ends.items()}
 
+    @cached_property
+    def certain(self) -> Floats:
+        """How far off each output may be as compiled: run in a coarser precision, next to all would be."""
+        return np.array([error.predicted_error for error in self.weights.report.each])
+
     def settled(self, held: Held | None) -> NDArray[np.bool_]:
         """[batch]: the tasks whose outputs the interpreter finds as right as the certificate says; without it, none."""
         if held is None:
             return np.zeros(0, bool)
-        # as compiled: run in a coarser precision, next to all would be
-        certain = [error.predicted_error for error in self.weights.report.each]
-        return np.asarray((held.errors <= certain).all(1))
-
-    def clear(self, held: Held, outputs: NDArray[Any]) -> NDArray[np.bool_]:
-        """[batch]: the tasks of which nothing is to be said, with so much room that how the interpreter rounds does not
-        decide it."""
-        certain = np.array([error.predicted_error for error in self.weights.report.each])
-        parts = self.weights.output.split(outputs.reshape(*outputs.shape[:2], *self.weights.output.shape))
-        largest = np.stack(list(map(_largest, parts)), 1)
-        small = (largest < self.resolved) & np.isfinite(self.resolved)
-        return np.asarray(~held.beyond & ((held.errors <= CLEAR * certain) & ~small).all(1))
+        return np.asarray((held.errors <= self.certain).all(1))
 
     def inspect_outputs(
         self, outputs: NDArray[Any], held: Held | None, fields: Mapping[str, NDArray[Any]], depth: int

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
@@ -42,17 +42,27 @@ Ranges = Mapping[str, tuple[Floats, Floats]]
 class Held(NamedTuple):
     """errors: the largest error of each task, [batch, outputs], beyond the interpreter's own rounding; NaN where the
     program itself gives no finite number. largest: the largest magnitude of its outputs there, [batch, outputs].
-    beyond: [batch], whether what has a name leaves a range that is held of it."""
+    beyond: [batch], whether what has a name leaves a range that is held of it. clear: [batch], whether it is known that
+    nothing is to be said of the task (jitted.py)."""
 
     errors: Floats
     largest: Floats
     beyond: NDArray[np.bool_]
+    clear: NDArray[np.bool_]
 
     @staticmethod
     def of(chunks: Sequence[Held | None]) -> Held | None:
         """Of all chunks of a call."""
         known = [chunk for chunk in chunks if chunk is not None]
         return Held(*map(np.concatenate, zip(*known, strict=True))) if known else None
+
+
+def off(outputs: Any, exact: Any, numpy: Any) -> Any:
+    """The errors of outputs, as `Held` says, by NumPy or what is like it."""
+    error = numpy.abs(outputs - exact)
+    rounded = UNITS * np.finfo(np.float64).eps * numpy.abs(exact)
+    found = numpy.where(numpy.isnan(error), np.inf, numpy.maximum(error - rounded, 0.0))
+    return numpy.where(numpy.isfinite(exact), found, np.nan)
 
 
 class Interpreter:
@@ -109,16 +119,9 @@ class Interpreter:
         if self.graph is None:
             return None
         with np.errstate(all="ignore"):
-            return self.compared(outputs, *self._run(self.graph, data, ranges))
-
-    def compared(self, outputs: ArrayLike, exact: Floats, beyond: NDArray[np.bool_]) -> Held:
-        """Outputs [batch, rows, *shape] against what is `exact`."""
-        with np.errstate(all="ignore"):
-            error = np.abs(np.asarray(outputs, np.float64).reshape(exact.shape) - exact)
-            rounded = UNITS * np.finfo(np.float64).eps * np.abs(exact)
-            found = np.where(np.isnan(error), np.inf, np.maximum(error - rounded, 0.0))
-            known = np.where(np.isfinite(exact), found, np.nan)
-        return Held(self._largest(known), self._largest(np.abs(exact)), beyond)
+            exact, beyond = self._run(self.graph, data, ranges)
+            errors = off(np.asarray(outputs, np.float64).reshape(exact.shape), exact, np)
+            return Held(self._largest(errors), self._largest(np.abs(exact)), beyond, np.zeros(data.batch, bool))
 
     def _run(self, graph: Graph, data: TokenData, ranges: Ranges) -> tuple[Floats, NDArray[np.bool_]]:
         """The outputs, and in which tasks a value was beyond a range."""
@@ -130,8 +133,7 @@ class Interpreter:
             tokens: dict[Value, list[Floats]] = {}
 
             def observe(value: Value, array: Floats, kept: dict[Value, list[Floats]] = tokens) -> None:
-                if len(rows[value]) == array.shape[1]:
-                    array = array[:, rows[value]]
+                array = _of(array, rows[value])
                 kept.setdefault(value, []).append(array)  # of a scan token by token, and looked at together
                 if array.shape[1] > 1 or len(kept[value]) == TOKENS:
                     look(value, kept.pop(value))
@@ -152,19 +154,22 @@ class Interpreter:
         return np.array([kind in self._needed[value] for kind in kinds], bool)
 
     def reached(self, data: TokenData, name: str) -> tuple[Floats, Floats] | None:
-        """The least and the largest of each component of what has this name, over tokens and passes; None without a
-        program, or where it has no such name."""
+        """The least and the largest of each component of what has this name, over passes and the tokens at which it is
+        needed, or all where it is at none; None without a program, or where it has no such name."""
         graph, ends = self.graph, list[tuple[Floats, Floats]]()
         if graph is None:
             return None
+        rows = {value: self._rows(value, data) for value in self.named.get(name, ())}
 
-        def see(_: Value, array: Floats) -> None:
+        def see(value: Value, array: Floats) -> None:
+            if rows[value].any():
+                array = _of(array, rows[value])
             if array.size:
                 flat = array.reshape(-1, array.shape[-1])
                 ends.append((flat.min(0), flat.max(0)))
 
         with np.errstate(all="ignore"):
-            evaluate(graph, data, see, looks=True, only=self.named.get(name, ()))
+            evaluate(graph, data, see, looks=True, only=rows)
         if not ends:
             return None
         return np.min([low for low, _ in ends], 0), np.max([high for _, high in ends], 0)
@@ -173,3 +178,8 @@ class Interpreter:
         """Of each output in each task, [batch, outputs]; NaN where it has one."""
         parts = self._weights.output.split(packed)
         return np.stack([part.reshape(len(part), -1).max(1, initial=0.0) for part in parts], 1)
+
+
+def _of(array: Floats, rows: NDArray[np.bool_]) -> Floats:
+    """The tokens among all at which a value lives; a scan gives it at one."""
+    return array[:, rows] if len(rows) == array.shape[1] else array

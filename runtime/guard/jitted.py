@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from time import thread_time
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
@@ -28,7 +29,7 @@ from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.tokens import Sequence, TokenData, output_rows
 from innerloop.artifact.weights import Weights
-from innerloop.compiler.interpreter.chunks import CHUNK_BYTES, chunk_size, parts, some_of, together
+from innerloop.compiler.interpreter.chunks import CHUNK_BYTES, chunk_size, some_of, together
 from innerloop.compiler.ir.graph import SCORED, Graph, Read
 from innerloop.compiler.transforms.separate_reads import separate_reads
 from numpy.typing import ArrayLike, NDArray
@@ -39,10 +40,14 @@ from ..differentiable.opened import Opened
 from ..executables import Compiled, compiled
 from ..surroundings import concrete
 from .guard import Guard
-from .interpreted import Held, Interpreter, Ranges
+from .interpreted import Held, Interpreter, Ranges, off
 
 BEGUN, EACH = 0.25, 0.01
 """CPU seconds that compiling takes, and that it takes for each value of the program beside."""
+CLEAR = 0.9
+"""Of what outputs may be off, what is clearly less: how the interpreter rounds does not decide it."""
+KEPT = 64
+"""Sequences of which anything is kept."""
 INSIDE = 1e-6
 """Of a range's magnitude, by how much what is clearly inside is."""
 
@@ -79,9 +84,10 @@ class Jitted(Interpreter):
     """Of the program that weights were compiled from, beside the guard of one model. `runs`: how often JAX's has
     run."""
 
-    def __init__(self, weights: Weights, guard: Guard) -> None:
+    def __init__(self, weights: Weights, guard: Guard, device: Any = None) -> None:
+        """`device`: where JAX's runs (None: where JAX runs anything at the time)."""
         super().__init__(weights)
-        self._guard = guard
+        self._guard, self._device = guard, device
         self._lines: dict[Sequence, _Line] = {}
         self._program: tuple[Opened, Ranges] | None = None
         self._useless = False
@@ -92,6 +98,8 @@ class Jitted(Interpreter):
         if graph is None or self._useless or not self.knows(ranges):
             return super().hold(data, outputs, ranges)
         if (line := self._lines.get(data.sequence)) is None:
+            for oldest in list(self._lines)[: max(0, len(self._lines) + 1 - KEPT)]:
+                self._lines.pop(oldest, None)
             line = self._lines.setdefault(data.sequence, _line(graph, data))
         size = chunk_size(data.batch, line.most)
         chunks = line.chunks.setdefault(size, _Chunks())
@@ -101,20 +109,19 @@ class Jitted(Interpreter):
             chunks.spent += thread_time() - start
             return held
         try:
-            found = self.compared(outputs, *self._jitted(graph, data, line, size, ranges))
+            found = self._jitted(graph, data, np.asarray(outputs), line, size, ranges)
         except Exception:  # of JAX's, whose devices may be full, or know no float64: a call does not end by it
             self._useless = True
             return super().hold(data, outputs, ranges)
-        clear = self._guard.clear(found, np.asarray(outputs))
         if not chunks.trusted:
             exact = super().hold(data, outputs, ranges)
             assert exact is not None
-            if (clear & (exact.beyond | ~self._guard.settled(exact))).any():
+            if (found.clear & (exact.beyond | ~self._guard.settled(exact))).any():
                 self._useless = True
             chunks.trusted = True
             return exact
-        unclear = np.flatnonzero(~clear)
-        if unclear.size:
+        if not found.clear.all():
+            unclear = np.flatnonzero(~found.clear)
             exact = super().hold(some_of(data, unclear), np.asarray(outputs)[unclear], ranges)
             assert exact is not None
             for every, those in zip(found, exact, strict=True):
@@ -122,28 +129,25 @@ class Jitted(Interpreter):
         return found
 
     def _jitted(
-        self, graph: Graph, data: TokenData, line: _Line, size: int, ranges: Ranges
-    ) -> tuple[Floats, NDArray[np.bool_]]:
-        """As `Interpreter._run`."""
+        self, graph: Graph, data: TokenData, outputs: NDArray[Any], line: _Line, size: int, ranges: Ranges
+    ) -> Held:
+        """What JAX's finds."""
         if self._program is None:
             self._program = _program(graph, ranges)
         if line.function is None:
-            line.function = _function(*self._program, data.sequence)
-        exact, beyond = list[Floats](), list[NDArray[np.bool_]]()
-        with concrete("float64"):
-            for part in parts(data, size):
-                fields = {name: part.fields[name][:, rows] for name, rows in line.rows.items()}
-                if part.batch < size:
-                    fields = {
-                        name: np.pad(rows, [(0, size - part.batch), (0, 0), (0, 0)], "edge")
-                        for name, rows in fields.items()
-                    }
-                found, out = line.function(fields)
-                exact.append(np.asarray(found)[: part.batch])
-                beyond.append(np.asarray(out)[: part.batch])
+            line.function = _function(*self._program, data.sequence, self._guard)
+        packed = list[Floats]()
+        outputs = outputs.reshape(*outputs.shape[:2], -1)
+        with jax.default_device(self._device), concrete("float64"):
+            for start in range(0, data.batch, size):
+                some = slice(start, start + size)
+                fields = {name: data.fields[name][some, rows] for name, rows in line.rows.items()}
+                found = line.function(*(_whole(part, size) for part in (fields, outputs[some])))
+                packed.append(np.array(found)[: data.batch - start])
         self.runs += 1
-        whole = np.concatenate(exact)
-        return whole.reshape(*whole.shape[:2], *graph.output.shape), np.concatenate(beyond)
+        every = np.concatenate(packed) if len(packed) > 1 else packed[0]
+        errors, largest = every[:, :-2].reshape(data.batch, 2, -1).transpose(1, 0, 2)
+        return Held(errors, largest, every[:, -2] > 0, every[:, -1] > 0)
 
 
 def _line(graph: Graph, data: TokenData) -> _Line:
@@ -153,17 +157,38 @@ def _line(graph: Graph, data: TokenData) -> _Line:
     return _Line(rows, max(1, min(TOGETHER, pairs, together(graph, data))))
 
 
-def _function(program: Opened, ranges: Ranges, line: Sequence) -> Compiled[..., Any]:
-    """Fields [tasks, rows, size] → outputs [tasks, rows, size], and in which tasks a value leaves its range."""
+def _whole(tasks: Any, size: int) -> Any:
+    """Arrays of tasks with the last one again until there are so many."""
+
+    def filled(array: NDArray[Any]) -> NDArray[Any]:
+        lacking = [(0, size - len(array)), *[(0, 0)] * (array.ndim - 1)]
+        return np.pad(array, lacking, "edge") if len(array) < size else array
+
+    return jax.tree.map(filled, tasks)
+
+
+def _function(program: Opened, ranges: Ranges, line: Sequence, guard: Guard) -> Compiled[..., Any]:
+    """Fields and outputs [tasks, rows, size] → of each task its errors and its largest outputs, whether a value leaves
+    its range, and whether nothing is to be said of it: [tasks, 2 outputs + 2]."""
     from ..differentiable.evaluate import evaluate_within  # a first call needs it not
 
     graph = program.graph
     held = {v: ranges[name] for v in graph.values() if (name := graph[v].name) in ranges and name is not None}
+    columns = guard.weights.output.columns
+    resolved = np.where(np.isfinite(guard.resolved), guard.resolved, 0.0)
 
-    def function(fields: dict[str, Any]) -> tuple[Any, Any]:
-        last = {name: jnp.moveaxis(rows, 0, -1) for name, rows in fields.items()}
-        outputs, beyond = evaluate_within(program, line, last, held)
-        return jnp.moveaxis(outputs, -1, 0), beyond
+    def largest(array: Any) -> Any:
+        """Of each output [tasks, outputs], for [rows, size, tasks]."""
+        return jnp.stack([array[:, at].max((0, 1), initial=0.0) for at in columns], 1)
+
+    def function(fields: dict[str, Any], outputs: Any) -> Any:
+        given = {name: jnp.moveaxis(rows, 0, -1) for name, rows in fields.items()}
+        exact, beyond = evaluate_within(program, line, given, held)
+        made = jnp.moveaxis(outputs.astype(float), 0, -1)
+        errors, size = largest(off(made, exact, jnp)), largest(jnp.abs(exact))
+        small = largest(jnp.abs(made)) < resolved
+        clear = ~beyond & ((errors <= CLEAR * guard.certain) & ~small).all(1)
+        return jnp.concatenate([errors, size, beyond[:, None], clear[:, None]], 1)
 
     return compiled(function)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from importlib.metadata import version
 from pathlib import Path
@@ -176,8 +177,13 @@ def test_a_folder_that_is_damaged_is_refused(tmp_path: Path) -> None:
             known(place)
     (place / FACTS).write_bytes(whole[place / FACTS])
     name = next(iter(numbers))
+    (place / NUMBERS).write_bytes(save_tensors({**numbers, name: numbers[name] * np.float32(1.01)}))
+    with pytest.raises(DataError, match=r"numbers\.safetensors is not what was saved: its checksum differs"):
+        known(place)
     for value in (numbers[name] * np.float32("nan"), numbers[name].astype(np.float64), numbers[name][:1]):
-        (place / NUMBERS).write_bytes(save_tensors({**numbers, name: value}))
+        content = save_tensors({**numbers, name: value})
+        (place / NUMBERS).write_bytes(content)
+        (place / FACTS).write_text(json.dumps({**facts, "checksum": hashlib.sha256(content).hexdigest()}))
         with pytest.raises(DataError, match="other numbers than lstm of 2 layers of width 6 has"):
             known(place)
 
@@ -186,8 +192,9 @@ def test_parameters_are_named_as_a_transformers_are() -> None:
     """So that `--freeze body.0` is of a layer; and what a step runs through has a version that is kept."""
     model = drawn("lstm")
     assert {"embedding.weight", "body.0.cell.weight_ih", "body.1.cell.bias", "readout.bias"} <= model.parameters.keys()
-    assert provenance(model)["equinox"] == version("equinox")
-    assert "equinox" not in provenance(Model.of(model.template))
+    points = task("linear", d=2, n=5)
+    assert provenance(model, points)["equinox"] == version("equinox")
+    assert "equinox" not in provenance(Model.of(model.template), points)
 
 
 def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from innerloop.artifact.errors import DataError
 from innerloop.compiler import Weights
+from innerloop.laboratory.figures.wang_td import STREAM
 from innerloop.laboratory.training import checkpoint, lock, record, train
 from innerloop.laboratory.training.baselines import Baseline
 from innerloop.laboratory.training.lock import locked
@@ -252,10 +253,10 @@ def test_a_run_goes_on_only_where_it_ends_the_same(
     train.train(start, points, **settings)
     kept = checkpoint.read(tmp_path)
     assert kept is not None
-    assert kept.provenance == json.loads(json.dumps(provenance(start)))
+    assert kept.provenance == json.loads(json.dumps(provenance(start, points)))
     assert {"generator", "dtype", "jax", "jaxlib", "devices", "XLA_FLAGS", "code"} <= kept.provenance.keys()
-    other = {**provenance(start), "jax": "0.0.1", "devices": "2 × TPU"}
-    monkeypatch.setattr(train, "provenance", lambda _: other)
+    other = {**provenance(start, points), "jax": "0.0.1", "devices": "2 × TPU"}
+    monkeypatch.setattr(train, "provenance", lambda *_: other)
     with pytest.raises(
         DataError, match=r"jax '.*', here '0\.0\.1', devices '.*', here '2 × TPU'|devices .*, here .*jax"
     ) as told:
@@ -264,7 +265,7 @@ def test_a_run_goes_on_only_where_it_ends_the_same(
     train.train(start, points, **settings, elsewhere=True)
 
 
-def test_the_code_of_a_model_is_that_of_its_class_and_of_its_parts(
+def test_the_code_is_that_of_the_classes_of_model_and_task_and_of_their_parts(
     start: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = Baseline.drawn("lstm", start.template, 0, width=4)
@@ -275,11 +276,24 @@ def test_the_code_of_a_model_is_that_of_its_class_and_of_its_parts(
         return b""
 
     monkeypatch.setattr(Path, "read_bytes", seen)
-    provenance(start)
+    points = task("linear", d=2, n=4)
+    provenance(start, points)
     own = set(read)
     assert {"model", "build_steps", "steps", "pack", "turns"} <= own
-    provenance(drawn)
+    provenance(drawn, points)
     assert set(read) - own == {"baselines", "networks"}
+    read.clear()
+    provenance(start, STREAM)
+    assert set(read) - own == {"streams", "wang_td"}
+
+
+def test_a_run_of_another_size_is_told_which_it_was(start: Model, tmp_path: Path) -> None:
+    points = task("linear", d=2, n=4)
+    run: dict[str, Any] = {"steps": 2, "batch": 4, "folder": tmp_path, "resume": True}
+    train.train(start, points, **run)
+    other = Baseline.drawn("gru", start.template, 0, width=4)
+    with pytest.raises(DataError, match=r"with model='lsa, 1 layer of width .*', not 'gru of 2 layers of width 4'"):
+        train.train(other, points, **run)
 
 
 def test_checkpoints_that_do_not_say_are_refused(start: Model, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ def test_every_combination_has_a_cell_for_each_seed(tmp_path: Path) -> None:
         (["--over", "n=1,2", "--steps", "2"], ["--over n: it varies, and is given besides"]),
         (["--over", "batch=2", "--steps", "2"], ["--over batch: it varies, and is given besides"]),
         (["--over", "noise=0", "--over", "noise=1", "--steps", "2"], ["--over noise: given twice"]),
+        (["--over", "model=gru,lstn", "--steps", "2"], ["--over model=lstn", "did you mean `lstm`?"]),
+        (["--over", "layers=1,0", "--steps", "2"], ["--over layers=0: `0` is not a whole number of at least 1"]),
         (["--over", "noise=0"], ["--steps: give the steps of each training"]),
     ],
 )
@@ -52,18 +54,18 @@ def test_wrong_usage(innerloop: Command, given: str) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("trained_sooner")
 def test_a_sweep_goes_on_to_the_same_bytes(innerloop: Command) -> None:
-    command = [*SWEEP, "--over", "noise=0,0.5", "--seeds", "1", "--steps", "3", "-o", "swept"]
+    command = [*SWEEP, "--over", "model=transformer,gru", "--seeds", "1", "--steps", "3", "-o", "swept"]
     assert innerloop(*command).status == 0
     names = ["table.csv", "table.json", "page.html"]
     before = [(Path("swept") / name).read_bytes() for name in names]
     table = json.loads(before[1])
-    assert [cell["settings"]["noise"] for cell in table["cells"]] == ["0", "0.5"]
+    assert [cell["settings"]["model"] for cell in table["cells"]] == ["transformer", "gru"]
     assert all(cell["low"] <= cell["loss"] <= cell["high"] for cell in table["cells"])
-    shutil.rmtree("swept/cells/noise=0.5")  # as of a sweep that was broken off
+    shutil.rmtree("swept/cells/model=gru")  # as of a sweep that was broken off
     for name in names:
         (Path("swept") / name).unlink()
     assert innerloop(*command).status == 0
     assert [(Path("swept") / name).read_bytes() for name in names] == before
     one_message(innerloop(*command[:-2], "--rate", "0.1", "-o", "swept"), "swept: holds another sweep")
-    outcome = innerloop(*SWEEP, "--over", "layers=0", "--seeds", "1", "--steps", "3", "-o", "other")
-    one_message(outcome, "the cell layers=0/seed-0 failed", "it was `innerloop train gradient_descent_dual")
+    outcome = innerloop(*SWEEP, "--over", "inputs=odd", "--seeds", "1", "--steps", "3", "-o", "other")
+    one_message(outcome, "the cell inputs=odd/seed-0 failed", "it was `innerloop train gradient_descent_dual")

@@ -21,7 +21,7 @@ from innerloop.laboratory.training.tasks import task
 from innerloop.laboratory.training.train import train
 from innerloop.programs import load
 
-from tests.support.processes import command, duration, interrupted
+from tests.support.processes import command, duration, interrupted, python
 from tests.support.shared import compiled_once
 
 TRAIN = ["train", "gradient_descent_dual", "-p", "d=2", "--target", "lsa", "--task", "linear", "-t", "n=4",
@@ -125,6 +125,37 @@ def test_training_from_python_ends_between_calls(tmp_path: Path) -> None:
     assert after is not None
     assert seen[1] <= kept.step == int(after[1]) < 1000
     assert not interrupts.asked()
+
+
+INSIDE = """
+import os, signal, sys, threading, time
+from innerloop.artifact import interrupts
+
+def body():
+    with interrupts.stoppable(), interrupts.expendable("interrupted after 0 of 5 steps"):
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        time.sleep(300)
+
+sys.exit(interrupts.command(body, lambda _: 7, lambda said: print(said, flush=True)))
+"""
+
+
+def test_where_nothing_is_lost_the_first_interruption_ends_the_process(tmp_path: Path) -> None:
+    """As while XLA compiles a step: nothing can be raised there."""
+    done = python(INSIDE, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "interrupted after 0 of 5 steps\n", "")
+
+
+def test_an_interruption_before_such_a_block_keeps_it_from_beginning() -> None:
+    def body() -> int:
+        with interrupts.stoppable():
+            signal.raise_signal(signal.SIGINT)
+            with interrupts.expendable("interrupted after 3 of 5 steps"):
+                raise AssertionError("it began")
+
+    told: list[BaseException] = []
+    assert interrupts.command(body, lambda error: told.append(error) or 7, lambda _: None) == 7  # type: ignore[func-returns-value]
+    assert str(told[0]) == "interrupted after 3 of 5 steps"
 
 
 def test_an_interruption_is_raised_once_a_held_block_is_over() -> None:

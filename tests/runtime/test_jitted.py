@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from innerloop.artifact.tokens import TokenData, read_data
@@ -13,6 +14,7 @@ from innerloop.compiler.interpreter.chunks import chunk_size
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.programs import load
 from innerloop.runtime import Transformer
+from innerloop.runtime.differentiable import evaluate
 from innerloop.runtime.differentiable.opened import Opened
 from innerloop.runtime.guard import jitted
 from innerloop.runtime.guard.guard import Guard
@@ -97,13 +99,13 @@ def test_one_that_would_hide_an_error_is_not_used(at_once: None, monkeypatch: py
     """As if a pass or XLA were wrong just as the weights are."""
     weights = programs()[0]
     off = replace(weights, readout_bias=weights.readout_bias + 0.25)
-    run = Jitted._jitted
+    run = evaluate.evaluate_within
 
-    def wrong(self: Jitted, *arguments: Any) -> Any:
-        exact, beyond = run(self, *arguments)
+    def wrong(*arguments: Any) -> Any:
+        exact, beyond = run(*arguments)
         return exact + 0.25, beyond
 
-    monkeypatch.setattr(Jitted, "_jitted", wrong)
+    monkeypatch.setattr(evaluate, "evaluate_within", wrong)
     model, data = Transformer(off), draw(weights.signature, 6, 4, seed=11)
     for _ in range(3):
         (said,) = told(model, **data)
@@ -166,3 +168,28 @@ def test_what_is_kept_of_a_sequence_is_of_few_sizes() -> None:
         model(**draw(weights.signature, 5, tasks, seed=tasks))
     (line,) = model._interpreter._lines.values()
     assert len(line.chunks) == len({chunk_size(tasks, line.most) for tasks in range(1, 33)}) < 14
+
+
+def test_of_many_lengths_the_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jitted, "KEPT", 3)
+    weights = programs()[2]
+    model = Transformer(weights)
+    for examples in (1, 2, 3, 4, 5):
+        model(**draw(weights.signature, examples, 2, seed=examples))
+    assert [line.repetitions for line in model._interpreter._lines] == [(3,), (4,), (5,)]
+
+
+def test_it_runs_where_the_model_does(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not where JAX would run anything by now."""
+    seen: list[Any] = []
+    run = evaluate.evaluate_within
+
+    def noted(*arguments: Any) -> Any:
+        seen.append(jax.config.values["jax_default_device"])
+        return run(*arguments)
+
+    monkeypatch.setattr(evaluate, "evaluate_within", noted)
+    weights = programs()[2]
+    model = Transformer(weights)
+    model(**draw(weights.signature, 5, 2, seed=1))
+    assert seen == [model._placement.first]

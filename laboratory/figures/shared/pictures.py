@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,8 +20,17 @@ INK = "#404040"
 def panels(count: int, title: str, width: float = 3.9, height: float = 3.5) -> Iterator[tuple[Picture, list[Axes]]]:
     """A picture of so many panels side by side; what is drawn in the block has the style of all plots."""
     with plots.panels(1, count, (width * count, height)) as (picture, grid):
-        picture.suptitle(title, x=0.01, ha="left", fontsize=11)
+        _titled(picture, title)
         yield picture, grid
+
+
+def _titled(picture: Picture, title: str) -> None:
+    """In as many lines as its width needs."""
+    drawn = picture.suptitle(title, x=0.01, ha="left", fontsize=11)
+    width = len(title)
+    while drawn.get_window_extent().width > 0.98 * picture.bbox.width and width > len(max(title.split(), key=len)):
+        width -= 1
+        drawn.set_text(textwrap.fill(title, width))
 
 
 def learning(axes: Axes, losses: Floats, references: dict[str, tuple[float, str]]) -> None:
