@@ -148,7 +148,8 @@ class Looked:
     @property
     def starts_here(self) -> Indices:
         """The first of each stretch, counted from the first of them."""
-        return self.starts[self._its] - self._now.start
+        found: Indices = self.starts[self._its] - self._now.start
+        return found
 
     def see(self, value: Value, array: Floats, like: Indices | None, ends: Ends, decides: bool) -> None:
         """Rows are those of all its tasks, of which these may be a stretch."""
