@@ -87,12 +87,12 @@ def _inside(plan: Plan, data: TokenData) -> np.ndarray:
     for start in range(0, data.batch, step):
         tasks = np.arange(start, min(start + step, data.batch))
 
-        def observe(value: Value, array: Floats, tasks: Indices = tasks) -> None:
+        def look(value: Value, array: Floats, _: Indices | None, tasks: Indices = tasks) -> None:
             low, high = ends[value]
             good[tasks] &= ((array >= low) & (array <= high)).all(axis=(1, 2))
 
         reach: dict[Value, float] = {}
-        evaluate(graph, some_of(data, tasks), observe, reach=reach, looks=True)
+        evaluate(graph, some_of(data, tasks), reach=reach, look=look)
         if any(found > ranges.reach(value) for value, found in reach.items()):
             good[tasks] &= tasks < data.batch // (1 + len(WAYS))  # whose scores these are is not said
     return good

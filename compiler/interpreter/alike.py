@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.signature import Kinds
+from innerloop.artifact.sparse import columns
 
 from ..ir.graph import Constant, Graph, Loop, Value
 from ..ir.operation_classes import Local
@@ -28,14 +29,14 @@ class Alike:
     not change, there."""
 
     def __init__(self, every: Places, places: Places, like: Indices, fixed: dict[Value, Floats]) -> None:
-        self.every, self.places, self.fixed, self._like = every, places, fixed, like
+        self.every, self.places, self.fixed, self.like = every, places, fixed, like
         self._spread: dict[int, tuple[Floats, Floats]] = {}
 
     def spread(self, array: Floats) -> Floats:
         """What stands at the tokens told apart, [tasks, tokens, size], at all: the same array for the same."""
         was, found = self._spread.get(id(array), (None, array))
         if was is not array:
-            found = _taken(array, self._like)
+            found = _taken(array, self.like)
             self._spread[id(array)] = array, found
         return found
 
@@ -76,4 +77,7 @@ def alike(graph: Graph, loop: Loop, take: Take, at: Callable[[Kinds], Places]) -
 
 def _taken(array: Floats, tokens: Indices) -> Floats:
     """These tokens of an array [tasks, tokens, size], every component's numbers side by side."""
-    return np.moveaxis(np.moveaxis(array, 2, 0).take(tokens, axis=2), 0, 2)
+    components = np.moveaxis(array, 2, 0)
+    if components.flags.c_contiguous:
+        return np.moveaxis(components.take(tokens, axis=2), 0, 2)
+    return columns(array.take(tokens, axis=1))

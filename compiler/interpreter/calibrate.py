@@ -117,7 +117,7 @@ def observe(graph: Graph, samples: Sequence[TokenData], wild: float = 0.0) -> Se
 
 def observe_each(graph: Graph, groups: Sequence[Sequence[TokenData]], wild: float = 0.0) -> list[Seen]:
     """Of each group of tasks, of every value that the oracle computes, on all tasks but those that reach furthest into
-    a tail: of these at most a share of `wild` is left out."""
+    a tail: of these at most a share of `wild` is left out. Where values crowd is asked of the first group alone."""
     every: list[TokenData] = []
     of: list[int] = []
     for group, some in enumerate(groups):
@@ -131,7 +131,8 @@ def observe_each(graph: Graph, groups: Sequence[Sequence[TokenData]], wild: floa
     for group in range(len(groups)):
         its = [looked[k] for k in range(len(every)) if of[k] == group]
         kept = _tame(its, wild) if wild else [np.ones(one.tasks, bool) for one in its]
-        found.append(_all(graph, [one.seen(graph, keep) for one, keep in zip(its, kept, strict=True)]))
+        seen = [one.seen(graph, keep, group == 0) for one, keep in zip(its, kept, strict=True)]
+        found.append(_all(graph, seen))
     return found
 
 

@@ -44,7 +44,7 @@ from .chunks import together
 from .columns import Columns
 from .delta import recalled, written
 from .local_operations import local
-from .places import Disturb, Held, Observe, Place, Places
+from .places import Disturb, Held, Look, Observe, Place, Places
 from .reads import attend, gather, read, scores, sources
 
 
@@ -57,17 +57,18 @@ def evaluate(
     chunk: int | None = None,
     looks: bool = False,
     only: Collection[Value] | None = None,
+    look: Look | None = None,
 ) -> Floats:
     """The graph's output, [batch, rows, *shape]. `observe(value, array [tasks, live tokens, size])` is called with
     everything that is computed, each pass of a loop and each chunk of tasks by itself, and may return what stands in
     its place. `disturb(value, array, operand, place)` is called with what an operation computes, and returns what
-    stands in its place: `operand(k)` is its k-th operand at the same tokens. (Of an `Attend` key
-    and value are those of the tokens read, as is what a `Gather` gathers, and one operand more is which of them each
-    token sees, [tasks, tokens, read]; of a `Delta` see delta.py.)
+    stands in its place: `operand(k)` is its k-th operand at the same tokens. (Of an `Attend` key and value are those of
+    the tokens read, as is what a `Gather` gathers, and one operand more is which of them each token sees, [tasks,
+    tokens, read]; of a `Delta` see delta.py.)
     `reach` collects the largest |query · key| of each `Attend`; of exp, the largest query · key above 0. `chunk`: how
     many tasks are run together, if not as many as `together` says. `looks`: `observe` puts nothing in a value's place,
     and so what a repeat computes alike at neighbouring tokens is computed once (alike.py). `only`: the values that
-    `observe` is called with, if not with all.
+    `observe` is called with, if not with all. `look` changes nothing either, and sees once what is computed once.
 
     Raises DataError for more tokens than a scan is compiled for.
     """
@@ -77,7 +78,7 @@ def evaluate(
         fields = {name: array[start : start + chunk] for name, array in data.fields.items()}
         with np.errstate(all="ignore"):
             tasks = slice(start, min(start + chunk, data.batch))
-            parts.append(_Run(graph, data, fields, observe, disturb, reach, tasks, looks, only).run())
+            parts.append(_Run(graph, data, fields, observe, disturb, reach, tasks, looks, only, look).run())
     whole = np.concatenate(parts)
     return whole.reshape(*whole.shape[:2], *graph.output.shape)
 
@@ -96,8 +97,9 @@ class _Run(Held):
         tasks: slice,
         looks: bool,
         only: Collection[Value] | None,
+        look: Look | None,
     ) -> None:
-        self.graph, self.fields, self.observe = graph, fields, observe
+        self.graph, self.fields, self.observe, self.look = graph, fields, observe, look
         self.disturb, self.reach, self.tasks, self.only = disturb, reach, tasks, only
         super().__init__(data.sequence)
         self.pattern = graph.signature.pattern
@@ -118,6 +120,8 @@ class _Run(Held):
         if self.observe is not None and (self.only is None or value in self.only):
             instead = self.observe(value, array if self._alike is None else self._alike.spread(array))
             array = array if instead is None else instead
+        if self.look is not None:
+            self.look(value, array, None if self._alike is None else self._alike.like)
         self.known[value] = places, array
 
     # Blocks --------------------------------------------------------------------------------------

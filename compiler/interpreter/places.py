@@ -13,6 +13,9 @@ from innerloop.artifact.tokens import Sequence, output_rows
 from ..ir.graph import Value
 
 Observe = Callable[[Value, Floats], Floats | None]
+Look = Callable[[Value, Floats, Indices | None], None]
+"""A value, what it is at the tokens where it lives that are told apart, and which of those each token is like (None:
+each is told apart)."""
 
 
 @dataclass(frozen=True)

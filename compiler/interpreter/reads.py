@@ -39,6 +39,9 @@ from .local_operations import local
 NEAR_BYTES, BLOCK_BYTES = 2**20, 2**25
 """About the largest array over pairs of tokens: with a number a pair, which is to stay near the processor; with all
 numbers that a body has."""
+ALONE = 2**18
+"""Multiplications of a product of matrices that OpenBLAS leaves to one thread. Where two cores are busy, the threads of
+a larger one wait for each other for longer than they work; and its last bits depend on how many there are."""
 FORMS = 256
 """What is made of a form is kept for so many: every pass of a loop asks for it."""
 
@@ -59,7 +62,20 @@ def sources(move: Move, seen: NDArray[np.bool_], kinds: Sequence[str]) -> Indice
 
 def gather(op: Gather, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
     """theirs [batch, read, size], seen [readers, read] → [batch, readers, size]."""
-    return np.asarray(np.matmul(_weights(op.how, seen), theirs))
+    return _weighted(_weights(op.how, seen), theirs)
+
+
+def _weighted(weights: Floats, theirs: Floats) -> Floats:
+    """weights [batch or none, readers, read], theirs [batch, read, size] → [batch, readers, size]."""
+    step = ALONE // (weights.shape[-2] * max(1, weights.shape[-1])) // 8 * 8
+    size = theirs.shape[-1]
+    if not 0 < step < size:
+        return np.asarray(np.matmul(weights, theirs))
+    found = np.empty((len(theirs), weights.shape[-2], size))
+    for start in range(0, size, step):
+        some = slice(start, start + step)
+        np.matmul(weights, theirs[..., some], out=found[..., some])
+    return found
 
 
 def scores(query: Floats, key: Floats, seen: NDArray[np.bool_]) -> Floats:
@@ -72,7 +88,7 @@ def scores(query: Floats, key: Floats, seen: NDArray[np.bool_]) -> Floats:
 def attend(op: Attend, pairs: Floats, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
     """pairs [batch, readers, read], theirs [batch, read, size] → [batch, readers, size]."""
     weights = weighed(op.how, pairs, seen, op.rest) if op.how in SCORED else pairs * _weights(op.how, seen)
-    return np.asarray(np.matmul(weights, theirs))
+    return _weighted(weights, theirs)
 
 
 def weighed(how: str, scores: Floats, seen: NDArray[np.bool_], rest: float | None = None) -> Floats:

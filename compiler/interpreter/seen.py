@@ -18,7 +18,7 @@ from innerloop.artifact.tokens import TokenData, output_rows
 from numpy.typing import NDArray
 
 from ..ir.graph import Attend, Graph, Product, Value
-from .chunks import scanned_together, some_of
+from .chunks import scanned_together, some_of, together
 from .deciding import deciding
 from .oracle import evaluate
 
@@ -30,6 +30,8 @@ TIE = 1e-13
 """Of the largest: what is smaller is 0 but for float64's rounding."""
 STRETCH = 64
 """So many tokens, or one task: one that is left out then costs no second run of all others."""
+NEAR_BYTES = 2**25
+"""About how much the values of a stretch take where there is no scan: they stay near the processor over its passes."""
 FEW = 32
 """So many stretches are gone over one by one."""
 
@@ -69,33 +71,47 @@ def side_by_side(graph: Graph, every: Sequence[TokenData]) -> Iterator[list[int]
 def observed(graph: Graph, some: Sequence[TokenData]) -> list[Looked]:
     """Of parts of one length, each by itself."""
     factors = {o for v in graph.values() if isinstance(graph[v].op, Product) for o in graph[v].operands}
-    decide = deciding(graph)
     most = ROWS * PASSES // max(PASSES, _longest(graph, some[0]))
     looked = [Looked(factors, part, _stretches(graph, part), most) for part in some]
-    starts = np.cumsum([0, *(part.batch for part in some)]).tolist()
-    stretches = np.concatenate([start + one.starts for start, one in zip(starts, looked, strict=False)])
-    ends = _Ends(graph, factors, np.append(stretches, starts[-1]))
-    firsts = np.cumsum([0, *(one.starts.size for one in looked)]).tolist()
-
-    def see(value: Value, array: Floats) -> None:
-        if array.size:
-            least, greatest, peaks = ends.of(value, array)
-            for one, start, first in zip(looked, starts, firsts, strict=False):
-                tasks, its = slice(start, start + one.tasks), slice(first, first + one.starts.size)
-                one.see(value, array[tasks], (least[its], greatest[its], peaks[tasks]), value in decide)
-
+    if len(some) == 1 and not _longest(graph, some[0]):
+        (one,) = looked
+        for number, (start, stop) in enumerate(itertools.pairwise([*one.starts.tolist(), one.tasks])):
+            one.begin(slice(start, stop), slice(number, number + 1))
+            _look(graph, looked, factors, some_of(one.part, slice(start, stop)))
+        return looked
     fields = {name: np.concatenate([part.fields[name] for part in some]) for name in some[0].fields}
-    data = TokenData(some[0].sequence, starts[-1], fields, some[0].batched)
-    evaluate(graph, data, see, reach=looked[0].scores, chunk=data.batch, looks=True)
+    batch = sum(part.batch for part in some)
+    _look(graph, looked, factors, TokenData(some[0].sequence, batch, fields, some[0].batched))
     return looked
 
 
+def _look(graph: Graph, looked: Sequence[Looked], factors: set[Value], data: TokenData) -> None:
+    """`data`: what of each is looked at now, one behind the other."""
+    decide = deciding(graph)
+    starts = np.cumsum([0, *(one.here for one in looked)]).tolist()
+    stretches = np.concatenate([start + one.starts_here for start, one in zip(starts, looked, strict=False)])
+    ends = _Ends(graph, factors, np.append(stretches, starts[-1]))
+    firsts = np.cumsum([0, *(one.starts_here.size for one in looked)]).tolist()
+
+    def see(value: Value, array: Floats, like: Indices | None) -> None:
+        if array.size:
+            least, greatest, peaks = ends.of(value, array)
+            for one, start, first in zip(looked, starts, firsts, strict=False):
+                tasks, its = slice(start, start + one.here), slice(first, first + one.starts_here.size)
+                one.see(value, array[tasks], like, (least[its], greatest[its], peaks[tasks]), value in decide)
+
+    evaluate(graph, data, reach=looked[0].scores, chunk=data.batch, look=see)
+
+
 def _stretches(graph: Graph, part: TokenData) -> Indices:
-    """The first task of each stretch: of a long scan. Where ties and scores are told, which are of all tasks, there is
-    one."""
+    """The first task of each stretch: of a long scan, and where there is none. Where ties and scores are told, which
+    are of all tasks, and of a short scan, there is one."""
     told = deciding(graph) or any(isinstance(graph[value].op, Attend) for value in graph.values())
-    if told or _longest(graph, part) <= PASSES:
+    if told or 0 < _longest(graph, part) <= PASSES:
         return np.zeros(1, np.int64)
+    if not _longest(graph, part):
+        number = -(-part.batch // together(graph, part, NEAR_BYTES))
+        return np.arange(0, part.batch, max(1, -(-part.batch // max(1, number))))
     return np.arange(0, part.batch, max(1, STRETCH // max(1, len(part.sequence))))
 
 
@@ -117,31 +133,54 @@ class Looked:
         self._rows: dict[Value, list[tuple[Indices, Floats]]] = {v: [] for v in factors}
         self._ties: set[Value] = set()
         self._most = most
+        self.begin(slice(0, part.batch), slice(0, starts.size))
+
+    def begin(self, tasks: slice, stretches: slice) -> None:
+        """Of these of its tasks and stretches."""
+        self._now, self._its = tasks, stretches
         self._rng = np.random.default_rng(0)  # equal steps would meet the same tokens of every task
 
-    def see(self, value: Value, array: Floats, ends: Ends, decides: bool) -> None:
+    @property
+    def here(self) -> int:
+        """How many tasks are looked at now."""
+        return int(self._now.stop - self._now.start)
+
+    @property
+    def starts_here(self) -> Indices:
+        """The first of each stretch, counted from the first of them."""
+        found: Indices = self.starts[self._its] - self._now.start
+        return found
+
+    def see(self, value: Value, array: Floats, like: Indices | None, ends: Ends, decides: bool) -> None:
+        """Rows are those of all its tasks, of which these may be a stretch."""
         least, greatest, peaks = ends
-        low, high = self.low, self.high
         if value in self._rows:
-            count = array.shape[0] * array.shape[1]
+            length = array.shape[1] if like is None else like.size
+            count = self.tasks * length
             few = count <= self._most
-            tasks, tokens = np.divmod(
-                np.arange(count) if few else self._rng.integers(count, size=self._most), array.shape[1]
-            )
-            self._rows[value].append((tasks, array[tasks, tokens]))
-            np.maximum(self.peaks[value], peaks, out=self.peaks[value])
+            tasks, tokens = np.divmod(np.arange(count) if few else self._rng.integers(count, size=self._most), length)
+            now = (tasks >= self._now.start) & (tasks < self._now.stop)
+            tasks, tokens = tasks[now], tokens[now]
+            self._rows[value].append((tasks, array[tasks - self._now.start, tokens if like is None else like[tokens]]))
+            np.maximum(self.peaks[value][self._now], peaks, out=self.peaks[value][self._now])
         if decides and np.any(np.abs(array) <= TIE * np.maximum(-least, greatest).max(initial=0.0)):
             self._ties.add(value)
-        low[value] = np.minimum(low[value], least) if value in low else least
-        high[value] = np.maximum(high[value], greatest) if value in high else greatest
+        for of_two, found, end, none in (
+            (np.minimum, self.low, least, np.inf),
+            (np.maximum, self.high, greatest, -np.inf),
+        ):
+            if value not in found:
+                found[value] = np.full((self.starts.size, array.shape[2]), none)
+            of_two(found[value][self._its], end, out=found[value][self._its])
 
     def rows(self, value: Value) -> list[Floats]:
         return [rows for _, rows in self._rows[value]]
 
-    def seen(self, graph: Graph, kept: NDArray[np.bool_]) -> Seen:
-        """Of the tasks that are kept: stretches with one that is not are run once more."""
+    def seen(self, graph: Graph, kept: NDArray[np.bool_], crowds: bool = True) -> Seen:
+        """Of the tasks that are kept: stretches with one that is not are run once more. Where it is asked where values
+        crowd, and there is no scan, rows are drawn of those tasks alone."""
         whole = np.logical_and.reduceat(kept, self.starts)
-        if not whole.any():
+        if not whole.any() or (crowds and not whole.all() and not _longest(graph, self.part)):
             return observed(graph, [some_of(self.part, kept)])[0].seen(graph, kept[kept])
         low = {value: ends[whole].min(axis=0) for value, ends in self.low.items()}
         high = {value: ends[whole].max(axis=0) for value, ends in self.high.items()}
