@@ -36,7 +36,7 @@ from ..schedule.sublayers import Schedule
 from .gated_neurons import GatedNeurons
 from .heads import AttentionPattern, Heads
 from .neurons import Neurons
-from .norms import NORMS, Divisor, NormScheme, power
+from .norms import NORMS, Divisor, NormScheme, divides_exactly, power
 from .positions import DigitalScheme, LearnedScheme, PositionScheme, RotaryScheme
 from .residual_stream import Constants, Stream
 from .ungated_neurons import UngatedNeurons
@@ -159,13 +159,15 @@ class Backend:
         return (n * n if self.target.scaled else n * (d_head if self.target.head is None else 1) for n in count(1))
 
     def stream(self, width: int) -> Stream | None:
-        """The stream of that width, or None if the values do not fit."""
+        """The stream of that width, or None if the values do not fit, or a norm would not be exact."""
         sizes = self.positions.sizes
         own = self.norm.own(sizes)
         begun = self.norm.begun(width, self.divisor is not None, own.even)
         stream = next(filter(lambda stream: stream.fits, (self._with(constants, width) for constants in begun)), None)
         if stream is None or not stream.constants.any:
             return stream
+        if not divides_exactly(width, self.dtype):
+            return None
         flag = sizes.flag
         if stream.balanced:
             if own.even:  # it is the largest by far: the diagonals of u uᵀ add up

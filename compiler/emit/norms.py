@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from innerloop.artifact.arrays import Floats
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.words import NormKind
 
 from ..numerics.sizes import NormSizes, Sizes
@@ -109,3 +109,11 @@ NORMS: Mapping[NormKind, NormScheme] = {
 def power(size: float, bits: float) -> float:
     """The power of two next above size · 2^bits."""
     return float(2.0 ** np.ceil(np.log2(max(size, 2.0**-20)) + bits))
+
+
+def divides_exactly(width: int, dtype: Dtype) -> bool:
+    """Whether the width times its reciprocal is 1: of 49 it is not in float64, and of 41 not in float32. Not all that
+    runs weights divides: XLA and PyTorch on a GPU multiply by 1/width, and a norm that is to be the identity is not.
+    Norms of 16 bits are of float32 inside."""
+    number = np.float64(width) if dtype == "float64" else np.float32(width)
+    return bool(number * (type(number)(1) / number) == 1)

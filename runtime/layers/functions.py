@@ -101,7 +101,7 @@ def normed(x: Float[Array, "*axes width"], norm: NormStep | None, short: Short =
         return rms_norm(x, norm) if norm.bias is None else layer_norm(x, norm)
     if norm.bias is None:
         return held(held(_scaled(x, norm.epsilon, norm.width), short) * norm.gain, short)
-    centred = x - x.sum(-1, keepdims=True) / norm.width
+    centred = x - _divided(x.sum(-1, keepdims=True), norm.width)
     deviation = _root_mean_square(centred, norm.epsilon, norm.width)
     return held(centred / deviation * norm.gain + norm.bias, short)
 
@@ -143,9 +143,9 @@ def _parts(
     total = ((pairs[..., 0, :] + pairs[..., 1, :]).sum((-1, -2)) + x[..., 16 * blocks :].sum(-1))[..., None]
     largest = jnp.abs(x).max(-1, keepdims=True)
     # The barrier keeps the rounding of the total at the size of the largest slot.
-    mean = (lax.optimization_barrier(total + largest) - largest) / width  # type: ignore[no-untyped-call]
+    mean = _divided(lax.optimization_barrier(total + largest) - largest, width)  # type: ignore[no-untyped-call]
     centred = x - mean
-    variance = jnp.square(centred).sum(-1, keepdims=True) / width
+    variance = _divided(jnp.square(centred).sum(-1, keepdims=True), width)
     # The barrier keeps XLA from turning the division into a product with an approximate 1/√.
     return centred, lax.optimization_barrier(jnp.sqrt(variance + epsilon))  # type: ignore[no-untyped-call]
 
@@ -169,6 +169,12 @@ def _scaled_jvp(primals: tuple[Array, Array, Array], tangents: tuple[Array, Arra
 def _root_mean_square(
     x: Float[Array, "*axes width"], epsilon: Float[Array, ""], width: Float[Array, ""]
 ) -> Float[Array, "*axes 1"]:
-    mean = jnp.square(x).sum(-1, keepdims=True) / width
+    mean = _divided(jnp.square(x).sum(-1, keepdims=True), width)
     # The barrier is `_parts`'s.
     return lax.optimization_barrier(jnp.sqrt(mean + epsilon))  # type: ignore[no-untyped-call]
+
+
+def _divided(total: Float[Array, "*axes 1"], width: Float[Array, ""]) -> Float[Array, "*axes 1"]:
+    """Each of them by the width. XLA multiplies by 1/width where one number divides an array, and 49 · (1/49) is not 1:
+    behind the barrier it sees an array."""
+    return total / lax.optimization_barrier(jnp.broadcast_to(width, total.shape))  # type: ignore[no-untyped-call]

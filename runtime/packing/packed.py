@@ -23,7 +23,7 @@ Short = str | None
 
 
 class NormStep(NamedTuple):
-    """gain, bias [width]; epsilon and width are scalars of the pass, so that XLA folds no reciprocal of them.
+    """gain, bias [width]; epsilon and width are scalars of the pass, so that XLA folds no other number with them.
     `bias` None is RMSNorm, which takes no mean away."""
 
     gain: Array

@@ -17,6 +17,7 @@ from innerloop.artifact.words import BaselineName
 from innerloop.laboratory.at_hand import compare
 from innerloop.laboratory.figures.chains import automata
 from innerloop.laboratory.figures.shared.streams import Stream, cross_entropy
+from innerloop.laboratory.figures.wang_td import STREAM
 from innerloop.laboratory.network import Network, known, subject
 from innerloop.laboratory.setting import Settings
 from innerloop.laboratory.training.baselines import FACTS, KINDS, NUMBERS, Baseline
@@ -201,6 +202,39 @@ def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("INNERLOOP_MEMORY", "1MB")
     with pytest.raises(MemoryLimitError, match="training 1 layer of width 10,000"):
         Baseline.drawn("gru", compiled_once(load("bigram"), vocabulary=4), 0, width=10_000, layers=1)
+
+
+def test_a_run_of_another_size_is_told_which_it_was(tmp_path: Path) -> None:
+    points = task("linear", d=2, n=5)
+    start = Model.fresh(compiled_once(load("gradient_descent_dual"), target="lsa", d=2), 0)
+    run: dict[str, Any] = {"steps": 2, "batch": 4, "folder": tmp_path, "resume": True}
+    train(start, points, **run)
+    other = Baseline.drawn("gru", start.template, 0, width=4)
+    with pytest.raises(DataError, match=r"with model='lsa, 1 layer of width .*', not 'gru of 2 layers of width 4'"):
+        train(other, points, **run)
+
+
+def test_the_code_is_that_of_the_classes_of_model_and_task_and_of_their_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = Model.fresh(compiled_once(load("gradient_descent_dual"), target="lsa", d=2), 0)
+    drawn = Baseline.drawn("lstm", start.template, 0, width=4)
+    read: list[str] = []
+
+    def seen(path: Path) -> bytes:
+        read.append(path.stem)
+        return b""
+
+    monkeypatch.setattr(Path, "read_bytes", seen)
+    points = task("linear", d=2, n=4)
+    provenance(start, points)
+    own = set(read)
+    assert {"model", "build_steps", "steps", "pack", "turns"} <= own
+    provenance(drawn, points)
+    assert set(read) - own == {"baselines", "networks"}
+    read.clear()
+    provenance(start, STREAM)
+    assert set(read) - own == {"streams", "wang_td"}
 
 
 def test_baselines_of_other_kinds_are_no_seeds_of_one_training() -> None:

@@ -16,9 +16,7 @@ from typing import Any
 import pytest
 from innerloop.artifact.errors import DataError
 from innerloop.compiler import Weights
-from innerloop.laboratory.figures.wang_td import STREAM
 from innerloop.laboratory.training import checkpoint, lock, record, train
-from innerloop.laboratory.training.baselines import Baseline
 from innerloop.laboratory.training.lock import locked
 from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.provenance import provenance
@@ -263,37 +261,6 @@ def test_a_run_goes_on_only_where_it_ends_the_same(
         train.train(start, points, **settings)
     assert "--elsewhere" in str(told.value)
     train.train(start, points, **settings, elsewhere=True)
-
-
-def test_the_code_is_that_of_the_classes_of_model_and_task_and_of_their_parts(
-    start: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn = Baseline.drawn("lstm", start.template, 0, width=4)
-    read: list[str] = []
-
-    def seen(path: Path) -> bytes:
-        read.append(path.stem)
-        return b""
-
-    monkeypatch.setattr(Path, "read_bytes", seen)
-    points = task("linear", d=2, n=4)
-    provenance(start, points)
-    own = set(read)
-    assert {"model", "build_steps", "steps", "pack", "turns"} <= own
-    provenance(drawn, points)
-    assert set(read) - own == {"baselines", "networks"}
-    read.clear()
-    provenance(start, STREAM)
-    assert set(read) - own == {"streams", "wang_td"}
-
-
-def test_a_run_of_another_size_is_told_which_it_was(start: Model, tmp_path: Path) -> None:
-    points = task("linear", d=2, n=4)
-    run: dict[str, Any] = {"steps": 2, "batch": 4, "folder": tmp_path, "resume": True}
-    train.train(start, points, **run)
-    other = Baseline.drawn("gru", start.template, 0, width=4)
-    with pytest.raises(DataError, match=r"with model='lsa, 1 layer of width .*', not 'gru of 2 layers of width 4'"):
-        train.train(other, points, **run)
 
 
 def test_checkpoints_that_do_not_say_are_refused(start: Model, tmp_path: Path) -> None:

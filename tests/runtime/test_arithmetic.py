@@ -52,9 +52,11 @@ def test_a_norm_that_is_a_power_of_two_is_exact(width: int) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_huge_constant_makes_rms_norm_the_identity(dtype: Dtype) -> None:
-    """Slots aᵢ·2³⁶ with Σ aᵢ² = width, gain 2³⁶ (float64: 2⁶⁴), in both passes and every way to write the width."""
+    """Slots aᵢ·2³⁶ with Σ aᵢ² = width, gain 2³⁶ (float64: 2⁶⁴), in both passes and every way to write the width; of 41
+    (float32) and 49 (float64) too, which times their reciprocals are not 1."""
     rng = np.random.default_rng(0)
-    for width, factors in ((32, (4, 4)), (256, (16,)), (124, (1, 1, 1, 11)), (334, (3, 6, 8, 15)), (1022, (5, 6, 31))):
+    widths = {32: (4, 4), 256: (16,), 124: (1, 1, 1, 11), 334: (3, 6, 8, 15), 1022: (5, 6, 31), 41: (4, 5), 49: (7,)}
+    for width, factors in widths.items():
         assert sum(a * a for a in factors) == width
         constant = 2.0 ** (36 if dtype == "float32" else 64)
         x = rng.standard_normal((50, width)) * 2.0 ** rng.integers(-20, 20, (50, 1))

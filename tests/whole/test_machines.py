@@ -17,6 +17,7 @@ from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.compiler.architectures.rotary_frequencies import ROTARY_GAP, phases
 from innerloop.compiler.architectures.targets import TARGETS, Rotary
+from innerloop.compiler.emit.norms import divides_exactly
 from innerloop.programs import load
 from innerloop.runtime import Transformer
 from innerloop.runtime.exports.export import export
@@ -80,6 +81,21 @@ def test_small_quotients_stand_where_nothing_large_stood(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_no_stream_is_so_wide_that_its_reciprocal_is_inexact() -> None:
+    """49 would do here, and 49 · (1/49) is not 1 in float64: what multiplies by 1/width in a norm, as XLA does, left
+    2¹⁵ of a constant that was to be cleared, and every answer was wrong."""
+    assert not divides_exactly(49, "float64")
+    assert divides_exactly(49, "float32")
+    assert not divides_exactly(41, "bfloat16")
+    case = case_of("recursive_least_squares")
+    weights = compile_program(load(case.program), target="gemma", dtype="float64", **case.parameters)
+    assert divides_exactly(weights.config.d_model, "float64")
+    data = case.data(3, 8)
+    found = Transformer(weights)(**data)
+    wanted = interpret(load(case.program), **data, **case.parameters)
+    assert np.abs(found - wanted).max() <= weights.report.predicted_error
+
+
 def test_a_parallel_block_token_by_token() -> None:
     """With a scan, whose passes run each at its own token."""
     weights = compile_program(load("stochastic_gradient_descent"), target="neox", d=2, examples=4)
