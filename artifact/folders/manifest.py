@@ -78,7 +78,8 @@ class Outline:
                 part, index = ("layout", k) if k < len(entries["layout"]) else ("domains", k - len(entries["layout"]))
                 width = self.config.d_model
                 raise Damage(f"{part}[{index}].matrix has shape {str(shape)[:40]}; config.d_model is {width}")
-        spend(24 * len(matrices) * self.config.d_model, "the places of named values", "the folder asks for too much")
+        rows = len(matrices) * self.config.d_model + sum(_written(p, k) for k, p in enumerate(entries["layout"]))
+        spend(24 * rows, "the places of named values", "the folder asks for too much")
 
     def _verify_domain(self, domain: Domain, place: str, stored: int) -> None:
         size = sum(domain.sizes)
@@ -239,3 +240,17 @@ class Outline:
                 there = node.get("norm", True), node.get("gate", False)
                 items.append(take.mlp(f"{here}.mlp", width, node["mlp"], *there))
         return tuple(items)
+
+
+def _written(placement: Any, index: int) -> int:
+    """The rows of all that is written to a named value, which are its components."""
+    low, writes = (placement.get(name) if isinstance(placement, dict) else None for name in ("low", "writes"))
+    if not isinstance(low, list) or not isinstance(writes, list):
+        return 0
+    for number, write in enumerate(writes):
+        matrix = write.get("matrix") if isinstance(write, dict) else None
+        shape = matrix.get("shape") if isinstance(matrix, dict) else None
+        if isinstance(shape, list) and shape[:1] != [len(low)]:
+            told = f"layout[{index}].writes[{number}].matrix has shape {str(shape)[:40]}"
+            raise Damage(f"{told}; layout[{index}] has {len(low)} lows")
+    return len(writes) * len(low)

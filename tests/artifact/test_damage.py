@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 from tests.support.random_weights import linear_tree, llama_tree
 from tests.support.saved import LLAMA, put, rewrite, vars_of, whole
 
+HUGE = {"shape": [500_000_000, 16], "rows": [], "columns": [], "values": []}
 FAULTS: list[tuple[str, Any]] = [
     ("format version 3", lambda e: e.update(version=3)),
     ("does not describe innerloop weights", lambda e: e.update(format="gpt2")),
@@ -42,6 +43,7 @@ FAULTS: list[tuple[str, Any]] = [
     ("inputs\\[0\\].low is 'far', not a number", lambda e: e["inputs"][0].update(low="far")),
     ("layout\\[0\\].matrix has a row outside", lambda e: e["layout"][0]["matrix"].update(rows=[3, 16])),
     ("layout\\[0\\].matrix has shape", lambda e: e["layout"][0]["matrix"].update(shape=[17, 2])),
+    ("writes\\[0\\].matrix has shape \\[500000000, 16\\]", lambda e: e["layout"][0].update(writes=[{"matrix": HUGE}])),
     ("layout\\[1\\] has 2 lows", lambda e: e["layout"][1].update(low=[0.0, 1.0])),
     ("layout\\[1\\] is held from sublayer 3 to 99", lambda e: e["layout"][1].update(last=99)),
     ("body is {}, not a list", lambda e: e.update(body={})),
