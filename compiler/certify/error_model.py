@@ -161,7 +161,7 @@ class ErrorModel:
 
     @cached_property
     def _codes(self) -> dict[Value, int]:
-        return codes(self.graph)
+        return codes(self.graph, self.dtype)
 
     @property
     def _onehot(self) -> set[str]:

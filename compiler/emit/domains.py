@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 import numpy as np
-from innerloop.artifact.arrays import Dtype
+from innerloop.artifact.arrays import Dtype, Floats
 from innerloop.artifact.claims import Domain
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.span import Span
@@ -86,7 +86,7 @@ class _Domains:
         match instruction.op:
             case Multiply(code=int(code)):
                 ball = (instruction.op.right, instruction.op.left)[code]
-                most = float(CLOSED * ball.most.max(initial=0.0))
+                most = CLOSED * ball.most
                 yield self._interval("product", instruction, number, 1 - code, -most, most)
             case Multiply() if not self.instructions.target.gated:
                 yield self._product(instruction, instruction.op, number)
@@ -146,7 +146,13 @@ class _Domains:
         return max((float((abs(m.csr) @ magnitude).max(initial=0.0)) for magnitude, m in atoms), default=0.0)
 
     def _interval(
-        self, construction: str, instruction: Instruction, number: int, operand: int, low: float, high: float
+        self,
+        construction: str,
+        instruction: Instruction,
+        number: int,
+        operand: int,
+        low: float | Floats,
+        high: float | Floats,
     ) -> Domain:
         read = self.stream.read(instruction.reads[operand])
         size = instruction.reads[operand].size

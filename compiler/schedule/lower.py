@@ -95,7 +95,7 @@ class _Lowering(HeadBuilder):
 
     def run(self) -> Instructions:
         self.held = held(self.graph, self.need)
-        self.codes = {} if self.target.gated else codes(self.graph)
+        self.codes = {} if self.target.gated else codes(self.graph, self.dtype)
         block = self._block(self.graph.block, -1)
         output = LinearForm.stacked([self.forms[value] for value in self.graph.results])
         named = tuple(v for v in self.values if self.graph[v.value].name is not None)

@@ -129,7 +129,9 @@ def _made(instruction: Instruction, instructions: Instructions) -> str:
             what = f"delta rule over {', '.join(sorted(over))} of {by}, read by {reads[0]}"
         case SwitchHead(strict, _, bounds, _):
             what = f"{reads[0]} where {reads[1]} {'>' if strict else '>='} 0, of up to {max(bounds):.4g}"
-        case Multiply(form, _, _):
+        case Multiply(form, code=int(code)):
+            what = f"({reads[1 - code]}) where ({reads[code]}) is 0, {form.out.size} products"
+        case Multiply(form):
             what = f"({reads[0]}) × ({reads[1]}), {form.out.size} products"
         case Apply(name, _, low, high):
             what = f"{name}({reads[0]}) on [{low.min():.4g}, {high.max():.4g}]"

@@ -138,6 +138,8 @@ def _does(placed: Placed, reads: list[str]) -> str:
             return f"keeps {reads[0]} where {reads[1]} {'>' if strict else '≥'} 0"
         case Quotient():
             return f"divides {reads[0]} by {reads[1]}"
+        case Multiply(form, code=int(code)):
+            return f"makes {counted(form.out.size, 'product')}: ({reads[1 - code]}) where ({reads[code]}) is 0"
         case Multiply(form):
             return f"makes {counted(form.out.size, 'product')} ({reads[0]}) × ({reads[1]})"
         case Apply(name):

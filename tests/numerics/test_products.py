@@ -189,3 +189,27 @@ def test_a_product_with_a_code_is_two_neurons_and_exact(target: Literal["gpt2", 
     for name in truth:
         assert np.abs(found[name])[truth[name] == 0.0].max() < 1e-9, name
         assert np.abs(found[name] - truth[name]).max() <= 2.0**-21 * np.abs(v).max(), name
+
+
+def test_a_code_that_was_moved_closes_no_neuron_in_16_bits() -> None:
+    """There it is not 1 to the last bit, and of two of them multiplied nothing would be left."""
+    text = (
+        "program p()\n\ntokens (s)* x\n    s : onehot[3]\n    v : scalar on s\n    x : scalar\n\n"
+        "at s\n    a = move s from first s\n    b = move s from last s\n    output a[1] * b[2] * v\n"
+    )
+    rng = np.random.default_rng(0)
+    data = {"s": np.eye(3)[rng.integers(0, 3, (32, 9))], "v": rng.standard_normal((32, 9)), "x": np.zeros((32, 1))}
+    weights = compile_program(text, calibration=data, dtype="bfloat16", accept_error=True)
+    difference = np.abs(Transformer(weights, guard="off")(**data) - interpret(text, **data))
+    assert difference.max() < 0.1 * np.abs(data["v"]).max()
+
+
+def test_what_a_code_closes_is_watched_component_by_component() -> None:
+    text = (
+        "program p()\n\ntokens (s)* x\n    s : onehot[3]\n    v : scalar on s\n    x : scalar\n\n"
+        "at s\n    w = [v ^ 2, 1000 * v ^ 2]\n    output s[1] * w\n"
+    )
+    data = {"s": np.eye(3)[[[0, 1, 2]]], "v": np.array([[1.0, 2.0, 3.0]]), "x": np.zeros((1, 1))}
+    domains = [d for d in compile_program(text, calibration=data).domains if d.what == ("w",)]
+    (closed,) = (d for d in domains if d.construction == "product")
+    np.testing.assert_allclose(closed.high[1], 1e3 * closed.high[0])
