@@ -164,8 +164,8 @@ def train(
         compiled: set[int | None] = set()
 
         def keep() -> Path | None:
-            if place is None:
-                return None
+            if place is None or last == checkpoint.place(place, run.step):
+                return last
             written = checkpoint.write(place, Checkpoint(run.step, run.state(), settings, here))
             counted.write(place)
             return written
