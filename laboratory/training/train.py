@@ -192,6 +192,7 @@ def train(
                 last = keep()
             if stopped:
                 raise Interrupted(interrupted())
+        keep()  # of a run that `earlier` had ended, which is not there yet
         return Trained(model, run.parameters(), run.losses, in_words(task, batch), run.norms)
 
 
