@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import argparse
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from innerloop.artifact.errors import InnerloopError, near
 from innerloop.artifact.words import MODELS
 
-from . import options
+from . import options, training
 from .arguments import new_folder, program, settings
 from .as_json import print_json, records
+
+if TYPE_CHECKING:
+    from innerloop.laboratory.sweep import Cell
 
 EPILOG = """\
 --over may be given several times; every combination is trained with every seed. Without it, one training is done with
@@ -38,6 +41,13 @@ def _model(text: str) -> str:
     if text not in MODELS:
         raise argparse.ArgumentTypeError(near(text, MODELS) or f"there are {', '.join(MODELS)}")
     return text
+
+
+class _Reader(argparse.ArgumentParser):
+    """Of the arguments of one training, which is not begun."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InnerloopError(message)
 
 
 _COUNT = options.at_least(1)
@@ -96,6 +106,7 @@ def sweep(arguments: Namespace) -> int:
     seeds = range(arguments.seed, arguments.seed + arguments.seeds)
     asked = {"train": given, "over": over, "seeds": list(seeds), "tasks": arguments.tasks}
     todo = cells(over, seeds, arguments.output, given, task)
+    _possible(todo)
     claim(arguments.output, {name: _plain(value) for name, value in asked.items()})
 
     from innerloop.runtime.tables import console, progress, table
@@ -138,6 +149,18 @@ def _verify(
                 raise InnerloopError(f"--over {name}={value}: {error}") from None
     if arguments.steps is None and "steps" not in over:
         raise InnerloopError("--steps: give the steps of each training, or --over steps=…")
+
+
+def _possible(todo: Sequence[Cell]) -> None:
+    """Raises InnerloopError for a cell that `innerloop train` would refuse by its settings, before any is trained."""
+    reader = _Reader(add_help=False)
+    training.add_arguments(reader)
+    reader.add_argument("--quiet", action="store_true")
+    for cell in todo:
+        try:
+            training.verified(reader.parse_args(cell.command[1:]))
+        except InnerloopError as error:
+            raise InnerloopError(f"the cell {cell.name} cannot be: {error}") from None
 
 
 def _given(arguments: Namespace) -> list[str]:

@@ -80,8 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.folder(parser)
 
 
-def train(arguments: Namespace) -> int:
-    """Raises InnerloopError for settings that cannot be, and DivergenceError."""
+def verified(arguments: Namespace) -> tuple[dict[str, Any], dict[str, Any], int | None, dict[str, int]]:
+    """The parameters of the program and of the task, d where it is known, and the changes of the architecture. Raises
+    InnerloopError for settings that cannot be, as far as that is known before anything is compiled."""
     from innerloop.laboratory.training.settings import fitting, task_settings, training_settings
 
     given: dict[str, Any] = parameters(arguments.parameters)
@@ -90,16 +91,22 @@ def train(arguments: Namespace) -> int:
     values = {"rows": arguments.rows, **fitting(arguments.task, d, chosen)}
     task_settings(arguments.task, values.pop("rows"), values)
     training_settings(**{name: getattr(arguments, name) for name in SETTINGS})
-    source = program(arguments.program)
-    output, place = arguments.output, checkpoints(arguments.output)
-    if not (arguments.resume and (output / STATE).is_dir()):
-        new_folder(output)
     changes = {"n_layer": arguments.layers, "d_model": arguments.width, "n_head": arguments.heads}
     changes = {name: value for name, value in changes.items() if value is not None}
     if changes and arguments.start == "compiled":
         raise InnerloopError("--layers, --width and --heads are for a random start; a compiled one has its own")
     if arguments.model != "transformer" and (arguments.heads or arguments.start == "compiled"):
         raise InnerloopError(f"--model {arguments.model} has no heads, and starts at random: no --heads or --start")
+    return given, chosen, d, changes
+
+
+def train(arguments: Namespace) -> int:
+    """Raises InnerloopError for settings that cannot be, and DivergenceError."""
+    given, chosen, d, changes = verified(arguments)
+    source = program(arguments.program)
+    output, place = arguments.output, checkpoints(arguments.output)
+    if not (arguments.resume and (output / STATE).is_dir()):
+        new_folder(output)
 
     from innerloop.compiler import compile_program
     from innerloop.laboratory.training.curriculum import Curriculum

@@ -65,7 +65,12 @@ def reproduce(
         run = {"figure": figure.name, "long": long, "share": share}
         _claim(work, run)
         counted = Clock(work)
-        setting = Setting(work / CHECKPOINTS, told, long, share, elsewhere, shared)
+
+        def noted(what: str, done: int, total: int) -> None:
+            counted.write(work)  # before a training that is ended while it compiles
+            told(what, done, total)
+
+        setting = Setting(work / CHECKPOINTS, noted, long, share, elsewhere, shared)
         try:
             result = figure.run(setting)
         finally:

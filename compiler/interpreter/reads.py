@@ -67,7 +67,7 @@ def gather(op: Gather, theirs: Floats, seen: NDArray[np.bool_]) -> Floats:
 
 def _weighted(weights: Floats, theirs: Floats) -> Floats:
     """weights [batch or none, readers, read], theirs [batch, read, size] → [batch, readers, size]."""
-    step = ALONE // (weights.shape[-2] * max(1, weights.shape[-1])) // 8 * 8
+    step = ALONE // max(1, weights.shape[-2] * weights.shape[-1]) // 8 * 8
     size = theirs.shape[-1]
     if not 0 < step < size:
         return np.asarray(np.matmul(weights, theirs))

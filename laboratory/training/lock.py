@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from innerloop.artifact.errors import DataError
+from innerloop.artifact.interrupts import unfinished
 
 try:
     import fcntl
@@ -54,11 +55,10 @@ def locked(folder: Path) -> Iterator[None]:
         )
     _held[place] = thread
     try:
-        yield
+        with unfinished(lock):  # removed while it is locked: who opens it before finds that it is gone
+            yield
     finally:
         del _held[place]
-        with suppress(OSError):
-            lock.unlink()  # while it is locked: who opens it before finds that it is gone
         os.close(handle)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,9 @@ def _code(model: Model, task: TaskDistribution) -> str:
     held = (*vars(model).values(), *vars(task).values())
     parts = [part for value in held for part in (value if isinstance(value, tuple) else (value,))]
     classes = [*type(model).__mro__, *type(task).__mro__, *map(type, parts)]
-    own = {of.__module__ for of in (*classes, *filter(callable, parts)) if of.__module__.startswith(LABORATORY)}
+    called = [part.func if isinstance(part, partial) else part for part in parts if callable(part)]
+    modules = (str(of.__module__) for of in (*classes, *called))
+    own = {module for module in modules if module.startswith(LABORATORY)}
     for module in (*CODE, *(sys.modules[name] for name in sorted(own))):
         place = module.__file__
         found.update(Path(place).read_bytes() if place is not None else b"")

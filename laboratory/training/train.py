@@ -164,8 +164,8 @@ def train(
         compiled: set[int | None] = set()
 
         def keep() -> Path | None:
-            if place is None:
-                return None
+            if place is None or last == checkpoint.place(place, run.step):
+                return last
             written = checkpoint.write(place, Checkpoint(run.step, run.state(), settings, here))
             counted.write(place)
             return written
@@ -192,6 +192,7 @@ def train(
                 last = keep()
             if stopped:
                 raise Interrupted(interrupted())
+        keep()  # of a run that `earlier` had ended, which is not there yet
         return Trained(model, run.parameters(), run.losses, in_words(task, batch), run.norms)
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from math import prod
 from time import thread_time
 from typing import Any
 
@@ -137,7 +138,7 @@ class Jitted(Interpreter):
         if line.function is None:
             line.function = _function(*self._program, data.sequence, self._guard)
         packed = list[Floats]()
-        outputs = outputs.reshape(*outputs.shape[:2], -1)
+        outputs = outputs.reshape(*outputs.shape[:2], prod(graph.output.shape))
         with jax.default_device(self._device), concrete("float64"):
             for start in range(0, data.batch, size):
                 some = slice(start, start + size)

@@ -74,3 +74,13 @@ def test_every_page_is_in_the_contents() -> None:
     assert {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")} - {
         page.relative_to(DOCS).as_posix() for page in listed
     } == {"index.md"}
+
+
+def test_every_program_has_its_row_on_every_machine() -> None:
+    """As README says of the page, which a run of a few programs would write over."""
+    from innerloop.programs import names
+
+    _, *machines = (DOCS / "machines.md").read_text(encoding="utf-8").split("\n## ")
+    assert [part.split("\n", 1)[0] for part in machines] == ["gemma", "neox", "qwen2", "deltanet"]
+    for part in machines:
+        assert re.findall(r"^\| (\w+) \|", part, re.MULTILINE)[1:] == sorted(names())

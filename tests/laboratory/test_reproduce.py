@@ -101,6 +101,8 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     def killed(setting: Setting) -> Result:
         kept.append((setting.folder / "checkpoint").exists())
         (setting.folder / "checkpoint").write_text("step 100")
+        setting.told("training", 0, 1)
+        assert (setting.folder.parent / "clock.json").exists()
         if len(kept) == 1:
             raise KeyboardInterrupt
         return square(setting)

@@ -207,6 +207,8 @@ def test_a_finished_run_is_lengthened_to_the_same_bytes(innerloop: Command, tmp_
     assert weights(tmp_path / "trained") == weights(tmp_path / "whole")
     logs = [(tmp_path / name / "training" / "log.csv").read_text() for name in ("trained", "whole")]
     assert logs[0] == logs[1]
+    assert innerloop(*CONSTANT, "--steps", "12", "--resume").status == 0  # and is as it was where nothing is left
+    assert weights(tmp_path / "trained") == weights(tmp_path / "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["trained", "whole"]
     one_message(innerloop(*CONSTANT, "--steps", "7", "--resume"), "holds a run after 12 steps: steps=7 would be fewer")
     one_message(

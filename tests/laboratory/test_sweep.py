@@ -36,6 +36,9 @@ def test_every_combination_has_a_cell_for_each_seed(tmp_path: Path) -> None:
         (["--over", "noise=0", "--over", "noise=1", "--steps", "2"], ["--over noise: given twice"]),
         (["--over", "model=gru,lstn", "--steps", "2"], ["--over model=lstn", "did you mean `lstm`?"]),
         (["--over", "layers=1,0", "--steps", "2"], ["--over layers=0: `0` is not a whole number of at least 1"]),
+        (["--over", "noise=0,-1", "--steps", "2"], ["the cell noise=-1/seed-0 cannot be: task noisy_linear: noise=-1"]),
+        (["--over", "rate=0.1,-1", "--steps", "2"], ["the cell rate=-1/seed-0 cannot be: rate=-1.0: must be"]),
+        (["--over", "model=transformer,lstm", "--heads", "2", "--steps", "2"], ["model=lstm/seed-0", "has no heads"]),
         (["--over", "noise=0"], ["--steps: give the steps of each training"]),
     ],
 )
@@ -67,5 +70,5 @@ def test_a_sweep_goes_on_to_the_same_bytes(innerloop: Command) -> None:
     assert innerloop(*command).status == 0
     assert [(Path("swept") / name).read_bytes() for name in names] == before
     one_message(innerloop(*command[:-2], "--rate", "0.1", "-o", "swept"), "swept: holds another sweep")
-    outcome = innerloop(*SWEEP, "--over", "inputs=odd", "--seeds", "1", "--steps", "3", "-o", "other")
-    one_message(outcome, "the cell inputs=odd/seed-0 failed", "it was `innerloop train gradient_descent_dual")
+    outcome = innerloop(*SWEEP, "--over", "width=1", "--seeds", "1", "--steps", "3", "-o", "other")
+    one_message(outcome, "the cell width=1/seed-0 failed", "it was `innerloop train gradient_descent_dual")

@@ -143,12 +143,17 @@ def test_settings_are_refused_with_name_and_value(small: Model, points: TaskDist
 
 
 @pytest.mark.slow
-def test_a_curriculum_grows_and_resumes(small: Model, points: TaskDistribution, tmp_path: Path) -> None:
+def test_a_curriculum_grows_and_resumes(
+    small: Model, points: TaskDistribution, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, written = checkpoint.write, list[int]()
+    monkeypatch.setattr(checkpoint, "write", lambda *given: (written.append(given[1].step), write(*given))[1])
     grows = Curriculum(dimensions=1, points=1, more_points=1, every=3)
     assert [grows.at(step, points) for step in (0, 2, 3, 5, 6, 9, 99)] == [
         (1, 1), (1, 1), (2, 2), (2, 2), (3, 2), (4, 2), (4, 2),
     ]  # fmt: skip
     whole = train(small, points, **SETTINGS, curriculum=grows, folder=tmp_path)
+    assert written == [3, 4, 6, 8, 9, 12]  # before what XLA compiles, and at the intervals; at none twice
     assert not same(whole.parameters, train(small, points, **SETTINGS).parameters)
     last = checkpoint.found(tmp_path)[-1]
     for path in last.iterdir():
@@ -156,6 +161,9 @@ def test_a_curriculum_grows_and_resumes(small: Model, points: TaskDistribution, 
     last.rmdir()
     again = train(small, points, **SETTINGS, curriculum=grows, folder=tmp_path, resume=True)
     assert same(whole.parameters, again.parameters)
+    written.clear()
+    train(small, points, **{**SETTINGS, "interval": 3}, curriculum=grows, folder=tmp_path / "other")
+    assert written == [3, 6, 9, 12]
     with pytest.raises(InnerloopError, match="one dimension"):
         Curriculum().verify(task("sine"))
 

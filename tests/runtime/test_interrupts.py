@@ -129,10 +129,12 @@ def test_training_from_python_ends_between_calls(tmp_path: Path) -> None:
 
 INSIDE = """
 import os, signal, sys, threading, time
+from pathlib import Path
 from innerloop.artifact import interrupts
+from innerloop.laboratory.training.lock import locked
 
 def body():
-    with interrupts.stoppable(), interrupts.expendable("interrupted after 0 of 5 steps"):
+    with interrupts.stoppable(), locked(Path("run")), interrupts.expendable("interrupted after 0 of 5 steps"):
         threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
         time.sleep(300)
 
@@ -144,6 +146,7 @@ def test_where_nothing_is_lost_the_first_interruption_ends_the_process(tmp_path:
     """As while XLA compiles a step: nothing can be raised there."""
     done = python(INSIDE, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (130, "interrupted after 0 of 5 steps\n", "")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interruption_before_such_a_block_keeps_it_from_beginning() -> None:

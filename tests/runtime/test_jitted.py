@@ -193,3 +193,23 @@ def test_it_runs_where_the_model_does(at_once: None, monkeypatch: pytest.MonkeyP
     model = Transformer(weights)
     model(**draw(weights.signature, 5, 2, seed=1))
     assert seen == [model._placement.first]
+
+
+SO_FAR = """
+program so_far(d)
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+at y
+    u = move x from previous
+    s = mean[j in y](y[j] * u[j])
+    output dot(s, u)
+"""
+
+
+def test_where_no_token_answers_there_are_no_rows(at_once: None) -> None:
+    """A query alone, of a program whose answers are at the labels: neither of the two interpreters ends the call."""
+    model = Transformer(compiled_once(SO_FAR, d=2))
+    for _ in range(2):
+        assert model(x=np.ones((3, 1, 2)), y=np.zeros((3, 0))).shape == (3, 0)
+    assert model._interpreter.runs == 2
