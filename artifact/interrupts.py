@@ -66,14 +66,15 @@ def check() -> None:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """A block in which no interruption is raised; one that came meanwhile is raised at its end."""
+    """A block in which no interruption is raised; one that came meanwhile is raised at its end, but where one unwinds
+    already, whose words are kept."""
     global _holds
     _holds += 1
     try:
         yield
     finally:
         _holds -= 1
-    if not _steps:
+    if not _steps and not isinstance(sys.exc_info()[1], KeyboardInterrupt):
         check()
 
 

@@ -161,6 +161,23 @@ def test_an_interruption_before_such_a_block_keeps_it_from_beginning() -> None:
     assert str(told[0]) == "interrupted after 3 of 5 steps"
 
 
+def test_what_an_interruption_unwinds_leaves_it_its_words(tmp_path: Path) -> None:
+    """A scratch file is removed, and a clock written, in blocks that are held."""
+
+    def body() -> int:
+        try:
+            with interrupts.unfinished(tmp_path / "scratch"), interrupts.stoppable():
+                signal.raise_signal(signal.SIGINT)
+                raise interrupts.Interrupted("interrupted after 3 of 5 steps")
+        finally:
+            with interrupts.held():
+                pass
+
+    told: list[BaseException] = []
+    assert interrupts.command(body, lambda error: told.append(error) or 7, lambda _: None) == 7  # type: ignore[func-returns-value]
+    assert str(told[0]) == "interrupted after 3 of 5 steps"
+
+
 def test_an_interruption_is_raised_once_a_held_block_is_over() -> None:
     def body() -> int:
         with interrupts.held():
