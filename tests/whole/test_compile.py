@@ -33,15 +33,18 @@ LOOSE = {
 """Largest error over the output's root mean square, where it is more than 5e-5."""
 
 
-PESSIMISTIC = {"algorithm_selection": 300, "conjugate_gradient": 300, "retargetable_loss_table": 300}
+PESSIMISTIC = {
+    "algorithm_selection": 300, "conjugate_gradient": 300, "retargetable_loss_table": 300, "finite_automaton": 200,
+}  # fmt: skip
 """Predicted over measured error, where it is more than 100: a loss is multiplied by 100 and exponentiated; what is left
-of what is almost solved is rounding, and of the few tasks that are measured none may be as bad as those drawn."""
+of what is almost solved is rounding, and of the few tasks that are measured none may be as bad as those drawn. What
+codes of 0 and 1 multiply may round and does not."""
 
 
 def prediction_holds(case: Case, report: Report, least: float = 0.0) -> bool:
-    """Whether the measured error is within the predicted one, and that is no more than so many times as large; above
-    the output's own size, where a disturbed run takes another turn, no number bounds it, and compilation is refused
-    unless the caller accepts it."""
+    """Whether the measured error is within the predicted one, and that is no more than so many times as large, or as
+    `least`, for where nothing rounds there is none; above the output's own size, where a disturbed run takes another
+    turn, no number bounds it, and compilation is refused unless the caller accepts it."""
     predicted = report.predicted_error
     most = PESSIMISTIC.get(case.program, 100) if predicted <= report.output_rms else np.inf
     return report.measured_error <= predicted <= most * max(report.measured_error, least)
@@ -65,7 +68,7 @@ def test_every_program_compiles(case: Case) -> None:
     assert largest(numpy_run(weights, fields), case.truth(fields)) < LOOSE.get(case.program, 5e-5)
     report = weights.report
     assert report.slots <= GAPS.get(case.program, 1.1) * report.live
-    assert prediction_holds(case, report)
+    assert prediction_holds(case, report, float(np.finfo(np.float32).eps) * report.output_rms)
 
 
 SHIPPED: dict[str, dict[str, Any]] = {
