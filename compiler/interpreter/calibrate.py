@@ -131,13 +131,13 @@ def observe_each(graph: Graph, groups: Sequence[Sequence[TokenData]], wild: floa
     for group in range(len(groups)):
         its = [looked[k] for k in range(len(every)) if of[k] == group]
         kept = _tame(its, wild) if wild else [np.ones(one.tasks, bool) for one in its]
-        seen = [one.seen(graph, keep, group == 0) for one, keep in zip(its, kept, strict=True)]
+        seen = [one.seen(graph, keep, group == 0) for one, keep in zip(its, kept, strict=True) if keep.any()]
         found.append(_all(graph, seen))
     return found
 
 
 def _tame(looked: Sequence[Looked], wild: float) -> list[NDArray[np.bool_]]:
-    """Which tasks of each part are kept."""
+    """Which tasks of each part are kept: not of each part any, where parts are of few tasks, but some."""
     sizes = [one.tasks for one in looked]
     far = np.zeros(sum(sizes))
     for value in looked[0].peaks:
@@ -147,7 +147,7 @@ def _tame(looked: Sequence[Looked], wild: float) -> list[NDArray[np.bool_]]:
         peaks = np.concatenate([one.peaks[value] for one in looked])
         if most > 0.0:
             far = np.fmax(far, np.where(np.isfinite(peaks), peaks / most, 0.0))
-    left = np.argsort(-far, kind="stable")[: max(1, round(wild * far.size))]
+    left = np.argsort(-far, kind="stable")[: min(far.size - 1, max(1, round(wild * far.size)))]
     kept = np.ones(far.size, bool)
     kept[left[far[left] > TAIL]] = False
     return np.split(kept, np.cumsum(sizes)[:-1])

@@ -15,12 +15,12 @@ CHUNK_BYTES = 2**27
 """About how much the values of the tasks that are run together take."""
 
 
-def together(graph: Graph, data: TokenData, room: int = CHUNK_BYTES) -> int:
-    """How many tasks are run together, in so many bytes: what is observed comes by so many."""
+def together(graph: Graph, data: TokenData, room: int | None = None) -> int:
+    """How many tasks are run together, in so many bytes or those of a chunk: what is observed comes by so many."""
     nodes = [graph[value] for value in graph.values()]
     rows = {kinds: output_rows(data.sequence, kinds).size for kinds in {node.kinds for node in nodes}}
     task_bytes = 1 + 8 * sum(rows[node.kinds] * node.size for node in nodes if not isinstance(node.op, Constant))
-    return max(1, room // task_bytes)
+    return max(1, (room or CHUNK_BYTES) // task_bytes)
 
 
 def scanned_together(graph: Graph, data: TokenData) -> int:

@@ -91,3 +91,19 @@ def test_a_long_scan_is_seen_on_fewer_whole_tasks() -> None:
     for examples, expected in ((30, [(30, 1024), (2, 8192)]), (80, [(80, 512), (40, 1024), (2, 8192)])):
         core = samples(graph_of(source("sherman_morrison"), {"d": 2, "examples": examples}))[0]
         assert [(*data.sequence.repetitions, data.batch) for data in core.data] == expected
+
+
+def test_where_tasks_are_parts_the_wildest_is_a_part_that_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large programs run task by task; of one task alone none is left out."""
+    graph = graph_of(source("gradient_descent"), {"d": 3})
+    fields = draw(graph.signature, 6, 300, 0)
+    fields["x"][77, -1] *= 1e4
+    data = read_data(graph.signature, fields)
+    without = calibrate.observe(
+        graph, [read_data(graph.signature, {k: np.delete(v, 77, 0) for k, v in fields.items()})]
+    )
+    monkeypatch.setattr(calibrate, "together", lambda *_: 1)
+    found = calibrate.observe(graph, [data], 1e-4)
+    assert all(np.array_equal(without.high[v], found.high[v]) for v in without.high)
+    one = read_data(graph.signature, {k: v[77:78] for k, v in fields.items()})
+    assert calibrate.observe(graph, [one], 1e-4).rows.keys() == found.rows.keys()
