@@ -41,7 +41,7 @@ from .measures import UNIGRAM, probabilities, walked
 SYMBOLS, TOKENS = 4, 48
 CHAINS = {"few": 4, "many": 128}
 SEEDS = (0, 1, 2)
-ENDS = (20, 40, 60, 80, 100, 130, 160, 200, 250, 300, 400, 500, 600, 800, 1000)
+ENDS = (20, 40, 60, 80, 100, 130, 160, 200, 250, 300, 400, 600, 800, 1000, 1500, 2000, 3000)
 EARLIEST = 100
 """Stages from this step on are held to be mixtures: before, a model says next to nothing."""
 
@@ -264,4 +264,5 @@ FIGURE = Figure(
     "all through training a model on Markov chains is a convex mixture of four compiled algorithms",
     "Park et al. 2024, Competition dynamics shape algorithmic phases of in-context learning (arXiv 2412.01003)",
     run,
+    minutes=10,
 )
