@@ -243,4 +243,5 @@ FIGURE = Figure(
     "on automata in context a transformer comes near compiled n-gram heads, and recurrent networks stay behind it",
     "Akyürek et al. 2024, In-context language learning: architectures and algorithms (arXiv 2401.12973)",
     run,
+    minutes=11,
 )
