@@ -96,6 +96,7 @@ def test_no_stream_is_so_wide_that_its_reciprocal_is_inexact() -> None:
     assert np.abs(found - wanted).max() <= weights.report.predicted_error
 
 
+@pytest.mark.slow
 def test_a_parallel_block_token_by_token() -> None:
     """With a scan, whose passes run each at its own token."""
     weights = compile_program(load("stochastic_gradient_descent"), target="neox", d=2, examples=4)
