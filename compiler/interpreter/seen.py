@@ -30,7 +30,7 @@ TIE = 1e-13
 """Of the largest: what is smaller is 0 but for float64's rounding."""
 STRETCH = 64
 """So many tokens, or one task: one that is left out then costs no second run of all others."""
-NEAR_BYTES = 2**25
+STRETCH_BYTES = 2**25
 """About how much the values of a stretch take where there is no scan: they stay near the processor over its passes."""
 FEW = 32
 """So many stretches are gone over one by one."""
@@ -107,12 +107,13 @@ def _stretches(graph: Graph, part: TokenData) -> Indices:
     """The first task of each stretch: of a long scan, and where there is none. Where ties and scores are told, which
     are of all tasks, and of a short scan, there is one."""
     told = deciding(graph) or any(isinstance(graph[value].op, Attend) for value in graph.values())
-    if told or 0 < _longest(graph, part) <= PASSES:
+    longest = _longest(graph, part)
+    if told or 0 < longest <= PASSES:
         return np.zeros(1, np.int64)
-    if not _longest(graph, part):
-        number = -(-part.batch // together(graph, part, NEAR_BYTES))
-        return np.arange(0, part.batch, max(1, -(-part.batch // max(1, number))))
-    return np.arange(0, part.batch, max(1, STRETCH // max(1, len(part.sequence))))
+    if longest:
+        return np.arange(0, part.batch, max(1, STRETCH // max(1, len(part.sequence))))
+    number = -(-part.batch // together(graph, part, STRETCH_BYTES))
+    return np.arange(0, part.batch, max(1, -(-part.batch // max(1, number))))
 
 
 def _longest(graph: Graph, part: TokenData) -> int:
