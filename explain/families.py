@@ -115,6 +115,8 @@ def regression(d: int, n: int) -> list[Family]:
     recency = {"recency": Range("linear", (0.3, -0.3, -2.0))}
     pooled = {"ridge": POSITIVE} | recency
     found.append(Family("pooled_least_squares", own("pooled_least_squares"), pooled, {}, sizes))
+    decay = {"decay": Range("linear", (0.9, 0.5))}
+    found.append(Family("decayed_gradient_descent", own("decayed_gradient_descent"), rate | decay, steps, sizes))
     found += [schedule(layers, sizes) for layers in (2, 3)]
     curvatures = dict.fromkeys(("rate_1", "rate_2"), POSITIVE) | {"curvature": SMALL}
     return [*found, Family("gd_plus_layers_2", own("gd_plus_layers_2"), curvatures, {}, sizes)]

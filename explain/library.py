@@ -4,10 +4,10 @@
 
 Beside the library's regressions, that take x of vectors and y of numbers and answer with a number, stand those of
 texts/: what predictors of other libraries compute by default (least squares, the Lasso and the elastic net with an
-intercept, the mean of the k nearest labels, or of all where there are fewer); gradient
-descent on sums, at rates that fall, with a rate for each of four to six steps, from a w that is not 0, clipped,
-decayed, averaged or adaptive; ridge regression towards such a w, or of examples that count less the older they are.
-`RARE` is what such a program costs beside those (choice.py).
+intercept, the mean of the k nearest labels, or of all where there are fewer); gradient descent on sums, at rates that
+fall, with a rate for each of four to six steps, from a w that is not 0, clipped, averaged or adaptive; ridge regression
+towards such a w, or of examples that count less the older they are. `RARE` is what such a program costs beside those
+(choice.py).
 """
 
 from __future__ import annotations
@@ -52,14 +52,13 @@ def rest(d: int, n: int) -> list[Family]:
         ("support_vector", ridge, steps, sizes),
     ]  # fmt: skip
     falling = {"rate": Range("logarithmic", (0.2, 0.05)), "decay": NEAR_ONE, "power": Range("linear", (0.0, 1.0))}
-    decay, most = {"decay": Range("linear", (0.9, 0.5))}, {"most": Range("logarithmic", (1.0, 0.3))}
+    most = {"most": Range("logarithmic", (1.0, 0.3))}
     small, fine = {"rate": Range("logarithmic", (0.05, 0.2))}, {"epsilon": Range("logarithmic", (0.01, 0.1))}
 
     neighbours = {"k": tuple(range(1, min(n, 10) + 1))}
     written: list[tuple[str, Mapping[str, Range], Mapping[str, tuple[int, ...]], Mapping[str, object]]] = [
         ("scaled_gradient_descent", falling, {"steps": (2, 3, 4, 6, 8, 12)}, sizes),
         ("gradient_descent_from", rate | start, {"steps": (1, 2, 3, 4, 6, 8)}, sizes),
-        ("decayed_gradient_descent", rate | decay, several, sizes),
         ("clipped_gradient_descent", rate | most, several, sizes),
         ("averaged_gradient_descent", rate, several, sizes),
         ("rmsprop", rate | {"decay": NEAR_ONE} | fine, several, sizes),
