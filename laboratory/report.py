@@ -40,8 +40,9 @@ def figures(found: Comparison) -> dict[str, tuple[str, str, Figure]]:
             drawn.alignments(found.sensitivities))  # fmt: skip
     if found.lines:
         add("line", "On the line between the weights",
-            "Loss of (1 − α) compiled + α trained, the trained in the compiled one's scale and order of heads and "
-            "neurons; of linear attention the products W_Q W_Kᵀ and W_V P are mixed (von Oswald et al. 2022).",
+            f"Loss of (1 − α) {found.first} + α {next(iter(found.lines)).split()[0]}, the second in the first one's "
+            "scale and order of heads and neurons; of linear attention the products W_Q W_Kᵀ and W_V P are mixed (von "
+            "Oswald et al. 2022).",
             drawn.line(found.lines))  # fmt: skip
     if found.algorithms is not None:
         add("algorithms", "Nearest algorithm",

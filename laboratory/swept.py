@@ -34,6 +34,9 @@ from .training.tasks import TaskDistribution, task
 COLUMNS = ("settings", "seed", "loss", "low", "high", "loss at the query", "nearest", "SPD/d", "near", "parameters",
            "steps", "last loss")  # fmt: skip
 
+SAID = 4
+"""Kinds of models that a page names."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -152,9 +155,15 @@ def _without(settings: Mapping[str, str], name: str) -> str:
     return ", ".join(f"{key} = {value}" for key, value in settings.items() if key != name)
 
 
+def _kinds(cells: Sequence[Cell]) -> str:
+    """What was trained, in words: baselines beside transformers, and programs of several sizes."""
+    found = list(dict.fromkeys(in_words(known(cell.folder)) for cell in cells))
+    more = len(found) - SAID
+    return "; ".join(found[:SAID]) + (f"; and {more} more" if more > 0 else "")
+
+
 def page(lines: Sequence[Line], cells: Sequence[Cell], command: str) -> str:
     """One HTML file, its figure inside, without scripts."""
-    program = escape(in_words(known(cells[0].folder)))
     said = ", ".join(f"{name} {version}" for name, version in versions().items())
     caption = "The loss on fresh tasks of each cell's own kind: a point for each seed, a line through their means."
     return "\n".join(
@@ -165,7 +174,7 @@ def page(lines: Sequence[Line], cells: Sequence[Cell], command: str) -> str:
             f"<title>Sweep of {len(cells)} trainings</title>",
             f"<style>{STYLE}</style></head><body>",
             f"<h1>Sweep of {len(cells)} trainings</h1>",
-            f"<p>Of {program} and its like. <code>{escape(command)}</code></p>",
+            f"<p>Of {escape(_kinds(cells))}. <code>{escape(command)}</code></p>",
             f"<figure>\n{charts.svg(picture(lines), 'sweep', caption)}\n<figcaption>{caption}</figcaption>\n</figure>",
             '<p class="note">low, high: the 95 % bootstrap interval of the loss over tasks; nearest: the algorithm of '
             "least SPD/d, and whether it is near.</p>",

@@ -64,6 +64,9 @@ def test_a_sweep_goes_on_to_the_same_bytes(innerloop: Command) -> None:
     table = json.loads(before[1])
     assert [cell["settings"]["model"] for cell in table["cells"]] == ["transformer", "gru"]
     assert all(cell["low"] <= cell["loss"] <= cell["high"] for cell in table["cells"])
+    page = before[2].decode()
+    assert "on lsa, trained; gru" in page  # what was trained, baselines too
+    assert "and its like" not in page
     shutil.rmtree("swept/cells/model=gru")  # as of a sweep that was broken off
     for name in names:
         (Path("swept") / name).unlink()
