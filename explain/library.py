@@ -71,6 +71,7 @@ def rest(d: int, n: int) -> list[Family]:
         ("ridge_with_intercept", ridge, {}, sizes),
         ("ridge_with_penalised_intercept", ridge | {"intercept": POSITIVE}, {}, sizes),
         ("lasso_with_intercept", short | penalty, steps, sizes),
+        ("elastic_net", short | penalty | ridge, steps, sizes),
         ("elastic_net_with_intercept", short | penalty | ridge, steps, sizes),
         ("nearest_neighbours", {}, neighbours, rows),
         ("nearest_neighbours_by_distance", {}, neighbours, rows),

@@ -1,0 +1,25 @@
+# The elastic net, by FISTA.
+# Source: Zou and Hastie 2005, "Regularization and variable selection via the elastic net", J. R. Stat. Soc. B 67(2).
+program elastic_net(d, steps = 50, rate = 0.05, penalty = 0.1, ridge = 0.1)
+
+tokens (x y)* x
+    x : vector[d]
+    y : scalar
+
+def shrink(v, t) = relu(v - t) - relu(-v - t)
+
+at y
+    u = move x from previous
+
+w : vector[d] = 0
+z : vector[d] = 0
+t = 1
+repeat steps
+    before = w
+    w = shrink(z - rate * (ridge * z + mean[j in y]((dot(z, u[j]) - y[j]) * u[j])), rate * penalty)
+    next = (1 + sqrt(1 + 4 * t ^ 2)) / 2
+    z = w + (t - 1) / next * (w - before)
+    t = next
+
+at x
+    output dot(w, x)
