@@ -16,6 +16,7 @@ from innerloop.laboratory.measures.gauge import of_one_basis
 from innerloop.laboratory.measures.nearest import nearest
 from innerloop.laboratory.measures.references import gradient_descent, reference, ridge_regression
 from innerloop.laboratory.measures.sample import Sample, pooled
+from innerloop.laboratory.report import figures
 from innerloop.laboratory.setting import Settings
 from innerloop.laboratory.training.model import Model
 from innerloop.laboratory.training.train import train
@@ -116,6 +117,7 @@ def test_seeds_of_one_training_are_the_same_algorithm(seeds: Comparison) -> None
     assert [each.model for each in seeds.inside.taken] == ["first", "second 1", "second 2"]  # without a layout, too
     for each in seeds.inside.taken:
         assert each.values.shape == (1, 7)
+    assert figures(seeds)["line"][1].startswith("Loss of (1 − α) first + α second, ")  # neither is compiled
 
 
 def test_a_shift_says_where_the_task_itself_is(seeds: Comparison) -> None:
