@@ -71,8 +71,8 @@ def rest(d: int, n: int) -> list[Family]:
         ("ridge_with_intercept", ridge, {}, sizes),
         ("ridge_with_penalised_intercept", ridge | {"intercept": POSITIVE}, {}, sizes),
         ("lasso_with_intercept", short | penalty, steps, sizes),
-        ("elastic_net", short | penalty | ridge, steps, sizes),
-        ("elastic_net_with_intercept", short | penalty | ridge, steps, sizes),
+        ("elastic_net", penalty | ridge, {"steps": (20, 60, 160)}, sizes),
+        ("elastic_net_with_intercept", penalty | ridge, {"steps": (20, 60, 160)}, sizes),
         ("nearest_neighbours", {}, neighbours, rows),
         ("nearest_neighbours_by_distance", {}, neighbours, rows),
     ]  # fmt: skip

@@ -1,6 +1,6 @@
-# The elastic net, by FISTA.
+# The elastic net, by FISTA, whose rate is within every bound.
 # Source: Zou and Hastie 2005, "Regularization and variable selection via the elastic net", J. R. Stat. Soc. B 67(2).
-program elastic_net(d, steps = 50, rate = 0.05, penalty = 0.1, ridge = 0.1)
+program elastic_net(d, steps = 100, penalty = 0.1, ridge = 0.1)
 
 tokens (x y)* x
     x : vector[d]
@@ -11,6 +11,7 @@ def shrink(v, t) = relu(v - t) - relu(-v - t)
 at y
     u = move x from previous
 
+rate = 1 / (ridge + mean[j in y](dot(u[j], u[j])))
 w : vector[d] = 0
 z : vector[d] = 0
 t = 1

@@ -1,6 +1,6 @@
-# The elastic net with an intercept, which is not penalised, by FISTA on deviations from the means.
+# The elastic net with an intercept, which is not penalised, by FISTA on deviations from the means, at rates within every bound.
 # Source: Zou and Hastie 2005, "Regularization and variable selection via the elastic net", J. R. Stat. Soc. B 67(2).
-program elastic_net_with_intercept(d, steps = 50, rate = 0.05, penalty = 0.1, ridge = 0.1)
+program elastic_net_with_intercept(d, steps = 100, penalty = 0.1, ridge = 0.1)
 
 tokens (x y)* x
     x : vector[d]
@@ -13,6 +13,7 @@ at y
 
 m = mean[j in y](u[j])
 b = mean[j in y](y[j])
+rate = 1 / (ridge + mean[j in y](dot(u[j] - m, u[j] - m)))
 w : vector[d] = 0
 z : vector[d] = 0
 t = 1
