@@ -133,9 +133,9 @@ def explain(
         found = []
         for number, family in enumerate(families):
             told(f"fitting {family.name}", number, len(families))
-            found.append(
-                plain(candidate_of(family, n, prefixes), seen, held, grid(family) if counts is None else counts)
-            )
+            tried = grid(family)
+            tried = tried if counts is None else [*counts, tried[-1]]
+            found.append(plain(candidate_of(family, n, prefixes), seen, held, tried))
         return [fits for fits in found if fits]
 
     trying = [usual, rarer] if spread > EXACT * size else [usual]
