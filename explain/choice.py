@@ -9,12 +9,12 @@ tasks decide (fit.py). The numbers of this rule are a convention; the table of a
 
 Two fits are *alike* where their answers typically differ by less than half of what the better leaves unexplained: these
 data cannot tell them apart, and the verdict names them together. Where the better is named for what it leaves of all
-tasks, or of the 95 % on which it is nearest, the other must pass by the same: what typically differs little may be far
-off on one task in forty. The rival is the fit of least margin of the families of which no member is alike, and its
-margin how many times as much it leaves, typically or by that same measure, whichever is more; twice that for every 16
-bits that it is longer otherwise, and half for every 16 that it is shorter: what is worth so much in the choice is worth
-as much in how sure it is. A family that holds the answer as a special case is no rival, even where its own fit is
-worse, as that of a matrix on few tasks may be.
+tasks, or of the 95 % of tasks or of answers at which it is nearest, the other must pass by the same: what typically
+differs little may be far off on one task in forty. The rival is the fit of least margin of the families of which no
+member is alike, and its margin how many times as much it leaves, typically or by that same measure, whichever is more;
+twice that for every 16 bits that it is longer otherwise, and half for every 16 that it is shorter: what is worth so
+much in the choice is worth as much in how sure it is. A family that holds the answer as a special case is no rival,
+even where its own fit is worse, as that of a matrix on few tasks may be.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.laboratory.measures.nearest import NEAR
 
-from .fit import LEAST, Fitted, bootstrap, core, typical, unexplained
+from .fit import LEAST, Fitted, bootstrap, central, core, typical, unexplained
 
 WORTH, REAL, FLOOR = 16.0, 4.0, 1e-9
 ALIKE, MARGIN = 0.5, 4.0
@@ -74,12 +74,19 @@ def by_most(model: Floats, answers: Floats, base: Floats) -> tuple[float, float]
     return share, upper
 
 
+def by_answers(model: Floats, answers: Floats, base: Floats) -> tuple[float, float]:
+    """The same of the 95 % of the answers, at each prefix, at which it is."""
+    share, (_, upper) = central(model, answers, base)
+    return share, upper
+
+
 Measure = Callable[[Floats, Floats, Floats], tuple[float, float]]
+MEASURES: tuple[Measure, ...] = (by_all, by_most, by_answers)
 
 
 def named_by(model: Floats, answers: Floats, base: Floats) -> Measure | None:
     """The measure by which a program is to be named (verdict.py); None of one that is not."""
-    return next((by for by in (by_all, by_most) if by(model, answers, base)[1] <= NEAR), None)
+    return next((by for by in MEASURES if by(model, answers, base)[1] <= NEAR), None)
 
 
 def choose(fits: Sequence[Fitted], model: Floats, base: Floats, holding: Sequence[Fitted] = ()) -> Choice:

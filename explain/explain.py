@@ -23,7 +23,7 @@ from .choice import MARGIN, Choice, choose, named_by, settled
 from .counts import fit_from, grid, plain, refined
 from .evidence import Evidence, gather
 from .families import Family, regression
-from .fit import EXACT, Fitted, Tasks, bootstrap, core, trivial
+from .fit import EXACT, Fitted, Tasks, bootstrap, central, core, trivial
 from .library import rest
 from .search import hidden, search
 from .sequences import sequences
@@ -71,6 +71,7 @@ class Explanation:
     """held      the held-out tasks, with the model's answers
     interval  of what the best fit leaves unexplained
     core      what it leaves on the 95 % of the tasks on which it is nearest, and its interval
+    central   the same of the 95 % of the answers at each prefix
     loss      the model's own, E (ŷ − y)² over prefixes, beside `size`, E y²
     spread    E (ŷ − t)² from the trivial predictor
     inside    what of the best fit stands in the stream; None for a Python function
@@ -85,6 +86,7 @@ class Explanation:
     choice: Choice
     interval: tuple[float, float]
     core: tuple[float, tuple[float, float]]
+    central: tuple[float, tuple[float, float]]
     loss: float
     size: float
     spread: float
@@ -191,6 +193,7 @@ def explain(
         choice=choice,
         interval=bootstrap(held.model, choice.best.answers, base),
         core=core(held.model, choice.best.answers, base),
+        central=central(held.model, choice.best.answers, base),
         loss=float(((held.model - held.truth) ** 2).mean()),
         size=size,
         spread=spread,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib.resources import files
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
@@ -41,6 +42,8 @@ class Range:
                 return np.log(inside / (1 - inside))
         return np.asarray(value, np.float64)
 
+
+_TEXTS = files(__package__) / "texts"
 
 POSITIVE = Range("logarithmic", (0.1, 1.0))
 SHARE = Range("share", (0.3,))
@@ -83,6 +86,11 @@ class Family:
         return float(sum(" = " in line or line.lstrip().startswith("output") for line in body.splitlines()))
 
 
+def own(name: str) -> str:
+    """A text that is tried and no program of the library."""
+    return (_TEXTS / f"{name}.icl").read_text(encoding="utf-8")
+
+
 def regression(d: int, n: int) -> list[Family]:
     """For tasks of x [n + 1, d] and y [n]: those whose answer is a number at the query."""
     sizes: dict[str, object] = {"d": d}
@@ -105,45 +113,15 @@ def regression(d: int, n: int) -> list[Family]:
         ("kernel_ridge", {"width": POSITIVE, "ridge": POSITIVE}, {}, rows | {"steps": 60}),
     ]  # fmt: skip
     found = [Family(name, load(name), reals, whole, given) for name, reals, whole, given in shipped]
-    found.append(Family("first_example", FIRST, {"ridge": POSITIVE}, {}, sizes))
+    found.append(Family("first_example", own("first_example"), {"ridge": POSITIVE}, {}, sizes))
     recency = {"recency": Range("linear", (0.3, -0.3, -2.0))}
-    found.append(Family("pooled_least_squares", POOLED, {"ridge": POSITIVE} | recency, {}, sizes))
+    pooled = {"ridge": POSITIVE} | recency
+    found.append(Family("pooled_least_squares", own("pooled_least_squares"), pooled, {}, sizes))
+    decay = {"decay": Range("linear", (0.9, 0.5))}
+    found.append(Family("decayed_gradient_descent", own("decayed_gradient_descent"), rate | decay, steps, sizes))
     found += [schedule(layers, sizes) for layers in (2, 3)]
     curvatures = dict.fromkeys(("rate_1", "rate_2"), POSITIVE) | {"curvature": SMALL}
-    return [*found, Family("gd_plus_layers_2", curved(), curvatures, {}, sizes)]
-
-
-FIRST = """\
-# Ridge regression on the first example alone: what one layer of attention can pair by position.
-program first_example(d, ridge = 0.1)
-
-tokens (x y)* x
-    x : vector[d]
-    y : scalar
-
-at x
-    a = move x from first x
-    b = move y from first y
-    output b * dot(a, x) / (ridge + dot(a, a))
-"""
-
-POOLED = """\
-# Ridge regression on one example, the mean of all: exp(recency) weighs each against the one before it.
-program pooled_least_squares(d, ridge = 0.1, recency = 0)
-
-tokens (x y)* x
-    x : vector[d]
-    y : scalar
-
-at y
-    u = move x from previous
-    place = sum[j in y](1)
-
-at x
-    a = softmax[j in y](recency * place[j], u[j])
-    b = softmax[j in y](recency * place[j], y[j])
-    output b * dot(a, x) / (ridge + dot(a, a))
-"""
+    return [*found, Family("gd_plus_layers_2", own("gd_plus_layers_2"), curvatures, {}, sizes)]
 
 
 def schedule(steps: int, given: Mapping[str, object], prior: float = 0.0) -> Family:
@@ -171,31 +149,6 @@ def scheduled(steps: int) -> str:
             "at x", "    output dot(w, x)", "",
         ]
     )  # fmt: skip
-
-
-def curved() -> str:
-    """GD++ of two layers, each with a rate of its own; the γ of the last layer changes nothing that is read."""
-    return """\
-# GD++ with a rate for each of two layers (von Oswald et al. 2022, Appendix A.10).
-program gd_plus_layers_2(d, rate_1 = 0.1, rate_2 = 0.1, curvature = 0.01)
-
-tokens (example)* query  visible context
-    x : vector[d] on example, query
-    y : scalar on example
-
-z = x
-at example
-    r = y
-at query
-    r = 0
-
-r = r - rate_1 * mean[j in example](dot(z, z[j]) * r[j])
-z = z - curvature * sum[j in example](dot(z, z[j]) * z[j])
-r = r - rate_2 * mean[j in example](dot(z, z[j]) * r[j])
-
-at query
-    output -r
-"""
 
 
 def of_program(text: str, source: str, given: Mapping[str, object]) -> Family:

@@ -9,6 +9,8 @@ log (1 + (r / s)²), s the typical residual at each prefix (Holland and Welsch 1
 
     unexplained   E (model − program)² / E (model − t)²     t the best predictor that ignores the examples' inputs
     core          the same on the 95 % of the tasks on which the program is nearest
+    central       the same on the 95 % of the answers, at each prefix, at which it is: a step that diverges after one
+                  example costs a task its first answer, and not the others
     typical       the geometric mean over prefixes of (median |model − program| / 0.6745)² / E (model − t)²
 
 Intervals are bootstraps over tasks (Efron 1979): of θ by one step of Gauss and Newton for each draw, which is exact for
@@ -35,7 +37,7 @@ SHARE = 0.95
 LEAST = 1e-12
 """The least share that counts as left: answers are of float32, and one exact prefix alone decides nothing."""
 CORE = 0.95
-"""Of the tasks: those that `core` is of."""
+"""Of the tasks: those that `core` is of; and of the answers at each prefix."""
 EXACT = 1e-8
 """What leaves less is not polished, and what is longer or rarer not tried: its residuals are rounding."""
 EQUAL = 1e-10
@@ -170,7 +172,19 @@ def core(model: Floats, answers: Floats, base: Floats) -> tuple[float, tuple[flo
 
 def bootstrap(model: Floats, answers: Floats, base: Floats, seed: int = 0) -> tuple[float, float]:
     """The interval of `unexplained`, over tasks."""
-    a, b = ((model - answers) ** 2).mean(1), ((model - base) ** 2).mean(1)
+    return _interval(((model - answers) ** 2).mean(1), ((model - base) ** 2).mean(1), seed)
+
+
+def central(model: Floats, answers: Floats, base: Floats) -> tuple[float, tuple[float, float]]:
+    """`unexplained` without the answers at each prefix at which the program is furthest off, and its interval."""
+    squares = (model - answers) ** 2
+    kept = squares <= np.quantile(squares, CORE, axis=0)
+    left, spread = (squares * kept).sum(1), ((model - base) ** 2 * kept).sum(1)
+    return float(left.sum() / max(1e-300, float(spread.sum()))), _interval(left, spread)
+
+
+def _interval(a: Floats, b: Floats, seed: int = 0) -> tuple[float, float]:
+    """Of Σ a / Σ b, over tasks, [tasks] each."""
     drawn = np.random.default_rng(seed).integers(len(a), size=(DRAWS, len(a)))
     ratios = a[drawn].mean(1) / np.maximum(1e-300, b[drawn].mean(1))
     low, high = np.percentile(ratios, (50 * (1 - SHARE), 50 * (1 + SHARE)))

@@ -57,6 +57,7 @@ def measure_rows(found: Explanation) -> list[list[str]]:
     rows = [
         ["unexplained", f"{found.choice.best.left:.3g}", _ends(*found.interval)],
         ["unexplained on the nearest 95 % of tasks", f"{found.core[0]:.3g}", _ends(*found.core[1])],
+        ["unexplained at the nearest 95 % of answers", f"{found.central[0]:.3g}", _ends(*found.central[1])],
         ["typically unexplained", f"{found.choice.best.typical:.3g}", ""],
         ["unexplained, median over tasks", f"{evidence.median:.3g}", ""],
         ["margin to the next that is not alike", f"{found.choice.margin:.3g}", ""],
@@ -147,6 +148,7 @@ def record(found: Explanation, said_: Verdict) -> dict[str, Any]:
         "named": [_fit(f) for f in said_.named],
         "explained": {"share": 1 - best.left, "interval": [1 - end for end in found.interval[::-1]]},
         "explained_core": {"share": 1 - found.core[0], "interval": [1 - end for end in found.core[1][::-1]]},
+        "explained_central": {"share": 1 - found.central[0], "interval": [1 - e for e in found.central[1][::-1]]},
         "margin": found.choice.margin,
         "prefixes": list(found.prefixes),
         "unexplained_by_prefix": evidence.by_prefix.tolist(),

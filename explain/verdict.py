@@ -7,7 +7,8 @@
     no known program          > 0.03, or the model's answers hardly depend on its examples
 
 The upper end of the interval is what counts: of all tasks, or, where that is too much, of the 95 % on which the program
-is nearest, which is then said. The programs that these data cannot tell from the one that is named are named beside it.
+is nearest, or of so many of the answers at each number of examples, which is then said. The programs that these data
+cannot tell from the one that is named are named beside it.
 """
 
 from __future__ import annotations
@@ -66,9 +67,11 @@ def _claimed(found: Explanation) -> Verdict:
     choice = found.choice
     best, left = choice.best, found.interval[1]
     share = _share(best.left, found.interval)
-    if left > BEHAVES and found.core[1][1] <= BEHAVES:
-        left = found.core[1][1]
-        share = f"{_share(*found.core)} on 19 tasks of 20, {_percent(1 - best.left)} on all"
+    for some, of in (("tasks", found.core), ("answers", found.central)):
+        if left > BEHAVES and of[1][1] <= BEHAVES:
+            left = of[1][1]
+            on_all = f"{_percent(1 - best.left)} on all" if best.left < 1 else "on all further off than no program"
+            share = f"{_share(*of)} on 19 {some} of 20, {on_all}"
     if left > BEHAVES:
         ignores = found.spread < HARDLY * found.size and left > NEARBY
         more = f"the nearest is {said(best)}, {share}" if left <= NEARBY else _poor(found)

@@ -108,6 +108,8 @@ EDITED: list[tuple[str, str, str, str, dict[str, Any]]] = [
     ("later examples count more", "gradient_descent", "mean[j in y](", "softmax[j in y](0.5 * place[j], ",
      {"steps": 2, "rate": 0.2}),
 ]  # fmt: skip
+NAMED = {"decayed weight": ("decayed_gradient_descent", {"rate": 0.3, "decay": 0.5})}
+"""Edits that have a name by now, and its parameters."""
 
 
 def edited(_: int) -> Iterator[Case]:
@@ -120,7 +122,10 @@ def edited(_: int) -> Iterator[Case]:
         yield Case(f"edited: {said}, itself", lambda _, of=of: of, None, {}, counts, exact=of)  # type: ignore[misc]
         name = f"edited: {said}, taught"
         made = _gpt2(Taught("linear", LINEAR.parameters, "all", exact), number, STEPS, name)
-        yield Case(name, made, None, {}, counts, within=0.1, exact=of)
+        if what in NAMED:
+            yield Case(name, made, *NAMED[what], counts)
+        else:
+            yield Case(name, made, None, {}, counts, within=0.1, exact=of)
 
 
 def _answers(text: str, given: dict[str, Any]) -> Taught:

@@ -45,6 +45,7 @@ from .needed import apart
 from .opened import Opened
 from .operations import Array, affine, local, product
 from .places import Held, Places, everywhere
+from .places import rows as taken
 from .reads import attend, gather, read
 
 Ranges = Mapping[Value, tuple[Floats, Floats]]
@@ -100,7 +101,7 @@ class _Run(Held):
         self.tasks = next(iter(fields.values())).shape[-1]
         self.seen: Any = visible(line, program.graph.signature.pattern) if seen is None else seen
         self.beyond: Any = None if ranges is None else jnp.zeros(self.tasks, bool)
-        self._apart = apart(self.graph, self.kinds, self.given, self._alike)
+        self._apart = apart(self.graph, self.kinds, self.given, self._alike, self._from_one)
         self._fixed: frozenset[Value] = frozenset()
 
     def run(self) -> Array:
@@ -126,6 +127,14 @@ class _Run(Held):
         """Whether all tokens at which the value is needed see the same of those that are read."""
         seen = self._seen(self.at(self.kinds[value]), self.at(frozenset({over})))
         return isinstance(seen, np.ndarray) and bool((seen == seen[:1]).all())
+
+    def _from_one(self, value: Value) -> bool:
+        """Whether all tokens at which the value is needed move it from the same one."""
+        move = self.graph[value].op
+        if not isinstance(move, Move) or not isinstance(self.seen, np.ndarray):
+            return False
+        found = self._sources(move, self.at(self.kinds[value]))
+        return bool(found.size and found[0] >= 0 and (found == found[0]).all())
 
     def _put(self, value: Value, places: Places, array: Array) -> None:
         self.known[value] = places, array
@@ -274,8 +283,9 @@ class _Run(Held):
             return jnp.asarray(self.given[name], float).reshape(1, node.size, 1)
         rows = jnp.asarray(self.data[name], float)
         held = self.at(node.kinds)
-        of = held.of if isinstance(places.tokens, np.ndarray) else jnp.asarray(held.of)
-        return rows[of[places.tokens]]
+        if isinstance(places.tokens, np.ndarray):
+            return taken(rows, held.of[places.tokens])
+        return rows[jnp.asarray(held.of)[places.tokens]]
 
     def _merge(self, node: Node, kinds: tuple[Kinds, ...], places: Places) -> Array:
         merged = jnp.zeros((places.tokens.shape[0], node.size, 1))

@@ -49,12 +49,16 @@ def varying(graph: Graph, free: Collection[str]) -> frozenset[Value]:
 
 
 def apart(
-    graph: Graph, asked: Mapping[Value, Kinds], free: Collection[str], alike: Callable[[Value, str], bool]
-) -> frozenset[Value]:  # fmt: skip
+    graph: Graph,
+    asked: Mapping[Value, Kinds],
+    free: Collection[str],
+    alike: Callable[[Value, str], bool],
+    from_one: Callable[[Value], bool],
+) -> frozenset[Value]:
     """The values that may differ between the tokens at which they are needed; `alike`: whether all tokens that need
-    a value see the same of a kind that it reads."""
+    a value see the same of a kind that it reads; `from_one`: whether they move it from the same token."""
     scanned = {v for loop in graph.loops() if loop.kind is not None for v in graph.values(loop.body)}
-    found = {v for v in graph.values() if asked[v] and (v in scanned or _differs(graph, v, free, alike))}
+    found = {v for v in graph.values() if asked[v] and (v in scanned or _differs(graph, v, free, alike, from_one))}
     before = -1
     while before != len(found):
         before = len(found)
@@ -70,14 +74,22 @@ def apart(
     return frozenset(found)
 
 
-def _differs(graph: Graph, value: Value, free: Collection[str], alike: Callable[[Value, str], bool]) -> bool:
+def _differs(
+    graph: Graph,
+    value: Value,
+    free: Collection[str],
+    alike: Callable[[Value, str], bool],
+    from_one: Callable[[Value], bool],
+) -> bool:
     """By what it is, whatever its operands are."""
     match graph[value].op:
         case Field(name):
             return name not in free
         case Gather(over=over) | Attend(over=over) | Read(over=over):
             return not alike(value, over)
-        case Count() | Move() | Merge():
+        case Move():
+            return not from_one(value)
+        case Count() | Merge():
             return True
         case Source() | Local() | Reads() | Structural():
             return False
@@ -89,7 +101,7 @@ def _own(graph: Graph, value: Value) -> tuple[Value, ...]:
     """Of its operands those that it takes at its own token."""
     node = graph[value]
     match node.op:
-        case Gather():
+        case Gather() | Move():
             return ()
         case Attend():
             return tuple(node.operands[:1])

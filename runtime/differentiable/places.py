@@ -55,10 +55,23 @@ class Held:
             return jnp.zeros((tokens.shape[0], *array.shape[1:]), array.dtype)
         if isinstance(tokens, np.ndarray) and isinstance(held.of, np.ndarray):
             place = np.where(tokens >= 0, held.of[tokens], -1)
-            there = array if array.shape[0] == 1 else array[place]
+            there = rows(array, place)
             return there if place.size and place.min() >= 0 else jnp.where((place >= 0)[:, None, None], there, 0.0)
         here = jnp.where(tokens >= 0, jnp.asarray(held.of)[tokens], -1)
         return jnp.where((here >= 0)[:, None, None], array if array.shape[0] == 1 else array[here], 0.0)
+
+
+def rows(array: Array, place: np.ndarray) -> Array:
+    """array[place], once where that is the same row for all: by a slice where it is one, of which XLA makes one loop
+    with what is around it; −1 stands for any."""
+    if array.shape[0] == 1:
+        return array
+    if place.size and (place == place[0]).all():
+        place = place[:1]
+    step = int(place[1] - place[0]) if place.size > 1 else 1
+    if place.size and step > 0 and place[0] >= 0 and (np.diff(place) == step).all():
+        return array if place.size == array.shape[0] else array[int(place[0]) : int(place[-1]) + 1 : step]
+    return array[place]
 
 
 def everywhere(array: Array, places: Places) -> Array:

@@ -59,7 +59,7 @@ def _total(value: Array, by: Array) -> Array:
     """Σⱼ by[i, j] value[i, j], for by [readers, read, tasks or 1]."""
     if value.shape[1] == 1:
         return by.sum(1)[:, None] * value[:, 0]
-    if value.shape[0] == 1 and by.shape[-1] == 1:
+    if value.shape[0] == 1 and by.shape[-1] == 1 and by.shape[0] > 1:
         return jnp.tensordot(by[..., 0], value[0], 1)
     return (by[:, :, None] * value).sum(1)
 

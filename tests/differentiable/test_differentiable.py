@@ -20,6 +20,7 @@ from innerloop.runtime.differentiable.function import Differentiable
 from innerloop.runtime.differentiable.needed import apart
 from innerloop.runtime.differentiable.opened import counting_parameters, real_parameters
 from innerloop.runtime.differentiable.operations import FUNCTIONS, affine
+from innerloop.runtime.differentiable.places import rows
 from innerloop.runtime.executables import LEVEL
 from innerloop.runtime.surroundings import settled
 
@@ -151,6 +152,30 @@ def test_what_is_the_same_at_every_token_is_computed_once() -> None:
     (rounds,) = (loop for loop in graph.loops() if "w" in str(graph[loop.carried[0].phi].name))
     (margin,) = (v for v in graph.values() if graph[v].name == "margin")
     for alike in (True, False):
-        differ = apart(graph, program.needed, program.free, lambda *_, alike=alike: alike)
+        differ = apart(graph, program.needed, program.free, lambda *_, alike=alike: alike, lambda _: False)
         assert {c.phi in differ for c in rounds.carried} == {not alike}
         assert margin in differ
+
+
+def test_what_all_tokens_move_from_one_is_computed_once() -> None:
+    """mlp_gradient_descent: W and a come of the first `network`, and all tokens train them alike."""
+    program = Differentiable(load("mlp_gradient_descent"), **case_of("mlp_gradient_descent").parameters).program
+    graph = program.graph
+    (steps,) = graph.loops()
+    for one in (True, False):
+        differ = apart(graph, program.needed, program.free, lambda *_: True, lambda _, one=one: one)
+        assert {c.phi in differ for c in steps.carried} == {not one}
+
+
+@pytest.mark.parametrize("place", [[0, 1, 2, 3], [1, 3], [2, 2, 2], [0, 0, 1], [3, 1], [2], []])
+def test_rows_are_those_of_an_index(place: list[int]) -> None:
+    """A slice where it is one, and one row where it is the same for all."""
+    array = jnp.arange(8.0).reshape(4, 2, 1)
+    found = rows(array, np.array(place, int))
+    assert (np.asarray(found) == np.asarray(array)[np.array(place, int)]).all()
+    assert found.shape[0] == (1 if set(place) == {2} else len(place))
+    assert "gather" not in str(jax.make_jaxpr(lambda a: rows(a, np.array(place, int)))(array)) or place in (
+        [0, 0, 1],
+        [3, 1],
+        [],
+    )

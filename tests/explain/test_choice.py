@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.explain.choice import Choice, choose
+from innerloop.explain.choice import Choice, by_answers, choose, named_by
 from innerloop.explain.edits import edited, edits
 from innerloop.explain.families import Family, regression
-from innerloop.explain.fit import Fitted, typical, unexplained
+from innerloop.explain.fit import Fitted, central, typical, unexplained
 from innerloop.explain.verdict import verdict
 
 DESCENT = next(f for f in regression(2, 5) if f.name == "gradient_descent")
@@ -86,7 +86,8 @@ def test_a_count_at_the_edge_of_what_was_tried_is_a_lower_bound() -> None:
     for one, kind in ((last, "behaves"), (replace(last, exceeded=True), "runs")):
         found: Any = SimpleNamespace(
             choice=choose([one, fitted(DESCENT, noise(1.0, 2), 12)], MODEL, BASE),
-            interval=(1e-9, 1e-8), core=(1e-9, (1e-9, 1e-8)), telling=(), inside=None, chance=0.0,
+            interval=(1e-9, 1e-8), core=(1e-9, (1e-9, 1e-8)),
+            central=(1e-9, (1e-9, 1e-8)), telling=(), inside=None, chance=0.0,
         )  # fmt: skip
         said = verdict(found)
         assert said.kind == kind
@@ -99,7 +100,13 @@ def test_a_rival_decides_below_a_margin_of_4(margin: float, kind: str) -> None:
     one, other = fitted(DESCENT, noise(0.01, 1)), fitted(FIRST, noise(0.02, 2))
     choice = Choice((one, other), (), other, margin)
     found: Any = SimpleNamespace(
-        choice=choice, interval=(1e-5, 1e-4), core=(1e-5, (1e-5, 1e-4)), telling=(), inside=None, chance=0.0
+        choice=choice,
+        interval=(1e-5, 1e-4),
+        core=(1e-5, (1e-5, 1e-4)),
+        central=(1e-5, (1e-5, 1e-4)),
+        telling=(),
+        inside=None,
+        chance=0.0,
     )
     assert verdict(found).kind == kind
 
@@ -110,6 +117,7 @@ def test_what_explains_19_tasks_of_20_is_not_said_to_run() -> None:
         choice=Choice((one,), (), None, np.inf),
         interval=(0.02, 0.05),
         core=(1e-6, (1e-6, 1e-5)),
+        central=(1e-6, (1e-6, 1e-5)),
         telling=(),
         inside=None,
         chance=0.0,
@@ -123,7 +131,8 @@ def test_what_answers_otherwise_when_asked_again_is_said_to() -> None:
     one = fitted(DESCENT, noise(0.1, 1))
     for chance, more in ((0.0, ""), (0.0002, "0.02 %"), (0.021, "2.1 %"), (1.3, "100 %")):
         found: Any = SimpleNamespace(
-            choice=Choice((one,), (), None, np.inf), interval=(0.01, 0.02), core=(0.01, (0.01, 0.02)), telling=(),
+            choice=Choice((one,), (), None, np.inf), interval=(0.01, 0.02), core=(0.01, (0.01, 0.02)),
+            central=(0.01, (0.01, 0.02)), telling=(),
             inside=None, chance=chance,
         )  # fmt: skip
         said = verdict(found).sentence
@@ -139,7 +148,8 @@ def test_of_many_that_are_not_told_apart_the_first_are_named() -> None:
     others[0] = replace(others[0], theta=np.array([5e-131]))
     found: Any = SimpleNamespace(
         choice=Choice((one, *same, *others), (*same, *others), None, np.inf),
-        interval=(1e-5, 1e-4), core=(1e-5, (1e-5, 1e-4)), telling=(), inside=None, chance=0.0,
+        interval=(1e-5, 1e-4), core=(1e-5, (1e-5, 1e-4)),
+        central=(1e-5, (1e-5, 1e-4)), telling=(), inside=None, chance=0.0,
     )  # fmt: skip
     said = verdict(found)
     assert "from `gradient_descent` with steps 3–5, 8, `other_0` with steps 2 (rate 0), `other_1`" in said.sentence
@@ -153,7 +163,8 @@ def test_where_none_explains_the_model_the_best_is_of_all_fits() -> None:
     for core, start in ((0.05, "the nearest is `gradient_descent`"), (0.2, "the best, `gradient_descent_edited")):
         found: Any = SimpleNamespace(
             choice=Choice((one, other), (), other, 3.0), spread=1.0, size=1.0,
-            interval=(1.0, 90.0), core=(core, (core, 1.1 * core)), telling=(), inside=None, chance=0.0,
+            interval=(1.0, 90.0), core=(core, (core, 1.1 * core)),
+            central=(core, (core, 1.1 * core)), telling=(), inside=None, chance=0.0,
         )  # fmt: skip
         said = verdict(found)
         assert said.status == 3
@@ -167,7 +178,8 @@ def test_what_a_program_nearly_explains_does_not_ignore_its_context() -> None:
     for left, start in ((0.06, "no known program: the nearest is"), (0.5, "ignores its context")):
         found: Any = SimpleNamespace(
             choice=Choice((one,), (), None, np.inf), spread=0.01, size=1.0, interval=(left, left),
-            core=(left, (left, left)), telling=(), inside=None, chance=0.0,
+            core=(left, (left, left)),
+            central=(left, (left, left)), telling=(), inside=None, chance=0.0,
         )  # fmt: skip
         assert verdict(found).sentence.startswith(start)
 
@@ -178,3 +190,23 @@ def test_a_longer_rival_is_further_off() -> None:
     rare = fitted(replace(SECOND, prior=16.0), noise(0.11, 2))
     margins = [choose([one, rival], MODEL, BASE).margin for rival in (other, rare)]
     assert margins[1] == pytest.approx(2 * margins[0])
+
+
+def test_what_is_far_off_in_one_answer_of_a_task_is_named_by_19_answers_of_20() -> None:
+    """Three tasks in 25 are, each after another number of examples: 4 % of the answers, and more than 5 % of the
+    tasks."""
+    wild = np.zeros_like(MODEL)
+    for column in range(3):
+        wild[column::25, column] = 10.0
+    near, far = fitted(DESCENT, noise(0.05, 1) + wild), fitted(DESCENT, noise(0.5, 1))
+    assert named_by(MODEL, near.answers, BASE) is by_answers
+    assert named_by(MODEL, far.answers, BASE) is None
+    share, (low, high) = central(MODEL, near.answers, BASE)
+    assert low <= share <= high < 0.03
+    found: Any = SimpleNamespace(
+        choice=Choice((near,), (), None, np.inf), interval=(1.5, 9.0), core=(0.05, (0.04, 0.06)),
+        central=(0.01, (0.01, 0.02)), telling=(), inside=None, chance=0.0,
+    )  # fmt: skip
+    said = verdict(found)
+    assert said.kind == "behaves"
+    assert "99.0 % explained [98.0 %, 99.0 %] on 19 answers of 20, " in said.sentence

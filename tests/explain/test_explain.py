@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,30 @@ def test_every_family_answers_as_the_interpreter(family: Any) -> None:
 def five_nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     distance = ((x[:, :-1] - x[:, -1:]) ** 2).sum(-1)
     return np.asarray(np.take_along_axis(y, np.argsort(distance, 1)[:, :5], 1).mean(1))
+
+
+def optimised(x: np.ndarray, y: np.ndarray, how: str) -> np.ndarray:
+    """Three steps of descent at rate 0.2, as optimisers take them."""
+    u, w, every = x[:, :-1], np.zeros((len(x), x.shape[2])), []
+    for _ in range(3):
+        g = ((np.einsum("tnd,td->tn", u, w) - y)[..., None] * u).mean(1)
+        if how == "clipped":
+            g = g * np.minimum(1.0, 0.5 / np.maximum(np.linalg.norm(g, axis=1, keepdims=True), 1e-12))
+        w = (0.6 if how == "decayed" else 1.0) * w - 0.2 * g
+        every.append(w)
+    return np.asarray(((np.mean(every, 0) if how == "averaged" else w) * x[:, -1]).sum(1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["clipped", "decayed", "averaged"])
+def test_what_optimisers_do_is_named(how: str) -> None:
+    name = f"{how}_gradient_descent"
+    found = explain(of_function(partial(optimised, how=how), how), TASK, only=("gradient_descent", name), settings=FEW)
+    first = found.choice.best
+    assert first.label == f"{name} (steps 3)"
+    assert found.interval[1] <= 1e-9
+    wanted = {"rate": 0.2} | {"clipped": {"most": 0.5}, "decayed": {"decay": 0.6}, "averaged": {}}[how]
+    assert {n: float(v) for n, v in first.values.items()} == pytest.approx(wanted, rel=1e-5)
 
 
 @pytest.mark.slow
