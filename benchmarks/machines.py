@@ -1,9 +1,10 @@
 """Every program on every machine, beside the target whose MLP it has: layers, size and SPD/d, here and in transformers;
 and every program on `deltanet`, beside `gpt2` and `llama`.
 
-    python -m benchmarks.machines [-o docs/machines.md] [--program NAME …] [--target neox …] [--workers 2]
+    python -m benchmarks.machines [-o PAGE] [--program NAME …] [--target neox …] [--workers 2]
 
-From the root of the repository. Parameters, data and what programs are held against are those of tests/reference. What
+From the root of the repository. The page is docs/machines.md where every program was run on every target, and
+out/machines.md otherwise. Parameters, data and what programs are held against are those of tests/reference. What
 is measured is kept beside the page, in out/machines.jsonl, so that a run that was stopped goes on where it was. Exit
 status 1 where SPD/d is more than `MOST` times its neighbour's.
 """
@@ -39,6 +40,8 @@ NEIGHBOURS: dict[TargetName, TargetName] = {"gemma": "llama", "neox": "gpt2", "q
 CLASSES = {
     "gpt2": "GPT2Model", "llama": "LlamaModel", "gemma": "GemmaModel", "neox": "GPTNeoXModel", "qwen2": "Qwen2Model",
 }  # fmt: skip
+TARGETS: tuple[TargetName, ...] = (*MACHINES, "deltanet", "gpt2", "llama")
+PAGE = Path("docs/machines.md")
 MOST = 10.0
 NOTHING = 1e-20
 """An SPD/d below which there is no difference."""
@@ -218,12 +221,10 @@ def faults(lines: dict[tuple[str, str], Line]) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--output", type=Path, default=Path("docs/machines.md"))
+    parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--kept", type=Path, default=Path("out/machines.jsonl"))
     parser.add_argument("--program", nargs="+", choices=names(), default=names())
-    parser.add_argument(
-        "--target", nargs="+", choices=get_args(TargetName), default=[*MACHINES, "deltanet", "gpt2", "llama"]
-    )
+    parser.add_argument("--target", nargs="+", choices=get_args(TargetName), default=TARGETS)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     lines = {(line.program, line.target): line for line in kept_in(options.kept, Line)}
@@ -235,7 +236,10 @@ def main() -> int:
         for line in track(pool.imap_unordered(measured, jobs), "compiling", len(jobs), transient=True):
             lines[line.program, line.target] = line
             print(json.dumps(asdict(line)), file=file, flush=True)
-    options.output.write_text(page(lines), encoding="utf-8")
+    whole = {(p, t) for p in names() for t in TARGETS} <= lines.keys()
+    output = options.output or (PAGE if whole else options.kept.with_suffix(".md"))
+    output.write_text(page(lines), encoding="utf-8")
+    print(output)
     for fault in (wrong := faults(lines)):
         print(fault, file=sys.stderr)
     return 1 if wrong else 0

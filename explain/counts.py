@@ -132,7 +132,7 @@ def _between(found: list[Fitted]) -> More:
     (name,) = tried[at].counts
     pairs = [(tried[k], tried[k + 1]) for k in (at - 1, at) if 0 <= k < len(tried) - 1]
     return [
-        ({name: (a.counts[name] + b.counts[name]) // 2}, [tried[at].theta, a.theta, b.theta])
+        ({name: (a.counts[name] + b.counts[name]) // 2}, [*a.candidate.starts(), tried[at].theta, a.theta, b.theta])
         for a, b in pairs
         if b.counts[name] - a.counts[name] > 1
     ]

@@ -7,8 +7,9 @@ Fits see 128 tasks; all figures are of 512 others, and off the distribution of 1
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -17,7 +18,7 @@ from innerloop.laboratory.training.tasks import TaskDistribution
 from innerloop.runtime.surroundings import SEEDS
 
 from .behaviour import STATES, Behaviour, examples, prompts, tokens_of
-from .candidate import Candidate
+from .candidate import Candidate, Counts
 from .choice import MARGIN, Choice, choose, named_by, settled
 from .counts import fit_from, grid, plain, refined
 from .evidence import Evidence, gather
@@ -30,6 +31,7 @@ from .stream import Inside, inside
 from .telling import Telling, telling
 
 Told = Callable[[str, int, int], None]
+Group = Callable[[Sequence[Counts] | None], list[list[Fitted]]]
 HARDLY = 0.05
 """Of E y²: answers that differ less from a trivial predictor's ignore their context, unless a known program gives them;
 no text is searched for."""
@@ -108,7 +110,8 @@ def explain(
 ) -> Explanation:
     """`more`: families beside those of the task's kind; `only`: the names to try, if not all. `twin`: the same training
     from another seed. `search_too`: whether texts are edited and mixed (search.py) where no program
-    explains the model. The rest of the library is tried where none of the usual families gives the answers exactly.
+    explains the model. Where one of the usual families gives the answers exactly, the rest of the library is tried at
+    its number of steps and at the largest alone: what is the same program is to be named beside it.
 
     Raises InnerloopError for tasks that the model does not take, for a name that there is
     not, and DataError for a model that is not finite on these tasks."""
@@ -128,14 +131,17 @@ def explain(
     rarer = [] if task.sequence else rest(task.inputs, n)
     usual, rarer = _chosen(usual, rarer, only)
 
-    def fitted(families: Sequence[Family]) -> Iterator[list[Fitted]]:
+    def fitted(families: Sequence[Family], counts: Sequence[Counts] | None = None) -> list[list[Fitted]]:
+        found = []
         for number, family in enumerate(families):
             told(f"fitting {family.name}", number, len(families))
-            candidate = candidate_of(family, n, prefixes)
-            yield plain(candidate, seen, held, grid(family))
+            tried = grid(family)
+            tried = tried if counts is None else [*counts, tried[-1]]
+            found.append(plain(candidate_of(family, n, prefixes), seen, held, tried))
+        return [fits for fits in found if fits]
 
     trying = [usual, rarer] if spread > EXACT * size else [usual]
-    near, fits = refine(map(list, map(fitted, trying)), seen, held, told)
+    near, fits = refine([partial(fitted, families) for families in trying], seen, held, told)
     if min(f.left for f in fits) > EXACT and spread >= HARDLY * size:
         best = choose(fits, held.model, base).best
         if search_too and near:
@@ -201,16 +207,20 @@ def explain(
 
 
 def refine(
-    groups: Iterable[list[list[Fitted]]], seen: Tasks, held: Tasks, told: Told
+    groups: Sequence[Group], seen: Tasks, held: Tasks, told: Told
 ) -> tuple[list[Fitted], list[Fitted]]:  # fmt: skip
-    """The fits of the first group, and of all; a group is of families, with the plain fits of each.
+    """The fits of the first group, and of all; a group gives those of its families, plain, at all counts of their
+    grids, or at those that it is given and the largest.
 
-    Where one is exact, later groups are not fitted, and the other families are tried at its count and left as they are:
-    what is further off decides nothing. Else all are refined, group by group, until one is exact."""
+    Where one is exact, the families of later groups are tried so, at its count, the others too, and all are left as
+    they are: what is further off decides nothing, and what is exact as well is to be named beside it. Else all are
+    refined, group by group, until one is exact."""
     asked: list[list[list[Fitted]]] = []
-    for group in groups:
-        asked.append(group)
-        if counts := [f.counts for family in group for f in family if f.left <= EXACT]:
+    for number, first in enumerate(groups):
+        asked.append(first(None))
+        exact = [f for family in asked[-1] for f in family if f.left <= EXACT]
+        if counts := [f.counts or f.candidate.family.unrolled for f in exact]:
+            asked += [later(counts) for later in groups[number + 1 :]]
             whole = [[*family, *plain(family[0].candidate, seen, held, counts, family)] for family in chain(*asked)]
             known = [refined(of, seen, held) if min(f.left for f in of) <= EXACT else of for of in whole]
             return list(chain(*known[: len(asked[0])])), list(chain(*known))

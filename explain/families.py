@@ -54,7 +54,8 @@ MATRIX = Range("linear", (0.5,))
 @dataclass(frozen=True)
 class Family:
     """`whole`: the values to try of each counting parameter; `given`: parameters that the task decides (d …); `note`:
-    of a text that was found by search, what was changed; `prior`: bits that it costs beside its text (library.py)."""
+    of a text that was found by search, what was changed; `prior`: bits that it costs beside its text (library.py);
+    `unrolled`: the passes of a loop that its text has written out."""
 
     name: str
     text: str
@@ -63,6 +64,7 @@ class Family:
     given: Mapping[str, object] = field(default_factory=dict)
     note: str = ""
     prior: float = 0.0
+    unrolled: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -126,7 +128,9 @@ def schedule(steps: int, given: Mapping[str, object], prior: float = 0.0) -> Fam
     """Gradient descent with a rate for each step. From w = 0 their order changes nothing, and a fit that began at equal
     ones would keep them equal."""
     reals = {f"rate_{k}": Range("logarithmic", (0.1 * 1.6 ** (2 - k), 0.8**k)) for k in range(1, steps + 1)}
-    return Family(f"gradient_descent_schedule_{steps}", scheduled(steps), reals, {}, given, prior=prior)
+    return Family(
+        f"gradient_descent_schedule_{steps}", scheduled(steps), reals, {}, given, prior=prior, unrolled={"steps": steps}
+    )
 
 
 def scheduled(steps: int) -> str:

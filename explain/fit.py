@@ -38,8 +38,8 @@ LEAST = 1e-12
 """The least share that counts as left: answers are of float32, and one exact prefix alone decides nothing."""
 CORE = 0.95
 """Of the tasks: those that `core` is of; and of the answers at each prefix."""
-EXACT = 1e-6
-"""What leaves less is not polished: its residuals are rounding."""
+EXACT = 1e-8
+"""What leaves less is not polished, and what is longer or rarer not tried: its residuals are rounding."""
 EQUAL = 1e-10
 """What leaves so little is the program itself: no other count is looked for."""
 ROUNDS, PATIENCE = 4, 12

@@ -20,7 +20,7 @@ from .families import POSITIVE, Family, Range, own, schedule
 
 RARE = 16.0
 """In bits, as much as to halve what is left: what trained models are known to run is tried first."""
-STEPS = (1, 3, 8, 20, 60)
+STEPS = (1, 2, 3, 4, 6, 8, 12, 20, 60)
 """Of those that are tried first; a fit looks between them (fit.py)."""
 NEAR_ONE = Range("share", (0.9, 0.5))
 
@@ -30,7 +30,7 @@ def rest(d: int, n: int) -> list[Family]:
     sizes: dict[str, object] = {"d": d}
     rows: dict[str, object] = {"d": d, "examples": n}
     steps: dict[str, tuple[int, ...]] = {"steps": STEPS}
-    several = {"steps": (1, 2, 3, 4, 6, 8, 12)}
+    several = {"steps": STEPS[:7]}
     rate, ridge, penalty = {"rate": POSITIVE}, {"ridge": POSITIVE}, {"penalty": POSITIVE}
     short, start = {"rate": Range("logarithmic", (0.05, 0.3))}, {"start": Range("linear", (0.0,))}
     tried: list[tuple[str, Mapping[str, Range], Mapping[str, tuple[int, ...]], Mapping[str, object]]] = [

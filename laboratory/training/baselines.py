@@ -16,7 +16,6 @@ linear_attention  (Katharopoulos et al. 2020) layers of one causal head with φ(
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -33,10 +32,10 @@ from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import BaselineName
 from innerloop.runtime.surroundings import key, promoting, settled
 from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from .architecture import TRAINED, blank
+from .checkpoint import checksum, tensors
 from .model import Array, Model, Tree
 
 KINDS: tuple[BaselineName, ...] = get_args(BaselineName)
@@ -115,7 +114,7 @@ class Baseline(Model):
         self.template.save(folder / TOKENS)
         content = save_tensors({name: np.array(value, order="C") for name, value in parameters.items()})
         facts = {"kind": self.kind, "width": self.width, "layers": self.layers, "trained": trained,
-                 "checksum": hashlib.sha256(content).hexdigest()}  # fmt: skip
+                 "checksum": checksum(content)}  # fmt: skip
         (folder / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         (folder / NUMBERS).write_bytes(content)
 
@@ -127,9 +126,7 @@ class Baseline(Model):
             facts = json.loads((folder / FACTS).read_bytes())
             content = (folder / NUMBERS).read_bytes()
             kind, width, layers, trained = (facts[name] for name in ("kind", "width", "layers", "trained"))
-            if facts["checksum"] != hashlib.sha256(content).hexdigest():
-                raise ValueError(f"{NUMBERS} is not what was saved: its checksum differs")
-            found = load_tensors(content)
+            found = tensors(content, facts["checksum"], NUMBERS)
             if kind not in KINDS or not all(type(size) is int and size > 0 for size in (width, layers)):
                 raise ValueError(f"{kind} of {layers} layers of width {width}")
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:

@@ -48,7 +48,7 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
         "step": checkpoint.step,
         "settings": checkpoint.settings,
         "provenance": checkpoint.provenance,
-        "checksum": hashlib.sha256(content).hexdigest(),
+        "checksum": checksum(content),
     }
     target = place(folder, checkpoint.step)
     try:
@@ -61,6 +61,18 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
     for old in found(folder)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return target
+
+
+def checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def tensors(content: bytes, expected: str, name: str) -> dict[str, Any]:
+    """Those of a file of that name and content. Raises ValueError unless it has the checksum that is expected, and
+    SafetensorError where it is no such file."""
+    if checksum(content) != expected:
+        raise ValueError(f"{name} is not what was saved (its checksum differs)")
+    return load_tensors(content)
 
 
 def place(folder: Path, step: int) -> Path:
@@ -88,9 +100,9 @@ def read(folder: Path) -> Checkpoint | None:
     try:
         content = (last / STATE).read_bytes()
         facts = json.loads((last / FACTS).read_bytes())
-        if facts["checksum"] != hashlib.sha256(content).hexdigest():
-            raise ValueError(f"{STATE} is not what was saved (its checksum differs)")
-        return Checkpoint(facts["step"], load_tensors(content), facts["settings"], facts.get("provenance", {}))
+        return Checkpoint(
+            facts["step"], tensors(content, facts["checksum"], STATE), facts["settings"], facts.get("provenance", {})
+        )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise DataError(f"the checkpoint {last} is damaged ({error}): remove it to go on from the one before") from None
 
