@@ -16,12 +16,13 @@ from innerloop.artifact.weights import Weights
 from innerloop.artifact.words import Optimize, TargetName
 from numpy.typing import ArrayLike
 
-from .afford import afford
+from .afford import afford, afford_samples
 from .architectures.sixteen_bits import verify_precision, verify_spread
 from .architectures.targets import TARGETS, Learned
 from .certify.certificate import TASKS, certificate, enough, fresh_tasks, own_tasks
 from .certify.families import affordable, observed, reached
 from .certify.plan import Plan
+from .certify.predict import COPIES
 from .certify.report import all_finite, some_finite
 from .certify.tolerance import bounded
 from .emit.layout import Holding, holdings
@@ -164,6 +165,7 @@ def plan_for(
     drawn = samples(graph, tokens) if own is None else own
     graph = fill_empty(graph, drawn[0].data)
     signature, core = graph.signature, core_tasks(drawn)
+    afford_samples(graph, core, COPIES)
 
     def planned(graph: Graph, seen: list[tuple[Family, Seen]]) -> Plan:
         ranges, families = affordable(graph, seen, core, architecture, dtype, sizes_of(dtype, rotation, bits).holds)

@@ -42,6 +42,7 @@ from .transforms.rewriter import simplify
 from .transforms.scalarize import components
 from .transforms.separate_reads import divide_factor, invariant, separate_reads
 from .transforms.strength_reduction import strengthen
+from .transforms.unread_components import without_unread
 from .transforms.unroll import unroll
 
 
@@ -122,6 +123,8 @@ PASSES = (
          lambda graph, given: peel(graph, given.laws)),
     Pass("unroll", "repeats that do more than add are written out",
          lambda graph, given: unroll(graph, given.laws), lambda _, target: target.linear, needed=True),
+    Pass("unread", "components that nothing reads go",
+         lambda graph, given: without_unread(graph, given.laws)),
     Pass("invariant", "deep products in loops are made linear in what changes, the rest in front of the loop",
          lambda graph, given: invariant(graph, given.laws),
          lambda strategy, target: strategy.apart and not target.linear),

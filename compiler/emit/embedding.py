@@ -7,6 +7,7 @@ from typing import assert_never
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.features import FeatureLayout
+from innerloop.artifact.memory import spend
 from innerloop.artifact.sparse import Matrix
 
 from ..architectures.learned_positions import counts, digits, log_counts
@@ -17,12 +18,18 @@ from .backend import Backend
 from .learned_heads import scale_of
 from .residual_stream import Stream
 
+TABLES = 3
+"""Of positions: as it is filled, with the norm's constants, and rounded."""
+
 
 def embed(backend: Backend, stream: Stream) -> tuple[Matrix, Floats]:
     """features @ embedding + positions: roles, fields, constant starts; constants of the norm, position codes,
-    counts."""
+    counts. Raises MemoryLimitError."""
     instructions, signature = backend.schedule.instructions, backend.signature
     layout = FeatureLayout.of(signature)
+    what = f"the embeddings of {backend.n_positions:,} positions {stream.width:,} wide"
+    mend = f"compile {signature.name} with smaller sizes, or for fewer tokens"
+    spend(8 * TABLES * backend.n_positions * stream.width, what, mend)
     table = np.zeros((backend.n_positions, stream.width))
     scale = scale_of(backend.n_positions)
     place = np.arange(backend.n_positions) / scale

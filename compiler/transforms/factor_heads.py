@@ -17,15 +17,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from innerloop.artifact.arrays import Floats
-from innerloop.artifact.memory import spend
 from innerloop.artifact.sparse import Matrix
 
+from .algebra.outer_products import Pair, Place, outer_products
 from .algebra.polynomial import Monomial, Polynomial
-
-SMALL = 1e-12
-"""Of the largest coefficient: what elimination leaves below this is rounding."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +56,10 @@ def factor(body: Sequence[Polynomial]) -> Factored:
     the order of writing."""
     terms = _terms(body)
     best = _Table(terms, True, True)
-    pairs = eliminate(best.matrix)
+    pairs = outer_products(best.entries)
     for first, alone in ((True, False), (False, True), (False, False)):
         table = _Table(terms, first, alone)
-        fewer = eliminate(table.matrix, len(pairs))
+        fewer = outer_products(table.entries, len(pairs))
         if len(fewer) < len(pairs):
             best, pairs = table, fewer
     return best.factored(pairs, len(body))
@@ -95,7 +90,7 @@ class _Table:
         self.values: dict[Monomial, int] = {}
         self.rows: dict[tuple[int, int], int] = {}
         self.columns: dict[tuple[int, int], int] = {}
-        entries: dict[tuple[int, int], float] = {}
+        self.entries: dict[Place, float] = {}
         for term in terms:
             if len(term.theirs) < 2:
                 key, value = ((), term.theirs) if alone else (term.theirs, ())
@@ -105,55 +100,35 @@ class _Table:
             row = (self.mine.setdefault(term.mine, len(self.mine)), self.keys.setdefault(key, len(self.keys)))
             column = (term.component, self.values.setdefault(value, len(self.values)))
             place = (self.rows.setdefault(row, len(self.rows)), self.columns.setdefault(column, len(self.columns)))
-            entries[place] = entries.get(place, 0.0) + term.coefficient
-        what = f"the products of a read, {len(self.rows):,} by {len(self.columns):,} of them,"
-        spend(32 * len(self.rows) * len(self.columns), what, "give its vectors and matrices smaller sizes")
-        self.matrix: Floats = np.zeros((len(self.rows), len(self.columns)))
-        for place, c in entries.items():
-            self.matrix[place] = c
+            self.entries[place] = self.entries.get(place, 0.0) + term.coefficient
 
-    def factored(self, pairs: Sequence[tuple[Floats, Floats]], size: int) -> Factored:
+    def factored(self, pairs: Sequence[Pair], size: int) -> Factored:
         """The matrix as Σ left rightᵀ, of a body of `size` components."""
         sizes = (len(self.mine), len(self.keys), len(self.values), size)
-        heads = tuple(_head(list(self.rows), list(self.columns), left, right, sizes) for left, right in pairs)
+        rows, columns = list(self.rows), list(self.columns)
+        heads = tuple(_head(rows, columns, pair, sizes) for pair in pairs)
         return Factored(tuple(self.mine), tuple(self.keys), tuple(self.values), heads)
 
 
-def eliminate(matrix: Floats, most: float = np.inf) -> list[tuple[Floats, Floats]]:
-    """matrix = Σ left rightᵀ, as few as its rank; no more than the first `most` of them."""
-    left = matrix.copy()
-    bound = SMALL * np.abs(matrix).max(initial=0.0)
-    found: list[tuple[Floats, Floats]] = []
-    while left.size and len(found) < most and np.abs(left).max() > bound:
-        row, column = np.unravel_index(np.argmax(np.abs(left)), left.shape)
-        pair = left[:, column] / left[row, column], left[row].copy()
-        left -= np.outer(*pair)
-        left[np.abs(left) <= bound] = 0.0
-        found.append(pair)
-    return found
-
-
 def _head(
-    rows: list[tuple[int, int]],
-    columns: list[tuple[int, int]],
-    left: Floats,
-    right: Floats,
-    sizes: tuple[int, int, int, int],
+    rows: list[tuple[int, int]], columns: list[tuple[int, int]], pair: Pair, sizes: tuple[int, int, int, int]
 ) -> Head:
-    met = [(rows[i], left[i]) for i in np.flatnonzero(left)]
-    made = [(columns[i], right[i]) for i in np.flatnonzero(right)]
+    met, made = [(rows[i], c) for i, c in pair[0]], [(columns[i], c) for i, c in pair[1]]
     mine, keys, values, components = sizes
-    met_keys, met_mine = list(dict.fromkeys(k for (_, k), _ in met)), list(dict.fromkeys(m for (m, _), _ in met))
+    met_keys, met_mine, made_values = (
+        {number: place for place, number in enumerate(dict.fromkeys(numbers))}
+        for numbers in ((k for (_, k), _ in met), (m for (m, _), _ in met), (v for (_, v), _ in made))
+    )
+    coefficients = [c for _, c in met]
     if len(met_keys) <= len(met_mine):  # a dimension a key
-        query = Matrix.of([met_keys.index(k) for (_, k), _ in met], [m for (m, _), _ in met], [c for _, c in met],
+        query = Matrix.of([met_keys[k] for (_, k), _ in met], [m for (m, _), _ in met], coefficients,
                           (len(met_keys), mine))  # fmt: skip
-        key = Matrix.of(range(len(met_keys)), met_keys, 1.0, (len(met_keys), keys))
+        key = Matrix.of(range(len(met_keys)), list(met_keys), 1.0, (len(met_keys), keys))
     else:
-        query = Matrix.of(range(len(met_mine)), met_mine, 1.0, (len(met_mine), mine))
-        key = Matrix.of([met_mine.index(m) for (m, _), _ in met], [k for (_, k), _ in met], [c for _, c in met],
+        query = Matrix.of(range(len(met_mine)), list(met_mine), 1.0, (len(met_mine), mine))
+        key = Matrix.of([met_mine[m] for (m, _), _ in met], [k for (_, k), _ in met], coefficients,
                         (len(met_mine), keys))  # fmt: skip
-    made_values = list(dict.fromkeys(v for (_, v), _ in made))
-    value = Matrix.of(range(len(made_values)), made_values, 1.0, (len(made_values), values))
-    out = Matrix.of([o for (o, _), _ in made], [made_values.index(v) for (_, v), _ in made], [c for _, c in made],
+    value = Matrix.of(range(len(made_values)), list(made_values), 1.0, (len(made_values), values))
+    out = Matrix.of([o for (o, _), _ in made], [made_values[v] for (_, v), _ in made], [c for _, c in made],
                     (components, len(made_values)))  # fmt: skip
     return Head(query, key, value, out)

@@ -12,11 +12,10 @@ computed as one where they are read.
 
 from __future__ import annotations
 
-import numpy as np
-from innerloop.artifact.arrays import Floats
+from collections.abc import Mapping
 
+from .algebra.outer_products import Sparse, outer_products
 from .algebra.polynomial import Monomial, Polynomial, split
-from .factor_heads import eliminate
 
 
 def dimensions(score: Polynomial, whole: bool = False) -> list[tuple[Polynomial, Polynomial]]:
@@ -24,22 +23,22 @@ def dimensions(score: Polynomial, whole: bool = False) -> list[tuple[Polynomial,
     (see separate_reads.py). None for a score that is the same for all tokens that are read."""
     mine, theirs, terms = split([score], lambda leaf: leaf[0] < 0)
     met = [(a, b, c) for _, a, b, c in terms if whole or b != theirs.get(())]
-    ours, others = _named(mine, {a for a, _, _ in met}), _named(theirs, {b for _, b, _ in met})
-    matrix = np.zeros((len(ours), len(others)))
-    for a, b, c in met:
-        matrix[list(ours).index(a), list(others).index(b)] = c
-    left, right = list(ours.values()), list(others.values())
-    factors = eliminate(matrix)
-    if len(factors) < min(matrix.shape):
+    left, right = _named(mine, {a for a, _, _ in met}), _named(theirs, {b for _, b, _ in met})
+    factors = outer_products({(a, b): c for a, b, c in met})
+    if len(factors) < min(len(left), len(right)):
         return [(_sum(left, query), _sum(right, key)) for query, key in factors]
-    if len(left) <= len(right):
-        return [({one: 1.0}, _sum(right, row)) for one, row in zip(left, matrix, strict=True)]
-    return [(_sum(left, column), {one: 1.0}) for one, column in zip(right, matrix.T, strict=True)]
+    one_each, other = (left, right) if len(left) <= len(right) else (right, left)
+    sums: dict[int, Polynomial] = {number: {} for number in one_each}
+    for a, b, c in sorted(met):
+        number, beside = (a, b) if one_each is left else (b, a)
+        sums[number][other[beside]] = c
+    ones: list[tuple[Polynomial, Polynomial]] = [({one_each[number]: 1.0}, total) for number, total in sums.items()]
+    return ones if one_each is left else [(key, query) for query, key in ones]
 
 
 def _named(numbers: dict[Monomial, int], used: set[int]) -> dict[int, Monomial]:
     return {number: monomial for monomial, number in numbers.items() if number in used}
 
 
-def _sum(monomials: list[Monomial], coefficients: Floats) -> Polynomial:
-    return {m: float(c) for m, c in zip(monomials, coefficients, strict=True) if c}
+def _sum(monomials: Mapping[int, Monomial], coefficients: Sparse) -> Polynomial:
+    return {monomials[number]: c for number, c in coefficients}

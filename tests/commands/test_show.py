@@ -9,7 +9,8 @@ from innerloop.compiler.transforms.canonicalize import LAW_NAMES
 from tests.support.commands import SMALL, Command, Outcome
 
 GPT2 = ("matches", "quotients", "simplify", "counts", "statistics", "legalise", "components", "constant_steps", "peel",
-        "invariant", "divide_factor", "keep", "pack_symmetric", "head_start", "pair_moves", "tighten")  # fmt: skip
+        "unread", "invariant", "divide_factor", "keep", "pack_symmetric", "head_start", "pair_moves",
+        "tighten")  # fmt: skip
 """What is run for SMALL: it reads by statistics, and carries no products."""
 
 
