@@ -44,8 +44,7 @@ from innerloop.compiler.ir.positional import Count
 from .needed import apart
 from .opened import Opened
 from .operations import Array, affine, local, product
-from .places import Held, Places, everywhere
-from .places import rows as taken
+from .places import Held, Places, everywhere, rows
 from .reads import attend, gather, read
 
 Ranges = Mapping[Value, tuple[Floats, Floats]]
@@ -281,11 +280,8 @@ class _Run(Held):
         """A field of the data, or a free parameter, which every token holds."""
         if name in self.given:
             return jnp.asarray(self.given[name], float).reshape(1, node.size, 1)
-        rows = jnp.asarray(self.data[name], float)
-        held = self.at(node.kinds)
-        if isinstance(places.tokens, np.ndarray):
-            return taken(rows, held.of[places.tokens])
-        return rows[jnp.asarray(held.of)[places.tokens]]
+        array, held, tokens = jnp.asarray(self.data[name], float), self.at(node.kinds), places.tokens
+        return rows(array, held.of[tokens]) if isinstance(tokens, np.ndarray) else array[jnp.asarray(held.of)[tokens]]
 
     def _merge(self, node: Node, kinds: tuple[Kinds, ...], places: Places) -> Array:
         merged = jnp.zeros((places.tokens.shape[0], node.size, 1))

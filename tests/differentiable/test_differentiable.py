@@ -13,6 +13,7 @@ from innerloop.artifact.errors import CompileError
 from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import read_data
 from innerloop.compiler import interpret
+from innerloop.compiler.ir.graph import Value
 from innerloop.compiler.numerics.functions import POINTWISE
 from innerloop.compiler.syntax.parse import parse
 from innerloop.programs import load, names
@@ -163,7 +164,11 @@ def test_what_all_tokens_move_from_one_is_computed_once() -> None:
     graph = program.graph
     (steps,) = graph.loops()
     for one in (True, False):
-        differ = apart(graph, program.needed, program.free, lambda *_: True, lambda _, one=one: one)
+
+        def from_one(_: Value, said: bool = one) -> bool:
+            return said
+
+        differ = apart(graph, program.needed, program.free, lambda *_: True, from_one)
         assert {c.phi in differ for c in steps.carried} == {not one}
 
 
