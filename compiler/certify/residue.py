@@ -24,10 +24,11 @@ from ..schedule.sublayers import Schedule
 
 @dataclass(frozen=True)
 class Residue:
-    """Components `at` of a value are written where those of another stood: `most` is the largest that these can be,
-    `value` which they are of (None: of none of the graph's)."""
+    """Components `at` of a value are written where those of another stood, `those`: `most` is the largest that these
+    can be, `value` which they are of (None: of none of the graph's)."""
 
     at: Indices
+    those: Indices
     value: Value | None
     most: float
 
@@ -50,17 +51,19 @@ class Left:
     def see(self, value: Value, array: Floats) -> None:
         """What a value is on the tasks that were asked for last [tasks, tokens, size]."""
         if value in self._held:
-            most = np.abs(array).max((1, 2), initial=0.0)
+            most = np.abs(array).max(1, initial=0.0)
             self._most[value] = np.maximum(self._most.get(value, 0.0), most)
 
     def of(self, value: Value, tasks: slice) -> Iterator[tuple[Indices, Floats]]:
-        """At which of a value's components, and how large the error is [tasks, 1, 1] (root mean square)."""
+        """At which of a value's components, and how large the error is of each [tasks, 1, components] (root mean
+        square)."""
         if tasks != self._tasks:
             self._tasks = tasks
             self._most.clear()
         for residue in self._found.get(value, ()):
-            most = self._most.get(residue.value, np.full(tasks.stop - tasks.start, residue.most))
-            yield residue.at, self._unit * most[:, None, None]
+            seen = self._most.get(residue.value)
+            most = np.full((tasks.stop - tasks.start, residue.at.size), residue.most)
+            yield residue.at, self._unit * (most if seen is None else seen[:, residue.those])[:, None]
 
 
 def residues(graph: Graph, schedule: Schedule, allocation: Allocation, clears_leave: bool) -> Residues:
@@ -71,28 +74,28 @@ def residues(graph: Graph, schedule: Schedule, allocation: Allocation, clears_le
     made |= {atom: fields[name] for name, atom in schedule.instructions.fields.items()}
     found: dict[Value, list[Residue]] = {value: [] for value in made.values()}
     for atom, value in made.items():
-        for other, at in stood_before(allocation, atom):
+        for other, at, those in stood_before(allocation, atom):
             late = allocation.lifetimes[other].clear == allocation.lifetimes[atom].birth
             if (late or clears_leave) and atoms[other].kinds & atoms[atom].kinds:
-                found[value].append(Residue(at, made.get(other), float(atoms[other].magnitude.max())))
+                found[value].append(Residue(at, those, made.get(other), float(atoms[other].magnitude.max())))
     for loop, task in _loops(graph, schedule):
         for carried, state in zip(loop.carried, task.states, strict=True):
             node = graph[carried.result]
             if not (isinstance(node.op, Affine) and carried.phi in node.operands):
                 most = float(atoms[state.atom].magnitude.max())
-                found.setdefault(carried.result, []).append(Residue(np.arange(node.size), carried.phi, most))
+                found.setdefault(carried.result, []).append(Residue(*[np.arange(node.size)] * 2, carried.phi, most))
     return {value: tuple(some) for value, some in found.items() if some}
 
 
-def stood_before(allocation: Allocation, atom: Atom) -> Iterator[tuple[Atom, Indices]]:
-    """What was cleared out of an atom's slots by the time it is born, and at which of its components."""
+def stood_before(allocation: Allocation, atom: Atom) -> Iterator[tuple[Atom, Indices, Indices]]:
+    """What was cleared out of an atom's slots by the time it is born, at which of its components, and which of that."""
     born = allocation.lifetimes[atom].birth if atom in allocation.lifetimes else -1
     for other, slots in allocation.slots.items() if born >= 0 else ():
         clear = allocation.lifetimes[other].clear
         if clear is not None and clear <= born:
-            at = np.flatnonzero(np.isin(allocation.slots[atom], slots))
+            _, at, those = np.intersect1d(allocation.slots[atom], slots, assume_unique=True, return_indices=True)
             if at.size:
-                yield other, at
+                yield other, at, those
 
 
 def _made(block: Block) -> Iterator[tuple[Atom, Value]]:
