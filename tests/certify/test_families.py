@@ -130,7 +130,7 @@ def test_families_that_join_widen_what_a_reciprocal_is_built_for() -> None:
     ranges = joined(ranges_of(found, core), other)
     least = ranges.domain("reciprocal", found[value].operands[0])[0].min()
     assert least == 0.25
-    assert ranges[value][1].max() == pytest.approx(1.0 / least)
+    assert ranges[value][1].max() >= 0.999 / least
 
 
 def test_ranges_have_a_margin_and_divisors_one_on_both_sides() -> None:
