@@ -82,8 +82,8 @@ def residues(graph: Graph, schedule: Schedule, allocation: Allocation, clears_le
         for carried, state in zip(loop.carried, task.states, strict=True):
             node = graph[carried.result]
             if not (isinstance(node.op, Affine) and carried.phi in node.operands):
-                most = float(atoms[state.atom].magnitude.max())
-                found.setdefault(carried.result, []).append(Residue(*[np.arange(node.size)] * 2, carried.phi, most))
+                every, most = np.arange(node.size), float(atoms[state.atom].magnitude.max())
+                found.setdefault(carried.result, []).append(Residue(every, every, carried.phi, most))
     return {value: tuple(some) for value, some in found.items() if some}
 
 
