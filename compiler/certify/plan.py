@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import Certificate
@@ -17,6 +18,7 @@ from ..schedule.allocate import Allocation
 from ..schedule.constructions import Choice
 from ..schedule.sublayers import Schedule
 from .error_model import ErrorModel
+from .residue import residues
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,10 @@ class Plan:
         """Whether what takes a value out of a slot leaves its rounding there."""
         return not self.target.gated and self.sizes.straight == 1.0
 
-    @property
+    @cached_property
     def model(self) -> ErrorModel:
-        return ErrorModel(self.graph, self.ranges, self.dtype, self.target, self.shrunk)
+        over = residues(self.graph, self.schedule, self.allocation, self.clears_leave)
+        return ErrorModel(self.graph, self.ranges, self.dtype, self.target, self.shrunk, over)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ a value on with rounding (in 16 bits, without gates), a slot that was cleared lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from innerloop.artifact.arrays import Indices
+from innerloop.artifact.arrays import Dtype, Floats, Indices
+from innerloop.artifact.precisions import UNIT
 
 from ..ir.graph import Affine, Field, Graph, Loop, Value
 from ..schedule.allocate import Allocation
@@ -23,17 +24,49 @@ from ..schedule.sublayers import Schedule
 
 @dataclass(frozen=True)
 class Residue:
-    """Components `at` of a value are written where those of another stood: `most` is the largest that these can be,
-    `value` which they are of (None: of none of the graph's)."""
+    """Components `at` of a value are written where those of another stood, `those`: `most` is the largest that these
+    can be, `value` which they are of (None: of none of the graph's)."""
 
     at: Indices
+    those: Indices
     value: Value | None
     most: float
 
 
-def residues(
-    graph: Graph, schedule: Schedule, allocation: Allocation, clears_leave: bool
-) -> dict[Value, tuple[Residue, ...]]:
+Residues = Mapping[Value, tuple[Residue, ...]]
+"""Of each value of a graph what it is written over."""
+
+
+class Left:
+    """What residues leave of errors, as a run of the oracle goes on: they are as large as they were seen in a task."""
+
+    def __init__(self, found: Residues, dtype: Dtype, shrunk: float) -> None:
+        self._found = found
+        self._held = {r.value for some in found.values() for r in some}
+        self._tasks = slice(0, 0)
+        self._most: dict[Value | None, Floats] = {}
+        self._unit = 0.5 * UNIT[dtype] + shrunk
+        """Of what stood there: what rounding leaves, and a norm that has made smaller what was taken away."""
+
+    def see(self, value: Value, array: Floats) -> None:
+        """What a value is on the tasks that were asked for last [tasks, tokens, size]."""
+        if value in self._held:
+            most = np.abs(array).max(1, initial=0.0)
+            self._most[value] = np.maximum(self._most.get(value, 0.0), most)
+
+    def of(self, value: Value, tasks: slice) -> Iterator[tuple[Indices, Floats]]:
+        """At which of a value's components, and how large the error is of each [tasks, 1, components] (root mean
+        square)."""
+        if tasks != self._tasks:
+            self._tasks = tasks
+            self._most.clear()
+        for residue in self._found.get(value, ()):
+            seen = self._most.get(residue.value)
+            most = np.full((tasks.stop - tasks.start, residue.at.size), residue.most)
+            yield residue.at, self._unit * (most if seen is None else seen[:, residue.those])[:, None]
+
+
+def residues(graph: Graph, schedule: Schedule, allocation: Allocation, clears_leave: bool) -> Residues:
     """What each value of the graph is written over; `clears_leave`: or what clearing left in its slots, too."""
     atoms = schedule.instructions.atoms
     made = dict(_made(schedule.instructions.block))
@@ -41,28 +74,28 @@ def residues(
     made |= {atom: fields[name] for name, atom in schedule.instructions.fields.items()}
     found: dict[Value, list[Residue]] = {value: [] for value in made.values()}
     for atom, value in made.items():
-        for other, at in stood_before(allocation, atom):
+        for other, at, those in stood_before(allocation, atom):
             late = allocation.lifetimes[other].clear == allocation.lifetimes[atom].birth
             if (late or clears_leave) and atoms[other].kinds & atoms[atom].kinds:
-                found[value].append(Residue(at, made.get(other), float(atoms[other].magnitude.max())))
+                found[value].append(Residue(at, those, made.get(other), float(atoms[other].magnitude.max())))
     for loop, task in _loops(graph, schedule):
         for carried, state in zip(loop.carried, task.states, strict=True):
             node = graph[carried.result]
             if not (isinstance(node.op, Affine) and carried.phi in node.operands):
-                most = float(atoms[state.atom].magnitude.max())
-                found.setdefault(carried.result, []).append(Residue(np.arange(node.size), carried.phi, most))
+                every, most = np.arange(node.size), float(atoms[state.atom].magnitude.max())
+                found.setdefault(carried.result, []).append(Residue(every, every, carried.phi, most))
     return {value: tuple(some) for value, some in found.items() if some}
 
 
-def stood_before(allocation: Allocation, atom: Atom) -> Iterator[tuple[Atom, Indices]]:
-    """What was cleared out of an atom's slots by the time it is born, and at which of its components."""
+def stood_before(allocation: Allocation, atom: Atom) -> Iterator[tuple[Atom, Indices, Indices]]:
+    """What was cleared out of an atom's slots by the time it is born, at which of its components, and which of that."""
     born = allocation.lifetimes[atom].birth if atom in allocation.lifetimes else -1
     for other, slots in allocation.slots.items() if born >= 0 else ():
         clear = allocation.lifetimes[other].clear
         if clear is not None and clear <= born:
-            at = np.flatnonzero(np.isin(allocation.slots[atom], slots))
+            _, at, those = np.intersect1d(allocation.slots[atom], slots, assume_unique=True, return_indices=True)
             if at.size:
-                yield other, at
+                yield other, at, those
 
 
 def _made(block: Block) -> Iterator[tuple[Atom, Value]]:

@@ -180,7 +180,7 @@ class _Validation:
         sizes = [
             float(abs(matrix.csr).max()) * float(atoms[other].magnitude.max(initial=0.0))
             for atom, matrix in held.variable.form.parts
-            for other, _ in stood_before(self.plan.allocation, atom)
+            for other, _, _ in stood_before(self.plan.allocation, atom)
         ]
         return (STORED * UNIT[self.plan.dtype] + self.plan.shrunk) * max(sizes, default=0.0)
 

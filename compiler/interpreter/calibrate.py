@@ -168,6 +168,10 @@ def _all(graph: Graph, seen: Sequence[Seen]) -> Seen:
         if isinstance(graph[value].op, Field | Move):  # one component's luck is no property of it
             whole.low[value] = np.full_like(low, low.min())
             whole.high[value] = np.full_like(low, whole.high[value].max())
+        if graph[value].op == Function("reciprocal"):  # what is divided by may be nearer to 0: `domain`
+            high = whole.high[value]
+            whole.low[value] = np.where(low < 0.0, FURTHER * low, low)
+            whole.high[value] = np.where(high > 0.0, FURTHER * high, high)
     return whole
 
 
@@ -190,10 +194,6 @@ def ranges_of(graph: Graph, seen: Seen) -> Ranges:
         if isinstance(op, Positional) and op.bounds is not None:
             declared.add(value)
             low[value], high[value] = (np.full(graph[value].size, end) for end in op.bounds)
-    for value in graph.values():
-        if graph[value].op == Function("reciprocal"):  # what is divided by may be nearer to 0: `domain`
-            low[value] = np.where(low[value] < 0.0, FURTHER * low[value], low[value])
-            high[value] = np.where(high[value] > 0.0, FURTHER * high[value], high[value])
     crowd = {v: _crowd(rows, graph[v].size) for v, rows in seen.rows.items()}
     ties = frozenset(seen.ties) | equalities(graph)
     return Ranges(low, high, frozenset(declared), crowd, dict(seen.scores), ties)

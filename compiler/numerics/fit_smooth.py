@@ -33,6 +33,8 @@ BEYOND = 0.02
 """So far beyond the range, as a share of it, the curve of one of them is level."""
 FINER = 1e3
 """A function that bends within units is not seen by two looks at a range of 10¹⁰."""
+WIDEST = 1e15
+"""No smooth function is fitted to more: numbers of float64 are then no longer closer than its bends."""
 KNOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
@@ -41,7 +43,7 @@ def fit(
     name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float, activation: Activation = GELU
 ) -> Approximant:
     """The curve of a function of the language on [low, high], off by `tolerance` of its largest value (smooth ones) or
-    of its value (steep ones). Raises ValueError where it is not finite there."""
+    of its value (steep ones). Raises ValueError where it is not finite there, and for a range that is `too_wide`."""
 
     def truth(x: Floats) -> Floats:
         return function(name, arguments, x)
@@ -52,9 +54,18 @@ def fit(
     bends = POINTWISE[name].kinks
     if bends is not None:
         return _piecewise(*bends(*arguments), low, high, truth, activation)
+    if too_wide(name, low, high):
+        raise ValueError(f"{name} on [{low:.4g}, {high:.4g}]")
     span = max(high - low, 1e-6)
     curve = _smooth(truth, low - 1e-3 * span, high + 1e-3 * span, tolerance, activation)
     return _level(curve, low, high) if POINTWISE[name].level == "at both ends" else curve
+
+
+def too_wide(name: str, low: float, high: float) -> bool:
+    """Whether a smooth function has no curve on [low, high]."""
+    bends, steep = POINTWISE[name].kinks, POINTWISE[name].steep
+    smooth = bends is None and (steep is None or (steep == "exponential to 0" and high > 0.0))
+    return smooth and not high - low <= WIDEST
 
 
 def domain(
@@ -182,7 +193,7 @@ def _samples(f: Callable[[Floats], Floats], low: float, high: float) -> Floats:
     coarse = [x[::8]]
     for _ in range(looks):
         weight = np.cumsum(np.concatenate([[0.0], _density(x, f(x)) * np.diff(x)]))
-        x = np.interp(np.linspace(0.0, weight[-1], 4001), weight, x)
+        x = np.unique(np.interp(np.linspace(0.0, weight[-1], 4001), weight, x))
         coarse.append(x[::8])
     return x if looks == 2 else np.unique(np.concatenate([x, *coarse]))
 

@@ -163,7 +163,10 @@ def _dividing(instructions: list[Instruction]) -> dict[Atom, float]:
             reach(instruction.reads[0], found[instruction.out])
         if isinstance(op, Apply) and POINTWISE[op.name].steep in ("logarithm", "root", "inverse"):
             ends = np.abs([op.low.min(), op.high.max()])
-            reach(instruction.reads[0], float(ends.max() / max(ends.min(), LOWEST * ends.max())))
+            ratio = float(ends.max() / max(ends.min(), LOWEST * ends.max()))
+            reach(instruction.reads[0], ratio)
+            if POINTWISE[op.name].steep == "inverse":  # where x is large every digit of 1/x counts
+                found[instruction.out] = max(ratio, found.get(instruction.out, 1.0))
     return found
 
 

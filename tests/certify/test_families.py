@@ -16,7 +16,8 @@ from innerloop.compiler.interpreter.calibrate import MARGIN, calibrate, joined, 
 from innerloop.compiler.interpreter.default_tasks import WILD, core_tasks, draw, samples
 from innerloop.compiler.interpreter.task_families import CORE, FAMILIES, Family
 from innerloop.compiler.ir.build import graph_of
-from innerloop.compiler.ir.graph import Divide, Field, Graph, Product
+from innerloop.compiler.ir.graph import Divide, Field, Function, Graph, Product
+from innerloop.compiler.transforms.divide_by_curves import divide_by_curves
 from innerloop.programs import load
 
 from tests.reference.measured import numpy_run
@@ -118,6 +119,18 @@ def test_long_tails_are_doubled_and_alike_on_both_sides_and_others_are_not() -> 
     positive = ranges_of(found, observe(found, [read_data(signature, {"s": s})]))
     assert positive[operand][0] >= 0.0
     assert positive[operand][1] > 200.0
+
+
+def test_families_that_join_widen_what_a_reciprocal_is_built_for() -> None:
+    """1/t is a curve for half of the least t that any family holds, and what reads 1/t is built for as much."""
+    built, signature = graph("program p()\n\ntokens (t)*\n    t : scalar\n\noutput t / t\n")
+    found = divide_by_curves(built)
+    (value,) = (v for v in found.values() if found[v].op == Function("reciprocal"))
+    core, other = (observe(found, [read_data(signature, {"t": [[least, 2.0]]})]) for least in (1.0, 0.5))
+    ranges = joined(ranges_of(found, core), other)
+    least = ranges.domain("reciprocal", found[value].operands[0])[0].min()
+    assert least == 0.25
+    assert ranges[value][1].max() >= 0.999 / least
 
 
 def test_ranges_have_a_margin_and_divisors_one_on_both_sides() -> None:

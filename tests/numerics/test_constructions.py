@@ -186,3 +186,11 @@ def test_a_role_that_finds_no_token_looks_below_the_first_position() -> None:
     t, x = rule.offsets[1:]
     assert 1 + t <= 0
     assert x == -1
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "erf", "softplus", "sin"])
+def test_a_range_on_which_no_curve_can_be_drawn_is_refused(name: str) -> None:
+    """At 1e16 neighbouring numbers are two apart, and knots were no longer two."""
+    text = f"program p()\ntokens (x)*\n    x : scalar on x in [-1e16, 1e16]\nat x\n    output {name}(x)"
+    with pytest.raises(CompileError, match=f"takes {name} of numbers no more than 1e\\+15 apart"):
+        compile_program(text)
