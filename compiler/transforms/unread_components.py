@@ -38,7 +38,8 @@ def without_unread(graph: Graph, laws: Laws = ALL_LAWS) -> Graph:
 
 
 def _read(graph: Graph) -> dict[Value, Mask]:
-    """Which components of each value are read. One at least: what reads none of a value reads its first."""
+    """Which components of each value are read. One at least: what reads none of a value reads its first. What gathers
+    and moves a value has those that anything reads of it."""
     carried = {v for loop in graph.loops() for c in loop.carried for v in (c.initial, c.result, c.warm)}
     whole = {value for value in graph.values() if not _narrows(graph[value])} | carried | set(graph.results)
     read = {value: np.full(graph[value].size, value in whole) for value in graph.values()}
@@ -58,6 +59,9 @@ def _read(graph: Graph) -> dict[Value, Mask]:
             case _:
                 for operand in node.operands:
                     read[operand][:] = True
+    for value in graph.values():
+        if isinstance(graph[value].op, Gather | Move):
+            read[value] = read[graph[value].operands[0]]
     return read
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from innerloop.artifact.tokens import read_data
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.oracle import evaluate
@@ -34,6 +35,23 @@ def test_what_gathers_a_product_gets_narrower_too() -> None:
     graph = graph_of(f"{HEAD}m = mean[j in t](a[j] * a[j])[1:2]\noutput sum(m)\n", {})
     narrow = verify(optimise(graph))
     assert terms(narrow) < terms(optimise(graph, without=("unread",)))
+    data = read_data(graph.signature, draw(graph.signature, 5, 4, 0))
+    np.testing.assert_allclose(evaluate(narrow, data), evaluate(graph, data), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "at t\n    b = a * a\nm = mean[j in t](b[j])[1:2]\n",
+        "m = mean[j in t](a[j] * a[j])[1:2] + sum[j in t](a[j] * a[j])[2:3]\n",
+        "at t\n    b = a * a\nat t\n    c = move b from previous\nm = mean[j in t](c[j])[1:2]\n",
+    ],
+)
+def test_what_gathers_a_value_that_stays_wider_does_too(body: str) -> None:
+    """A second read makes a product narrower, so that the pass has what to do."""
+    graph = graph_of(f"{HEAD}{body}n = mean[j in t](a[j] * exp(a[j]))[3:4]\noutput sum(m) + 2 * sum(n)\n", {})
+    whole, narrow = optimise(graph, without=("unread",)), verify(optimise(graph))
+    assert terms(narrow) < terms(whole)
     data = read_data(graph.signature, draw(graph.signature, 5, 4, 0))
     np.testing.assert_allclose(evaluate(narrow, data), evaluate(graph, data), rtol=1e-12, atol=1e-12)
 
