@@ -7,13 +7,14 @@ would exhaust a machine unasked; and how far a value may leave the range that we
     layers     1,048,576  with all loops unrolled; passes of loops inside each other, too
     nesting    100        of expressions, blocks and loops
     tokens     1,048,575  of a sequence
+    text       1,048,576  characters of a program
 """
 
 LARGEST_SIZE, MOST_PASSES, LONGEST_SCAN, MOST_LAYERS, DEEPEST = 1024, 100_000, 8192, 2**20, 100
 MOST_TOKENS = 2**20 - 1
 
-LARGEST_TEXT, LARGEST_CONFIG, WIDEST = 2**24, 2**29, 2**24
-"""Bytes of a program's text and of config.json; slots, heads, neurons or positions of saved weights."""
+LARGEST_TEXT, LARGEST_CONFIG, WIDEST = 2**20, 2**29, 2**24
+"""Characters of a program's text; bytes of config.json; slots, heads, neurons or positions of saved weights."""
 
 SLACK = 1e-3
 """As a share of the range's magnitude, for the rounding of the weights: what is out by less is said to be inside."""

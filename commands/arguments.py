@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import codecs
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -145,13 +146,24 @@ def output_file(path: Path, *inputs: Path | None) -> None:
     """Of a file that is written over: refuses one in no folder, and one of those that are read, however they are named.
     Raises InnerloopError."""
     for read in filter(None, inputs):
-        if path.exists() and read.exists() and path.samefile(read):
-            raise InnerloopError(f"{path}: is {read}, which this command reads; name another file")
+        if path.exists() and _same(path, read):
+            what = "standard input" if read == Path("-") else read
+            raise InnerloopError(f"{path}: is {what}, which this command reads; name another file")
     if not path.parent.exists():
         raise InnerloopError(f"{path}: there is no folder {path.parent}")
     if path.is_dir():
         raise InnerloopError(f"{path}: is a folder, not a file")
     _writable(path, path.parent)
+
+
+def _same(path: Path, read: Path) -> bool:
+    """Whether both are one file, standard input (`-`) among those that are read."""
+    if read != Path("-"):
+        return read.exists() and path.samefile(read)
+    try:
+        return os.path.samestat(path.stat(), os.fstat(sys.stdin.fileno()))
+    except (OSError, ValueError):  # no file is behind it
+        return False
 
 
 def _writable(path: Path, folder: Path) -> None:

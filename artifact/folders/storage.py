@@ -197,7 +197,7 @@ def load(folder: str | os.PathLike[str]) -> Contents:
     try:
         entries = _read_config(_bytes(source / name, LARGEST_CONFIG))
         name = PROGRAM
-        program = _bytes(source / name, LARGEST_TEXT)
+        program = _bytes(source / name, 4 * LARGEST_TEXT)  # of UTF-8, to a character
         text = _read_program(program)
         name = CONFIG
         outline = Outline(entries, text)

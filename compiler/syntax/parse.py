@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any
 
 from innerloop.artifact.errors import CompileError, Diagnostic
-from innerloop.artifact.limits import DEEPEST
+from innerloop.artifact.limits import DEEPEST, LARGEST_TEXT
 from innerloop.artifact.signature import Pattern
 from innerloop.artifact.span import Span
 from lark import Token, Tree
@@ -36,8 +36,11 @@ def parse(text: str, source: str = "program") -> syntax.Program:
 
     Raises CompileError with every syntax error that can be told apart, in text order.
     """
+    if len(text) > LARGEST_TEXT:
+        said = f"a program of {len(text):,} characters; at most {LARGEST_TEXT:,} are read: is it another file?"
+        raise CompileError([Diagnostic(said)], source=source)
     text = text.removeprefix("\ufeff")  # a byte-order mark
-    whole = text if text.endswith("\n") else text + "\n"
+    whole = text.removesuffix("\n") + "\n"
     faults: list[Diagnostic] = []
     current = whole
     while True:

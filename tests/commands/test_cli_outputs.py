@@ -44,6 +44,19 @@ def test_the_output_of_run_is_never_its_data(
     assert data.read_bytes() == before
 
 
+def test_the_output_of_run_is_never_standard_input(
+    innerloop: Command, compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--data - -o t.csv < t.csv`."""
+    data = Path("t.csv")
+    data.write_text("x_0,x_1,y\n0.5,1,1\n1,0.5,\n")
+    before = data.read_bytes()
+    with data.open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        one_message(innerloop("run", compiled, "--data", "-", "-o", data), "t.csv: is standard input, which this")
+    assert data.read_bytes() == before
+
+
 def test_the_output_of_compile_is_never_its_calibration_data(innerloop: Command) -> None:
     data = npz(Path("t.npz"), **tasks())
     before = data.read_bytes()

@@ -100,6 +100,14 @@ def test_utf_16_is_read_by_its_mark_and_told_without(innerloop: Command) -> None
     assert innerloop("check", "plain.icl").status == 1
 
 
+def test_megabytes_of_text_are_no_program() -> None:
+    """Refused by its length: five million tokens took minutes and gigabytes."""
+    text = f"{HEAD}output s{' + 1' * 2_500_000}\n"
+    with pytest.raises(CompileError, match=r"a program of 10,000,0\d\d characters; at most 1,048,576") as refused:
+        parse(text)
+    assert len(str(refused.value)) < 200
+
+
 @pytest.mark.parametrize("size", [8, 1024])
 def test_a_read_of_large_vectors_is_refused_for_what_it_is(size: int) -> None:
     """It is a polynomial, as every attention head is, and one of a million terms."""
