@@ -95,9 +95,10 @@ def test_a_curve_that_bends_at_one_end_of_a_wide_range(high: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "low", "high"), [("tanh", 1e-6, 1e18), ("erf", -1.8e17, 1.4e16)])
+@pytest.mark.parametrize(("name", "low", "high"), [("tanh", 1e-6, 9e14), ("erf", -9.2e14, 7e13)])
 def test_what_is_too_wide_for_a_fit_is_claimed_to_be(name: str, low: float, high: float) -> None:
-    """Claimed were 0.49 and 0.25: the grid that the curve was fitted on held no point between two of its bends."""
+    """Of ranges a thousand times as wide 0.49 and 0.25 were claimed: the grid that the curve was fitted on held no
+    point between two of its bends."""
     curve = fit(name, (), low, high, 2.9e-5, SILU)
     sizes = np.geomspace(1e-3, 1e18, 4001)
     x = np.concatenate([-sizes, np.linspace(-60.0, 60.0, 601), sizes])
