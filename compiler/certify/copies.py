@@ -39,7 +39,7 @@ from ..numerics.attention_gates import Draws, shift, slope
 from .inexact import Inexact, Operand
 from .plan import Plan
 from .predict import repeated
-from .residue import Left
+from .residue import Left, residues
 from .spoilt import Spoilt
 from .validity import limits
 
@@ -107,7 +107,8 @@ class Copies:
         self._rng = np.random.default_rng(0)
         self._model = replace(plan.model, apart=True)
         self._limits = {v: limits(self._model, plan.choice, v) for v in self._graph.values()}
-        self._left = Left(self._model.over, plan.dtype, plan.shrunk)
+        over = residues(plan.graph, plan.schedule, plan.allocation, plan.clears_leave)
+        self._left = Left(over, plan.dtype, plan.shrunk)
         self._models = {v: tuple(self._modelled(v)) for v in self._graph.values()}
         self._lost: dict[Value, Floats] = {}
         self.agree = np.ones((LARGER.size, self._tasks), bool)

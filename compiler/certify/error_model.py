@@ -19,7 +19,6 @@
     field        –                                            u/2: the data are rounded to the weights' precision;
                                                               one-hot codes are exact
     constant     as the weights' precision holds it           –
-    in a slot    –                                            u/2 of what is taken away as it is written (residue.py)
 
 In 16 bits u is half a unit, coefficients are rounded too, and of a mean nothing is lost but of itself.
 A factor far below its radius R is multiplied with a far smaller error than one at it: see square_banks.py.
@@ -27,7 +26,7 @@ A factor far below its radius R is multiplied with a far smaller error than one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import assert_never
 
@@ -72,7 +71,6 @@ from ..schedule.constructions import CURVE, Construction, default_squares
 from ..transforms.algebra.codes import codes
 from .inexact import Inexact, Operand, noisy, usual
 from .product_errors import coded_product, exact_product, product
-from .residue import Residues
 from .score_errors import exponential_error, softmax_error
 
 ROUNDS = UNIT | {short: 0.5 * UNIT[short] for short in SHORT}
@@ -90,8 +88,6 @@ class ErrorModel:
     target: Target
     shrunk: float = 0.0
     """By what share a norm makes what is read smaller, at most (slots.py)."""
-    over: Residues = field(default_factory=dict)
-    """What values are written over, where that is decided (residue.py)."""
     apart: bool = False
     """Whether no task's error may depend on the other tasks."""
 

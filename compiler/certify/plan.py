@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.claims import Certificate
@@ -18,7 +17,6 @@ from ..schedule.allocate import Allocation
 from ..schedule.constructions import Choice
 from ..schedule.sublayers import Schedule
 from .error_model import ErrorModel
-from .residue import residues
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,9 @@ class Plan:
         """Whether what takes a value out of a slot leaves its rounding there."""
         return not self.target.gated and self.sizes.straight == 1.0
 
-    @cached_property
+    @property
     def model(self) -> ErrorModel:
-        over = residues(self.graph, self.schedule, self.allocation, self.clears_leave)
-        return ErrorModel(self.graph, self.ranges, self.dtype, self.target, self.shrunk, over)
+        return ErrorModel(self.graph, self.ranges, self.dtype, self.target, self.shrunk)
 
 
 @dataclass(frozen=True)

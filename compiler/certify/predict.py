@@ -18,8 +18,7 @@ from ..interpreter.places import Observe, Place
 from ..ir.graph import Graph, Keep, Value
 from ..schedule.constructions import Choice, Construction
 from .error_model import ErrorModel
-from .inexact import Inexact, Operand, noisy
-from .residue import Left
+from .inexact import Inexact, Operand
 
 SAFETY = 4.0
 """For rounding is drawn once, and what really rounds may be coherent."""
@@ -51,8 +50,7 @@ def disturbed(
     the data, and for all but the first how far fits are off, too: where errors grow on their way, the first alone can
     be lucky. `observe` sees the values of copies · tasks, as `evaluate`'s does."""
     first, others = ({v: model.of(v, choice.get(v), drawn) for v in model.graph.values()} for drawn in (False, True))
-    left = Left(model.over, model.dtype, model.shrunk)
-    return _run(model.graph, data, [first.get, *[others.get] * (copies - 1)], left, observe)
+    return _run(model.graph, data, [first.get, *[others.get] * (copies - 1)], observe)
 
 
 def contributions(
@@ -67,7 +65,7 @@ def contributions(
     variants = [{**keeps, value: model.of(value, chosen)}.get for value, some in choices.items() for chosen in some]
     if not variants:
         return {}
-    found = apart(_run(model.graph, data, variants, Left({}, model.dtype, 0.0)) - truth)
+    found = apart(_run(model.graph, data, variants) - truth)
     largest = iter(found.reshape(len(variants), -1).max(axis=1).tolist())
     return {value: [next(largest) for _ in some] for value, some in choices.items()}
 
@@ -82,7 +80,6 @@ def _run(
     graph: Graph,
     data: TokenData,
     variants: Sequence[Callable[[Value], Inexact | None]],
-    left: Left,
     observe: Observe | None = None,
 ) -> Floats:
     """The outputs [variants, tasks, rows, *shape], each variant with its own models of operations."""
@@ -91,17 +88,6 @@ def _run(
     rng = np.random.default_rng(0)
 
     def disturb(value: Value, array: Floats, operand: Operand, place: Place) -> Floats:
-        found = constructed(value, array, operand, place)
-        for at, size in left.of(value, place.tasks):
-            found = np.array(found)
-            found[..., at] = noisy(found[..., at], size, rng)
-        return found
-
-    def see(value: Value, array: Floats) -> Floats | None:
-        left.see(value, array)
-        return None if observe is None else observe(value, array)
-
-    def constructed(value: Value, array: Floats, operand: Operand, place: Place) -> Floats:
         chunk = place.tasks
         found = array
         for first, last, model in _groups(variants, value):
@@ -114,7 +100,7 @@ def _run(
             found[start:stop] = model(array[start:stop], _part(operand, slice(start, stop)), rng)
         return found
 
-    found = evaluate(graph, everything, see, disturb)
+    found = evaluate(graph, everything, observe, disturb)
     return found.reshape(count, tasks, *found.shape[1:])
 
 

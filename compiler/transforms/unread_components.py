@@ -11,6 +11,7 @@ take no neurons.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Indices
@@ -18,6 +19,7 @@ from innerloop.artifact.sparse import Bilinear, Matrix, Values
 from numpy.typing import NDArray
 
 from ..ir.graph import Affine, Gather, Graph, Move, Node, Product, Value
+from ..ir.operation_classes import Local, Reads, Source, Structural
 from .canonicalize import ALL_LAWS, Laws
 from .rewriter import Rewriter, rebuild
 
@@ -56,9 +58,11 @@ def _read(graph: Graph) -> dict[Value, Mask]:
                 read[node.operands[1]][form.right[terms]] = True
             case Gather() | Move():
                 read[node.operands[0]] |= mask
-            case _:
+            case Source() | Local() | Reads() | Structural():
                 for operand in node.operands:
                     read[operand][:] = True
+            case other:
+                assert_never(other)
     for value in graph.values():
         if isinstance(graph[value].op, Gather | Move):
             read[value] = read[graph[value].operands[0]]
@@ -94,5 +98,7 @@ def _narrowed(old: Node, node: Node, kept: dict[Value, Indices], own: Indices | 
             out, coefficient = place[form.out[terms]], form.coefficient[terms]
             narrow = Bilinear(out, left, right, coefficient, rows.size, (sizes[0], sizes[1]))
             return replace(node, op=Product(keyword if own is None else "bilinear", narrow))
-        case _:
+        case Source() | Local() | Reads() | Structural():
             return node
+        case other:
+            assert_never(other)
