@@ -39,7 +39,7 @@ from ..numerics.attention_gates import Draws, shift, slope
 from .inexact import Inexact, Operand
 from .plan import Plan
 from .predict import repeated
-from .residue import Left, residues
+from .residue import Residue, residues
 from .spoilt import Spoilt
 from .validity import limits
 
@@ -107,8 +107,9 @@ class Copies:
         self._rng = np.random.default_rng(0)
         self._model = replace(plan.model, apart=True)
         self._limits = {v: limits(self._model, plan.choice, v) for v in self._graph.values()}
-        over = residues(plan.graph, plan.schedule, plan.allocation, plan.clears_leave)
-        self._left = Left(over, plan.dtype, plan.shrunk)
+        self._residues = residues(plan.graph, plan.schedule, plan.allocation, plan.clears_leave)
+        self._held = {r.value for some in self._residues.values() for r in some}
+        self._most: dict[Value | None, Floats] = {}
         self._models = {v: tuple(self._modelled(v)) for v in self._graph.values()}
         self._lost: dict[Value, Floats] = {}
         self.agree = np.ones((LARGER.size, self._tasks), bool)
@@ -125,8 +126,10 @@ class Copies:
         return exact, change, unseen | np.isnan(found[LAST])
 
     def _observe(self, value: Value, array: Floats) -> None:
-        """The largest that is left in slots, of each task."""
-        self._left.see(value, array[self._here(EXACT)])
+        """The largest that is left in slots, of each task and component."""
+        if value in self._held:
+            most = np.abs(array[self._here(EXACT)]).max(1, initial=0.0)
+            self._most[value] = np.maximum(self._most.get(value, 0.0), most)
 
     def _here(self, copy: int) -> slice:
         return slice(copy * self._tasks, (copy + 1) * self._tasks)
@@ -171,9 +174,8 @@ class Copies:
         if isinstance(node.op, Gather | Attend):
             read = operand(len(node.operands))[self._here(EXACT)].sum(-1)[..., None]
             disturbed += self._noise(read / LANES * np.abs(self._apart(array)[EXACT]))
-        for at, size in self._left.of(value, slice(0, self._tasks)):
-            part = disturbed[..., at]
-            disturbed[..., at] = part + self._noise(np.broadcast_to(size, part.shape[1:]) / UNIT[self._plan.dtype])
+        for residue in self._residues.get(value, ()):
+            disturbed[..., residue.at] += self._left(residue, disturbed[..., residue.at].shape)
         wrong = self._follows(node, array, operand)
         for limit in self._limits[value]:
             seen = self._apart(limit.seen(array, operand))[:LAST]
@@ -199,6 +201,14 @@ class Copies:
         kept = np.where(open_, self._rng.random(found.shape) < 0.5, found > threshold)
         self.agree &= (kept == (exact > 0.0 if op.strict else exact >= 0.0)).all((2, 3))
         return np.asarray(self._apart(operand(1))[FIRST:LAST] * kept)
+
+    def _left(self, residue: Residue, shape: tuple[int, ...]) -> Floats:
+        """What rounding beside a residue leaves, and a norm that has made smaller what was taken away [disturbed
+        copies, tasks, tokens, components]."""
+        seen = self._most.get(residue.value)
+        most = np.full((self._tasks, residue.at.size), residue.most) if seen is None else seen[:, residue.those]
+        units = 0.5 + self._plan.shrunk / UNIT[self._plan.dtype]
+        return self._noise(np.broadcast_to(units * most[:, None], shape[1:]))
 
     def _noise(self, units: Floats) -> Floats:
         """Rounding of so many units [tasks, tokens, size], for the disturbed copies."""

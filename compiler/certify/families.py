@@ -115,7 +115,7 @@ def _error(graph: Graph, ranges: Ranges, core: TokenData, truth: Floats, target:
     """Predicted for each output on the core's tasks; infinity where there is no construction."""
     try:
         found = predict(ErrorModel(graph, ranges, dtype, target), core, truth, {})
-    except (CompileError, FloatingPointError, ValueError, np.linalg.LinAlgError):
+    except (CompileError, FloatingPointError, ValueError):
         return np.array([np.inf])
     return np.where(np.isfinite(found), found, np.inf)
 

@@ -9,12 +9,11 @@ a value on with rounding (in 16 bits, without gates), a slot that was cleared lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from innerloop.artifact.arrays import Dtype, Floats, Indices
-from innerloop.artifact.precisions import UNIT
+from innerloop.artifact.arrays import Indices
 
 from ..ir.graph import Affine, Field, Graph, Loop, Value
 from ..schedule.allocate import Allocation
@@ -33,40 +32,9 @@ class Residue:
     most: float
 
 
-Residues = Mapping[Value, tuple[Residue, ...]]
-"""Of each value of a graph what it is written over."""
-
-
-class Left:
-    """What residues leave of errors, as a run of the oracle goes on: they are as large as they were seen in a task."""
-
-    def __init__(self, found: Residues, dtype: Dtype, shrunk: float) -> None:
-        self._found = found
-        self._held = {r.value for some in found.values() for r in some}
-        self._tasks = slice(0, 0)
-        self._most: dict[Value | None, Floats] = {}
-        self._unit = 0.5 * UNIT[dtype] + shrunk
-        """Of what stood there: what rounding leaves, and a norm that has made smaller what was taken away."""
-
-    def see(self, value: Value, array: Floats) -> None:
-        """What a value is on the tasks that were asked for last [tasks, tokens, size]."""
-        if value in self._held:
-            most = np.abs(array).max(1, initial=0.0)
-            self._most[value] = np.maximum(self._most.get(value, 0.0), most)
-
-    def of(self, value: Value, tasks: slice) -> Iterator[tuple[Indices, Floats]]:
-        """At which of a value's components, and how large the error is of each [tasks, 1, components] (root mean
-        square)."""
-        if tasks != self._tasks:
-            self._tasks = tasks
-            self._most.clear()
-        for residue in self._found.get(value, ()):
-            seen = self._most.get(residue.value)
-            most = np.full((tasks.stop - tasks.start, residue.at.size), residue.most)
-            yield residue.at, self._unit * (most if seen is None else seen[:, residue.those])[:, None]
-
-
-def residues(graph: Graph, schedule: Schedule, allocation: Allocation, clears_leave: bool) -> Residues:
+def residues(
+    graph: Graph, schedule: Schedule, allocation: Allocation, clears_leave: bool
+) -> dict[Value, tuple[Residue, ...]]:
     """What each value of the graph is written over; `clears_leave`: or what clearing left in its slots, too."""
     atoms = schedule.instructions.atoms
     made = dict(_made(schedule.instructions.block))
