@@ -43,7 +43,7 @@ class Range:
         return np.asarray(value, np.float64)
 
 
-_TEXTS = files("explain") / "texts"
+_TEXTS = files("innerloop.explain") / "texts"
 
 POSITIVE = Range("logarithmic", (0.1, 1.0))
 SHARE = Range("share", (0.3,))
