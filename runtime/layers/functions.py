@@ -13,6 +13,7 @@ over the stream more.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import jax
@@ -21,6 +22,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float
 
+from ..arrays import matmul
 from ..packing.packed import NormStep, Short
 
 Array = Any
@@ -33,6 +35,21 @@ def held(x: Float[Array, "*axes"], short: Short) -> Float[Array, "*axes"]:
     if short is None:
         return x
     return lax.optimization_barrier(x.astype(short)).astype(x.dtype)  # type: ignore[no-untyped-call]
+
+
+@jax.custom_jvp
+def added(x: Float[Array, "*axes width"], bias: Float[Array, " width"]) -> Float[Array, "*axes width"]:
+    """x + bias."""
+    return x + bias
+
+
+@added.defjvp
+def _added_jvp(primals: Pair, tangents: Pair) -> Pair:
+    """The bias's tangent is spread by a product with ones, so that its gradient is one, too: XLA on a CPU sums the rows
+    of a matrix several times as slowly as it multiplies by it."""
+    (x, bias), (moved, tangent) = primals, tangents
+    ones = np.ones((prod(x.shape[:-1]), 1), x.dtype)
+    return x + bias, moved + matmul(ones, tangent[None]).reshape(x.shape)
 
 
 # Activations -------------------------------------------------------------------------------------
@@ -113,7 +130,7 @@ def rms_norm(x: Float[Array, "*axes width"], norm: NormStep) -> Float[Array, "*a
 
 def layer_norm(x: Float[Array, "*axes width"], norm: NormStep) -> Float[Array, "*axes width"]:
     """(x − mean) / √(variance + ε) · gain + bias over the last axis, the variance biased, as in GPT-2."""
-    return _standardised(x, norm.epsilon, norm.width) * norm.gain + norm.bias
+    return added(_standardised(x, norm.epsilon, norm.width) * norm.gain, norm.bias)
 
 
 @jax.custom_jvp

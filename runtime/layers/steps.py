@@ -28,7 +28,7 @@ from ..packing.packed import (
     Spread,
     Step,
 )
-from .functions import activation, held, normed
+from .functions import activation, added, held, normed
 
 Memory = tuple[Any, ...]
 """What attention remembers, step by step."""
@@ -149,7 +149,7 @@ def projected(
         return matmul(_read(step, stream), step.packed)
     if isinstance(step, LinearAttentionStep):
         return matmul(_read(step, stream), step.qkvc)
-    return held(matmul(_read(step, stream), step.qkv) + step.qkv_bias, step.short)
+    return held(added(matmul(_read(step, stream), step.qkv), step.qkv_bias), step.short)
 
 
 def _read(
@@ -171,7 +171,7 @@ def hidden(x: Float[Array, "*axes preactivations"], step: MlpStep) -> Float[Arra
 
 def neurons(x: Float[Array, "batch tokens read"], step: MlpStep) -> Float[Array, "batch tokens written"]:
     """What the neurons write, from the slots that they read."""
-    y = matmul(hidden(matmul(x, step.up) + step.up_bias, step), step.down)
+    y = matmul(hidden(added(matmul(x, step.up), step.up_bias), step), step.down)
     for block in step.blocks:
         # The barrier keeps XLA from gathering anew for each neuron.
         read = lax.optimization_barrier(x[..., block.rows])  # type: ignore[no-untyped-call]
@@ -185,4 +185,4 @@ def spread(y: Float[Array, "*batch written"], to: Spread, short: Short = None) -
     """[…, written] → […, width], with the sublayer's bias."""
     if to.columns is not None:
         y = jnp.concatenate([y, np.zeros((*y.shape[:-1], 1), y.dtype)], -1)[..., to.columns]
-    return held(y + to.bias, short)
+    return held(added(y, to.bias), short)
