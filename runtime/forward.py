@@ -28,7 +28,7 @@ from .executables import compiled
 from .guard.checks import GuardCheck, nothing_yet
 from .layers.attention import attend, attend_linearly
 from .layers.delta_rule import nothing_written, recall
-from .layers.functions import held, normed
+from .layers.functions import added, held, normed
 from .layers.steps import Mix, Pass, run
 from .layers.turns import in_turn
 from .packing.packed import AttentionStep, DeltaStep, LinearAttentionStep, LoopStep, Parameters
@@ -101,7 +101,9 @@ def embed_at(
 ) -> Float[Array, "batch tokens width"]:
     """The same, of tokens that stand at these positions."""
     short = parameters.short
-    return held(held(matmul(features, parameters.embedding), short) + positions, short)
+    tokens = held(matmul(features, parameters.embedding), short)
+    flat = added(tokens.reshape(len(tokens), -1), positions.reshape(-1))
+    return held(flat.reshape(tokens.shape), short)
 
 
 def over_all(parameters: Parameters, tokens: int) -> Mix:
