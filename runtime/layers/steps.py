@@ -28,7 +28,7 @@ from ..packing.packed import (
     Spread,
     Step,
 )
-from .functions import activation, added, held, normed
+from .functions import activation, added, held, normed, stored
 
 Memory = tuple[Any, ...]
 """What attention remembers, step by step."""
@@ -94,7 +94,7 @@ def run(steps: tuple[Step, ...], carry: Any, memory: Memory | None, of: Pass) ->
                 if readers is not None:
                     stream = stream.at[:, readers].add(change)
                 elif of.kind is None or live is None or of.kind in live:
-                    stream = stream + change
+                    stream = stored(stream + change)
                 if not isinstance(step, LinearAttentionStep | DeltaStep):
                     stream = held(stream, step.short)
             worst = looked(worst, 2 * step.number + 1, stream, of.checks, of.counts)
