@@ -7,6 +7,7 @@ after    the runtime's steps, differentiable in the arrays
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -32,11 +33,23 @@ Array = Any
 
 
 class Build:
-    """Steps of the pass out of named tensors, numbered as `Weights.sublayers` has them."""
+    """Steps of the pass out of named tensors, numbered as `Weights.sublayers` has them. From the last that mixes tokens
+    on they are live where an output is given: nothing reads what they would change elsewhere."""
 
     def __init__(self, weights: Weights, named: Mapping[str, Array], dtype: np.dtype[Any]) -> None:
         self.config, self.named, self.dtype = weights.config, named, dtype
         self._number = 0
+        mixing = [k for k, item in enumerate(weights.body) if not isinstance(item, Mlp | Idle)]
+        self._live = tuple(sorted(weights.output.kinds))
+        self._last = mixing[-1] if mixing else 0
+
+    def all(self, body: Body) -> tuple[Step, ...]:
+        """Of the whole body."""
+        steps = self.steps(body, "body")
+        return steps[: self._last] + tuple(
+            replace(step, live=self._live) if isinstance(step, AttentionStep | MlpStep) else step
+            for step in steps[self._last :]
+        )
 
     def steps(self, body: Body, prefix: str) -> tuple[Step, ...]:
         found: list[Step] = []

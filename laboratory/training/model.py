@@ -30,6 +30,7 @@ from innerloop.artifact.features import FeatureLayout
 from innerloop.artifact.folders.manifest import Outline
 from innerloop.artifact.folders.storage import entries_of, tensors_of
 from innerloop.artifact.parts import Config
+from innerloop.artifact.places import Places
 from innerloop.artifact.precisions import SHORT
 from innerloop.artifact.signature import Signature
 from innerloop.artifact.tokens import output_rows, sequence_of, verify_length
@@ -141,7 +142,8 @@ class Model:
         function: jit it, and differentiate it in either. Raises DataError for numbers of rows that do not fit."""
         with promoting():
             rows, features = self._features(fields)
-            found, _ = forward(self.packed(parameters), features, rows, {})
+            live = {tuple(sorted(self.template.output.kinds)): rows} if len(rows) < features.shape[1] else {}
+            found, _ = forward(self.packed(parameters), features, rows, {}, Places({}, live))
             return found.reshape(*found.shape[:2], *self.template.output.shape)
 
     def streams(self, parameters: Tree, fields: Mapping[str, Array], every: int = 2) -> Array:
@@ -193,7 +195,7 @@ class Model:
         return Parameters(
             embedding=named["embedding"],
             positions=named["positions"],
-            steps=build.steps(self.template.body, "body"),
+            steps=build.all(self.template.body),
             final_norm=build.norm("final_norm", self.template.final_norm),
             readout=named["readout"],
             readout_bias=named["readout_bias"],
