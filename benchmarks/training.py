@@ -40,7 +40,7 @@ from transformers import GPT2Config, GPT2Model
 from .support.devices import beside, both_named, on_threads, shared
 from .support.tables import early, show
 
-RATE, GOAL = 1e-4, 1.5
+RATE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,14 @@ class Size:
     batch: int
     steps: int
     """In a turn."""
+    goal: float
+    """Times PyTorch's steps a second, in float32."""
 
 
 SIZES = {
-    "tiny": Size(3, 64, 2, 5, 11, 64, 20),
-    "small": Size(6, 128, 4, 20, 41, 64, 4),
-    "garg": Size(12, 256, 8, 20, 41, 64, 3),
+    "tiny": Size(3, 64, 2, 5, 11, 64, 20, 1.7),
+    "small": Size(6, 128, 4, 20, 41, 64, 4, 1.4),
+    "garg": Size(12, 256, 8, 20, 41, 64, 3, 1.25),
 }
 """Garg et al.'s three models (their `tiny`, `small` and `standard`); 41 points are 82 tokens."""
 
@@ -155,7 +157,7 @@ def measure(name: str, size: Size, pairs: int, gelu: str, products: Products) ->
         f"{my_cpu:.3f}",
         f"{other_cpu:.3f}",
         f"{other_cpu / my_cpu:.2f}",
-        f"≥ {GOAL:g}{'' if ratio >= GOAL else '  MISSED'}",
+        f"≥ {size.goal:g}{'' if ratio >= size.goal else '  MISSED'}",
     ]
 
 

@@ -18,6 +18,7 @@ from innerloop.laboratory.training.tasks import TaskDistribution, task
 from innerloop.laboratory.training.train import train
 from innerloop.programs import load
 from innerloop.runtime import Transformer
+from innerloop.runtime.forward import forward
 
 from tests.support.linear_tasks import linear_tasks
 from tests.support.shared import compiled_once
@@ -100,6 +101,33 @@ def test_gradients_are_those_of_finite_differences(target: TargetName) -> None:
     difference = (ends[0] - ends[1]) / (2 * h)
     assert slope == pytest.approx(difference, rel=1e-6)
     assert abs(slope) > 1e-3
+
+
+@pytest.mark.parametrize("target", ["gpt2", *(pytest.param(t, marks=pytest.mark.slow) for t in ("llama", "neox"))])
+def test_behind_the_last_attention_the_tokens_that_answer_run_alone(target: TargetName) -> None:
+    """Which takes less arithmetic, and changes neither outputs nor gradients."""
+    compiled = compiled_once(load("gradient_descent"), target=target, d=2, steps=1, dtype="float64")
+    model = Model.fresh(compiled, 1, n_layer=2)
+    with model.precision():
+        fields = {
+            name: jnp.asarray(v, float) for name, v in task("linear", d=2, n=20).sample(jax.random.key(0), 3).items()
+        }
+        rows, features = model._features(fields)
+        assert len(rows) < features.shape[1]
+
+        def everywhere(parameters: Any) -> Any:
+            return jnp.square(forward(model.packed(parameters), features, rows, {})[0]).sum()
+
+        def there(parameters: Any) -> Any:
+            return jnp.square(model.apply(parameters, fields)).sum()
+
+        whole, part = (jax.jit(jax.value_and_grad(f)).lower(model.parameters).compile() for f in (everywhere, there))
+        assert part.cost_analysis()["flops"] < 0.9 * whole.cost_analysis()["flops"]
+        (loss, gradient), (expected, other) = part(model.parameters), whole(model.parameters)
+        largest = max(float(jnp.abs(value).max()) for value in other.values())
+    assert float(loss) == pytest.approx(float(expected), rel=1e-12)
+    for name, value in gradient.items():
+        np.testing.assert_allclose(value, other[name], rtol=1e-9, atol=1e-12 * largest)
 
 
 def test_passes_of_a_loop_share_their_gradient(dual: Weights) -> None:

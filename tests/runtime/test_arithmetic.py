@@ -6,13 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.parts import Norm
 from innerloop.artifact.reference.arithmetic import OWN, normalise
+from innerloop.runtime.arrays import matmul
 from innerloop.runtime.layers.attention import attend
-from innerloop.runtime.layers.functions import layer_norm, rms_norm, silu
+from innerloop.runtime.layers.functions import added, layer_norm, rms_norm, silu, stored
 from innerloop.runtime.packing.packed import AttentionStep, NormStep, Spread
 
 from tests.support.random_weights import config
@@ -106,3 +108,26 @@ def test_a_lone_winner_is_copied_bit_for_bit(dtype: Dtype, gap: float) -> None:
         )
         mixed = np.asarray(jax.jit(lambda x: attend(x, step))(qkv))
     assert np.array_equal(mixed[0, :, 0], np.full(tokens, qkv[0, 0, 2]))
+
+
+@pytest.mark.parametrize(("inside", "out"), [(3, 7), (7, 3)])
+def test_derivatives_of_products_and_sums_are_those_of_the_formula(inside: int, out: int) -> None:
+    """Both ways round, forward and backward, and a batch of them."""
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        at = tuple(jnp.asarray(rng.standard_normal(shape)) for shape in [(2, 5, inside), (inside, out), (out,)])
+        along = tuple(jnp.asarray(rng.standard_normal(a.shape)) for a in at)
+
+        def ours(x: Any, w: Any, bias: Any) -> Any:
+            return jnp.sin(stored(added(matmul(x, w), bias))).sum()
+
+        def formula(x: Any, w: Any, bias: Any) -> Any:
+            return jnp.sin(jnp.einsum("bti,io->bto", x, w) + bias).sum()
+
+        of = (ours, formula)
+        forward, plainly = (jax.jvp(f, at, along) for f in of)
+        gradients, expected = (jax.jit(jax.grad(f, (0, 1, 2)))(*at) for f in of)
+        many, each = (jax.vmap(jax.grad(f, (0, 1, 2)), (0, None, None))(at[0][:, None], *at[1:]) for f in of)
+        np.testing.assert_allclose(forward, plainly, rtol=1e-12)
+        for found, wanted in zip((*gradients, *many), (*expected, *each), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-12)
