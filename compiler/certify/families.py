@@ -25,8 +25,8 @@ from innerloop.artifact.tokens import TokenData
 from ..architectures.targets import Target
 from ..interpreter.calibrate import Ranges, joined, observe_each, ranges_of
 from ..interpreter.default_tasks import WILD, Sample
+from ..interpreter.gathered import Seen
 from ..interpreter.oracle import evaluate
-from ..interpreter.seen import Seen
 from ..interpreter.task_families import Family
 from ..ir.graph import Divide, Field, Function, Graph, Value
 from ..numerics.functions import POINTWISE
