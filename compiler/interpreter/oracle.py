@@ -253,11 +253,10 @@ class _Run(Held):
             case Angles(count):
                 turned = angles(places.tokens + 1, count)
                 return np.broadcast_to(turned, (self.batch, *turned.shape))
-            case Affine(matrices, offset):
-                total: Floats = np.broadcast_to(offset.array, (self.batch, places.tokens.size, node.size))
-                for index, matrix in enumerate(matrices):
-                    total = total + matrix.apply(self._columns.of(node.operands[index], operand(index)))
-                return total
+            case Affine(_, offset):
+                if not node.operands:
+                    return np.broadcast_to(offset.array.ravel(), (self.batch, places.tokens.size, node.size))
+                return self._columns.affine(value, node, [operand(k) for k in range(len(node.operands))])
             case Product():
                 return self._columns.product(value, node, operand(0), operand(1))
             case Local():
