@@ -16,6 +16,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import DataError, InternalError
 from innerloop.artifact.signature import Kinds
+from innerloop.artifact.sparse import columns
 from innerloop.artifact.tokens import TokenData, output_rows, visible
 
 from ..ir.graph import (
@@ -154,9 +155,11 @@ class _Run(Held):
     def _passes(self, loop: Loop, places: Places | None) -> list[Value]:
         """What its last pass leaves."""
         names = [c.initial for c in loop.carried]
-        for _ in range(loop.count):
+        for turn in range(loop.count):
             at = [places or self.at(self.graph[c.phi].kinds) for c in loop.carried]
             arrays = [self.take(name, here) for name, here in zip(names, at, strict=True)]
+            if turn == 0:  # lies as what its passes leave
+                arrays = [columns(array) for array in arrays]
             if self._alike is not None:
                 self._alike.forget(arrays)
             for c, here, array in zip(loop.carried, at, arrays, strict=True):
@@ -254,9 +257,9 @@ class _Run(Held):
                 turned = angles(places.tokens + 1, count)
                 return np.broadcast_to(turned, (self.batch, *turned.shape))
             case Affine(_, offset):
-                if not node.operands:
-                    return np.broadcast_to(offset.array.ravel(), (self.batch, places.tokens.size, node.size))
-                return self._columns.affine(value, node, [operand(k) for k in range(len(node.operands))])
+                given = [operand(k) for k in range(len(node.operands))]
+                every = self.batch, places.tokens.size, node.size
+                return self._columns.affine(value, node, given) if given else np.broadcast_to(offset.array, every)
             case Product():
                 return self._columns.product(value, node, operand(0), operand(1))
             case Local():
