@@ -158,8 +158,7 @@ class _Run(Held):
         for turn in range(loop.count):
             at = [places or self.at(self.graph[c.phi].kinds) for c in loop.carried]
             arrays = [self.take(name, here) for name, here in zip(names, at, strict=True)]
-            if turn == 0:  # lies as what its passes leave
-                arrays = [columns(array) for array in arrays]
+            arrays = arrays if turn else [columns(array) for array in arrays]  # as what its passes leave lies
             if self._alike is not None:
                 self._alike.forget(arrays)
             for c, here, array in zip(loop.carried, at, arrays, strict=True):

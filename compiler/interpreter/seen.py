@@ -135,7 +135,7 @@ class Looked:
     def far(self, most: Mapping[Value, float], beyond: float, leave: int) -> Floats:
         """How many times as far as `most` the factors of each task reach, at the furthest."""
         reach = np.array([self.peaks[v] / size for v, size in most.items()] or [np.zeros(self.tasks)])
-        return np.where(np.isfinite(reach), reach, 0.0).max(axis=0)
+        return np.asarray(np.where(np.isfinite(reach), reach, 0.0).max(axis=0))
 
     def seen(self, kept: NDArray[np.bool_], crowds: bool = True) -> Seen:
         """Of the tasks that are kept: stretches with one that is not are run once more. Where it is asked where values

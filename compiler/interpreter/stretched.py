@@ -22,7 +22,7 @@ from .chunks import some_of, together
 from .gathered import Draws, Ends, Seen, factors
 from .oracle import evaluate
 
-STRETCH_BYTES = 2**25
+STRETCH_BYTES = 2**23
 """About how much the values of tasks take that are run together: they stay near the processor over their passes."""
 LARGE = 32
 """Of so many tasks one is of the largest, by the data of each field."""

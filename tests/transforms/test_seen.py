@@ -9,6 +9,7 @@ import pytest
 from innerloop.artifact.tokens import read_data
 from innerloop.compiler.interpreter import calibrate, seen
 from innerloop.compiler.interpreter.default_tasks import draw, samples
+from innerloop.compiler.interpreter.gathered import Seen
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Field, Move, Value
@@ -26,7 +27,7 @@ PROGRAMS = {
 }
 
 
-def flat(found: seen.Seen) -> list[tuple[str, bytes]]:
+def flat(found: Seen) -> list[tuple[str, bytes]]:
     """All of it, in order."""
     arrays = {"low": found.low, "high": found.high}
     numbers = [(f"{name} {v}", array.tobytes()) for name, each in arrays.items() for v, array in each.items()]
