@@ -66,9 +66,8 @@ class Ends:
         carried = [c for loop in graph.loops() for c in loop.carried]
         self._before = {c.phi: c.result for c in carried} | {c.final: c.result for c in carried}
         self._peaked = peaked | {c.result for c in carried if peaked & {c.phi, c.final}}
-        self._single = {v: op for v in graph.values() if isinstance(op := graph[v].op, Affine) and _single(graph, v)}
-        self._of = {v: graph[v].operands[0] for v in self._single}
-        self._read = {*self._of.values(), *self._before.values()}
+        self._single = {v: single for v in graph.values() if (single := _single(graph, v)) is not None}
+        self._read = {*(single.operand for single in self._single.values()), *self._before.values()}
         self._last: dict[Value, tuple[Floats, Found]] = {}
         self._starts = starts
 
@@ -88,12 +87,16 @@ class Ends:
 
     def _mapped(self, value: Value, array: Floats) -> tuple[Floats, Floats] | None:
         """From the ends of what it is made of, at the same tokens."""
-        of = self._last.get(self._of[value]) if value in self._single else None
-        if of is None or of[0].shape[:2] != array.shape[:2]:
+        single = self._single.get(value)
+        of = None if single is None else self._last.get(single.operand)
+        if single is None or of is None or of[0].shape[:2] != array.shape[:2]:
             return None
-        op = self._single[value]
-        ends = [op.offset.array.ravel() + op.matrices[0].apply(end) for end in of[1][:2]]
-        return np.minimum(*ends), np.maximum(*ends)
+        one, other = (single.entries * end[:, single.columns] for end in of[1][:2])
+        ends = np.empty((2, len(one), array.shape[2]))
+        ends[:] = single.offset
+        ends[0][:, single.rows] += np.minimum(one, other)
+        ends[1][:, single.rows] += np.maximum(one, other)
+        return ends[0], ends[1]
 
     def _of_two(self, of_two: np.ufunc, array: Floats) -> Floats:
         """Of each stretch [stretches, size]."""
@@ -113,12 +116,25 @@ class Ends:
         return np.asarray(of_two.reduceat(array.reshape(-1, size), self._starts[:-1] * tokens, axis=0))
 
 
-def _single(graph: Graph, value: Value) -> bool:
-    """Whether it is an affine map of one operand that lives where it does, a component of one component each."""
+@dataclass(frozen=True)
+class _Single:
+    """An affine map of one operand that lives where it does, a component of one component each."""
+
+    operand: Value
+    offset: Floats
+    rows: Indices
+    columns: Indices
+    entries: Floats
+
+
+def _single(graph: Graph, value: Value) -> _Single | None:
     node = graph[value]
-    assert isinstance(node.op, Affine)
-    one = len(node.operands) == 1 and graph[node.operands[0]].kinds == node.kinds
-    return one and bool(np.diff(node.op.matrices[0].csr.indptr).max(initial=0) <= 1)
+    if not isinstance(node.op, Affine) or len(node.operands) != 1 or graph[node.operands[0]].kinds != node.kinds:
+        return None
+    rows, columns, entries = node.op.matrices[0].entries
+    if rows.size > np.unique(rows).size:
+        return None
+    return _Single(node.operands[0], node.op.offset.array.ravel(), rows, columns, entries)
 
 
 def _peaks(array: Floats, peaked: bool) -> Floats:

@@ -9,6 +9,7 @@ once more, task by task. Tasks of large data are mostly the ones, and are a stre
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -53,6 +54,22 @@ class _Stretches:
         return np.array(found or [np.zeros(len(self.tasks))])
 
 
+class _Drawn:
+    """Rows of tasks of these numbers: the same, whichever of them are run."""
+
+    def __init__(self, numbers: Indices) -> None:
+        self.numbers, self.lengths = numbers, list[int]()
+        self._draws, self._found = Draws(numbers.size), list[tuple[Indices, Indices]]()
+
+    def of(self, array: int, tokens: int) -> tuple[Indices, Indices]:
+        """Task and token of each, of the array that comes so many after the first."""
+        if array == len(self._found):
+            places, at = self._draws.rows(tokens)
+            self._found.append((self.numbers[places], at))
+            self.lengths.append(tokens)
+        return self._found[array]
+
+
 class Stretched:
     """What is seen of a part of tasks: the ends of its stretches; and rows that are drawn, with the tasks that they are
     of."""
@@ -60,9 +77,8 @@ class Stretched:
     def __init__(self, graph: Graph, part: TokenData) -> None:
         self.graph, self.part, self.tasks = graph, part, part.batch
         self._rows: dict[Value, list[tuple[Indices, Floats]]] = {v: [] for v in factors(graph)}
-        self._lengths: list[int] = []
-        """Of the arrays that rows are drawn of, in order: the same whatever the tasks."""
         self._seen: list[_Stretches] = []
+        self._drawn = _Drawn(np.arange(part.batch))
         large = _large(part)
         order = np.concatenate([np.flatnonzero(large), np.flatnonzero(~large)])
         number = -(-part.batch // together(graph, part, STRETCH_BYTES))
@@ -71,16 +87,15 @@ class Stretched:
             tasks = order[start : start + step]
             split = int(np.clip(large.sum() - start, 0, tasks.size))
             starts = np.unique([0, split, tasks.size])
-            self._seen.append(self._run(tasks, starts, np.arange(part.batch)))
+            self._seen.append(self._run(tasks, starts, self._drawn))
 
-    def _run(self, tasks: Indices, starts: Indices, drawn_of: Indices | None = None) -> _Stretches:
-        """Runs these tasks, of which each stretch starts there, the last of `starts` being their number. Rows are drawn
-        of those of `drawn_of`, of which these may be some."""
+    def _run(self, tasks: Indices, starts: Indices, drawn: _Drawn | None = None) -> _Stretches:
+        """Runs these tasks, of which each stretch starts there, the last of `starts` being their number. `drawn`: rows
+        of these tasks and others, of which theirs are kept."""
         at = np.full(self.tasks, -1)
         at[tasks] = np.arange(tasks.size)
         ends = Ends(self.graph, set(), starts)
-        low, high, lengths = dict[Value, Floats](), dict[Value, Floats](), list[int]()
-        draws = None if drawn_of is None else Draws(drawn_of.size)
+        low, high, arrays = dict[Value, Floats](), dict[Value, Floats](), itertools.count()
 
         def see(value: Value, array: Floats, like: Indices | None) -> None:
             if not array.size:
@@ -88,16 +103,14 @@ class Stretched:
             least, largest, _ = ends.of(value, array)
             low[value] = np.minimum(low[value], least) if value in low else least
             high[value] = np.maximum(high[value], largest) if value in high else largest
-            if draws is not None and drawn_of is not None and value in self._rows:
-                lengths.append(array.shape[1] if like is None else like.size)
-                numbers, tokens = draws.rows(lengths[-1])
-                numbers = drawn_of[numbers]
+            if drawn is not None and value in self._rows:
+                numbers, tokens = drawn.of(next(arrays), array.shape[1] if like is None else like.size)
                 here = at[numbers] >= 0
-                numbers, tokens = numbers[here], tokens[here]
-                self._rows[value].append((numbers, array[at[numbers], tokens if like is None else like[tokens]]))
+                if here.any():
+                    numbers, tokens = numbers[here], tokens[here]
+                    self._rows[value].append((numbers, array[at[numbers], tokens if like is None else like[tokens]]))
 
         evaluate(self.graph, some_of(self.part, tasks), chunk=tasks.size, look=see)
-        self._lengths = lengths or self._lengths
         return _Stretches(np.split(tasks, starts[1:-1]), low, high)
 
     def rows(self, value: Value) -> list[Floats]:
@@ -143,13 +156,13 @@ class Stretched:
 
     def _draw_again(self, kept: Indices) -> None:
         """Rows, of these tasks alone: those that they are of are run once more."""
-        draws = Draws(kept.size)
-        drawn = np.unique(np.concatenate([draws.rows(tokens)[0] for tokens in self._lengths]))
+        draws, rows = Draws(kept.size), _Drawn(kept)
+        drawn = np.unique(np.concatenate([draws.rows(tokens)[0] for tokens in self._drawn.lengths]))
         self._rows = {v: [] for v in self._rows}
         step = together(self.graph, self.part, STRETCH_BYTES)
         for start in range(0, drawn.size, step):
             tasks = kept[drawn[start : start + step]]
-            self._run(tasks, np.array([0, tasks.size]), kept)
+            self._run(tasks, np.array([0, tasks.size]), rows)
 
 
 def _large(part: TokenData) -> NDArray[np.bool_]:
