@@ -97,7 +97,7 @@ def test_what_is_drawn_for_several_predictions_is_what_is_drawn_for_each() -> No
             fresh, same = np.random.default_rng(0), same.anew()
             for how, size in some:
                 drawn = [rng.standard_normal((size,)) if how == "n" else rng.random((size,)) for rng in (fresh, same)]
-                assert np.array_equal(*drawn)
+                assert np.array_equal(drawn[0], drawn[1])
 
 
 def test_a_long_scan_is_seen_on_fewer_whole_tasks() -> None:
@@ -127,7 +127,7 @@ def test_without_a_scan_the_furthest_task_is_left_out_wherever_it_is(
     for value, rows in without.rows.items():
         drawn = [np.sort(np.concatenate(some), axis=0) for some in (rows, found.rows[value])]
         assert rows
-        assert np.array_equal(*drawn)
+        assert np.array_equal(drawn[0], drawn[1])
 
 
 def test_where_tasks_are_parts_the_wildest_is_a_part_that_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
