@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,20 @@ def _rows(table: Indices) -> Indices:
     return table[:1] if np.all(table == table[0]) else table
 
 
+@lru_cache(1024)
+def _zeros(shape: tuple[int, int]) -> Any:
+    return sp.csr_array(shape)
+
+
+def _csr(values: Floats, columns: Indices, starts: Indices, shape: tuple[int, int]) -> Any:
+    """A csr array in canonical form, without SciPy's checks, which take longer than small matrices."""
+    if max(*shape, values.size) >= 2**31:
+        return sp.csr_array((values, columns, starts), shape=shape)
+    csr = copy(_zeros(shape))
+    csr.data, csr.indices, csr.indptr = values, columns.astype(np.int32), starts.astype(np.int32)
+    return csr
+
+
 class Matrix(Frozen):
     """A sparse matrix [rows, columns] in canonical form (sorted, no duplicates, no stored zeros)."""
 
@@ -105,15 +119,17 @@ class Matrix(Frozen):
             return Matrix(sp.coo_array((values, (rows, columns)), shape=shape))
         order = order[values[order] != 0.0]
         starts = np.concatenate([[0], np.cumsum(np.bincount(rows[order], minlength=shape[0]))])
-        return Matrix._kept(sp.csr_array((values[order], columns[order], starts), shape=shape))
+        return Matrix._kept(_csr(values[order], columns[order], starts, shape))
 
     @staticmethod
     def identity(n: int, scale: float = 1.0) -> Matrix:
-        return Matrix.of(np.arange(n), np.arange(n), scale, (n, n))
+        if not scale:
+            return Matrix.zero(n, n)
+        return Matrix._kept(_csr(np.full(n, float(scale)), np.arange(n), np.arange(n + 1), (n, n)))
 
     @staticmethod
     def zero(rows: int, columns: int) -> Matrix:
-        return Matrix._kept(sp.csr_array((rows, columns)))
+        return Matrix._kept(copy(_zeros((rows, columns))))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -145,6 +161,13 @@ class Matrix(Frozen):
         csr = copy(self.csr)
         csr.data = data
         return Matrix._kept(csr)
+
+    @cached_property
+    def squared(self) -> Matrix:
+        """Every entry's square."""
+        csr = copy(self.csr)
+        csr.data = self.csr.data**2
+        return Matrix._kept(csr) if csr.data.all() else Matrix(csr)
 
     def scalar(self) -> float | None:
         """c if this is c·I, else None."""

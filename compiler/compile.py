@@ -28,7 +28,7 @@ from .certify.tolerance import bounded
 from .emit.layout import Holding, holdings
 from .finish import arranged, built, divides, weights_of
 from .interpreter.default_tasks import Sample, core_tasks, samples
-from .interpreter.seen import Seen
+from .interpreter.gathered import Seen
 from .interpreter.task_families import CORE, Family
 from .ir.build import graph_of
 from .ir.graph import Graph

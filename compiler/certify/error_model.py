@@ -108,14 +108,10 @@ class ErrorModel:
         node, unit = self.graph[value], times * ROUNDS[self.dtype]
         match node.op:
             case Product():
-                if self.target.gated:
-                    return exact_product(node.op, unit)
-                left, right = (self.ranges.ball(o) for o in node.operands)
-                if (code := self._codes.get(value)) is not None:
-                    return coded_product(node.op, code, (right, left)[code], unit)
-                squares = chosen if isinstance(chosen, Squares) else default_of(node, self.ranges, self.dtype)
-                bank = square_bank(squares, self.target.activation)
-                return product(node.op, left, right, bank, squares.shared, unit, drawn)
+                key = value, chosen, times
+                if key not in self._products:
+                    self._products[key] = self._product(value, node, chosen, unit)
+                return self._products[key][drawn]
             case Function(name, arguments):
                 low, high = self.ranges.domain(name, node.operands[0])
                 relative = chosen if isinstance(chosen, float) else CURVE[self.dtype]
@@ -158,6 +154,23 @@ class ErrorModel:
                 return lambda array, _, rng: noisy(array, unit * (np.abs(array) + usual(array, self.apart)), rng)
             case other:
                 assert_never(other)
+
+    @cached_property
+    def _products(self) -> dict[tuple[Value, Construction | None, float], tuple[Inexact, Inexact]]:
+        """As they are, and drawn, of those that were asked for."""
+        return {}
+
+    def _product(self, value: Value, node: Node, chosen: Construction | None, unit: float) -> tuple[Inexact, Inexact]:
+        assert isinstance(node.op, Product)
+        if self.target.gated:
+            exact = exact_product(node.op, unit)
+            return exact, exact
+        left, right = (self.ranges.ball(o) for o in node.operands)
+        if (code := self._codes.get(value)) is not None:
+            coded = coded_product(node.op, code, (right, left)[code], unit)
+            return coded, coded
+        squares = chosen if isinstance(chosen, Squares) else default_of(node, self.ranges, self.dtype)
+        return product(node.op, left, right, square_bank(squares, self.target.activation), squares.shared, unit)
 
     @cached_property
     def _codes(self) -> dict[Value, int]:
@@ -246,7 +259,7 @@ def _affine(matrices: tuple[Matrix, ...], offset: Floats, unit: float, dtype: Dt
     single = len(matrices) == 1 and not offset.any() and np.diff(matrices[0].csr.indptr).max(initial=0) <= 1
     if single and (dtype not in SHORT or np.array_equal(rounding(dtype)(matrices[0].csr.data), matrices[0].csr.data)):
         return None
-    squared = [Matrix(m.csr**2) for m in matrices]
+    squared = [m.squared for m in matrices]
 
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
         variance = sum((m.apply(operand(k) ** 2) for k, m in enumerate(squared)), offset**2)

@@ -25,14 +25,14 @@ from innerloop.artifact.tokens import TokenData
 from ..architectures.targets import Target
 from ..interpreter.calibrate import Ranges, joined, observe_each, ranges_of
 from ..interpreter.default_tasks import WILD, Sample
+from ..interpreter.gathered import Seen
 from ..interpreter.oracle import evaluate
-from ..interpreter.seen import Seen
 from ..interpreter.task_families import Family
 from ..ir.graph import Divide, Field, Function, Graph, Value
 from ..numerics.functions import POINTWISE
 from ..transforms.divisor_range_reduction import WIDE, widest
 from .error_model import ErrorModel
-from .predict import COPIES, SAFETY, disturbed, predict
+from .predict import COPIES, SAFETY, Same, disturbed, predict
 
 PRICE = 2.0
 """So many times may families raise the predicted error of the core's tasks."""
@@ -68,17 +68,26 @@ def affordable(
     ]
     if not possible:
         return ranges, []
-    truth = evaluate(graph, core)
-    most = PRICE * _error(graph, ranges, core, truth, target, dtype)
+    truth, draws = evaluate(graph, core), Same()
+
+    def error(ranges: Ranges) -> Floats:
+        """Predicted for each output on the core's tasks; infinity where there is no construction."""
+        try:
+            found = predict(ErrorModel(graph, ranges, dtype, target), core, truth, {}, draws)
+        except (CompileError, FloatingPointError, ValueError):
+            return np.array([np.inf])
+        return np.where(np.isfinite(found), found, np.inf)
+
+    most = PRICE * error(ranges)
     everything = ranges
     for _, s, _ in possible:
         everything = joined(everything, s)
-    if np.all(_error(graph, everything, core, truth, target, dtype) <= most):
+    if np.all(error(everything) <= most):
         return everything, [f for f, _, _ in possible]
     kept = []
     for family, s, _ in each("pricing wider ranges", possible):
         wider = joined(ranges, s)
-        if not _grows(ranges, wider) or np.all(_error(graph, wider, core, truth, target, dtype) <= most):
+        if not _grows(ranges, wider) or np.all(error(wider) <= most):
             ranges = wider
             kept.append(family)
     return ranges, kept
@@ -109,15 +118,6 @@ def reached(graph: Graph, ranges: Ranges, data: TokenData, target: Target, dtype
     if max(wider, default=0.0) > 0.0:  # errors that multiply would make the ranges useless: the guard names them
         return ranges
     return replace(ranges, low=low, high=high)
-
-
-def _error(graph: Graph, ranges: Ranges, core: TokenData, truth: Floats, target: Target, dtype: Dtype) -> Floats:
-    """Predicted for each output on the core's tasks; infinity where there is no construction."""
-    try:
-        found = predict(ErrorModel(graph, ranges, dtype, target), core, truth, {})
-    except (CompileError, FloatingPointError, ValueError):
-        return np.array([np.inf])
-    return np.where(np.isfinite(found), found, np.inf)
 
 
 def _finite(seen: Seen) -> bool:

@@ -29,11 +29,57 @@ LUCK = 10.0
 COPIES = 4
 """So often the tasks are run, each time disturbed anew."""
 
+KEPT = 2**26
+"""Bytes of what is drawn for several predictions."""
 
-def predict(model: ErrorModel, data: TokenData, truth: Floats, choice: Choice) -> Floats:
+
+class Same:
+    """Draws that begin anew for each prediction, and are the same: what was drawn once is kept, up to a size."""
+
+    def __init__(self, most: int = KEPT) -> None:
+        self._rng, self._room = np.random.default_rng(0), most
+        self._kept: list[tuple[str, tuple[int, ...], Floats]] = []
+        self._states = [self._rng.bit_generator.state]
+        """Before each of them, and after the last."""
+        self._next: int | None = 0
+        """Of what is kept; None: beyond it."""
+
+    def anew(self) -> Same:
+        self._next = 0
+        return self
+
+    def standard_normal(self, shape: tuple[int, ...], /) -> Floats:
+        return self._draw("standard_normal", shape)
+
+    def random(self, shape: tuple[int, ...], /) -> Floats:
+        return self._draw("random", shape)
+
+    def _draw(self, how: str, shape: tuple[int, ...]) -> Floats:
+        if self._next is not None and self._next < len(self._kept):
+            was, of, array = self._kept[self._next]
+            if (was, of) == (how, shape):
+                self._next += 1
+                return array
+            self._room += sum(array.nbytes for _, _, array in self._kept[self._next :])
+            del self._kept[self._next :], self._states[self._next + 1 :]
+        if self._next is not None:
+            self._rng.bit_generator.state = self._states[-1]
+        found: Floats = getattr(self._rng, how)(shape)
+        found.setflags(write=False)
+        if self._next is not None and found.nbytes <= self._room:
+            self._room -= found.nbytes
+            self._kept.append((how, shape, found))
+            self._states.append(self._rng.bit_generator.state)
+            self._next += 1
+        else:
+            self._next = None
+        return found
+
+
+def predict(model: ErrorModel, data: TokenData, truth: Floats, choice: Choice, draws: Same | None = None) -> Floats:
     """The largest error of each output that is to be expected on this data, whose exact outputs are `truth`: infinite
-    where the constructions may leave no number."""
-    found = disturbed(model, data, choice, COPIES)
+    where the constructions may leave no number. `draws`: of several predictions."""
+    found = disturbed(model, data, choice, COPIES, draws=draws)
     return SAFETY * np.array([apart(part).max() for part in model.graph.output.split(found - truth)])
 
 
@@ -44,13 +90,18 @@ def apart(difference: Floats) -> Floats:
 
 
 def disturbed(
-    model: ErrorModel, data: TokenData, choice: Choice, copies: int, observe: Observe | None = None
+    model: ErrorModel,
+    data: TokenData,
+    choice: Choice,
+    copies: int,
+    observe: Observe | None = None,
+    draws: Same | None = None,
 ) -> Floats:
     """The outputs [copies, tasks, rows, *shape] as the constructions make them, rounding drawn anew for each copy of
     the data, and for all but the first how far fits are off, too: where errors grow on their way, the first alone can
     be lucky. `observe` sees the values of copies · tasks, as `evaluate`'s does."""
     first, others = ({v: model.of(v, choice.get(v), drawn) for v in model.graph.values()} for drawn in (False, True))
-    return _run(model.graph, data, [first.get, *[others.get] * (copies - 1)], observe)
+    return _run(model.graph, data, [first.get, *[others.get] * (copies - 1)], observe, draws)
 
 
 def contributions(
@@ -81,11 +132,12 @@ def _run(
     data: TokenData,
     variants: Sequence[Callable[[Value], Inexact | None]],
     observe: Observe | None = None,
+    draws: Same | None = None,
 ) -> Floats:
     """The outputs [variants, tasks, rows, *shape], each variant with its own models of operations."""
     count, tasks = len(variants), data.batch
     everything = repeated(data, count)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(0) if draws is None else draws.anew()
 
     def disturb(value: Value, array: Floats, operand: Operand, place: Place) -> Floats:
         chunk = place.tasks

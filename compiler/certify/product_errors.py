@@ -7,7 +7,7 @@ after    what it gives instead of an array, from its factors
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
@@ -18,14 +18,7 @@ from ..interpreter.ball import Ball
 from ..ir.graph import Product
 from ..numerics.attention_gates import Draws
 from ..numerics.square_banks import FINENESS, Bank
-
-Operand = Callable[[int], Floats]
-Inexact = Callable[[Floats, Operand, Draws], Floats]
-"""What an operation gives instead of an array, from its operands."""
-
-
-def noisy(array: Floats, size: Floats, rng: Draws) -> Floats:
-    return np.asarray(array + size * rng.standard_normal(array.shape))
+from .inexact import Inexact, Operand, noisy
 
 
 def exact_product(op: Product, unit: float) -> Inexact:
@@ -52,7 +45,8 @@ def coded_product(op: Product, code: int, other: Ball, unit: float) -> Inexact:
     return model
 
 
-def product(op: Product, left: Ball, right: Ball, bank: Bank, shared: bool, unit: float, drawn: bool) -> Inexact:
+def product(op: Product, left: Ball, right: Ball, bank: Bank, shared: bool, unit: float) -> tuple[Inexact, Inexact]:
+    """With how far the fit is off as it is where the factors stand, and as drawn."""
     form = op.form
     i, j, c = form.left, form.right, form.coefficient
     radius_a, radius_b = (np.where(ball.radius > 0, ball.radius, 1.0) for ball in (left, right))
@@ -74,7 +68,7 @@ def product(op: Product, left: Ball, right: Ball, bank: Bank, shared: bool, unit
     )
     gather = Matrix.of(form.out, np.arange(c.size), c * radius_a[i] * radius_b[j], (form.size, c.size))
 
-    def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
+    def model(array: Floats, operand: Operand, rng: Draws, drawn: bool) -> Floats:
         a, b = operand(0), operand(1)
         near_a, near_b = a - left.centre, b - right.centre
         variance = always + of_a.apply(near_a**2) + of_b.apply(near_b**2) + (unit * array) ** 2
@@ -87,7 +81,7 @@ def product(op: Product, left: Ball, right: Ball, bank: Bank, shared: bool, unit
             found += gather.apply(errors * rng.standard_normal(errors.shape) if drawn else errors)
         return found
 
-    return model
+    return partial(model, drawn=False), partial(model, drawn=True)
 
 
 def _fit_error(bank: Bank, a: Floats, b: Floats, shared: bool) -> Floats:

@@ -25,7 +25,9 @@ from ..numerics.functions import POINTWISE
 from .ball import Ball
 from .chunks import parts, together
 from .deciding import equalities
-from .seen import Looked, Seen, observed, side_by_side
+from .gathered import Seen
+from .seen import Looked, observed, side_by_side
+from .stretched import Stretched
 
 MARGIN = 0.1
 NEARER = 2.0
@@ -124,30 +126,30 @@ def observe_each(graph: Graph, groups: Sequence[Sequence[TokenData]], wild: floa
         for data in some:
             every += parts(data, together(graph, data))
         of += [group] * (len(every) - len(of))
-    looked: dict[int, Looked] = {}
+    looked: dict[int, Looked | Stretched] = {}
     for numbers in each("looking at sample tasks", list(side_by_side(graph, every))):
         looked |= zip(numbers, observed(graph, [every[k] for k in numbers]), strict=True)
     found = []
     for group in range(len(groups)):
         its = [looked[k] for k in range(len(every)) if of[k] == group]
         kept = _tame(its, wild) if wild else [np.ones(one.tasks, bool) for one in its]
-        seen = [one.seen(graph, keep, group == 0) for one, keep in zip(its, kept, strict=True) if keep.any()]
+        seen = [one.seen(keep, group == 0) for one, keep in zip(its, kept, strict=True) if keep.any()]
         found.append(_all(graph, seen))
     return found
 
 
-def _tame(looked: Sequence[Looked], wild: float) -> list[NDArray[np.bool_]]:
+def _tame(looked: Sequence[Looked | Stretched], wild: float) -> list[NDArray[np.bool_]]:
     """Which tasks of each part are kept: not of each part any, where parts are of few tasks, but some."""
-    sizes = [one.tasks for one in looked]
-    far = np.zeros(sum(sizes))
-    for value in looked[0].peaks:
+    sizes, most = [one.tasks for one in looked], dict[Value, float]()
+    for value in looked[0].factors:
         numbers = np.concatenate([row for one in looked for row in one.rows(value)] or [np.zeros((1, 1))], axis=None)
         np.abs(numbers, out=numbers)  # of a long scan it is large: there is one copy of it
-        most = float(np.quantile(numbers, 0.999, overwrite_input=True))
-        peaks = np.concatenate([one.peaks[value] for one in looked])
-        if most > 0.0:
-            far = np.fmax(far, np.where(np.isfinite(peaks), peaks / most, 0.0))
-    left = np.argsort(-far, kind="stable")[: min(far.size - 1, max(1, round(wild * far.size)))]
+        reach = float(np.quantile(numbers, 0.999, overwrite_input=True))
+        if reach > 0.0:
+            most[value] = reach
+    leave = min(sum(sizes) - 1, max(1, round(wild * sum(sizes))))
+    far = np.concatenate([one.far(most, TAIL, leave) for one in looked])
+    left = np.argsort(-far, kind="stable")[:leave]
     kept = np.ones(far.size, bool)
     kept[left[far[left] > TAIL]] = False
     return np.split(kept, np.cumsum(sizes)[:-1])

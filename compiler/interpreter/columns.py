@@ -2,13 +2,15 @@
 
 before   a loop, and the values known when it begins
 after    for each of them that a map of its body reads, the same array, every component's numbers side by side; for a
-         product whose one operand it is, its factors, block by block
+         product whose one operand it is, its factors, block by block; of a sum that begins with such terms, their sum
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
+import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.sparse import columns
 
@@ -24,6 +26,8 @@ class Columns:
         self._turned: dict[Value, tuple[Floats, Floats]] = {}
         self._taken: dict[tuple[Value, int], tuple[Floats, list[Floats]]] = {}
         """By the product and which of its operands stays."""
+        self._begun: dict[Value, tuple[list[Floats], Floats]] = {}
+        """Of affine maps: their first operands, and the sum of these terms."""
 
     def keep(self, loop: Loop, known: Mapping[Value, tuple[Places, Floats]]) -> None:
         """What its body's maps read of what is known; a loop around this one may have made it anew."""
@@ -35,6 +39,10 @@ class Columns:
             array = known[value][1]
             self._turned[value] = array, columns(array)
         for value, node in maps.items():
+            if isinstance(node.op, Affine) and node.operands:
+                first = [known[o][1] for o in takewhile(fixed.__contains__, node.operands)]
+                if 0 < len(first) < len(node.operands):
+                    self._begun[value] = first, self._sum(node, first)
             if isinstance(node.op, Product) and len(stays := [k for k in (0, 1) if node.operands[k] in fixed]) == 1:
                 array = known[node.operands[stays[0]]][1]
                 taken = node.op.form.taken(stays[0], self.of(node.operands[stays[0]], array))
@@ -54,3 +62,23 @@ class Columns:
             if was is stays and other.shape[:-1] == stays.shape[:-1]:
                 return node.op.form.apply_taken(side, taken, other)
         return node.op.form.apply(self.of(node.operands[0], a), self.of(node.operands[1], b))
+
+    def affine(self, value: Value, node: Node, given: Sequence[Floats]) -> Floats:
+        """The affine map of its operands' arrays, of which it has some."""
+        first, begun = self._begun.get(value, ([], None))
+        same = begun is not None and all(a is b for a, b in zip(first, given, strict=False))
+        return self._sum(node, given, len(first), begun) if same else self._sum(node, given)
+
+    def _sum(self, node: Node, given: Sequence[Floats], first: int = 0, begun: Floats | None = None) -> Floats:
+        """The offset and the terms, one by one; `begun`: what the first terms come to."""
+        assert isinstance(node.op, Affine)
+        total, own = node.op.offset.array if begun is None else begun, False
+        for matrix, operand, array in zip(node.op.matrices[first:], node.operands[first:], given[first:], strict=False):
+            turned = self.of(operand, array)
+            term = matrix.apply(turned)
+            if own:
+                total += term
+            else:  # into the term, unless it is the operand itself
+                total = np.add(total, term, out=None if term is turned else term)
+                own = True
+        return total

@@ -16,6 +16,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import DataError, InternalError
 from innerloop.artifact.signature import Kinds
+from innerloop.artifact.sparse import columns
 from innerloop.artifact.tokens import TokenData, output_rows, visible
 
 from ..ir.graph import (
@@ -154,9 +155,10 @@ class _Run(Held):
     def _passes(self, loop: Loop, places: Places | None) -> list[Value]:
         """What its last pass leaves."""
         names = [c.initial for c in loop.carried]
-        for _ in range(loop.count):
+        for turn in range(loop.count):
             at = [places or self.at(self.graph[c.phi].kinds) for c in loop.carried]
             arrays = [self.take(name, here) for name, here in zip(names, at, strict=True)]
+            arrays = arrays if turn else [columns(array) for array in arrays]  # as what its passes leave lies
             if self._alike is not None:
                 self._alike.forget(arrays)
             for c, here, array in zip(loop.carried, at, arrays, strict=True):
@@ -253,11 +255,10 @@ class _Run(Held):
             case Angles(count):
                 turned = angles(places.tokens + 1, count)
                 return np.broadcast_to(turned, (self.batch, *turned.shape))
-            case Affine(matrices, offset):
-                total: Floats = np.broadcast_to(offset.array, (self.batch, places.tokens.size, node.size))
-                for index, matrix in enumerate(matrices):
-                    total = total + matrix.apply(self._columns.of(node.operands[index], operand(index)))
-                return total
+            case Affine(_, offset):
+                given = [operand(k) for k in range(len(node.operands))]
+                every = self.batch, places.tokens.size, node.size
+                return self._columns.affine(value, node, given) if given else np.broadcast_to(offset.array, every)
             case Product():
                 return self._columns.product(value, node, operand(0), operand(1))
             case Local():

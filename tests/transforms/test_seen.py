@@ -7,8 +7,10 @@ from random import Random
 import numpy as np
 import pytest
 from innerloop.artifact.tokens import read_data
-from innerloop.compiler.interpreter import calibrate, seen
+from innerloop.compiler.certify.predict import Same
+from innerloop.compiler.interpreter import calibrate, seen, stretched
 from innerloop.compiler.interpreter.default_tasks import draw, samples
+from innerloop.compiler.interpreter.gathered import Seen
 from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Field, Move, Value
@@ -26,7 +28,7 @@ PROGRAMS = {
 }
 
 
-def flat(found: seen.Seen) -> list[tuple[str, bytes]]:
+def flat(found: Seen) -> list[tuple[str, bytes]]:
     """All of it, in order."""
     arrays = {"low": found.low, "high": found.high}
     numbers = [(f"{name} {v}", array.tobytes()) for name, each in arrays.items() for v, array in each.items()]
@@ -86,11 +88,46 @@ def test_on_rewritten_programs_what_is_seen_at_once_is_what_is_seen_alone(monkey
         ran += 1
 
 
+def test_what_is_drawn_for_several_predictions_is_what_is_drawn_for_each() -> None:
+    """Whatever is asked for, in whatever order, and however much is kept."""
+    asked = [[("n", 5), ("r", 3), ("n", 7)], [("n", 5), ("r", 3), ("n", 7), ("n", 2)], [("n", 4), ("n", 7)], [("n", 5)]]
+    for room in (0, 50, 10**6):
+        same = Same(room)
+        for some in [*asked, *asked[::-1]]:
+            fresh, same = np.random.default_rng(0), same.anew()
+            for how, size in some:
+                drawn = [rng.standard_normal((size,)) if how == "n" else rng.random((size,)) for rng in (fresh, same)]
+                assert np.array_equal(drawn[0], drawn[1])
+
+
 def test_a_long_scan_is_seen_on_fewer_whole_tasks() -> None:
     """And on the usual ones, whose passes are its first."""
     for examples, expected in ((30, [(30, 1024), (2, 8192)]), (80, [(80, 512), (40, 1024), (2, 8192)])):
         core = samples(graph_of(source("sherman_morrison"), {"d": 2, "examples": examples}))[0]
         assert [(*data.sequence.repetitions, data.batch) for data in core.data] == expected
+
+
+@pytest.mark.parametrize(("large", "room"), [(32, 2**23), (32, 2**12), (10**9, 2**23), (10**9, 2**12)])
+def test_without_a_scan_the_furthest_task_is_left_out_wherever_it_is(
+    large: int, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Among the tasks of large data or not, of one run or of many: what is seen is what is seen of the others alone,
+    the rows as drawn of them, too."""
+    graph = graph_of(source("gradient_descent"), {"d": 3})
+    fields = draw(graph.signature, 6, 300, 0)
+    fields["x"][77, -2] *= 1e4
+    kept = read_data(graph.signature, {k: np.delete(v, 77, 0) for k, v in fields.items()})
+    without = calibrate.observe(graph, [kept])
+    monkeypatch.setattr(stretched, "LARGE", large)
+    monkeypatch.setattr(stretched, "STRETCH_BYTES", room)
+    found = calibrate.observe(graph, [read_data(graph.signature, fields)], 1e-4)
+    for ends, others in ((found.low, without.low), (found.high, without.high)):
+        assert ends.keys() == others.keys()
+        assert all(np.array_equal(ends[v], others[v]) for v in ends)
+    for value, rows in without.rows.items():
+        drawn = [np.sort(np.concatenate(some), axis=0) for some in (rows, found.rows[value])]
+        assert rows
+        assert np.array_equal(drawn[0], drawn[1])
 
 
 def test_where_tasks_are_parts_the_wildest_is_a_part_that_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
