@@ -161,18 +161,16 @@ def run(setting: Setting) -> Result:
         stream = subject.stream(fields, None)
         one = found[name] = Read({**read(stream, wanted, READOUTS).scores, **read_labels(stream, wanted).scores})
         if name[0] == "trained":
-            few = {field: values[:1000] for field, values in whole.items()}
+            implicit = implicit_weights(subject, {field: values[:1000] for field, values in whole.items()})
             best = stream[int(one.scores["w", "network"].argmax())]
-            why[name[1]] = Why(
-                r_squared(implicit_weights(subject, few), wanted["w"][:1000]), _by_fewer(best, wanted["w"])
-            )
+            why[name[1]] = Why(r_squared(implicit, wanted["w"][:1000]), _by_fewer(best, wanted["w"]))
     known, held = _known(compiled, {name: value[:KNOWN] for name, value in fields.items()})
     cut = held_out(len(wanted["w"]))
     told = r_squared(fit(wanted["Xᵀy"][:cut], wanted["w"][:cut])(wanted["Xᵀy"][cut:]), wanted["w"][cut:])
     return Result(
         checks=checks(found, why, known, held),
-        tables=(_table(found, known), _reasons(found, why, told, len(wanted["w"]))),
-        pictures={"akyurek_moments": _picture(found, known, held)},
+        tables=(by_layer(found, known), reasons(found, why, told, len(wanted["w"]))),
+        pictures={"akyurek_moments": picture(found, known, held)},
         numbers={
             "held_from_layer": held,
             "compiled": _named(known),
@@ -237,7 +235,7 @@ def _named(one: Read) -> dict[str, Floats]:
     return {f"{target}, {readout}": curve for (target, readout), curve in one.scores.items()}
 
 
-def _table(found: Mapping[tuple[str, int], Read], known: Read) -> Table:
+def by_layer(found: Mapping[tuple[str, int], Read], known: Read) -> Table:
     rows = []
     layers = max(curve.size for curve in known.scores.values())
     everything = {f"{kind}, seed {seed}": one for (kind, seed), one in found.items()} | {"compiled": known}
@@ -247,7 +245,7 @@ def _table(found: Mapping[tuple[str, int], Read], known: Read) -> Table:
     return Table(["R² after layer", *map(str, range(layers))], rows)
 
 
-def _reasons(found: Mapping[tuple[str, int], Read], why: Mapping[int, Why], told: float, tasks: int) -> Table:
+def reasons(found: Mapping[tuple[str, int], Read], why: Mapping[int, Why], told: float, tasks: int) -> Table:
     """Where the trained models' w is."""
     cut = held_out(tasks)
     readings: dict[str, Callable[[int], float]] = {
@@ -265,9 +263,9 @@ def _reasons(found: Mapping[tuple[str, int], Read], why: Mapping[int, Why], told
 STYLES: Mapping[str, Any] = {"linear": ":", "network": "-", "products": (0, (4, 2))}
 
 
-def _picture(found: Mapping[tuple[str, int], Read], known: Read, held: Mapping[str, int]) -> Picture:
+def picture(found: Mapping[tuple[str, int], Read], known: Read, held: Mapping[str, int]) -> Picture:
     colours = {"Xᵀy": COLOURS[0], "w": COLOURS[5]}
-    with panels(3, "What a trained model holds of a regression, and where") as (picture, grid):
+    with panels(3, "What a trained model holds of a regression, and where") as (drawn, grid):
         for axes, kind in zip(grid, ("trained", "control", "compiled"), strict=True):
             runs: Sequence[Read] = [known] if kind == "compiled" else [found[kind, seed] for seed in SEEDS]
             for target, readout in runs[0].scores:
@@ -288,7 +286,7 @@ def _picture(found: Mapping[tuple[str, int], Read], known: Read, held: Mapping[s
         grid[0].set_ylabel("R² on held-out tasks")
         grid[1].legend(*grid[0].get_legend_handles_labels(), fontsize=8, loc="upper left")
         grid[2].legend(fontsize=8, loc="lower right")
-    return picture
+    return drawn
 
 
 FIGURE = Figure(
