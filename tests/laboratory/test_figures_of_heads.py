@@ -138,6 +138,43 @@ def test_moments_that_are_sought() -> None:
     np.testing.assert_allclose(akyurek_moments.sought(one)["w"], 1, atol=1e-3)
 
 
+def test_moments_are_judged_as_published() -> None:
+    """A model that holds w as late as it should passes; one that holds it first, or linearly, does not."""
+
+    def made(moments: list[float], w: list[float], line: float, most: float = 1.0) -> akyurek_moments.Read:
+        curves = {"Xᵀy": np.array(moments), "w": np.array(w)}
+        scores = {(target, readout): share * most * curve for target, curve in curves.items()
+                  for readout, share in (("linear", line), ("network", 1.0), ("products", 1.0))}  # fmt: skip
+        return akyurek_moments.Read(scores)
+
+    early, late = [0.1, 0.95, 0.9], [0.1, 0.6, 0.95]
+    known, held = made([0.0, 1.0, 1.0], [0.0, 0.7, 1.0], 1.0), {"Xᵀy": 1, "w": 2}
+    why = {seed: akyurek_moments.Why(0.999, 0.9) for seed in akyurek_moments.SEEDS}
+
+    def failed(one: akyurek_moments.Read) -> list[str]:
+        control = made(early, late, 1.0, 0.5)
+        found = {("trained", seed): one for seed in why} | {("control", seed): control for seed in why}
+        assert len(akyurek_moments.by_layer(found, known).rows) == 6 * 6 + 6
+        assert akyurek_moments.reasons(found, why, 0.7, 400).rows[-1][1] == "0.700"
+        assert akyurek_moments.picture(found, known, held).axes
+        return [check.name for check in akyurek_moments.checks(found, why, known, held) if not check.holds]
+
+    assert failed(made(early, late, 0.8)) == []
+    assert failed(made(early, late, 1.0)) == [
+        f"trained: R² of {name}, network − linear, least" for name in ("Xᵀy", "w")
+    ]
+    assert all("does not come before w" in name for name in failed(made(late, early, 0.8)))
+
+
+def test_the_products_of_the_labels_are_read() -> None:
+    """Of a stream whose labels hold rⱼ and xⱼ, their sum of products is read; after the embedding not."""
+    stream = np.random.default_rng(3).standard_normal((2, 800, 7, 4))
+    wanted = {"Xᵀy": (stream[1, :, 1::2, :1] * stream[1, :, 1::2, 1:]).mean(1)}
+    curve = akyurek_moments.read_labels(stream, wanted).scores["Xᵀy", "products"]
+    assert curve[0] < 0.1
+    assert curve[1] > 0.999
+
+
 @pytest.mark.parametrize("name", garg_shift.SHIFTS)
 def test_shifted_tasks_are_what_they_say(name: str) -> None:
     fields = garg_shift.shifted(name, 4000, 3)
