@@ -40,7 +40,8 @@ class Columns:
             self._turned[value] = array, columns(array)
         for value, node in maps.items():
             if isinstance(node.op, Affine) and node.operands:
-                first = [known[o][1] for o in takewhile(fixed.__contains__, node.operands)]
+                there = [known[o] for o in takewhile(fixed.__contains__, node.operands)]
+                first = [array for _, array in takewhile(lambda one: there[0][0].same(one[0]), there)]
                 if 0 < len(first) < len(node.operands):
                     self._begun[value] = first, self._sum(node, first)
             if isinstance(node.op, Product) and len(stays := [k for k in (0, 1) if node.operands[k] in fixed]) == 1:

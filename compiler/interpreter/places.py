@@ -43,6 +43,10 @@ class Places:
         of[tokens] = np.arange(tokens.size)
         return cls(tokens, of)
 
+    def same(self, other: Places) -> bool:
+        """Whether these are the same tokens."""
+        return np.array_equal(self.tokens, other.tokens)
+
 
 class Held:
     """Every value so far with the tokens of a sequence that it is known at, [tasks, tokens, size]."""

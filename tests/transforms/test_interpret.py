@@ -254,3 +254,32 @@ def test_a_repeat_in_a_repeat_reads_what_this_pass_of_the_outer_one_made() -> No
         for _ in range(2):
             w = w - 0.1 * (v * X).sum(-1, keepdims=True) * (0.5 * v + w)
     np.testing.assert_allclose(interpret(text, x=X, d=3), (w * X).sum(-1), rtol=1e-13)
+
+
+TERMS = """program terms(steps = 3)
+
+tokens s (x y)* x
+    s : scalar
+    x : scalar
+    y : scalar
+
+c = move s from first s
+w = 0
+repeat steps
+    at y
+        z = c + y - w
+    w = w + 0.1 * mean[j in y](z[j])
+at x
+    output w * x
+"""
+
+
+def test_terms_that_no_pass_changes_may_stand_at_other_tokens() -> None:
+    """c at all tokens, y at those of y."""
+    s, x, y = np.ones((2, 1)), np.arange(1.0, 9.0).reshape(2, 4), np.arange(6.0).reshape(2, 3)
+    found = interpret(TERMS, s=s, x=x, y=y)
+    for k in range(4):
+        w = 0.0
+        for _ in range(3):
+            w = w + 0.1 * (1.0 + y[:, :k] - np.reshape(w, (-1, 1))).mean(1) if k else np.zeros(2)
+        np.testing.assert_allclose(found[:, k], w * x[:, k], rtol=1e-12, atol=1e-15)
