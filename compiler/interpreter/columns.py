@@ -39,9 +39,8 @@ class Columns:
             array = known[value][1]
             self._turned[value] = array, columns(array)
         for value, node in maps.items():
-            if isinstance(node.op, Affine) and node.operands:
-                there = [known[o] for o in takewhile(fixed.__contains__, node.operands)]
-                first = [array for _, array in takewhile(lambda one: there[0][0].same(one[0]), there)]
+            if isinstance(node.op, Affine):
+                first = _at_the_same([known[o] for o in takewhile(fixed.__contains__, node.operands)])
                 if 0 < len(first) < len(node.operands):
                     self._begun[value] = first, self._sum(node, first)
             if isinstance(node.op, Product) and len(stays := [k for k in (0, 1) if node.operands[k] in fixed]) == 1:
@@ -83,3 +82,8 @@ class Columns:
                 total = np.add(total, term, out=None if term is turned else term)
                 own = True
         return total
+
+
+def _at_the_same(values: Sequence[tuple[Places, Floats]]) -> list[Floats]:
+    """Arrays of the first values, as long as they stand at the same tokens."""
+    return [array for _, array in takewhile(lambda one: values[0][0].same(one[0]), values)]
