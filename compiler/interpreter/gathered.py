@@ -56,6 +56,12 @@ class Draws:
         return np.divmod(np.arange(count) if few else self._rng.integers(count, size=self.most), tokens)
 
 
+def times(peak: Floats, most: float) -> Floats:
+    """How many times as far as `most` peaks are, though it be more than a number holds; NaN of what is none."""
+    with np.errstate(over="ignore"):
+        return np.where(np.isfinite(peak), peak / most, np.nan)
+
+
 class Ends:
     """Of what a loop carries they are looked for once: what a pass ends with the next begins with. A map that has one
     operand, and at most one entry a row, takes ends to ends: rounding keeps the order of numbers."""

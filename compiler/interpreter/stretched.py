@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..ir.graph import Graph, Value
 from .chunks import some_of, together
-from .gathered import Draws, Ends, Seen, factors
+from .gathered import Draws, Ends, Seen, factors, times
 from .oracle import evaluate
 
 STRETCH_BYTES = 2**23
@@ -49,8 +49,9 @@ class _Stretches:
         return _Stretches([np.sort(np.concatenate(self.tasks))], low, high)
 
     def far(self, most: Mapping[Value, float]) -> Floats:
-        """How many times as far as `most` each value reaches [values, stretches]."""
-        found = [np.maximum(-self.low[v], self.high[v]).max(axis=1) / size for v, size in most.items() if v in self.low]
+        """How many times as far as `most` each value reaches [values, stretches]; NaN where that is no number."""
+        ends = {v: np.maximum(-self.low[v], self.high[v]).max(axis=1) for v in most if v in self.low}
+        found = [times(end, most[v]) for v, end in ends.items()]
         return np.array(found or [np.zeros(len(self.tasks))])
 
 
@@ -130,7 +131,7 @@ class Stretched:
             for tasks in (seen.tasks[k] for k in np.flatnonzero(~near)):
                 alone = self._run(tasks, np.arange(tasks.size + 1))
                 reach = alone.far(most)
-                far[tasks] = np.where(np.isfinite(reach), reach, 0.0).max(axis=0)
+                far[tasks] = np.where(np.isnan(reach), 0.0, reach).max(axis=0)
                 order = np.argsort(-far[tasks], kind="stable")
                 found.append(alone.some(order[:leave]))
                 if order.size > leave:

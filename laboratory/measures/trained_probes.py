@@ -65,6 +65,8 @@ def several(stream: NDArray[np.floating], values: Floats, sizes: Sequence[int], 
         return np.asarray(((h.astype(np.float64) - mean) / deviation)[..., vary])
 
     offset, scale = values.mean(0), np.where(values.std(0) > 0, values.std(0), 1.0)
+    if not vary.any():
+        return [lambda other: np.tile(offset, (len(other), 1))] * len(sizes)
     standard = (values - offset) / scale
     given = slots(stream)
     scores = choice(given, standard)
@@ -125,8 +127,10 @@ def _mixed(scores: Floats, h: Floats) -> Floats:
 
 
 def _start(scores: Floats, line: Probe, h: Floats, hidden: int, key: Any) -> dict[str, Any]:
-    """The line, by two neurons for each component, and neurons of no output yet, N(0, 2/slots) of whitened slots."""
+    """The line, by two neurons for each component, and neurons of no output yet, N(0, 2/slots) of whitened slots: as
+    many as components where so many are more than `hidden`."""
     width, size = line.weights.shape
+    hidden = max(hidden, 3 * size)
     variances, basis = np.linalg.eigh(np.cov(h, rowvar=False).reshape(width, width))
     white = basis / np.sqrt(np.maximum(variances, FLOOR * variances.max()))
     away = white @ ((2 / width) ** 0.5 * np.asarray(jax.random.normal(key, (width, hidden - 2 * size)), np.float64))

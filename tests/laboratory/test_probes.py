@@ -77,6 +77,15 @@ def test_the_pooled_probes_leave_out_what_is_noise() -> None:
     assert np.exp(scores[1::2]).sum() / np.exp(scores).sum() > 0.999
 
 
+def test_trained_probes_of_more_components_than_neurons_and_of_what_never_varies() -> None:
+    rng = np.random.default_rng(0)
+    h = rng.standard_normal((80, 3))
+    many = h @ rng.standard_normal((3, 300))
+    assert r_squared(perceptron(h[:60], many[:60])(h[60:]), many[60:]) > 0.95
+    still = pooled(np.ones((60, 2, 3)), many[:60])
+    np.testing.assert_allclose(still(np.ones((5, 2, 3))), np.tile(many[:60].mean(0), (5, 1)))
+
+
 def test_the_dual_form_is_read_from_products_alone() -> None:
     """w = Σⱼ rⱼ xⱼ / n, rⱼ and xⱼ at token j."""
     h = RNG.standard_normal((2000, 10, 4))
