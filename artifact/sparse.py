@@ -93,11 +93,11 @@ class Matrix(Frozen):
 
     def __init__(self, matrix: Any) -> None:
         csr = sp.csr_array(matrix, dtype=np.float64)
-        if csr is matrix:
-            csr = csr.copy()
-        csr.sum_duplicates()
-        csr.eliminate_zeros()
-        csr.sort_indices()
+        if not csr.has_canonical_format or not csr.data.all():
+            csr = csr.copy()  # of what was given it has the very arrays
+            csr.sum_duplicates()
+            csr.eliminate_zeros()
+            csr.sort_indices()
         self.csr: Any = csr  # SciPy has no types
 
     @staticmethod
@@ -155,19 +155,18 @@ class Matrix(Frozen):
         return Matrix._kept(self.csr + other.csr)
 
     def __mul__(self, scale: float) -> Matrix:
-        data = self.csr.data * scale
-        if not data.all():
-            return Matrix(self.csr * scale)
-        csr = copy(self.csr)
-        csr.data = data
-        return Matrix._kept(csr)
+        return self._with(self.csr.data * scale)
 
     @cached_property
     def squared(self) -> Matrix:
         """Every entry's square."""
+        return self._with(self.csr.data**2)
+
+    def _with(self, data: Floats) -> Matrix:
+        """Other values at the same places."""
         csr = copy(self.csr)
-        csr.data = self.csr.data**2
-        return Matrix._kept(csr) if csr.data.all() else Matrix(csr)
+        csr.data = data
+        return Matrix._kept(csr) if data.all() else Matrix(csr)
 
     def scalar(self) -> float | None:
         """c if this is c·I, else None."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from innerloop.artifact.sparse import Bilinear, Matrix, columns
 
 ROWS = 500
@@ -62,3 +63,15 @@ def test_matrix_reads_only_what_it_uses(used: list[int]) -> None:
     for operand in (x, columns(x)):
         assert np.array_equal(operand, x)
         assert np.array_equal(Matrix(dense).apply(operand), expected)
+
+
+def test_what_is_made_of_a_matrix_leaves_it_as_it_was() -> None:
+    """The square of 1e-200 is 0, and is not stored."""
+    small = Matrix.of([0, 0, 1], [0, 1, 2], [1e-200, 2.0, 3.0], (2, 3))
+    assert np.array_equal(small.squared.csr.toarray(), [[0.0, 4.0, 0.0], [0.0, 0.0, 9.0]])
+    assert np.array_equal((small * 1e-200).csr.toarray(), [[0.0, 2e-200, 0.0], [0.0, 0.0, 3e-200]])
+    given = sp.csr_array(np.array([[1.0, 2.0]]))
+    given.data[0] = 0.0
+    assert Matrix(given).nnz == 1
+    assert given.nnz == 2
+    assert np.array_equal(small.csr.toarray(), [[1e-200, 2.0, 0.0], [0.0, 0.0, 3.0]])
