@@ -134,8 +134,8 @@ class Looked:
 
     def far(self, most: Mapping[Value, float], beyond: float, leave: int) -> Floats:
         """How many times as far as `most` the factors of each task reach, at the furthest."""
-        reach = np.array([times(self.peaks[v], size) for v, size in most.items()] or [np.zeros(self.tasks)])
-        return np.asarray(np.where(np.isnan(reach), 0.0, reach).max(axis=0))
+        reach = [times(self.peaks[v], size) for v, size in most.items()]
+        return np.asarray(np.fmax.reduce(reach or [np.zeros(self.tasks)], axis=0, initial=0.0))
 
     def seen(self, kept: NDArray[np.bool_], crowds: bool = True) -> Seen:
         """Of the tasks that are kept: stretches with one that is not are run once more. Where it is asked where values

@@ -130,8 +130,7 @@ class Stretched:
             found.append(seen.some(np.flatnonzero(near)))
             for tasks in (seen.tasks[k] for k in np.flatnonzero(~near)):
                 alone = self._run(tasks, np.arange(tasks.size + 1))
-                reach = alone.far(most)
-                far[tasks] = np.where(np.isnan(reach), 0.0, reach).max(axis=0)
+                far[tasks] = np.fmax.reduce(alone.far(most), axis=0, initial=0.0)
                 order = np.argsort(-far[tasks], kind="stable")
                 found.append(alone.some(order[:leave]))
                 if order.size > leave:
