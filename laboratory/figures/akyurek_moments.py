@@ -29,7 +29,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ..measures.distance import Fields, Floats, implicit_weights
-from ..measures.probes import fit, r_squared, targets
+from ..measures.probes import fit, learnt_from, r_squared, targets
 from ..measures.products import read_products
 from ..measures.subject import Subject
 from ..measures.trained_probes import HIDDEN, pooled, several
@@ -109,14 +109,9 @@ class Why:
     fewer: float
 
 
-def held_out(count: int) -> int:
-    """How many of so many tasks a probe is trained on."""
-    return count - count // 4
-
-
 def read(stream: NDArray[np.floating], wanted: Mapping[str, Floats], readouts: Mapping[str, int]) -> Read:
     """The pooled probes of all layers: stream [1 + layers, tasks, tokens, d_model]."""
-    cut = held_out(stream.shape[1])
+    cut = learnt_from(stream.shape[1])
     found: dict[tuple[str, str], list[float]] = {}
     for target, values in wanted.items():
         for layer in stream:
@@ -128,7 +123,7 @@ def read(stream: NDArray[np.floating], wanted: Mapping[str, Floats], readouts: M
 
 def read_labels(stream: NDArray[np.floating], wanted: Mapping[str, Floats]) -> Read:
     """The line from the products within the labels' tokens."""
-    cut, values = held_out(stream.shape[1]), list(wanted.values())
+    cut, values = learnt_from(stream.shape[1]), list(wanted.values())
     curves = [
         [r_squared(probe(labels[cut:]), of[cut:]) for probe, of in zip(probes, values, strict=True)]
         for labels in stream[:, :, 1::2]
@@ -159,7 +154,7 @@ def run(setting: Setting) -> Result:
             best = stream[int(one.scores["w", "network"].argmax())]
             why[name[1]] = Why(r_squared(implicit, wanted["w"][:1000]), _by_fewer(best, wanted["w"]))
     known, held = _known(compiled, {name: value[:KNOWN] for name, value in fields.items()})
-    cut = held_out(len(wanted["w"]))
+    cut = learnt_from(len(wanted["w"]))
     told = r_squared(fit(wanted["Xᵀy"][:cut], wanted["w"][:cut])(wanted["Xᵀy"][cut:]), wanted["w"][cut:])
     return Result(
         checks=checks(found, why, known, held),
@@ -179,7 +174,7 @@ def run(setting: Setting) -> Result:
 
 def _by_fewer(layer: NDArray[np.floating], values: Floats) -> float:
     """R² on the same held-out tasks of a network that is trained on a quarter of the others."""
-    cut = held_out(len(values))
+    cut = learnt_from(len(values))
     return r_squared(pooled(layer[: cut // 4], values[: cut // 4], HIDDEN)(layer[cut:]), values[cut:])
 
 
@@ -249,7 +244,7 @@ def of_compiled(known: Read, held: Mapping[str, int]) -> Table:
 
 def reasons(found: Mapping[tuple[str, int], Read], why: Mapping[int, Why], told: float, tasks: int) -> Table:
     """Where the trained models' w is."""
-    cut = held_out(tasks)
+    cut = learnt_from(tasks)
     readings: dict[str, Callable[[int], float]] = {
         "implicit, by fresh queries": lambda s: why[s].implicit,
         "products within the labels' tokens": lambda s: found["trained", s].most("w", "products"),

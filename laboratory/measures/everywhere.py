@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from .distance import Fields, Floats
 from .patching import followed, others
-from .probes import ProbeTarget, fit, r_squared, targets
+from .probes import ProbeTarget, fit, learnt_from, r_squared, targets
 from .subject import Subject
 
 MOST_LAYERS, MOST_TOKENS = 9, 12
@@ -73,7 +73,7 @@ def read(
     wanted = at(token)
     tokens = some(len(compiled.tokens(fields).sequence), MOST_TOKENS)
     values = [_own(at, int(each), wanted.values) for each in tokens]
-    cut = len(wanted.values) - len(wanted.values) // 4
+    cut = learnt_from(len(wanted.values))
     found = []
     for model in models:
         layers = some(1 + model.layers, MOST_LAYERS)

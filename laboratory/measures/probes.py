@@ -162,6 +162,11 @@ Fit = Callable[[NDArray[np.floating], Floats], Callable[[NDArray[np.floating]], 
 """(stream [tasks, …], values [tasks, k]) → a probe: stream → values."""
 
 
+def learnt_from(count: int) -> int:
+    """Of so many tasks how many a probe learns from; the last quarter is held out."""
+    return count - count // 4
+
+
 def probed(
     stream: NDArray[np.floating], values: Floats, model: str, variable: str, kind: str = "linear", by: Fit = fit,
     seed: int = 0,
@@ -170,7 +175,7 @@ def probed(
     last quarter of the tasks is held out.
 
     Raises DataError for too few tasks."""
-    cut = len(values) - len(values) // 4
+    cut = learnt_from(len(values))
     order = np.random.default_rng(seed).permutation(len(values))
     others = values[order]
 

@@ -32,6 +32,11 @@ from .architecture import UNTRAINED
 Array = Any
 
 
+def answering(weights: Weights) -> tuple[str, ...]:
+    """The kinds of token that give an output, as steps name where they are live."""
+    return tuple(sorted(weights.output.kinds))
+
+
 class Build:
     """Steps of the pass out of named tensors, numbered as `Weights.sublayers` has them. From the last that mixes tokens
     on they are live where an output is given: nothing reads what they would change elsewhere."""
@@ -40,7 +45,7 @@ class Build:
         self.config, self.named, self.dtype = weights.config, named, dtype
         self._number = 0
         mixing = [k for k, item in enumerate(weights.body) if not isinstance(item, Mlp | Idle)]
-        self._live = tuple(sorted(weights.output.kinds))
+        self._live = answering(weights)
         self._last = mixing[-1] if mixing else 0
 
     def all(self, body: Body) -> tuple[Step, ...]:

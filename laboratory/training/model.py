@@ -44,7 +44,7 @@ from innerloop.runtime.packing.packed import (
 from innerloop.runtime.surroundings import devices, promoting, seeded, settled
 
 from .architecture import blank, unrolled, untried
-from .build_steps import Build
+from .build_steps import Build, answering
 
 Array = Any
 Tree = dict[str, Array]
@@ -142,7 +142,8 @@ class Model:
         function: jit it, and differentiate it in either. Raises DataError for numbers of rows that do not fit."""
         with promoting():
             rows, features = self._features(fields)
-            live = {tuple(sorted(self.template.output.kinds)): rows} if len(rows) < features.shape[1] else {}
+            others = len(rows) < features.shape[1] - 1  # beside the rest token
+            live = {answering(self.template): rows} if others else {}
             found, _ = forward(self.packed(parameters), features, rows, {}, Places({}, live))
             return found.reshape(*found.shape[:2], *self.template.output.shape)
 
