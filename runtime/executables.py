@@ -17,7 +17,8 @@ All are compiled without a fusion of XLA's that gives wrong sums (`exact`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
 from functools import cache, update_wrapper, wraps
 from pathlib import Path
 from threading import Lock
@@ -95,6 +96,7 @@ class Compiled(Generic[P, R]):
         self._inlined: Any = jax.jit(traced, **options)
         self._jit: Callable[[str], Any] = lambda platform: jax.jit(traced, **options, compiler_options=soon(platform))
         self._jitted: dict[str, Any] = {}
+        self._settled: dict[Hashable, Any] = {}
         update_wrapper(self, function)
         with _making:
             _made.add(self)
@@ -113,8 +115,22 @@ class Compiled(Generic[P, R]):
             make_room()
         return result
 
+    def settled(
+        self, shapes: Hashable, settings: Callable[[], AbstractContextManager[Any]], *args: Any
+    ) -> Callable[..., R]:
+        """As it is compiled under these settings for arrays of these shapes that are on no device yet; `shapes`: what
+        is the same for these alone. A call of it looks none of the settings up, which takes longer than a small
+        function does."""
+        if (ready := self._settled.get(shapes)) is None:
+            with settings():
+                ready = self._jit(_platform([])).lower(*args).compile()
+            make_room()
+            self._settled[shapes] = ready
+        return ready  # type: ignore[no-any-return]
+
     def forget(self) -> None:
         """Drops its executables: the next call compiles anew."""
+        self._settled.clear()
         for jitted in self._jitted.values():
             jitted.clear_cache()
         self._jitted.clear()

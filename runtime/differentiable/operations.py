@@ -9,6 +9,8 @@ are taken as 0.
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
@@ -22,6 +24,8 @@ from innerloop.compiler.ir.graph import Divide, Function, Keep, Softmax
 Array = Any
 SMALL = 1024
 """Entries of a matrix that is written out: XLA makes one loop of it with what is around it."""
+ONE_LOOP, MOST_PARTS = 16, 16
+"""Numbers that are summed in one loop, and how many such loops a sum is at most."""
 MOST_TERMS = 64
 """Of a component of a bilinear map, that are added one by one."""
 RUNS = 4
@@ -46,7 +50,7 @@ def affine(matrix: Matrix, x: Array) -> Array:
     if matrix.shape[1] == 1:
         return x * dense
     if dense.size <= SMALL:
-        return (dense[:, :, None] * x[..., None, :, :]).sum(-2)
+        return summed(dense[:, :, None] * x[..., None, :, :], x.ndim - 1)[..., 0, :]
     return jnp.matmul(dense, x)
 
 
@@ -144,14 +148,30 @@ def softmax(x: Array) -> Array:
     return e / e.sum(-2, keepdims=True)
 
 
-def shares(scores: Array, seen: Array) -> Array:
-    """The softmax of scores [readers, read, tasks] over what is seen [readers, read]; 0 for who sees nothing."""
-    seen = seen[..., None]
-    among = jnp.where(seen, scores, -jnp.inf)
-    top = jax.lax.stop_gradient(among.max(-2, keepdims=True, initial=-jnp.inf))
-    weights = jnp.where(seen, jnp.exp(jnp.where(seen, scores, 0.0) - jnp.where(jnp.isfinite(top), top, 0.0)), 0.0)
-    whole = weights.sum(-2, keepdims=True)
-    return weights / jnp.where(whole == 0, 1.0, whole)
+def softmax_weights(scores: Array, seen: Array) -> Array:
+    """Of a softmax of scores [readers, read, tasks] over what is seen [readers, read], what is to be divided by its sum
+    over the tokens read; 0 for what is unseen."""
+    among = jnp.where(seen[..., None], scores, -jnp.inf)
+    if not seen.shape[1]:
+        return among
+    top = jax.lax.stop_gradient(_in_parts(among, 1, jnp.max, jnp.maximum))
+    return jnp.exp(among - jnp.where(jnp.isfinite(top), top, 0.0))
+
+
+def summed(array: Array, axis: int) -> Array:
+    """Over an axis, which stays, of 1."""
+    return _in_parts(array, axis, jnp.sum, jnp.add)
+
+
+def _in_parts(array: Array, axis: int, reduced: Callable[..., Array], joined: Callable[[Array, Array], Array]) -> Array:
+    """Over an axis: of up to `ONE_LOOP` numbers XLA makes one loop with what they are computed from, of more it makes
+    windows on a CPU, with whole arrays in between."""
+    count = array.shape[axis]
+    if count <= ONE_LOOP or count > ONE_LOOP * MOST_PARTS:
+        return reduced(array, axis, keepdims=True)
+    cuts = [*range(0, count, ONE_LOOP), count]
+    parts = [jax.lax.slice_in_dim(array, *ends, axis=axis) for ends in itertools.pairwise(cuts)]
+    return functools.reduce(joined, [reduced(part, axis, keepdims=True) for part in parts])
 
 
 def weights(how: str, seen: Array) -> Array:

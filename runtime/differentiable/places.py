@@ -68,10 +68,16 @@ def rows(array: Array, place: np.ndarray) -> Array:
         return array
     if place.size and (place == place[0]).all():
         place = place[:1]
+    run = run_of(place)
+    return array[place if run is None else run]
+
+
+def run_of(place: np.ndarray) -> slice | None:
+    """The slice that takes these, if one does."""
     step = int(place[1] - place[0]) if place.size > 1 else 1
-    if place.size and step > 0 and place[0] >= 0 and (np.diff(place) == step).all():
-        return array if place.size == array.shape[0] else array[int(place[0]) : int(place[-1]) + 1 : step]
-    return array[place]
+    if not place.size or step <= 0 or place[0] < 0 or not (np.diff(place) == step).all():
+        return None
+    return slice(int(place[0]), int(place[-1]) + 1, step)
 
 
 def everywhere(array: Array, places: Places) -> Array:

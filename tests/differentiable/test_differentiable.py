@@ -20,14 +20,14 @@ from innerloop.programs import load, names
 from innerloop.runtime.differentiable.function import Differentiable
 from innerloop.runtime.differentiable.needed import apart
 from innerloop.runtime.differentiable.opened import counting_parameters, real_parameters
-from innerloop.runtime.differentiable.operations import FUNCTIONS, affine
+from innerloop.runtime.differentiable.operations import FUNCTIONS, MOST_PARTS, ONE_LOOP, affine, summed
 from innerloop.runtime.differentiable.places import rows
 from innerloop.runtime.executables import LEVEL
 from innerloop.runtime.surroundings import settled
 
 from tests.reference import case_of, packed
 
-QUICK = ("ar_mesa_optimizer", "gradient_descent")
+QUICK = ("ar_mesa_optimizer", "gradient_descent", "kernel_regression")
 EVERY = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names()]
 STEEP = (
     "nearest_neighbour",
@@ -46,6 +46,13 @@ against the oracle, and no rule of them is a program's."""
 
 def drawn(name: str, seed: int, tasks: int) -> dict[str, Any]:
     return dict(case_of(name).data(seed, tasks))
+
+
+@pytest.mark.parametrize("count", [0, 1, ONE_LOOP, ONE_LOOP + 1, 3 * ONE_LOOP - 1, ONE_LOOP * MOST_PARTS + 1])
+def test_sums_are_of_all_parts(count: int) -> None:
+    array = np.random.default_rng(count).normal(size=(3, count, 2))
+    with settled("float64"):
+        assert np.allclose(summed(jnp.asarray(array), 1), array.sum(1, keepdims=True), rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", EVERY)

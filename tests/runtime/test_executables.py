@@ -60,6 +60,20 @@ def test_a_function_gives_the_same_after_its_executable_was_dropped() -> None:
     assert jax.grad(lambda x: double(x).sum())(x).tolist() == [2, 2, 2]  # a part of another trace
 
 
+def test_what_is_compiled_under_settings_keeps_them_and_is_dropped_with_the_rest() -> None:
+    @compiled
+    def third(x: jax.Array) -> jax.Array:
+        return x / 3
+
+    x = np.arange(3.0)
+    wide = third.settled(3, lambda: settled("float64"), x)
+    with jax.enable_x64(True):
+        assert np.array_equal(np.array(wide(x)), x / 3)
+    assert third.settled(3, lambda: settled("float32"), x) is wide
+    third.forget()
+    assert third.settled(3, lambda: settled("float64"), x) is not wide
+
+
 def test_products_that_are_multiplied_and_summed_are_right() -> None:
     """XLA's reductions by YNNPACK are off by the size of the sum."""
     rng = np.random.default_rng(0)
