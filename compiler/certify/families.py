@@ -29,6 +29,7 @@ from ..interpreter.gathered import Seen
 from ..interpreter.oracle import evaluate
 from ..interpreter.task_families import Family
 from ..ir.graph import Divide, Field, Function, Graph, Value
+from ..numerics.approximant import NoFit
 from ..numerics.functions import POINTWISE
 from ..transforms.divisor_range_reduction import WIDE, widest
 from .error_model import ErrorModel
@@ -74,7 +75,7 @@ def affordable(
         """Predicted for each output on the core's tasks; infinity where there is no construction."""
         try:
             found = predict(ErrorModel(graph, ranges, dtype, target), core, truth, {}, draws)
-        except (CompileError, FloatingPointError, ValueError):
+        except (CompileError, FloatingPointError, NoFit):
             return np.array([np.inf])
         return np.where(np.isfinite(found), found, np.inf)
 

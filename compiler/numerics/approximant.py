@@ -12,11 +12,16 @@ from functools import cached_property
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.errors import InternalError
 
 from .activations import Activation
 
 BEYOND, POINTS = 0.5, 1000
 """How far the curve is known beyond its range, as a share of that, and at how many points."""
+
+
+class NoFit(InternalError):
+    """A function is not finite on the range that it is to be fitted on: lowering refuses such before."""
 
 
 @dataclass(frozen=True)

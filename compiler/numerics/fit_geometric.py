@@ -24,7 +24,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 
 from .activations import Activation
-from .approximant import Approximant
+from .approximant import Approximant, NoFit
 from .functions import POINTWISE, function
 
 FORMS = ((4, 0.5), (6, 0.5), (6, 0.3), (8, 0.3))
@@ -50,17 +50,17 @@ LOWEST = 1e-15
 def steep(name: str, low: float, high: float, tolerance: float, activation: Activation) -> Approximant | None:
     """The function on [low, high], off by `tolerance` of its value if that can be had; None for other functions.
 
-    Raises ValueError where it is not finite: log and sqrt need high > 0, and 1/x numbers of one sign.
+    Raises NoFit where it is not finite: log and sqrt need high > 0, and 1/x numbers of one sign.
     """
     match POINTWISE[name].steep:
         case ("logarithm" | "root") as kind:
             if high <= 0.0:
-                raise ValueError(f"{name} on [{low:.4g}, {high:.4g}]")
+                raise NoFit(f"{name} on [{low:.4g}, {high:.4g}]")
             found = _scaled(name, max(low / 1.05, LOWEST * high), 1.05 * high, tolerance, activation)
             return found if kind == "logarithm" else _level(found)
         case "inverse":
             if low <= 0.0 <= high:
-                raise ValueError(f"1/x on [{low:.4g}, {high:.4g}]")
+                raise NoFit(f"1/x on [{low:.4g}, {high:.4g}]")
             found = _scaled(
                 name, min(abs(low), abs(high)) / 1.05, 1.05 * max(abs(low), abs(high)), tolerance, activation
             )

@@ -21,7 +21,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 
 from .activations import GELU, Activation
-from .approximant import Approximant
+from .approximant import Approximant, NoFit
 from .fit_geometric import steep
 from .functions import POINTWISE, function
 
@@ -35,6 +35,8 @@ FINER = 1e3
 """A function that bends within units is not seen by two looks at a range of 10¹⁰."""
 WIDEST = 1e15
 """No smooth function is fitted to more: numbers of float64 are then no longer closer than its bends."""
+APART = 8.0
+"""Units in the last place between two points."""
 KNOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
@@ -43,7 +45,7 @@ def fit(
     name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float, activation: Activation = GELU
 ) -> Approximant:
     """The curve of a function of the language on [low, high], off by `tolerance` of its largest value (smooth ones) or
-    of its value (steep ones). Raises ValueError where it is not finite there, and for a range that is `too_wide`."""
+    of its value (steep ones). Raises NoFit where it is not finite there, and for a range that is `too_wide`."""
 
     def truth(x: Floats) -> Floats:
         return function(name, arguments, x)
@@ -55,7 +57,7 @@ def fit(
     if bends is not None:
         return _piecewise(*bends(*arguments), low, high, truth, activation)
     if too_wide(name, low, high):
-        raise ValueError(f"{name} on [{low:.4g}, {high:.4g}]")
+        raise NoFit(f"{name} on [{low:.4g}, {high:.4g}]")
     span = max(high - low, 1e-6)
     curve = _smooth(truth, low - 1e-3 * span, high + 1e-3 * span, tolerance, activation)
     return _level(curve, low, high) if POINTWISE[name].level == "at both ends" else curve
@@ -193,9 +195,15 @@ def _samples(f: Callable[[Floats], Floats], low: float, high: float) -> Floats:
     coarse = [x[::8]]
     for _ in range(looks):
         weight = np.cumsum(np.concatenate([[0.0], _density(x, f(x)) * np.diff(x)]))
-        x = np.unique(np.interp(np.linspace(0.0, weight[-1], 4001), weight, x))
+        x = _apart(np.interp(np.linspace(0.0, weight[-1], 4001), weight, x))
         coarse.append(x[::8])
-    return x if looks == 2 else np.unique(np.concatenate([x, *coarse]))
+    return x if looks == 2 else _apart(np.concatenate([x, *coarse]))
+
+
+def _apart(x: Floats) -> Floats:
+    """The points in order, without those that are as good as the one before: between them there is no slope."""
+    x = np.unique(x)
+    return x[np.append(True, np.diff(x) > APART * np.spacing(np.abs(x[1:])))]
 
 
 def _density(x: Floats, y: Floats) -> Floats:
