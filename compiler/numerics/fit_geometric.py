@@ -43,6 +43,8 @@ NEAR = 1e-5
 """Of its largest value: a root's error is relative down to here, and below as it is here."""
 SHUT = 64.0
 """Where a neuron is shut."""
+VANISHING = -600.0
+"""Where exp(x) is 1e-261: what is weighed by less is soon no number of float64."""
 LOWEST = 1e-15
 """Of the largest x: roots and logarithms are followed down to here."""
 
@@ -70,6 +72,7 @@ def steep(name: str, low: float, high: float, tolerance: float, activation: Acti
         case ("exponential" | "exponential to 0") as kind:
             if kind == "exponential to 0" and high > 0.0:
                 return None
+            high = max(high, VANISHING)
             high += 0.05 + min(1e-3 * (high - low), 1.0)
             return _exponential(name, max(low, high + np.log(FLAT * tolerance)), high, tolerance, activation)
         case None:

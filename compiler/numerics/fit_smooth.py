@@ -37,6 +37,14 @@ WIDEST = 1e15
 """No smooth function is fitted to more: numbers of float64 are then no longer closer than its bends."""
 APART = 8.0
 """Units in the last place between two points."""
+SATURATED = 40.0
+"""Beyond it a function that is level at both ends is as good as its limits: 1 − tanh(20) is below 1e-17."""
+FAR = 200
+"""Points from where a curve is level to the end of a range."""
+SURE = 4.0
+"""So many times the rms of what neurons round it is at most."""
+HIGHEST = 700.0
+"""Of what exp is taken: beyond, it is soon no number of float64."""
 KNOTS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
@@ -45,29 +53,40 @@ def fit(
     name: str, arguments: tuple[float, ...], low: float, high: float, tolerance: float, activation: Activation = GELU
 ) -> Approximant:
     """The curve of a function of the language on [low, high], off by `tolerance` of its largest value (smooth ones) or
-    of its value (steep ones). Raises NoFit where it is not finite there, and for a range that is `too_wide`."""
+    of its value (steep ones). Raises NoFit where it is not finite there, and for what has `no_fit`."""
 
     def truth(x: Floats) -> Floats:
         return function(name, arguments, x)
 
+    if (only := no_fit(name, low, high)) is not None:
+        raise NoFit(f"{name} on [{low:.4g}, {high:.4g}]; it is fitted {only}")
     found = steep(name, low, high, tolerance, activation)
     if found is not None:
         return _level(found, low, high) if POINTWISE[name].level == "at both ends" else found
     bends = POINTWISE[name].kinks
     if bends is not None:
         return _piecewise(*bends(*arguments), low, high, truth, activation)
-    if too_wide(name, low, high):
-        raise NoFit(f"{name} on [{low:.4g}, {high:.4g}]")
+    if POINTWISE[name].level == "at both ends":
+        bent = max(min(low, SATURATED), -SATURATED - 1.0), min(max(high, -SATURATED), SATURATED + 1.0)
+        return _reaching(_level(_fitted(truth, *bent, tolerance, activation), *bent), low, high)
+    return _fitted(truth, low, high, tolerance, activation)
+
+
+def _fitted(
+    truth: Callable[[Floats], Floats], low: float, high: float, tolerance: float, activation: Activation
+) -> Approximant:
+    """On a little more than the range."""
     span = max(high - low, 1e-6)
-    curve = _smooth(truth, low - 1e-3 * span, high + 1e-3 * span, tolerance, activation)
-    return _level(curve, low, high) if POINTWISE[name].level == "at both ends" else curve
+    return _smooth(truth, low - 1e-3 * span, high + 1e-3 * span, tolerance, activation)
 
 
-def too_wide(name: str, low: float, high: float) -> bool:
-    """Whether a smooth function has no curve on [low, high]."""
+def no_fit(name: str, low: float, high: float) -> str | None:
+    """What numbers a function has a curve of, if it has none on [low, high]."""
     bends, steep = POINTWISE[name].kinks, POINTWISE[name].steep
+    if steep == "exponential" and high > HIGHEST:
+        return f"of numbers up to {HIGHEST:.0f}"
     smooth = bends is None and (steep is None or (steep == "exponential to 0" and high > 0.0))
-    return smooth and not high - low <= WIDEST
+    return f"of numbers no more than {WIDEST:.0e} apart" if smooth and not high - low <= WIDEST else None
 
 
 def domain(
@@ -148,6 +167,19 @@ def _level(curve: Approximant, low: float, high: float) -> Approximant:
     )
 
 
+def _reaching(curve: Approximant, low: float, high: float) -> Approximant:
+    """The curve, level at its ends, with a grid that reaches over the range, and its error there: what its neurons
+    round grows with x."""
+    first, last = float(curve.grid[0]), float(curve.grid[-1])
+    below = first - np.geomspace(1e-3, max(first - low, 1e-3), FAR)[::-1]
+    above = last + np.geomspace(1e-3, max(high - last, 1e-3), FAR)
+    beyond = np.concatenate([below[below >= low], above[above <= high]])
+    value, units = curve.neurons(beyond)
+    off = np.abs(value - curve.truth(beyond)) + SURE * np.finfo(np.float64).eps * units
+    grid = np.concatenate([beyond[beyond < first], curve.grid, beyond[beyond > last]])
+    return replace(curve, grid=grid, error=max(curve.error, float(off.max(initial=0.0))))
+
+
 def blunted(curve: Approximant, reach: float, most: float) -> Approximant:
     """The curve with kinks whose neurons read no more than `most` of a value that is `reach` at most."""
     up, bias, less = np.abs(curve.up), np.abs(curve.bias), np.ones(curve.up.size)
@@ -203,7 +235,9 @@ def _samples(f: Callable[[Floats], Floats], low: float, high: float) -> Floats:
 def _apart(x: Floats) -> Floats:
     """The points in order, without those that are as good as the one before: between them there is no slope."""
     x = np.unique(x)
-    return x[np.append(True, np.diff(x) > APART * np.spacing(np.abs(x[1:])))]
+    apart = np.ones(x.size, bool)
+    apart[1:] = np.diff(x) > APART * np.spacing(np.abs(x[1:]))
+    return x[apart]
 
 
 def _density(x: Floats, y: Floats) -> Floats:

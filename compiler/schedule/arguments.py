@@ -13,7 +13,7 @@ from innerloop.artifact.errors import CompileError
 
 from ..interpreter.calibrate import Ranges
 from ..ir.graph import Divide, Function, Node, Product, Softmax
-from ..numerics.fit_smooth import WIDEST, too_wide
+from ..numerics.fit_smooth import no_fit
 from ..numerics.functions import POINTWISE
 from .instructions import Apply, Quotient
 
@@ -42,9 +42,8 @@ def applied(node: Node, ranges: Ranges, refuse: Refuse) -> Apply:
         takes == "numbers that are not negative" and low.min() < 0.0
     ):
         raise refuse(node, f"takes {name} of {takes} only; {reaches}", FLOOR)
-    if too_wide(name, float(low.min()), float(high.max())):
-        message = f"takes {name} of numbers no more than {WIDEST:.0e} apart; {reaches}"
-        raise refuse(node, message, "clip it, as `clip(v, -100, 100)`, or scale the data")
+    if (only := no_fit(name, float(low.min()), float(high.max()))) is not None:
+        raise refuse(node, f"takes {name} {only}; {reaches}", "clip it, as `clip(v, -100, 100)`, or scale the data")
     return Apply(name, node.op.arguments, low, high)
 
 

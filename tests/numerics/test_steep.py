@@ -94,6 +94,38 @@ def test_a_curve_that_bends_at_one_end_of_a_wide_range(high: float) -> None:
     assert np.abs(curve.neurons(x)[0] - np.tanh(x)).max() <= curve.error < 0.05
 
 
+@pytest.mark.parametrize("activation", [GELU, SILU])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "erf"])
+@pytest.mark.parametrize(
+    ("low", "high"), [(-1525.0, 545.0), (1e3, 2e3), (-53113.0, -28136.0), (15354.0, 76543.0), (-4e5, 1e5), (-3e8, 3.0)]
+)
+def test_what_is_level_far_out_is_fitted_where_it_bends(
+    name: str, low: float, high: float, activation: Activation
+) -> None:
+    """Points of the grid that were all but the same ended the fit (NaN); between others a bend was not seen."""
+    curve = fit(name, (), low, high, 1e-7, activation)
+    x = np.concatenate([np.linspace(low, high, 1001), np.linspace(-60.0, 60.0, 1201)])
+    x = x[(x >= low) & (x <= high)]
+    off = np.abs(curve.neurons(x)[0] - function(name, (), x)).max()
+    assert off <= 1.1 * curve.error  # points of the fit's grid, and others
+    assert curve.error < 5e-6
+    if name != "sigmoid" or high > 0.0:  # else it is exp, whose neurons are shut far out
+        assert curve.grid[0] <= low
+        assert curve.grid[-1] >= high
+    assert (np.diff(curve.grid) > 0.0).all()
+
+
+@pytest.mark.parametrize("name", ["exp", "sigmoid"])
+def test_what_vanishes_on_its_whole_range_is_0(name: str) -> None:
+    curve = fit(name, (), -2000.0, -800.0, 1e-7)
+    assert np.abs(curve.neurons(np.linspace(-2000.0, -800.0, 101))[0]).max() < 1e-250
+
+
+def test_exp_is_not_fitted_where_it_is_no_number() -> None:
+    with pytest.raises(NoFit, match="up to 700"):
+        fit("exp", (), 0.0, 701.0, 1e-7)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "low", "high"), [("tanh", 1e-6, 9e14), ("erf", -9.2e14, 7e13)])
 def test_what_is_too_wide_for_a_fit_is_claimed_to_be(name: str, low: float, high: float) -> None:
