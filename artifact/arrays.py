@@ -31,8 +31,8 @@ def numeric(name: str, given: ArrayLike) -> NDArray[Any]:
         raise DataError(f"`{name}` {_unread(given, error)}") from None
     if array.dtype.name.startswith(("bfloat", "float8")):
         array = array.astype(np.float64)
-    if array.dtype.kind == "O":
-        array = _unboxed(name, array)
+    if array.dtype.kind in "OSUT":  # of [0.5, ""] NumPy makes text of both
+        array = _unboxed(name, np.asarray(given, object) if array.dtype.kind != "O" else array)
     if array.dtype.kind not in "biuf":
         raise DataError(f"`{name}` holds {array.dtype} values; wanted numbers")
     if isinstance(given, np.ma.MaskedArray) and np.any(np.ma.getmaskarray(given)):

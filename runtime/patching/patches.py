@@ -69,7 +69,7 @@ def found(weights: Weights, data: TokenData, patches: Mapping[str, Patch], graph
         raise DataError(f"patch has {len(patches)} names: give one, as in patch={{'w': Patch(value, token=3)}}")
     ((name, given),) = patches.items()
     if not isinstance(given, Patch):
-        raise DataError(f"patch of `{name}` is a {type(given).__name__}: give Patch(value, token)")
+        raise DataError(f"patch of `{name}` is of type {type(given).__name__}: give Patch(value, token)")
     patch = given
     for what, number in (("token", patch.token), ("layer", 0 if patch.layer is None else patch.layer)):
         if isinstance(number, bool) or not isinstance(number, int | np.integer):

@@ -191,7 +191,8 @@ def test_the_symbol_of_the_query_may_be_missing() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"y": ["1", "2"]}, "`y` holds <U1 values; wanted numbers"),
+        ({"y": ["1", "2"]}, r"`y` holds '1' at \[0\]; wanted numbers"),
+        ({"y": [0.5, ""]}, r"`y` holds '' at \[1\]; wanted numbers"),
         ({"y": [1 + 2j, 2]}, "`y` holds complex128 values"),
         ({"y": np.array([1 + 2j, 2], object)}, r"`y` holds \(1\+2j\) at \[0\]; wanted numbers"),
         ({"y": np.array([1, "two"], object)}, r"`y` holds 'two' at \[1\]; wanted numbers"),

@@ -79,7 +79,7 @@ def test_what_cannot_be_patched_is_refused_by_name() -> None:
         ({"w": Patch(np.ones(2))}, r"give one after which it is held: \[1, 2, 3, 4\]"),
         ({"w": Patch(np.ones(3), layer=1)}, r"value has shape \(3,\); wanted \(2, 2\) or \(2,\)"),
         ({"z": Patch(np.ones(2))}, "these weights hold no such variable; they hold: .*u, w"),
-        ({"w": np.ones(2)}, r"is a ndarray: give Patch\(value, token\)"),
+        ({"w": np.ones(2)}, r"is of type ndarray: give Patch\(value, token\)"),
         ({"w": Patch(np.ones(2), 1.5, 1)}, "token is 1.5, not a whole number"),  # type: ignore[arg-type]
         ({"w": Patch([1.0, np.nan], 1, 1)}, "value has a NaN or an infinity"),
         ({"w": Patch("abc", 1, 1)}, "patch of w` holds"),

@@ -111,7 +111,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"x": X[0], "y": changed(Y[0], (3,), np.nan)},
         "`y` holds nan at row 3: all numbers must be finite",
     ),
-    "text": ({"x": X.astype(str), "y": Y}, "`x` holds <U32 values; wanted numbers"),
+    "text": ({"x": X.astype(str), "y": Y}, f"`x` holds {str(X[0, 0, 0])!r} at [0, 0, 0]; wanted numbers"),
     "ragged": ({"x": [[1.0, 2.0], [3.0]], "y": Y}, "`x` is no array: its rows differ in length"),
     "no tasks": ({"x": X[:0], "y": Y[:0]}, "`x` is empty: a batch of 0"),
     "no rows": ({"x": X[:, :0], "y": Y[:, :0]}, "`x` has 0 rows; `(x y)* x` needs at least 1"),
