@@ -94,6 +94,11 @@ class Bank:
 FINENESS = 1024
 
 
+MOST_COPIES = 12
+"""Each is wider than the one before, and what a wide one rounds grows: one fine bank leaves 2.4 units of s, 12 leave
+0.80, 16 leave 0.74, 24 leave 0.88, and 48, of which some are as good as flat, 146."""
+
+
 @dataclass(frozen=True)
 class Squares:
     """A construction of the products of one task.
@@ -120,6 +125,7 @@ def square_bank(squares: Squares, activation: Activation = GELU) -> Bank:
         case count:
             scale, weight = (np.array(row) for row in fitted.unshifted[int(count)])
             shift = np.zeros(scale.size)
+    assert squares.copies <= MOST_COPIES, squares
     factors = 1.0 - 0.03 * np.arange(squares.copies)
     up = np.concatenate([scale * f for f in factors])
     bias = -np.tile(scale * shift, squares.copies)

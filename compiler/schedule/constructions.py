@@ -19,7 +19,7 @@ from innerloop.artifact.sparse import Bilinear, Matrix
 
 from ..interpreter.ball import Ball
 from ..ir.graph import Value
-from ..numerics.square_banks import Squares
+from ..numerics.square_banks import MOST_COPIES, Squares
 
 Construction = Squares | float
 Choice = Mapping[Value, Construction]
@@ -36,7 +36,7 @@ products, copies of the bank bring it down; from `FINE_FROM` on it takes the fin
 def default_squares(left: Ball, right: Ball, products: int, dtype: Dtype) -> Squares:
     """What an instruction of so many products is built from where nothing else is chosen."""
     spread = max(left.spread, right.spread)
-    copies = FEW // products if spread > OUT and products < FEW else 1
+    copies = min(MOST_COPIES, FEW // products) if spread > OUT and products < FEW else 1
     if dtype == "float64":
         return Squares("exact", copies)
     return Squares("fine" if spread > FINE_FROM or products <= LEAST else "coarse", copies)
