@@ -30,11 +30,16 @@ from typing import Any
 AGAIN, INSIST = 0.05, 2.0
 """Seconds until the next look whether an interruption may be raised, and until one that was raised and swallowed is
 raised again: what it unwinds is given that long."""
+PATIENCE = 0.7
+"""Seconds until a command of which nothing would be lost ends at once: it may be in an import, or in XLA, where nothing
+is raised before they return."""
 TWICE = 0.3
 """Seconds between two signals that are two requests: some programs send each twice."""
 WHOLE = {"jax", "jaxlib", "importlib", "_frozen_importlib", "contextlib", "weakref", "_weakrefset"}
 
 _asked = 0  # the signal, while it waits or unwinds
+_raised = False
+"""Whether it unwinds."""
 _holds = 0
 _steps = 0
 """How many blocks are open in which nothing is raised, and in which only `check` raises."""
@@ -60,7 +65,9 @@ def ended_by() -> int:
 
 def check() -> None:
     """Raises KeyboardInterrupt if one waits."""
+    global _raised
     if _asked and not _holds:
+        _raised = True
         raise KeyboardInterrupt
 
 
@@ -82,8 +89,9 @@ def held() -> Iterator[None]:
 def expendable(said: str) -> Iterator[None]:
     """A block that compiles, say: a command that is asked to end in it does so at once, and says this. Raises
     KeyboardInterrupt, with these words, if that was asked before."""
-    global _expendable
+    global _expendable, _raised
     if _asked and not _holds:
+        _raised = True
         raise Interrupted(said)
     _expendable = said
     try:
@@ -204,17 +212,19 @@ def _unraisable(found: Any) -> None:
 
 
 def _raise(signum: int, frame: FrameType | None) -> None:
-    global _asked
-    _asked = signum
+    global _asked, _raised
+    _asked, _raised = signum, False
     _retry(signum, frame)
 
 
 def _retry(_: int, frame: FrameType | None) -> None:
+    global _raised
     if not _asked:
         return
     may = not (_holds or _steps) and _outside(frame)
     signal.setitimer(signal.ITIMER_REAL, INSIST if may else AGAIN)
     if may:
+        _raised = True
         raise KeyboardInterrupt
 
 
@@ -231,16 +241,31 @@ def _outside(frame: FrameType | None) -> bool:
 
 def _watch(requests: socket.socket, signals: list[signal.Signals], at_once: Callable[[str], object]) -> None:
     """Reads what arrives, even while the main thread is inside XLA; a second request ends the process, and the first
-    where nothing is lost."""
+    where nothing is lost, or where nothing that could be kept goes on and `PATIENCE` is over."""
     first: float | None = None
+    number = signal.SIGINT
+
+    def end(said: str) -> None:
+        remove_unfinished()
+        at_once(said)
+        os._exit(128 + number)
+
     with requests:
-        while got := requests.recv(64):
-            found = [number for number in got if number in signals]
+        while True:
+            try:
+                if not (got := requests.recv(64)):
+                    return
+            except TimeoutError:
+                got = b""
+            found = [one for one in got if one in signals]
             now = time.monotonic()
             said = None if _holds else _expendable
+            if found:
+                number = signal.Signals(found[0])
             if found and (said is not None or (first is not None and now - first > TWICE)):
-                remove_unfinished()
-                at_once(said or "interrupted")
-                os._exit(128 + found[0])
+                end(said or "interrupted")
             elif found and first is None:
                 first = now
+                requests.settimeout(PATIENCE)
+            elif first is not None and now - first >= PATIENCE and not (_raised or _holds or _steps):
+                end("interrupted")
