@@ -214,7 +214,8 @@ def _nested() -> list[Any]:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (X + 1j, "holds complex128 values"), (X.astype(str), r"holds '[-.0-9]+' at \[0, 0, 0\]"), ("text", "holds 'text'"),
+        (X + 1j, "holds complex128 values"), ("text", "holds 'text'"),
+        (X.astype(str), r"holds '[-.0-9]+' at \[0, 0, 0\]"),
         (None, "has shape"), ({1: 2}, "wanted numbers"), (object(), "wanted numbers"), ([[10**400]], "wanted numbers"),
         ([[1.0, 2.0], [1.0]], "its rows differ in length"), (_nested(), "is no array"), (_Hostile(), "not today"),
         (np.zeros((5, 4, 2), "M8[s]"), "wanted numbers"), (np.zeros((5, 4), [("a", "f8")]), "wanted numbers"),
