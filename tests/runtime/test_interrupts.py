@@ -149,6 +149,29 @@ def test_where_nothing_is_lost_the_first_interruption_ends_the_process(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+DEEP = """
+import hashlib, os, signal, sys, threading
+from pathlib import Path
+from innerloop.artifact import interrupts
+
+def body():
+    with interrupts.unfinished(Path("scratch")) as scratch:
+        scratch.write_text("half")
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # in which nothing can be raised, as in XLA
+
+sys.exit(interrupts.command(body, lambda _: 7, lambda said: print(said, flush=True)))
+"""
+
+
+def test_a_command_ends_though_nothing_can_be_raised_where_it_is(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = python(DEEP, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "interrupted\n", "")
+    assert time.monotonic() - began < 60
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_interruption_before_such_a_block_keeps_it_from_beginning() -> None:
     def body() -> int:
         with interrupts.stoppable():
