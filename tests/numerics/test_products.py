@@ -9,13 +9,15 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
+from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.precisions import UNIT
 from innerloop.compiler import compile_program, interpret
-from innerloop.compiler.numerics.activations import gelu
+from innerloop.compiler.interpreter.ball import Ball
+from innerloop.compiler.numerics.activations import GELU, GELU_ERF, Activation, gelu
 from innerloop.compiler.numerics.fit_smooth import fit
 from innerloop.compiler.numerics.functions import function
-from innerloop.compiler.numerics.square_banks import FINENESS, Bank, Squares, square_bank
-from innerloop.compiler.schedule.constructions import CURVE
+from innerloop.compiler.numerics.square_banks import FINENESS, MOST_COPIES, Bank, Squares, square_bank
+from innerloop.compiler.schedule.constructions import CURVE, default_squares
 from innerloop.runtime import Transformer
 from innerloop.runtime.layers.functions import gelu as runtime_gelu
 from transformers.activations import NewGELUActivation
@@ -70,6 +72,25 @@ def test_copies_of_a_bank_round_independently() -> None:
         return float(np.std(np.diff(error)))
 
     assert noise(6) < 0.6 * noise(1)
+
+
+@pytest.mark.parametrize("activation", [GELU, GELU_ERF])
+@pytest.mark.parametrize("bank", ["coarse", "fine", "exact"])
+def test_more_copies_round_less(bank: str, activation: Activation) -> None:
+    """48 copies of a fine bank rounded sixty times worse than one: the widest were as good as flat."""
+    rates = [square_bank(Squares(bank, n), activation).rounding[1] for n in range(1, MOST_COPIES + 1)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.45 * rates[0]
+    with pytest.raises(AssertionError, match="copies"):
+        square_bank(Squares(bank, MOST_COPIES + 1), activation)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("products", [1, 2, 3, 16, 47, 48])
+@pytest.mark.parametrize("spread", [1.0, 200.0, 1e6])
+def test_products_of_far_tails_take_a_bank_that_there_is(dtype: Dtype, products: int, spread: float) -> None:
+    ball = Ball(np.zeros(1), np.ones(1), spread=spread)
+    assert default_squares(ball, ball, products, dtype).copies <= MOST_COPIES
 
 
 def test_a_square_in_float64() -> None:
