@@ -65,10 +65,17 @@ def ended_by() -> int:
 
 def check() -> None:
     """Raises KeyboardInterrupt if one waits."""
-    global _raised
     if _asked and not _holds:
-        _raised = True
+        _unwinds()
         raise KeyboardInterrupt
+
+
+def _unwinds() -> None:
+    """An interruption is raised, or is about to be: it has until `INSIST` before it is raised again."""
+    global _raised
+    _raised = True
+    if _body is not None:
+        signal.setitimer(signal.ITIMER_REAL, INSIST)
 
 
 @contextmanager
@@ -89,9 +96,9 @@ def held() -> Iterator[None]:
 def expendable(said: str) -> Iterator[None]:
     """A block that compiles, say: a command that is asked to end in it does so at once, and says this. Raises
     KeyboardInterrupt, with these words, if that was asked before."""
-    global _expendable, _raised
+    global _expendable
     if _asked and not _holds:
-        _raised = True
+        _unwinds()
         raise Interrupted(said)
     _expendable = said
     try:
@@ -149,6 +156,10 @@ def stoppable() -> Iterator[None]:
         yield
         if ours:
             check()
+    except KeyboardInterrupt:  # with words of its own: nothing is to come between it and who tells them
+        if _asked and counts:
+            _unwinds()
+        raise
     finally:
         _steps -= counts
         if ours:

@@ -105,8 +105,12 @@ def train(arguments: Namespace) -> int:
     given, chosen, d, changes = verified(arguments)
     source = program(arguments.program)
     output, place = arguments.output, checkpoints(arguments.output)
-    if not (arguments.resume and (output / STATE).is_dir()):
+    if not (output / STATE).is_dir():
         new_folder(output)
+    elif not arguments.resume:
+        raise InnerloopError(
+            f"{output}: exists already, a finished training: --resume with more --steps lengthens it; or name a new folder"
+        )
 
     from innerloop.compiler import compile_program
     from innerloop.laboratory.training.curriculum import Curriculum

@@ -201,7 +201,10 @@ def test_a_compiled_folder_says_nothing_and_a_damaged_one_is_refused(innerloop: 
 def test_a_finished_run_is_lengthened_to_the_same_bytes(innerloop: Command, tmp_path: Path) -> None:
     assert innerloop(*CONSTANT, "--steps", "5").status == 0
     assert record_of(tmp_path / "trained") == ["clock.json", "log.csv", "step-00000005", "training.json"]
-    one_message(innerloop(*CONSTANT, "--steps", "12"), "trained: exists already")
+    one_message(
+        innerloop(*CONSTANT, "--steps", "12"),
+        "trained: exists already, a finished training: --resume with more --steps lengthens it",
+    )
     assert innerloop(*CONSTANT, "--steps", "12", "--resume").status == 0
     assert innerloop(*CONSTANT[:-5], "whole", *CONSTANT[-4:], "--steps", "12").status == 0
     assert weights(tmp_path / "trained") == weights(tmp_path / "whole")

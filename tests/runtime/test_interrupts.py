@@ -172,6 +172,31 @@ def test_a_command_ends_though_nothing_can_be_raised_where_it_is(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
+LATE = """
+import os, signal, sys, threading, time
+from innerloop.artifact import interrupts
+
+def body():
+    try:
+        with interrupts.stoppable():
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+            end = time.monotonic() + 1.2  # of a call of the device
+            while time.monotonic() < end:
+                time.sleep(0.01)
+            raise interrupts.Interrupted("interrupted after 3 of 5 steps")
+    finally:
+        time.sleep(0.3)
+
+sys.exit(interrupts.command(body, lambda error: print(error, flush=True) or 9, lambda said: print(said, flush=True)))
+"""
+
+
+def test_what_unwinds_late_keeps_its_words(tmp_path: Path) -> None:
+    """As training does after a long call: it was ended while its bars and locks were put away."""
+    done = python(LATE, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (9, "interrupted after 3 of 5 steps\n", "")
+
+
 def test_an_interruption_before_such_a_block_keeps_it_from_beginning() -> None:
     def body() -> int:
         with interrupts.stoppable():
