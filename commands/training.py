@@ -109,7 +109,8 @@ def train(arguments: Namespace) -> int:
         new_folder(output)
     elif not arguments.resume:
         raise InnerloopError(
-            f"{output}: exists already, a finished training: --resume with more --steps lengthens it; or name a new folder"
+            f"{output}: exists already, a finished training: --resume with more --steps lengthens it; or name a new "
+            "folder"
         )
 
     from innerloop.compiler import compile_program
