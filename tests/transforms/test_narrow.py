@@ -100,7 +100,7 @@ def conjugate_gradient(target: TargetName, dtype: Dtype, **parameters: object) -
 
 
 def test_conjugate_gradients_stay_shallow_and_exact() -> None:
-    layers, errors = conjugate_gradient("gpt2", "float32")
+    layers, errors = conjugate_gradient("gpt2", "float32", floor=1e-9)  # of float32 nothing is left of 1e-12
     assert layers <= 27
     assert errors.mean() < 1e-7
     # at two steps a dot product of 6e-8 stood where something of size 1 was taken away, and every digit was lost
