@@ -32,7 +32,7 @@ def numeric(name: str, given: ArrayLike) -> NDArray[Any]:
     if array.dtype.name.startswith(("bfloat", "float8")):
         array = array.astype(np.float64)
     if array.dtype.kind in "OSUT":  # of [0.5, ""] NumPy makes text of both
-        array = _unboxed(name, np.asarray(given, object) if array.dtype.kind != "O" else array)
+        array = _unboxed(name, np.asarray(given if isinstance(given, list | tuple) else array, object))
     if array.dtype.kind not in "biuf":
         raise DataError(f"`{name}` holds {array.dtype} values; wanted numbers")
     if isinstance(given, np.ma.MaskedArray) and np.any(np.ma.getmaskarray(given)):

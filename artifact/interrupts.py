@@ -229,13 +229,12 @@ def _raise(signum: int, frame: FrameType | None) -> None:
 
 
 def _retry(_: int, frame: FrameType | None) -> None:
-    global _raised
     if not _asked:
         return
-    may = not (_holds or _steps) and _outside(frame)
-    signal.setitimer(signal.ITIMER_REAL, INSIST if may else AGAIN)
-    if may:
-        _raised = True
+    if _holds or _steps or not _outside(frame):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+    else:
+        _unwinds()
         raise KeyboardInterrupt
 
 

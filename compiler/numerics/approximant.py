@@ -21,7 +21,7 @@ BEYOND, POINTS = 0.5, 1000
 
 
 class NoFit(InternalError):
-    """A function is not finite on the range that it is to be fitted on: lowering refuses such before."""
+    """A function has no curve on the range that it is to be fitted on: lowering refuses such before."""
 
 
 @dataclass(frozen=True)

@@ -68,15 +68,14 @@ def rows(array: Array, place: np.ndarray) -> Array:
         return array
     if place.size and (place == place[0]).all():
         place = place[:1]
-    run = run_of(place)
-    return array[place if run is None else run]
+    return array[sliced(place)]
 
 
-def run_of(place: np.ndarray) -> slice | None:
-    """The slice that takes these, if one does."""
+def sliced(place: np.ndarray) -> slice | np.ndarray:
+    """The slice that takes these, if one does, else these."""
     step = int(place[1] - place[0]) if place.size > 1 else 1
     if not place.size or step <= 0 or place[0] < 0 or not (np.diff(place) == step).all():
-        return None
+        return place
     return slice(int(place[0]), int(place[-1]) + 1, step)
 
 

@@ -39,7 +39,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..differentiable import TOGETHER
 from ..differentiable.needed import needed
 from ..differentiable.opened import Opened
-from ..differentiable.places import run_of
+from ..differentiable.places import sliced
 from ..executables import Compiled, compiled
 from ..surroundings import concrete
 from .guard import Guard
@@ -141,31 +141,26 @@ class Jitted(Interpreter):
             line.function = _function(*self._program, data.sequence, self._guard)
         packed = list[Floats]()
         outputs = outputs.reshape(*outputs.shape[:2], prod(graph.output.shape))
-        for start in range(0, data.batch, size):
-            some = slice(start, start + size)
-            fields = {name: data.fields[name][some, rows] for name, rows in line.rows.items()}
-            packed.append(self._found(line, size, _whole((fields, outputs[some]), size))[: data.batch - start])
+        settings = partial(concrete, "float64")
+        with (
+            jax.default_device(self._device), jax.enable_x64(True), jax.transfer_guard("allow"), jax.debug_nans(False)
+        ):  # fmt: skip
+            for start in range(0, data.batch, size):
+                some = slice(start, start + size)
+                fields = {name: data.fields[name][some, rows] for name, rows in line.rows.items()}
+                tasks = _whole((fields, outputs[some]), size)
+                found = line.function.settled(size, settings, *tasks)(*tasks)
+                packed.append(np.array(found)[: data.batch - start])
         self.runs += 1
         every = np.concatenate(packed) if len(packed) > 1 else packed[0]
         errors, largest = every[:, :-2].reshape(data.batch, 2, -1).transpose(1, 0, 2)
         return Held(errors, largest, every[:, -2] > 0, every[:, -1] > 0)
 
-    def _found(self, line: _Line, size: int, tasks: tuple[Any, Any]) -> Floats:
-        """Of so many tasks of the sequence."""
-        assert line.function is not None
-        with jax.default_device(self._device):
-            ready = line.function.settled(size, partial(concrete, "float64"), *tasks)
-            with jax.enable_x64(True), jax.transfer_guard("allow"), jax.debug_nans(False):
-                return np.array(ready(*tasks))
-
 
 def _line(graph: Graph, data: TokenData) -> _Line:
     """What is known of the data's sequence before anything of it has run."""
     pairs = max(1, CHUNK_BYTES // (8 * len(data.sequence) ** 2))
-    rows = dict[str, Indices | slice]()
-    for given in graph.signature.fields:
-        place = output_rows(data.sequence, given.kinds)
-        rows[given.name] = place if (run := run_of(place)) is None else run
+    rows = {f.name: sliced(output_rows(data.sequence, f.kinds)) for f in graph.signature.fields}
     return _Line(rows, max(1, min(TOGETHER, pairs, together(graph, data))))
 
 
