@@ -63,7 +63,7 @@ def _step(run: list[SublayerPlan], dtype: Dtype, target: Target) -> bool:
     if wide is None:
         return False
     for placed in sorted(run[wide].placed, key=lambda p: _cost(p, dtype), reverse=True):
-        until = _latest(run, wide, placed)
+        until = _latest(run, wide, placed, target)
         for time in range(wide + 2, until + 1, 2):
             if not run[time].divides(target) and widths[time] + _cost(placed, dtype) < widths[wide]:
                 run[wide].placed = [p for p in run[wide].placed if p is not placed]
@@ -72,20 +72,21 @@ def _step(run: list[SublayerPlan], dtype: Dtype, target: Target) -> bool:
     return False
 
 
-def _latest(run: list[SublayerPlan], time: int, placed: Placed) -> int:
+def _latest(run: list[SublayerPlan], time: int, placed: Placed, target: Target) -> int:
     """The last sublayer of the run that the instruction may stand in: before any reader, no later than what changes a
-    state that it reads, and where it is if it writes elsewhere or a division waits for it."""
+    state that it reads (in its own layer, where the attention changes what the MLP still reads), and where it is if it
+    writes elsewhere or a division waits for it."""
     if placed.writes or not isinstance(placed.instruction.op, Multiply | Apply):
         return time
     reads = frozenset[Atom]().union(*(form.atoms for form in placed.instruction.reads))
-    for later in range(time, len(run)):
+    for later in range(max(0, time - int(target.parallel)), len(run)):
         sublayer = run[later]
         if _read(placed.instruction.out, sublayer.divisors):
             return time
         if later > time and _read(placed.instruction.out, [f for p in sublayer.placed for f in p.instruction.reads]):
             return later - 1
         if reads & sublayer.changes:
-            return later
+            return max(later, time)
     return len(run) - 1
 
 

@@ -8,6 +8,13 @@ from innerloop.artifact.arrays import Dtype
 from innerloop.artifact.words import TargetName
 from innerloop.compiler import Weights, compile_program, interpret
 from innerloop.compiler import finish as passes
+from innerloop.compiler.compile import plan_for
+from innerloop.compiler.ir.build import graph_of
+from innerloop.compiler.pipeline import optimise
+from innerloop.compiler.schedule import balance as balancing
+from innerloop.compiler.schedule.lower import lower
+from innerloop.compiler.schedule.schedule import schedule
+from innerloop.programs import load
 
 from tests.reference import case_of, measured
 
@@ -114,3 +121,25 @@ def test_nor_where_the_loop_is_written_out() -> None:
     again = again.replace("t =", "r =").replace("log(v)", "log(t)").replace("s / v", "s / t")
     once = once.replace("v =", "t =")
     right(f"{head}{once}\n{again}\noutput b\n", logit, 2, "gpt2", "float32")
+
+
+@pytest.mark.parametrize("target", ["gpt2", "neox"])
+@pytest.mark.parametrize("name", ["gaussian_mixture", "k_means", "support_vector"])
+def test_whatever_neurons_cost_all_that_is_read_is_there(
+    name: str, target: TargetName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What moves is chosen by cost, and may not depend on it. Beside an attention that changes a state, an MLP of the
+    same layer reads what it was before: there nothing may move to a later layer."""
+    case = case_of(name)
+    graph = optimise(graph_of(load(name), case.parameters), target)
+    plan = plan_for(graph, target, "float32", case.sample(64))
+    instructions = lower(plan.graph, plan.ranges, plan.target)
+    moved = 0
+    for seed in range(8):
+        random = np.random.default_rng(seed).integers(1, 1000, 10_000)
+        monkeypatch.setattr(balancing, "_cost", lambda placed, _, random=random: random[placed.instruction.out])
+        placed, _ = passes.arranged(instructions, "float32")
+        moved += [p for s in placed.walk() for p in s.placed] != [
+            p for s in schedule(instructions).walk() for p in s.placed
+        ]
+    assert moved > 0
