@@ -6,57 +6,57 @@
 before   an activation, so many pairs of neurons, and what their rounding costs
 after    Σₖ weightₖ (g(scaleₖ (s − shiftₖ)) + g(scaleₖ (−s − shiftₖ))) ≈ s², |s| ≤ 1
 
-What is least is the rms, over s in [0, 1], of the error and of the rounding in float32 together, both divided by
-s + 0.01; s is even on [0, 1], or, for shifted pairs, whose rounding should be small for small s, even in its logarithm
-from 0.003 on. For given scales and shifts the weights are a least-squares problem, whose ridge is the rounding; scales
-and shifts are found by `scipy.optimize.least_squares` from random starts. Unshifted pairs are fitted as they stand when
-they are halved. The fine bank pays for a tenth of what PyTorch's GELU leaves of a neuron that is shut.
+What is least is the rms, over s in [0, 1], of `SMOOTH` times the error (of shifted pairs) and of the rounding in
+float32 together, both divided by s + 0.01: errors of a fit are alike in all products that stand near each other, and
+rounding is not. s is even on [0, 1], or, for shifted pairs, whose rounding should be small for small s, even in its
+logarithm from 0.003 on. For given scales and shifts the weights are a least-squares problem, whose ridge is the
+rounding; scales and shifts are found by `scipy.optimize.least_squares` from random starts. Unshifted pairs are fitted
+as they stand when they are halved. Shifted pairs pay for a share of what PyTorch's activation leaves of a neuron that
+is nearly shut.
 
-    bank      pairs    shifts    criterion of the table    of what is found, from 24 starts
-    1         1        no        1.1893e-05                1.1893e-05
-    2         2        no        2.0078e-06                2.0065e-06
-    3         3        no        1.0599e-06                1.0593e-06
-    coarse    4        yes       1.7794e-07                1.1790e-07
-    fine      8        yes       8.6370e-08                6.8604e-08
+TABLE
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.precisions import UNIT
 from innerloop.compiler.numerics.activations import ACTIVATIONS, Activation
-from innerloop.compiler.numerics.square_banks import Bank, paired
+from innerloop.compiler.numerics.square_banks import Bank, Squares, paired, square_bank
+from innerloop.compiler.numerics.square_tables import SHIFTED, TABLES
 from scipy.optimize import least_squares
 
 NEAR = 0.01
 """Errors count by the size of s, down to here."""
-EVEN, SHORT = np.linspace(0.0, 1.0, 401), np.geomspace(3e-3, 1.0, 201)
+SMOOTH = 3.0
+EVEN, SHORT = np.linspace(0.0, 1.0, 401), np.geomspace(3e-3, 1.0, 401)
 SHUT, LEFT = -5.3, 0.14
 """From here up to 0 PyTorch's GELU is off by so many units of x."""
-SCALES, SHIFTS = (0.01, 20.0), (-0.1, 2.5)
+SHARE = {"gelu_tanh": 0.5, "gelu_erf": 10.0, "silu": 0.0}
+"""Of that, what shifted pairs pay for: its erf is off by more, where 2 < |x| < 4."""
+SCALES, SHIFTS = (0.01, 40.0), (-0.1, 2.0)
 """Where they are looked for."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a bank is fitted as: so many pairs, `shifted` or halved; `noise`: its share of what PyTorch leaves."""
+    """What a bank is fitted as: so many pairs, `shifted` or halved."""
 
     pairs: int
     shifted: bool
-    noise: float = 0.0
 
 
-BANKS = {
-    "1": Kind(1, False),
-    "2": Kind(2, False),
-    "3": Kind(3, False),
-    "coarse": Kind(4, True),
-    "fine": Kind(8, True, 0.1),
-}
+BANKS = ("1", "2", "3", *SHIFTED)
+
+
+def kind_of(bank: str, activation: Activation) -> Kind:
+    """As large as in the table, or for an activation that has none as the tanh-GELU's."""
+    tables = TABLES.get(activation.name, TABLES["gelu_tanh"])
+    return Kind(int(bank), False) if bank.isdigit() else Kind(len(tables.shifted[bank][0]), True)
 
 
 @dataclass(frozen=True)
@@ -85,15 +85,23 @@ def fitted(kind: Kind, activation: Activation, starts: int, seed: int = 0) -> Fi
 
     found = []
     for _ in range(starts):
-        scale = rng.uniform(1.0, 7.0, k) if kind.shifted else rng.uniform(0.01, 1.0, k)
-        shift = rng.uniform(0.0, 1.3, k)
-        if kind.shifted:  # one pair is open at 0
-            scale[0], shift[0] = 0.3 * scale[0], 0.0
+        scale, shift = _shifted(k, rng) if kind.shifted else (rng.uniform(0.01, 1.0, k), np.zeros(k))
         start = np.concatenate([np.log(scale), shift[: k * kind.shifted]])
         found.append(least_squares(residual, start, bounds=(low, high), x_scale="jac", max_nfev=200))
     best = placed(min(found, key=lambda f: float(f.cost)).x)
     weight = solved(*equations(kind, activation, *best))
     return Fit(*best, weight, criterion(kind, activation, *best, weight))
+
+
+def _shifted(pairs: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Kinks all over [0, 1], about as wide as they are apart; one pair is open at 0."""
+    if rng.random() < 1 / 3:
+        scale, shift = rng.uniform(0.12 * pairs, 0.9 * pairs, pairs) + 0.3, rng.uniform(0.0, 1.3, pairs)
+    else:
+        scale = rng.uniform(0.5, 1.0) * pairs * np.exp(rng.normal(0.0, 0.15, pairs))
+        shift = np.linspace(0.0, 1.0 + rng.uniform(0.0, 2.0) / pairs, pairs) + rng.normal(0.0, 0.1 / pairs, pairs)
+    scale[0], shift[0] = 0.3 * scale[0], 0.0
+    return scale, np.clip(shift, 0.9 * SHIFTS[0], 0.95 * SHIFTS[1])
 
 
 def criterion(kind: Kind, activation: Activation, scale: Floats, shift: Floats, weight: Floats) -> float:
@@ -109,15 +117,18 @@ def equations(kind: Kind, activation: Activation, scale: Floats, shift: Floats) 
     size = 1.0 / (s + NEAR) / np.sqrt(s.size)
     x = s[:, None] * neurons.up + neurons.bias
     values = activation.value(x).reshape(s.size, -1, 2)
-    rounded = neurons.units(s) ** 2 + np.where((x > SHUT) & (x < 0.0), kind.noise * LEFT * x, 0.0) ** 2
+    share = SHARE[activation.name] if kind.shifted else 0.0
+    rounded = neurons.units(s) ** 2 + np.where((x > SHUT) & (x < 0.0), share * LEFT * x, 0.0) ** 2
     if not kind.shifted:  # one neuron of the pair, with twice the weight, and a slope
         rounded[:, 0::2], rounded[:, 1::2] = 4.0 * rounded[:, 0::2], 0.0
     lost = rounded.reshape(s.size, -1, 2).sum(-1)
     rows = [values.sum(-1) * size[:, None], np.diag(UNIT["float32"] * np.sqrt(size**2 @ lost))]
     if not kind.shifted:
         rows.append(UNIT["float32"] * float(np.linalg.norm(s * size)) * scale[None, :])
+    smooth = SMOOTH if kind.shifted else 1.0
+    rows[0] *= smooth
     matrix = np.concatenate(rows)
-    return matrix, np.concatenate([s**2 * size, np.zeros(len(matrix) - s.size)])
+    return matrix, np.concatenate([smooth * s**2 * size, np.zeros(len(matrix) - s.size)])
 
 
 def solved(matrix: Floats, wanted: Floats) -> Floats:
@@ -126,18 +137,31 @@ def solved(matrix: Floats, wanted: Floats) -> Floats:
     return np.asarray(np.linalg.lstsq(matrix / length, wanted, rcond=1e-15)[0] / length)
 
 
+def _tabled(name: str, activation: Activation) -> list[str]:
+    """What the table's own bank has, where there is one."""
+    if activation.name not in TABLES:
+        return []
+    return [f"(the table's: {tabled(name, activation):.4g})"]
+
+
+def tabled(name: str, activation: Activation) -> float:
+    """The criterion of the repository's table."""
+    bank = square_bank(Squares(int(name) if name.isdigit() else name), activation)
+    scale, weight = bank.up[0::2], bank.down[0::2]
+    return criterion(kind_of(name, activation), activation, scale, -bank.bias[0::2] / scale, weight)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Fits the tables of square_banks.py anew.")
     parser.add_argument("activation", choices=ACTIVATIONS)
     parser.add_argument("--bank", choices=BANKS, action="append", help="one of them (default: all)")
     parser.add_argument("--starts", type=int, default=24, help="random starts (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--noise", type=float, help="the share of what PyTorch leaves that shifted pairs pay for")
     options = parser.parse_args()
+    activation = ACTIVATIONS[options.activation]
     for name in options.bank or BANKS:
-        kind = BANKS[name] if options.noise is None else replace(BANKS[name], noise=options.noise)
-        found = fitted(kind, ACTIVATIONS[options.activation], options.starts, options.seed)
-        print(f"{name}: criterion {found.criterion:.5g}")
+        found = fitted(kind_of(name, activation), activation, options.starts, options.seed)
+        print(f"{name}: criterion {found.criterion:.4g}", *_tabled(name, activation))
         for row in (found.scale, found.shift, found.weight):
             print(f"    {tuple(row.tolist())},")
 

@@ -50,15 +50,15 @@ def product(op: Product, left: Ball, right: Ball, bank: Bank, shared: bool, unit
     form = op.form
     i, j, c = form.left, form.right, form.coefficient
     radius_a, radius_b = (np.where(ball.radius > 0, ball.radius, 1.0) for ball in (left, right))
-    floor, rate = (unit * units for units in bank.rounding)
+    floor, linear, square = (unit * units for units in bank.rounding)
     worst = float(np.abs(bank.fit).max())
-    fitted = worst > 0.5 * rate
+    fitted = worst > 0.5 * unit * bank.most
     if not fitted:
-        rate = float(np.hypot(rate, worst))
+        linear = float(np.hypot(linear, worst))
     share, lone = (2.25, 4.5) if shared else (0.5, 2.0)
     shape_a, shape_b = (form.size, form.sizes[0]), (form.size, form.sizes[1])
-    of_a = Matrix.of(form.out, i, share * (rate * c * radius_b[j]) ** 2, shape_a)
-    of_b = Matrix.of(form.out, j, share * (rate * c * radius_a[i]) ** 2, shape_b)
+    of_a = Matrix.of(form.out, i, share * (c * radius_b[j]) ** 2, shape_a)
+    of_b = Matrix.of(form.out, j, share * (c * radius_a[i]) ** 2, shape_b)
     by_b = Matrix.of(form.out, i, (unit * c * right.centre[j]) ** 2, shape_a)
     by_a = Matrix.of(form.out, j, (unit * c * left.centre[i]) ** 2, shape_b)
     always = np.bincount(
@@ -68,10 +68,16 @@ def product(op: Product, left: Ball, right: Ball, bank: Bank, shared: bool, unit
     )
     gather = Matrix.of(form.out, np.arange(c.size), c * radius_a[i] * radius_b[j], (form.size, c.size))
 
+    def lost(near: Floats, radius: Floats) -> Floats:
+        size = near**2
+        return (linear * linear) * size + (square * size / radius) ** 2
+
     def model(array: Floats, operand: Operand, rng: Draws, drawn: bool) -> Floats:
         a, b = operand(0), operand(1)
         near_a, near_b = a - left.centre, b - right.centre
-        variance = always + of_a.apply(near_a**2) + of_b.apply(near_b**2) + (unit * array) ** 2
+        variance = (
+            always + of_a.apply(lost(near_a, radius_a)) + of_b.apply(lost(near_b, radius_b)) + (unit * array) ** 2
+        )
         if by_a.nnz or by_b.nnz:
             variance = variance + by_a.apply(b**2) + by_b.apply(a**2)
         found = noisy(array, np.sqrt(variance), rng)

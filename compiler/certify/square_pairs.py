@@ -12,6 +12,7 @@ import numpy as np
 from innerloop.artifact.sparse import Matrix
 from numpy.typing import NDArray
 
+from ..numerics.activations import Activation
 from ..numerics.square_banks import Squares, square_bank
 from ..schedule.constructions import distinct, keys
 from ..schedule.instructions import Instruction, LinearForm, Multiply
@@ -50,8 +51,8 @@ class SquarePairs:
             count, len(factors) - len(unlike), len(unlike), len(unlike) + len(squares), int(written.sum()), centred
         )
 
-    def neurons(self, squares: Squares) -> int:
-        bank = square_bank(squares)
+    def neurons(self, squares: Squares, activation: Activation) -> int:
+        bank = square_bank(squares, activation)
         count = self.lone if squares.shared else self.alike + 2 * self.unlike
         return count * bank.up.size + (2 * self.straight if self.centred or bank.slope else 0)
 

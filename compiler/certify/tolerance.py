@@ -34,6 +34,7 @@ from ..ir.operation_classes import Local, Reads, Source, Structural
 from ..numerics.activations import Activation
 from ..numerics.fit_smooth import fit
 from ..numerics.square_banks import Squares, square_bank
+from ..numerics.square_tables import SHIFTED
 from ..schedule.allocate import Allocation
 from ..schedule.constructions import CURVE, Choice, Construction, default_squares
 from ..schedule.instructions import Apply, Instruction, Multiply
@@ -211,7 +212,7 @@ def _products(
     default = default_squares(op.left, op.right, pairs.distinct, dtype)
     banks: list[Squares] = [default]
     if dtype == "float32":
-        banks += [Squares("coarse"), *(Squares("fine", copies) for copies in (1, 2, 4))]
+        banks += [Squares(name) for name in SHIFTED]
         halvable: tuple[int | str, ...] = (1, 2, 3)
     else:
         halvable = (1, 2, 3, "exact")
@@ -219,16 +220,16 @@ def _products(
     every = (s for b in banks for s in (b, Squares(b.bank, b.copies, b.halved, True)))
     errors = {s: _roughly(s, dtype, activation) for s in every}
     kept: list[Squares] = []
-    for squares in sorted(errors, key=lambda s: (pairs.neurons(s), errors[s])):
+    for squares in sorted(errors, key=lambda s: (pairs.neurons(s, activation), errors[s])):
         if not kept or errors[squares] < errors[kept[-1]]:
             kept.append(squares)
-    return [Option(s, pairs.neurons(s)) for s in reversed(kept)]
+    return [Option(s, pairs.neurons(s, activation)) for s in reversed(kept)]
 
 
 def _roughly(squares: Squares, dtype: Dtype, activation: Activation) -> float:
     """The error of a product of factors in [−1, 1]."""
     bank = square_bank(squares, activation)
-    one = float(np.hypot(np.abs(bank.fit).max(), UNIT[dtype] * bank.rounding[1]))
+    one = float(np.hypot(np.abs(bank.fit).max(), UNIT[dtype] * bank.most))
     return one * (1.5 if squares.shared else 1.0)
 
 

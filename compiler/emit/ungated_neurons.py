@@ -168,9 +168,13 @@ class UngatedNeurons(Neurons):
         term, and round at the size of one product and not of all. A bank of fewer than eight just stands together.
         """
         count = read.shape[1]
-        number = np.arange(bank.up.size * count)
-        block, mirrored = (4, 2) if bank.up.size % 8 == 0 else (bank.up.size, 1)
-        order = number.reshape(-1, block, mirrored, count // period, period).transpose(4, 0, 2, 3, 1).ravel()
+        number = np.arange(bank.up.size * count).reshape(bank.up.size, count // period, period)
+        mirrored = 2 if bank.up.size >= 8 else 1
+        blocks = [
+            some.reshape(-1, mirrored, count // period, period).transpose(3, 1, 2, 0).reshape(period, -1)
+            for some in np.split(number, range(8, bank.up.size, 8))
+        ]
+        order = np.hstack(blocks).ravel()
         up = stack([read * float(u) for u in bank.up], self.stream.width)
         down = pile([down * float(d) for d in bank.down], self.stream.width)
         self.add(Matrix(up.csr[:, order]), np.repeat(bank.bias, count)[order], Matrix(down.csr[order]), kinds)

@@ -10,16 +10,21 @@ pairs shifted by t > 0, which stay shut for small s, leave one of about 1/w at t
 least error and least rounding together, with weights 1/(s + 0.01), rms errors on [R/2, R]:
 
     bank                  R = 1     0.3       0.1       0.03      0.01
-    coarse, 4 pairs       1.2e-7    3.0e-8    8.2e-9    3.8e-9    1.2e-9
+    coarse, 4 pairs       1.2e-7    2.0e-8    9.6e-9    2.7e-9    7.7e-10
       … by PyTorch        1.2e-7    2.0e-8    1.0e-8    4.6e-9    4.0e-9
-    fine, 8 pairs         8.2e-8    1.1e-8    4.5e-9    1.1e-9    6.2e-10
-      … by PyTorch        8.1e-8    1.1e-8    5.3e-9    2.6e-9    2.1e-9
+    fine, 6 pairs         6.9e-8    1.4e-8    3.5e-9    1.6e-9    4.8e-10
+      … by PyTorch        6.8e-8    1.5e-8    5.4e-9    5.6e-9    4.4e-9
+    finer, 12 pairs       4.7e-8    1.0e-8    1.4e-9    4.8e-10   3.1e-10
+      … by PyTorch        4.7e-8    1.1e-8    2.3e-9    1.8e-9    1.6e-9
+    finest, 24 pairs      5.6e-8    6.4e-9    9.2e-10   1.5e-10   6.5e-11
+      … by PyTorch        5.6e-8    6.4e-9    1.2e-9    6.1e-10   8.1e-10
     float64, 4 pairs      fit of 3e-12, rounding below
 
-(measured in tests/numerics/test_products.py). PyTorch's 0.5 x (1 + tanh) rounds 1 + tanh, where x / (1 + exp) does not,
-until from x = −5.3 on it is 0: a shut neuron adds 0.14 |x| units there and none here. The fine bank is fitted with a
-tenth of that noise, so that its shut pairs weigh little, or lie beyond −5.3. Both halves of a product carry the same
-error at s = 0, so a product by 0 is 0. Errors are times the radii of both factors.
+(measured in tests/numerics/test_products.py). The more kinks a square has, the fewer neurons are open near 0, and what
+they round there goes as the distance between two kinks; at |s| = 1 as its root. PyTorch's 0.5 x (1 + tanh) rounds
+1 + tanh, where x / (1 + exp) does not, until from x = −5.3 on it is 0: a shut neuron adds 0.14 |x| units there and none
+here. Banks are fitted with a share of that noise, so that shut pairs weigh little, or lie beyond −5.3. Both halves of a
+product carry the same error at s = 0, so a product by 0 is 0. Errors are times the radii of both factors.
 
 Where less will do (`tolerance=`): unshifted pairs can be *halved*, g(x) + g(−x) = 2 g(x) − x, a neuron a pair, and
 what is linear in all the squares of a task is one correction of its output. `wₖ` by Nelder–Mead from random starts,
@@ -33,13 +38,15 @@ Neurons a square, and errors of products of factors in [−1, 1], in float32 (ex
     2 pairs, halved          2          4.6e-6  8.0e-7   8.4e-6  1.1e-6
     3 pairs                  6          1.6e-6  2.7e-7   3.3e-6  4.1e-7
     3 pairs, halved          3          2.1e-6  3.9e-7   4.3e-6  5.4e-7
-    coarse                   8          5.2e-7  8.5e-8   1.0e-6  1.2e-7
-    fine                     16         4.3e-7  6.3e-8   8.4e-7  8.9e-8
+    coarse                   8          5.1e-7  8.5e-8   8.9e-7  1.2e-7
+    fine                     12         4.0e-7  5.2e-8   8.8e-7  7.8e-8
+    finer                    24         2.5e-7  3.8e-8   5.5e-7  5.9e-8
+    finest                   48         2.8e-7  4.2e-8   5.8e-7  6.6e-8
     exact                    8          6.5e-12 2.6e-12  1.6e-11 4.3e-12
     exact, halved            4          6.5e-12 2.6e-12  1.6e-11 4.3e-12
 
 The tables (square_tables.py) are fitted by scripts/refit_squares.py, for any activation. These figures are of the
-tanh-GELU; the erf-GELU does as well.
+tanh-GELU; the erf-GELU does as well, with 8, 16 and 24 pairs in its fine, finer and finest bank.
 
 Of d² products of two vectors 2d² squares are made apart, and d² + 2d shared.
 """
@@ -51,9 +58,10 @@ from functools import cache, cached_property
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.precisions import UNIT
 
 from .activations import GELU, Activation
-from .square_tables import TABLES
+from .square_tables import SHIFTED, TABLES
 
 
 @dataclass(frozen=True)
@@ -77,12 +85,23 @@ class Bank:
         return self.square(s) - s * s
 
     @cached_property
-    def rounding(self) -> tuple[float, float]:
-        """(floor, rate): rounding leaves √(floor² + rate² s²) units, rms: every neuron rounds what goes in and out."""
+    def rounding(self) -> tuple[float, float, float]:
+        """(floor, linear, square): rounding leaves at most √(floor² + (linear s)² + (square s²)²) units, rms: every
+        neuron rounds what goes in and out, those that are open at s are the more, the more pairs there are, and so does
+        each sum of one neuron more."""
         s = np.concatenate([[0.0], np.geomspace(0.01, 1.0, 100)])
-        neurons = (self.units(s) * self.down) ** 2
-        units = np.sqrt(neurons.sum(1) + (self.slope * s) ** 2)
-        return float(units[0]), float(np.max(units[1:] / s[1:]))
+        terms = self.activation.value(s[:, None] * self.up + self.bias) * self.down
+        sums = np.minimum(ADDED * np.abs(np.cumsum(terms, axis=1)), np.abs(terms) / UNIT["float32"])
+        units = ((self.units(s) * self.down) ** 2 + sums**2).sum(1) + (self.slope * s) ** 2
+        s, floor, above = s[1:], units[0], np.maximum(units[1:] - units[0], 0.0)
+        linear = np.max((above / s**2)[s <= NEAR])
+        square = np.max(np.maximum(above - linear * s**2, 0.0) / s**4)
+        return float(np.sqrt(floor)), float(np.sqrt(linear)), float(np.sqrt(square))
+
+    @property
+    def most(self) -> float:
+        """What rounding leaves at |s| = 1, in units, rms, at most."""
+        return float(np.linalg.norm(self.rounding))
 
     def units(self, s: Floats) -> Floats:
         """What each neuron rounds at s [n], in units of what it is multiplied by going down [n, neurons]."""
@@ -92,20 +111,22 @@ class Bank:
 
 
 FINENESS = 1024
-
+NEAR, ADDED = 0.1, 0.4
+"""Up to here what rounding leaves goes as s. A sum is off by so many units of itself, rms, or by all that was added."""
 
 MOST_COPIES = 12
-"""Each is wider than the one before, and what a wide one rounds grows: one fine bank leaves 2.4 units of s, 12 leave
-0.80, 16 leave 0.74, 24 leave 0.88, and 48, of which some are as good as flat, 146."""
+"""Each is wider than the one before, and what a wide one rounds grows: 48 copies, of which some are as good as flat,
+round sixty times worse than one."""
 
 
 @dataclass(frozen=True)
 class Squares:
     """A construction of the products of one task.
 
-    `bank`: coarse, fine, exact, or the number of unshifted pairs. Several `copies`, of slightly different scales, round
-    independently: their mean has 1/√copies of the rounding. `halved`: one neuron of each pair is traded for a linear
-    correction. `shared`: lone squares instead of squares of differences."""
+    `bank`: one of shifted pairs (`SHIFTED`), exact, or the number of unshifted pairs. `copies`, of the exact bank:
+    several, of slightly different scales, round independently, and their mean has 1/√copies of the rounding. `halved`:
+    one neuron of each pair is traded for a linear correction. `shared`: lone squares instead of squares of
+    differences."""
 
     bank: str | int
     copies: int = 1
@@ -118,14 +139,14 @@ def square_bank(squares: Squares, activation: Activation = GELU) -> Bank:
     """The bank of a construction, of these neurons. Only unshifted pairs can be halved."""
     fitted = TABLES[activation.name]
     match squares.bank:
-        case "coarse" | "fine":
-            scale, shift, weight = (np.array(row) for row in (fitted.fine if squares.bank == "fine" else fitted.coarse))
+        case name if name in SHIFTED:
+            scale, shift, weight = (np.array(row) for row in fitted.shifted[str(name)])
         case "exact":
             scale, shift, weight = _exact_pairs(activation)
         case count:
             scale, weight = (np.array(row) for row in fitted.unshifted[int(count)])
             shift = np.zeros(scale.size)
-    assert squares.copies <= MOST_COPIES, squares
+    assert 1 <= squares.copies <= (MOST_COPIES if squares.bank == "exact" else 1), squares
     factors = 1.0 - 0.03 * np.arange(squares.copies)
     up = np.concatenate([scale * f for f in factors])
     bias = -np.tile(scale * shift, squares.copies)

@@ -1,7 +1,7 @@
 """Constructions to choose from: for every product and every function of the graph, by falling precision.
 
     what        most precise … cheapest
-    product     copies of the fine bank, the bank it has by default, …, one unshifted pair, halved
+    product     the finest bank, …, the bank it has by default, …, one unshifted pair, halved
     function    the default fit, then looser ones; a function with kinks has one
 
 A choice is a mapping from the graph's values to `Squares` (square_banks.py) or to the relative error that a function's
@@ -27,19 +27,21 @@ Choice = Mapping[Value, Construction]
 
 CURVE = {"float32": 3e-7, "float64": 1e-10, "bfloat16": 1e-3, "float16": 1e-4}
 """The relative error that curves are fitted to by default."""
-OUT, FINE_FROM, FEW, LEAST = 100.0, 2000.0, 48, 16
-"""Factors with extremes `OUT` times their usual size round badly for the usual ones: where there are fewer than `FEW`
-products, copies of the bank bring it down; from `FINE_FROM` on it takes the fine bank. So do
-`LEAST` products, which cost little."""
+OUT, FINE_FROM, FEW, LEAST = 100.0, 2000.0, 24, 16
+"""Factors with extremes `OUT` times their usual size round badly for the usual ones: where there are no more than `FEW`
+products, more pairs of neurons bring it down (in float64 copies of the bank); from `FINE_FROM` on it takes the fine
+bank. So do `LEAST` products, which cost little."""
 
 
 def default_squares(left: Ball, right: Ball, products: int, dtype: Dtype) -> Squares:
     """What an instruction of so many products is built from where nothing else is chosen."""
     spread = max(left.spread, right.spread)
-    copies = min(MOST_COPIES, FEW // products) if spread > OUT and products < FEW else 1
+    out = spread > OUT and products <= FEW
     if dtype == "float64":
-        return Squares("exact", copies)
-    return Squares("fine" if spread > FINE_FROM or products <= LEAST else "coarse", copies)
+        return Squares("exact", min(MOST_COPIES, 2 * FEW // products) if out else 1)
+    if out:
+        return Squares("finest" if 4 * products <= FEW else "finer")
+    return Squares("fine" if spread > FINE_FROM or products <= LEAST else "coarse")
 
 
 def squares_in(choice: Choice, value: Value) -> Squares | None:

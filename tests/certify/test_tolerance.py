@@ -20,6 +20,7 @@ from innerloop.compiler.interpreter.oracle import evaluate
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Product
 from innerloop.compiler.numerics.square_banks import Squares
+from innerloop.compiler.numerics.square_tables import SHIFTED
 from innerloop.compiler.pipeline import optimise
 from innerloop.compiler.schedule.lower import lower
 from innerloop.compiler.schedule.schedule import schedule
@@ -102,12 +103,7 @@ MIXED = OUTER.replace("output outer(u, v)", "output outer(u, u) + outer(u, v + 5
 
 BANKS = [
     *(Squares(bank, 1, halved, shared) for bank in (1, 2, 3) for halved in (False, True) for shared in (False, True)),
-    *(
-        Squares(bank, copies, False, shared)
-        for bank in ("coarse", "fine")
-        for copies in (1, 3)
-        for shared in (False, True)
-    ),
+    *(Squares(bank, 1, False, shared) for bank in SHIFTED for shared in (False, True)),
 ]
 EXACT = [Squares("exact", 1, halved, shared) for halved in (False, True) for shared in (False, True)]
 
