@@ -86,7 +86,7 @@ def test_conjugate_gradients_as_compiled_without_data(target: TargetName, tmp_pa
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "target", "close"),
-    [("k_means", "gpt2", 1e-5), ("conjugate_gradient", "gpt2", 0.3), ("gaussian_process", "llama", 1e-5)],
+    [("k_means", "gpt2", 1e-5), ("conjugate_gradient", "gpt2", 0.5), ("gaussian_process", "llama", 1e-5)],
 )
 def test_gradients_of_programs_that_divide_are_the_interpreters(
     program: str, target: TargetName, close: float, tmp_path: Path
