@@ -173,11 +173,9 @@ def neurons(x: Float[Array, "batch tokens read"], step: MlpStep) -> Float[Array,
     """What the neurons write, from the slots that they read."""
     y = matmul(hidden(added(matmul(x, step.up), step.up_bias), step), step.down)
     for block in step.blocks:
-        # The barriers keep XLA from gathering and adding anew for each neuron.
+        # The barrier keeps XLA from gathering anew for each neuron.
         read = lax.optimization_barrier(x[..., block.rows])  # type: ignore[no-untyped-call]
-        forms = sum(read[..., k, None] * share for k, share in enumerate(block.mix))
-        forms = lax.optimization_barrier(forms)  # type: ignore[no-untyped-call]
-        sums = sum(forms[..., k, None] * up for k, up in enumerate(block.up))
+        sums = sum(read[..., k, None] * up for k, up in enumerate(block.up))
         found = einsum("btgn,gn->btg", hidden(sums + block.bias, step), block.weight)
         y = y + matmul(found, block.write)
     return y

@@ -32,7 +32,7 @@ from .packed import (
 
 AXIS = "device"
 """The name of the mesh's axis."""
-_BLOCK = {"rows": 0, "mix": 1, "up": 1, "bias": 0, "weight": 0, "write": 0}
+_BLOCK = {"rows": 0, "up": 1, "bias": 0, "weight": 0, "write": 0}
 _READ = {AttentionStep: "qkv", LinearAttentionStep: "qkvc", DeltaStep: "packed"}
 
 

@@ -4,9 +4,8 @@ sublayer reads up to 100, and gives one number.
     before   up [slots read, neurons], up_bias [neurons], down [neurons, slots written], without gates
     after    the neurons that stay as they are, and blocks of banks of the same size
 
-Slots that all neurons of a bank read in one proportion are read as one linear form: a bank of squares reads two
-factors, and what closes it. Preactivations and what is written differ by the rounding of a factor, and are added in
-another order.
+Every preactivation is the sum of the same products as before, without those that are 0; what is written differs by the
+rounding of a factor, and is added in another order.
 """
 
 from __future__ import annotations
@@ -46,7 +45,8 @@ def blocks_of(up: Array, up_bias: Array, down: Array) -> tuple[NDArray[np.bool_]
 def _by_size(up: Array, down: Array) -> Iterator[list[Bank]]:
     """Banks, together with others that are as large when filled up."""
     direction, _ = _directions(down)
-    _, number = np.unique(np.concatenate([up.T != 0, _digits(direction)], 1), axis=0, return_inverse=True)
+    rounded = np.round(direction, 5 if down.dtype == np.float32 else 12) + 0.0
+    _, number = np.unique(np.concatenate([up.T != 0, rounded], 1), axis=0, return_inverse=True)
     sizes: dict[int, list[Bank]] = defaultdict(list)
     for neurons in np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1]):
         if neurons.size >= LANES and _along(down[neurons]):
@@ -85,44 +85,17 @@ def _pays(up: Array, down: Array, banks: list[Bank]) -> bool:
 
 def _block(up: Array, up_bias: Array, down: Array, banks: list[Bank]) -> Block:
     """Neurons stand by the size of what they write: those that cancel are of one size, and stand together."""
-    size, dtype, made = _filled(banks[0]), up.dtype, []
-    for neurons, slots in zip(banks, _read(up, banks), strict=True):
+    read, size = _read(up, banks), _filled(banks[0])
+    most = max(1, *(slots.size for slots in read))
+    rows = np.zeros((len(banks), most), np.int32)
+    ups: NDArray[Any] = np.zeros((most, len(banks), size), up.dtype)
+    bias, weight = np.zeros((2, len(banks), size), up.dtype)
+    write = np.zeros((len(banks), down.shape[1]), up.dtype)
+    for k, (neurons, slots) in enumerate(zip(banks, read, strict=True)):
         direction, largest = _directions(down[neurons])
         order = np.argsort(np.abs(largest), kind="stable")
-        neurons = neurons[order]
-        made.append((neurons, slots, *_forms(up[np.ix_(slots, neurons)]), largest[order], direction[order[0]]))
-    most, forms = (max(1, *(one[k].shape[axis] for one in made)) for k, axis in ((1, 0), (3, 0)))
-    rows = np.zeros((len(banks), most), np.int32)
-    mix: NDArray[Any] = np.zeros((most, len(banks), forms), dtype)
-    ups: NDArray[Any] = np.zeros((forms, len(banks), size), dtype)
-    bias, weight = np.zeros((2, len(banks), size), dtype)
-    write = np.zeros((len(banks), down.shape[1]), dtype)
-    for k, (neurons, slots, shares, read, largest, direction) in enumerate(made):
-        number = neurons.size
+        neurons, number = neurons[order], neurons.size
         rows[k, : slots.size] = slots
-        mix[: slots.size, k, : len(read)], ups[: len(read), k, :number] = shares, read
-        bias[k, :number], weight[k, :number], write[k] = up_bias[neurons], largest, direction
-    return Block(rows, mix, ups, bias, weight, write)
-
-
-def _forms(read: Array) -> tuple[Array, Array]:
-    """read [slots, neurons] as shares [slots, forms] @ forms [forms, neurons]: slots that are read in one proportion,
-    but for rounding, are one form."""
-    direction, largest = _directions(read)
-    _, form = np.unique(_digits(direction), axis=0, return_inverse=True)
-    if not len(read) or not all(_along(read[form == k]) for k in range(form.max() + 1)):
-        form = np.arange(len(read))
-    first = np.array([_largest(largest, form == k) for k in range(form.max(initial=-1) + 1)], np.int64)
-    shares: NDArray[Any] = np.zeros((len(read), first.size), read.dtype)
-    shares[np.arange(len(read)), form] = largest / largest[first[form]]
-    return shares, read[first]
-
-
-def _largest(sizes: Array, those: NDArray[np.bool_]) -> int:
-    """Which of those."""
-    return int(np.argmax(np.where(those, np.abs(sizes), -1.0)))
-
-
-def _digits(direction: Array) -> Array:
-    """What directions that are the same but for rounding have in common."""
-    return np.round(direction, 5 if direction.dtype == np.float32 else 12) + 0.0
+        ups[: slots.size, k, :number] = up[np.ix_(slots, neurons)]
+        bias[k, :number], weight[k, :number], write[k] = up_bias[neurons], largest[order], direction[order[0]]
+    return Block(rows, ups, bias, weight, write)

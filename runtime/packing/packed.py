@@ -98,12 +98,11 @@ class DeltaStep:
 
 
 class Block(NamedTuple):
-    """Banks of equally many neurons; those of a bank read the same linear forms of few slots and write along one
-    direction. rows [banks, read] among the slots read, mix [read, banks, forms], up [forms, banks, neurons], bias and
-    weight [banks, neurons], write [banks, slots written]."""
+    """Banks of equally many neurons; those of a bank read the same slots and write along one direction. rows [banks,
+    read] among the slots read, up [read, banks, neurons], bias and weight [banks, neurons], write [banks, slots
+    written]."""
 
     rows: Array
-    mix: Array
     up: Array
     bias: Array
     weight: Array
