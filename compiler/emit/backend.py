@@ -177,7 +177,8 @@ class Backend:
         bound = self.bound(stream)
         constants = self.norm.constants(stream, bound, self.divisor, own)
         if constants is None:
-            raise self._too_wide(float(bound.max()))
+            alike = self.divisor and self.norm.constants(stream, bound, (self.divisor[1], self.divisor[1]), own)
+            raise self._too_wide(float(bound.max()), bool(alike))
         return replace(stream, constants=constants)
 
     def _with(self, constants: Constants, width: int) -> Stream:
@@ -201,15 +202,20 @@ class Backend:
         """Slots of the narrowest stream without a norm."""
         return 2 * self._positioned + len(self.tables) + self.allocation.used
 
-    def _too_wide(self, largest: float) -> CompileError:
+    def _too_wide(self, largest: float, divisors: bool) -> CompileError:
+        """`divisors`: whether all would fit if the largest were the only one."""
         finer = "float32" if self.dtype in SHORT else "float64"
         placed = [p.instruction for s in self.schedule.walk() for p in s.placed]
-        if self.divisor is None:
+        if self.divisor is None or not divisors:
             atoms = self.schedule.instructions.atoms
             largest_atom = max(self.allocation.slots, key=lambda atom: float(atoms[atom].magnitude.max(initial=0.0)))
-            message = f"cannot hold values of up to {largest:.3g} in {self.dtype}"
+            beside = "" if self.divisor is None else f" beside a division by numbers of {self.divisor[0]:.3g} and more"
+            message = f"cannot hold values of up to {largest:.3g} in {self.dtype}{beside}"
             span = next((instruction.span for instruction in placed if instruction.out == largest_atom), None)
-            hint = f"let them grow less (a smaller step, fewer passes), scale the data, or compile in {finer}"
+            hint = (
+                "let them grow less (a smaller step, fewer passes, shorter sequences by `tokens=`), scale the data, or "
+                f"compile in {finer}"
+            )
         else:
             least, most = self.divisor
             message = f"cannot divide in {self.dtype} by numbers from {least:.3g} to {most:.3g} in magnitude"

@@ -150,6 +150,9 @@ REFUSALS = {
     "at x\n    output x / sum(x)\n": "divides by a number of one sign only",
     "at x\n    output x / (1e-30 + dot(x, x) ^ 8)\n": "cannot divide in float32 by numbers from",
     "s = mean[j in y](y[j])\nrepeat 40\n    s = 4 * s\nat x\n    output s * x\n": "cannot hold values of up to",
+    "s = mean[j in y](y[j])\nt = 1 + s ^ 2\nrepeat 40\n    s = 4 * s / t\nat x\n    output s * x\n": (
+        "in float32 beside a division by numbers of"
+    ),
     "at x\n    output log(sum(x) - 100)\n": "takes log of positive numbers only",
 }
 
