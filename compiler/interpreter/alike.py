@@ -14,6 +14,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.sparse import columns
+from numpy.typing import NDArray
 
 from ..ir.graph import Constant, Graph, Loop, Value
 from ..ir.operation_classes import Local
@@ -65,14 +66,26 @@ def alike(graph: Graph, loop: Loop, take: Take, at: Callable[[Kinds], Places]) -
     apart[:1] = True
     for tasks in (slice(1), slice(None)):  # one task mostly says that there is nothing to save
         for array in arrays.values():
-            bits = array[tasks].view(np.int64)
-            apart[1:] |= (bits[:, 1:] != bits[:, :-1]).any(axis=(0, 2))
+            apart[1:] |= _apart(array[tasks])
         if not 0 < apart.sum() <= WORTH * apart.size:
             return None
     few = Places.among(places.tokens[apart], places.of.size)
     return Alike(
         places, few, np.cumsum(apart) - 1, {value: _taken(arrays[value], np.flatnonzero(apart)) for value in fixed}
     )
+
+
+def _apart(array: Floats) -> NDArray[np.bool_]:
+    """Which tokens, of all but the first, differ in a bit from the one before [tokens − 1]. Numbers are compared as they
+    lie, those of neighbouring tasks too: NumPy is slow on rows so short."""
+    tasks, tokens, size = array.shape
+    by_component = array.reshape(-1, size).flags.f_contiguous
+    bits = (np.moveaxis(array, 2, 0) if by_component else array).reshape(-1).view(np.int64)
+    step, differs = 1 if by_component else size, np.empty(bits.size, bool)
+    np.not_equal(bits[step:], bits[:-step], out=differs[step:])
+    if by_component:
+        return np.asarray(differs.reshape(size, -1).any(axis=0).reshape(tasks, tokens).any(axis=0)[1:])
+    return np.asarray(differs.reshape(tasks, -1).any(axis=0).reshape(tokens, size).any(axis=1)[1:])
 
 
 def _taken(array: Floats, tokens: Indices) -> Floats:

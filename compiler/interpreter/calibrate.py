@@ -10,7 +10,7 @@ families.py may choose between them; where values crowd is what the first of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +27,7 @@ from .chunks import parts, together
 from .deciding import equalities
 from .gathered import Seen
 from .seen import Looked, observed, side_by_side
-from .stretched import Stretched
+from .stretched import Stretched, closer
 
 MARGIN = 0.1
 NEARER = 2.0
@@ -129,26 +129,36 @@ def observe_each(graph: Graph, groups: Sequence[Sequence[TokenData]], wild: floa
     looked: dict[int, Looked | Stretched] = {}
     for numbers in each("looking at sample tasks", list(side_by_side(graph, every))):
         looked |= zip(numbers, observed(graph, [every[k] for k in numbers]), strict=True)
+    grouped = [[looked[k] for k in range(len(every)) if of[k] == group] for group in range(len(groups))]
+    usual = [_usual(its) if wild else {} for its in grouped]
+    closer(
+        [(one, most) for its, most in zip(grouped, usual, strict=True) for one in its if isinstance(one, Stretched)], TAIL
+    )
     found = []
-    for group in range(len(groups)):
-        its = [looked[k] for k in range(len(every)) if of[k] == group]
-        kept = _tame(its, wild) if wild else [np.ones(one.tasks, bool) for one in its]
+    for group, (its, most) in enumerate(zip(grouped, usual, strict=True)):
+        kept = _tame(its, most, wild) if wild else [np.ones(one.tasks, bool) for one in its]
         seen = [one.seen(keep, group == 0) for one, keep in zip(its, kept, strict=True) if keep.any()]
         found.append(_all(graph, seen))
     return found
 
 
-def _tame(looked: Sequence[Looked | Stretched], wild: float) -> list[NDArray[np.bool_]]:
-    """Which tasks of each part are kept: not of each part any, where parts are of few tasks, but some."""
-    sizes, most = [one.tasks for one in looked], dict[Value, float]()
+def _usual(looked: Sequence[Looked | Stretched]) -> dict[Value, float]:
+    """How far 999 in 1,000 of each factor's numbers reach."""
+    most = dict[Value, float]()
     for value in looked[0].factors:
         numbers = np.concatenate([row for one in looked for row in one.rows(value)] or [np.zeros((1, 1))], axis=None)
         np.abs(numbers, out=numbers)  # of a long scan it is large: there is one copy of it
         reach = float(np.quantile(numbers, 0.999, overwrite_input=True))
         if reach > 0.0:
             most[value] = reach
+    return most
+
+
+def _tame(looked: Sequence[Looked | Stretched], most: Mapping[Value, float], wild: float) -> list[NDArray[np.bool_]]:
+    """Which tasks of each part are kept: not of each part any, where parts are of few tasks, but some."""
+    sizes = [one.tasks for one in looked]
     leave = min(sum(sizes) - 1, max(1, round(wild * sum(sizes))))
-    far = np.concatenate([one.far(most, TAIL, leave) for one in looked])
+    far = np.concatenate([one.far(most) for one in looked])
     left = np.argsort(-far, kind="stable")[:leave]
     kept = np.ones(far.size, bool)
     kept[left[far[left] > TAIL]] = False
