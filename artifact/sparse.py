@@ -21,6 +21,8 @@ from .arrays import Floats, Indices
 
 BLOCK = 2**17
 """Numbers that a map works on at once, so that they stay in the cache."""
+ALONE = 2**10
+"""Of more rows each product is made by itself: nothing is copied, and a call of NumPy is nothing beside it."""
 
 
 class Frozen:
@@ -259,6 +261,11 @@ class Bilinear(Frozen):
             a, b = (np.broadcast_to(x, (*leading, x.shape[-1])) for x in (a, b))
         a, b = a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1])
         result = np.empty((self.size, a.shape[0]))
+        if self._alone is not None and a.shape[0] > ALONE:
+            for row, i, j in zip(result, *self._alone, strict=True):
+                np.multiply(a[:, i], b[:, j], out=row)
+                row += 0.0  # as a sum that begins at 0
+            return result.T.reshape(*leading, self.size)
         for here in _blocks(a.shape[0], self.out.size):
             both = np.ascontiguousarray(a[here].T), np.ascontiguousarray(b[here].T)
             if self._even is None:
@@ -321,6 +328,14 @@ class Bilinear(Frozen):
         order = np.argsort(self.out, kind="stable")
         left, right = (place[order].reshape(self.size, products) for place in (self.left, self.right))
         return _rows(left), _rows(right)
+
+    @cached_property
+    def _alone(self) -> tuple[list[int], list[int]] | None:
+        """The factors' places, where every component is one product."""
+        if self._even is None or self.out.size != self.size:
+            return None
+        left, right = (np.broadcast_to(at, (self.size, 1))[:, 0].tolist() for at in self._even)
+        return left, right
 
     @cached_property
     def _gather(self) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import columns
+from innerloop.artifact.sparse import BLOCK
 from numpy.typing import NDArray
 
 from ..ir.graph import Constant, Graph, Loop, Value
@@ -93,4 +93,9 @@ def _taken(array: Floats, tokens: Indices) -> Floats:
     components = np.moveaxis(array, 2, 0)
     if components.flags.c_contiguous:
         return np.moveaxis(components.take(tokens, axis=2), 0, 2)
-    return columns(array.take(tokens, axis=1))
+    found = np.empty((array.shape[2], len(array), tokens.size))
+    step = max(1, BLOCK // max(1, tokens.size * array.shape[2]))
+    for start in range(0, len(array), step):
+        tasks = slice(start, start + step)
+        found[:, tasks] = np.moveaxis(array[tasks].take(tokens, axis=1), 2, 0)
+    return np.moveaxis(found, 0, 2)

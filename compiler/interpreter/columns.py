@@ -34,7 +34,7 @@ class Sum:
     def of(self, given: Sequence[Floats], first: int = 0, begun: Floats | None = None) -> Floats:
         """`begun`: what the first terms come to."""
         if self._laid is not None:
-            return self._laid(given[0])
+            return self._laid(given)
         total, own = self._offset if begun is None else begun, False
         for (matrix, scale), array in zip(self._matrices[first:], given[first:], strict=False):
             term = matrix.apply(array) if scale is None else array if scale == 1.0 else scale * array
@@ -48,22 +48,33 @@ class Sum:
         return total
 
 
-def _laid(op: Affine) -> Callable[[Floats], Floats] | None:
-    """A map that lays its operand's components beside numbers: neighbours to neighbours, none scaled."""
-    rows, at, entries = op.matrices[0].entries
-    count, first, offset = rows.size, rows[:1].sum(), op.offset.array
-    beside = [np.arange(count), np.arange(count)]
-    if len(op.matrices) > 1 or not count or np.any(entries != 1.0) or np.any((rows - first, at - at[0]) != beside):
-        return None
-    place, taken = slice(first, first + count), slice(at[0], at[0] + count)
+Laid = Callable[[Sequence[Floats]], Floats]
 
-    def laid(array: Floats) -> Floats:
-        flat = array.reshape(-1, array.shape[-1]).T
-        found = np.empty((offset.size, flat.shape[1]))
-        found[: place.start] = offset[: place.start, None]
-        np.add(flat[taken], offset[place, None], out=found[place])
-        found[place.stop :] = offset[place.stop :, None]
-        return found.T.reshape(*array.shape[:-1], offset.size)
+
+def _laid(op: Affine) -> Laid | None:
+    """A map that lays its operands' components side by side, and beside numbers: neighbours to neighbours, each its
+    own, none scaled."""
+    offset, sides = op.offset.array, list[tuple[slice, slice]]()
+    for matrix in op.matrices:
+        rows, at, entries = matrix.entries
+        if not rows.size or np.any(entries != 1.0):
+            return None
+        place, taken = (slice(found[0], found[0] + rows.size) for found in (rows, at))
+        if not all(np.array_equal(found, np.arange(s.start, s.stop)) for found, s in ((rows, place), (at, taken))):
+            return None
+        sides.append((place, taken))
+    count = np.bincount([row for place, _ in sides for row in range(place.start, place.stop)], minlength=offset.size)
+    if count.max() > 1:
+        return None
+    alone = np.flatnonzero(count == 0)
+
+    def laid(given: Sequence[Floats]) -> Floats:
+        flat = [array.reshape(-1, array.shape[-1]).T for array in given]
+        found = np.empty((offset.size, flat[0].shape[1]))
+        found[alone] = offset[alone, None]
+        for (place, taken), one in zip(sides, flat, strict=True):
+            np.add(one[taken], offset[place, None], out=found[place])
+        return found.T.reshape(*given[0].shape[:-1], offset.size)
 
     return laid
 

@@ -43,6 +43,8 @@ class Run(Protocol):
 
     def take(self, value: Value, places: Places) -> Floats: ...
 
+    def columns_at(self, value: Value, places: Places) -> Floats: ...
+
     def found_at(self, value: Value, tokens: Indices) -> Floats: ...
 
     def at(self, kinds: Kinds) -> Places: ...
@@ -92,7 +94,7 @@ def _computed(value: Value, node: Node) -> Compute:
             left, right = node.operands
 
             def product(run: Run, places: Places) -> Floats:
-                a, b = run.take(left, places), run.take(right, places)
+                a, b = run.columns_at(left, places), run.columns_at(right, places)
                 return run.columns.product(value, form, (left, a), (right, b))
 
             return product

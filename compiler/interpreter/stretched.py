@@ -23,9 +23,9 @@ from .chunks import together
 from .gathered import Draws, Ends, Seen, factors, times
 from .oracle import evaluate
 
-NEAR_BYTES = 2**23
+NEAR_BYTES = 2**24
 """About how much the values of tasks take that are run together: they stay near the processor over their passes."""
-STRETCHES = 16
+STRETCHES = 32
 """In so many stretches those of one part come."""
 
 
