@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.progress import each
+from innerloop.artifact.sparse import BLOCK
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 
@@ -221,16 +222,21 @@ def joined(ranges: Ranges, seen: Seen) -> Ranges:
 
 def _crowd(rows: Sequence[Floats], size: int) -> Crowd:
     """The centre is the median, where that is well away from 0 for its spread."""
-    found = [_component(np.concatenate([row[:, k] for row in rows] or [np.zeros(1)])) for k in range(size)]
-    centre, usual, most = np.array(found).reshape(size, 3).T
+    count = sum(len(row) for row in rows)
+    step = max(1, BLOCK // max(1, count))  # of a long scan rows are many: no copy of all components is made
+    found = [np.empty((3, 0))]
+    for start in range(0, size, step):
+        some = [np.moveaxis(row[:, start : start + step], 1, 0) for row in rows]
+        found.append(_components(np.concatenate(some or [np.zeros((min(step, size - start), 1))], axis=1)))
+    centre, usual, most = np.concatenate(found, axis=1)
     return Crowd(centre, usual, most)
 
 
-def _component(numbers: Floats) -> tuple[float, float, float]:
-    """The same of one component: its numbers stand side by side, and no copy of all components is made."""
-    middle = np.median(numbers)
-    spread, size = np.median(np.abs(numbers - middle)), np.median(np.abs(numbers))
-    away = bool(spread < 0.7 * size)
-    centre = float(middle) if away else 0.0
-    most = np.quantile(np.abs(numbers - centre), 0.999)
-    return centre, float(spread if away else size), float(most)
+def _components(numbers: Floats) -> Floats:
+    """The same of some components [components, rows]: centre, usual and most of each."""
+    middle = np.median(numbers, axis=1)
+    spread, size = np.median(np.abs(numbers - middle[:, None]), axis=1), np.median(np.abs(numbers), axis=1)
+    away = spread < 0.7 * size
+    centre = np.where(away, middle, 0.0)
+    most = np.quantile(np.abs(numbers - centre[:, None]), 0.999, axis=1)
+    return np.array([centre, np.where(away, spread, size), most])

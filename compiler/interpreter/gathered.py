@@ -112,6 +112,7 @@ class Ends:
         if flat.flags.f_contiguous:
             starts = self._starts[:-1] * tokens
             return np.minimum.reduceat(flat, starts, axis=0), np.maximum.reduceat(flat, starts, axis=0)
+        array = np.ascontiguousarray(array)
         return self._by_rows(np.minimum, array), self._by_rows(np.maximum, array)
 
     def _by_rows(self, of_two: np.ufunc, array: Floats) -> Floats:

@@ -25,7 +25,7 @@ from .oracle import evaluate
 
 NEAR_BYTES = 2**24
 """About how much the values of tasks take that are run together: they stay near the processor over their passes."""
-STRETCHES = 32
+STRETCHES = 64
 """In so many stretches those of one part come."""
 
 
