@@ -33,7 +33,7 @@ class Sum:
 
     def of(self, given: Sequence[Floats], first: int = 0, begun: Floats | None = None) -> Floats:
         """`begun`: what the first terms come to."""
-        if self._laid is not None:
+        if self._laid is not None and len(given) == len(self.operands):
             return self._laid(given)
         total, own = self._offset if begun is None else begun, False
         for (matrix, scale), array in zip(self._matrices[first:], given[first:], strict=False):

@@ -9,7 +9,7 @@ its tokens one by one; what does not change in it is computed first, at all of t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 
 import numpy as np
@@ -18,9 +18,10 @@ from innerloop.artifact.errors import DataError
 from innerloop.artifact.sparse import columns
 from innerloop.artifact.tokens import TokenData, output_rows, visible
 
-from ..ir.graph import Attend, Block, Delta, Gather, Graph, Loop, Node, Value
+from ..ir.graph import Attend, Block, Constant, Delta, Gather, Graph, Loop, Node, Value
 from ..ir.invariant import invariant
-from .alike import Alike, alike
+from ..ir.operation_classes import Local
+from .alike import Alike, Apart, alike, ends_alone, read_by
 from .chunks import together
 from .columns import Columns
 from .computing import computing
@@ -87,8 +88,8 @@ class _Run(Held):
         self.seen = visible(self.line, self.pattern)
         self._computing, self.columns = computing(graph), Columns(graph)
         self._fixed: frozenset[Value] = frozenset()
-        self._merges = disturb is None and (looks or observe is None)
-        self._alike: Alike | None = None
+        self._alike = Alike() if disturb is None and (looks or observe is None) else None
+        self._ends_alone = ends_alone(graph)
 
     def run(self) -> Floats:
         """All outputs, [batch, rows, size]."""
@@ -97,12 +98,28 @@ class _Run(Held):
         return np.concatenate([self.take(result, places) for result in results], -1)
 
     def _put(self, value: Value, places: Places, array: Floats) -> None:
+        apart = places if isinstance(places, Apart) else None
         if self.observe is not None and (self.only is None or value in self.only):
-            instead = self.observe(value, array if self._alike is None else self._alike.spread(array))
+            instead = self.observe(value, array if apart is None else self._spread(array, apart))
             array = array if instead is None else instead
         if self.look is not None:
-            self.look(value, array, None if self._alike is None else self._alike.like)
+            self.look(value, array, None if apart is None else apart.like)
         self.known[value] = places, array
+
+    def _spread(self, array: Floats, places: Apart) -> Floats:
+        assert self._alike is not None
+        return self._alike.spread(array, places)
+
+    def _where(self, operands: Iterable[Value], places: Places) -> Places:
+        """Of these places those that are told apart, where all of these values are known at them, or are constants."""
+        found = places
+        for operand in operands:
+            held = self.known[operand][0]
+            if isinstance(held, Apart) and held.every is places and found in (places, held):
+                found = held
+            elif not isinstance(self.graph[operand].op, Constant):
+                return places
+        return found
 
     # Blocks --------------------------------------------------------------------------------------
 
@@ -115,27 +132,42 @@ class _Run(Held):
                 else:
                     self._scan(item)
             elif places is None:
-                self._compute(item, self.at(self.graph[item].kinds))
+                node = self.graph[item]
+                here = self.at(node.kinds)
+                local = self._alike is not None and isinstance(node.op, Local)
+                self._compute(item, self._where(node.operands, here) if local else here)
             elif item not in self._fixed:
                 self._compute(item, places)
 
     def _repeat(self, loop: Loop, places: Places | None) -> None:
         if places is None:
-            merged = alike(self.graph, loop, self.take, self.at) if self._merges else None
+            merged = self._merged(loop)
             if merged is not None:
                 self._repeat_merged(loop, merged)
                 return
             self.columns.keep(loop, self.known)
         names = self._passes(loop, places)
         for c, name in zip(loop.carried, names, strict=True):
-            here = places or self.at(self.graph[c.final].kinds)
+            here = places or self._where([name], self.at(self.graph[c.final].kinds))
             self._put(c.final, here, self.take(name, here))
+
+    def _merged(self, loop: Loop) -> Apart | None:
+        """Where a repeat is run that is not run there by itself, since what it reads is known there alone."""
+        if self._alike is None or not loop.carried:
+            return None
+        inputs = read_by(self.graph, loop) | {c.initial for c in loop.carried}
+        if isinstance(self._where(inputs, self.at(self.graph[loop.carried[0].phi].kinds)), Apart):
+            return None
+        return alike(self.graph, loop, self.take, self.at, self._alike)
 
     def _passes(self, loop: Loop, places: Places | None) -> list[Value]:
         """What its last pass leaves."""
         names = [c.initial for c in loop.carried]
         for turn in range(loop.count):
-            at = [places or self.at(self.graph[c.phi].kinds) for c in loop.carried]
+            at = [
+                places or self._where([name], self.at(self.graph[c.phi].kinds))
+                for name, c in zip(names, loop.carried, strict=True)
+            ]
             arrays = [self.take(name, here) for name, here in zip(names, at, strict=True)]
             arrays = arrays if turn else [columns(array) for array in arrays]  # as what its passes leave lies
             if self._alike is not None:
@@ -146,17 +178,15 @@ class _Run(Held):
             names = [c.result for c in loop.carried]
         return names
 
-    def _repeat_merged(self, loop: Loop, merged: Alike) -> None:
+    def _repeat_merged(self, loop: Loop, merged: Apart) -> None:
         """A repeat at the tokens that are told apart, and what it leaves at all of them."""
-        outside = {value: self.known[value] for value in merged.fixed}
-        self.known |= {value: (merged.places, array) for value, array in merged.fixed.items()}
+        outside = {value: self.known[value] for value in read_by(self.graph, loop)}
+        self.known |= {value: (merged, merged.taken(self.take(value, merged.every))) for value in outside}
         self.columns.keep(loop, self.known)
-        self._alike = merged
-        names = self._passes(loop, merged.places)
-        arrays = [merged.spread(self.take(name, merged.places)) for name in names]
-        self._alike = None
+        names = self._passes(loop, merged)
+        left = [self._spread(self.take(name, merged), merged) for name in names]
         self.known |= outside
-        for c, array in zip(loop.carried, arrays, strict=True):
+        for c, array in zip(loop.carried, left, strict=True):
             if c.result not in outside:
                 self.known[c.result] = merged.every, array
             here = self.at(self.graph[c.final].kinds)
@@ -200,6 +230,9 @@ class _Run(Held):
             array = self.disturb(
                 value, array, partial(self._operand, self.graph[value], places), Place(self.tasks, places.tokens)
             )
+        if self._alike is not None and value in self._ends_alone and places.tokens.size > 1:
+            told = self._alike.told([array], places)
+            places, array = (places, array) if told is None else (told, told.taken(array))
         self._put(value, places, array)
 
     def _operand(self, node: Node, places: Places, index: int) -> Floats:

@@ -24,9 +24,9 @@ from .gathered import Draws, Ends, Seen, factors, times
 from .oracle import evaluate
 
 NEAR_BYTES = 2**24
-"""About how much the values of tasks take that are run together: they stay near the processor over their passes."""
-STRETCHES = 64
-"""In so many stretches those of one part come."""
+"""About how much the values of tasks take that are run together."""
+STRETCHES, TOKENS = 64, 256
+"""In so many stretches they come, each of so many tokens at least: NumPy is slow on shorter ones."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,8 @@ def closer(looked: Sequence[tuple[Stretched, Mapping[Value, float]]], beyond: fl
 
 
 def _split(one: Stretched, tasks: Indices) -> list[Indices]:
-    step = max(1, together(one.graph, one.part, NEAR_BYTES) // STRETCHES)
+    tokens = max(1, len(one.part.sequence))
+    step = max(1, TOKENS // tokens, together(one.graph, one.part, NEAR_BYTES) // STRETCHES)
     return [tasks[start : start + step] for start in range(0, tasks.size, step)]
 
 
