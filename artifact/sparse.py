@@ -295,7 +295,7 @@ class Bilinear(Frozen):
         return result.T.reshape(*other.shape[:-1], self.size)
 
     def _factors(self, side: int, flat: Floats) -> Floats:
-        """[size or 1, products, rows] of an operand [sizes[side], rows]: a part of itself, where that is what is read."""
+        """[size or 1, products, rows] of an operand [sizes[side], rows]: its own rows, where those are what is read."""
         assert self._even is not None
         neighbours = self._neighbours[side]
         return flat.take(self._even[side], axis=0) if neighbours is None else flat[None, neighbours]

@@ -83,11 +83,11 @@ def ends_alone(graph: Graph) -> frozenset[Value]:
     """What tokens gather of which all that comes is local, component by component: how arrays lie makes no difference
     to that, as it does to a sum."""
     nodes = [(value, graph[value]) for value in graph.values()]
-    read = [(o, value, isinstance(node.op, Local) and not isinstance(node.op, Softmax)) for value, node in nodes
-            for o in node.operands]  # fmt: skip
+    local = {v: isinstance(node.op, Local) and not isinstance(node.op, Softmax) for v, node in nodes}
+    read = [(o, value, local[value]) for value, node in nodes for o in node.operands]
     for c in (c for loop in graph.loops() for c in loop.carried):
-        read += [(c.initial, c.phi, True), (c.result, c.phi, True), (c.result, c.final, True), (c.initial, c.final, True)]
-    summed = {o for o, _, local in read if not local}
+        read += [(value, by, True) for value in (c.initial, c.result) for by in (c.phi, c.final)]
+    summed = {o for o, _, apart in read if not apart}
     while more := {o for o, value, _ in read if value in summed} - summed:
         summed |= more
     return frozenset(value for value, node in nodes if isinstance(node.op, Gather) and value not in summed)
@@ -112,20 +112,25 @@ def alike(graph: Graph, loop: Loop, take: Take, at: Callable[[Kinds], Places], b
 def read_by(graph: Graph, loop: Loop) -> set[Value]:
     """What a repeat reads and does not change, or leaves."""
     inside = {*graph.values(loop.body), *(c.phi for c in loop.carried)}
-    return {*(o for v in graph.values(loop.body) for o in graph[v].operands), *(c.result for c in loop.carried)} - inside
+    read = {o for v in graph.values(loop.body) for o in graph[v].operands}
+    return (read | {c.result for c in loop.carried}) - inside
 
 
 def _apart(array: Floats) -> NDArray[np.bool_]:
-    """Which tokens, of all but the first, differ in a bit from the one before [tokens − 1]. Numbers are compared as they
-    lie, those of neighbouring tasks too: NumPy is slow on rows so short."""
+    """Which tokens, of all but the first, differ in a bit from the one before [tokens − 1]. Numbers are compared as
+    they lie, those of neighbouring tasks too: NumPy is slow on rows so short."""
     tasks, tokens, size = array.shape
     by_component = array.reshape(-1, size).flags.f_contiguous
     bits = (np.moveaxis(array, 2, 0) if by_component else array).reshape(-1).view(np.int64)
     step, differs = 1 if by_component else size, np.empty(bits.size, bool)
     np.not_equal(bits[step:], bits[:-step], out=differs[step:])
     if by_component:
-        return np.asarray(differs.reshape(size, -1).any(axis=0).reshape(tasks, tokens).any(axis=0)[1:])
-    return np.asarray(differs.reshape(tasks, -1).any(axis=0).reshape(tokens, size).any(axis=1)[1:])
+        return _any(_any(differs.reshape(size, -1), 0).reshape(tasks, tokens), 0)[1:]
+    return _any(_any(differs.reshape(tasks, -1), 0).reshape(tokens, size), 1)[1:]
+
+
+def _any(array: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
+    return np.asarray(array.any(axis=axis))
 
 
 def _taken(array: Floats, tokens: Indices) -> Floats:

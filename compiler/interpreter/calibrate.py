@@ -132,11 +132,10 @@ def observe_each(graph: Graph, groups: Sequence[Sequence[TokenData]], wild: floa
         looked |= zip(numbers, observed(graph, [every[k] for k in numbers]), strict=True)
     grouped = [[looked[k] for k in range(len(every)) if of[k] == group] for group in range(len(groups))]
     usual = [_usual(its) if wild else {} for its in grouped]
-    closer(
-        [(one, most) for its, most in zip(grouped, usual, strict=True) for one in its if isinstance(one, Stretched)], TAIL
-    )
+    with_usual = list(zip(grouped, usual, strict=True))
+    closer([(one, most) for its, most in with_usual for one in its if isinstance(one, Stretched)], TAIL)
     found = []
-    for group, (its, most) in enumerate(zip(grouped, usual, strict=True)):
+    for group, (its, most) in enumerate(with_usual):
         kept = _tame(its, most, wild) if wild else [np.ones(one.tasks, bool) for one in its]
         seen = [one.seen(keep, group == 0) for one, keep in zip(its, kept, strict=True) if keep.any()]
         found.append(_all(graph, seen))

@@ -1,7 +1,7 @@
 """How the values of a graph are computed, told apart once: a graph is run again and again.
 
 before   a graph
-after    of each value a function of a run and of the tokens asked for, which gives the value there [tasks, tokens, size]
+after    of each value what computes it, of a run and the tokens asked for: [tasks, tokens, size]
 """
 
 from __future__ import annotations
@@ -98,37 +98,37 @@ def _computed(value: Value, node: Node) -> Compute:
                 return run.columns.product(value, form, (left, a), (right, b))
 
             return product
-        case Local() as op:
-            return lambda run, places: local(op, [run.take(o, places) for o in node.operands])
-        case Move() as op:
+        case Local() as own:
+            return lambda run, places: local(own, [run.take(o, places) for o in node.operands])
+        case Move() as moved:
 
             def move(run: Run, places: Places) -> Floats:
-                return run.found_at(node.operands[0], sources(op, run.seen, run.line.kinds)[places.tokens])
+                return run.found_at(node.operands[0], sources(moved, run.seen, run.line.kinds)[places.tokens])
 
             return move
-        case Gather(_, over) as op:
-            others = frozenset({over})
+        case Gather() as gathers:
+            others = frozenset({gathers.over})
 
             def gathered(run: Run, places: Places) -> Floats:
                 theirs = run.at(others)
-                return gather(op, run.take(node.operands[0], theirs), _seen(run, places, theirs))
+                return gather(gathers, run.take(node.operands[0], theirs), _seen(run, places, theirs))
 
             return gathered
-        case Attend() as op:
-            return _attends(value, node, op)
-        case Delta() as op:
+        case Attend() as attends:
+            return _attends(value, node, attends)
+        case Delta() as rule:
 
             def recall(run: Run, places: Places) -> Floats:
-                return recalled(op, written(node, op, run.found_at, run.line.kinds))[:, places.tokens]
+                return recalled(rule, written(node, rule, run.found_at, run.line.kinds))[:, places.tokens]
 
             return recall
-        case Read(_, over, mine) as op:
+        case Read(_, over, mine) as reads:
 
             def total(run: Run, places: Places) -> Floats:
                 theirs = run.at(frozenset({over}))
                 own = [run.take(o, places) for o in node.operands[:mine]]
                 given = [run.take(o, theirs) for o in node.operands[mine:]]
-                return read(op, own, given, _seen(run, places, theirs), run.batch)
+                return read(reads, own, given, _seen(run, places, theirs), run.batch)
 
             return total
         case Merge(kinds):

@@ -107,10 +107,9 @@ class Ends:
         return self._low, self._high
 
     def _both(self, array: Floats) -> tuple[Floats, Floats]:
-        tasks, tokens, size = array.shape
-        flat = array.reshape(-1, size)
+        flat = array.reshape(-1, array.shape[2])
         if flat.flags.f_contiguous:
-            starts = self._starts[:-1] * tokens
+            starts = self._starts[:-1] * array.shape[1]
             return np.minimum.reduceat(flat, starts, axis=0), np.maximum.reduceat(flat, starts, axis=0)
         array = np.ascontiguousarray(array)
         return self._by_rows(np.minimum, array), self._by_rows(np.maximum, array)

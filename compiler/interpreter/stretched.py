@@ -92,7 +92,7 @@ class Stretched:
     def reaching(self, most: Mapping[Value, float], beyond: float) -> list[Indices]:
         """The tasks of stretches that reach beyond so many times as far as `most`, each alone: what was seen of them
         is forgotten, and to be seen again."""
-        near = [(one, one.alone | (one.far(most) <= beyond).all(axis=0)) for one in self.saw]
+        near = [(one, np.asarray(one.alone | (one.far(most) <= beyond).all(axis=0))) for one in self.saw]
         self.saw = [one.some(kept) for one, kept in near if kept.any()]
         return [one.some(~kept).tasks[:, None] for one, kept in near if not kept.all()]
 
@@ -110,9 +110,9 @@ class Stretched:
         for one in self.saw:
             whole = np.logical_and.reduceat(kept[one.tasks], one.starts)
             for v in one.low if whole.any() else ():
-                ends = one.low[v][whole].min(axis=0), one.high[v][whole].max(axis=0)
-                low[v] = np.minimum(low.get(v, ends[0]), ends[0])
-                high[v] = np.maximum(high.get(v, ends[1]), ends[1])
+                least, largest = np.min(one.low[v][whole], axis=0), np.max(one.high[v][whole], axis=0)
+                low[v] = np.minimum(low[v], least) if v in low else least
+                high[v] = np.maximum(high[v], largest) if v in high else largest
         if crowds and not kept.all():
             self._draw_again(np.flatnonzero(kept))
         rows = {v: [rows[kept[tasks]] for tasks, rows in some] for v, some in self.drew.items()}
