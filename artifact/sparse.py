@@ -21,6 +21,8 @@ from .arrays import Floats, Indices
 
 BLOCK = 2**17
 """Numbers that a map works on at once, so that they stay in the cache."""
+ALONE = 2**10
+"""Of more rows each product is made by itself: nothing is copied, and a call of NumPy is nothing beside it."""
 
 
 class Frozen:
@@ -259,6 +261,11 @@ class Bilinear(Frozen):
             a, b = (np.broadcast_to(x, (*leading, x.shape[-1])) for x in (a, b))
         a, b = a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1])
         result = np.empty((self.size, a.shape[0]))
+        if self._alone is not None and a.shape[0] > ALONE:
+            for row, i, j in zip(result, *self._alone, strict=True):
+                np.multiply(a[:, i], b[:, j], out=row)
+                row += 0.0  # as a sum that begins at 0
+            return result.T.reshape(*leading, self.size)
         for here in _blocks(a.shape[0], self.out.size):
             both = np.ascontiguousarray(a[here].T), np.ascontiguousarray(b[here].T)
             if self._even is None:
@@ -276,7 +283,7 @@ class Bilinear(Frozen):
         if self._even is None or self._even[side].size > 2 * self.sizes[side]:
             return None
         flat = x.reshape(-1, x.shape[-1]).T
-        return [flat[:, here].take(self._even[side], axis=0) for here in _blocks(flat.shape[1], self._wide)]
+        return [self._factors(side, flat[:, here]) for here in _blocks(flat.shape[1], self._wide)]
 
     def apply_taken(self, side: int, taken: list[Floats], other: Floats) -> Floats:
         """The same as `apply`, bit by bit, of what `taken` made of one operand, and the other at as many rows."""
@@ -284,8 +291,26 @@ class Bilinear(Frozen):
         flat = other.reshape(-1, other.shape[-1]).T
         result = np.empty((self.size, flat.shape[1]))
         for here, one in zip(_blocks(flat.shape[1], self._wide), taken, strict=True):
-            np.einsum("otn,otn->on", one, flat[:, here].take(self._even[1 - side], axis=0), out=result[:, here])
+            np.einsum("otn,otn->on", one, self._factors(1 - side, flat[:, here]), out=result[:, here])
         return result.T.reshape(*other.shape[:-1], self.size)
+
+    def _factors(self, side: int, flat: Floats) -> Floats:
+        """[size or 1, products, rows] of an operand [sizes[side], rows]: its own rows, where those are what is read."""
+        assert self._even is not None
+        neighbours = self._neighbours[side]
+        return flat.take(self._even[side], axis=0) if neighbours is None else flat[None, neighbours]
+
+    @cached_property
+    def _neighbours(self) -> tuple[slice | None, slice | None]:
+        """The components of each side, where every component is a sum of products with the same ones in a row."""
+        assert self._even is not None
+        first = [int(at[0, 0]) for at in self._even]
+        rows = [slice(start, start + at.shape[1]) for start, at in zip(first, self._even, strict=True)]
+        left, right = (
+            row if np.array_equal(at, [np.arange(row.start, row.stop)]) else None
+            for row, at in zip(rows, self._even, strict=True)
+        )
+        return left, right
 
     @cached_property
     def _wide(self) -> int:
@@ -303,6 +328,14 @@ class Bilinear(Frozen):
         order = np.argsort(self.out, kind="stable")
         left, right = (place[order].reshape(self.size, products) for place in (self.left, self.right))
         return _rows(left), _rows(right)
+
+    @cached_property
+    def _alone(self) -> tuple[list[int], list[int]] | None:
+        """The factors' places, where every component is one product."""
+        if self._even is None or self.out.size != self.size:
+            return None
+        left, right = (np.broadcast_to(at, (self.size, 1))[:, 0].tolist() for at in self._even)
+        return left, right
 
     @cached_property
     def _gather(self) -> Any:

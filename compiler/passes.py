@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype
@@ -19,6 +20,7 @@ from innerloop.artifact.errors import InnerloopError, near
 from .architectures.learned_positions import SAMPLE, log_counts
 from .architectures.targets import Learned, Target
 from .interpreter.calibrate import Crowd, Ranges
+from .interpreter.computing import GRAPHS
 from .ir.critical_path import critical_path
 from .ir.graph import Graph, Read
 from .lengths import TOKENS
@@ -201,6 +203,7 @@ def tightened(graph: Graph, target: Target, laws: Laws = ALL_LAWS) -> Graph:
     )
 
 
+@lru_cache(GRAPHS)
 def nominal_schedule(graph: Graph, target: Target) -> Schedule:
     """Its schedule with every value between 1 and 2: what is placed where does not depend on it."""
     ones = {v: np.ones(graph[v].size) for v in graph.values()}

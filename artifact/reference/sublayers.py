@@ -204,11 +204,22 @@ def linear(read: NDArray[np.bool_], counted: Real) -> Mix:
 
 
 @dataclass(frozen=True)
-class Neurons:
-    """An MLP sublayer in blocks of neurons: up [neurons, width], its bias [neurons, 1], the gate as up, if there is
-    one, and down [width, neurons]."""
+class _Block:
+    """Neurons that are worked on at once: up [neurons, width], its bias [neurons, 1], the gate as up, if there is one,
+    and down [written, neurons] to the slots that they write."""
 
-    blocks: tuple[tuple[Any, Real, Any, Any], ...]
+    up: Any
+    bias: Real
+    gate: Any
+    down: Any
+    written: Indices | slice
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """An MLP sublayer in blocks of neurons."""
+
+    blocks: tuple[_Block, ...]
     down_bias: Real
     activation: Callable[[Real, Round], Real]
     held: Round
@@ -223,17 +234,30 @@ class Neurons:
         blocks = []
         for start in range(0, bias.size, size):
             at = slice(start, start + size)
-            blocks.append((up[at], bias[at], None if gate is None else gate[at], down[at].T))
+            written, small = _written(down[at])
+            blocks.append(_Block(up[at], bias[at], None if gate is None else gate[at], small, written))
         return Neurons(tuple(blocks), part.down_bias.astype(dtype)[:, None], activation, rounding(precision))
 
     def run(self, x: Real) -> Real:
         """What it adds to the stream, for x [width, tokens] as it reads it."""
         total, held = np.zeros(x.shape, x.dtype), self.held
-        for up, bias, gate, down in self.blocks:
-            hidden = held(up @ x + bias)
-            if gate is None:
+        for block in self.blocks:
+            hidden = block.up @ x
+            hidden += block.bias
+            hidden = held(hidden)
+            if block.gate is None:
                 hidden = self.activation(hidden, held)
             else:
-                hidden = held(self.activation(held(gate @ x), held) * hidden)
-            total += down @ hidden
+                hidden = held(self.activation(held(block.gate @ x), held) * hidden)
+            total[block.written] += block.down @ hidden
         return held(total + self.down_bias)
+
+
+def _written(down: Any) -> tuple[Indices | slice, Any]:
+    """The columns of [neurons, width] that are not zero, neighbours as a slice, and those alone [columns, neurons]."""
+    used = np.unique(down.indices)
+    place = np.searchsorted(used, down.indices)
+    small = sp.csr_array((down.data, place, down.indptr), shape=(down.shape[0], used.size)).T
+    if used.size and used[-1] - used[0] == used.size - 1:
+        return slice(int(used[0]), int(used[-1]) + 1), small
+    return used.astype(np.int64), small

@@ -27,7 +27,7 @@ A factor far below its radius R is multiplied with a far smaller error than one 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import assert_never
 
 import numpy as np
@@ -69,7 +69,7 @@ from ..numerics.sizes import sizes_of
 from ..numerics.square_banks import Squares, square_bank
 from ..schedule.constructions import CURVE, Construction, default_squares
 from ..transforms.algebra.codes import codes
-from .inexact import Inexact, Operand, noisy, usual
+from .inexact import Inexact, Once, Operand, noisy, usual
 from .product_errors import coded_product, exact_product, product
 from .score_errors import exponential_error, softmax_error
 
@@ -259,10 +259,14 @@ def _affine(matrices: tuple[Matrix, ...], offset: Floats, unit: float, dtype: Dt
     single = len(matrices) == 1 and not offset.any() and np.diff(matrices[0].csr.indptr).max(initial=0) <= 1
     if single and (dtype not in SHORT or np.array_equal(rounding(dtype)(matrices[0].csr.data), matrices[0].csr.data)):
         return None
-    squared = [m.squared for m in matrices]
+    terms = [Once(partial(_squared, m.squared)) for m in matrices]
 
     def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
-        variance = sum((m.apply(operand(k) ** 2) for k, m in enumerate(squared)), offset**2)
+        variance = sum((term(operand(k)) for k, term in enumerate(terms)), offset**2)
         return noisy(array, unit * np.sqrt(variance), rng)
 
     return model
+
+
+def _squared(matrix: Matrix, array: Floats) -> Floats:
+    return matrix.apply(array**2)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.sparse import columns
 from innerloop.artifact.tokens import TokenData
 
 from ..interpreter.oracle import evaluate
@@ -64,7 +65,7 @@ class Same:
             del self._kept[self._next :], self._states[self._next + 1 :]
         if self._next is not None:
             self._rng.bit_generator.state = self._states[-1]
-        found: Floats = getattr(self._rng, how)(shape)
+        found = columns(getattr(self._rng, how)(shape))
         found.setflags(write=False)
         if self._next is not None and found.nbytes <= self._room:
             self._room -= found.nbytes
@@ -138,6 +139,7 @@ def _run(
     count, tasks = len(variants), data.batch
     everything = repeated(data, count)
     rng = np.random.default_rng(0) if draws is None else draws.anew()
+    parts: dict[tuple[Value, int, int], tuple[Floats, Floats]] = {}
 
     def disturb(value: Value, array: Floats, operand: Operand, place: Place) -> Floats:
         chunk = place.tasks
@@ -148,16 +150,20 @@ def _run(
                 continue
             if start == 0 and stop == len(array):
                 return model(array, operand, rng)
+
+            def part(index: int, some: slice = slice(start, stop)) -> Floats:
+                """Of what stays the same array, the same array."""
+                whole, key = operand(index), (value, index, some.start)
+                if key not in parts or parts[key][0] is not whole:
+                    parts[key] = whole, whole[some]
+                return parts[key][1]
+
             found = np.array(array) if found is array else found
-            found[start:stop] = model(array[start:stop], _part(operand, slice(start, stop)), rng)
+            found[start:stop] = model(array[start:stop], part, rng)
         return found
 
     found = evaluate(graph, everything, observe, disturb)
     return found.reshape(count, tasks, *found.shape[1:])
-
-
-def _part(operand: Operand, tasks: slice) -> Operand:
-    return lambda index: operand(index)[tasks]
 
 
 def _groups(

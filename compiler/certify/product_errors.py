@@ -7,6 +7,7 @@ after    what it gives instead of an array, from its factors
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..interpreter.ball import Ball
 from ..ir.graph import Product
 from ..numerics.attention_gates import Draws
 from ..numerics.square_banks import FINENESS, Bank
-from .inexact import Inexact, Operand, noisy
+from .inexact import Inexact, Once, Operand, noisy
 
 
 def exact_product(op: Product, unit: float) -> Inexact:
@@ -57,8 +58,8 @@ def product(op: Product, left: Ball, right: Ball, bank: Bank, shared: bool, unit
         linear = float(np.hypot(linear, worst))
     share, lone = (2.25, 4.5) if shared else (0.5, 2.0)
     shape_a, shape_b = (form.size, form.sizes[0]), (form.size, form.sizes[1])
-    of_a = Matrix.of(form.out, i, share * (c * radius_b[j]) ** 2, shape_a)
-    of_b = Matrix.of(form.out, j, share * (c * radius_a[i]) ** 2, shape_b)
+    sizes = share * (c * radius_a[i] * radius_b[j]) ** 2
+    of_a, of_b = Matrix.of(form.out, i, sizes, shape_a), Matrix.of(form.out, j, sizes, shape_b)
     by_b = Matrix.of(form.out, i, (unit * c * right.centre[j]) ** 2, shape_a)
     by_a = Matrix.of(form.out, j, (unit * c * left.centre[i]) ** 2, shape_b)
     always = np.bincount(
@@ -68,26 +69,49 @@ def product(op: Product, left: Ball, right: Ball, bank: Bank, shared: bool, unit
     )
     gather = Matrix.of(form.out, np.arange(c.size), c * radius_a[i] * radius_b[j], (form.size, c.size))
 
-    def lost(near: Floats, radius: Floats) -> Floats:
+    def built(drawn: bool) -> Inexact:
+        by_left = Once(partial(_Factor.of, left.centre, radius_a, (linear, square), of_a, by_b))
+        by_right = Once(partial(_Factor.of, right.centre, radius_b, (linear, square), of_b, by_a))
+
+        def model(array: Floats, operand: Operand, rng: Draws) -> Floats:
+            a, b = by_left(operand(0)), by_right(operand(1))
+            variance = always + a.own
+            variance += b.own
+            variance += (unit * array) ** 2
+            variance += b.other
+            variance += a.other
+            found = noisy(array, np.sqrt(variance, out=variance), rng)
+            if fitted or not max(a.reach, b.reach) <= 1.0:
+                errors = _fit_error(bank, a.near[..., i], b.near[..., j], shared)
+                found += gather.apply(errors * rng.standard_normal(errors.shape) if drawn else errors)
+            return found
+
+        return model
+
+    return built(drawn=False), built(drawn=True)
+
+
+@dataclass(frozen=True)
+class _Factor:
+    """How far a factor is from its centre, in radii, and at most; what that adds to the variance, and what the factor
+    does beside the other's centre."""
+
+    near: Floats
+    reach: float
+    own: Floats
+    other: Floats | float
+
+    @staticmethod
+    def of(
+        centre: Floats, radius: Floats, units: tuple[float, float], own: Matrix, other: Matrix, factor: Floats
+    ) -> _Factor:
+        """`units`: what rounding leaves of a square, by its size and by itself (`Bank.rounding`)."""
+        near = (factor - centre) / radius
         size = near**2
-        return (linear * linear) * size + (square * size / radius) ** 2
-
-    def model(array: Floats, operand: Operand, rng: Draws, drawn: bool) -> Floats:
-        a, b = operand(0), operand(1)
-        near_a, near_b = a - left.centre, b - right.centre
-        variance = (
-            always + of_a.apply(lost(near_a, radius_a)) + of_b.apply(lost(near_b, radius_b)) + (unit * array) ** 2
+        lost = own.apply((units[0] * units[0]) * size + (units[1] * size) ** 2)
+        return _Factor(
+            near, max(near.max(initial=0.0), -near.min(initial=0.0)), lost, other.apply(factor**2) if other.nnz else 0.0
         )
-        if by_a.nnz or by_b.nnz:
-            variance = variance + by_a.apply(b**2) + by_b.apply(a**2)
-        found = noisy(array, np.sqrt(variance), rng)
-        near_a, near_b = near_a / radius_a, near_b / radius_b
-        if fitted or not max(np.abs(near_a).max(initial=0.0), np.abs(near_b).max(initial=0.0)) <= 1.0:
-            errors = _fit_error(bank, near_a[..., i], near_b[..., j], shared)
-            found += gather.apply(errors * rng.standard_normal(errors.shape) if drawn else errors)
-        return found
-
-    return partial(model, drawn=False), partial(model, drawn=True)
 
 
 def _fit_error(bank: Bank, a: Floats, b: Floats, shared: bool) -> Floats:

@@ -10,12 +10,13 @@ families.py may choose between them; where values crowd is what the first of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.progress import each
+from innerloop.artifact.sparse import BLOCK
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 
@@ -27,7 +28,7 @@ from .chunks import parts, together
 from .deciding import equalities
 from .gathered import Seen
 from .seen import Looked, observed, side_by_side
-from .stretched import Stretched
+from .stretched import Stretched, closer
 
 MARGIN = 0.1
 NEARER = 2.0
@@ -129,26 +130,35 @@ def observe_each(graph: Graph, groups: Sequence[Sequence[TokenData]], wild: floa
     looked: dict[int, Looked | Stretched] = {}
     for numbers in each("looking at sample tasks", list(side_by_side(graph, every))):
         looked |= zip(numbers, observed(graph, [every[k] for k in numbers]), strict=True)
+    grouped = [[looked[k] for k in range(len(every)) if of[k] == group] for group in range(len(groups))]
+    usual = [_usual(its) if wild else {} for its in grouped]
+    with_usual = list(zip(grouped, usual, strict=True))
+    closer([(one, most) for its, most in with_usual for one in its if isinstance(one, Stretched)], TAIL)
     found = []
-    for group in range(len(groups)):
-        its = [looked[k] for k in range(len(every)) if of[k] == group]
-        kept = _tame(its, wild) if wild else [np.ones(one.tasks, bool) for one in its]
+    for group, (its, most) in enumerate(with_usual):
+        kept = _tame(its, most, wild) if wild else [np.ones(one.tasks, bool) for one in its]
         seen = [one.seen(keep, group == 0) for one, keep in zip(its, kept, strict=True) if keep.any()]
         found.append(_all(graph, seen))
     return found
 
 
-def _tame(looked: Sequence[Looked | Stretched], wild: float) -> list[NDArray[np.bool_]]:
-    """Which tasks of each part are kept: not of each part any, where parts are of few tasks, but some."""
-    sizes, most = [one.tasks for one in looked], dict[Value, float]()
+def _usual(looked: Sequence[Looked | Stretched]) -> dict[Value, float]:
+    """How far 999 in 1,000 of each factor's numbers reach."""
+    most = dict[Value, float]()
     for value in looked[0].factors:
         numbers = np.concatenate([row for one in looked for row in one.rows(value)] or [np.zeros((1, 1))], axis=None)
         np.abs(numbers, out=numbers)  # of a long scan it is large: there is one copy of it
         reach = float(np.quantile(numbers, 0.999, overwrite_input=True))
         if reach > 0.0:
             most[value] = reach
+    return most
+
+
+def _tame(looked: Sequence[Looked | Stretched], most: Mapping[Value, float], wild: float) -> list[NDArray[np.bool_]]:
+    """Which tasks of each part are kept: not of each part any, where parts are of few tasks, but some."""
+    sizes = [one.tasks for one in looked]
     leave = min(sum(sizes) - 1, max(1, round(wild * sum(sizes))))
-    far = np.concatenate([one.far(most, TAIL, leave) for one in looked])
+    far = np.concatenate([one.far(most) for one in looked])
     left = np.argsort(-far, kind="stable")[:leave]
     kept = np.ones(far.size, bool)
     kept[left[far[left] > TAIL]] = False
@@ -211,16 +221,21 @@ def joined(ranges: Ranges, seen: Seen) -> Ranges:
 
 def _crowd(rows: Sequence[Floats], size: int) -> Crowd:
     """The centre is the median, where that is well away from 0 for its spread."""
-    found = [_component(np.concatenate([row[:, k] for row in rows] or [np.zeros(1)])) for k in range(size)]
-    centre, usual, most = np.array(found).reshape(size, 3).T
+    count = sum(len(row) for row in rows)
+    step = max(1, BLOCK // max(1, count))  # of a long scan rows are many: no copy of all components is made
+    found = [np.empty((3, 0))]
+    for start in range(0, size, step):
+        some = [np.moveaxis(row[:, start : start + step], 1, 0) for row in rows]
+        found.append(_components(np.concatenate(some or [np.zeros((min(step, size - start), 1))], axis=1)))
+    centre, usual, most = np.concatenate(found, axis=1)
     return Crowd(centre, usual, most)
 
 
-def _component(numbers: Floats) -> tuple[float, float, float]:
-    """The same of one component: its numbers stand side by side, and no copy of all components is made."""
-    middle = np.median(numbers)
-    spread, size = np.median(np.abs(numbers - middle)), np.median(np.abs(numbers))
-    away = bool(spread < 0.7 * size)
-    centre = float(middle) if away else 0.0
-    most = np.quantile(np.abs(numbers - centre), 0.999)
-    return centre, float(spread if away else size), float(most)
+def _components(numbers: Floats) -> Floats:
+    """The same of some components [components, rows]: centre, usual and most of each."""
+    middle = np.median(numbers, axis=1)
+    spread, size = np.median(np.abs(numbers - middle[:, None]), axis=1), np.median(np.abs(numbers), axis=1)
+    away = spread < 0.7 * size
+    centre = np.where(away, middle, 0.0)
+    most = np.quantile(np.abs(numbers - centre[:, None]), 0.999, axis=1)
+    return np.array([centre, np.where(away, spread, size), most])

@@ -7,22 +7,24 @@ after    least and largest of each component [stretches, size]; which rows media
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Generic, TypeVar
 
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 
-from ..ir.graph import Affine, Graph, Product, Value
+from ..ir.graph import Affine, Graph, Loop, Product, Value
+from .computing import GRAPHS
 
 ROWS = 100
 """Rows of each array that medians and quantiles are taken over."""
-FEW = 32
-"""So many stretches are gone over one by one."""
 SHORT = 8
 """Of so few tokens each task's ends are made token by token: NumPy is slow on rows so short."""
 
-Found = tuple[Floats, Floats, Floats]
-"""Least and largest of each component [stretches, size], and how large a factor is in each task [tasks]."""
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -62,75 +64,119 @@ def times(peak: Floats, most: float) -> Floats:
         return np.where(np.isfinite(peak), peak / most, np.nan)
 
 
-class Ends:
-    """Of what a loop carries they are looked for once: what a pass ends with the next begins with. A map that has one
-    operand, and at most one entry a row, takes ends to ends: rounding keeps the order of numbers."""
+class Again(Generic[Made]):
+    """What is made of values' arrays; of what a loop carries once: what a pass ends with the next begins with."""
 
-    def __init__(self, graph: Graph, peaked: set[Value], starts: Indices) -> None:
-        """`peaked`: of which it is asked how large they are in each task. `starts`: of each stretch, and the number of
-        tasks."""
-        carried = [c for loop in graph.loops() for c in loop.carried]
-        self._before = {c.phi: c.result for c in carried} | {c.final: c.result for c in carried}
-        self._peaked = peaked | {c.result for c in carried if peaked & {c.phi, c.final}}
-        self._single = {v: single for v in graph.values() if (single := _single(graph, v)) is not None}
-        self._read = {*(single.operand for single in self._single.values()), *self._before.values()}
-        self._last: dict[Value, tuple[Floats, Found]] = {}
-        self._starts = starts
+    def __init__(self, graph: Graph, make: Callable[[Floats], Made]) -> None:
+        self._make, self._before = make, _carried(graph)
+        self._read = frozenset(self._before.values())
+        self._last: dict[Value, tuple[Floats, Made]] = {}
 
-    def of(self, value: Value, array: Floats) -> Found:
-        before = self._last.get(self._before.get(value, value))
-        if before is not None and before[0] is array:
-            found = before[1]
-        else:
-            least, largest = self._mapped(value, array) or (
-                self._of_two(np.minimum, array),
-                self._of_two(np.maximum, array),
-            )
-            found = least, largest, _peaks(array, value in self._peaked)
+    def of(self, value: Value, array: Floats) -> Made:
+        last = self._last.get(self._before.get(value, value))
+        made = last[1] if last is not None and last[0] is array else self._make(array)
         if value in self._read:
-            self._last[value] = array, found
-        return found
+            self._last[value] = array, made
+        return made
 
-    def _mapped(self, value: Value, array: Floats) -> tuple[Floats, Floats] | None:
-        """From the ends of what it is made of, at the same tokens."""
-        single = self._single.get(value)
-        of = None if single is None else self._last.get(single.operand)
-        if single is None or of is None or of[0].shape[:2] != array.shape[:2]:
+
+class Ends:
+    """Least and largest of each component of every value, stretch by stretch of tasks [stretches, size]."""
+
+    def __init__(self, graph: Graph, starts: Indices, told: Collection[Value] = ()) -> None:
+        """`starts`: of each stretch, and the number of tasks. `told`: of which the ends of each array are asked for."""
+        self._mapped = {v: single for v, single in _singles(graph).items() if v not in told}
+        self._starts, self._of = starts, Again(graph, self._both)
+        self._low, self._high = dict[Value, Floats](), dict[Value, Floats]()
+
+    def add(self, value: Value, array: Floats) -> tuple[Floats, Floats] | None:
+        """One array more, [tasks, tokens, size], that is not empty: its own ends, unless they are those of a map."""
+        if value in self._mapped:
             return None
-        one, other = (single.entries * end[:, single.columns] for end in of[1][:2])
-        ends = np.empty((2, len(one), array.shape[2]))
-        ends[:] = single.offset
-        ends[0][:, single.rows] += np.minimum(one, other)
-        ends[1][:, single.rows] += np.maximum(one, other)
-        return ends[0], ends[1]
+        low, high = self._of.of(value, array)
+        self._low[value] = np.minimum(self._low[value], low) if value in self._low else low
+        self._high[value] = np.maximum(self._high[value], high) if value in self._high else high
+        return low, high
 
-    def _of_two(self, of_two: np.ufunc, array: Floats) -> Floats:
-        """Of each stretch [stretches, size]."""
-        tasks, tokens, size = array.shape
-        count = self._starts.size - 1
-        if count == 1:  # of all components at once, too: components stand side by side, and tasks within them
-            return np.asarray(of_two.reduce(array, axis=(0, 1)))[None]
-        if count == tasks:
-            found = np.array(array[:, 0])
-            if tokens > SHORT:
-                return np.asarray(of_two.reduce(array, axis=1))
-            for token in range(1, tokens):
-                of_two(found, array[:, token], out=found)
-            return found
-        if count <= FEW and not array.reshape(-1, size).flags.f_contiguous:
-            return np.stack([of_two.reduce(array[a:b], axis=(0, 1)) for a, b in itertools.pairwise(self._starts)])
-        return np.asarray(of_two.reduceat(array.reshape(-1, size), self._starts[:-1] * tokens, axis=0))
+    def all(self) -> tuple[dict[Value, Floats], dict[Value, Floats]]:
+        """Over all arrays."""
+        for value, single in self._mapped.items():  # operands come first
+            if single.operand in self._low:
+                ends = single.of(self._low[single.operand], self._high[single.operand])
+                self._low[value], self._high[value] = ends
+        return self._low, self._high
+
+    def _both(self, array: Floats) -> tuple[Floats, Floats]:
+        flat = array.reshape(-1, array.shape[2])
+        if flat.flags.f_contiguous:
+            starts = self._starts[:-1] * array.shape[1]
+            return np.minimum.reduceat(flat, starts, axis=0), np.maximum.reduceat(flat, starts, axis=0)
+        array = np.ascontiguousarray(array)
+        return self._by_rows(np.minimum, array), self._by_rows(np.maximum, array)
+
+    def _by_rows(self, of_two: np.ufunc, array: Floats) -> Floats:
+        """Where the components of a token stand side by side: of its tasks first, whose numbers are many."""
+        tokens, size = array.shape[1:]
+        found = np.empty((self._starts.size - 1, tokens, size))
+        for first, last, each in self._alike:
+            tasks = array[self._starts[first] : self._starts[last]]
+            of_two.reduce(tasks.reshape(last - first, each, tokens, size), axis=1, out=found[first:last])
+        if tokens > SHORT:
+            return np.asarray(of_two.reduce(found, axis=1))
+        whole = found[:, 0]
+        for token in range(1, tokens):
+            of_two(whole, found[:, token], out=whole)
+        return whole
+
+    @cached_property
+    def _alike(self) -> list[tuple[int, int, int]]:
+        """The first of neighbouring stretches of one size, the one behind them, and that size."""
+        sizes = np.diff(self._starts)
+        ends = np.flatnonzero(np.diff(sizes, prepend=0, append=0))
+        return [(int(a), int(b), int(sizes[a])) for a, b in itertools.pairwise(ends)]
+
+
+@lru_cache(GRAPHS)
+def _carried(graph: Graph) -> dict[Value, Value]:
+    """What loops begin a pass with, and leave, by what a pass ends with."""
+    carried = [c for loop in graph.loops() for c in loop.carried]
+    return {c.phi: c.result for c in carried} | {c.final: c.result for c in carried}
 
 
 @dataclass(frozen=True)
 class _Single:
-    """An affine map of one operand that lives where it does, a component of one component each."""
+    """An affine map of one operand that is computed whenever it is, a component of one component each: it takes ends
+    to ends, for rounding keeps the order of numbers."""
 
     operand: Value
     offset: Floats
     rows: Indices
     columns: Indices
     entries: Floats
+
+    def of(self, low: Floats, high: Floats) -> Floats:
+        """Of these ends of the operand [stretches, size]: low and high."""
+        one, other = (self.entries * end[:, self.columns] for end in (low, high))
+        ends = np.empty((2, len(low), self.offset.size))
+        ends[:] = self.offset
+        ends[0][:, self.rows] += np.minimum(one, other)
+        ends[1][:, self.rows] += np.maximum(one, other)
+        return ends
+
+
+@lru_cache(GRAPHS)
+def _singles(graph: Graph) -> dict[Value, _Single]:
+    """In order."""
+    found: dict[Value, _Single] = {}
+    for block in [graph.block, *(loop.body for loop in graph.loops())]:
+        own = [item for item in block if not isinstance(item, Loop)]
+        beside = {*own, *(c.final for item in block if isinstance(item, Loop) for c in item.carried)}
+        beside |= {c.phi for loop in graph.loops() if loop.body is block for c in loop.carried}
+        for value in own:
+            single = _single(graph, value)
+            if single is not None and single.operand in beside:
+                found[value] = single
+    return found
 
 
 def _single(graph: Graph, value: Value) -> _Single | None:
@@ -143,9 +189,6 @@ def _single(graph: Graph, value: Value) -> _Single | None:
     return _Single(node.operands[0], node.op.offset.array.ravel(), rows, columns, entries)
 
 
-def _peaks(array: Floats, peaked: bool) -> Floats:
-    # Of all components at once, which are slow one by one.
-    found = np.zeros(len(array))
-    if peaked:
-        np.maximum(array.max(axis=2).max(axis=1), -array.min(axis=2).min(axis=1), out=found)
-    return found
+def peaks(array: Floats) -> Floats:
+    """How large it is in each task, at most [tasks]: of all components at once, which are slow one by one."""
+    return np.asarray(np.maximum(array.max(axis=2).max(axis=1), -array.min(axis=2).min(axis=1)))

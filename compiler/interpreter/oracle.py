@@ -9,44 +9,24 @@ its tokens one by one; what does not change in it is computed first, at all of t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import assert_never
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.errors import DataError, InternalError
-from innerloop.artifact.signature import Kinds
+from innerloop.artifact.errors import DataError
 from innerloop.artifact.sparse import columns
 from innerloop.artifact.tokens import TokenData, output_rows, visible
 
-from ..ir.graph import (
-    Affine,
-    Attend,
-    Block,
-    Constant,
-    Delta,
-    Field,
-    Gather,
-    Graph,
-    Loop,
-    Merge,
-    Move,
-    Node,
-    Product,
-    Read,
-    Value,
-)
+from ..ir.graph import Attend, Block, Constant, Delta, Gather, Graph, Loop, Node, Value
 from ..ir.invariant import invariant
-from ..ir.operation_classes import Local, Structural
-from ..ir.positional import Angles, Count
-from ..numerics.position_angles import angles
-from .alike import Alike, alike
+from ..ir.operation_classes import Local
+from .alike import Alike, Apart, alike, ends_alone, read_by
 from .chunks import together
 from .columns import Columns
-from .delta import recalled, written
-from .local_operations import local
+from .computing import computing
+from .delta import written
 from .places import Disturb, Held, Look, Observe, Place, Places
-from .reads import attend, gather, read, scores, sources
 
 
 def evaluate(
@@ -106,10 +86,10 @@ class _Run(Held):
         self.pattern = graph.signature.pattern
         self.batch = next(iter(fields.values())).shape[0]
         self.seen = visible(self.line, self.pattern)
-        self._columns = Columns(graph)
+        self._computing, self.columns = computing(graph), Columns(graph)
         self._fixed: frozenset[Value] = frozenset()
-        self._merges = disturb is None and (looks or observe is None)
-        self._alike: Alike | None = None
+        self._alike = Alike() if disturb is None and (looks or observe is None) else None
+        self._ends_alone = ends_alone(graph)
 
     def run(self) -> Floats:
         """All outputs, [batch, rows, size]."""
@@ -118,12 +98,28 @@ class _Run(Held):
         return np.concatenate([self.take(result, places) for result in results], -1)
 
     def _put(self, value: Value, places: Places, array: Floats) -> None:
+        apart = places if isinstance(places, Apart) else None
         if self.observe is not None and (self.only is None or value in self.only):
-            instead = self.observe(value, array if self._alike is None else self._alike.spread(array))
+            instead = self.observe(value, array if apart is None else self._spread(array, apart))
             array = array if instead is None else instead
         if self.look is not None:
-            self.look(value, array, None if self._alike is None else self._alike.like)
+            self.look(value, array, None if apart is None else apart.like)
         self.known[value] = places, array
+
+    def _spread(self, array: Floats, places: Apart) -> Floats:
+        assert self._alike is not None
+        return self._alike.spread(array, places)
+
+    def _where(self, operands: Iterable[Value], places: Places) -> Places:
+        """Of these places those that are told apart, where all of these values are known at them, or are constants."""
+        found = places
+        for operand in operands:
+            held = self.known[operand][0]
+            if isinstance(held, Apart) and held.every is places and found in (places, held):
+                found = held
+            elif not isinstance(self.graph[operand].op, Constant):
+                return places
+        return found
 
     # Blocks --------------------------------------------------------------------------------------
 
@@ -136,27 +132,42 @@ class _Run(Held):
                 else:
                     self._scan(item)
             elif places is None:
-                self._compute(item, self.at(self.graph[item].kinds))
+                node = self.graph[item]
+                here = self.at(node.kinds)
+                local = self._alike is not None and isinstance(node.op, Local)
+                self._compute(item, self._where(node.operands, here) if local else here)
             elif item not in self._fixed:
                 self._compute(item, places)
 
     def _repeat(self, loop: Loop, places: Places | None) -> None:
         if places is None:
-            merged = alike(self.graph, loop, self.take, self.at) if self._merges else None
+            merged = self._merged(loop)
             if merged is not None:
                 self._repeat_merged(loop, merged)
                 return
-            self._columns.keep(loop, self.known)
+            self.columns.keep(loop, self.known)
         names = self._passes(loop, places)
         for c, name in zip(loop.carried, names, strict=True):
-            here = places or self.at(self.graph[c.final].kinds)
+            here = places or self._where([name], self.at(self.graph[c.final].kinds))
             self._put(c.final, here, self.take(name, here))
+
+    def _merged(self, loop: Loop) -> Apart | None:
+        """Where a repeat is run that is not run there by itself, since what it reads is known there alone."""
+        if self._alike is None or not loop.carried:
+            return None
+        inputs = read_by(self.graph, loop) | {c.initial for c in loop.carried}
+        if isinstance(self._where(inputs, self.at(self.graph[loop.carried[0].phi].kinds)), Apart):
+            return None
+        return alike(self.graph, loop, self.take, self.at, self._alike)
 
     def _passes(self, loop: Loop, places: Places | None) -> list[Value]:
         """What its last pass leaves."""
         names = [c.initial for c in loop.carried]
         for turn in range(loop.count):
-            at = [places or self.at(self.graph[c.phi].kinds) for c in loop.carried]
+            at = [
+                places or self._where([name], self.at(self.graph[c.phi].kinds))
+                for name, c in zip(names, loop.carried, strict=True)
+            ]
             arrays = [self.take(name, here) for name, here in zip(names, at, strict=True)]
             arrays = arrays if turn else [columns(array) for array in arrays]  # as what its passes leave lies
             if self._alike is not None:
@@ -167,17 +178,15 @@ class _Run(Held):
             names = [c.result for c in loop.carried]
         return names
 
-    def _repeat_merged(self, loop: Loop, merged: Alike) -> None:
+    def _repeat_merged(self, loop: Loop, merged: Apart) -> None:
         """A repeat at the tokens that are told apart, and what it leaves at all of them."""
-        outside = {value: self.known[value] for value in merged.fixed}
-        self.known |= {value: (merged.places, array) for value, array in merged.fixed.items()}
-        self._columns.keep(loop, self.known)
-        self._alike = merged
-        names = self._passes(loop, merged.places)
-        arrays = [merged.spread(self.take(name, merged.places)) for name in names]
-        self._alike = None
+        outside = {value: self.known[value] for value in read_by(self.graph, loop)}
+        self.known |= {value: (merged, merged.taken(self.take(value, merged.every))) for value in outside}
+        self.columns.keep(loop, self.known)
+        names = self._passes(loop, merged)
+        left = [self._spread(self.take(name, merged), merged) for name in names]
         self.known |= outside
-        for c, array in zip(loop.carried, arrays, strict=True):
+        for c, array in zip(loop.carried, left, strict=True):
             if c.result not in outside:
                 self.known[c.result] = merged.every, array
             here = self.at(self.graph[c.final].kinds)
@@ -216,15 +225,17 @@ class _Run(Held):
     # Nodes ---------------------------------------------------------------------------------------
 
     def _compute(self, value: Value, places: Places) -> None:
-        node = self.graph[value]
-        array = self._value(value, node, places)
+        array = self._computing[value](self, places)
         if self.disturb is not None:
             array = self.disturb(
-                value, array, lambda index: self._operand(node, index, places), Place(self.tasks, places.tokens)
+                value, array, partial(self._operand, self.graph[value], places), Place(self.tasks, places.tokens)
             )
+        if self._alike is not None and value in self._ends_alone and places.tokens.size > 1:
+            told = self._alike.told([array], places)
+            places, array = (places, array) if told is None else (told, told.taken(array))
         self._put(value, places, array)
 
-    def _operand(self, node: Node, index: int, places: Places) -> Floats:
+    def _operand(self, node: Node, places: Places, index: int) -> Floats:
         """What `disturb` sees of an operation at these tokens."""
         if isinstance(node.op, Delta):
             given = written(node, node.op, self.found_at, self.line.kinds)
@@ -238,63 +249,3 @@ class _Run(Held):
             return self.take(node.operands[index], others)
         seen = self.seen[np.ix_(places.tokens, others.tokens)]
         return np.broadcast_to(seen.astype(np.float64), (self.batch, *seen.shape))
-
-    def _value(self, value: Value, node: Node, places: Places) -> Floats:
-        def operand(index: int) -> Floats:
-            return self.take(node.operands[index], places)
-
-        match node.op:
-            case Field(name):
-                return self.fields[name][:, places.tokens]
-            case Constant(values):
-                return np.broadcast_to(values.array.ravel(), (self.batch, places.tokens.size, node.size))
-            case Count(kind, none):
-                counts = self.seen[:, output_rows(self.line, {kind})].sum(1)[places.tokens]
-                counts = counts == 0 if none else counts
-                return np.broadcast_to(counts[:, None].astype(np.float64), (self.batch, places.tokens.size, 1))
-            case Angles(count):
-                turned = angles(places.tokens + 1, count)
-                return np.broadcast_to(turned, (self.batch, *turned.shape))
-            case Affine(_, offset):
-                given = [operand(k) for k in range(len(node.operands))]
-                every = self.batch, places.tokens.size, node.size
-                return self._columns.affine(value, node, given) if given else np.broadcast_to(offset.array, every)
-            case Product():
-                return self._columns.product(value, node, operand(0), operand(1))
-            case Local():
-                return local(node.op, [operand(k) for k in range(len(node.operands))])
-            case Move():
-                return self.found_at(node.operands[0], sources(node.op, self.seen, self.line.kinds)[places.tokens])
-            case Gather(_, over):
-                others = self.at(frozenset({over}))
-                seen = self.seen[np.ix_(places.tokens, others.tokens)]
-                return gather(node.op, self.take(node.operands[0], others), seen)
-            case Attend(_, over):
-                others = self.at(frozenset({over}))
-                seen = self.seen[np.ix_(places.tokens, others.tokens)]
-                key, theirs = (self.take(o, others) for o in node.operands[1:])
-                pairs = scores(operand(0), key, seen)
-                if self.reach is not None and pairs.size:
-                    largest = float((pairs if node.op.how == "exp" else np.abs(pairs)).max())
-                    self.reach[value] = max(self.reach.get(value, 0.0), largest)
-                return attend(node.op, pairs, theirs, seen)
-            case Delta():
-                return recalled(node.op, written(node, node.op, self.found_at, self.line.kinds))[:, places.tokens]
-            case Read(_, over, mine):
-                others = self.at(frozenset({over}))
-                seen = self.seen[np.ix_(places.tokens, others.tokens)]
-                given = [self.take(o, others) for o in node.operands[mine:]]
-                return read(node.op, [operand(i) for i in range(mine)], given, seen, self.batch)
-            case Merge(kinds):
-                return self._merge(node, kinds, places)
-            case Structural():
-                raise InternalError(f"oracle: {type(node.op).__name__.lower()} stands by itself", node.span)
-            case other:
-                assert_never(other)
-
-    def _merge(self, node: Node, kinds: tuple[Kinds, ...], places: Places) -> Floats:
-        merged = np.zeros((self.batch, places.tokens.size, node.size))
-        for value, at in zip(node.operands, kinds, strict=True):
-            here = np.flatnonzero([self.line.kinds[token] in at for token in places.tokens])
-            merged[:, here] = self.found_at(value, places.tokens[here])
-        return merged

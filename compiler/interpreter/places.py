@@ -67,6 +67,15 @@ class Held:
         held, array = self.known[value]
         return array if held is places else self.found_at(value, places.tokens)
 
+    def columns_at(self, value: Value, places: Places) -> Floats:
+        """The same, for what a product or a map reads: every component's numbers side by side, if they were before."""
+        held, array = self.known[value]
+        components = np.moveaxis(array, 2, 0)
+        if held is places or not components.flags.c_contiguous:
+            return self.take(value, places)
+        place = held.of[places.tokens]
+        return self.take(value, places) if np.any(place < 0) else np.moveaxis(components.take(place, axis=2), 0, 2)
+
     def found_at(self, value: Value, tokens: Indices) -> Floats:
         """The same for tokens that may repeat, and −1 for none."""
         held, array = self.known[value]

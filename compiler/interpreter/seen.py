@@ -16,11 +16,12 @@ from innerloop.artifact.tokens import TokenData, output_rows
 from numpy.typing import NDArray
 
 from ..ir.graph import Attend, Graph, Value
-from .chunks import scanned_together, some_of
+from .chunks import scanned_together, some_of, together
 from .deciding import deciding
-from .gathered import ROWS, Draws, Ends, Found, Seen, factors, times
+from .gathered import ROWS, Again, Draws, Ends, Seen, factors, peaks, times
 from .oracle import evaluate
 from .stretched import Stretched
+from .stretched import observed as stretched
 
 PASSES = 64
 """Of a longer scan as many rows as of so many passes, and ends by stretches."""
@@ -31,19 +32,21 @@ STRETCH = 64
 
 
 def side_by_side(graph: Graph, every: Sequence[TokenData]) -> Iterator[list[int]]:
-    """The parts of tasks, by number, that are run together: with a scan those of one length, as many as there is room
-    for, since it takes as long for few tasks as for many: each is seen as if it were alone. Not where scores are
+    """The parts of tasks, by number, that are run together: those of one length, as many as there is room for, since
+    few tasks take nearly as long as many, with a scan as long: each is seen as if it were alone. Not where scores are
     collected, over all that is run together."""
-    alone = not any(loop.kind is not None for loop in graph.loops())
-    alone = alone or any(isinstance(graph[value].op, Attend) for value in graph.values())
+    scans = any(loop.kind is not None for loop in graph.loops())
+    attends = any(isinstance(graph[value].op, Attend) for value in graph.values())
     lengths: dict[tuple[str, ...], list[int]] = {}
     for number, part in enumerate(every):
         lengths.setdefault(tuple(part.sequence.kinds), []).append(number)
     for numbers in lengths.values():
-        most = scanned_together(graph, every[numbers[0]])
+        first = every[numbers[0]]
+        alone = attends or not (scans or _by_stretches(graph, first))
+        most = 0 if alone else scanned_together(graph, first) if scans else together(graph, first)
         group: list[int] = []
         for number in numbers:
-            if group and (alone or sum(every[k].batch for k in [*group, number]) > most):
+            if group and sum(every[k].batch for k in [*group, number]) > most:
                 yield group
                 group = []
             group.append(number)
@@ -51,10 +54,12 @@ def side_by_side(graph: Graph, every: Sequence[TokenData]) -> Iterator[list[int]
 
 
 def observed(graph: Graph, some: Sequence[TokenData]) -> list[Looked] | list[Stretched]:
-    """Of parts of one length, each by itself."""
-    if not _longest(graph, some[0]) and not _told(graph):
-        return [Stretched(graph, part) for part in some]
-    return _together(graph, some)
+    """Of parts of one length, each as if it were alone."""
+    return stretched(graph, some) if _by_stretches(graph, some[0]) else _together(graph, some)
+
+
+def _by_stretches(graph: Graph, part: TokenData) -> bool:
+    return not _longest(graph, part) and not _told(graph)
 
 
 def _together(graph: Graph, some: Sequence[TokenData]) -> list[Looked]:
@@ -70,17 +75,30 @@ def _look(graph: Graph, looked: Sequence[Looked], data: TokenData) -> None:
     decide = deciding(graph)
     starts = np.cumsum([0, *(one.tasks for one in looked)]).tolist()
     stretches = np.concatenate([start + one.starts for start, one in zip(starts, looked, strict=False)])
-    ends = Ends(graph, factors(graph), np.append(stretches, starts[-1]))
     firsts = np.cumsum([0, *(one.starts.size for one in looked)]).tolist()
+    parts = [
+        (one, slice(start, start + one.tasks), slice(first, first + one.starts.size))
+        for one, start, first in zip(looked, starts, firsts, strict=False)
+    ]
+    ends, far = Ends(graph, np.append(stretches, starts[-1]), decide), Again(graph, peaks)
+    rows = factors(graph)
 
     def see(value: Value, array: Floats, like: Indices | None) -> None:
-        if array.size:
-            least, greatest, peaks = ends.of(value, array)
-            for one, start, first in zip(looked, starts, firsts, strict=False):
-                tasks, its = slice(start, start + one.tasks), slice(first, first + one.starts.size)
-                one.see(value, array[tasks], like, (least[its], greatest[its], peaks[tasks]), value in decide)
+        if not array.size:
+            return
+        found = ends.add(value, array)
+        if value in rows:
+            reach = far.of(value, array)
+            for one, tasks, _ in parts:
+                one.factor(value, array[tasks], like, reach[tasks])
+        if value in decide and found is not None:
+            for one, tasks, its in parts:
+                one.decides(value, array[tasks], np.maximum(-found[0][its], found[1][its]))
 
     evaluate(graph, data, reach=looked[0].scores, chunk=data.batch, look=see)
+    low, high = ends.all()
+    for one, _, its in parts:
+        one.low, one.high = ({value: end[its] for value, end in side.items()} for side in (low, high))
 
 
 def _told(graph: Graph) -> bool:
@@ -114,16 +132,16 @@ class Looked:
         self._ties: set[Value] = set()
         self._draws = Draws(part.batch, ROWS * PASSES // max(PASSES, _longest(graph, part)))
 
-    def see(self, value: Value, array: Floats, like: Indices | None, ends: Found, decides: bool) -> None:
-        least, greatest, peaks = ends
-        if value in self._rows:
-            tasks, tokens = self._draws.rows(array.shape[1] if like is None else like.size)
-            self._rows[value].append((tasks, array[tasks, tokens if like is None else like[tokens]]))
-            np.maximum(self.peaks[value], peaks, out=self.peaks[value])
-        if decides and np.any(np.abs(array) <= TIE * np.maximum(-least, greatest).max(initial=0.0)):
+    def factor(self, value: Value, array: Floats, like: Indices | None, reach: Floats) -> None:
+        """Rows of a factor, and how large it is in each task."""
+        tasks, tokens = self._draws.rows(array.shape[1] if like is None else like.size)
+        self._rows[value].append((tasks, array[tasks, tokens if like is None else like[tokens]]))
+        np.maximum(self.peaks[value], reach, out=self.peaks[value])
+
+    def decides(self, value: Value, array: Floats, most: Floats) -> None:
+        """What a comparison decides by, which goes so far."""
+        if np.any(np.abs(array) <= TIE * most.max(initial=0.0)):
             self._ties.add(value)
-        self.low[value] = np.minimum(self.low[value], least) if value in self.low else least
-        self.high[value] = np.maximum(self.high[value], greatest) if value in self.high else greatest
 
     @property
     def factors(self) -> Iterable[Value]:
@@ -132,7 +150,7 @@ class Looked:
     def rows(self, value: Value) -> list[Floats]:
         return [rows for _, rows in self._rows[value]]
 
-    def far(self, most: Mapping[Value, float], beyond: float, leave: int) -> Floats:
+    def far(self, most: Mapping[Value, float]) -> Floats:
         """How many times as far as `most` the factors of each task reach, at the furthest."""
         reach = [times(self.peaks[v], size) for v, size in most.items()]
         return np.asarray(np.fmax.reduce(reach or [np.zeros(self.tasks)], axis=0, initial=0.0))

@@ -1,16 +1,16 @@
-"""What values do on a part of default tasks where no scan is, and no comparison: stretch by stretch of tasks.
+"""What values do on parts of default tasks where no scan is, and no comparison: stretch by stretch of tasks.
 
-    before   tasks of one length
-    after    rows and ends; of the tasks that reach furthest into a tail, which may be left out, each alone
+    before   parts, each of tasks of one length
+    after    rows and ends of each; of tasks that reach far into a tail, which may be left out, each alone
 
-How far a task reaches is asked where some task of its stretch reaches far, and nowhere else: those stretches are run
-once more, task by task. Tasks of large data are mostly the ones, and are a stretch of their own.
+Stretches of all parts of one length are run side by side. How far a task reaches is asked where some task of its
+stretch reaches far, and nowhere else: those stretches are run once more, task by task.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,40 +19,41 @@ from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 
 from ..ir.graph import Graph, Value
-from .chunks import some_of, together
+from .chunks import together
 from .gathered import Draws, Ends, Seen, factors, times
 from .oracle import evaluate
 
-STRETCH_BYTES = 2**23
-"""About how much the values of tasks take that are run together: they stay near the processor over their passes."""
-LARGE = 32
-"""Of so many tasks one is of the largest, by the data of each field."""
+NEAR_BYTES = 2**24
+"""About how much the values of tasks take that are run together."""
+STRETCHES, TOKENS = 64, 256
+"""In so many stretches they come, each of so many tokens at least: NumPy is slow on shorter ones."""
 
 
 @dataclass(frozen=True)
 class _Stretches:
-    """Tasks, by number, and the ends of each component of every value over each stretch of them [stretches, size]."""
+    """Tasks, by number, the first place of each stretch among them, and the ends of each component of every value over
+    each stretch [stretches, size]."""
 
-    tasks: list[Indices]
+    tasks: Indices
+    starts: Indices
     low: dict[Value, Floats]
     high: dict[Value, Floats]
 
-    def some(self, which: Indices) -> _Stretches:
-        tasks = [self.tasks[k] for k in which]
-        low, high = ({v: end[which] for v, end in ends.items()} for ends in (self.low, self.high))
-        return _Stretches(tasks, low, high)
+    @property
+    def alone(self) -> bool:
+        """Whether each is a task."""
+        return self.starts.size == self.tasks.size
 
-    def whole(self) -> _Stretches:
-        """As one."""
-        low = {v: end.min(axis=0, keepdims=True) for v, end in self.low.items()}
-        high = {v: end.max(axis=0, keepdims=True) for v, end in self.high.items()}
-        return _Stretches([np.sort(np.concatenate(self.tasks))], low, high)
+    def some(self, which: NDArray[np.bool_]) -> _Stretches:
+        sizes = np.diff(np.append(self.starts, self.tasks.size))
+        low, high = ({v: end[which] for v, end in ends.items()} for ends in (self.low, self.high))
+        return _Stretches(self.tasks[np.repeat(which, sizes)], _starts(sizes[which])[:-1], low, high)
 
     def far(self, most: Mapping[Value, float]) -> Floats:
         """How many times as far as `most` each value reaches [values, stretches]; NaN where that is no number."""
         ends = {v: np.maximum(-self.low[v], self.high[v]).max(axis=1) for v in most if v in self.low}
         found = [times(end, most[v]) for v, end in ends.items()]
-        return np.array(found or [np.zeros(len(self.tasks))])
+        return np.array(found or [np.zeros(self.starts.size)])
 
 
 class _Drawn:
@@ -77,101 +78,147 @@ class Stretched:
 
     def __init__(self, graph: Graph, part: TokenData) -> None:
         self.graph, self.part, self.tasks = graph, part, part.batch
-        self._rows: dict[Value, list[tuple[Indices, Floats]]] = {v: [] for v in factors(graph)}
-        self._seen: list[_Stretches] = []
-        self._drawn = _Drawn(np.arange(part.batch))
-        large = _large(part)
-        order = np.concatenate([np.flatnonzero(large), np.flatnonzero(~large)])
-        number = -(-part.batch // together(graph, part, STRETCH_BYTES))
-        step = max(1, -(-part.batch // max(1, number)))
-        for start in range(0, part.batch, step):
-            tasks = order[start : start + step]
-            split = int(np.clip(large.sum() - start, 0, tasks.size))
-            starts = np.unique([0, split, tasks.size])
-            self._seen.append(self._run(tasks, starts, self._drawn))
-
-    def _run(self, tasks: Indices, starts: Indices, drawn: _Drawn | None = None) -> _Stretches:
-        """Runs these tasks, of which each stretch starts there, the last of `starts` being their number. `drawn`: rows
-        of these tasks and others, of which theirs are kept."""
-        at = np.full(self.tasks, -1)
-        at[tasks] = np.arange(tasks.size)
-        ends = Ends(self.graph, set(), starts)
-        low, high, arrays = dict[Value, Floats](), dict[Value, Floats](), itertools.count()
-
-        def see(value: Value, array: Floats, like: Indices | None) -> None:
-            if not array.size:
-                return
-            least, largest, _ = ends.of(value, array)
-            low[value] = np.minimum(low[value], least) if value in low else least
-            high[value] = np.maximum(high[value], largest) if value in high else largest
-            if drawn is not None and value in self._rows:
-                numbers, tokens = drawn.of(next(arrays), array.shape[1] if like is None else like.size)
-                here = at[numbers] >= 0
-                if here.any():
-                    numbers, tokens = numbers[here], tokens[here]
-                    self._rows[value].append((numbers, array[at[numbers], tokens if like is None else like[tokens]]))
-
-        evaluate(self.graph, some_of(self.part, tasks), chunk=tasks.size, look=see)
-        return _Stretches(np.split(tasks, starts[1:-1]), low, high)
+        self.drawn = _Drawn(np.arange(part.batch))
+        self.drew: dict[Value, list[tuple[Indices, Floats]]] = {v: [] for v in factors(graph)}
+        self.saw: list[_Stretches] = []
 
     def rows(self, value: Value) -> list[Floats]:
-        return [rows for _, rows in self._rows[value]]
+        return [rows for _, rows in self.drew[value]]
 
     @property
     def factors(self) -> Iterable[Value]:
-        return self._rows
+        return self.drew
 
-    def far(self, most: Mapping[Value, float], beyond: float, leave: int) -> Floats:
-        """How many times as far as `most` the factors of each task reach, at the furthest; 0 of tasks of which none
-        reaches beyond that. Those that reach furthest, as many as may be left out, are then each a stretch."""
-        far, found = np.zeros(self.tasks), list[_Stretches]()
-        for seen in self._seen:
-            near = (seen.far(most) <= beyond).all(axis=0)
-            found.append(seen.some(np.flatnonzero(near)))
-            for tasks in (seen.tasks[k] for k in np.flatnonzero(~near)):
-                alone = self._run(tasks, np.arange(tasks.size + 1))
-                far[tasks] = np.fmax.reduce(alone.far(most), axis=0, initial=0.0)
-                order = np.argsort(-far[tasks], kind="stable")
-                found.append(alone.some(order[:leave]))
-                if order.size > leave:
-                    found.append(alone.some(order[leave:]).whole())
-        self._seen = [one for one in found if one.tasks]
+    def reaching(self, most: Mapping[Value, float], beyond: float) -> list[Indices]:
+        """The tasks of stretches that reach beyond so many times as far as `most`, each alone: what was seen of them
+        is forgotten, and to be seen again."""
+        near = [(one, np.asarray(one.alone | (one.far(most) <= beyond).all(axis=0))) for one in self.saw]
+        self.saw = [one.some(kept) for one, kept in near if kept.any()]
+        return [one.some(~kept).tasks[:, None] for one, kept in near if not kept.all()]
+
+    def far(self, most: Mapping[Value, float]) -> Floats:
+        """How many times as far as `most` the factors of each task reach that was seen alone, at the furthest."""
+        far = np.zeros(self.tasks)
+        for one in self.saw:
+            if one.alone:
+                far[one.tasks] = np.fmax.reduce(one.far(most), axis=0, initial=0.0)
         return far
 
     def seen(self, kept: NDArray[np.bool_], crowds: bool = True) -> Seen:
         """Of the tasks that are kept; rows, where it is asked where values crowd, as drawn of those alone."""
         low, high = dict[Value, Floats](), dict[Value, Floats]()
-        for one in self._seen:
-            whole = np.flatnonzero([kept[tasks].all() for tasks in one.tasks])
-            if not whole.size:
-                continue
-            ends = one.some(whole).whole()
-            low |= {v: np.minimum(low.get(v, end[0]), end[0]) for v, end in ends.low.items()}
-            high |= {v: np.maximum(high.get(v, end[0]), end[0]) for v, end in ends.high.items()}
+        for one in self.saw:
+            whole = np.logical_and.reduceat(kept[one.tasks], one.starts)
+            for v in one.low if whole.any() else ():
+                least, largest = np.min(one.low[v][whole], axis=0), np.max(one.high[v][whole], axis=0)
+                low[v] = np.minimum(low[v], least) if v in low else least
+                high[v] = np.maximum(high[v], largest) if v in high else largest
         if crowds and not kept.all():
             self._draw_again(np.flatnonzero(kept))
-        return Seen(
-            low, high, {v: [rows[kept[tasks]] for tasks, rows in some] for v, some in self._rows.items()}, {}, set()
-        )
+        rows = {v: [rows[kept[tasks]] for tasks, rows in some] for v, some in self.drew.items()}
+        return Seen(low, high, rows, {}, set())
 
     def _draw_again(self, kept: Indices) -> None:
         """Rows, of these tasks alone: those that they are of are run once more."""
-        draws, rows = Draws(kept.size), _Drawn(kept)
-        drawn = np.unique(np.concatenate([draws.rows(tokens)[0] for tokens in self._drawn.lengths]))
-        self._rows = {v: [] for v in self._rows}
-        step = together(self.graph, self.part, STRETCH_BYTES)
-        for start in range(0, drawn.size, step):
-            tasks = kept[drawn[start : start + step]]
-            self._run(tasks, np.array([0, tasks.size]), rows)
+        draws = Draws(kept.size)
+        drawn = np.unique(np.concatenate([draws.rows(tokens)[0] for tokens in self.drawn.lengths]))
+        self.drew, self.drawn = {v: [] for v in self.drew}, _Drawn(kept)
+        _look([(self, tasks) for tasks in _split(self, kept[drawn])], ends=False)
 
 
-def _large(part: TokenData) -> NDArray[np.bool_]:
-    """Which tasks are of large data, by a row of one of the fields: they reach furthest, more often than not."""
-    found, few = np.zeros(part.batch, bool), -(-part.batch // LARGE)
-    if part.batch < 2 * LARGE:
-        return found
-    for array in part.fields.values():
-        if array.size:
-            size = np.einsum("ijk,ijk->ij", array, array).max(axis=1)
-            found[np.argpartition(-size, few)[:few]] = True
+Piece = tuple[Stretched, Indices]
+"""A stretch: of a part some tasks, by number."""
+
+
+def observed(graph: Graph, parts: Sequence[TokenData]) -> list[Stretched]:
+    """What is seen of parts of one length."""
+    found = [Stretched(graph, part) for part in parts]
+    _look([(one, tasks) for one in found for tasks in _split(one, np.arange(one.tasks))])
     return found
+
+
+def closer(looked: Sequence[tuple[Stretched, Mapping[Value, float]]], beyond: float) -> None:
+    """Each task by itself of the stretches that reach beyond so many times as far as their `most`."""
+    pieces: dict[tuple[str, ...], list[Piece]] = {}
+    for one, most in looked:
+        alone = [task for tasks in one.reaching(most, beyond) for task in tasks]
+        pieces.setdefault(one.part.sequence.kinds, []).extend((one, task) for task in alone)
+    for some in pieces.values():
+        _look(some, rows=False)
+
+
+def _split(one: Stretched, tasks: Indices) -> list[Indices]:
+    tokens = max(1, len(one.part.sequence))
+    step = max(1, TOKENS // tokens, together(one.graph, one.part, NEAR_BYTES) // STRETCHES)
+    return [tasks[start : start + step] for start in range(0, tasks.size, step)]
+
+
+def _look(pieces: Sequence[Piece], ends: bool = True, rows: bool = True) -> None:
+    """Runs stretches of one length, as many side by side as stay near the processor."""
+    some: list[Piece] = []
+    room = 0
+    for piece in pieces:
+        if some and piece[1].size > room:
+            _Chunk(some).run(ends, rows)
+            some = []
+        if not some:
+            room = together(piece[0].graph, piece[0].part, NEAR_BYTES)
+        some.append(piece)
+        room -= piece[1].size
+    if some:
+        _Chunk(some).run(ends, rows)
+
+
+class _Chunk:
+    """Stretches that are run side by side: those of each part one behind the other."""
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self.graph = pieces[0][0].graph
+        sizes = [tasks.size for _, tasks in pieces]
+        self.starts, first = _starts(sizes), 0
+        self.parts: list[tuple[Stretched, Indices, slice, Indices]] = []
+        """Each with its tasks, its stretches among all, and where each of its tasks is among all, or −1."""
+        for one, its in itertools.groupby(pieces, key=lambda piece: piece[0]):
+            tasks = [tasks for _, tasks in its]
+            every, at = np.concatenate(tasks), np.full(one.tasks, -1)
+            at[every] = self.starts[first] + np.arange(every.size)
+            self.parts.append((one, every, slice(first, first + len(tasks)), at))
+            first += len(tasks)
+
+    def run(self, ends: bool, rows: bool) -> None:
+        """To see ends, and rows that were drawn."""
+        of, arrays = Ends(self.graph, self.starts), itertools.count()
+        drawn = factors(self.graph) if rows else set()
+
+        def see(value: Value, array: Floats, like: Indices | None) -> None:
+            if not array.size:
+                return
+            if ends:
+                of.add(value, array)
+            if value in drawn:
+                self._draw(value, array, like, next(arrays))
+
+        every = [{name: array[tasks] for name, array in one.part.fields.items()} for one, tasks, _, _ in self.parts]
+        fields = {name: np.concatenate([its[name] for its in every]) for name in every[0]}
+        data = TokenData(self.parts[0][0].part.sequence, int(self.starts[-1]), fields)
+        evaluate(self.graph, data, chunk=data.batch, look=see)
+        low, high = of.all()
+        for one, tasks, its, _ in self.parts if ends else ():
+            starts = self.starts[its] - self.starts[its.start]
+            sides = ({v: end[its] for v, end in side.items()} for side in (low, high))
+            one.saw.append(_Stretches(tasks, starts, *sides))
+
+    def _draw(self, value: Value, array: Floats, like: Indices | None, number: int) -> None:
+        """The rows that were drawn of the array of this number."""
+        for one, _, _, at in self.parts:
+            tasks, tokens = one.drawn.of(number, array.shape[1] if like is None else like.size)
+            places = at[tasks]
+            here = places >= 0
+            if here.any():
+                tokens = tokens[here] if like is None else like[tokens[here]]
+                one.drew[value].append((tasks[here], array[places[here], tokens]))
+
+
+def _starts(sizes: Sequence[int] | Indices) -> Indices:
+    """Where each begins, and the last ends."""
+    return np.concatenate([[0], np.cumsum(np.asarray(sizes, np.int64))])

@@ -48,7 +48,7 @@ def test_the_forward_pass_multiplies_by_nonzeros_only(program: str) -> None:
     for sublayer in weights.sublayers():
         if isinstance(sublayer, Mlp):
             blocks = Neurons.of(sublayer, OWN.activations[weights.config.activation], 400, weights.config.dtype).blocks
-            multiplied = sum(up.nnz + down.nnz for up, _, _, down in blocks)
+            multiplied = sum(block.up.nnz + block.down.nnz for block in blocks)
             assert multiplied == sublayer.up.nnz + sublayer.down.nnz
         elif isinstance(sublayer, Attention):
             heads = Heads.of(sublayer, weights.config, 400)

@@ -107,19 +107,19 @@ def test_a_long_scan_is_seen_on_fewer_whole_tasks() -> None:
         assert [(*data.sequence.repetitions, data.batch) for data in core.data] == expected
 
 
-@pytest.mark.parametrize(("large", "room"), [(32, 2**23), (32, 2**12), (10**9, 2**23), (10**9, 2**12)])
+@pytest.mark.parametrize(("stretches", "room"), [(32, 2**24), (32, 2**12), (2, 2**24), (2, 2**16)])
 def test_without_a_scan_the_furthest_task_is_left_out_wherever_it_is(
-    large: int, room: int, monkeypatch: pytest.MonkeyPatch
+    stretches: int, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Among the tasks of large data or not, of one run or of many: what is seen is what is seen of the others alone,
-    the rows as drawn of them, too."""
+    """In a stretch of many tasks or alone, of one run or of many: what is seen is what is seen of the others alone, the
+    rows as drawn of them, too."""
     graph = graph_of(source("gradient_descent"), {"d": 3})
     fields = draw(graph.signature, 6, 300, 0)
     fields["x"][77, -2] *= 1e4
     kept = read_data(graph.signature, {k: np.delete(v, 77, 0) for k, v in fields.items()})
     without = calibrate.observe(graph, [kept])
-    monkeypatch.setattr(stretched, "LARGE", large)
-    monkeypatch.setattr(stretched, "STRETCH_BYTES", room)
+    monkeypatch.setattr(stretched, "STRETCHES", stretches)
+    monkeypatch.setattr(stretched, "NEAR_BYTES", room)
     found = calibrate.observe(graph, [read_data(graph.signature, fields)], 1e-4)
     for ends, others in ((found.low, without.low), (found.high, without.high)):
         assert ends.keys() == others.keys()
