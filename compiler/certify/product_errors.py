@@ -82,7 +82,8 @@ def product(op: Product, left: Ball, right: Ball, bank: Bank, shared: bool, unit
             variance += a.other
             found = noisy(array, np.sqrt(variance, out=variance), rng)
             if fitted or not max(a.reach, b.reach) <= 1.0:
-                errors = _fit_error(bank, a.near[..., i], b.near[..., j], shared)
+                near_a, near_b = (operand(0) - left.centre) / radius_a, (operand(1) - right.centre) / radius_b
+                errors = _fit_error(bank, near_a[..., i], near_b[..., j], shared)
                 found += gather.apply(errors * rng.standard_normal(errors.shape) if drawn else errors)
             return found
 
@@ -93,10 +94,9 @@ def product(op: Product, left: Ball, right: Ball, bank: Bank, shared: bool, unit
 
 @dataclass(frozen=True)
 class _Factor:
-    """How far a factor is from its centre, in radii, and at most; what that adds to the variance, and what the factor
-    does beside the other's centre."""
+    """How far a factor is from its centre at most, in radii; what that adds to the variance, and what the factor does
+    beside the other's centre."""
 
-    near: Floats
     reach: float
     own: Floats
     other: Floats | float
@@ -109,9 +109,8 @@ class _Factor:
         near = (factor - centre) / radius
         size = near**2
         lost = own.apply((units[0] * units[0]) * size + (units[1] * size) ** 2)
-        return _Factor(
-            near, max(near.max(initial=0.0), -near.min(initial=0.0)), lost, other.apply(factor**2) if other.nnz else 0.0
-        )
+        reach = float(np.abs(near, out=near).max(initial=0.0))
+        return _Factor(reach, lost, other.apply(factor**2) if other.nnz else 0.0)
 
 
 def _fit_error(bank: Bank, a: Floats, b: Floats, shared: bool) -> Floats:

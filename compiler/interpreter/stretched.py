@@ -92,9 +92,16 @@ class Stretched:
     def reaching(self, most: Mapping[Value, float], beyond: float) -> list[Indices]:
         """The tasks of stretches that reach beyond so many times as far as `most`, each alone: what was seen of them
         is forgotten, and to be seen again."""
-        near = [(one, np.asarray(one.alone | (one.far(most) <= beyond).all(axis=0))) for one in self.saw]
-        self.saw = [one.some(kept) for one, kept in near if kept.any()]
-        return [one.some(~kept).tasks[:, None] for one, kept in near if not kept.all()]
+        saw, found = self.saw, list[Indices]()
+        self.saw = []
+        while saw:  # each is dropped where its near stretches are kept: together they are large
+            one = saw.pop()
+            near = np.asarray(one.alone | (one.far(most) <= beyond).all(axis=0))
+            if not near.all():
+                found.append(one.some(~near).tasks[:, None])
+                one = one.some(near) if near.any() else None
+            self.saw += [] if one is None else [one]
+        return found
 
     def far(self, most: Mapping[Value, float]) -> Floats:
         """How many times as far as `most` the factors of each task reach that was seen alone, at the furthest."""
@@ -148,8 +155,8 @@ def closer(looked: Sequence[tuple[Stretched, Mapping[Value, float]]], beyond: fl
 
 
 def _split(one: Stretched, tasks: Indices) -> list[Indices]:
-    tokens = max(1, len(one.part.sequence))
-    step = max(1, TOKENS // tokens, together(one.graph, one.part, NEAR_BYTES) // STRETCHES)
+    most, least = together(one.graph, one.part, NEAR_BYTES), TOKENS // max(1, len(one.part.sequence))
+    step = min(most, max(1, least, most // STRETCHES))
     return [tasks[start : start + step] for start in range(0, tasks.size, step)]
 
 
