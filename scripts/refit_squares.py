@@ -7,12 +7,12 @@ before   an activation, so many pairs of neurons, and what their rounding costs
 after    Σₖ weightₖ (g(scaleₖ (s − shiftₖ)) + g(scaleₖ (−s − shiftₖ))) ≈ s², |s| ≤ 1
 
 What is least is the rms, over s in [0, 1], of `SMOOTH` times the error (of shifted pairs) and of the rounding in
-float32 together, both divided by s + 0.01: errors of a fit are alike in all products that stand near each other, and
-rounding is not. s is even on [0, 1], or, for shifted pairs, whose rounding should be small for small s, even in its
-logarithm from 0.003 on. For given scales and shifts the weights are a least-squares problem, whose ridge is the
-rounding; scales and shifts are found by `scipy.optimize.least_squares` from random starts. Unshifted pairs are fitted
-as they stand when they are halved. Shifted pairs pay for a share of what PyTorch's activation leaves of a neuron that
-is nearly shut.
+float32 together, both divided by s + 0.01, and of `SLOPE` times the error of the slope: errors of a fit are alike in
+all products that stand near each other, and rounding is not; gradients of a model go by the slope. s is even on [0, 1],
+or, for shifted pairs, whose rounding should be small for small s, even in its logarithm from 0.003 on. For given scales
+and shifts the weights are a least-squares problem, whose ridge is the rounding; scales and shifts are found by
+`scipy.optimize.least_squares` from random starts. Unshifted pairs are fitted as they stand when they are halved.
+Shifted pairs pay for a share of what PyTorch's activation leaves of a neuron that is nearly shut.
 
     bank      pairs     criterion of the table       of what is found from 6 starts
               tanh erf  tanh        erf              tanh        erf
@@ -41,7 +41,7 @@ from scipy.optimize import least_squares
 
 NEAR = 0.01
 """Errors count by the size of s, down to here."""
-SMOOTH = 3.0
+SMOOTH, SLOPE = 3.0, 0.03
 EVEN, SHORT = np.linspace(0.0, 1.0, 401), np.geomspace(3e-3, 1.0, 401)
 SHUT, LEFT = -5.3, 0.14
 """From here up to 0 PyTorch's GELU is off by so many units of x."""
@@ -121,7 +121,8 @@ def criterion(kind: Kind, activation: Activation, scale: Floats, shift: Floats, 
 
 
 def equations(kind: Kind, activation: Activation, scale: Floats, shift: Floats) -> tuple[Floats, Floats]:
-    """matrix [rows, pairs] @ weights = wanted [rows]: a row for each s, and for each pair what its rounding costs."""
+    """matrix [rows, pairs] @ weights = wanted [rows]: a row for each s, for each pair what its rounding costs, and for
+    each s the slope."""
     neurons = paired(scale, -scale * shift, np.ones(scale.size), activation)
     s = SHORT if kind.shifted else EVEN
     size = 1.0 / (s + NEAR) / np.sqrt(s.size)
@@ -135,10 +136,14 @@ def equations(kind: Kind, activation: Activation, scale: Floats, shift: Floats) 
     rows = [values.sum(-1) * size[:, None], np.diag(UNIT["float32"] * np.sqrt(size**2 @ lost))]
     if not kind.shifted:
         rows.append(UNIT["float32"] * float(np.linalg.norm(s * size)) * scale[None, :])
-    smooth = SMOOTH if kind.shifted else 1.0
-    rows[0] *= smooth
-    matrix = np.concatenate(rows)
-    return matrix, np.concatenate([smooth * s**2 * size, np.zeros(len(matrix) - s.size)])
+    wanted = [s**2 * size, np.zeros(sum(map(len, rows[1:])))]
+    if kind.shifted:
+        rows[0], wanted[0] = SMOOTH * rows[0], SMOOTH * wanted[0]
+        slopes = activation.derivative(EVEN[:, None] * neurons.up + neurons.bias) * neurons.up
+        share = SLOPE / np.sqrt(EVEN.size)
+        rows.append(share * slopes.reshape(EVEN.size, -1, 2).sum(-1))
+        wanted.append(share * 2.0 * EVEN)
+    return np.concatenate(rows), np.concatenate(wanted)
 
 
 def solved(matrix: Floats, wanted: Floats) -> Floats:

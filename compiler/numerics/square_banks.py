@@ -12,12 +12,12 @@ least error and least rounding together, with weights 1/(s + 0.01), rms errors o
     bank                  R = 1     0.3       0.1       0.03      0.01
     coarse, 4 pairs       1.2e-7    2.0e-8    9.6e-9    2.7e-9    7.7e-10
       … by PyTorch        1.2e-7    2.0e-8    1.0e-8    4.6e-9    4.0e-9
-    fine, 6 pairs         6.9e-8    1.4e-8    3.5e-9    1.6e-9    4.8e-10
-      … by PyTorch        6.8e-8    1.5e-8    5.4e-9    5.6e-9    4.4e-9
-    finer, 12 pairs       4.7e-8    1.0e-8    1.4e-9    4.8e-10   3.1e-10
-      … by PyTorch        4.7e-8    1.1e-8    2.3e-9    1.8e-9    1.6e-9
-    finest, 24 pairs      5.6e-8    6.4e-9    9.2e-10   1.5e-10   6.5e-11
-      … by PyTorch        5.6e-8    6.4e-9    1.2e-9    6.1e-10   8.1e-10
+    fine, 6 pairs         6.7e-8    1.6e-8    5.1e-9    1.8e-9    6.1e-10
+      … by PyTorch        6.7e-8    1.7e-8    6.7e-9    6.0e-9    4.6e-9
+    finer, 12 pairs       4.8e-8    7.7e-9    1.7e-9    5.2e-10   2.9e-10
+      … by PyTorch        4.7e-8    8.4e-9    2.7e-9    1.7e-9    1.6e-9
+    finest, 24 pairs      5.7e-8    6.5e-9    1.1e-9    1.8e-10   8.9e-11
+      … by PyTorch        5.7e-8    7.4e-9    1.4e-9    9.1e-10   8.9e-10
     float64, 4 pairs      fit of 3e-12, rounding below
 
 (measured in tests/numerics/test_products.py). The more kinks a square has, the fewer neurons are open near 0, and what
@@ -39,9 +39,9 @@ Neurons a square, and errors of products of factors in [−1, 1], in float32 (ex
     3 pairs                  6          1.6e-6  2.7e-7   3.3e-6  4.1e-7
     3 pairs, halved          3          2.1e-6  3.9e-7   4.3e-6  5.4e-7
     coarse                   8          5.1e-7  8.5e-8   8.9e-7  1.2e-7
-    fine                     12         4.0e-7  5.2e-8   8.8e-7  7.8e-8
-    finer                    24         2.5e-7  3.8e-8   5.5e-7  5.9e-8
-    finest                   48         2.8e-7  4.2e-8   5.8e-7  6.6e-8
+    fine                     12         3.5e-7  5.0e-8   8.2e-7  7.8e-8
+    finer                    24         2.7e-7  3.9e-8   4.7e-7  6.0e-8
+    finest                   48         2.7e-7  4.2e-8   6.0e-7  6.6e-8
     exact                    8          6.5e-12 2.6e-12  1.6e-11 4.3e-12
     exact, halved            4          6.5e-12 2.6e-12  1.6e-11 4.3e-12
 
