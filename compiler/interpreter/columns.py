@@ -12,7 +12,8 @@ from itertools import takewhile
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.sparse import Bilinear, columns
+from innerloop.artifact.bilinear import Bilinear
+from innerloop.artifact.sparse import columns
 
 from ..ir.graph import Affine, Graph, Loop, Node, Product, Value
 from .places import Places

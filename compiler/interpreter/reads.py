@@ -14,8 +14,9 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.bilinear import Bilinear
 from innerloop.artifact.errors import InternalError
-from innerloop.artifact.sparse import Bilinear, Matrix, Values
+from innerloop.artifact.sparse import Matrix, Values
 from numpy.typing import NDArray
 
 from ..ir.graph import (

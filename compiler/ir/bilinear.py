@@ -10,7 +10,8 @@ f(a, b) = Σ c · a_i b_j → out        canonical f    each (out, i, j) once, i
 from __future__ import annotations
 
 import numpy as np
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.bilinear import Bilinear
+from innerloop.artifact.sparse import Matrix
 
 
 def canonical(form: Bilinear) -> Bilinear:

@@ -18,8 +18,8 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
+from innerloop.artifact.bilinear import Bilinear
 from innerloop.artifact.span import Span
-from innerloop.artifact.sparse import Bilinear
 
 from ..syntax import smart_constructors as s
 from ..syntax.builtins import LINEAR

@@ -15,7 +15,8 @@ from itertools import pairwise
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Indices
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.bilinear import Bilinear
+from innerloop.artifact.sparse import Matrix
 
 from ..interpreter.ball import Ball
 from ..ir.graph import Value

@@ -18,9 +18,10 @@ from enum import Enum
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.bilinear import Bilinear
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
-from innerloop.artifact.sparse import Bilinear, Matrix, Values
+from innerloop.artifact.sparse import Matrix, Values
 
 from ..architectures.relation import Relation
 from ..architectures.targets import Target

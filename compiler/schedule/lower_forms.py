@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.bilinear import Bilinear
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import role_kinds, roles
 
 from ..architectures.learned_positions import SAMPLE

@@ -21,8 +21,9 @@ from typing import Any, assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
+from innerloop.artifact.bilinear import Bilinear
 from innerloop.artifact.parts import TAPS
-from innerloop.artifact.sparse import Bilinear, Matrix, Values
+from innerloop.artifact.sparse import Matrix, Values
 from numpy.typing import NDArray
 
 from ..ir.graph import Affine, Constant, Delta, Graph, Loop, Move, Node, Product, Value

@@ -8,7 +8,8 @@ sum over K of c      c · count of K                     the same of a constant,
 from __future__ import annotations
 
 import numpy as np
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.bilinear import Bilinear
+from innerloop.artifact.sparse import Matrix
 
 from ..architectures.learned_positions import SAMPLE, counts
 from ..architectures.targets import Rotary, Target

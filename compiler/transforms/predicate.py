@@ -16,7 +16,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.bilinear import Bilinear
+from innerloop.artifact.sparse import Matrix
 
 from ..ir.graph import Affine, Function, Graph, Keep, Node, Product, Value
 from ..numerics.functions import POINTWISE

@@ -18,9 +18,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.bilinear import Bilinear
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
-from innerloop.artifact.sparse import Bilinear, Matrix, Values
+from innerloop.artifact.sparse import Matrix, Values
 
 from ..ir.builder import GraphBuilder
 from ..ir.graph import Affine, Block, Carried, Constant, Graph, Loop, Node, Phi, Product, Value

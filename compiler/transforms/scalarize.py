@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 from innerloop.artifact.arrays import Indices
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.bilinear import Bilinear
+from innerloop.artifact.sparse import Matrix
 
 from ..ir.graph import (
     Affine,

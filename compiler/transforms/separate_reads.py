@@ -26,7 +26,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.bilinear import Bilinear
+from innerloop.artifact.sparse import Matrix
 
 from ..ir.critical_path import following, levels
 from ..ir.graph import (

@@ -28,8 +28,9 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
+from innerloop.artifact.bilinear import Bilinear
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Matrix
 
 from ..ir.bilinear import after, canonical, composed, factored, flipped
 from ..ir.critical_path import graph_depth

@@ -15,7 +15,8 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Indices
-from innerloop.artifact.sparse import Bilinear, Matrix, Values
+from innerloop.artifact.bilinear import Bilinear
+from innerloop.artifact.sparse import Matrix, Values
 from numpy.typing import NDArray
 
 from ..ir.graph import Affine, Gather, Graph, Move, Node, Product, Value

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.bilinear import Bilinear
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import read_data
 from innerloop.compiler import compile_program
 from innerloop.compiler.interpreter.default_tasks import draw

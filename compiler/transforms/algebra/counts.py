@@ -16,7 +16,8 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.bilinear import Bilinear
+from innerloop.artifact.sparse import Matrix
 from numpy.typing import NDArray
 
 from ...ir.graph import (

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 import numpy as np
+from innerloop.artifact.bilinear import Bilinear
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Matrix
 
 from ...ir.graph import (
     Affine,
