@@ -12,8 +12,9 @@ from itertools import takewhile
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.sparse import Bilinear, columns
+from innerloop.artifact.sparse import columns
 
+from ..ir.bilinear import Bilinear
 from ..ir.graph import Affine, Graph, Loop, Node, Product, Value
 from .places import Places
 

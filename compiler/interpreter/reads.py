@@ -15,9 +15,10 @@ from typing import assert_never
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.errors import InternalError
-from innerloop.artifact.sparse import Bilinear, Matrix, Values
+from innerloop.artifact.sparse import Matrix, Values
 from numpy.typing import NDArray
 
+from ..ir.bilinear import Bilinear
 from ..ir.graph import (
     SCORED,
     Affine,

@@ -97,12 +97,10 @@ class Stretched:
         while saw:  # each is dropped where its near stretches are kept: together they are large
             one = saw.pop()
             near = np.asarray(one.alone | (one.far(most) <= beyond).all(axis=0))
-            if near.all():
-                self.saw.append(one)
-                continue
-            found.append(one.some(~near).tasks[:, None])
             if near.any():
-                self.saw.append(one.some(near))
+                self.saw.append(one if near.all() else one.some(near))
+            if not near.all():
+                found.append(one.some(~near).tasks[:, None])
         return found
 
     def far(self, most: Mapping[Value, float]) -> Floats:

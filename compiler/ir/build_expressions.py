@@ -20,10 +20,11 @@ import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
-from innerloop.artifact.sparse import Bilinear, Matrix, Values
+from innerloop.artifact.sparse import Matrix, Values
 
 from ..syntax.nodes import Array, Binary, Call, Compare, Expr, Negate, Operation, Part, Place, Power
 from ..syntax.shapes import contract, elementwise, join, stack
+from .bilinear import Bilinear
 from .builder import GraphBuilder
 from .graph import Affine, Constant, Divide, Function, Node, Op, Product, Softmax, Value
 

@@ -19,7 +19,6 @@ from itertools import product
 
 import numpy as np
 from innerloop.artifact.span import Span
-from innerloop.artifact.sparse import Bilinear
 
 from ..syntax import smart_constructors as s
 from ..syntax.builtins import LINEAR
@@ -36,6 +35,7 @@ from ..syntax.nodes import (
     TheirsExpression,
 )
 from ..syntax.traversal import children
+from .bilinear import Bilinear
 from .build_expressions import AffineTerms, Expressions
 from .builder import GraphBuilder
 from .graph import Gather, Mine, Read, Theirs, Value

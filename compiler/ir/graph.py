@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from innerloop.artifact.outputs import OutputSpec
 from innerloop.artifact.signature import Kinds, Signature
 from innerloop.artifact.span import Span
-from innerloop.artifact.sparse import Bilinear, Matrix, Values
+from innerloop.artifact.sparse import Matrix, Values
 
+from .bilinear import Bilinear
 from .operation_classes import Local, Reads, Source, Structural
 from .positional import PositionalOp
 

@@ -15,9 +15,10 @@ from itertools import pairwise
 
 import numpy as np
 from innerloop.artifact.arrays import Dtype, Indices
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Matrix
 
 from ..interpreter.ball import Ball
+from ..ir.bilinear import Bilinear
 from ..ir.graph import Value
 from ..numerics.square_banks import MOST_COPIES, Squares
 

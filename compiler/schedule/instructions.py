@@ -20,11 +20,12 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
-from innerloop.artifact.sparse import Bilinear, Matrix, Values
+from innerloop.artifact.sparse import Matrix, Values
 
 from ..architectures.relation import Relation
 from ..architectures.targets import Target
 from ..interpreter.ball import Ball
+from ..ir.bilinear import Bilinear
 from ..ir.graph import Value
 from ..ir.positional import PositionalOp
 from ..numerics.square_banks import Squares

@@ -12,7 +12,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.errors import CompileError
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import role_kinds, roles
 
 from ..architectures.learned_positions import SAMPLE
@@ -21,6 +21,7 @@ from ..architectures.rotary_positions import rotary_copy_rule
 from ..architectures.targets import Learned, Target
 from ..interpreter.ball import Ball
 from ..interpreter.calibrate import Ranges
+from ..ir.bilinear import Bilinear
 from ..ir.graph import Attend, Carried, Gather, Graph, Node, Value
 from .instructions import (
     ROLES,

@@ -22,9 +22,10 @@ from typing import Any, assert_never
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.parts import TAPS
-from innerloop.artifact.sparse import Bilinear, Matrix, Values
+from innerloop.artifact.sparse import Matrix, Values
 from numpy.typing import NDArray
 
+from ..ir.bilinear import Bilinear
 from ..ir.graph import Affine, Constant, Delta, Graph, Loop, Move, Node, Product, Value
 from ..ir.invariant import invariant
 from ..ir.operation_classes import Local, Reads, Source, Structural

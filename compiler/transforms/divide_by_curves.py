@@ -10,8 +10,9 @@ reach over (norms.py); a curve is as large as what it computes.
 
 from __future__ import annotations
 
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Matrix
 
+from ..ir.bilinear import Bilinear
 from ..ir.graph import Divide, Function, Graph, Node, Value
 from .rewriter import Rewriter, rebuild
 

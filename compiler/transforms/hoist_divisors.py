@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from innerloop.artifact.sparse import Bilinear
 
+from ..ir.bilinear import Bilinear
 from ..ir.builder import GraphBuilder
 from ..ir.graph import Divide, Graph, Mine, Node, Product, Read, Theirs, Value
 from .canonicalize import ALL_LAWS, Laws

@@ -8,10 +8,11 @@ sum over K of c      c · count of K                     the same of a constant,
 from __future__ import annotations
 
 import numpy as np
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Matrix
 
 from ..architectures.learned_positions import SAMPLE, counts
 from ..architectures.targets import Rotary, Target
+from ..ir.bilinear import Bilinear
 from ..ir.graph import Attend, Constant, Gather, Graph, Node, Value
 from ..ir.positional import Count
 from .canonicalize import ALL_LAWS, Laws

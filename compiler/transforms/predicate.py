@@ -16,8 +16,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Matrix
 
+from ..ir.bilinear import Bilinear
 from ..ir.graph import Affine, Function, Graph, Keep, Node, Product, Value
 from ..numerics.functions import POINTWISE
 from .canonicalize import ALL_LAWS, Laws

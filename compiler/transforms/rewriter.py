@@ -20,8 +20,9 @@ import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
-from innerloop.artifact.sparse import Bilinear, Matrix, Values
+from innerloop.artifact.sparse import Matrix, Values
 
+from ..ir.bilinear import Bilinear
 from ..ir.builder import GraphBuilder
 from ..ir.graph import Affine, Block, Carried, Constant, Graph, Loop, Node, Phi, Product, Value
 from .canonicalize import ALL_LAWS, LAWS, Laws

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import numpy as np
 from innerloop.artifact.arrays import Indices
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Matrix
 
+from ..ir.bilinear import Bilinear
 from ..ir.graph import (
     Affine,
     Divide,

@@ -26,8 +26,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Matrix
 
+from ..ir.bilinear import Bilinear
 from ..ir.critical_path import following, levels
 from ..ir.graph import (
     SCORED,

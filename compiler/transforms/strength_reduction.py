@@ -29,9 +29,9 @@ from typing import assert_never
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Matrix
 
-from ..ir.bilinear import after, canonical, composed, factored, flipped
+from ..ir.bilinear import Bilinear, after, canonical, composed, factored, flipped
 from ..ir.critical_path import graph_depth
 from ..ir.graph import Affine, Carried, Divide, Final, Graph, Loop, Merge, Node, Phi, Product, Value
 from ..ir.operation_classes import Local, Reads, Source, Structural

@@ -15,9 +15,10 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Indices
-from innerloop.artifact.sparse import Bilinear, Matrix, Values
+from innerloop.artifact.sparse import Matrix, Values
 from numpy.typing import NDArray
 
+from ..ir.bilinear import Bilinear
 from ..ir.graph import Affine, Gather, Graph, Move, Node, Product, Value
 from ..ir.operation_classes import Local, Reads, Source, Structural
 from .canonicalize import ALL_LAWS, Laws

@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Matrix
+from innerloop.compiler.ir.bilinear import Bilinear
 from innerloop.compiler.ir.graph import Divide, Function, Keep, Softmax
 
 Array = Any

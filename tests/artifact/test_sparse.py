@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from innerloop.artifact.sparse import Bilinear, Matrix, columns
+from innerloop.artifact.sparse import Matrix, columns
+from innerloop.compiler.ir.bilinear import Bilinear
 
 ROWS = 500
 SYMMETRIC = Bilinear(np.repeat(range(3), 3), np.tile(range(3), 3), [0, 1, 2, 1, 3, 4, 2, 4, 5], 1.0, 3, (3, 6))

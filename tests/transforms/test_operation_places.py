@@ -58,7 +58,7 @@ def test_every_operation_is_of_one_class(name: str) -> None:
 def test_a_function_of_the_position_is_at_home_in_few_files() -> None:
     found = _where("Angles")
     assert "compiler/ir/positional.py" in found
-    assert "compiler/interpreter/oracle.py" in found
+    assert "compiler/interpreter/computing.py" in found
     assert len(found) <= MOST, found
 
 

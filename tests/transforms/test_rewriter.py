@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from innerloop.artifact.sparse import Bilinear
+from innerloop.compiler.ir.bilinear import Bilinear
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.graph import Loop, Node, Value
 from innerloop.compiler.ir.printer import format_graph

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Matrix
 from innerloop.artifact.tokens import read_data
 from innerloop.compiler import compile_program
 from innerloop.compiler.interpreter.default_tasks import draw
 from innerloop.compiler.interpreter.oracle import evaluate
-from innerloop.compiler.ir.bilinear import after, canonical, factored, flipped
+from innerloop.compiler.ir.bilinear import Bilinear, after, canonical, factored, flipped
 from innerloop.compiler.ir.build import graph_of
 from innerloop.compiler.ir.critical_path import graph_depth
 from innerloop.compiler.ir.graph import Graph

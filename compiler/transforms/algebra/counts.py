@@ -16,9 +16,10 @@ from typing import assert_never
 
 import numpy as np
 from innerloop.artifact.arrays import Floats
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Matrix
 from numpy.typing import NDArray
 
+from ...ir.bilinear import Bilinear
 from ...ir.graph import (
     Affine,
     Constant,

@@ -12,8 +12,9 @@ from typing import assert_never
 import numpy as np
 from innerloop.artifact.signature import Kinds
 from innerloop.artifact.span import Span
-from innerloop.artifact.sparse import Bilinear, Matrix
+from innerloop.artifact.sparse import Matrix
 
+from ...ir.bilinear import Bilinear
 from ...ir.graph import (
     Affine,
     Constant,
