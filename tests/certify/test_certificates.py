@@ -59,7 +59,7 @@ def test_the_longest_tasks_are_within_the_certificate(target: TargetName) -> Non
     rows = output_rows(data.sequence, weights.output.kinds)
     truth = evaluate(graph_of(weights.signature.text, weights.signature.parameters, "p"), data)
     errors = np.abs(forward(weights, data)[:, rows].reshape(truth.shape) - truth)
-    assert errors.max() <= weights.report.predicted_error <= 40.0 * errors.max()
+    assert errors.max() <= weights.report.predicted_error <= 60.0 * errors.max()
 
 
 def test_what_the_default_certificate_says() -> None:
