@@ -18,11 +18,11 @@ Shifted pairs pay for a share of what PyTorch's activation leaves of a neuron th
               tanh erf  tanh        erf              tanh        erf
     1         1    1    1.189e-05   1.187e-05        1.189e-05   1.187e-05
     2         2    2    2.008e-06   1.998e-06        2.007e-06   1.998e-06
-    3         3    3    1.060e-06   1.052e-06        1.059e-06   1.052e-06
-    coarse    4    4    2.008e-07   4.144e-07        2.324e-07   4.564e-07
-    fine      6    8    1.178e-07   2.039e-07        1.516e-07   2.808e-07
-    finer     12   16   4.379e-08   1.143e-07        5.213e-08   1.195e-07
-    finest    24   24   2.104e-08   6.080e-08        2.544e-08   9.217e-08
+    3         3    3    1.06e-06    1.052e-06        1.059e-06   1.052e-06
+    coarse    4    4    2.05e-07    4.633e-07        2.336e-07   4.611e-07
+    fine      6    8    1.185e-07   2.06e-07         1.328e-07   3.964e-07
+    finer     12   16   4.42e-08    1.132e-07        5.296e-08   1.232e-07
+    finest    24   24   2.14e-08    6.083e-08        2.522e-08   7.856e-08
 """
 
 from __future__ import annotations
@@ -152,13 +152,6 @@ def solved(matrix: Floats, wanted: Floats) -> Floats:
     return np.asarray(np.linalg.lstsq(matrix / length, wanted, rcond=1e-15)[0] / length)
 
 
-def _tabled(name: str, activation: Activation) -> list[str]:
-    """What the table's own bank has, where there is one."""
-    if activation.name not in TABLES:
-        return []
-    return [f"(the table's: {tabled(name, activation):.4g})"]
-
-
 def tabled(name: str, activation: Activation) -> float:
     """The criterion of the repository's table."""
     bank = square_bank(Squares(int(name) if name.isdigit() else name), activation)
@@ -176,7 +169,8 @@ def main() -> None:
     activation = ACTIVATIONS[options.activation]
     for name in options.bank or BANKS:
         found = fitted(kind_of(name, activation), activation, options.starts, options.seed)
-        print(f"{name}: criterion {found.criterion:.4g}", *_tabled(name, activation))
+        beside = f" (the table's: {tabled(name, activation):.4g})" if activation.name in TABLES else ""
+        print(f"{name}: criterion {found.criterion:.4g}{beside}")
         for row in (found.scale, found.shift, found.weight):
             print(f"    {tuple(row.tolist())},")
 
