@@ -1,4 +1,4 @@
-"""Sparse linear maps: immutable, comparable by content, and so usable in graph payloads; bilinear.py has others.
+"""Sparse linear maps: immutable, comparable by content, and so usable in graph payloads.
 
     Matrix      y_o = Σ_i M_oi x_i
 
@@ -66,6 +66,21 @@ def blocks(rows: int, width: int) -> Iterator[slice]:
     """Rows of `width` numbers each, as many at a time as make a block."""
     step = max(1, BLOCK // max(1, width))
     return (slice(start, start + step) for start in range(0, rows, step))
+
+
+def compact(csr: Any) -> tuple[Indices, Any]:
+    """The columns of a matrix in rows that are not zero, and those alone."""
+    used = np.unique(csr.indices)
+    place = np.searchsorted(used, csr.indices)
+    return used, sp.csr_array((csr.data, place, csr.indptr), shape=(csr.shape[0], used.size))
+
+
+def sliced(place: Indices) -> slice | Indices:
+    """The slice that takes these, if one does, else these."""
+    step = int(place[1] - place[0]) if place.size > 1 else 1
+    if not place.size or step <= 0 or place[0] < 0 or not (np.diff(place) == step).all():
+        return place
+    return slice(int(place[0]), int(place[-1]) + 1, step)
 
 
 @lru_cache(1024)
@@ -194,8 +209,5 @@ class Matrix(Frozen):
     @cached_property
     def _used(self) -> tuple[Indices | None, Any]:
         """The columns that are not zero, and those alone, where they are few: none of the others need be copied."""
-        used = np.unique(self.csr.indices)
-        if 2 * used.size > self.shape[1]:
-            return None, self.csr
-        place = np.searchsorted(used, self.csr.indices)
-        return used, sp.csr_array((self.csr.data, place, self.csr.indptr), shape=(self.shape[0], used.size))
+        used, csr = compact(self.csr)
+        return (None, self.csr) if 2 * used.size > self.shape[1] else (used, csr)

@@ -20,9 +20,8 @@ from innerloop.artifact.errors import InnerloopError, near
 from .architectures.learned_positions import SAMPLE, log_counts
 from .architectures.targets import Learned, Target
 from .interpreter.calibrate import Crowd, Ranges
-from .interpreter.computing import GRAPHS
 from .ir.critical_path import critical_path
-from .ir.graph import Graph, Read
+from .ir.graph import GRAPHS, Graph, Read
 from .lengths import TOKENS
 from .schedule.lower import lower
 from .schedule.schedule import schedule

@@ -19,7 +19,7 @@ from ..arrays import Dtype, Indices
 from ..parts import Attention, Config, LinearAttention, Mlp
 from ..precisions import Round, carrier, rounding
 from ..rotations import rotations
-from ..sparse import Matrix
+from ..sparse import Matrix, compact, sliced
 from .arithmetic import Real
 
 Mix = Callable[[int, Real, Real], Real]
@@ -234,8 +234,8 @@ class Neurons:
         blocks = []
         for start in range(0, bias.size, size):
             at = slice(start, start + size)
-            written, small = _written(down[at])
-            blocks.append(_Block(up[at], bias[at], None if gate is None else gate[at], small, written))
+            written, small = compact(down[at])
+            blocks.append(_Block(up[at], bias[at], None if gate is None else gate[at], small.T, sliced(written)))
         return Neurons(tuple(blocks), part.down_bias.astype(dtype)[:, None], activation, rounding(precision))
 
     def run(self, x: Real) -> Real:
@@ -251,13 +251,3 @@ class Neurons:
                 hidden = held(self.activation(held(block.gate @ x), held) * hidden)
             total[block.written] += block.down @ hidden
         return held(total + self.down_bias)
-
-
-def _written(down: Any) -> tuple[Indices | slice, Any]:
-    """The columns of [neurons, width] that are not zero, neighbours as a slice, and those alone [columns, neurons]."""
-    used = np.unique(down.indices)
-    place = np.searchsorted(used, down.indices)
-    small = sp.csr_array((down.data, place, down.indptr), shape=(down.shape[0], used.size)).T
-    if used.size and used[-1] - used[0] == used.size - 1:
-        return slice(int(used[0]), int(used[-1]) + 1), small
-    return used.astype(np.int64), small

@@ -15,12 +15,11 @@ from functools import lru_cache
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.signature import Kinds
-from innerloop.artifact.sparse import BLOCK
+from innerloop.artifact.sparse import blocks
 from numpy.typing import NDArray
 
-from ..ir.graph import Constant, Gather, Graph, Loop, Softmax, Value
+from ..ir.graph import GRAPHS, Constant, Gather, Graph, Loop, Softmax, Value
 from ..ir.operation_classes import Local
-from .computing import GRAPHS
 from .places import Places
 
 Take = Callable[[Value, Places], Floats]
@@ -139,8 +138,6 @@ def _taken(array: Floats, tokens: Indices) -> Floats:
     if components.flags.c_contiguous:
         return np.moveaxis(components.take(tokens, axis=2), 0, 2)
     found = np.empty((array.shape[2], len(array), tokens.size))
-    step = max(1, BLOCK // max(1, tokens.size * array.shape[2]))
-    for start in range(0, len(array), step):
-        tasks = slice(start, start + step)
+    for tasks in blocks(len(array), tokens.size * array.shape[2]):
         found[:, tasks] = np.moveaxis(array[tasks].take(tokens, axis=1), 2, 0)
     return np.moveaxis(found, 0, 2)

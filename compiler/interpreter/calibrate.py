@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from innerloop.artifact.arrays import Floats
 from innerloop.artifact.progress import each
-from innerloop.artifact.sparse import BLOCK
+from innerloop.artifact.sparse import blocks
 from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 
@@ -221,12 +221,9 @@ def joined(ranges: Ranges, seen: Seen) -> Ranges:
 
 def _crowd(rows: Sequence[Floats], size: int) -> Crowd:
     """The centre is the median, where that is well away from 0 for its spread."""
-    count = sum(len(row) for row in rows)
-    step = max(1, BLOCK // max(1, count))  # of a long scan rows are many: no copy of all components is made
-    found = [np.empty((3, 0))]
-    for start in range(0, size, step):
-        some = [np.moveaxis(row[:, start : start + step], 1, 0) for row in rows]
-        found.append(_components(np.concatenate(some or [np.zeros((min(step, size - start), 1))], axis=1)))
+    rows, found = rows or [np.zeros((1, size))], [np.empty((3, 0))]
+    for some in blocks(size, sum(map(len, rows))):  # of a long scan rows are many: no copy of all components is made
+        found.append(_components(np.concatenate([row[:, some].T for row in rows], axis=1)))
     centre, usual, most = np.concatenate(found, axis=1)
     return Crowd(centre, usual, most)
 

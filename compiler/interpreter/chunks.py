@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,12 @@ def parts(data: TokenData, size: int) -> Iterator[TokenData]:
 def some_of(data: TokenData, tasks: NDArray[Any] | slice) -> TokenData:
     fields = {name: array[tasks] for name, array in data.fields.items()}
     return TokenData(data.sequence, len(next(iter(fields.values()))), fields, data.batched)
+
+
+def joined(some: Sequence[TokenData]) -> TokenData:
+    """The tasks of parts of one length, one part behind the other."""
+    fields = {name: np.concatenate([part.fields[name] for part in some]) for name in some[0].fields}
+    return TokenData(some[0].sequence, sum(part.batch for part in some), fields, some[0].batched)
 
 
 def chunk_size(tasks: int, most: int) -> int:

@@ -8,6 +8,7 @@ after    for each of them that a map of its body reads, the same array, every co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import takewhile
 
 import numpy as np
@@ -15,7 +16,7 @@ from innerloop.artifact.arrays import Floats
 from innerloop.artifact.sparse import columns
 
 from ..ir.bilinear import Bilinear
-from ..ir.graph import Affine, Graph, Loop, Node, Product, Value
+from ..ir.graph import GRAPHS, Affine, Graph, Loop, Node, Product, Value
 from .places import Places
 
 Given = tuple[Value, Floats]
@@ -47,6 +48,13 @@ class Sum:
                 total = np.add(total, term, out=None if term is array else term)
             own, begun = True, total
         return total
+
+
+@lru_cache(GRAPHS)
+def sums(graph: Graph) -> dict[Value, Sum]:
+    """Of each affine map that reads anything."""
+    maps = {value: graph[value] for value in graph.values() if isinstance(graph[value].op, Affine)}
+    return {value: Sum(value, node) for value, node in maps.items() if node.operands}
 
 
 Laid = Callable[[Sequence[Floats]], Floats]
@@ -84,7 +92,7 @@ class Columns:
     """What maps read in every pass, once turned."""
 
     def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+        self._graph, self._sums = graph, sums(graph)
         self._turned: dict[Value, tuple[Floats, Floats]] = {}
         self._taken: dict[tuple[Value, int], tuple[Floats, list[Floats]]] = {}
         """By the product and which of its operands stays."""
@@ -104,7 +112,7 @@ class Columns:
             if isinstance(node.op, Affine):
                 first = _at_the_same([known[o] for o in takewhile(fixed.__contains__, node.operands)])
                 if 0 < len(first) < len(node.operands):
-                    self._begun[value] = first, self._sum(Sum(value, node), first)
+                    self._begun[value] = first, self._sum(self._sums[value], first)
             if isinstance(node.op, Product) and len(stays := [k for k in (0, 1) if node.operands[k] in fixed]) == 1:
                 array = known[node.operands[stays[0]]][1]
                 taken = node.op.form.taken(stays[0], self._of(node.operands[stays[0]], array))

@@ -17,18 +17,30 @@ from innerloop.artifact.signature import Kinds
 from innerloop.artifact.tokens import Sequence, output_rows
 from numpy.typing import NDArray
 
-from ..ir.graph import Affine, Attend, Constant, Delta, Field, Gather, Graph, Merge, Move, Node, Product, Read, Value
+from ..ir.graph import (
+    GRAPHS,
+    Affine,
+    Attend,
+    Constant,
+    Delta,
+    Field,
+    Gather,
+    Graph,
+    Merge,
+    Move,
+    Node,
+    Product,
+    Read,
+    Value,
+)
 from ..ir.operation_classes import Local, Structural
 from ..ir.positional import Angles, Count
 from ..numerics.position_angles import angles
-from .columns import Columns, Sum
+from .columns import Columns, sums
 from .delta import recalled, written
 from .local_operations import local
 from .places import Places
 from .reads import attend, gather, read, scores, sources
-
-GRAPHS = 16
-"""Of so many graphs it is remembered."""
 
 
 class Run(Protocol):
@@ -58,13 +70,13 @@ def computing(graph: Graph) -> dict[Value, Compute]:
     """Of each value that stands by itself."""
     nodes = ((value, graph[value]) for value in graph.values())
     return {
-        value: _computed(value, node)
+        value: _computed(graph, value, node)
         for value, node in nodes
         if isinstance(node.op, Merge) or not isinstance(node.op, Structural)
     }
 
 
-def _computed(value: Value, node: Node) -> Compute:
+def _computed(graph: Graph, value: Value, node: Node) -> Compute:
     match node.op:
         case Field(name):
             return lambda run, places: run.fields[name][:, places.tokens]
@@ -88,7 +100,7 @@ def _computed(value: Value, node: Node) -> Compute:
         case Affine(_, offset) if not node.operands:
             return _fixed(offset.array)
         case Affine():
-            terms = Sum(value, node)
+            terms = sums(graph)[value]
             return lambda run, places: run.columns.affine(terms, [run.take(o, places) for o in terms.operands])
         case Product(_, form):
             left, right = node.operands

@@ -15,8 +15,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 
-from ..ir.graph import Affine, Graph, Loop, Product, Value
-from .computing import GRAPHS
+from ..ir.graph import GRAPHS, Affine, Graph, Loop, Product, Value
 
 ROWS = 100
 """Rows of each array that medians and quantiles are taken over."""

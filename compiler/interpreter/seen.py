@@ -16,7 +16,7 @@ from innerloop.artifact.tokens import TokenData, output_rows
 from numpy.typing import NDArray
 
 from ..ir.graph import Attend, Graph, Value
-from .chunks import scanned_together, some_of, together
+from .chunks import joined, scanned_together, some_of, together
 from .deciding import deciding
 from .gathered import ROWS, Again, Draws, Ends, Seen, factors, peaks, times
 from .oracle import evaluate
@@ -64,9 +64,7 @@ def _by_stretches(graph: Graph, part: TokenData) -> bool:
 
 def _together(graph: Graph, some: Sequence[TokenData]) -> list[Looked]:
     looked = [Looked(graph, part, _stretches(graph, part)) for part in some]
-    fields = {name: np.concatenate([part.fields[name] for part in some]) for name in some[0].fields}
-    batch = sum(part.batch for part in some)
-    _look(graph, looked, TokenData(some[0].sequence, batch, fields, some[0].batched))
+    _look(graph, looked, joined(some))
     return looked
 
 

@@ -19,7 +19,7 @@ from innerloop.artifact.tokens import TokenData
 from numpy.typing import NDArray
 
 from ..ir.graph import Graph, Value
-from .chunks import together
+from .chunks import joined, some_of, together
 from .gathered import Draws, Ends, Seen, factors, times
 from .oracle import evaluate
 
@@ -205,9 +205,7 @@ class _Chunk:
             if value in drawn:
                 self._draw(value, array, like, next(arrays))
 
-        every = [{name: array[tasks] for name, array in one.part.fields.items()} for one, tasks, _, _ in self.parts]
-        fields = {name: np.concatenate([its[name] for its in every]) for name in every[0]}
-        data = TokenData(self.parts[0][0].part.sequence, int(self.starts[-1]), fields)
+        data = joined([some_of(one.part, tasks) for one, tasks, _, _ in self.parts])
         evaluate(self.graph, data, chunk=data.batch, look=see)
         low, high = of.all()
         for one, tasks, its, _ in self.parts if ends else ():

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 Value = int
 
+GRAPHS = 16
+"""Of so many graphs it is remembered what follows from them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Field(Source):

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from innerloop.artifact.signature import Kinds
+from innerloop.artifact.sparse import sliced
 from innerloop.artifact.tokens import Sequence, output_rows
 from innerloop.compiler.ir.graph import Value
 
@@ -69,14 +70,6 @@ def rows(array: Array, place: np.ndarray) -> Array:
     if place.size and (place == place[0]).all():
         place = place[:1]
     return array[sliced(place)]
-
-
-def sliced(place: np.ndarray) -> slice | np.ndarray:
-    """The slice that takes these, if one does, else these."""
-    step = int(place[1] - place[0]) if place.size > 1 else 1
-    if not place.size or step <= 0 or place[0] < 0 or not (np.diff(place) == step).all():
-        return place
-    return slice(int(place[0]), int(place[-1]) + 1, step)
 
 
 def everywhere(array: Array, places: Places) -> Array:

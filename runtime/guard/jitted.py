@@ -29,6 +29,7 @@ import numpy as np
 from innerloop.artifact.arrays import Floats, Indices
 from innerloop.artifact.errors import InnerloopError
 from innerloop.artifact.signature import Kinds
+from innerloop.artifact.sparse import sliced
 from innerloop.artifact.tokens import Sequence, TokenData, output_rows
 from innerloop.artifact.weights import Weights
 from innerloop.compiler.interpreter.chunks import CHUNK_BYTES, chunk_size, some_of, together
@@ -39,7 +40,6 @@ from numpy.typing import ArrayLike, NDArray
 from ..differentiable import TOGETHER
 from ..differentiable.needed import needed
 from ..differentiable.opened import Opened
-from ..differentiable.places import sliced
 from ..executables import Compiled, compiled
 from ..surroundings import concrete
 from .guard import Guard
