@@ -1,8 +1,8 @@
 """What a newcomer does first: a shipped program, with nothing given but the parameters that have no default.
 
-Ranges come from the tasks that default_tasks.py draws. The error is the largest on fresh tasks of its core, over the
-output's root mean square, but for two tasks of 32, in which what decides may be a tie; what it is on others,
-correlated by 0.999 say, is the certificate's to tell.
+Ranges come from the tasks that default_tasks.py draws. The error is what 15 in 16 fresh tasks of its core keep within,
+over the output's root mean square: in the others what decides may be a tie, or a matrix all but singular, and the
+largest of them is luck. What it is on tasks correlated by 0.999, say, is the certificate's to tell.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TARGETS: tuple[TargetName, ...] = ("gpt2", "llama")
 LARGEST = 1e-3
 LOOSE = {"conjugate_gradient": 1e-2, "ridge": 3e-3}
 """Once all is solved the one's next direction is rounding; and the other's sums of 40 squares, ill-conditioned."""
-TASKS, TIES = 32, 2
+TASKS, SHARE = 128, 15 / 16
 QUICK = ("fast_weights", "gradient_descent", "nesterov", "perceptron")
 """Of the others, those that came to need a thought for their defaults, and compile in seconds."""
 _RNG = np.random.default_rng(7)
@@ -62,8 +62,7 @@ def test_a_program_compiles_with_its_defaults(name: str, target: TargetName) -> 
     fields = draw(weights.signature, repetitions(graph_of(load(name), required(name))), TASKS, seed=5)
     truth = packed(interpret(load(name), **fields, **required(name)))
     errors = np.abs(numpy_run(weights, fields) - truth).reshape(TASKS, -1).max(1)
-    largest = np.sort(errors)[-1 - TIES]
-    assert largest <= LOOSE.get(name, LARGEST) * float(np.sqrt(np.mean(truth**2)))
+    assert np.quantile(errors, SHARE) <= LOOSE.get(name, LARGEST) * float(np.sqrt(np.mean(truth**2)))
 
 
 def test_labels_are_signs_of_a_linear_function_in_whole_tasks_and_uniform_in_short_ones() -> None:
