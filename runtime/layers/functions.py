@@ -13,6 +13,7 @@ over the stream more.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -20,11 +21,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ..arrays import matmul
 from ..packing.packed import NormStep, Short
 
+LANES, RUN = 16, 32
+"""Slots that are added side by side, and how many rows of them at once."""
 Array = Any
 Pair = tuple[Array, Array]
 """A value and its tangent."""
@@ -122,86 +125,131 @@ def activation(x: Float[Array, "*axes"], name: str, short: Short) -> Float[Array
 # Norms -------------------------------------------------------------------------------------------
 
 
-def normed(x: Float[Array, "*axes width"], norm: NormStep | None, short: Short = None) -> Float[Array, "*axes width"]:
-    """In 16 bits as stock libraries have it: RMSNorm rounds before its gain and behind it, LayerNorm at the end, and
-    takes the mean away as it comes out."""
+def normed(
+    x: Float[Array, "*axes width"], norm: NormStep | None, short: Short = None, rows: Int[Array, " rows"] | None = None
+) -> Float[Array, "*axes rows"]:
+    """The slots `rows` of x under the norm, whose gain and bias are theirs (None: all). In 16 bits as stock libraries
+    have it: RMSNorm rounds before its gain and behind it, LayerNorm at the end, and takes the mean away as it comes
+    out."""
     if norm is None:
-        return x
+        return _of(x, rows)
     if short is None:
-        return rms_norm(x, norm) if norm.bias is None else layer_norm(x, norm)
+        return rms_norm(x, norm, rows) if norm.bias is None else layer_norm(x, norm, rows)
     if norm.bias is None:
-        return held(held(_scaled(x, norm.epsilon, norm.width), short) * norm.gain, short)
+        return held(held(_of(x, rows) / _root_mean_square(x, norm.epsilon, norm.width), short) * norm.gain, short)
     centred = x - _divided(x.sum(-1, keepdims=True), norm.width)
     deviation = _root_mean_square(centred, norm.epsilon, norm.width)
-    return held(centred / deviation * norm.gain + norm.bias, short)
+    return held(_of(centred, rows) / deviation * norm.gain + norm.bias, short)
 
 
-def rms_norm(x: Float[Array, "*axes width"], norm: NormStep) -> Float[Array, "*axes width"]:
-    """x / √(mean x² + ε) · gain over the last axis, as in Llama."""
-    return _scaled(x, norm.epsilon, norm.width) * norm.gain
+def rms_norm(
+    x: Float[Array, "*axes width"], norm: NormStep, rows: Int[Array, " rows"] | None = None
+) -> Float[Array, "*axes rows"]:
+    """x / √(mean x² + ε) · gain over the last axis, as in Llama; of it the slots `rows` (None: all)."""
+    return _scaled(_of(x, rows), x, norm.epsilon, norm.width) * norm.gain
 
 
-def layer_norm(x: Float[Array, "*axes width"], norm: NormStep) -> Float[Array, "*axes width"]:
-    """(x − mean) / √(variance + ε) · gain + bias over the last axis, the variance biased, as in GPT-2."""
-    return added(_standardised(x, norm.epsilon, norm.width) * norm.gain, norm.bias)
+def layer_norm(
+    x: Float[Array, "*axes width"], norm: NormStep, rows: Int[Array, " rows"] | None = None
+) -> Float[Array, "*axes rows"]:
+    """(x − mean) / √(variance + ε) · gain + bias over the last axis, the variance biased, as in GPT-2; of it the slots
+    `rows` (None: all)."""
+    return added(_standardised(_of(x, rows), x, norm.epsilon, norm.width) * norm.gain, norm.bias)
+
+
+def _of(x: Float[Array, "*axes width"], rows: Int[Array, " rows"] | None) -> Float[Array, "*axes rows"]:
+    return x if rows is None else x[..., rows]
 
 
 @jax.custom_jvp
 def _standardised(
-    x: Float[Array, "*axes width"], epsilon: Float[Array, ""], width: Float[Array, ""]
-) -> Float[Array, "*axes width"]:
-    centred, deviation = _parts(x, epsilon, width)
-    return centred / deviation
+    read: Float[Array, "*axes rows"],
+    x: Float[Array, "*axes width"],
+    epsilon: Float[Array, ""],
+    width: Float[Array, ""],
+) -> Float[Array, "*axes rows"]:
+    """Of x, what is read of it."""
+    mean, deviation = _moments(x, epsilon, width)
+    return (read - mean) / deviation
 
 
 @_standardised.defjvp
-def _standardised_jvp(primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]) -> Pair:
+def _standardised_jvp(
+    primals: tuple[Array, Array, Array, Array], tangents: tuple[Array, Array, Array, Array]
+) -> Pair:  # fmt: skip
     """x̂ = (x − mean) / σ:  dx̂ = (dx − mean dx − x̂ mean(x̂ dx)) / σ."""
-    (_, _, width), (tangent, _, _) = primals, tangents
-    centred, deviation = _parts(*primals)
-    found = centred / deviation
-    shift, share = tangent.sum(-1, keepdims=True) / width, (found * tangent).sum(-1, keepdims=True) / width
-    return found, (tangent - shift - found * share) / deviation
+    (read, x, _, width), (moved, tangent, _, _) = primals, tangents
+    mean, deviation = _moments(*primals[1:])
+    found = (read - mean) / deviation
+    shift = tangent.sum(-1, keepdims=True) / width
+    share = ((x - mean) / deviation * tangent).sum(-1, keepdims=True) / width
+    return found, (moved - shift - found * share) / deviation
 
 
-def _parts(
+def _moments(
     x: Float[Array, "*axes width"], epsilon: Float[Array, ""], width: Float[Array, ""]
-) -> tuple[Float[Array, "*axes width"], Float[Array, "*axes 1"]]:
-    """x − mean, and √(variance + ε)."""
-    blocks = x.shape[-1] // 16
-    pairs = x[..., : 16 * blocks].reshape(*x.shape[:-1], blocks, 2, 8)
-    total = ((pairs[..., 0, :] + pairs[..., 1, :]).sum((-1, -2)) + x[..., 16 * blocks :].sum(-1))[..., None]
-    largest = jnp.abs(x).max(-1, keepdims=True)
+) -> tuple[Float[Array, "*axes 1"], Float[Array, "*axes 1"]]:
+    """The mean of x, and √(variance + ε)."""
+    pairs = _filled(x, LANES).reshape(*x.shape[:-1], -1, 2, LANES // 2)
+    total = _over_slots((pairs[..., 0, :] + pairs[..., 1, :]).reshape(*x.shape[:-1], -1), jnp.sum)
+    largest = _over_slots(jnp.abs(x), jnp.max)
     # The barrier keeps the rounding of the total at the size of the largest slot.
     mean = _divided(lax.optimization_barrier(total + largest) - largest, width)  # type: ignore[no-untyped-call]
-    centred = x - mean
-    variance = _divided(jnp.square(centred).sum(-1, keepdims=True), width)
+    variance = _divided(_over_slots(jnp.square(x - mean), jnp.sum), width)
     # The barrier keeps XLA from turning the division into a product with an approximate 1/√.
-    return centred, lax.optimization_barrier(jnp.sqrt(variance + epsilon))  # type: ignore[no-untyped-call]
+    return mean, lax.optimization_barrier(jnp.sqrt(variance + epsilon))  # type: ignore[no-untyped-call]
 
 
 @jax.custom_jvp
 def _scaled(
-    x: Float[Array, "*axes width"], epsilon: Float[Array, ""], width: Float[Array, ""]
-) -> Float[Array, "*axes width"]:
-    return x / _root_mean_square(x, epsilon, width)
+    read: Float[Array, "*axes rows"],
+    x: Float[Array, "*axes width"],
+    epsilon: Float[Array, ""],
+    width: Float[Array, ""],
+) -> Float[Array, "*axes rows"]:
+    """Of x, what is read of it."""
+    return read / _root_mean_square(x, epsilon, width)
 
 
 @_scaled.defjvp
-def _scaled_jvp(primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]) -> Pair:
+def _scaled_jvp(
+    primals: tuple[Array, Array, Array, Array], tangents: tuple[Array, Array, Array, Array]
+) -> Pair:  # fmt: skip
     """x̂ = x / σ:  dx̂ = (dx − x̂ mean(x̂ dx)) / σ."""
-    (x, _, width), (tangent, _, _) = primals, tangents
-    deviation = _root_mean_square(*primals)
-    found = x / deviation
-    return found, (tangent - found * (found * tangent).sum(-1, keepdims=True) / width) / deviation
+    (read, x, _, width), (moved, tangent, _, _) = primals, tangents
+    deviation = _root_mean_square(*primals[1:])
+    found, share = read / deviation, (x / deviation * tangent).sum(-1, keepdims=True) / width
+    return found, (moved - found * share) / deviation
 
 
 def _root_mean_square(
     x: Float[Array, "*axes width"], epsilon: Float[Array, ""], width: Float[Array, ""]
 ) -> Float[Array, "*axes 1"]:
-    mean = _divided(jnp.square(x).sum(-1, keepdims=True), width)
-    # The barrier is `_parts`'s.
+    mean = _divided(_over_slots(jnp.square(x), jnp.sum), width)
+    # The barrier is `_moments`'s.
     return lax.optimization_barrier(jnp.sqrt(mean + epsilon))  # type: ignore[no-untyped-call]
+
+
+def _over_slots(x: Float[Array, "*axes width"], reduced: Callable[..., Any]) -> Float[Array, "*axes 1"]:
+    """The sum, or the largest of what is 0 or more. On a CPU, of slots that stand a multiple of LANES apart first, as
+    its vectors do: along an axis XLA goes number by number, and by windows where that is longer than RUN."""
+
+    def by_lanes(x: Array) -> Array:
+        while x.shape[-1] > LANES:
+            width = -(-x.shape[-1] // (RUN * LANES)) * LANES
+            rows = _filled(x, width).reshape(*x.shape[:-1], -1, width)
+            # The barrier keeps XLA from making one reduction of two.
+            x = lax.optimization_barrier(reduced(rows, -2))  # type: ignore[no-untyped-call]
+        return reduced(x, -1, keepdims=True)
+
+    found: Array = lax.platform_dependent(x, cpu=by_lanes, default=partial(reduced, axis=-1, keepdims=True))
+    return found
+
+
+def _filled(x: Float[Array, "*axes width"], size: int) -> Float[Array, "*axes filled"]:
+    """With zeros behind, to a multiple of this size."""
+    more = -x.shape[-1] % size
+    return x if not more else jnp.concatenate([x, np.zeros((*x.shape[:-1], more), x.dtype)], -1)
 
 
 def _divided(total: Float[Array, "*axes 1"], width: Float[Array, ""]) -> Float[Array, "*axes 1"]:

@@ -25,7 +25,6 @@ from ..packing.packed import (
     LoopStep,
     MlpStep,
     Short,
-    Spread,
     Step,
 )
 from .functions import activation, added, held, normed, stored
@@ -91,10 +90,8 @@ def run(steps: tuple[Step, ...], carry: Any, memory: Memory | None, of: Pass) ->
                 change, own = _sublayer(step, reads, own, of.mix, readers)
                 if of.own is not None:
                     change = jnp.where(of.own if readers is None else of.own[readers], change, 0)
-                if readers is not None:
-                    stream = stream.at[:, readers].add(change)
-                elif of.kind is None or live is None or of.kind in live:
-                    stream = stored(stream + change)
+                if of.kind is None or live is None or of.kind in live:
+                    stream = written(stream, change, step, readers)
                 if not isinstance(step, LinearAttentionStep | DeltaStep):
                     stream = held(stream, step.short)
             worst = looked(worst, 2 * step.number + 1, stream, of.checks, of.counts)
@@ -126,9 +123,9 @@ def _sublayer(
     memory: Any,
     mix: Mix,
     readers: Array | None,
-) -> tuple[Float[Array, "*batch width"], Any]:
-    """What the sublayer adds to the stream [batch, tokens, width] at the tokens `readers` (None: all), and what
-    attention then remembers."""
+) -> tuple[Float[Array, "*batch written"], Any]:
+    """What the sublayer adds to the slots that it writes at the tokens `readers` (None: all), and what attention then
+    remembers."""
     if isinstance(step, BiasStep):
         return step.bias, memory
     if isinstance(step, MlpStep):
@@ -138,7 +135,23 @@ def _sublayer(
         mixed, memory = mix(step, projected(step, stream), memory, readers)
         y = matmul(mixed, step.output)
     short = None if isinstance(step, LinearAttentionStep | DeltaStep) else step.short
-    return spread(y, step.spread, short), memory
+    return held(added(y, step.spread.bias), short), memory
+
+
+def written(
+    stream: Float[Array, "batch tokens width"],
+    change: Float[Array, "*batch written"],
+    step: AttentionStep | LinearAttentionStep | DeltaStep | MlpStep | BiasStep,
+    readers: Array | None,
+) -> Float[Array, "batch tokens width"]:
+    """The stream with what the step changes in it, at the tokens `readers` (None: all)."""
+    columns = None if isinstance(step, BiasStep) else step.spread.columns
+    if columns is not None:
+        tokens = np.arange(stream.shape[1]) if readers is None else readers
+        return stream.at[:, tokens[:, None], columns].add(
+            change, indices_are_sorted=True, unique_indices=True, mode="drop"
+        )  # fmt: skip
+    return stored(stream + change) if readers is None else stream.at[:, readers].add(change)
 
 
 def projected(
@@ -156,8 +169,9 @@ def _read(
     step: AttentionStep | LinearAttentionStep | DeltaStep | MlpStep, stream: Float[Array, "batch tokens width"]
 ) -> Float[Array, "batch tokens read"]:
     """The slots that are read, of the stream under the sublayer's norm."""
-    x = stream if isinstance(step, LinearAttentionStep | DeltaStep) else normed(stream, step.norm, step.short)
-    return x if step.rows is None else x[..., step.rows]
+    if isinstance(step, LinearAttentionStep | DeltaStep):
+        return stream if step.rows is None else stream[..., step.rows]
+    return normed(stream, step.norm, step.short, step.rows)
 
 
 def hidden(x: Float[Array, "*axes preactivations"], step: MlpStep) -> Float[Array, "*axes neurons"]:
@@ -179,10 +193,3 @@ def neurons(x: Float[Array, "batch tokens read"], step: MlpStep) -> Float[Array,
         found = einsum("btgn,gn->btg", hidden(sums + block.bias, step), block.weight)
         y = y + matmul(found, block.write)
     return y
-
-
-def spread(y: Float[Array, "*batch written"], to: Spread, short: Short = None) -> Float[Array, "*batch width"]:
-    """[…, written] → […, width], with the sublayer's bias."""
-    if to.columns is not None:
-        y = jnp.concatenate([y, np.zeros((*y.shape[:-1], 1), y.dtype)], -1)[..., to.columns]
-    return held(added(y, to.bias), short)

@@ -27,6 +27,7 @@ from .packed import (
     LoopStep,
     MlpStep,
     Parameters,
+    Spread,
     Step,
 )
 
@@ -66,12 +67,27 @@ def _filled(step: Step, parts: int) -> Step:
         gates = isinstance(step, MlpStep) and step.gated and name != "down"
         halves = np.split(getattr(step, name), 2 if gates else 1, axis)
         made[name] = np.concatenate([_full(half, axis, parts) for half in halves], axis)
+    if isinstance(step, AttentionStep) and "rows" in made and step.norm is not None:
+        norm = step.norm
+        more = {name: _full(array, 0, parts) for name in ("gain", "bias") if (array := getattr(norm, name)) is not None}
+        made["norm"] = norm._replace(**more)
+    if "output" in made:
+        made["spread"] = _full_spread(step.spread, parts)  # type: ignore[union-attr]
     if isinstance(step, MlpStep):
         made["blocks"] = tuple(
             Block(**{name: _full(getattr(block, name), axis, parts) for name, axis in _BLOCK.items()})
             for block in step.blocks
         )
     return replace(step, **made)
+
+
+def _full_spread(spread: Spread, parts: int) -> Spread:
+    """Nothing is added to the slots behind."""
+    columns = np.asarray(spread.columns)
+    more = -columns.size % parts
+    return Spread(
+        np.append(columns, columns[-1] + 1 + np.arange(more, dtype=columns.dtype)), np.pad(spread.bias, (0, more))
+    )
 
 
 def _full(array: NDArray[Any], axis: int, parts: int) -> NDArray[Any]:

@@ -164,7 +164,7 @@ def _pack_attention(
             rows, qkvc, written, spread, number, len(kept), qk, v, config.causal, config.unread
         )  # fmt: skip
     rows, qkv = _read(matrix)
-    norm = _pack_norm(item.norm, config, dtype)
+    norm = _pack_norm(item.norm, config, dtype, rows)
     turned = pairs(compared, kept, qk // 2) if rotary else None
     return AttentionStep(
         norm, rows, qkv, bias, written, spread, number, len(kept), qk, v, config.d_head, config.causal, turned
@@ -217,7 +217,7 @@ def _pack_mlp(item: Mlp, number: int, config: Config, dtype: np.dtype[Any]) -> S
         up, up_bias = np.concatenate([gate[:, alive], up], -1), np.concatenate([np.zeros_like(up_bias), up_bias])
     rows, up = _read(up)
     written, spread = _spread(down[alive], item.down_bias, dtype)
-    norm, gated = _pack_norm(item.norm, config, dtype), item.gate is not None
+    norm, gated = _pack_norm(item.norm, config, dtype, rows), item.gate is not None
     blocks: tuple[Block, ...] = ()
     if not gated:
         stay, blocks = blocks_of(up, up_bias, written)
@@ -232,14 +232,18 @@ def _pack_bias(bias: NDArray[Any], number: int, dtype: np.dtype[Any]) -> Sublaye
     return BiasStep(np.asarray(bias, dtype), number) if np.any(bias) else IdleStep(number)
 
 
-def _pack_norm(norm: Norm | None, config: Config, dtype: np.dtype[Any]) -> NormStep | None:
+def _pack_norm(
+    norm: Norm | None, config: Config, dtype: np.dtype[Any], rows: NDArray[Any] | None = None
+) -> NormStep | None:  # fmt: skip
+    """Of the slots that are read (None: all)."""
     if norm is None:
         return None
-    return norm_step(np.asarray(norm.gain, dtype), np.asarray(norm.bias, dtype), config, dtype)
+    gain, bias = (np.asarray(array if rows is None else array[rows], dtype) for array in (norm.gain, norm.bias))
+    return norm_step(gain, bias, config, dtype)
 
 
 def norm_step(gain: Array, bias: Array, config: Config, dtype: np.dtype[Any]) -> NormStep:
-    """A norm of these arrays [width]."""
+    """A norm of these arrays [slots read]."""
     epsilon, width = (np.asarray(number, dtype) for number in (config.norm_epsilon, config.d_model))
     return NormStep(gain, None if config.norm == "rmsnorm" else bias, epsilon, width)
 
@@ -259,10 +263,8 @@ def _read(matrix: NDArray[Any]) -> tuple[NDArray[Any] | None, NDArray[Any]]:
 
 def _spread(matrix: NDArray[Any], bias: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], Spread]:
     """The matrix on the slots that are written, and how they go back into the stream."""
-    width = matrix.shape[-1]
-    written = np.flatnonzero(matrix.any(0))
-    if written.size > 0.9 * width:
-        return matrix, Spread(None, np.asarray(bias, dtype))
-    index = np.full(width, written.size, np.int32)
-    index[written] = np.arange(written.size)
-    return matrix[:, written], Spread(index, np.asarray(bias, dtype))
+    bias = np.asarray(bias, dtype)
+    written = np.flatnonzero(matrix.any(0) | (bias != 0))
+    if written.size > 0.9 * bias.size:
+        return matrix, Spread(None, bias)
+    return matrix[:, written], Spread(written.astype(np.int32), bias[written])

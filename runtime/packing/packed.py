@@ -23,7 +23,7 @@ Short = str | None
 
 
 class NormStep(NamedTuple):
-    """gain, bias [width]; epsilon and width are scalars of the pass, so that XLA folds no other number with them.
+    """gain, bias [slots read]; epsilon and width are scalars of the pass, so that XLA folds no other number with them.
     `bias` None is RMSNorm, which takes no mean away."""
 
     gain: Array
@@ -33,7 +33,8 @@ class NormStep(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """Columns [written] back to slots [width]: slot s takes column columns[s], or the zero after the last one."""
+    """columns [written]: the slots that columns go to, in order (None: to all); bias [written]. A column that goes to no
+    slot of the stream fills up (divided.py)."""
 
     columns: Array | None
     bias: Array
