@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from ..arrays import Array, einsum
 from ..packing.packed import AttentionStep, LinearAttentionStep
 from .functions import held
+from .reductions import greatest
 
 RotaryTables = tuple[Array, Array]
 """Cosines and sines [tokens, d_head / 2] of rotary positions."""
@@ -63,14 +64,15 @@ def softmax_mean(
     if seen is not None:
         logits = jnp.where(seen, logits, -jnp.inf)
     # Shares do not depend on what is taken away from all logits, and neither do gradients.
-    shares = jnp.exp(logits - lax.stop_gradient(logits.max(-1, keepdims=True)))
-    total = shares.sum(-1)
+    shares = jnp.exp(logits - greatest(lax.stop_gradient(logits)))
     if step.short is not None:
-        mixed = held(einsum("bhts,bshv->bthv", held(shares / total[..., None], step.short), value), step.short)
+        total = shares.sum(-1, keepdims=True)
+        mixed = held(einsum("bhts,bshv->bthv", held(shares / total, step.short), value), step.short)
         return mixed.reshape(*query.shape[:2], -1)
-    # Divided after the sum over tokens, a lone winner's value and a count are exact.
-    mixed = einsum("bhts,bshv->bthv", shares, value) / jnp.swapaxes(total, 1, 2)[..., None]
-    return mixed.reshape(*query.shape[:2], -1)
+    # Divided after the sum over tokens, a lone winner's value and a count are exact. The shares are summed as one value
+    # more, of 1 at each token.
+    sums = einsum("bhts,bshv->bthv", shares, jnp.concatenate([value, np.ones((*value.shape[:-1], 1), value.dtype)], -1))
+    return (sums[..., :-1] / sums[..., -1:]).reshape(*query.shape[:2], -1)
 
 
 def turned(

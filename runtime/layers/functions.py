@@ -13,7 +13,6 @@ over the stream more.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from math import prod
 from typing import Any
 
@@ -25,9 +24,10 @@ from jaxtyping import Float, Int
 
 from ..arrays import matmul
 from ..packing.packed import NormStep, Short
+from .reductions import filled, greatest, summed
 
-LANES, RUN = 16, 32
-"""Slots that are added side by side, and how many rows of them at once."""
+APART = 8
+"""How many slots stand between a constant and its opposite (compiler/emit)."""
 Array = Any
 Pair = tuple[Array, Array]
 """A value and its tangent."""
@@ -190,12 +190,12 @@ def _moments(
     x: Float[Array, "*axes width"], epsilon: Float[Array, ""], width: Float[Array, ""]
 ) -> tuple[Float[Array, "*axes 1"], Float[Array, "*axes 1"]]:
     """The mean of x, and √(variance + ε)."""
-    pairs = _filled(x, LANES).reshape(*x.shape[:-1], -1, 2, LANES // 2)
-    total = _over_slots((pairs[..., 0, :] + pairs[..., 1, :]).reshape(*x.shape[:-1], -1), jnp.sum)
-    largest = _over_slots(jnp.abs(x), jnp.max)
+    pairs = filled(x, 2 * APART).reshape(*x.shape[:-1], -1, 2, APART)
+    total = summed((pairs[..., 0, :] + pairs[..., 1, :]).reshape(*x.shape[:-1], -1))
+    largest = greatest(jnp.abs(x))
     # The barrier keeps the rounding of the total at the size of the largest slot.
     mean = _divided(lax.optimization_barrier(total + largest) - largest, width)  # type: ignore[no-untyped-call]
-    variance = _divided(_over_slots(jnp.square(x - mean), jnp.sum), width)
+    variance = _divided(summed(jnp.square(x - mean)), width)
     # The barrier keeps XLA from turning the division into a product with an approximate 1/√.
     return mean, lax.optimization_barrier(jnp.sqrt(variance + epsilon))  # type: ignore[no-untyped-call]
 
@@ -225,31 +225,9 @@ def _scaled_jvp(
 def _root_mean_square(
     x: Float[Array, "*axes width"], epsilon: Float[Array, ""], width: Float[Array, ""]
 ) -> Float[Array, "*axes 1"]:
-    mean = _divided(_over_slots(jnp.square(x), jnp.sum), width)
+    mean = _divided(summed(jnp.square(x)), width)
     # The barrier is `_moments`'s.
     return lax.optimization_barrier(jnp.sqrt(mean + epsilon))  # type: ignore[no-untyped-call]
-
-
-def _over_slots(x: Float[Array, "*axes width"], reduced: Callable[..., Any]) -> Float[Array, "*axes 1"]:
-    """The sum, or the largest of what is 0 or more. On a CPU, of slots that stand a multiple of LANES apart first, as
-    its vectors do: along an axis XLA goes number by number, and by windows where that is longer than RUN."""
-
-    def by_lanes(x: Array) -> Array:
-        while x.shape[-1] > LANES:
-            width = -(-x.shape[-1] // (RUN * LANES)) * LANES
-            rows = _filled(x, width).reshape(*x.shape[:-1], -1, width)
-            # The barrier keeps XLA from making one reduction of two.
-            x = lax.optimization_barrier(reduced(rows, -2))  # type: ignore[no-untyped-call]
-        return reduced(x, -1, keepdims=True)
-
-    found: Array = lax.platform_dependent(x, cpu=by_lanes, default=partial(reduced, axis=-1, keepdims=True))
-    return found
-
-
-def _filled(x: Float[Array, "*axes width"], size: int) -> Float[Array, "*axes filled"]:
-    """With zeros behind, to a multiple of this size."""
-    more = -x.shape[-1] % size
-    return x if not more else jnp.concatenate([x, np.zeros((*x.shape[:-1], more), x.dtype)], -1)
 
 
 def _divided(total: Float[Array, "*axes 1"], width: Float[Array, ""]) -> Float[Array, "*axes 1"]:

@@ -24,7 +24,6 @@ from ..packing.packed import (
     LinearAttentionStep,
     LoopStep,
     MlpStep,
-    Short,
     Step,
 )
 from .functions import activation, added, held, normed, stored

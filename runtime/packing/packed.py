@@ -33,8 +33,8 @@ class NormStep(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """columns [written]: the slots that columns go to, in order (None: to all); bias [written]. A column that goes to no
-    slot of the stream fills up (divided.py)."""
+    """columns [written]: the slots that columns go to, in order (None: to all); bias [written]. Columns that go beyond
+    the stream, or bring nothing, fill up (divided.py)."""
 
     columns: Array | None
     bias: Array
