@@ -2,6 +2,7 @@
 
 stream [batch, tokens, width], a packed sublayer   →   the stream after it
 
-`steps.py` runs one sublayer after the other, with `attention.py`, `delta_rule.py` and `functions.py`; `turns.py` runs a
-scan's passes, each at the token whose turn it is. `forward.py`, a room above, makes one jitted function of it.
+`steps.py` runs one sublayer after the other, with `attention.py`, `delta_rule.py` and `functions.py`, which sum by
+`reductions.py`; `turns.py` runs a scan's passes, each at the token whose turn it is. `forward.py`, a room above, makes
+one jitted function of it.
 """

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from ..arrays import Array, einsum
 from ..packing.packed import AttentionStep, LinearAttentionStep
 from .functions import held
-from .reductions import greatest
+from .reductions import greatest, summed
 
 RotaryTables = tuple[Array, Array]
 """Cosines and sines [tokens, d_head / 2] of rotary positions."""
@@ -69,10 +69,9 @@ def softmax_mean(
         total = shares.sum(-1, keepdims=True)
         mixed = held(einsum("bhts,bshv->bthv", held(shares / total, step.short), value), step.short)
         return mixed.reshape(*query.shape[:2], -1)
-    # Divided after the sum over tokens, a lone winner's value and a count are exact. The shares are summed as one value
-    # more, of 1 at each token.
-    sums = einsum("bhts,bshv->bthv", shares, jnp.concatenate([value, np.ones((*value.shape[:-1], 1), value.dtype)], -1))
-    return (sums[..., :-1] / sums[..., -1:]).reshape(*query.shape[:2], -1)
+    # Divided after the sum over tokens, a lone winner's value and a count are exact.
+    mixed = einsum("bhts,bshv->bthv", shares, value) / jnp.swapaxes(summed(shares), 1, 2)
+    return mixed.reshape(*query.shape[:2], -1)
 
 
 def turned(

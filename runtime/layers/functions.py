@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 
 from ..arrays import matmul
 from ..packing.packed import NormStep, Short
-from .reductions import filled, greatest, summed
+from .reductions import filled, greatest, spread, summed
 
 APART = 8
 """How many slots stand between a constant and its opposite (compiler/emit)."""
@@ -181,9 +181,9 @@ def _standardised_jvp(
     (read, x, _, width), (moved, tangent, _, _) = primals, tangents
     mean, deviation = _moments(*primals[1:])
     found = (read - mean) / deviation
-    shift = tangent.sum(-1, keepdims=True) / width
-    share = ((x - mean) / deviation * tangent).sum(-1, keepdims=True) / width
-    return found, (moved - shift - found * share) / deviation
+    shift, share = summed(tangent) / width, summed((x - mean) / deviation * tangent) / width
+    size = read.shape[-1]
+    return found, (moved - spread(shift, size) - found * spread(share, size)) / deviation
 
 
 def _moments(
@@ -218,8 +218,8 @@ def _scaled_jvp(
     """x̂ = x / σ:  dx̂ = (dx − x̂ mean(x̂ dx)) / σ."""
     (read, x, _, width), (moved, tangent, _, _) = primals, tangents
     deviation = _root_mean_square(*primals[1:])
-    found, share = read / deviation, (x / deviation * tangent).sum(-1, keepdims=True) / width
-    return found, (moved - found * share) / deviation
+    found, share = read / deviation, summed(x / deviation * tangent) / width
+    return found, (moved - found * spread(share, read.shape[-1])) / deviation
 
 
 def _root_mean_square(

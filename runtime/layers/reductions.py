@@ -31,16 +31,42 @@ def greatest(x: Float[Array, "*axes width"]) -> Float[Array, "*axes 1"]:
     return _reduced(x, jnp.max, -np.inf)
 
 
+def spread(x: Float[Array, "*axes 1"], width: int) -> Float[Array, "*axes width"]:
+    """The same number so many times: what `summed` is transposed, and transposed it."""
+
+    def by_lanes(x: Array) -> Array:
+        first, *wider = reversed(_widths(width))
+        x = jnp.broadcast_to(x, (*x.shape[:-1], first))
+        for wide in wider:
+            x = lax.optimization_barrier(x)[..., None, :]  # type: ignore[no-untyped-call]
+            rows = jnp.broadcast_to(x, (*x.shape[:-2], -(-wide // x.shape[-1]), x.shape[-1]))
+            x = rows.reshape(*x.shape[:-2], -1)[..., :wide]
+        return x
+
+    def at_once(x: Array) -> Array:
+        return jnp.broadcast_to(x, (*x.shape[:-1], width))
+
+    found: Array = lax.platform_dependent(x, cpu=by_lanes, default=at_once)
+    return found
+
+
 def _reduced(x: Array, reduce: Callable[..., Array], nothing: float) -> Array:
     def by_lanes(x: Array) -> Array:
-        while x.shape[-1] > LANES:
-            width = -(-x.shape[-1] // (RUN * LANES)) * LANES
+        for width in _widths(x.shape[-1])[1:]:
             rows = filled(x, width, nothing).reshape(*x.shape[:-1], -1, width)
             # The barrier keeps XLA from making one reduction of two.
             x = lax.optimization_barrier(reduce(rows, -2))  # type: ignore[no-untyped-call]
         return reduce(x, -1, keepdims=True)
 
     found: Array = lax.platform_dependent(x, cpu=by_lanes, default=partial(reduce, axis=-1, keepdims=True))
+    return found
+
+
+def _widths(width: int) -> list[int]:
+    """How many numbers there are after each step, the last LANES at most."""
+    found = [width]
+    while found[-1] > LANES:
+        found.append(-(-found[-1] // (RUN * LANES)) * LANES)
     return found
 
 

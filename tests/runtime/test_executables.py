@@ -84,6 +84,15 @@ def test_products_that_are_multiplied_and_summed_are_right() -> None:
     assert np.abs(found - (y.sum(1, keepdims=True) * w).reshape(250, 7, 6).sum(1)).max() <= 1e-12
 
 
+def test_a_maximum_of_what_is_no_number_is_none() -> None:
+    """XLA's reductions by YNNPACK pass it over."""
+    x = np.zeros((64, 81, 20), np.float32)
+    x[3, 40, 7] = np.nan
+    with settled("float32"):
+        found = np.asarray(compiled(lambda x: x.max(1))(x))
+    assert np.argwhere(np.isnan(found)).tolist() == [[3, 7]]
+
+
 def test_what_is_compiled_is_differentiated_and_inlined() -> None:
     f = compiled(lambda x: x * x)
     with settled("float32"):
