@@ -63,7 +63,8 @@ def exact(platform: str) -> Options:
 
     On a CPU, XLA of JAX 0.10 gives wrong sums, off by their own size, where a product with a constant of ones is
     multiplied and then summed, and maxima that pass NaN over (tests/runtime/test_executables.py): its fusion of
-    reductions for YNNPACK. It is switched off here. And LLVM takes vectors of 256 bits where the processor has 512: of GELU it then does half as much at once.
+    reductions for YNNPACK. It is switched off here. And LLVM takes vectors of 256 bits where the processor has 512: of
+    GELU it then does half as much at once.
     A JAX that does not know an option is given none."""
     return _known() if platform == "cpu" else {}
 
