@@ -64,15 +64,14 @@ def exact(platform: str) -> Options:
     On a CPU, XLA of JAX 0.10 gives wrong sums, off by their own size, where a product with a constant of ones is
     multiplied and then summed, and maxima that pass NaN over (tests/runtime/test_executables.py): its fusion of
     reductions for YNNPACK. It is switched off here. And LLVM takes vectors of 256 bits where the processor has 512: of
-    GELU it then does half as much at once.
-    A JAX that does not know an option is given none."""
+    GELU it then does half as much at once. A JAX that does not know an option is not given it."""
     return _known() if platform == "cpu" else {}
 
 
 @cache
 def _known() -> Options:
     asked: Options = {FUSIONS: "", VECTORS: 512}
-    return {name: value for name, value in asked.items() if _is_known({name: value})}
+    return asked if _is_known(asked) else {n: value for n, value in asked.items() if _is_known({n: value})}
 
 
 def _is_known(options: Options) -> bool:

@@ -22,7 +22,7 @@ from ..packing.packed import AttentionStep, DeltaStep, LinearAttentionStep, Loop
 ACTIVATIONS = 4
 """As wide as the widest, at the same time."""
 CACHED_BYTES = 2**22
-"""A chunk's widest activation on a CPU: about what stays in its cache (measured: 6 % faster than 2²³)."""
+"""A chunk's widest activation on a CPU: about what stays in its cache (most programs are slower with 2²³)."""
 TIMES_IN_TURN = 2
 """As much where scans run in turn: their passes are at one token, and as quick for more tasks."""
 DEVICE_BYTES = 2**30

@@ -24,10 +24,10 @@ from jaxtyping import Float, Int
 
 from ..arrays import matmul
 from ..packing.packed import NormStep, Short
-from .reductions import filled, greatest, spread, summed
+from .reductions import broadcast, filled, greatest, summed
 
 APART = 8
-"""How many slots stand between a constant and its opposite (compiler/emit)."""
+"""How many slots stand between a constant and its opposite: `LANES` of compiler/emit/layer_norm_stream.py."""
 Array = Any
 Pair = tuple[Array, Array]
 """A value and its tangent."""
@@ -183,7 +183,7 @@ def _standardised_jvp(
     found = (read - mean) / deviation
     shift, share = summed(tangent) / width, summed((x - mean) / deviation * tangent) / width
     size = read.shape[-1]
-    return found, (moved - spread(shift, size) - found * spread(share, size)) / deviation
+    return found, (moved - broadcast(shift, size) - found * broadcast(share, size)) / deviation
 
 
 def _moments(
@@ -219,7 +219,7 @@ def _scaled_jvp(
     (read, x, _, width), (moved, tangent, _, _) = primals, tangents
     deviation = _root_mean_square(*primals[1:])
     found, share = read / deviation, summed(x / deviation * tangent) / width
-    return found, (moved - found * spread(share, read.shape[-1])) / deviation
+    return found, (moved - found * broadcast(share, read.shape[-1])) / deviation
 
 
 def _root_mean_square(

@@ -31,7 +31,7 @@ def greatest(x: Float[Array, "*axes width"]) -> Float[Array, "*axes 1"]:
     return _reduced(x, jnp.max, -np.inf)
 
 
-def spread(x: Float[Array, "*axes 1"], width: int) -> Float[Array, "*axes width"]:
+def broadcast(x: Float[Array, "*axes 1"], width: int) -> Float[Array, "*axes width"]:
     """The same number so many times: what `summed` is transposed, and transposed it."""
 
     def by_lanes(x: Array) -> Array:

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 from innerloop.runtime.executables import compiled
-from innerloop.runtime.layers.reductions import LANES, RUN, filled, greatest, spread, summed
+from innerloop.runtime.layers.reductions import LANES, RUN, broadcast, filled, greatest, summed
 
 WIDTHS = [1, 2, LANES - 1, LANES, LANES + 1, 96, RUN * LANES, RUN * LANES + 1, 37 * LANES, 9000]
 
@@ -27,9 +27,9 @@ def test_sums_and_maxima_are_those_of_numpy(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_spreading_is_the_transpose_of_a_sum(width: int) -> None:
+def test_broadcasting_is_the_transpose_of_a_sum(width: int) -> None:
     x, one = drawn(width), drawn(width)[..., :1]
-    wide, to_one = jax.vjp(lambda one: spread(one, width), one)
+    wide, to_one = jax.vjp(lambda one: broadcast(one, width), one)
     assert np.array_equal(wide, np.broadcast_to(one, x.shape))
     assert np.array_equal(to_one(x)[0], x.sum(-1, keepdims=True))
     _, to_wide = jax.vjp(summed, x)
