@@ -10,9 +10,11 @@ In-context learning is then online learning: the cost of a token is that of one 
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
+import jax
 import numpy as np
 from innerloop.artifact.errors import DataError, InnerloopError
 from innerloop.artifact.features import FeatureLayout
@@ -25,8 +27,11 @@ from .advance import advance, empty, grown
 from .guard.checks import GuardCheck
 from .guard.findings import Findings
 from .guard.guard import Guard
+from .layers.steps import Memory
 from .packing.packed import Parameters
 from .surroundings import concrete
+
+T = TypeVar("T")
 
 ROOM = 128
 """Tokens that there is room for at first; it doubles when they are spent."""
@@ -56,11 +61,10 @@ class TokenStream:
         self._counts: Counter[str] = Counter()
         self._room = min(ROOM, weights.config.n_positions)
         self._told: set[str] = set()
-        self._bounds: dict[str, dict[int, GuardCheck]] = {}
+        self._numbered = tuple(sorted({kind for kind in self._kinds if kind is not None}))
         with self._precision():
-            rest = self._features(0, {})
-            nothing = empty(parameters.steps, batch, self._room, dtype)
-            *_, self._memory = advance(parameters, rest, 0, nothing, {}, kind=None, keep=False)
+            nothing = self._placed(empty(parameters.steps, batch, self._room, weights.config.d_model, dtype))
+            *_, self._memory = self._step(0, self._features(0, {}), nothing, self._checks)(keep=False)
 
     def __len__(self) -> int:
         """The tokens pushed so far."""
@@ -90,14 +94,14 @@ class TokenStream:
         self._inspect_inputs(read)
         with self._precision():
             self._make_room()
-            step = partial(advance, self._parameters, self._features(role, read), self._tokens + 1, self._memory)
-            output, worst, _, memory = step(self._checks(kind), kind=kind, keep=False)
+            features, number = self._features(role, read), 1 + self._numbered.index(kind)
+            output, worst, _, memory = self._step(number, features, self._memory, self._checks)(keep=False)
             findings = Findings(self._guard, self._told, whole=False)
             findings.look(
                 {time: np.asarray(excess) for time, excess in worst.items()},
                 np.arange(self.batch),
                 (kind,),
-                lambda task: np.asarray(step({}, kind=kind, keep=True)[2])[:, task],
+                lambda task: np.asarray(self._step(number, features, self._memory, {})(keep=True)[2])[:, task],
                 self._guard.settled(None),
                 lambda *_: None,
                 self._tokens,
@@ -149,20 +153,29 @@ class TokenStream:
         """[batch, 1, features]."""
         return self._layout.token(role, read, self.batch, self._dtype)
 
-    def _checks(self, kind: str) -> dict[int, GuardCheck]:
-        """The guard's bounds at a token of this kind, without the rest token's row."""
-        if kind not in self._bounds:
-            self._bounds[kind] = {
-                time: c._replace(**c.at(slice(1, None)))
-                for time, c in self._guard.checks((kind,), self._dtype, whole=False).items()
-            }
-        return self._bounds[kind]
+    def _step(
+        self, kind: int, features: NDArray[Any], memory: Memory, checks: dict[int, GuardCheck]
+    ) -> Callable[..., tuple[Any, dict[int, Any], Any, Memory]]:
+        """`advance` by the token that is next, which is of this kind."""
+        place = 0 if not kind else self._tokens + 1
+        given = features, np.int32(place), memory, checks, np.int32(kind)
+        return partial(advance, self._parameters, *given, kinds=self._numbered)
+
+    @cached_property
+    def _checks(self) -> dict[int, GuardCheck]:
+        """The guard's bounds at the rest token, which has none, and at a token of each kind."""
+        return self._placed(self._guard.checks(self._numbered, self._dtype, whole=False))
 
     def _make_room(self) -> None:
         if self._tokens + 1 < self._room:
             return
         self._room = min(2 * self._room, self._weights.config.n_positions)
-        self._memory = grown(self._parameters.steps, self._memory, self._room)
+        self._memory = self._placed(grown(self._parameters.steps, self._memory, self._room))
+
+    def _placed(self, arrays: T) -> T:
+        """Where the parameters are, as what a step leaves is: it is compiled for each place that it finds it in."""
+        placed: T = jax.device_put(arrays, self._parameters.positions.sharding)
+        return placed
 
     def _precision(self) -> Any:
         return concrete(self._dtype)

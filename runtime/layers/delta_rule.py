@@ -31,7 +31,7 @@ class DeltaMemory(NamedTuple):
 def nothing_written(step: DeltaStep, batch: int, dtype: np.dtype[Any]) -> DeltaMemory:
     """What there is before the first token."""
     state = jnp.broadcast_to(jnp.asarray(step.start, dtype), (batch, *step.start.shape))
-    keys, values = (jnp.zeros((batch, TAPS - 1, step.heads, size), dtype) for size in (step.qk, step.v))
+    keys, values = (np.zeros((batch, TAPS - 1, step.heads, size), dtype) for size in (step.qk, step.v))
     return DeltaMemory(state, keys, values)
 
 

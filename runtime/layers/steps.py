@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from ..arrays import Array, einsum, matmul
 from ..guard.checks import GuardCheck, excess
@@ -36,6 +36,23 @@ Mix = Callable[[Any, Array, Any, Array | None], tuple[Array, Any]]
 heads · v], memory."""
 
 
+class OneToken(NamedTuple):
+    """Of which kind a token is: the number in `kinds`, from 1, and 0 the rest token's."""
+
+    kinds: tuple[str, ...]
+    number: Int[Array, ""]
+
+    def of(self, rest: int, each: list[int]) -> Int[Array, ""]:
+        """What there is for the rest token, and for a token of each kind: for this one."""
+        return jnp.asarray(np.array([rest, *each], np.int32))[self.number]
+
+    def runs(self, live: tuple[str, ...] | None) -> Bool[Array, ""] | None:
+        """Whether a step runs there that is live at these kinds (None: at all). None: whatever the kind is."""
+        if live is None or set(self.kinds) <= set(live):
+            return None
+        return self.of(1, [kind in live for kind in self.kinds]) > 0
+
+
 class Pass(NamedTuple):
     """How `run` runs: what the guard looks at and when (2 n before stored sublayer n, 2 n + 1 after it), what is kept
     of the stream, and how tokens are mixed."""
@@ -47,8 +64,9 @@ class Pass(NamedTuple):
     """Whether what is looked at counts (None: it does)."""
     live: dict[tuple[str, ...], Array] | None = None
     """The tokens at which steps are to run that are live at these kinds, and others at all of them. None: all do."""
-    kind: str | None = None
-    """Of the one token that there is: steps that are not live there change nothing, and remember it all the same."""
+    only: OneToken | None = None
+    """The one token that there is: steps that are not live there change nothing, and remember it all the same. None:
+    there are more."""
     own: Array | None = None
     """[tokens, 1]: whether a token is the data's, and does not fill the sequence (calls/lengths.py). None: all are."""
     in_turn: Callable[[LoopStep, Any, Any, Pass], tuple[Any, Any, Array | None]] | None = None
@@ -84,15 +102,7 @@ def run(steps: tuple[Step, ...], carry: Any, memory: Memory | None, of: Pass) ->
             layer = stream
             worst = looked(worst, 2 * step.number, reads, of.checks, of.counts)
             if not isinstance(step, IdleStep):
-                live = None if isinstance(step, LinearAttentionStep | DeltaStep) else step.live
-                readers = None if of.live is None or live is None else of.live.get(live)
-                change, own = _sublayer(step, reads, own, of.mix, readers)
-                if of.own is not None:
-                    change = jnp.where(of.own if readers is None else of.own[readers], change, 0)
-                if of.kind is None or live is None or of.kind in live:
-                    stream = written(stream, change, step, readers)
-                if not isinstance(step, LinearAttentionStep | DeltaStep):
-                    stream = held(stream, step.short)
+                stream, own = _behind(step, stream, reads, own, of)
             worst = looked(worst, 2 * step.number + 1, stream, of.checks, of.counts)
             carry = stream, worst
             found = of.collect(stream, step.number)
@@ -101,6 +111,33 @@ def run(steps: tuple[Step, ...], carry: Any, memory: Memory | None, of: Pass) ->
         if found is not None:
             collected.append(found)
     return carry, jnp.concatenate(collected) if collected else None, tuple(remembered)
+
+
+def _behind(
+    step: AttentionStep | LinearAttentionStep | DeltaStep | MlpStep | BiasStep,
+    stream: Float[Array, "batch tokens width"],
+    reads: Float[Array, "batch tokens width"],
+    memory: Any,
+    of: Pass,
+) -> tuple[Float[Array, "batch tokens width"], Any]:
+    """The stream behind a sublayer that reads `reads`, and what attention then remembers."""
+    live = None if isinstance(step, LinearAttentionStep | DeltaStep) else step.live
+    readers = None if of.live is None or live is None else of.live.get(live)
+
+    def ran() -> tuple[Array, Any]:
+        change, remembered = _sublayer(step, reads, memory, of.mix, readers)
+        if of.own is not None:
+            change = jnp.where(of.own if readers is None else of.own[readers], change, 0)
+        found = written(stream, change, step, readers)
+        return found if isinstance(step, LinearAttentionStep | DeltaStep) else held(found, step.short), remembered
+
+    here = None if of.only is None else of.only.runs(live)
+    if here is None:
+        return ran()
+    if isinstance(step, MlpStep | BiasStep):
+        return lax.cond(here, lambda: ran()[0], lambda: stream), memory
+    changed, memory = ran()
+    return jnp.where(here, changed, stream), memory
 
 
 def looked(
@@ -146,7 +183,7 @@ def written(
     """The stream with what the step changes in it, at the tokens `readers` (None: all)."""
     columns = None if isinstance(step, BiasStep) else step.spread.columns
     if columns is not None:
-        tokens = np.arange(stream.shape[1]) if readers is None else readers
+        tokens = np.arange(stream.shape[1], dtype=np.uint32) if readers is None else readers
         return stream.at[:, tokens[:, None], columns].add(
             change, indices_are_sorted=True, unique_indices=True, mode="drop"
         )  # fmt: skip

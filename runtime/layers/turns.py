@@ -104,7 +104,7 @@ def turn_of(
 
     first = tuple(_behind(kept, new) for kept, new in zip(resting[0], (key, value), strict=True))
     carry, found, _ = run(
-        loop.steps, carry, (first, *resting[1:]), of._replace(mix=mix, live=None, kind=None, in_turn=None)
+        loop.steps, carry, (first, *resting[1:]), of._replace(mix=mix, live=None, only=None, in_turn=None)
     )
     return carry, found
 

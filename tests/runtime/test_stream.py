@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from innerloop.artifact.tokens import roles
 from innerloop.artifact.weights import Weights
 from innerloop.programs import load, names
 from innerloop.runtime import RangeError, RangeWarning, Transformer
+from innerloop.runtime.advance import advance
 
 from tests.support.by_the_book import tasks
 from tests.support.linear_tasks import linear_tasks
@@ -77,6 +78,18 @@ def test_a_shipped_program_learns_online_as_it_does_in_context(name: str) -> Non
     whole = model(**data)
     error = max(model.weights.report.measured_error, 1e-6)
     assert np.abs(streamed(model, **data) - whole).max() < 2 * error
+
+
+@pytest.mark.parametrize("guard", ["off", "warn"])
+@pytest.mark.parametrize(("name", "more"), [("gradient_descent", {"steps": 2}), ("sherman_morrison", {"examples": 4})])
+def test_a_step_is_compiled_once(name: str, more: dict[str, int], guard: Literal["off", "warn"]) -> None:
+    """For the rest token and tokens of all kinds, and for the streams that come after."""
+    data = linear_tasks(2, 4, 2)
+    model = Transformer(compiled_once(load(name), d=2, **more), guard=guard)
+    before = advance.traces
+    first, again = (streamed(model, **data) for _ in range(2))
+    assert advance.traces == before + 1
+    np.testing.assert_array_equal(first, again)
 
 
 def test_the_other_shipped_programs_read_later_tokens_and_say_so() -> None:
