@@ -122,7 +122,7 @@ def _linear(step: LinearAttentionStep, projected: Array, memory: Any) -> tuple[A
 
 
 def empty(steps: tuple[Step, ...], batch: int, room: int, width: int, dtype: np.dtype[Any]) -> Memory:
-    """What is remembered before the first token, in arrays of NumPy: JAX would compile a function for each shape."""
+    """What is remembered before the first token; zeros are NumPy's, for JAX compiles a function for each shape."""
 
     def one(step: Step) -> Any:
         match step:
@@ -162,4 +162,4 @@ def grown(steps: tuple[Step, ...], memory: Memory, room: int) -> Memory:
 def _padded(kept: Array, room: int) -> Array:
     more = [(0, 0)] * kept.ndim
     more[-3] = (0, room - kept.shape[-3])
-    return np.pad(kept, more)
+    return jnp.pad(kept, more)

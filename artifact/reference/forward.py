@@ -117,7 +117,7 @@ class _Run:
     look: Look | None
     in_turn: InTurn | None
     at: Sequence[Indices | None] = ()
-    """Of each stored sublayer, the columns of the stream at which its neurons run (None: at all; of none: at all)."""
+    """Of each stored sublayer, the columns of the stream at which its neurons run, or None: all. Empty: all, always."""
     run: int = 0
     """How many sublayers have run, if every pass does."""
     attention: dict[int, Heads] = field(default_factory=dict)
