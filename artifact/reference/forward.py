@@ -7,7 +7,7 @@ that run, and not as their square; the stream stands on its side, [width, batch 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
@@ -22,7 +22,6 @@ from ..features import FeatureLayout
 from ..parts import Attention, Body, DeltaAttention, Idle, LinearAttention, Mlp, Repeated, Sublayer, stored, unroll
 from ..places import turns
 from ..precisions import Round, carrier, rounding
-from ..signature import Kinds
 from ..tokens import TokenData
 from .arithmetic import Arithmetic, Real, arithmetic_of, normalise
 from .delta_rule import DeltaHeads
@@ -61,7 +60,6 @@ def forward(
     whole: bool = False,
     look: Look | None = None,
     in_turn: InTurn | None = None,
-    answers: bool = False,
 ) -> Real:
     """The output at every token of the data [batch, tokens, size], in the precision of the weights; of 16 bits it is
     read from the last stream in float32. `observe` is called with the stream [width, batch, 1 + tokens] after each
@@ -69,9 +67,7 @@ def forward(
     `whole`: every pass of a scan at all tokens, as stock transformers run it, and as it is run for who observes without
     `in_turn`; else each at the token whose turn it is, where that is enough, as the runtime does. `look` is called with
     2 n before stored sublayer n, 2 n + 1 after it, and the stream [width, batch, 1 + tokens], or of a scan that is run
-    in turn [width, batch, 1] and the token's place; of other scans, in the last pass. `answers`: outputs where they
-    live are all that is asked for, and neurons run at the tokens alone whose outputs come of them (`Contents.live`),
-    which are the same bit by bit."""
+    in turn [width, batch, 1] and the token's place; of other scans, in the last pass."""
     config = weights.config
     dtype = carrier(config.dtype)
     arithmetic = arithmetic or arithmetic_of(config)
@@ -80,18 +76,10 @@ def forward(
     x = x.reshape(-1, batch * tokens)
     every = whole or (observe is not None and in_turn is None)
     places = {} if every else turns(weights.body, data.sequence.kinds)
-    live = weights.live if answers and look is None and observe is None else ()
-    at = [_columns(data.sequence.kinds, kinds, batch) for kinds in live]
-    x = _Run(weights, arithmetic, batch, tokens, places, observe, look, in_turn, at).body(weights.body, x, 0)
+    x = _Run(weights, arithmetic, batch, tokens, places, observe, look, in_turn).body(weights.body, x, 0)
     x = normalise(x, weights.final_norm, config, arithmetic)
     out = transposed(weights.readout, dtype) @ x + weights.readout_bias.astype(dtype)[:, None]
     return np.ascontiguousarray(out.T).reshape(batch, tokens, -1)[:, 1:]
-
-
-def _columns(kinds: Sequence[str], live: Kinds, batch: int) -> Indices | None:
-    """Where tokens of these kinds stand in a stream [width, batch · (1 + tokens)], and the rest token. None: all do."""
-    runs = np.array([True, *(kind in live for kind in kinds)])
-    return None if runs.all() else np.flatnonzero(np.tile(runs, batch))
 
 
 def embedded(weights: Contents, data: TokenData) -> Real:
@@ -116,8 +104,6 @@ class _Run:
     observe: Observe | None
     look: Look | None
     in_turn: InTurn | None
-    at: Sequence[Indices | None] = ()
-    """Of each stored sublayer, the columns of the stream at which its neurons run, or None: all. Empty: all, always."""
     run: int = 0
     """How many sublayers have run, if every pass does."""
     attention: dict[int, Heads] = field(default_factory=dict)
@@ -190,22 +176,13 @@ class _Run:
             case DeltaAttention():
                 x = x + DeltaHeads(part, self.weights.config).run(x, self.batch)
             case Mlp():
-                x = self._among(part, number, x, reads)
+                x = self.held(x + self._neurons(part, number, x.shape[1]).run(self._normed(part, reads)))
             case Idle():
                 pass
         self.run += 1
         if self.observe is not None:
             self.observe(x.reshape(-1, self.batch, self.tokens))
         return x
-
-    def _among(self, part: Mlp, number: int, x: Real, reads: Real) -> Real:
-        """The stream behind neurons, which are added block by block as if they ran at all tokens."""
-        neurons, at = self._neurons(part, number, x.shape[1]), self.at[number] if self.at else None
-        if at is None:
-            return self.held(x + neurons.run(self._normed(part, reads)))
-        found, some = x.copy(), x.take(at, axis=1)  # which lies as x does
-        found[:, at] = self.held(some + neurons.run(self._normed(part, reads.take(at, axis=1))))
-        return found
 
     # Scans whose passes need their own token alone: as runtime/layers/turns.py has it ---------------------
 

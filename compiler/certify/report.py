@@ -106,10 +106,10 @@ def measured(
 
     def error(data: TokenData, truth: Floats) -> Floats:
         rows = output_rows(data.sequence, weights.output.kinds)
-        found = forward(weights, data, answers=True)[:, rows].reshape(truth.shape) - truth
+        found = forward(weights, data)[:, rows].reshape(truth.shape) - truth
         if turned is None:
             return found
-        other = forward(turned, data, answers=True)[:, rows].reshape(truth.shape) - truth
+        other = forward(turned, data)[:, rows].reshape(truth.shape) - truth
         return np.where(np.abs(other) > np.abs(found), other, found)
 
     errors = [error(*one) for one in each("running the weights", list(zip(tasks, truths, strict=True)))]
