@@ -80,6 +80,7 @@ def advance(
         def left(carry: Any, memory: ScanMemory, found: Array) -> tuple[Any, ScanMemory, Array | None]:
             if not keep:
                 return carry, memory, None
+            # As if every pass had run.
             return carry, memory, jnp.tile(found, (loop.count * loop.sublayers // found.shape[0], 1, 1, 1))
 
         def rests() -> Any:
@@ -92,7 +93,7 @@ def advance(
         def has_its_turn() -> Any:
             after, found = turn_of(loop, memory.resting, memory.before, carry, position, tables, of)
             before = Before(after[0], position, np.ones((), bool))
-            return left(after, memory._replace(before=before), found)  # as if every pass had run
+            return left(after, memory._replace(before=before), found)
 
         def passes_by() -> Any:
             return left(carry, memory, carry[0][None])

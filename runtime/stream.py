@@ -10,8 +10,7 @@ In-context learning is then online learning: the cost of a token is that of one 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, TypeVar
 
 import jax
@@ -61,10 +60,9 @@ class TokenStream:
         self._counts: Counter[str] = Counter()
         self._room = min(ROOM, weights.config.n_positions)
         self._told: set[str] = set()
-        self._numbered = tuple(sorted({kind for kind in self._kinds if kind is not None}))
         with self._precision():
             nothing = self._placed(empty(parameters.steps, batch, self._room, weights.config.d_model, dtype))
-            *_, self._memory = self._step(0, self._features(0, {}), nothing, self._checks)(keep=False)
+            *_, self._memory = self._advanced(None, self._features(0, {}), nothing, self._checks)
 
     def __len__(self) -> int:
         """The tokens pushed so far."""
@@ -94,14 +92,14 @@ class TokenStream:
         self._inspect_inputs(read)
         with self._precision():
             self._make_room()
-            features, number = self._features(role, read), 1 + self._numbered.index(kind)
-            output, worst, _, memory = self._step(number, features, self._memory, self._checks)(keep=False)
+            features = self._features(role, read)
+            output, worst, _, memory = self._advanced(kind, features, self._memory, self._checks)
             findings = Findings(self._guard, self._told, whole=False)
             findings.look(
                 {time: np.asarray(excess) for time, excess in worst.items()},
                 np.arange(self.batch),
                 (kind,),
-                lambda task: np.asarray(self._step(number, features, self._memory, {})(keep=True)[2])[:, task],
+                lambda task: np.asarray(self._advanced(kind, features, self._memory, {}, keep=True)[2])[:, task],
                 self._guard.settled(None),
                 lambda *_: None,
                 self._tokens,
@@ -153,24 +151,30 @@ class TokenStream:
         """[batch, 1, features]."""
         return self._layout.token(role, read, self.batch, self._dtype)
 
-    def _step(
-        self, kind: int, features: NDArray[Any], memory: Memory, checks: dict[int, GuardCheck]
-    ) -> Callable[..., tuple[Any, dict[int, Any], Any, Memory]]:
-        """`advance` by the token that is next, which is of this kind."""
-        place = 0 if not kind else self._tokens + 1
-        given = features, np.int32(place), memory, checks, np.int32(kind)
-        return partial(advance, self._parameters, *given, kinds=self._numbered)
+    def _advanced(
+        self,
+        kind: str | None,
+        features: NDArray[Any],
+        memory: Memory,
+        checks: dict[int, GuardCheck],
+        keep: bool = False,
+    ) -> tuple[Any, dict[int, Any], Any, Memory]:
+        """What `advance` gives for the next token, which is of this kind (None: the rest token, the first)."""
+        kinds = self._weights.signature.pattern.kinds
+        place, number = (0, 0) if kind is None else (self._tokens + 1, 1 + kinds.index(kind))
+        given = features, np.int32(place), memory, checks, np.int32(number)
+        return advance(self._parameters, *given, kinds=kinds, keep=keep)
 
     @cached_property
     def _checks(self) -> dict[int, GuardCheck]:
         """The guard's bounds at the rest token, which has none, and at a token of each kind."""
-        return self._placed(self._guard.checks(self._numbered, self._dtype, whole=False))
+        return self._placed(self._guard.checks(self._weights.signature.pattern.kinds, self._dtype, whole=False))
 
     def _make_room(self) -> None:
         if self._tokens + 1 < self._room:
             return
         self._room = min(2 * self._room, self._weights.config.n_positions)
-        self._memory = self._placed(grown(self._parameters.steps, self._memory, self._room))
+        self._memory = grown(self._parameters.steps, self._memory, self._room)
 
     def _placed(self, arrays: T) -> T:
         """Where the parameters are, as what a step leaves is: it is compiled for each place that it finds it in."""

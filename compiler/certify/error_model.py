@@ -125,10 +125,7 @@ class ErrorModel:
             case Divide():
                 return _quotient(2.0 ** (-2.0 * NORMS[self.target.norm].own(sizes_of(self.dtype)).divide - 1.0), unit)
             case Affine(matrices, offset):
-                # One for all copies of the tasks: they are then worked on at once (predict.py).
-                if (value, times) not in self._sums:
-                    self._sums[value, times] = _affine(matrices, offset.array, unit, self.dtype)
-                return self._sums[value, times]
+                return _affine(matrices, offset.array, unit, self.dtype)
             case Attend("softmax", _, rest):
                 return softmax_error(unit, self.apart, rest)
             case Attend("exp", _):
@@ -161,11 +158,6 @@ class ErrorModel:
     @cached_property
     def _products(self) -> dict[tuple[Value, Construction | None, float], tuple[Inexact, Inexact]]:
         """As they are, and drawn, of those that were asked for."""
-        return {}
-
-    @cached_property
-    def _sums(self) -> dict[tuple[Value, float], Inexact | None]:
-        """Those that were asked for."""
         return {}
 
     def _product(self, value: Value, node: Node, chosen: Construction | None, unit: float) -> tuple[Inexact, Inexact]:

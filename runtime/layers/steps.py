@@ -121,15 +121,14 @@ def _behind(
     of: Pass,
 ) -> tuple[Float[Array, "batch tokens width"], Any]:
     """The stream behind a sublayer that reads `reads`, and what attention then remembers."""
-    live = None if isinstance(step, LinearAttentionStep | DeltaStep) else step.live
+    live, short = (None, None) if isinstance(step, LinearAttentionStep | DeltaStep) else (step.live, step.short)
     readers = None if of.live is None or live is None else of.live.get(live)
 
     def ran() -> tuple[Array, Any]:
         change, remembered = _sublayer(step, reads, memory, of.mix, readers)
         if of.own is not None:
             change = jnp.where(of.own if readers is None else of.own[readers], change, 0)
-        found = written(stream, change, step, readers)
-        return found if isinstance(step, LinearAttentionStep | DeltaStep) else held(found, step.short), remembered
+        return held(written(stream, change, step, readers), short), remembered
 
     here = None if of.only is None else of.only.runs(live)
     if here is None:
@@ -183,6 +182,7 @@ def written(
     """The stream with what the step changes in it, at the tokens `readers` (None: all)."""
     columns = None if isinstance(step, BiasStep) else step.spread.columns
     if columns is not None:
+        # Unsigned: of what may be negative JAX compiles a function that makes it not so.
         tokens = np.arange(stream.shape[1], dtype=np.uint32) if readers is None else readers
         return stream.at[:, tokens[:, None], columns].add(
             change, indices_are_sorted=True, unique_indices=True, mode="drop"
